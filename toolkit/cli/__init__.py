@@ -1,0 +1,53 @@
+"""The command line: a file a command, and the only place that prints or exits.
+
+Nothing heavy is imported here: `toolkit --help` must answer at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from toolkit import __version__
+from toolkit.cli import doctor, evaluate, finetune, inspect, recipes
+from toolkit.cli.console import report_failure
+
+app = typer.Typer(
+    name="toolkit",
+    help="Fine-tune pretrained transformers, and get a report you can believe.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command("finetune", epilog=finetune.EPILOG)(finetune.finetune)
+app.command("evaluate")(evaluate.evaluate)
+app.command("inspect")(inspect.inspect)
+app.add_typer(recipes.app, name="recipes")
+app.command("doctor")(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"finetune-toolkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of a failure; works after any command.")] = False,
+) -> None:
+    """Fine-tune pretrained transformers, and get a report you can believe."""
+
+
+def main() -> None:
+    """Run the command line; every failure ends in one message and a documented exit code."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    try:
+        app([argument for argument in arguments if argument != "--debug"])
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        sys.exit(report_failure(error))

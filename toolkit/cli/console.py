@@ -1,0 +1,132 @@
+"""How things are said: failures, notes and progress on standard error, results on standard output."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+import typer
+
+from toolkit.errors import ToolkitError
+
+_LOG_SECONDS = 10.0
+
+
+def say(text: str = "") -> None:
+    """Print a result."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Print something that is not the result."""
+    typer.echo(text, err=True)
+
+
+def report_failure(error: BaseException) -> int:
+    """Print what went wrong and what to do next; return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        note("\nInterrupted. Nothing half-written was left that another command would take for whole.")
+        return 130
+    if isinstance(error, ToolkitError):
+        note(f"Error: {error.problem}\n  → {error.fix}")
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        sys.stderr.close()
+        return 1
+    note(
+        f"Error: {type(error).__name__}: {error}\n"
+        "  → This is a fault in the toolkit or in a recipe. Run the command again with --debug for the traceback."
+    )
+    return 1
+
+
+def duration(seconds: float) -> str:
+    """Print seconds as people say them: 48 s, 2 min 05 s, 1 h 20 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Watcher:
+    """Shows a pipeline's events: a live bar with an ETA on a terminal, plain lines in a log.
+
+    Use as a context manager; `watcher` itself is the observer to hand to the pipeline.
+    """
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self._bar: Any = None
+        self._task: Any = None
+        self._last_line = 0.0
+
+    def __enter__(self) -> "Watcher":
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._close()
+
+    def __call__(self, event: Any) -> None:
+        from toolkit.pipeline import Counted, Note, Stage
+        from toolkit.training.loop import Progress, Validation
+
+        if isinstance(event, Stage):
+            self._close()
+            note(f"{event.name} …")
+        elif isinstance(event, Note):
+            note(f"  note: {event.text}")
+        elif isinstance(event, Counted):
+            self._advance(event.done, event.total, "", finished=event.done == event.total)
+        elif isinstance(event, Progress):
+            text = f"loss {event.loss:.4f}  {event.samples_per_second:.0f} samples/s"
+            line = f"  step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}  {text}  {duration(event.seconds_left)} left"
+            self._advance(event.step, event.total_steps, text, line=line, finished=event.step == event.total_steps)
+        elif isinstance(event, Validation):
+            figures = "  ".join(f"{name} {value:.4f}" for name, value in event.values.items())
+            self._print(f"  validation at epoch {event.epoch:.2f}: {figures}{'  (best so far)' if event.best else ''}")
+
+    def _advance(self, done: int, total: int, text: str, line: str | None = None, finished: bool = False) -> None:
+        if self.live:
+            self._open(total)
+            self._bar.update(self._task, completed=done, text=text)
+        elif line is not None and (finished or time.monotonic() - self._last_line >= _LOG_SECONDS):
+            self._last_line = time.monotonic()
+            note(line)
+
+    def _open(self, total: int) -> None:
+        if self._bar is not None:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"),
+            console=Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._bar.start()
+        self._task = self._bar.add_task("", total=total, text="")
+
+    def _print(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            note(line)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def table(rows: list[tuple[str, ...]], header: tuple[str, ...] | None = None) -> str:
+    """Lay out rows in columns as wide as their widest cell; the last column runs free."""
+    everything = [header, *rows] if header else rows
+    if not everything:
+        return ""
+    widths = [max(len(row[i]) for row in everything) for i in range(len(everything[0]))]
+    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=False)), row[-1]]).rstrip() for row in everything]
+    if header:
+        lines.insert(1, "  ".join("-" * w for w in widths[:-1]) + "  " + "-" * len(header[-1]))
+    return "\n".join(lines)

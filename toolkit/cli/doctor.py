@@ -1,0 +1,5 @@
+"""`toolkit doctor`."""
+
+
+def doctor() -> None:
+    """Check this machine."""

@@ -1,0 +1,46 @@
+"""`toolkit evaluate`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import Watcher, note, say
+
+
+def evaluate(
+    target: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Run directory, alias, folder or Hub id; the newest run when not given.")] = None,
+    data: options.Data = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")] = None,
+    output: options.Output = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    max_length: options.MaxLength = None,
+    assignments: options.Assignments = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Reload a model from disk and judge it: on its run's held-out rows, or on data of yours."""
+    from toolkit import pipeline, runs
+
+    if target is None:
+        target = str(runs.newest().path)
+        note(f"The newest run is {target}.")
+    flags = {
+        "data.source": data,
+        "data.columns.text": text_column,
+        "data.columns.label": label_column,
+        "data.max_length": max_length,
+        "loading.trust_remote_code": trust_remote_code or None,
+    }
+    from toolkit.config import merge
+
+    values: dict[str, Any] = {}
+    for _, layer in options.layers(flags, assignments=assignments):
+        values = merge(values, layer)
+    pipeline.check_data_named(values, target)
+    with Watcher() as watch:
+        folder, report = pipeline.evaluate(target, values, recipe, output, options.command_line(), watch)
+    from toolkit.report.text import to_text
+
+    say(to_text(report))
+    say(f"report  {folder / 'report.html'}")

@@ -1,0 +1,5 @@
+"""`toolkit inspect`."""
+
+
+def inspect() -> None:
+    """Look at a table."""

@@ -1,0 +1,76 @@
+"""`toolkit recipes list | show | copy`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import say, table
+from toolkit.errors import RecipeError
+
+app = typer.Typer(help="List recipes and presets, show resolved values, copy a recipe to edit.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_() -> None:
+    """List the recipes and presets that come with the toolkit, and the short names of models."""
+    from toolkit import recipes
+    from toolkit.models import ALIASES
+
+    say("Recipes (toolkit finetune NAME):")
+    say(table([(f"  {name}", recipes.summary(path)) for name, path in recipes.available().items()]))
+    say("\nPresets (--preset NAME); the first line of each is the command that runs it:")
+    say(table([(f"  {name}", _first_line(path)) for name, path in recipes.presets().items()]))
+    say("\nModels (--model NAME); any Hub id, folder or pkg://package/path works as well:")
+    say(table([(f"  {name}", alias.hub + (f"  or {alias.packaged}" if alias.packaged else "")) for name, alias in ALIASES.items()]))
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#").strip()
+
+
+@app.command()
+def show(
+    recipe: Annotated[str, typer.Argument(help="Name or path of a recipe.", autocompletion=options.complete_recipe)],
+    preset: options.Preset = None,
+    config: options.ConfigFile = None,
+    assignments: options.Assignments = None,
+) -> None:
+    """Show every value that a run would use, the layer it came from, and what it means."""
+    from toolkit import pipeline
+    from toolkit.config import describe, leaves
+
+    _, resolved = pipeline.configure(recipe, options.layers({}, preset, config, assignments))
+    meanings = dict(describe())
+    rows = []
+    for path, value in leaves(resolved.config.model_dump()):
+        key = ".".join(path)
+        meaning = meanings.get(key) or next((text for name, text in meanings.items() if key.startswith(f"{name}.")), "")
+        rows.append((key, _shown(value), resolved.origin(key), meaning))
+    say(table(rows, ("key", "value", "from", "meaning")))
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None or value in ("", {}) else str(value)
+
+
+@app.command()
+def copy(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe.", autocompletion=options.complete_recipe)],
+    destination: Annotated[Path, typer.Argument(help="File to write.")] = Path("my_recipe.py"),
+) -> None:
+    """Copy a recipe to a file of your own, to edit and run by its path."""
+    from toolkit import recipes
+
+    source = recipes.find(recipe)
+    if destination.is_dir():
+        destination = destination / source.name
+    if destination.exists():
+        raise RecipeError(f"{destination} is there already.", "Give another file name.")
+    try:
+        destination.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"{destination} cannot be written: {error.strerror}.", "Give another file name.") from None
+    shown = destination if destination.is_absolute() else f"./{destination}"
+    say(f"Edit {destination}, then run: toolkit finetune {shown}")

@@ -1,0 +1,113 @@
+"""Find a recipe's columns in a table, and bring their values into one shape."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.errors import DataError
+from toolkit.recipes import Column
+
+POSITION = ("_file", "_row")  # where each row stands in the user's files
+
+
+def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Decide which column of a table plays which role.
+
+    Args:
+        names: The table's columns.
+        columns: What the recipe reads.
+        chosen: Role → column, as the user named them.
+
+    Returns:
+        Role → column. Roles that are not required and not there are left out.
+
+    Raises:
+        DataError: A named column is not there, or a required one is not found.
+    """
+    names = [name for name in names if name not in POSITION]
+    roles = [column.role for column in columns]
+    for role in chosen:
+        if role not in roles:
+            raise DataError(f"This recipe has no column `{role}`.", f"Its columns are {', '.join(roles)}.")
+    by_lower = {name.strip().lower(): name for name in reversed(names)}
+    found: dict[str, str] = {}
+    for column in columns:
+        if column.role in chosen:
+            found[column.role] = _named(names, chosen[column.role], column.role)
+        else:
+            match = next((by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in chosen.values()), None)
+            if match is not None and match not in found.values():
+                found[column.role] = match
+    missing = [column for column in columns if column.required and column.role not in found]
+    if missing:
+        first = missing[0]
+        raise DataError(
+            f"No column was recognised as the {first.role}: the table has {_listed(names)}.",
+            f"Name it with {flag(first.role)} COLUMN.",
+        )
+    return found
+
+
+def flag(role: str) -> str:
+    """Return the option by which a user names the column of `role`."""
+    return f"--{role}-column" if role in ("text", "label") else f"--set data.columns.{role}="
+
+
+def _named(names: Sequence[str], wanted: str, role: str) -> str:
+    stripped = {name.strip(): name for name in names}
+    if wanted.strip() in stripped:
+        return stripped[wanted.strip()]
+    near = difflib.get_close_matches(wanted.strip(), list(stripped), n=1)
+    guess = f" Did you mean `{near[0]}`?" if near else ""
+    raise DataError(
+        f"The table has no column `{wanted}` to use as the {role}; it has {_listed(names)}.{guess}",
+        f"Name one of these with {flag(role)}.",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "no columns"
+
+
+def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Column]) -> pa.Table:
+    """Rename the found columns to their roles and coerce their values; the others stay as metadata.
+
+    A metadata column that already has the name of a role gets the prefix "other_".
+    """
+    by_role = {column.role: column for column in columns}
+    used = set(roles.values())
+    arrays: dict[str, pa.ChunkedArray] = {}
+    for role, name in roles.items():
+        arrays[role] = coerce(table[name], by_role[role].kind)
+    for name in table.column_names:
+        if name not in used:
+            arrays[f"other_{name}" if name in arrays else name] = table[name]
+    return pa.table(arrays)
+
+
+def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """Bring a column into the shape its kind promises: strings, or lists of strings; nulls stay."""
+    if kind in ("words", "labels"):
+        if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+            rows = [None if row is None else [as_label(v) if v is not None else "" for v in row] for row in values.to_pylist()]
+        else:
+            rows = [None if row is None else str(row).split() for row in values.to_pylist()]
+        return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return pc.utf8_trim_whitespace(values) if kind == "label" else values
+    convert = as_label if kind == "label" else str
+    return pa.chunked_array([pa.array([None if v is None else convert(v) for v in values.to_pylist()], pa.string())])
+
+
+def as_label(value: object) -> str:
+    """Return a label's written form: True → "true", 4.0 → "4"."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()

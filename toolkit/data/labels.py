@@ -1,0 +1,112 @@
+"""From labels as they are written to class numbers and their names."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.errors import DataError
+
+
+def values(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the labels of a column in one flat array: one for each example, or one for each word."""
+    return pc.list_flatten(column) if pa.types.is_list(column.type) else column
+
+
+def counts(column: pa.ChunkedArray) -> Counter[str]:
+    """Count each label as written, leaving nulls and empty texts out."""
+    counted = pc.value_counts(values(column))
+    return Counter({item["values"]: item["counts"] for item in counted.to_pylist() if item["values"] not in (None, "")})
+
+
+def name_classes(
+    written: Sequence[str], label_map: Mapping[str, str | None], names_by_count: Mapping[int, Sequence[str]]
+) -> dict[str, str | None]:
+    """Decide which class each written label stands for.
+
+    Args:
+        written: The different labels in the data.
+        label_map: The user's mapping; None drops the rows of that label. Empty means none was given.
+        names_by_count: The recipe's names for labels that are just the numbers 0 to n-1, by n.
+
+    Returns:
+        Written label → class name, or None for rows to drop; in the order of the classes.
+
+    Raises:
+        DataError: A label is outside the mapping.
+    """
+    if label_map:
+        targets = [name for name in label_map.values() if name is not None]
+        label_map = {**label_map, **{name: name for name in targets if name in written and name not in label_map}}
+        outside = [label for label in written if label not in label_map]
+        if outside:
+            raise DataError(
+                f"{_listed(outside)} {'is a label' if len(outside) == 1 else 'are labels'} in the data but not in the mapping, "
+                f"which has {_listed(list(label_map))}.",
+                f"Map it too (`--set data.label_map.{outside[0]}=NAME`), or drop its rows (`--set data.label_map.{outside[0]}=null`).",
+            )
+        return {label: name for label, name in label_map.items() if label in written}
+    ordered = sorted(written, key=_order)
+    names = names_by_count.get(len(ordered))
+    if names and ordered == [str(number) for number in range(len(ordered))]:
+        return dict(zip(ordered, names, strict=True))
+    return {label: label for label in ordered}
+
+
+def _order(label: str) -> tuple[int, float, str]:
+    """Sort numbers by value and before everything else, so that "10" follows "9"."""
+    try:
+        return (0, float(label), label)
+    except ValueError:
+        return (1, 0.0, label)
+
+
+def class_names(mapping: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Return the classes in order, each once."""
+    return tuple(dict.fromkeys(name for name in mapping.values() if name is not None))
+
+
+def encode(column: pa.ChunkedArray, mapping: Mapping[str, str | None]) -> pa.ChunkedArray:
+    """Replace written labels by class numbers; labels to drop become null.
+
+    Shapes: strings → int64; lists of strings → lists of int64.
+    """
+    names = class_names(mapping)
+    numbers = {label: names.index(name) for label, name in mapping.items() if name is not None}
+    if pa.types.is_list(column.type):
+        rows = [None if row is None else [numbers.get(label) for label in row] for row in column.to_pylist()]
+        rows = [None if row is None or None in row else row for row in rows]
+        return pa.chunked_array([pa.array(rows, pa.list_(pa.int64()))])
+    positions = pc.index_in(column.cast(pa.string()), pa.array(list(numbers), pa.string()))
+    if not numbers:
+        return pa.chunked_array([pa.nulls(len(column), pa.int64())])
+    return pc.take(pa.array(list(numbers.values()), pa.int64()), positions)
+
+
+def match_model(names: Sequence[str], trained: Sequence[str]) -> dict[str, str]:
+    """Match the data's class names to those a model was trained with.
+
+    By name, case aside; by order only when the model's own names are the placeholders LABEL_0, LABEL_1, ….
+
+    Returns:
+        Data's name → the model's name.
+
+    Raises:
+        DataError: They do not match; both lists are shown.
+    """
+    lowered = {name.lower(): name for name in trained}
+    if all(name.lower() in lowered for name in names):
+        return {name: lowered[name.lower()] for name in names}
+    placeholders = [f"LABEL_{i}" for i in range(len(trained))]
+    if list(trained) == placeholders and len(names) == len(trained):
+        return dict(zip(names, trained, strict=True))
+    raise DataError(
+        f"The labels of the data do not match the model's.\n  data:  {', '.join(names)}\n  model: {', '.join(trained)}",
+        f"Say which is which: `--set data.label_map.{names[0]}={trained[0]}` and so on for each label.",
+    )
+
+
+def _listed(labels: Sequence[str]) -> str:
+    shown = ", ".join(f"`{label}`" for label in labels[:10])
+    return shown + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")

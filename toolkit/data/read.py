@@ -1,0 +1,236 @@
+"""Local files and folders as Arrow tables.
+
+    reviews.csv                                       one table, "all"
+    folder/train.csv, folder/test.csv                 one table per split
+    folder/data/train-00000-of-00002.parquet, …       shards are joined in the order of their names
+    folder/train/pos/1.txt, folder/train/neg/7.txt    one text per file, the folder is its label
+
+Every row carries where it came from: `_file` and `_row`, so that it can be found again in the user's own file.
+"""
+
+import difflib
+import re
+from pathlib import Path
+
+import pyarrow as pa
+
+from toolkit.data.decode import check_encoding, read_text
+from toolkit.data.text_formats import ADDED, clean_names, read_csv, read_json
+from toolkit.errors import DataError, SourceError
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")
+KNOWN = f"{', '.join(TEXT_SUFFIXES)} (each also with .gz) and .parquet"
+SPLITS = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+# A letter behind the word makes it another word: value.csv and devices.csv are not splits.
+_SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
+# What the datasets library writes beside the data.
+_NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+
+
+def read(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> dict[str, pa.Table]:
+    """Read a file, or a folder of files, into Arrow tables.
+
+    Args:
+        path: A .csv, .tsv, .jsonl, .ndjson or .json file (each also with .gz), a .parquet file, or a folder.
+        encoding: Of text files; without it UTF-8, or UTF-16 where a byte order mark says so.
+        delimiter: Of .csv and .tsv files; without it found from the header line.
+
+    Returns:
+        {"all": table} for a single file, or one table for each of "train", "validation" and "test" that a folder
+        holds. Two columns are added at the end of each: `_file`, relative to `path`, and `_row`, the 1-based line on
+        which the row starts (in Parquet and JSON lists: the 1-based number of the record).
+
+    Raises:
+        SourceError: There is nothing at `path`.
+        DataError: What is there cannot be read as a table.
+    """
+    if encoding:
+        check_encoding(encoding)
+    delimiter = "\t" if delimiter in ("\\t", "tab") else delimiter
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise DataError(
+            f"{delimiter!r} cannot separate columns; a delimiter is one character.",
+            r"Use --set data.delimiter=';' or another character; \t is the tab.",
+        )
+    try:
+        if not path.exists():
+            raise _missing(path)
+        splits = _find_splits(path) if path.is_dir() else {"all": [path]}
+        return {split: _read_split(files, path, encoding, delimiter) for split, files in splits.items()}
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or path} cannot be read: {error.strerror or error}.",
+            "Check that the file is there and that you may read it (ls -l shows its permissions).",
+        ) from None
+
+
+def _missing(path: Path) -> SourceError:
+    missing = path
+    while not missing.parent.exists():
+        missing = missing.parent
+    neighbours = sorted(entry.name for entry in missing.parent.iterdir()) if missing.parent.is_dir() else []
+    near = difflib.get_close_matches(missing.name, neighbours)
+    fix = f"Check the spelling; the path is looked up from {Path.cwd()}."
+    if near:
+        fix = f"Did you mean {' or '.join(str(missing.with_name(name)) for name in near)}?"
+    return SourceError(f"There is no file or folder {path}.", fix)
+
+
+# --- folders --------------------------------------------------------------------------------------------------------
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _suffix(path: Path) -> str:
+    """Return the known ending of a file name, such as ".csv.gz", or nothing."""
+    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
+
+
+def _data_files(folder: Path) -> list[Path]:
+    return [p for p in _visible(folder) if _suffix(p) and p.name not in _NOT_DATA and not p.is_dir()]
+
+
+def _class_files(folder: Path) -> list[Path]:
+    """Return the texts of a folder that holds one folder per class: pos/1.txt, neg/2.txt."""
+    classes = [entry for entry in _visible(folder) if entry.is_dir()]
+    return [text for label in classes for text in _visible(label) if text.suffix.lower() == ".txt"]
+
+
+def _find_splits(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of each split in `folder`."""
+    entries = _visible(folder)
+    if (folder / "config.json").exists() and any(entry.suffix == ".safetensors" for entry in entries):
+        raise DataError(
+            f"{folder} looks like a model (config.json and .safetensors), not like a data set.",
+            "Name the folder or file that holds the data; a model is given with --model.",
+        )
+    found: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
+    for entry in entries:
+        if name := _SPLIT_NAME.match(entry.name):
+            files = _data_files(entry) or _class_files(entry) if entry.is_dir() else [entry] if _suffix(entry) else []
+            found[SPLITS[name[1].lower()]] += files
+    if any(found.values()):
+        return {split: files for split, files in found.items() if files}
+    return _find_unnamed(folder, entries)
+
+
+def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
+    """Return the files of a folder in which nothing is named train, validation or test."""
+    files = _data_files(folder)
+    if len(files) == 1:
+        return {"all": files}
+    if files:
+        raise DataError(
+            f"{folder} holds {len(files)} data files, and no name says which to use: {_listed(files)}.",
+            f"Name one of them, such as {files[0]}, or rename them to train and test (train{_suffix(files[0])}, …).",
+        )
+    texts = _class_files(folder)
+    if len({text.parent for text in texts}) > 1:
+        return {"all": texts}
+    folders = [entry for entry in entries if entry.is_dir()]
+    inner = [entry for entry in folders if entry.name == "data"] or folders
+    if len(inner) == 1:
+        return _find_splits(inner[0])
+    if not entries:
+        raise DataError(f"The folder {folder} is empty.", f"Name a file or folder that holds data: {KNOWN}.")
+    raise DataError(
+        f"{folder} holds no data that can be read; it holds {_listed(entries)}.",
+        f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder.",
+    )
+
+
+def _listed(paths: list[Path], most: int = 8) -> str:
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(path.name for path in paths[:most]) + more
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def _read_split(files: list[Path], root: Path, encoding: str | None, delimiter: str | None) -> pa.Table:
+    """Read the files of one split and join them."""
+    kinds = sorted({_suffix(file) or file.suffix.lower() for file in files})
+    if len(kinds) > 1:
+        raise DataError(
+            f"{_listed(files)} would make one split, but they have different formats ({', '.join(kinds)}).",
+            "Keep the files of one format, or name one file.",
+        )
+    if root.is_dir() and kinds == [".txt"]:
+        return _read_classes(files, root, encoding)
+    tables = [_read_file(file, root, encoding, delimiter) for file in files]
+    if "json" not in kinds[0]:  # JSON may leave keys out; a table has all its columns
+        for file, table in zip(files, tables, strict=True):
+            if odd := set(table.column_names) ^ set(tables[0].column_names):
+                raise DataError(
+                    f"{file} and {files[0]} make one split, but `{min(odd)}` is a column of only one of them.",
+                    "Give both the same columns, or name one file.",
+                )
+    try:
+        joined = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{_listed(files)} make one split, but the types of a column differ ({error}).",
+            "Give the column the same type in every file, or name one file.",
+        ) from None
+    return joined.select([name for name in joined.column_names if name not in ADDED] + list(ADDED))
+
+
+def _read_file(file: Path, root: Path, encoding: str | None, delimiter: str | None) -> pa.Table:
+    suffix = _suffix(file)
+    if not suffix:
+        raise DataError(
+            f"{file} is of no known format: its name ends in {file.suffix or 'no extension'}.",
+            f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
+        )
+    if file.stat().st_size == 0:
+        raise DataError(f"{file} is empty (0 bytes).", "Write or download it again, or name another file.")
+    if suffix == ".parquet":
+        table, rows = _read_parquet(file)
+    elif suffix.startswith((".csv", ".tsv")):
+        table, rows = read_csv(file, encoding, delimiter)
+    else:
+        table, rows = read_json(file, encoding)
+    if not table.num_rows or not table.num_columns:
+        raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end, or name another file.")
+    name = file.relative_to(root).as_posix() if root.is_dir() else file.name
+    # A dictionary keeps the name once, not once per row.
+    names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([name]))
+    return table.append_column(ADDED[0], names).append_column(ADDED[1], rows)
+
+
+def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
+    """Read a Parquet file and number its records from 1."""
+    from pyarrow import parquet
+
+    with file.open("rb") as stream:
+        try:
+            table = parquet.ParquetFile(stream).read()
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{file} cannot be read as Parquet: it is cut short, damaged or of another format ({error}).",
+                "Download or write it again.",
+            ) from None
+    table = table.rename_columns(clean_names(table.column_names, str(file)))
+    return table, pa.array(range(1, table.num_rows + 1), pa.int64())
+
+
+def _read_classes(files: list[Path], root: Path, encoding: str | None) -> pa.Table:
+    """Read one text per file; the folder that holds the file is its label."""
+    names = pa.array([file.relative_to(root).as_posix() for file in files])
+    columns = {
+        "text": pa.array([read_text(file, encoding) for file in files], pa.string()),
+        "label": pa.array([file.parent.name for file in files], pa.string()),
+        ADDED[0]: names.dictionary_encode(),
+        ADDED[1]: pa.repeat(pa.scalar(1, pa.int64()), len(files)),
+    }
+    return pa.table(columns)

@@ -1,0 +1,118 @@
+"""Carve what is missing from train, and keep what is held out apart from what is learnt."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.errors import DataError
+
+PARTS = ("train", "validation", "test")
+
+
+def carve(
+    tables: Mapping[str, pa.Table], *, label: str | None, labels: Sequence[str], fractions: Mapping[str, float], seed: int
+) -> dict[str, pa.Table]:
+    """Fill in the parts that the data does not bring, stratified by class where there is one for each row.
+
+    Args:
+        tables: The parts that are given; train among them.
+        label: Column of class numbers to stratify by, or None.
+        labels: Names of the classes, for messages.
+        fractions: Part → share of train to take, for "validation" and "test".
+        seed: Decides which rows.
+
+    Returns:
+        All of "train", "validation" and "test".
+    """
+    from sklearn.model_selection import train_test_split
+
+    parts = dict(tables)
+    missing = [part for part in ("test", "validation") if part not in parts]
+    train = parts["train"]
+    if missing and label is not None:
+        _check_frequencies(train, label, labels, needed=len(missing) + 1)
+    indices = np.arange(train.num_rows)
+    for part in missing:
+        classes = train[label].to_numpy()[indices] if label is not None else None
+        count = max(round(train.num_rows * fractions[part]), len(labels) if label else 1)
+        if count + (len(labels) if label else 1) > len(indices):
+            raise DataError(
+                f"{train.num_rows} rows are too few to carve a {part} part from.",
+                "Give more rows, or given parts (train and test files in one folder).",
+            )
+        indices, taken = train_test_split(indices, test_size=count, random_state=seed, stratify=classes)
+        parts[part] = train.take(np.sort(taken))
+    parts["train"] = train.take(np.sort(indices))
+    return parts
+
+
+def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], needed: int) -> None:
+    counted = Counter(train[label].to_pylist())
+    rare = [number for number in range(len(labels)) if counted[number] < needed]
+    if not rare:
+        return
+    number = rare[0]
+    where = [train["_row"][i].as_py() for i, value in enumerate(train[label].to_pylist()) if value == number]
+    times = {1: "once", 2: "twice"}.get(counted[number], f"{counted[number]} times")
+    raise DataError(
+        f"The label `{labels[number]}` appears {times} (row {', '.join(map(str, where))}): "
+        f"too few to be learnt and also tested; {needed} are needed.",
+        f"Add examples, merge it into another label (`--set data.label_map.{labels[number]}=OTHER`; map all labels then), "
+        "or bring parts of your own (train and test files in one folder).",
+    )
+
+
+def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return a 64-bit key for each row, equal for texts that differ only in case and white space. Shape (rows,)."""
+    keys = np.empty(table.num_rows, np.uint64)
+    position = 0
+    for batch in table.select(list(columns)).to_batches(max_chunksize=10_000):
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            text = "\x1f".join(" ".join((v if isinstance(v, str) else " ".join(map(str, v or ()))).split()) for v in row)
+            digest = hashlib.blake2b(text.casefold().encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            keys[position] = int.from_bytes(digest, "little")
+            position += 1
+    return keys
+
+
+def separate(parts: Mapping[str, pa.Table], columns: Sequence[str], *, remove: bool) -> tuple[dict[str, pa.Table], dict[str, int]]:
+    """Find the texts that stand on both sides of a border between parts, and remove them from the learning side.
+
+    Test is left as it is; validation loses what stands in test; train loses what stands in either.
+
+    Returns:
+        The parts, and how many rows of train stand in the held-out parts, of validation in test, and
+        how many rows of train repeat an earlier one (these stay).
+    """
+    keys = {part: row_keys(table, columns) for part, table in parts.items()}
+    leaked = {
+        "train": np.isin(keys["train"], np.concatenate([keys["validation"], keys["test"]])),
+        "validation": np.isin(keys["validation"], keys["test"]),
+    }
+    found = {
+        "train_in_held_out": int(leaked["train"].sum()),
+        "validation_in_test": int(leaked["validation"].sum()),
+        "repeated_in_train": len(keys["train"]) - len(np.unique(keys["train"])),
+    }
+    if not remove:
+        return dict(parts), found
+    kept = {part: table.filter(pa.array(~leaked[part])) if part in leaked else table for part, table in parts.items()}
+    return kept, found
+
+
+def fingerprint(parts: Mapping[str, pa.Table], columns: Sequence[str]) -> str:
+    """Return a digest of what is learnt from and tested on: the same rows in the same parts give the same digest."""
+    digest = hashlib.sha256()
+    for part in PARTS:
+        if part not in parts:
+            continue
+        digest.update(json.dumps([part, list(columns), parts[part].num_rows]).encode())
+        for batch in parts[part].select(list(columns)).to_batches(max_chunksize=10_000):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                digest.update(json.dumps(row, default=str).encode())
+    return f"sha256:{digest.hexdigest()}"

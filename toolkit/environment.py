@@ -1,0 +1,35 @@
+"""What a run was computed with, so that it can be computed again."""
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "evaluate", "peft", "numpy", "scikit-learn")
+
+
+def describe() -> dict[str, Any]:
+    """Return versions, processor, memory and devices; no user name, host name or path."""
+    import psutil
+    import torch
+
+    from toolkit import __version__
+
+    facts: dict[str, Any] = {
+        "toolkit": __version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+    return facts | {package: version(package) for package in PACKAGES}
+
+
+def version(package: str) -> str | None:
+    """Return the installed version of a distribution, or None."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,64 @@
+"""Every failure that a user can cause, and what to do about it.
+
+    ToolkitError              a problem and the next step; the command line prints both
+    ├── CallError             exit code 2: nothing was started; the call, the config or the input must change
+    │   ├── ConfigError       a key or a value of the configuration
+    │   ├── RecipeError       a recipe that does not exist or lacks a part
+    │   ├── SourceError       a model or data set that cannot be found or reached
+    │   ├── DataError         a table that cannot be read or does not fit the task
+    │   └── ModelError        a checkpoint that cannot be loaded, or not safely
+    └── RunError              exit code 1: the run had begun and could not go on
+
+Ctrl-C ends with exit code 130, as shells expect.
+"""
+
+
+class ToolkitError(Exception):
+    """A problem that a user can mend.
+
+    Args:
+        problem: What is wrong and where, in one or two sentences.
+        fix: What to do next; shown on a line of its own.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(problem, fix)
+        self.problem = problem
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n{self.fix}"
+
+
+class CallError(ToolkitError):
+    """The call itself must change; nothing was started."""
+
+    exit_code = 2
+
+
+class ConfigError(CallError):
+    """A key or a value of the configuration is wrong."""
+
+
+class RecipeError(CallError):
+    """A recipe does not exist or lacks a part."""
+
+
+class SourceError(CallError):
+    """A model or a data set cannot be found or reached."""
+
+
+class DataError(CallError):
+    """A table cannot be read, or does not fit the task."""
+
+
+class ModelError(CallError):
+    """A checkpoint cannot be loaded, or not safely."""
+
+
+class RunError(ToolkitError):
+    """The run had begun and could not go on."""
+
+    exit_code = 1

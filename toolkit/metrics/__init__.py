@@ -1,0 +1,11 @@
+"""Metrics that load with no network, each defined once and usable as an `evaluate` module.
+
+A metric is two functions: `statistics` turns each example into a row of numbers, `aggregate` turns the sum of
+such rows into the figure. So the figure, its bootstrap intervals and paired differences all come from one
+definition, and resampling is a matrix product.
+"""
+
+from toolkit.metrics.base import Metric
+from toolkit.metrics.module import as_module, load
+
+__all__ = ["Metric", "as_module", "load"]

@@ -1,0 +1,87 @@
+"""Accuracy, F1 and Matthews correlation of class predictions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.metrics.base import Floats, Metric
+
+
+def _right(predictions: Sequence[Any], references: Sequence[Any], _classes: int) -> Floats:
+    """Return (N, 2): whether the example is right, and 1."""
+    right = np.asarray(predictions) == np.asarray(references)
+    return np.stack([right, np.ones(len(right))], axis=1).astype(np.float64)
+
+
+def _share(sums: Floats) -> Floats:
+    return divide(sums[..., 0], sums[..., 1])
+
+
+def class_counts(predictions: Sequence[Any], references: Sequence[Any], classes: int) -> Floats:
+    """Return what an example adds to each class's counts. Shape (N, 3 C): true positives, predicted, true."""
+    predicted, true = np.asarray(predictions, np.int64), np.asarray(references, np.int64)
+    rows = np.arange(len(true))
+    counts = np.zeros((len(true), 3, classes))
+    inside = (predicted >= 0) & (predicted < classes)
+    counts[rows[inside], 1, predicted[inside]] = 1
+    counts[rows, 2, true] = 1
+    hit = predicted == true
+    counts[rows[hit], 0, true[hit]] = 1
+    return counts.reshape(len(true), 3 * classes)
+
+
+def _split(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    """(..., 3 C) → true positives, predicted, true, each (..., C)."""
+    hits, predicted, true = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
+    return hits, predicted, true
+
+
+def precision(sums: Floats) -> Floats:
+    """Share of the predictions of a class that are right; 0 where it was never predicted. (..., 3 C) → (..., C)."""
+    hits, predicted, _ = _split(sums)
+    return divide(hits, predicted)
+
+
+def recall(sums: Floats) -> Floats:
+    """Share of a class that was found. (..., 3 C) → (..., C)."""
+    hits, _, true = _split(sums)
+    return divide(hits, true)
+
+
+def f1(sums: Floats) -> Floats:
+    """Harmonic mean of precision and recall, 2 TP / (predicted + true). (..., 3 C) → (..., C)."""
+    hits, predicted, true = _split(sums)
+    return divide(2 * hits, predicted + true)
+
+
+def _macro_f1(sums: Floats) -> Floats:
+    """Mean F1 over the classes that occur, in truth or prediction, as scikit-learn takes it."""
+    _, predicted, true = _split(sums)
+    occurs = (predicted + true) > 0
+    return divide((f1(sums) * occurs).sum(-1), occurs.sum(-1))
+
+
+def _matthews(sums: Floats) -> Floats:
+    """Matthews correlation for any number of classes (Gorodkin 2004, equation 8)."""
+    hits, predicted, true = _split(sums)
+    total = true.sum(-1)
+    covariance = hits.sum(-1) * total - (predicted * true).sum(-1)
+    spread = np.sqrt((total**2 - (predicted**2).sum(-1)) * (total**2 - (true**2).sum(-1)))
+    return divide(covariance, spread)
+
+
+def divide(numerator: Floats, denominator: Floats) -> Floats:
+    """Divide; 0 where the denominator is 0."""
+    result = np.zeros(np.broadcast(numerator, denominator).shape)
+    return np.divide(numerator, denominator, out=result, where=np.asarray(denominator) != 0)
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "Accuracy", _right, _share, proportion=True),
+        Metric("f1", "Macro F1", class_counts, _macro_f1),
+        Metric("matthews", "Matthews correlation", class_counts, _matthews, unit="score"),
+    )
+}

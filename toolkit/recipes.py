@@ -1,0 +1,162 @@
+"""Find a recipe by file name and load it by path; what a recipe must hold.
+
+A recipe is one Python file. `toolkit finetune NAME` looks for `recipes/NAME.py`; there is no list to
+update. The current directory is never scanned for code: a file of one's own is named by its path.
+"""
+
+import ast
+import difflib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from toolkit.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a recipe reads.
+
+    Attributes:
+        role: The name by which the recipe knows it, whatever the table calls it.
+        names: Names under which it is looked for in a table, most likely first; case does not matter.
+        kind: "text" (a string), "words" (a list of strings, or a string cut at white space),
+            "label" (one class for the example) or "labels" (one class for each word).
+        required: Whether a table without it is refused.
+    """
+
+    role: str
+    names: tuple[str, ...]
+    kind: str = "text"
+    required: bool = True
+
+
+class Recipe(Protocol):
+    """What a recipe file holds; see `recipes/sentiment.py` for one to read.
+
+    Beside these a recipe may hold `FALLBACK_DATA` (data settings used when the Hub cannot be reached),
+    `LABEL_NAMES` (number of classes → names, for labels that are bare numbers), `BASELINES` (name →
+    function) and `Options` (a pydantic model of the recipe's own keys).
+    """
+
+    __file__: str
+    __doc__: str
+
+    DEFAULTS: Mapping[str, Any]  # nested configuration values
+    COLUMNS: Sequence[Column]
+    METRICS: Sequence[Any]  # names of metrics or `toolkit.metrics.Metric`; the first is the headline
+
+    def load_processor(self, path: Path, config: Any) -> Any:
+        """Load the tokenizer or image processor that stands in the checkpoint folder `path`."""
+
+    def preprocess(self, rows: Mapping[str, Sequence[Any]], processor: Any, config: Any) -> dict[str, list[Any]]:
+        """Turn columns of raw values into columns of model inputs, row by row the same order."""
+
+    def build_model(self, path: Path, labels: Sequence[str], config: Any, **arguments: Any) -> Any:
+        """Load the checkpoint with the right head for `labels`."""
+
+    def collate(self, features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
+        """Stack examples into the tensors of one batch."""
+
+    def predictions(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Turn a batch's outputs into columns, one value an example; "prediction" is what metrics compare."""
+
+
+_REQUIRED = ("DEFAULTS", "COLUMNS", "METRICS", "load_processor", "preprocess", "build_model", "collate", "predictions")
+
+
+def folder() -> Path:
+    """Return the folder of the recipes that come with the toolkit: the wheel's, else the checkout's."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "_recipes"
+    if packaged.is_dir():
+        return packaged
+    checkout = here.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "recipes").is_dir():
+        return checkout / "recipes"
+    raise RecipeError(f"No recipes stand beside {here}.", "The installation is broken; install finetune-toolkit again.")
+
+
+def available() -> dict[str, Path]:
+    """Return the recipes that come with the toolkit: name → file."""
+    return {path.stem: path for path in sorted(folder().glob("*.py")) if not path.stem.startswith("_")}
+
+
+def presets() -> dict[str, Path]:
+    """Return the presets that come with the toolkit: name → file."""
+    return {path.stem: path for path in sorted((folder() / "presets").glob("*.yaml"))}
+
+
+def find(name: str) -> Path:
+    """Return the file of the recipe `name`: a name from `available`, or a path ending in `.py`."""
+    if name.endswith(".py"):
+        path = Path(name)
+        if path.is_file():
+            return path.resolve()
+        raise RecipeError(f"There is no recipe file {name}.", "Check the path; `toolkit recipes list` names those at hand.")
+    return _lookup(name, available(), "recipe")
+
+
+def find_preset(name: str) -> Path:
+    """Return the file of the preset `name`."""
+    return _lookup(name, presets(), "preset")
+
+
+def _lookup(name: str, known: Mapping[str, Path], kind: str) -> Path:
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, list(known), n=1)
+    guess = f" Did you mean `{near[0]}`?" if near else ""
+    raise RecipeError(
+        f"There is no {kind} `{name}`.{guess}", f"Known {kind}s: {', '.join(known) or 'none'}. `toolkit recipes list` says more."
+    )
+
+
+def summary(path: Path) -> str:
+    """Return the first line of a recipe's docstring, read without running it."""
+    try:
+        return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    except SyntaxError as error:
+        return f"(broken: line {error.lineno} is not Python)"
+
+
+def load(name: str) -> Recipe:
+    """Import the recipe `name` and check that it holds every part.
+
+    Raises:
+        RecipeError: There is no such recipe, it cannot be imported, or a part is missing.
+    """
+    return _load(find(name))
+
+
+@cache
+def _load(path: Path) -> Recipe:
+    specification = importlib.util.spec_from_file_location(f"toolkit_recipe_{path.stem}", path)
+    if specification is None or specification.loader is None:
+        raise RecipeError(f"{path} cannot be imported.", "A recipe is a Python file; see `toolkit recipes copy`.")
+    module: ModuleType = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        line = next((f.lineno for f in reversed(_frames(error)) if f.filename == str(path)), None)
+        raise RecipeError(
+            f"{path}{f', line {line},' if line else ''} cannot be run: {type(error).__name__}: {error}.", "Mend the recipe file."
+        ) from error
+    missing = [part for part in _REQUIRED if not hasattr(module, part)]
+    if missing:
+        raise RecipeError(
+            f"The recipe {path} lacks {', '.join(missing)}.", "`toolkit recipes copy sentiment` gives a whole one to start from."
+        )
+    return cast("Recipe", module)
+
+
+def _frames(error: Exception) -> list[Any]:
+    import traceback
+
+    return list(traceback.extract_tb(error.__traceback__))

@@ -1,0 +1,110 @@
+"""Numbers and texts as people read them, and texts that Markdown leaves alone."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from markupsafe import Markup
+
+TEXT_LENGTH = 400
+
+_DASH = "–"  # stands where a number is missing
+_DIRECTION_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # would reorder the text around them
+_MARKDOWN_START = re.compile(
+    r"(?i):(?=//)|(?<=www)\.|^[-+=](?=[-+=\s]*(?:\s|$))|^\d+[.)](?=\s|$)"
+)  # links, lists, rules
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands separators: 22,713,986."""
+    if value is None:
+        return _DASH
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def measure(value: float | None, unit: str, signed: bool = False) -> str:
+    """A metric: a fraction as percent with one decimal, a score with three. `signed` is for differences."""
+    if value is None:
+        return _DASH
+    number = value * 100 if unit == "fraction" else value
+    if abs(number) >= 1e9:
+        return f"{number:{'+' if signed else ''}.3g}".replace("-", "−")
+    decimals = 1 if unit == "fraction" or abs(number) >= 100 else 3
+    text = f"{number:{'+' if signed else ''},.{decimals}f}".replace("-", "−")
+    return f"{text} {'points' if signed else '%'}" if unit == "fraction" else text
+
+
+def interval(low: float | None, high: float | None, unit: str, signed: bool = False) -> str:
+    """Both ends of an interval without their unit, 81.8 to 85.8; empty where an end is missing."""
+    if low is None or high is None:
+        return ""
+    return " to ".join(measure(end, unit, signed).removesuffix(" %").removesuffix(" points") for end in (low, high))
+
+
+def estimate(cell: Mapping[str, float | None] | None, unit: str, signed: bool = False) -> str:
+    """A measured value with its interval in brackets: 83.9 % (81.8 to 85.8)."""
+    if cell is None:
+        return _DASH
+    ends = interval(cell["low"], cell["high"], unit, signed)
+    return measure(cell["value"], unit, signed) + (f" ({ends})" if ends else "")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: 8.4 s, 2 min 10 s, 1 h 4 min."""
+    if seconds is None:
+        return _DASH
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def size(value: float | None) -> str:
+    """Bytes in decimal units: 90.9 MB."""
+    if value is None:
+        return _DASH
+    power = next((power for power in (12, 9, 6, 3) if value >= 10**power), 0)
+    return f"{value / 10**power:.1f} {({3: 'kB', 6: 'MB', 9: 'GB', 12: 'TB'})[power]}" if power else f"{value:g} bytes"
+
+
+def date(text: str) -> str:
+    """An ISO 8601 time in UTC as people write it; any other text as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        return text
+    return f"{moment.day} {moment:%B %Y, %H:%M}{' UTC' if moment.tzinfo else ''}"
+
+
+def clip(text: str, length: int = TEXT_LENGTH) -> str:
+    """The text, cut at `length` characters with an ellipsis."""
+    return text if len(text) <= length else text[:length].rstrip() + "…"
+
+
+def unbroken(text: str) -> str:
+    """The text with its percent signs tied to their numbers, so that no line begins with one."""
+    return re.sub(r"(?<=\d) (?=%)", "\u00a0", text)
+
+
+def escape_markdown(value: object) -> str:
+    """Text that Markdown shows as it is, on one line, in a paragraph, a list or a table cell.
+
+    Backslashes disarm what GitHub Markdown reads as markup; `<`, `>` and `&` become entities, which older readers
+    understand too. Values marked as safe pass.
+    """
+    if isinstance(value, Markup):
+        return str(value)
+    text = " ".join(_DIRECTION_MARKS.sub("", str(value)).split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*_\[\]{}#|~$])", r"\\\1", text)
+    return _MARKDOWN_START.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", text)
+
+
+def fenced(text: str, language: str = "") -> Markup:
+    """A fenced code block whose fence is longer than any run of backticks inside."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return Markup(f"{fence}{language}\n{text.strip()}\n{fence}")  # inside a fence nothing is markup

@@ -1,0 +1,195 @@
+"""Where things go in the report's pictures: pure geometry, no drawing.
+
+Horizontal positions are percentages of the plot's width and vertical ones are pixels (interval plot) or
+percentages (training curve). An SVG that is laid out in percentages fills a phone and a desktop without scaling
+its text, so the templates need neither JavaScript nor a charting library.
+
+    intervals()  one dot with a whisker for each system, all on one axis
+    curve()      training loss, smoothed, with the validation loss and the best step
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: where it stands, in percent, and what it says."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """A value with its interval, in percent of the axis; without an interval, `low` and `high` are the value's."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True)
+class IntervalPlot:
+    """Whiskers in the order of the systems given, above one shared axis."""
+
+    whiskers: list[Whisker]
+    ticks: list[Tick]
+
+
+@dataclass(frozen=True)
+class CurvePlot:
+    """Paths in a 100 × 100 box whose origin is the top left corner.
+
+    Attributes:
+        raw: Path of the recorded training loss; empty where nothing was recorded.
+        smooth: Path of its moving average.
+        validation: Path through the validation losses.
+        dots: The validation losses themselves.
+        best: Position of the best step, or None.
+        x_ticks: Steps.
+        y_ticks: Losses; `at` counts from the top.
+    """
+
+    raw: str
+    smooth: str
+    validation: str
+    dots: list[Point]
+    best: float | None
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
+def nice_ticks(low: float, high: float, target: int = 5) -> list[float]:
+    """Round numbers, evenly spaced, the first at or below `low` and the last at or above `high`.
+
+    Args:
+        low: Smallest value to cover.
+        high: Largest value to cover; may equal `low`.
+        target: About how many ticks are wanted.
+    """
+    if high - low <= 1e-9 * max(abs(low), abs(high)) + 1e-100:  # one value (or rounding noise): make room around it
+        pad = abs(low) * 0.1 or 0.5
+        low, high = low - pad, high + pad
+    rough = (high - low) / max(target - 1, 1)
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    step = magnitude * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough * (1 - 1e-9))
+    first = math.floor(low / step + 1e-9)
+    last = math.ceil(high / step - 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def tick_text(value: float, step: float, percent: bool) -> str:
+    """The tick's number with just the decimals that tell it from its neighbours."""
+    scale = 100 if percent else 1
+    spacing = abs(step * scale) or 1.0
+    decimals = next((n for n in range(9) if math.isclose(spacing, round(spacing, n), rel_tol=1e-6)), None)
+    plain = decimals is not None and spacing < 1e12
+    text = (f"{value * scale:,.{decimals}f}" if plain else f"{value * scale:.3g}").replace("-", "−")
+    return f"{text} %" if percent else text
+
+
+def place(value: float, low: float, high: float) -> float:
+    """Percentage of the way from `low` to `high`, rounded for a short document."""
+    return round(100 * (value - low) / (high - low), 2)
+
+
+def _ticks(values: Sequence[float], percent: bool = False) -> list[Tick]:
+    """Ticks spread over the whole axis, which runs from the first value to the last."""
+    step = values[1] - values[0]
+    return [Tick(place(value, values[0], values[-1]), tick_text(value, step, percent)) for value in values]
+
+
+def intervals(
+    systems: Sequence[tuple[float, float | None, float | None]], percent: bool, target: int = 6
+) -> IntervalPlot | None:
+    """Set several values with their intervals on one axis.
+
+    Args:
+        systems: (value, low, high) for each row; low and high may be None.
+        percent: The values are fractions, so that the axis ends at 0 % and 100 %.
+        target: About how many ticks are wanted.
+
+    Returns:
+        The plot, or None where there is nothing to set side by side.
+    """
+    if not systems:
+        return None
+    whole = [(value if low is None else low, value, value if high is None else high) for value, low, high in systems]
+    axis = nice_ticks(min(map(min, whole)), max(map(max, whole)), target)
+    if percent and min(map(min, whole)) >= 0 and max(map(max, whole)) <= 1:
+        axis = [tick for tick in axis if -1e-9 <= tick <= 1 + 1e-9]
+    return IntervalPlot(
+        whiskers=[Whisker(*(place(number, axis[0], axis[-1]) for number in row)) for row in whole],
+        ticks=_ticks(axis, percent),
+    )
+
+
+def moving_average(values: Sequence[float]) -> list[float]:
+    """Exponential moving average over about a twentieth of the series, corrected for its start.
+
+    The correction divides by the weights seen so far (Kingma and Ba 2015, section 3), so that the first average is
+    the first value and not a mixture with zero.
+    """
+    span = max(1.0, len(values) / 20)
+    decay = 1 - 2 / (span + 1)
+    total = weight = 0.0
+    averages = []
+    for value in values:
+        total = decay * total + (1 - decay) * value
+        weight = decay * weight + (1 - decay)
+        averages.append(total / weight)
+    return averages
+
+
+def thin(points: Sequence[Point], limit: int = 300) -> list[Point]:
+    """At most `limit` points: the means of neighbours that fall into the same of `limit` equal groups."""
+    if len(points) <= limit:
+        return list(points)
+    edges = [round(index * len(points) / limit) for index in range(limit + 1)]
+    groups = [points[start:end] for start, end in pairwise(edges)]
+    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+
+
+def path(points: Sequence[Point]) -> str:
+    """SVG path data through the points; empty for none."""
+    return " ".join(f"{'L' if index else 'M'}{x:g} {y:g}" for index, (x, y) in enumerate(points))
+
+
+def curve(training: Sequence[Point], validation: Sequence[Point], best_step: float | None) -> CurvePlot | None:
+    """Draw the losses against the steps.
+
+    Args:
+        training: (step, loss) as recorded.
+        validation: (step, loss) of each evaluation.
+        best_step: Step whose weights were kept.
+
+    Returns:
+        The plot, or None where fewer than two losses were recorded.
+    """
+    recorded = [*training, *validation]
+    if len(recorded) < 2:
+        return None
+    averaged = list(zip([x for x, _ in training], moving_average([y for _, y in training]), strict=True))
+    steps = nice_ticks(0, max(x for x, _ in recorded), target=6)
+    losses = nice_ticks(min(y for _, y in recorded), max(y for _, y in recorded))
+    last = max(x for x, _ in recorded) or 1.0  # the axis ends where training did, not at the next round number
+
+    def box(points: Sequence[Point]) -> list[Point]:
+        return [(place(x, 0, last), round(100 - place(y, losses[0], losses[-1]), 2)) for x, y in points]
+
+    dots = box(validation)
+    spacing = steps[1] - steps[0]
+    return CurvePlot(
+        raw=path(box(thin(training))),
+        smooth=path(box(thin(averaged))),
+        validation=path(dots),
+        dots=dots,
+        best=place(best_step, 0, last) if best_step is not None and 0 <= best_step <= last else None,
+        x_ticks=[Tick(place(step, 0, last), tick_text(step, spacing, False)) for step in steps if step <= last],
+        y_ticks=[Tick(100 - tick.at, tick.text) for tick in _ticks(losses)],
+    )

@@ -1,0 +1,24 @@
+"""The report in a few lines, for a terminal or a log."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.report.build import shown
+
+
+def to_text(report: Mapping[str, Any], width: int = 100) -> str:
+    """Return the verdict, the figures with their intervals, and the warnings."""
+    verdict = report["verdict"]
+    lines = [verdict["headline"], *verdict["statements"], *(f"Mind: {warning}" for warning in verdict["warnings"])]
+    wrapped = [line for text in lines for line in textwrap.wrap(text, width, subsequent_indent="  ")]
+    figures = [_figure(figure) for figure in report["evaluation"]["metrics"]]
+    figures += [f"  {baseline['title']}: {_figure(baseline['metrics'][0]).strip()}" for baseline in report["baselines"]]
+    return "\n".join(["", *wrapped, "", *figures, ""])
+
+
+def _figure(figure: Mapping[str, Any]) -> str:
+    value = shown(figure["value"], figure["unit"])
+    if figure.get("low") is None:
+        return f"  {figure['title']} {value}"
+    return f"  {figure['title']} {value}  [{shown(figure['low'], figure['unit'])} to {shown(figure['high'], figure['unit'])}]"

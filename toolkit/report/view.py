@@ -1,0 +1,285 @@
+"""What the report's templates draw, prepared from a report dictionary that may lack anything.
+
+`view` gives the dictionary its full shape, so that the templates meet no missing key, and adds what has to be
+computed: the table that sets the model beside the baselines, the confusion, the pictures' geometry.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from toolkit.report import formats, plots
+
+MATRIX_LABELS = 12  # above this many classes, the confused pairs say more than the matrix
+PAIRS = 15
+MISTAKES = 25
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+_INTERVAL = {"value": float, "low": float, "high": float}
+_METRIC = {"name": str, "title": str, "unit": str, **_INTERVAL}
+_SHAPE: dict[str, Any] = {  # a type is a value, [x] a list of x, {} a free dictionary
+    "toolkit_version": str,
+    "created": str,
+    "title": str,
+    "recipe": str,
+    "command": str,
+    "model": {"name": str, "origin": str, "architecture": str, "parameters": float, "size_bytes": float},
+    "verdict": {"headline": str, "statements": [str], "warnings": [str]},
+    "evaluation": {
+        "split": str,
+        "rows": float,
+        "confidence": float,
+        "labels": [str],
+        "metrics": [_METRIC],
+        "per_class": [{"label": str, "support": float, "precision": _INTERVAL, "recall": _INTERVAL, "f1": _INTERVAL}],
+        "confusion": {"labels": [str], "matrix": [[float]]},
+        "errors": [{"file": str, "row": float, "text": str, "label": str, "prediction": str, "confidence": float}],
+    },
+    "baselines": [{"name": str, "title": str, "metrics": [_METRIC], "difference": {"metric": str, **_INTERVAL}}],
+    "data": {
+        "source": str,
+        "origin": str,
+        "fingerprint": str,
+        "splits": [{"name": str, "rows": float, "classes": {}, "given": bool}],
+        "notes": [str],
+    },
+    "training": {
+        **dict.fromkeys(("device", "precision", "optimizer"), str),
+        **dict.fromkeys(("seconds", "epochs", "steps", "samples_per_second", "best_step"), float),
+        **dict.fromkeys(("learning_rate", "batch_size", "seed"), float),
+        "stopped_early": bool,
+        "loss": [{"step": float, "value": float}],
+        "evaluations": [{}],
+    },
+    "environment": {},
+    "config": {},
+}
+
+
+def view(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything a template needs, under names that always exist.
+
+    Args:
+        report: The report dictionary; any key may be missing, None or of a wrong type.
+    """
+    full: dict[str, Any] = _fill(_SHAPE, report)
+    evaluation, training = full["evaluation"], full["training"]
+    known = {metric["name"]: metric for metric in evaluation["metrics"]}
+    for baseline in full["baselines"]:  # compared by the first metric unless it says otherwise
+        baseline["difference"]["metric"] = baseline["difference"]["metric"] or next(iter(known), "")
+    drawn = {
+        "comparison": _comparison(evaluation["metrics"], full["baselines"]),
+        "picture": _picture(evaluation["metrics"], full["baselines"]),
+        "classes": _classes(evaluation["per_class"]),
+        "confusion": _confusion(**evaluation["confusion"]),
+        "curve": _curve(training),
+        "checkpoints": _checkpoints(training["evaluations"], known),
+        "mistakes": evaluation["errors"][:MISTAKES],
+        "balance": _balance(full["data"]["splits"]),
+        "training_facts": _training_facts(full["model"], training),
+        "environment_facts": [(key, _text(value)) for key, value in full["environment"].items()],
+        "config_text": yaml.safe_dump(full["config"], sort_keys=False, allow_unicode=True) if full["config"] else "",
+    }
+    conditions = {
+        "results": ("Results", drawn["comparison"]),
+        "classes": ("Class by class", drawn["classes"]),
+        "confusion": ("What is taken for what", drawn["confusion"]),
+        "training": ("Model and training", drawn["training_facts"] or drawn["curve"] or drawn["checkpoints"]),
+        "mistakes": ("Most confident mistakes", drawn["mistakes"]),
+        "data": ("Data", any(full["data"].values())),
+        "reproduce": ("Reproduce", full["command"] or drawn["environment_facts"] or drawn["config_text"]),
+    }
+    sections = {key: title for key, (title, present) in conditions.items() if present}
+    level = f"{evaluation['confidence']:.0%}".replace("%", " %") if evaluation["confidence"] else ""
+    return {**full, **drawn, "sections": sections, "level": level}
+
+
+def _comparison(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """A table with a row for each metric and a column for the model and each baseline, then their differences."""
+    columns = [metrics, *(baseline["metrics"] for baseline in baselines)]
+    by_name = [{metric["name"]: metric for metric in column} for column in columns]
+    first = {metric["name"]: metric for column in reversed(columns) for metric in column}
+    names = list(dict.fromkeys(metric["name"] for column in columns for metric in column))
+    compared = dict.fromkeys(b["difference"]["metric"] for b in baselines if b["difference"]["value"] is not None)
+    if not names and not compared:
+        return None
+    return {
+        "columns": ["This model", *(baseline["title"] or baseline["name"] for baseline in baselines)],
+        "rows": [
+            {"title": _title(first[name]), "unit": first[name]["unit"], "cells": [c.get(name) for c in by_name]}
+            for name in names
+        ],
+        "differences": [
+            {
+                "title": _title(first.get(name, {"title": "", "name": name})),
+                "unit": first[name]["unit"] if name in first else "score",
+                "cells": [b["difference"] if b["difference"]["metric"] == name else None for b in baselines],
+            }
+            for name in compared
+        ],
+    }
+
+
+def _title(metric: Mapping[str, Any]) -> str:
+    """What people call the metric."""
+    return str(metric["title"] or metric["name"])
+
+
+def _picture(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The model beside the baselines on one axis, in the metric that they were compared by; None for one alone."""
+    compared = [baseline["difference"]["metric"] for baseline in baselines]
+    name = next(filter(None, [*compared, *(metric["name"] for metric in metrics)]), "")
+    systems = [("This model", metrics), *((b["title"] or b["name"], b["metrics"]) for b in baselines)]
+    found = [
+        (title, metric)
+        for title, candidates in systems
+        for metric in candidates
+        if metric["name"] == name and metric["value"] is not None
+    ]
+    if len(found) < 2:
+        return None
+    percent = found[0][1]["unit"] == "fraction"
+    plot = plots.intervals([(metric["value"], metric["low"], metric["high"]) for _, metric in found], percent)
+    return {"title": _title(found[0][1]), "rows": found, "plot": plot, "model": found[0][0] == "This model"}
+
+
+def _classes(per_class: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each class with its F1 placed on an axis from 0 to 1; of many classes, the weakest first."""
+    rows = [
+        {**row, "whisker": None if row["f1"]["value"] is None else _whisker(**row["f1"])}
+        for row in per_class
+        if row["label"] or row["support"] is not None
+    ]
+    if len(rows) <= MATRIX_LABELS:
+        return rows
+    return sorted(rows, key=lambda row: (row["f1"]["value"] is None, row["f1"]["value"] or 0.0))
+
+
+def _whisker(value: float, low: float | None, high: float | None) -> plots.Whisker:
+    """The interval of a fraction in percent, kept inside the axis."""
+    ends = (value if low is None else low, value, value if high is None else high)
+    return plots.Whisker(*(min(max(round(100 * end, 2), 0.0), 100.0) for end in ends))
+
+
+def _confusion(labels: list[str], matrix: list[list[Any]]) -> dict[str, Any] | None:
+    """Counts with their shares of the true class, or the most confused pairs where classes are many."""
+    square = [len(row) for row in matrix] == [len(labels)] * len(labels)
+    if not labels or not square or any(value is None for row in matrix for value in row):
+        return None
+    totals = [sum(row) for row in matrix]
+    cells = [
+        [
+            {"truth": truth, "prediction": prediction, "hit": i == j, "count": value, "share": value / (total or 1.0)}
+            for j, (prediction, value) in enumerate(zip(labels, row, strict=True))
+        ]
+        for i, (truth, row, total) in enumerate(zip(labels, matrix, totals, strict=True))
+    ]
+    if len(labels) <= MATRIX_LABELS:
+        return {"labels": labels, "rows": cells, "pairs": [], "many": False}
+    wrong = [cell for row in cells for cell in row if not cell["hit"] and cell["count"]]
+    wrong.sort(key=lambda cell: (cell["count"], cell["share"]), reverse=True)
+    return {"labels": labels, "rows": [], "pairs": wrong[:PAIRS], "many": True}
+
+
+def _curve(training: Mapping[str, Any]) -> plots.CurvePlot | None:
+    """Training and validation loss against the steps."""
+    recorded = [(p["step"], p["value"]) for p in training["loss"] if None not in (p["step"], p["value"])]
+    evaluated = [(e.get("step"), e.get("loss")) for e in training["evaluations"]]
+    numbers = [pair for pair in evaluated if all(isinstance(number, int | float) for number in pair)]
+    return plots.curve(recorded, numbers, training["best_step"])
+
+
+def _checkpoints(evaluations: list[dict[str, Any]], metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The evaluations during training as a table: a column for each key that any of them has."""
+    keys = list(dict.fromkeys(key for evaluation in evaluations for key in evaluation))
+    units = {"step": "count", "epoch": "plain", **{key: metric["unit"] for key, metric in metrics.items()}}
+    titles = {key: _title(metrics[key]) if key in metrics else key.replace("_", " ").capitalize() for key in keys}
+    rows = [[_text(evaluation.get(key), units.get(key, "score")) for key in keys] for evaluation in evaluations]
+    return {"columns": list(titles.values()), "rows": rows} if keys else None
+
+
+def _text(value: Any, unit: str = "plain") -> str:
+    """Any plain value as text, numbers according to their unit."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and unit in ("fraction", "score"):
+        return formats.measure(value, unit)
+    if isinstance(value, int | float):
+        return formats.count(value) if unit == "count" else f"{value:.10g}".replace("e-0", "e-")
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return "–" if value is None else str(value)
+
+
+def _balance(splits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The classes' counts and shares in each split; with many classes, only how many and how large."""
+    counts = [{k: v for k, v in split["classes"].items() if isinstance(v, int | float)} for split in splits]
+    labels = list(dict.fromkeys(label for split in counts for label in split))
+    many = len(labels) > MATRIX_LABELS
+    rows = []
+    for split in counts:
+        total = sum(split.values()) or 1.0
+        smallest, largest = min(split.values(), default=0), max(split.values(), default=0)
+        summary = f"{len(split)} classes, {formats.count(smallest)} to {formats.count(largest)} rows each"
+        cells = [{"count": split.get(label, 0), "share": split.get(label, 0) / total} for label in labels]
+        rows.append({"cells": [] if many else cells, "summary": summary if many and split else ""})
+    return {"labels": [] if many else labels, "many": many, "rows": rows}
+
+
+def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is known of the model and its training, in the order in which one asks for it."""
+    rate, speed = training["learning_rate"], training["samples_per_second"]
+    facts = {
+        "Model": model["name"],
+        "Weights from": model["origin"],
+        "Architecture": model["architecture"],
+        "Parameters": model["parameters"] and formats.count(model["parameters"]),
+        "Size": model["size_bytes"] and formats.size(model["size_bytes"]),
+        "Device": ", ".join(filter(None, (training["device"], training["precision"]))),
+        "Duration": training["seconds"] and formats.duration(training["seconds"]),
+        "Speed": speed and f"{formats.count(round(speed, 1))} examples per second",
+        "Epochs": training["epochs"] is not None and _text(training["epochs"]),
+        "Steps": training["steps"] is not None and formats.count(training["steps"]),
+        "Best step": training["best_step"] is not None and formats.count(training["best_step"]),
+        "Stopped early": training["stopped_early"] is not None and _text(training["stopped_early"]),
+        "Optimizer": training["optimizer"],
+        "Learning rate": rate is not None and _text(rate),
+        "Batch size": training["batch_size"] and formats.count(training["batch_size"]),
+        "Seed": training["seed"] is not None and _text(training["seed"]),
+    }
+    return [(term, str(text)) for term, text in facts.items() if text]
+
+
+def _fill(shape: Any, value: Any) -> Any:
+    """Give `value` the shape: absent keys appear, unknown ones go, wrong types and NaN become nothing."""
+    if isinstance(shape, dict):
+        source = value if isinstance(value, Mapping) else {}
+        return {key: _fill(part, source.get(key)) for key, part in shape.items()} if shape else _plain(source)
+    if isinstance(shape, list):
+        items = _plain(value)
+        return [_fill(shape[0], item) for item in items if item is not None] if isinstance(items, list) else []
+    plain = _plain(value)
+    if shape is float:
+        return plain if isinstance(plain, int | float) and not isinstance(plain, bool) else None
+    if shape is bool:
+        return plain if isinstance(plain, bool) else None
+    return "" if plain is None else str(plain)
+
+
+def _plain(value: Any) -> Any:
+    """The value as dict, list, str, int, float, bool or None; NaN, infinity and absurd magnitudes become None."""
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if abs(value) < 1e100 else None
+    return _UNPRINTABLE.sub("\ufffd", str(value))

@@ -1,0 +1,189 @@
+"""The run directory: where every stage writes, and where every later command starts again.
+
+    config.yaml          the complete configuration
+    run.json             recipe, command, status, environment, data facts, training facts
+    metrics.jsonl        one line for each logged step and each validation
+    data/                the held-out rows, so that the run can be judged again on any machine
+    model/               weights (safetensors), processor, label names
+    predictions.parquet  what the model and the baselines said of each test row
+    report.json, report.md, report.html
+
+A directory is a run once `run.json` says so; `status` is "complete" only after everything is there.
+Files appear whole or not at all: they are written aside, synced and renamed.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import RunError, SourceError
+
+HOME = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """Folder of the exported model."""
+        return self.path / "model"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The contents of run.json; empty when it is missing or unreadable."""
+        try:
+            facts = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run went through to its report."""
+        return self.facts.get("status") == "complete"
+
+    def record(self, **facts: Any) -> None:
+        """Add `facts` to run.json."""
+        write_json(self.path / "run.json", {**self.facts, **facts})
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+
+def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
+    """Make a new run directory.
+
+    Raises:
+        RunError: The place is taken or cannot be written.
+    """
+    stem = f"{Path(recipe).stem}-{_slug(model)}-{now:%Y%m%d-%H%M%S}"
+    path = Path(output) if output else HOME / stem
+    try:
+        if output is None:
+            path = _free(path)
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise RunError(f"The run directory {path} is not empty.", "Give another --output, or remove it first.")
+        probe = path / ".write-test"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output.") from None
+    return Run(path)
+
+
+def _free(path: Path) -> Path:
+    count = 2
+    free = path
+    while free.exists():
+        free = path.with_name(f"{path.name}-{count}")
+        count += 1
+    return free
+
+
+def _slug(model: str) -> str:
+    name = model.rstrip("/").split("@")[0].split("/")[-1]
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:60] or "model"
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether `path` is a run directory, whole or not."""
+    return (path / "run.json").is_file()
+
+
+def newest(home: Path = HOME) -> Run:
+    """Return the newest complete run under `home`.
+
+    Raises:
+        SourceError: There is none.
+    """
+    folders = home.iterdir() if home.is_dir() else ()
+    runs = [run for run in map(Run, folders) if run.complete]
+    if not runs:
+        raise SourceError(
+            f"There is no complete run under {home}/.", "Name a run directory or model, or run `toolkit finetune sentiment` first."
+        )
+    return max(runs, key=lambda run: (run.facts.get("created", ""), run.path.name))
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """Give a path to write to; when the block ends well, what was written replaces `target` whole.
+
+    Works for a file and for a folder. On any failure `target` stays as it was and nothing is left behind.
+
+    Raises:
+        RunError: The disk is full or cannot be written.
+    """
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            draft = holder / target.name
+            yield draft
+            _sync(draft)
+            if target.is_dir():
+                old = holder / "old"
+                target.rename(old)
+            draft.replace(target)
+        finally:
+            shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """Turn a full or unwritable disk into a message; safetensors reports it as an error of its own kind."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{target} cannot be written: {error.strerror or error}.", _disk_advice(target)) from error
+    except Exception as error:
+        if type(error).__name__ == "SafetensorError":
+            raise RunError(f"{target} cannot be written: {error}.", _disk_advice(target)) from error
+        raise
+
+
+def _disk_advice(target: Path) -> str:
+    folder = next((p for p in (target, *target.parents) if p.exists()), Path("/"))
+    free = shutil.disk_usage(folder).free / 2**20
+    return f"{free:,.0f} MiB are free there; make room or give another --output."
+
+
+def _sync(path: Path) -> None:
+    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        handle = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with aside(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all; NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    convert: Callable[[], Any] | None = getattr(value, "tolist", None)  # numpy scalars and arrays
+    if convert is None:
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return convert()

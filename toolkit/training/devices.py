@@ -1,0 +1,55 @@
+"""Which device computes, and in which precision."""
+
+from typing import Any
+
+from toolkit.config import TrainingConfig
+from toolkit.errors import ConfigError
+
+
+def accelerator_for(config: TrainingConfig) -> Any:
+    """Return an `accelerate.Accelerator` for the device and precision that were asked for, or the best present.
+
+    Raises:
+        ConfigError: The device is not there, or cannot compute in that precision.
+    """
+    from accelerate import Accelerator
+
+    device = pick_device(config.device)
+    precision = pick_precision(config.precision, device)
+    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+
+
+def pick_device(wanted: str) -> str:
+    """Return "cuda", "mps" or "cpu"."""
+    present = devices()
+    if wanted == "auto":
+        return present[0]
+    if wanted not in present:
+        raise ConfigError(f"There is no {wanted} device here.", f"Devices present: {', '.join(present)}. `toolkit doctor` says more.")
+    return wanted
+
+
+def devices() -> list[str]:
+    """Return the kinds of device that are present, the fastest first."""
+    import torch
+
+    found = []
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def pick_precision(wanted: str, device: str) -> str:
+    """Return "fp32", "bf16" or "fp16"; automatic means bf16 on a GPU that computes it in hardware."""
+    import torch
+
+    has_bf16 = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if wanted == "auto":
+        return "bf16" if has_bf16 else "fp32"
+    if wanted == "bf16" and device == "cuda" and not has_bf16:
+        raise ConfigError("This GPU does not compute in bf16.", "Use `--set training.precision=fp16` or fp32.")
+    if wanted == "fp16" and device == "cpu":
+        raise ConfigError("fp16 training needs a GPU.", "Use `--set training.precision=fp32`.")
+    return wanted
