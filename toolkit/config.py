@@ -42,16 +42,28 @@ class Section(BaseModel):
 class DataConfig(Section):
     """What to learn from, and how it is divided."""
 
-    source: str = Field("", description="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path")
-    columns: dict[str, str] = Field({}, description="Role → column of the table, for columns that are not found by name")
+    source: str = Field(
+        "", description="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path"
+    )
+    columns: dict[str, str] = Field(
+        {}, description="Role → column of the table, for columns that are not found by name"
+    )
     where: dict[str, Text] = Field({}, description="Keep only the rows whose column equals the value")
     label_map: dict[Text, Text | None] = Field({}, description="Label as written → label to learn; null drops the row")
-    encoding: str | None = Field(None, description="Text encoding of the files; UTF-8, or UTF-16 with a mark, when not given")
-    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Column separator of CSV files; found when not given")
+    encoding: str | None = Field(
+        None, description="Text encoding of the files; UTF-8, or UTF-16 with a mark, when not given"
+    )
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="Column separator of CSV files; found when not given"
+    )
     max_length: int = Field(256, ge=4, description="Tokens an example may have; what is longer is cut, and reported")
     max_train_rows: int | None = Field(None, ge=2, description="Train on this many rows at most, chosen at random")
-    validation_fraction: float = Field(0.1, gt=0, lt=0.5, description="Share of train carved off for validation if none is given")
-    test_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share of train carved off for the final test if none is given")
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of train carved off for validation if none is given"
+    )
+    test_fraction: float = Field(
+        0.15, gt=0, lt=0.5, description="Share of train carved off for the final test if none is given"
+    )
     deduplicate: bool = Field(True, description="Remove from train what also stands in a held-out part")
 
 
@@ -67,25 +79,47 @@ class TrainingConfig(Section):
 
     epochs: float = Field(3.0, gt=0, le=1000, description="Passes over the training rows")
     batch_size: int = Field(32, ge=1, description="Examples an optimizer step sees, over all devices")
-    micro_batch_size: int | None = Field(None, ge=1, description="Examples in one forward pass; batch_size when not given")
-    learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak step size; 5e-5 × 768 / hidden size when not given")
-    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the learning rate falls after the warm-up")
-    warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the learning rate rises from 0")
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="Examples in one forward pass; batch_size when not given"
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, lt=1, description="Peak step size; 5e-5 × 768 / hidden size when not given"
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="How the learning rate falls after the warm-up"
+    )
+    warmup_fraction: float = Field(
+        0.1, ge=0, lt=1, description="Share of the steps over which the learning rate rises from 0"
+    )
     weight_decay: float = Field(0.01, ge=0, lt=1, description="AdamW's decoupled decay; biases and norms are spared")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment")
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="Decay of the second moment")
     adam_epsilon: float = Field(1e-8, gt=0, description="Term that keeps Adam's division from zero")
     max_grad_norm: float = Field(1.0, ge=0, description="Gradients are scaled down to this 2-norm; 0 leaves them alone")
-    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout of the hidden states; the checkpoint's when not given")
-    attention_dropout: float | None = Field(0.0, ge=0, lt=1, description="Dropout of attention weights; null takes the checkpoint's")
-    evaluate_every: int | None = Field(None, ge=1, description="Optimizer steps between validations; each epoch when not given")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Dropout of the hidden states; the checkpoint's when not given"
+    )
+    attention_dropout: float | None = Field(
+        0.0, ge=0, lt=1, description="Dropout of attention weights; null takes the checkpoint's"
+    )
+    evaluate_every: int | None = Field(
+        None, ge=1, description="Optimizer steps between validations; each epoch when not given"
+    )
     early_stopping_patience: int | None = Field(
         3, ge=1, description="Validations without improvement before training stops; null never stops early"
     )
-    best_metric: str = Field("loss", description="Validation figure that picks the best checkpoint: loss, or a metric of the recipe")
-    seed: int = Field(7, ge=0, lt=2**32, description="Seed of the splits, the order of examples, dropout and new weights")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute; auto takes the fastest present")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto is bf16 on a GPU that has it, else fp32")
+    best_metric: str = Field(
+        "loss", description="Validation figure that picks the best checkpoint: loss, or a metric of the recipe"
+    )
+    seed: int = Field(
+        7, ge=0, lt=2**32, description="Seed of the splits, the order of examples, dropout and new weights"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where to compute; auto takes the fastest present"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto is bf16 on a GPU that has it, else fp32"
+    )
 
 
 class EvaluationConfig(Section):
@@ -188,11 +222,15 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"The configuration {path} cannot be read: {error.strerror}.", "Check the path after --config.") from None
+        raise ConfigError(
+            f"The configuration {path} cannot be read: {error.strerror}.", "Check the path after --config."
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{where} is not valid YAML.", "Compare with `toolkit recipes show`; keys are `name: value`.") from None
+        raise ConfigError(
+            f"{path}{where} is not valid YAML.", "Compare with `toolkit recipes show`; keys are `name: value`."
+        ) from None
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -66,7 +66,9 @@ class Checkpoint:
     @property
     def hidden_size(self) -> int | None:
         """Width of the hidden states, whatever the family calls it."""
-        size = next((self.config[key] for key in ("hidden_size", "dim", "d_model", "embed_dim") if key in self.config), None)
+        size = next(
+            (self.config[key] for key in ("hidden_size", "dim", "d_model", "embed_dim") if key in self.config), None
+        )
         return size if isinstance(size, int) else None
 
 
@@ -86,7 +88,10 @@ def locate(name: str, loading: LoadingConfig) -> Checkpoint:
     if alias is None and runs.is_run(Path(name)):
         run = runs.Run(Path(name))
         if not run.complete:
-            raise ModelError(f"The run {name} did not finish, so it holds no model.", "Run its command again (it stands in run.json).")
+            raise ModelError(
+                f"The run {name} did not finish, so it holds no model.",
+                "Run its command again (it stands in run.json).",
+            )
         names = [str(run.model)]
     try:
         located = sources.locate_model(names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code)
@@ -95,8 +100,15 @@ def locate(name: str, loading: LoadingConfig) -> Checkpoint:
     try:
         config = json.loads((located.path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ModelError(f"The config.json of {name} cannot be read.", "Download or copy the checkpoint again.") from None
-    if "auto_map" in config and "model_type" in config and not loading.trust_remote_code and not _built_in(config["model_type"]):
+        raise ModelError(
+            f"The config.json of {name} cannot be read.", "Download or copy the checkpoint again."
+        ) from None
+    if (
+        "auto_map" in config
+        and "model_type" in config
+        and not loading.trust_remote_code
+        and not _built_in(config["model_type"])
+    ):
         raise ModelError(
             f"{name} brings Python code of its own, which would run on this machine.",
             "Read that code first; if you trust it, add --trust-remote-code.",
@@ -152,7 +164,9 @@ def dropout_settings(config: Any, training: TrainingConfig) -> dict[str, float]:
     return settings
 
 
-def load(auto: Any, path: Path, labels: Sequence[str], loading: LoadingConfig, training: TrainingConfig, **arguments: Any) -> Any:
+def load(
+    auto: Any, path: Path, labels: Sequence[str], loading: LoadingConfig, training: TrainingConfig, **arguments: Any
+) -> Any:
     """Load a checkpoint with a head for `labels`, in 32-bit floats.
 
     Args:
@@ -217,7 +231,9 @@ def model_errors(path: Path) -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
             raise
-        raise ModelError(f"The weights in {path} are damaged: {error}.", "Download or copy the checkpoint again.") from error
+        raise ModelError(
+            f"The weights in {path} are damaged: {error}.", "Download or copy the checkpoint again."
+        ) from error
 
 
 @contextmanager
@@ -256,7 +272,14 @@ def longest_input(checkpoint: Checkpoint) -> int | None:
     if not isinstance(limit, int) or limit < 1:
         return None
     # these families count positions from the padding token's number + 1
-    shifted = checkpoint.config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl")
+    shifted = checkpoint.config.get("model_type") in (
+        "roberta",
+        "xlm-roberta",
+        "camembert",
+        "mpnet",
+        "longformer",
+        "xlm-roberta-xl",
+    )
     return limit - (checkpoint.config.get("pad_token_id", 1) or 0) - 1 if shifted else limit
 
 

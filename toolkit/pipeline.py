@@ -6,7 +6,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,11 @@ import toolkit
 from toolkit import environment, models, recipes, runs
 from toolkit.config import Layer, Resolved, RunConfig, resolve, to_yaml, validate_options
 from toolkit.data.batch import Features, encode
-from toolkit.data.load import Splits, fallback_data, load_splits, load_table, part_facts, read_path
-from toolkit.data.split import fingerprint
-from toolkit.errors import ConfigError, DataError, RunError
+from toolkit.data.inspect import Part
+from toolkit.data.inspect import inspect as describe_parts
+from toolkit.data.load import Splits, Table, fallback_data, load_splits, load_table, part_facts, read_path
+from toolkit.data.split import fingerprint, shared_rows
+from toolkit.errors import ConfigError, DataError, RunError, SourceError
 from toolkit.evaluation import scores
 from toolkit.evaluation.predict import Predictions, predict
 from toolkit.report.build import build
@@ -221,7 +223,7 @@ def _train(run: runs.Run, prepared: Prepared, observe: Observe) -> tuple[Trainin
 
     def validate(model: Any) -> dict[str, float]:
         said = _run_model(model, validation_features, recipe, processor, config, accelerator.device)
-        values = scores.values(said.columns["prediction"], references, recipe.METRICS, len(splits.labels))
+        values = scores.values(said.columns["prediction"], references, recipe.METRICS, splits.labels)
         return {"loss": said.loss if said.loss is not None else float("nan"), **values}
 
     def watch(event: Progress | Validation) -> None:
@@ -465,7 +467,7 @@ def _report(
     said = predictions.columns["prediction"]
     parameters, size_bytes = models.size(model)
     return build(
-        title=f"{Path(config.recipe).stem.replace('_', ' ').capitalize()} with {Path(config.model.rstrip('/')).name}",
+        title=_title(config),
         recipe=config.recipe,
         command=command,
         created=created.isoformat(timespec="seconds"),
@@ -479,7 +481,7 @@ def _report(
         },
         evaluation=scores.evaluation_section(predictions, rows, references, recipe, labels, config, split),
         baselines=[
-            scores.baseline_section(name, theirs, said, references, recipe.METRICS, len(labels), config)
+            scores.baseline_section(name, theirs, said, references, recipe.METRICS, labels, config)
             for name, theirs in baselines.items()
         ],
         data=data,
@@ -488,6 +490,11 @@ def _report(
         config=config.model_dump(),
         warnings=warnings,
     )
+
+
+def _title(config: RunConfig) -> str:
+    name = config.model if config.model.startswith("pkg://") else Path(config.model.rstrip("/")).name
+    return f"{Path(config.recipe).stem.replace('_', ' ').capitalize()} with {name}"
 
 
 def _origin(checkpoint: models.Checkpoint) -> str:
@@ -532,3 +539,47 @@ def check_data_named(data: Mapping[str, Any], target: str) -> None:
     """Refuse to judge a bare model on nothing."""
     if "source" not in data and not runs.is_run(Path(target)):
         raise DataError(f"{target} is no run directory, so it brings no held-out data of its own.", "Name the data to judge it on with --data.")
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What `inspect` found.
+
+    Attributes:
+        table: The rows in the recipe's roles.
+        parts: What each part holds.
+        unit: What lengths are counted in: "tokens", or "words" where no tokenizer is at hand.
+        shared: What stands on both sides of a border between parts → how many rows.
+    """
+
+    table: Table
+    parts: Sequence[Part]
+    unit: str
+    shared: Mapping[str, int]
+
+
+def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
+    """Look at a data source the way a run would, and train nothing.
+
+    Raises:
+        DataError: The table does not fit the recipe.
+    """
+    table = load_table(recipe, config.data)
+    notes = []
+    try:
+        checkpoint = models.locate(config.model, config.loading)
+        processor = recipe.load_processor(checkpoint.path, config)
+        unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
+        lengths_of: Any = partial(recipe.preprocess, processor=processor, config=unlimited)
+        unit = "tokens"
+    except SourceError as error:
+        lengths_of, unit = None, "words"
+        notes.append(f"{error.problem} Lengths are counted in words; name a tokenizer with --model.")
+    parts = describe_parts(table, recipe.COLUMNS, lengths_of)
+    inputs = [c.role for c in recipe.COLUMNS if c.kind in ("text", "words")]
+    shared = {}
+    for held_out in ("validation", "test"):
+        if "train" in table.parts and held_out in table.parts:
+            present = [role for role in inputs if role in table.parts["train"].column_names]
+            shared[f"train rows in {held_out}"] = shared_rows(table.parts["train"], table.parts[held_out], present)
+    return Inspected(replace(table, notes=(*table.notes, *notes)), parts, unit, shared)

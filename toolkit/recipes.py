@@ -98,7 +98,9 @@ def find(name: str) -> Path:
         path = Path(name)
         if path.is_file():
             return path.resolve()
-        raise RecipeError(f"There is no recipe file {name}.", "Check the path; `toolkit recipes list` names those at hand.")
+        raise RecipeError(
+            f"There is no recipe file {name}.", "Check the path; `toolkit recipes list` names those at hand."
+        )
     return _lookup(name, available(), "recipe")
 
 
@@ -113,7 +115,8 @@ def _lookup(name: str, known: Mapping[str, Path], kind: str) -> Path:
     near = difflib.get_close_matches(name, list(known), n=1)
     guess = f" Did you mean `{near[0]}`?" if near else ""
     raise RecipeError(
-        f"There is no {kind} `{name}`.{guess}", f"Known {kind}s: {', '.join(known) or 'none'}. `toolkit recipes list` says more."
+        f"There is no {kind} `{name}`.{guess}",
+        f"Known {kind}s: {', '.join(known) or 'none'}. `toolkit recipes list` says more.",
     )
 
 
@@ -146,12 +149,14 @@ def _load(path: Path) -> Recipe:
     except Exception as error:
         line = next((f.lineno for f in reversed(_frames(error)) if f.filename == str(path)), None)
         raise RecipeError(
-            f"{path}{f', line {line},' if line else ''} cannot be run: {type(error).__name__}: {error}.", "Mend the recipe file."
+            f"{path}{f', line {line},' if line else ''} cannot be run: {type(error).__name__}: {error}.",
+            "Mend the recipe file.",
         ) from error
     missing = [part for part in _REQUIRED if not hasattr(module, part)]
     if missing:
         raise RecipeError(
-            f"The recipe {path} lacks {', '.join(missing)}.", "`toolkit recipes copy sentiment` gives a whole one to start from."
+            f"The recipe {path} lacks {', '.join(missing)}.",
+            "`toolkit recipes copy sentiment` gives a whole one to start from.",
         )
     return cast("Recipe", module)
 

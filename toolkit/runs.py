@@ -81,7 +81,9 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise RunError(f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output.") from None
+        raise RunError(
+            f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
+        ) from None
     return Run(path)
 
 
@@ -114,7 +116,8 @@ def newest(home: Path = HOME) -> Run:
     runs = [run for run in map(Run, folders) if run.complete]
     if not runs:
         raise SourceError(
-            f"There is no complete run under {home}/.", "Name a run directory or model, or run `toolkit finetune sentiment` first."
+            f"There is no complete run under {home}/.",
+            "Name a run directory or model, or run `toolkit finetune sentiment` first.",
         )
     return max(runs, key=lambda run: (run.facts.get("created", ""), run.path.name))
 
@@ -163,7 +166,12 @@ def _disk_advice(target: Path) -> str:
 
 
 def _sync(path: Path) -> None:
+    """Put everything on the disk, readable as any new file is; some writers make their files private."""
+    mask = os.umask(0)
+    os.umask(mask)
     for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if file.is_file():
+            file.chmod(0o666 & ~mask)
         handle = os.open(file, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -23,7 +23,21 @@ PROBE_SECONDS = 2.5  # the whole of finding out that there is no network must fi
 _HUB_ID = re.compile(
     r"(?P<id>[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?)(?::(?P<config>[\w.+-]+))?(?:@(?P<revision>[\w./-]+))?", re.ASCII
 )
-_DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".txt", ".zip", ".xlsx", ".npz", ".po", ".tmx")
+_DATA_SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".ndjson",
+    ".json",
+    ".parquet",
+    ".gz",
+    ".txt",
+    ".zip",
+    ".xlsx",
+    ".npz",
+    ".po",
+    ".tmx",
+)
 _WEIGHTS = re.compile(r"(model|adapter_model)(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 _PICKLED = re.compile(r"(pytorch_model|adapter_model)(-\d+-of-\d+)?\.bin(\.index\.json)?|.*\.(pt|pth|ckpt|pkl|pickle)")
 _COMPANIONS = (".json", ".txt", ".model", ".spm", ".jinja", ".tiktoken", ".md")
@@ -101,7 +115,9 @@ def package_path(name: str) -> Path:
     except (ImportError, ValueError):
         specification = None
     if specification is None or not specification.submodule_search_locations:
-        raise SourceError(f"The Python package `{package}` is not installed.", "Install the package that provides it with pip.")
+        raise SourceError(
+            f"The Python package `{package}` is not installed.", "Install the package that provides it with pip."
+        )
     if ".." in PurePosixPath(inside).parts:
         raise SourceError(f"pkg://{name} leaves its package.", "Give a path inside the package.")
     for root in specification.submodule_search_locations:
@@ -191,7 +207,8 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
         raise SourceError(f"There is no folder {name}.", "Check the path; Hub ids have the form org/name.")
     if not path.is_dir() or not (path / "config.json").is_file():
         raise ModelError(
-            f"{name} is not a model: it holds no config.json.", "Give the folder that `save_pretrained` wrote, or a run directory."
+            f"{name} is not a model: it holds no config.json.",
+            "Give the folder that `save_pretrained` wrote, or a run directory.",
         )
     files = [file.name for file in path.iterdir()]
     _check_weights(files, name, allow_pickle=allow_pickle)
@@ -203,7 +220,9 @@ def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> No
         return
     pickled = sorted(file for file in files if _PICKLED.fullmatch(file))
     if not pickled:
-        raise ModelError(f"{name} holds no weights (model.safetensors).", "Check that the download or the copy is complete.")
+        raise ModelError(
+            f"{name} holds no weights (model.safetensors).", "Check that the download or the copy is complete."
+        )
     if not allow_pickle:
         raise ModelError(
             f"{name} holds its weights as pickled code ({pickled[0]}), which can run anything when it is loaded.",
@@ -222,7 +241,10 @@ def _download_model(source: Source, *, allow_pickle: bool, remote_code: bool) ->
         if not any(_WEIGHTS.fullmatch(file) for file in files) and revision is None:
             converted = _converted_revision(api, source.name)
             if converted is not None:
-                revision, note = converted, f"{source.name} has pickled weights; the Hub's safetensors conversion is used."
+                revision, note = (
+                    converted,
+                    f"{source.name} has pickled weights; the Hub's safetensors conversion is used.",
+                )
                 files = [file.rfilename for file in api.model_info(source.name, revision=revision).siblings or ()]
         _check_weights(files, source.name, allow_pickle=allow_pickle)
         wanted = _wanted(files, remote_code=remote_code)
@@ -232,7 +254,9 @@ def _download_model(source: Source, *, allow_pickle: bool, remote_code: bool) ->
 
 def _wanted(files: Sequence[str], *, remote_code: bool) -> list[str]:
     """Choose what to download: the weights in one format, and the small files beside them."""
-    weights = [file for file in files if _WEIGHTS.fullmatch(file)] or [file for file in files if _PICKLED.fullmatch(file)]
+    weights = [file for file in files if _WEIGHTS.fullmatch(file)] or [
+        file for file in files if _PICKLED.fullmatch(file)
+    ]
     suffixes = (*_COMPANIONS, ".py") if remote_code else _COMPANIONS
     return weights + [file for file in files if "/" not in file and file.endswith(suffixes) and file not in weights]
 

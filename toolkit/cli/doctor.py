@@ -1,5 +1,53 @@
 """`toolkit doctor`."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
-def doctor() -> None:
-    """Check this machine."""
+import typer
+
+from toolkit.cli.console import say
+
+if TYPE_CHECKING:
+    from toolkit.doctor import Check
+
+_VERDICT_WIDTH = len("warning")
+_NAME_WIDTH = len("compiled code")
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print name, verdict, finding and fix as JSON.")] = False,
+) -> None:
+    """Check Python, packages, devices, the Hub, your token and the disks; say how to mend what is wrong.
+
+    Exit code 1 when there is a fault; warnings do not count.
+    """
+    import dataclasses
+    import json
+
+    from toolkit.doctor import findings
+
+    checks = []
+    for check in findings():
+        checks.append(check)
+        if not as_json:  # at once: a broken library can end the process at the next check
+            say(_lines(check))
+    say(json.dumps([dataclasses.asdict(check) for check in checks], indent=2) if as_json else f"\n{_verdict(checks)}")
+    if any(check.verdict == "fault" for check in checks):
+        raise typer.Exit(1)
+
+
+def _lines(check: "Check") -> str:
+    """Return the finding and, on a line below, what to do about it."""
+    line = f"{check.verdict:<{_VERDICT_WIDTH}}  {check.name:<{_NAME_WIDTH}}  {check.finding}"
+    return f"{line}\n  → {check.fix}" if check.fix else line
+
+
+def _verdict(checks: Sequence["Check"]) -> str:
+    faults = sum(check.verdict == "fault" for check in checks)
+    cautions = sum(check.verdict == "warning" for check in checks)
+    counts = f"{_count(faults, 'fault')}, {_count(cautions, 'warning')}"
+    return f"Not ready: {counts}. Mend the faults first." if faults else f"Ready: {counts}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

@@ -22,8 +22,10 @@ def evaluate(
     """Reload a model from disk and judge it: on its run's held-out rows, or on data of yours."""
     from toolkit import pipeline, runs
 
+    command = options.command_line()
     if target is None:
         target = str(runs.newest().path)
+        command += f" {target}"
         note(f"The newest run is {target}.")
     flags = {
         "data.source": data,
@@ -39,7 +41,7 @@ def evaluate(
         values = merge(values, layer)
     pipeline.check_data_named(values, target)
     with Watcher() as watch:
-        folder, report = pipeline.evaluate(target, values, recipe, output, options.command_line(), watch)
+        folder, report = pipeline.evaluate(target, values, recipe, output, command, watch)
     from toolkit.report.text import to_text
 
     say(to_text(report))

@@ -1,5 +1,66 @@
 """`toolkit inspect`."""
 
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
 
-def inspect() -> None:
-    """Look at a table."""
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import note, say, table
+
+if TYPE_CHECKING:
+    from toolkit.data.inspect import Part
+
+
+def inspect(
+    data: Annotated[str, typer.Argument(help="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="The task the table is for.", autocompletion=options.complete_recipe)
+    ] = "sentiment",
+    model: options.Model = None,
+    max_length: options.MaxLength = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    assignments: options.Assignments = None,
+) -> None:
+    """Show rows, classes, lengths in tokens, what would be cut, duplicates and oddities of a table."""
+    from toolkit import pipeline
+
+    flags = {
+        "data.source": data,
+        "model": model,
+        "data.max_length": max_length,
+        "data.columns.text": text_column,
+        "data.columns.label": label_column,
+    }
+    loaded, resolved = pipeline.configure(recipe, options.layers(flags, assignments=assignments))
+    seen = pipeline.inspect(loaded, resolved.config)
+    for text in seen.table.notes:
+        note(f"  note: {text}")
+    longest = resolved.config.data.max_length
+    for part in seen.parts:
+        say(f"\n{seen.table.origin} — {part.name}")
+        say(table(_rows(part, seen.unit, longest)))
+        if part.examples:
+            say(table([(f"  {label}", textwrap.shorten(text, 90, placeholder=" …")) for label, text in part.examples.items()]))
+    shared = [f"{count:,} {what}" for what, count in seen.shared.items() if count]
+    if shared:
+        say(f"\nOn both sides of a border between parts: {', '.join(shared)}; training removes them from the learning side.")
+
+
+def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
+    import numpy as np
+
+    def share(count: int, of: int) -> str:
+        return f"{count:,} ({100 * count / of:.1f} %)"
+
+    total = sum(part.classes.values())
+    rows: list[tuple[Any, ...]] = [("rows", f"{part.rows:,}")]
+    if part.classes:
+        rows.append(("classes", ", ".join(f"{label} {share(count, total)}" for label, count in part.classes.items())))
+    median, high = np.quantile(part.lengths, [0.5, 0.95])
+    rows.append((f"{unit} a row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
+    if unit == "tokens":
+        rows.append(("cut", f"{share(part.cut_at(longest), part.rows)} are longer than {longest} tokens"))
+    rows.append(("duplicates", f"{part.repeated:,} repeat an earlier row; {part.contradictory:,} stand with different labels"))
+    return rows

@@ -55,7 +55,9 @@ class Features:
         return {name: column[row] for name, column in self.columns.items()}
 
 
-def encode(rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, list[Any]]], chunk: int = 2000) -> Features:
+def encode(
+    rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, list[Any]]], chunk: int = 2000
+) -> Features:
     """Run a recipe's preprocessing over a table, chunk by chunk, into compact memory.
 
     Args:
@@ -87,7 +89,10 @@ def _join(parts: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:
     if not isinstance(parts[0], Ragged):
         return np.concatenate(parts)
     starts = np.cumsum([0, *(len(part.values) for part in parts)])
-    offsets = [parts[0].offsets, *(part.offsets[1:] + start for part, start in zip(parts[1:], starts[1:-1], strict=True))]
+    offsets = [
+        parts[0].offsets,
+        *(part.offsets[1:] + start for part, start in zip(parts[1:], starts[1:-1], strict=True)),
+    ]
     return Ragged(np.concatenate([part.values for part in parts]), np.concatenate(offsets))
 
 
@@ -140,7 +145,10 @@ def plan_epoch(lengths: Integers, batch_size: int, *, seed: int, epoch: int) -> 
     order = random.permutation(len(lengths))
     window = 64 * batch_size
     ordered = np.concatenate(
-        [part[np.argsort(-lengths[part], kind="stable")] for part in np.array_split(order, range(window, len(order), window))]
+        [
+            part[np.argsort(-lengths[part], kind="stable")]
+            for part in np.array_split(order, range(window, len(order), window))
+        ]
     )
     steps = np.array_split(ordered, range(batch_size, len(ordered), batch_size))
     return [steps[i] for i in random.permutation(len(steps))]

@@ -37,7 +37,9 @@ def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, s
         if column.role in chosen:
             found[column.role] = _named(names, chosen[column.role], column.role)
         else:
-            match = next((by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in chosen.values()), None)
+            match = next(
+                (by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in chosen.values()), None
+            )
             if match is not None and match not in found.values():
                 found[column.role] = match
     missing = [column for column in columns if column.required and column.role not in found]
@@ -92,7 +94,10 @@ def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
     """Bring a column into the shape its kind promises: strings, or lists of strings; nulls stay."""
     if kind in ("words", "labels"):
         if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-            rows = [None if row is None else [as_label(v) if v is not None else "" for v in row] for row in values.to_pylist()]
+            rows = [
+                None if row is None else [as_label(v) if v is not None else "" for v in row]
+                for row in values.to_pylist()
+            ]
         else:
             rows = [None if row is None else str(row).split() for row in values.to_pylist()]
         return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
@@ -111,3 +116,14 @@ def as_label(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
+
+
+def suspect_swap(table: pa.Table, columns: Sequence[Column]) -> str:
+    """Return a sentence when the text column has few values, as if text and label were exchanged; else nothing."""
+    text = next((column.role for column in columns if column.kind == "text"), None)
+    if text is None or text not in table.column_names:
+        return ""
+    different = len(pc.unique(table[text]))
+    if different > max(20, table.num_rows // 20):
+        return ""
+    return f" The {text} column has only {different:,}: are the two exchanged?"

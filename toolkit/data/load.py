@@ -80,7 +80,9 @@ def load_splits(recipe: Recipe, config: DataConfig, seed: int) -> Splits:
     inputs = [c.role for c in recipe.COLUMNS if c.kind in ("text", "words") and c.role in parts["train"].column_names]
     parts, duplicates = split_.separate(parts, inputs, remove=config.deduplicate)
     if parts["train"].num_rows == 0:
-        raise DataError("Every training row also stands in a held-out part.", "Check that train and test are different files.")
+        raise DataError(
+            "Every training row also stands in a held-out part.", "Check that train and test are different files."
+        )
     if config.max_train_rows and parts["train"].num_rows > config.max_train_rows:
         chosen = np.random.default_rng(seed).permutation(parts["train"].num_rows)[: config.max_train_rows]
         parts["train"] = parts["train"].take(np.sort(chosen))
@@ -122,7 +124,9 @@ def load_table(recipe: Recipe, config: DataConfig, labels: Sequence[str] | None 
         _check_aligned(prepared, recipe.COLUMNS)
     for part, rows in prepared.items():
         if rows.num_rows == 0:
-            raise DataError(f"No usable row is left in the {part} part of {origin}.", "Check the columns, `where` and the labels.")
+            raise DataError(
+                f"No usable row is left in the {part} part of {origin}.", "Check the columns, `where` and the labels."
+            )
     return Table(prepared, names, origin, tuple(notes), counts)
 
 
@@ -164,7 +168,11 @@ def fallback_data(recipe: Recipe, config: DataConfig) -> dict[str, Any] | None:
 
 
 def _hub_origin(source: sources.Source) -> str:
-    return source.name + (f":{source.config}" if source.config else "") + (f"@{source.revision}" if source.revision else "")
+    return (
+        source.name
+        + (f":{source.config}" if source.config else "")
+        + (f"@{source.revision}" if source.revision else "")
+    )
 
 
 def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
@@ -183,7 +191,10 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
     except Exception as error:
         mended = sources.hub_error(error, source.name, "data set")
         if mended is None and isinstance(error, OSError | RuntimeError):
-            mended = SourceError(f"The data set {source.name} cannot be loaded: {error}", "Check the name; `toolkit doctor` checks the Hub.")
+            mended = SourceError(
+                f"The data set {source.name} cannot be loaded: {error}",
+                "Check the name; `toolkit doctor` checks the Hub.",
+            )
         if mended is None:
             raise
         raise mended from error
@@ -191,9 +202,14 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
     for part, dataset in loaded.items():
         name = {"valid": "validation", "val": "validation", "dev": "validation"}.get(str(part), str(part))
         if name in split_.PARTS or len(loaded) == 1:
-            parts[name if name in split_.PARTS else "all"] = _with_positions(_named_classes(dataset), source.name, str(part))
+            parts[name if name in split_.PARTS else "all"] = _with_positions(
+                _named_classes(dataset), source.name, str(part)
+            )
     if not parts:
-        raise DataError(f"{source.name} has the parts {', '.join(map(str, loaded))}; none is train or test.", "Name a local copy instead.")
+        raise DataError(
+            f"{source.name} has the parts {', '.join(map(str, loaded))}; none is train or test.",
+            "Name a local copy instead.",
+        )
     return parts
 
 
@@ -221,7 +237,9 @@ def _with_positions(table: pa.Table, name: str, part: str) -> pa.Table:
 def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
     for name, wanted in where.items():
         if name not in table.column_names:
-            raise DataError(f"`where` names the column `{name}`, which is not there.", f"It has {', '.join(table.column_names)}.")
+            raise DataError(
+                f"`where` names the column `{name}`, which is not there.", f"It has {', '.join(table.column_names)}."
+            )
         table = table.filter(pc.equal(columns_.coerce(table[name], "label"), wanted))
         if table.num_rows == 0:
             raise DataError(f"No row has {name} = {wanted}.", "Check the value of `data.where`.")
@@ -275,7 +293,9 @@ def _number_labels(
             del parts[part], by_part[part]
     written = list(dict.fromkeys(label for counted in by_part.values() for label in counted))
     if not written:
-        raise DataError(f"The column of the {target.role} is empty.", f"Name another with {columns_.flag(target.role)}.")
+        raise DataError(
+            f"The column of the {target.role} is empty.", f"Name another with {columns_.flag(target.role)}."
+        )
     names_by_count: Mapping[int, Sequence[str]] = getattr(recipe, "LABEL_NAMES", {})
     mapping = labels_.name_classes(written, config.label_map, names_by_count)
     if not config.label_map and any(label != name for label, name in mapping.items()):
@@ -287,7 +307,8 @@ def _number_labels(
         mapping = {label: matched[name] if name is not None else None for label, name in mapping.items()}
     if trained is None and len(labels_.class_names(mapping)) > _most_classes(sum(map(sum_counts, by_part.values()))):
         raise DataError(
-            f"The column of the {target.role} has {len(written):,} different values, nearly one for each row.",
+            f"The column of the {target.role} has {len(written):,} different values, nearly one for each row."
+            + columns_.suspect_swap(next(iter(parts.values())), recipe.COLUMNS),
             f"It does not look like labels; name another with {columns_.flag(target.role)}.",
         )
     numbered = {}
@@ -312,7 +333,9 @@ def _most_classes(rows: int) -> int:
     return max(20, rows // 3)
 
 
-def _encode_as(column: pa.ChunkedArray, mapping: Mapping[str, str | None], trained: Sequence[str] | None) -> pa.ChunkedArray:
+def _encode_as(
+    column: pa.ChunkedArray, mapping: Mapping[str, str | None], trained: Sequence[str] | None
+) -> pa.ChunkedArray:
     """Number the labels; by a trained model's own order when there is one."""
     if trained is None:
         return labels_.encode(column, mapping)
@@ -342,7 +365,8 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
     if len(present["train"]) < 2:
         only = labels[next(iter(present["train"]))] if present["train"] else "none"
         raise DataError(
-            f"All training rows have the same label, `{only}`.", "A classifier needs at least two classes; check the label column."
+            f"All training rows have the same label, `{only}`.",
+            "A classifier needs at least two classes; check the label column.",
         )
     for part, seen in present.items():
         unseen = sorted(seen - present["train"])

@@ -15,7 +15,12 @@ PARTS = ("train", "validation", "test")
 
 
 def carve(
-    tables: Mapping[str, pa.Table], *, label: str | None, labels: Sequence[str], fractions: Mapping[str, float], seed: int
+    tables: Mapping[str, pa.Table],
+    *,
+    label: str | None,
+    labels: Sequence[str],
+    fractions: Mapping[str, float],
+    seed: int,
 ) -> dict[str, pa.Table]:
     """Fill in the parts that the data does not bring, stratified by class where there is one for each row.
 
@@ -73,14 +78,18 @@ def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtyp
     position = 0
     for batch in table.select(list(columns)).to_batches(max_chunksize=10_000):
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            text = "\x1f".join(" ".join((v if isinstance(v, str) else " ".join(map(str, v or ()))).split()) for v in row)
+            text = "\x1f".join(
+                " ".join((v if isinstance(v, str) else " ".join(map(str, v or ()))).split()) for v in row
+            )
             digest = hashlib.blake2b(text.casefold().encode("utf-8", "surrogatepass"), digest_size=8).digest()
             keys[position] = int.from_bytes(digest, "little")
             position += 1
     return keys
 
 
-def separate(parts: Mapping[str, pa.Table], columns: Sequence[str], *, remove: bool) -> tuple[dict[str, pa.Table], dict[str, int]]:
+def separate(
+    parts: Mapping[str, pa.Table], columns: Sequence[str], *, remove: bool
+) -> tuple[dict[str, pa.Table], dict[str, int]]:
     """Find the texts that stand on both sides of a border between parts, and remove them from the learning side.
 
     Test is left as it is; validation loses what stands in test; train loses what stands in either.
@@ -116,3 +125,8 @@ def fingerprint(parts: Mapping[str, pa.Table], columns: Sequence[str]) -> str:
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 digest.update(json.dumps(row, default=str).encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+def shared_rows(one: pa.Table, other: pa.Table, columns: Sequence[str]) -> int:
+    """Count the rows of `one` whose text also stands in `other`."""
+    return int(np.isin(row_keys(one, columns), row_keys(other, columns)).sum())

@@ -20,7 +20,12 @@ def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
     from sklearn.pipeline import make_pipeline
 
     pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2 if train.num_rows > 1000 else 1, token_pattern=r"(?u)\b\w+\b|[^\w\s]"),
+        TfidfVectorizer(
+            ngram_range=(1, 2),
+            sublinear_tf=True,
+            min_df=2 if train.num_rows > 1000 else 1,
+            token_pattern=r"(?u)\b\w+\b|[^\w\s]",
+        ),
         LogisticRegression(C=10.0, max_iter=1000),
     )
     pipeline.fit(_texts(train), train["label"].to_pylist())

@@ -129,4 +129,6 @@ def paired_difference(
     def difference(sums: Floats) -> Floats:
         return np.asarray(aggregate(sums[..., :width])) - np.asarray(aggregate(sums[..., width:]))
 
-    return bootstrap(np.concatenate([ours, theirs], axis=1), difference, confidence=confidence, resamples=resamples, seed=seed)
+    return bootstrap(
+        np.concatenate([ours, theirs], axis=1), difference, confidence=confidence, resamples=resamples, seed=seed
+    )

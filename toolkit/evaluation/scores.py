@@ -17,7 +17,7 @@ def score(
     predictions: Sequence[Any],
     references: Sequence[Any],
     metrics: Sequence[str | Metric],
-    classes: int,
+    labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def score(
         predictions: One an example.
         references: The truth, one an example.
         metrics: Names or definitions.
-        classes: Number of classes; 0 for a task without.
+        labels: Names of the classes; empty for a task without.
         config: Confidence and resamples.
         seed: Of the bootstrap.
 
@@ -42,21 +42,21 @@ def score(
                 if isinstance(value, int | float):
                     figures.append(_figure(name, name, value, None, None, "score"))
             continue
-        value = as_module(definition, classes or None).compute(predictions=predictions, references=references)[definition.name]
-        interval = figure_interval(definition, predictions, references, classes, config, seed)
+        value = as_module(definition, labels).compute(predictions=predictions, references=references)[definition.name]
+        interval = figure_interval(definition, predictions, references, labels, config, seed)
         figures.append(_figure(definition.name, definition.title, value, interval.low, interval.high, definition.unit))
     return figures
 
 
 def values(
-    predictions: Sequence[Any], references: Sequence[Any], metrics: Sequence[str | Metric], classes: int
+    predictions: Sequence[Any], references: Sequence[Any], metrics: Sequence[str | Metric], labels: Sequence[str]
 ) -> dict[str, float]:
     """Compute each metric without its interval, as validation during training needs it."""
     found: dict[str, float] = {}
     for metric in metrics:
         module, definition = load(metric)
         if definition is not None:
-            module = as_module(definition, classes or None)
+            module = as_module(definition, labels)
         computed = module.compute(predictions=predictions, references=references)
         found.update({name: float(value) for name, value in computed.items() if isinstance(value, int | float)})
     return found
@@ -67,10 +67,15 @@ def _figure(name: str, title: str, value: float, low: float | None, high: float 
 
 
 def figure_interval(
-    metric: Metric, predictions: Sequence[Any], references: Sequence[Any], classes: int, config: EvaluationConfig, seed: int
+    metric: Metric,
+    predictions: Sequence[Any],
+    references: Sequence[Any],
+    labels: Sequence[str],
+    config: EvaluationConfig,
+    seed: int,
 ) -> intervals.Interval:
     """Return a metric's interval; Wilson's where every example is right or every one is wrong."""
-    statistics = metric.statistics(predictions, references, classes)
+    statistics = metric.statistics(predictions, references, labels)
     total = statistics.sum(axis=0)
     if metric.proportion and total[0] in (0, total[1]):
         return intervals.wilson(total[0], total[1], config.confidence)
@@ -84,14 +89,14 @@ def difference(
     ours: Sequence[Any],
     theirs: Sequence[Any],
     references: Sequence[Any],
-    classes: int,
+    labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
 ) -> dict[str, Any]:
     """Return by how much one predictor is ahead of another on the same examples, with a paired interval."""
     found = intervals.paired_difference(
-        metric.statistics(ours, references, classes),
-        metric.statistics(theirs, references, classes),
+        metric.statistics(ours, references, labels),
+        metric.statistics(theirs, references, labels),
         metric.aggregate,
         confidence=config.confidence,
         resamples=config.resamples,
@@ -104,7 +109,7 @@ def per_class(
     predictions: Sequence[int], references: Sequence[int], labels: Sequence[str], config: EvaluationConfig, seed: int
 ) -> list[dict[str, Any]]:
     """Return precision, recall and F1 of each class with intervals."""
-    statistics = classes_.class_counts(predictions, references, len(labels))
+    statistics = classes_.class_counts(predictions, references, labels)
     total = statistics.sum(axis=0)
     drawn = intervals.resampled_sums(statistics, config.resamples, seed)
     left_out = total - statistics
@@ -154,7 +159,13 @@ def confident_errors(
 
 
 def evaluation_section(
-    predictions: Predictions, rows: pa.Table, references: Sequence[Any], recipe: Any, labels: Sequence[str], config: RunConfig, split: str
+    predictions: Predictions,
+    rows: pa.Table,
+    references: Sequence[Any],
+    recipe: Any,
+    labels: Sequence[str],
+    config: RunConfig,
+    split: str,
 ) -> dict[str, Any]:
     """Return the report's section on one split."""
     said, seed = predictions.columns["prediction"], config.training.seed
@@ -164,7 +175,7 @@ def evaluation_section(
         "confidence": config.evaluation.confidence,
         "labels": list(labels),
         "loss": predictions.loss,
-        "metrics": score(said, references, recipe.METRICS, len(labels), config.evaluation, seed),
+        "metrics": score(said, references, recipe.METRICS, labels, config.evaluation, seed),
     }
     if any(column.kind == "label" for column in recipe.COLUMNS):
         section["per_class"] = per_class(said, references, labels, config.evaluation, seed)
@@ -174,7 +185,13 @@ def evaluation_section(
 
 
 def baseline_section(
-    name: str, theirs: Sequence[Any], ours: Sequence[Any], references: Sequence[Any], metrics: Sequence[Any], classes: int, config: RunConfig
+    name: str,
+    theirs: Sequence[Any],
+    ours: Sequence[Any],
+    references: Sequence[Any],
+    metrics: Sequence[Any],
+    labels: Sequence[str],
+    config: RunConfig,
 ) -> dict[str, Any]:
     """Return the report's section on one baseline: its figures, and the model's lead on the first of them."""
     seed = config.training.seed
@@ -182,8 +199,8 @@ def baseline_section(
     section: dict[str, Any] = {
         "name": name,
         "title": name,
-        "metrics": score(theirs, references, definitions, classes, config.evaluation, seed),
+        "metrics": score(theirs, references, definitions, labels, config.evaluation, seed),
     }
     if definitions:
-        section["difference"] = difference(definitions[0], ours, theirs, references, classes, config.evaluation, seed)
+        section["difference"] = difference(definitions[0], ours, theirs, references, labels, config.evaluation, seed)
     return section

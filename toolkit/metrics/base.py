@@ -16,7 +16,7 @@ class Metric:
     Attributes:
         name: Short name, also the key of the result.
         title: As the report prints it.
-        statistics: (predictions, references, number of classes) → one row an example. Shape (N, S).
+        statistics: (predictions, references, names of the classes) → one row an example. Shape (N, S).
         aggregate: Sums of such rows → the figure. Shape (..., S) → (...).
         value_type: What one prediction is: "int64" (a class), "string", or "labels" (a class for each word).
         unit: "fraction" is printed as a percentage, "score" as it is.
@@ -26,7 +26,7 @@ class Metric:
 
     name: str
     title: str
-    statistics: Callable[[Sequence[Any], Sequence[Any], int], Floats]
+    statistics: Callable[[Sequence[Any], Sequence[Any], Sequence[str]], Floats]
     aggregate: Callable[[Floats], Floats]
     value_type: Literal["int64", "string", "labels"] = "int64"
     unit: Literal["fraction", "score"] = "fraction"

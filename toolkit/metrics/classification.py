@@ -8,7 +8,7 @@ import numpy as np
 from toolkit.metrics.base import Floats, Metric
 
 
-def _right(predictions: Sequence[Any], references: Sequence[Any], _classes: int) -> Floats:
+def _right(predictions: Sequence[Any], references: Sequence[Any], _labels: Sequence[str]) -> Floats:
     """Return (N, 2): whether the example is right, and 1."""
     right = np.asarray(predictions) == np.asarray(references)
     return np.stack([right, np.ones(len(right))], axis=1).astype(np.float64)
@@ -18,10 +18,10 @@ def _share(sums: Floats) -> Floats:
     return divide(sums[..., 0], sums[..., 1])
 
 
-def class_counts(predictions: Sequence[Any], references: Sequence[Any], classes: int) -> Floats:
+def class_counts(predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str]) -> Floats:
     """Return what an example adds to each class's counts. Shape (N, 3 C): true positives, predicted, true."""
     predicted, true = np.asarray(predictions, np.int64), np.asarray(references, np.int64)
-    rows = np.arange(len(true))
+    rows, classes = np.arange(len(true)), len(labels)
     counts = np.zeros((len(true), 3, classes))
     inside = (predicted >= 0) & (predicted < classes)
     counts[rows[inside], 1, predicted[inside]] = 1

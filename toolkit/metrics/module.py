@@ -33,17 +33,19 @@ def load(metric: str | Metric) -> tuple[Any, Metric | None]:
     try:
         return evaluate.load(metric), None
     except Exception as error:
-        raise SourceError(f"The metric `{metric}` cannot be loaded from the Hub: {error}", "Check the name in the recipe.") from error
+        raise SourceError(
+            f"The metric `{metric}` cannot be loaded from the Hub: {error}", "Check the name in the recipe."
+        ) from error
 
 
-def as_module(metric: Metric, classes: int | None = None) -> Any:
+def as_module(metric: Metric, labels: Sequence[str] = ()) -> Any:
     """Return `metric` as an `evaluate.Metric`, ready for `compute`, `add_batch` and `evaluate.combine`.
 
     Args:
         metric: The definition.
-        classes: Number of classes; the largest one seen when None.
+        labels: Names of the classes; numbered as far as they are seen when empty.
     """
-    return _module_class()(metric, classes)
+    return _module_class()(metric, labels)
 
 
 @functools.cache
@@ -60,27 +62,30 @@ def _module_class() -> Any:
     class DefinedMetric(evaluate.Metric):  # type: ignore[misc]
         """An `evaluate` module around a `Metric`."""
 
-        def __init__(self, metric: Metric, classes: int | None) -> None:
+        def __init__(self, metric: Metric, labels: Sequence[str]) -> None:
             self._metric = metric
-            self._classes = classes
+            self._labels = labels
             super().__init__(config_name=metric.name, keep_in_memory=True)
 
         def _info(self) -> Any:
             value = types[self._metric.value_type]
             features = datasets.Features({"predictions": value, "references": value})
             return evaluate.MetricInfo(
-                description=self._metric.title, citation="", inputs_description="predictions, references", features=features
+                description=self._metric.title,
+                citation="",
+                inputs_description="predictions, references",
+                features=features,
             )
 
         def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-            classes = self._classes or _count(predictions, references)
-            sums = self._metric.statistics(predictions, references, classes).sum(axis=0)
+            labels = self._labels or _numbered(predictions, references)
+            sums = self._metric.statistics(predictions, references, labels).sum(axis=0)
             return {self._metric.name: float(self._metric.aggregate(sums))}
 
     return DefinedMetric
 
 
-def _count(predictions: Sequence[Any], references: Sequence[Any]) -> int:
-    """Return one more than the largest class seen; 0 for values that are not classes."""
+def _numbered(predictions: Sequence[Any], references: Sequence[Any]) -> list[str]:
+    """Name the classes up to the largest one seen by their numbers; none for values that are not classes."""
     flat = [v for row in (*predictions, *references) for v in (row if isinstance(row, list | tuple) else (row,))]
-    return max((int(v) for v in flat if not isinstance(v, str)), default=-1) + 1
+    return [str(number) for number in range(max((int(v) for v in flat if not isinstance(v, str)), default=-1) + 1)]

@@ -211,7 +211,7 @@ def _text(value: Any, unit: str = "plain") -> str:
     if isinstance(value, int | float):
         return formats.count(value) if unit == "count" else f"{value:.10g}".replace("e-0", "e-")
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False) if value else "none"
     return "–" if value is None else str(value)
 
 

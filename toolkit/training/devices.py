@@ -25,7 +25,9 @@ def pick_device(wanted: str) -> str:
     if wanted == "auto":
         return present[0]
     if wanted not in present:
-        raise ConfigError(f"There is no {wanted} device here.", f"Devices present: {', '.join(present)}. `toolkit doctor` says more.")
+        raise ConfigError(
+            f"There is no {wanted} device here.", f"Devices present: {', '.join(present)}. `toolkit doctor` says more."
+        )
     return wanted
 
 

@@ -192,7 +192,10 @@ def _steps(lengths: Integers, config: TrainingConfig, total_steps: int) -> Itera
 
 
 def _micro_batches(
-    features: Features, indices: Integers, collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]], config: TrainingConfig
+    features: Features,
+    indices: Integers,
+    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
+    config: TrainingConfig,
 ) -> list[dict[str, Any]]:
     size = config.micro_batch_size or config.batch_size
     groups = np.array_split(indices, range(size, len(indices), size))
@@ -217,13 +220,13 @@ class _BestKeeper:
         self.patience = config.early_stopping_patience
         self.sign = 1.0 if higher_is_better else -1.0
         self.save = save
-        self.best_value = -math.inf
+        self.best_value = (-math.inf, -math.inf)
         self.best_step = 0
         self.since_best = 0
         self.validations: list[Validation] = []
 
     def consider(self, step: int, epoch: float, values: Mapping[str, float]) -> Validation:
-        value = self.sign * values[self.metric]
+        value = (self.sign * values[self.metric], -values["loss"])  # of equals, the one with the lower loss
         best = value > self.best_value or not self.validations
         if best:
             self.best_value, self.best_step, self.since_best = value, step, 0

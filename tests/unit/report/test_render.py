@@ -217,12 +217,11 @@ def test_every_part_may_be_missing() -> None:
     report = sample()
     ways = paths(report)
     assert len(ways) > 200
-    for way in ways:
-        for value in (None, math.nan):
-            broken = replaced(report, way, value)
-            Page(render.to_html(broken))
-            assert "None" not in render.to_markdown(broken).replace("None of the", "")
-            assert "nan" not in render.to_html(broken).lower().replace("finance", "")
+    for index, way in enumerate(ways):
+        broken = replaced(report, way, (None, math.nan)[index % 2])
+        html, markdown = render.to_html(broken), render.to_markdown(broken)
+        text = Page(html).text() + markdown
+        assert not re.search(r"\b(None|nan|NaN|Undefined)\b", text), way
 
 
 @settings(max_examples=200, deadline=None)

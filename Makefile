@@ -1,0 +1,40 @@
+# Every target builds what it needs: a virtual environment in .venv, pinned by constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo test test-all check format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Build the environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; name one with: make setup PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev]"
+	@touch $@
+
+demo: $(READY) ## Fine-tune the packaged MiniLM on film reviews and show the report (about three minutes)
+	$(BIN)/toolkit finetune sentiment --model minilm
+
+test: $(READY) ## Run the tests, but for the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(TEST_ARGUMENTS)
+
+test-all: $(READY) ## Run all tests
+	$(BIN)/python -m pytest $(TEST_ARGUMENTS)
+
+check: $(READY) ## Check style, types and layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit/test_layers.py
+
+format: $(READY) ## Mend what style can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the environment and what tools left behind; runs/ stays
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,71 @@
+"""A local Hub with a small DistilBERT and a data set, and one run made by the literal command."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import checkpoints
+from tests.support.cli import Outcome, toolkit
+from tests.support.hub import LocalHub
+from toolkit import sources
+
+DATA = "cornell-movie-review-data/rotten_tomatoes"
+
+
+@pytest.fixture(scope="session")
+def tiny_bert() -> Path:
+    folder = sources.package_path("cognition/model")
+    assert checkpoints.digest(folder / "model.safetensors") == checkpoints.TINY_SHA256
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoints.distilbert_from_bert(tiny_bert, tmp_path_factory.mktemp("checkpoints") / "distilbert")
+
+
+@pytest.fixture(scope="session")
+def reviews_parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set as the Hub holds it: Parquet parts, with class names in the schema."""
+    import datasets
+
+    folder = tmp_path_factory.mktemp("dataset")
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
+    for number, (part, rows) in enumerate({"train": 240, "validation": 40, "test": 80}.items()):
+        table = checkpoints.reviews(folder / "part.csv", rows, seed=number)
+        lines = [line.rpartition(",") for line in table.read_text(encoding="utf-8").splitlines()[1:]]
+        columns = {"text": [t.strip('"') for t, _, _ in lines], "label": [int(label == "positive") for _, _, label in lines]}
+        datasets.Dataset.from_dict(columns, features=features).to_parquet(folder / f"{part}.parquet")
+        table.unlink()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hub(tiny_distilbert: Path, reviews_parquet: Path) -> Iterator[LocalHub]:
+    with LocalHub() as server:
+        server.add("distilbert/distilbert-base-uncased", tiny_distilbert)
+        server.add(DATA, reviews_parquet, kind="dataset")
+        yield server
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run that a command made."""
+
+    cwd: Path
+    run: Path
+    env: dict[str, str]
+    outcome: Outcome
+
+
+@pytest.fixture(scope="session")
+def made(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The main job, as a newcomer types it."""
+    cwd = tmp_path_factory.mktemp("newcomer")
+    env = hub.environment(tmp_path_factory.mktemp("hf"))
+    outcome = toolkit("finetune", "sentiment", "--model", "distilbert", cwd=cwd, env=env)
+    assert outcome.code == 0, outcome.text
+    (run,) = (cwd / "runs").iterdir()
+    return Made(cwd, run, env, outcome)

@@ -1,0 +1,211 @@
+"""Whatever a user gets wrong ends in one message that says what to do, with the documented exit code."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import checkpoints
+from tests.support.cli import start, toolkit
+from tests.support.hub import LocalHub
+
+GOOD_ROWS = "".join(f"a {word} film number {n},{label}\n" for n in range(20) for word, label in (("good", "pos"), ("bad", "neg")))
+
+TABLES = {
+    "broken quotes": ('text,label\n"a good film,pos\n' + GOOD_ROWS, "table.csv:2"),
+    "too many fields": ("text,label\nfine,pos,extra\n" + GOOD_ROWS, "table.csv:2"),
+    "one class only": ("text,label\n" + "".join(f"film {n},pos\n" for n in range(30)), "`pos`"),
+    "a label that appears once": ("text,label\n" + GOOD_ROWS + "odd one,rare\n", "`rare`"),
+    "mostly empty texts": ("text,label\n" + ",pos\n,neg\n" * 20, "empty text"),
+    "no text column": ("foo,label\n" + GOOD_ROWS, "--text-column"),
+    "no label column": ("text,foo\n" + GOOD_ROWS, "--label-column"),
+    "labels that are no labels": ("text,label\n" + "".join(f"film {n},word {n}\n" for n in range(90)), "different values"),
+    "exchanged columns": ("label,text\n" + "".join(f"film {n},{n % 2}\n" for n in range(90)), "exchanged"),
+    "no rows": ("text,label\n", "row"),
+    "nothing at all": ("", "empty"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_bad_tables(name: str, tiny_distilbert: Path, tmp_path: Path) -> None:
+    content, expected = TABLES[name]
+    (tmp_path / "table.csv").write_text(content, encoding="utf-8")
+    outcome = toolkit("finetune", "sentiment", "--model", tiny_distilbert, "--data", "table.csv", cwd=tmp_path)
+    refused(outcome, expected, tmp_path)
+
+
+def refused(outcome, expected: str, cwd: Path, code: int = 2) -> None:
+    """One message, the right code, no traceback, and nothing left behind."""
+    assert outcome.code == code, outcome.text
+    assert expected in outcome.err
+    assert "→" in outcome.err
+    assert "Traceback" not in outcome.text
+    assert not list(cwd.glob("runs/*/model"))
+
+
+def test_bytes_that_are_no_text(tiny_distilbert: Path, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_bytes("text,label\ncafé crème brûlée déjà vu,pos\n".encode("cp1252") * 30)
+    outcome = toolkit("finetune", "sentiment", "--model", tiny_distilbert, "--data", "table.csv", cwd=tmp_path)
+    refused(outcome, "data.encoding=", tmp_path)
+
+
+CALLS = {
+    "a missing file": (["--data", "reviws.csv"], "reviews.csv"),
+    "a column that is not there": (["--data", "reviews.csv", "--text-column", "txt"], "Did you mean `text`"),
+    "a label outside the mapping": (["--data", "reviews.csv", "--set", "data.label_map={positive: good}"], "`negative`"),
+    "a misspelt key": (["--data", "reviews.csv", "--set", "training.learning_rte=1"], "Did you mean `training.learning_rate`"),
+    "a value out of range": (["--data", "reviews.csv", "--epochs", "-1"], "training.epochs"),
+    "an option of no recipe": (["--data", "reviews.csv", "--set", "options.beams=4"], "beams"),
+    "a metric that is not computed": (["--data", "reviews.csv", "--set", "training.best_metric=bleu"], "accuracy"),
+    "too long an input": (["--data", "reviews.csv", "--max-length", "4096"], "512"),
+    "a device that is not there": (["--data", "reviews.csv", "--set", "training.device=tpu"], "training.device"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_bad_calls(name: str, tiny_distilbert: Path, tmp_path: Path) -> None:
+    arguments, expected = CALLS[name]
+    checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    refused(toolkit("finetune", "sentiment", "--model", tiny_distilbert, *arguments, cwd=tmp_path), expected, tmp_path)
+
+
+def test_every_mistake_of_a_config_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("training:\n  epoch: 3\n  batch_size: 0\nmodle: bert\n", encoding="utf-8")
+    outcome = toolkit("finetune", "sentiment", "--config", "mine.yaml", cwd=tmp_path)
+    refused(outcome, "training.epochs", tmp_path)
+    assert "training.batch_size" in outcome.err
+    assert "`model`" in outcome.err
+
+
+def test_a_recipe_that_does_not_exist(tmp_path: Path) -> None:
+    refused(toolkit("finetune", "sentimnt", cwd=tmp_path), "Did you mean `sentiment`", tmp_path)
+    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "mine.py", tmp_path)
+
+
+def test_a_recipe_that_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("DEFAULTS = {}\nCOLUMNS = undefined\n", encoding="utf-8")
+    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "line 2", tmp_path)
+    (tmp_path / "mine.py").write_text("DEFAULTS = {}\n", encoding="utf-8")
+    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "lacks", tmp_path)
+
+
+def test_folders_that_are_no_models(tiny_distilbert: Path, tmp_path: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    (tmp_path / "empty").mkdir()
+    refused(toolkit("finetune", "sentiment", "--model", "./empty", "--data", table, cwd=tmp_path), "config.json", tmp_path)
+    pickled = shutil.copytree(tiny_distilbert, tmp_path / "pickled")
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    refused(toolkit("finetune", "sentiment", "--model", pickled, "--data", table, cwd=tmp_path), "pickled", tmp_path)
+    cut = shutil.copytree(tiny_distilbert, tmp_path / "cut")
+    with (cut / "model.safetensors").open("r+b") as stream:
+        stream.truncate(1_000_000)
+    refused(toolkit("finetune", "sentiment", "--model", cut, "--data", table, cwd=tmp_path), "cut", tmp_path)
+
+
+def test_no_network_and_no_such_model_fails_at_once_and_says_what_works(tmp_path: Path) -> None:
+    began = time.monotonic()
+    outcome = toolkit("finetune", "sentiment", "--model", "bert", cwd=tmp_path, env={"HF_HOME": str(tmp_path / "hf")})
+    refused(outcome, "minilm", tmp_path)
+    assert outcome.cpu_seconds < 5
+    assert time.monotonic() - began < 30  # a hang, not a slow machine
+
+
+def test_a_network_that_swallows_everything_counts_as_none(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as silent:  # accepts connections and never answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        env = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HOME": str(tmp_path / "hf")}
+        outcome = toolkit("finetune", "sentiment", "--model", "bert", cwd=tmp_path, env=env)
+    refused(outcome, "minilm", tmp_path)
+    assert outcome.cpu_seconds < 5
+
+
+def test_what_the_hub_refuses(hub: LocalHub, tiny_distilbert: Path, tmp_path: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    env = hub.environment(tmp_path / "hf")
+    hub.add("acme/gated", tiny_distilbert, gated=True)
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    shutil.copy(tiny_distilbert / "config.json", pickled)
+    (pickled / "pytorch_model.bin").write_bytes(b"\x80\x04not weights")
+    hub.add("acme/pickled", pickled)
+    for model, expected in (
+        ("acme/nothing", "acme/nothing"), ("acme/gated", "gated"), ("acme/pickled", "pickled"),
+        ("distilbert/distilbert-base-uncased@no-such-branch", "revision"),
+    ):  # fmt: skip
+        outcome = toolkit("finetune", "sentiment", "--model", model, "--data", table, cwd=tmp_path, env=env)
+        refused(outcome, expected, tmp_path)
+
+
+def test_the_hubs_own_conversion_of_pickled_weights_is_used(hub: LocalHub, tiny_distilbert: Path, tmp_path: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    pickled = shutil.copytree(tiny_distilbert, tmp_path / "pickled")
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    hub.add("acme/convertible", pickled)
+    hub.add_pull_request("acme/convertible", "Adding `safetensors` variant of this model", "SFconvertbot", tiny_distilbert)
+    outcome = toolkit(
+        "finetune", "sentiment", "--model", "acme/convertible", "--data", table, "--epochs", "1",
+        cwd=tmp_path, env=hub.environment(tmp_path / "hf"),
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    assert "conversion" in outcome.err
+
+
+def test_ctrl_c_leaves_nothing_that_looks_whole(tiny_distilbert: Path, tmp_path: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 2000)
+    process = start("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "500", cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/checkpoint")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Interrupted" in err
+    assert "Traceback" not in err
+    (run,) = (tmp_path / "runs").iterdir()
+    assert not (run / "model").exists()
+    refused(toolkit("evaluate", cwd=tmp_path), "no complete run", tmp_path)
+    refused(toolkit("evaluate", run, cwd=tmp_path), "did not finish", tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk(tiny_distilbert: Path, tmp_path: Path, small_disk: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    outcome = toolkit(
+        "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1", "--output", small_disk / "run", cwd=tmp_path
+    )
+    refused(outcome, "MiB", tmp_path, code=outcome.code)
+    assert outcome.code in (1, 2)
+    assert not (small_disk / "run" / "model").exists()
+    assert not (small_disk / "run" / "checkpoint").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(tiny_distilbert: Path, tmp_path: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    (tmp_path / "locked").mkdir(mode=0o500)
+    outcome = toolkit(
+        "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--output", "locked/run", cwd=tmp_path
+    )
+    refused(outcome, "cannot be written", tmp_path, code=1)
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    outcome = toolkit("finetune", "sentimnt", "--debug", cwd=tmp_path)
+    assert "Traceback" in outcome.err

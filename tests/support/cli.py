@@ -1,0 +1,70 @@
+"""Run the real command line in a process of its own."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROGRAM = "from toolkit.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed and how it ended.
+
+    Attributes:
+        code: Exit code.
+        out: Standard output.
+        err: Standard error.
+        cpu_seconds: Processor time it took.
+    """
+
+    code: int
+    out: str
+    err: str
+    cpu_seconds: float
+
+    @property
+    def text(self) -> str:
+        """Everything it printed."""
+        return self.out + self.err
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment with no Hub and no token, unless `extra` says otherwise."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "TOOLKIT_"))}
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "2"}
+    return {**kept, **nowhere, **(extra or {})}
+
+
+def toolkit(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300) -> Outcome:
+    """Run `toolkit ARGUMENTS` in `cwd`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Outcome(done.returncode, done.stdout, done.stderr, cpu)
+
+
+def start(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start `toolkit ARGUMENTS` in `cwd` and leave it running."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
