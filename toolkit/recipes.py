@@ -147,6 +147,7 @@ def _load(path: Path) -> Recipe:
     try:
         specification.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[specification.name]
         line = next((f.lineno for f in reversed(_frames(error)) if f.filename == str(path)), None)
         raise RecipeError(
             f"{path}{f', line {line},' if line else ''} cannot be run: {type(error).__name__}: {error}.",

@@ -59,7 +59,8 @@ class Run:
 
     def log(self, line: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+        target = self.path / "metrics.jsonl"
+        with disk_errors(target), target.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
 
 
@@ -139,11 +140,21 @@ def aside(target: Path) -> Iterator[Path]:
             yield draft
             _sync(draft)
             if target.is_dir():
-                old = holder / "old"
-                target.rename(old)
-            draft.replace(target)
+                _exchange(draft, target, holder / "old")
+            else:
+                draft.replace(target)
         finally:
             shutil.rmtree(holder, ignore_errors=True)
+
+
+def _exchange(draft: Path, target: Path, old: Path) -> None:
+    """Put the folder `draft` in the place of the folder `target`; when that fails, `target` comes back."""
+    target.rename(old)
+    try:
+        draft.replace(target)
+    except BaseException:
+        old.rename(target)
+        raise
 
 
 @contextmanager
@@ -188,6 +199,31 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all; NaN is refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
+
+
+def write_table(path: Path, table: Any) -> None:
+    """Write a Parquet file whole or not at all."""
+    import pyarrow.parquet as pq
+
+    with aside(path) as draft:
+        pq.write_table(table, draft)
+
+
+def read_table(path: Path) -> Any:
+    """Read a Parquet file that a run wrote.
+
+    Raises:
+        SourceError: It is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(
+            f"{path} cannot be read: {error}.", "The run directory is damaged; copy it again or name --data."
+        ) from None
 
 
 def _plain(value: Any) -> Any:

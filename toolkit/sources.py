@@ -87,8 +87,12 @@ def parse(name: str) -> Source:
     """
     if name.startswith("pkg://"):
         return Source("package", name.removeprefix("pkg://").strip("/"))
-    path = Path(name).expanduser()
-    if name and (path.exists() or _is_path_like(name)):
+    try:
+        path = Path(name).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:  # too long, not readable, or the home of a user that is not there
+        raise SourceError(f"`{name[:200]}` cannot be looked up: {error}.", "Check the spelling of the path.") from None
+    if name and (exists or _is_path_like(name)):
         return Source("path", str(path))
     match = _HUB_ID.fullmatch(name)
     if not match:
@@ -118,7 +122,7 @@ def package_path(name: str) -> Path:
         raise SourceError(
             f"The Python package `{package}` is not installed.", "Install the package that provides it with pip."
         )
-    if ".." in PurePosixPath(inside).parts:
+    if ".." in PurePosixPath(inside).parts or inside.startswith("/"):
         raise SourceError(f"pkg://{name} leaves its package.", "Give a path inside the package.")
     for root in specification.submodule_search_locations:
         path = Path(root) / inside
@@ -153,7 +157,7 @@ def hub_problem() -> str | None:
 
 
 def _probe(endpoint: str) -> str | None:
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import get_session
 
     try:
         get_session().head(endpoint, timeout=PROBE_SECONDS)
@@ -335,7 +339,9 @@ def hub_error(error: Exception, name: str, kind: str) -> SourceError | None:
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return SourceError(f"{name} has no such revision.", "Give a branch, tag or commit that its Hub page lists.")
-    if isinstance(error, errors.HfHubHTTPError | httpx2.HTTPError):
+    if isinstance(error, errors.HFValidationError):
+        return SourceError(f"`{name}` is not the name of a {kind} on the Hub.", "Hub ids have the form org/name.")
+    if isinstance(error, errors.HfHubHTTPError | errors.EntryNotFoundError | httpx2.HTTPError):
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return SourceError(
             f"The Hub did not give {name}: {reason}",

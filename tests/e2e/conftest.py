@@ -36,7 +36,10 @@ def reviews_parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (part, rows) in enumerate({"train": 240, "validation": 40, "test": 80}.items()):
         table = checkpoints.reviews(folder / "part.csv", rows, seed=number)
         lines = [line.rpartition(",") for line in table.read_text(encoding="utf-8").splitlines()[1:]]
-        columns = {"text": [t.strip('"') for t, _, _ in lines], "label": [int(label == "positive") for _, _, label in lines]}
+        columns = {
+            "text": [t.strip('"') for t, _, _ in lines],
+            "label": [int(label == "positive") for _, _, label in lines],
+        }
         datasets.Dataset.from_dict(columns, features=features).to_parquet(folder / f"{part}.parquet")
         table.unlink()
     return folder

@@ -13,7 +13,9 @@ from tests.support import checkpoints
 from tests.support.cli import start, toolkit
 from tests.support.hub import LocalHub
 
-GOOD_ROWS = "".join(f"a {word} film number {n},{label}\n" for n in range(20) for word, label in (("good", "pos"), ("bad", "neg")))
+GOOD_ROWS = "".join(
+    f"a {word} film number {n},{label}\n" for n in range(20) for word, label in (("good", "pos"), ("bad", "neg"))
+)
 
 TABLES = {
     "broken quotes": ('text,label\n"a good film,pos\n' + GOOD_ROWS, "table.csv:2"),
@@ -23,7 +25,10 @@ TABLES = {
     "mostly empty texts": ("text,label\n" + ",pos\n,neg\n" * 20, "empty text"),
     "no text column": ("foo,label\n" + GOOD_ROWS, "--text-column"),
     "no label column": ("text,foo\n" + GOOD_ROWS, "--label-column"),
-    "labels that are no labels": ("text,label\n" + "".join(f"film {n},word {n}\n" for n in range(90)), "different values"),
+    "labels that are no labels": (
+        "text,label\n" + "".join(f"film {n},word {n}\n" for n in range(90)),
+        "different values",
+    ),
     "exchanged columns": ("label,text\n" + "".join(f"film {n},{n % 2}\n" for n in range(90)), "exchanged"),
     "no rows": ("text,label\n", "row"),
     "nothing at all": ("", "empty"),
@@ -56,8 +61,14 @@ def test_bytes_that_are_no_text(tiny_distilbert: Path, tmp_path: Path) -> None:
 CALLS = {
     "a missing file": (["--data", "reviws.csv"], "reviews.csv"),
     "a column that is not there": (["--data", "reviews.csv", "--text-column", "txt"], "Did you mean `text`"),
-    "a label outside the mapping": (["--data", "reviews.csv", "--set", "data.label_map={positive: good}"], "`negative`"),
-    "a misspelt key": (["--data", "reviews.csv", "--set", "training.learning_rte=1"], "Did you mean `training.learning_rate`"),
+    "a label outside the mapping": (
+        ["--data", "reviews.csv", "--set", "data.label_map={positive: good}"],
+        "`negative`",
+    ),
+    "a misspelt key": (
+        ["--data", "reviews.csv", "--set", "training.learning_rte=1"],
+        "Did you mean `training.learning_rate`",
+    ),
     "a value out of range": (["--data", "reviews.csv", "--epochs", "-1"], "training.epochs"),
     "an option of no recipe": (["--data", "reviews.csv", "--set", "options.beams=4"], "beams"),
     "a metric that is not computed": (["--data", "reviews.csv", "--set", "training.best_metric=bleu"], "accuracy"),
@@ -96,7 +107,9 @@ def test_a_recipe_that_is_broken(tmp_path: Path) -> None:
 def test_folders_that_are_no_models(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     (tmp_path / "empty").mkdir()
-    refused(toolkit("finetune", "sentiment", "--model", "./empty", "--data", table, cwd=tmp_path), "config.json", tmp_path)
+    refused(
+        toolkit("finetune", "sentiment", "--model", "./empty", "--data", table, cwd=tmp_path), "config.json", tmp_path
+    )
     pickled = shutil.copytree(tiny_distilbert, tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     refused(toolkit("finetune", "sentiment", "--model", pickled, "--data", table, cwd=tmp_path), "pickled", tmp_path)
@@ -143,12 +156,16 @@ def test_what_the_hub_refuses(hub: LocalHub, tiny_distilbert: Path, tmp_path: Pa
         refused(outcome, expected, tmp_path)
 
 
-def test_the_hubs_own_conversion_of_pickled_weights_is_used(hub: LocalHub, tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_the_hubs_own_conversion_of_pickled_weights_is_used(
+    hub: LocalHub, tiny_distilbert: Path, tmp_path: Path
+) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     pickled = shutil.copytree(tiny_distilbert, tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     hub.add("acme/convertible", pickled)
-    hub.add_pull_request("acme/convertible", "Adding `safetensors` variant of this model", "SFconvertbot", tiny_distilbert)
+    hub.add_pull_request(
+        "acme/convertible", "Adding `safetensors` variant of this model", "SFconvertbot", tiny_distilbert
+    )
     outcome = toolkit(
         "finetune", "sentiment", "--model", "acme/convertible", "--data", table, "--epochs", "1",
         cwd=tmp_path, env=hub.environment(tmp_path / "hf"),
@@ -159,7 +176,9 @@ def test_the_hubs_own_conversion_of_pickled_weights_is_used(hub: LocalHub, tiny_
 
 def test_ctrl_c_leaves_nothing_that_looks_whole(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 2000)
-    process = start("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "500", cwd=tmp_path)
+    process = start(
+        "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "500", cwd=tmp_path
+    )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("runs/*/checkpoint")) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -188,7 +207,17 @@ def small_disk(tmp_path: Path):
 def test_a_full_disk(tiny_distilbert: Path, tmp_path: Path, small_disk: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     outcome = toolkit(
-        "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1", "--output", small_disk / "run", cwd=tmp_path
+        "finetune",
+        "sentiment",
+        "--model",
+        tiny_distilbert,
+        "--data",
+        table,
+        "--epochs",
+        "1",
+        "--output",
+        small_disk / "run",
+        cwd=tmp_path,
     )
     refused(outcome, "MiB", tmp_path, code=outcome.code)
     assert outcome.code in (1, 2)

@@ -14,7 +14,14 @@ from tests.support.cli import environment, toolkit
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "transformers", "datasets", "evaluate", "peft", "accelerate", "sklearn"}
-COMMANDS = (["--help"], ["finetune", "--help"], ["evaluate", "--help"], ["recipes", "--help"], ["inspect", "--help"], ["doctor", "--help"])
+COMMANDS = (
+    ["--help"],
+    ["finetune", "--help"],
+    ["evaluate", "--help"],
+    ["recipes", "--help"],
+    ["inspect", "--help"],
+    ["doctor", "--help"],
+)
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: " ".join(arguments))
@@ -24,7 +31,9 @@ def test_help_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
         f"try:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
         "print('LOADED', sorted({name.partition('.')[0] for name in sys.modules}))"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
     loaded = set(re.findall(r"'(\w+)'", done.stdout.partition("LOADED")[2]))
     assert "typer" in loaded
     assert not loaded & HEAVY
@@ -55,7 +64,16 @@ def test_recipes_list_names_every_file(tmp_path: Path) -> None:
 def test_recipes_show_says_where_each_value_came_from(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("training:\n  epochs: 9\n", encoding="utf-8")
     outcome = toolkit(
-        "recipes", "show", "sentiment", "--preset", "quick", "--config", "mine.yaml", "--set", "training.seed=5", cwd=tmp_path
+        "recipes",
+        "show",
+        "sentiment",
+        "--preset",
+        "quick",
+        "--config",
+        "mine.yaml",
+        "--set",
+        "training.seed=5",
+        cwd=tmp_path,
     )
     assert outcome.code == 0, outcome.text
     rows = {line.split()[0]: line for line in outcome.out.splitlines() if line.strip()}
@@ -116,7 +134,16 @@ def test_entities_from_one_file_with_nothing_changed_elsewhere(tiny_bert: Path, 
         for number in range(180):
             person, place = people[number % 3], places[number // 3 % 3]
             words = f"{person} went to {place} {number} times".split()
-            tags = ["B-PER", *["I-PER"] * (len(person.split()) - 1), "O", "O", "B-LOC", *["I-LOC"] * (len(place.split()) - 1), "O", "O"]
+            tags = [
+                "B-PER",
+                *["I-PER"] * (len(person.split()) - 1),
+                "O",
+                "O",
+                "B-LOC",
+                *["I-LOC"] * (len(place.split()) - 1),
+                "O",
+                "O",
+            ]
             stream.write(json.dumps({"tokens": words, "ner_tags": tags}) + "\n")
     outcome = toolkit(
         "finetune", "tokens", "--model", tiny_bert, "--data", "words.jsonl", "--epochs", "6", "--learning-rate", "1e-3",
@@ -134,7 +161,9 @@ def test_entities_from_one_file_with_nothing_changed_elsewhere(tiny_bert: Path, 
 
 def test_the_wheel_alone_finds_every_recipe_and_preset(tmp_path: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "dist", ROOT], check=True, capture_output=True
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "dist", ROOT],
+        check=True,
+        capture_output=True,
     )
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
@@ -153,6 +182,10 @@ def test_the_wheel_alone_finds_every_recipe_and_preset(tmp_path: Path) -> None:
         assert path.stem in outcome.out
     where = "import toolkit.recipes as r; print(r.folder())"
     done = subprocess.run(
-        [sys.executable, "-c", where], cwd=empty, env=environment({"PYTHONPATH": str(site)}), capture_output=True, text=True
+        [sys.executable, "-c", where],
+        cwd=empty,
+        env=environment({"PYTHONPATH": str(site)}),
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.strip() == str(site / "toolkit" / "_recipes")

@@ -128,7 +128,9 @@ def test_a_run_on_local_files_asks_the_network_nothing(tiny_distilbert: Path, hu
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     before = len(hub.requests)
     env = hub.environment(tmp_path / "hf")
-    outcome = toolkit("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1", cwd=tmp_path, env=env)
+    outcome = toolkit(
+        "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1", cwd=tmp_path, env=env
+    )
     assert outcome.code == 0, outcome.text
     assert hub.requests[before:] == []
 
@@ -150,10 +152,24 @@ def test_dry_run_writes_nothing(tiny_distilbert: Path, tmp_path: Path) -> None:
 
 def test_a_label_text_from_the_data_is_escaped_in_the_page(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 120)
-    hostile = table.read_text(encoding="utf-8").replace("positive", "<script>alert(1)</script>").replace("a ", "a <b>bold</b> ")
+    hostile = (
+        table.read_text(encoding="utf-8")
+        .replace("positive", "<script>alert(1)</script>")
+        .replace("a ", "a <b>bold</b> ")
+    )
     table.write_text(hostile, encoding="utf-8")
     outcome = toolkit(
-        "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1", "--output", "run", cwd=tmp_path
+        "finetune",
+        "sentiment",
+        "--model",
+        tiny_distilbert,
+        "--data",
+        table,
+        "--epochs",
+        "1",
+        "--output",
+        "run",
+        cwd=tmp_path,
     )
     assert outcome.code == 0, outcome.text
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

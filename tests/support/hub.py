@@ -92,7 +92,7 @@ class Reply:
     cut: int | None = None  # bytes of the body after which to hang up
 
 
-class Refusal(Exception):  # noqa: N818 - an answer rather than an error
+class Refusal(Exception):
     """An error as the Hub reports it: a status, and headers that the client turns into an exception class."""
 
     def __init__(self, status: int, message: str, code: str | None = None, **headers: str):

@@ -335,7 +335,7 @@ def test_offline_by_choice(no_hub, monkeypatch):
 
 def test_cache_that_takes_long_to_list(no_hub, monkeypatch):
     monkeypatch.setattr(doctor, "SCAN_SECONDS", 0.05)
-    monkeypatch.setattr(models, "_what_works_here", lambda: time.sleep(0.5))
+    monkeypatch.setattr(models, "what_works_here", lambda: time.sleep(0.5))
     assert "Models in the cache" in one(doctor.hub).fix
 
 

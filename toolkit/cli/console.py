@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -25,7 +26,7 @@ def note(text: str) -> None:
 def report_failure(error: BaseException) -> int:
     """Print what went wrong and what to do next; return the exit code."""
     if isinstance(error, KeyboardInterrupt):
-        note("\nInterrupted. Nothing half-written was left that another command would take for whole.")
+        note("\nInterrupted.")
         return 130
     if isinstance(error, ToolkitError):
         note(f"Error: {error.problem}\n  → {error.fix}")
@@ -63,12 +64,17 @@ class Watcher:
         self._last_line = 0.0
 
     def __enter__(self) -> "Watcher":
+        """Begin to watch."""
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Take the bar off the screen."""
         self._close()
 
     def __call__(self, event: Any) -> None:
+        """Show one event."""
         from toolkit.pipeline import Counted, Note, Stage
         from toolkit.training.loop import Progress, Validation
 
@@ -81,7 +87,8 @@ class Watcher:
             self._advance(event.done, event.total, "", finished=event.done == event.total)
         elif isinstance(event, Progress):
             text = f"loss {event.loss:.4f}  {event.samples_per_second:.0f} samples/s"
-            line = f"  step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}  {text}  {duration(event.seconds_left)} left"
+            place = f"  step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}"
+            line = f"{place}  {text}  {duration(event.seconds_left)} left"
             self._advance(event.step, event.total_steps, text, line=line, finished=event.step == event.total_steps)
         elif isinstance(event, Validation):
             figures = "  ".join(f"{name} {value:.4f}" for name, value in event.values.items())
@@ -102,8 +109,8 @@ class Watcher:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bar = Progress(
-            TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"),
-            console=Console(stderr=True), transient=True,
+            TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"), console=Console(stderr=True), transient=True,
         )  # fmt: skip
         self._bar.start()
         self._task = self._bar.add_task("", total=total, text="")
@@ -120,13 +127,16 @@ class Watcher:
             self._bar = None
 
 
-def table(rows: list[tuple[str, ...]], header: tuple[str, ...] | None = None) -> str:
+def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] | None = None) -> str:
     """Lay out rows in columns as wide as their widest cell; the last column runs free."""
     everything = [header, *rows] if header else rows
     if not everything:
         return ""
     widths = [max(len(row[i]) for row in everything) for i in range(len(everything[0]))]
-    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=False)), row[-1]]).rstrip() for row in everything]
+    lines = [
+        "  ".join([*(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=False)), row[-1]]).rstrip()
+        for row in everything
+    ]
     if header:
         lines.insert(1, "  ".join("-" * w for w in widths[:-1]) + "  " + "-" * len(header[-1]))
     return "\n".join(lines)

@@ -9,9 +9,16 @@ from toolkit.cli.console import Watcher, note, say
 
 
 def evaluate(
-    target: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Run directory, alias, folder or Hub id; the newest run when not given.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="Run directory, alias, folder or Hub id; the newest run when not given."
+        ),
+    ] = None,
     data: options.Data = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")
+    ] = None,
     output: options.Output = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
@@ -39,7 +46,6 @@ def evaluate(
     values: dict[str, Any] = {}
     for _, layer in options.layers(flags, assignments=assignments):
         values = merge(values, layer)
-    pipeline.check_data_named(values, target)
     with Watcher() as watch:
         folder, report = pipeline.evaluate(target, values, recipe, output, command, watch)
     from toolkit.report.text import to_text

@@ -12,17 +12,24 @@ if TYPE_CHECKING:
     from toolkit.pipeline import Prepared
     from toolkit.runs import Run
 
-EPILOG = "`toolkit recipes list` names the recipes and presets; `toolkit recipes show NAME` every key with its value and meaning."
+EPILOG = (
+    "`toolkit recipes list` names the recipes and presets; "
+    "`toolkit recipes show NAME` every key with its value and meaning."
+)
 
 
 def finetune(
     recipe: Annotated[
-        str, typer.Argument(help="Name of a recipe, or the path of a recipe file.", autocompletion=options.complete_recipe)
+        str,
+        typer.Argument(help="Name of a recipe, or the path of a recipe file.", autocompletion=options.complete_recipe),
     ],
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.", autocompletion=options.complete_model
+            "--model",
+            "-m",
+            help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.",
+            autocompletion=options.complete_model,
         ),
     ] = None,
     data: options.Data = None,
@@ -38,7 +45,9 @@ def finetune(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     trust_remote_code: options.TrustRemoteCode = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, show what would be done, train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show what would be done, train nothing.")
+    ] = False,
 ) -> None:
     """Fine-tune a pretrained model, judge it on data it never saw, and write model and report to a run directory."""
     flags = {
@@ -82,4 +91,12 @@ def _conclude(run: "Run") -> None:
     from toolkit.report.text import to_text
 
     say(to_text(json.loads((run.path / "report.json").read_text(encoding="utf-8"))))
-    say(table([("model", str(run.model)), ("report", str(run.path / "report.html")), ("again", f"toolkit evaluate {run.path}")]))
+    say(
+        table(
+            [
+                ("model", str(run.model)),
+                ("report", str(run.path / "report.html")),
+                ("again", f"toolkit evaluate {run.path}"),
+            ]
+        )
+    )

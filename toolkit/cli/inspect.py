@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    data: Annotated[str, typer.Argument(help="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path.")],
+    data: Annotated[
+        str, typer.Argument(help="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path.")
+    ],
     recipe: Annotated[
         str, typer.Option("--recipe", help="The task the table is for.", autocompletion=options.complete_recipe)
     ] = "sentiment",
@@ -42,10 +44,20 @@ def inspect(
         say(f"\n{seen.table.origin} — {part.name}")
         say(table(_rows(part, seen.unit, longest)))
         if part.examples:
-            say(table([(f"  {label}", textwrap.shorten(text, 90, placeholder=" …")) for label, text in part.examples.items()]))
+            say(
+                table(
+                    [
+                        (f"  {label}", textwrap.shorten(text, 90, placeholder=" …"))
+                        for label, text in part.examples.items()
+                    ]
+                )
+            )
     shared = [f"{count:,} {what}" for what, count in seen.shared.items() if count]
     if shared:
-        say(f"\nOn both sides of a border between parts: {', '.join(shared)}; training removes them from the learning side.")
+        say(
+            f"\nOn both sides of a border between parts: {', '.join(shared)}; "
+            "training removes them from the learning side."
+        )
 
 
 def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
@@ -62,5 +74,7 @@ def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
     rows.append((f"{unit} a row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
     if unit == "tokens":
         rows.append(("cut", f"{share(part.cut_at(longest), part.rows)} are longer than {longest} tokens"))
-    rows.append(("duplicates", f"{part.repeated:,} repeat an earlier row; {part.contradictory:,} stand with different labels"))
+    rows.append(
+        ("duplicates", f"{part.repeated:,} repeat an earlier row; {part.contradictory:,} stand with different labels")
+    )
     return rows

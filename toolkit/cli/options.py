@@ -5,21 +5,39 @@ from typing import Annotated, Any
 
 import typer
 
-Model = Annotated[str | None, typer.Option("--model", "-m", help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.")]
-Data = Annotated[str | None, typer.Option("--data", "-d", help="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path.")]
-Output = Annotated[str | None, typer.Option("--output", "-o", help="Where to write; a new folder under runs/ when not given.")]
-Preset = Annotated[str | None, typer.Option("--preset", help="Named values that come with the toolkit; see `toolkit recipes list`.")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.")
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data", "-d", help="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path."
+    ),
+]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", help="Where to write; a new folder under runs/ when not given.")
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="Named values that come with the toolkit; see `toolkit recipes list`.")
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of values.")]
-Assignments = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for any key of `toolkit recipes show`; repeatable.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE for any key of `toolkit recipes show`; repeatable.")
+]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column that holds the label.")]
 MaxLength = Annotated[int | None, typer.Option("--max-length", help="Tokens an example may have.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
-TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the checkpoint.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the checkpoint.")
+]
 
 
 def layers(
-    flags: dict[str, Any], preset: str | None = None, config_file: Path | None = None, assignments: list[str] | None = None
+    flags: dict[str, Any],
+    preset: str | None = None,
+    config_file: Path | None = None,
+    assignments: list[str] | None = None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the user's layers of the configuration, lowest first.
 

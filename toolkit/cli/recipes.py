@@ -9,7 +9,11 @@ from toolkit.cli import options
 from toolkit.cli.console import say, table
 from toolkit.errors import RecipeError
 
-app = typer.Typer(help="List recipes and presets, show resolved values, copy a recipe to edit.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List recipes and presets, show resolved values, copy a recipe to edit.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command("list")
@@ -23,7 +27,14 @@ def list_() -> None:
     say("\nPresets (--preset NAME); the first line of each is the command that runs it:")
     say(table([(f"  {name}", _first_line(path)) for name, path in recipes.presets().items()]))
     say("\nModels (--model NAME); any Hub id, folder or pkg://package/path works as well:")
-    say(table([(f"  {name}", alias.hub + (f"  or {alias.packaged}" if alias.packaged else "")) for name, alias in ALIASES.items()]))
+    say(
+        table(
+            [
+                (f"  {name}", alias.hub + (f"  or {alias.packaged}" if alias.packaged else ""))
+                for name, alias in ALIASES.items()
+            ]
+        )
+    )
 
 
 def _first_line(path: Path) -> str:

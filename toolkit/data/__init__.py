@@ -1,0 +1,1 @@
+"""Read, clean, split and batch tables."""

@@ -104,7 +104,8 @@ def pad(features: Sequence[Mapping[str, Any]], padding: Mapping[str, int]) -> di
         padding: Name → value that fills the shorter rows; 0 when absent.
 
     Returns:
-        Name → tensor, (B, T) for padded rows or (B,) for numbers; with "attention_mask" (B, T) where there are "input_ids".
+        Name → tensor, (B, T) for padded rows or (B,) for numbers; where there are "input_ids" also
+        "attention_mask" (B, T).
     """
     import torch
 

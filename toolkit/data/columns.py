@@ -32,14 +32,11 @@ def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, s
         if role not in roles:
             raise DataError(f"This recipe has no column `{role}`.", f"Its columns are {', '.join(roles)}.")
     by_lower = {name.strip().lower(): name for name in reversed(names)}
-    found: dict[str, str] = {}
+    found = {role: _named(names, wanted, role) for role, wanted in chosen.items()}
+    named = set(found.values())
     for column in columns:
-        if column.role in chosen:
-            found[column.role] = _named(names, chosen[column.role], column.role)
-        else:
-            match = next(
-                (by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in chosen.values()), None
-            )
+        if column.role not in found:
+            match = next((by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in named), None)
             if match is not None and match not in found.values():
                 found[column.role] = match
     missing = [column for column in columns if column.required and column.role not in found]
@@ -47,14 +44,14 @@ def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, s
         first = missing[0]
         raise DataError(
             f"No column was recognised as the {first.role}: the table has {_listed(names)}.",
-            f"Name it with {flag(first.role)} COLUMN.",
+            f"Name it with {flag(first.role)}.",
         )
     return found
 
 
 def flag(role: str) -> str:
     """Return the option by which a user names the column of `role`."""
-    return f"--{role}-column" if role in ("text", "label") else f"--set data.columns.{role}="
+    return f"--{role}-column COLUMN" if role in ("text", "label") else f"--set data.columns.{role}=COLUMN"
 
 
 def _named(names: Sequence[str], wanted: str, role: str) -> str:

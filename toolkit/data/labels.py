@@ -1,5 +1,6 @@
 """From labels as they are written to class numbers and their names."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -42,9 +43,11 @@ def name_classes(
         outside = [label for label in written if label not in label_map]
         if outside:
             raise DataError(
-                f"{_listed(outside)} {'is a label' if len(outside) == 1 else 'are labels'} in the data but not in the mapping, "
+                f"{_listed(outside)} {'is a label' if len(outside) == 1 else 'are labels'} in the data "
+                "but not in the mapping, "
                 f"which has {_listed(list(label_map))}.",
-                f"Map it too (`--set data.label_map.{outside[0]}=NAME`), or drop its rows (`--set data.label_map.{outside[0]}=null`).",
+                f"Map it too (`--set data.label_map.{outside[0]}=NAME`), "
+                f"or drop its rows (`--set data.label_map.{outside[0]}=null`).",
             )
         return {label: name for label, name in label_map.items() if label in written}
     ordered = sorted(written, key=_order)
@@ -57,9 +60,10 @@ def name_classes(
 def _order(label: str) -> tuple[int, float, str]:
     """Sort numbers by value and before everything else, so that "10" follows "9"."""
     try:
-        return (0, float(label), label)
+        number = float(label)
     except ValueError:
-        return (1, 0.0, label)
+        number = math.nan
+    return (0, number, label) if math.isfinite(number) else (1, 0.0, label)
 
 
 def class_names(mapping: Mapping[str, str | None]) -> tuple[str, ...]:
@@ -84,26 +88,43 @@ def encode(column: pa.ChunkedArray, mapping: Mapping[str, str | None]) -> pa.Chu
     return pc.take(pa.array(list(numbers.values()), pa.int64()), positions)
 
 
-def match_model(names: Sequence[str], trained: Sequence[str]) -> dict[str, str]:
-    """Match the data's class names to those a model was trained with.
+def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> dict[str, str | None]:
+    """Match the data's classes to those a model was trained with.
 
-    By name, case aside; by order only when the model's own names are the placeholders LABEL_0, LABEL_1, ….
+    By name, case aside; by the labels as written where the model has those; by order only when the model's own
+    names are the placeholders LABEL_0, LABEL_1, ….
+
+    Args:
+        mapping: From `name_classes`.
+        trained: The model's classes.
 
     Returns:
-        Data's name → the model's name.
+        Written label → the model's name, or None for rows to drop.
 
     Raises:
         DataError: They do not match; both lists are shown.
     """
-    lowered = {name.lower(): name for name in trained}
-    if all(name.lower() in lowered for name in names):
-        return {name: lowered[name.lower()] for name in names}
+    if not trained:
+        raise DataError("The model names no classes: it was not fine-tuned for this task.", "Fine-tune it first.")
+    names = class_names(mapping)
+    known = {**{name.lower(): name for name in trained}, **{name: name for name in trained}}
     placeholders = [f"LABEL_{i}" for i in range(len(trained))]
-    if list(trained) == placeholders and len(names) == len(trained):
-        return dict(zip(names, trained, strict=True))
-    raise DataError(
+    if all(name in known or name.lower() in known for name in names):
+        matched = {name: known.get(name) or known[name.lower()] for name in names}
+    elif all(label in known for label, name in mapping.items() if name is not None):
+        return {label: known[label] if name is not None else None for label, name in mapping.items()}
+    elif list(trained) == placeholders and len(names) == len(trained):
+        matched = dict(zip(names, trained, strict=True))
+    else:
+        raise _mismatch(mapping, names, trained)
+    return {label: matched[name] if name is not None else None for label, name in mapping.items()}
+
+
+def _mismatch(mapping: Mapping[str, str | None], names: Sequence[str], trained: Sequence[str]) -> DataError:
+    written = next(label for label, name in mapping.items() if name == names[0])
+    return DataError(
         f"The labels of the data do not match the model's.\n  data:  {', '.join(names)}\n  model: {', '.join(trained)}",
-        f"Say which is which: `--set data.label_map.{names[0]}={trained[0]}` and so on for each label.",
+        f"Say which is which: `--set data.label_map.{written}={trained[0]}` and so on for each label.",
     )
 
 

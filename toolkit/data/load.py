@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,13 +78,15 @@ def load_splits(recipe: Recipe, config: DataConfig, seed: int) -> Splits:
     parts = split_.carve(parts, label=label, labels=table.labels, fractions=fractions, seed=seed)
     inputs = [c.role for c in recipe.COLUMNS if c.kind in ("text", "words") and c.role in parts["train"].column_names]
     parts, duplicates = split_.separate(parts, inputs, remove=config.deduplicate)
-    if parts["train"].num_rows == 0:
-        raise DataError(
-            "Every training row also stands in a held-out part.", "Check that train and test are different files."
-        )
-    if config.max_train_rows and parts["train"].num_rows > config.max_train_rows:
-        chosen = np.random.default_rng(seed).permutation(parts["train"].num_rows)[: config.max_train_rows]
-        parts["train"] = parts["train"].take(np.sort(chosen))
+    for part in ("train", "validation"):
+        if parts[part].num_rows == 0:
+            raise DataError(
+                f"Every row of the {part} part also stands in a part that is held out from it.",
+                "Check that the parts are different files, and that not all rows are the same.",
+            )
+    _check_classes(parts, label, table.labels)
+    if config.max_train_rows is not None:
+        parts["train"] = _at_most(parts["train"], label, config.max_train_rows, seed)
     roles = [c.role for c in recipe.COLUMNS if c.role in parts["train"].column_names]
     facts = {
         "source": config.source,
@@ -98,6 +99,20 @@ def load_splits(recipe: Recipe, config: DataConfig, seed: int) -> Splits:
     return Splits(parts["train"], parts["validation"], parts["test"], table.labels, facts)
 
 
+def _at_most(train: pa.Table, label: str | None, most: int, seed: int) -> pa.Table:
+    """Choose `most` rows at random, of each class its share."""
+    classes = split_.classes_of(train, label)
+    different = len(np.unique(classes))
+    if most < different:
+        raise DataError(
+            f"`data.max_train_rows` is {most}, but train has {different} classes.",
+            "Give at least one row for each class.",
+        )
+    if train.num_rows <= most:
+        return train
+    return train.take(split_.choose(classes, most, np.random.default_rng(seed), spare=0))
+
+
 def load_table(recipe: Recipe, config: DataConfig, labels: Sequence[str] | None = None) -> Table:
     """Load the data that `config` names in the recipe's roles.
 
@@ -106,7 +121,7 @@ def load_table(recipe: Recipe, config: DataConfig, labels: Sequence[str] | None 
         config: Names the data.
         labels: Classes of a trained model that the data's labels must match; the data's own when None.
     """
-    parts, origin, acquired_notes = acquire(recipe, config)
+    parts, origin, acquired_notes = acquire(config)
     notes = list(acquired_notes)
     counts: dict[str, int] = {}
     prepared = {}
@@ -115,7 +130,7 @@ def load_table(recipe: Recipe, config: DataConfig, labels: Sequence[str] | None 
         roles = columns_.find(rows.column_names, recipe.COLUMNS, config.columns)
         prepared[part] = columns_.take_roles(rows, roles, recipe.COLUMNS)
     for column in recipe.COLUMNS:
-        if column.kind in ("text", "words"):
+        if column.kind in ("text", "words") and column.required:
             prepared = _drop_empty(prepared, column, counts, notes)
     target = next((c for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
     names: tuple[str, ...] = ()
@@ -130,7 +145,7 @@ def load_table(recipe: Recipe, config: DataConfig, labels: Sequence[str] | None 
     return Table(prepared, names, origin, tuple(notes), counts)
 
 
-def acquire(recipe: Recipe, config: DataConfig) -> tuple[dict[str, pa.Table], str, list[str]]:
+def acquire(config: DataConfig) -> tuple[dict[str, pa.Table], str, list[str]]:
     """Return the raw tables by part, their origin, and notes."""
     source = sources.parse(config.source)
     path = sources.local_path(source)
@@ -190,7 +205,7 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
         ) from error
     except Exception as error:
         mended = sources.hub_error(error, source.name, "data set")
-        if mended is None and isinstance(error, OSError | RuntimeError):
+        if mended is None and isinstance(error, OSError | RuntimeError | datasets.exceptions.DatasetsError):
             mended = SourceError(
                 f"The data set {source.name} cannot be loaded: {error}",
                 "Check the name; `toolkit doctor` checks the Hub.",
@@ -300,11 +315,11 @@ def _number_labels(
     mapping = labels_.name_classes(written, config.label_map, names_by_count)
     if not config.label_map and any(label != name for label, name in mapping.items()):
         notes.append(
-            f"Labels {', '.join(mapping)} were read as {', '.join(str(name) for name in mapping.values())}; `data.label_map` changes that."
+            f"Labels {', '.join(mapping)} were read as {', '.join(map(str, mapping.values()))}; "
+            "`data.label_map` changes that."
         )
     if trained is not None:
-        matched = labels_.match_model(labels_.class_names(mapping), trained)
-        mapping = {label: matched[name] if name is not None else None for label, name in mapping.items()}
+        mapping = labels_.match_model(mapping, trained)
     if trained is None and len(labels_.class_names(mapping)) > _most_classes(sum(map(sum_counts, by_part.values()))):
         raise DataError(
             f"The column of the {target.role} has {len(written):,} different values, nearly one for each row."
@@ -396,10 +411,3 @@ def _duplicate_notes(found: Mapping[str, int], *, removed: bool) -> list[str]:
     if found["repeated_in_train"]:
         notes.append(f"{found['repeated_in_train']:,} training rows repeat another training row.")
     return notes
-
-
-def read_path(path: Path) -> pa.Table:
-    """Read one Parquet file that a run wrote."""
-    import pyarrow.parquet as pq
-
-    return pq.read_table(path)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.data.batch import Integers
 from toolkit.errors import DataError
 
 PARTS = ("train", "validation", "test")
@@ -34,26 +35,59 @@ def carve(
     Returns:
         All of "train", "validation" and "test".
     """
-    from sklearn.model_selection import train_test_split
-
+    random = np.random.default_rng(seed)
     parts = dict(tables)
     missing = [part for part in ("test", "validation") if part not in parts]
     train = parts["train"]
     if missing and label is not None:
         _check_frequencies(train, label, labels, needed=len(missing) + 1)
+    classes = classes_of(train, label)
     indices = np.arange(train.num_rows)
-    for part in missing:
-        classes = train[label].to_numpy()[indices] if label is not None else None
-        count = max(round(train.num_rows * fractions[part]), len(labels) if label else 1)
-        if count + (len(labels) if label else 1) > len(indices):
+    for spare, part in zip(range(len(missing), 0, -1), missing, strict=True):
+        different = len(labels) if label is not None else 1
+        count = max(round(train.num_rows * fractions[part]), different)
+        if count > len(indices) - spare * different:
             raise DataError(
                 f"{train.num_rows} rows are too few to carve a {part} part from.",
                 "Give more rows, or given parts (train and test files in one folder).",
             )
-        indices, taken = train_test_split(indices, test_size=count, random_state=seed, stratify=classes)
-        parts[part] = train.take(np.sort(taken))
-    parts["train"] = train.take(np.sort(indices))
+        taken = choose(classes[indices], count, random, spare=spare)
+        parts[part] = train.take(indices[taken])
+        indices = np.delete(indices, taken)
+    parts["train"] = train.take(indices)
     return parts
+
+
+def classes_of(rows: pa.Table, label: str | None) -> Integers:
+    """Return the class number of each row; 0 for all where there is no such column. Shape (rows,)."""
+    numbers: Integers = rows[label].to_numpy() if label is not None else np.zeros(rows.num_rows, np.int64)
+    return numbers
+
+
+def choose(classes: Integers, count: int, random: np.random.Generator, *, spare: int) -> Integers:
+    """Choose `count` rows at random: of each class its share, at least one, and never its last `spare`.
+
+    Args:
+        classes: Class number of each row. Shape (rows,).
+        count: From the number of classes to what is left without the spared rows.
+        random: Decides which rows.
+        spare: Rows of each class that are left.
+
+    Returns:
+        Positions of the chosen rows, ascending. Shape (count,).
+    """
+    _, inverse, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    share = sizes * count / len(classes)
+    quota = np.clip(np.floor(share), 1, sizes - spare).astype(np.int64)
+    while quota.sum() != count:
+        step = 1 if quota.sum() < count else -1
+        movable = quota < sizes - spare if step > 0 else quota > 1
+        quota[np.argmax(np.where(movable, step * (share - quota), -np.inf))] += step
+    shuffled = random.permutation(len(classes))
+    by_class = shuffled[np.argsort(inverse[shuffled], kind="stable")]
+    starts = np.cumsum(sizes) - sizes
+    chosen = [by_class[start : start + number] for start, number in zip(starts, quota, strict=True)]
+    return np.sort(np.concatenate(chosen))
 
 
 def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], needed: int) -> None:
@@ -67,7 +101,8 @@ def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], neede
     raise DataError(
         f"The label `{labels[number]}` appears {times} (row {', '.join(map(str, where))}): "
         f"too few to be learnt and also tested; {needed} are needed.",
-        f"Add examples, merge it into another label (`--set data.label_map.{labels[number]}=OTHER`; map all labels then), "
+        f"Add examples, merge it into another label (`--set data.label_map.{labels[number]}=OTHER`; "
+        "map all labels then), "
         "or bring parts of your own (train and test files in one folder).",
     )
 

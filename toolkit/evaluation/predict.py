@@ -52,8 +52,8 @@ def predict(
         for rows in plan_evaluation(features.lengths, batch_size):
             batch = collate([features[int(row)] for row in rows])
             outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
-            if outputs.get("loss") is not None:
-                count = count_items(batch)
+            count = count_items(batch) if outputs.get("loss") is not None else 0
+            if count:
                 total += float(outputs.loss) * count
                 items += count
             for name, values in extract(outputs, batch).items():

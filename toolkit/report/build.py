@@ -55,7 +55,8 @@ def verdict(
             f"Right on {shown(first['value'], first['unit'])} of {rows} {split} examples{_bounds(first, evaluation)}."
         )
     else:
-        headline = f"{first['title']} {shown(first['value'], first['unit'])} on {rows} {split} examples{_bounds(first, evaluation)}."
+        figure = f"{first['title']} {shown(first['value'], first['unit'])}"
+        headline = f"{figure} on {rows} {split} examples{_bounds(first, evaluation)}."
     statements = [
         compared(baseline["title"], baseline["difference"], evaluation, first)
         for baseline in baselines
@@ -64,7 +65,8 @@ def verdict(
     statements += _weakest_class(evaluation)
     if training is not None and training.get("stopped_early"):
         statements.append(
-            f"Training stopped early at step {training['steps']:,}; the weights of step {training['best_step']:,} were kept."
+            f"Training stopped early at step {training['steps']:,}; "
+            f"the weights of step {training['best_step']:,} were kept."
         )
     return {"headline": headline, "statements": statements, "warnings": [*warnings, *_overfitting(training)]}
 
@@ -105,8 +107,8 @@ def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
     if all(weakest["f1"]["high"] >= row["f1"]["low"] for row in others):
         return []
     return [
-        f"Weakest on “{weakest['label']}”: F1 {shown(weakest['f1']['value'], 'fraction')} on {weakest['support']:,} examples, "
-        f"where it finds {shown(weakest['recall']['value'], 'fraction')} of them."
+        f"Weakest on “{weakest['label']}”: F1 {shown(weakest['f1']['value'], 'fraction')} "
+        f"on {weakest['support']:,} examples, where it finds {shown(weakest['recall']['value'], 'fraction')} of them."
     ]
 
 
@@ -117,6 +119,7 @@ def _overfitting(training: Mapping[str, Any] | None) -> list[str]:
     if len(losses) < 2 or losses[-1] < 1.1 * min(losses):
         return []
     return [
-        f"Validation loss rose from {min(losses):.3f} to {losses[-1]:.3f} by the end of training: the model began to overfit. "
+        f"Validation loss rose from {min(losses):.3f} to {losses[-1]:.3f} by the end of training: "
+        "the model began to overfit. "
         "Fewer epochs, more dropout or more data would help."
     ]

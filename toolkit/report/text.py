@@ -21,4 +21,5 @@ def _figure(figure: Mapping[str, Any]) -> str:
     value = shown(figure["value"], figure["unit"])
     if figure.get("low") is None:
         return f"  {figure['title']} {value}"
-    return f"  {figure['title']} {value}  [{shown(figure['low'], figure['unit'])} to {shown(figure['high'], figure['unit'])}]"
+    low, high = (shown(figure[bound], figure["unit"]) for bound in ("low", "high"))
+    return f"  {figure['title']} {value}  [{low} to {high}]"

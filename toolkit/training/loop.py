@@ -121,7 +121,7 @@ def train(
         observe: Told of progress and of each validation.
 
     Raises:
-        RunError: The loss is no longer a finite number.
+        RunError: The loss, or the metric that picks the best weights, is no longer a finite number.
     """
     import torch
 
@@ -152,11 +152,11 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         meter.count(len(indices))
-        learning_rate = scheduler.get_last_lr()[0]
+        learning_rate = float(scheduler.get_last_lr()[0])
         scheduler.step()
         validating = step % validate_every == 0 or step == total_steps
         if validating or meter.due():
-            observe(meter.report(step, step / steps_per_epoch, learning_rate))
+            observe(meter.report(step, step / steps_per_epoch, float(learning_rate)))
         if validating:
             with meter.paused():
                 prepared.eval()
@@ -199,7 +199,8 @@ def _micro_batches(
 ) -> list[dict[str, Any]]:
     size = config.micro_batch_size or config.batch_size
     groups = np.array_split(indices, range(size, len(indices), size))
-    return [collate([features[int(row)] for row in group]) for group in groups]
+    batches = [collate([features[int(row)] for row in group]) for group in groups]
+    return [batch for batch in batches if count_items(batch)]  # the mean over no items is not a number
 
 
 def count_items(batch: Mapping[str, Any]) -> int:
@@ -226,6 +227,8 @@ class _BestKeeper:
         self.validations: list[Validation] = []
 
     def consider(self, step: int, epoch: float, values: Mapping[str, float]) -> Validation:
+        for name in ("loss", self.metric):
+            _check_finite(f"validation {name}", values[name], step)
         value = (self.sign * values[self.metric], -values["loss"])  # of equals, the one with the lower loss
         best = value > self.best_value or not self.validations
         if best:
@@ -239,6 +242,14 @@ class _BestKeeper:
     @property
     def patience_is_over(self) -> bool:
         return self.patience is not None and self.since_best >= self.patience
+
+
+def _check_finite(what: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise RunError(
+            f"The {what} is {value} at step {step}.",
+            "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`).",
+        )
 
 
 class _Meter:
@@ -265,12 +276,8 @@ class _Meter:
         return time.perf_counter() - self._last_report >= LOG_EVERY_SECONDS
 
     def report(self, step: int, epoch: float, learning_rate: float) -> Progress:
-        loss = float(self._sum) / self._steps
-        if not math.isfinite(loss):
-            raise RunError(
-                f"The training loss is {loss} at step {step}.",
-                "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`).",
-            )
+        loss = float(self._sum or 0.0) / self._steps
+        _check_finite("training loss", loss, step)
         self._sum, self._steps = None, 0
         self._last_report = time.perf_counter()
         self.losses.append({"step": step, "epoch": round(epoch, 4), "value": loss})

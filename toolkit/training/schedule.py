@@ -11,7 +11,7 @@ def learning_rate_factor(schedule: str, warmup_steps: int, total_steps: int) -> 
     """Return the factor on the peak learning rate as a function of the optimizer steps taken.
 
     It rises linearly from 0 over `warmup_steps`, then falls to 0 at `total_steps` along a line or half a
-    cosine, or stays. The first step already moves: step counts from 0 and the factor is (step + 1) / warm-up.
+    cosine, or stays. Steps count from 0 and the first already moves, by a factor of 1 / (warm-up + 1).
     """
 
     def factor(step: int) -> float:

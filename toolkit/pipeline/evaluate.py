@@ -1,0 +1,115 @@
+"""Judge a saved model: reload it from disk and compute everything again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import models, recipes, runs
+from toolkit.config import RunConfig, resolve
+from toolkit.data.load import Table, load_table, part_facts
+from toolkit.data.split import fingerprint
+from toolkit.errors import DataError
+from toolkit.pipeline import judge
+from toolkit.pipeline.events import Observe, Stage
+from toolkit.pipeline.prepare import configure
+
+# Of a data set with several parts, the one a model is judged on.
+_PREFERRED = ("test", "all", "validation", "train")
+
+
+def evaluate(
+    target: str,
+    values: Mapping[str, Any],
+    recipe_name: str | None,
+    output: str | None,
+    command: str,
+    observe: Observe,
+) -> tuple[Path, dict[str, Any]]:
+    """Judge a run, a folder or a Hub model on data.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        values: Nested configuration values laid over the stored ones. Without `data.source` a run is judged
+            on its own held-out rows.
+        recipe_name: The task; the one stored with the model when None.
+        output: Folder for the report; inside the run, or under runs/, when None.
+        command: The command line, for the report.
+        observe: Told what happens.
+
+    Returns:
+        The folder of the report, and the report.
+
+    Raises:
+        DataError: There is nothing to judge it on, or labels do not match.
+    """
+    observe(Stage("Looking for model and data"))
+    run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
+    own = run if "source" not in values.get("data", {}) else None
+    if run is None and own is None and "source" not in values.get("data", {}):
+        raise DataError(
+            f"{target} is no run directory, so it brings no held-out data of its own.",
+            "Name the data to judge it on with --data.",
+        )
+    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
+    checkpoint = models.locate(target, loading)
+    recipe, config = _configuration(checkpoint, values, recipe_name)
+    labels = models.label_names(checkpoint)
+    observe(Stage("Reading data"))
+    baselines: dict[str, list[Any]] = {}
+    if own is not None:
+        rows = runs.read_table(own.path / "data" / "test.parquet")
+        split, facts, baselines = "held-out test", own.facts["data"], judge.stored_baselines(own, recipe)
+    else:
+        table = load_table(recipe, config.data, labels)
+        part = next(part for part in _PREFERRED if part in table.parts)
+        rows, split = table.parts[part], "given" if part == "all" else part
+        facts = _facts(recipe, config, table, part, labels)
+    created = datetime.now(UTC)
+    subject = judge.reload(checkpoint.path, recipe, labels, config)
+    training = own.facts.get("training") if own is not None else None
+    circumstances = judge.Circumstances(command, created, split, checkpoint.origin, facts, training)
+    observe(Stage("Judging"))
+    verdict = judge.judge(subject, rows, baselines, circumstances, observe)
+    folder = Path(output) if output else _folder(run, target, config, created, own=own is not None)
+    judge.store(verdict, folder)
+    return folder, verdict.report
+
+
+def _configuration(
+    checkpoint: models.Checkpoint, values: Mapping[str, Any], recipe_name: str | None
+) -> tuple[recipes.Recipe, RunConfig]:
+    """Take what is stored with the model, and lay the given values on it."""
+    card = checkpoint.path / "toolkit.json"
+    stored: dict[str, Any] = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    name = recipe_name or stored.pop("recipe", None) or "sentiment"
+    stored.pop("recipe", None)
+    recipe, resolved = configure(name, [("model", stored), ("flag", {**values, "model": checkpoint.name})])
+    longest = models.longest_input(checkpoint)
+    if longest is not None and resolved.config.data.max_length > longest:
+        resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+    return recipe, resolved.config
+
+
+def _facts(recipe: recipes.Recipe, config: RunConfig, table: Table, part: str, labels: Sequence[str]) -> dict[str, Any]:
+    rows: pa.Table = table.parts[part]
+    roles = [column.role for column in recipe.COLUMNS if column.role in rows.column_names]
+    label = next((column.role for column in recipe.COLUMNS if column.kind == "label"), None)
+    return {
+        "source": config.data.source,
+        "origin": table.origin,
+        "fingerprint": fingerprint({"test": rows}, roles),
+        "splits": [part_facts(part, rows, label, labels, given=True)],
+        "counts": dict(table.counts),
+        "notes": list(table.notes),
+    }
+
+
+def _folder(run: runs.Run | None, target: str, config: RunConfig, created: datetime, *, own: bool) -> Path:
+    if run is None:
+        return runs.create(None, "evaluate", target, created).path
+    source = Path(config.data.source).stem or "data"
+    return run.path / "evaluations" / ("held-out" if own else f"{source}-{created:%Y%m%d-%H%M%S}")

@@ -1,0 +1,176 @@
+"""Train, export, judge and report."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from toolkit import models, recipes, runs
+from toolkit.config import RunConfig, to_yaml
+from toolkit.data.batch import Features
+from toolkit.data.load import Splits
+from toolkit.errors import Interrupted, RunError
+from toolkit.evaluation import scores
+from toolkit.pipeline import judge
+from toolkit.pipeline.events import Observe, Stage
+from toolkit.pipeline.prepare import Prepared
+from toolkit.training.loop import Progress, TrainingResult, Validation, train
+
+
+def finetune(prepared: Prepared, command: str, observe: Observe) -> runs.Run:
+    """Train, export, judge and report.
+
+    Args:
+        prepared: From `prepare`.
+        command: The command line, for the report.
+        observe: Told what happens.
+
+    Returns:
+        The complete run directory.
+
+    Raises:
+        RunError: The run could not go on; run.json says how it ended.
+        Interrupted: Ctrl-C.
+    """
+    config, splits = prepared.config, prepared.splits
+    created = datetime.now(UTC)
+    run = runs.create(config.output, config.recipe, config.model, created)
+    with _recorded(run):
+        run.record(
+            status="running", command=command, recipe=config.recipe, created=created.isoformat(timespec="seconds")
+        )
+        run.record(
+            model=prepared.checkpoint.origin, data=splits.facts, labels=list(splits.labels), notes=list(prepared.notes)
+        )
+        runs.write_text(run.path / "config.yaml", to_yaml(config))
+        _keep_held_out(run, splits)
+        training = _train(run, prepared, observe)
+        run.record(training=training)
+        observe(Stage("Judging on held-out data"))
+        checkpoint = run.path / "checkpoint"
+        subject = judge.reload(checkpoint, prepared.recipe, splits.labels, config)
+        verdict = judge.judge(
+            subject,
+            splits.test,
+            judge.baseline_predictions(prepared.recipe, splits) if config.evaluation.baselines else {},
+            judge.Circumstances(command, created, "held-out test", prepared.checkpoint.origin, splits.facts, training),
+            observe,
+        )
+        judge.store(verdict, run.path)
+        _write_card(checkpoint, config)
+        checkpoint.rename(run.model)
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        run.record(status="complete", environment=verdict.report["environment"], finished=finished)
+    return run
+
+
+@contextmanager
+def _recorded(run: runs.Run) -> Iterator[None]:
+    """Write into run.json how the run ended, if it does not end well."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.record(status="interrupted")
+        raise Interrupted(
+            f"Interrupted. {run.path} is marked as such, and no command takes it for a whole run.",
+            "Run the command again, or remove the folder.",
+        ) from None
+    except Exception:
+        with suppress(RunError, OSError):  # the disk that stopped the run may refuse this too
+            run.record(status="failed")
+        raise
+
+
+def _train(run: runs.Run, prepared: Prepared, observe: Observe) -> dict[str, Any]:
+    from accelerate.utils import set_seed
+
+    from toolkit.training.devices import accelerator_for
+
+    config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
+    observe(Stage("Loading the model"))
+    accelerator = accelerator_for(config.training)
+    set_seed(config.training.seed)
+    processor = recipe.load_processor(prepared.checkpoint.path, config)
+    model = recipe.build_model(prepared.checkpoint.path, splits.labels, config)
+    observe(Stage("Tokenizing"))
+    train_features = judge.encode_rows(splits.train, recipe, processor, config)
+    validation_features = judge.encode_rows(splits.validation, recipe, processor, config)
+    references = judge.references(recipe, splits.validation)
+
+    def validate(model: Any) -> dict[str, float]:
+        subject = judge.Subject(model, processor, recipe, splits.labels, config)
+        said = judge.predict_features(subject, validation_features)
+        values = scores.values(said.columns["prediction"], references, recipe.METRICS, splits.labels)
+        return {"loss": said.loss if said.loss is not None else float("nan"), **values}
+
+    def watch(event: Progress | Validation) -> None:
+        run.log(_as_line(event))
+        observe(event)
+
+    observe(Stage(f"Training on {accelerator.device.type}"))
+    result = train(
+        model,
+        train_features,
+        partial(recipe.collate, processor=processor),
+        config.training,
+        accelerator,
+        validate=validate,
+        save=lambda best: models.save(best, processor, run.path / "checkpoint"),
+        higher_is_better=_higher_is_better(recipe, config.training.best_metric),
+        observe=watch,
+    )
+    return _training_facts(result, config, accelerator, train_features)
+
+
+def _higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:
+    if metric == "loss":
+        return False
+    definition = next((m for m in recipe.METRICS if not isinstance(m, str) and m.name == metric), None)
+    return definition.higher_is_better if definition is not None else True
+
+
+def _as_line(event: Progress | Validation) -> Mapping[str, Any]:
+    if isinstance(event, Validation):
+        return {"event": "validation", "step": event.step, "epoch": event.epoch, **event.values, "best": event.best}
+    return {
+        "event": "training",
+        "step": event.step,
+        "epoch": round(event.epoch, 4),
+        "loss": event.loss,
+        "learning_rate": event.learning_rate,
+        "samples_per_second": round(event.samples_per_second, 2),
+    }
+
+
+def _training_facts(result: TrainingResult, config: RunConfig, accelerator: Any, features: Features) -> dict[str, Any]:
+    return {
+        "device": accelerator.device.type,
+        "precision": {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision),
+        "seconds": round(result.seconds, 2),
+        "epochs": round(result.epochs, 3),
+        "steps": result.steps,
+        "samples_per_second": round(result.samples_per_second, 2),
+        "tokens_per_example": round(float(features.lengths.mean()), 1),
+        "truncated": features.truncated,
+        "best_step": result.best_step,
+        "stopped_early": result.stopped_early,
+        "optimizer": "AdamW",
+        "learning_rate": config.training.learning_rate,
+        "batch_size": config.training.batch_size,
+        "seed": config.training.seed,
+        "loss": list(result.losses),
+        "evaluations": [{"step": v.step, "epoch": round(v.epoch, 4), **v.values} for v in result.validations],
+    }
+
+
+def _keep_held_out(run: runs.Run, splits: Splits) -> None:
+    """Keep the rows that the run is judged on, so that it can be judged again on any machine."""
+    for name, rows in (("validation", splits.validation), ("test", splits.test)):
+        runs.write_table(run.path / "data" / f"{name}.parquet", rows)
+
+
+def _write_card(folder: Any, config: RunConfig) -> None:
+    """Store beside the weights what later commands need to use them: the recipe, and how inputs are prepared."""
+    keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": config.data.label_map}
+    runs.write_json(folder / "toolkit.json", {"recipe": config.recipe, "data": keep, "options": config.options})

@@ -1,0 +1,58 @@
+"""Look at a table the way a run would."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from toolkit import models, recipes
+from toolkit.config import RunConfig
+from toolkit.data.inspect import Part
+from toolkit.data.inspect import inspect as describe_parts
+from toolkit.data.load import Table, load_table
+from toolkit.data.split import shared_rows
+from toolkit.errors import SourceError
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What `inspect` found.
+
+    Attributes:
+        table: The rows in the recipe's roles.
+        parts: What each part holds.
+        unit: What lengths are counted in: "tokens", or "words" where no tokenizer is at hand.
+        shared: What stands on both sides of a border between parts → how many rows.
+    """
+
+    table: Table
+    parts: Sequence[Part]
+    unit: str
+    shared: Mapping[str, int]
+
+
+def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
+    """Look at a data source the way a run would, and train nothing.
+
+    Raises:
+        DataError: The table does not fit the recipe.
+    """
+    table = load_table(recipe, config.data)
+    notes = []
+    try:
+        checkpoint = models.locate(config.model, config.loading)
+        processor = recipe.load_processor(checkpoint.path, config)
+        unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
+        lengths_of: Any = partial(recipe.preprocess, processor=processor, config=unlimited)
+        unit = "tokens"
+    except SourceError as error:
+        lengths_of, unit = None, "words"
+        notes.append(f"{error.problem} Lengths are counted in words; name a tokenizer with --model.")
+    parts = describe_parts(table, recipe.COLUMNS, lengths_of)
+    inputs = [c.role for c in recipe.COLUMNS if c.kind in ("text", "words")]
+    shared = {}
+    for held_out in ("validation", "test"):
+        if "train" in table.parts and held_out in table.parts:
+            present = [role for role in inputs if role in table.parts["train"].column_names]
+            shared[f"train rows in {held_out}"] = shared_rows(table.parts["train"], table.parts[held_out], present)
+    return Inspected(replace(table, notes=(*table.notes, *notes)), parts, unit, shared)

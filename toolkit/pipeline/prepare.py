@@ -1,0 +1,105 @@
+"""Settle everything before the first training step: recipe, configuration, checkpoint, data."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit import models, recipes
+from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
+from toolkit.data.load import Splits, fallback_data, load_splits
+from toolkit.errors import ConfigError
+from toolkit.pipeline.events import Observe, Stage
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is settled before the first training step.
+
+    Attributes:
+        recipe: The task.
+        resolved: The complete configuration; what was found out is filled in.
+        checkpoint: The pretrained weights.
+        splits: The data.
+        notes: Sentences for the user.
+    """
+
+    recipe: recipes.Recipe
+    resolved: Resolved
+    checkpoint: models.Checkpoint
+    splits: Splits
+    notes: tuple[str, ...]
+
+    @property
+    def config(self) -> RunConfig:
+        """The complete configuration."""
+        return self.resolved.config
+
+
+def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe, Resolved]:
+    """Resolve the configuration of a recipe from its defaults and the user's layers.
+
+    Raises:
+        RecipeError: There is no such recipe.
+        ConfigError: A key or value is wrong.
+    """
+    recipe = recipes.load(recipe_name)
+    resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.DEFAULTS), *layers])
+    options = getattr(recipe, "Options", None)
+    if options is not None:
+        return recipe, resolved.with_values("recipe", {"options": validate_options(options, resolved.config.options)})
+    if resolved.config.options:
+        raise ConfigError(
+            f"The recipe `{recipe_name}` has no options of its own, but got {', '.join(resolved.config.options)}.",
+            f"`toolkit recipes show {recipe_name}` lists every key.",
+        )
+    return recipe, resolved
+
+
+def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe) -> Prepared:
+    """Find model and data and settle every value, before anything is trained or written."""
+    observe(Stage("Looking for model and data"))
+    notes = []
+    checkpoint = models.locate(resolved.config.model, resolved.config.loading)
+    if checkpoint.note:
+        notes.append(checkpoint.note)
+    replacement = fallback_data(recipe, resolved.config.data)
+    if replacement is not None:
+        notes.append(f"The Hub cannot be reached; {replacement['source']} stands in for {resolved.config.data.source}.")
+        resolved = resolved.with_values("fallback", {"data": replacement})
+    found: dict[str, Any] = {}
+    if resolved.config.training.learning_rate is None:
+        found["learning_rate"] = models.learning_rate(checkpoint)
+    resolved = resolved.with_values("model", {"training": found})
+    _check_best_metric(recipe, resolved.config)
+    longest = models.longest_input(checkpoint)
+    if longest is not None and resolved.config.data.max_length > longest:
+        if resolved.origin("data.max_length") != "default":
+            raise ConfigError(
+                f"`data.max_length` is {resolved.config.data.max_length}, "
+                f"but {checkpoint.name} takes at most {longest} tokens.",
+                f"Use --max-length {longest} or less.",
+            )
+        resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+    observe(Stage("Reading data"))
+    splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed)
+    return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
+
+
+def _check_best_metric(recipe: recipes.Recipe, config: RunConfig) -> None:
+    names = ["loss", *(metric if isinstance(metric, str) else metric.name for metric in recipe.METRICS)]
+    if config.training.best_metric not in names:
+        raise ConfigError(
+            f"`training.best_metric` is {config.training.best_metric!r}, which this recipe does not compute.",
+            f"Choose one of {', '.join(names)}.",
+        )
+
+
+def plan(prepared: Prepared) -> str:
+    """Say in one sentence what `finetune` would do."""
+    training, rows = prepared.config.training, prepared.splits.train.num_rows
+    steps = math.ceil(math.ceil(rows / training.batch_size) * training.epochs)
+    return (
+        f"{steps:,} optimizer steps of {training.batch_size} examples ({training.epochs:g} epochs of {rows:,} rows), "
+        f"peak learning rate {training.learning_rate:g}, seed {training.seed}."
+    )
