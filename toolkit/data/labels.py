@@ -91,8 +91,7 @@ def encode(column: pa.ChunkedArray, mapping: Mapping[str, str | None]) -> pa.Chu
 def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> dict[str, str | None]:
     """Match the data's classes to those a model was trained with.
 
-    By name, case aside; by the labels as written where the model has those; by order only when the model's own
-    names are the placeholders LABEL_0, LABEL_1, ….
+    By name, case aside; by order only when the model's own names are the placeholders LABEL_0, LABEL_1, ….
 
     Args:
         mapping: From `name_classes`.
@@ -111,8 +110,6 @@ def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> di
     placeholders = [f"LABEL_{i}" for i in range(len(trained))]
     if all(name in known or name.lower() in known for name in names):
         matched = {name: known.get(name) or known[name.lower()] for name in names}
-    elif all(label in known for label, name in mapping.items() if name is not None):
-        return {label: known[label] if name is not None else None for label, name in mapping.items()}
     elif list(trained) == placeholders and len(names) == len(trained):
         matched = dict(zip(names, trained, strict=True))
     else:

@@ -312,6 +312,8 @@ def _number_labels(
             f"The column of the {target.role} is empty.", f"Name another with {columns_.flag(target.role)}."
         )
     names_by_count: Mapping[int, Sequence[str]] = getattr(recipe, "LABEL_NAMES", {})
+    if trained is not None and set(written) <= set(trained):
+        names_by_count = {}  # the model itself was trained with bare numbers
     mapping = labels_.name_classes(written, config.label_map, names_by_count)
     if not config.label_map and any(label != name for label, name in mapping.items()):
         notes.append(

@@ -20,13 +20,7 @@ def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
     from sklearn.pipeline import make_pipeline
 
     pipeline = make_pipeline(
-        TfidfVectorizer(
-            ngram_range=(1, 2),
-            sublinear_tf=True,
-            min_df=2 if train.num_rows > 1000 else 1,
-            token_pattern=r"(?u)\b\w+\b|[^\w\s]",
-        ),
-        LogisticRegression(C=10.0, max_iter=1000),
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000)
     )
     pipeline.fit(_texts(train), train["label"].to_pylist())
     return [int(number) for number in pipeline.predict(_texts(test))]

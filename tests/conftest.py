@@ -1,0 +1,59 @@
+"""What tests of several rooms need."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit import recipes, sources
+
+
+@pytest.fixture
+def sentiment() -> recipes.Recipe:
+    return recipes.load("sentiment")
+
+
+@pytest.fixture
+def tokens() -> recipes.Recipe:
+    return recipes.load("tokens")
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub cannot be reached, and the process knows."""
+    monkeypatch.setattr(sources, "hub_problem", lambda: "there is no network")
+
+
+@pytest.fixture
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever opens a connection fails."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    return
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write a file below the test's own folder."""
+
+    def write_file(name: str, content: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        return path
+
+    return write_file
+
+
+@pytest.fixture
+def write_csv(write: Callable[..., Path]) -> Callable[..., Path]:
+    """Write (text, label) rows as a CSV file."""
+
+    def write_rows(name: str, rows: Any, header: str = "text,label") -> Path:
+        return write(name, "\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+
+    return write_rows

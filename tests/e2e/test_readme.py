@@ -1,0 +1,72 @@
+"""The README's commands, run as they stand, in order, in one folder, against a local Hub."""
+
+import csv
+import re
+import shlex
+from pathlib import Path
+
+from tests.support import checkpoints
+from tests.support.cli import toolkit
+from tests.support.hub import LocalHub
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def commands() -> list[list[str]]:
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [shlex.split(line) for line in lines]
+
+
+def star_reviews(path: Path, seed: int) -> None:
+    """Turn generated reviews into ones with one to five stars."""
+    table = checkpoints.reviews(path, 120, seed=seed)
+    with table.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    stars = {"negative": "12", "positive": "45"}
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["review", "stars"])
+        for number, row in enumerate(rows):
+            writer.writerow([row["text"], "3" if number % 20 == 0 else stars[row["label"]][number // 2 % 2]])
+
+
+def test_every_command_of_the_readme(hub: LocalHub, tmp_path: Path) -> None:
+    star_reviews(tmp_path / "reviews.csv", 1)
+    star_reviews(tmp_path / "more_reviews.csv", 2)
+    env = hub.environment(tmp_path / "hf")
+    ran = 0
+    for command in commands():
+        if command[0] == "toolkit":
+            outcome = toolkit(*command[1:], cwd=tmp_path, env=env)
+            assert outcome.code == 0, (command, outcome.text)
+            ran += 1
+    assert ran >= 7
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    named = {command[1] for command in commands() if command[0] == "make"}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert named
+    assert named <= targets
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = toolkit("--help", cwd=ROOT).out.partition("Commands:")[2]
+    names = re.findall(r"^  (\w+)", shown, re.MULTILINE)
+    assert len(names) >= 5
+    for name in names:
+        assert f"`toolkit {name}" in text
+
+
+def test_the_map_of_the_house_names_every_room() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = [
+        p.name + "/" if p.is_dir() else p.name
+        for p in (ROOT / "toolkit").iterdir()
+        if not p.name.startswith(("_", "py."))
+    ]
+    assert len(rooms) >= 10
+    for room in rooms:
+        assert f"`{room}`" in text
