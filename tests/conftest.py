@@ -5,8 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from toolkit import recipes, sources
+
+
+# The same examples on every machine, however slow or busy it is.
+settings.register_profile("toolkit", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("toolkit")
 
 
 @pytest.fixture

@@ -317,6 +317,7 @@ def _config_error(
     model: type[BaseModel], error: ValidationError, origins: Mapping[str, str], prefix: Key = ()
 ) -> ConfigError:
     known = [key for key, _ in describe(model, prefix)]
+    known += dict.fromkeys(key.rpartition(".")[0] for key in known if "." in key)  # the sections themselves
     lines = []
     for fault in error.errors():
         key = ".".join((*prefix, *(str(part) for part in fault["loc"] if part != "[key]")))

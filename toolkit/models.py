@@ -50,6 +50,7 @@ _HIDDEN_DROPOUT = (
     "classifier_dropout",
     "pooler_dropout",
 )
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop", "attn_dropout")
 
 
@@ -226,6 +227,9 @@ def load_tokenizer(path: Path, loading: LoadingConfig, **arguments: Any) -> Any:
     """
     from transformers import AutoTokenizer
 
+    # without one transformers makes a tokenizer that knows no word, and says nothing
+    if not any(f.name in _VOCABULARIES or f.suffix in (".model", ".spm", ".tiktoken") for f in path.iterdir()):
+        raise ModelError(f"{path} holds no tokenizer (tokenizer.json).", "Save the tokenizer into the same folder.")
     with model_errors(path), quiet():
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=loading.trust_remote_code, **arguments)
     if not tokenizer.is_fast:

@@ -13,7 +13,8 @@ from toolkit.errors import ConfigError
 
 keys = st.text("abc", min_size=1, max_size=2)
 leaf = st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=3), st.lists(st.integers(), max_size=2))
-nested = st.recursive(st.dictionaries(keys, leaf, max_size=3), lambda inner: st.dictionaries(keys, inner | leaf, max_size=3))
+shallow = st.dictionaries(keys, leaf, max_size=3)
+nested = st.dictionaries(keys, leaf | shallow | st.dictionaries(keys, shallow, max_size=2), max_size=3)
 written_words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8) | st.sampled_from(
     ["yes", "no", "on", "off", "null", "true", "False", "1e-4", "0123", "1_000", "12:30", "2024-01-01", "~", "|", "#", "=", "<<"]
 )
@@ -103,7 +104,6 @@ def test_a_misspelt_key_is_refused_with_the_nearest_name(dotted, meant):
     problem = refusal(("--set", {"recipe": "x", **parse_assignments([f"{dotted}=1"])}))
     assert "unknown key" in problem
     assert f"Did you mean `{meant}" in problem
-    assert "(--set)" in problem or "." in dotted
 
 
 def test_a_key_that_resembles_nothing_is_refused_without_a_guess():
@@ -146,7 +146,7 @@ def test_every_mistake_is_named_at_once_with_its_layer():
     ],
 )
 def test_values_out_of_range_are_refused(values):
-    assert "1 value" in (problem := refusal(("flag", {"recipe": "x", **values}))) or "One value" in problem
+    assert refusal(("flag", {"recipe": "x", **values})).startswith("One value")
 
 
 def test_the_recipes_own_keys_are_checked_and_filled_in():
@@ -164,7 +164,7 @@ def test_the_recipes_own_keys_are_checked_and_filled_in():
 def test_every_key_says_what_it_means():
     described = dict(config.describe())
     assert {"recipe", "data.source", "training.learning_rate", "evaluation.confidence"} <= described.keys()
-    assert len(described) > 40
+    assert len(described) >= 40
     assert [key for key, meaning in described.items() if len(meaning) < 10] == []
     known = {".".join(path) for path, _ in config.leaves(RunConfig(recipe="x").model_dump())}
     assert described.keys() == known
@@ -181,8 +181,7 @@ def test_the_configuration_cannot_be_changed_afterwards():
 
 @given(st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False))
 def test_assigned_plain_values_come_back(value):
-    written = {True: "true", False: "false", None: "null"}[value] if value in (True, False, None) and not isinstance(value, float) else repr(value)
-    written = repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else written
+    written = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
     read = parse_assignments([f"a.b={written}"])["a"]["b"]
     assert read == value
     assert type(read) is type(value)
@@ -251,7 +250,7 @@ def test_the_written_configuration_reads_back_to_the_same(tmp_path_factory, labe
         {"recipe": "x", "output": output, "data": {"label_map": label_map, "where": where}, "training": {"learning_rate": rate}}
     )
     path = tmp_path_factory.getbasetemp() / "config.yaml"
-    path.write_bytes(config.to_yaml(original).encode("utf-8", "surrogatepass"))
+    path.write_text(config.to_yaml(original), encoding="utf-8")
     assert validate(config.read_file(path)) == original
 
 

@@ -33,12 +33,11 @@ def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, s
             raise DataError(f"This recipe has no column `{role}`.", f"Its columns are {', '.join(roles)}.")
     by_lower = {name.strip().lower(): name for name in reversed(names)}
     found = {role: _named(names, wanted, role) for role, wanted in chosen.items()}
-    named = set(found.values())
     for column in columns:
         if column.role not in found:
-            match = next((by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in named), None)
-            if match is not None and match not in found.values():
-                found[column.role] = match
+            free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in found.values()]
+            if free:
+                found[column.role] = free[0]
     missing = [column for column in columns if column.required and column.role not in found]
     if missing:
         first = missing[0]

@@ -127,7 +127,7 @@ def per_class(
 def confusion(predictions: Sequence[int], references: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
     """Count predictions by truth: rows are the truth, columns the prediction."""
     matrix = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(matrix, (np.asarray(references), np.asarray(predictions)), 1)
+    np.add.at(matrix, (np.asarray(references, np.int64), np.asarray(predictions, np.int64)), 1)
     return {"labels": list(labels), "matrix": matrix.tolist()}
 
 

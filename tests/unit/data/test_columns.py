@@ -1,0 +1,133 @@
+"""Columns are found under the names people give them, and their values are brought into one shape."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.data import columns
+from toolkit.data.columns import coerce, find, take_roles
+from toolkit.errors import DataError
+from toolkit.recipes import Column
+
+COLUMNS = (
+    Column("text", ("text", "sentence", "review")),
+    Column("text_pair", ("text_pair", "sentence2"), required=False),
+    Column("label", ("label", "sentiment"), kind="label"),
+)
+
+
+def fault(names, chosen=None) -> str:
+    with pytest.raises(DataError) as caught:
+        find(names, COLUMNS, chosen or {})
+    return f"{caught.value.problem} {caught.value.fix}"
+
+
+def chunked(values, kind=None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values, kind)])
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen", "roles"),
+    [
+        (["text", "label"], {}, {"text": "text", "label": "label"}),
+        (["Review", "SENTIMENT"], {}, {"text": "Review", "label": "SENTIMENT"}),
+        ([" text ", "label\t"], {}, {"text": " text ", "label": "label\t"}),
+        (["review", "text", "label"], {}, {"text": "text", "label": "label"}),
+        (["text", "Text", "label"], {}, {"text": "text", "label": "label"}),
+        (["sentence", "sentence2", "label"], {}, {"text": "sentence", "text_pair": "sentence2", "label": "label"}),
+        (["a", "b"], {"text": "a", "label": "b"}, {"text": "a", "label": "b"}),
+        (["text", "label", "x"], {"text": "x"}, {"text": "x", "label": "label"}),
+        (["text", "label", "x"], {"label": "text", "text": "x"}, {"text": "x", "label": "text"}),
+        (["text", "sentence"], {"label": " text "}, {"text": "sentence", "label": "text"}),
+        ([" odd name", "label"], {"text": "odd name "}, {"text": " odd name", "label": "label"}),
+        (["_file", "_row", "text", "label"], {}, {"text": "text", "label": "label"}),
+    ],
+)
+def test_which_column_plays_which_role(names, chosen, roles):
+    assert find(names, COLUMNS, chosen) == roles
+
+
+@given(st.permutations(["text", "sentence", "review", "label", "sentiment", "id", "date"]))
+def test_the_order_of_the_columns_decides_nothing(names):
+    assert find(names, COLUMNS, {}) == {"text": "text", "label": "label"}
+
+
+def test_one_column_never_plays_two_roles():
+    both = (Column("text", ("text",)), Column("title", ("text", "title"), required=False))
+    assert find(["text", "title"], both, {}) == {"text": "text", "title": "title"}
+    assert find(["text"], both, {}) == {"text": "text"}
+
+
+def test_a_missing_column_is_said_with_what_is_there():
+    said = fault(["foo", "label", "_file", "_row"])
+    assert "recognised as the text" in said
+    assert "`foo`, `label`" in said
+    assert "_file" not in said
+    assert "--text-column COLUMN" in said
+    assert "and 3 more" in fault([f"column {n}" for n in range(15)])
+    assert "no columns" in fault([])
+
+
+def test_a_misspelt_column_is_answered_with_the_nearest():
+    said = fault(["comments", "label"], {"text": "coments"})
+    assert "no column `coments` to use as the text" in said
+    assert "Did you mean `comments`?" in said
+
+
+def test_a_role_that_the_recipe_does_not_have():
+    assert "no column `txt`" in fault(["text", "label"], {"txt": "text"})
+
+
+def test_roles_without_an_option_are_set_by_key():
+    with pytest.raises(DataError, match="--set data.columns.words=COLUMN"):
+        find(["x"], (Column("words", ("words",), kind="words"),), {})
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (["  a ", "b"], "text", ["  a ", "b"]),
+        ([" a ", None], "label", ["a", None]),
+        ([1, 2, None], "label", ["1", "2", None]),
+        ([1.0, 2.5, None], "label", ["1", "2.5", None]),
+        ([True, False], "label", ["true", "false"]),
+        ([1, 2], "text", ["1", "2"]),
+        (["two words", None], "words", [["two", "words"], None]),
+        ([["two", "words"], []], "words", [["two", "words"], []]),
+        ([["O", None, " B "]], "labels", [["O", "", "B"]]),
+        ([[0, 3], [1]], "labels", [["0", "3"], ["1"]]),
+        (["O B-PER", "O"], "labels", [["O", "B-PER"], ["O"]]),
+    ],
+)
+def test_the_shape_of_each_kind(values, kind, expected):
+    assert coerce(chunked(values), kind).to_pylist() == expected
+
+
+@pytest.mark.parametrize("kind", ["text", "label"])
+def test_the_same_values_in_another_type_are_the_same(kind):
+    for type_ in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()):
+        values = chunked(["a", None, "b"], pa.string()).cast(type_) if type_ != pa.string_view() else chunked(["a", None, "b"], type_)
+        assert coerce(values, kind).to_pylist() == ["a", None, "b"]
+
+
+def test_values_in_several_chunks_keep_their_order():
+    values = pa.chunked_array([pa.array(["a"]), pa.array(["b", None]), pa.array([], pa.string())])
+    for kind in ("text", "label", "words"):
+        assert len(coerce(values, kind)) == 3
+
+
+def test_other_columns_stay_beside_the_roles():
+    table = pa.table({"sentiment": ["good"], "text": ["T"], "label": ["not this"], "_row": [7]})
+    taken = take_roles(table, {"text": "text", "label": "sentiment"}, COLUMNS)
+    assert taken.to_pylist() == [{"text": "T", "label": "good", "other_label": "not this", "_row": 7}]
+
+
+def test_exchanged_columns_are_suspected():
+    few = pa.table({"text": ["good", "bad"] * 50, "label": [str(n) for n in range(100)]})
+    many = pa.table({"text": [str(n) for n in range(100)], "label": ["good", "bad"] * 50})
+    assert "exchanged" in columns.suspect_swap(few, COLUMNS)
+    assert columns.suspect_swap(many, COLUMNS) == ""

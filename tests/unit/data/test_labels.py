@@ -1,0 +1,142 @@
+"""Labels as written become class numbers, and class numbers keep their names."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.data import labels
+from toolkit.errors import DataError
+
+NAMES = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}
+words = st.text(st.characters(exclude_categories=["C"], exclude_characters=" "), min_size=1, max_size=5)
+written = st.lists(words | st.sampled_from(["nan", "inf", "-1", "10", "9", "1e3"]), unique=True, min_size=1, max_size=8)
+
+
+def column(values, kind=None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values, kind or pa.string())])
+
+
+def fault(function, *arguments) -> str:
+    with pytest.raises(DataError) as caught:
+        function(*arguments)
+    return f"{caught.value.problem} {caught.value.fix}"
+
+
+# --- naming ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.data(), written)
+def test_the_order_in_which_labels_are_seen_decides_nothing(data, seen):
+    other = data.draw(st.permutations(seen))
+    assert list(labels.name_classes(seen, {}, NAMES).items()) == list(labels.name_classes(other, {}, NAMES).items())
+
+
+@pytest.mark.parametrize(
+    ("seen", "mapping"),
+    [
+        (["1", "0"], {"0": "negative", "1": "positive"}),
+        (["2", "1", "0"], {"0": "negative", "1": "neutral", "2": "positive"}),
+        (["1", "2"], {"1": "1", "2": "2"}),  # not 0 to n-1: nobody knows what they mean
+        (["0", "1", "2", "3"], {"0": "0", "1": "1", "2": "2", "3": "3"}),
+        (["pos", "neg"], {"neg": "neg", "pos": "pos"}),
+        (["10", "9", "-1"], {"-1": "-1", "9": "9", "10": "10"}),
+        (["nan", "b", "1"], {"1": "1", "b": "b", "nan": "nan"}),
+    ],
+)
+def test_names_without_a_mapping(seen, mapping):
+    assert list(labels.name_classes(seen, {}, NAMES).items()) == list(mapping.items())
+
+
+def test_a_mapping_renames_merges_drops_and_orders():
+    mapping = {"5": "good", "4": "good", "1": "bad", "3": None, "9": "unseen"}
+    named = labels.name_classes(["1", "3", "4", "5"], mapping, NAMES)
+    assert named == {"5": "good", "4": "good", "1": "bad", "3": None}
+    assert labels.class_names(named) == ("good", "bad")
+
+
+def test_a_label_that_is_a_target_needs_no_line_of_its_own():
+    named = labels.name_classes(["good", "great"], {"great": "good"}, {})
+    assert labels.class_names(named) == ("good",)
+
+
+def test_a_label_outside_the_mapping_is_refused():
+    said = fault(labels.name_classes, ["a", "b", "c"], {"a": "x"}, {})
+    assert "`b`, `c` are labels in the data but not in the mapping" in said
+    assert "data.label_map.b=NAME" in said
+    assert "data.label_map.b=null" in said
+    assert "`b` is a label" in fault(labels.name_classes, ["a", "b"], {"a": "x"}, {})
+
+
+# --- numbering ------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(words | st.none(), max_size=30), st.integers(0, 3))
+def test_encoded_labels_decode_to_what_was_written(values, cut):
+    kept = [value for value in values if value is not None]
+    mapping = labels.name_classes(list(dict.fromkeys(kept)), {}, {})
+    split = pa.chunked_array([pa.array(values[:cut], pa.string()), pa.array(values[cut:], pa.string())])
+    numbers = labels.encode(split, mapping)
+    names = labels.class_names(mapping)
+    assert [None if n is None else names[n] for n in numbers.to_pylist()] == values
+    assert numbers.type == pa.int64()
+
+
+@given(st.lists(st.lists(words, max_size=4) | st.none(), max_size=10))
+def test_encoded_lists_of_labels_decode_to_what_was_written(rows):
+    seen = list(dict.fromkeys(label for row in rows if row for label in row))
+    mapping = labels.name_classes(seen, {}, {})
+    names = labels.class_names(mapping)
+    encoded = labels.encode(column(rows, pa.list_(pa.string())), mapping).to_pylist()
+    assert [None if row is None else [names[n] for n in row] for row in encoded] == rows
+
+
+def test_dropped_and_unknown_labels_become_null():
+    mapping = {"a": "x", "b": None}
+    assert labels.encode(column(["a", "b", "c", None]), mapping).to_pylist() == [0, None, None, None]
+    lists = column([["a", "a"], ["a", "b"], None], pa.list_(pa.string()))
+    assert labels.encode(lists, mapping).to_pylist() == [[0, 0], None, None]
+    assert labels.encode(column(["a", "b"]), {"a": None, "b": None}).to_pylist() == [None, None]
+
+
+def test_counting_leaves_nothing_out_but_nothing():
+    assert labels.counts(column(["a", "b", "a", None, ""])) == {"a": 2, "b": 1}
+    assert labels.counts(column([["a", "b"], [], None, ["a", ""]], pa.list_(pa.string()))) == {"a": 2, "b": 1}
+    assert labels.counts(column([])) == {}
+
+
+# --- a trained model's classes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mapping", "trained", "matched"),
+    [
+        ({"pos": "pos", "neg": "neg"}, ("neg", "pos"), {"pos": "pos", "neg": "neg"}),
+        ({"POS": "POS"}, ("neg", "pos"), {"POS": "pos"}),
+        ({"a": "a", "A": "A"}, ("A", "a"), {"a": "a", "A": "A"}),
+        ({"0": "negative", "1": "positive"}, ("positive", "negative"), {"0": "negative", "1": "positive"}),
+        ({"neg": "neg", "pos": "pos"}, ("LABEL_0", "LABEL_1"), {"neg": "LABEL_0", "pos": "LABEL_1"}),
+        ({"5": "pos", "3": None}, ("neg", "pos"), {"5": "pos", "3": None}),
+    ],
+)
+def test_the_datas_classes_are_matched_by_name(mapping, trained, matched):
+    assert labels.match_model(mapping, trained) == matched
+
+
+@pytest.mark.parametrize(
+    ("mapping", "trained"),
+    [
+        ({"0": "good", "1": "bad"}, ("neg", "pos")),
+        ({"0": "0", "1": "1", "2": "2"}, ("LABEL_0", "LABEL_1")),
+        ({"neg": "neg", "odd": "odd"}, ("neg", "pos")),
+    ],
+)
+def test_classes_that_do_not_match_are_shown_side_by_side(mapping, trained):
+    said = fault(labels.match_model, mapping, trained)
+    assert ", ".join(labels.class_names(mapping)) in said
+    assert ", ".join(trained) in said
+    assert f"data.label_map.{next(iter(mapping))}=" in said  # the label as it is written
+
+
+def test_a_model_without_classes_is_refused():
+    assert "not fine-tuned" in fault(labels.match_model, {"a": "a"}, ())

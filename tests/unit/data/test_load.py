@@ -1,0 +1,371 @@
+"""From a file to clean parts: what is dropped is said, what does not fit is refused with where it stands."""
+
+import datasets
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit import sources
+from toolkit.config import DataConfig
+from toolkit.data import load
+from toolkit.data.load import load_splits, load_table
+from toolkit.errors import DataError, SourceError
+
+GOOD = [(f"a good film number {n}", "good") for n in range(20)]
+BAD = [(f"a bad film number {n}", "bad") for n in range(20)]
+
+
+@pytest.fixture
+def fault():
+    def refuse(function, *arguments, kind=DataError) -> str:
+        with pytest.raises(kind) as caught:
+            function(*arguments)
+        assert caught.value.fix
+        return f"{caught.value.problem} {caught.value.fix}"
+
+    return refuse
+
+
+def config(path, **values) -> DataConfig:
+    return DataConfig(source=str(path), **values)
+
+
+# --- one table ------------------------------------------------------------------------------------------------------
+
+
+def test_one_file_becomes_three_parts(sentiment, write_csv):
+    splits = load_splits(sentiment, config(write_csv("all.csv", GOOD + BAD)), 0)
+    assert splits.labels == ("bad", "good")
+    assert [part.num_rows for part in (splits.train, splits.validation, splits.test)] == [30, 4, 6]
+    texts = splits.train["text"].to_pylist()
+    assert all(("good" in text) == (label == 1) for text, label in zip(texts, splits.train["label"].to_pylist(), strict=True))
+    assert splits.facts["splits"][0] == {"name": "train", "rows": 30, "given": True, "classes": {"bad": 15, "good": 15}}
+    assert not splits.facts["splits"][2]["given"]
+    assert splits.facts["origin"] == splits.facts["source"]
+    assert splits.train.column_names == ["text", "label", "_file", "_row"]
+
+
+def test_a_folder_of_parts_is_taken_as_it_is(sentiment, write_csv, tmp_path):
+    for name, rows in {"train": GOOD[:10] + BAD[:10], "validation": GOOD[10:13] + BAD[10:13], "test": GOOD[15:] + BAD[15:]}.items():
+        write_csv(f"reviews/{name}.csv", rows)
+    splits = load_splits(sentiment, config(tmp_path / "reviews"), 0)
+    assert [part["rows"] for part in splits.facts["splits"]] == [20, 6, 10]
+    assert all(part["given"] for part in splits.facts["splits"])
+
+
+def test_the_same_seed_gives_the_same_parts(sentiment, write_csv):
+    path = config(write_csv("all.csv", GOOD + BAD))
+    one, same, other = (load_splits(sentiment, path, seed).facts["fingerprint"] for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_white_space_in_headers_and_labels_is_no_obstacle(sentiment, write):
+    rows = "".join(f"film {n} , {'good' if n % 2 else ' bad'}\n" for n in range(20))
+    splits = load_splits(sentiment, config(write("all.csv", " text , label \n" + rows)), 0)
+    assert splits.labels == ("bad", "good")
+
+
+def test_numbers_get_the_recipes_names_and_it_is_said(sentiment, write_csv):
+    table = load_table(sentiment, config(write_csv("all.csv", [(f"film {n}", n % 2) for n in range(20)])))
+    assert table.labels == ("negative", "positive")
+    assert "Labels 0, 1 were read as negative, positive" in table.notes[0]
+    assert table.parts["all"]["label"].to_pylist() == [0, 1] * 10
+
+
+def test_the_users_mapping_wins_and_drops(sentiment, write_csv):
+    path = write_csv("all.csv", [(f"film {n}", n % 3) for n in range(30)])
+    table = load_table(sentiment, config(path, label_map={"0": "bad", "2": "good", "1": None}))
+    assert table.labels == ("bad", "good")
+    assert table.counts == {"without_label": 10}
+    assert "10 rows without a label" in table.notes[0]
+    assert table.parts["all"].num_rows == 20
+
+
+def test_only_the_rows_asked_for_are_kept(sentiment, write):
+    rows = "".join(f"film {n},{n % 2},{'tv' if n < 30 else 'cinema'}\n" for n in range(40))
+    path = write("all.csv", "text,label,where\n" + rows)
+    assert load_table(sentiment, config(path, where={"where": "cinema"})).parts["all"].num_rows == 10
+
+
+def test_fewer_training_rows_keep_every_class(sentiment, write_csv):
+    rows = [(f"film {n}", f"class {n % 5}") for n in range(100)]
+    for most in (5, 7, 60):
+        splits = load_splits(sentiment, config(write_csv("all.csv", rows), max_train_rows=most), 0)
+        assert splits.train.num_rows == most
+        assert set(splits.train["label"].to_pylist()) == set(range(5))
+    assert load_splits(sentiment, config(write_csv("all.csv", rows), max_train_rows=99), 0).train.num_rows == 75
+
+
+def test_an_empty_second_text_is_no_fault(sentiment, write):
+    rows = "".join(f"film {n},{'and more' if n < 3 else ''},{n % 2}\n" for n in range(20))
+    table = load_table(sentiment, config(write("all.csv", "text,text_pair,label\n" + rows)))
+    assert table.parts["all"].num_rows == 20
+
+
+# --- what does not fit ----------------------------------------------------------------------------------------------
+
+
+def test_all_one_class(sentiment, write_csv, fault):
+    said = fault(load_splits, sentiment, config(write_csv("all.csv", GOOD)), 0)
+    assert "All training rows have the same label, `good`" in said
+
+
+def test_a_label_that_appears_once(sentiment, write_csv, fault):
+    said = fault(load_splits, sentiment, config(write_csv("all.csv", [*GOOD, *BAD, ("odd", "mixed")])), 0)
+    assert "`mixed` appears once (row 42)" in said
+
+
+def test_a_label_outside_the_mapping(sentiment, write_csv, fault):
+    said = fault(load_splits, sentiment, config(write_csv("all.csv", GOOD + BAD), label_map={"good": "fine"}), 0)
+    assert "`bad` is a label in the data but not in the mapping" in said
+
+
+def test_a_mapping_that_drops_everything(sentiment, write_csv, fault):
+    said = fault(load_splits, sentiment, config(write_csv("all.csv", GOOD + BAD), label_map={"good": None, "bad": None}), 0)
+    assert "No usable row is left" in said
+
+
+def test_a_held_out_label_that_train_has_not(sentiment, write_csv, tmp_path, fault):
+    write_csv("reviews/train.csv", GOOD + BAD)
+    write_csv("reviews/test.csv", [("strange", "mixed"), ("good one", "good")])
+    said = fault(load_splits, sentiment, config(tmp_path / "reviews"), 0)
+    assert "The test part has the label `mixed`, which train has not" in said
+
+
+def test_empty_texts_are_left_out_and_counted(sentiment, write_csv):
+    table = load_table(sentiment, config(write_csv("all.csv", [*GOOD, ("", "good"), *BAD, ('"   "', "bad")])))
+    assert table.counts == {"empty_text": 2}
+    assert "2 rows with an empty text were left out (first: all.csv, row 22)" in table.notes[0]
+    assert table.parts["all"].num_rows == 40
+
+
+def test_mostly_empty_texts_are_the_wrong_column(sentiment, write_csv, fault):
+    said = fault(load_table, sentiment, config(write_csv("all.csv", [*GOOD, *[("", "bad")] * 21])))
+    assert "21 of 41 rows have an empty text (first: all.csv, row 22)" in said
+    assert "--text-column" in said
+
+
+def test_labels_nearly_as_many_as_rows(sentiment, write_csv, fault):
+    said = fault(load_splits, sentiment, config(write_csv("all.csv", [(f"film {n}", f"id {n}") for n in range(90)])), 0)
+    assert "90 different values" in said
+    assert "exchanged" not in said
+    said = fault(load_splits, sentiment, config(write_csv("all.csv", [("good" if n % 2 else "bad", f"film {n}") for n in range(90)])), 0)
+    assert "exchanged" in said
+
+
+def test_no_labels_at_all(sentiment, write_csv, fault):
+    said = fault(load_table, sentiment, config(write_csv("all.csv", [(f"film {n}", "") for n in range(9)])))
+    assert "The column of the label is empty" in said
+
+
+def test_a_part_without_labels_is_left_aside(sentiment, write_csv, tmp_path):
+    write_csv("reviews/train.csv", GOOD + BAD)
+    write_csv("reviews/test.csv", [(f"unknown {n}", "") for n in range(9)])
+    splits = load_splits(sentiment, config(tmp_path / "reviews"), 0)
+    assert "The test part has no labels and is left aside." in splits.facts["notes"]
+    assert not splits.facts["splits"][2]["given"]
+
+
+def test_no_train_part(sentiment, write_csv, tmp_path, fault):
+    write_csv("reviews/test.csv", GOOD + BAD)
+    assert "has no train part, only test" in fault(load_splits, sentiment, config(tmp_path / "reviews"), 0)
+
+
+def test_a_filter_that_names_nothing(sentiment, write_csv, fault):
+    path = write_csv("all.csv", GOOD + BAD)
+    assert "names the column `kind`" in fault(load_table, sentiment, config(path, where={"kind": "x"}))
+    assert "No row has label = x" in fault(load_table, sentiment, config(path, where={"label": "x"}))
+
+
+def test_fewer_rows_than_classes(sentiment, write_csv, fault):
+    path = write_csv("all.csv", [(f"film {n}", n % 5) for n in range(100)])
+    assert "train has 5 classes" in fault(load_splits, sentiment, config(path, max_train_rows=4), 0)
+
+
+# --- duplicates -----------------------------------------------------------------------------------------------------
+
+
+def test_texts_in_train_and_test_leave_train_and_are_counted(sentiment, write_csv, tmp_path):
+    write_csv("reviews/train.csv", GOOD + BAD)
+    write_csv("reviews/test.csv", [(text.upper(), label) for text, label in GOOD[:3] + BAD[:2]])
+    path = tmp_path / "reviews"
+    splits = load_splits(sentiment, config(path), 0)
+    assert splits.facts["counts"]["train_in_held_out"] > 0
+    assert not {t.lower() for t in splits.train["text"].to_pylist()} & {t.lower() for t in splits.test["text"].to_pylist()}
+    assert any("removed from train" in note for note in splits.facts["notes"])
+    kept = load_splits(sentiment, config(path, deduplicate=False), 0)
+    assert kept.train.num_rows == 36
+    assert any("left in train" in note for note in kept.facts["notes"])
+
+
+def test_conflicting_duplicates_do_not_cross_the_border(sentiment, write_csv):
+    rows = GOOD + BAD + [(text, "bad") for text, _ in GOOD[:10]]
+    splits = load_splits(sentiment, config(write_csv("all.csv", rows)), 0)
+    held_out = set(splits.test["text"].to_pylist()) | set(splits.validation["text"].to_pylist())
+    assert not held_out & set(splits.train["text"].to_pylist())
+
+
+def test_nothing_but_duplicates(sentiment, write_csv, fault):
+    rows = [("the same", label) for label in ["good", "bad"] * 20]
+    assert "also stands in a part" in fault(load_splits, sentiment, config(write_csv("all.csv", rows)), 0)
+
+
+def test_a_class_that_is_lost_with_its_duplicates(sentiment, write_csv, fault):
+    rows = [*GOOD, *[("the same", "bad")] * 20]
+    assert "same label, `good`" in fault(load_splits, sentiment, config(write_csv("all.csv", rows)), 0)
+
+
+# --- a trained model's classes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trained", [("good", "bad"), ("bad", "good"), ("GOOD", "other", "Bad")])
+def test_labels_are_numbered_as_the_model_numbers_them(sentiment, write_csv, trained):
+    table = load_table(sentiment, config(write_csv("all.csv", GOOD + BAD)), trained)
+    assert table.labels == trained
+    numbers = {trained[n].lower() for n in table.parts["all"].slice(0, 20)["label"].to_pylist()}
+    assert numbers == {"good"}
+
+
+def test_data_with_fewer_classes_than_the_model_is_fine(sentiment, write_csv):
+    table = load_table(sentiment, config(write_csv("all.csv", GOOD)), ("bad", "good"))
+    assert set(table.parts["all"]["label"].to_pylist()) == {1}
+
+
+def test_bare_numbers_of_a_model_that_was_trained_with_them(sentiment, write_csv):
+    table = load_table(sentiment, config(write_csv("all.csv", [(f"film {n}", n % 2) for n in range(8)])), ("0", "1"))
+    assert table.parts["all"]["label"].to_pylist() == [0, 1] * 4
+    assert table.notes == ()
+
+
+def test_labels_that_the_model_does_not_know(sentiment, write_csv, fault):
+    said = fault(load_table, sentiment, config(write_csv("all.csv", GOOD + BAD)), ("LABEL_0", "LABEL_1", "LABEL_2"))
+    assert "do not match the model's" in said
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def test_words_and_their_labels(tokens, write):
+    rows = '{"words": ["Ada", "wrote"], "labels": ["B-PER", "O"]}\n{"words": ["it"], "labels": ["O"]}\n' * 6
+    table = load_table(tokens, config(write("all.jsonl", rows)))
+    assert table.labels == ("B-PER", "O")
+    assert table.parts["all"]["labels"].to_pylist()[:2] == [[0, 1], [1]]
+
+
+def test_words_and_labels_of_different_number(tokens, write, fault):
+    rows = '{"words": ["Ada", "wrote"], "labels": ["B-PER", "O"]}\n' * 3 + '{"words": ["a", "b"], "labels": ["O"]}\n'
+    assert "all.jsonl, row 4: 2 words but 1 labels" in fault(load_table, tokens, config(write("all.jsonl", rows)))
+
+
+# --- the Hub --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_hub(monkeypatch):
+    """Put a data set, or an error, in the place of what the Hub would give."""
+
+    def put(given_parts):
+        def load_dataset(*_, **__):
+            if isinstance(given_parts, Exception):
+                raise given_parts
+            return given_parts
+
+        monkeypatch.setattr(sources, "hub_problem", lambda: None)
+        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+
+    return put
+
+
+def hub_set(rows, **features):
+    return datasets.Dataset.from_dict(rows, features=datasets.Features({"text": datasets.Value("string"), **features}))
+
+
+def test_class_names_come_from_the_schema(sentiment, on_hub):
+    label = datasets.ClassLabel(names=["sad", "glad"])
+    on_hub({"train": hub_set({"text": ["a", "b", "c"], "label": [1, 0, -1]}, label=label), "unsupervised": None})
+    table = load_table(sentiment, DataConfig(source="org/data:small@v1"))
+    assert table.labels == ("glad", "sad")
+    assert table.origin == "org/data:small@v1"
+    assert table.counts == {"without_label": 1}
+    assert table.parts["train"].to_pylist()[0] == {"text": "a", "label": 0, "_file": "org/data/train", "_row": 1}
+
+
+def test_parts_by_other_names(sentiment, on_hub):
+    rows = hub_set({"text": ["a", "b"], "label": ["x", "y"]}, label=datasets.Value("string"))
+    on_hub({"train": rows, "dev": rows})
+    assert set(load_table(sentiment, DataConfig(source="org/data")).parts) == {"train", "validation"}
+    on_hub({"everything": rows})
+    assert set(load_table(sentiment, DataConfig(source="org/data")).parts) == {"all"}
+
+
+def test_parts_that_are_none(sentiment, on_hub, fault):
+    on_hub({"one": None, "two": None})
+    assert "none is train or test" in fault(load_table, sentiment, DataConfig(source="org/data"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("Config name is missing. Please pick one"),
+        FileNotFoundError("no such data set"),
+        ConnectionError("hung up"),
+        datasets.exceptions.DatasetGenerationError("broken file"),
+        datasets.exceptions.DatasetNotFoundError("nothing there"),
+        RuntimeError("Dataset scripts are no longer supported"),
+    ],
+)
+def test_what_the_library_says_of_a_data_set(sentiment, on_hub, fault, error):
+    on_hub(error)
+    said = fault(load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
+    assert "The data set org/data cannot be loaded" in said
+    assert str(error)[:20] in said
+
+
+def test_a_fault_in_the_code_stays_a_fault(sentiment, on_hub):
+    on_hub(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        load_table(sentiment, DataConfig(source="org/data"))
+
+
+def test_without_a_network_or_a_copy(sentiment, monkeypatch, fault, on_hub):
+    on_hub(ConnectionError("offline"))
+    monkeypatch.setattr(sources, "hub_problem", lambda: "HF_HUB_OFFLINE is set")
+    said = fault(load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
+    assert "org/data is not on this machine and HF_HUB_OFFLINE is set" in said
+
+
+def test_only_the_recipes_own_data_is_ever_replaced(sentiment, monkeypatch, no_hub):
+    own = sentiment.DEFAULTS["data"]["source"]
+    monkeypatch.setattr(sources, "local_path", lambda source: None)
+    assert load.fallback_data(sentiment, DataConfig(source=own)) == sentiment.FALLBACK_DATA
+    assert load.fallback_data(sentiment, DataConfig(source="org/mine")) is None
+    monkeypatch.setattr(sources, "hub_problem", lambda: None)
+    assert load.fallback_data(sentiment, DataConfig(source=own)) is None
+
+
+def test_no_stand_in_where_its_package_is_missing(sentiment, monkeypatch, no_hub):
+    monkeypatch.setattr(sentiment, "FALLBACK_DATA", {"source": "pkg://no_such_package_anywhere/x.csv"})
+    assert load.fallback_data(sentiment, DataConfig(source=sentiment.DEFAULTS["data"]["source"])) is None
+
+
+# --- a law ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.sampled_from(["x", "x", "y", "y", ""])), min_size=1, max_size=60), st.integers(0, 9))
+def test_any_table_is_split_cleanly_or_refused(tmp_path_factory, rows, seed):
+    from toolkit import recipes
+
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows), encoding="utf-8")
+    try:
+        splits = load_splits(recipes.load("sentiment"), config(path), seed)
+    except DataError as error:
+        assert error.fix
+        return
+    parts = (splits.train, splits.validation, splits.test)
+    assert all(part.num_rows for part in parts)
+    assert sum(part.num_rows for part in parts) <= sum(1 for _, label in rows if label)
+    written = {(text, label) for text, label in rows}
+    for part in parts:
+        assert {(row["text"], splits.labels[row["label"]]) for row in part.to_pylist()} <= written
+    assert set(splits.train["label"].to_pylist()) == set(range(len(splits.labels)))

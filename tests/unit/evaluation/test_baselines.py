@@ -1,0 +1,32 @@
+"""Baselines learn from train alone."""
+
+import pyarrow as pa
+
+from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
+
+LABELS = ("bad", "good")
+TRAIN = pa.table(
+    {"text": ["a dull film", "dull and slow", "dull", "a fine film", "so fine"] * 4, "label": [0, 0, 0, 1, 1] * 4}
+)
+TEST = pa.table({"text": ["fine acting", "a dull story", "FINE"], "label": [0, 1, 0]})
+
+
+def test_the_most_frequent_class_of_train():
+    assert majority(TRAIN, TEST, LABELS) == [0, 0, 0]
+    assert majority(TEST.slice(1, 1), TRAIN, LABELS) == [1] * 20
+    assert majority(pa.table({"label": [1, 0]}), TEST, LABELS) == [0] * 3  # the first of equals
+
+
+def test_words_decide():
+    assert tfidf_logistic_regression(TRAIN, TEST, LABELS) == [1, 0, 1]
+
+
+def test_the_second_text_counts_and_may_be_missing():
+    train = pa.table({"text": ["film"] * 8, "text_pair": ["dull", "fine"] * 4, "label": [0, 1] * 4})
+    test = pa.table({"text": ["film"] * 3, "text_pair": ["fine", "dull", None]})
+    assert tfidf_logistic_regression(train, test, LABELS)[:2] == [1, 0]
+
+
+def test_texts_of_signs_and_scripts_are_words_too():
+    train = pa.table({"text": ["！！", "？？", ":)", ":("] * 3, "label": [1, 0, 1, 0] * 3})
+    assert tfidf_logistic_regression(train, pa.table({"text": ["！", ":("]}), LABELS) == [1, 0]

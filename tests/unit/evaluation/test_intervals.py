@@ -1,0 +1,170 @@
+"""Intervals hold the true value as often as they say, and known cases come out as known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from toolkit.evaluation import intervals
+from toolkit.metrics.classification import METRICS
+
+LABELS = ("a", "b", "c")
+# Probability of each (truth, prediction): an unbalanced task with unequal errors.
+JOINT = np.array([[0.30, 0.07, 0.03], [0.05, 0.20, 0.05], [0.06, 0.04, 0.20]])
+ACCURACY, F1 = METRICS["accuracy"], METRICS["f1"]
+TRUTH = {
+    "accuracy": float(np.trace(JOINT)),
+    "f1": float(F1.aggregate(np.concatenate([np.diag(JOINT), JOINT.sum(axis=0), JOINT.sum(axis=1)]))),
+}
+
+
+def sample(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions and truth of `size` examples."""
+    cells = np.random.default_rng([1, seed]).choice(9, size=size, p=JOINT.ravel())
+    return cells % 3, cells // 3
+
+
+share = ACCURACY.aggregate
+
+
+def rights(right: int, wrong: int) -> np.ndarray:
+    return np.array([[1.0, 1.0]] * right + [[0.0, 1.0]] * wrong)
+
+
+def bootstrap(statistics, aggregate=share, confidence=0.95, resamples=500, seed=0):
+    return intervals.bootstrap(statistics, aggregate, confidence=confidence, resamples=resamples, seed=seed)
+
+
+# --- coverage -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", [ACCURACY, F1], ids=lambda metric: metric.name)
+def test_of_a_hundred_intervals_about_ninety_five_hold_the_truth(metric):
+    held = []
+    for seed in range(600):
+        statistics = metric.statistics(*sample(seed, 120), LABELS)
+        found = bootstrap(statistics, metric.aggregate, resamples=400, seed=seed)
+        held.append(found.low <= TRUTH[metric.name] <= found.high)
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_the_confidence_is_the_one_asked_for():
+    found = []
+    for seed in range(300):
+        interval = bootstrap(ACCURACY.statistics(*sample(seed, 120), LABELS), ACCURACY.aggregate, 0.8, 400, seed)
+        found.append(interval.low <= TRUTH["accuracy"] <= interval.high)
+    assert 0.75 <= np.mean(found) <= 0.85
+
+
+def test_differences_of_like_predictors_are_covered():
+    """Two predictors that err independently and equally often: the true difference is nought."""
+    held = []
+    for seed in range(300):
+        random = np.random.default_rng([2, seed])
+        ours, theirs = ((random.random(120) < 0.8).astype(float) for _ in range(2))
+        one, other = (np.stack([right, np.ones(120)], axis=1) for right in (ours, theirs))
+        found = intervals.paired_difference(one, other, share, confidence=0.95, resamples=400, seed=seed)
+        held.append(found.low <= 0 <= found.high)
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+# --- the bootstrap --------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(0.5, 0.99, exclude_min=True))
+def test_the_interval_holds_its_own_figure(right, wrong, confidence):
+    found = bootstrap(rights(right, wrong), confidence=confidence, resamples=200)
+    assert 0 <= found.low <= found.high <= 1
+    assert found.value == pytest.approx(right / (right + wrong))
+    wide = bootstrap(rights(right, wrong), confidence=0.995, resamples=200)
+    assert wide.low <= found.low
+    assert found.high <= wide.high
+
+
+def test_more_examples_give_narrower_intervals():
+    widths = [found.high - found.low for found in (bootstrap(rights(3 * n, n)) for n in (10, 40, 160))]
+    assert widths[0] / widths[1] == pytest.approx(2, rel=0.2)
+    assert widths[1] / widths[2] == pytest.approx(2, rel=0.2)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    statistics = np.stack([np.random.default_rng(0).random(40), np.ones(40)], axis=1)
+    assert bootstrap(statistics, seed=1) == bootstrap(statistics, seed=1) != bootstrap(statistics, seed=2)
+
+
+def test_resampling_in_pieces_gives_as_many_samples(monkeypatch):
+    statistics = rights(30, 20)
+    monkeypatch.setattr(intervals, "_CELLS", 170)  # three samples at a time
+    drawn = intervals.resampled_sums(statistics, 1000, seed=0)
+    assert drawn.shape == (1000, 2)
+    assert (drawn[:, 1] == 50).all()
+    assert drawn[:, 0].mean() == pytest.approx(30, abs=0.5)
+    assert drawn[:, 0].std() == pytest.approx(np.sqrt(50 * 0.6 * 0.4), rel=0.1)
+
+
+def test_the_interval_is_scipys():
+    values = np.random.default_rng(0).exponential(size=80)
+    statistics = np.stack([values, np.ones(80)], axis=1)
+    found = bootstrap(statistics, resamples=20_000)
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(0))
+    assert found.low == pytest.approx(theirs.confidence_interval.low, abs=0.01)
+    assert found.high == pytest.approx(theirs.confidence_interval.high, abs=0.01)
+
+
+@pytest.mark.parametrize("statistics", [rights(1, 0), rights(0, 1), rights(20, 0), rights(0, 20)])
+def test_figures_that_never_vary_have_no_width(statistics):
+    found = bootstrap(statistics)
+    assert found.low == found.value == found.high
+
+
+@pytest.mark.parametrize("statistics", [rights(1, 1), rights(199, 1), rights(1, 199)])
+def test_scarce_successes_give_finite_bounds(statistics):
+    found = bootstrap(statistics)
+    assert 0 <= found.low < found.high <= 1
+
+
+# --- differences ----------------------------------------------------------------------------------------------------
+
+
+def test_a_predictor_does_not_differ_from_itself():
+    statistics = F1.statistics(*sample(0, 60), LABELS)
+    found = intervals.paired_difference(statistics, statistics, F1.aggregate, confidence=0.95, resamples=200, seed=0)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_differences_are_paired():
+    """Two predictors that err on the same examples but for five: pairing sees it, two intervals would not."""
+    ours, theirs = rights(80, 20), rights(70, 30)
+    found = intervals.paired_difference(ours, theirs, share, confidence=0.95, resamples=2000, seed=0)
+    assert found.value == pytest.approx(0.1)
+    assert found.low > 0.03
+    apart = theirs[::-1]
+    unpaired = intervals.paired_difference(ours, apart, share, confidence=0.95, resamples=2000, seed=0)
+    assert unpaired.value == pytest.approx(0.1)
+    assert unpaired.low < 0
+
+
+def test_the_order_of_the_two_is_the_sign():
+    ours, theirs = rights(80, 20), rights(70, 30)
+    one = intervals.paired_difference(ours, theirs, share, confidence=0.9, resamples=500, seed=0)
+    other = intervals.paired_difference(theirs, ours, share, confidence=0.9, resamples=500, seed=0)
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+
+
+# --- Wilson ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.51, 0.999))
+def test_wilsons_interval_is_scipys(counts, confidence):
+    successes, trials = counts
+    found = intervals.wilson(successes, trials, confidence)
+    theirs = stats.binomtest(successes, trials).proportion_ci(confidence, "wilson")
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    assert found.value == successes / trials
+
+
+def test_wilsons_known_values():
+    found = intervals.wilson(10, 10, 0.95)
+    assert (found.low, found.high) == (pytest.approx(0.7225, abs=1e-4), pytest.approx(1.0))
+    assert intervals.wilson(0, 10, 0.95).high == pytest.approx(0.2775, abs=1e-4)

@@ -1,0 +1,133 @@
+"""Figures, classes, confusion and errors of predictions that can be counted by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.config import EvaluationConfig, RunConfig
+from toolkit.evaluation import scores
+from toolkit.evaluation.predict import Predictions
+from toolkit.metrics import Metric
+
+CONFIG = EvaluationConfig(resamples=200)
+LABELS = ("bad", "good", "mixed")
+TRUE = [0, 0, 0, 1, 1, 1, 1, 2]
+SAID = [0, 0, 1, 1, 1, 1, 0, 1]
+
+
+def test_figures_with_their_intervals(no_hub, no_sockets):
+    figures = scores.score(SAID, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0)
+    assert [figure["name"] for figure in figures] == ["accuracy", "f1", "matthews"]
+    assert figures[0]["value"] == pytest.approx(5 / 8)
+    assert figures[1]["value"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert [figure["unit"] for figure in figures] == ["fraction", "fraction", "score"]
+    for figure in figures:
+        assert figure["low"] < figure["value"] < figure["high"]
+    assert scores.score(SAID, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0) == figures
+
+
+def test_values_are_the_figures_without_intervals(no_hub):
+    figures = scores.score(SAID, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0)
+    values = scores.values(SAID, TRUE, ("accuracy", "f1", "matthews"), LABELS)
+    assert values == {figure["name"]: figure["value"] for figure in figures}
+
+
+@pytest.mark.parametrize("said", [[1] * 10, [0] * 10])
+def test_all_right_or_all_wrong_is_not_certain(said):
+    (figure,) = scores.score(said, [1] * 10, ("accuracy",), ("a", "b"), CONFIG, seed=0)
+    assert figure["high"] - figure["low"] == pytest.approx(0.2775, abs=1e-3)
+
+
+def test_a_metric_from_elsewhere_has_no_interval(monkeypatch):
+    theirs = SimpleNamespace(compute=lambda predictions, references: {"wer": 0.25, "parts": [1, 2]})
+    monkeypatch.setattr(scores, "load", lambda metric: (theirs, None))
+    (figure,) = scores.score([1], [1], ("wer",), (), CONFIG, seed=0)
+    assert figure == {"name": "wer", "title": "wer", "value": 0.25, "low": None, "high": None, "unit": "score"}
+    assert scores.values([1], [1], ("wer",), ()) == {"wer": 0.25}
+
+
+def test_a_recipes_own_metric_is_resampled():
+    def same(said, true, _):
+        return np.array([[float(a == b), 1.0] for a, b in zip(said, true, strict=True)])
+
+    exact = Metric("exact", "Exact", same, lambda sums: sums[..., 0] / sums[..., 1], value_type="string")
+    (figure,) = scores.score(list("aabb"), list("aaab"), (exact,), (), CONFIG, seed=0)
+    assert figure["value"] == 0.75
+    assert figure["low"] < 0.75 < figure["high"]
+
+
+def test_the_lead_is_paired_on_the_same_examples():
+    from toolkit.metrics.classification import METRICS
+
+    true = [0, 1] * 50
+    ours, theirs = [*true[:90], *[1 - t for t in true[90:]]], [*true[:75], *[1 - t for t in true[75:]]]
+    found = scores.difference(METRICS["accuracy"], ours, theirs, true, ("a", "b"), CONFIG, seed=0)
+    assert found["metric"] == "accuracy"
+    assert found["value"] == pytest.approx(0.15)
+    assert 0 < found["low"] < 0.15 < found["high"] < 0.3
+
+
+def test_each_class_is_counted():
+    rows = {row["label"]: row for row in scores.per_class(SAID, TRUE, LABELS, CONFIG, seed=0)}
+    assert {label: row["support"] for label, row in rows.items()} == {"bad": 3, "good": 4, "mixed": 1}
+    assert rows["bad"]["precision"]["value"] == pytest.approx(2 / 3)
+    assert rows["good"]["recall"]["value"] == pytest.approx(3 / 4)
+    assert rows["mixed"]["f1"]["value"] == 0
+    for row in rows.values():
+        for name in ("precision", "recall", "f1"):
+            assert 0 <= row[name]["low"] <= row[name]["high"] <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=30))
+def test_the_confusion_counts_every_example_once(rows):
+    said, true = [s for s, _ in rows], [t for _, t in rows]
+    confusion = scores.confusion(said, true, LABELS)
+    assert confusion["labels"] == list(LABELS)
+    matrix = np.array(confusion["matrix"])
+    assert matrix.sum() == len(rows)
+    for truth in range(3):
+        for prediction in range(3):
+            assert matrix[truth, prediction] == rows.count((prediction, truth))
+
+
+def test_the_surest_errors_come_first():
+    columns = {"prediction": [1, 0, 1, 0], "probabilities": [[0.4, 0.6], [0.9, 0.1], [0.05, 0.95], [0.7, 0.3]]}
+    rows = [
+        {"text": "slightly wrong", "label": 0, "_file": "a.csv", "_row": 2},
+        {"text": "right", "label": 0, "_file": "a.csv", "_row": 3},
+        {"text": "very wrong", "text_pair": "indeed", "label": 0, "_file": "a.csv", "_row": 4},
+        {"text": "wrong", "text_pair": None, "label": 1, "_file": "a.csv", "_row": 5},
+    ]
+    errors = scores.confident_errors(columns, rows, ("bad", "good"))
+    assert [error["row"] for error in errors] == [4, 5, 2]
+    assert errors[0] == {
+        "file": "a.csv",
+        "row": 4,
+        "text": "very wrong ⏎ indeed",
+        "label": "bad",
+        "prediction": "good",
+        "confidence": 0.95,
+    }
+    assert len(scores.confident_errors(columns, rows, ("bad", "good"), most=1)) == 1
+
+
+def test_the_section_of_a_split(sentiment):
+    chances = np.eye(3)[SAID] * 0.7 + 0.1
+    predictions = Predictions({"prediction": SAID, "probabilities": chances.tolist()}, 0.5)
+    rows = pa.table({"text": [f"t{n}" for n in range(8)], "label": TRUE, "_file": ["f"] * 8, "_row": range(8)})
+    section = scores.evaluation_section(
+        predictions, rows, TRUE, sentiment, LABELS, RunConfig(recipe="x", evaluation=CONFIG), "test"
+    )
+    assert (section["split"], section["rows"], section["loss"], section["confidence"]) == ("test", 8, 0.5, 0.95)
+    assert len(section["errors"]) == 3
+    assert {"metrics", "per_class", "confusion", "labels"} <= section.keys()
+
+
+def test_the_section_of_a_baseline():
+    section = scores.baseline_section("Guess", [0] * 8, SAID, TRUE, ("accuracy",), LABELS, RunConfig(recipe="x", evaluation=CONFIG))
+    assert section["metrics"][0]["value"] == pytest.approx(3 / 8)
+    assert section["difference"]["value"] == pytest.approx(2 / 8)

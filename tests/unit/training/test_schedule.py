@@ -1,0 +1,63 @@
+"""The learning rate rises, falls and ends as promised; the optimizer holds what may move."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.config import TrainingConfig
+from toolkit.training.schedule import build_optimizer, learning_rate_factor
+
+schedules = st.sampled_from(["linear", "cosine", "constant"])
+totals = st.integers(1, 500)
+
+
+@given(schedules, totals, st.floats(0, 0.99))
+def test_the_factor_rises_then_never_rises_again(schedule, total, share):
+    warmup = round(total * share)
+    factors = [learning_rate_factor(schedule, warmup, total)(step) for step in range(total)]
+    assert all(0 < factor <= 1 for factor in factors)
+    assert all(a < b for a, b in zip(factors[:warmup], factors[1:warmup], strict=False))
+    assert all(a >= b for a, b in zip(factors[warmup:], factors[warmup + 1 :], strict=False))
+    if warmup < total:
+        assert factors[warmup] == 1.0
+
+
+@given(schedules, totals)
+def test_the_factor_ends_at_zero_and_stays_there(schedule, total):
+    factor = learning_rate_factor(schedule, 0, total)
+    end = 1.0 if schedule == "constant" else 0.0
+    assert factor(total) == pytest.approx(end, abs=1e-12)
+    assert factor(2 * total) == pytest.approx(end, abs=1e-12)
+
+
+def test_known_values():
+    linear = learning_rate_factor("linear", 4, 14)
+    assert [linear(step) for step in (0, 3, 4, 9, 13)] == pytest.approx([0.2, 0.8, 1.0, 0.5, 0.1])
+    cosine = learning_rate_factor("cosine", 0, 10)
+    assert [cosine(step) for step in (0, 5, 10)] == pytest.approx([1.0, 0.5, 0.0])
+    assert cosine(2) == pytest.approx((1 + math.cos(0.2 * math.pi)) / 2)
+
+
+def test_the_first_step_moves_however_long_the_warm_up():
+    assert learning_rate_factor("linear", 1000, 1000)(0) == pytest.approx(1 / 1001)
+
+
+def test_vectors_are_spared_weight_decay_and_frozen_weights_are_left_out():
+    model = torch.nn.Sequential(torch.nn.Embedding(5, 4), torch.nn.Linear(4, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
+    model[3].requires_grad_(False)
+    config = TrainingConfig(learning_rate=1e-3, weight_decay=0.1, adam_beta1=0.8, adam_beta2=0.9, adam_epsilon=1e-6)
+    decayed, spared = build_optimizer(model, config).param_groups
+    assert decayed["weight_decay"] == 0.1
+    assert spared["weight_decay"] == 0.0
+    assert [tuple(p.shape) for p in decayed["params"]] == [(5, 4), (4, 4)]
+    assert [tuple(p.shape) for p in spared["params"]] == [(4,), (4,), (4,)]
+    for group in (decayed, spared):
+        assert (group["lr"], group["betas"], group["eps"]) == (1e-3, (0.8, 0.9), 1e-6)
+
+
+def test_a_model_of_vectors_alone_can_be_trained():
+    (group,) = build_optimizer(torch.nn.LayerNorm(4), TrainingConfig(learning_rate=1e-3)).param_groups
+    assert group["weight_decay"] == 0.0
