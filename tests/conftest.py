@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, settings
 
 from toolkit import recipes, sources
 
-
 # The same examples on every machine, however slow or busy it is.
 settings.register_profile("toolkit", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("toolkit")

@@ -137,6 +137,9 @@ class TrainingConfig(Section):
     best_metric: str = Field(
         "loss", description="Validation figure that picks the best checkpoint: loss, or a metric of the recipe"
     )
+    checkpoint_minutes: float = Field(
+        10.0, gt=0, description="Minutes between states of training on disk; one is written at each validation as well"
+    )
     seed: int = Field(
         7, ge=0, lt=2**32, description="Seed of the splits, the order of examples, dropout and new weights"
     )

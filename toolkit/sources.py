@@ -104,7 +104,11 @@ def parse(name: str) -> Source:
 
 
 def _is_path_like(name: str) -> bool:
-    return name.startswith((".", "/", "~")) or name.endswith((*_DATA_SUFFIXES, "/")) or name.partition("@")[0].count("/") > 1
+    return (
+        name.startswith((".", "/", "~"))
+        or name.endswith((*_DATA_SUFFIXES, "/"))
+        or name.partition("@")[0].count("/") > 1
+    )
 
 
 def package_path(name: str) -> Path:

@@ -16,7 +16,25 @@ leaf = st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=3), s
 shallow = st.dictionaries(keys, leaf, max_size=3)
 nested = st.dictionaries(keys, leaf | shallow | st.dictionaries(keys, shallow, max_size=2), max_size=3)
 written_words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8) | st.sampled_from(
-    ["yes", "no", "on", "off", "null", "true", "False", "1e-4", "0123", "1_000", "12:30", "2024-01-01", "~", "|", "#", "=", "<<"]
+    [
+        "yes",
+        "no",
+        "on",
+        "off",
+        "null",
+        "true",
+        "False",
+        "1e-4",
+        "0123",
+        "1_000",
+        "12:30",
+        "2024-01-01",
+        "~",
+        "|",
+        "#",
+        "=",
+        "<<",
+    ]
 )
 
 
@@ -187,7 +205,11 @@ def test_assigned_plain_values_come_back(value):
     assert type(read) is type(value)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters='"', exclude_categories=["C"]), max_size=6), min_size=1, max_size=3))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters='"', exclude_categories=["C"]), max_size=6), min_size=1, max_size=3
+    )
+)
 def test_quoted_keys_may_hold_anything_but_quotes(parts):
     dotted = ".".join(f'"{part}"' for part in parts)
     expected = "x"
@@ -209,14 +231,27 @@ def test_words_stay_the_words_they_are(word):
         assert not isinstance(read, bool)
 
 
-@pytest.mark.parametrize("word", ["yes", "no", "on", "off", "y", "No", "0123", "1_000", "12:30", "2024-01-01", "|", "#", ",", ";", "%", "="])
+@pytest.mark.parametrize(
+    "word", ["yes", "no", "on", "off", "y", "No", "0123", "1_000", "12:30", "2024-01-01", "|", "#", ",", ";", "%", "="]
+)
 def test_words_that_yaml_used_to_read_as_something_else(word):
     assert parse_assignments([f"data.where.x={word}"]) == {"data": {"where": {"x": word}}}
-    resolve([("flag", {"recipe": "x"}), ("--set", parse_assignments([f"data.label_map.{word.replace('=', 'a')}={word}"]))])
+    resolve(
+        [("flag", {"recipe": "x"}), ("--set", parse_assignments([f"data.label_map.{word.replace('=', 'a')}={word}"]))]
+    )
 
 
 def test_assignments_are_merged_in_their_order():
-    read = parse_assignments(["training.epochs=2", 'data.label_map."4.5"=good', "training.seed=1", "training.epochs=1e1", "output=a=b", "model="])
+    read = parse_assignments(
+        [
+            "training.epochs=2",
+            'data.label_map."4.5"=good',
+            "training.seed=1",
+            "training.epochs=1e1",
+            "output=a=b",
+            "model=",
+        ]
+    )
     assert read == {
         "training": {"epochs": 10.0, "seed": 1},
         "data": {"label_map": {"4.5": "good"}},
@@ -247,7 +282,12 @@ def test_labels_are_their_written_form():
 )
 def test_the_written_configuration_reads_back_to_the_same(tmp_path_factory, label_map, where, rate, output):
     original = validate(
-        {"recipe": "x", "output": output, "data": {"label_map": label_map, "where": where}, "training": {"learning_rate": rate}}
+        {
+            "recipe": "x",
+            "output": output,
+            "data": {"label_map": label_map, "where": where},
+            "training": {"learning_rate": rate},
+        }
     )
     path = tmp_path_factory.getbasetemp() / "config.yaml"
     path.write_text(config.to_yaml(original), encoding="utf-8")

@@ -107,14 +107,19 @@ def test_classes_come_in_the_order_of_the_logits():
     assert models.label_names(located({})) == ()
 
 
-@pytest.mark.parametrize("training", [TrainingConfig(dropout=0.0, attention_dropout=0.0), TrainingConfig(dropout=0.3, attention_dropout=0.2)])
+@pytest.mark.parametrize(
+    "training", [TrainingConfig(dropout=0.0, attention_dropout=0.0), TrainingConfig(dropout=0.3, attention_dropout=0.2)]
+)
 def test_dropout_reaches_every_dropout_of_the_model(name, folder, training):
     import torch
     import transformers
 
     auto = transformers.AutoModelForSequenceClassification
     model = models.load(auto, folder, ["a", "b", "c"], LoadingConfig(), training)
-    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} <= {training.dropout, training.attention_dropout}
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} <= {
+        training.dropout,
+        training.attention_dropout,
+    }
     if training.dropout == 0.0:  # nothing is random any more
         batch = {"input_ids": torch.full((4, 8), 5)}
         assert torch.equal(model.train()(**batch).logits, model.train()(**batch).logits)
@@ -131,7 +136,9 @@ def test_dropout_is_the_checkpoints_when_not_given(name):
 
 def test_dropout_that_a_family_does_not_have_is_not_invented():
     config = SimpleNamespace(dropout=None, attention_dropout=0.1)
-    assert models.dropout_settings(config, TrainingConfig(dropout=0.5, attention_dropout=0.5)) == {"attention_dropout": 0.5}
+    assert models.dropout_settings(config, TrainingConfig(dropout=0.5, attention_dropout=0.5)) == {
+        "attention_dropout": 0.5
+    }
 
 
 # --- loading and saving ---------------------------------------------------------------------------------------------
@@ -143,12 +150,21 @@ def test_a_saved_model_comes_back_with_its_classes(folder, tmp_path):
 
     auto = transformers.AutoModelForSequenceClassification
     processor = SimpleNamespace(save_pretrained=lambda folder: (folder / "processor.json").touch())
-    model = models.load(auto, folder, ["sad", "glad", "mad"], LoadingConfig(), TrainingConfig(), problem_type="single_label_classification")
+    model = models.load(
+        auto,
+        folder,
+        ["sad", "glad", "mad"],
+        LoadingConfig(),
+        TrainingConfig(),
+        problem_type="single_label_classification",
+    )
     models.save(model, processor, tmp_path / "out")
     again = models.locate(str(tmp_path / "out"), LoadingConfig())
     assert models.label_names(again) == ("sad", "glad", "mad")
     loaded = models.load(auto, again.path, models.label_names(again), LoadingConfig(), TrainingConfig())
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
+    )
     assert loaded.dtype == torch.float32
     assert models.size(loaded)[1] == 4 * models.size(loaded)[0]
     other = models.load(auto, again.path, ["no", "yes"], LoadingConfig(), TrainingConfig())

@@ -56,7 +56,11 @@ def test_on_a_failure_of_the_disk_the_old_one_stays(tmp_path, monkeypatch, kind,
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(RunError, match="No space left on device"), monkeypatch.context() as broken, runs.aside(target) as draft:
+    with (
+        pytest.raises(RunError, match="No space left on device"),
+        monkeypatch.context() as broken,
+        runs.aside(target) as draft,
+    ):
         new = draft if kind == "file" else draft / "inside.txt"
         new.parent.mkdir(exist_ok=True)
         new.write_text("new", encoding="utf-8")
@@ -97,7 +101,9 @@ def test_files_are_readable_as_any_new_file_is(tmp_path):
     with runs.aside(tmp_path / "model") as draft:
         draft.mkdir()
         (draft / "private").touch(mode=0o600)
-    assert stat.S_IMODE((tmp_path / "model" / "private").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "model" / "private").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "plain").stat().st_mode
+    )
 
 
 def test_a_full_disk_is_said_with_what_is_free(tmp_path):
@@ -118,7 +124,13 @@ def test_safetensors_own_error_is_a_disk_error_and_no_other_is(tmp_path):
 # --- run.json and metrics.jsonl -------------------------------------------------------------------------------------
 
 
-@given(st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5) | st.lists(st.booleans(), max_size=2), max_size=4))
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        st.none() | st.integers() | st.text(max_size=5) | st.lists(st.booleans(), max_size=2),
+        max_size=4,
+    )
+)
 def test_written_json_reads_back_to_the_same(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.json"
     runs.write_json(path, value)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from huggingface_hub import constants, errors
 from hypothesis import given
 from hypothesis import strategies as st
-from huggingface_hub import constants, errors
 
 from toolkit import sources
 from toolkit.errors import ModelError, SourceError
@@ -151,7 +151,9 @@ def test_a_checkpoint_folder_is_taken(tmp_path, weights):
     assert sources.locate_model([str(folder)]) == sources.Located(folder, str(folder))
 
 
-@pytest.mark.parametrize("weights", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "model.pt", "weights.ckpt", "x.pkl"])
+@pytest.mark.parametrize(
+    "weights", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "model.pt", "weights.ckpt", "x.pkl"]
+)
 def test_pickled_weights_are_refused_unless_allowed(tmp_path, weights):
     folder = checkpoint(tmp_path / "model", "config.json", weights)
     said = fault(str(folder))
@@ -187,7 +189,15 @@ def test_paths_that_are_no_folders(tmp_path):
 
 def test_only_what_is_needed_is_downloaded():
     files = [
-        *("config.json", "tokenizer.json", "vocab.txt", "README.md", "modeling_own.py", "onnx/model.onnx", "tf_model.h5"),
+        *(
+            "config.json",
+            "tokenizer.json",
+            "vocab.txt",
+            "README.md",
+            "modeling_own.py",
+            "onnx/model.onnx",
+            "tf_model.h5",
+        ),
         *("model.safetensors", "pytorch_model.bin", "1_Pooling/config.json"),
     ]
     kept = ["model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "README.md"]
@@ -261,7 +271,10 @@ def answer(status: int) -> httpx2.Response:
     ("error", "said"),
     [
         (errors.GatedRepoError("gated", response=answer(403)), ("is gated", "hf auth login")),
-        (errors.RepositoryNotFoundError("none", response=answer(404)), ("no model org/name that you may read", "HF_TOKEN")),
+        (
+            errors.RepositoryNotFoundError("none", response=answer(404)),
+            ("no model org/name that you may read", "HF_TOKEN"),
+        ),
         (errors.RevisionNotFoundError("none", response=answer(404)), ("no such revision", "branch")),
         (errors.HfHubHTTPError("500 Server Error", response=answer(500)), ("500 Server Error", "Try again")),
         (errors.LocalEntryNotFoundError("cut off"), ("cut off", "Try again")),

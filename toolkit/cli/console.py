@@ -76,7 +76,7 @@ class Watcher:
     def __call__(self, event: Any) -> None:
         """Show one event."""
         from toolkit.pipeline import Counted, Note, Stage
-        from toolkit.training.loop import Progress, Validation
+        from toolkit.training.progress import Progress, Validation
 
         if isinstance(event, Stage):
             self._close()

@@ -45,6 +45,9 @@ def finetune(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run of the same values and data that did not finish.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show what would be done, train nothing.")
     ] = False,
@@ -74,7 +77,7 @@ def finetune(
         if dry_run:
             say(f"Nothing was trained: this was a dry run. {pipeline.plan(prepared)}")
             return
-        run = pipeline.finetune(prepared, options.command_line(), watch)
+        run = pipeline.finetune(prepared, options.command_line(), watch, resume=resume)
     _conclude(run)
 
 

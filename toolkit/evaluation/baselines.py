@@ -14,15 +14,16 @@ def majority(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int
 
 
 def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
-    """Predict with logistic regression on TF-IDF weights of words and pairs of words."""
+    """Predict with logistic regression on TF-IDF weights of words and pairs of words; without words, the majority."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000)
-    )
-    pipeline.fit(_texts(train), train["label"].to_pylist())
+    vectorizer, texts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _texts(train)
+    if not any(map(vectorizer.build_analyzer(), texts)):  # texts of signs alone
+        return majority(train, test, labels)
+    pipeline = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=1000))
+    pipeline.fit(texts, train["label"].to_pylist())
     return [int(number) for number in pipeline.predict(_texts(test))]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from toolkit.training.loop import Progress, Validation
+from toolkit.training.progress import Progress, Validation
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Train, export, judge and report."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from toolkit import models, recipes, runs
@@ -13,43 +15,53 @@ from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import scores
 from toolkit.pipeline import judge
-from toolkit.pipeline.events import Observe, Stage
+from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.prepare import Prepared
-from toolkit.training.loop import Progress, TrainingResult, Validation, train
+from toolkit.pipeline.resume import find_state, stoppable, unfinished
+from toolkit.training import checkpoint
+from toolkit.training.loop import TrainingResult, train
+from toolkit.training.progress import Progress, Validation
 
 
-def finetune(prepared: Prepared, command: str, observe: Observe) -> runs.Run:
+def finetune(prepared: Prepared, command: str, observe: Observe, *, resume: bool = False) -> runs.Run:
     """Train, export, judge and report.
 
     Args:
         prepared: From `prepare`.
         command: The command line, for the report.
         observe: Told what happens.
+        resume: Go on with the run of the same configuration and data that did not finish.
 
     Returns:
         The complete run directory.
 
     Raises:
         RunError: The run could not go on; run.json says how it ended.
-        Interrupted: Ctrl-C.
+        Interrupted: Ctrl-C, or the machine asked the process to end.
     """
     config, splits = prepared.config, prepared.splits
     created = datetime.now(UTC)
-    run = runs.create(config.output, config.recipe, config.model, created)
+    run = unfinished(prepared, observe) if resume else None
+    state = find_state(run, observe) if run is not None else None
+    if run is None:
+        run = runs.create(config.output, config.recipe, config.model, created)
     with _recorded(run):
         run.record(
-            status="running", command=command, recipe=config.recipe, created=created.isoformat(timespec="seconds")
-        )
-        run.record(
-            model=prepared.checkpoint.origin, data=splits.facts, labels=list(splits.labels), notes=list(prepared.notes)
+            status="running",
+            command=command,
+            recipe=config.recipe,
+            created=created.isoformat(timespec="seconds"),
+            model=prepared.checkpoint.origin,
+            data=splits.facts,
+            labels=list(splits.labels),
+            notes=list(prepared.notes),
         )
         runs.write_text(run.path / "config.yaml", to_yaml(config))
         _keep_held_out(run, splits)
-        training = _train(run, prepared, observe)
+        best, training = _train(run, prepared, observe, state)
         run.record(training=training)
         observe(Stage("Judging on held-out data"))
-        checkpoint = run.path / "checkpoint"
-        subject = judge.reload(checkpoint, prepared.recipe, splits.labels, config)
+        subject = judge.reload(best, prepared.recipe, splits.labels, config)
         verdict = judge.judge(
             subject,
             splits.test,
@@ -58,10 +70,12 @@ def finetune(prepared: Prepared, command: str, observe: Observe) -> runs.Run:
             observe,
         )
         judge.store(verdict, run.path)
-        _write_card(checkpoint, config)
-        checkpoint.rename(run.model)
+        with runs.aside(run.model) as draft:
+            shutil.copytree(best, draft)
+            _write_card(draft, config)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         run.record(status="complete", environment=verdict.report["environment"], finished=finished)
+    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # of no more use
     return run
 
 
@@ -70,11 +84,14 @@ def _recorded(run: runs.Run) -> Iterator[None]:
     """Write into run.json how the run ended, if it does not end well."""
     try:
         yield
+    except Interrupted:
+        run.record(status="interrupted")
+        raise
     except KeyboardInterrupt:
         run.record(status="interrupted")
         raise Interrupted(
             f"Interrupted. {run.path} is marked as such, and no command takes it for a whole run.",
-            "Run the command again, or remove the folder.",
+            "Go on with the same command and --resume, or remove the folder.",
         ) from None
     except Exception:
         with suppress(RunError, OSError):  # the disk that stopped the run may refuse this too
@@ -82,7 +99,10 @@ def _recorded(run: runs.Run) -> Iterator[None]:
         raise
 
 
-def _train(run: runs.Run, prepared: Prepared, observe: Observe) -> dict[str, Any]:
+def _train(
+    run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.State | None
+) -> tuple[Path, dict[str, Any]]:
+    """Train, and return the folder of the best model and what the report says of the training."""
     from accelerate.utils import set_seed
 
     from toolkit.training.devices import accelerator_for
@@ -108,19 +128,26 @@ def _train(run: runs.Run, prepared: Prepared, observe: Observe) -> dict[str, Any
         run.log(_as_line(event))
         observe(event)
 
-    observe(Stage(f"Training on {accelerator.device.type}"))
-    result = train(
-        model,
-        train_features,
-        partial(recipe.collate, processor=processor),
-        config.training,
-        accelerator,
-        validate=validate,
-        save=lambda best: models.save(best, processor, run.path / "checkpoint"),
-        higher_is_better=_higher_is_better(recipe, config.training.best_metric),
-        observe=watch,
-    )
-    return _training_facts(result, config, accelerator, train_features)
+    folder = run.path / "checkpoints"
+    note = f"Training on {accelerator.device.type}" + (f", from step {state.step}" if state is not None else "")
+    observe(Stage(note))
+    with stoppable() as stop_asked:
+        result = train(
+            model,
+            train_features,
+            partial(recipe.collate, processor=processor),
+            config.training,
+            accelerator,
+            validate=validate,
+            save=lambda best, step: models.save(best, processor, checkpoint.best_path(folder, step)),
+            higher_is_better=_higher_is_better(recipe, config.training.best_metric),
+            observe=watch,
+            write_state=partial(checkpoint.write, folder),
+            state=state,
+            stop_asked=stop_asked,
+            say=lambda text: observe(Note(text)),
+        )
+    return checkpoint.best_path(folder, result.best_step), _training_facts(result, config, accelerator, train_features)
 
 
 def _higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:

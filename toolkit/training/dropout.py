@@ -52,7 +52,7 @@ def cheapen(model: Any) -> int:
         return 0
     modules = [m for m in model.modules() if type(m) is torch.nn.Dropout and quantized(m.p) > 0]
     for module in modules:
-        module.forward = _Forward(module)
+        module.__dict__["forward"] = _Forward(module)  # the instance's own, before the class's
     return len(modules)
 
 
@@ -60,7 +60,7 @@ def restore(model: Any) -> None:
     """Give every module back its own `forward`."""
     for module in model.modules():
         if isinstance(module.__dict__.get("forward"), _Forward):
-            del module.forward
+            del module.__dict__["forward"]
 
 
 class _Forward:

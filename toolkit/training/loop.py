@@ -1,15 +1,16 @@
 """The training loop: the only one in the project, for every task and device, on Accelerate.
 
-    for each epoch
-        for each step of the epoch's plan          plan_epoch(): which examples, decided by seed and epoch alone
-            for each micro-batch of the step
-                loss  = mean over the micro-batch's items
-                backward(loss × items / items of the step)
-            clip, optimizer, schedule
-        validate → the best so far is saved → stop early when nothing improves
+    for each step of the plan                      plan_epoch(): which examples, decided by seed and epoch alone
+        for each micro-batch of the step
+            loss  = mean over the micro-batch's items
+            backward(loss × items / items of the step)
+        clip, optimizer, schedule
+        validate when due → the best so far is saved → stop early when nothing improves
+        write the state when due, or when asked to stop
 
 The weight items / items-of-the-step makes accumulated micro-batches equal to one large batch, for losses
-over examples and over target tokens alike.
+over examples and over target tokens alike. The plan is a function of the step's number, so a run that is taken up
+again goes on with the very example where it stopped, and reads nothing twice.
 """
 
 import math
@@ -22,50 +23,13 @@ import numpy as np
 
 from toolkit.config import TrainingConfig
 from toolkit.data.batch import Features, Integers, plan_epoch
-from toolkit.errors import RunError
+from toolkit.errors import Interrupted, RunError
+from toolkit.training import checkpoint, dropout
+from toolkit.training.progress import BestKeeper, Meter, Progress, Validation
 from toolkit.training.schedule import build_optimizer, learning_rate_factor
 
-LOG_EVERY_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands, for a progress bar or a log line.
-
-    Attributes:
-        step: Optimizer steps taken.
-        total_steps: Optimizer steps planned.
-        epoch: Passes over the data so far, with a fraction.
-        loss: Mean training loss since the last report.
-        learning_rate: Current step size.
-        samples_per_second: Since training began, without validation.
-        seconds_left: Estimate to the end of training.
-    """
-
-    step: int
-    total_steps: int
-    epoch: float
-    loss: float
-    learning_rate: float
-    samples_per_second: float
-    seconds_left: float
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The outcome of one validation.
-
-    Attributes:
-        step: Optimizer steps taken before it.
-        epoch: Passes over the data before it.
-        values: "loss" and the recipe's metrics.
-        best: Whether it is the best so far.
-    """
-
-    step: int
-    epoch: float
-    values: Mapping[str, float]
-    best: bool
+Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
+WriteState = Callable[[int, Any, Any, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -98,16 +62,20 @@ class TrainingResult:
 def train(
     model: Any,
     features: Features,
-    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
+    collate: Collate,
     config: TrainingConfig,
     accelerator: Any,
     *,
     validate: Callable[[Any], Mapping[str, float]],
-    save: Callable[[Any], None],
+    save: Callable[[Any, int], None],
     higher_is_better: bool,
     observe: Callable[[Progress | Validation], None],
+    write_state: WriteState | None = None,
+    state: checkpoint.State | None = None,
+    stop_asked: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda _text: None,
 ) -> TrainingResult:
-    """Fine-tune `model` in place and hand its best state to `save`.
+    """Fine-tune `model` in place and hand its best weights to `save`.
 
     Args:
         model: A transformers model whose output has a `loss`, the mean over its batch's items.
@@ -116,56 +84,72 @@ def train(
         config: How the weights move; `learning_rate` is set.
         accelerator: An `accelerate.Accelerator`.
         validate: Judges the model; the result holds "loss" and `config.best_metric`.
-        save: Keeps the model's current state as the best so far.
+        save: Keeps the model's weights of a step as the best so far.
         higher_is_better: Which way `config.best_metric` improves.
         observe: Told of progress and of each validation.
+        write_state: Writes (step, model, optimizer, facts) where `checkpoint.newest` finds it.
+        state: Where to go on from.
+        stop_asked: Whether to write the state and stop.
+        say: Told what the user should know.
 
     Raises:
         RunError: The loss, or the metric that picks the best weights, is no longer a finite number.
+        Interrupted: `stop_asked` said so.
     """
-    import torch
-
     optimizer = build_optimizer(model, config)
     prepared, optimizer = accelerator.prepare(model, optimizer)
+    dropout.cheapen(model)
     steps_per_epoch = math.ceil(len(features) / config.batch_size)
     total_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
     factor = learning_rate_factor(config.schedule, round(total_steps * config.warmup_fraction), total_steps)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(getattr(optimizer, "optimizer", optimizer), factor)
+    peaks = [group["lr"] for group in optimizer.param_groups]
     validate_every = config.evaluate_every or steps_per_epoch
-    keeper = _BestKeeper(config, higher_is_better, lambda: save(accelerator.unwrap_model(prepared)))
-    meter = _Meter(total_steps)
-    stopped_early = False
+    keeper = BestKeeper(config, higher_is_better, lambda step: save(accelerator.unwrap_model(prepared), step))
+    meter = Meter(total_steps)
     step = 0
+    if state is not None:
+        checkpoint.restore(state, accelerator.unwrap_model(prepared), _bare(optimizer))
+        keeper.restore(state.facts)
+        meter.restore(state.facts["meter"])
+        step = state.step
+    forward = _Forward(prepared, accelerator, collate, features, config.micro_batch_size or config.batch_size, say)
+    last_state = time.monotonic()
 
     prepared.train()
-    for step, indices in enumerate(_steps(features.lengths, config, total_steps), start=1):
-        batches = _micro_batches(features, indices, collate, config)
-        items = sum(map(count_items, batches))
-        for batch in batches:
-            batch_items = count_items(batch)
-            with accelerator.autocast():
-                loss = prepared(**_to_device(batch, accelerator.device)).loss * (batch_items / items)
-            accelerator.backward(loss)
-            meter.add(loss.detach())
+    for indices in () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps):
+        loss = forward.backward(indices)
         if config.max_grad_norm:
             accelerator.clip_grad_norm_(prepared.parameters(), config.max_grad_norm)
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * factor(step)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        meter.count(len(indices))
-        learning_rate = float(scheduler.get_last_lr()[0])
-        scheduler.step()
+        meter.count(loss, len(indices))
+        step += 1
         validating = step % validate_every == 0 or step == total_steps
         if validating or meter.due():
-            observe(meter.report(step, step / steps_per_epoch, float(learning_rate)))
+            observe(meter.report(step, step / steps_per_epoch, optimizer.param_groups[0]["lr"]))
         if validating:
             with meter.paused():
                 prepared.eval()
                 values = validate(accelerator.unwrap_model(prepared))
                 prepared.train()
                 observe(keeper.consider(step, step / steps_per_epoch, values))
-            if keeper.patience_is_over:
-                stopped_early = step < total_steps
-                break
+        stopping = stop_asked()
+        due = time.monotonic() - last_state >= 60 * config.checkpoint_minutes
+        if write_state is not None and (validating or stopping or due):
+            with meter.paused():
+                facts = {**keeper.facts(), "meter": meter.facts()}
+                write_state(step, accelerator.unwrap_model(prepared), _bare(optimizer), facts)
+            last_state = time.monotonic()
+        if stopping and step < total_steps and not keeper.patience_is_over:
+            kept = " Its state is saved." if write_state is not None else ""
+            raise Interrupted(
+                f"Stopped at step {step} of {total_steps}.{kept}", "Go on with the same command and --resume."
+            )
+        if keeper.patience_is_over:
+            break
+    dropout.restore(model)
     return TrainingResult(
         steps=step,
         total_steps=total_steps,
@@ -173,34 +157,85 @@ def train(
         seconds=meter.seconds,
         samples_per_second=meter.samples_per_second,
         best_step=keeper.best_step,
-        stopped_early=stopped_early,
+        stopped_early=step < total_steps,
         losses=meter.losses,
         validations=keeper.validations,
     )
 
 
-def _steps(lengths: Integers, config: TrainingConfig, total_steps: int) -> Iterator[Integers]:
-    """Yield the row numbers of each optimizer step, epoch after epoch, until `total_steps`."""
-    epoch = taken = 0
-    while True:
-        for indices in plan_epoch(lengths, config.batch_size, seed=config.seed, epoch=epoch):
-            if taken == total_steps:
-                return
-            yield indices
-            taken += 1
-        epoch += 1
+def _bare(optimizer: Any) -> Any:
+    """Return the torch optimizer inside Accelerate's wrapper."""
+    return getattr(optimizer, "optimizer", optimizer)
 
 
-def _micro_batches(
-    features: Features,
-    indices: Integers,
-    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
-    config: TrainingConfig,
-) -> list[dict[str, Any]]:
-    size = config.micro_batch_size or config.batch_size
-    groups = np.array_split(indices, range(size, len(indices), size))
-    batches = [collate([features[int(row)] for row in group]) for group in groups]
-    return [batch for batch in batches if count_items(batch)]  # the mean over no items is not a number
+def _steps(lengths: Integers, config: TrainingConfig, taken: int, total_steps: int) -> Iterator[Integers]:
+    """Yield the row numbers of each optimizer step after the first `taken`, epoch after epoch."""
+    steps_per_epoch = math.ceil(len(lengths) / config.batch_size)
+    while taken < total_steps:
+        epoch, offset = divmod(taken, steps_per_epoch)
+        plan = plan_epoch(lengths, config.batch_size, seed=config.seed, epoch=epoch)
+        yield from plan[offset : offset + total_steps - taken]
+        taken = (epoch + 1) * steps_per_epoch
+
+
+class _Forward:
+    """Computes one step's gradient, in micro-batches that become smaller when memory runs out."""
+
+    def __init__(
+        self, model: Any, accelerator: Any, collate: Collate, features: Features, size: int, say: Callable[[str], None]
+    ) -> None:
+        self.model = model
+        self.accelerator = accelerator
+        self.collate = collate
+        self.features = features
+        self.size = size
+        self.say = say
+
+    def backward(self, indices: Integers) -> Any:
+        """Add the gradient of the mean loss over the rows `indices`; return that loss, on its device.
+
+        Raises:
+            RunError: Not even one example fits into memory.
+        """
+        while True:
+            try:
+                return self._accumulate(indices)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._shrink(min(self.size, len(indices)))
+
+    def _accumulate(self, indices: Integers) -> Any:
+        groups = np.array_split(indices, range(self.size, len(indices), self.size))
+        batches = [self.collate([self.features[int(row)] for row in group]) for group in groups]
+        counts = [count_items(batch) for batch in batches]
+        total: Any = 0.0
+        for batch, count in zip(batches, counts, strict=True):
+            if count == 0:
+                continue  # the mean over no items is not a number
+            with self.accelerator.autocast():
+                loss = self.model(**_to_device(batch, self.accelerator.device)).loss * (count / sum(counts))
+            self.accelerator.backward(loss)
+            total = total + loss.detach()
+        return total
+
+    def _shrink(self, tried: int) -> None:
+        if tried == 1:
+            raise RunError(
+                "Memory is too small for a single example.",
+                "Cut examples shorter (--max-length), or use a smaller model.",
+            )
+        self.size = tried // 2
+        self.model.zero_grad(set_to_none=True)
+        if self.accelerator.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+        self.say(f"Memory ran out; micro-batches have {self.size} examples from here on, and steps as many as before.")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def count_items(batch: Mapping[str, Any]) -> int:
@@ -211,99 +246,3 @@ def count_items(batch: Mapping[str, Any]) -> int:
 
 def _to_device(batch: Mapping[str, Any], device: Any) -> dict[str, Any]:
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-
-
-class _BestKeeper:
-    """Remembers validations, has the best state saved, and knows when patience is over."""
-
-    def __init__(self, config: TrainingConfig, higher_is_better: bool, save: Callable[[], None]) -> None:
-        self.metric = config.best_metric
-        self.patience = config.early_stopping_patience
-        self.sign = 1.0 if higher_is_better else -1.0
-        self.save = save
-        self.best_value = (-math.inf, -math.inf)
-        self.best_step = 0
-        self.since_best = 0
-        self.validations: list[Validation] = []
-
-    def consider(self, step: int, epoch: float, values: Mapping[str, float]) -> Validation:
-        for name in ("loss", self.metric):
-            _check_finite(f"validation {name}", values[name], step)
-        value = (self.sign * values[self.metric], -values["loss"])  # of equals, the one with the lower loss
-        best = value > self.best_value or not self.validations
-        if best:
-            self.best_value, self.best_step, self.since_best = value, step, 0
-            self.save()
-        else:
-            self.since_best += 1
-        self.validations.append(Validation(step, epoch, dict(values), best))
-        return self.validations[-1]
-
-    @property
-    def patience_is_over(self) -> bool:
-        return self.patience is not None and self.since_best >= self.patience
-
-
-def _check_finite(what: str, value: float, step: int) -> None:
-    if not math.isfinite(value):
-        raise RunError(
-            f"The {what} is {value} at step {step}.",
-            "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`).",
-        )
-
-
-class _Meter:
-    """Keeps the running loss and the clock; the loss stays on the device until it is reported."""
-
-    def __init__(self, total_steps: int) -> None:
-        self.total_steps = total_steps
-        self.losses: list[dict[str, float]] = []
-        self._sum: Any = None
-        self._steps = 0
-        self._samples = 0
-        self._start = time.perf_counter()
-        self._paused = 0.0
-        self._last_report = self._start
-
-    def add(self, loss: Any) -> None:
-        self._sum = loss if self._sum is None else self._sum + loss
-
-    def count(self, samples: int) -> None:
-        self._samples += samples
-        self._steps += 1
-
-    def due(self) -> bool:
-        return time.perf_counter() - self._last_report >= LOG_EVERY_SECONDS
-
-    def report(self, step: int, epoch: float, learning_rate: float) -> Progress:
-        loss = float(self._sum or 0.0) / self._steps
-        _check_finite("training loss", loss, step)
-        self._sum, self._steps = None, 0
-        self._last_report = time.perf_counter()
-        self.losses.append({"step": step, "epoch": round(epoch, 4), "value": loss})
-        left = (self.seconds - self._paused) / step * (self.total_steps - step)
-        return Progress(step, self.total_steps, epoch, loss, learning_rate, self.samples_per_second, left)
-
-    def paused(self) -> "_Pause":
-        return _Pause(self)
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._start
-
-    @property
-    def samples_per_second(self) -> float:
-        return self._samples / max(1e-9, self.seconds - self._paused)
-
-
-class _Pause:
-    """Takes the time of a block out of the meter's speed."""
-
-    def __init__(self, meter: _Meter) -> None:
-        self.meter = meter
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *_error: object) -> None:
-        self.meter._paused += time.perf_counter() - self.start

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-
 from toolkit.data.batch import Ragged, encode, pad, plan_epoch, plan_evaluation
 
 ragged_rows = st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=5), min_size=1, max_size=12)
@@ -70,7 +69,10 @@ def test_padding_fills_up_and_changes_nothing(rows, filler):
 
 
 def test_labels_of_words_are_padded_with_what_the_loss_passes_over():
-    features = [{"input_ids": np.array([1, 2]), "labels": np.array([3, 4])}, {"input_ids": np.array([5]), "labels": np.array([6])}]
+    features = [
+        {"input_ids": np.array([1, 2]), "labels": np.array([3, 4])},
+        {"input_ids": np.array([5]), "labels": np.array([6])},
+    ]
     assert pad(features, {"labels": -100})["labels"].tolist() == [[3, 4], [6, -100]]
 
 
@@ -120,5 +122,3 @@ def test_evaluation_covers_every_row_once_the_longest_first(costs, size):
     assert sorted(order.tolist()) == list(range(len(costs)))
     assert (np.diff(costs[order]) <= 0).all()
     assert all(0 < len(step) <= size for step in steps)
-
-

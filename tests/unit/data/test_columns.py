@@ -110,7 +110,11 @@ def test_the_shape_of_each_kind(values, kind, expected):
 @pytest.mark.parametrize("kind", ["text", "label"])
 def test_the_same_values_in_another_type_are_the_same(kind):
     for type_ in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()):
-        values = chunked(["a", None, "b"], pa.string()).cast(type_) if type_ != pa.string_view() else chunked(["a", None, "b"], type_)
+        values = (
+            chunked(["a", None, "b"], pa.string()).cast(type_)
+            if type_ != pa.string_view()
+            else chunked(["a", None, "b"], type_)
+        )
         assert coerce(values, kind).to_pylist() == ["a", None, "b"]
 
 

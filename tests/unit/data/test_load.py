@@ -38,7 +38,9 @@ def test_one_file_becomes_three_parts(sentiment, write_csv):
     assert splits.labels == ("bad", "good")
     assert [part.num_rows for part in (splits.train, splits.validation, splits.test)] == [30, 4, 6]
     texts = splits.train["text"].to_pylist()
-    assert all(("good" in text) == (label == 1) for text, label in zip(texts, splits.train["label"].to_pylist(), strict=True))
+    assert all(
+        ("good" in text) == (label == 1) for text, label in zip(texts, splits.train["label"].to_pylist(), strict=True)
+    )
     assert splits.facts["splits"][0] == {"name": "train", "rows": 30, "given": True, "classes": {"bad": 15, "good": 15}}
     assert not splits.facts["splits"][2]["given"]
     assert splits.facts["origin"] == splits.facts["source"]
@@ -46,7 +48,11 @@ def test_one_file_becomes_three_parts(sentiment, write_csv):
 
 
 def test_a_folder_of_parts_is_taken_as_it_is(sentiment, write_csv, tmp_path):
-    for name, rows in {"train": GOOD[:10] + BAD[:10], "validation": GOOD[10:13] + BAD[10:13], "test": GOOD[15:] + BAD[15:]}.items():
+    for name, rows in {
+        "train": GOOD[:10] + BAD[:10],
+        "validation": GOOD[10:13] + BAD[10:13],
+        "test": GOOD[15:] + BAD[15:],
+    }.items():
         write_csv(f"reviews/{name}.csv", rows)
     splits = load_splits(sentiment, config(tmp_path / "reviews"), 0)
     assert [part["rows"] for part in splits.facts["splits"]] == [20, 6, 10]
@@ -121,7 +127,9 @@ def test_a_label_outside_the_mapping(sentiment, write_csv, fault):
 
 
 def test_a_mapping_that_drops_everything(sentiment, write_csv, fault):
-    said = fault(load_splits, sentiment, config(write_csv("all.csv", GOOD + BAD), label_map={"good": None, "bad": None}), 0)
+    said = fault(
+        load_splits, sentiment, config(write_csv("all.csv", GOOD + BAD), label_map={"good": None, "bad": None}), 0
+    )
     assert "No usable row is left" in said
 
 
@@ -149,7 +157,12 @@ def test_labels_nearly_as_many_as_rows(sentiment, write_csv, fault):
     said = fault(load_splits, sentiment, config(write_csv("all.csv", [(f"film {n}", f"id {n}") for n in range(90)])), 0)
     assert "90 different values" in said
     assert "exchanged" not in said
-    said = fault(load_splits, sentiment, config(write_csv("all.csv", [("good" if n % 2 else "bad", f"film {n}") for n in range(90)])), 0)
+    said = fault(
+        load_splits,
+        sentiment,
+        config(write_csv("all.csv", [("good" if n % 2 else "bad", f"film {n}") for n in range(90)])),
+        0,
+    )
     assert "exchanged" in said
 
 
@@ -191,7 +204,9 @@ def test_texts_in_train_and_test_leave_train_and_are_counted(sentiment, write_cs
     path = tmp_path / "reviews"
     splits = load_splits(sentiment, config(path), 0)
     assert splits.facts["counts"]["train_in_held_out"] > 0
-    assert not {t.lower() for t in splits.train["text"].to_pylist()} & {t.lower() for t in splits.test["text"].to_pylist()}
+    assert not {t.lower() for t in splits.train["text"].to_pylist()} & {
+        t.lower() for t in splits.test["text"].to_pylist()
+    }
     assert any("removed from train" in note for note in splits.facts["notes"])
     kept = load_splits(sentiment, config(path, deduplicate=False), 0)
     assert kept.train.num_rows == 36
@@ -351,7 +366,14 @@ def test_no_stand_in_where_its_package_is_missing(sentiment, monkeypatch, no_hub
 # --- a law ----------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.sampled_from(["x", "x", "y", "y", ""])), min_size=1, max_size=60), st.integers(0, 9))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.sampled_from(["x", "x", "y", "y", ""])),
+        min_size=1,
+        max_size=60,
+    ),
+    st.integers(0, 9),
+)
 def test_any_table_is_split_cleanly_or_refused(tmp_path_factory, rows, seed):
     from toolkit import recipes
 

@@ -21,7 +21,9 @@ def table(counts, start=0) -> pa.Table:
 
 
 def carve(tables, fractions=FRACTIONS, seed=0, classes=2):
-    return split.carve(tables, label="label", labels=[f"class {n}" for n in range(classes)], fractions=fractions, seed=seed)
+    return split.carve(
+        tables, label="label", labels=[f"class {n}" for n in range(classes)], fractions=fractions, seed=seed
+    )
 
 
 def rows_of(parts) -> list[int]:
@@ -37,7 +39,9 @@ def test_carving_partitions_the_rows_and_every_part_has_every_class(counts, vali
     try:
         parts = carve({"train": whole}, {"validation": validation, "test": test}, seed, classes)
     except DataError:
-        assert sum(counts) * (1 - validation - test) < 2 * classes + 2  # only where train would be left with nearly nothing
+        assert (
+            sum(counts) * (1 - validation - test) < 2 * classes + 2
+        )  # only where train would be left with nearly nothing
         return
     assert list(parts) == ["train", "test", "validation"]
     assert rows_of(parts) == list(range(whole.num_rows))

@@ -27,6 +27,6 @@ def test_the_second_text_counts_and_may_be_missing():
     assert tfidf_logistic_regression(train, test, LABELS)[:2] == [1, 0]
 
 
-def test_texts_of_signs_and_scripts_are_words_too():
-    train = pa.table({"text": ["！！", "？？", ":)", ":("] * 3, "label": [1, 0, 1, 0] * 3})
-    assert tfidf_logistic_regression(train, pa.table({"text": ["！", ":("]}), LABELS) == [1, 0]
+def test_texts_of_signs_alone_are_answered_with_the_majority():
+    train = pa.table({"text": ["！！", "？？", ":)", ":("], "label": [1, 1, 1, 0]})
+    assert tfidf_logistic_regression(train, pa.table({"text": ["words", ":("]}), LABELS) == [1, 1]

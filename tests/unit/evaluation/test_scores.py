@@ -128,6 +128,8 @@ def test_the_section_of_a_split(sentiment):
 
 
 def test_the_section_of_a_baseline():
-    section = scores.baseline_section("Guess", [0] * 8, SAID, TRUE, ("accuracy",), LABELS, RunConfig(recipe="x", evaluation=CONFIG))
+    section = scores.baseline_section(
+        "Guess", [0] * 8, SAID, TRUE, ("accuracy",), LABELS, RunConfig(recipe="x", evaluation=CONFIG)
+    )
     assert section["metrics"][0]["value"] == pytest.approx(3 / 8)
     assert section["difference"]["value"] == pytest.approx(2 / 8)

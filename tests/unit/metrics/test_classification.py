@@ -47,7 +47,12 @@ def test_precision_recall_and_f1_of_each_class_are_scikit_learns(rows):
     said, true = zip(*rows, strict=True)
     sums = classification.class_counts(said, true, CLASSES).sum(axis=0)
     theirs = reference.precision_recall_fscore_support(true, said, labels=range(len(CLASSES)), zero_division=0)
-    ours = (classification.precision(sums), classification.recall(sums), classification.f1(sums), sums.reshape(3, -1)[2])
+    ours = (
+        classification.precision(sums),
+        classification.recall(sums),
+        classification.f1(sums),
+        sums.reshape(3, -1)[2],
+    )
     for one, other in zip(ours, theirs, strict=True):
         assert np.asarray(one) == pytest.approx(other)
 

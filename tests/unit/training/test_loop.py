@@ -13,8 +13,9 @@ from transformers import BertConfig, BertForSequenceClassification
 from toolkit.config import TrainingConfig
 from toolkit.data.batch import Features, Ragged, pad
 from toolkit.errors import RunError
-from toolkit.training import loop
-from toolkit.training.loop import Progress, Validation, count_items, train
+from toolkit.training import progress
+from toolkit.training.loop import count_items, train
+from toolkit.training.progress import Progress, Validation
 
 ROWS = 44
 
@@ -31,7 +32,7 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def no_clock(monkeypatch):
     """Progress is told at validations alone, however slow the machine is."""
-    monkeypatch.setattr(loop, "LOG_EVERY_SECONDS", math.inf)
+    monkeypatch.setattr(progress, "LOG_EVERY_SECONDS", math.inf)
 
 
 def build(dropout: float = 0.0) -> BertForSequenceClassification:
@@ -55,7 +56,10 @@ def data(rows: int = ROWS) -> Features:
     random = np.random.default_rng(0)
     lengths = random.integers(4, 13, rows)
     labels = random.integers(0, 2, rows)
-    texts = [np.where(np.arange(n) == 1, 3 + 2 * label, random.integers(10, 50, n)) for n, label in zip(lengths, labels, strict=True)]
+    texts = [
+        np.where(np.arange(n) == 1, 3 + 2 * label, random.integers(10, 50, n))
+        for n, label in zip(lengths, labels, strict=True)
+    ]
     ids = Ragged(np.concatenate(texts).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
     return Features({"input_ids": ids, "labels": labels}, lengths)
 
@@ -86,7 +90,7 @@ class Fit:
             TrainingConfig(**{**defaults, "seed": seed, "best_metric": metric or "loss", **config}),
             Accelerator(cpu=True),
             validate=validate,
-            save=lambda best: self.saved.append(copy.deepcopy(best.state_dict())),
+            save=lambda best, step: self.saved.append(copy.deepcopy(best.state_dict())),
             higher_is_better=metric is not None,
             observe=self.events.append,
         )
@@ -113,7 +117,9 @@ def test_micro_batches_make_the_same_steps_as_one_batch(micro):
     assert pieces.result.steps == whole.result.steps == 12
     for name, weights in whole.weights.items():
         torch.testing.assert_close(pieces.weights[name], weights, rtol=1e-4, atol=2e-6)
-    assert [entry["value"] for entry in pieces.result.losses] == pytest.approx([entry["value"] for entry in whole.result.losses])
+    assert [entry["value"] for entry in pieces.result.losses] == pytest.approx(
+        [entry["value"] for entry in whole.result.losses]
+    )
     assert not equal(whole.weights, build().state_dict())
 
 
@@ -134,11 +140,22 @@ def test_micro_batches_weigh_items_not_batches():
     lengths = np.array([1, 9, 2, 5, 3, 3])
     starts = np.concatenate([[0], np.cumsum(lengths)])
     ids = Ragged(np.arange(lengths.sum(), dtype=np.int32), starts)
-    labels = Ragged(np.where(np.arange(lengths.sum()) % 5 == 1, -100, np.arange(lengths.sum()) % 2).astype(np.int32), starts)
+    labels = Ragged(
+        np.where(np.arange(lengths.sum()) % 5 == 1, -100, np.arange(lengths.sum()) % 2).astype(np.int32), starts
+    )
     labels.values[starts[2] : starts[3]] = -100  # a row in which nothing counts
     features = Features({"input_ids": ids, "labels": labels}, lengths)
     fits = [
-        Fit(Words(), features, batch_size=6, micro_batch_size=micro, epochs=3, max_grad_norm=0, warmup_fraction=0, adam_epsilon=1.0)
+        Fit(
+            Words(),
+            features,
+            batch_size=6,
+            micro_batch_size=micro,
+            epochs=3,
+            max_grad_norm=0,
+            warmup_fraction=0,
+            adam_epsilon=1.0,
+        )
         for micro in (None, 1)
     ]
     torch.testing.assert_close(fits[0].weights["scores.weight"], fits[1].weights["scores.weight"])
@@ -177,7 +194,7 @@ def test_progress_is_told_before_each_validation():
 
 
 def test_progress_is_told_at_every_step_when_it_is_due(monkeypatch):
-    monkeypatch.setattr(loop, "LOG_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LOG_EVERY_SECONDS", 0.0)
     assert [entry["step"] for entry in Fit().result.losses] == [1, 2, 3, 4, 5, 6]
 
 
@@ -227,7 +244,16 @@ def test_large_gradients_are_scaled_down():
     start = build().state_dict()
 
     def moved(**config):
-        fit = Fit(epochs=0.01, adam_beta1=0, adam_beta2=0, adam_epsilon=1e3, learning_rate=0.9, weight_decay=0, warmup_fraction=0, **config)
+        fit = Fit(
+            epochs=0.01,
+            adam_beta1=0,
+            adam_beta2=0,
+            adam_epsilon=1e3,
+            learning_rate=0.9,
+            weight_decay=0,
+            warmup_fraction=0,
+            **config,
+        )
         return math.sqrt(sum(((fit.weights[name] - start[name]) ** 2).sum().item() for name in start))
 
     free = moved(max_grad_norm=0)

@@ -46,7 +46,9 @@ def test_the_first_step_moves_however_long_the_warm_up():
 
 
 def test_vectors_are_spared_weight_decay_and_frozen_weights_are_left_out():
-    model = torch.nn.Sequential(torch.nn.Embedding(5, 4), torch.nn.Linear(4, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
+    model = torch.nn.Sequential(
+        torch.nn.Embedding(5, 4), torch.nn.Linear(4, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2)
+    )
     model[3].requires_grad_(False)
     config = TrainingConfig(learning_rate=1e-3, weight_decay=0.1, adam_beta1=0.8, adam_beta2=0.9, adam_epsilon=1e-6)
     decayed, spared = build_optimizer(model, config).param_groups

@@ -1,0 +1,1 @@
+"""Measurements of the toolkit beside its peers; each module says how it is run."""

@@ -1,0 +1,57 @@
+"""What the machine is, and what its matrix multiplication can do at best: `python -m benchmarks.machine`."""
+
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+# (m, k, n): squares that suit any library, and the shapes of MiniLM's feed-forward layers on about 1,000 tokens.
+SHAPES = ((1024, 1024, 1024), (2048, 2048, 2048), (3072, 3072, 3072), (1024, 384, 1536), (1024, 1536, 384))
+
+
+def describe() -> dict[str, Any]:
+    """Return processor, memory, threads and versions; no host name, user name or path."""
+    from toolkit import environment
+
+    return {"cpu": cpu_model(), **environment.describe()}
+
+
+def cpu_model() -> str:
+    """Return the processor's own name for itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def measure_gemm(repeats: int = 12) -> dict[str, float]:
+    """Return the best fp32 matrix multiplication speed of each shape, in GFLOP/s; 2·m·k·n FLOPs each."""
+    import torch
+
+    found = {}
+    for m, k, n in SHAPES:
+        left, right, out = torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)
+        seconds = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            torch.mm(left, right, out=out)
+            seconds.append(time.perf_counter() - start)
+        found[f"{m}x{k}x{n}"] = round(2 * m * k * n / min(seconds) / 1e9, 1)
+    return found
+
+
+def main() -> None:
+    """Print what is measured now as JSON."""
+    gemm = measure_gemm()
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    facts = {"gemm_gflops": max(gemm.values()), "gemm_gflops_by_shape": gemm, "load": load}
+    sys.stdout.write(json.dumps({"machine": describe(), "now": facts}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""A run that was killed and taken up again ends with the very weights of one that never was."""
+
+import json
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import checkpoints
+from tests.support.cli import Outcome, start, toolkit
+from toolkit import sources
+
+COMMON = (
+    "--model", checkpoints.TINY, "--data", "reviews.csv", "--epochs", "6", "--batch-size", "8", "--output", "run",
+    "--set", "training.dropout=0.1", "--set", "training.evaluate_every=40", "--set", "training.checkpoint_minutes=0.005",
+    "--set", "training.early_stopping_patience=null", "--set", "evaluation.baselines=false",
+    "--set", "training.best_metric=loss",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing disturbed."""
+    cwd = tmp_path_factory.mktemp("uninterrupted")
+    checkpoints.reviews(cwd / "reviews.csv", 400)
+    outcome = toolkit("finetune", "sentiment", *COMMON, cwd=cwd)
+    assert outcome.code == 0, outcome.text
+    return cwd / "run"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    checkpoints.reviews(tmp_path / "reviews.csv", 400)
+    return tmp_path
+
+
+def resumed(place: Path) -> Outcome:
+    return toolkit("finetune", "sentiment", *COMMON, "--resume", cwd=place)
+
+
+def weights(run: Path) -> str:
+    return checkpoints.digest(run / "model" / "model.safetensors")
+
+
+def same_result(run: Path, reference: Path) -> None:
+    assert weights(run) == weights(reference)
+    one, other = (json.loads((r / "report.json").read_text(encoding="utf-8")) for r in (run, reference))
+    assert one["evaluation"] == other["evaluation"]
+    assert one["training"]["evaluations"] == other["training"]["evaluations"]
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert steps == sorted(steps)
+    assert not (run / "checkpoints").exists()
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def wait_for(pattern: str, place: Path, process, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not list(place.glob(pattern)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_kill_at_any_moment(number: int, uninterrupted: Path, place: Path) -> None:
+    draw = random.Random(number)
+    for _ in range(2):  # twice, so that a resumed run is killed as well
+        process = start("finetune", "sentiment", *COMMON, "--resume", cwd=place)
+        wait_for("run/checkpoints/step-*", place, process)
+        time.sleep(draw.uniform(0, 3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    outcome = resumed(place)
+    assert outcome.code == 0, outcome.text
+    same_result(place / "run", uninterrupted)
+
+
+def test_kill_in_the_middle_of_writing_a_state(uninterrupted: Path, place: Path) -> None:
+    process = start("finetune", "sentiment", *COMMON, cwd=place)
+    wait_for("run/checkpoints/step-*", place, process)
+    wait_for("run/checkpoints/.step-*/*/weights.safetensors", place, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    outcome = resumed(place)
+    assert outcome.code == 0, outcome.text
+    same_result(place / "run", uninterrupted)
+
+
+def test_sigterm_saves_and_says_how_to_go_on(uninterrupted: Path, place: Path) -> None:
+    process = start("finetune", "sentiment", *COMMON, cwd=place)
+    wait_for("run/checkpoints/step-*", place, process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in err
+    assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
+    outcome = resumed(place)
+    assert outcome.code == 0, outcome.text
+    assert "from step" in outcome.err
+    same_result(place / "run", uninterrupted)
+
+
+def test_a_damaged_state_is_reported_and_the_one_before_it_used(uninterrupted: Path, place: Path) -> None:
+    process = start("finetune", "sentiment", *COMMON, cwd=place)
+    deadline = time.monotonic() + 120
+    while len(list(place.glob("run/checkpoints/step-*"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    newest = max(place.glob("run/checkpoints/step-*"))
+    with (newest / "weights.safetensors").open("r+b") as stream:
+        stream.seek(-8, 2)
+        stream.write(b"\x01" * 8)
+    empty = newest.with_name("step-99999999")  # a folder that a crash left is no checkpoint either
+    empty.mkdir()
+    outcome = resumed(place)
+    assert outcome.code == 0, outcome.text
+    assert f"{newest.name} is damaged" in outcome.err
+    assert "step-99999999 is damaged" in outcome.err
+    same_result(place / "run", uninterrupted)
+
+
+def test_other_values_or_data_are_not_resumed(place: Path) -> None:
+    process = start("finetune", "sentiment", *COMMON, cwd=place)
+    wait_for("run/checkpoints/step-*", place, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    other = toolkit("finetune", "sentiment", *COMMON, "--learning-rate", "1e-3", "--resume", cwd=place)
+    assert other.code == 2
+    assert "training.learning_rate" in other.err
+    checkpoints.reviews(place / "reviews.csv", 400, seed=5)
+    changed = resumed(place)
+    assert changed.code == 2
+    assert "the data" in changed.err
+
+
+def test_a_complete_run_is_not_resumed(uninterrupted: Path, tmp_path: Path) -> None:
+    shutil.copytree(uninterrupted.parent, tmp_path, dirs_exist_ok=True)
+    outcome = resumed(tmp_path)
+    assert outcome.code == 2
+    assert "complete" in outcome.err
+
+
+def test_the_packaged_checkpoint_is_the_one_that_was_tested() -> None:
+    path = sources.package_path("cognition/model/model.safetensors")
+    assert checkpoints.digest(path) == checkpoints.TINY_SHA256

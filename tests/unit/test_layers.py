@@ -1,0 +1,125 @@
+"""Imports go downward only, heavy libraries are imported late, and only the command line speaks."""
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import toolkit
+
+ROOT = Path(toolkit.__file__).parent
+MODULES = {
+    path.relative_to(ROOT.parent).with_suffix("").as_posix().replace("/", "."): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+# Each floor may use its own rooms (training may be used by evaluation) and those below, and never one above.
+FLOORS = (
+    ("errors", "config", "environment"),
+    ("recipes", "sources", "runs", "launch"),
+    ("attention", "data", "models", "metrics"),
+    ("training", "evaluation", "explain", "export"),
+    ("report", "hub"),
+    ("pipeline", "doctor"),
+    ("cli",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+HEAVY = {"torch", "transformers", "datasets", "evaluate", "peft", "sklearn", "accelerate"}
+
+
+def room(module: str) -> str:
+    """toolkit.data.read → data; toolkit itself holds only the version and a lazy public API."""
+    parts = module.removesuffix(".__init__").split(".")
+    return parts[1] if len(parts) > 1 and parts[1] != "__version__" else ""
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Yield the modules that a statement imports; "from toolkit import models" imports toolkit.models."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute, so that they can be read"
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def used(module: str) -> set[str]:
+    """Return the toolkit's rooms that a module imports, inside functions too."""
+    names = {name for node in ast.walk(tree(module)) for name in imported(node)}
+    return {room(name) for name in names if name.split(".")[0] == "toolkit"} - {""}
+
+
+def at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run when a module is imported, whatever they are nested in."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _for_types_only(node):
+            continue
+        for field in ("body", "orelse", "finalbody"):
+            yield from at_import(getattr(node, field, []))
+        for handler in getattr(node, "handlers", []):
+            yield from at_import(handler.body)
+
+
+def _for_types_only(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def test_every_module_is_seen_and_stands_on_a_floor():
+    files = [name for _, _, names in os.walk(ROOT) for name in names if name.endswith(".py")]
+    assert len(MODULES) == len(files) > 40
+    assert [module for module in MODULES if room(module) not in FLOOR and module != "toolkit.__init__"] == []
+
+
+def test_the_reading_of_imports_sees_what_is_there():
+    """A check that sees nothing passes everything."""
+    assert {"config", "recipes", "sources", "errors"} <= used("toolkit.data.load")
+    assert sum(len(used(module)) for module in MODULES) > 100
+    nested = ast.parse("def f():\n    from toolkit import cli\nimport toolkit.data.read\n")
+    assert {name for node in ast.walk(nested) for name in imported(node)} == {"toolkit.cli", "toolkit.data.read"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module)])
+def test_imports_go_downward(module):
+    above = {other for other in used(module) if FLOOR.get(other, len(FLOORS)) > FLOOR[room(module)]}
+    assert not above, f"{module} stands below {', '.join(sorted(above))}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_heavy_libraries_are_imported_inside_functions(module):
+    early = {name.split(".")[0] for node in at_import(tree(module).body) for name in imported(node)}
+    assert not early & HEAVY
+
+
+def test_the_reading_of_early_imports_sees_what_runs():
+    source = (
+        "import torch\ntry:\n    import peft\nexcept ImportError:\n    import evaluate\nclass A:\n    import sklearn\n"
+    )
+    source += "def f():\n    import datasets\nif TYPE_CHECKING:\n    import transformers\n"
+    early = {name for node in at_import(ast.parse(source).body) for name in imported(node)}
+    assert early == {"torch", "peft", "evaluate", "sklearn"}
+
+
+def speaks(module_tree: ast.Module) -> bool:
+    """Whether anything prints: a call of print, typer, rich.print or a standard stream's write."""
+    calls = [ast.unparse(node.func) for node in ast.walk(module_tree) if isinstance(node, ast.Call)]
+    names = {name.split(".")[0] for node in ast.walk(module_tree) for name in imported(node)}
+    return "typer" in names or any(
+        call in ("print", "sys.stdout.write", "sys.stderr.write", "sys.exit") for call in calls
+    )
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) != "cli"])
+def test_only_the_command_line_prints_or_exits(module):
+    assert not speaks(tree(module))
+
+
+def test_the_command_line_does_print():
+    assert speaks(tree("toolkit.cli.console"))
+    assert speaks(ast.parse("def f():\n    print(1)"))
+    assert not speaks(ast.parse("def f():\n    pprint(1)"))

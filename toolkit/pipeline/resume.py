@@ -1,0 +1,133 @@
+"""Stop a run without losing it, and find it again."""
+
+import json
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from toolkit import runs
+from toolkit.config import leaves, read_file
+from toolkit.errors import ConfigError
+from toolkit.pipeline.events import Note, Observe
+from toolkit.pipeline.prepare import Prepared
+from toolkit.training import checkpoint
+
+
+def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
+    """Return the run of the same configuration and data that did not finish, or None when there is none.
+
+    With an output folder it is that one; else the newest of its kind under runs/.
+
+    Raises:
+        ConfigError: The output folder holds a run that is complete, or of another configuration or data.
+    """
+    config = prepared.config
+    if config.output is not None:
+        run = runs.Run(Path(config.output))
+        if not runs.is_run(run.path):
+            return None
+        if run.complete:
+            raise ConfigError(f"The run {run.path} is complete; there is nothing to resume.", "Give another --output.")
+        differing = _differences(run, prepared)
+        if differing:
+            raise ConfigError(
+                f"The run {run.path} was begun with other values of {', '.join(differing)}.",
+                "Give the same values, or another --output.",
+            )
+        return run
+    folders = sorted(runs.HOME.iterdir(), key=lambda path: path.stat().st_mtime) if runs.HOME.is_dir() else []
+    for folder in reversed(folders):
+        run = runs.Run(folder)
+        if runs.is_run(folder) and not run.complete and not _differences(run, prepared):
+            observe(Note(f"Going on with {folder}."))
+            return run
+    observe(Note("There is no unfinished run of this kind; a new one begins."))
+    return None
+
+
+def _differences(run: runs.Run, prepared: Prepared) -> list[str]:
+    """Name what sets a run on disk apart from the one that is prepared; its place does not count."""
+    try:
+        before = dict(leaves(read_file(run.path / "config.yaml")))
+    except ConfigError:
+        return ["the configuration"]
+    now = dict(leaves(prepared.config.model_dump()))
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and key != ("output",))
+    differing = [".".join(key) for key in keys]
+    if run.facts.get("data", {}).get("fingerprint") != prepared.splits.facts["fingerprint"]:
+        differing.append("the data")
+    return differing
+
+
+def clean_up(run: runs.Run, step: int) -> None:
+    """Remove what a killed process left half-written, and the log lines of steps that will be taken again."""
+    for folder in (run.path, run.path / "checkpoints", run.path / "data"):
+        for leftover in folder.glob(".*-*") if folder.is_dir() else ():
+            shutil.rmtree(leftover, ignore_errors=True)
+    log = run.path / "metrics.jsonl"
+    if log.is_file():
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        runs.write_text(log, "".join(line for line in lines if _step_of(line) <= step))
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # the line that the kill cut off
+
+
+def find_state(run: runs.Run, observe: Observe) -> checkpoint.State | None:
+    """Return the newest whole state of a run, telling of damaged ones."""
+    state, notes = checkpoint.newest(run.path / "checkpoints")
+    for note in notes:
+        observe(Note(note))
+    clean_up(run, state.step if state is not None else 0)
+    return state
+
+
+@dataclass
+class StopFlag:
+    """Whether the process was asked to stop.
+
+    Attributes:
+        signal: Number of the signal that asked, or None.
+    """
+
+    signal: int | None = None
+
+    def __call__(self) -> bool:
+        """Whether it was asked."""
+        return self.signal is not None
+
+
+@contextmanager
+def stoppable() -> Iterator[StopFlag]:
+    """Turn the first Ctrl-C or SIGTERM into a wish that the training loop grants at its next step.
+
+    A second one ends the process at once.
+    """
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before: dict[int, Any] = {}
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        flag.signal = number
+        for asked, handler in before.items():
+            signal.signal(asked, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield flag
+    finally:
+        for asked, handler in before.items():
+            signal.signal(asked, handler)

@@ -1,0 +1,181 @@
+"""The state of training on disk: written aside, synced, renamed, and checked by hash before it is used again.
+
+    checkpoints/
+        step-00000400/     weights.safetensors  optimizer.safetensors  random.safetensors  state.json
+        step-00000200/     the one before, in case the newest is damaged
+        best-00000400/     the model that validation liked best, as it will be exported
+
+A state is whole when its state.json names every file with the hash that the file has. Nothing is pickled.
+A best model is written before the state that speaks of it and removed after the last state that does, so
+whichever state training goes on from finds its best model.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit import runs
+from toolkit.errors import RunError
+
+KEEP = 2  # states that stay on the disk
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of training that was found whole.
+
+    Attributes:
+        path: Its folder.
+        step: Optimizer steps taken.
+        facts: What the loop remembered.
+    """
+
+    path: Path
+    step: int
+    facts: Mapping[str, Any]
+
+
+def best_path(folder: Path, step: int) -> Path:
+    """Return where the best model, of `step`, stands."""
+    return folder / f"best-{step:08d}"
+
+
+def write(folder: Path, step: int, model: Any, optimizer: Any, facts: Mapping[str, Any]) -> None:
+    """Write the whole state of training, and remove what is no longer needed.
+
+    Args:
+        folder: The run's checkpoints.
+        step: Optimizer steps taken.
+        model: Not wrapped by anything.
+        optimizer: A torch optimizer.
+        facts: JSON values; "best_step" says which best model belongs to the state.
+
+    Raises:
+        RunError: The disk is full.
+    """
+    from safetensors.torch import save_file
+
+    with runs.aside(folder / f"step-{step:08d}") as draft:
+        draft.mkdir()
+        save_file(_weights(model), draft / "weights.safetensors")
+        save_file(_moments(optimizer), draft / "optimizer.safetensors")
+        save_file(_random_states(), draft / "random.safetensors")
+        hashes = {file.name: digest(file) for file in sorted(draft.iterdir())}
+        runs.write_json(draft / "state.json", {"step": step, "facts": facts, "sha256": hashes})
+    prune(folder)
+
+
+def prune(folder: Path) -> None:
+    """Keep the last states and the best models that they speak of."""
+    states = sorted(folder.glob("step-*"))
+    for old in states[:-KEEP]:
+        shutil.rmtree(old)
+    needed = {best_path(folder, _read(path)["facts"]["best_step"]) for path in states[-KEEP:]}
+    for best in folder.glob("best-*"):
+        if best not in needed:
+            shutil.rmtree(best)
+
+
+def newest(folder: Path) -> tuple[State | None, list[str]]:
+    """Find the newest whole state.
+
+    Returns:
+        The state, or None when there is none; and a sentence on each damaged one that was passed over.
+    """
+    notes: list[str] = []
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        fault = _fault(path)
+        if fault is None:
+            state = _read(path)
+            return State(path, state["step"], state["facts"]), notes
+        notes.append(f"The checkpoint {path.name} is damaged ({fault}); the one before it is used.")
+        shutil.rmtree(path)
+    return None, notes
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        state = _read(path)
+        for name, expected in state["sha256"].items():
+            if digest(path / name) != expected:
+                return f"{name} is not what was written"
+        if not best_path(path.parent, state["facts"]["best_step"]).is_dir() and state["facts"]["best_step"]:
+            return "its best model is gone"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}"
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    return state
+
+
+def restore(state: State, model: Any, optimizer: Any) -> None:
+    """Put weights, moments and random generators back to where they were, to the bit.
+
+    Args:
+        state: From `newest`.
+        model: Of the same shape.
+        optimizer: Over the same parameters in the same order.
+
+    Raises:
+        RunError: The state is of another model.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    saved = load_file(state.path / "weights.safetensors")
+    own = dict(_named_tensors(model))
+    if saved.keys() != own.keys() or any(saved[name].shape != own[name].shape for name in own):
+        raise RunError(f"{state.path} belongs to another model.", "Run without --resume.")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(saved[name])
+    described = optimizer.state_dict()
+    moments: dict[int, dict[str, Any]] = {}
+    for key, tensor in load_file(state.path / "optimizer.safetensors").items():
+        number, _, name = key.partition(".")
+        moments.setdefault(int(number), {})[name] = tensor
+    optimizer.load_state_dict({"state": moments, "param_groups": described["param_groups"]})
+    generators = load_file(state.path / "random.safetensors")
+    torch.set_rng_state(generators["cpu"])
+    cuda = [generators[f"cuda-{i}"] for i in range(len(generators) - 1)]
+    if cuda and torch.cuda.device_count() >= len(cuda):
+        torch.cuda.set_rng_state_all(cuda)
+
+
+def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each parameter and stored buffer once, however many names it has."""
+    yield from model.named_parameters()
+    stored = set(model.state_dict())
+    yield from ((name, tensor) for name, tensor in model.named_buffers() if name in stored)
+
+
+def _weights(model: Any) -> dict[str, Any]:
+    return {name: tensor.detach().contiguous() for name, tensor in _named_tensors(model)}
+
+
+def _moments(optimizer: Any) -> dict[str, Any]:
+    return {
+        f"{number}.{name}": tensor.detach().contiguous()
+        for number, values in optimizer.state_dict()["state"].items()
+        for name, tensor in values.items()
+    }
+
+
+def _random_states() -> dict[str, Any]:
+    import torch
+
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), **{f"cuda-{i}": generator for i, generator in enumerate(cuda)}}
+
+
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
