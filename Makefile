@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-all check format clean
+.PHONY: help setup demo test test-all bench check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,10 +21,13 @@ demo: $(READY) ## Fine-tune the packaged MiniLM on film reviews and show the rep
 	$(BIN)/toolkit finetune sentiment --model minilm
 
 test: $(READY) ## Run the tests, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(TEST_ARGUMENTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(TEST_ARGUMENTS)
 
 test-all: $(READY) ## Run all tests
-	$(BIN)/python -m pytest $(TEST_ARGUMENTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(TEST_ARGUMENTS)
+
+bench: $(READY) ## Measure training speed beside other toolkits, in one run (hours)
+	$(BIN)/python -m benchmarks.finetune
 
 check: $(READY) ## Check style, types and layering
 	$(BIN)/ruff check .

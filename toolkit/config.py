@@ -304,7 +304,11 @@ def _split_key(dotted: str) -> list[str]:
 
 def to_yaml(config: RunConfig) -> str:
     """Write the complete configuration as YAML that `--config` reads back to the same."""
-    return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    values = config.model_dump()
+    text = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    if any(mark in text for mark in "\x85\u2028\u2029"):  # YAML would read these as ends of lines
+        return yaml.dump(values, Dumper=_Dumper, sort_keys=False)
+    return text
 
 
 def describe(model: type[BaseModel] = RunConfig, prefix: Key = ()) -> Iterator[tuple[str, str]]:

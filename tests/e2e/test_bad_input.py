@@ -180,12 +180,12 @@ def test_ctrl_c_leaves_nothing_that_looks_whole(tiny_distilbert: Path, tmp_path:
         "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "500", cwd=tmp_path
     )
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/checkpoint")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("runs/*/checkpoints/step-*")) and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "Interrupted" in err
+    assert "--resume" in err
     assert "Traceback" not in err
     (run,) = (tmp_path / "runs").iterdir()
     assert not (run / "model").exists()

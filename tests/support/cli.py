@@ -36,7 +36,7 @@ class Outcome:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment with no Hub and no token, unless `extra` says otherwise."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "TOOLKIT_"))}
-    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "2"}
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
     return {**kept, **nowhere, **(extra or {})}
 
 

@@ -176,7 +176,7 @@ def test_damaged_weights_are_said(folder):
 
     with (folder / "model.safetensors").open("r+b") as stream:
         stream.truncate(100)
-    with pytest.raises(ModelError, match="damaged|cannot be loaded"):
+    with pytest.raises(ModelError, match=r"damaged|cannot be loaded"):
         models.load(transformers.AutoModel, folder, ["a", "b"], LoadingConfig(), TrainingConfig())
 
 

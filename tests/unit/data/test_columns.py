@@ -80,7 +80,7 @@ def test_a_role_that_the_recipe_does_not_have():
 
 
 def test_roles_without_an_option_are_set_by_key():
-    with pytest.raises(DataError, match="--set data.columns.words=COLUMN"):
+    with pytest.raises(DataError, match=r"--set data\.columns\.words=COLUMN"):
         find(["x"], (Column("words", ("words",), kind="words"),), {})
 
 

@@ -10,7 +10,7 @@ from toolkit.data import split
 from toolkit.errors import DataError
 
 FRACTIONS = {"validation": 0.1, "test": 0.15}
-fraction = st.floats(0.01, 0.3)
+fraction = st.floats(0.01, 0.45)
 
 
 def table(counts, start=0) -> pa.Table:
@@ -50,6 +50,12 @@ def test_carving_partitions_the_rows_and_every_part_has_every_class(counts, vali
         assert part["_row"].to_pylist() == sorted(part["_row"].to_pylist())
     for name, share in (("test", test), ("validation", validation)):
         assert parts[name].num_rows == max(round(share * whole.num_rows), classes)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rare_class_stays_in_train_however_much_is_held_out(seed):
+    parts = carve({"train": table([3, 97])}, {"validation": 0.45, "test": 0.45}, seed)
+    assert [part["label"].to_pylist().count(0) for part in parts.values()] == [1, 1, 1]
 
 
 @given(st.lists(st.integers(20, 200), min_size=2, max_size=4), st.integers(0, 99))

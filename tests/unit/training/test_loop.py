@@ -79,7 +79,8 @@ class Fit:
         def validate(model):
             assert not model.training
             value = next(scripted) if scripted is not None else 1.0 - len(self.validations) / 100
-            return {"loss": value} if metric is None else {"loss": 0.5, metric: value}
+            figure, loss = value if isinstance(value, tuple) else (value, 0.5)
+            return {"loss": figure} if metric is None else {"loss": loss, metric: figure}
 
         defaults = {"batch_size": 8, "epochs": 1, "learning_rate": 1e-3, "early_stopping_patience": None}
         set_seed(seed)
@@ -277,6 +278,11 @@ def test_the_best_weights_are_saved_and_not_the_last():
 def test_a_metric_that_rises_is_followed_upwards():
     fit = Fit(epochs=4, metric="accuracy", losses=[0.5, 0.7, 0.6, 0.7])
     assert [v.best for v in fit.validations] == [True, True, False, False]  # no better is not best
+
+
+def test_of_equal_metrics_the_lower_loss_is_best():
+    fit = Fit(epochs=4, metric="accuracy", losses=[(0.5, 0.3), (0.5, 0.4), (0.5, 0.2), (0.4, 0.1)])
+    assert [v.best for v in fit.validations] == [True, False, True, False]
 
 
 def test_a_first_validation_that_is_bad_is_still_kept():

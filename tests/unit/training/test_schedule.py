@@ -1,6 +1,7 @@
 """The learning rate rises, falls and ends as promised; the optimizer holds what may move."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -19,8 +20,8 @@ def test_the_factor_rises_then_never_rises_again(schedule, total, share):
     warmup = round(total * share)
     factors = [learning_rate_factor(schedule, warmup, total)(step) for step in range(total)]
     assert all(0 < factor <= 1 for factor in factors)
-    assert all(a < b for a, b in zip(factors[:warmup], factors[1:warmup], strict=False))
-    assert all(a >= b for a, b in zip(factors[warmup:], factors[warmup + 1 :], strict=False))
+    assert all(a < b for a, b in pairwise(factors[:warmup]))
+    assert all(a >= b for a, b in pairwise(factors[warmup:]))
     if warmup < total:
         assert factors[warmup] == 1.0
 
