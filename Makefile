@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY) ## Fine-tune the packaged MiniLM on film reviews and show the report (about three minutes)
-	$(BIN)/toolkit finetune sentiment --model minilm
+	$(BIN)/toolkit finetune sentiment --model minilm --tune-speed
 
 test: $(READY) ## Run the tests, but for the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(TEST_ARGUMENTS)

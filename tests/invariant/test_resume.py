@@ -15,7 +15,8 @@ from toolkit import sources
 
 COMMON = (
     "--model", checkpoints.TINY, "--data", "reviews.csv", "--epochs", "6", "--batch-size", "8", "--output", "run",
-    "--set", "training.dropout=0.1", "--set", "training.evaluate_every=40", "--set", "training.checkpoint_minutes=0.005",
+    "--set", "training.dropout=0.1", "--set", "training.evaluate_every=40",
+    "--set", "training.checkpoint_minutes=0.005",
     "--set", "training.early_stopping_patience=null", "--set", "evaluation.baselines=false",
     "--set", "training.best_metric=loss",
 )  # fmt: skip

@@ -45,6 +45,9 @@ def finetune(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    tune_speed: Annotated[
+        bool, typer.Option("--tune-speed", help="Measure which precision trains fastest here; remembered.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run of the same values and data that did not finish.")
     ] = False,
@@ -64,6 +67,7 @@ def finetune(
         "training.batch_size": batch_size,
         "training.learning_rate": learning_rate,
         "training.seed": seed,
+        "training.tune_speed": tune_speed or None,
         "loading.trust_remote_code": trust_remote_code or None,
     }
     from toolkit import pipeline

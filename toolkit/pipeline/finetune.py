@@ -1,12 +1,14 @@
 """Train, export, judge and report."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from toolkit import models, recipes, runs
 from toolkit.config import RunConfig, to_yaml
@@ -109,7 +111,6 @@ def _train(
 
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
     observe(Stage("Loading the model"))
-    accelerator = accelerator_for(config.training)
     set_seed(config.training.seed)
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = recipe.build_model(prepared.checkpoint.path, splits.labels, config)
@@ -128,14 +129,20 @@ def _train(
         run.log(_as_line(event))
         observe(event)
 
+    collate = partial(recipe.collate, processor=processor)
+    precision = _precision(run, model, train_features, collate, config)
+    run.record(precision=precision)  # a resumed run computes in the same
+    accelerator = accelerator_for(config.training, precision)
     folder = run.path / "checkpoints"
-    note = f"Training on {accelerator.device.type}" + (f", from step {state.step}" if state is not None else "")
+    note = f"Training on {accelerator.device.type} in {precision}" + (
+        f", from step {state.step}" if state is not None else ""
+    )
     observe(Stage(note))
     with stoppable() as stop_asked:
         result = train(
             model,
             train_features,
-            partial(recipe.collate, processor=processor),
+            collate,
             config.training,
             accelerator,
             validate=validate,
@@ -148,6 +155,25 @@ def _train(
             say=lambda text: observe(Note(text)),
         )
     return checkpoint.best_path(folder, result.best_step), _training_facts(result, config, accelerator, train_features)
+
+
+def _precision(
+    run: runs.Run, model: Any, features: Features, collate: Callable[..., dict[str, Any]], config: RunConfig
+) -> str:
+    """Decide in which precision to train: the one of the run that is resumed, asked for, or measured."""
+    from toolkit.training.devices import pick_device, pick_precision
+    from toolkit.training.tune import precision
+
+    device = pick_device(config.training.device)
+    if "precision" in run.facts:
+        return str(run.facts["precision"])
+    if config.training.precision != "auto" or device == "cuda" or not config.training.tune_speed:
+        return pick_precision(config.training.precision, device)
+    rows = np.argsort(features.lengths, kind="stable")
+    middle = rows[len(rows) // 2 :][: config.training.micro_batch_size or config.training.batch_size]
+    model.to(device).train()
+    batch = {name: tensor.to(device) for name, tensor in collate([features[int(row)] for row in middle]).items()}
+    return precision(model, batch, device)
 
 
 def _higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:

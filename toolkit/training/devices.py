@@ -6,16 +6,19 @@ from toolkit.config import TrainingConfig
 from toolkit.errors import ConfigError
 
 
-def accelerator_for(config: TrainingConfig) -> Any:
-    """Return an `accelerate.Accelerator` for the device and precision that were asked for, or the best present.
+def accelerator_for(config: TrainingConfig, precision: str) -> Any:
+    """Return an `accelerate.Accelerator` for the device that was asked for, or the best present.
+
+    Args:
+        config: Names the device.
+        precision: "fp32", "bf16" or "fp16".
 
     Raises:
-        ConfigError: The device is not there, or cannot compute in that precision.
+        ConfigError: The device is not there.
     """
     from accelerate import Accelerator
 
     device = pick_device(config.device)
-    precision = pick_precision(config.precision, device)
     return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
 
 
