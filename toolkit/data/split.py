@@ -109,6 +109,8 @@ def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], neede
 
 def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Return a 64-bit key for each row, equal for texts that differ only in case and white space. Shape (rows,)."""
+    if not columns:
+        return np.arange(table.num_rows, dtype=np.uint64)  # nothing to compare: no two rows are alike
     keys = np.empty(table.num_rows, np.uint64)
     position = 0
     for batch in table.select(list(columns)).to_batches(max_chunksize=10_000):

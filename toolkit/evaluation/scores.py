@@ -180,7 +180,8 @@ def evaluation_section(
     if any(column.kind == "label" for column in recipe.COLUMNS):
         section["per_class"] = per_class(said, references, labels, config.evaluation, seed)
         section["confusion"] = confusion(said, references, labels)
-        section["errors"] = confident_errors(predictions.columns, rows.to_pylist(), labels)
+        if "probabilities" in predictions.columns:
+            section["errors"] = confident_errors(predictions.columns, rows.to_pylist(), labels)
     return section
 
 

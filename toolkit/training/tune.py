@@ -62,8 +62,9 @@ def _measure(model: Any, batch: Mapping[str, Any], device: str) -> dict[str, flo
 def _machine(model: Any) -> str:
     import torch
 
-    sizes = sum(parameter.numel() for parameter in model.parameters())
-    return f"{_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {type(model).__name__} of {sizes:,}"
+    size = sum(parameter.numel() for parameter in model.parameters())
+    threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    return f"{_processor()}, {threads}, {type(model).__name__} of {size:,}"
 
 
 def _processor() -> str:
