@@ -333,3 +333,44 @@ def test_a_validation_that_is_no_number_ends_the_run_and_is_never_the_best(value
 def test_what_validation_raises_comes_through():
     with pytest.raises(StopIteration):
         Fit(epochs=2, losses=[0.5])
+
+
+# --- memory and stopping --------------------------------------------------------------------------------------------
+
+
+class Hungry(torch.nn.Module):
+    """A model that runs out of memory above a number of examples."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.inner, self.most, self.sizes = build(), most, []
+
+    def forward(self, **batch):
+        self.sizes.append(len(batch["labels"]))
+        if len(batch["labels"]) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.inner(**batch)
+
+
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_step():
+    hungry = Hungry(most=3)
+    fit = Fit(model=hungry, epochs=2)
+    assert max(size for size in hungry.sizes[3:]) <= 3
+    whole = Fit(epochs=2)
+    assert fit.result.steps == whole.result.steps
+    for name, weights in whole.weights.items():
+        torch.testing.assert_close(hungry.inner.state_dict()[name], weights, rtol=1e-4, atol=2e-6)
+
+
+def test_memory_for_not_even_one_example_is_said():
+    with pytest.raises(RunError, match="single example"):
+        Fit(model=Hungry(most=0))
+
+
+def test_another_runtime_error_comes_through():
+    class Broken(Hungry):
+        def forward(self, **batch):
+            raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        Fit(model=Broken(most=1))
