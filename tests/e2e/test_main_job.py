@@ -95,6 +95,15 @@ def test_evaluate_a_model_folder_on_new_data(made: Made, tmp_path: Path) -> None
     assert saved["_row"].to_pylist() == list(range(2, 62))
 
 
+def test_evaluate_dry_run_judges_nothing(made: Made, tmp_path: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
+    table.write_text(table.read_text(encoding="utf-8").replace("positive", "pos").replace("negative", "neg"), "utf-8")
+    outcome = toolkit("evaluate", made.run, "--data", table, "--dry-run", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    assert "60 given rows" in outcome.out
+    assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
+
+
 def test_evaluate_refuses_labels_that_do_not_match_and_shows_both_lists(made: Made, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text,label\nfine,cat\nfiner,dog\n", encoding="utf-8")
     outcome = toolkit("evaluate", made.run, "--data", "new.csv", cwd=tmp_path)
@@ -122,6 +131,8 @@ def test_same_seed_same_weights_other_seed_other_weights(tiny_distilbert: Path, 
     one, two, other = (checkpoints.digest(tmp_path / name / "model" / "model.safetensors") for name in "abc")
     assert one == two
     assert one != other
+    assert toolkit("evaluate", "c", cwd=tmp_path).code == 0
+    assert figures(report_of(tmp_path / "c" / "evaluations" / "held-out")) == figures(report_of(tmp_path / "c"))
 
 
 def test_a_run_on_local_files_asks_the_network_nothing(tiny_distilbert: Path, hub: LocalHub, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def evaluate(
     max_length: options.MaxLength = None,
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check model, data and labels; judge nothing.")] = False,
 ) -> None:
     """Reload a model from disk and judge it: on its run's held-out rows, or on data of yours."""
     from toolkit import pipeline, runs
@@ -47,7 +48,14 @@ def evaluate(
     for _, layer in options.layers(flags, assignments=assignments):
         values = merge(values, layer)
     with Watcher() as watch:
-        folder, report = pipeline.evaluate(target, values, recipe, output, command, watch)
+        subject = pipeline.prepare_evaluation(target, values, recipe, watch)
+        for text in subject.facts.get("notes", ()) if not subject.own else ():
+            note(f"  note: {text}")
+        if dry_run:
+            rows = f"{subject.rows.num_rows:,} {subject.split} rows of {subject.facts['origin']}"
+            say(f"Nothing was judged: this was a dry run. {subject.checkpoint.origin} fits {rows}.")
+            return
+        folder, report = pipeline.evaluate(subject, output, command, watch)
     from toolkit.report.text import to_text
 
     say(to_text(report))

@@ -4,7 +4,7 @@ RunConfig → Splits → (model, processor) → train() → run directory → Sc
  prepare.py ────────────────────────────┘ finetune.py ──────────────────────────┘
 """
 
-from toolkit.pipeline.evaluate import evaluate
+from toolkit.pipeline.evaluate import Examination, evaluate, prepare_evaluation
 from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
 from toolkit.pipeline.finetune import finetune
 from toolkit.pipeline.inspect import Inspected, inspect
@@ -13,6 +13,7 @@ from toolkit.pipeline.prepare import Prepared, configure, plan, prepare
 __all__ = [
     "Counted",
     "Event",
+    "Examination",
     "Inspected",
     "Note",
     "Observe",
@@ -24,4 +25,5 @@ __all__ = [
     "inspect",
     "plan",
     "prepare",
+    "prepare_evaluation",
 ]

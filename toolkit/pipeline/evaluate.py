@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,35 +22,52 @@ from toolkit.pipeline.prepare import configure
 _PREFERRED = ("test", "all", "validation", "train")
 
 
-def evaluate(
-    target: str,
-    values: Mapping[str, Any],
-    recipe_name: str | None,
-    output: str | None,
-    command: str,
-    observe: Observe,
-) -> tuple[Path, dict[str, Any]]:
-    """Judge a run, a folder or a Hub model on data.
+@dataclass(frozen=True)
+class Examination:
+    """Everything that is settled before a model is asked anything.
+
+    Attributes:
+        checkpoint: The model's folder.
+        recipe: The task.
+        config: What was stored with the model, with the given values laid over it.
+        labels: Names of the classes.
+        rows: What it is judged on.
+        split: What the rows are, in words.
+        facts: Facts about the data.
+        run: The run that the model belongs to, if it is one.
+        own: Whether the rows are the run's own held-out ones.
+    """
+
+    checkpoint: models.Checkpoint
+    recipe: recipes.Recipe
+    config: RunConfig
+    labels: Sequence[str]
+    rows: pa.Table
+    split: str
+    facts: Mapping[str, Any]
+    run: runs.Run | None
+    own: bool
+
+
+def prepare_evaluation(
+    target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe
+) -> Examination:
+    """Find the model and the data, and match their labels.
 
     Args:
         target: Run directory, alias, folder or Hub id.
         values: Nested configuration values laid over the stored ones. Without `data.source` a run is judged
             on its own held-out rows.
         recipe_name: The task; the one stored with the model when None.
-        output: Folder for the report; inside the run, or under runs/, when None.
-        command: The command line, for the report.
         observe: Told what happens.
-
-    Returns:
-        The folder of the report, and the report.
 
     Raises:
         DataError: There is nothing to judge it on, or labels do not match.
     """
     observe(Stage("Looking for model and data"))
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
-    own = run if "source" not in values.get("data", {}) else None
-    if run is None and own is None and "source" not in values.get("data", {}):
+    named = "source" in values.get("data", {})
+    if run is None and not named:
         raise DataError(
             f"{target} is no run directory, so it brings no held-out data of its own.",
             "Name the data to judge it on with --data.",
@@ -59,22 +77,39 @@ def evaluate(
     recipe, config = _configuration(checkpoint, values, recipe_name)
     labels = models.label_names(checkpoint)
     observe(Stage("Reading data"))
-    baselines: dict[str, list[Any]] = {}
-    if own is not None:
-        rows = runs.read_table(own.path / "data" / "test.parquet")
-        split, facts, baselines = "held-out test", own.facts["data"], judge.stored_baselines(own, recipe)
-    else:
-        table = load_table(recipe, config.data, labels)
-        part = next(part for part in _PREFERRED if part in table.parts)
-        rows, split = table.parts[part], "given" if part == "all" else part
-        facts = _facts(recipe, config, table, part, labels)
+    if run is not None and not named:
+        rows = runs.read_table(run.path / "data" / "test.parquet")
+        return Examination(checkpoint, recipe, config, labels, rows, "held-out test", run.facts["data"], run, own=True)
+    table = load_table(recipe, config.data, labels)
+    part = next(part for part in _PREFERRED if part in table.parts)
+    facts = _facts(recipe, config, table, part, labels)
+    split = "given" if part == "all" else part
+    return Examination(checkpoint, recipe, config, labels, table.parts[part], split, facts, run, own=False)
+
+
+def evaluate(subject: Examination, output: str | None, command: str, observe: Observe) -> tuple[Path, dict[str, Any]]:
+    """Judge a run, a folder or a Hub model.
+
+    Args:
+        subject: From `prepare_evaluation`.
+        output: Folder for the report; inside the run, or under runs/, when None.
+        command: The command line, for the report.
+        observe: Told what happens.
+
+    Returns:
+        The folder of the report, and the report.
+    """
     created = datetime.now(UTC)
-    subject = judge.reload(checkpoint.path, recipe, labels, config)
+    own = subject.run if subject.own else None
+    baselines = judge.stored_baselines(own, subject.recipe) if own is not None else {}
     training = own.facts.get("training") if own is not None else None
-    circumstances = judge.Circumstances(command, created, split, checkpoint.origin, facts, training)
-    observe(Stage("Judging"))
-    verdict = judge.judge(subject, rows, baselines, circumstances, observe)
-    folder = Path(output) if output else _folder(run, target, config, created, own=own is not None)
+    model = judge.reload(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    circumstances = judge.Circumstances(
+        command, created, subject.split, subject.checkpoint.origin, subject.facts, training
+    )
+    observe(Stage(f"Judging on {subject.rows.num_rows:,} rows"))
+    verdict = judge.judge(model, subject.rows, baselines, circumstances, observe)
+    folder = Path(output) if output else _folder(subject, created)
     judge.store(verdict, folder)
     return folder, verdict.report
 
@@ -108,8 +143,8 @@ def _facts(recipe: recipes.Recipe, config: RunConfig, table: Table, part: str, l
     }
 
 
-def _folder(run: runs.Run | None, target: str, config: RunConfig, created: datetime, *, own: bool) -> Path:
-    if run is None:
-        return runs.create(None, "evaluate", target, created).path
-    source = Path(config.data.source).stem or "data"
-    return run.path / "evaluations" / ("held-out" if own else f"{source}-{created:%Y%m%d-%H%M%S}")
+def _folder(subject: Examination, created: datetime) -> Path:
+    if subject.run is None:
+        return runs.create(None, "evaluate", subject.checkpoint.name, created).path
+    source = Path(subject.config.data.source).stem or "data"
+    return subject.run.path / "evaluations" / ("held-out" if subject.own else f"{source}-{created:%Y%m%d-%H%M%S}")

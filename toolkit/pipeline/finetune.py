@@ -226,4 +226,11 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
 def _write_card(folder: Any, config: RunConfig) -> None:
     """Store beside the weights what later commands need to use them: the recipe, and how inputs are prepared."""
     keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": config.data.label_map}
-    runs.write_json(folder / "toolkit.json", {"recipe": config.recipe, "data": keep, "options": config.options})
+    card = {
+        "recipe": config.recipe,
+        "data": keep,
+        "evaluation": config.evaluation.model_dump(),
+        "training": {"seed": config.training.seed},
+        "options": config.options,
+    }
+    runs.write_json(folder / "toolkit.json", card)
