@@ -151,7 +151,7 @@ def _caption(record: Mapping[str, Any], settings: Mapping[str, Any], machine: Ma
         f"{rows['test']:,} test rows, {settings['tokens_per_example']:.1f} tokens each; "
         f"{_count(settings['epochs'], 'epoch')}, batch {settings['batch_size']}, "
         f"learning rate {settings['learning_rate']:g}. "
-        f"{machine['cpu']}, {machine['processors']} cores, {machine['threads']} threads, torch {machine['torch']}, "
+        f"{machine['processor']}, {machine['processors']} cores, {machine['threads']} threads, torch {machine['torch']}, "
         f"transformers {machine['transformers']}; fp32 GEMM peak {min(peaks):.0f} – {max(peaks):.0f} GFLOP/s. "
         f"The share is of that peak, also for contenders in bf16{_in_bf16(record)}. "
         f"{record['date']}, `{record['command']}`."

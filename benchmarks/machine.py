@@ -2,10 +2,8 @@
 
 import json
 import os
-import platform
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 # (m, k, n): squares that suit any library, and the shapes of MiniLM's feed-forward layers on about 1,000 tokens.
@@ -16,17 +14,7 @@ def describe() -> dict[str, Any]:
     """Return processor, memory, threads and versions; no host name, user name or path."""
     from toolkit import environment
 
-    return {"cpu": cpu_model(), **environment.describe()}
-
-
-def cpu_model() -> str:
-    """Return the processor's own name for itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return environment.describe()
 
 
 def measure_gemm(repeats: int = 12) -> dict[str, float]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from toolkit import models, recipes
 from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
-from toolkit.data.load import Splits, fallback_data, load_splits
+from toolkit.data.acquire import fallback_data
+from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
 from toolkit.pipeline.events import Observe, Stage
 

@@ -8,14 +8,13 @@ computes the same thing the next time.
 
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit import runs
+from toolkit import environment, runs
 
 ROUNDS = 5
 WORTH = 1.1  # a gain below this is not worth fewer digits
@@ -64,16 +63,7 @@ def _machine(model: Any) -> str:
 
     size = sum(parameter.numel() for parameter in model.parameters())
     threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
-    return f"{_processor()}, {threads}, {type(model).__name__} of {size:,}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return f"{environment.processor()}, {threads}, {type(model).__name__} of {size:,}"
 
 
 def _path() -> Path:

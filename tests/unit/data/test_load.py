@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from toolkit import sources
 from toolkit.config import DataConfig
-from toolkit.data import load
+from toolkit.data import acquire
 from toolkit.data.load import load_splits, load_table
 from toolkit.errors import DataError, SourceError
 
@@ -352,15 +352,15 @@ def test_without_a_network_or_a_copy(sentiment, monkeypatch, fault, on_hub):
 def test_only_the_recipes_own_data_is_ever_replaced(sentiment, monkeypatch, no_hub):
     own = sentiment.DEFAULTS["data"]["source"]
     monkeypatch.setattr(sources, "local_path", lambda source: None)
-    assert load.fallback_data(sentiment, DataConfig(source=own)) == sentiment.FALLBACK_DATA
-    assert load.fallback_data(sentiment, DataConfig(source="org/mine")) is None
+    assert acquire.fallback_data(sentiment, DataConfig(source=own)) == sentiment.FALLBACK_DATA
+    assert acquire.fallback_data(sentiment, DataConfig(source="org/mine")) is None
     monkeypatch.setattr(sources, "hub_problem", lambda: None)
-    assert load.fallback_data(sentiment, DataConfig(source=own)) is None
+    assert acquire.fallback_data(sentiment, DataConfig(source=own)) is None
 
 
 def test_no_stand_in_where_its_package_is_missing(sentiment, monkeypatch, no_hub):
     monkeypatch.setattr(sentiment, "FALLBACK_DATA", {"source": "pkg://no_such_package_anywhere/x.csv"})
-    assert load.fallback_data(sentiment, DataConfig(source=sentiment.DEFAULTS["data"]["source"])) is None
+    assert acquire.fallback_data(sentiment, DataConfig(source=sentiment.DEFAULTS["data"]["source"])) is None
 
 
 # --- a law ----------------------------------------------------------------------------------------------------------

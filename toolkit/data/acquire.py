@@ -1,0 +1,118 @@
+"""From a name to raw tables by part: local files, packaged files, or a data set of the Hub."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit import sources
+from toolkit.config import DataConfig
+from toolkit.data import split as split_
+from toolkit.data.read import read
+from toolkit.errors import DataError, SourceError
+from toolkit.recipes import Recipe
+
+
+def acquire(config: DataConfig) -> tuple[dict[str, pa.Table], str, list[str]]:
+    """Return the raw tables by part, their origin, and notes."""
+    source = sources.parse(config.source)
+    path = sources.local_path(source)
+    if path is not None:
+        return read(path, encoding=config.encoding, delimiter=config.delimiter), config.source, []
+    problem = sources.hub_problem()
+    if problem is None:
+        return _from_hub(source), _hub_origin(source), []
+    try:
+        return _from_hub(source), _hub_origin(source), [f"{problem}; the cached copy of {source.name} is used."]
+    except SourceError:
+        raise SourceError(
+            f"The data set {source.name} is not on this machine and {problem}.",
+            "Give a local file or folder with --data, or try again with a network.",
+        ) from None
+
+
+def fallback_data(recipe: Recipe, config: DataConfig) -> dict[str, Any] | None:
+    """Return data settings that stand in for the recipe's own data set, when that cannot be reached and they can.
+
+    Only a recipe's default is ever replaced, never data that a user named.
+    """
+    fallback: Mapping[str, Any] | None = getattr(recipe, "FALLBACK_DATA", None)
+    own = recipe.DEFAULTS.get("data", {}).get("source")
+    if not fallback or config.source != own:
+        return None
+    source = sources.parse(config.source)
+    if source.kind != "hub" or sources.hub_problem() is None:
+        return None
+    try:
+        sources.local_path(sources.parse(fallback["source"]))
+    except SourceError:
+        return None
+    return dict(fallback)
+
+
+def _hub_origin(source: sources.Source) -> str:
+    return (
+        source.name
+        + (f":{source.config}" if source.config else "")
+        + (f"@{source.revision}" if source.revision else "")
+    )
+
+
+def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
+    """Load a data set by name through `datasets`; class numbers become their names."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(source.name, source.config, revision=source.revision)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(
+            f"The data set {source.name} cannot be loaded: {reason[:300]}",
+            "Name a configuration as org/name:config, or a revision as org/name@revision.",
+        ) from error
+    except Exception as error:
+        mended = sources.hub_error(error, source.name, "data set")
+        if mended is None and isinstance(error, OSError | RuntimeError | datasets.exceptions.DatasetsError):
+            mended = SourceError(
+                f"The data set {source.name} cannot be loaded: {error}",
+                "Check the name; `toolkit doctor` checks the Hub.",
+            )
+        if mended is None:
+            raise
+        raise mended from error
+    parts = {}
+    for part, dataset in loaded.items():
+        name = {"valid": "validation", "val": "validation", "dev": "validation"}.get(str(part), str(part))
+        if name in split_.PARTS or len(loaded) == 1:
+            parts[name if name in split_.PARTS else "all"] = _with_positions(
+                _named_classes(dataset), source.name, str(part)
+            )
+    if not parts:
+        raise DataError(
+            f"{source.name} has the parts {', '.join(map(str, loaded))}; none is train or test.",
+            "Name a local copy instead.",
+        )
+    return parts
+
+
+def _named_classes(dataset: Any) -> pa.Table:
+    import datasets
+
+    table = dataset.with_format("arrow")[:]
+    for name, feature in dataset.features.items():
+        if isinstance(feature, datasets.ClassLabel):
+            names = feature.names
+            written = [names[v] if v is not None and v >= 0 else None for v in table[name].to_pylist()]
+            table = table.set_column(table.column_names.index(name), name, pa.array(written, pa.string()))
+        inner = getattr(feature, "feature", None)
+        if isinstance(inner, datasets.ClassLabel):
+            rows = [None if row is None else [inner.names[v] for v in row] for row in table[name].to_pylist()]
+            table = table.set_column(table.column_names.index(name), name, pa.array(rows, pa.list_(pa.string())))
+    return table
+
+
+def _with_positions(table: pa.Table, name: str, part: str) -> pa.Table:
+    files = pa.array([f"{name}/{part}"] * table.num_rows, pa.string())
+    return table.append_column("_file", files).append_column("_row", pa.array(np.arange(1, table.num_rows + 1)))
