@@ -69,8 +69,8 @@ def prepare_evaluation(
     named = "source" in values.get("data", {})
     if run is None and not named:
         raise DataError(
-            f"{target} is no run directory, so it brings no held-out data of its own.",
-            "Name the data to judge it on with --data.",
+            f"There is no run directory {target}, so no held-out data of its own to judge on.",
+            "Check the path; for a model that was not trained here, name the data with --data.",
         )
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
     checkpoint = models.locate(target, loading)
