@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import RunError, SourceError
+from toolkit.errors import ConfigError, RunError, SourceError
 
 HOME = Path("runs")
 
@@ -68,7 +68,7 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
     """Make a new run directory.
 
     Raises:
-        RunError: The place is taken or cannot be written.
+        ConfigError: The place is taken or cannot be written.
     """
     stem = f"{Path(recipe).stem}-{_slug(model)}-{now:%Y%m%d-%H%M%S}"
     path = Path(output) if output else HOME / stem
@@ -77,12 +77,12 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
             path = _free(path)
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
-            raise RunError(f"The run directory {path} is not empty.", "Give another --output, or remove it first.")
+            raise ConfigError(f"The run directory {path} is not empty.", "Give another --output, or remove it first.")
         probe = path / ".write-test"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise RunError(
+        raise ConfigError(
             f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
         ) from None
     return Run(path)

@@ -93,6 +93,9 @@ def test_evaluate_a_model_folder_on_new_data(made: Made, tmp_path: Path) -> None
     assert report["evaluation"]["labels"] == ["neg", "pos"]
     saved = pq.read_table(tmp_path / "out" / "predictions.parquet")
     assert saved["_row"].to_pylist() == list(range(2, 62))
+    again = toolkit("evaluate", model, "--data", table, "--output", "out", cwd=tmp_path)
+    assert again.code == 2
+    assert "not empty" in again.err
 
 
 def test_evaluate_dry_run_judges_nothing(made: Made, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit import runs
-from toolkit.errors import RunError, SourceError
+from toolkit.errors import ConfigError, RunError, SourceError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -205,11 +205,11 @@ def test_any_model_gives_a_folder_below_runs(tmp_path, monkeypatch, model):
 def test_an_output_that_is_taken_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
-    with pytest.raises(RunError, match="is not empty"):
+    with pytest.raises(ConfigError, match="is not empty"):
         runs.create(str(tmp_path / "mine"), "x", "y", NOW)
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         runs.create(str(tmp_path / "mine" / "thesis.txt"), "x", "y", NOW)
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         runs.create(str(tmp_path / "mine" / "thesis.txt" / "run"), "x", "y", NOW)
     assert files(tmp_path) == {"mine/thesis.txt": b"years of work"}
 

@@ -23,6 +23,7 @@ def acquire(config: DataConfig) -> tuple[dict[str, pa.Table], str, list[str]]:
     problem = sources.hub_problem()
     if problem is None:
         return _from_hub(source), _hub_origin(source), []
+    _stay_offline()
     try:
         return _from_hub(source), _hub_origin(source), [f"{problem}; the cached copy of {source.name} is used."]
     except SourceError:
@@ -49,6 +50,15 @@ def fallback_data(recipe: Recipe, config: DataConfig) -> dict[str, Any] | None:
     except SourceError:
         return None
     return dict(fallback)
+
+
+def _stay_offline() -> None:
+    """Keep `datasets` from trying, again and again, a Hub that is known not to answer."""
+    import datasets
+    from huggingface_hub import constants
+
+    datasets.config.HF_HUB_OFFLINE = True
+    constants.HF_HUB_OFFLINE = True
 
 
 def _hub_origin(source: sources.Source) -> str:

@@ -46,8 +46,8 @@ def name_classes(
                 f"{_listed(outside)} {'is a label' if len(outside) == 1 else 'are labels'} in the data "
                 "but not in the mapping, "
                 f"which has {_listed(list(label_map))}.",
-                f"Map it too (`--set data.label_map.{outside[0]}=NAME`), "
-                f"or drop its rows (`--set data.label_map.{outside[0]}=null`).",
+                f"Map it too (`--set 'data.label_map={{\"{outside[0]}\": NAME}}'`), "
+                "or drop its rows with null in the place of NAME.",
             )
         return {label: name for label, name in label_map.items() if label in written}
     ordered = sorted(written, key=_order)

@@ -100,6 +100,8 @@ def evaluate(subject: Examination, output: str | None, command: str, observe: Ob
         The folder of the report, and the report.
     """
     created = datetime.now(UTC)
+    name = subject.checkpoint.name
+    folder = runs.create(output, "evaluate", name, created).path if output else _folder(subject, created)
     own = subject.run if subject.own else None
     baselines = judge.stored_baselines(own, subject.recipe) if own is not None else {}
     training = own.facts.get("training") if own is not None else None
@@ -109,7 +111,6 @@ def evaluate(subject: Examination, output: str | None, command: str, observe: Ob
     )
     observe(Stage(f"Judging on {subject.rows.num_rows:,} rows"))
     verdict = judge.judge(model, subject.rows, baselines, circumstances, observe)
-    folder = Path(output) if output else _folder(subject, created)
     judge.store(verdict, folder)
     return folder, verdict.report
 

@@ -82,6 +82,10 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe) -> Pre
                 f"Use --max-length {longest} or less.",
             )
         resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+    if resolved.config.training.device != "auto":
+        from toolkit.training.devices import pick_device
+
+        pick_device(resolved.config.training.device)
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed)
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
