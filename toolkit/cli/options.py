@@ -73,7 +73,7 @@ def _without_recipe(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """Return the command as it was typed, with secrets left out."""
+    """Return the command as it was typed; no option of the toolkit takes a secret."""
     import shlex
     import sys
 

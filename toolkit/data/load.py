@@ -217,7 +217,8 @@ def _number_labels(
         )
     if trained is not None:
         mapping = labels_.match_model(mapping, trained)
-    if trained is None and len(labels_.class_names(mapping)) > _most_classes(sum(map(sum_counts, by_part.values()))):
+    labelled = sum(counted.total() for counted in by_part.values())
+    if trained is None and len(labels_.class_names(mapping)) > _most_classes(labelled):
         raise DataError(
             f"The column of the {target.role} has {len(written):,} different values, nearly one for each row."
             + columns_.suspect_swap(next(iter(parts.values())), recipe.COLUMNS),
@@ -234,11 +235,6 @@ def _number_labels(
     if counts.get("without_label"):
         notes.append(f"{counts['without_label']:,} rows without a label, or with one mapped to nothing, were left out.")
     return numbered, tuple(trained) if trained is not None else labels_.class_names(mapping)
-
-
-def sum_counts(counted: Mapping[str, int]) -> int:
-    """Return how many labels were counted."""
-    return sum(counted.values())
 
 
 def _most_classes(rows: int) -> int:
