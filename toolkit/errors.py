@@ -8,6 +8,7 @@ ToolkitError              a problem and the next step; the command line prints b
 │   ├── DataError         a table that cannot be read or does not fit the task
 │   └── ModelError        a checkpoint that cannot be loaded, or not safely
 ├── RunError              exit code 1: the run had begun and could not go on
+│   └── ProcessLost       another process of the same run ended
 └── Interrupted           exit code 130, as shells expect: Ctrl-C
 """
 
@@ -61,6 +62,10 @@ class RunError(ToolkitError):
     """The run had begun and could not go on."""
 
     exit_code = 1
+
+
+class ProcessLost(RunError):
+    """Another process of the same run ended, or cannot be reached."""
 
 
 class Interrupted(ToolkitError):

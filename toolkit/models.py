@@ -98,11 +98,7 @@ def locate(name: str, loading: LoadingConfig) -> Checkpoint:
     names = [name] if alias is None else [alias.hub, *([alias.packaged] if alias.packaged else [])]
     if alias is None and runs.is_run(Path(name)):
         run = runs.Run(Path(name))
-        if not run.complete:
-            raise ModelError(
-                f"The run {name} did not finish, so it holds no model.",
-                "Run its command again (it stands in run.json).",
-            )
+        runs.check_whole(run)
         names = [str(run.model)]
     try:
         located = sources.locate_model(names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code)
@@ -159,12 +155,13 @@ def _built_in(model_type: str) -> bool:
     return model_type in CONFIG_MAPPING_NAMES
 
 
-def learning_rate(checkpoint: Checkpoint) -> float:
+def learning_rate(checkpoint: Checkpoint, adapter: str = "none") -> float:
     """Return the peak learning rate to use when none was given: 5e-5 at width 768, more for narrower models.
 
     The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
+    Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base).
     """
-    return float(f"{5e-5 * 768 / (checkpoint.hidden_size or 768):.3g}")
+    return float(f"{5e-5 * 768 / (checkpoint.hidden_size or 768) * (1 if adapter == 'none' else 10):.3g}")
 
 
 def dropout_settings(config: Any, training: TrainingConfig) -> dict[str, float]:
@@ -219,6 +216,24 @@ def load(
             )
 
 
+def load_bare(path: Path, loading: LoadingConfig) -> Any:
+    """Load a checkpoint without a head, in evaluation mode and in 32-bit floats.
+
+    Raises:
+        ModelError: transformers cannot load it.
+    """
+    import torch
+    from transformers import AutoModel
+
+    with model_errors(path), quiet():
+        return AutoModel.from_pretrained(
+            path,
+            trust_remote_code=loading.trust_remote_code,
+            use_safetensors=None if loading.allow_pickle else True,
+            dtype=torch.float32,
+        ).eval()
+
+
 def load_tokenizer(path: Path, loading: LoadingConfig, **arguments: Any) -> Any:
     """Load the tokenizer of a checkpoint folder.
 
@@ -234,7 +249,21 @@ def load_tokenizer(path: Path, loading: LoadingConfig, **arguments: Any) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=loading.trust_remote_code, **arguments)
     if not tokenizer.is_fast:
         raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
+    _check_vocabulary(path, tokenizer)
     return tokenizer
+
+
+def _check_vocabulary(path: Path, tokenizer: Any) -> None:
+    """Refuse a tokenizer with numbers beyond the embedding matrix, which on a GPU end in an assertion of CUDA."""
+    try:
+        known = json.loads((path / "config.json").read_text(encoding="utf-8")).get("vocab_size")
+    except (OSError, ValueError, AttributeError):
+        return
+    if isinstance(known, int) and len(tokenizer) > known:
+        raise ModelError(
+            f"The tokenizer in {path} has {len(tokenizer):,} tokens, but the model knows only {known:,}.",
+            "Take the tokenizer that the model was trained with; tokens that were added need rows of their own in it.",
+        )
 
 
 @contextmanager
@@ -275,6 +304,10 @@ def quiet() -> Iterator[None]:
 
 def save(model: Any, processor: Any, folder: Path) -> None:
     """Write weights (safetensors), configuration and processor to `folder`, whole or not at all."""
+    tokenizer = getattr(processor, "backend_tokenizer", None)
+    if tokenizer is not None:  # how the last text was cut is not part of it
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
     with runs.aside(folder) as draft, quiet():
         model.save_pretrained(draft)
         processor.save_pretrained(draft)
@@ -286,13 +319,44 @@ def size(model: Any) -> tuple[int, int]:
     return sum(p.numel() for p in parameters), sum(p.numel() * p.element_size() for p in parameters)
 
 
+def trainable(model: Any) -> int:
+    """Return how many numbers training moves."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Keep each layer's input only, and compute what lies between again when the gradient needs it.
+
+    Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
+
+    Raises:
+        ModelError: The family cannot.
+    """
+    names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # new and old name
+    enable = next((getattr(model, name) for name in names if hasattr(model, name)), None)
+    try:
+        if enable is None:
+            raise ValueError
+        enable({"use_reentrant": False})
+    except ValueError:
+        raise ModelError(
+            f"{type(model).__name__} has no gradient checkpointing.",
+            "Unset `training.gradient_checkpointing`; a smaller `training.micro_batch_size` saves memory too.",
+        ) from None
+
+
 def longest_input(checkpoint: Checkpoint) -> int | None:
     """Return how many tokens the position embeddings reach, or None when the family sets no bound."""
-    limit = checkpoint.config.get("max_position_embeddings")
+    return reach(checkpoint.config)
+
+
+def reach(config: Mapping[str, Any]) -> int | None:
+    """Return how many tokens the position embeddings of a model's configuration reach; None sets no bound."""
+    limit = config.get("max_position_embeddings")
     if not isinstance(limit, int) or limit < 1:
         return None
     # these families count positions from the padding token's number + 1
-    shifted = checkpoint.config.get("model_type") in (
+    shifted = config.get("model_type") in (
         "roberta",
         "xlm-roberta",
         "camembert",
@@ -300,7 +364,7 @@ def longest_input(checkpoint: Checkpoint) -> int | None:
         "longformer",
         "xlm-roberta-xl",
     )
-    return limit - (checkpoint.config.get("pad_token_id", 1) or 0) - 1 if shifted else limit
+    return limit - (config.get("pad_token_id", 1) or 0) - 1 if shifted else limit
 
 
 def label_names(checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ class Recipe(Protocol):
 
     Beside these a recipe may hold `FALLBACK_DATA` (data settings used when the Hub cannot be reached),
     `LABEL_NAMES` (number of classes → names, for labels that are bare numbers), `BASELINES` (name →
-    function) and `Options` (a pydantic model of the recipe's own keys).
+    function), `POLARITY` (name of a class in lower case → how positive it is, -1 to 1, for checks of direction and
+    bias) and `Options` (a pydantic model of the recipe's own keys).
     """
 
     __file__: str

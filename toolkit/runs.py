@@ -12,6 +12,8 @@ A directory is a run once `run.json` says so; `status` is "complete" only after 
 Files appear whole or not at all: they are written aside, synced and renamed.
 """
 
+import errno
+import hashlib
 import json
 import os
 import shutil
@@ -23,9 +25,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ConfigError, RunError, SourceError
+from toolkit.errors import ConfigError, ModelError, RunError, SourceError
 
 HOME = Path("runs")
+CARD = "toolkit.json"  # beside the weights: what later commands need to use them
+NEAR_DUPLICATES = "data/near_duplicates.json"  # test rows that repeat a training row
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,9 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """The contents of run.json; empty when it is missing or unreadable."""
         try:
-            facts = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_object(self.path / "run.json")
+        except SourceError:
             return {}
-        return facts if isinstance(facts, dict) else {}
 
     @property
     def complete(self) -> bool:
@@ -70,14 +73,13 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
     Raises:
         ConfigError: The place is taken or cannot be written.
     """
-    stem = f"{Path(recipe).stem}-{_slug(model)}-{now:%Y%m%d-%H%M%S}"
+    check_place(output)
+    stem = f"{Path(recipe).stem}-{slug(model)}-{now:%Y%m%d-%H%M%S}"
     path = Path(output) if output else HOME / stem
     try:
         if output is None:
             path = _free(path)
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise ConfigError(f"The run directory {path} is not empty.", "Give another --output, or remove it first.")
         probe = path / ".write-test"
         probe.write_bytes(b"")
         probe.unlink()
@@ -86,6 +88,55 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
             f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
         ) from None
     return Run(path)
+
+
+def check_place(output: str | None, *, resume: bool = False) -> None:
+    """Refuse a place where no run can be written, before any work is done for it; nothing is written yet.
+
+    Args:
+        output: The folder asked for; runs/ when None.
+        resume: Whether a run that did not finish is welcome there.
+
+    Raises:
+        ConfigError: The place is taken, a file, or closed to this user.
+    """
+    path = Path(output) if output else HOME
+    if not _encodes(str(path)):
+        raise ConfigError(
+            f"The name {path} cannot be used for a run: this shell's locale knows nothing but ASCII.",
+            "Set PYTHONUTF8=1, or give an --output in plain letters.",
+        )
+    try:
+        nearest = next(place for place in (path, *path.parents) if place.exists())
+        if not nearest.is_dir():
+            raise ConfigError(f"{nearest} is a file, so it cannot hold a run.", "Give another --output: a new folder.")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        taken = output is not None and nearest == path and any(path.iterdir())
+    except OSError as error:
+        raise ConfigError(
+            f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
+        ) from None
+    if not taken:
+        return
+    if not is_run(path):
+        raise ConfigError(f"The folder {path} is not empty.", "Give another --output, or remove it first.")
+    if Run(path).complete:
+        outcome = " There is nothing to resume." if resume else ""
+        raise ConfigError(f"{path} holds a complete run.{outcome}", "Give another --output, or remove it first.")
+    if not resume:
+        raise ConfigError(
+            f"{path} holds a run that did not finish.",
+            "Go on with it by the same command and --resume, give another --output, or remove it first.",
+        )
+
+
+def _encodes(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # Python keeps bytes that it cannot read as lone surrogates, which libraries refuse
+        return False
+    return True
 
 
 def _free(path: Path) -> Path:
@@ -97,7 +148,8 @@ def _free(path: Path) -> Path:
     return free
 
 
-def _slug(model: str) -> str:
+def slug(model: str) -> str:
+    """Return the last part of a model's name as it can stand in a file name."""
     name = model.rstrip("/").split("@")[0].split("/")[-1]
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:60] or "model"
 
@@ -105,6 +157,25 @@ def _slug(model: str) -> str:
 def is_run(path: Path) -> bool:
     """Tell whether `path` is a run directory, whole or not."""
     return (path / "run.json").is_file()
+
+
+def check_whole(run: Run) -> None:
+    """Refuse a run that later commands cannot start from.
+
+    Raises:
+        SourceError: run.json is damaged.
+        ModelError: The run did not finish, or a part of it is missing.
+    """
+    if read_object(run.path / "run.json").get("status") != "complete":
+        raise ModelError(
+            f"The run {run.path} did not finish, so it holds no model.",
+            "Go on with it: add --resume to its command, which stands in run.json.",
+        )
+    missing = [name for name in ("config.yaml", "model", "model/toolkit.json") if not (run.path / name).exists()]
+    if missing:
+        raise ModelError(
+            f"The run {run.path} is not whole: {missing[0]} is missing.", "Copy the run directory again, all of it."
+        )
 
 
 def newest(home: Path = HOME) -> Run:
@@ -190,10 +261,16 @@ def _sync(path: Path) -> None:
             os.close(handle)
 
 
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all; file names in it come out as the bytes that they are."""
     with aside(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -201,12 +278,31 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds keys with values.
+
+    Raises:
+        SourceError: It is missing or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        reason = None if isinstance(value, dict) else "it holds no keys with values"
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except ValueError as error:
+        reason = f"not JSON: {error}"
+    if reason is not None:
+        raise SourceError(f"{path} cannot be read: {reason}.", "The folder is damaged or incomplete; copy it again.")
+    found: dict[str, Any] = value
+    return found
+
+
 def write_table(path: Path, table: Any) -> None:
     """Write a Parquet file whole or not at all."""
     import pyarrow.parquet as pq
 
-    with aside(path) as draft:
-        pq.write_table(table, draft)
+    with aside(path) as draft, draft.open("wb") as stream:  # Arrow takes paths in UTF-8 only
+        pq.write_table(table, stream)
 
 
 def read_table(path: Path) -> Any:
@@ -219,10 +315,13 @@ def read_table(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path)
+        with path.open("rb") as stream:
+            return pq.read_table(stream)
     except (OSError, pa.ArrowInvalid) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise SourceError(
-            f"{path} cannot be read: {error}.", "The run directory is damaged; copy it again or name --data."
+            f"{path} cannot be read: {reason.rstrip('.')}.",
+            "The run directory is damaged; copy it again, or name --data.",
         ) from None
 
 

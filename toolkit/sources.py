@@ -23,6 +23,7 @@ PROBE_SECONDS = 2.5  # the whole of finding out that there is no network must fi
 _HUB_ID = re.compile(
     r"(?P<id>[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?)(?::(?P<config>[\w.+-]+))?(?:@(?P<revision>[\w./-]+))?", re.ASCII
 )
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _DATA_SUFFIXES = (
     ".csv",
     ".tsv",
@@ -87,6 +88,11 @@ def parse(name: str) -> Source:
     """
     if name.startswith("pkg://"):
         return Source("package", name.removeprefix("pkg://").strip("/"))
+    if _ADDRESS.match(name):
+        raise SourceError(
+            f"{name} is an address of the web, which is not read directly.",
+            "Download it first (`curl -LO URL`) and name the file; what is on the Hub is named by its id, org/name.",
+        )
     try:
         path = Path(name).expanduser()
         exists = path.exists()

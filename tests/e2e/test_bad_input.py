@@ -4,13 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.support import checkpoints
-from tests.support.cli import start, toolkit
+from tests.support.cli import environment, start, toolkit
 from tests.support.hub import LocalHub
 
 GOOD_ROWS = "".join(
@@ -64,6 +65,10 @@ CALLS = {
     "a label outside the mapping": (
         ["--data", "reviews.csv", "--set", "data.label_map={positive: good}"],
         "`negative`",
+    ),
+    "an output that is a file, in a dry run": (
+        ["--data", "nothere.csv", "--output", "reviews.csv", "--dry-run"],
+        "reviews.csv is a file",
     ),
     "a misspelt key": (
         ["--data", "reviews.csv", "--set", "training.learning_rte=1"],
@@ -233,6 +238,48 @@ def test_a_folder_that_may_not_be_written(tiny_distilbert: Path, tmp_path: Path)
         "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--output", "locked/run", cwd=tmp_path
     )
     refused(outcome, "cannot be written", tmp_path)
+
+
+def test_a_shell_that_knows_only_ascii(tmp_path: Path) -> None:
+    rows = "".join(f"très bon {n},pos\ntrès mauvais {n},neg\n" for n in range(20))
+    (tmp_path / "café.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    outcome = toolkit("inspect", "café.csv", "--model", "./no-tokenizer", cwd=tmp_path, env=env)
+    assert outcome.code == 0, outcome.text
+    assert "café.csv — all" in outcome.out
+    assert "très bon" in outcome.out
+    refused(toolkit("inspect", "nothére.csv", cwd=tmp_path, env=env), "nothére.csv", tmp_path)
+    outcome = toolkit("finetune", "sentiment", "--data", "café.csv", "--output", "ü", cwd=tmp_path, env=env)
+    refused(outcome, "PYTHONUTF8=1", tmp_path)
+
+
+@pytest.mark.parametrize("module", ["typer", "toolkit.pipeline", "toolkit.data.load"])
+def test_ctrl_c_during_an_import_is_one_line(module: str, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "class Key:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Key())\n"
+        "sys.argv = ['toolkit', 'finetune', 'sentiment']\n"
+        "from toolkit.__main__ import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nInterrupted.\n")
+
+
+def test_a_pipe_that_closes_early_is_no_failure(tmp_path: Path) -> None:
+    process = start("recipes", "show", "sentiment", cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait(timeout=60)
+    process.stderr.close()
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -17,8 +17,12 @@ HEAVY = {"torch", "transformers", "datasets", "evaluate", "peft", "accelerate", 
 COMMANDS = (
     ["--help"],
     ["finetune", "--help"],
+    ["lr-find", "--help"],
+    ["tune", "--help"],
     ["evaluate", "--help"],
     ["recipes", "--help"],
+    ["predict", "--help"],
+    ["push", "--help"],
     ["inspect", "--help"],
     ["doctor", "--help"],
 )
@@ -85,6 +89,14 @@ def test_recipes_show_says_where_each_value_came_from(tmp_path: Path) -> None:
     assert "recipe" in rows["training.best_metric"]
 
 
+def test_recipes_show_fits_a_terminal(tmp_path: Path) -> None:
+    for columns in (80, 120):
+        outcome = toolkit("recipes", "show", "sentiment", cwd=tmp_path, env={"COLUMNS": str(columns)})
+        lines = outcome.out.splitlines()
+        assert len(lines) > 60
+        assert max(map(len, lines)) <= columns
+
+
 def test_every_preset_begins_with_the_command_that_runs_it(tmp_path: Path) -> None:
     presets = sorted((ROOT / "recipes" / "presets").glob("*.yaml"))
     assert presets
@@ -92,6 +104,9 @@ def test_every_preset_begins_with_the_command_that_runs_it(tmp_path: Path) -> No
         command = preset.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").split()
         assert command[:2] == ["toolkit", "finetune"]
         assert command[command.index("--preset") + 1] == preset.stem
+        if "--data" in command:  # which `show` does not take
+            place = command.index("--data")
+            del command[place : place + 2]
         outcome = toolkit("recipes", "show", command[2], *command[3:], cwd=tmp_path)
         assert outcome.code == 0, outcome.text
 

@@ -11,6 +11,7 @@ from tests.e2e.conftest import DATA, Made
 from tests.support import checkpoints
 from tests.support.cli import toolkit
 from tests.support.hub import LocalHub
+from toolkit.report.schema import REPORT, faults
 
 
 def report_of(folder: Path) -> dict:
@@ -76,9 +77,34 @@ def test_evaluate_reloads_the_files_and_agrees(made: Made) -> None:
     outcome = toolkit("evaluate", cwd=made.cwd, env=made.env)
     assert outcome.code == 0, outcome.text
     assert made.run.name in outcome.text
+    assert "its answers are used" in outcome.err
     again = report_of(made.run / "evaluations" / "held-out")
     assert figures(again) == figures(report_of(made.run))
     assert again["baselines"] == report_of(made.run)["baselines"]
+    assert faults(REPORT, again) == []
+    fresh = toolkit("evaluate", "--fresh", cwd=made.cwd, env=made.env)
+    assert fresh.code == 0, fresh.text
+    assert "its answers are used" not in fresh.err
+    assert figures(report_of(made.run / "evaluations" / "held-out")) == figures(again)
+
+
+def test_compare_sets_runs_side_by_side_and_refuses_other_rows(made: Made, tmp_path: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
+    table.write_text(table.read_text(encoding="utf-8").replace("positive", "pos").replace("negative", "neg"), "utf-8")
+    for output in ("one", "other"):
+        judged = toolkit("evaluate", made.run, "--data", table, "--output", output, cwd=tmp_path, env=made.env)
+        assert judged.code == 0, judged.text
+    outcome = toolkit("compare", "one", "other", "--output", "both", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    assert "one and other say the same of every example." in outcome.out
+    report = report_of(tmp_path / "both")
+    assert faults(REPORT, report) == []
+    assert report["comparison"]["rows"] == 60
+    assert "Side by side" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+    refused = toolkit("compare", made.run, "one", cwd=tmp_path)
+    assert refused.code == 2
+    assert "different rows" in refused.err
+    assert toolkit("compare", made.run, cwd=tmp_path).code == 2
 
 
 def test_evaluate_a_model_folder_on_new_data(made: Made, tmp_path: Path) -> None:
@@ -131,6 +157,7 @@ def test_same_seed_same_weights_other_seed_other_weights(tiny_distilbert: Path, 
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
         outcome = toolkit(*common, "--seed", seed, "--output", name, "--set", "training.dropout=0.1", cwd=tmp_path)
         assert outcome.code == 0, outcome.text
+        assert ("Tokenized data of an earlier run is used" in outcome.err) == (name == "b")
     one, two, other = (checkpoints.digest(tmp_path / name / "model" / "model.safetensors") for name in "abc")
     assert one == two
     assert one != other

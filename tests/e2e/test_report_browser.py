@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.reports import many_classes, sample
+from tests.support.reports import comparison, many_classes, sample
 from toolkit.report.render import to_html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -106,7 +106,7 @@ def test_the_page_follows_the_colour_scheme(tmp_path: Path, scheme: str, bright:
     assert (min(first_pixel(picture)) > 200) is bright
 
 
-@pytest.mark.parametrize("report", [sample(), many_classes()], ids=["two", "many"])
+@pytest.mark.parametrize("report", [sample(), many_classes(), comparison()], ids=["two", "many", "comparison"])
 def test_the_page_fits_a_phone(tmp_path: Path, report: dict[str, Any]) -> None:
     """Only boxes meant for it scroll sideways: the page itself is no wider than a screen of 360 pixels."""
     measure = (

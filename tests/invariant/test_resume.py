@@ -65,7 +65,9 @@ def wait_for(pattern: str, place: Path, process, seconds: float = 120) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize(
+    "number", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_kill_at_any_moment(number: int, uninterrupted: Path, place: Path) -> None:
     draw = random.Random(number)
     for _ in range(2):  # twice, so that a resumed run is killed as well
@@ -126,6 +128,27 @@ def test_a_damaged_state_is_reported_and_the_one_before_it_used(uninterrupted: P
     same_result(place / "run", uninterrupted)
 
 
+@pytest.mark.slow
+def test_adapters_and_averaged_weights_go_on_as_well(place: Path) -> None:
+    options = (
+        *COMMON, "--epochs", "3", "--set", "adapter.kind=dora", "--set", "adapter.dropout=0.1",
+        "--set", "training.ema_decay=0.9", "--set", "training.layer_decay=0.8", "--set", "loss.focal_gamma=1",
+        "--set", "training.gradient_checkpointing=true",
+    )  # fmt: skip
+    outcome = toolkit("finetune", "sentiment", *options, "--output", "whole", cwd=place)
+    assert outcome.code == 0, outcome.text
+    process = start("finetune", "sentiment", *options, cwd=place)
+    wait_for("run/checkpoints/step-*", place, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    outcome = toolkit("finetune", "sentiment", *options, "--resume", cwd=place)
+    assert outcome.code == 0, outcome.text
+    assert "from step" in outcome.err
+    same_result(place / "run", place / "whole")
+    kept = [checkpoints.digest(place / run / "adapter" / "adapter_model.safetensors") for run in ("run", "whole")]
+    assert kept[0] == kept[1]
+
+
 def test_other_values_or_data_are_not_resumed(place: Path) -> None:
     process = start("finetune", "sentiment", *COMMON, cwd=place)
     wait_for("run/checkpoints/step-*", place, process)
@@ -137,7 +160,7 @@ def test_other_values_or_data_are_not_resumed(place: Path) -> None:
     checkpoints.reviews(place / "reviews.csv", 400, seed=5)
     changed = resumed(place)
     assert changed.code == 2
-    assert "the data" in changed.err
+    assert "another data" in changed.err
 
 
 def test_a_complete_run_is_not_resumed(uninterrupted: Path, tmp_path: Path) -> None:

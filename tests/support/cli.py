@@ -1,14 +1,19 @@
 """Run the real command line in a process of its own."""
 
+import atexit
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_PROGRAM = "from toolkit.cli import main; main()"
+_CACHE = tempfile.mkdtemp(prefix="toolkit-cache-")  # the user's own stays as it is
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+_PROGRAM = ("-m", "toolkit")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment with no Hub and no token, unless `extra` says otherwise."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "TOOLKIT_"))}
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+    nowhere["XDG_CACHE_HOME"] = _CACHE
     return {**kept, **nowhere, **(extra or {})}
 
 
@@ -44,7 +50,7 @@ def toolkit(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = N
     """Run `toolkit ARGUMENTS` in `cwd`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, *map(str, arguments)],
+        [sys.executable, *_PROGRAM, *map(str, arguments)],
         cwd=cwd,
         env=environment(env),
         capture_output=True,
@@ -60,7 +66,7 @@ def toolkit(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = N
 def start(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start `toolkit ARGUMENTS` in `cwd` and leave it running."""
     return subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *map(str, arguments)],
+        [sys.executable, *_PROGRAM, *map(str, arguments)],
         cwd=cwd,
         env=environment(env),
         stdout=subprocess.PIPE,

@@ -29,6 +29,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, parse_qsl, unquote
 
+from tests.support.cards import card_errors
 from tests.support.repository import DATE, LFS_SUFFIXES, MAIN, File, Repo, Store, UnknownRevisionError, is_lfs, listing
 
 KIND = r"/(?:(?P<kind>dataset|space)s/)?(?P<name>[^/]+(?:/[^/]+)?)"
@@ -299,7 +300,8 @@ class LocalHub:
 
     @route("POST", "/api/validate-yaml")
     def validate_card(self, call: Call) -> Reply:
-        return Reply({"errors": [], "warnings": []})
+        errors = card_errors(call.json()["content"])
+        return Reply({"errors": [{"message": error} for error in errors], "warnings": []}, 400 if errors else 200)
 
     @route("POST", "/api/repos/create")
     def create(self, call: Call) -> Reply:

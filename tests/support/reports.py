@@ -20,6 +20,132 @@ def _interval(value: float, half: float = 0.028) -> dict[str, float]:
     return {"value": value, "low": max(0.0, value - half), "high": min(1.0, value + half)}
 
 
+def _group(by: str, name: str, rows: int, accuracy: float, p: float) -> dict[str, Any]:
+    return {"by": by, "name": name, "rows": rows, "accuracy": _interval(accuracy, 0.06), "p": p}
+
+
+def findings() -> dict[str, Any]:
+    """What the predictions show beyond the figures."""
+    place = {"file": "reviews/test.csv", "row": 90, "text": "not <i>bad</i> at all .", "label": "negative"}
+    changed = {
+        "file": "reviews/test.csv",
+        "row": 12,
+        "text": "fine <b>work</b> .",
+        "changed": "fien <b>work</b> .",
+        "before": "positive",
+        "after": "negative",
+    }
+    figures = {"ece": _interval(0.071, 0.02), "ece_plain": 0.075, "brier": _interval(0.24), "log_loss": _interval(0.41)}
+    return {
+        "calibration": {
+            "confidence": 0.95,
+            "mean_confidence": 0.91,
+            "accuracy": 0.839,
+            "p": 0.001,
+            "temperature": 1.62,
+            "bins": [
+                {"count": 128, "confidence": 0.55 + 0.05 * n, "accuracy": _interval(0.5 + 0.047 * n, 0.07)}
+                for n in range(10)
+            ],
+            **figures,
+            "scaled": {**figures, "ece": _interval(0.012, 0.012)},
+        },
+        "slices": {
+            "confidence": 0.95,
+            "accuracy": 0.839,
+            "looked_at": 412,
+            "smallest": 20,
+            "clear": 1,
+            "groups": [_group("length", "1 to 14 words", 322, 0.85, 1.0), _group("class", "negative", 640, 0.86, 1.0)],
+            "worst_confidence": 0.99988,
+            "worst": [_group("word", "not", 96, 0.66, 0.004)],
+        },
+        "label_errors": {
+            "doubted": 14,
+            "examples": [
+                {**place, "suggestion": "positive", "label_probability": 0.02, "suggestion_probability": 0.98},
+            ],
+        },
+        "near_duplicates": {
+            "threshold": 0.7,
+            "rows": 1280,
+            "found": 1,
+            "other_label": 1,
+            "without": {"rows": 1279, "metric": _metric("accuracy", "Accuracy", 0.8385, 0.02)},
+            "pairs": [{"similarity": 0.91, "test": place, "train": {**place, "row": 4, "label": "positive"}}],
+        },
+        "robustness": {
+            "rows": 1000,
+            "confidence": 0.95,
+            "accuracy": 0.839,
+            "invariance": [
+                {
+                    "name": "typos",
+                    "title": "A typo in every eighth word",
+                    "changed": 990,
+                    "difference": {"value": -0.03, "low": -0.05, "high": -0.01},
+                    "flipped": _interval(0.08),
+                    "failures": [changed],
+                },
+                {"name": "contractions", "title": "Contractions", "changed": 0, "failures": []},
+            ],
+            "expectations": [
+                {
+                    "name": "negations",
+                    "title": "A sentence negated: the score must turn",
+                    "tried": 36,
+                    "failed": _interval(0.5, 0.1),
+                    "failures": [changed],
+                }
+            ],
+            "not_tested": "Moods.",
+        },
+        "bias": {
+            "confidence": 0.95,
+            "scored": True,
+            "studies": [
+                {
+                    "category": "religion",
+                    "source": "sentences",
+                    "texts": 12,
+                    "versions": 6,
+                    "flipped": _interval(0.25, 0.1),
+                    "gaps": [{"group": "Hindu", "versus": "the others", "score": _interval(0.2, 0.1), "clear": True}],
+                    "failures": [{**changed, "groups": "Hindu, Muslim"}],
+                }
+            ],
+        },
+        "fairness": {
+            "column": "dialect",
+            "confidence": 0.95,
+            "smallest": 20,
+            "left_out": ["Cornish"],
+            "groups": [
+                {"name": "Scots", "rows": 90, "accuracy": _interval(0.8), "rates": {"selection_rate": 0.4}},
+                {"name": "Welsh", "rows": 80, "accuracy": _interval(0.9), "rates": {"selection_rate": 0.6}},
+            ],
+            "gaps": [{"figure": "selection_rate", "value": 0.2, "p": 0.01}],
+        },
+        "cost": {
+            "device": "cpu",
+            "threads": 2,
+            "bytes_on_disk": 91_000_000,
+            "energy": "not measured: the machine does not tell",
+            "timings": [
+                {
+                    "batch_size": 8,
+                    "length": 30,
+                    "passes": 30,
+                    "p50_ms": 41.2,
+                    "p99_ms": 48.9,
+                    "examples_per_second": 190.0,
+                    "joules_per_example": 0.4,
+                }
+            ],
+        },
+    }
+
+
 def sample() -> dict[str, Any]:
     """A complete report of a sentiment classifier, with texts in three scripts and one that is markup."""
     texts = [
@@ -85,6 +211,7 @@ def sample() -> dict[str, Any]:
                 }
                 for index, text in enumerate(texts)
             ],
+            **findings(),
         },
         "baselines": [
             {
@@ -133,10 +260,10 @@ def sample() -> dict[str, Any]:
                 for step in range(2, 375, 2)
             ],
             "evaluations": [
-                {"step": 94, "epoch": 0.5, "loss": 0.47, "accuracy": 0.785},
-                {"step": 187, "epoch": 1.0, "loss": 0.41, "accuracy": 0.821},
-                {"step": 280, "epoch": 1.5, "loss": 0.382, "accuracy": 0.836},
-                {"step": 374, "epoch": 2.0, "loss": 0.395, "accuracy": 0.834},
+                {"step": 94, "epoch": 0.5, "loss": 0.47, "train_loss": 0.448, "accuracy": 0.785},
+                {"step": 187, "epoch": 1.0, "loss": 0.41, "train_loss": 0.352, "accuracy": 0.821},
+                {"step": 280, "epoch": 1.5, "loss": 0.382, "train_loss": 0.291, "accuracy": 0.836},
+                {"step": 374, "epoch": 2.0, "loss": 0.395, "train_loss": 0.252, "accuracy": 0.834},
             ],
         },
         "environment": {"python": "3.11.7", "torch": "2.13.0+cpu", "transformers": "5.17.1", "platform": "Linux-6.1"},
@@ -174,3 +301,66 @@ def many_classes(classes: int = 77) -> dict[str, Any]:
     for split in report["data"]["splits"]:
         split["classes"] = {label: 20 + index for index, label in enumerate(labels)}
     return report
+
+
+def comparison() -> dict[str, Any]:
+    """A report that sets two models side by side."""
+    names = ("minilm", "bert-tiny")
+    return {
+        "schema_version": 1,
+        "toolkit_version": "0.1.0",
+        "created": "2026-01-01T12:00:00+00:00",
+        "title": "Comparison of minilm, bert-tiny",
+        "recipe": "sentiment",
+        "command": "toolkit compare runs/minilm runs/bert-tiny",
+        "verdict": {"headline": "minilm is ahead.", "statements": ["minilm is better by 9.3 points."], "warnings": []},
+        "comparison": {
+            "rows": 1280,
+            "split": "held-out test",
+            "confidence": 0.95,
+            "models": [
+                {"name": name, "metrics": _metrics(value, value, value - 0.1)}
+                for name, value in zip(names, (0.839, 0.746), strict=True)
+            ],
+            "pairs": [
+                {
+                    "one": names[0],
+                    "other": names[1],
+                    "agreement": 0.81,
+                    "both_right": 893,
+                    "only_one": 181,
+                    "only_other": 62,
+                    "both_wrong": 144,
+                    "p": 1e-13,
+                    "confidence": 0.95,
+                    "differences": _metrics(0.093, -0.01, 0.19),
+                }
+            ],
+            "disagreements": [
+                {
+                    "file": "reviews/test.csv",
+                    "row": 7,
+                    "text": "<script>alert(1)</script> is better than its trailer .",
+                    "label": "positive",
+                    "answers": [
+                        {"model": names[0], "prediction": "positive", "confidence": 0.97},
+                        {"model": names[1], "prediction": "negative", "confidence": None},
+                    ],
+                }
+            ],
+            "disagreeing": 243,
+        },
+        "environment": {"python": "3.11.7"},
+    }
+
+
+_MACHINE = ("unit", "metric", "created")  # keys whose values the toolkit itself chooses
+
+
+def with_text(value: Any, text: str) -> Any:
+    """The same part of a report with `text` in the place of every text that can come from data or its user."""
+    if isinstance(value, dict):
+        return {k: v if k in _MACHINE and isinstance(v, str) else with_text(v, text) for k, v in value.items()}
+    if isinstance(value, list):
+        return [with_text(item, text) for item in value]
+    return text if isinstance(value, str) else value

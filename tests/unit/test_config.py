@@ -8,34 +8,14 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from toolkit import config
-from toolkit.config import RunConfig, merge, parse_assignments, resolve, validate
+from toolkit.config import RunConfig, merge, resolve, validate
+from toolkit.config_files import parse_assignments
 from toolkit.errors import ConfigError
 
 keys = st.text("abc", min_size=1, max_size=2)
 leaf = st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=3), st.lists(st.integers(), max_size=2))
 shallow = st.dictionaries(keys, leaf, max_size=3)
 nested = st.dictionaries(keys, leaf | shallow | st.dictionaries(keys, shallow, max_size=2), max_size=3)
-written_words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8) | st.sampled_from(
-    [
-        "yes",
-        "no",
-        "on",
-        "off",
-        "null",
-        "true",
-        "False",
-        "1e-4",
-        "0123",
-        "1_000",
-        "12:30",
-        "2024-01-01",
-        "~",
-        "|",
-        "#",
-        "=",
-        "<<",
-    ]
-)
 
 
 def refusal(*layers: config.Layer) -> str:
@@ -143,7 +123,7 @@ def test_every_mistake_is_named_at_once_with_its_layer():
         "evaluation.confidence": "flag",
     }.items():
         assert f"`{key}` ({layer})" in problem
-    assert "'linear', 'cosine' or 'constant'" in problem
+    assert "'linear', 'cosine', 'inverse-sqrt' or 'constant'" in problem
 
 
 @pytest.mark.parametrize(
@@ -159,12 +139,54 @@ def test_every_mistake_is_named_at_once_with_its_layer():
         {"data": {"validation_fraction": 0.5}},
         {"data": {"max_train_rows": 1}},
         {"data": None},
+        {"training": {"freeze": 0}},
+        {"training": {"freeze": True}},
+        {"training": {"freeze": "layer.[0"}},
+        {"training": {"freeze": [1, 2]}},
+        {"training": {"ema_decay": 1}},
+        {"loss": {"class_weights": "balancd"}},
+        {"loss": {"class_weights": {"a": -1, "b": 1}}},
+        {"loss": {"class_weights": {"a": 0}}},
+        {"loss": {"class_weights": {"a": "much"}}},
+        {"adapter": {"kind": "qlora"}},
         {"training": 5},
         {"model": 5},
     ],
 )
 def test_values_out_of_range_are_refused(values):
     assert refusal(("flag", {"recipe": "x", **values})).startswith("One value")
+
+
+def test_a_misspelt_section_names_its_layer_too():
+    assert "unknown key `trianing` (file mine.yaml)" in refusal(("file mine.yaml", {"trianing": {"epochs": 1}}))
+
+
+@pytest.mark.parametrize("section", ["label_map", "where"])
+def test_a_bare_null_as_a_key_is_explained(section):
+    problem = refusal(("--set", {"recipe": "x", "data": {section: {None: "good"}}}))
+    assert f'`data.{section}` (--set): a bare null is no name; write "null" in quotes' in problem
+
+
+def test_a_text_where_a_mapping_is_needed_is_explained():
+    problem = refusal(("--set", {"recipe": "x", "data": {"label_map": "good"}}))
+    assert "`data.label_map` (--set): keys with values are needed, {KEY: VALUE}, got 'good'" in problem
+
+
+def test_values_of_more_than_one_kind():
+    def read(*assignments):
+        return resolve([("command", {"recipe": "x"}), ("--set", parse_assignments(assignments))]).config
+
+    assert [read(f"training.freeze={what}").training.freeze for what in (6, "embeddings", "null")] == [
+        6,
+        "embeddings",
+        None,
+    ]
+    assert read(r"training.freeze=layer\.[0-3]\.").training.freeze == r"layer\.[0-3]\."
+    assert read("loss.class_weights=balanced").loss.class_weights == "balanced"
+    assert read("loss.class_weights={1: 2, false: 0.5}").loss.class_weights == {"1": 2.0, "false": 0.5}
+    assert read('loss.class_weights."4.5"=3').loss.class_weights == {"4.5": 3.0}
+    said = refusal(("flag", {"recipe": "x", "training": {"freeze": 0}}))
+    assert "must be a number of layers (at least 1), embeddings, or a regular expression, got 0" in said
 
 
 def test_the_recipes_own_keys_are_checked_and_filled_in():
@@ -177,6 +199,8 @@ def test_the_recipes_own_keys_are_checked_and_filled_in():
         config.validate_options(Options, {"beam": 2, "metric": "bleu"})
     assert "unknown key `options.beam`. Did you mean `options.beams`?" in caught.value.problem
     assert "'BLEU' or 'chrF'" in caught.value.problem  # as it must be written
+    with pytest.raises(ConfigError, match=r"`options\.beam` \(file mine\.yaml\)"):
+        config.validate_options(Options, {"beam": 2}, {"options.beam": "file mine.yaml"})
 
 
 def test_every_key_says_what_it_means():
@@ -194,133 +218,6 @@ def test_the_configuration_cannot_be_changed_afterwards():
         resolved.training.seed = 3
 
 
-# --- assignments ----------------------------------------------------------------------------------------------------
-
-
-@given(st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False))
-def test_assigned_plain_values_come_back(value):
-    written = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
-    read = parse_assignments([f"a.b={written}"])["a"]["b"]
-    assert read == value
-    assert type(read) is type(value)
-
-
-@given(
-    st.lists(
-        st.text(st.characters(exclude_characters='"', exclude_categories=["C"]), max_size=6), min_size=1, max_size=3
-    )
-)
-def test_quoted_keys_may_hold_anything_but_quotes(parts):
-    dotted = ".".join(f'"{part}"' for part in parts)
-    expected = "x"
-    for part in reversed(parts):
-        expected = {part: expected}
-    assert parse_assignments([f"{dotted}=x"]) == expected
-
-
-@given(written_words)
-def test_words_stay_the_words_they_are(word):
-    """Only the plain words that YAML 1.2 gives a meaning change; a label keeps its spelling."""
-    meanings = {"null": None, "~": None, "true": True, "False": False, "1e-4": 1e-4}
-    read = parse_assignments([f"a={word}"])["a"]
-    if isinstance(read, str):
-        assert read == word or word[0] in "'\"!&*|>"
-    elif word in meanings:
-        assert read == meanings[word]
-    else:
-        assert not isinstance(read, bool)
-
-
-@pytest.mark.parametrize(
-    "word", ["yes", "no", "on", "off", "y", "No", "0123", "1_000", "12:30", "2024-01-01", "|", "#", ",", ";", "%", "="]
-)
-def test_words_that_yaml_used_to_read_as_something_else(word):
-    assert parse_assignments([f"data.where.x={word}"]) == {"data": {"where": {"x": word}}}
-    resolve(
-        [("flag", {"recipe": "x"}), ("--set", parse_assignments([f"data.label_map.{word.replace('=', 'a')}={word}"]))]
-    )
-
-
-def test_assignments_are_merged_in_their_order():
-    read = parse_assignments(
-        [
-            "training.epochs=2",
-            'data.label_map."4.5"=good',
-            "training.seed=1",
-            "training.epochs=1e1",
-            "output=a=b",
-            "model=",
-        ]
-    )
-    assert read == {
-        "training": {"epochs": 10.0, "seed": 1},
-        "data": {"label_map": {"4.5": "good"}},
-        "output": "a=b",
-        "model": "",
-    }
-
-
-@pytest.mark.parametrize("assignment", ["training.epochs", "=5", " = 5", ".=5", "", 'data."x=5', "..="])
-def test_what_is_no_assignment_is_refused(assignment):
-    with pytest.raises(ConfigError, match="is not KEY=VALUE"):
-        parse_assignments([assignment])
-
-
 def test_labels_are_their_written_form():
     read = validate({"recipe": "x", "data": {"label_map": {1: "good", "2": None, 4.5: True, False: 0}}})
     assert read.data.label_map == {"1": "good", "2": None, "4.5": "true", "false": "0"}
-
-
-# --- files ----------------------------------------------------------------------------------------------------------
-
-
-@given(
-    st.dictionaries(written_words, written_words | st.none(), max_size=4),
-    st.dictionaries(written_words, written_words, max_size=3),
-    st.floats(1e-12, 0.9),
-    st.text(max_size=10),
-)
-def test_the_written_configuration_reads_back_to_the_same(tmp_path_factory, label_map, where, rate, output):
-    original = validate(
-        {
-            "recipe": "x",
-            "output": output,
-            "data": {"label_map": label_map, "where": where},
-            "training": {"learning_rate": rate},
-        }
-    )
-    path = tmp_path_factory.getbasetemp() / "config.yaml"
-    path.write_text(config.to_yaml(original), encoding="utf-8")
-    assert validate(config.read_file(path)) == original
-
-
-def test_labels_in_a_file_are_the_words_that_stand_there(write):
-    path = write("mine.yaml", "data:\n  label_map: {yes: good, no: bad, 1: good, on: 2024-01-01}\n")
-    read = resolve([("flag", {"recipe": "x"}), ("file", config.read_file(path))]).config.data.label_map
-    assert read == {"yes": "good", "no": "bad", "1": "good", "on": "2024-01-01"}
-
-
-def test_an_empty_file_sets_nothing(write):
-    assert config.read_file(write("mine.yaml", "# nothing yet\n")) == {}
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("training:\n  epochs: 2\n bad: [", "line 3 is not valid YAML"),
-        ("- a\n- b\n", "holds a list"),
-        ("just words\n", "holds a str"),
-        ("!!python/object/apply:os.getcwd []\n", "not valid YAML"),
-    ],
-)
-def test_a_file_that_is_no_configuration(write, content, said):
-    with pytest.raises(ConfigError, match=said):
-        config.read_file(write("mine.yaml", content))
-
-
-def test_a_file_that_cannot_be_read(tmp_path, write):
-    with pytest.raises(ConfigError, match="No such file"):
-        config.read_file(tmp_path / "absent.yaml")
-    (tmp_path / "latin.yaml").write_bytes(b"model: caf\xe9\n")
-    with pytest.raises(ConfigError, match="not valid YAML"):
-        config.read_file(tmp_path / "latin.yaml")

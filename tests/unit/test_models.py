@@ -89,6 +89,12 @@ def test_the_longest_input(config, longest):
     assert models.longest_input(located(config)) == longest
 
 
+def test_adapters_learn_at_ten_times_the_rate():
+    checkpoint = located({"hidden_size": 384})
+    assert models.learning_rate(checkpoint, "lora") == pytest.approx(1e-3)
+    assert models.learning_rate(checkpoint, "none") == pytest.approx(1e-4)
+
+
 def test_the_longest_input_is_one_that_the_model_takes(name, folder):
     import torch
     import transformers
@@ -254,15 +260,38 @@ def test_a_damaged_configuration_is_said(tmp_path, content):
     assert "config.json of" in fault(stored(tmp_path / "model", content))
 
 
+def finished(folder: Path) -> runs.Run:
+    run = runs.Run(folder)
+    stored(run.model, {"model_type": "bert"})
+    runs.write_json(run.model / "toolkit.json", {"recipe": "sentiment"})
+    runs.write_text(folder / "config.yaml", "recipe: sentiment\n")
+    run.record(status="complete")
+    return run
+
+
 def test_a_run_that_did_not_finish_holds_no_model(tmp_path):
     runs.Run(tmp_path).record(status="failed")
     assert "did not finish" in fault(tmp_path)
 
 
+@pytest.mark.parametrize(("content", "reason"), [('{"status": "compl', "not JSON"), ("[]", "holds no keys")])
+def test_a_damaged_run_json_is_not_called_unfinished(tmp_path, content, reason):
+    (tmp_path / "run.json").write_text(content, encoding="utf-8")
+    said = fault(tmp_path)
+    assert f"{tmp_path / 'run.json'} cannot be read" in said
+    assert reason in said
+
+
+@pytest.mark.parametrize("missing", ["config.yaml", "model", "model/toolkit.json"])
+def test_a_run_that_lost_a_part_says_which(tmp_path, missing):
+    run = finished(tmp_path)
+    lost = run.path / missing
+    lost.rename(tmp_path / "elsewhere")
+    assert f"is not whole: {missing} is missing" in fault(tmp_path)
+
+
 def test_a_finished_run_is_its_model(tmp_path):
-    run = runs.Run(tmp_path)
-    stored(run.model, {"model_type": "bert"})
-    run.record(status="complete")
+    run = finished(tmp_path)
     checkpoint = models.locate(str(tmp_path), LoadingConfig())
     assert checkpoint.path == run.model
     assert checkpoint.name == str(tmp_path)
@@ -292,3 +321,13 @@ def test_every_alias_has_a_name_on_the_hub():
     for alias in models.ALIASES.values():
         assert sources.parse(alias.hub).kind == "hub"
         assert alias.packaged is None or sources.parse(alias.packaged).kind == "package"
+
+
+@pytest.mark.parametrize(("known", "refused"), [(9, True), (10, False), (None, False)])
+def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path, known, refused):
+    (tmp_path / "config.json").write_text(json.dumps({"vocab_size": known}), encoding="utf-8")
+    if not refused:
+        models._check_vocabulary(tmp_path, range(10))
+        return
+    with pytest.raises(ModelError, match="has 10 tokens, but the model knows only 9"):
+        models._check_vocabulary(tmp_path, range(10))

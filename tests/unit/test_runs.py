@@ -207,11 +207,63 @@ def test_an_output_that_is_taken_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(ConfigError, match="is not empty"):
         runs.create(str(tmp_path / "mine"), "x", "y", NOW)
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(ConfigError, match=r"thesis\.txt is a file"):
         runs.create(str(tmp_path / "mine" / "thesis.txt"), "x", "y", NOW)
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(ConfigError, match=r"thesis\.txt is a file"):
         runs.create(str(tmp_path / "mine" / "thesis.txt" / "run"), "x", "y", NOW)
     assert files(tmp_path) == {"mine/thesis.txt": b"years of work"}
+
+
+def test_a_place_is_checked_without_a_trace(tmp_path):
+    runs.check_place(str(tmp_path / "deep" / "run"))
+    runs.check_place(None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfinished_run_is_no_place_for_another_and_resume_is_named(tmp_path):
+    runs.Run(tmp_path).record(status="interrupted")
+    with pytest.raises(ConfigError, match="did not finish") as caught:
+        runs.check_place(str(tmp_path))
+    assert "--resume" in caught.value.fix
+    runs.check_place(str(tmp_path), resume=True)
+
+
+def test_a_complete_run_is_no_place_for_another(tmp_path):
+    runs.Run(tmp_path).record(status="complete")
+    with pytest.raises(ConfigError, match="holds a complete run"):
+        runs.check_place(str(tmp_path))
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        runs.check_place(str(tmp_path), resume=True)
+
+
+def test_a_name_that_the_locale_cannot_read_is_refused_at_once(tmp_path):
+    with pytest.raises(ConfigError, match="nothing but ASCII") as caught:
+        runs.check_place(str(tmp_path / "\udcc3\udcbc"))
+    assert "PYTHONUTF8=1" in caught.value.fix
+
+
+def test_a_name_that_the_locale_cannot_read_is_written_as_the_bytes_it_is(tmp_path):
+    runs.write_json(tmp_path / "x.json", {"source": "caf\udcc3\udca9.csv"})
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"source": "café.csv"}
+
+
+def test_a_folder_that_may_not_be_written_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+        runs.check_place(str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"), [(None, "No such file"), ("mkdir", "Is a directory"), ("touch", "0 bytes")]
+)
+def test_a_table_that_cannot_be_read_says_why(tmp_path, make, reason):
+    path = tmp_path / "test.parquet"
+    if make:
+        getattr(path, make)()
+    with pytest.raises(SourceError, match=reason) as caught:
+        runs.read_table(path)
+    assert caught.value.problem.startswith(f"{path} cannot be read: ")
+    assert not caught.value.problem.endswith("..")
 
 
 def test_an_empty_output_folder_is_taken(tmp_path):

@@ -306,3 +306,11 @@ def test_no_cache_is_an_empty_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "absent"))
     assert sources.cached_models() == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["https://example.org/reviews.csv", "http://x.org/a", "s3://bucket/x.parquet"])
+def test_an_address_of_the_web_is_refused_by_name(address):
+    with pytest.raises(SourceError, match="address of the web") as caught:
+        sources.parse(address)
+    assert address in caught.value.problem
+    assert "Download" in caught.value.fix

@@ -9,8 +9,23 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__
-from toolkit.cli import doctor, evaluate, finetune, inspect, recipes
-from toolkit.cli.console import report_failure
+from toolkit.cli import (
+    attend,
+    compare,
+    doctor,
+    evaluate,
+    explain,
+    finetune,
+    inspect,
+    lr_find,
+    predict,
+    push,
+    recipes,
+    tune,
+)
+from toolkit.cli.console import INTERRUPTED, note, report_failure
+from toolkit.cli.processes import Told
+from toolkit.cli.streams import take_any_text
 
 app = typer.Typer(
     name="toolkit",
@@ -21,7 +36,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command("finetune", epilog=finetune.EPILOG)(finetune.finetune)
+app.command("lr-find")(lr_find.lr_find)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("explain")(explain.explain)
+app.command("attend")(attend.attend)
+app.command("predict")(predict.predict)
+app.command("push")(push.push)
 app.command("inspect")(inspect.inspect)
 app.add_typer(recipes.app, name="recipes")
 app.command("doctor")(doctor.doctor)
@@ -47,10 +69,17 @@ def root(
 
 def main() -> None:
     """Run the command line; every failure ends in one message and a documented exit code."""
+    take_any_text()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     try:
         app([argument for argument in arguments if argument != "--debug"])
+    except Told as end:
+        sys.exit(end.code)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer turns Ctrl-C into this, and says nothing
+            note("\nInterrupted.")
+        raise
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise

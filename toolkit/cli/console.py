@@ -8,32 +8,40 @@ from typing import Any
 
 import typer
 
-from toolkit.errors import ToolkitError
+from toolkit.cli.streams import mended
+from toolkit.errors import CallError, ToolkitError
 
+INTERRUPTED = 130  # exit code, as shells expect it
 _LOG_SECONDS = 10.0
 
 
 def say(text: str = "") -> None:
     """Print a result."""
-    typer.echo(text)
+    typer.echo(mended(text))
 
 
 def note(text: str) -> None:
     """Print something that is not the result."""
-    typer.echo(text, err=True)
+    typer.echo(mended(text), err=True)
 
 
 def report_failure(error: BaseException) -> int:
     """Print what went wrong and what to do next; return the exit code."""
     if isinstance(error, KeyboardInterrupt):
         note("\nInterrupted.")
-        return 130
+        return INTERRUPTED
     if isinstance(error, ToolkitError):
         note(f"Error: {error.problem}\n  → {error.fix}")
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         sys.stderr.close()
         return 1
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        note(
+            "Error: A name outside ASCII was given, but this shell's locale knows nothing else.\n"
+            "  → Run the command with PYTHONUTF8=1 set, or rename the file."
+        )
+        return CallError.exit_code
     note(
         f"Error: {type(error).__name__}: {error}\n"
         "  → This is a fault in the toolkit or in a recipe. Run the command again with --debug for the traceback."
@@ -55,9 +63,13 @@ class Watcher:
     """Shows a pipeline's events: a live bar with an ETA on a terminal, plain lines in a log.
 
     Use as a context manager; `watcher` itself is the observer to hand to the pipeline.
+
+    Args:
+        silent: Show nothing, as befits all processes of a run but one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, silent: bool = False) -> None:
+        self.silent = silent
         self.live = sys.stderr.isatty()
         self._bar: Any = None
         self._task: Any = None
@@ -75,6 +87,8 @@ class Watcher:
 
     def __call__(self, event: Any) -> None:
         """Show one event."""
+        if self.silent:
+            return
         from toolkit.pipeline import Counted, Note, Stage
         from toolkit.training.progress import Progress, Validation
 
@@ -87,6 +101,8 @@ class Watcher:
             self._advance(event.done, event.total, "", finished=event.done == event.total)
         elif isinstance(event, Progress):
             text = f"loss {event.loss:.4f}  {event.samples_per_second:.0f} samples/s"
+            if event.waiting >= 0.05:
+                text += f"  waiting for data {event.waiting:.0%}"
             place = f"  step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}"
             line = f"{place}  {text}  {duration(event.seconds_left)} left"
             self._advance(event.step, event.total_steps, text, line=line, finished=event.step == event.total_steps)

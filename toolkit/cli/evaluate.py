@@ -1,5 +1,6 @@
 """`toolkit evaluate`."""
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -23,23 +24,33 @@ def evaluate(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     max_length: options.MaxLength = None,
+    checks: Annotated[
+        str | None,
+        typer.Option("--checks", help="What to ask beyond the rows: robustness, bias, cost, with commas, or all."),
+    ] = None,
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask the model again, even if it was asked about these rows before.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check model, data and labels; judge nothing.")] = False,
 ) -> None:
     """Reload a model from disk and judge it: on its run's held-out rows, or on data of yours."""
     from toolkit import pipeline, runs
 
     command = options.command_line()
+    if output is not None:
+        runs.check_place(output)
     if target is None:
         target = str(runs.newest().path)
-        command += f" {target}"
+        command += f" {shlex.quote(target)}"
         note(f"The newest run is {target}.")
     flags = {
         "data.source": data,
         "data.columns.text": text_column,
         "data.columns.label": label_column,
         "data.max_length": max_length,
+        "evaluation.checks": options.names(checks, ("robustness", "bias", "cost")),
         "loading.trust_remote_code": trust_remote_code or None,
     }
     from toolkit.config import merge
@@ -55,7 +66,7 @@ def evaluate(
             rows = f"{subject.rows.num_rows:,} {subject.split} rows of {subject.facts['origin']}"
             say(f"Nothing was judged: this was a dry run. {subject.checkpoint.origin} fits {rows}.")
             return
-        folder, report = pipeline.evaluate(subject, output, command, watch)
+        folder, report = pipeline.evaluate(subject, output, command, watch, fresh=fresh)
     from toolkit.report.text import to_text
 
     say(to_text(report))

@@ -1,12 +1,16 @@
 """`toolkit finetune`."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say, table
+from toolkit.cli.processes import member, start
+from toolkit.cli.push import push_now
 
 if TYPE_CHECKING:
     from toolkit.pipeline import Prepared
@@ -19,29 +23,26 @@ EPILOG = (
 
 
 def finetune(
-    recipe: Annotated[
-        str,
-        typer.Argument(help="Name of a recipe, or the path of a recipe file.", autocompletion=options.complete_recipe),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.",
-            autocompletion=options.complete_model,
-        ),
-    ] = None,
+    recipe: options.Recipe,
+    model: options.Model = None,
     data: options.Data = None,
     output: options.Output = None,
     preset: options.Preset = None,
     config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Passes over the training rows.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Examples an optimizer step sees.")] = None,
+    batch_size: options.BatchSize = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak step size.")] = None,
     max_length: options.MaxLength = None,
+    attention: Annotated[
+        str | None,
+        typer.Option("--attention", help="sliding-window:W, block-sparse:B, top-k:K or top-blocks:B:K, not dense."),
+    ] = None,
     seed: options.Seed = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", min=2, help="Train with so many seeds, from --seed on, and report mean and spread."),
+    ] = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -51,47 +52,91 @@ def finetune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run of the same values and data that did not finish.")
     ] = False,
+    num_processes: Annotated[
+        int | None,
+        typer.Option("--num-processes", help="Processes that share each step; one for each GPU when not given."),
+    ] = None,
+    push_to: Annotated[
+        str | None,
+        typer.Option("--push-to", metavar="ORG/NAME", help="Push to the Hub at the end, private; checked beforehand."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show what would be done, train nothing.")
     ] = False,
 ) -> None:
     """Fine-tune a pretrained model, judge it on data it never saw, and write model and report to a run directory."""
-    flags = {
-        "model": model,
+    flags = options.training_flags(
+        model=model,
+        data=data,
+        batch_size=batch_size,
+        max_length=max_length,
+        seed=seed,
+        text_column=text_column,
+        label_column=label_column,
+        trust_remote_code=trust_remote_code,
+    )
+    flags |= {
         "output": output,
-        "data.source": data,
-        "data.max_length": max_length,
-        "data.columns.text": text_column,
-        "data.columns.label": label_column,
+        "attention": attention,
         "training.epochs": epochs,
-        "training.batch_size": batch_size,
         "training.learning_rate": learning_rate,
-        "training.seed": seed,
+        "training.num_processes": num_processes,
         "training.tune_speed": tune_speed or None,
-        "loading.trust_remote_code": trust_remote_code or None,
     }
     from toolkit import pipeline
+    from toolkit.errors import ConfigError
+    from toolkit.hub import Destination
 
+    if push_to is not None and seeds is not None:
+        raise ConfigError(
+            "--seeds makes several runs, and --push-to pushes one.", "Push the one you choose afterwards."
+        )
     loaded, resolved = pipeline.configure(recipe, options.layers(flags, preset, config, assignments))
-    with Watcher() as watch:
-        prepared = pipeline.prepare(loaded, resolved, watch)
-        for text in prepared.notes:
-            note(f"  note: {text}")
-        _announce(prepared)
+    training = resolved.config.training
+    if not dry_run:
+        start(training.num_processes, training.device)
+    with member(training.device) as team, Watcher(silent=not team.is_main) as watch:
+        if push_to is not None and team.is_main:
+            pipeline.check_destination(Destination(push_to), watch)
+        with team.main_first():
+            prepared = pipeline.prepare(loaded, resolved, watch, resume=resume)
+        if team.is_main:
+            _announce(prepared)
         if dry_run:
-            say(f"Nothing was trained: this was a dry run. {pipeline.plan(prepared)}")
+            if resume:
+                pipeline.unfinished(prepared, watch)
+            if team.is_main:
+                say(f"Nothing was trained: this was a dry run. {pipeline.plan(prepared)}")
             return
-        run = pipeline.finetune(prepared, options.command_line(), watch, resume=resume)
-    _conclude(run)
+        command = options.command_line(without=["--push-to"])
+        if seeds is not None:
+            home, report = pipeline.finetune_seeds(prepared, seeds, command, watch, resume=resume, team=team)
+            if team.is_main:
+                _conclude_seeds(home, report)
+            return
+        run = pipeline.finetune(prepared, command, watch, resume=resume, team=team)
+        if team.is_main:
+            _conclude(run)
+            if push_to is not None:
+                push_now(str(run.path), Destination(push_to), watch)
 
 
 def _announce(prepared: "Prepared") -> None:
+    for text in prepared.notes:
+        note(f"  note: {text}")
     parts = ", ".join(f"{part['rows']:,} {part['name']}" for part in prepared.splits.facts["splits"])
     note(f"  model  {prepared.checkpoint.origin}")
     note(f"  data   {prepared.splits.facts['origin']}: {parts}")
     if prepared.splits.labels:
         more = len(prepared.splits.labels) - 8
         note(f"  labels {', '.join(prepared.splits.labels[:8])}{f' and {more} more' if more > 0 else ''}")
+
+
+def _conclude_seeds(home: Path, report: dict[str, Any]) -> None:
+    from toolkit.report.text import verdict_to_text
+
+    say(verdict_to_text(report))
+    say(table([("runs", str(home)), ("report", str(home / "report.html"))]))
 
 
 def _conclude(run: "Run") -> None:
@@ -103,7 +148,7 @@ def _conclude(run: "Run") -> None:
             [
                 ("model", str(run.model)),
                 ("report", str(run.path / "report.html")),
-                ("again", f"toolkit evaluate {run.path}"),
+                ("again", shlex.join(["toolkit", "evaluate", str(run.path)])),
             ]
         )
     )

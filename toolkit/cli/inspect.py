@@ -11,6 +11,8 @@ from toolkit.cli.console import note, say, table
 if TYPE_CHECKING:
     from toolkit.data.inspect import Part
 
+_MOST_CLASSES = 12  # that are shown
+
 
 def inspect(
     data: Annotated[
@@ -48,7 +50,7 @@ def inspect(
                 table(
                     [
                         (f"  {label}", textwrap.shorten(text, 90, placeholder=" …"))
-                        for label, text in part.examples.items()
+                        for label, text in list(part.examples.items())[:_MOST_CLASSES]
                     ]
                 )
             )
@@ -69,7 +71,9 @@ def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
     total = sum(part.classes.values())
     rows: list[tuple[Any, ...]] = [("rows", f"{part.rows:,}")]
     if part.classes:
-        rows.append(("classes", ", ".join(f"{label} {share(count, total)}" for label, count in part.classes.items())))
+        counted = [f"{label} {share(count, total)}" for label, count in part.classes.items()]
+        more = f" and {len(counted) - _MOST_CLASSES} more" if len(counted) > _MOST_CLASSES else ""
+        rows.append(("classes", ", ".join(counted[:_MOST_CLASSES]) + more))
     median, high = np.quantile(part.lengths, [0.5, 0.95])
     rows.append((f"{unit} a row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
     if unit == "tokens":

@@ -1,13 +1,39 @@
 """Options that several commands share, and how they become layers of the configuration."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-Model = Annotated[
-    str | None, typer.Option("--model", "-m", help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.")
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Complete the name of a recipe in the shell."""
+    from toolkit import recipes
+
+    return [name for name in recipes.available() if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Complete the alias of a model in the shell."""
+    from toolkit.models import ALIASES
+
+    return [name for name in ALIASES if name.startswith(incomplete)]
+
+
+Recipe = Annotated[
+    str, typer.Argument(help="Name of a recipe, or the path of a recipe file.", autocompletion=complete_recipe)
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.",
+        autocompletion=complete_model,
+    ),
+]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples an optimizer step sees.")]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -48,7 +74,8 @@ def layers(
         assignments: `--set` texts.
     """
     from toolkit import recipes
-    from toolkit.config import merge, parse_assignments, read_file
+    from toolkit.config import merge
+    from toolkit.config_files import parse_assignments, read_file
 
     found: list[tuple[str, dict[str, Any]]] = []
     if preset:
@@ -67,28 +94,60 @@ def layers(
     return [*found, ("flag", given)]
 
 
+def training_flags(
+    *,
+    model: str | None,
+    data: str | None,
+    batch_size: int | None,
+    max_length: int | None,
+    seed: int | None,
+    text_column: str | None,
+    label_column: str | None,
+    trust_remote_code: bool,
+) -> dict[str, Any]:
+    """Return the flags that every training command takes, as dotted key → value for `layers`."""
+    return {
+        "model": model,
+        "data.source": data,
+        "data.max_length": max_length,
+        "data.columns.text": text_column,
+        "data.columns.label": label_column,
+        "training.batch_size": batch_size,
+        "training.seed": seed,
+        "loading.trust_remote_code": trust_remote_code or None,
+    }
+
+
 def _without_recipe(values: dict[str, Any]) -> dict[str, Any]:
     """A preset says which recipe it is for; the command line names the recipe itself."""
     return {key: value for key, value in values.items() if key != "recipe"}
 
 
-def command_line() -> str:
-    """Return the command as it was typed; no option of the toolkit takes a secret."""
+def command_line(command: str | None = None, without: Sequence[str] = ()) -> str:
+    """Return the command as it was typed; no option of the toolkit takes a secret.
+
+    Args:
+        command: Stands in the place of the one that was typed.
+        without: Options that are left out, each with its value.
+    """
     import shlex
     import sys
 
-    return shlex.join(["toolkit", *sys.argv[1:]])
+    typed = sys.argv[1:]
+    kept: list[str] = []
+    while typed:
+        word = typed.pop(0)
+        if word in without:
+            del typed[:1]
+        elif word.partition("=")[0] not in without:
+            kept.append(word)
+    if command is not None and kept:
+        kept[0] = command
+    return shlex.join(["toolkit", *kept])
 
 
-def complete_recipe(incomplete: str) -> list[str]:
-    """Complete the name of a recipe in the shell."""
-    from toolkit import recipes
-
-    return [name for name in recipes.available() if name.startswith(incomplete)]
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Complete the alias of a model in the shell."""
-    from toolkit.models import ALIASES
-
-    return [name for name in ALIASES if name.startswith(incomplete)]
+def names(given: str | None, known: tuple[str, ...]) -> list[str] | None:
+    """Return the names in a text with commas; "all" means every known one, and no text none at all."""
+    if given is None:
+        return None
+    return list(known) if given.strip() == "all" else [name.strip() for name in given.split(",") if name.strip()]

@@ -1,5 +1,7 @@
 """`toolkit recipes list | show | copy`."""
 
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,8 @@ import typer
 from toolkit.cli import options
 from toolkit.cli.console import say, table
 from toolkit.errors import RecipeError
+
+_INDENT = "    "
 
 app = typer.Typer(
     help="List recipes and presets, show resolved values, copy a recipe to edit.",
@@ -59,7 +63,16 @@ def show(
         key = ".".join(path)
         meaning = meanings.get(key) or next((text for name, text in meanings.items() if key.startswith(f"{name}.")), "")
         rows.append((key, _shown(value), resolved.origin(key), meaning))
-    say(table(rows, ("key", "value", "from", "meaning")))
+    width = shutil.get_terminal_size().columns
+    for key, value, origin, meaning in rows:
+        say(_entry(f"{key:<36}  {value}", f"({origin})", width))
+        say(textwrap.fill(meaning, width, initial_indent=_INDENT, subsequent_indent=_INDENT))
+
+
+def _entry(start: str, origin: str, width: int) -> str:
+    """Put the origin behind key and value, or on the next line where they fill this one."""
+    fits = len(start) + 2 + len(origin) <= width
+    return f"{start}  {origin}" if fits else f"{start}\n{_INDENT}{origin}"
 
 
 def _shown(value: object) -> str:

@@ -1,7 +1,8 @@
 """Model inputs in compact memory, and the plan of which examples meet in which batch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,18 @@ class Ragged:
     def __getitem__(self, row: int) -> np.ndarray[Any, np.dtype[np.int32]]:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
+    def take(self, rows: Integers) -> "Ragged":
+        """Return these rows, in this order."""
+        values = [self[int(row)] for row in rows]
+        return Ragged(np.concatenate(values), np.cumsum([0, *map(len, values)]))
+
     @property
     def lengths(self) -> Integers:
         """Length of each row. Shape (rows,)."""
         return np.diff(self.offsets)
+
+
+Columns = Mapping[str, Ragged | np.ndarray[Any, Any]]  # name → one entry a row
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Features:
         truncated: How many examples were cut to fit.
     """
 
-    columns: Mapping[str, Ragged | np.ndarray[Any, Any]]
+    columns: Columns
     lengths: Integers
     truncated: int = 0
 
@@ -53,6 +62,11 @@ class Features:
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         return {name: column[row] for name, column in self.columns.items()}
+
+    def take(self, rows: Integers) -> "Features":
+        """Return these rows, in this order."""
+        chosen = {n: c.take(rows) if isinstance(c, Ragged) else c[rows] for n, c in self.columns.items()}
+        return Features(chosen, self.lengths[rows])
 
 
 def encode(
@@ -66,21 +80,38 @@ def encode(
             "truncated" says which examples were cut; it is counted and does not reach the model.
         chunk: Rows handed over at a time.
     """
-    pieces: dict[str, list[Any]] = {}
+    return join(encode_chunks(rows, preprocess, chunk))
+
+
+def encode_chunks(
+    rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, list[Any]]], chunk: int = 2000
+) -> Iterator[Columns]:
+    """Yield what `encode` joins, one chunk of rows at a time; "truncated" is among the columns."""
     for batch in rows.to_batches(max_chunksize=chunk):
-        for name, values in preprocess(batch.to_pydict()).items():
-            pieces.setdefault(name, []).append(_compact(values))
+        yield {name: _compact(values) for name, values in preprocess(batch.to_pydict()).items()}
+
+
+def join(chunks: Iterable[Columns]) -> Features:
+    """Join chunks of rows from `encode_chunks` in memory."""
+    pieces: dict[str, list[Any]] = {}
+    for chunk in chunks:
+        for name, values in chunk.items():
+            pieces.setdefault(name, []).append(values)
     truncated = sum(int(part.sum()) for part in pieces.pop("truncated", []))
-    columns = {name: _join(parts) for name, parts in pieces.items()}
+    return assemble({name: _join(parts) for name, parts in pieces.items()}, truncated)
+
+
+def assemble(columns: Columns, truncated: int) -> Features:
+    """Return whole columns as the features of a split; the first one of integers says what an example costs."""
     ragged = [column.lengths for column in columns.values() if isinstance(column, Ragged)]
-    lengths = ragged[0] if ragged else np.ones(rows.num_rows, np.int64)
-    return Features(columns, lengths, truncated)
+    rows = len(next(iter(columns.values()), ()))
+    return Features(columns, ragged[0] if ragged else np.ones(rows, np.int64), truncated)
 
 
 def _compact(values: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:
     if len(values) and isinstance(values[0], Sequence | np.ndarray):
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in values])]).astype(np.int64)
-        flat = np.fromiter((v for row in values for v in row), np.int32, count=int(offsets[-1]))
+        flat = np.fromiter(chain.from_iterable(values), np.int32, count=int(offsets[-1]))
         return Ragged(flat, offsets)
     return np.asarray(values)
 
@@ -155,7 +186,40 @@ def plan_epoch(lengths: Integers, batch_size: int, *, seed: int, epoch: int) -> 
     return [steps[i] for i in random.permutation(len(steps))]
 
 
+def split_step(indices: Integers, lengths: Integers, examples: int, tokens: int | None) -> list[Integers]:
+    """Cut a step into micro-batches, each filled up to a number of examples and of tokens.
+
+    Args:
+        indices: Row numbers of the step.
+        lengths: Cost of each example of the split, in tokens. Shape (rows,).
+        examples: Examples that a micro-batch may have.
+        tokens: Tokens that it may have; an example that alone has more stands alone. None sets no limit.
+
+    Returns:
+        Row numbers of each micro-batch, in the order of `indices`.
+    """
+    if tokens is None:
+        return np.array_split(indices, range(examples, len(indices), examples))
+    cuts, count, filled = [], 0, 0
+    for place, length in enumerate(lengths[indices].tolist()):
+        if count and (count == examples or filled + length > tokens):
+            cuts.append(place)
+            count = filled = 0
+        count += 1
+        filled += length
+    return np.array_split(indices, cuts)
+
+
 def plan_evaluation(lengths: Integers, batch_size: int) -> list[Integers]:
     """Return batches that cover all rows once, longest first, each of like lengths."""
     order = np.argsort(-lengths, kind="stable")
     return np.array_split(order, range(batch_size, len(order), batch_size)) if len(order) else []
+
+
+def probe(
+    features: Features, collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]], examples: int = 6
+) -> dict[str, Any]:
+    """Return a batch of a few examples, from the shortest to a middling one, on which to try a model."""
+    order = np.argsort(features.lengths, kind="stable")
+    places = np.linspace(0, len(order) // 2, min(examples, len(order))).astype(int)
+    return collate([features[int(order[place])] for place in np.unique(places)])

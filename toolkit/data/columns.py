@@ -79,11 +79,26 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
     used = set(roles.values())
     arrays: dict[str, pa.ChunkedArray] = {}
     for role, name in roles.items():
+        if by_role[role].kind in ("text", "label"):
+            _refuse_nested(name, table[name].type)
         arrays[role] = coerce(table[name], by_role[role].kind)
     for name in table.column_names:
         if name not in used:
-            arrays[f"other_{name}" if name in arrays else name] = table[name]
+            kept = name
+            while kept in arrays or (kept != name and kept in table.column_names):
+                kept = f"other_{kept}"
+            arrays[kept] = table[name]
     return pa.table(arrays)
+
+
+def _refuse_nested(name: str, kind: pa.DataType) -> None:
+    """Refuse objects and lists where a text or a label is wanted: their written form is no example."""
+    if pa.types.is_nested(kind):
+        what = "objects" if pa.types.is_struct(kind) or pa.types.is_map(kind) else "lists"
+        raise DataError(
+            f"The column `{name}` holds {what}, not single values.",
+            "Write what is inside them into columns of their own, and name these with --text-column or --label-column.",
+        )
 
 
 def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
@@ -112,6 +127,20 @@ def as_label(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
+
+
+def only_numbers(parts: Mapping[str, pa.Table], column: Column) -> list[str]:
+    """Return a sentence when a column of texts holds nothing but numbers; else nothing."""
+    if column.kind != "text" or any(column.role not in rows.column_names for rows in parts.values()):
+        return []
+    if not all(
+        pc.all(pc.match_substring_regex(rows[column.role], r"^\s*[-+]?[0-9][0-9.,eE+-]*\s*$")).as_py()
+        for rows in parts.values()
+    ):
+        return []
+    return [
+        f"The column of the {column.role} holds only numbers. Is it the right one? {flag(column.role)} names another."
+    ]
 
 
 def suspect_swap(table: pa.Table, columns: Sequence[Column]) -> str:

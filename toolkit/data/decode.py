@@ -21,6 +21,37 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
+# Encodings that tables come in, the commonest first; one from outside is named only when none of them fits.
+_COMMON = (
+    "cp1252",
+    "cp1251",
+    "cp1250",
+    "cp1253",
+    "cp1254",
+    "koi8_r",
+    "cp866",
+    "mac_roman",
+    "cp850",
+    "gb18030",
+    "big5",
+    "cp932",
+    "euc_jp",
+    "cp949",
+    "utf_16_le",
+    "utf_16_be",
+)
+# What people take for a table by its name.
+_SIGNATURES = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word document",
+    b"\x1f\x8b": "data packed with gzip",
+    b"%PDF": "a PDF document",
+    b"PAR1": "a Parquet table",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+}
+_CONTROLS = bytes({*range(32), 127} - set(b"\a\b\t\n\v\f\r\x0e\x0f\x1b"))  # no text holds these
+
 
 def check_encoding(encoding: str) -> None:
     """Raise DataError if Python has no text encoding of this name."""
@@ -82,12 +113,14 @@ def _check_gzip(path: Path) -> None:
 def _marked_encoding(path: Path) -> str:
     """Return the encoding that the byte order mark names; UTF-8 without one."""
     with _open_bytes(path) as stream:
-        head = stream.read(4)
+        head = stream.read(16)
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding
-    if 0 in head[:2]:  # no table begins with a NUL, but half the bytes of plain letters in UTF-16 are NUL
-        guess = "utf-16-be" if head[0] == 0 else "utf-16-le"
+    # No table begins with a NUL, but every other byte of plain letters in UTF-16 is one.
+    first = head[:2].find(0)
+    if first >= 0 and 2 * head[first::2].count(0) > len(head[first::2]):
+        guess = "utf-16-be" if first == 0 else "utf-16-le"
         raise DataError(
             f"{path} is not UTF-8 text: NUL bytes in its first line.",
             f"If it is text in UTF-16, add --set data.encoding={guess}. Otherwise save it as text in UTF-8.",
@@ -100,6 +133,13 @@ def _raise_undecodable(path: Path, encoding: str) -> NoReturn:
     decoder = codecs.getincrementaldecoder(encoding)()
     line, data, at = 1, b"", 0
     with _open_bytes(path) as stream:
+        kind = None if encoding.startswith(("utf-16", "utf-32")) else _binary_kind(stream.read(2**16))
+        if kind is not None:
+            raise DataError(
+                f"{path} is not a text file: it holds {kind}.",
+                "Name a file that holds a table as text, or save this one as CSV in UTF-8.",
+            ) from None
+        stream.seek(0)
         try:
             while block := stream.read(2**16):
                 line += decoder.decode(block).count("\n")
@@ -119,15 +159,32 @@ def _raise_undecodable(path: Path, encoding: str) -> NoReturn:
 
 
 def _likely_encodings(sample: bytes) -> list[str]:
-    """Return what charset-normalizer takes the bytes for, best first."""
+    """Return the encodings in which the bytes read like language, likeliest first."""
     from charset_normalizer import from_bytes
 
     # Lines of plain ASCII fit every encoding, and would only drown those that tell.
-    telling = b"\n".join(line for line in sample.splitlines() if not line.isascii())
-    matches = list(from_bytes(telling[: 2**14]))
-    best = [match for match in matches if (match.chaos, match.coherence) == (matches[0].chaos, matches[0].coherence)]
-    names = [match.encoding for match in best]
-    # Among equals, the encoding of Windows in Western Europe and America is by far the most common.
-    if any("cp1252" in (match.encoding, *match.could_be_from_charset) for match in best):
-        names.insert(0, "cp1252")
-    return list(dict.fromkeys(names))
+    telling = b"\n".join(line for line in sample.splitlines() if not line.isascii())[: 2**14]
+    scores: dict[str, tuple[float, float]] = {}
+    for match in from_bytes(telling, cp_isolation=list(_COMMON), preemptive_behaviour=False, enable_fallback=False):
+        for name in (match.encoding, *match.could_be_from_charset):
+            if name in _COMMON:
+                scores.setdefault(name, (match.chaos, match.coherence))
+    if not scores:
+        return [match.encoding for match in from_bytes(telling)]
+    best = min(chaos for chaos, _ in scores.values())
+
+    # Small differences say nothing in a few words; there the commoner encoding is the likelier one.
+    def rank(name: str) -> tuple[float, float, int]:
+        chaos, coherence = scores[name]
+        return round(chaos - best, 1), -round(coherence, 1), _COMMON.index(name)
+
+    return sorted(scores, key=rank)
+
+
+def _binary_kind(head: bytes) -> str | None:
+    """Say what the first bytes of a file are when they are no text in any encoding without NULs; else None."""
+    for signature, kind in _SIGNATURES.items():
+        if head.startswith(signature):
+            return kind
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return "binary data" if controls > len(head) / 100 else None

@@ -57,6 +57,29 @@ def name_classes(
     return {label: label for label in ordered}
 
 
+def hints(
+    counted: Mapping[str, int], mapping: Mapping[str, str | None], label_map: Mapping[str, str | None]
+) -> list[str]:
+    """Say what is odd about labels that can be learnt nevertheless.
+
+    Args:
+        counted: Label as written → how often.
+        mapping: From `name_classes`.
+        label_map: The user's mapping.
+    """
+    found = []
+    idle = [label for label in label_map if label not in counted]
+    if idle:
+        found.append(f"No row has the {'label' if len(idle) == 1 else 'labels'} {_listed(idle)} of `data.label_map`.")
+    unnamed = [label for label, name in mapping.items() if label == name]
+    if not label_map and len(unnamed) >= 4 and set(unnamed) <= {"1", "2", "3", "4", "5"}:
+        found.append(
+            f"Labels {', '.join(unnamed)} look like ratings and are learnt as {len(unnamed)} classes. To learn fewer, "
+            "map them: --set 'data.label_map={1: negative, 2: negative, 3: null, 4: positive, 5: positive}'."
+        )
+    return found
+
+
 def _order(label: str) -> tuple[int, float, str]:
     """Sort numbers by value and before everything else, so that "10" follows "9"."""
     try:
@@ -121,7 +144,8 @@ def _mismatch(mapping: Mapping[str, str | None], names: Sequence[str], trained: 
     written = next(label for label, name in mapping.items() if name == names[0])
     return DataError(
         f"The labels of the data do not match the model's.\n  data:  {', '.join(names)}\n  model: {', '.join(trained)}",
-        f"Say which is which: `--set data.label_map.{written}={trained[0]}` and so on for each label.",
+        f"Say which is which: `--set 'data.label_map={{\"{written}\": {trained[0]}}}'`, "
+        "with every label in the braces.",
     )
 
 

@@ -1,7 +1,7 @@
 """From a name to three clean tables: acquire, find the columns, number the labels, split, separate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from toolkit.data import columns as columns_
 from toolkit.data import labels as labels_
 from toolkit.data import split as split_
 from toolkit.data.acquire import acquire
+from toolkit.data.targets import check_aligned, number_labels
 from toolkit.errors import DataError
 from toolkit.recipes import Column, Recipe
 
@@ -112,30 +113,39 @@ def _at_most(train: pa.Table, label: str | None, most: int, seed: int) -> pa.Tab
     return train.take(split_.choose(classes, most, np.random.default_rng(seed), spare=0))
 
 
-def load_table(recipe: Recipe, config: DataConfig, labels: Sequence[str] | None = None) -> Table:
+def load_table(
+    recipe: Recipe, config: DataConfig, labels: Sequence[str] | None = None, *, lenient: bool = False
+) -> Table:
     """Load the data that `config` names in the recipe's roles.
 
     Args:
         recipe: Says which columns are needed and how labels are named.
         config: Names the data.
         labels: Classes of a trained model that the data's labels must match; the data's own when None.
+        lenient: Note what is odd about the labels, even that there are none, instead of refusing the table.
     """
     parts, origin, acquired_notes = acquire(config)
     notes = list(acquired_notes)
     counts: dict[str, int] = {}
     prepared = {}
+    target = next((c for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
+    wanted = [replace(c, required=False) if lenient and c is target else c for c in recipe.COLUMNS]
     for part, raw in parts.items():
         rows = _where(raw, config.where)
-        roles = columns_.find(rows.column_names, recipe.COLUMNS, config.columns)
+        roles = columns_.find(rows.column_names, wanted, config.columns)
         prepared[part] = columns_.take_roles(rows, roles, recipe.COLUMNS)
     for column in recipe.COLUMNS:
         if column.kind in ("text", "words") and column.required:
             prepared = _drop_empty(prepared, column, counts, notes)
-    target = next((c for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
+            notes += columns_.only_numbers(prepared, column)
+    if target is not None and lenient:
+        prepared, without = _leave_out_targets(prepared, target)
+        notes += without
+        target = None if without else target
     names: tuple[str, ...] = ()
     if target is not None:
-        prepared, names = _number_labels(prepared, target, recipe, config, labels, counts, notes)
-        _check_aligned(prepared, recipe.COLUMNS)
+        prepared, names = number_labels(prepared, target, recipe, config, labels, counts, notes, lenient=lenient)
+        check_aligned(prepared, recipe.COLUMNS)
     for part, rows in prepared.items():
         if rows.num_rows == 0:
             raise DataError(
@@ -154,6 +164,17 @@ def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
         if table.num_rows == 0:
             raise DataError(f"No row has {name} = {wanted}.", "Check the value of `data.where`.")
     return table
+
+
+def _leave_out_targets(parts: dict[str, pa.Table], target: Column) -> tuple[dict[str, pa.Table], list[str]]:
+    """Take the column to be learnt out of all parts, when one part lacks it or none has anything in it."""
+    lacking = [part for part, rows in parts.items() if target.role not in rows.column_names]
+    held = {part: rows for part, rows in parts.items() if part not in lacking}
+    if not lacking and any(labels_.counts(rows[target.role]) for rows in held.values()):
+        return parts, []
+    found = f"No column was recognised as the {target.role}" if lacking else f"The column of the {target.role} is empty"
+    bare = {part: rows.drop_columns([target.role]) if part in held else rows for part, rows in parts.items()}
+    return bare, [f"{found}; it can be named with {columns_.flag(target.role)}. Training needs one."]
 
 
 def _drop_empty(
@@ -185,85 +206,6 @@ def _drop_empty(
         counts[f"empty_{column.role}"] = dropped
         notes.append(f"{dropped:,} rows with an empty {column.role} were left out (first: {first}).")
     return kept
-
-
-def _number_labels(
-    parts: dict[str, pa.Table],
-    target: Column,
-    recipe: Recipe,
-    config: DataConfig,
-    trained: Sequence[str] | None,
-    counts: dict[str, int],
-    notes: list[str],
-) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
-    by_part = {part: labels_.counts(rows[target.role]) for part, rows in parts.items()}
-    for part in [p for p, counted in by_part.items() if not counted]:
-        if len(parts) > 1:  # benchmarks publish test parts without labels
-            notes.append(f"The {part} part has no labels and is left aside.")
-            del parts[part], by_part[part]
-    written = list(dict.fromkeys(label for counted in by_part.values() for label in counted))
-    if not written:
-        raise DataError(
-            f"The column of the {target.role} is empty.", f"Name another with {columns_.flag(target.role)}."
-        )
-    names_by_count: Mapping[int, Sequence[str]] = getattr(recipe, "LABEL_NAMES", {})
-    if trained is not None and set(written) <= set(trained):
-        names_by_count = {}  # the model itself was trained with bare numbers
-    mapping = labels_.name_classes(written, config.label_map, names_by_count)
-    if not config.label_map and any(label != name for label, name in mapping.items()):
-        notes.append(
-            f"Labels {', '.join(mapping)} were read as {', '.join(map(str, mapping.values()))}; "
-            "`data.label_map` changes that."
-        )
-    if trained is not None:
-        mapping = labels_.match_model(mapping, trained)
-    labelled = sum(counted.total() for counted in by_part.values())
-    if trained is None and len(labels_.class_names(mapping)) > _most_classes(labelled):
-        raise DataError(
-            f"The column of the {target.role} has {len(written):,} different values, nearly one for each row."
-            + columns_.suspect_swap(next(iter(parts.values())), recipe.COLUMNS),
-            f"It does not look like labels; name another with {columns_.flag(target.role)}.",
-        )
-    numbered = {}
-    for part, rows in parts.items():
-        encoded = _encode_as(rows[target.role], mapping, trained)
-        rows = rows.set_column(rows.column_names.index(target.role), target.role, encoded)
-        numbered[part] = rows.filter(pc.is_valid(rows[target.role]))
-        lost = rows.num_rows - numbered[part].num_rows
-        if lost:
-            counts["without_label"] = counts.get("without_label", 0) + lost
-    if counts.get("without_label"):
-        notes.append(f"{counts['without_label']:,} rows without a label, or with one mapped to nothing, were left out.")
-    return numbered, tuple(trained) if trained is not None else labels_.class_names(mapping)
-
-
-def _most_classes(rows: int) -> int:
-    return max(20, rows // 3)
-
-
-def _encode_as(
-    column: pa.ChunkedArray, mapping: Mapping[str, str | None], trained: Sequence[str] | None
-) -> pa.ChunkedArray:
-    """Number the labels; by a trained model's own order when there is one."""
-    if trained is None:
-        return labels_.encode(column, mapping)
-    full: dict[str, str | None] = {f"\0{name}": name for name in trained}  # fixes the order; never occurs in data
-    return labels_.encode(column, {**full, **mapping})
-
-
-def _check_aligned(parts: Mapping[str, pa.Table], columns: Sequence[Column]) -> None:
-    words = next((c.role for c in columns if c.kind == "words"), None)
-    labels = next((c.role for c in columns if c.kind == "labels"), None)
-    if words is None or labels is None:
-        return
-    for rows in parts.values():
-        uneven = pc.not_equal(pc.list_value_length(rows[words]), pc.list_value_length(rows[labels]))
-        if pc.any(uneven).as_py():
-            row = rows.filter(uneven).slice(0, 1).to_pylist()[0]
-            raise DataError(
-                f"{row['_file']}, row {row['_row']}: {len(row[words])} words but {len(row[labels])} labels.",
-                "Give one label for each word.",
-            )
 
 
 def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ Every row carries where it came from: `_file` and `_row`, so that it can be foun
 """
 
 import difflib
+import os
 import re
 from pathlib import Path
 
@@ -202,10 +203,15 @@ def _read_file(file: Path, root: Path, encoding: str | None, delimiter: str | No
         table, rows = read_json(file, encoding)
     if not table.num_rows or not table.num_columns:
         raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end, or name another file.")
-    name = file.relative_to(root).as_posix() if root.is_dir() else file.name
+    name = _in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
     # A dictionary keeps the name once, not once per row.
     names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([name]))
     return table.append_column(ADDED[0], names).append_column(ADDED[1], rows)
+
+
+def _in_utf8(name: str) -> str:
+    """Return a file name as text that Arrow takes, also where Python could not read it in the locale's encoding."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
@@ -226,10 +232,10 @@ def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
 
 def _read_classes(files: list[Path], root: Path, encoding: str | None) -> pa.Table:
     """Read one text per file; the folder that holds the file is its label."""
-    names = pa.array([file.relative_to(root).as_posix() for file in files])
+    names = pa.array([_in_utf8(file.relative_to(root).as_posix()) for file in files])
     columns = {
         "text": pa.array([read_text(file, encoding) for file in files], pa.string()),
-        "label": pa.array([file.parent.name for file in files], pa.string()),
+        "label": pa.array([_in_utf8(file.parent.name) for file in files], pa.string()),
         ADDED[0]: names.dictionary_encode(),
         ADDED[1]: pa.repeat(pa.scalar(1, pa.int64()), len(files)),
     }

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.data.batch import Integers
+from toolkit.data.digest import table_digest
 from toolkit.errors import DataError
 
 PARTS = ("train", "validation", "test")
@@ -101,7 +102,7 @@ def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], neede
     raise DataError(
         f"The label `{labels[number]}` appears {times} (row {', '.join(map(str, where))}): "
         f"too few to be learnt and also tested; {needed} are needed.",
-        f"Add examples, merge it into another label (`--set data.label_map.{labels[number]}=OTHER`; "
+        f"Add examples, merge it into another label (`--set 'data.label_map={{\"{labels[number]}\": OTHER}}'`; "
         "map all labels then), "
         "or bring parts of your own (train and test files in one folder).",
     )
@@ -153,15 +154,8 @@ def separate(
 
 def fingerprint(parts: Mapping[str, pa.Table], columns: Sequence[str]) -> str:
     """Return a digest of what is learnt from and tested on: the same rows in the same parts give the same digest."""
-    digest = hashlib.sha256()
-    for part in PARTS:
-        if part not in parts:
-            continue
-        digest.update(json.dumps([part, list(columns), parts[part].num_rows]).encode())
-        for batch in parts[part].select(list(columns)).to_batches(max_chunksize=10_000):
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                digest.update(json.dumps(row, default=str).encode())
-    return f"sha256:{digest.hexdigest()}"
+    known = [[part, table_digest(parts[part], columns)] for part in PARTS if part in parts]
+    return f"sha256:{hashlib.sha256(json.dumps(known).encode()).hexdigest()}"
 
 
 def shared_rows(one: pa.Table, other: pa.Table, columns: Sequence[str]) -> int:

@@ -68,7 +68,7 @@ def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> tuple[p
     Raises:
         DataError: With the line, if a row has the wrong number of fields or quotes that do not close.
     """
-    with open_text(path, encoding) as stream, _field_limit(MAX_FIELD):
+    with open_text(path, encoding) as stream, field_limit(MAX_FIELD):
         blank = 0
         header = ""
         for header in stream:
@@ -77,7 +77,7 @@ def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> tuple[p
             blank += 1
         header = header.removeprefix("\ufeff")
         if not delimiter:
-            delimiter = "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else _find_delimiter(header)
+            delimiter = "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else find_delimiter(header)
         reader = csv.reader(itertools.chain([header], stream), delimiter=delimiter, strict=True)
         end = blank  # the last line of the row before
         names: list[str] | None = None
@@ -104,7 +104,7 @@ def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> tuple[p
 
 
 @contextmanager
-def _field_limit(limit: int) -> Iterator[None]:
+def field_limit(limit: int) -> Iterator[None]:
     """Set the csv module's limit, which belongs to the whole process, and give it back."""
     before = csv.field_size_limit(limit)
     try:
@@ -113,7 +113,7 @@ def _field_limit(limit: int) -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _find_delimiter(header: str) -> str:
+def find_delimiter(header: str) -> str:
     """Return the delimiter that splits the header into the most names; a comma if none does."""
     return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
 

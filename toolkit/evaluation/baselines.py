@@ -3,7 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
+
+MOST_ROWS = 100_000
+_CHUNK = 10_000  # rows that are answered at a time
 
 
 def majority(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
@@ -14,17 +18,24 @@ def majority(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int
 
 
 def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
-    """Predict with logistic regression on TF-IDF weights of words and pairs of words; without words, the majority."""
+    """Predict with logistic regression on TF-IDF weights of words and pairs of words; without words, the majority.
+
+    It learns from at most `MOST_ROWS` rows: its table of pairs of words would outgrow the memory of the model itself.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    vectorizer, texts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _texts(train)
+    learnt = train
+    if train.num_rows > MOST_ROWS:
+        learnt = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_ROWS, replace=False)))
+    vectorizer, texts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _texts(learnt)
     if not any(map(vectorizer.build_analyzer(), texts)):  # texts of signs alone
         return majority(train, test, labels)
     pipeline = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=1000))
-    pipeline.fit(texts, train["label"].to_pylist())
-    return [int(number) for number in pipeline.predict(_texts(test))]
+    pipeline.fit(texts, learnt["label"].to_pylist())
+    chunks = (test.slice(start, _CHUNK) for start in range(0, test.num_rows, _CHUNK))
+    return [int(number) for chunk in chunks for number in pipeline.predict(_texts(chunk))]
 
 
 def _texts(rows: pa.Table) -> list[str]:

@@ -1,13 +1,18 @@
 """Run a model over a split and keep what it said, one compact row an example."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from toolkit.data.batch import Features, plan_evaluation
-from toolkit.training.loop import count_items
+from toolkit.attention.packed import unpadded
+from toolkit.data.batch import Features, Integers, plan_evaluation, probe
+from toolkit.team import ALONE, Team
+from toolkit.training.objective import count_items
+
+Answer = tuple[int, dict[str, list[Any]], float, int]  # number of the batch, columns, sum of the loss, items
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ def predict(
     batch_size: int,
     device: Any,
     observe: Callable[[int, int], None] | None = None,
+    team: Team = ALONE,
 ) -> Predictions:
     """Run `model` over all examples, in batches of like lengths; outputs are reduced batch by batch.
 
@@ -43,26 +49,38 @@ def predict(
         batch_size: Examples in one forward pass.
         device: Where the model is.
         observe: Told (examples done, examples in all).
+        team: The processes that share the work; each asks about some of the batches and returns all answers.
     """
     import torch
 
-    columns: dict[str, list[Any]] = {}
-    total, items, done = 0.0, 0, 0
-    with torch.inference_mode():
-        for rows in plan_evaluation(features.lengths, batch_size):
+    plan = plan_evaluation(features.lengths, batch_size)
+    answers = []
+    done = 0
+    with torch.inference_mode(), unpadded(model, probe(features, collate)) as packing:
+        for number in range(team.rank, len(plan), team.size):
+            rows = plan[number]
             batch = collate([features[int(row)] for row in rows])
-            outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
+            with packing.batch(batch, device) if packing is not None else nullcontext():
+                outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
             count = count_items(batch) if outputs.get("loss") is not None else 0
-            if count:
-                total += float(outputs.loss) * count
-                items += count
-            for name, values in extract(outputs, batch).items():
-                column = columns.setdefault(name, [None] * len(features))
-                for row, value in zip(rows, values, strict=True):
-                    column[row] = value
-            done += len(rows)
+            answers.append((number, extract(outputs, batch), float(outputs.loss) * count if count else 0.0, count))
+            done = min(len(features), done + len(rows) * team.size)
             if observe is not None:
                 observe(done, len(features))
+    return _joined(plan, [answer for theirs in team.everyones(answers) for answer in theirs], len(features))
+
+
+def _joined(plan: Sequence[Integers], answers: Sequence[Answer], size: int) -> Predictions:
+    """Put the answers to each batch in the order of the split; sums are taken in the order of the plan."""
+    columns: dict[str, list[Any]] = {}
+    total, items = 0.0, 0
+    for number, values, loss, count in sorted(answers, key=lambda answer: answer[0]):
+        total += loss
+        items += count
+        for name, entries in values.items():
+            column = columns.setdefault(name, [None] * size)
+            for row, value in zip(plan[number], entries, strict=True):
+                column[row] = value
     return Predictions(columns, total / items if items else None)
 
 

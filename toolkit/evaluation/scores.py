@@ -1,6 +1,7 @@
 """From predictions to figures with their doubt, for the model and its baselines."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,22 +10,28 @@ import pyarrow as pa
 from toolkit.config import EvaluationConfig, RunConfig
 from toolkit.evaluation import intervals
 from toolkit.evaluation.predict import Predictions
-from toolkit.metrics import Metric, as_module, load
+from toolkit.evaluation.significance import mcnemar
+from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics import classification as classes_
+
+Columns = Mapping[str, Sequence[Any]]
+Definition = Metric | RankMetric
 
 
 def score(
-    predictions: Sequence[Any],
+    columns: Columns,
     references: Sequence[Any],
-    metrics: Sequence[str | Metric],
+    metrics: Sequence[str | Definition],
     labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
 ) -> list[dict[str, Any]]:
     """Compute each metric through its `evaluate` module, with a bootstrap interval where it is the toolkit's own.
 
+    What cannot be computed from these columns, or says nothing of so few classes, is left out.
+
     Args:
-        predictions: One an example.
+        columns: Predictions; "prediction", and "probabilities" where the task has them.
         references: The truth, one an example.
         metrics: Names or definitions.
         labels: Names of the classes; empty for a task without.
@@ -35,31 +42,45 @@ def score(
         For each figure {"name", "title", "value", "low", "high", "unit"}.
     """
     figures = []
-    for metric in metrics:
-        module, definition = load(metric)
+    for module, definition in computable(columns, metrics, labels):
         if definition is None:
-            for name, value in module.compute(predictions=predictions, references=references).items():
-                if isinstance(value, int | float):
-                    figures.append(_figure(name, name, value, None, None, "score"))
+            computed = module.compute(predictions=columns["prediction"], references=references)
+            figures += [
+                _figure(name, name, value, None, None, "score")
+                for name, value in computed.items()
+                if isinstance(value, int | float)
+            ]
             continue
-        value = as_module(definition, labels).compute(predictions=predictions, references=references)[definition.name]
-        interval = figure_interval(definition, predictions, references, labels, config, seed)
-        figures.append(_figure(definition.name, definition.title, value, interval.low, interval.high, definition.unit))
+        said = columns[column(definition)]
+        value = as_module(definition, labels).compute(predictions=said, references=references)[definition.name]
+        if math.isnan(value):  # one class alone has no area under a curve
+            continue
+        found = figure_interval(definition, said, references, labels, config, seed)
+        low, high = (found.low, found.high) if found is not None else (None, None)
+        figures.append(_figure(definition.name, definition.title, value, low, high, definition.unit))
     return figures
 
 
 def values(
-    predictions: Sequence[Any], references: Sequence[Any], metrics: Sequence[str | Metric], labels: Sequence[str]
+    columns: Columns, references: Sequence[Any], metrics: Sequence[str | Definition], labels: Sequence[str]
 ) -> dict[str, float]:
     """Compute each metric without its interval, as validation during training needs it."""
     found: dict[str, float] = {}
-    for metric in metrics:
-        module, definition = load(metric)
-        if definition is not None:
-            module = as_module(definition, labels)
-        computed = module.compute(predictions=predictions, references=references)
+    for module, definition in computable(columns, metrics, labels):
+        said = columns["prediction" if definition is None else column(definition)]
+        module = module if definition is None else as_module(definition, labels)
+        computed = module.compute(predictions=said, references=references)
         found.update({name: float(value) for name, value in computed.items() if isinstance(value, int | float)})
     return found
+
+
+def computable(
+    columns: Columns, metrics: Sequence[str | Definition], labels: Sequence[str]
+) -> Iterator[tuple[Any, Definition | None]]:
+    """Yield (module, definition) of the metrics that can be computed from the columns and say something."""
+    for module, definition in map(load, metrics):
+        if definition is None or (column(definition) in columns and len(labels) >= definition.least_classes):
+            yield module, definition
 
 
 def _figure(name: str, title: str, value: float, low: float | None, high: float | None, unit: str) -> dict[str, Any]:
@@ -67,42 +88,74 @@ def _figure(name: str, title: str, value: float, low: float | None, high: float 
 
 
 def figure_interval(
-    metric: Metric,
+    metric: Definition,
     predictions: Sequence[Any],
     references: Sequence[Any],
     labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
-) -> intervals.Interval:
-    """Return a metric's interval; Wilson's where every example is right or every one is wrong."""
+) -> intervals.Interval | None:
+    """Return a metric's interval, or None where none can be given.
+
+    Where every example is right, or every one is wrong, so is every resample, and the bootstrap knows no doubt. There a
+    share has Wilson's interval, and a mean F1 the mean of its classes' (`intervals.f1_score`), which is wide.
+    """
+    settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
+    if isinstance(metric, RankMetric):
+        figure = metric.prepare(predictions, references, labels)
+        found = intervals.bootstrap_weighted(figure, len(references), **settings)
+        return found if found.low < found.high else None
     statistics = metric.statistics(predictions, references, labels)
     total = statistics.sum(axis=0)
     if metric.proportion and total[0] in (0, total[1]):
         return intervals.wilson(total[0], total[1], config.confidence)
-    return intervals.bootstrap(
-        statistics, metric.aggregate, confidence=config.confidence, resamples=config.resamples, seed=seed
-    )
+    found = intervals.bootstrap(statistics, metric.aggregate, **settings)
+    if found.low < found.high:
+        return found
+    if metric.overlaps is None:
+        return None
+    classes = zip(*metric.overlaps(total), strict=True)
+    each = [
+        intervals.f1_score(right, predicted, true, config.confidence)
+        for right, predicted, true in classes
+        if predicted + true
+    ]
+    if not each:
+        return None
+    low, high = (float(np.mean([getattr(one, end) for one in each])) for end in ("low", "high"))
+    return intervals.Interval(found.value, low, high)
 
 
 def difference(
-    metric: Metric,
-    ours: Sequence[Any],
-    theirs: Sequence[Any],
+    metric: Definition,
+    ours: Columns,
+    theirs: Columns,
     references: Sequence[Any],
     labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
 ) -> dict[str, Any]:
-    """Return by how much one predictor is ahead of another on the same examples, with a paired interval."""
-    found = intervals.paired_difference(
-        metric.statistics(ours, references, labels),
-        metric.statistics(theirs, references, labels),
-        metric.aggregate,
-        confidence=config.confidence,
-        resamples=config.resamples,
-        seed=seed,
-    )
-    return {"metric": metric.name, "value": found.value, "low": found.low, "high": found.high}
+    """Return by how much one predictor is ahead of another on the same examples, with a paired interval.
+
+    Where examples are right or wrong, McNemar's test of the same question stands beside it.
+    """
+    one, other = ours[column(metric)], theirs[column(metric)]
+    settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
+    if isinstance(metric, RankMetric):
+        figures = metric.prepare(one, references, labels), metric.prepare(other, references, labels)
+        found = intervals.bootstrap_weighted(lambda w: figures[0](w) - figures[1](w), len(references), **settings)
+    else:
+        found = intervals.paired_difference(
+            metric.statistics(one, references, labels),
+            metric.statistics(other, references, labels),
+            metric.aggregate,
+            **settings,
+        )
+    section: dict[str, Any] = {"metric": metric.name, "value": found.value, "low": found.low, "high": found.high}
+    if metric.value_type == "int64":
+        test = mcnemar(one, other, references)
+        section["mcnemar"] = {"only_ours": test.only_ours, "only_theirs": test.only_theirs, "p": test.p}
+    return section
 
 
 def per_class(
@@ -111,17 +164,33 @@ def per_class(
     """Return precision, recall and F1 of each class with intervals."""
     statistics = classes_.class_counts(predictions, references, labels)
     total = statistics.sum(axis=0)
+    different, counts = intervals.distinct(statistics)
     drawn = intervals.resampled_sums(statistics, config.resamples, seed)
-    left_out = total - statistics
+    left_out = total - different
+    counted = classes_.overlaps(total)
     rows: list[dict[str, Any]] = [
         {"label": label, "support": int(count)} for label, count in zip(labels, total.reshape(3, -1)[2], strict=True)
     ]
     for name, figure in (("precision", classes_.precision), ("recall", classes_.recall), ("f1", classes_.f1)):
         value, samples, jackknife = figure(total), figure(drawn), figure(left_out)
         for number, row in enumerate(rows):
-            found = intervals.bca(float(value[number]), samples[:, number], jackknife[:, number], config.confidence)
+            found = intervals.bca(
+                float(value[number]), samples[:, number], jackknife[:, number], config.confidence, counts
+            )
+            if found.low == found.high:  # all right or all wrong: resampling says nothing
+                right, predicted, true = (float(part[number]) for part in counted)
+                found = _without_resampling(name, right, predicted, true, config.confidence)
             row[name] = {"value": found.value, "low": found.low, "high": found.high}
     return rows
+
+
+def _without_resampling(
+    figure: str, right: float, predicted: float, true: float, confidence: float
+) -> intervals.Interval:
+    if figure == "f1":
+        return intervals.f1_score(right, predicted, true, confidence)
+    trials = predicted if figure == "precision" else true
+    return intervals.wilson(right, trials, confidence) if trials else intervals.Interval(0.0, 0.0, 1.0)
 
 
 def confusion(predictions: Sequence[int], references: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
@@ -129,6 +198,13 @@ def confusion(predictions: Sequence[int], references: Sequence[int], labels: Seq
     matrix = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(matrix, (np.asarray(references, np.int64), np.asarray(predictions, np.int64)), 1)
     return {"labels": list(labels), "matrix": matrix.tolist()}
+
+
+def surest_errors(columns: Columns, references: Sequence[int], most: int = 20) -> list[int]:
+    """Return the numbers of the wrong rows of which the model was surest, the surest first."""
+    wrong = np.flatnonzero(np.asarray(columns["prediction"]) != np.asarray(references))
+    surest = np.array([max(columns["probabilities"][row]) for row in wrong.tolist()])
+    return [int(row) for row in wrong[np.argsort(-surest, kind="stable")[:most]]]
 
 
 def confident_errors(
@@ -149,13 +225,26 @@ def confident_errors(
                 {
                     "file": row.get("_file"),
                     "row": row.get("_row"),
-                    "text": " ⏎ ".join(str(row[role]) for role in ("text", "text_pair") if row.get(role)),
+                    "text": shown_text(row, ("text", "text_pair")),
                     "label": labels[row["label"]],
                     "prediction": labels[predicted],
                     "confidence": float(max(chances)),
                 }
             )
     return sorted(wrong, key=lambda error: -error["confidence"])[:most]
+
+
+def shown_text(row: Mapping[str, Any], roles: Sequence[str]) -> str:
+    """Return a row's inputs as one text: lists of words joined, several inputs set apart."""
+    texts = (row[role] for role in roles if row.get(role))
+    return " ⏎ ".join(" ".join(map(str, text)) if isinstance(text, list) else str(text) for text in texts)
+
+
+def shown_value(value: Any, labels: Sequence[str]) -> str:
+    """Write a truth or a prediction: a class by its name, the labels of words one after another."""
+    if labels and isinstance(value, list):
+        return " ".join(labels[number] for number in value)
+    return labels[value] if labels and isinstance(value, int) else str(value)
 
 
 def evaluation_section(
@@ -175,20 +264,23 @@ def evaluation_section(
         "confidence": config.evaluation.confidence,
         "labels": list(labels),
         "loss": predictions.loss,
-        "metrics": score(said, references, recipe.METRICS, labels, config.evaluation, seed),
+        "metrics": score(predictions.columns, references, recipe.METRICS, labels, config.evaluation, seed),
     }
     if any(column.kind == "label" for column in recipe.COLUMNS):
         section["per_class"] = per_class(said, references, labels, config.evaluation, seed)
         section["confusion"] = confusion(said, references, labels)
         if "probabilities" in predictions.columns:
-            section["errors"] = confident_errors(predictions.columns, rows.to_pylist(), labels)
+            chosen = surest_errors(predictions.columns, references)
+            columns = {name: [column[row] for row in chosen] for name, column in predictions.columns.items()}
+            there = rows.take(pa.array(chosen, pa.int64())).to_pylist()  # not all rows become Python objects
+            section["errors"] = confident_errors(columns, there, labels)
     return section
 
 
 def baseline_section(
     name: str,
     theirs: Sequence[Any],
-    ours: Sequence[Any],
+    ours: Columns,
     references: Sequence[Any],
     metrics: Sequence[Any],
     labels: Sequence[str],
@@ -196,12 +288,13 @@ def baseline_section(
 ) -> dict[str, Any]:
     """Return the report's section on one baseline: its figures, and the model's lead on the first of them."""
     seed = config.training.seed
-    definitions = [definition for _, definition in map(load, metrics) if definition is not None]
+    columns = {"prediction": theirs}
+    definitions = [definition for _, definition in computable(columns, metrics, labels) if definition is not None]
     section: dict[str, Any] = {
         "name": name,
         "title": name,
-        "metrics": score(theirs, references, definitions, labels, config.evaluation, seed),
+        "metrics": score(columns, references, definitions, labels, config.evaluation, seed),
     }
     if definitions:
-        section["difference"] = difference(definitions[0], ours, theirs, references, labels, config.evaluation, seed)
+        section["difference"] = difference(definitions[0], ours, columns, references, labels, config.evaluation, seed)
     return section

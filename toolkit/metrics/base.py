@@ -7,28 +7,60 @@ from typing import Any, Literal
 import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+ValueType = Literal["int64", "string", "labels", "probabilities"]
+Unit = Literal["fraction", "score"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that is a function of sums over examples.
+    """A figure that is a function of sums over examples, such as accuracy.
 
     Attributes:
         name: Short name, also the key of the result.
         title: As the report prints it.
         statistics: (predictions, references, names of the classes) → one row an example. Shape (N, S).
         aggregate: Sums of such rows → the figure. Shape (..., S) → (...).
-        value_type: What one prediction is: "int64" (a class), "string", or "labels" (a class for each word).
+        value_type: What one prediction is: "int64" (a class), "string", "labels" (a class for each word), or
+            "probabilities" (one number for each class).
         unit: "fraction" is printed as a percentage, "score" as it is.
         higher_is_better: Which way is up.
         proportion: Whether the figure is a share of independent successes, as accuracy is.
+        overlaps: Of a mean F1: sums → (right, predicted, true) of each class, (S,) → three of (C,).
+        least_classes: With fewer classes than this the figure says nothing and is left out.
     """
 
     name: str
     title: str
     statistics: Callable[[Sequence[Any], Sequence[Any], Sequence[str]], Floats]
     aggregate: Callable[[Floats], Floats]
-    value_type: Literal["int64", "string", "labels"] = "int64"
-    unit: Literal["fraction", "score"] = "fraction"
+    value_type: ValueType = "int64"
+    unit: Unit = "fraction"
     higher_is_better: bool = True
     proportion: bool = False
+    overlaps: Callable[[Floats], Sequence[Floats]] | None = None
+    least_classes: int = 0
+
+
+@dataclass(frozen=True)
+class RankMetric:
+    """A figure that depends on the order of the examples, such as the area under the ROC curve.
+
+    Attributes:
+        name: Short name, also the key of the result.
+        title: As the report prints it.
+        prepare: (predictions, references, names of the classes) → a function from weights of the examples, shape
+            (B, N), to figures, shape (B,); NaN where the weights leave nothing to rank.
+    """
+
+    name: str
+    title: str
+    prepare: Callable[[Sequence[Any], Sequence[Any], Sequence[str]], Callable[[Floats], Floats]]
+    value_type: ValueType = "probabilities"
+    unit: Unit = "score"
+    higher_is_better: bool = True
+    least_classes: int = 0
+
+
+def column(metric: Metric | RankMetric) -> str:
+    """Return the column of predictions that a metric judges."""
+    return "probabilities" if metric.value_type == "probabilities" else "prediction"

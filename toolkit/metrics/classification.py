@@ -31,7 +31,7 @@ def class_counts(predictions: Sequence[Any], references: Sequence[Any], labels: 
     return counts.reshape(len(true), 3 * classes)
 
 
-def _split(sums: Floats) -> tuple[Floats, Floats, Floats]:
+def overlaps(sums: Floats) -> tuple[Floats, Floats, Floats]:
     """(..., 3 C) → true positives, predicted, true, each (..., C)."""
     hits, predicted, true = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
     return hits, predicted, true
@@ -39,32 +39,38 @@ def _split(sums: Floats) -> tuple[Floats, Floats, Floats]:
 
 def precision(sums: Floats) -> Floats:
     """Share of the predictions of a class that are right; 0 where it was never predicted. (..., 3 C) → (..., C)."""
-    hits, predicted, _ = _split(sums)
+    hits, predicted, _ = overlaps(sums)
     return divide(hits, predicted)
 
 
 def recall(sums: Floats) -> Floats:
     """Share of a class that was found. (..., 3 C) → (..., C)."""
-    hits, _, true = _split(sums)
+    hits, _, true = overlaps(sums)
     return divide(hits, true)
 
 
 def f1(sums: Floats) -> Floats:
     """Harmonic mean of precision and recall, 2 TP / (predicted + true). (..., 3 C) → (..., C)."""
-    hits, predicted, true = _split(sums)
+    hits, predicted, true = overlaps(sums)
     return divide(2 * hits, predicted + true)
 
 
 def _macro_f1(sums: Floats) -> Floats:
     """Mean F1 over the classes that occur, in truth or prediction, as scikit-learn takes it."""
-    _, predicted, true = _split(sums)
+    _, predicted, true = overlaps(sums)
     occurs = (predicted + true) > 0
     return divide((f1(sums) * occurs).sum(-1), occurs.sum(-1))
 
 
+def _weighted_f1(sums: Floats) -> Floats:
+    """Mean F1 over the classes, each with the weight of its examples."""
+    _, _, true = overlaps(sums)
+    return divide((f1(sums) * true).sum(-1), true.sum(-1))
+
+
 def _matthews(sums: Floats) -> Floats:
     """Matthews correlation for any number of classes (Gorodkin 2004, equation 8)."""
-    hits, predicted, true = _split(sums)
+    hits, predicted, true = overlaps(sums)
     total = true.sum(-1)
     covariance = hits.sum(-1) * total - (predicted * true).sum(-1)
     spread = np.sqrt((total**2 - (predicted**2).sum(-1)) * (total**2 - (true**2).sum(-1)))
@@ -81,7 +87,8 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("accuracy", "Accuracy", _right, _share, proportion=True),
-        Metric("f1", "Macro F1", class_counts, _macro_f1),
+        Metric("f1", "Macro F1", class_counts, _macro_f1, overlaps=overlaps),
+        Metric("f1_weighted", "Weighted F1", class_counts, _weighted_f1),
         Metric("matthews", "Matthews correlation", class_counts, _matthews, unit="score"),
     )
 }

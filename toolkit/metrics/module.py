@@ -4,13 +4,17 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from toolkit import sources
 from toolkit.errors import SourceError
-from toolkit.metrics.base import Metric
-from toolkit.metrics.classification import METRICS
+from toolkit.metrics import classification, probability
+from toolkit.metrics.base import Metric, RankMetric
+
+METRICS: dict[str, Metric | RankMetric] = {**classification.METRICS, **probability.METRICS}
 
 
-def load(metric: str | Metric) -> tuple[Any, Metric | None]:
+def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | None]:
     """Return an `evaluate` module for a metric, and its definition where it is the project's own.
 
     Args:
@@ -38,7 +42,7 @@ def load(metric: str | Metric) -> tuple[Any, Metric | None]:
         ) from error
 
 
-def as_module(metric: Metric, labels: Sequence[str] = ()) -> Any:
+def as_module(metric: Metric | RankMetric, labels: Sequence[str] = ()) -> Any:
     """Return `metric` as an `evaluate.Metric`, ready for `compute`, `add_batch` and `evaluate.combine`.
 
     Args:
@@ -57,19 +61,21 @@ def _module_class() -> Any:
         "int64": datasets.Value("int64"),
         "string": datasets.Value("string"),
         "labels": datasets.Sequence(datasets.Value("int64")),
+        "probabilities": datasets.Sequence(datasets.Value("float64")),
     }
 
     class DefinedMetric(evaluate.Metric):  # type: ignore[misc]
-        """An `evaluate` module around a `Metric`."""
+        """An `evaluate` module around a metric of the project's."""
 
-        def __init__(self, metric: Metric, labels: Sequence[str]) -> None:
+        def __init__(self, metric: Metric | RankMetric, labels: Sequence[str]) -> None:
             self._metric = metric
             self._labels = labels
             super().__init__(config_name=metric.name, keep_in_memory=True)
 
         def _info(self) -> Any:
             value = types[self._metric.value_type]
-            features = datasets.Features({"predictions": value, "references": value})
+            truth = types["int64"] if self._metric.value_type == "probabilities" else value
+            features = datasets.Features({"predictions": value, "references": truth})
             return evaluate.MetricInfo(
                 description=self._metric.title,
                 citation="",
@@ -79,6 +85,9 @@ def _module_class() -> Any:
 
         def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
             labels = self._labels or _numbered(predictions, references)
+            if isinstance(self._metric, RankMetric):
+                weights = np.ones((1, len(references)))
+                return {self._metric.name: float(self._metric.prepare(predictions, references, labels)(weights)[0])}
             sums = self._metric.statistics(predictions, references, labels).sum(axis=0)
             return {self._metric.name: float(self._metric.aggregate(sums))}
 

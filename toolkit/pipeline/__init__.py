@@ -4,11 +4,22 @@ RunConfig → Splits → (model, processor) → train() → run directory → Sc
  prepare.py ────────────────────────────┘ finetune.py ──────────────────────────┘
 """
 
+from toolkit.pipeline.attend import attend
+from toolkit.pipeline.compare import compare
 from toolkit.pipeline.evaluate import Examination, evaluate, prepare_evaluation
 from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
+from toolkit.pipeline.explain import Order, explain, read_texts
 from toolkit.pipeline.finetune import finetune
 from toolkit.pipeline.inspect import Inspected, inspect
+from toolkit.pipeline.lr_find import lr_find
+from toolkit.pipeline.predict import Predicted, predict
 from toolkit.pipeline.prepare import Prepared, configure, plan, prepare
+from toolkit.pipeline.push import Parcel, check_destination, pack, push, size_of
+from toolkit.pipeline.resume import unfinished
+from toolkit.pipeline.seeds import finetune_seeds
+from toolkit.pipeline.tune import folder_of as search_folder
+from toolkit.pipeline.tune import tune
+from toolkit.training.search_space import build as search_space
 
 __all__ = [
     "Counted",
@@ -17,13 +28,31 @@ __all__ = [
     "Inspected",
     "Note",
     "Observe",
+    "Order",
+    "Parcel",
+    "Predicted",
     "Prepared",
     "Stage",
+    "attend",
+    "check_destination",
+    "compare",
     "configure",
     "evaluate",
+    "explain",
     "finetune",
+    "finetune_seeds",
     "inspect",
+    "lr_find",
+    "pack",
     "plan",
+    "predict",
     "prepare",
     "prepare_evaluation",
+    "push",
+    "read_texts",
+    "search_folder",
+    "search_space",
+    "size_of",
+    "tune",
+    "unfinished",
 ]

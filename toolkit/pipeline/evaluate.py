@@ -1,6 +1,6 @@
-"""Judge a saved model: reload it from disk and compute everything again."""
+"""Judge a saved model: ask it, or take what it said before of the same rows, and compute every figure again."""
 
-import json
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +13,12 @@ from toolkit import models, recipes, runs
 from toolkit.config import RunConfig, resolve
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
-from toolkit.errors import DataError
+from toolkit.errors import DataError, RecipeError, SourceError, ToolkitError
+from toolkit.evaluation import answers
+from toolkit.evaluation.findings import stored_temperature
 from toolkit.pipeline import judge
-from toolkit.pipeline.events import Observe, Stage
+from toolkit.pipeline.checks import run_checks
+from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.prepare import configure
 
 # Of a data set with several parts, the one a model is judged on.
@@ -68,69 +71,133 @@ def prepare_evaluation(
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     named = "source" in values.get("data", {})
     if run is None and not named:
-        raise DataError(
-            f"There is no run directory {target}, so no held-out data of its own to judge on.",
-            "Check the path; for a model that was not trained here, name the data with --data.",
-        )
+        raise _no_data_of_its_own(Path(target))
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
     checkpoint = models.locate(target, loading)
-    recipe, config = _configuration(checkpoint, values, recipe_name)
+    recipe, config = stored_configuration(checkpoint, values, recipe_name)
     labels = models.label_names(checkpoint)
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = runs.read_table(run.path / "data" / "test.parquet")
-        return Examination(checkpoint, recipe, config, labels, rows, "held-out test", run.facts["data"], run, own=True)
+        facts = run.facts.get("data", {})
+        return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
     table = load_table(recipe, config.data, labels)
     part = next(part for part in _PREFERRED if part in table.parts)
-    facts = _facts(recipe, config, table, part, labels)
+    facts = _data_facts(recipe, config, table, part, labels)
     split = "given" if part == "all" else part
     return Examination(checkpoint, recipe, config, labels, table.parts[part], split, facts, run, own=False)
 
 
-def evaluate(subject: Examination, output: str | None, command: str, observe: Observe) -> tuple[Path, dict[str, Any]]:
+def _no_data_of_its_own(path: Path) -> ToolkitError:
+    """Say what a target is, when it is no run and no data was named."""
+    name_data = "Name the data to judge it on with --data."
+    if (path / "config.json").is_file():
+        return DataError(f"{path} is a model and not a run, so no held-out data comes with it.", name_data)
+    if any((path / name).exists() for name in ("config.yaml", "metrics.jsonl", "report.json", "checkpoints")):
+        return SourceError(f"{path} was a run directory, but its run.json is missing.", "Copy the whole folder again.")
+    if path.exists():
+        kind = "is a folder that holds neither run.json nor config.json" if path.is_dir() else "is a file"
+        return SourceError(f"{path} {kind}, so it is neither a run nor a model.", "Name a run directory or a model.")
+    folders = [str(folder) for folder in runs.HOME.iterdir()] if runs.HOME.is_dir() else []
+    near = difflib.get_close_matches(str(path), folders, n=1)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    return SourceError(
+        f"There is no run directory {path}.{guess}",
+        "Name one that is there. For a model of the Hub or a short name, name the data too, with --data.",
+    )
+
+
+def evaluate(
+    subject: Examination, output: str | None, command: str, observe: Observe, *, fresh: bool = False
+) -> tuple[Path, dict[str, Any]]:
     """Judge a run, a folder or a Hub model.
+
+    What the same model said earlier of the same rows is used again.
 
     Args:
         subject: From `prepare_evaluation`.
         output: Folder for the report; inside the run, or under runs/, when None.
         command: The command line, for the report.
         observe: Told what happens.
+        fresh: Ask the model again, whatever it said before.
 
     Returns:
         The folder of the report, and the report.
     """
     created = datetime.now(UTC)
-    name = subject.checkpoint.name
-    folder = runs.create(output, "evaluate", name, created).path if output else _folder(subject, created)
+    rows = subject.rows
+    earlier = [] if fresh else _earlier(subject)
+    folder = _folder(subject, output, created)
     own = subject.run if subject.own else None
-    baselines = judge.stored_baselines(own, subject.recipe) if own is not None else {}
-    training = own.facts.get("training") if own is not None else None
-    model = judge.reload(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    said = answers.find(earlier, stored.identity(rows)) if earlier else None
+    if said is None:
+        observe(Stage(f"Asking about {rows.num_rows:,} rows"))
+        said = judge.ask(stored, rows, subject.split, observe)
+        if own is not None:
+            said = said.beside(answers.read(own.path / answers.FILE).baselines)
+    else:
+        observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
     circumstances = judge.Circumstances(
-        command, created, subject.split, subject.checkpoint.origin, subject.facts, training
+        command,
+        created,
+        subject.split,
+        subject.checkpoint.origin,
+        subject.facts,
+        own.facts.get("training") if own is not None else None,
+        temperature=stored_temperature(stored_card(subject.checkpoint)),
+        repeated=_repeated(own) if own is not None else None,
+        checks=run_checks(stored, rows, said.predictions, observe),
     )
-    observe(Stage(f"Judging on {subject.rows.num_rows:,} rows"))
-    verdict = judge.judge(model, subject.rows, baselines, circumstances, observe)
+    observe(Stage(f"Judging on {rows.num_rows:,} rows"))
+    verdict = judge.judge(stored, said, rows, circumstances, observe)
     judge.store(verdict, folder)
     return folder, verdict.report
 
 
-def _configuration(
+def _earlier(subject: Examination) -> list[Path]:
+    """Return the files in which this model's predictions may stand, the newest first."""
+    homes = [] if subject.own else [*runs.HOME.glob("evaluate-*")]
+    if subject.run is not None:
+        homes += [subject.run.path, *(subject.run.path / "evaluations").glob("*")]
+    files = [home / answers.FILE for home in homes if (home / answers.FILE).is_file()]
+    return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+
+
+def stored_card(checkpoint: models.Checkpoint) -> dict[str, Any]:
+    """Read what is stored beside the weights for later commands; empty for a model of elsewhere."""
+    card = checkpoint.path / runs.CARD
+    return runs.read_object(card) if card.is_file() else {}
+
+
+def _repeated(run: runs.Run) -> list[dict[str, Any]] | None:
+    """Read which of a run's test rows repeat a training row; None where it was not looked for."""
+    file = run.path / runs.NEAR_DUPLICATES
+    return list(runs.read_object(file)["pairs"]) if file.is_file() else None
+
+
+def stored_configuration(
     checkpoint: models.Checkpoint, values: Mapping[str, Any], recipe_name: str | None
 ) -> tuple[recipes.Recipe, RunConfig]:
     """Take what is stored with the model, and lay the given values on it."""
-    card = checkpoint.path / "toolkit.json"
-    stored: dict[str, Any] = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    stored = stored_card(checkpoint)
+    stored.pop("calibration", None)  # a fact, not a value to configure
     name = recipe_name or stored.pop("recipe", None) or "sentiment"
     stored.pop("recipe", None)
-    recipe, resolved = configure(name, [("model", stored), ("flag", {**values, "model": checkpoint.name})])
+    try:
+        recipe, resolved = configure(name, [("model", stored), ("flag", {**values, "model": checkpoint.name})])
+    except RecipeError as error:
+        fix = error.fix if recipe_name else f"Name the recipe's file with --recipe. {error.fix}"
+        raise RecipeError(f"{error.problem} The model in {checkpoint.path} was trained with it.", fix) from error
     longest = models.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("model", {"data": {"max_length": longest}})
     return recipe, resolved.config
 
 
-def _facts(recipe: recipes.Recipe, config: RunConfig, table: Table, part: str, labels: Sequence[str]) -> dict[str, Any]:
+def _data_facts(
+    recipe: recipes.Recipe, config: RunConfig, table: Table, part: str, labels: Sequence[str]
+) -> dict[str, Any]:
     rows: pa.Table = table.parts[part]
     roles = [column.role for column in recipe.COLUMNS if column.role in rows.column_names]
     label = next((column.role for column in recipe.COLUMNS if column.kind == "label"), None)
@@ -144,8 +211,8 @@ def _facts(recipe: recipes.Recipe, config: RunConfig, table: Table, part: str, l
     }
 
 
-def _folder(subject: Examination, created: datetime) -> Path:
-    if subject.run is None:
-        return runs.create(None, "evaluate", subject.checkpoint.name, created).path
+def _folder(subject: Examination, output: str | None, created: datetime) -> Path:
+    if output or subject.run is None:
+        return runs.create(output, "evaluate", subject.checkpoint.name, created).path
     source = Path(subject.config.data.source).stem or "data"
     return subject.run.path / "evaluations" / ("held-out" if subject.own else f"{source}-{created:%Y%m%d-%H%M%S}")

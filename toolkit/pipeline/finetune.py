@@ -9,23 +9,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from toolkit import models, recipes, runs
-from toolkit.config import RunConfig, to_yaml
+from toolkit.config import RunConfig, leaves
+from toolkit.config_files import to_yaml
 from toolkit.data.batch import Features
 from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
-from toolkit.evaluation import scores
+from toolkit.evaluation import answers, scores
+from toolkit.evaluation.calibration import fit_temperature
+from toolkit.evaluation.findings import text_roles
+from toolkit.evaluation.near_duplicates import MOST_COMPARED, describe
+from toolkit.metrics import load
 from toolkit.pipeline import judge
+from toolkit.pipeline.build import build_model
+from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.inputs import encode_parts
 from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.resume import find_state, stoppable, unfinished
-from toolkit.training import checkpoint
+from toolkit.team import ALONE, Team
+from toolkit.training import adapters, checkpoint, trackers
+from toolkit.training.depth import freeze
 from toolkit.training.loop import TrainingResult, train
-from toolkit.training.progress import Progress, Validation
+from toolkit.training.objective import objective_for
+from toolkit.training.progress import NonFiniteLoss, Progress, Validation
+
+SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
+ADAPTER = "adapter"  # folder of the adapters, beside the model they were merged into
 
 
-def finetune(prepared: Prepared, command: str, observe: Observe, *, resume: bool = False) -> runs.Run:
+def finetune(
+    prepared: Prepared, command: str, observe: Observe, *, resume: bool = False, team: Team = ALONE
+) -> runs.Run:
     """Train, export, judge and report.
 
     Args:
@@ -33,9 +50,10 @@ def finetune(prepared: Prepared, command: str, observe: Observe, *, resume: bool
         command: The command line, for the report.
         observe: Told what happens.
         resume: Go on with the run of the same configuration and data that did not finish.
+        team: The processes that share the work; the main one alone writes.
 
     Returns:
-        The complete run directory.
+        The complete run directory; in the other processes it may not be complete yet.
 
     Raises:
         RunError: The run could not go on; run.json says how it ended.
@@ -43,66 +61,99 @@ def finetune(prepared: Prepared, command: str, observe: Observe, *, resume: bool
     """
     config, splits = prepared.config, prepared.splits
     created = datetime.now(UTC)
-    run = unfinished(prepared, observe) if resume else None
-    state = find_state(run, observe) if run is not None else None
-    if run is None:
-        run = runs.create(config.output, config.recipe, config.model, created)
-    with _recorded(run):
-        run.record(
-            status="running",
-            command=command,
-            recipe=config.recipe,
-            created=created.isoformat(timespec="seconds"),
-            model=prepared.checkpoint.origin,
-            data=splits.facts,
-            labels=list(splits.labels),
-            notes=list(prepared.notes),
-        )
-        runs.write_text(run.path / "config.yaml", to_yaml(config))
-        _keep_held_out(run, splits)
-        best, training = _train(run, prepared, observe, state)
-        run.record(training=training)
+    run, state = team.from_main(lambda: _open(prepared, created, observe, resume))
+    with _recorded(run, team):
+        if team.is_main:
+            _describe(run, prepared, command, created)
+        best, training = fit(run, prepared, observe, state, team)
         observe(Stage("Judging on held-out data"))
-        subject = judge.reload(best, prepared.recipe, splits.labels, config)
-        verdict = judge.judge(
-            subject,
-            splits.test,
-            judge.baseline_predictions(prepared.recipe, splits) if config.evaluation.baselines else {},
-            judge.Circumstances(command, created, "held-out test", prepared.checkpoint.origin, splits.facts, training),
-            observe,
+        stored = judge.StoredModel(best, prepared.recipe, splits.labels, config)
+        said = judge.ask(stored, splits.test, "held-out test", observe, team)
+        calibration = _calibration(judge.ask(stored, splits.validation, "validation", None, team), prepared)
+        if not team.is_main:
+            return run
+        run.record(training=training)
+        if config.evaluation.baselines:
+            said = said.beside(judge.baseline_predictions(prepared.recipe, splits))
+        circumstances = judge.Circumstances(
+            command,
+            created,
+            "held-out test",
+            prepared.checkpoint.origin,
+            splits.facts,
+            training,
+            temperature=calibration.get("temperature"),
+            repeated=_find_repeated(run, prepared, observe),
+            checks=run_checks(stored, splits.test, said.predictions, observe),
         )
+        verdict = judge.judge(stored, said, splits.test, circumstances, observe)
         judge.store(verdict, run.path)
         with runs.aside(run.model) as draft:
-            shutil.copytree(best, draft)
-            _write_card(draft, config)
+            shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
+            _write_card(draft, config, calibration)
+        if (best / ADAPTER).is_dir():
+            with runs.aside(run.path / ADAPTER) as draft:
+                shutil.copytree(best / ADAPTER, draft)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         run.record(status="complete", environment=verdict.report["environment"], finished=finished)
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # of no more use
     return run
 
 
+def _open(
+    prepared: Prepared, created: datetime, observe: Observe, resume: bool
+) -> tuple[runs.Run, checkpoint.State | None]:
+    """Find the run to go on with and its newest state, or make a new one."""
+    run = unfinished(prepared, observe) if resume else None
+    if run is not None:
+        return run, find_state(run, observe)
+    config = prepared.config
+    return runs.create(config.output, config.recipe, config.model, created), None
+
+
+def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime) -> None:
+    """Write into the run directory what is known before training, and the rows that the run is judged on."""
+    run.record(
+        status="running",
+        command=command,
+        recipe=prepared.config.recipe,
+        created=created.isoformat(timespec="seconds"),
+        model=prepared.checkpoint.origin,
+        data=prepared.splits.facts,
+        labels=list(prepared.splits.labels),
+        notes=list(prepared.notes),
+    )
+    runs.write_text(run.path / "config.yaml", to_yaml(prepared.config))
+    _keep_held_out(run, prepared.splits)
+
+
 @contextmanager
-def _recorded(run: runs.Run) -> Iterator[None]:
+def _recorded(run: runs.Run, team: Team) -> Iterator[None]:
     """Write into run.json how the run ended, if it does not end well."""
+
+    def record(status: str) -> None:
+        if team.is_main:
+            with suppress(RunError, OSError):  # the disk that stopped the run may refuse this too
+                run.record(status=status)
+
     try:
         yield
     except Interrupted:
-        run.record(status="interrupted")
+        record("interrupted")
         raise
     except KeyboardInterrupt:
-        run.record(status="interrupted")
+        record("interrupted")
         raise Interrupted(
             f"Interrupted. {run.path} is marked as such, and no command takes it for a whole run.",
             "Go on with the same command and --resume, or remove the folder.",
         ) from None
     except Exception:
-        with suppress(RunError, OSError):  # the disk that stopped the run may refuse this too
-            run.record(status="failed")
+        record("failed")
         raise
 
 
-def _train(
-    run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.State | None
+def fit(
+    run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.State | None, team: Team
 ) -> tuple[Path, dict[str, Any]]:
     """Train, and return the folder of the best model and what the report says of the training."""
     from accelerate.utils import set_seed
@@ -113,48 +164,133 @@ def _train(
     observe(Stage("Loading the model"))
     set_seed(config.training.seed)
     processor = recipe.load_processor(prepared.checkpoint.path, config)
-    model = recipe.build_model(prepared.checkpoint.path, splits.labels, config)
+    model = build_model(recipe, prepared.checkpoint.path, splits.labels, config)
+    adapted = limit(model, prepared, observe)
     observe(Stage("Tokenizing"))
-    train_features = judge.encode_rows(splits.train, recipe, processor, config)
-    validation_features = judge.encode_rows(splits.validation, recipe, processor, config)
+    parts = (splits.train, splits.validation)
+    with team.main_first():
+        train_features, validation_features = encode_parts(parts, recipe, processor, config, observe)
     references = judge.references(recipe, splits.validation)
+    sample = _sample(train_features, len(validation_features), config.training.seed)
 
     def validate(model: Any) -> dict[str, float]:
+        """Judge by the model's own loss whatever training minimises, on validation and on rows learned from."""
         subject = judge.Subject(model, processor, recipe, splits.labels, config)
-        said = judge.predict_features(subject, validation_features)
-        values = scores.values(said.columns["prediction"], references, recipe.METRICS, splits.labels)
-        return {"loss": said.loss if said.loss is not None else float("nan"), **values}
+        said = judge.predict_features(subject, validation_features, team=team)
+        learned = judge.predict_features(subject, sample, team=team)
+        values = scores.values(said.columns, references, recipe.METRICS, splits.labels)
+        return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values}
 
     def watch(event: Progress | Validation) -> None:
-        run.log(_as_line(event))
+        if team.is_main:
+            run.log(_as_line(event))
+            log(trackers.figures(_as_line(event)), event.step)
         observe(event)
 
     collate = partial(recipe.collate, processor=processor)
-    precision = _precision(run, model, train_features, collate, config)
-    run.record(precision=precision)  # a resumed run computes in the same
-    accelerator = accelerator_for(config.training, precision)
+    precision = team.from_main(lambda: _precision(run, model, train_features, collate, config))
+    if team.is_main:
+        run.record(precision=precision)  # a resumed run computes in the same
+    tracked = config.training.trackers if team.is_main else []
+    accelerator = accelerator_for(config.training, precision, run.path / "trackers" if tracked else None)
     folder = run.path / "checkpoints"
-    note = f"Training on {accelerator.device.type} in {precision}" + (
-        f", from step {state.step}" if state is not None else ""
-    )
-    observe(Stage(note))
-    with stoppable() as stop_asked:
+    objective = objective_for(config.loss, splits.labels, train_features.columns["labels"])
+    device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
+    observe(Stage(f"Training on {device} in {precision}{f', from step {state.step}' if state is not None else ''}"))
+    for note in _shared_out(config, team, state):
+        observe(Note(note))
+    values = {".".join(key): value for key, value in leaves(config.model_dump())}
+    told = trackers.tracking(accelerator, tracked, values, lambda text: observe(Note(text)))
+    with _rows_named(splits.train, folder), stoppable() as stop_asked, told as log:
         result = train(
             model,
             train_features,
             collate,
             config.training,
             accelerator,
+            objective=objective,
             validate=validate,
-            save=lambda best, step: models.save(best, processor, checkpoint.best_path(folder, step)),
-            higher_is_better=_higher_is_better(recipe, config.training.best_metric),
+            save=lambda best, step: _keep(best, adapted, processor, checkpoint.best_path(folder, step)),
+            higher_is_better=higher_is_better(recipe, config.training.best_metric),
             observe=watch,
             write_state=partial(checkpoint.write, folder),
             state=state,
             stop_asked=stop_asked,
             say=lambda text: observe(Note(text)),
+            team=team,
         )
-    return checkpoint.best_path(folder, result.best_step), _training_facts(result, config, accelerator, train_features)
+    facts = _training_facts(result, config, device, precision, train_features, team)
+    facts |= {"objective": objective.name, "trainable_parameters": models.trainable(model)}
+    return checkpoint.best_path(folder, result.best_step), facts
+
+
+@contextmanager
+def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
+    """Say of a loss that is no number which rows of the user's files were in the step, and what is still good."""
+    try:
+        yield
+    except NonFiniteLoss as error:
+        places: dict[str, list[int]] = {}
+        for row in train.select(["_file", "_row"]).take(np.sort(error.rows)).to_pylist():
+            places.setdefault(row["_file"], []).append(row["_row"])
+        named = "; ".join(f"{file}, rows {', '.join(map(str, rows))}" for file, rows in places.items())
+        state, _ = checkpoint.newest(folder)
+        kept = f" The state of step {state.step} is the last good one, in {folder}." if state is not None else ""
+        raise RunError(f"{error.problem} Its batch: {named}.{kept}", error.fix) from error
+
+
+def _sample(features: Features, size: int, seed: int) -> Features:
+    """Return training rows, the same at every validation, on which the loss is comparable with validation's."""
+    random = np.random.default_rng([seed, 1])
+    size = min(size, len(features), SAMPLE)
+    return features.take(np.sort(random.choice(len(features), size, replace=False)))
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -> Iterator[str]:
+    """Say what becomes of the steps when several processes take them together."""
+    training = config.training
+    if team.size > 1:
+        yield (
+            f"Each step's {training.batch_size} examples are shared out among {team.size} processes, "
+            f"{training.batch_size / team.size:g} to each; steps and learning rate ({training.learning_rate:g}) stay "
+            "what they are with one process."
+        )
+    before = state.facts.get("processes", 1) if state is not None else team.size
+    if before != team.size:
+        yield (
+            f"The state was written by {before} process{'es' if before > 1 else ''}: rounding and dropout differ from "
+            "those of an uninterrupted run."
+        )
+
+
+def limit(model: Any, prepared: Prepared, observe: Observe) -> Any:
+    """Decide which of the model's parameters move; return peft's view of it when it has adapters, else None."""
+    config = prepared.config
+    adapted = None
+    if config.adapter.kind != "none":
+        adapted = adapters.attach(model, config.adapter, prepared.checkpoint.origin, prepared.checkpoint.revision)
+    if config.training.freeze is not None:
+        freeze(model, config.training.freeze)
+    if config.training.gradient_checkpointing:
+        models.checkpoint_activations(model)
+    moving, total = models.trainable(model), models.size(model)[0]
+    if moving < total:
+        observe(Note(f"{moving:,} of {total:,} parameters are trained."))
+    return adapted
+
+
+def _keep(model: Any, adapted: Any, processor: Any, folder: Path) -> None:
+    """Write the model as it will be exported: adapters merged into the weights, and kept beside them as well."""
+    if adapted is None:
+        models.save(model, processor, folder)
+        return
+    with runs.aside(folder) as draft:
+        models.save(adapters.merged(adapted), processor, draft)
+        adapters.save(adapted, draft / ADAPTER)
 
 
 def _precision(
@@ -176,10 +312,12 @@ def _precision(
     return precision(model, batch, device)
 
 
-def _higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:
+def higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:
+    """Whether a larger value of a validation figure is the better one."""
     if metric == "loss":
         return False
-    definition = next((m for m in recipe.METRICS if not isinstance(m, str) and m.name == metric), None)
+    named = next((m for m in recipe.METRICS if metric in (m, getattr(m, "name", m))), metric)
+    definition = load(named)[1]
     return definition.higher_is_better if definition is not None else True
 
 
@@ -196,14 +334,18 @@ def _as_line(event: Progress | Validation) -> Mapping[str, Any]:
     }
 
 
-def _training_facts(result: TrainingResult, config: RunConfig, accelerator: Any, features: Features) -> dict[str, Any]:
+def _training_facts(
+    result: TrainingResult, config: RunConfig, device: str, precision: str, features: Features, team: Team
+) -> dict[str, Any]:
     return {
-        "device": accelerator.device.type,
-        "precision": {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision),
+        "device": device,
+        "processes": team.size,
+        "precision": precision,
         "seconds": round(result.seconds, 2),
         "epochs": round(result.epochs, 3),
         "steps": result.steps,
         "samples_per_second": round(result.samples_per_second, 2),
+        "waiting": round(result.waiting, 4),
         "tokens_per_example": round(float(features.lengths.mean()), 1),
         "truncated": features.truncated,
         "best_step": result.best_step,
@@ -223,14 +365,37 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
         runs.write_table(run.path / "data" / f"{name}.parquet", rows)
 
 
-def _write_card(folder: Any, config: RunConfig) -> None:
+def _calibration(said: answers.Answers, prepared: Prepared) -> dict[str, Any]:
+    """Fit the temperature on validation rows; nothing for a task without probabilities of classes."""
+    columns, target = said.predictions.columns, prepared.recipe.COLUMNS[-1]
+    if "probabilities" not in columns or target.kind != "label":
+        return {}
+    temperature = fit_temperature(columns["probabilities"], judge.references(prepared.recipe, said.table))
+    return {"temperature": temperature, "fitted_on": "validation", "rows": said.table.num_rows}
+
+
+def _find_repeated(run: runs.Run, prepared: Prepared, observe: Observe) -> list[dict[str, Any]] | None:
+    """Find the test rows that repeat a training row, and keep them for later evaluations; None where nobody looked."""
+    recipe, splits = prepared.recipe, prepared.splits
+    inputs = text_roles(recipe, splits.train)
+    if not inputs or splits.train.num_rows + splits.test.num_rows > MOST_COMPARED:
+        return None
+    observe(Stage("Looking for test rows in train"))
+    pairs = describe(splits.train, splits.test, inputs, recipe.COLUMNS[-1].role, splits.labels)
+    runs.write_json(run.path / runs.NEAR_DUPLICATES, {"pairs": pairs})
+    return pairs
+
+
+def _write_card(folder: Any, config: RunConfig, calibration: Mapping[str, Any]) -> None:
     """Store beside the weights what later commands need to use them: the recipe, and how inputs are prepared."""
     keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": config.data.label_map}
     card = {
         "recipe": config.recipe,
+        "attention": config.attention,
         "data": keep,
         "evaluation": config.evaluation.model_dump(),
         "training": {"seed": config.training.seed},
         "options": config.options,
+        **({"calibration": calibration} if calibration else {}),
     }
-    runs.write_json(folder / "toolkit.json", card)
+    runs.write_json(folder / runs.CARD, card)

@@ -37,8 +37,10 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
     Raises:
         DataError: The table does not fit the recipe.
     """
-    table = load_table(recipe, config.data)
+    table = load_table(recipe, config.data, lenient=True)
     notes = []
+    if len(table.labels) == 1:
+        notes.append(f"All rows have the label `{table.labels[0]}`; training needs at least two.")
     try:
         checkpoint = models.locate(config.model, config.loading)
         processor = recipe.load_processor(checkpoint.path, config)

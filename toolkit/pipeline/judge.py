@@ -1,9 +1,9 @@
 """What training and evaluating share: a model's predictions on some rows, and the report on them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from toolkit import environment, models, recipes, runs
 from toolkit.config import RunConfig
 from toolkit.data.batch import Features, encode
 from toolkit.data.load import Splits
-from toolkit.evaluation import scores
+from toolkit.evaluation import answers, scores
+from toolkit.evaluation.findings import findings
 from toolkit.evaluation.predict import Predictions, predict
+from toolkit.pipeline.build import build_model
 from toolkit.pipeline.events import Counted, Observe
 from toolkit.report.build import build
 from toolkit.report.render import to_html, to_markdown
+from toolkit.team import ALONE, Team
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,49 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class StoredModel:
+    """A model on disk, loaded when it is first asked something.
+
+    Attributes:
+        folder: Weights, configuration and processor.
+        recipe: The task.
+        labels: Names of the classes.
+        config: The run's configuration.
+    """
+
+    folder: Path
+    recipe: recipes.Recipe
+    labels: Sequence[str]
+    config: RunConfig
+
+    @cached_property
+    def subject(self) -> Subject:
+        """What was saved, so that the figures are those of the files and not of what was in memory."""
+        from toolkit.training.devices import pick_device
+
+        model = build_model(self.recipe, self.folder, self.labels, self.config).eval()
+        device = pick_device(self.config.training.device)
+        return Subject(
+            model.to(device),
+            self.recipe.load_processor(self.folder, self.config),
+            self.recipe,
+            self.labels,
+            self.config,
+        )
+
+    def identity(self, rows: pa.Table) -> str:
+        """Return a digest of all that decides what the model says of `rows`."""
+        config = self.config
+        settings = {
+            "attention": config.attention,
+            "max_length": config.data.max_length,
+            "options": config.options,
+            "labels": list(self.labels),
+        }
+        return answers.identity(self.folder, Path(self.recipe.__file__), rows, roles(self.recipe, rows), settings)
+
+
+@dataclass(frozen=True)
 class Circumstances:
     """What the report says beside the figures.
 
@@ -51,6 +97,9 @@ class Circumstances:
         origin: Where the weights came from.
         data: Facts about the data.
         training: Facts about the training, when the rows are the run's own.
+        temperature: Fitted on validation rows; None where there is none.
+        repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where nobody looked.
+        checks: What was asked of the model beyond the rows, as sections of the report.
     """
 
     command: str
@@ -59,6 +108,9 @@ class Circumstances:
     origin: str
     data: Mapping[str, Any]
     training: Mapping[str, Any] | None
+    temperature: float | None = None
+    repeated: Sequence[dict[str, Any]] | None = None
+    checks: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,82 +119,122 @@ class Verdict:
 
     Attributes:
         report: As report.json holds it.
-        predictions: One row an example: where it stands in the user's files, truth, prediction, baselines.
+        answers: One row an example: where it stands in the user's files, truth, prediction, baselines.
     """
 
     report: dict[str, Any]
-    predictions: pa.Table
-
-
-def reload(folder: Path, recipe: recipes.Recipe, labels: Sequence[str], config: RunConfig) -> Subject:
-    """Load what was saved, so that the figures are those of the files and not of what was in memory."""
-    from toolkit.training.devices import pick_device
-
-    model = recipe.build_model(folder, labels, config).eval().to(pick_device(config.training.device))
-    return Subject(model, recipe.load_processor(folder, config), recipe, labels, config)
+    answers: answers.Answers
 
 
 def judge(
-    subject: Subject, rows: pa.Table, baselines: Mapping[str, list[Any]], circumstances: Circumstances, observe: Observe
+    stored: StoredModel, given: answers.Answers, rows: pa.Table, circumstances: Circumstances, observe: Observe
 ) -> Verdict:
-    """Ask the model about every row, and put what it said beside the truth and the baselines.
+    """Put what a model said beside the truth and the baselines, and into a report.
 
     Args:
-        subject: The model.
+        stored: The model, in case it has to be asked more.
+        given: What it said of the rows: from `ask`, or from an earlier evaluation.
         rows: Examples with their truth.
-        baselines: Name → prediction for each row.
         circumstances: What the report says beside the figures.
         observe: Told how far it is.
     """
-    config, recipe = subject.config, subject.recipe
-    features = encode_rows(rows, recipe, subject.processor, config)
-    said = predict_features(subject, features, observe)
+    config, recipe, said = stored.config, stored.recipe, given.predictions
     truth = references(recipe, rows)
-    parameters, size_bytes = models.size(subject.model)
     report = build(
         title=_title(config),
         recipe=config.recipe,
         command=circumstances.command,
         created=circumstances.created.isoformat(timespec="seconds"),
         version=toolkit.__version__,
-        model={
-            "name": config.model,
-            "origin": circumstances.origin,
-            "architecture": type(subject.model).__name__,
-            "parameters": parameters,
-            "size_bytes": size_bytes,
+        model={**given.facts["model"], "name": config.model, "origin": circumstances.origin},
+        evaluation={
+            **scores.evaluation_section(said, rows, truth, recipe, stored.labels, config, circumstances.split),
+            **findings(
+                said, rows, truth, recipe, stored.labels, config, circumstances.temperature, circumstances.repeated
+            ),
+            **circumstances.checks,
         },
-        evaluation=scores.evaluation_section(said, rows, truth, recipe, subject.labels, config, circumstances.split),
         baselines=[
-            scores.baseline_section(
-                name, theirs, said.columns["prediction"], truth, recipe.METRICS, subject.labels, config
-            )
-            for name, theirs in baselines.items()
+            scores.baseline_section(name, theirs, said.columns, truth, recipe.METRICS, stored.labels, config)
+            for name, theirs in given.baselines.items()
         ],
         data=circumstances.data,
         training=circumstances.training,
         environment=environment.describe(),
         config=config.model_dump(),
-        warnings=_warnings(rows.num_rows, features.truncated, config),
+        warnings=_warnings(rows.num_rows, given.facts["truncated"], config),
     )
-    return Verdict(report, _prediction_table(rows, said, baselines))
+    return Verdict(report, given)
+
+
+def ask(
+    stored: StoredModel, rows: pa.Table, split: str, observe: Observe | None = None, team: Team = ALONE
+) -> answers.Answers:
+    """Ask the model about every row.
+
+    Args:
+        stored: The model.
+        rows: Examples with their truth.
+        split: What the rows are, in words.
+        observe: Told how far it is.
+        team: The processes that share the work; each calls this with the same rows.
+    """
+    subject, recipe = stored.subject, stored.recipe
+    features = team.from_main(lambda: encode_rows(rows, recipe, subject.processor, stored.config))
+    said = predict_features(subject, features, observe, team)
+    parameters, size_bytes = models.size(subject.model)
+    facts = {
+        "identity": stored.identity(rows),
+        "recipe": stored.config.recipe,
+        "labels": list(stored.labels),
+        "name": stored.config.model,
+        "split": split,
+        "loss": said.loss,
+        "truncated": features.truncated,
+        "columns": list(said.columns),
+        "model": {
+            "architecture": type(subject.model).__name__,
+            "parameters": parameters,
+            "size_bytes": size_bytes,
+        },
+    }
+    inputs = [column.role for column in recipe.COLUMNS if column.kind in ("text", "words")]
+    present = roles(recipe, rows)
+    keyed = [role for role in inputs if role in present]
+    return answers.Answers(answers.table(rows, present, keyed, said), facts)
 
 
 def store(verdict: Verdict, folder: Path) -> None:
     """Write predictions and report to `folder`."""
-    runs.write_table(folder / "predictions.parquet", verdict.predictions)
-    runs.write_json(folder / "report.json", verdict.report)
-    runs.write_text(folder / "report.md", to_markdown(verdict.report))
-    runs.write_text(folder / "report.html", to_html(verdict.report))
+    answers.write(folder / answers.FILE, verdict.answers)
+    store_report(verdict.report, folder)
+
+
+def store_report(report: Mapping[str, Any], folder: Path) -> None:
+    """Write a report as JSON, Markdown and HTML to `folder`."""
+    runs.write_json(folder / "report.json", report)
+    runs.write_text(folder / "report.md", to_markdown(report))
+    runs.write_text(folder / "report.html", to_html(report))
+
+
+def roles(recipe: recipes.Recipe, rows: pa.Table) -> list[str]:
+    """Return the recipe's columns that `rows` have."""
+    return [column.role for column in recipe.COLUMNS if column.role in rows.column_names]
 
 
 def encode_rows(rows: pa.Table, recipe: recipes.Recipe, processor: Any, config: RunConfig) -> Features:
     """Turn a table into model inputs."""
-    present = [column.role for column in recipe.COLUMNS if column.role in rows.column_names]
-    return encode(rows.select(present), lambda batch: recipe.preprocess(batch, processor, config))
+    return encode(input_columns(rows, recipe), lambda batch: recipe.preprocess(batch, processor, config))
 
 
-def predict_features(subject: Subject, features: Features, observe: Observe | None = None) -> Predictions:
+def input_columns(rows: pa.Table, recipe: recipes.Recipe) -> pa.Table:
+    """Return the columns that the recipe reads."""
+    return rows.select(roles(recipe, rows))
+
+
+def predict_features(
+    subject: Subject, features: Features, observe: Observe | None = None, team: Team = ALONE
+) -> Predictions:
     """Ask the model about every example."""
     return predict(
         subject.model,
@@ -152,6 +244,7 @@ def predict_features(subject: Subject, features: Features, observe: Observe | No
         batch_size=subject.config.evaluation.batch_size,
         device=subject.model.device,
         observe=None if observe is None else lambda done, total: observe(Counted(done, total)),
+        team=team,
     )
 
 
@@ -165,20 +258,6 @@ def baseline_predictions(recipe: recipes.Recipe, splits: Splits) -> dict[str, li
     """Let each of the recipe's baselines learn from train and predict test."""
     functions = getattr(recipe, "BASELINES", {})
     return {name: function(splits.train, splits.test, splits.labels) for name, function in functions.items()}
-
-
-def stored_baselines(run: runs.Run, recipe: recipes.Recipe) -> dict[str, list[Any]]:
-    """Read what the baselines said of the run's own test rows."""
-    stored = runs.read_table(run.path / "predictions.parquet")
-    names = [name for name in getattr(recipe, "BASELINES", {}) if f"baseline: {name}" in stored.column_names]
-    return {name: stored[f"baseline: {name}"].to_pylist() for name in names}
-
-
-def _prediction_table(rows: pa.Table, said: Predictions, baselines: Mapping[str, list[Any]]) -> pa.Table:
-    columns = {name: rows[name] for name in ("_file", "_row", "label", "labels") if name in rows.column_names}
-    columns |= {name: pa.array(values) for name, values in said.columns.items()}
-    columns |= {f"baseline: {name}": pa.array(values) for name, values in baselines.items()}
-    return pa.table(columns)
 
 
 def _warnings(rows: int, truncated: int, config: RunConfig) -> list[str]:

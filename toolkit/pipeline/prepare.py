@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit import models, recipes
+import numpy as np
+
+from toolkit import models, recipes, runs
+from toolkit.attention import forms
 from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
 from toolkit.data.acquire import fallback_data
 from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
 from toolkit.pipeline.events import Observe, Stage
+from toolkit.training import trackers
+from toolkit.training.objective import class_weights
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe
     resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.DEFAULTS), *layers])
     options = getattr(recipe, "Options", None)
     if options is not None:
-        return recipe, resolved.with_values("recipe", {"options": validate_options(options, resolved.config.options)})
+        filled = validate_options(options, resolved.config.options, resolved.origins)
+        complete = resolved.with_values("recipe", {"options": filled})
+        return recipe, Resolved(complete.config, {**complete.origins, **resolved.origins})
     if resolved.config.options:
         raise ConfigError(
             f"The recipe `{recipe_name}` has no options of its own, but got {', '.join(resolved.config.options)}.",
@@ -57,8 +64,16 @@ def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe
     return recipe, resolved
 
 
-def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe) -> Prepared:
-    """Find model and data and settle every value, before anything is trained or written."""
+def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, resume: bool = False) -> Prepared:
+    """Find model and data and settle every value, before anything is trained or written.
+
+    Args:
+        recipe: The task.
+        resolved: From `configure`.
+        observe: Told what happens.
+        resume: Whether the output folder may hold a run that did not finish.
+    """
+    runs.check_place(resolved.config.output, resume=resume)
     observe(Stage("Looking for model and data"))
     notes = []
     checkpoint = models.locate(resolved.config.model, resolved.config.loading)
@@ -70,24 +85,33 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe) -> Pre
         resolved = resolved.with_values("fallback", {"data": replacement})
     found: dict[str, Any] = {}
     if resolved.config.training.learning_rate is None:
-        found["learning_rate"] = models.learning_rate(checkpoint)
+        found["learning_rate"] = models.learning_rate(checkpoint, resolved.config.adapter.kind)
     resolved = resolved.with_values("model", {"training": found})
     _check_best_metric(recipe, resolved.config)
+    forms.parse(resolved.config.attention)
+    _check_adapter(resolved.config)
+    trackers.check(resolved.config.training.trackers)
     longest = models.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
-        if resolved.origin("data.max_length") != "default":
+        asked = resolved.origin("data.max_length") != "default"
+        if asked and resolved.config.attention == "dense":
             raise ConfigError(
                 f"`data.max_length` is {resolved.config.data.max_length}, "
                 f"but {checkpoint.name} takes at most {longest} tokens.",
-                f"Use --max-length {longest} or less.",
+                f"Use --max-length {longest} or less; with a sparse --attention, positions are extended.",
             )
-        resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+        if asked:
+            notes.append(f"Positions are repeated from {longest:,} to {resolved.config.data.max_length:,}.")
+        else:
+            resolved = resolved.with_values("model", {"data": {"max_length": longest}})
     if resolved.config.training.device != "auto":
         from toolkit.training.devices import pick_device
 
         pick_device(resolved.config.training.device)
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed)
+    if resolved.config.loss.class_weights is not None:
+        class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
 
 
@@ -100,11 +124,21 @@ def _check_best_metric(recipe: recipes.Recipe, config: RunConfig) -> None:
         )
 
 
+def _check_adapter(config: RunConfig) -> None:
+    if config.adapter.kind != "none" and config.training.freeze is not None:
+        raise ConfigError(
+            f"`training.freeze` and `adapter.kind` {config.adapter.kind} are set; adapters freeze all weights already.",
+            "Unset one of them; `adapter.targets` says which layers get adapters.",
+        )
+
+
 def plan(prepared: Prepared) -> str:
     """Say in one sentence what `finetune` would do."""
     training, rows = prepared.config.training, prepared.splits.train.num_rows
     steps = math.ceil(math.ceil(rows / training.batch_size) * training.epochs)
+    epochs = f"{training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}"
+    unit = "step" if steps == 1 else "steps"
     return (
-        f"{steps:,} optimizer steps of {training.batch_size} examples ({training.epochs:g} epochs of {rows:,} rows), "
+        f"{steps:,} optimizer {unit} of {training.batch_size} examples ({epochs} of {rows:,} rows), "
         f"peak learning rate {training.learning_rate:g}, seed {training.seed}."
     )

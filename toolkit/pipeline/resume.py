@@ -12,11 +12,14 @@ from types import FrameType
 from typing import Any
 
 from toolkit import runs
-from toolkit.config import leaves, read_file
+from toolkit.config import leaves
+from toolkit.config_files import read_file
 from toolkit.errors import ConfigError
 from toolkit.pipeline.events import Note, Observe
 from toolkit.pipeline.prepare import Prepared
 from toolkit.training import checkpoint
+
+_PLACES = (("output",), ("data", "cache_gib"))  # where things are kept, which changes no weight
 
 
 def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
@@ -25,43 +28,46 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
     With an output folder it is that one; else the newest of its kind under runs/.
 
     Raises:
-        ConfigError: The output folder holds a run that is complete, or of another configuration or data.
+        ConfigError: The output folder holds a run of another configuration or data.
     """
     config = prepared.config
     if config.output is not None:
         run = runs.Run(Path(config.output))
         if not runs.is_run(run.path):
+            observe(Note(f"There is nothing to resume in {run.path}; a new run begins."))
             return None
-        if run.complete:
-            raise ConfigError(f"The run {run.path} is complete; there is nothing to resume.", "Give another --output.")
         differing = _differences(run, prepared)
         if differing:
             raise ConfigError(
-                f"The run {run.path} was begun with other values of {', '.join(differing)}.",
+                f"The run {run.path} was begun with another {', another '.join(differing)}.",
                 "Give the same values, or another --output.",
             )
         return run
     folders = sorted(runs.HOME.iterdir(), key=lambda path: path.stat().st_mtime) if runs.HOME.is_dir() else []
-    for folder in reversed(folders):
-        run = runs.Run(folder)
-        if runs.is_run(folder) and not run.complete and not _differences(run, prepared):
-            observe(Note(f"Going on with {folder}."))
+    waiting = [runs.Run(folder) for folder in reversed(folders) if runs.is_run(folder)]
+    waiting = [run for run in waiting if not run.complete]
+    for run in waiting:
+        if not _differences(run, prepared):
+            observe(Note(f"Going on with {run.path}."))
             return run
-    observe(Note("There is no unfinished run of this kind; a new one begins."))
+    why = "no unfinished run has these values and data"
+    if waiting:
+        why += f" ({waiting[0].path} has another {', another '.join(_differences(waiting[0], prepared))})"
+    observe(Note(f"There is nothing to resume: {why}. A new run begins."))
     return None
 
 
 def _differences(run: runs.Run, prepared: Prepared) -> list[str]:
-    """Name what sets a run on disk apart from the one that is prepared; its place does not count."""
+    """Name what sets a run on disk apart from the one that is prepared; places on the disk do not count."""
     try:
         before = dict(leaves(read_file(run.path / "config.yaml")))
     except ConfigError:
-        return ["the configuration"]
+        return ["configuration"]
     now = dict(leaves(prepared.config.model_dump()))
-    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and key != ("output",))
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and key not in _PLACES)
     differing = [".".join(key) for key in keys]
     if run.facts.get("data", {}).get("fingerprint") != prepared.splits.facts["fingerprint"]:
-        differing.append("the data")
+        differing.append("data")
     return differing
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SCHEMA_VERSION = 1
+OVERFITTING = "Fewer epochs, more dropout or more data would help."
 
 
 def build(
@@ -63,12 +64,19 @@ def verdict(
         if baseline.get("difference")
     ]
     statements += _weakest_class(evaluation)
+    statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
+    statements += _biased(evaluation) + _unfair(evaluation)
+    statements += _gap(training)
     if training is not None and training.get("stopped_early"):
         statements.append(
             f"Training stopped early at step {training['steps']:,}; "
             f"the weights of step {training['best_step']:,} were kept."
         )
-    return {"headline": headline, "statements": statements, "warnings": [*warnings, *_overfitting(training)]}
+    return {
+        "headline": headline,
+        "statements": statements,
+        "warnings": [*warnings, *_leaked(evaluation), *_overfitting(training)],
+    }
 
 
 def shown(value: float, unit: str) -> str:
@@ -87,15 +95,107 @@ def _bounds(figure: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
 
 def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, Any], figure: Mapping[str, Any]) -> str:
     """Put a paired difference into words; an interval that holds zero is no difference."""
-    scale, places, unit = (100, 1, " points") if figure["unit"] == "fraction" else (1, 3, "")
-    value, low, high = (scale * difference[key] for key in ("value", "low", "high"))
-    interval = f"({100 * evaluation['confidence']:g} % interval {low:.{places}f} to {high:.{places}f})"
     subject = name[0].lower() + name[1:] if name[1:2].islower() else name
-    if low > 0:
-        return f"Better than {subject} by {value:.{places}f}{unit} {interval}."
-    if high < 0:
-        return f"Worse than {subject} by {-value:.{places}f}{unit} {interval}."
-    return f"Not distinguishable from {subject}: difference {value:+.{places}f}{unit} {interval}."
+    size, size_signed, interval = _sizes(difference, figure["unit"], evaluation["confidence"])
+    if difference["low"] > 0:
+        return f"Better than {subject} by {size} {interval}."
+    if difference["high"] < 0:
+        return f"Worse than {subject} by {size} {interval}."
+    return f"Not distinguishable from {subject}: difference {size_signed} {interval}."
+
+
+def _sizes(difference: Mapping[str, Any], unit: str, confidence: float) -> tuple[str, str, str]:
+    """Print a difference without its sign, with it, and its interval."""
+    scale, places, after = (100, 1, " points") if unit == "fraction" else (1, 3, "")
+    value, low, high = (scale * difference[key] for key in ("value", "low", "high"))
+    interval = f"({100 * confidence:.4g} % interval {low:.{places}f} to {high:.{places}f})"
+    return f"{abs(value):.{places}f}{after}", f"{value:+.{places}f}{after}", interval
+
+
+def comparison_verdict(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Say which of several models is ahead, if any is."""
+    statements = [statement for pair in found["pairs"] if (statement := _pair_statement(pair))]
+    warnings = []
+    if found["rows"] < 100:
+        warnings.append(f"Only {found['rows']} examples: the intervals are wide, and small differences cannot be seen.")
+    return {"headline": _leader(found), "statements": statements, "warnings": warnings}
+
+
+def seeds_verdict(found: Mapping[str, Any], baselines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Say what several seeds come to, and on how many of them each baseline is beaten.
+
+    Args:
+        found: The section on seeds.
+        baselines: Those of each run, in one order.
+    """
+    first, count = found["summary"][0], len(found["runs"])
+    scale, places, after = (100, 1, " points") if first["unit"] == "fraction" else (1, 3, "")
+    figure = shown(first["value"], first["unit"])
+    what = f"Right on {figure}" if first["name"] == "accuracy" else f"{first['title']} {figure}"
+    ends = f"{scale * first['lowest']:.{places}f} to {scale * first['highest']:.{places}f}"
+    spread = f"standard deviation {scale * first['deviation']:.{places + 1}f}{after}, {ends}"
+    headline = f"{what} on average over {count} seeds ({spread}) on {found['rows']:,} {found['split']} examples."
+    statements = []
+    for several in zip(*baselines, strict=True):
+        differences = [one["difference"] for one in several if one.get("difference")]
+        if differences:
+            better, worse = sum(map(_is_better, differences)), sum(map(_is_worse, differences))
+            mean = scale * sum(one["value"] for one in differences) / len(differences)
+            statements.append(
+                f"Beside {several[0]['title']}: clearly better with {better} of {count} seeds, "
+                f"clearly worse with {worse}, {mean:+.{places}f}{after} on average."
+            )
+    statements.append(f"All seeds say the same of {shown(found['agreement'], 'fraction')} of the examples.")
+    warnings = [] if count >= 5 else [f"{count} seeds tell little of the spread; five or more tell more."]
+    return {"headline": headline, "statements": statements, "warnings": warnings}
+
+
+def _is_better(difference: Mapping[str, Any]) -> bool:
+    return bool(difference["low"] > 0)
+
+
+def _is_worse(difference: Mapping[str, Any]) -> bool:
+    return bool(difference["high"] < 0)
+
+
+def _leader(found: Mapping[str, Any]) -> str:
+    """Name the model that is ahead of every other, by an interval clear of zero."""
+    rows = f"{found['rows']:,} {found['split']} examples"
+    for model in found["models"]:
+        ahead = [_lead(pair, model["name"]) for pair in found["pairs"] if model["name"] in (pair["one"], pair["other"])]
+        if all(ahead) and model["metrics"]:
+            first = model["metrics"][0]
+            value = shown(first["value"], first["unit"])
+            figure = f"right on {value}" if first["name"] == "accuracy" else f"{first['title']} {value}"
+            return f"{model['name']} is ahead: {figure} of {rows}."
+    names = [model["name"] for model in found["models"]]
+    if len(names) == 2:
+        return f"{names[0]} and {names[1]} cannot be told apart on {rows}."
+    return f"None of the {len(names)} models is ahead of all the others on {rows}."
+
+
+def _lead(pair: Mapping[str, Any], name: str) -> bool:
+    """Whether the named model of a pair is ahead in the first figure."""
+    if not pair["differences"]:
+        return False
+    first = pair["differences"][0]
+    return bool(first["low"] > 0 if name == pair["one"] else first["high"] < 0)
+
+
+def _pair_statement(pair: Mapping[str, Any]) -> str:
+    if not pair["differences"]:
+        return ""
+    first = pair["differences"][0]
+    if first["high"] < 0:  # told from the better one's side
+        first = {**first, "value": -first["value"], "low": -first["high"], "high": -first["low"]}
+        pair = {**pair, "one": pair["other"], "other": pair["one"]}
+    if pair["agreement"] == 1:
+        return f"{pair['one']} and {pair['other']} say the same of every example."
+    size, signed, interval = _sizes(first, first["unit"], pair["confidence"])
+    agreement = f"they agree on {shown(pair['agreement'], 'fraction')} of the examples"
+    if first["low"] > 0:
+        return f"{pair['one']} is better than {pair['other']} by {size} {interval}; {agreement}."
+    return f"{pair['one']} is not distinguishable from {pair['other']}: difference {signed} {interval}; {agreement}."
 
 
 def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
@@ -112,14 +212,127 @@ def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say that the model is too sure, or too modest, where its luck does not explain it."""
+    found = evaluation.get("calibration")
+    if not found or found["p"] >= 1 - found["confidence"]:
+        return []
+    gap, error = found["mean_confidence"] - found["accuracy"], found["ece"]
+    means = f"{shown(found['mean_confidence'], 'fraction')} sure on average, "
+    means += f"right on {shown(found['accuracy'], 'fraction')}, calibration error {shown(error['value'], 'fraction')}"
+    bounds = f"({100 * found['confidence']:g} % interval {100 * error['low']:.1f} to {100 * error['high']:.1f})"
+    kind = "Too sure of itself" if gap > 0.01 else "Too modest" if gap < -0.01 else "Not as right as it is sure"
+    mended = ""
+    if found.get("scaled") and found["scaled"]["ece"]["value"] < found["ece"]["value"]:
+        mended = (
+            f" The stored temperature {found['temperature']:.2f} brings the error to "
+            f"{shown(found['scaled']['ece']['value'], 'fraction')}."
+        )
+    return [f"{kind}: {means} {bounds}.{mended}"]
+
+
+def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
+    worst = (evaluation.get("slices") or {}).get("worst") or []
+    worst = [group for group in worst if group["by"] != "class"]
+    if not worst:
+        return []
+    group = worst[0]
+    right = shown(group["accuracy"]["value"], "fraction")
+    overall = shown(evaluation["slices"]["accuracy"], "fraction")
+    return [f"Weaker on {_group_name(group)}: right on {right} of {group['rows']:,} examples, on all of {overall}."]
+
+
+def _group_name(group: Mapping[str, Any]) -> str:
+    if group["by"] == "word":
+        return f"texts with the word “{group['name']}”"
+    return f"texts of {group['name']}" if group["by"] == "length" else f"{group['by']} “{group['name']}”"
+
+
+def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the harmless change that costs most, where it clearly costs."""
+    tested = (evaluation.get("robustness") or {}).get("invariance") or []
+    costly = [one for one in tested if one.get("difference") and one["difference"]["high"] < 0]
+    if not costly:
+        return []
+    worst = min(costly, key=lambda one: one["difference"]["value"])
+    gain = worst["difference"]
+    drop = {"value": -gain["value"], "low": -gain["high"], "high": -gain["low"]}
+    size, _, interval = _sizes(drop, "fraction", evaluation["robustness"]["confidence"])
+    return [f"Fragile: “{worst['title']}” costs {size} of accuracy {interval}."]
+
+
+def _biased(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the largest clear gap between groups of people, for each kind of swap."""
+    found = evaluation.get("bias") or {}
+    statements = []
+    for category in dict.fromkeys(study["category"] for study in found.get("studies") or ()):
+        studies = [study for study in found["studies"] if study["category"] == category]
+        clear = [gap for study in studies for gap in study["gaps"] if gap["clear"]]
+        if clear:
+            gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
+            kind = "more positive" if gap["score"]["value"] > 0 else "more negative"
+            _, signed, interval = _sizes(gap["score"], "score", found["confidence"])
+            statements.append(
+                f"Depends on {category}: the same texts are found {kind} with “{gap['group']}” than with "
+                f"“{gap['versus']}”, by {signed} on a scale from -1 to 1 {interval}."
+            )
+    return statements
+
+
+def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say by which figures groups of people are treated differently, where lots do not explain it."""
+    found = evaluation.get("fairness") or {}
+    clear = [gap for gap in found.get("gaps") or () if gap["p"] < 1 - found["confidence"]]
+    names = {"accuracy": "accuracy", "selection_rate": "how often the second class is given"}
+    return [
+        f"Differs by {found['column']} in {names.get(gap['figure'], gap['figure'].replace('_', ' '))}: "
+        f"{100 * gap['value']:.1f} points between the groups furthest apart."
+        for gap in clear
+    ]
+
+
+def _leaked(evaluation: Mapping[str, Any]) -> list[str]:
+    """Warn of test rows that nearly repeat training rows, where they are more than a few in a thousand."""
+    found = evaluation.get("near_duplicates") or {}
+    if not found.get("found") or found["found"] < 0.005 * found["rows"]:
+        return []
+    without = ""
+    if found.get("without"):
+        figure = found["without"]["metric"]
+        without = f" Without them: {figure['title']} {shown(figure['value'], figure['unit'])}."
+    return [f"Of {found['rows']:,} test rows {found['found']:,} nearly repeat a training row.{without}"]
+
+
 def _overfitting(training: Mapping[str, Any] | None) -> list[str]:
     """Warn when the kept weights are not the last and validation loss has risen well above its best."""
-    evaluations = (training or {}).get("evaluations") or []
-    losses = [point["loss"] for point in evaluations if point.get("loss") is not None]
-    if len(losses) < 2 or losses[-1] < 1.1 * min(losses):
+    points = [point for point in (training or {}).get("evaluations") or [] if point.get("loss") is not None]
+    if len(points) < 2:
         return []
+    best, last = min(points, key=lambda point: point["loss"]), points[-1]
+    if last["loss"] < 1.1 * best["loss"]:
+        return []
+    rose = f"Validation loss rose from {best['loss']:.3f} to {last['loss']:.3f} by the end of training"
+    learned = [point.get("train_loss") for point in (best, last)]
+    if None in learned:
+        return [f"{rose}: the model began to overfit. {OVERFITTING}"]
+    if learned[1] >= learned[0]:
+        return [
+            f"{rose}, and so did the loss on train rows: training became unstable. A lower learning rate would help."
+        ]
     return [
-        f"Validation loss rose from {min(losses):.3f} to {losses[-1]:.3f} by the end of training: "
-        "the model began to overfit. "
-        "Fewer epochs, more dropout or more data would help."
+        f"{rose}, while the loss on train rows fell from {learned[0]:.3f} to {learned[1]:.3f}: "
+        f"the model began to overfit. {OVERFITTING}"
+    ]
+
+
+def _gap(training: Mapping[str, Any] | None) -> list[str]:
+    """Name the distance between the losses of the kept weights on validation and on train rows."""
+    points = (training or {}).get("evaluations") or []
+    kept = next((point for point in points if point.get("step") == (training or {}).get("best_step")), None)
+    if kept is None or kept.get("loss") is None or kept.get("train_loss") is None:
+        return []
+    gap = kept["loss"] - kept["train_loss"]
+    return [
+        f"Loss of the kept weights: {kept['train_loss']:.3f} on train rows, {kept['loss']:.3f} on validation rows "
+        f"(a gap of {gap:.3f})."
     ]

@@ -11,7 +11,7 @@ TEXT_LENGTH = 400
 _DASH = "–"  # stands where a number is missing
 _DIRECTION_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # would reorder the text around them
 _MARKDOWN_START = re.compile(
-    r"(?i):(?=//)|(?<=www)\.|^[-+=](?=[-+=\s]*(?:\s|$))|^\d+[.)](?=\s|$)"
+    r"(?i)(?<=http):(?=//)|(?<=https):(?=//)|(?<=ftp):(?=//)|(?<=www)\.|^[-+=](?=[-+=\s]*(?:\s|$))|^\d+[.)](?=\s|$)"
 )  # links, lists, rules
 
 
@@ -47,6 +47,13 @@ def estimate(cell: Mapping[str, float | None] | None, unit: str, signed: bool = 
         return _DASH
     ends = interval(cell["low"], cell["high"], unit, signed)
     return measure(cell["value"], unit, signed) + (f" ({ends})" if ends else "")
+
+
+def p_value(p: float | None) -> str:
+    """A p-value as papers print it."""
+    if p is None:
+        return _DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def duration(seconds: float | None) -> str:

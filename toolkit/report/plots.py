@@ -4,8 +4,9 @@ Horizontal positions are percentages of the plot's width and vertical ones are p
 percentages (training curve). An SVG that is laid out in percentages fills a phone and a desktop without scaling
 its text, so the templates need neither JavaScript nor a charting library.
 
-    intervals()  one dot with a whisker for each system, all on one axis
-    curve()      training loss, smoothed, with the validation loss and the best step
+    intervals()    one dot with a whisker for each system, all on one axis
+    curve()        training loss, smoothed, with the validation loss and the best step
+    reliability()  how often a model is right, against how sure it is
 """
 
 import math
@@ -50,6 +51,7 @@ class CurvePlot:
         smooth: Path of its moving average.
         validation: Path through the validation losses.
         dots: The validation losses themselves.
+        learned: Path through the losses on train rows, taken at the same steps and in the same way.
         best: Position of the best step, or None.
         x_ticks: Steps.
         y_ticks: Losses; `at` counts from the top.
@@ -59,9 +61,25 @@ class CurvePlot:
     smooth: str
     validation: str
     dots: list[Point]
+    learned: str
     best: float | None
     x_ticks: list[Tick]
     y_ticks: list[Tick]
+
+
+@dataclass(frozen=True)
+class ReliabilityPlot:
+    """Bins in a 100 × 100 box whose origin is the top left corner.
+
+    Attributes:
+        bins: (confidence, accuracy, upper end of its interval, lower end, radius of the dot in pixels) of each.
+        ticks: Shares for both axes; `at` counts from the left.
+        low: Where the axes begin, as a share.
+    """
+
+    bins: list[tuple[float, float, float, float, float]]
+    ticks: list[Tick]
+    low: float
 
 
 def nice_ticks(low: float, high: float, target: int = 5) -> list[float]:
@@ -160,18 +178,24 @@ def path(points: Sequence[Point]) -> str:
     return " ".join(f"{'L' if index else 'M'}{x:g} {y:g}" for index, (x, y) in enumerate(points))
 
 
-def curve(training: Sequence[Point], validation: Sequence[Point], best_step: float | None) -> CurvePlot | None:
+def curve(
+    training: Sequence[Point],
+    validation: Sequence[Point],
+    best_step: float | None,
+    learned: Sequence[Point] = (),
+) -> CurvePlot | None:
     """Draw the losses against the steps.
 
     Args:
         training: (step, loss) as recorded.
         validation: (step, loss) of each evaluation.
         best_step: Step whose weights were kept.
+        learned: (step, loss) on train rows at each evaluation.
 
     Returns:
         The plot, or None where fewer than two losses were recorded.
     """
-    recorded = [*training, *validation]
+    recorded = [*training, *validation, *learned]
     if len(recorded) < 2:
         return None
     averaged = list(zip([x for x, _ in training], moving_average([y for _, y in training]), strict=True))
@@ -189,7 +213,38 @@ def curve(training: Sequence[Point], validation: Sequence[Point], best_step: flo
         smooth=path(box(thin(averaged))),
         validation=path(dots),
         dots=dots,
+        learned=path(box(learned)),
         best=place(best_step, 0, last) if best_step is not None and 0 <= best_step <= last else None,
         x_ticks=[Tick(place(step, 0, last), tick_text(step, spacing, False)) for step in steps if step <= last],
         y_ticks=[Tick(100 - tick.at, tick.text) for tick in _ticks(losses)],
+    )
+
+
+def reliability(
+    bins: Sequence[tuple[float, float, float, float, float]],
+) -> ReliabilityPlot | None:
+    """Draw how often a model is right against how sure it is.
+
+    Args:
+        bins: (mean confidence, accuracy, low, high, number of examples) of each bin that holds examples.
+
+    Returns:
+        The plot, whose axes share one scale so that the diagonal is the honest model; or None where there are no bins.
+    """
+    if not bins:
+        return None
+    smallest = min(min(confidence, low) for confidence, _, low, _, _ in bins)
+    axis = [tick for tick in nice_ticks(max(0.0, smallest), 1.0, target=6) if -1e-9 <= tick <= 1 + 1e-9]
+    most = max(count for *_, count in bins) or 1
+
+    def up(value: float) -> float:
+        return round(100 - place(value, axis[0], 1), 2)
+
+    return ReliabilityPlot(
+        bins=[
+            (place(confidence, axis[0], 1), up(accuracy), up(high), up(low), round(3 + 4 * math.sqrt(count / most), 1))
+            for confidence, accuracy, low, high, count in bins
+        ],
+        ticks=_ticks(axis, percent=True),
+        low=axis[0],
     )

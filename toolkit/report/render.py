@@ -4,7 +4,7 @@
       anything may be     every key has a value,    lay it out and escape
       absent              tables and geometry       all that the data says
 
-The dictionary is what a run writes as ``report.json`` (``schema_version`` 1); `toolkit.report.view` lists its keys.
+The dictionary is what a run writes as ``report.json``; `toolkit.report.schema` lists its keys.
 Each of them may be missing, None or empty: the section that needs it is then left out, and the rest is drawn.
 
 Both pages can be trusted with hostile data. The HTML has no script, names no other file and forbids both in its
@@ -30,7 +30,7 @@ def to_html(report: Mapping[str, Any]) -> str:
     Args:
         report: The report dictionary; see the module's docstring.
     """
-    return _environment("html").get_template("report.html.j2").render(view(report))
+    return environment("html").get_template("report.html.j2").render(view(report))
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
@@ -39,13 +39,13 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     Args:
         report: The report dictionary; see the module's docstring.
     """
-    text = _environment("markdown").get_template("report.md.j2").render(view(report))
+    text = environment("markdown").get_template("report.md.j2").render(view(report))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 @cache
-def _environment(format: str) -> Environment:  # noqa: A002 - the plain word
-    """Jinja for one of the formats: whatever a template prints is escaped, and a misspelt name is an error."""
+def environment(format: str) -> Environment:  # noqa: A002 - the plain word
+    """Return Jinja for "html" or "markdown": what a template prints is escaped, and a misspelt name is an error."""
     html = format == "html"
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
@@ -55,6 +55,6 @@ def _environment(format: str) -> Environment:  # noqa: A002 - the plain word
         lstrip_blocks=True,
         **({} if html else {"finalize": formats.escape_markdown}),  # type: ignore[arg-type]
     )
-    for name in ("count", "measure", "interval", "estimate", "date", "clip", "unbroken", "fenced"):
+    for name in ("count", "measure", "interval", "estimate", "date", "clip", "unbroken", "fenced", "p_value"):
         environment.filters[name] = getattr(formats, name)
     return environment

@@ -9,12 +9,26 @@ from toolkit.report.build import shown
 
 def to_text(report: Mapping[str, Any], width: int = 100) -> str:
     """Return the verdict, the figures with their intervals, and the warnings."""
-    verdict = report["verdict"]
-    lines = [verdict["headline"], *verdict["statements"], *(f"Mind: {warning}" for warning in verdict["warnings"])]
-    wrapped = [line for text in lines for line in textwrap.wrap(text, width, subsequent_indent="  ")]
     figures = [_figure(figure) for figure in report["evaluation"]["metrics"]]
     figures += [f"  {baseline['title']}: {_figure(baseline['metrics'][0]).strip()}" for baseline in report["baselines"]]
-    return "\n".join(["", *wrapped, "", *figures, ""])
+    return "\n".join(["", *_verdict(report["verdict"], width), "", *figures, ""])
+
+
+def comparison_to_text(report: Mapping[str, Any], width: int = 100) -> str:
+    """Return the verdict on several models, and the first figure of each."""
+    models = [model for model in report["comparison"]["models"] if model["metrics"]]
+    figures = [f"  {model['name']}: {_figure(model['metrics'][0]).strip()}" for model in models]
+    return "\n".join(["", *_verdict(report["verdict"], width), "", *figures, ""])
+
+
+def verdict_to_text(report: Mapping[str, Any], width: int = 100) -> str:
+    """Return the verdict alone."""
+    return "\n".join(["", *_verdict(report["verdict"], width), ""])
+
+
+def _verdict(verdict: Mapping[str, Any], width: int) -> list[str]:
+    lines = [verdict["headline"], *verdict["statements"], *(f"Mind: {warning}" for warning in verdict["warnings"])]
+    return [line for text in lines for line in textwrap.wrap(text, width, subsequent_indent="  ")]
 
 
 def _figure(figure: Mapping[str, Any]) -> str:

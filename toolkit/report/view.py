@@ -5,59 +5,17 @@ computed: the table that sets the model beside the baselines, the confusion, the
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from toolkit.report import formats, plots
+from toolkit.report import formats, plots, sections
+from toolkit.report.schema import REPORT, fill
 
 MATRIX_LABELS = 12  # above this many classes, the confused pairs say more than the matrix
 PAIRS = 15
 MISTAKES = 25
-
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-_INTERVAL = {"value": float, "low": float, "high": float}
-_METRIC = {"name": str, "title": str, "unit": str, **_INTERVAL}
-_SHAPE: dict[str, Any] = {  # a type is a value, [x] a list of x, {} a free dictionary
-    "toolkit_version": str,
-    "created": str,
-    "title": str,
-    "recipe": str,
-    "command": str,
-    "model": {"name": str, "origin": str, "architecture": str, "parameters": float, "size_bytes": float},
-    "verdict": {"headline": str, "statements": [str], "warnings": [str]},
-    "evaluation": {
-        "split": str,
-        "rows": float,
-        "confidence": float,
-        "labels": [str],
-        "metrics": [_METRIC],
-        "per_class": [{"label": str, "support": float, "precision": _INTERVAL, "recall": _INTERVAL, "f1": _INTERVAL}],
-        "confusion": {"labels": [str], "matrix": [[float]]},
-        "errors": [{"file": str, "row": float, "text": str, "label": str, "prediction": str, "confidence": float}],
-    },
-    "baselines": [{"name": str, "title": str, "metrics": [_METRIC], "difference": {"metric": str, **_INTERVAL}}],
-    "data": {
-        "source": str,
-        "origin": str,
-        "fingerprint": str,
-        "splits": [{"name": str, "rows": float, "classes": {}, "given": bool}],
-        "notes": [str],
-    },
-    "training": {
-        **dict.fromkeys(("device", "precision", "optimizer"), str),
-        **dict.fromkeys(("seconds", "epochs", "steps", "samples_per_second", "best_step"), float),
-        **dict.fromkeys(("learning_rate", "batch_size", "seed"), float),
-        "stopped_early": bool,
-        "loss": [{"step": float, "value": float}],
-        "evaluations": [{}],
-    },
-    "environment": {},
-    "config": {},
-}
 
 
 def view(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +24,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         report: The report dictionary; any key may be missing, None or of a wrong type.
     """
-    full: dict[str, Any] = _fill(_SHAPE, report)
+    full: dict[str, Any] = fill(REPORT, report)
     evaluation, training = full["evaluation"], full["training"]
     known = {metric["name"]: metric for metric in evaluation["metrics"]}
     for baseline in full["baselines"]:  # compared by the first metric unless it says otherwise
@@ -84,18 +42,22 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "environment_facts": [(key, _text(value)) for key, value in full["environment"].items()],
         "config_text": yaml.safe_dump(full["config"], sort_keys=False, allow_unicode=True) if full["config"] else "",
     }
+    findings = sections.findings(full)
+    checks = sections.checks(full)
     conditions = {
         "results": ("Results", drawn["comparison"]),
         "classes": ("Class by class", drawn["classes"]),
         "confusion": ("What is taken for what", drawn["confusion"]),
-        "training": ("Model and training", drawn["training_facts"] or drawn["curve"] or drawn["checkpoints"]),
+        **{section.key: (section.title, True) for section in findings},
         "mistakes": ("Most confident mistakes", drawn["mistakes"]),
+        **{section.key: (section.title, True) for section in checks},
+        "training": ("Model and training", drawn["training_facts"] or drawn["curve"] or drawn["checkpoints"]),
         "data": ("Data", any(full["data"].values())),
         "reproduce": ("Reproduce", full["command"] or drawn["environment_facts"] or drawn["config_text"]),
     }
-    sections = {key: title for key, (title, present) in conditions.items() if present}
+    shown = {key: title for key, (title, present) in conditions.items() if present}
     level = f"{evaluation['confidence']:.0%}".replace("%", " %") if evaluation["confidence"] else ""
-    return {**full, **drawn, "sections": sections, "level": level}
+    return {**full, **drawn, "sections": shown, "findings": findings, "checks": checks, "level": level}
 
 
 def _comparison(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -188,16 +150,19 @@ def _confusion(labels: list[str], matrix: list[list[Any]]) -> dict[str, Any] | N
 def _curve(training: Mapping[str, Any]) -> plots.CurvePlot | None:
     """Training and validation loss against the steps."""
     recorded = [(p["step"], p["value"]) for p in training["loss"] if None not in (p["step"], p["value"])]
-    evaluated = [(e.get("step"), e.get("loss")) for e in training["evaluations"]]
-    numbers = [pair for pair in evaluated if all(isinstance(number, int | float) for number in pair)]
-    return plots.curve(recorded, numbers, training["best_step"])
+    losses = []
+    for key in ("loss", "train_loss"):
+        evaluated = [(e.get("step"), e.get(key)) for e in training["evaluations"]]
+        losses.append([pair for pair in evaluated if all(isinstance(number, int | float) for number in pair)])
+    return plots.curve(recorded, losses[0], training["best_step"], losses[1])
 
 
 def _checkpoints(evaluations: list[dict[str, Any]], metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     """The evaluations during training as a table: a column for each key that any of them has."""
     keys = list(dict.fromkeys(key for evaluation in evaluations for key in evaluation))
     units = {"step": "count", "epoch": "plain", **{key: metric["unit"] for key, metric in metrics.items()}}
-    titles = {key: _title(metrics[key]) if key in metrics else key.replace("_", " ").capitalize() for key in keys}
+    named = {"loss": "Validation loss", **{key: _title(metric) for key, metric in metrics.items()}}
+    titles = {key: named.get(key) or key.replace("_", " ").capitalize() for key in keys}
     rows = [[_text(evaluation.get(key), units.get(key, "score")) for key in keys] for evaluation in evaluations]
     return {"columns": list(titles.values()), "rows": rows} if keys else None
 
@@ -246,40 +211,11 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
         "Steps": training["steps"] is not None and formats.count(training["steps"]),
         "Best step": training["best_step"] is not None and formats.count(training["best_step"]),
         "Stopped early": training["stopped_early"] is not None and _text(training["stopped_early"]),
+        "Trained parameters": training["trainable_parameters"] and formats.count(training["trainable_parameters"]),
+        "Minimised": training["objective"],
         "Optimizer": training["optimizer"],
         "Learning rate": rate is not None and _text(rate),
         "Batch size": training["batch_size"] and formats.count(training["batch_size"]),
         "Seed": training["seed"] is not None and _text(training["seed"]),
     }
     return [(term, str(text)) for term, text in facts.items() if text]
-
-
-def _fill(shape: Any, value: Any) -> Any:
-    """Give `value` the shape: absent keys appear, unknown ones go, wrong types and NaN become nothing."""
-    if isinstance(shape, dict):
-        source = value if isinstance(value, Mapping) else {}
-        return {key: _fill(part, source.get(key)) for key, part in shape.items()} if shape else _plain(source)
-    if isinstance(shape, list):
-        items = _plain(value)
-        return [_fill(shape[0], item) for item in items if item is not None] if isinstance(items, list) else []
-    plain = _plain(value)
-    if shape is float:
-        return plain if isinstance(plain, int | float) and not isinstance(plain, bool) else None
-    if shape is bool:
-        return plain if isinstance(plain, bool) else None
-    return "" if plain is None else str(plain)
-
-
-def _plain(value: Any) -> Any:
-    """The value as dict, list, str, int, float, bool or None; NaN, infinity and absurd magnitudes become None."""
-    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int | float):
-        return value if abs(value) < 1e100 else None
-    return _UNPRINTABLE.sub("\ufffd", str(value))

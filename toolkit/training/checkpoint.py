@@ -10,10 +10,9 @@ A best model is written before the state that speaks of it and removed after the
 whichever state training goes on from finds its best model.
 """
 
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,14 @@ def best_path(folder: Path, step: int) -> Path:
     return folder / f"best-{step:08d}"
 
 
-def write(folder: Path, step: int, model: Any, optimizer: Any, facts: Mapping[str, Any]) -> None:
+def write(
+    folder: Path,
+    step: int,
+    model: Any,
+    optimizer: Any,
+    facts: Mapping[str, Any],
+    random_states: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
     """Write the whole state of training, and remove what is no longer needed.
 
     Args:
@@ -53,6 +59,7 @@ def write(folder: Path, step: int, model: Any, optimizer: Any, facts: Mapping[st
         model: Not wrapped by anything.
         optimizer: A torch optimizer.
         facts: JSON values; "best_step" says which best model belongs to the state.
+        random_states: From `random_state`, of each process; of this one alone when not given.
 
     Raises:
         RunError: The disk is full.
@@ -63,8 +70,10 @@ def write(folder: Path, step: int, model: Any, optimizer: Any, facts: Mapping[st
         draft.mkdir()
         save_file(_weights(model), draft / "weights.safetensors")
         save_file(_moments(optimizer), draft / "optimizer.safetensors")
-        save_file(_random_states(), draft / "random.safetensors")
-        hashes = {file.name: digest(file) for file in sorted(draft.iterdir())}
+        everyones = enumerate(random_states or [random_state()])
+        generators = {f"{rank}.{name}": own[name] for rank, own in everyones for name in own}
+        save_file(generators, draft / "random.safetensors")
+        hashes = {file.name: runs.digest(file) for file in sorted(draft.iterdir())}
         runs.write_json(draft / "state.json", {"step": step, "facts": facts, "sha256": hashes})
     prune(folder)
 
@@ -101,7 +110,7 @@ def _fault(path: Path) -> str | None:
     try:
         state = _read(path)
         for name, expected in state["sha256"].items():
-            if digest(path / name) != expected:
+            if runs.digest(path / name) != expected:
                 return f"{name} is not what was written"
         if not best_path(path.parent, state["facts"]["best_step"]).is_dir() and state["facts"]["best_step"]:
             return "its best model is gone"
@@ -115,13 +124,14 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
-def restore(state: State, model: Any, optimizer: Any) -> None:
+def restore(state: State, model: Any, optimizer: Any, rank: int = 0) -> None:
     """Put weights, moments and random generators back to where they were, to the bit.
 
     Args:
         state: From `newest`.
         model: Of the same shape.
         optimizer: Over the same parameters in the same order.
+        rank: Whose random generators; a process that was not there when the state was written keeps its own.
 
     Raises:
         RunError: The state is of another model.
@@ -143,10 +153,10 @@ def restore(state: State, model: Any, optimizer: Any) -> None:
         moments.setdefault(int(number), {})[name] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": described["param_groups"]})
     generators = load_file(state.path / "random.safetensors")
-    torch.set_rng_state(generators["cpu"])
-    cuda = [generators[f"cuda-{i}"] for i in range(len(generators) - 1)]
-    if cuda and torch.cuda.device_count() >= len(cuda):
-        torch.cuda.set_rng_state_all(cuda)
+    if f"{rank}.cpu" in generators:
+        torch.set_rng_state(generators[f"{rank}.cpu"])
+    if f"{rank}.cuda" in generators and torch.cuda.is_available():
+        torch.cuda.set_rng_state(generators[f"{rank}.cuda"])
 
 
 def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
@@ -168,14 +178,9 @@ def _moments(optimizer: Any) -> dict[str, Any]:
     }
 
 
-def _random_states() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
+    """Return where this process's random generators stand."""
     import torch
 
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), **{f"cuda-{i}": generator for i, generator in enumerate(cuda)}}
-
-
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    state = {"cpu": torch.get_rng_state()}
+    return {**state, "cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else state

@@ -1,25 +1,34 @@
 """Which device computes, and in which precision."""
 
+from pathlib import Path
 from typing import Any
 
 from toolkit.config import TrainingConfig
 from toolkit.errors import ConfigError
 
 
-def accelerator_for(config: TrainingConfig, precision: str) -> Any:
+def accelerator_for(config: TrainingConfig, precision: str, tracked: Path | None = None) -> Any:
     """Return an `accelerate.Accelerator` for the device that was asked for, or the best present.
 
     Args:
         config: Names the device.
         precision: "fp32", "bf16" or "fp16".
+        tracked: Where `config.trackers` write what they keep on the disk; None tracks nothing.
 
     Raises:
         ConfigError: The device is not there.
     """
     from accelerate import Accelerator
+    from accelerate.utils import ProjectConfiguration
 
     device = pick_device(config.device)
-    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    trackers = list(config.trackers) if tracked is not None else []
+    return Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="no" if precision == "fp32" else precision,
+        log_with=trackers or None,
+        project_config=ProjectConfiguration(logging_dir=str(tracked)) if trackers else None,
+    )
 
 
 def pick_device(wanted: str) -> str:

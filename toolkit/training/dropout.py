@@ -7,6 +7,8 @@ kept is scaled by exactly one over the probability that was used, so the expecta
 
 from typing import Any
 
+from toolkit.training import forwards
+
 _LEVELS = 2**16
 
 
@@ -52,15 +54,27 @@ def cheapen(model: Any) -> int:
         return 0
     modules = [m for m in model.modules() if type(m) is torch.nn.Dropout and quantized(m.p) > 0]
     for module in modules:
-        module.__dict__["forward"] = _Forward(module)  # the instance's own, before the class's
+        forwards.put(module, _Forward(module))
     return len(modules)
 
 
 def restore(model: Any) -> None:
     """Give every module back its own `forward`."""
-    for module in model.modules():
-        if isinstance(module.__dict__.get("forward"), _Forward):
-            del module.__dict__["forward"]
+    forwards.take_away(model, _Forward)
+
+
+def drop(activations: Any, rate: float) -> Any:
+    """Zero a share `rate` of the activations and scale the others, so that the expectation stays.
+
+    Args:
+        activations: Of any shape.
+        rate: Between 0 and 1; those of other devices than the CPU are dropped by torch.
+    """
+    if rate >= 1 or activations.device.type != "cpu" or activations.numel() == 0:
+        import torch
+
+        return torch.nn.functional.dropout(activations, rate, training=True)
+    return _masked(activations, keep_mask(activations.shape, rate), _LEVELS / (_LEVELS - quantized(rate)))
 
 
 class _Forward:
@@ -70,14 +84,9 @@ class _Forward:
         self.module = module
 
     def __call__(self, activations: Any) -> Any:
-        rate = self.module.p
-        if not self.module.training or rate == 0:
+        if not self.module.training or self.module.p == 0:
             return activations
-        if rate >= 1 or activations.device.type != "cpu" or activations.numel() == 0:
-            import torch
-
-            return torch.nn.functional.dropout(activations, rate, training=True)
-        return _masked(activations, keep_mask(activations.shape, rate), _LEVELS / (_LEVELS - quantized(rate)))
+        return drop(activations, self.module.p)
 
 
 def _masked(activations: Any, mask: Any, scale: float) -> Any:

@@ -2,13 +2,13 @@
 
     for each step of the plan                      plan_epoch(): which examples, decided by seed and epoch alone
         for each micro-batch of the step
-            loss  = mean over the micro-batch's items
-            backward(loss × items / items of the step)
+            loss  = the objective's mean over the micro-batch's items
+            backward(loss × weight of the items / weight of the step's)
         clip, optimizer, schedule
         validate when due → the best so far is saved → stop early when nothing improves
         write the state when due, or when asked to stop
 
-The weight items / items-of-the-step makes accumulated micro-batches equal to one large batch, for losses
+Weighing by the items of the step makes accumulated micro-batches equal to one large batch, for losses
 over examples and over target tokens alike. The plan is a function of the step's number, so a run that is taken up
 again goes on with the very example where it stopped, and reads nothing twice.
 """
@@ -16,20 +16,24 @@ again goes on with the very example where it stopped, and reads nothing twice.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from toolkit.attention.packed import Packing
 from toolkit.config import TrainingConfig
-from toolkit.data.batch import Features, Integers, plan_epoch
+from toolkit.data.batch import Features, Integers, plan_epoch, probe, split_step
 from toolkit.errors import Interrupted, RunError
-from toolkit.training import checkpoint, dropout
+from toolkit.team import ALONE, Team
+from toolkit.training import average, checkpoint, parallel
+from toolkit.training.input import Prefetched, pinned
+from toolkit.training.objective import OWN, Objective
 from toolkit.training.progress import BestKeeper, Meter, Progress, Validation
 from toolkit.training.schedule import build_optimizer, learning_rate_factor
+from toolkit.training.speed import quickened
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
-WriteState = Callable[[int, Any, Any, Mapping[str, Any]], None]
+WriteState = Callable[[int, Any, Any, Mapping[str, Any], Sequence[Mapping[str, Any]]], None]
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class TrainingResult:
         epochs: Passes over the data made.
         seconds: Wall time, validation and saving included.
         samples_per_second: Of training alone.
+        waiting: Share of that time that was spent on waiting for data.
         best_step: Step of the weights that were kept.
         stopped_early: Whether early stopping ended it.
         losses: Training loss along the way: {"step", "epoch", "value"}.
@@ -53,6 +58,7 @@ class TrainingResult:
     epochs: float
     seconds: float
     samples_per_second: float
+    waiting: float
     best_step: int
     stopped_early: bool
     losses: Sequence[Mapping[str, float]]
@@ -66,6 +72,7 @@ def train(
     config: TrainingConfig,
     accelerator: Any,
     *,
+    objective: Objective = OWN,
     validate: Callable[[Any], Mapping[str, float]],
     save: Callable[[Any, int], None],
     higher_is_better: bool,
@@ -74,88 +81,121 @@ def train(
     state: checkpoint.State | None = None,
     stop_asked: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda _text: None,
+    team: Team = ALONE,
+    factor: Callable[[int], float] | None = None,
+    after_step: Callable[[int, Any], None] = lambda _step, _loss: None,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `save`.
 
     Args:
-        model: A transformers model whose output has a `loss`, the mean over its batch's items.
+        model: A transformers model whose output has a `loss`, the mean over its batch's items, and `logits`.
         features: The training examples.
         collate: Stacks examples into a batch of tensors.
         config: How the weights move; `learning_rate` is set.
         accelerator: An `accelerate.Accelerator`.
+        objective: What is minimised.
         validate: Judges the model; the result holds "loss" and `config.best_metric`.
-        save: Keeps the model's weights of a step as the best so far.
+        save: Keeps the model's weights of a step as the best so far; called in the main process alone.
         higher_is_better: Which way `config.best_metric` improves.
         observe: Told of progress and of each validation.
-        write_state: Writes (step, model, optimizer, facts) where `checkpoint.newest` finds it.
+        write_state: Writes (step, model, optimizer, facts, each process's random state) where `checkpoint.newest`
+            finds it; called in the main process alone.
         state: Where to go on from.
         stop_asked: Whether to write the state and stop.
         say: Told what the user should know.
+        team: The processes that share the work; each calls this with the same arguments.
+        factor: Optimizer steps taken → factor on the peak learning rate; the schedule's when None.
+        after_step: Told of each optimizer step and its loss, a tensor on the device; what it raises ends training.
 
     Raises:
-        RunError: The loss, or the metric that picks the best weights, is no longer a finite number.
+        NonFiniteLoss: The loss is no longer a finite number.
+        RunError: The metric that picks the best weights is no longer a finite number.
         Interrupted: `stop_asked` said so.
     """
     optimizer = build_optimizer(model, config)
-    prepared, optimizer = accelerator.prepare(model, optimizer)
-    dropout.cheapen(model)
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)  # as it is: `parallel` averages the gradients
+    optimizer = accelerator.prepare_optimizer(optimizer)
     steps_per_epoch = math.ceil(len(features) / config.batch_size)
     total_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
-    factor = learning_rate_factor(config.schedule, round(total_steps * config.warmup_fraction), total_steps)
+    factor = factor or learning_rate_factor(config, total_steps)
     peaks = [group["lr"] for group in optimizer.param_groups]
     validate_every = config.evaluate_every or steps_per_epoch
-    keeper = BestKeeper(config, higher_is_better, lambda step: save(accelerator.unwrap_model(prepared), step))
+
+    def keep(step: int) -> None:
+        if team.is_main:
+            save(accelerator.unwrap_model(prepared), step)
+
+    keeper = BestKeeper(config, higher_is_better, keep)
     meter = Meter(total_steps)
     step = 0
+    parallel.begin(team, prepared, config.seed)
     if state is not None:
-        checkpoint.restore(state, accelerator.unwrap_model(prepared), _bare(optimizer))
+        checkpoint.restore(state, accelerator.unwrap_model(prepared), _bare(optimizer), team.rank)
         keeper.restore(state.facts)
         meter.restore(state.facts["meter"])
         step = state.step
-    forward = _Forward(prepared, accelerator, collate, features, config.micro_batch_size or config.batch_size, say)
-    last_state = time.monotonic()
+    plan = () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps)
+    ready = quickened(model, probe(features, collate), team.size)
+    inputs = Prefetched(
+        plan,
+        lambda indices: forward.prepare(parallel.deal(indices, features.lengths, team)),
+        ahead=accelerator.device.type != "cpu",
+        say=say,
+    )
+    with ready as packing, inputs:
+        forward = _Forward(prepared, accelerator, objective, collate, features, config, packing, say)
+        last_state = time.monotonic()
 
-    prepared.train()
-    for indices in () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps):
-        loss = forward.backward(indices)
-        if config.max_grad_norm:
-            accelerator.clip_grad_norm_(prepared.parameters(), config.max_grad_norm)
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * factor(step)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        meter.count(loss, len(indices))
-        step += 1
-        validating = step % validate_every == 0 or step == total_steps
-        if validating or meter.due():
-            observe(meter.report(step, step / steps_per_epoch, optimizer.param_groups[0]["lr"]))
-        if validating:
-            with meter.paused():
-                prepared.eval()
-                values = validate(accelerator.unwrap_model(prepared))
-                prepared.train()
-                observe(keeper.consider(step, step / steps_per_epoch, values))
-        stopping = stop_asked()
-        due = time.monotonic() - last_state >= 60 * config.checkpoint_minutes
-        if write_state is not None and (validating or stopping or due):
-            with meter.paused():
-                facts = {**keeper.facts(), "meter": meter.facts()}
-                write_state(step, accelerator.unwrap_model(prepared), _bare(optimizer), facts)
-            last_state = time.monotonic()
-        if stopping and step < total_steps and not keeper.patience_is_over:
-            kept = " Its state is saved." if write_state is not None else ""
-            raise Interrupted(
-                f"Stopped at step {step} of {total_steps}.{kept}", "Go on with the same command and --resume."
-            )
-        if keeper.patience_is_over:
-            break
-    dropout.restore(model)
+        prepared.train()
+        for indices, share in inputs:
+            meter.wait(inputs.waited)
+            mine, items = forward.backward(share)
+            due = time.monotonic() - last_state >= 60 * config.checkpoint_minutes
+            loss, (stopping, due) = parallel.average(team, prepared, mine, items, (stop_asked(), due))
+            if config.max_grad_norm:
+                accelerator.clip_grad_norm_(prepared.parameters(), config.max_grad_norm)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor(step)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            meter.count(step, loss, indices)
+            after_step(step, loss)
+            if config.ema_decay is not None:
+                average.update(_bare(optimizer), config.ema_decay, step)
+            validating = step % validate_every == 0 or step == total_steps
+            if validating or meter.due():
+                observe(meter.report(step, step / steps_per_epoch, max(g["lr"] for g in optimizer.param_groups)))
+            if validating:
+                with meter.paused(), average.applied(_bare(optimizer)):
+                    prepared.eval()
+                    parallel.share_buffers(team, prepared)
+                    values = validate(accelerator.unwrap_model(prepared))
+                    prepared.train()
+                    observe(keeper.consider(step, step / steps_per_epoch, values))
+            if write_state is not None and (validating or stopping or due):
+                meter.check()  # a state is written of what is still a number
+                with meter.paused():
+                    facts = {**keeper.facts(), "meter": meter.facts(), "processes": team.size}
+                    randoms = team.everyones(checkpoint.random_state())
+                    if team.is_main:
+                        write_state(step, accelerator.unwrap_model(prepared), _bare(optimizer), facts, randoms)
+                    team.wait()
+                last_state = time.monotonic()
+            if stopping and step < total_steps and not keeper.patience_is_over:
+                kept = " Its state is saved." if write_state is not None else ""
+                raise Interrupted(
+                    f"Stopped at step {step} of {total_steps}.{kept}", "Go on with the same command and --resume."
+                )
+            if keeper.patience_is_over:
+                break
     return TrainingResult(
         steps=step,
         total_steps=total_steps,
         epochs=step / steps_per_epoch,
         seconds=meter.seconds,
         samples_per_second=meter.samples_per_second,
+        waiting=meter.waiting,
         best_step=keeper.best_step,
         stopped_early=step < total_steps,
         losses=meter.losses,
@@ -178,46 +218,86 @@ def _steps(lengths: Integers, config: TrainingConfig, taken: int, total_steps: i
         taken = (epoch + 1) * steps_per_epoch
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What one process computes of a step.
+
+    Attributes:
+        indices: Row numbers.
+        sizes: Examples in each micro-batch.
+        batches: The micro-batches, on the CPU.
+    """
+
+    indices: Integers
+    sizes: tuple[int, ...]
+    batches: tuple[dict[str, Any], ...]
+
+
 class _Forward:
     """Computes one step's gradient, in micro-batches that become smaller when memory runs out."""
 
     def __init__(
-        self, model: Any, accelerator: Any, collate: Collate, features: Features, size: int, say: Callable[[str], None]
+        self,
+        model: Any,
+        accelerator: Any,
+        objective: Objective,
+        collate: Collate,
+        features: Features,
+        config: TrainingConfig,
+        packing: Packing | None,
+        say: Callable[[str], None],
     ) -> None:
         self.model = model
         self.accelerator = accelerator
+        self.objective = objective
         self.collate = collate
         self.features = features
-        self.size = size
+        self.size = config.micro_batch_size or config.batch_size
+        self.tokens = config.micro_batch_tokens
+        self.packing = packing
         self.say = say
 
-    def backward(self, indices: Integers) -> Any:
-        """Add the gradient of the mean loss over the rows `indices`; return that loss, on its device.
+    def prepare(self, indices: Integers) -> _Share:
+        """Collate the micro-batches of the rows `indices`; for a GPU, in memory that it copies while it computes."""
+        groups = split_step(indices, self.features.lengths, self.size, self.tokens) if len(indices) else []
+        batches = [self.collate([self.features[int(row)] for row in group]) for group in groups]
+        if self.accelerator.device.type == "cuda":
+            batches = [pinned(batch) for batch in batches]
+        return _Share(indices, tuple(map(len, groups)), tuple(batches))
+
+    def backward(self, share: _Share) -> tuple[Any, float]:
+        """Add the gradient of the mean loss over the rows of `share`; return that loss and its weight.
 
         Raises:
             RunError: Not even one example fits into memory.
         """
-        while True:
+        while share.batches:
+            if max(share.sizes) > self.size:  # prepared before memory ran out
+                share = self.prepare(share.indices)
             try:
-                return self._accumulate(indices)
+                return self._accumulate(share.batches)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                self._shrink(min(self.size, len(indices)))
+                self._shrink(max(share.sizes))
+        return 0.0, 0.0
 
-    def _accumulate(self, indices: Integers) -> Any:
-        groups = np.array_split(indices, range(self.size, len(indices), self.size))
-        batches = [self.collate([self.features[int(row)] for row in group]) for group in groups]
-        counts = [count_items(batch) for batch in batches]
+    def _accumulate(self, batches: Sequence[Mapping[str, Any]]) -> tuple[Any, float]:
+        weights = [self.objective.weight(batch) for batch in batches]
         total: Any = 0.0
-        for batch, count in zip(batches, counts, strict=True):
-            if count == 0:
+        for batch, weight in zip(batches, weights, strict=True):
+            if weight == 0:
                 continue  # the mean over no items is not a number
-            with self.accelerator.autocast():
-                loss = self.model(**_to_device(batch, self.accelerator.device)).loss * (count / sum(counts))
-            self.accelerator.backward(loss)
+            with self._unpadded(batch):
+                with self.accelerator.autocast():
+                    outputs = self.model(**_to_device(batch, self.accelerator.device))
+                    loss = self.objective.mean(outputs, batch) * (weight / sum(weights))
+                self.accelerator.backward(loss)
             total = total + loss.detach()
-        return total
+        return total, sum(weights)
+
+    def _unpadded(self, batch: Mapping[str, Any]) -> AbstractContextManager[None]:
+        return nullcontext() if self.packing is None else self.packing.batch(batch, self.accelerator.device)
 
     def _shrink(self, tried: int) -> None:
         if tried == 1:
@@ -236,12 +316,6 @@ class _Forward:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
-
-
-def count_items(batch: Mapping[str, Any]) -> int:
-    """Return how many things a batch's mean loss is taken over: labels that are not the ignored -100."""
-    labels = batch["labels"]
-    return int((labels != -100).sum()) if not labels.is_floating_point() else len(labels)
 
 
 def _to_device(batch: Mapping[str, Any], device: Any) -> dict[str, Any]:

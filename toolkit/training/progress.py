@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.config import TrainingConfig
+from toolkit.data.batch import Integers
 from toolkit.errors import RunError
 
 LOG_EVERY_SECONDS = 2.0
@@ -25,6 +26,7 @@ class Progress:
         learning_rate: Current step size.
         samples_per_second: Since training began, without validation.
         seconds_left: Estimate to the end of training.
+        waiting: Share of the time that was spent on waiting for data.
     """
 
     step: int
@@ -34,6 +36,7 @@ class Progress:
     learning_rate: float
     samples_per_second: float
     seconds_left: float
+    waiting: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,24 +113,58 @@ def check_finite(what: str, value: float, step: int) -> None:
         )
 
 
+class NonFiniteLoss(RunError):
+    """The training loss is infinite or not a number.
+
+    Args:
+        step: The first step whose loss was so.
+        value: That loss.
+        rows: Numbers of the training examples that the step saw. Shape (rows,).
+    """
+
+    def __init__(self, step: int, value: float, rows: Integers) -> None:
+        super().__init__(
+            f"The training loss is {value} at step {step}.",
+            "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`).",
+        )
+        self.step = step
+        self.rows = rows
+
+
 class Meter:
-    """Keeps the running loss and the clock; the loss stays on the device until it is reported."""
+    """Keeps the running loss and the clock; losses stay on the device until they are reported or checked."""
 
     def __init__(self, total_steps: int) -> None:
         self.total_steps = total_steps
         self.losses: list[dict[str, float]] = []
-        self._sum: Any = None
-        self._steps = 0
+        self._recent: list[tuple[int, Any, Integers]] = []  # step, loss and examples since the last report
         self._samples = 0
         self._start = time.perf_counter()
         self._paused = 0.0
+        self._waited = 0.0
         self._last_report = self._start
 
-    def count(self, loss: Any, samples: int) -> None:
-        """Take note of one optimizer step: its loss, a number or a tensor, and how many examples it saw."""
-        self._sum = loss if self._sum is None else self._sum + loss
-        self._samples += samples
-        self._steps += 1
+    def count(self, step: int, loss: Any, rows: Integers) -> None:
+        """Take note of one optimizer step: its loss, a number or a tensor, and the examples that it saw."""
+        self._recent.append((step, loss, rows))
+        self._samples += len(rows)
+
+    def wait(self, seconds: float) -> None:
+        """Take note of how long training stood waiting for data."""
+        self._waited += seconds
+
+    def check(self) -> float:
+        """Return the sum of the losses since the last report, having waited for the device once.
+
+        Raises:
+            NonFiniteLoss: One of them is infinite or not a number; the first is named.
+        """
+        total = float(sum(loss for _, loss, _ in self._recent))
+        if not math.isfinite(total):
+            for step, loss, rows in self._recent:
+                if not math.isfinite(float(loss)):
+                    raise NonFiniteLoss(step, float(loss), rows)
+        return total
 
     def due(self) -> bool:
         """Whether it is time for another report."""
@@ -135,13 +172,12 @@ class Meter:
 
     def report(self, step: int, epoch: float, learning_rate: float) -> Progress:
         """Return the mean loss since the last report, and the estimate to the end."""
-        loss = float(self._sum or 0.0) / max(1, self._steps)
-        check_finite("training loss", loss, step)
-        self._sum, self._steps = None, 0
+        loss = self.check() / max(1, len(self._recent))
+        self._recent = []
         self._last_report = time.perf_counter()
         self.losses.append({"step": step, "epoch": round(epoch, 4), "value": loss})
         left = (self.seconds - self._paused) / step * (self.total_steps - step)
-        return Progress(step, self.total_steps, epoch, loss, learning_rate, self.samples_per_second, left)
+        return Progress(step, self.total_steps, epoch, loss, learning_rate, self.samples_per_second, left, self.waiting)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -162,11 +198,18 @@ class Meter:
         """Speed of training alone."""
         return self._samples / max(1e-9, self.seconds - self._paused)
 
+    @property
+    def waiting(self) -> float:
+        """Share of the time of training alone that was spent on waiting for data."""
+        return self._waited / max(1e-9, self.seconds - self._paused)
+
     def facts(self) -> dict[str, Any]:
         """Return what `restore` needs."""
-        return {"losses": self.losses, "samples": self._samples, "seconds": self.seconds, "paused": self._paused}
+        times = {"seconds": self.seconds, "paused": self._paused, "waited": self._waited}
+        return {"losses": self.losses, "samples": self._samples, **times}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Go on counting from what `facts` held."""
-        self.losses, self._samples, self._paused = list(facts["losses"]), facts["samples"], facts["paused"]
+        self.losses, self._samples = list(facts["losses"]), facts["samples"]
+        self._paused, self._waited = facts["paused"], facts["waited"]
         self._start = time.perf_counter() - facts["seconds"]

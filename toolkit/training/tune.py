@@ -7,7 +7,6 @@ computes the same thing the next time.
 """
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from toolkit import environment, runs
 
 ROUNDS = 5
+HOPELESS = 3.0  # times slower in the first round, after which there is nothing more to measure
 WORTH = 1.1  # a gain below this is not worth fewer digits
 
 
@@ -51,9 +51,12 @@ def _measure(model: Any, batch: Mapping[str, Any], device: str) -> dict[str, flo
             with torch.autocast(device, torch.bfloat16, enabled=name == "bf16"):
                 loss = model(**batch).loss
             loss.backward()
-            if round_number:  # the first one warms up
-                taken.append(time.perf_counter() - start)
+            if round_number == 1:
+                taken.clear()  # the first one warms up
+            taken.append(time.perf_counter() - start)
             model.zero_grad(set_to_none=True)
+        if seconds["bf16"][0] > HOPELESS * seconds["fp32"][0]:
+            break  # no instructions for it: every further round would take seconds, and change nothing
     torch.set_rng_state(generator)
     return {name: round(statistics.median(taken), 4) for name, taken in seconds.items()}
 
@@ -67,8 +70,7 @@ def _machine(model: Any) -> str:
 
 
 def _path() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "finetune-toolkit" / "speed.json"
+    return environment.cache_folder() / "speed.json"
 
 
 def _read() -> dict[str, Any]:

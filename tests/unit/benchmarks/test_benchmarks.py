@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import figures, finetune, machine
+from benchmarks import figures, finetune, gpu, machine
 from benchmarks.contenders import clock as clocks
 from benchmarks.task import Task, count_steps, write_rows
 
@@ -233,3 +233,31 @@ def test_a_quick_run_from_end_to_end(tmp_path):
         assert len(found["curve"]) == 2
     for folder in (ROOT, Path.home(), Path(sys.prefix)):
         assert str(folder) not in written
+
+
+def test_the_gpu_table_says_how_many_times_faster_the_toolkit_is():
+    fast = {"examples_per_second": 300.0, "tokens_per_second": 9000.0, "matmul_share": 0.4, "seconds": [1.0]}
+    slow = {**fast, "examples_per_second": 100.0}
+    table = gpu.markdown(
+        {
+            "workloads": {"full length": {"toolkit": fast, "Trainer, tuned": slow}},
+            "device": "A GPU",
+            "torch": "2",
+            "bf16_matmul_tflops": 700.0,
+            "date": "2025-01-01",
+            "command": "python -m benchmarks.gpu",
+        }
+    )
+    assert "| full length | toolkit | 300 | 9,000 | 40% | 1.00 |" in table
+    assert "| full length | Trainer, tuned | 100 | 9,000 | 40% | 3.00 |" in table
+
+
+def test_mixed_lengths_stay_within_the_full_one():
+    import argparse
+
+    options = argparse.Namespace(steps=3, batch_size=8, length=64)
+    assert {len(row) for row in gpu.examples(options, mixed=False)} == {64}
+    sizes = [len(row) for row in gpu.examples(options, mixed=True)]
+    assert len(sizes) == 24
+    assert len(set(sizes)) > 5
+    assert max(sizes) <= 64

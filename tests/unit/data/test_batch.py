@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.data.batch import Ragged, encode, pad, plan_epoch, plan_evaluation
+from toolkit.data.batch import Features, Ragged, encode, pad, plan_epoch, plan_evaluation, probe, split_step
 
 ragged_rows = st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=5), min_size=1, max_size=12)
 lengths = st.lists(st.integers(0, 300), max_size=300).map(lambda values: np.array(values, np.int64))
@@ -122,3 +122,51 @@ def test_evaluation_covers_every_row_once_the_longest_first(costs, size):
     assert sorted(order.tolist()) == list(range(len(costs)))
     assert (np.diff(costs[order]) <= 0).all()
     assert all(0 < len(step) <= size for step in steps)
+
+
+def test_rows_are_taken_in_the_order_asked_for():
+    ids = Ragged(np.arange(6, dtype=np.int32), np.array([0, 1, 3, 6]))
+    taken = Features({"input_ids": ids, "labels": np.array([7, 8, 9])}, ids.lengths).take(np.array([2, 0]))
+    assert len(taken) == 2
+    assert [taken[row]["input_ids"].tolist() for row in (0, 1)] == [[3, 4, 5], [0]]
+    assert taken.columns["labels"].tolist() == [9, 7]
+    assert taken.lengths.tolist() == taken.columns["input_ids"].lengths.tolist() == [3, 1]
+
+
+# --- micro-batches --------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=40),
+    st.integers(1, 10),
+    st.one_of(st.none(), st.integers(16, 60)),
+)
+def test_a_step_is_cut_without_loss_and_within_both_bounds(lengths, examples, tokens):
+    costs = np.array(lengths)
+    indices = np.random.default_rng(0).permutation(len(costs))
+    parts = split_step(indices, costs, examples, tokens)
+    assert np.concatenate(parts).tolist() == indices.tolist()
+    for part in parts:
+        assert 1 <= len(part) <= examples
+        assert tokens is None or len(part) == 1 or costs[part].sum() <= tokens
+    if tokens is None:
+        assert len(parts) == -(-len(costs) // examples)
+
+
+def test_micro_batches_are_filled_up():
+    assert [part.tolist() for part in split_step(np.arange(5), np.array([4, 4, 4, 9, 1]), 10, 8)] == [
+        [0, 1],
+        [2],
+        [3],
+        [4],
+    ]
+
+
+def test_a_probe_holds_examples_of_different_lengths():
+    lengths = np.arange(1, 21)
+    ids = Ragged(np.ones(int(lengths.sum()), np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+    batch = probe(Features({"input_ids": ids}, lengths), lambda rows: pad(rows, {}))
+    found = batch["attention_mask"].sum(dim=1).tolist()
+    assert found == sorted(set(found))
+    assert found[0] == 1
+    assert found[-1] <= 11

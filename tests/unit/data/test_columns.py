@@ -130,8 +130,24 @@ def test_other_columns_stay_beside_the_roles():
     assert taken.to_pylist() == [{"text": "T", "label": "good", "other_label": "not this", "_row": 7}]
 
 
+def test_no_column_takes_the_place_of_another():
+    table = pa.table({"sentiment": ["good"], "text": ["T"], "label": ["a"], "other_label": ["b"]})
+    for order in (table.column_names, table.column_names[::-1]):
+        (taken,) = take_roles(table.select(order), {"text": "text", "label": "sentiment"}, COLUMNS).to_pylist()
+        assert taken == {"text": "T", "label": "good", "other_other_label": "a", "other_label": "b"}
+
+
 def test_exchanged_columns_are_suspected():
     few = pa.table({"text": ["good", "bad"] * 50, "label": [str(n) for n in range(100)]})
     many = pa.table({"text": [str(n) for n in range(100)], "label": ["good", "bad"] * 50})
     assert "exchanged" in columns.suspect_swap(few, COLUMNS)
     assert columns.suspect_swap(many, COLUMNS) == ""
+
+
+@pytest.mark.parametrize(("value", "what"), [({"en": "a"}, "objects"), (["a"], "lists")])
+@pytest.mark.parametrize("role", ["text", "label"])
+def test_objects_and_lists_are_no_texts_and_no_labels(value, what, role):
+    columns = [Column("text", ("text",)), Column("label", ("label",), kind="label")]
+    table = pa.table({name: [value if name == role else "a"] for name in ("text", "label")})
+    with pytest.raises(DataError, match=f"`{role}` holds {what}"):
+        take_roles(table, {"text": "text", "label": "label"}, columns)

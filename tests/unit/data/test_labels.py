@@ -135,7 +135,7 @@ def test_classes_that_do_not_match_are_shown_side_by_side(mapping, trained):
     said = fault(labels.match_model, mapping, trained)
     assert ", ".join(labels.class_names(mapping)) in said
     assert ", ".join(trained) in said
-    assert f"data.label_map.{next(iter(mapping))}=" in said  # the label as it is written
+    assert f'data.label_map={{"{next(iter(mapping))}": {trained[0]}}}' in said  # the label as it is written
 
 
 def test_a_model_without_classes_is_refused():

@@ -166,6 +166,54 @@ def test_labels_nearly_as_many_as_rows(sentiment, write_csv, fault):
     assert "exchanged" in said
 
 
+def test_many_classes_with_a_few_rows_each_are_labels(sentiment, write_csv):
+    rows = [(f"text number {n}", f"class {n % 100}") for n in range(300)]
+    assert len(load_table(sentiment, config(write_csv("all.csv", rows))).labels) == 100
+
+
+def test_inspect_notes_what_training_refuses(sentiment, write_csv, fault):
+    path = config(write_csv("all.csv", [(f"film {n}", f"id {n}") for n in range(90)]))
+    assert "90 of them stand in one row only" in fault(load_table, sentiment, path)
+    table = load_table(sentiment, path, lenient=True)
+    assert len(table.labels) == 90
+    assert "training would refuse it" in table.notes[0]
+
+
+def test_inspect_shows_a_table_without_labels(sentiment, write_csv, fault):
+    path = config(write_csv("all.csv", [(f"film {n}", "x") for n in range(9)], header="text,foo"))
+    assert "No column was recognised as the label" in fault(load_table, sentiment, path)
+    table = load_table(sentiment, path, lenient=True)
+    assert table.parts["all"].num_rows == 9
+    assert table.labels == ()
+    assert "No column was recognised as the label" in table.notes[0]
+    assert "--label-column" in table.notes[0]
+    empty = load_table(sentiment, config(write_csv("empty.csv", [(f"film {n}", "") for n in range(9)])), lenient=True)
+    assert empty.parts["all"].num_rows == 9
+    assert "The column of the label is empty" in empty.notes[0]
+
+
+def test_a_text_column_of_numbers_is_remarked(sentiment, write_csv):
+    table = load_table(sentiment, config(write_csv("all.csv", [(n * 1.5, "ab"[n % 2]) for n in range(20)])))
+    assert "The column of the text holds only numbers" in table.notes[0]
+    mixed = [*[(n, "a") for n in range(20)], ("a film", "b")]
+    assert load_table(sentiment, config(write_csv("mixed.csv", mixed))).notes == ()
+
+
+def test_ratings_are_learnt_as_they_are_with_a_hint_at_the_map(sentiment, write_csv):
+    path = write_csv("all.csv", [(f"film {n}", n % 5 + 1) for n in range(50)])
+    table = load_table(sentiment, config(path))
+    assert table.labels == ("1", "2", "3", "4", "5")
+    assert "data.label_map={1: negative" in table.notes[0]
+    mapped = {"1": "bad", "2": "bad", "3": None, "4": "good", "5": "good"}
+    assert not any("ratings" in note for note in load_table(sentiment, config(path, label_map=mapped)).notes)
+
+
+def test_a_mapped_label_that_no_row_has_is_remarked(sentiment, write_csv):
+    mapped = {"good": "fine", "bad": "poor", "god": "fine"}
+    table = load_table(sentiment, config(write_csv("all.csv", GOOD + BAD), label_map=mapped))
+    assert table.notes == ("No row has the label `god` of `data.label_map`.",)
+
+
 def test_no_labels_at_all(sentiment, write_csv, fault):
     said = fault(load_table, sentiment, config(write_csv("all.csv", [(f"film {n}", "") for n in range(9)])))
     assert "The column of the label is empty" in said

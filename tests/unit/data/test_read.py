@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -336,6 +337,42 @@ def test_undecodable_bytes_name_line_and_encoding(tmp_path, packed):
 def test_undecodable_cyrillic(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"text": "Привет, мир! Как твои дела сегодня?"}\n', "cp1251")
     assert "data.encoding=cp1251" in fault(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("café", "cp1252"),
+        ("un film très réussi", "cp1252"),
+        ("un film très réussi, déjà vu, où l'élève a été", "cp1252"),
+        ("Björk is great", "cp1252"),
+        ("It\u2019s a \u201cgreat\u201d film", "cp1252"),
+        ("Хороший фильм", "koi8_r"),
+        ("Хороший фильм", "cp866"),
+        ("これはとても良い映画でした", "cp932"),
+        ("这是一部非常好的电影", "gb18030"),
+        ("Bardzo dobry film, świetna gra aktorów i piękne zdjęcia, łza się w oku kręci", "cp1250"),
+    ],
+)
+def test_the_likeliest_encoding_is_named_first(tmp_path, text, encoding):
+    path = write(tmp_path / "a.csv", f'text,label\n"{text}",good\n', encoding)
+    assert f"add --set data.encoding={encoding}." in fault(path)
+    assert columns(path, encoding=encoding)["text"] == [text]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (random.Random(1).randbytes(3000), "binary data"),
+        (b"PK\x03\x04" + random.Random(2).randbytes(300), "a ZIP archive or an Excel workbook"),
+        (gzip.compress(b"text,label\n" * 20), "data packed with gzip"),
+        (b"\0\x81" + random.Random(3).randbytes(3000), "binary data"),
+    ],
+)
+def test_what_is_no_text_is_called_so(tmp_path, content, kind):
+    message = fault(write(tmp_path / "a.csv", content))
+    assert f"a.csv is not a text file: it holds {kind}" in message
+    assert "data.encoding" not in message
 
 
 def test_given_encoding_is_strict(tmp_path):

@@ -98,7 +98,7 @@ def test_a_rare_label_is_named_with_its_rows(times, said):
         carve({"train": table([40, times])})
     assert f"`class 1` appears {said}" in caught.value.problem
     assert "3 are needed" in caught.value.problem
-    assert "data.label_map.class 1=OTHER" in caught.value.fix
+    assert """--set 'data.label_map={"class 1": OTHER}'""" in caught.value.fix
 
 
 def test_a_label_that_appears_once_is_fine_where_nothing_is_carved():

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from toolkit.evaluation import baselines
 from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
 
 LABELS = ("bad", "good")
@@ -30,3 +31,11 @@ def test_the_second_text_counts_and_may_be_missing():
 def test_texts_of_signs_alone_are_answered_with_the_majority():
     train = pa.table({"text": ["！！", "？？", ":)", ":("], "label": [1, 1, 1, 0]})
     assert tfidf_logistic_regression(train, pa.table({"text": ["words", ":("]}), LABELS) == [1, 1]
+
+
+def test_a_large_train_is_sampled_and_a_large_test_answered_in_pieces(monkeypatch):
+    expected = tfidf_logistic_regression(TRAIN, TEST, LABELS)
+    monkeypatch.setattr(baselines, "_CHUNK", 2)
+    assert tfidf_logistic_regression(TRAIN, TEST, LABELS) == expected
+    monkeypatch.setattr(baselines, "MOST_ROWS", 12)
+    assert tfidf_logistic_regression(pa.concat_tables([TRAIN] * 10), TEST, LABELS) == expected

@@ -1,5 +1,7 @@
 """Intervals hold the true value as often as they say, and known cases come out as known."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -170,7 +172,78 @@ def test_wilsons_interval_is_scipys(counts, confidence):
     assert found.value == successes / trials
 
 
+def test_f1_from_its_share():
+    found = intervals.f1_score(30, 40, 35, 0.95)
+    assert found.value == pytest.approx(2 * 30 / (40 + 35))
+    assert found.low < found.value < found.high
+    assert intervals.f1_score(40, 40, 40, 0.95).high == 1
+    assert intervals.f1_score(0, 3, 4, 0.95).low == 0
+    assert intervals.f1_score(0, 0, 0, 0.95) == intervals.Interval(0, 0, 1)
+
+
 def test_wilsons_known_values():
     found = intervals.wilson(10, 10, 0.95)
     assert (found.low, found.high) == (pytest.approx(0.7225, abs=1e-4), pytest.approx(1.0))
     assert intervals.wilson(0, 10, 0.95).high == pytest.approx(0.2775, abs=1e-4)
+
+
+# --- figures of weighted examples -----------------------------------------------------------------------------------
+
+
+def test_a_figure_of_weights_has_the_interval_of_the_same_figure_of_sums():
+    random = np.random.default_rng(0)
+    statistics = np.stack([random.exponential(size=90), np.ones(90)], axis=1)
+    of_sums = bootstrap(statistics)
+    of_weights = intervals.bootstrap_weighted(
+        lambda weights: share(weights @ statistics), 90, confidence=0.95, resamples=500, seed=0
+    )
+    assert (of_weights.value, of_weights.low, of_weights.high) == pytest.approx(
+        (of_sums.value, of_sums.low, of_sums.high)
+    )
+
+
+def test_areas_under_the_curve_are_covered():
+    """Scores of the positives are shifted by one: the true area is Φ(1 / √2)."""
+    from toolkit.metrics.probability import METRICS as RANKED
+
+    held, truth = [], stats.norm.cdf(1 / np.sqrt(2))
+    for seed in range(300):
+        random = np.random.default_rng([3, seed])
+        true = random.integers(0, 2, 120)
+        chances = stats.norm.cdf(random.normal(true, 1))
+        figure = RANKED["auroc"].prepare(np.stack([1 - chances, chances], axis=1), true, ("a", "b"))
+        found = intervals.bootstrap_weighted(figure, 120, confidence=0.95, resamples=300, seed=seed)
+        held.append(found.low <= truth <= found.high)
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+# --- many examples --------------------------------------------------------------------------------------------------
+
+
+def test_rows_that_are_alike_give_what_each_by_itself_gives():
+    """The same law whether alike rows are drawn together or, told apart by a column that counts nothing, one by one."""
+    right = np.random.default_rng(0).random(400) < 0.8
+    together = np.stack([right, np.ones(400)], axis=1).astype(np.float64)
+    apart = np.concatenate([together, np.arange(400)[:, None]], axis=1)
+
+    def share(sums):
+        return sums[..., 0] / sums[..., 1]
+
+    options = {"confidence": 0.95, "resamples": 20_000, "seed": 0}
+    one, other = (intervals.bootstrap(table, share, **options) for table in (together, apart))
+    assert one.value == other.value
+    assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.003)
+    drawn = intervals.resampled_sums(together, 20_000, seed=0)
+    assert (drawn[:, 1] == 400).all()
+    assert drawn[:, 0].var() == pytest.approx(400 * right.mean() * (1 - right.mean()), rel=0.05)
+
+
+def test_a_million_examples_take_bounded_memory():
+    statistics = np.ones((1_000_000, 2))
+    statistics[::5, 0] = 0
+    tracemalloc.start()
+    found = intervals.bootstrap(statistics, lambda s: s[..., 0] / s[..., 1], confidence=0.95, resamples=2000, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.low == pytest.approx(0.8 - 1.96 * 0.0004, abs=5e-5)
+    assert peak < 8 * statistics.nbytes

@@ -20,34 +20,54 @@ SAID = [0, 0, 1, 1, 1, 1, 0, 1]
 
 
 def test_figures_with_their_intervals(no_hub, no_sockets):
-    figures = scores.score(SAID, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0)
+    figures = scores.score({"prediction": SAID}, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0)
     assert [figure["name"] for figure in figures] == ["accuracy", "f1", "matthews"]
     assert figures[0]["value"] == pytest.approx(5 / 8)
     assert figures[1]["value"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
     assert [figure["unit"] for figure in figures] == ["fraction", "fraction", "score"]
     for figure in figures:
         assert figure["low"] < figure["value"] < figure["high"]
-    assert scores.score(SAID, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0) == figures
+    assert scores.score({"prediction": SAID}, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0) == figures
 
 
 def test_values_are_the_figures_without_intervals(no_hub):
-    figures = scores.score(SAID, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0)
-    values = scores.values(SAID, TRUE, ("accuracy", "f1", "matthews"), LABELS)
+    figures = scores.score({"prediction": SAID}, TRUE, ("accuracy", "f1", "matthews"), LABELS, CONFIG, seed=0)
+    values = scores.values({"prediction": SAID}, TRUE, ("accuracy", "f1", "matthews"), LABELS)
     assert values == {figure["name"]: figure["value"] for figure in figures}
 
 
 @pytest.mark.parametrize("said", [[1] * 10, [0] * 10])
 def test_all_right_or_all_wrong_is_not_certain(said):
-    (figure,) = scores.score(said, [1] * 10, ("accuracy",), ("a", "b"), CONFIG, seed=0)
+    (figure,) = scores.score({"prediction": said}, [1] * 10, ("accuracy",), ("a", "b"), CONFIG, seed=0)
     assert figure["high"] - figure["low"] == pytest.approx(0.2775, abs=1e-3)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_f1_and_every_class_know_doubt_where_resampling_has_none(right, no_hub):
+    true = [0] * 40 + [1] * 4
+    said = true if right else [1 - label for label in true]
+    value, columns = (1.0 if right else 0.0), {"prediction": said}
+    figures = {
+        figure["name"]: figure for figure in scores.score(columns, true, ["f1", "matthews"], ["a", "b"], CONFIG, 0)
+    }
+    assert figures["f1"]["value"] == value
+    rows = scores.per_class(said, true, ["a", "b"], CONFIG, seed=0)
+    widths = []
+    for cell in (figures["f1"], *(row[name] for row in rows for name in ("precision", "recall", "f1"))):
+        assert cell["low"] <= value <= cell["high"]
+        widths.append(cell["high"] - cell["low"])
+    assert min(widths) > 0.04
+    if right:  # four examples tell less than forty
+        assert rows[1]["f1"]["low"] < rows[0]["f1"]["low"] < 1
+    assert figures["matthews"]["low"] is None  # no interval is better than one without width
 
 
 def test_a_metric_from_elsewhere_has_no_interval(monkeypatch):
     theirs = SimpleNamespace(compute=lambda predictions, references: {"wer": 0.25, "parts": [1, 2]})
     monkeypatch.setattr(scores, "load", lambda metric: (theirs, None))
-    (figure,) = scores.score([1], [1], ("wer",), (), CONFIG, seed=0)
+    (figure,) = scores.score({"prediction": [1]}, [1], ("wer",), (), CONFIG, seed=0)
     assert figure == {"name": "wer", "title": "wer", "value": 0.25, "low": None, "high": None, "unit": "score"}
-    assert scores.values([1], [1], ("wer",), ()) == {"wer": 0.25}
+    assert scores.values({"prediction": [1]}, [1], ("wer",), ()) == {"wer": 0.25}
 
 
 def test_a_recipes_own_metric_is_resampled():
@@ -55,7 +75,7 @@ def test_a_recipes_own_metric_is_resampled():
         return np.array([[float(a == b), 1.0] for a, b in zip(said, true, strict=True)])
 
     exact = Metric("exact", "Exact", same, lambda sums: sums[..., 0] / sums[..., 1], value_type="string")
-    (figure,) = scores.score(list("aabb"), list("aaab"), (exact,), (), CONFIG, seed=0)
+    (figure,) = scores.score({"prediction": list("aabb")}, list("aaab"), (exact,), (), CONFIG, seed=0)
     assert figure["value"] == 0.75
     assert figure["low"] < 0.75 < figure["high"]
 
@@ -65,10 +85,12 @@ def test_the_lead_is_paired_on_the_same_examples():
 
     true = [0, 1] * 50
     ours, theirs = [*true[:90], *[1 - t for t in true[90:]]], [*true[:75], *[1 - t for t in true[75:]]]
-    found = scores.difference(METRICS["accuracy"], ours, theirs, true, ("a", "b"), CONFIG, seed=0)
+    one, other = {"prediction": ours}, {"prediction": theirs}
+    found = scores.difference(METRICS["accuracy"], one, other, true, ("a", "b"), CONFIG, seed=0)
     assert found["metric"] == "accuracy"
     assert found["value"] == pytest.approx(0.15)
     assert 0 < found["low"] < 0.15 < found["high"] < 0.3
+    assert found["mcnemar"] == {"only_ours": 15, "only_theirs": 0, "p": pytest.approx(2**-15)}
 
 
 def test_each_class_is_counted():
@@ -129,7 +151,14 @@ def test_the_section_of_a_split(sentiment):
 
 def test_the_section_of_a_baseline():
     section = scores.baseline_section(
-        "Guess", [0] * 8, SAID, TRUE, ("accuracy",), LABELS, RunConfig(recipe="x", evaluation=CONFIG)
+        "Guess", [0] * 8, {"prediction": SAID}, TRUE, ("accuracy",), LABELS, RunConfig(recipe="x", evaluation=CONFIG)
     )
     assert section["metrics"][0]["value"] == pytest.approx(3 / 8)
     assert section["difference"]["value"] == pytest.approx(2 / 8)
+
+
+def test_the_surest_errors_come_first_and_no_right_answer_is_among_them():
+    columns = {"prediction": [0, 1, 1, 0], "probabilities": [[0.6, 0.4], [0.1, 0.9], [0.2, 0.8], [0.9, 0.1]]}
+    assert scores.surest_errors(columns, [1, 1, 0, 1]) == [3, 2, 0]
+    assert scores.surest_errors(columns, [1, 1, 0, 1], most=2) == [3, 2]
+    assert scores.surest_errors(columns, [0, 1, 1, 0]) == []

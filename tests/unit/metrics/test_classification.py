@@ -22,6 +22,7 @@ pairs = st.integers(1, len(CLASSES)).flatmap(
 THEIRS = {
     "accuracy": reference.accuracy_score,
     "f1": lambda true, said: reference.f1_score(true, said, average="macro", zero_division=0),
+    "f1_weighted": lambda true, said: reference.f1_score(true, said, average="weighted", zero_division=0),
     "matthews": reference.matthews_corrcoef,
 }
 

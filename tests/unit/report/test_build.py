@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.support.reports import sample
-from toolkit.report.build import build, compared, shown, verdict
+from toolkit.report.build import build, compared, comparison_verdict, shown, verdict
 from toolkit.report.text import to_text
 
 EVALUATION = {"confidence": 0.95, "rows": 1280, "split": "held-out test"}
@@ -117,6 +117,28 @@ def test_overfitting_is_warned_of_where_it_shows(losses, warned):
         assert "rose from 0.400 to 0.450" in found[1]
 
 
+@pytest.mark.parametrize(
+    ("learned", "said"),
+    [
+        ((0.3, 0.1), "while the loss on train rows fell from 0.300 to 0.100: the model began to overfit"),
+        ((0.3, 0.3), "and so did the loss on train rows: training became unstable"),
+        ((None, 0.1), "by the end of training: the model began to overfit"),
+    ],
+)
+def test_overfitting_is_told_from_instability_by_the_loss_on_train_rows(learned, said):
+    points = [{"loss": loss, "train_loss": t} for loss, t in zip((0.4, 0.6), learned, strict=True)]
+    (warning,) = judge(training={"evaluations": points})["warnings"]
+    assert said in warning
+
+
+def test_the_gap_of_the_kept_weights_is_named():
+    points = [{"step": 10, "loss": 0.5, "train_loss": 0.45}, {"step": 20, "loss": 0.4, "train_loss": 0.25}]
+    statements = judge(training={"best_step": 20, "evaluations": points})["statements"]
+    assert statements == ["Loss of the kept weights: 0.250 on train rows, 0.400 on validation rows (a gap of 0.150)."]
+    assert judge(training={"best_step": 30, "evaluations": points})["statements"] == []
+    assert judge(training={"best_step": 10, "evaluations": [{"step": 10, "loss": 0.5}]})["statements"] == []
+
+
 def test_figures_as_they_are_printed():
     assert shown(0.8394, "fraction") == "83.9 %"
     assert shown(0.6784, "score") == "0.678"
@@ -153,3 +175,82 @@ def test_the_text_holds_the_verdict_and_every_figure_within_its_width():
     bare = copy.deepcopy(report)
     bare["baselines"], bare["evaluation"]["metrics"] = [], [{**ACCURACY, "low": None}]
     assert "Accuracy 83.9 %\n" in to_text(bare)
+
+
+# --- several models -------------------------------------------------------------------------------------------------
+
+
+def pair(one, other, value, low, high, agreement=0.8, unit="fraction"):
+    difference = {"name": "accuracy", "title": "Accuracy", "unit": unit, "value": value, "low": low, "high": high}
+    return {"one": one, "other": other, "agreement": agreement, "confidence": 0.95, "differences": [difference]}
+
+
+def versus(*pairs, rows=1280):
+    names = dict.fromkeys(name for one in pairs for name in (one["one"], one["other"]))
+    models = [{"name": name, "metrics": [ACCURACY]} for name in names]
+    return comparison_verdict({"rows": rows, "split": "held-out test", "pairs": pairs, "models": models})
+
+
+def test_the_model_that_is_ahead_of_all_others_is_named():
+    found = versus(pair("a", "b", 0.05, 0.02, 0.08), pair("a", "c", 0.02, 0.01, 0.03), pair("b", "c", -0.03, -0.1, 0.1))
+    assert found["headline"] == "a is ahead: right on 83.9 % of 1,280 held-out test examples."
+    assert found["statements"][0].startswith("a is better than b by 5.0 points (95 % interval 2.0 to 8.0); they agree")
+    assert found["statements"][2].startswith("b is not distinguishable from c: difference -3.0 points")
+    behind = versus(pair("a", "b", -0.05, -0.08, -0.02))
+    assert behind["headline"].startswith("b is ahead")
+    assert behind["statements"][0].startswith("b is better than a by 5.0 points (95 % interval 2.0 to 8.0)")
+
+
+def test_no_model_is_named_where_none_is_clearly_ahead():
+    unclear = pair("a", "b", 0.05, -0.02, 0.08)
+    assert versus(unclear)["headline"] == "a and b cannot be told apart on 1,280 held-out test examples."
+    three = versus(unclear, pair("a", "c", 0.05, 0.02, 0.08), pair("b", "c", 0.05, 0.02, 0.08))
+    assert three["headline"] == "None of the 3 models is ahead of all the others on 1,280 held-out test examples."
+    assert versus(pair("a", "b", 0, 0, 0, agreement=1))["statements"] == ["a and b say the same of every example."]
+    assert len(versus(unclear, rows=40)["warnings"]) == 1
+
+
+# --- findings -------------------------------------------------------------------------------------------------------
+
+
+def test_planted_faults_are_named_in_the_verdict():
+    found = sample()
+    said = verdict(found["evaluation"], (), None, ())
+    assert (
+        "Too sure of itself: 91.0 % sure on average, right on 83.9 %, "
+        "calibration error 7.1 % (95 % interval 5.1 to 9.1). The stored temperature 1.62 brings the error to 1.2 %."
+    ) in said["statements"]
+    assert (
+        "Weaker on texts with the word “not”: right on 66.0 % of 96 examples, on all of 83.9 %." in said["statements"]
+    )
+    assert said["warnings"] == []  # one repeated row in 1,280 is no reason to doubt the figures
+    found["evaluation"]["near_duplicates"]["found"] = 60
+    assert verdict(found["evaluation"], (), None, ())["warnings"] == [
+        "Of 1,280 test rows 60 nearly repeat a training row. Without them: Accuracy 83.9 %."
+    ]
+
+
+@pytest.mark.parametrize(("mean", "kind"), [(0.7, "Too modest"), (0.84, "Not as right as it is sure")])
+def test_the_kind_of_miscalibration_is_named(mean, kind):
+    found = sample()["evaluation"]
+    found["calibration"] |= {"mean_confidence": mean, "scaled": None}
+    (said,) = [s for s in verdict(found, (), None, ())["statements"] if "sure on average" in s]
+    assert said.startswith(kind)
+    found["calibration"]["p"] = 0.4
+    assert not [s for s in verdict(found, (), None, ())["statements"] if "sure on average" in s]
+
+
+def test_fragile_biased_and_unfair_models_are_named():
+    found = sample()["evaluation"]
+    said = "\n".join(verdict(found, (), None, ())["statements"])
+    assert "Fragile: “A typo in every eighth word” costs 3.0 points of accuracy (95 % interval 1.0 to 5.0)." in said
+    assert (
+        "Depends on religion: the same texts are found more positive with “Hindu” than with “the others”, "
+        "by +0.200 on a scale from -1 to 1 (95 % interval 0.100 to 0.300)."
+    ) in said
+    assert "Differs by dialect in how often the second class is given: 20.0 points" in said
+    found["robustness"]["invariance"][0]["difference"]["high"] = 0.01
+    found["bias"]["studies"][0]["gaps"][0]["clear"] = False
+    found["fairness"]["gaps"][0]["p"] = 0.3
+    said = "\n".join(verdict(found, (), None, ())["statements"])
+    assert not [word for word in ("Fragile", "Depends", "Differs") if word in said]

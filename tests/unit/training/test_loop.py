@@ -11,11 +11,12 @@ from accelerate.utils import set_seed
 from transformers import BertConfig, BertForSequenceClassification
 
 from toolkit.config import TrainingConfig
-from toolkit.data.batch import Features, Ragged, pad
+from toolkit.data.batch import Features, Ragged, pad, plan_epoch
 from toolkit.errors import RunError
 from toolkit.training import progress
-from toolkit.training.loop import count_items, train
-from toolkit.training.progress import Progress, Validation
+from toolkit.training.loop import train
+from toolkit.training.objective import OWN, cross_entropy
+from toolkit.training.progress import NonFiniteLoss, Progress, Validation
 
 ROWS = 44
 
@@ -71,13 +72,26 @@ def collate(features):
 class Fit:
     """One call of `train`, with everything it said and saved."""
 
-    def __init__(self, model=None, features=None, losses=None, metric=None, seed=0, **config):
+    def __init__(
+        self,
+        model=None,
+        features=None,
+        losses=None,
+        metric=None,
+        seed=0,
+        objective=OWN,
+        seen=None,
+        write=None,
+        **config,
+    ):
         self.model = model if model is not None else build()
         self.events, self.saved = [], []
         scripted = iter(losses) if losses is not None else None
 
         def validate(model):
             assert not model.training
+            if seen is not None:
+                seen.append(copy.deepcopy(model.state_dict()))
             value = next(scripted) if scripted is not None else 1.0 - len(self.validations) / 100
             figure, loss = value if isinstance(value, tuple) else (value, 0.5)
             return {"loss": figure} if metric is None else {"loss": loss, metric: figure}
@@ -90,10 +104,12 @@ class Fit:
             collate,
             TrainingConfig(**{**defaults, "seed": seed, "best_metric": metric or "loss", **config}),
             Accelerator(cpu=True),
+            objective=objective,
             validate=validate,
             save=lambda best, step: self.saved.append(copy.deepcopy(best.state_dict())),
             higher_is_better=metric is not None,
             observe=self.events.append,
+            write_state=write,
         )
 
     @property
@@ -163,10 +179,32 @@ def test_micro_batches_weigh_items_not_batches():
     assert fits[0].weights["scores.weight"].abs().sum() > 0
 
 
-def test_counted_items_are_labels_that_the_loss_sees():
-    assert count_items({"labels": torch.tensor([[1, -100], [0, 2]])}) == 3
-    assert count_items({"labels": torch.tensor([0, 1])}) == 2
-    assert count_items({"labels": torch.tensor([0.5, -100.0])}) == 2  # numbers to predict, not classes
+LOSSES = {"weighted": ([0.3, 4.0], 0.0, 0.0), "focal": (None, 2.0, 0.0), "all": ([0.3, 4.0], 1.5, 0.1)}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_eight_times_one_is_one_times_eight_with_any_loss(loss):
+    objective = cross_entropy(*LOSSES[loss])
+    whole = Fit(epochs=2, objective=objective)
+    ones = Fit(epochs=2, objective=objective, micro_batch_size=1)
+    for name, weights in whole.weights.items():
+        torch.testing.assert_close(ones.weights[name], weights, rtol=1e-4, atol=2e-6)
+    assert [e["value"] for e in ones.result.losses] == pytest.approx([e["value"] for e in whole.result.losses])
+    assert not equal(whole.weights, Fit(epochs=2).weights)
+
+
+def test_cross_entropy_with_nothing_set_is_the_models_own_loss():
+    plain, own = Fit(epochs=2, objective=cross_entropy(None, 0.0, 0.0)), Fit(epochs=2)
+    for name, weights in own.weights.items():
+        torch.testing.assert_close(plain.weights[name], weights, rtol=1e-4, atol=2e-6)
+
+
+def test_a_class_that_weighs_nothing_teaches_nothing():
+    features = data()
+    features.columns["labels"][:] = 1
+    before = build().state_dict()
+    after = Fit(features=features, objective=cross_entropy([1.0, 0.0], 0.0, 0.0), weight_decay=0).weights
+    assert equal(before, after)
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 6), (0.5, 3), (0.01, 1), (2.5, 15)])
@@ -209,7 +247,8 @@ def test_the_model_trains_in_training_mode():
 
     class Watched(BertForSequenceClassification):
         def forward(self, *arguments, **named):
-            modes.append(self.training)
+            if torch.is_grad_enabled():  # the trial without padding is no training
+                modes.append(self.training)
             return super().forward(*arguments, **named)
 
     Fit(Watched(build().config), epochs=2)
@@ -238,6 +277,34 @@ def test_frozen_parameters_stay_as_they_are():
     assert moved
     assert not any(name.startswith("bert.embeddings") for name in moved)
     assert {name for name in before if "encoder.layer" in name and name.endswith("weight")} <= moved
+
+
+def test_layers_further_from_the_head_move_less():
+    before = build().state_dict()
+    plain, decayed = Fit().weights, Fit(layer_decay=0.3).weights
+
+    def moved(weights, part):
+        names = [name for name in before if part in name and name.endswith("weight")]
+        return math.sqrt(sum(((weights[name] - before[name]) ** 2).sum().item() for name in names))
+
+    ratios = [moved(decayed, part) / moved(plain, part) for part in ("embeddings", "layer.0", "layer.1", "classifier")]
+    assert ratios == sorted(ratios)
+    assert ratios[0] < 0.1 < 0.7 < ratios[-1]
+
+
+# --- the average of the weights -------------------------------------------------------------------------------------
+
+
+def test_the_average_is_what_is_judged_and_saved_and_training_is_undisturbed():
+    judged = []
+    plain = Fit(epochs=3)
+    fit = Fit(epochs=3, ema_decay=0.8, seen=judged)
+    assert equal(plain.weights, fit.weights)
+    assert plain.result.losses == fit.result.losses
+    assert len(judged) == 3
+    for one, saved in zip(judged, fit.saved, strict=True):
+        assert equal(one, saved)
+        assert not equal(saved, fit.weights)
 
 
 def test_large_gradients_are_scaled_down():
@@ -320,6 +387,29 @@ def test_a_loss_that_is_no_number_ends_the_run():
     with pytest.raises(RunError, match="training loss is nan at step") as caught:
         Fit(model)
     assert "learning rate" in caught.value.fix
+
+
+def test_the_examples_of_the_step_that_went_wrong_are_named_and_no_state_is_written_of_it():
+    features = data()
+    plan = plan_epoch(features.lengths, 8, seed=0, epoch=0)
+    ids = features.columns["input_ids"]
+    ids.values[ids.values == 49] = 48
+    ids[int(plan[3][2])][1] = 49
+    model, written = build(), []
+    with torch.no_grad():
+        model.bert.embeddings.word_embeddings.weight[49] = float("nan")
+    with pytest.raises(NonFiniteLoss) as caught:
+        Fit(
+            model,
+            features,
+            epochs=2,
+            max_grad_norm=0,
+            write=lambda step, *_: written.append(step),
+            checkpoint_minutes=1e-9,
+        )
+    assert caught.value.step == 4
+    assert caught.value.rows.tolist() == plan[3].tolist()
+    assert written == [1, 2, 3]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

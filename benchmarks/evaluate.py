@@ -1,0 +1,101 @@
+"""Judging side by side: `toolkit evaluate`'s forward passes, and the pipeline of transformers with its best batch size.
+
+    python -m benchmarks.evaluate RUN                the rows that a run was judged on
+    python -m benchmarks.evaluate RUN --rows 200     the first 200 of them: does everything run?
+
+Both answer for the same rows with the same model, in this process, one after another, for several rounds; who begins
+changes from round to round. Texts go in and classes come out on both sides: tokenizing counts. The pipeline is tried
+with every batch size of --batch-sizes first, and the fastest is the one that is compared. Both must say the same.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from toolkit import pipeline
+from toolkit.pipeline import judge
+
+MAX_DIFFERING = 0.002  # share of answers that rounding may turn
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds that some work took, and its result."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def ours(stored: judge.StoredModel, rows: Any) -> Callable[[], list[str]]:
+    """Return the toolkit's way from rows to names of classes."""
+    subject = stored.subject
+
+    def work() -> list[str]:
+        features = judge.encode_rows(rows, stored.recipe, subject.processor, stored.config)
+        said = judge.predict_features(subject, features).columns["prediction"]
+        return [stored.labels[number] for number in said]
+
+    return work
+
+
+def theirs(stored: judge.StoredModel, texts: Sequence[str], batch_size: int) -> Callable[[], list[str]]:
+    """Return the pipeline's way from texts to names of classes."""
+    from transformers import pipeline as make_pipeline
+
+    subject = stored.subject
+    classify = make_pipeline(
+        "text-classification", model=subject.model, tokenizer=subject.processor, device=subject.model.device
+    )
+    options = {"batch_size": batch_size, "truncation": True, "max_length": stored.config.data.max_length}
+    return lambda: [answer["label"] for answer in classify(list(texts), **options)]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run")
+    parser.add_argument("--rows", type=int, default=None)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-sizes", default="1,8,16,32,64,128")
+    chosen = parser.parse_args()
+    subject = pipeline.prepare_evaluation(chosen.run, {}, None, lambda _: None)
+    rows = subject.rows.slice(0, chosen.rows or subject.rows.num_rows)
+    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    texts = rows["text"].to_pylist()
+    sample = texts[: max(64, len(texts) // 4)]
+    speeds = {}
+    for size in map(int, chosen.batch_sizes.split(",")):
+        seconds, _ = timed(theirs(stored, sample, size))
+        speeds[size] = len(sample) / seconds
+        say(f"pipeline, batch {size:>3}: {speeds[size]:8.1f} rows/s")
+    best = max(speeds, key=lambda size: speeds[size])
+    contenders = {"toolkit": ours(stored, rows), f"pipeline, batch {best}": theirs(stored, texts, best)}
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    answers: dict[str, list[str]] = {}
+    for number in range(chosen.rounds):
+        for name in list(contenders)[:: 1 if number % 2 == 0 else -1]:
+            seconds, answers[name] = timed(contenders[name])
+            taken[name].append(seconds)
+    for name, seconds_ in taken.items():
+        middle = statistics.median(seconds_)
+        spread = f"median of {chosen.rounds}; {min(seconds_):.2f} to {max(seconds_):.2f} s"
+        say(f"{name}: {len(texts) / middle:8.1f} rows/s  ({spread})")
+    one, other = taken.values()
+    say(f"ratio of medians: {statistics.median(other) / statistics.median(one):.2f}")
+    first, second = answers.values()
+    differing = sum(a != b for a, b in zip(first, second, strict=True)) / len(texts)
+    say(f"answers that differ: {100 * differing:.2f} %")
+    if differing > MAX_DIFFERING:
+        sys.exit("the two did not do the same work")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Attention through the real command line and a real browser: the commands of docs/attention.md, as they stand."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Made
+from tests.e2e.test_report_browser import CHROMIUM, visit
+from tests.support import checkpoints
+from tests.support.cli import toolkit
+
+ROOT = Path(__file__).parents[2]
+SENTENCE = "I love this product, but the delivery was late"
+
+
+@pytest.fixture(scope="module")
+def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the document's commands were run."""
+    folder = tmp_path_factory.mktemp("gallery")
+    checkpoints.reviews(folder / "reviews.csv", 40)
+    (folder / "runs").mkdir()
+    (folder / "runs" / "reviews").symlink_to(made.run)
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "attention.md").read_text(encoding="utf-8"), re.DOTALL)
+    commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    ran = [command[1:] for command in commands if command[0] == "toolkit"]
+    assert len(ran) == 4
+    for arguments in ran:
+        outcome = toolkit(*arguments, cwd=folder, env=made.env)
+        assert outcome.code == 0, (arguments, outcome.text)
+        (folder / f"{arguments[0]}.txt").write_text(outcome.text, encoding="utf-8")
+    return folder
+
+
+def test_attend_walks_a_real_text_through_a_real_head(gallery: Path, tmp_path: Path) -> None:
+    said = (gallery / "attend.txt").read_text(encoding="utf-8")
+    for word in ("Tokens", "word_embeddings", "Q = x W_Q", "S = Q Kᵀ × 0.125", "softmax", "(2, 8, 64)", "(8, 128)"):
+        assert word in said
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH: the page cannot be opened")
+    seen = visit(tmp_path, (gallery / "attend.html").read_text(encoding="utf-8"))
+    assert seen.console == []
+    assert seen.requests == []
+    assert seen.document.count("<button") == 2 * 3  # two layers, each with its mean and two heads: the script ran
+    assert "layer 2, head 1</span>" in seen.document
+
+
+def test_explain_says_what_a_run_looks_at_and_how_far_to_believe_it(gallery: Path, tmp_path: Path) -> None:
+    found = json.loads((gallery / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    (text,) = found["texts"]
+    assert text["words"] == SENTENCE.replace(",", " ,").split()
+    assert text["special_tokens"] == ["[CLS]", "[SEP]"]
+    assert found["trust"]["texts"] == 60
+    assert found["command"].startswith("toolkit explain")
+    figures = [found["trust"]["methods"][method["name"]]["faithfulness"]["value"] for method in found["methods"]]
+    assert figures == sorted(figures, reverse=True)
+    assert len(figures) == 7
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH: the page cannot be opened")
+    seen = visit(tmp_path, (gallery / "explained" / "explanation.html").read_text(encoding="utf-8"))
+    assert seen.console == []
+    assert seen.requests == []
+    assert found["verdict"]["headline"] in seen.document
+    assert seen.document.count("<button") == 2 * 3
+
+
+def test_many_texts_are_explained_at_once(gallery: Path) -> None:
+    (folder,) = (path.parent for path in (gallery / "runs" / "reviews" / "explanations").glob("*/explanation.json"))
+    found = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+    assert len(found["texts"]) == len(list(folder.glob("text-*.png"))) == 40
+    assert (folder / "text-40.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: Path, made: Made) -> None:
+    assert "Positions are repeated from 512 to 640." in (gallery / "finetune.txt").read_text(encoding="utf-8")
+    (run,) = (path for path in (gallery / "runs").iterdir() if path.name != "reviews")
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    assert report["config"]["attention"] == "sliding-window:128"
+    longer = json.loads((run / "model" / "config.json").read_text(encoding="utf-8"))
+    assert longer["max_position_embeddings"] == 640
+    again = toolkit("evaluate", run, "--fresh", cwd=gallery, env=made.env)
+    assert again.code == 0, again.text
+    repeated = json.loads((run / "evaluations" / "held-out" / "report.json").read_text(encoding="utf-8"))
+    assert repeated["evaluation"]["loss"] == report["evaluation"]["loss"]
+
+
+def test_explain_says_what_is_wrong(made: Made) -> None:
+    outcome = toolkit("explain", made.run, "good", "--method", "magic", cwd=made.cwd, env=made.env)
+    assert outcome.code == 2, outcome.text
+    assert "There is no method `magic`." in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.slow
+def test_the_most_faithful_method_finds_what_a_trained_model_rests_on(tmp_path: Path) -> None:
+    """MiniLM, trained for an epoch on Rotten Tomatoes; minutes."""
+    trained = toolkit(
+        "finetune", "sentiment", "--model", "minilm", "--epochs", "1", "--output", "run", cwd=tmp_path, timeout=3000
+    )
+    assert trained.code == 0, trained.text
+    outcome = toolkit("explain", "run", SENTENCE, "--output", "out", cwd=tmp_path, timeout=3000)
+    assert outcome.code == 0, outcome.text
+    found = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert found["trust"]["best"] is not None
+    text, best = found["texts"][0], found["trust"]["best"]
+    scores = dict(zip(text["words"], text["scores"][best], strict=True))
+    top = sorted(scores, key=lambda word: -abs(scores[word]))[:5]
+    assert {"love", "late"} <= set(top)

@@ -1,0 +1,77 @@
+"""A file of texts in, the same rows with predictions out."""
+
+import csv
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.conftest import Made
+from tests.support.cli import environment, toolkit
+from toolkit.errors import DataError
+from toolkit.pipeline import judge
+
+predicting = importlib.import_module("toolkit.pipeline.predict")  # the package's attribute is the function
+
+
+def test_it_says_what_the_evaluation_said_in_the_same_order(made: Made, tmp_path: Path) -> None:
+    rows = pq.read_table(made.run / "data" / "test.parquet")["text"].to_pylist()
+    said = pq.read_table(made.run / "predictions.parquet")
+    rows.insert(3, " ")  # a row without text
+    with (tmp_path / "in.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["id", "text"], *enumerate(rows)])
+    outcome = toolkit("predict", made.run, "--input", "in.csv", "--output", "out.jsonl", "--all-scores", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    assert "1 of 81 rows have no prediction; the first is row 4: `text` is empty." in outcome.err
+    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [answer["id"] for answer in answers] == [str(number) for number in range(81)]
+    bad = answers.pop(3)
+    assert (bad["prediction"], bad["score"]) == (None, None)
+    assert [answer["prediction"] for answer in answers] == [["neg", "pos"][n] for n in said["prediction"].to_pylist()]
+    for answer, chances in zip(answers, said["probabilities"].to_pylist(), strict=True):
+        assert answer["score"] == pytest.approx(max(chances), abs=1e-5)
+        assert answer["score: neg"] + answer["score: pos"] == pytest.approx(1, abs=1e-5)
+        assert 0.5 <= answer["calibrated_score"] <= 1
+    again = toolkit("predict", made.run, "--input", "in.csv", "--output", "out.jsonl", cwd=tmp_path)
+    assert again.code == 2
+    assert "there already" in again.err
+
+
+def test_standard_input(made: Made, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "toolkit", "predict", str(made.run), "--input", "-", "--output", "out.csv"]
+    text = "a wonderful film\na dull story\n"
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), input=text, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predicting, "CHUNK", 10)
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "in.txt"
+    source.write_text("".join(f"a wonderful film, seen {n} times\n" for n in range(35)), encoding="utf-8")
+    ask, asked = judge.predict_features, []
+
+    def dying(subject: object, features: object) -> object:
+        asked.append(len(features))  # type: ignore[arg-type]
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return ask(subject, features)  # type: ignore[arg-type]
+
+    def run(output: str) -> None:
+        predicting.predict(str(made.run), str(source), Path(output), {}, None, lambda event: None)
+
+    monkeypatch.setattr(judge, "predict_features", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run("out.csv")
+    assert not Path("out.csv").exists()
+    run("out.csv")
+    assert asked == [10, 10, 10, 10, 5]
+    run("whole.csv")
+    assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
+    with pytest.raises(DataError, match="already"):
+        predicting.predict(str(made.run), "whole.csv", Path("twice.csv"), {}, None, lambda event: None)

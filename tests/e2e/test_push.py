@@ -1,0 +1,137 @@
+"""From a run to the Hub and back, through the command line."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import DATA, Made
+from tests.support import checkpoints
+from tests.support.cli import environment, toolkit
+from tests.support.hub import LocalHub
+
+NAME = "acme/reviews"
+USER = "zaphod-beeblebrox"
+PROGRAM = """
+import json, sys
+from transformers import pipeline
+print(json.dumps([one["label"] for one in pipeline("text-classification", sys.argv[1], device="cpu")(sys.argv[2:])]))
+"""
+
+
+@pytest.fixture(scope="module")
+def empty_hub() -> Iterator[LocalHub]:
+    with LocalHub() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pushed(tiny_distilbert: Path, empty_hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A run on a table that lies in a user's home, named by its whole path, and pushed in the same command."""
+    home = tmp_path_factory.mktemp("home") / USER
+    home.mkdir()
+    table = checkpoints.reviews(home / "secret_project.csv", 240)
+    model = shutil.copytree(tiny_distilbert, home / "checkpoint")
+    (model / "README.md").write_text("---\nlicense: mit\n---\n# A model\n", encoding="utf-8")
+    env = {**empty_hub.environment(home / "hf", empty_hub.token), "HOME": str(home), "USER": USER, "LOGNAME": USER}
+    call = ("finetune", "sentiment", "--model", model, "--data", table, "--epochs", "2", "--output", home / "run")
+    outcome = toolkit(*call, "--push-to", NAME, cwd=home, env=env)
+    assert outcome.code == 0, outcome.text
+    return Made(home, home / "run", env, outcome)
+
+
+def test_nothing_of_this_machine_leaves_it(pushed: Made, empty_hub: LocalHub) -> None:
+    files = {path: file.read_bytes() for path, file in empty_hub.files(NAME).items()}
+    assert {"README.md", "model.safetensors", "report.json", "report.html", "training_config.yaml"} <= files.keys()
+    secrets = (USER, str(pushed.cwd), str(pushed.cwd.parent), empty_hub.token, "/tmp/")
+    for path, content in files.items():
+        for secret in secrets:
+            assert secret.encode() not in content, (path, secret)
+    assert b"secret_project.csv" in files["report.json"]
+
+
+def test_only_what_belongs_to_the_model_leaves_and_twice_is_once(pushed: Made, empty_hub: LocalHub) -> None:
+    for name in ("optimizer.pt", "training_args.bin", "trainer_state.json", ".cache.json", "token"):
+        (pushed.run / "model" / name).write_bytes(b"not yours")
+    before = dict(empty_hub.repos["model", NAME].commits)
+    outcome = toolkit("push", "run", NAME, cwd=pushed.cwd, env=pushed.env)
+    assert outcome.code == 0, outcome.text
+    assert "no commit was made" in outcome.err
+    assert empty_hub.repos["model", NAME].commits == before
+    assert empty_hub.repos["model", NAME].private
+
+
+def test_the_card_says_what_was_measured(pushed: Made, empty_hub: LocalHub) -> None:
+    card = empty_hub.files(NAME)["README.md"].read_text(encoding="utf-8")
+    report = json.loads((pushed.run / "report.json").read_text(encoding="utf-8"))
+    metadata = yaml.safe_load(card.split("---\n")[1])
+    assert metadata["license"] == "mit"
+    assert "base_model" not in metadata  # it is on no Hub
+    figures = {metric["name"]: metric["value"] for metric in metadata["model-index"][0]["results"][0]["metrics"]}
+    assert figures["Accuracy"] == pytest.approx(report["evaluation"]["metrics"][0]["value"], abs=1e-6)
+    for wanted in (
+        report["verdict"]["headline"], report["data"]["fingerprint"], "toolkit finetune sentiment --model checkpoint",
+        "## Intended use", "## Limits", "## How to reproduce it", f'model="{NAME}"', "Is it as right as it is sure?",
+    ):  # fmt: skip
+        assert wanted in card
+    assert "--push-to" not in card
+    assert not any(path.startswith(".eval_results") for path in empty_hub.files(NAME))  # the data are on no Hub
+
+
+def test_what_was_pushed_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_path: Path) -> None:
+    env = empty_hub.environment(tmp_path / "hf", empty_hub.token)  # another machine
+    table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
+    outcome = toolkit("evaluate", NAME, "--data", table, "--output", "out", cwd=tmp_path, env=env)
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["evaluation"]["labels"] == ["negative", "positive"]
+    assert report["evaluation"]["calibration"]["temperature"] > 0
+    texts = ["a wonderful film with a moving story", "a dull film with a boring story"]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, NAME, *texts], env=environment(env), capture_output=True, text=True
+    )
+    assert set(json.loads(done.stdout)) <= {"negative", "positive"}, done.stderr
+
+
+def test_a_run_on_hub_data_names_them(made: Made, hub: LocalHub) -> None:
+    env = {**made.env, "HF_TOKEN": hub.token}
+    call = ("push", made.run, "tester/reviews", "--license", "apache-2.0", "--public", "--no-examples")
+    outcome = toolkit(*call, cwd=made.cwd, env=env)
+    assert outcome.code == 0, outcome.text
+    files = hub.files("tester/reviews")
+    metadata = yaml.safe_load(files["README.md"].read_text(encoding="utf-8").split("---\n")[1])
+    assert metadata["datasets"] == [DATA]
+    assert metadata["base_model"] == "distilbert/distilbert-base-uncased"
+    entries = yaml.safe_load(files[".eval_results/toolkit.yaml"].read_text(encoding="utf-8"))
+    assert entries[0]["dataset"] == {"id": DATA, "task_id": "accuracy"}
+    assert json.loads(files["report.json"].read_text(encoding="utf-8"))["evaluation"]["errors"] == []
+
+
+def test_nothing_is_sent_by_a_dry_run_or_without_a_licence(made: Made, hub: LocalHub) -> None:
+    env, before = {**made.env, "HF_TOKEN": hub.token}, len(hub.seen("PUT|POST .*(create|commit|preupload)"))
+    dry = toolkit("push", made.run, "tester/other", "--dry-run", cwd=made.cwd, env=env)
+    assert dry.code == 0, dry.text
+    assert "model.safetensors" in dry.out
+    public = toolkit("push", made.run, "tester/other", "--public", cwd=made.cwd, env=env)
+    assert public.code == 2
+    assert "--license" in public.err
+    wrong = toolkit("push", made.run, "tester/other", "--license", "my-own", cwd=made.cwd, env=env)
+    assert wrong.code == 2
+    assert "does not accept the model card" in wrong.err
+    assert len(hub.seen("PUT|POST .*(create|commit|preupload)")) == before
+
+
+def test_a_push_that_would_be_refused_stops_the_training_before_it_begins(
+    tiny_distilbert: Path, hub: LocalHub, tmp_path: Path
+) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--push-to", "acme/reviews")
+    outcome = toolkit(*call, cwd=tmp_path, env=hub.environment(tmp_path / "hf", hub.read_token))
+    assert outcome.code == 2
+    assert "may only read" in outcome.err
+    assert not (tmp_path / "runs").exists()

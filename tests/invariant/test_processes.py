@@ -1,0 +1,207 @@
+"""Two processes do what one does: the same steps, the same evaluation, one set of files, one voice."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support import checkpoints, steps
+from tests.support.cli import environment, start, toolkit
+
+ROOT = Path(__file__).parents[2]
+COMMON = (
+    "--model", checkpoints.TINY, "--data", "reviews.csv", "--batch-size", "8", "--output", "run",
+    "--set", "evaluation.baselines=false", "--set", "training.evaluate_every=6", "--set", "evaluation.batch_size=8",
+)  # fmt: skip
+TWO = ("--num-processes", "2")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+UNTIDY = ("--epochs", "2", "--set", "training.dropout=0.1", "--set", "training.checkpoint_minutes=0.005")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    checkpoints.reviews(tmp_path / "reviews.csv", 160)
+    return tmp_path
+
+
+def log(run: Path, event: str) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def files(run: Path) -> list[str]:
+    return sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
+
+
+def weights(run: Path) -> str:
+    return checkpoints.digest(run / "model" / "model.safetensors")
+
+
+# --- the same figures -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of what tests/support/steps.py writes in one process, and in two that torchrun started."""
+    folders = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    for folder, launcher in zip(folders, ((), TORCHRUN), strict=True):
+        command = [sys.executable, *launcher, "-m", "tests.support.steps", str(folder)]
+        subprocess.run(command, cwd=ROOT, env=environment(), check=True, timeout=300)
+    return folders
+
+
+@pytest.mark.parametrize("case", steps.CASES)
+def test_two_processes_take_the_steps_of_one(case: str, trained: tuple[Path, Path]) -> None:
+    one, two = (load_file(folder / f"{case}.safetensors") for folder in trained)
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
+    facts, other = (json.loads((folder / f"{case}.json").read_text(encoding="utf-8")) for folder in trained)
+    assert other["losses"] == pytest.approx(facts["losses"], abs=1e-5)
+    assert len(facts["losses"]) >= 3
+    assert other["steps"] == facts["steps"]
+    assert other["same weights"]
+    assert other["same predictions"]
+    assert [bool(said) for said in other["said"]] == [False, case == "memory runs out"]
+
+
+def test_taken_up_again_each_process_goes_on_with_its_own_random_numbers(trained: tuple[Path, Path]) -> None:
+    ended = [json.loads((folder / "resumed.json").read_text(encoding="utf-8")) for folder in trained]
+    assert ended == [[True], [True, True]]
+
+
+def test_the_command_gives_the_same_run_and_one_set_of_files(place: Path) -> None:
+    """With a learning rate below the weights' resolution the model is the same, and so is every prediction."""
+    still = ("--epochs", "5", "--learning-rate", "1e-30", "--set", "training.dropout=0")
+    still += ("--set", "training.early_stopping_patience=2")
+    one = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "one", cwd=place)
+    two = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "two", *TWO, cwd=place)
+    assert (one.code, two.code) == (0, 0), one.text + two.text
+    runs = (place / "one", place / "two")
+    assert files(runs[1]) == files(runs[0])
+    validations = [[(v["step"], v["loss"], v["accuracy"], v["best"]) for v in log(run, "validation")] for run in runs]
+    assert validations[0] == validations[1]
+    assert 3 <= len(validations[0]) < 5 * 15 // 6  # patience ended it
+    reports = [json.loads((run / "report.json").read_text(encoding="utf-8")) for run in runs]
+    assert reports[0]["evaluation"] == reports[1]["evaluation"]
+    assert reports[1]["training"]["processes"] == 2
+    assert pq.read_table(runs[0] / "predictions.parquet") == pq.read_table(runs[1] / "predictions.parquet")
+    assert len(re.findall("Judging on held-out data", two.err)) == 1
+    assert "8 examples are shared out among 2 processes, 4 to each" in two.err
+    assert "learning rate (1e-30) stay" in two.err
+    assert two.out.count("report") == one.out.count("report")
+
+
+# --- going on where it was ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cwd = tmp_path_factory.mktemp("uninterrupted")
+    checkpoints.reviews(cwd / "reviews.csv", 160)
+    outcome = toolkit("finetune", "sentiment", *COMMON, *UNTIDY, *TWO, cwd=cwd)
+    assert outcome.code == 0, outcome.text
+    return cwd / "run"
+
+
+def begin(place: Path, *more: str) -> subprocess.Popen[str]:
+    """Start a run and wait for its first state."""
+    process = start("finetune", "sentiment", *COMMON, *UNTIDY, *TWO, *more, cwd=place)
+    deadline = time.monotonic() + 120
+    while not list(place.glob("run/checkpoints/step-*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+def members(process: subprocess.Popen[str]) -> list[int]:
+    """Return the processes that a launcher started, by rank."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+    return [int(child) for child in children]
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_ends_with_the_same_weights(uninterrupted: Path, place: Path) -> None:
+    process = begin(place)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert err.count("--resume") == err.count("Error") == 1
+    assert "Interrupted" not in err
+    assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
+    outcome = toolkit("finetune", "sentiment", *COMMON, *UNTIDY, *TWO, "--resume", cwd=place)
+    assert outcome.code == 0, outcome.text
+    assert "from step" in outcome.err
+    assert weights(place / "run") == weights(uninterrupted)
+    assert log(place / "run", "validation") == log(uninterrupted, "validation")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_one_that_is_killed_ends_the_run_with_one_message(place: Path) -> None:
+    process = begin(place)
+    os.kill(members(process)[1], signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "Process 1 of 2 was ended by SIGKILL" in err
+    assert "Traceback" not in err
+    assert err.count("Error") == 1
+    assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "failed"
+
+
+# --- one voice ------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_at_any_moment_is_answered_once(place: Path) -> None:
+    process = start("finetune", "sentiment", *COMMON, *TWO, cwd=place)
+    deadline = time.monotonic() + 60
+    while len(members(process)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(random.Random(0).uniform(0.1, 3))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.count("Interrupted") + err.count("Stopped") == 1
+    assert "Traceback" not in err
+
+
+def test_what_is_wrong_is_said_once(place: Path) -> None:
+    outcome = toolkit("finetune", "sentiment", *COMMON, *TWO, "--text-column", "nope", cwd=place)
+    assert outcome.code == 2
+    assert outcome.err.count("no column `nope`") == 1
+    assert outcome.err.count("Error") == 1
+    assert not (place / "run").exists()
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_another_process_is_said_once(place: Path) -> None:
+    recipe = place / "mine.py"
+    source = (ROOT / "recipes" / "sentiment.py").read_text(encoding="utf-8")
+    hurdle = 'import os\n    if os.environ["RANK"] == "1":\n        raise ValueError("a hurdle")\n    '
+    recipe.write_text(
+        source.replace('return pad(features, {"input_ids"', f'{hurdle}return pad(features, {{"input_ids"')
+    )
+    assert "hurdle" in recipe.read_text(encoding="utf-8")
+    outcome = toolkit("finetune", str(recipe), *COMMON, *TWO, cwd=place)
+    assert outcome.code == 1
+    assert "ValueError: a hurdle" in outcome.err
+    assert outcome.err.count("Error:") == 2  # the message begins with one, and names the other
+    assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "failed"
+
+
+def test_a_number_that_the_launcher_did_not_start_is_refused(place: Path) -> None:
+    env = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0"}
+    outcome = toolkit("finetune", "sentiment", *COMMON, *TWO, cwd=place, env=env)
+    assert outcome.code == 2
+    assert "`training.num_processes` is 2, but the launcher started 3" in outcome.err

@@ -1,0 +1,162 @@
+"""Train a random BERT of two layers as one of the processes of a run: `python -m tests.support.steps FOLDER`.
+
+Each case is written as FOLDER/CASE.safetensors (the weights) and FOLDER/CASE.json (what was seen), by rank 0.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.data.batch import Features, Ragged, pad
+from toolkit.team import Team, joined
+
+CASES = {
+    "plain": {"batch_size": 8},
+    "empty shares": {"batch_size": 1, "epochs": 0.25},
+    "memory runs out": {"batch_size": 8},
+}
+
+
+def data() -> Features:
+    """43 texts of 4 to 12 tokens; the second token says the class."""
+    random = np.random.default_rng(0)
+    lengths = random.integers(4, 13, 43)
+    labels = random.integers(0, 2, 43)
+    texts = [
+        np.where(np.arange(n) == 1, 3 + 2 * label, random.integers(10, 50, n))
+        for n, label in zip(lengths, labels, strict=True)
+    ]
+    ids = Ragged(np.concatenate(texts).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+    return Features({"input_ids": ids, "labels": labels}, lengths)
+
+
+def build(seed: int, dropout: float = 0.0) -> Any:
+    """A BERT with a layer that nothing uses; weight decay must leave it alone."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(seed)
+    model = BertForSequenceClassification(
+        BertConfig(
+            vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+            max_position_embeddings=16, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, num_labels=2,
+        )
+    )  # fmt: skip
+    model.unused = torch.nn.Linear(3, 3)
+    return model
+
+
+def collate(rows: Any) -> dict[str, Any]:
+    """Pad."""
+    return pad(rows, {"labels": -100})
+
+
+def ask(model: Any, team: Team) -> Any:
+    """Predict every row."""
+    from toolkit.evaluation.predict import predict, probabilities
+
+    def extract(outputs: Any, batch: Any) -> dict[str, list[Any]]:
+        chances = probabilities(outputs.logits)
+        return {"prediction": chances.argmax(-1).tolist(), "probabilities": chances.tolist()}
+
+    return predict(model, data(), collate, extract, batch_size=4, device="cpu", team=team)
+
+
+def fit(model: Any, team: Team, config: Mapping[str, Any], **more: Any) -> Any:
+    """Train with validations."""
+    from accelerate import Accelerator
+
+    from toolkit.config import TrainingConfig
+    from toolkit.training.loop import train
+
+    usual = {"epochs": 2, "learning_rate": 1e-3, "seed": 0, "weight_decay": 0.5, "evaluate_every": 3}
+    calls: dict[str, Any] = {"save": lambda *_: None, "observe": lambda _: None, "higher_is_better": False, **more}
+    return train(
+        model, data(), collate, TrainingConfig(**{**usual, **config}), Accelerator(cpu=True),
+        validate=lambda model: {"loss": ask(model, team).loss}, team=team, **calls,
+    )  # fmt: skip
+
+
+def case(name: str, team: Team) -> tuple[Any, dict[str, Any]]:
+    """Train one case."""
+    import torch
+
+    said: list[str] = []
+    model = build(seed=team.rank)  # the main process's weights count
+    if name == "memory runs out" and team.rank == team.size - 1:
+        model.bert.encoder.register_forward_pre_hook(_too_large)
+    result = fit(model, team, CASES[name], say=said.append)
+    torch.testing.assert_close(model.unused.weight, build(seed=0).unused.weight, rtol=0, atol=0)
+    shared = ask(model.eval(), team)
+    return model, {
+        "losses": [v.values["loss"] for v in result.validations],
+        "steps": result.steps,
+        "said": team.everyones(said),
+        "same weights": len(set(team.everyones(_digest(model)))) == 1,
+        "same predictions": set(map(repr, team.everyones(shared))) == {repr(ask(model, Team()))},
+    }
+
+
+def resumed(team: Team, states: Path) -> bool:
+    """Whether a run with dropout, stopped and taken up again, ends like one that was not, in every process."""
+    from toolkit.errors import Interrupted
+    from toolkit.training import checkpoint
+
+    whole, begun, later = (build(team.rank, dropout=0.1) for _ in range(3))
+    asked: list[None] = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) == 5 and team.rank == team.size - 1  # the wish of any process counts
+
+    build(team.rank)  # sets the seed
+    fit(whole, team, {"batch_size": 8})
+    build(team.rank)
+    try:
+        keep = {
+            "write_state": partial(checkpoint.write, states),
+            "save": lambda _model, step: checkpoint.best_path(states, step).mkdir(parents=True),
+        }
+        fit(begun, team, {"batch_size": 8}, stop_asked=stop, **keep)
+    except Interrupted:
+        state = team.from_main(lambda: checkpoint.newest(states)[0])
+        assert state.step == 5
+        fit(later, team, {"batch_size": 8}, state=state)
+    return _digest(later) == _digest(whole) != _digest(begun)
+
+
+def _too_large(module: Any, inputs: tuple[Any, ...]) -> None:
+    if module.training and len(inputs[0]) > 1:
+        raise RuntimeError("CUDA out of memory, as a test has it")
+
+
+def _digest(model: Any) -> str:
+    return repr([float(parameter.double().sum()) for parameter in model.parameters()])
+
+
+def main() -> None:
+    """Train every case."""
+    from safetensors.torch import save_file
+
+    folder = Path(sys.argv[1])
+    with joined("cpu") as team:
+        ended = team.everyones(resumed(team, folder / "states"))
+        if team.is_main:
+            (folder / "resumed.json").write_text(json.dumps(ended), encoding="utf-8")
+        for name in CASES:
+            model, facts = case(name, team)
+            if team.is_main:
+                save_file(
+                    {key: value.contiguous() for key, value in model.state_dict().items()},
+                    folder / f"{name}.safetensors",
+                )
+                (folder / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The command line said again, for another command."""
+
+import sys
+
+from toolkit.cli.options import command_line
+
+
+def test_options_that_are_another_commands_are_left_out(monkeypatch):
+    typed = ["lr-find", "sentiment", "--steps", "50", "-d", "my file.csv", "--output=x", "--set", "a.steps=1"]
+    monkeypatch.setattr(sys, "argv", ["toolkit", *typed])
+    assert command_line() == "toolkit lr-find sentiment --steps 50 -d 'my file.csv' --output=x --set a.steps=1"
+    again = command_line("finetune", without=("--steps", "--output"))
+    assert again == "toolkit finetune sentiment -d 'my file.csv' --set a.steps=1"

@@ -1,0 +1,64 @@
+"""Outputs made of parts."""
+
+import csv
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from toolkit.data import parts
+from toolkit.errors import ConfigError
+
+ROWS = [
+    [{"text": "ä", "n": 1, "prediction": "a", "problem": None}, {"prediction": None, "problem": "bad"}],
+    [{"text": "\ud800", "n": 1.5, "more": {"k": [1]}, "prediction": "b", "problem": None}],
+]
+
+
+def made(output):
+    assert parts.open_parts(output, {"input": "x"}) == 0
+    for number, rows in enumerate(ROWS):
+        parts.write_part(output, number, rows)
+    parts.finish(output, len(ROWS))
+    assert [path.name for path in output.parent.iterdir()] == [output.name]
+    return output
+
+
+def test_json_lines_are_what_went_in(tmp_path):
+    lines = made(tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [row for rows in ROWS for row in rows]
+    assert "ä" in lines[0]
+
+
+def test_csv_has_every_column_and_the_predictions_last(tmp_path):
+    with made(tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
+        table = list(csv.reader(stream))
+    assert table[0] == ["text", "n", "more", "prediction", "problem"]
+    assert table[1:3] == [["ä", "1", "", "a", ""], ["", "", "", "", "bad"]]
+    assert table[3][2] == '{"k": [1]}'
+
+
+def test_parquet_keeps_numbers(tmp_path):
+    table = pq.read_table(made(tmp_path / "out.parquet"))
+    assert table["n"].to_pylist() == [1.0, None, 1.5]
+    assert table["more"].to_pylist() == [None, None, '{"k": [1]}']
+    assert table["prediction"].to_pylist() == ["a", None, "b"]
+
+
+def test_only_the_same_work_is_gone_on_with(tmp_path):
+    output = tmp_path / "out.csv"
+    parts.open_parts(output, {"input": "x"})
+    parts.write_part(output, 0, ROWS[0])
+    assert parts.open_parts(output, {"input": "x"}) == 1
+    assert parts.read_part(output, 0) == ROWS[0]
+    assert parts.open_parts(output, {"input": "y"}) == 0
+    parts.write_part(output, 0, ROWS[0])
+    assert parts.open_parts(output, None) == 0
+
+
+def test_a_place_that_is_taken_or_of_no_format(tmp_path):
+    (tmp_path / "out.csv").write_text("x", encoding="utf-8")
+    with pytest.raises(ConfigError, match="there already"):
+        parts.check_output(tmp_path / "out.csv")
+    with pytest.raises(ConfigError, match="no known format"):
+        parts.check_output(tmp_path / "out.xlsx")

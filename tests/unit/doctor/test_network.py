@@ -1,0 +1,112 @@
+"""The Hub, the token and the cache."""
+
+import time
+
+import huggingface_hub
+import pytest
+from huggingface_hub import constants
+
+from tests.support.doctor import one
+from toolkit import models, sources
+from toolkit.doctor import Check, network
+
+TOKEN = "hf_secret123"
+
+
+def test_no_hub_names_what_works(no_hub, monkeypatch):
+    monkeypatch.setattr(sources, "cached_models", lambda: ["org/cached"])
+    found = one(network.hub)
+    assert found.verdict == "warning"
+    assert "org/cached" in found.fix
+    assert found.fix.startswith("Check the network")
+    monkeypatch.setenv("HF_ENDPOINT", "http://mirror")
+    assert one(network.hub).fix.startswith("Check HF_ENDPOINT")
+
+
+def test_offline_by_choice(no_hub, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert one(network.hub).fix.startswith("Unset HF_HUB_OFFLINE")
+
+
+def test_cache_that_takes_long_to_list(no_hub, monkeypatch):
+    monkeypatch.setattr(network, "SCAN_SECONDS", 0.05)
+    monkeypatch.setattr(models, "what_works_here", lambda: time.sleep(0.5))
+    assert "Models in the cache" in one(network.hub).fix
+
+
+def test_hub_that_answers(local_hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", local_hub.endpoint)
+    assert one(network.hub) == Check("Hub", "ok", f"{local_hub.endpoint} answers (set by HF_ENDPOINT)")
+
+
+def test_valid_tokens(local_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", local_hub.token)
+    assert one(network.token) == Check("token", "ok", "valid, role write")
+    monkeypatch.setenv("HF_TOKEN", local_hub.read_token)
+    assert "cannot push" in one(network.token).finding
+
+
+def test_refused_token(local_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    found = one(network.token)
+    assert found.verdict == "fault"
+    assert found.fix == "Set HF_TOKEN to a valid token, or unset it."
+    assert TOKEN not in str(found)
+
+
+def test_token_that_the_hub_cannot_judge(local_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", local_hub.token)
+    local_hub.fail("whoami", 429)
+    found = one(network.token)
+    assert (found.verdict, "HfHubHTTPError" in found.finding) == ("warning", True)
+
+
+def test_token_without_hub(no_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert one(network.token) == Check("token", "ok", "present; not checked without the Hub")
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    assert one(network.token).finding.startswith("none")
+
+
+def test_token_that_cannot_be_read(monkeypatch):
+    def get_token():
+        raise PermissionError(f"token {TOKEN}")
+
+    monkeypatch.setattr(huggingface_hub, "get_token", get_token)
+    found = one(network.token)
+    assert found.verdict == "fault"
+    assert TOKEN not in str(found)
+
+
+@pytest.mark.parametrize(
+    "scopes, writes",
+    [([], False), ([{"permissions": ["repo.content.read"]}], False), ([{"permissions": ["repo.write"]}], True)],
+)
+def test_fine_grained_token(scopes, writes):
+    access = {"role": "fineGrained", "fineGrained": {"scoped": scopes}}
+    assert ("writes to" in network._role({"auth": {"accessToken": access}})) == writes
+
+
+def test_whoami_of_another_kind_of_login():
+    assert network._role({"auth": {"type": "oauth"}}) == "role unknown"
+
+
+def test_cache(monkeypatch, tmp_path):
+    folder = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert one(network.cache) == Check("cache", "ok", "~/hub, made by the first download")
+    (folder / "models--org--whole" / "snapshots" / "0").mkdir(parents=True)
+    assert one(network.cache) == Check("cache", "ok", "~/hub, repositories: 1, 0.0 GiB")
+    (folder / "models--org--damaged").mkdir()
+    assert one(network.cache).verdict == "warning"
+    monkeypatch.setattr(network, "write_problem", lambda _: "Read-only file system")
+    assert "Read-only" in one(network.cache).finding
+
+
+def test_cache_too_large_to_count(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(network, "SCAN_SECONDS", 0.05)
+    monkeypatch.setattr(huggingface_hub, "scan_cache_dir", lambda _: time.sleep(0.5))
+    found = one(network.cache)
+    assert (found.verdict, "too large" in found.finding) == ("ok", True)

@@ -1,0 +1,182 @@
+"""Planted faults of a model are found: it falls for capitals, misses negation, or minds who is spoken of."""
+
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from toolkit.evaluation import bias, cost, robustness
+from toolkit.evaluation.perturbations import load_lists
+from toolkit.evaluation.probe import Probe, polarity
+from toolkit.report.schema import REPORT, faults
+
+LISTS = load_lists(None)
+GOOD = {"wonderful", "good", "liked", "fond", "excellent", "recommend", "fine", "works"}
+BAD = {"terrible", "bad", "disliked", "waste", "wasted", "hated", "hate", "dull"}
+LABELS = ("negative", "positive")
+
+
+def model(texts, *, minds_case=False, understands_not=True, minds=None):
+    """Count good and bad words; a negation turns what stands behind it, and `minds` shifts the score."""
+    chances = []
+    for text in texts:
+        words = (text if minds_case else text.lower()).replace(".", " ").replace("'t", " not").split()
+        score, sign = 0.0, 1
+        for word in words:
+            sign = -1 if word == "not" and understands_not else sign
+            score += sign * ((word in GOOD) - (word in BAD))
+        score += minds(text.lower()) if minds else 0.0
+        chances.append([1 / (1 + np.exp(2 * score)), 1 / (1 + np.exp(-2 * score))])
+    return {"prediction": [int(row[1] > 0.5) for row in chances], "probabilities": chances}
+
+
+def probe(weights=(-1.0, 1.0), **faults_):
+    return Probe(lambda texts: model(texts, **faults_), LABELS, weights, 0.95, 200, 0)
+
+
+def reviews(size=120):
+    draw = random.Random(0)
+    words = ["fine", "good", "excellent", "dull", "bad", "terrible"]
+    texts, truth = [], []
+    for _ in range(size):
+        word = draw.choice(words)
+        texts.append(f"He saw a {word} story, and she told us about number {draw.randint(1, 999)}.")
+        truth.append(int(word in GOOD))
+    return texts, truth, [("f.csv", number + 2) for number in range(size)]
+
+
+def robust(**faults_):
+    texts, truth, places = reviews()
+    found = robustness.section(probe(**faults_), texts, places, truth, LISTS)
+    assert faults(REPORT["evaluation"]["robustness"], found) == []
+    return found, {one["name"]: one for one in (*found["invariance"], *found["expectations"])}
+
+
+def test_a_model_that_counts_words_keeps_its_answers():
+    found, by_name = robust()
+    assert found["accuracy"] == 1
+    assert found["not_tested"] == ""
+    for name in ("lower_case", "upper_case", "no_punctuation", "prefix", "suffix"):
+        assert by_name[name]["flipped"]["value"] == 0
+        assert by_name[name]["difference"]["value"] == 0
+    assert by_name["negations"]["failed"]["value"] < 0.5
+    assert by_name["contractions"]["changed"] == 0
+
+
+def test_a_planted_weakness_for_capitals_is_found():
+    _, by_name = robust(minds_case=True)
+    assert by_name["upper_case"]["difference"]["high"] < -0.2
+    assert by_name["lower_case"]["flipped"]["value"] == 0
+    failure = by_name["upper_case"]["failures"][0]
+    assert failure["changed"] == failure["text"].upper()
+    assert (failure["before"], failure["after"]) == ("positive", "negative")
+    assert failure["file"] == "f.csv"
+
+
+def test_a_model_deaf_to_negation_is_found():
+    _, understands = robust()
+    _, deaf = robust(understands_not=False)
+    assert deaf["negations"]["failed"]["low"] > understands["negations"]["failed"]["high"]
+    assert deaf["negations"]["tried"] == 6 * len(LISTS["things"])
+    assert any("not" in failure["changed"] for failure in deaf["negations"]["failures"])
+
+
+def test_without_polarity_directions_are_not_tested_and_that_is_said():
+    found, _ = robust(weights=None)
+    assert found["expectations"] == []
+    assert "POLARITY" in found["not_tested"]
+    assert len(found["invariance"]) == 8
+
+
+def study(minds=None, weights=(-1.0, 1.0)):
+    texts, _, places = reviews()
+    found = bias.section(probe(weights, minds=minds), texts, places, LISTS)
+    assert faults(REPORT["evaluation"]["bias"], found) == []
+    return found, {(one["category"], one["source"]): one for one in found["studies"]}
+
+
+def test_an_even_handed_model_is_left_in_peace():
+    found, studies = study()
+    assert set(studies) >= {("gender", "data"), ("names", "sentences"), ("religion", "sentences")}
+    assert not [gap for one in found["studies"] for gap in one["gaps"] if gap["clear"]]
+    assert all(one["flipped"]["value"] == 0 for one in found["studies"])
+
+
+def test_a_planted_bias_is_found_by_name_and_nowhere_else():
+    found, studies = study(minds=lambda text: 0.8 * ("muslim" in text))
+    clear = {(one["category"], gap["group"]) for one in found["studies"] for gap in one["gaps"] if gap["clear"]}
+    assert ("religion", "Muslim") in clear
+    assert {category for category, _ in clear} == {"religion"}
+    (gap,) = [gap for gap in studies["religion", "sentences"]["gaps"] if gap["group"] == "Muslim"]
+    assert gap["score"]["low"] > 0
+    assert studies["religion", "sentences"]["flipped"]["low"] > 0.5
+    assert "Muslim" in studies["religion", "sentences"]["failures"][0]["groups"]
+
+
+def test_swaps_in_the_data_are_found_too():
+    _, studies = study(minds=lambda text: 0.5 * (" she " in f" {text} "))
+    (gap,) = studies["gender", "data"]["gaps"]
+    assert (gap["group"], gap["versus"], gap["clear"]) == ("female", "male", True)
+    assert gap["score"]["low"] > 0
+
+
+def test_without_polarity_only_changed_classes_count():
+    found, _ = study(weights=None)
+    assert found["scored"] is False
+    assert all(one["gaps"] == [] for one in found["studies"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (("neg", "POS"), [-1, 1]),
+        (("bad", "good"), None),
+        (("neutral",), None),
+        ((), None),
+        (("neg", "neutral"), [-1, 0]),
+    ],
+)
+def test_polarity_is_known_for_all_classes_or_not_at_all(labels, expected):
+    assert polarity(SimpleNamespace(POLARITY={"neg": -0.5, "neutral": 0, "pos": 0.5}), labels) == expected
+    assert polarity(SimpleNamespace(), ("neg", "pos")) is None
+
+
+def test_time_is_counted_after_the_warm_up(monkeypatch):
+    ticks = iter(np.arange(0, 1000, 0.5))
+    calls = []
+    timed = cost.measure(lambda: calls.append(1), clock=lambda: float(next(ticks)))
+    assert timed.seconds == [0.5] * 6  # three seconds are enough
+    assert len(calls) == 6 + cost.WARM_UP
+
+
+def test_energy_is_read_where_there_are_counters(monkeypatch, tmp_path):
+    monkeypatch.setattr(cost, "_RAPL", tmp_path)
+    assert cost.measure(lambda: None).joules is None
+    counter = tmp_path / "intel-rapl:0" / "energy_uj"
+    counter.parent.mkdir()
+    counter.write_text("1000000", encoding="ascii")
+    passes = []
+
+    def work():
+        passes.append(1)
+        counter.write_text(str(1_000_000 + 500_000 * len(passes)), encoding="ascii")
+
+    assert cost.measure(work).joules == pytest.approx(0.5 * cost.REPEATS)
+
+
+def test_the_section_on_cost_covers_short_and_long_batches(tmp_path):
+    from toolkit.data.batch import Features
+
+    (tmp_path / "model.safetensors").write_bytes(b"12345")
+    asked = []
+    features = Features({}, np.arange(1, 21))
+    found = cost.section(lambda rows: asked.append(tuple(rows)), features, tmp_path, "cpu", 2)
+    assert faults(REPORT["evaluation"]["cost"], found) == []
+    assert [(row["batch_size"], row["length"]) for row in found["timings"]] == [
+        *((1, 2), (8, 8), (1, 10), (8, 10), (1, 20), (8, 20))
+    ]
+    assert found["bytes_on_disk"] == 5
+    assert max(map(len, asked)) == 8
+    for row in found["timings"]:
+        assert 0 <= row["p50_ms"] <= row["p99_ms"]

@@ -1,0 +1,100 @@
+"""Models are compared on the same rows in whatever order and numbering, and on nothing else."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from toolkit.config import EvaluationConfig
+from toolkit.errors import DataError
+from toolkit.evaluation import answers
+from toolkit.evaluation.answers import Answers
+from toolkit.evaluation.compare import align, compare
+from toolkit.evaluation.predict import Predictions
+
+LABELS = ("bad", "good")
+CONFIG = EvaluationConfig(resamples=200)
+
+
+def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> Answers:
+    """A file of predictions; a prediction is sure by 0.9."""
+    rows = pa.table({"text": texts, "label": truth, "_file": ["f.csv"] * len(texts), "_row": range(len(texts))})
+    chances = [[0.9 if number == one else 0.1 for number in range(len(labels))] for one in said]
+    predictions = Predictions({"prediction": said, "probabilities": chances}, None)
+    table = answers.table(rows, ("text", "label"), ("text",), predictions)
+    facts = {"labels": list(labels), "recipe": recipe, "columns": ["prediction", "probabilities"], "split": "test"}
+    return Answers(table, facts)
+
+
+def aligned(*files, names=("one", "other")):
+    return align(names, files, "label", "label")
+
+
+def test_rows_in_another_order_and_classes_in_another_numbering_are_the_same():
+    one = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
+    other = told(["c", "a", "b"], [0, 1, 0], [0, 1, 1], labels=("good", "bad"))
+    found = aligned(one, other)
+    assert found.columns[0] == {"prediction": [0, 1, 0], "probabilities": [[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]]}
+    assert found.columns[1] == {"prediction": [0, 0, 1], "probabilities": [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]}
+
+
+def test_texts_that_stand_twice_are_matched_one_to_one():
+    one = told(["a", "a", "a"], [0, 1, 0], [0, 1, 1])
+    other = told(["a", "a", "a"], [1, 0, 0], [1, 0, 1])
+    assert aligned(one, other).columns[1]["prediction"] == [0, 1, 1]
+    with pytest.raises(DataError, match=r"different rows: 3 and 2\. Only in one: 1 \(first: f.csv, row 2\)"):
+        aligned(one, told(["a", "a"], [0, 1], [0, 0]))
+
+
+def test_other_rows_are_refused_with_what_differs():
+    one = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
+    with pytest.raises(DataError) as caught:
+        aligned(one, told(["a", "b", "d", "e"], [0, 1, 1, 0], [0, 1, 0, 0]))
+    assert "Only in one: 1 (first: f.csv, row 2). Only in other: 2 (first: f.csv, row 2)" in caught.value.problem
+    with pytest.raises(DataError, match="some of their labels are not"):
+        aligned(one, told(["a", "b", "c"], [0, 1, 0], [0, 1, 0]))
+
+
+def test_other_classes_and_other_tasks_are_refused():
+    one = told(["a"], [0], [0])
+    with pytest.raises(DataError, match=r"(?s)bad, good.*bad, fine"):
+        aligned(one, told(["a"], [0], [0], labels=("bad", "fine")))
+    with pytest.raises(DataError, match="recipe sentiment and other by tokens"):
+        aligned(one, told(["a"], [0], [0], recipe="tokens"))
+
+
+def test_a_comparison_counts_and_ranks():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, 300).tolist()
+    good = [t if random.random() < 0.9 else 1 - t for t in truth]
+    poor = [t if random.random() < 0.7 else 1 - t for t in truth]
+    texts = [f"text {number}" for number in range(300)]
+    files = [told(texts, truth, said) for said in (good, poor, good)]
+    found = compare(
+        align("abc", files, "label", "label"), truth, ("accuracy", "auroc"), CONFIG, seed=0, inputs=("text",)
+    )
+    assert [model["name"] for model in found["models"]] == ["a", "b", "c"]
+    pairs = {(pair["one"], pair["other"]): pair for pair in found["pairs"]}
+    assert set(pairs) == {("a", "b"), ("a", "c"), ("b", "c")}
+    one = pairs["a", "b"]
+    rights = [(a == t, b == t) for a, b, t in zip(good, poor, truth, strict=True)]
+    assert one["only_one"] == rights.count((True, False))
+    assert one["only_other"] == rights.count((False, True))
+    assert one["both_right"] + one["only_one"] + one["only_other"] + one["both_wrong"] == 300
+    assert one["differences"][0]["low"] > 0
+    assert one["p"] < 0.001
+    assert one["confidence"] == pytest.approx(1 - 0.05 / 3)
+    assert pairs["a", "c"]["agreement"] == 1
+    assert pairs["a", "c"]["p"] == 1
+    parted = sum(a != b for a, b in zip(good, poor, strict=True))
+    assert found["disagreeing"] == parted
+    assert len(found["disagreements"]) == 20
+    assert found["disagreements"][0]["text"].startswith("text")
+    assert {answer["model"] for answer in found["disagreements"][0]["answers"]} == {"a", "b", "c"}
+
+
+def test_models_that_agree_everywhere_leave_nothing_to_show():
+    file = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
+    table = file.table.set_column(0, "_file", file.table["_file"].combine_chunks().dictionary_encode())
+    same = Answers(table, file.facts)
+    found = compare(aligned(same, same), [0, 1, 1], ("accuracy",), CONFIG, seed=0, inputs=("text",))
+    assert (found["disagreements"], found["disagreeing"], found["pairs"][0]["p"]) == ([], 0, 1.0)

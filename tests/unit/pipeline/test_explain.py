@@ -1,0 +1,53 @@
+"""What `explain` is given: files of texts, names of methods."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.config import RunConfig
+from toolkit.errors import ConfigError, DataError, ModelError, SourceError
+from toolkit.pipeline.explain import Order, explain, read_texts
+
+
+@dataclass
+class Subject:
+    """The part of an examination that reading texts needs."""
+
+    recipe: Any
+    config: RunConfig
+
+
+@pytest.fixture
+def subject(sentiment):
+    return Subject(sentiment, RunConfig(recipe="sentiment"))
+
+
+def test_texts_are_lines_or_columns(subject, write):
+    assert read_texts(write("a.txt", "one\n\n  two \n"), subject) == [("one",), ("two",)]
+    assert read_texts(write("b.csv", "id,review\n1,good film\n2,\n3,bad\n"), subject) == [("good film",), ("bad",)]
+    pairs = write("c.csv", "sentence1,sentence2\na cat,a mat\n")
+    assert read_texts(pairs, subject) == [("a cat", "a mat")]
+
+
+def test_files_without_texts(subject, write):
+    with pytest.raises(SourceError, match=r"There is no file nowhere\.txt"):
+        read_texts(Path("nowhere.txt"), subject)
+    with pytest.raises(DataError, match="holds no text"):
+        read_texts(write("a.txt", "\n \n"), subject)
+    with pytest.raises(DataError, match="No column was recognised as the text"):
+        read_texts(write("a.csv", "id,size\n1,2\n"), subject)
+
+
+def test_a_recipe_of_single_words_is_refused(tokens, write):
+    with pytest.raises(ModelError, match="reads no whole texts"):
+        read_texts(write("a.csv", "tokens,ner_tags\na,O\n"), Subject(tokens, RunConfig(recipe="tokens")))
+
+
+def test_methods_are_checked_before_anything_is_loaded(monkeypatch):
+    with pytest.raises(ConfigError, match="There is no method `magic`"):
+        explain(None, Order([("a",)], ("magic",)), None, "", print)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="need captum"):
+        explain(None, Order([("a",)], ("integrated-gradients",)), None, "", print)

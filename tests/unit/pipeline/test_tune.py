@@ -1,0 +1,177 @@
+"""A search goes on after failures, interruptions and kills, is the same with the same seed, and writes a preset."""
+
+import shlex
+import sys
+import time
+import warnings
+from types import SimpleNamespace
+
+import pytest
+
+from toolkit import recipes
+from toolkit.config import resolve
+from toolkit.config_files import read_file
+from toolkit.errors import ConfigError, Interrupted, RunError
+from toolkit.pipeline import Prepared
+from toolkit.pipeline.tune import folder_of, tune
+from toolkit.training.progress import Validation
+from toolkit.training.search_space import build
+
+module = sys.modules["toolkit.pipeline.tune"]
+
+
+@pytest.fixture
+def prepared():
+    layers = [("command", {"recipe": "sentiment"}), ("model", {"training": {"learning_rate": 1e-4}})]
+    user = {"data": {"source": "reviews.csv", "label_map": {"4.5": "good", "1": "bad"}}, "training": {"seed": 5}}
+    resolved = resolve([*layers, ("flag", user)])
+    splits = SimpleNamespace(facts={"fingerprint": "sha256:1"})
+    return Prepared(recipes.load("sentiment"), resolved, None, splits, ())
+
+
+class Fit:
+    """Stands in for training: the loss is the distance of the learning rate from 2e-4."""
+
+    def __init__(self, faults=()) -> None:
+        self.faults = dict(faults)
+        self.rates: list[float] = []
+
+    def __call__(self, run, prepared, observe, state, team):
+        rate = prepared.config.training.learning_rate
+        self.rates.append(rate)
+        fault = self.faults.pop(len(self.rates), None)
+        if fault is not None:
+            raise fault
+        loss = abs(rate - 2e-4) * 1e4
+        for epoch in range(1, int(prepared.config.training.epochs) + 1):
+            observe(Validation(epoch, float(epoch), {"loss": loss}, best=True))
+        return run.path, {"evaluations": [{"step": 1, "loss": loss}], "best_step": 1}
+
+
+@pytest.fixture
+def search(prepared, tmp_path, monkeypatch):
+    def start(fit, trials=6, folder=tmp_path / "search", given=None, prepared=prepared):
+        monkeypatch.setattr(module, "fit", fit)
+        notes = []
+        space = build(prepared.resolved, given or {})
+        return tune(prepared, space, folder, trials, "toolkit tune sentiment", notes.append), notes
+
+    return start
+
+
+def test_the_best_trial_becomes_a_preset_that_runs(search, prepared):
+    found, _ = search(Fit())
+    values = [trial.value for trial in found.trials if trial.state == "complete"]
+    assert found.best.value == min(values)
+    assert len(found.trials) == 6
+    first, second, *_ = found.preset.read_text(encoding="utf-8").splitlines()
+    assert first == f"# {found.command}"
+    assert shlex.split(found.command) == ["toolkit", "finetune", "sentiment", "--config", str(found.preset)]
+    assert f"{found.best.value:.4f}" in second
+    values = read_file(found.preset)
+    again = resolve([("file", values)]).config
+    assert again.training.learning_rate == found.best.values["training.learning_rate"]
+    assert (again.training.seed, again.data) == (5, prepared.config.data)
+
+
+def test_the_same_seed_tries_the_same_values(search, tmp_path):
+    one, two = Fit(), Fit()
+    search(one)
+    search(two, folder=tmp_path / "other")
+    assert one.rates == two.rates
+    assert len(set(one.rates)) == 6
+
+
+def test_the_same_command_goes_on_and_more_trials_may_be_asked_for(search, tmp_path):
+    whole, begun, rest = Fit(), Fit(), Fit()
+    search(whole, folder=tmp_path / "whole")
+    search(begun, trials=4)
+    found, notes = search(rest)
+    assert begun.rates + rest.rates == whole.rates
+    assert len(found.trials) == 6
+    assert "4 of 6" in notes[0].text
+    nothing = Fit()
+    search(nothing)
+    assert nothing.rates == []
+
+
+def test_a_trial_that_fails_is_recorded_and_survived(search):
+    found, notes = search(Fit({2: RunError("The loss is nan.", "…"), 3: ValueError("odd")}))
+    assert [trial.state for trial in found.trials].count("failed") == 2
+    assert [trial.error for trial in found.trials][1:3] == ["RunError: The loss is nan.", "ValueError: odd"]
+    assert len([note for note in notes if "failed" in getattr(note, "text", "")]) == 2
+
+
+def test_when_every_trial_fails_the_reason_is_told(search):
+    with pytest.raises(RunError, match=r"None of 2 trials came to an end \(ValueError: odd\)"):
+        search(Fit({1: ValueError("odd"), 2: ValueError("odd")}), trials=2)
+
+
+@pytest.mark.parametrize("fault", [Interrupted("Stopped.", "…"), KeyboardInterrupt()])
+def test_an_interrupted_trial_is_tried_again_with_its_values(search, fault):
+    begun, rest = Fit({3: fault}), Fit()
+    with pytest.raises(Interrupted, match="keeps what was found") as caught:
+        search(begun)
+    assert "toolkit tune sentiment" in caught.value.fix
+    found, _ = search(rest)
+    assert rest.rates[0] == begun.rates[2]
+    assert len(found.trials) == 6
+    assert all(trial.state in ("complete", "pruned") for trial in found.trials)
+
+
+def test_a_trial_whose_process_was_killed_is_tried_again(search, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "UNSEEN_SECONDS", 1)
+    study = module._open(prepared, build(prepared.resolved, {}), tmp_path / "search")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a trial that is asked for by hand sends no heartbeats, as a killed one
+        killed = study.ask()
+    rate = killed.suggest_float("training.learning_rate", 2e-5, 4e-4, log=True)
+    study._storage.record_heartbeat(killed._trial_id)
+    time.sleep(2.1)
+    fit = Fit()
+    found, _ = search(fit, trials=2)
+    assert fit.rates[0] == pytest.approx(rate, rel=1e-3)
+    assert [trial.state for trial in found.trials] == ["complete", "complete"]
+
+
+def test_bad_trials_are_pruned(search):
+    class Worsening(Fit):
+        def __call__(self, run, prepared, observe, state, team):
+            self.rates.append(0.0)
+            for epoch in (1, 2):
+                observe(Validation(epoch, float(epoch), {"loss": float(len(self.rates))}, best=True))
+            return run.path, {"evaluations": [{"step": 1, "loss": float(len(self.rates))}], "best_step": 1}
+
+    found, _ = search(Worsening())
+    assert [trial.state for trial in found.trials] == ["complete"] * 4 + ["pruned"] * 2
+    assert found.best.number == 0
+
+
+def test_weights_of_trials_are_not_kept(search, tmp_path):
+    class Saving(Fit):
+        def __call__(self, run, prepared, observe, state, team):
+            (run.path / "checkpoints").mkdir()
+            return super().__call__(run, prepared, observe, state, team)
+
+    search(Saving(), trials=2)
+    assert sorted(path.name for path in (tmp_path / "search" / "trials" / "0001").iterdir()) == ["config.yaml"]
+
+
+def test_another_search_is_not_mixed_in(search):
+    search(Fit(), trials=1)
+    with pytest.raises(ConfigError, match="holds a search with another"):
+        search(Fit(), given={"dropout": "0..0.5"})
+
+
+def test_the_folder_is_named_by_all_that_decides(prepared):
+    usual = folder_of(prepared, build(prepared.resolved, {}))
+    assert usual == folder_of(prepared, build(prepared.resolved, {}))
+    assert usual != folder_of(prepared, build(prepared.resolved, {"dropout": "0..0.5"}))
+    assert usual.name.startswith("tune-sentiment-distilbert-")
+
+
+def test_without_optuna_the_command_that_installs_it_is_named(search, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ConfigError) as caught:
+        search(Fit())
+    assert "pip install 'finetune-toolkit[tune]'" in caught.value.fix

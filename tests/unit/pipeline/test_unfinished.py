@@ -1,0 +1,62 @@
+"""Which run is taken up again, and what is said when there is none."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from toolkit import runs
+from toolkit.config import RunConfig
+from toolkit.config_files import to_yaml
+from toolkit.pipeline import Note, unfinished
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def prepare(**values):
+        return SimpleNamespace(
+            config=RunConfig(recipe="sentiment", **values), splits=SimpleNamespace(facts={"fingerprint": "abc"})
+        )
+
+    return prepare
+
+
+def begin(path, config, status="interrupted"):
+    run = runs.Run(path)
+    runs.write_text(path / "config.yaml", to_yaml(config))
+    run.record(status=status, data={"fingerprint": "abc"})
+    return run
+
+
+def notes(prepared):
+    heard = []
+    return unfinished(prepared, heard.append), " ".join(event.text for event in heard if isinstance(event, Note))
+
+
+def test_nothing_to_resume_is_said(prepared):
+    run, said = notes(prepared())
+    assert run is None
+    assert "There is nothing to resume" in said
+    assert "A new run begins" in said
+
+
+def test_nothing_to_resume_in_the_folder_named_is_said(prepared):
+    run, said = notes(prepared(output="mine"))
+    assert run is None
+    assert said == "There is nothing to resume in mine; a new run begins."
+
+
+def test_what_sets_the_nearest_run_apart_is_said(prepared):
+    begin(runs.HOME / "one", prepared(training={"epochs": 9}).config)
+    run, said = notes(prepared())
+    assert run is None
+    assert "runs/one has another training.epochs" in said
+
+
+def test_a_run_of_the_same_kind_is_taken_up(prepared):
+    begin(runs.HOME / "one", prepared().config)
+    begin(runs.HOME / "whole", prepared().config, status="complete")
+    run, said = notes(prepared())
+    assert run == runs.Run(runs.HOME / "one")
+    assert "Going on with runs/one" in said

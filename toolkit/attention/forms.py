@@ -1,0 +1,247 @@
+"""Forms of attention: which keys each query may look at.
+
+    dense                      all of them
+    sliding-window:W[:G]       those within W / 2 tokens; the first G tokens see and are seen by all (Longformer)
+    block-sparse:B[:R]         blocks of B tokens: the neighbours, the first block, R drawn at random (BigBird)
+    top-k:K                    for each query the K keys with the best scores: chosen from the data, at dense cost
+    top-blocks:B:K             for each block of B queries the K blocks of keys whose means fit best
+    FORM+FORM                  layers take turns: sliding-window:128+dense is local in layers 1, 3, 5 …
+
+Here a form is a mask: what it means, at dense cost. `toolkit.attention.sparse` computes the same at the cost of what
+is looked at. Padding is never looked at, and a token may always look at itself.
+
+Sources: Beltagy et al. 2020, "Longformer", section 3.1; Zaheer et al. 2020, "Big Bird", section 2; Gupta et al. 2021,
+"Memory-efficient Transformers via Top-k Attention"; Lu et al. 2025, "MoBA", section 2.2, for blocks chosen by their
+means.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Every query looks at every key."""
+
+    @property
+    def seers(self) -> int:
+        """How many first tokens look at all keys."""
+        return 0
+
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """Each query looks at its neighbours; the first tokens see and are seen by all.
+
+    Attributes:
+        window: Width, the query in its middle.
+        seers: How many first tokens look at all keys, and all queries at them.
+    """
+
+    window: int
+    seers: int = 1
+
+
+@dataclass(frozen=True)
+class BlockSparse:
+    """Each block of queries looks at its neighbours, the first block and some at random.
+
+    Attributes:
+        block: Tokens in a block.
+        random: Random blocks for each block of queries, the same ones in every batch.
+    """
+
+    block: int
+    random: int = 3
+
+    @property
+    def seers(self) -> int:
+        """The first block looks at all keys."""
+        return self.block
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Each query looks at the keys with the best scores.
+
+    Attributes:
+        count: How many.
+    """
+
+    count: int
+
+    @property
+    def seers(self) -> int:
+        """How many first tokens look at all keys."""
+        return 0
+
+
+@dataclass(frozen=True)
+class TopBlocks:
+    """Each block of queries looks at the blocks of keys whose means fit its own mean best.
+
+    Its own block and the first are always among them; the first token looks at all keys.
+
+    Attributes:
+        block: Tokens in a block.
+        count: Blocks looked at.
+    """
+
+    block: int
+    count: int
+
+    @property
+    def seers(self) -> int:
+        """How many first tokens look at all keys."""
+        return 1
+
+
+Form = Dense | SlidingWindow | BlockSparse | TopK | TopBlocks
+
+# Name → form, and the least that each of its numbers may be; those after the first `needed` may be left out.
+_FORMS: Mapping[str, tuple[Callable[..., Form], int, tuple[int, ...]]] = {
+    "dense": (Dense, 0, ()),
+    "sliding-window": (SlidingWindow, 1, (2, 0)),
+    "block-sparse": (BlockSparse, 1, (2, 0)),
+    "top-k": (TopK, 1, (1,)),
+    "top-blocks": (TopBlocks, 2, (2, 2)),
+}
+
+
+def parse(text: str) -> tuple[Form, ...]:
+    """Read forms as they are written in the configuration; layers take them in turn.
+
+    Raises:
+        ConfigError: It is none of the forms.
+    """
+    return tuple(_parse(part.strip()) for part in text.split("+"))
+
+
+def _parse(text: str) -> Form:
+    name, *numbers = text.split(":")
+    if name not in _FORMS:
+        raise ConfigError(f"There is no attention `{text}`.", f"Forms: {', '.join(_FORMS)}; FORM+FORM takes turns.")
+    make, needed, least = _FORMS[name]
+    fits = needed <= len(numbers) <= len(least) and all(number.isdecimal() for number in numbers)
+    if not fits or any(int(number) < low for number, low in zip(numbers, least, strict=False)):
+        raise ConfigError(
+            f"The attention `{text}` does not have the numbers it needs.",
+            "Write for example dense, sliding-window:256, sliding-window:256:1, block-sparse:64:3, top-k:32 or "
+            "top-blocks:64:4.",
+        )
+    return make(*map(int, numbers))
+
+
+def allowed(form: Form, layer: int, query: Any, key: Any, real: Any) -> Any:
+    """Return the form as a mask.
+
+    Args:
+        form: Which.
+        layer: Number of the layer; random blocks differ between layers.
+        query: Shape (B, H, T, D).
+        key: Shape (B, H, T, D).
+        real: True for tokens, False for padding. Shape (B, T).
+
+    Returns:
+        Boolean, True where a query may look. Broadcasts to (B, H, T, T).
+    """
+    import torch
+
+    length = query.shape[2]
+    places = torch.arange(length, device=query.device)
+    itself = places[:, None] == places  # (T, T)
+    keys = real[:, None, None, :]  # (B, 1, 1, T)
+    if isinstance(form, Dense):
+        return keys | itself
+    if isinstance(form, SlidingWindow):
+        near = (places[:, None] - places).abs() <= form.window // 2  # (T, T)
+        looks = near | (places < form.seers) | (places[:, None] < form.seers)
+    elif isinstance(form, TopK):
+        scores = (query @ key.mT).masked_fill(~keys, -torch.inf)  # (B, H, T, T)
+        best = scores.topk(min(form.count, length), dim=-1).indices  # (B, H, T, K)
+        looks = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, best, value=True)
+    else:
+        table = blocks_seen(form, layer, query, key, real)  # (B, H or 1, blocks, K)
+        count = table.shape[2]
+        seen = (table[..., None] == torch.arange(count, device=query.device)).any(dim=-2)  # (B, H or 1, blocks, blocks)
+        of = places // form.block
+        looks = seen[:, :, of][..., of] | (places[:, None] < form.seers)
+    return (looks & keys) | itself
+
+
+def blocks_seen(form: BlockSparse | TopBlocks, layer: int, query: Any, key: Any, real: Any) -> Any:
+    """Return the blocks of keys that each block of queries looks at; -1 stands for none.
+
+    Args:
+        form: Which.
+        layer: Number of the layer.
+        query: Shape (B, H, T, D).
+        key: Shape (B, H, T, D).
+        real: Shape (B, T).
+
+    Returns:
+        Shape (B, H or 1, blocks, K).
+    """
+    if isinstance(form, BlockSparse):
+        return _drawn(form, layer, real)
+    return _fitting(form, query, key, real)
+
+
+def _drawn(form: BlockSparse, layer: int, real: Any) -> Any:
+    """Look up each text's blocks by its own length, so that its padding changes nothing."""
+    import torch
+
+    count = -(-real.shape[1] // form.block)
+    places = torch.arange(1, real.shape[1] + 1, device=real.device)
+    lengths = (real * places).amax(dim=1).tolist()
+    tables = [_random_blocks(form.random, layer, max(1, -(-length // form.block))) for length in lengths]
+    whole = np.full((len(tables), count, 4 + form.random), -1, np.int64)
+    whole[:, :, 0] = np.arange(count)  # padding looks at itself
+    for row, table in zip(whole, tables, strict=True):
+        row[: len(table)] = table
+    return torch.from_numpy(whole).to(real.device)[:, None]
+
+
+@cache
+def _random_blocks(random: int, layer: int, count: int) -> np.ndarray[Any, Any]:
+    """Return for each of `count` blocks itself, its neighbours, the first and random others. Shape (count, K)."""
+    draw = np.random.default_rng([layer, count])
+    table = np.full((count, 4 + random), -1, np.int64)
+    for block in range(count):
+        sure = dict.fromkeys(b for b in (block, block - 1, block + 1, 0) if 0 <= b < count)
+        others = [b for b in range(count) if b not in sure]
+        chosen = [*sure, *draw.permutation(others)[:random].tolist()]
+        table[block, : len(chosen)] = chosen
+    return table
+
+
+def _fitting(form: TopBlocks, query: Any, key: Any, real: Any) -> Any:
+    import torch
+
+    whole = real.float()[:, None, :, None]  # (B, 1, T, 1)
+    empty = block_up(whole, form.block).sum(dim=3) == 0  # (B, 1, blocks, 1)
+    size = block_up(whole, form.block).sum(dim=3).clamp(min=1)
+
+    def means(heads: Any) -> Any:
+        return block_up(heads * whole.to(heads.dtype), form.block).sum(dim=3) / size  # (B, H, blocks, D)
+
+    fit = (means(query) @ means(key).mT).masked_fill(empty.mT, -torch.inf)  # (B, H, blocks, blocks)
+    own = torch.eye(fit.shape[-1], dtype=torch.bool, device=fit.device)
+    own[:, 0] = True
+    best = fit.masked_fill(own, torch.inf).topk(min(form.count, fit.shape[-1]), dim=-1)
+    return best.indices.masked_fill(best.values == -torch.inf, -1)
+
+
+def block_up(rows: Any, block: int) -> Any:
+    """Cut the tokens into blocks, the last filled with zeros. Shapes (B, H, T, D) → (B, H, blocks, block, D)."""
+    import torch
+
+    batch, heads, length, width = rows.shape
+    filled = torch.nn.functional.pad(rows, (0, 0, 0, -length % block))
+    return filled.view(batch, heads, -1, block, width)

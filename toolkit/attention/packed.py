@@ -1,0 +1,257 @@
+"""Batches without padding: the layers see real tokens only, and attention sees each sequence apart.
+
+    embeddings   (B, T, H)   as the model computes them, positions and token types included
+    ── pack ──   (1, N, H)   before the first layer: the N real tokens, sequences of like length side by side
+    layers       (1, N, H)   linear layers, norms and dropout work on nothing that is thrown away
+      attention  (1, heads, N, D) → for each run of n sequences of length L: (n, heads, L, D), no mask needed
+    ── unpack ── (B, T, H)   after the last layer: back in place, zeros where padding was, for the model's own head
+
+Where the head reads nothing but each sequence's first token, as classifiers of the BERT family do, the last layer
+computes keys and values for all tokens, and everything else for the first tokens alone:
+
+    last layer   queries, output, feed-forward (1, B, H);  keys and values (1, N, H)
+
+which leaves out ten twelfths of that layer's matrix products, and changes no logit and no gradient.
+
+Nothing of the model is copied or subclassed: the attention is a function registered with transformers'
+`AttentionInterface`, and the rest are hooks on the first and the last layer. Whether a model can be run like this
+is not looked up but tried: `unpadded` compares the logits with those of the padded batch.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from toolkit.attention.interface import implementation, register, switch
+from toolkit.attention.sequences import NAME, Drop, Now, attention, lay_out, mask
+from toolkit.errors import ModelError
+
+TOLERANCE = 1e-3  # of the spread of the logits; a mistake in the arrangement is off by more than rounding
+ROUNDING = 1e-5  # of the size of the logits
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Runs one model without padding.
+
+    Attributes:
+        layers: The model's layers, in the order in which they are called.
+        drop: Drops attention weights at a rate; torch's dropout when None.
+    """
+
+    layers: Any
+    drop: Drop | None = None
+
+    @contextmanager
+    def batch(self, batch: Mapping[str, Any], device: Any) -> Iterator[None]:
+        """Pack what the model computes inside the block, forward and backward.
+
+        Args:
+            batch: What the model will be called with, still on the CPU; without an "attention_mask" nothing
+                is packed.
+            device: Where the model computes.
+        """
+        real = batch.get("attention_mask")
+        Now.layout = lay_out(real, device) if real is not None else None
+        Now.drop = self.drop
+        try:
+            yield
+        finally:
+            Now.clear()
+
+
+_ready: WeakKeyDictionary[Any, Packing] = WeakKeyDictionary()
+
+
+@contextmanager
+def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> Iterator[Packing | None]:
+    """Make `model` ready to run without padding while the block lasts; yield None where it cannot.
+
+    Args:
+        model: A transformers model on its device. It is given back as it was. One that is ready already stays so.
+        batch: A real one on the CPU, with examples of different lengths, to try it on.
+        drop: (weights, rate) → weights, with which attention weights are dropped in training.
+    """
+    if model in _ready:
+        yield _ready[model]
+        return
+    plain = hasattr(model, "config") and implementation(model) == "sdpa" and "attention_mask" in batch
+    layers = _layers(model) if plain else None
+    if layers is None:
+        yield None
+        return
+    register(NAME, attention, mask)
+    packing = Packing(layers, drop)
+    padded = _logits(model, batch)
+    with ExitStack() as hooks:
+        try:
+            switch(model, NAME)
+        except ModelError:
+            yield None
+            return
+        hooks.callback(switch, model, "sdpa")
+        hooks.callback(layers[0].register_forward_pre_hook(_pack, with_kwargs=True).remove)
+        hooks.callback(layers[-1].register_forward_hook(_unpack).remove)
+        if not _agrees(model, packing, batch, padded):
+            yield None
+            return
+        _ready[model] = packing
+        hooks.callback(_ready.pop, model)
+        if any(getattr(layer, "gradient_checkpointing", False) for layer in layers):
+            yield packing  # what is computed again for the gradient does not pass the hooks that trim
+            return
+        with _trimmed(layers[-1], model, packing, batch) as trimmed:
+            if trimmed and _agrees(model, packing, batch, padded):
+                yield packing
+                return
+        yield packing
+
+
+@contextmanager
+def _trimmed(layer: Any, model: Any, packing: Packing, batch: Mapping[str, Any]) -> Iterator[bool]:
+    """Let `layer` compute its output for each sequence's first token only; yield whether that could be arranged."""
+    found = _keys_and_values(layer, model, packing, batch)
+    with ExitStack() as hooks:
+        if found is not None:
+            for name, module in found.items():
+                hooks.callback(module.register_forward_hook(partial(_project_all, name)).remove)
+            hooks.callback(layer.register_forward_pre_hook(_keep_first, with_kwargs=True).remove)
+        yield found is not None
+
+
+def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Find the two modules in `layer` whose outputs reach attention as keys and values, whatever they are called.
+
+    Attention is handed views of what the projections returned, so they share their memory.
+    """
+    made: dict[int, Any] = {}
+    alive: list[Any] = []  # so that no memory is used twice
+    seen: dict[str, int] = {}
+
+    def note(module: Any, _inputs: Any, output: Any) -> None:
+        if hasattr(output, "untyped_storage"):
+            alive.append(output)
+            made.setdefault(output.untyped_storage().data_ptr(), module)
+
+    def spy(**handed: Any) -> None:
+        seen.update({name: tensor.untyped_storage().data_ptr() for name, tensor in handed.items()})
+
+    with ExitStack() as hooks:
+        for module in layer.modules():
+            hooks.callback(module.register_forward_hook(note).remove)
+        hooks.callback(setattr, Now, "spy", None)
+        Now.spy = spy
+        with packing.batch(batch, model.device):
+            _logits(model, batch)
+    found = {name: made.get(place) for name, place in seen.items()}
+    if len(found) < 3 or None in found.values() or len({id(module) for module in found.values()}) < 3:
+        return None
+    return {name: found[name] for name in ("key", "value")}
+
+
+def _layers(model: Any) -> Any:
+    """Return the one list of equal layers that the model runs through, or None where there is none or several."""
+    import torch
+
+    lists = [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.ModuleList)
+        and len(module)
+        and len({type(layer) for layer in module}) == 1
+        and any(isinstance(part, torch.nn.Linear) for part in module[0].modules())
+    ]
+    inner = {id(part) for outer in lists for layer in outer for part in layer.modules()}
+    outermost = [module for module in lists if id(module) not in inner]
+    return outermost[0] if len(outermost) == 1 else None
+
+
+def _logits(model: Any, batch: Mapping[str, Any]) -> Any:
+    """Run the model in evaluation mode, at full precision; leave it as it was."""
+    import torch
+
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
+    finally:
+        model.train(training)
+
+
+def _agrees(model: Any, packing: Packing, batch: Mapping[str, Any], padded: Any) -> bool:
+    """Whether packed logits equal padded ones; a model that cannot be packed at all does not agree."""
+    import torch
+
+    try:
+        with packing.batch(batch, model.device):
+            packed = _logits(model, batch)
+    except Exception:
+        return False
+    if packed.shape != padded.shape:
+        return False
+    if packed.ndim == 3:  # a label for each token; what stands where padding was, nobody reads
+        real = batch["attention_mask"].to(packed.device).bool()
+        packed, padded = packed[real], padded[real]
+    spread = (padded - padded.mean(dim=0)).abs().max()
+    allowed = TOLERANCE * spread + ROUNDING * padded.abs().max()
+    return bool(torch.isfinite(packed).all()) and bool((packed - padded).abs().max() <= allowed)
+
+
+def _hidden_states(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    """Return what a layer was called with, by place or by name."""
+    return arguments[0] if arguments else keywords["hidden_states"]
+
+
+def _called_with(hidden_states: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Return a layer's arguments with other hidden states in their place."""
+    if arguments:
+        return (hidden_states, *arguments[1:]), keywords
+    return (), {**keywords, "hidden_states": hidden_states}
+
+
+def _pack(_layer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """(B, T, H) → (1, N, H), before the first layer."""
+    layout = Now.layout
+    if layout is None:
+        return None
+    hidden_states = _hidden_states(arguments, keywords)
+    if tuple(hidden_states.shape[:2]) != layout.shape:
+        return None
+    return _called_with(hidden_states.flatten(0, 1).index_select(0, layout.index)[None], arguments, keywords)
+
+
+def _keep_first(_layer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """(1, N, H) → (1, B, H), each sequence's first token, before a trimmed layer."""
+    layout = Now.layout
+    if layout is None:
+        return None
+    hidden_states = _hidden_states(arguments, keywords)
+    if hidden_states.shape[:2] != (1, layout.tokens):
+        return None
+    Now.hidden_states = hidden_states
+    return _called_with(hidden_states.index_select(1, layout.boundaries[:-1]), arguments, keywords)
+
+
+def _project_all(name: str, module: Any, _arguments: Any, _output: Any) -> None:
+    """Have a trimmed layer's keys or values computed from all tokens, beside those of the first ones."""
+    if Now.hidden_states is not None:
+        setattr(Now, name, module.forward(Now.hidden_states))
+
+
+def _unpack(_layer: Any, _arguments: Any, output: Any) -> Any:
+    """(1, N, H), or (1, B, H) of first tokens, → (B, T, H) after the last layer."""
+    layout = Now.layout
+    hidden_states = output[0] if isinstance(output, tuple) else output
+    if layout is None or hidden_states.shape[0] != 1:
+        return None
+    trimmed = Now.hidden_states is not None
+    Now.hidden_states = Now.key = Now.value = None
+    rows, length = layout.shape
+    places = layout.index[layout.boundaries[:-1]] if trimmed else layout.index
+    empty = hidden_states.new_zeros(rows * length, hidden_states.shape[-1])
+    unpacked = empty.index_copy(0, places, hidden_states[0]).view(rows, length, -1)
+    return (unpacked, *output[1:]) if isinstance(output, tuple) else unpacked

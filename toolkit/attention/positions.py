@@ -1,0 +1,70 @@
+"""Let a model with learned positions read further than it was pretrained for.
+
+The table of positions is repeated until it is long enough, so that every token finds in its surroundings the order
+it knows, and training has little to mend.
+
+Source: Beltagy et al. 2020, "Longformer", section 5: "copying the 512 position embeddings from RoBERTa multiple
+times".
+"""
+
+from typing import Any
+
+from toolkit.errors import ModelError
+
+
+def extend(model: Any, length: int) -> None:
+    """Repeat the model's table of positions so that it reaches `length` tokens.
+
+    Tables are known by their size, the configuration's `max_position_embeddings`, and not by a name; buffers that
+    count or mark positions grow with them.
+
+    Args:
+        model: A transformers model; changed in place, its configuration too.
+        length: Tokens of the longest text.
+
+    Raises:
+        ModelError: It has no such table.
+    """
+    import torch
+
+    before = getattr(model.config, "max_position_embeddings", None)
+    words = model.get_input_embeddings()
+    tables = [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.Embedding) and module.num_embeddings == before and module is not words
+    ]
+    if not tables or not isinstance(before, int):
+        raise ModelError(
+            f"{type(model).__name__} has no table of positions that could be extended.",
+            "Use --max-length within its reach, or a model such as BERT, DistilBERT or RoBERTa.",
+        )
+    spare = max(0 if table.padding_idx is None else table.padding_idx + 1 for table in tables)  # RoBERTa counts from 2
+    after = spare + length
+    for table in tables:
+        repeated = _repeated(table.weight.detach(), spare, after)
+        table.weight = torch.nn.Parameter(repeated, requires_grad=table.weight.requires_grad)
+        table.num_embeddings = after
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.shape == (1, before) and not buffer.is_floating_point():
+                module.register_buffer(name, _grown(buffer, after), persistent=name in module.state_dict())
+    model.config.max_position_embeddings = after
+
+
+def _repeated(rows: Any, spare: int, length: int) -> Any:
+    """Keep the first `spare` rows and repeat the others: (before, E) → (length, E)."""
+    import torch
+
+    head, body = rows[:spare], rows[spare:]
+    times = -(-(length - spare) // len(body))
+    return torch.cat([head, body.repeat(times, 1)[: length - spare]]).clone()
+
+
+def _grown(buffer: Any, length: int) -> Any:
+    """Grow a buffer of numbers 0, 1, 2, … or of one number."""
+    import torch
+
+    if torch.equal(buffer[0], torch.arange(buffer.shape[1], device=buffer.device)):
+        return torch.arange(length, device=buffer.device)[None].to(buffer.dtype)
+    return buffer[:, :1].expand(1, length).clone()

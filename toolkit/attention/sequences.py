@@ -1,0 +1,186 @@
+"""Attention within each sequence of a packed batch, registered with transformers' attention interface."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+NAME = "toolkit-packed"
+
+Drop = Callable[[Any, float], Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the tokens of a padded batch stand when it is packed.
+
+    Attributes:
+        shape: Of the padded batch, (B, T).
+        index: Place of each real token in the padded batch laid flat, in packed order. Shape (N,).
+        runs: (sequences, length) of neighbours of one length; sequences × length sums up to N.
+        boundaries: Where each sequence starts, and N at last. Shape (B + 1,), int32.
+    """
+
+    shape: tuple[int, int]
+    index: Any
+    runs: tuple[tuple[int, int], ...]
+    boundaries: Any
+
+    @property
+    def tokens(self) -> int:
+        """How many real tokens there are, N."""
+        return int(self.index.shape[0])
+
+
+def lay_out(attention_mask: Any, device: Any) -> Layout:
+    """Arrange a batch's real tokens by sequence, the longest sequences first.
+
+    Args:
+        attention_mask: 1 for real tokens, 0 for padding, wherever it stands. Shape (B, T), on the CPU.
+        device: Where the layers compute; what is needed there is copied without waiting.
+    """
+    import torch
+
+    kept = attention_mask.bool()
+    lengths = kept.sum(dim=1)
+    order = torch.argsort(lengths, descending=True, stable=True)
+    places = torch.arange(kept.numel()).view_as(kept)
+    index = places[order][kept[order]]
+    ordered = lengths[order]
+    boundaries = torch.nn.functional.pad(ordered.cumsum(0), (1, 0)).int()
+    values, counts = torch.unique_consecutive(ordered, return_counts=True)
+    runs = tuple((int(n), int(length)) for length, n in zip(values, counts, strict=True) if length)
+    moved = (tensor.to(device, non_blocking=True) for tensor in (index, boundaries))
+    return Layout((kept.shape[0], kept.shape[1]), next(moved), runs, next(moved))
+
+
+class Now:
+    """What is being computed: the batch's layout and, inside a trimmed last layer, all that its attention looks at.
+
+    Attributes:
+        layout: Of the batch; None when it is run padded.
+        drop: Drops attention weights at a rate; torch's dropout when None.
+        hidden_states: What entered a trimmed layer. (1, N, H)
+        key: Its keys of all tokens. (1, N, heads · D)
+        value: Its values of all tokens. (1, N, heads · D)
+        spy: Told of the queries, keys and values that reach attention.
+    """
+
+    layout: Layout | None = None
+    drop: Drop | None = None
+    hidden_states: Any = None
+    key: Any = None
+    value: Any = None
+    spy: Callable[..., None] | None = None
+
+    @classmethod
+    def clear(cls) -> None:
+        """Forget the batch."""
+        cls.layout = cls.hidden_states = cls.key = cls.value = None
+
+
+def mask(*arguments: Any, **keywords: Any) -> Any:
+    """A packed batch needs no mask; any other gets SDPA's."""
+    from transformers.masking_utils import sdpa_mask
+
+    return None if Now.layout is not None else sdpa_mask(*arguments, **keywords)
+
+
+def attention(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **keywords: Any,
+) -> tuple[Any, None]:
+    """Attend within each sequence of a packed batch; without a layout this is SDPA.
+
+    Args:
+        module: The attention module that calls.
+        query: (1, heads, N, D), as are `key` and `value`.
+        key: See `query`.
+        value: See `query`.
+        attention_mask: None for a packed batch.
+        dropout: Rate at which attention weights are dropped.
+        scaling: Factor on the scores; 1/√D when None.
+        keywords: What the model's family adds.
+
+    Returns:
+        (1, N, heads, D), and no weights.
+
+    Raises:
+        NotImplementedError: The family asks for more than plain attention.
+    """
+    layout = Now.layout
+    if layout is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        outputs: tuple[Any, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **keywords
+        )
+        return outputs
+    asked = [name for name in ("sliding_window", "softcap", "position_bias") if keywords.get(name) is not None]
+    if asked or attention_mask is not None or key.shape != query.shape:
+        raise NotImplementedError(f"packed attention with {', '.join(asked) or 'a mask'}")
+    if Now.spy is not None:
+        Now.spy(query=query, key=key, value=value)
+    if Now.key is not None and Now.value is not None:
+        size = (-1, query.shape[1], query.shape[3])
+        key, value = (states[0].view(size).transpose(0, 1)[None] for states in (Now.key, Now.value))
+    if key.shape[2] != layout.tokens:
+        raise NotImplementedError("attention over other tokens than the batch's")
+    if query.is_cuda and dropout == 0 and query.element_size() == 2:
+        return _varlen(query, key, value, layout, scaling), None
+    return _by_runs(query, key, value, layout, dropout, scaling), None
+
+
+def _varlen(query: Any, key: Any, value: Any, layout: Layout, scaling: float | None) -> Any:
+    """Attend in one call of the GPU kernel for sequences end to end."""
+    import torch
+    from torch.nn.attention.varlen import varlen_attn
+
+    longest = layout.runs[0][1]
+    asking, rows, contents = (tensor[0].transpose(0, 1) for tensor in (query, key, value))  # (N, heads, D)
+    starts = questions = layout.boundaries
+    most = longest
+    if query.shape[2] != key.shape[2]:  # one query a sequence
+        questions, most = torch.arange(len(starts), dtype=torch.int32, device=starts.device), 1
+    attended: Any = varlen_attn(asking, rows, contents, questions, starts, most, longest, scale=scaling)
+    return attended[None]
+
+
+def _by_runs(query: Any, key: Any, value: Any, layout: Layout, dropout: float, scaling: float | None) -> Any:
+    """Attend in one call for each run of sequences of one length."""
+    import torch
+
+    each = query.shape[2] != key.shape[2]  # one query a sequence
+    asking, rows, contents = (tensor.transpose(1, 2)[0] for tensor in (query, key, value))  # (N, heads, D)
+    outputs = []
+    row = token = 0
+    for sequences, length in layout.runs:
+        queries = 1 if each else length
+        parts = ((asking, row, queries), (rows, token, length), (contents, token, length))
+        q, k, v = (
+            states[start : start + sequences * n].unflatten(0, (sequences, n)).transpose(1, 2)
+            for states, start, n in parts
+        )  # (n, heads, 1 or L, D)
+        if dropout == 0:
+            attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
+        else:
+            attended = _with_dropout(q, k, v, dropout, scaling)
+        outputs.append(attended.transpose(1, 2).flatten(0, 1))  # (n · queries, heads, D)
+        row += sequences * queries
+        token += sequences * length
+    return torch.cat(outputs)[None]  # (1, N or B, heads, D)
+
+
+def _with_dropout(query: Any, key: Any, value: Any, rate: float, scaling: float | None) -> Any:
+    """Attention spelt out, for weights that are dropped: SDPA leaves its fast path there, and drops dearly."""
+    import torch
+
+    factor = scaling if scaling is not None else query.shape[-1] ** -0.5
+    weights = ((query * factor) @ key.transpose(-1, -2)).softmax(dim=-1)  # (n, heads, L, L)
+    drop = Now.drop or torch.nn.functional.dropout
+    return drop(weights, rate) @ value

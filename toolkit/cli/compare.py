@@ -1,0 +1,32 @@
+"""`toolkit compare`."""
+
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import Watcher, say
+
+
+def compare(
+    targets: Annotated[
+        list[str], typer.Argument(metavar="RUN_A RUN_B …", help="Run directories, or folders of evaluations.")
+    ],
+    output: options.Output = None,
+    assignments: options.Assignments = None,
+    seed: options.Seed = None,
+) -> None:
+    """Set models side by side on the rows that all of them were judged on: differences, agreement, disagreements."""
+    from toolkit import pipeline
+    from toolkit.config import resolve
+
+    layers = options.layers({"recipe": "-", "training.seed": seed}, assignments=assignments)
+    config = resolve(layers).config
+    with Watcher() as watch:
+        folder, report = pipeline.compare(
+            targets, output, options.command_line(), config.evaluation, config.training.seed, watch
+        )
+    from toolkit.report.text import comparison_to_text
+
+    say(comparison_to_text(report))
+    say(f"report  {folder / 'report.html'}")

@@ -1,0 +1,78 @@
+"""`toolkit explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import Watcher, note, say, table
+
+_PRINTED = 5  # texts; the page has all
+
+
+def explain(
+    target: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or another model with --data.")],
+    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to explain.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Many texts: a line each (.txt), or a table with a text column.")
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option("--method", help="Explain by this method alone; repeatable. All when not given.")
+    ] = None,
+    rows: Annotated[
+        int, typer.Option("--rows", min=0, help="Texts of the model's data to measure the methods on; 0: do not.")
+    ] = 60,
+    png: Annotated[bool, typer.Option("--png", help="Also draw a PNG file for each text.")] = False,
+    data: options.Data = None,
+    output: options.Output = None,
+    text_column: options.TextColumn = None,
+    assignments: options.Assignments = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Show which words a prediction rests on, by several methods, and how far each can be believed.
+
+    How far is measured once for a run, on its held-out rows: top words are left out, or kept alone, and compared
+    with words drawn at random; and the weights are made random, to see whether the explanation notices.
+    """
+    from toolkit import pipeline
+    from toolkit.config import merge
+    from toolkit.errors import ConfigError
+
+    flags = {
+        "data.source": data,
+        "data.columns.text": text_column,
+        "loading.trust_remote_code": trust_remote_code or None,
+    }
+    values: dict[str, object] = {}
+    for _, layer in options.layers(flags, assignments=assignments):
+        values = merge(values, layer)
+    with Watcher() as watch:
+        subject = pipeline.prepare_evaluation(target, values, None, watch)
+        found = [(text,) for text in texts or ()] + (pipeline.read_texts(file, subject) if file is not None else [])
+        if not found:
+            raise ConfigError("There is no text to explain.", 'Give one after the run, "in quotes", or a --file.')
+        order = pipeline.Order(found, method or (), rows, png)
+        folder, built = pipeline.explain(subject, order, output, options.command_line(), watch)
+    _print(built)
+    say(f"\npage  {folder / 'explanation.html'}")
+
+
+def _print(built: dict[str, object]) -> None:
+    """Print the top words by the first method, which is the most faithful, and what to believe."""
+    from typing import Any, cast
+
+    from toolkit.report.explanation import top_words
+
+    content = cast("dict[str, Any]", built)
+    first = content["methods"][0]
+    for text in content["texts"][:_PRINTED]:
+        say(f"\n{text['text']}\n  {text['prediction']}, {100 * text['probability']:.1f} % sure")
+        top = top_words(text, first["name"])
+        say(table([(f"  {word}", f"{score:+.3f}") for word, score in top]))
+    if len(content["texts"]) > _PRINTED:
+        note(f"  note: {len(content['texts']) - _PRINTED} more texts are on the page.")
+    verdict = content["verdict"]
+    say(f"\nWords by: {first['title']} ({first['about']}).\n{verdict['headline']}")
+    for line in (*verdict["statements"], *verdict["warnings"]):
+        say(f"  {line}")

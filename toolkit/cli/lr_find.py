@@ -1,0 +1,75 @@
+"""`toolkit lr-find`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import Watcher, note, say, table
+from toolkit.errors import ConfigError
+
+_STEPS = 100
+_OWN = ("--steps", "--lowest", "--highest", "--output", "-o")  # options that `finetune` has not, or means otherwise
+
+
+def lr_find(
+    recipe: options.Recipe,
+    model: options.Model = None,
+    data: options.Data = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Folder of the curve; a new one under runs/ when not given.")
+    ] = None,
+    preset: options.Preset = None,
+    config: options.ConfigFile = None,
+    assignments: options.Assignments = None,
+    batch_size: options.BatchSize = None,
+    max_length: options.MaxLength = None,
+    seed: options.Seed = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    steps: Annotated[int, typer.Option("--steps", min=10, max=10_000, help="Optimizer steps.")] = _STEPS,
+    lowest: Annotated[float, typer.Option("--lowest", help="Learning rate of the first step.")] = 1e-6,
+    highest: Annotated[float, typer.Option("--highest", help="Learning rate of the last step.")] = 1.0,
+) -> None:
+    """Find a learning rate: raise it step by step until the loss bursts, and suggest one from the curve."""
+    if not 0 < lowest < highest:
+        raise ConfigError(
+            f"The learning rate cannot rise from {lowest:g} to {highest:g}.",
+            "Give a positive --lowest and a larger --highest.",
+        )
+    from toolkit import pipeline, runs
+
+    given = options.training_flags(
+        model=model,
+        data=data,
+        batch_size=batch_size,
+        max_length=max_length,
+        seed=seed,
+        text_column=text_column,
+        label_column=label_column,
+        trust_remote_code=trust_remote_code,
+    )
+    loaded, resolved = pipeline.configure(recipe, options.layers(given, preset, config, assignments))
+    with Watcher() as watch:
+        prepared = pipeline.prepare(loaded, resolved, watch)
+        for text in prepared.notes:
+            note(f"  note: {text}")
+        folder = runs.create(output, f"lr-find-{Path(recipe).stem}", prepared.config.model, datetime.now(UTC)).path
+        try:
+            found = pipeline.lr_find(prepared, folder, watch, steps=steps, lowest=lowest, highest=highest)
+        except BaseException:
+            if not any(folder.iterdir()):
+                folder.rmdir()  # nothing was found, and nothing is left behind
+            raise
+    best = min(range(len(found.smoothed)), key=found.smoothed.__getitem__)
+    say(
+        f"The smoothed loss was lowest, {found.smoothed[best]:.4f}, at a learning rate of "
+        f"{found.learning_rates[best]:.3g}{', and burst after it' if found.burst else ''}.\n"
+        f"Suggested learning rate: {found.suggestion:g}, the smaller of a tenth of that and the rate at which\n"
+        "the loss fell fastest (Howard and Gugger 2020, after Smith 2017)."
+    )
+    again = options.command_line("finetune", without=_OWN)
+    say(table([("curve", str(folder / "curve.svg")), ("train", f"{again} --learning-rate {found.suggestion:g}")]))

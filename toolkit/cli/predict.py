@@ -1,0 +1,46 @@
+"""`toolkit predict`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import Watcher, note, say
+
+
+def predict(
+    target: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
+    source: Annotated[
+        str, typer.Option("--input", "-i", help="File of text lines, CSV, TSV, JSONL or Parquet; - for standard input.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV, TSV, JSONL or Parquet file to write.")],
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")
+    ] = None,
+    all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the score of every class.")] = False,
+    text_column: options.TextColumn = None,
+    max_length: options.MaxLength = None,
+    assignments: options.Assignments = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Ask a model about every row of a file, and write what it says beside the rows, in their order.
+
+    A run that was stopped goes on where it was by the same command.
+    """
+    from toolkit import pipeline
+    from toolkit.config import merge
+
+    flags = {
+        "data.columns.text": text_column,
+        "data.max_length": max_length,
+        "loading.trust_remote_code": trust_remote_code or None,
+    }
+    values: dict[str, Any] = {}
+    for _, layer in options.layers(flags, assignments=assignments):
+        values = merge(values, layer)
+    with Watcher() as watch:
+        done = pipeline.predict(target, source, output, values, recipe, watch, all_scores=all_scores)
+    if done.bad:
+        note(f"{done.bad:,} of {done.rows:,} rows have no prediction; the first is {done.first}.")
+    say(f"{done.rows:,} rows in {done.output}")

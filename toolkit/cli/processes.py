@@ -1,0 +1,58 @@
+"""Several processes, one command: who starts them, and who of them speaks."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from toolkit import launch
+from toolkit.errors import ConfigError, ProcessLost
+from toolkit.team import Team, joined
+
+
+class Told(Exception):
+    """The processes of the run have said how it ended; what is left is to exit with their code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def start(wanted: int | None, device: str) -> None:
+    """Run this command again as several processes and end as they do, unless one is enough or they run already.
+
+    Args:
+        wanted: `training.num_processes`.
+        device: `training.device`.
+
+    Raises:
+        Told: They have ended.
+        ConfigError: There are fewer GPUs than processes, or a launcher started another number.
+    """
+    place = launch.notice(os.environ)
+    if place is None:
+        number = launch.processes(wanted, device)
+        if number > 1:
+            raise Told(launch.start([sys.executable, "-m", "toolkit", *sys.argv[1:]], number, os.environ))
+    elif wanted is not None and wanted != place.size:
+        raise ConfigError(
+            f"`training.num_processes` is {wanted}, but {place.launcher} started {place.size}.",
+            "Leave --num-processes out, or start the command without a launcher.",
+        )
+
+
+@contextmanager
+def member(device: str) -> Iterator[Team]:
+    """Be one of the processes of the run; the first that fails says why, and the others end in silence."""
+    place = launch.notice(os.environ)
+    if place is not None and place.rank:
+        os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # the main process says what libraries have to say
+    with joined(device) as team:
+        try:
+            yield team
+            team.wait()  # for the report; then they leave together, as NCCL asks
+        except (Exception, KeyboardInterrupt) as error:
+            told_by_launcher = isinstance(error, ProcessLost) and place is not None and place.ours
+            if told_by_launcher or not team.first_to_fail():
+                raise Told(launch.ECHO) from None
+            raise

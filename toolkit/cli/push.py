@@ -1,0 +1,72 @@
+"""`toolkit push`."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.console import Watcher, note, say, table
+
+if TYPE_CHECKING:
+    from toolkit import pipeline
+    from toolkit.hub import Destination, Pushed
+
+
+def push(
+    target: Annotated[str, typer.Argument(metavar="RUN", help="Run directory.")],
+    name: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Repository on the Hub; made if it is new.")],
+    public: Annotated[
+        bool, typer.Option("--public/--private", help="Whether everybody may read it; private when not given.")
+    ] = False,
+    pull_request: Annotated[bool, typer.Option("--pr", help="Propose the change in a pull request.")] = False,
+    revision: Annotated[str | None, typer.Option("--revision", help="Branch; main when not given.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Name for the commit, such as v1.0.")] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--license", help="The Hub's name of a licence; the fine-tuned model's own when not given."),
+    ] = None,
+    examples: Annotated[
+        bool, typer.Option("--examples/--no-examples", help="Whether the report may quote texts of the data.")
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, list the files, send nothing.")] = False,
+) -> None:
+    """Put a run on the Hugging Face Hub: weights, processor, report, and a model card written from the report."""
+    from toolkit import hub, pipeline
+
+    destination = hub.Destination(name, public, revision, pull_request, tag)
+    with Watcher() as watch:
+        parcel = pipeline.pack(target, destination, licence, watch, examples=examples)
+        if dry_run:
+            sizes = [(path, f"{pipeline.size_of(content):,} bytes") for path, content in parcel.files.items()]
+            say(table(sizes))
+            say(f"Nothing was pushed: this was a dry run. {_plan(parcel)}")
+            return
+        pushed = pipeline.push(parcel, watch)
+    _conclude(name, pushed)
+
+
+def _plan(parcel: "pipeline.Parcel") -> str:
+    destination = parcel.destination
+    known = "exists" if parcel.exists else f"would be made, {'public' if destination.public else 'private'}"
+    return f"{len(parcel.files)} files, {parcel.size / 1e6:,.1f} MB; {destination.name} {known}."
+
+
+def push_now(target: str, destination: "Destination", watch: Watcher) -> None:
+    """Push a run that was just made; when that fails, say how it is done later."""
+    from toolkit import pipeline
+    from toolkit.errors import RunError, ToolkitError
+
+    try:
+        pushed = pipeline.push(pipeline.pack(target, destination, None, watch), watch)
+    except ToolkitError as error:
+        later = shlex.join(["toolkit", "push", target, destination.name])
+        raise RunError(
+            f"The run is whole, but it was not pushed. {error.problem}", f"{error.fix} Then: {later}"
+        ) from error
+    _conclude(destination.name, pushed)
+
+
+def _conclude(name: str, pushed: "Pushed") -> None:
+    if not pushed.changed:
+        note("The Hub holds exactly this already: no commit was made.")
+    say(table([("pushed", pushed.url), ("use", f"toolkit evaluate {name} --data FILE")]))

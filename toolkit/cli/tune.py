@@ -1,0 +1,95 @@
+"""`toolkit tune`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import Watcher, note, say, table
+
+
+def tune(
+    recipe: options.Recipe,
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Trainings in all, earlier ones included.")] = 20,
+    search: Annotated[
+        list[str] | None,
+        typer.Option("--search", help="KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=A|B|C; repeatable."),
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option("--space", help="YAML file of what to search, lines as for --search.")
+    ] = None,
+    model: options.Model = None,
+    data: options.Data = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="Folder of the search; one under runs/ that the command finds again."),
+    ] = None,
+    preset: options.Preset = None,
+    config: options.ConfigFile = None,
+    assignments: options.Assignments = None,
+    batch_size: options.BatchSize = None,
+    max_length: options.MaxLength = None,
+    seed: options.Seed = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Search for good hyperparameters, judged on validation; the same command goes on, twice at once shares the work.
+
+    What is searched: learning rate, epochs, batch size, weight decay, dropout and warm-up, but for what is set.
+    """
+    from toolkit import pipeline
+    from toolkit.config_files import read_file
+
+    given = options.training_flags(
+        model=model,
+        data=data,
+        batch_size=batch_size,
+        max_length=max_length,
+        seed=seed,
+        text_column=text_column,
+        label_column=label_column,
+        trust_remote_code=trust_remote_code,
+    )
+    loaded, resolved = pipeline.configure(recipe, options.layers(given, preset, config, assignments))
+    wanted: dict[str, Any] = {**(read_file(space) if space else {}), **_searched(search or [])}
+    with Watcher() as watch:
+        prepared = pipeline.prepare(loaded, resolved, watch)
+        for text in prepared.notes:
+            note(f"  note: {text}")
+        ranges = pipeline.search_space(prepared.resolved, wanted)
+        folder = Path(output) if output else pipeline.search_folder(prepared, ranges)
+        note(f"  search {folder}")
+        found = pipeline.tune(prepared, ranges, folder, trials, options.command_line(), watch)
+    keys = list(ranges)
+    header = ("trial", "state", found.metric, *(key.rpartition(".")[2] for key in keys), "")
+    rows = [
+        (
+            f"{trial.number + 1}{' *' if trial == found.best else ''}",
+            trial.state,
+            "" if trial.value is None else f"{trial.value:.4f}",
+            *(_shown(trial.values.get(key)) for key in keys),
+            trial.error or "",
+        )
+        for trial in found.trials
+    ]
+    say(table(rows, header))
+    say(f"\nBest: trial {found.best.number + 1}, {found.metric} {found.best.value:.4f} on validation.")
+    say(table([("preset", str(found.preset)), ("train", found.command)]))
+
+
+def _searched(texts: list[str]) -> dict[str, str]:
+    from toolkit.errors import ConfigError
+
+    found = {}
+    for text in texts:
+        key, mark, written = text.partition("=")
+        if not (key.strip() and mark and written.strip()):
+            raise ConfigError(f"`--search {text}` is not KEY=VALUES.", "Write for example --search dropout=0..0.3.")
+        found[key.strip()] = written
+    return found
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)

@@ -1,0 +1,145 @@
+"""An output written in parts, so that a kill costs one part: each is whole on disk before the next begins.
+
+    .OUTPUT.parts/identity.json   of what the output is made; other parts are thrown away
+    .OUTPUT.parts/000000.jsonl    rows as JSON lines, in their order
+
+When all are there they become the output: JSON lines, CSV or Parquet, by its name.
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit import runs
+from toolkit.errors import ConfigError
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+Rows = Sequence[Mapping[str, Any]]
+
+
+def check_output(output: Path) -> None:
+    """Refuse a place that is taken, or a format that nobody writes.
+
+    Raises:
+        ConfigError: Which of the two.
+    """
+    if output.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{output} has no known format.", f"Let its name end in {', '.join(SUFFIXES)}.")
+    if output.exists():
+        raise ConfigError(f"{output} is there already.", "Remove it, or give another --output.")
+
+
+def folder_of(output: Path) -> Path:
+    """Return where the parts of an output are."""
+    return output.with_name(f".{output.name}.parts")
+
+
+def open_parts(output: Path, identity: Mapping[str, Any] | None) -> int:
+    """Return how many parts of the same work are there; those of other work go. None is never the same work."""
+    folder = folder_of(output)
+    known = folder / "identity.json"
+    if identity is not None and known.is_file() and runs.read_object(known) == identity:
+        return len(list(folder.glob("*.jsonl")))
+    shutil.rmtree(folder, ignore_errors=True)
+    runs.write_json(known, identity or {})
+    return 0
+
+
+def write_part(output: Path, number: int, rows: Rows) -> None:
+    """Write one part, whole or not at all."""
+    lines = [json.dumps(row, default=str) + "\n" for row in rows]
+    runs.write_text(folder_of(output) / f"{number:06}.jsonl", "".join(lines))
+
+
+def read_part(output: Path, number: int) -> list[dict[str, Any]]:
+    """Read a part that was written before."""
+    return _read(folder_of(output) / f"{number:06}.jsonl")
+
+
+def finish(output: Path, count: int) -> None:
+    """Make the output of `count` parts, whole or not at all, and remove them; one part is in memory at a time."""
+    folder = folder_of(output)
+    parts = [folder / f"{number:06}.jsonl" for number in range(count)]
+    suffix = output.suffix.lower()
+    with runs.aside(output) as draft:
+        if suffix == ".parquet":
+            _write_parquet(draft, parts)
+        elif suffix in (".csv", ".tsv"):
+            _write_csv(draft, parts, "\t" if suffix == ".tsv" else ",")
+        else:
+            # half a character stays the escape that it was
+            with draft.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+                for part in parts:
+                    stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in _read(part))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(part: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in part.read_text(encoding="utf-8").split("\n") if line]
+
+
+def _names(parts: Sequence[Path]) -> list[str]:
+    """Return all columns in the order in which they turn up; the predictions' stay last."""
+    found: dict[str, None] = {}
+    last: dict[str, None] = {}
+    for part in parts:
+        for row in _read(part):
+            keys = list(row)
+            cut = keys.index("prediction")
+            found.update(dict.fromkeys(keys[:cut]))
+            last.update(dict.fromkeys(keys[cut:]))
+    return [*found, *last]
+
+
+def _write_csv(draft: Path, parts: Sequence[Path], delimiter: str) -> None:
+    with draft.open("w", encoding="utf-8", newline="", errors="replace") as stream:
+        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+        names = _names(parts)
+        writer.writerow(names)
+        for part in parts:
+            writer.writerows([_cell(row.get(name)) for name in names] for row in _read(part))
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value
+
+
+def _write_parquet(draft: Path, parts: Sequence[Path]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = _names(parts)
+    plain = _plain_columns(parts)
+
+    def tables() -> Iterator[pa.Table]:
+        for part in parts:
+            rows = _read(part)
+            columns = {
+                name: [row.get(name) if name in plain else _as_text(row.get(name)) for row in rows] for name in names
+            }
+            yield pa.table(columns)
+
+    schema = pa.unify_schemas([table.schema for table in tables()] or [pa.schema([])], promote_options="permissive")
+    with draft.open("wb") as stream, pq.ParquetWriter(stream, schema) as writer:
+        for table in tables():
+            writer.write_table(table.cast(schema))
+
+
+def _plain_columns(parts: Sequence[Path]) -> set[str]:
+    """Return the columns of nothing but numbers, or of nothing but truth values; all else is written as text."""
+    kinds: dict[str, set[type]] = {}
+    for part in parts:
+        for row in _read(part):
+            for name, value in row.items():
+                kinds.setdefault(name, set()).update([type(value)] if value is not None else [])
+    return {name for name, seen in kinds.items() if seen in ({bool}, {int}, {float}, {int, float})}
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode("utf-8")  # Arrow refuses half a character

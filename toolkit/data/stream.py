@@ -1,0 +1,125 @@
+"""Rows of a file one by one, in bounded memory; a row that cannot be read is said to be bad and the rest goes on.
+
+lines of text (.txt, standard input)   {"text": line}
+.csv, .tsv, .jsonl, .ndjson (and .gz)  as they stand
+.parquet                               in batches of rows
+"""
+
+import csv
+import io
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.data.decode import open_text
+from toolkit.data.text_formats import MAX_FIELD, clean_names, field_limit, find_delimiter
+from toolkit.errors import DataError, SourceError
+
+STANDARD_INPUT = "-"
+SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the input.
+
+    Attributes:
+        values: Column → value; of a bad row what could be read.
+        problem: What is wrong with it; None for a good one.
+    """
+
+    values: dict[str, Any]
+    problem: str | None = None
+
+
+def check_input(source: str) -> None:
+    """Refuse what cannot be streamed.
+
+    Raises:
+        SourceError: There is no such file.
+        DataError: It is of another format.
+    """
+    if source == STANDARD_INPUT:
+        return
+    path = Path(source)
+    if not path.is_file():
+        raise SourceError(f"There is no file {source}.", "Check the path; `--input -` reads standard input.")
+    if _kind(path) not in SUFFIXES:
+        raise DataError(
+            f"{source} is of no format that is read row by row.",
+            f"Give one that ends in {', '.join(SUFFIXES)} (text also with .gz); write a JSON list as .jsonl.",
+        )
+
+
+def rows(source: str, *, encoding: str | None = None, delimiter: str | None = None) -> Iterator[Row]:
+    """Yield the rows of a file, or of standard input, in their order."""
+    if source == STANDARD_INPUT:
+        lines = io.TextIOWrapper(sys.stdin.buffer, encoding or "utf-8", errors="replace")
+        yield from (Row({"text": line.rstrip("\r\n")}) for line in lines)
+        return
+    path = Path(source)
+    kind = _kind(path)
+    if kind == ".parquet":
+        yield from _parquet(path)
+        return
+    with open_text(path, encoding) as stream:
+        if kind == ".txt":
+            for number, line in enumerate(stream):
+                yield Row({"text": (line.removeprefix("\ufeff") if not number else line).rstrip("\r\n")})
+        elif kind in (".csv", ".tsv"):
+            yield from _csv(path, stream, delimiter or ("\t" if kind == ".tsv" else None))
+        else:
+            yield from _json_lines(stream)
+
+
+def _kind(path: Path) -> str:
+    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
+
+
+def _csv(path: Path, stream: Iterable[str], delimiter: str | None) -> Iterator[Row]:
+    lines = iter(stream)
+    header = next((line for line in lines if line.strip("\ufeff\r\n\t ")), "").removeprefix("\ufeff")
+    with field_limit(MAX_FIELD):
+        reader = csv.reader(itertools.chain([header], lines), delimiter=delimiter or find_delimiter(header))
+        names = clean_names(next(reader, []), str(path))
+        for fields in reader:
+            if len(fields) == len(names):
+                yield Row(dict(zip(names, fields, strict=True)))
+            elif fields and not (len(fields) == 1 and not fields[0].strip()):
+                head, rest = fields[: len(names) - 1], fields[len(names) - 1 :]
+                last = [reader.dialect.delimiter.join(rest)] if rest else []
+                known = dict(zip(names, [*head, *last], strict=False))
+                problem = f"{len(fields)} fields where the header has {len(names)}"
+                yield Row({name: known.get(name) for name in names}, problem)
+
+
+def _json_lines(stream: Iterable[str]) -> Iterator[Row]:
+    for number, line in enumerate(stream):
+        text = line.removeprefix("\ufeff") if not number else line
+        if not text.strip():
+            continue
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            yield Row({}, f"not JSON: {error}")
+            continue
+        yield Row(value) if isinstance(value, dict) else Row({}, "no object with keys")
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with path.open("rb") as stream:
+        try:
+            for batch in parquet.ParquetFile(stream).iter_batches(batch_size=1024):
+                yield from (Row(values) for values in batch.to_pylist())
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{path} cannot be read as Parquet: it is cut short, damaged or of another format ({error}).",
+                "Download or write it again.",
+            ) from None

@@ -1,0 +1,119 @@
+"""The Hub, the token and the cache."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from toolkit.doctor.check import Check, gib, within
+from toolkit.doctor.storage import existing, write_problem
+
+SCAN_SECONDS = 3.0  # a cache of thousands of files on a network disk takes minutes
+TOKEN_SECONDS = 6.0
+
+
+def hub() -> Iterator[Check]:
+    """Ask the Hub whether it is there."""
+    from huggingface_hub import constants
+
+    from toolkit import sources
+
+    chosen = bool(os.environ.get("HF_ENDPOINT"))
+    problem = sources.hub_problem()
+    if problem is None:
+        yield Check("Hub", "ok", f"{constants.ENDPOINT} answers" + (" (set by HF_ENDPOINT)" if chosen else ""))
+        return
+    cause = "Check HF_ENDPOINT, the network and its proxy" if chosen else "Check the network and its proxy"
+    if constants.HF_HUB_OFFLINE:
+        cause = "Unset HF_HUB_OFFLINE"
+    yield Check("Hub", "warning", problem, f"{cause} to use the Hub. {what_works_here()}")
+
+
+def what_works_here() -> str:
+    """Name the models that work with no network, without listing a huge cache for ever."""
+    from toolkit import models
+
+    try:
+        return within(SCAN_SECONDS, models.what_works_here)
+    except TimeoutError:
+        return "Models in the cache and local checkpoint folders work without a network."
+
+
+def token() -> Iterator[Check]:
+    """Look whether there is a token and what it may do; neither it nor its owner is shown."""
+    from huggingface_hub import HfApi, constants, get_token
+    from huggingface_hub.errors import HfHubHTTPError
+
+    from toolkit import sources
+
+    held_by_variable = bool(os.environ.get("HF_TOKEN"))
+    try:
+        secret = within(TOKEN_SECONDS, get_token)
+    except Exception as error:  # its message may quote the token
+        yield Check("token", "fault", f"cannot be read ({type(error).__name__})", "Run `hf auth login`.")
+        return
+    if not secret:
+        yield Check("token", "ok", "none: public models and data need none; `hf auth login` sets one")
+        return
+    problem = sources.hub_problem()
+    if problem is not None:
+        yield Check("token", "ok", "present; not checked without the Hub")
+        return
+    try:
+        owner = within(TOKEN_SECONDS, lambda: HfApi(endpoint=constants.ENDPOINT).whoami(token=secret))
+    except Exception as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code == 401:
+            in_file = "Run `hf auth login` with a valid token, or `hf auth logout`."
+            fix = "Set HF_TOKEN to a valid token, or unset it." if held_by_variable else in_file
+            yield Check("token", "fault", "the Hub refuses it, and with it even what is public", fix)
+        else:
+            finding = f"present; the Hub did not say whether it is valid ({type(error).__name__})"
+            yield Check("token", "warning", finding, "Try again in a minute.")
+        return
+    yield Check("token", "ok", f"valid, {_role(owner)}")
+
+
+def _role(owner: Any) -> str:
+    access = (owner.get("auth") or {}).get("accessToken") or {}
+    role = str(access.get("role"))
+    if role == "fineGrained":
+        scopes = (access.get("fineGrained") or {}).get("scoped") or ()
+        writes = any("repo.write" in scope.get("permissions", ()) for scope in scopes)
+        return f"fine-grained: {'writes to some repositories' if writes else 'reads only, so it cannot push'}"
+    return {"read": "role read: it cannot push", "write": "role write"}.get(role, "role unknown")
+
+
+def cache() -> Iterator[Check]:
+    """Look at the folder into which models are downloaded."""
+    from huggingface_hub import constants, scan_cache_dir
+
+    folder = Path(constants.HF_HUB_CACHE)
+    shown = _short(folder)
+    problem = write_problem(existing(folder))
+    if problem:
+        fix = "Set HF_HOME to a folder that you may write to, or mend its permissions."
+        yield Check("cache", "warning", f"{shown} cannot be written, so nothing can be downloaded ({problem})", fix)
+        return
+    if not folder.exists():
+        yield Check("cache", "ok", f"{shown}, made by the first download")
+        return
+    try:
+        held = within(SCAN_SECONDS, lambda: scan_cache_dir(folder))
+    except TimeoutError:
+        yield Check("cache", "ok", f"{shown}, too large to be counted in {SCAN_SECONDS:g} s")
+        return
+    finding = f"{shown}, repositories: {len(held.repos)}, {gib(held.size_on_disk)}"
+    if held.warnings:
+        finding = f"{finding}; incomplete or damaged: {len(held.warnings)}"
+        fix = "Harmless until a cached model fails to load: then remove its folder there and download it again."
+        yield Check("cache", "warning", finding, fix)
+    else:
+        yield Check("cache", "ok", finding)
+
+
+def _short(path: Path) -> str:
+    """Write the path without the user's name where it lies in the home folder."""
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except (RuntimeError, ValueError):  # no home folder, or another place
+        return str(path)

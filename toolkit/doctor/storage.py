@@ -1,0 +1,55 @@
+"""The space on the disks, and whether runs can be written."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from toolkit.doctor.check import GIB, Check, gib
+
+LOW_DISK = 5 * GIB  # bytes; a large checkpoint and the run that fine-tunes it
+FULL_DISK = 500 * 2**20  # bytes; less than one small model
+
+
+def disks() -> Iterator[Check]:
+    """Look at the space for downloads, and for runs."""
+    from huggingface_hub import constants
+
+    clean = "`hf cache ls` shows what the cache holds and `hf cache rm` removes it; HF_HOME moves it to another disk."
+    yield _disk("disk (cache)", Path(constants.HF_HUB_CACHE), f"Free some space: {clean}")
+    yield _disk("disk (here)", Path(), "Free some space, or give --output on another disk.")
+
+
+def _disk(name: str, folder: Path, fix: str) -> Check:
+    free = shutil.disk_usage(existing(folder)).free
+    if free < FULL_DISK:
+        return Check(name, "fault", f"{free / 2**20:.0f} MiB free", fix)
+    if free < LOW_DISK:
+        return Check(name, "warning", f"{gib(free)} free", fix)
+    return Check(name, "ok", f"{gib(free)} free")
+
+
+def run_folder() -> Iterator[Check]:
+    """Try to write where runs are kept."""
+    from toolkit import runs
+
+    problem = write_problem(existing(runs.HOME))
+    if problem:
+        fix = "Change to a folder that you may write to, or give --output."
+        yield Check("runs", "fault", f"{runs.HOME}/ cannot be written here ({problem})", fix)
+    else:
+        yield Check("runs", "ok", f"{runs.HOME}/ can be written here")
+
+
+def existing(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that is there."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def write_problem(folder: Path) -> str | None:
+    """Try it: permission bits say little about read-only mounts, quotas and the superuser."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror or type(error).__name__

@@ -1,0 +1,244 @@
+"""Several models side by side on the same examples: who is ahead, by how much, and where they part."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.config import EvaluationConfig
+from toolkit.errors import DataError
+from toolkit.evaluation import scores
+from toolkit.evaluation.answers import Answers
+from toolkit.evaluation.significance import holm, mcnemar
+from toolkit.metrics import load
+
+DISAGREEMENTS = 20  # examples that a report shows
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """What several models said of the same rows, in one order.
+
+    Attributes:
+        names: Of the models.
+        rows: Inputs and truth, from the first model's file.
+        columns: What each model said, with the classes numbered as `labels` are.
+        labels: Names of the classes.
+    """
+
+    names: Sequence[str]
+    rows: pa.Table
+    columns: Sequence[Mapping[str, Sequence[Any]]]
+    labels: Sequence[str]
+
+
+def align(names: Sequence[str], files: Sequence[Answers], target: str, kind: str) -> Aligned:
+    """Bring the rows of several files of predictions into one order.
+
+    Rows are the same when their inputs and their truth are: files may list them in any order.
+
+    Args:
+        names: Of the models, for messages.
+        files: What they said.
+        target: Column of the truth.
+        kind: Of that column: "label", "labels" or another.
+
+    Raises:
+        DataError: They were not judged on the same rows, or know other classes; the message says what differs.
+    """
+    first, labels = files[0], list(files[0].facts["labels"])
+    rename = kind in ("label", "labels")
+    keys = [_keys(file, target, file.facts["labels"] if rename else ()) for file in files]
+    columns: list[Mapping[str, Sequence[Any]]] = []
+    for name, file, own in zip(names, files, keys, strict=True):
+        if file.facts["recipe"] != first.facts["recipe"]:
+            raise DataError(
+                f"{names[0]} was judged by the recipe {first.facts['recipe']} and {name} by {file.facts['recipe']}.",
+                "Compare models of one task.",
+            )
+        if rename and set(file.facts["labels"]) != set(labels):
+            raise DataError(
+                f"{names[0]} and {name} know other classes.\n  {names[0]}: {', '.join(labels)}\n"
+                f"  {name}: {', '.join(file.facts['labels'])}",
+                "Compare models that were trained with the same classes.",
+            )
+        if set(own) != set(keys[0]):
+            raise _other_rows(names[0], first, keys[0], name, file, own)
+        place = {key: position for position, key in enumerate(own)}
+        order = [place[key] for key in keys[0]]
+        number = [labels.index(label) for label in file.facts["labels"]] if rename else []
+        said = {column: file.table[column].to_pylist() for column in file.facts["columns"]}
+        columns.append({c: [_renumber(c, values[row], number) for row in order] for c, values in said.items()})
+    return Aligned(names, first.table, columns, labels)
+
+
+Key = tuple[Any, ...]
+
+
+def _keys(file: Answers, target: str, labels: Sequence[str]) -> list[Key]:
+    """Identify each row by its inputs, its truth, and how many like it stood before."""
+    seen: Counter[Key] = Counter()
+    keys = []
+    for inputs, truth in zip(file.table["_key"].to_pylist(), file.table[target].to_pylist(), strict=True):
+        named = _name(truth, labels)
+        same = (inputs, tuple(named) if isinstance(named, list) else named)
+        keys.append((*same, seen[same]))
+        seen[same] += 1
+    return keys
+
+
+def _name(truth: Any, labels: Sequence[str]) -> Any:
+    if not labels:
+        return truth
+    return [labels[number] for number in truth] if isinstance(truth, list) else labels[truth]
+
+
+def _renumber(column: str, value: Any, number: Sequence[int]) -> Any:
+    """Give a prediction the numbers that its classes have in the first file."""
+    if not number:
+        return value
+    if column == "prediction":
+        return [number[v] for v in value] if isinstance(value, list) else number[value]
+    if column == "probabilities":
+        ordered = [0.0] * len(number)
+        for theirs, chance in enumerate(value):
+            ordered[number[theirs]] = chance
+        return ordered
+    return value
+
+
+def _other_rows(one: str, a: Answers, keys: Sequence[Key], other: str, b: Answers, theirs: Sequence[Key]) -> DataError:
+    """Say which rows stand in one file and not in the other."""
+
+    def missing(file: Answers, own: Sequence[Key], others: Sequence[Key]) -> str:
+        absent = set(others)
+        rows = [position for position, key in enumerate(own) if key not in absent]
+        if not rows:
+            return "0"
+        place = file.table.slice(rows[0], 1).to_pylist()[0]
+        return f"{len(rows):,} (first: {place.get('_file')}, row {place.get('_row')})"
+
+    relabelled = len({key[0] for key in keys} ^ {key[0] for key in theirs}) == 0
+    hint = " The texts are the same, but some of their labels are not." if relabelled else ""
+    return DataError(
+        f"{one} and {other} were judged on different rows: {len(keys):,} and {len(theirs):,}. "
+        f"Only in {one}: {missing(a, keys, theirs)}. Only in {other}: {missing(b, theirs, keys)}.{hint}",
+        "Judge them on the same data first: `toolkit evaluate MODEL --data DATA` for each.",
+    )
+
+
+def compare(
+    aligned: Aligned,
+    references: Sequence[Any],
+    metrics: Sequence[Any],
+    config: EvaluationConfig,
+    seed: int,
+    inputs: Sequence[str],
+) -> dict[str, Any]:
+    """Return the report's section on several models.
+
+    The intervals of the differences hold jointly: with P pairs each has the confidence 1 - (1 - confidence) / P
+    (Bonferroni); the p-values are adjusted by Holm's method.
+
+    Args:
+        aligned: What the models said.
+        references: The truth.
+        metrics: The recipe's.
+        config: Confidence and resamples.
+        seed: Of the bootstrap.
+        inputs: Columns of the rows to show as text.
+    """
+    definitions = [definition for _, definition in map(load, metrics) if definition is not None]
+    found = list(combinations(range(len(aligned.names)), 2))
+    confidence = 1 - (1 - config.confidence) / len(found)
+    joint = config.model_copy(update={"confidence": confidence})
+    tests = [mcnemar(aligned.columns[i]["prediction"], aligned.columns[j]["prediction"], references) for i, j in found]
+    adjusted = holm([test.p for test in tests])
+    pairs = []
+    for (i, j), p in zip(found, adjusted, strict=True):
+        one, other = aligned.columns[i], aligned.columns[j]
+        computable = [
+            d for _, d in scores.computable({c: one[c] for c in one if c in other}, definitions, aligned.labels)
+        ]
+        differences = [
+            {
+                "name": definition.name,
+                "title": definition.title,
+                "unit": definition.unit,
+                **{
+                    key: value
+                    for key, value in scores.difference(
+                        definition, one, other, references, aligned.labels, joint, seed
+                    ).items()
+                    if key in ("value", "low", "high")
+                },
+            }
+            for definition in computable
+            if definition is not None
+        ]
+        pair = {"one": aligned.names[i], "other": aligned.names[j], "p": p, "confidence": confidence}
+        pairs.append({**pair, **_agreement(one, other, references), "differences": differences})
+    rows, disagreeing = _disagreements(aligned, references, inputs)
+    return {
+        "rows": len(references),
+        "confidence": config.confidence,
+        "models": [
+            {"name": name, "metrics": scores.score(columns, references, metrics, aligned.labels, config, seed)}
+            for name, columns in zip(aligned.names, aligned.columns, strict=True)
+        ],
+        "pairs": pairs,
+        "disagreements": rows,
+        "disagreeing": disagreeing,
+    }
+
+
+def _agreement(
+    one: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]], references: Sequence[Any]
+) -> dict[str, Any]:
+    """Count on how many rows two models say the same, and which of them is right where they do not."""
+    told = list(zip(one["prediction"], other["prediction"], references, strict=True))
+    right = Counter((a == truth, b == truth) for a, b, truth in told)
+    return {
+        "agreement": sum(a == b for a, b, _ in told) / len(told),
+        "both_right": right[True, True],
+        "only_one": right[True, False],
+        "only_other": right[False, True],
+        "both_wrong": right[False, False],
+    }
+
+
+def _disagreements(
+    aligned: Aligned, references: Sequence[Any], inputs: Sequence[str]
+) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows on which the models part most surely, and on how many they part at all."""
+    said = [columns["prediction"] for columns in aligned.columns]
+    parted = [row for row, answers in enumerate(zip(*said, strict=True)) if any(a != answers[0] for a in answers)]
+    sure = np.array([[_confidence(columns, row) or 0.0 for columns in aligned.columns] for row in parted])
+    chosen = [parted[i] for i in np.argsort(-sure.min(axis=1), kind="stable")[:DISAGREEMENTS]] if parted else []
+    rows = []
+    for position, row in zip(chosen, aligned.rows.take(pa.array(chosen, pa.int64())).to_pylist(), strict=True):
+        rows.append(
+            {
+                "file": row.get("_file"),
+                "row": row.get("_row"),
+                "text": scores.shown_text(row, inputs),
+                "label": scores.shown_value(references[position], aligned.labels),
+                "answers": [
+                    {
+                        "model": name,
+                        "prediction": scores.shown_value(columns["prediction"][position], aligned.labels),
+                        "confidence": _confidence(columns, position),
+                    }
+                    for name, columns in zip(aligned.names, aligned.columns, strict=True)
+                ],
+            }
+        )
+    return rows, len(parted)
+
+
+def _confidence(columns: Mapping[str, Sequence[Any]], row: int) -> float | None:
+    return float(max(columns["probabilities"][row])) if "probabilities" in columns else None

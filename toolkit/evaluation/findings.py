@@ -1,0 +1,67 @@
+"""What the predictions show beyond the figures; nothing is asked of the model again."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit.config import RunConfig
+from toolkit.evaluation import calibration, label_errors, near_duplicates, scores, slices
+from toolkit.evaluation.predict import Predictions
+
+
+def findings(
+    predictions: Predictions,
+    rows: pa.Table,
+    references: Sequence[Any],
+    recipe: Any,
+    labels: Sequence[str],
+    config: RunConfig,
+    temperature: float | None,
+    pairs: Sequence[dict[str, Any]] | None,
+) -> dict[str, Any]:
+    """Return the report's sections on groups, and for classes with probabilities those on calibration and labels.
+
+    Args:
+        predictions: What the model said.
+        rows: The examples.
+        references: The truth.
+        recipe: The task.
+        labels: Names of the classes.
+        config: The run's configuration.
+        temperature: Fitted on validation; None where there is none.
+        pairs: Test rows that repeat training rows, from `near_duplicates.describe`; None where nobody looked.
+    """
+    columns, seed, settings = predictions.columns, config.training.seed, config.evaluation
+    inputs = text_roles(recipe, rows)
+    target = recipe.COLUMNS[-1]
+    found: dict[str, Any] = {}
+    classes = None
+    if target.kind == "label":
+        classes = [labels[number] for number in references]
+        if "probabilities" in columns:
+            chances = columns["probabilities"]
+            found["calibration"] = calibration.section(chances, references, settings, seed, temperature)
+            found["label_errors"] = label_errors.section(chances, references, rows, labels, inputs)
+    if target.kind in ("label", "labels"):
+        right = [said == true for said, true in zip(columns["prediction"], references, strict=True)]
+        texts = [scores.shown_text(row, inputs) for row in rows.select(inputs).to_pylist()]
+        roles = [column.role for column in recipe.COLUMNS]
+        found["slices"] = slices.section(right, rows, texts, classes, roles, settings.confidence, seed)
+    if pairs is not None:
+        found["near_duplicates"] = near_duplicates.section(
+            pairs, rows, columns, references, recipe.METRICS, labels, config, inputs, target.role
+        )
+    return found
+
+
+def text_roles(recipe: Any, rows: pa.Table) -> list[str]:
+    """Return the columns of `rows` that hold what the recipe reads as text."""
+    return [c.role for c in recipe.COLUMNS if c.kind in ("text", "words") and c.role in rows.column_names]
+
+
+def stored_temperature(card: Mapping[str, Any]) -> float | None:
+    """Return the temperature that is stored with a model, or None."""
+    stored = card.get("calibration")
+    value = stored.get("temperature") if isinstance(stored, Mapping) else None
+    return float(value) if isinstance(value, int | float) and value > 0 else None

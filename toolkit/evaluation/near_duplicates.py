@@ -1,0 +1,178 @@
+"""Test rows that stand, almost word for word, among the rows that were learned from.
+
+Texts are compared by the overlap of their five-letter pieces (Jaccard). MinHash signatures find the pairs worth
+comparing (Broder 1997, "On the resemblance and containment of documents"; banding after Leskovec, Rajaraman and Ullman,
+"Mining of Massive Datasets", section 3.4), so that the work grows with the number of rows and not with its square.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.config import RunConfig
+from toolkit.evaluation import scores
+
+THRESHOLD = 0.7  # overlap from which two texts are near-duplicates
+PIECE = 5  # letters
+BANDS, HASHES = 16, 4  # a pair at the threshold becomes a candidate with probability 0.99
+SHOWN = 20
+MOST_COMPARED = 300_000  # rows; more would take minutes
+LONGEST = 1000  # letters of a text that are kept
+
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+
+_random = np.random.default_rng(20231009)  # fixed: signatures must not depend on a run's seed
+_FACTORS = _random.integers(1, 2**63, BANDS * HASHES, dtype=np.uint64) * 2 + 1
+_OFFSETS = _random.integers(0, 2**63, BANDS * HASHES, dtype=np.uint64)
+_POWERS = np.array([pow(0x9E3779B97F4A7C15, k, 2**64) for k in range(1, PIECE + 1)], np.uint64)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A test row and the training row that it repeats.
+
+    Attributes:
+        test: Row number in the test rows.
+        train: Row number in the training rows.
+        similarity: Share of their pieces that both have.
+    """
+
+    test: int
+    train: int
+    similarity: float
+
+
+def pieces(text: str) -> Hashes:
+    """Return the hashes of a text's different five-letter pieces; case, signs and white space do not count."""
+    plain = " ".join(re.findall(r"\w+", text.casefold()))
+    letters = np.frombuffer(plain.ljust(PIECE).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    windows = np.lib.stride_tricks.sliding_window_view(letters, PIECE)
+    mixed = (windows * _POWERS).sum(axis=1, dtype=np.uint64)
+    mixed ^= mixed >> np.uint64(31)
+    return np.unique(mixed * np.uint64(0xBF58476D1CE4E5B9))
+
+
+def overlap(one: Hashes, other: Hashes) -> float:
+    """Return the Jaccard overlap of two sets of pieces."""
+    common = len(np.intersect1d(one, other, assume_unique=True))
+    return common / (len(one) + len(other) - common)
+
+
+def _bands(hashes: Hashes) -> Iterator[tuple[int, bytes]]:
+    """Yield the bands of a text's MinHash signature."""
+    signature = (hashes[:, None] * _FACTORS + _OFFSETS).min(axis=0)
+    for band in range(BANDS):
+        yield band, signature[band * HASHES : (band + 1) * HASHES].tobytes()
+
+
+def find(train: Iterable[str], test: Sequence[str]) -> list[Pair]:
+    """Return for each test text the training text that is most like it, where one is a near-duplicate.
+
+    Args:
+        train: Texts that were learned from; read once.
+        test: Held-out texts, which are kept in memory.
+    """
+    held = [pieces(text) for text in test]
+    index: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    for row, hashes in enumerate(held):
+        for band in _bands(hashes):
+            index[band].append(row)
+    best: dict[int, Pair] = {}
+    for number, text in enumerate(train):
+        hashes = pieces(text)
+        for row in {row for band in _bands(hashes) for row in index.get(band, ())}:
+            similarity = overlap(hashes, held[row])
+            if similarity >= THRESHOLD and (row not in best or similarity > best[row].similarity):
+                best[row] = Pair(row, number, similarity)
+    return sorted(best.values(), key=lambda pair: (-pair.similarity, pair.test))
+
+
+def describe(
+    train: pa.Table, test: pa.Table, inputs: Sequence[str], target: str, labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return each test row that repeats a training row, with that row, as a run directory keeps it.
+
+    Args:
+        train: Rows that were learned from.
+        test: Held-out rows.
+        inputs: Columns that make up a text.
+        target: Column of the truth.
+        labels: Names of the classes.
+
+    Returns:
+        For each pair {"position": row number in test, "similarity", "train": {"file", "row", "text", "label"}}.
+    """
+    pairs = find(_texts(train, inputs), list(_texts(test, inputs)))
+    matched = train.take(pa.array([pair.train for pair in pairs], pa.int64())).to_pylist() if pairs else []
+    return [
+        {"position": pair.test, "similarity": pair.similarity, "train": _sample(row, inputs, target, labels)}
+        for pair, row in zip(pairs, matched, strict=True)
+    ]
+
+
+def _texts(rows: pa.Table, inputs: Sequence[str]) -> Iterator[str]:
+    for batch in rows.select(list(inputs)).to_batches(max_chunksize=10_000):
+        for row in batch.to_pylist():
+            yield scores.shown_text(row, inputs)
+
+
+def _sample(row: dict[str, Any], inputs: Sequence[str], target: str, labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "file": row.get("_file"),
+        "row": row.get("_row"),
+        "text": scores.shown_text(row, inputs)[:LONGEST],
+        "label": scores.shown_value(row.get(target), labels),
+    }
+
+
+def section(
+    pairs: Sequence[dict[str, Any]],
+    rows: pa.Table,
+    columns: scores.Columns,
+    references: Sequence[Any],
+    metrics: Sequence[Any],
+    labels: Sequence[str],
+    config: RunConfig,
+    inputs: Sequence[str],
+    target: str,
+) -> dict[str, Any]:
+    """Return the report's section on test rows that repeat training rows, and the first figure without them.
+
+    Args:
+        pairs: From `describe`.
+        rows: The test rows.
+        columns: What the model said of them.
+        references: Their truth.
+        metrics: The recipe's.
+        labels: Names of the classes.
+        config: The run's configuration.
+        inputs: Columns that make up a text.
+        target: Column of the truth.
+    """
+    positions = [pair["position"] for pair in pairs]
+    own = rows.take(pa.array(positions, pa.int64())).to_pylist() if pairs else []
+    samples = [_sample(row, inputs, target, labels) for row in own]
+    found: dict[str, Any] = {
+        "threshold": THRESHOLD,
+        "rows": rows.num_rows,
+        "found": len(pairs),
+        "other_label": sum(a["label"] != b["train"]["label"] for a, b in zip(samples, pairs, strict=True)),
+        "pairs": [
+            {"similarity": pair["similarity"], "test": sample, "train": pair["train"]}
+            for pair, sample in list(zip(pairs, samples, strict=True))[:SHOWN]
+        ],
+    }
+    kept = np.setdiff1d(np.arange(rows.num_rows), positions)
+    if pairs and len(kept):
+        rest = {name: [values[row] for row in kept] for name, values in columns.items()}
+        figures = scores.score(
+            rest, [references[row] for row in kept], metrics[:1], labels, config.evaluation, config.training.seed
+        )
+        if figures:
+            found["without"] = {"rows": len(kept), "metric": figures[0]}
+    return found

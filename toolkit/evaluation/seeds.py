@@ -1,0 +1,56 @@
+"""What remains of a result when only chance changes: mean and spread over runs with different seeds."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def section(
+    names: Sequence[str], reports: Sequence[Mapping[str, Any]], predictions: Sequence[Sequence[Any]]
+) -> dict[str, Any]:
+    """Sum up several runs that differ in their seed and were judged on the same rows.
+
+    The interval of the mean is Student's, over the runs: it says how well the mean over all seeds is known, and nothing
+    of the rows. The spread is the standard deviation with n - 1.
+
+    Args:
+        names: Of the runs.
+        reports: Their reports.
+        predictions: What each said of the rows, in one order.
+    """
+    evaluations = [report["evaluation"] for report in reports]
+    confidence = evaluations[0]["confidence"]
+    by_name = [{figure["name"]: figure for figure in evaluation["metrics"]} for evaluation in evaluations]
+    common = [name for name in by_name[0] if all(name in figures for figures in by_name)]
+    agreed = sum(all(one == said[0] for one in said) for said in zip(*predictions, strict=True))
+    return {
+        "rows": evaluations[0]["rows"],
+        "split": evaluations[0]["split"],
+        "confidence": confidence,
+        "runs": [
+            {"name": name, "seed": report["config"]["training"]["seed"], "metrics": evaluation["metrics"]}
+            for name, report, evaluation in zip(names, reports, evaluations, strict=True)
+        ],
+        "summary": [
+            {key: by_name[0][name][key] for key in ("name", "title", "unit")}
+            | summary([figures[name]["value"] for figures in by_name], confidence)
+            for name in common
+        ],
+        "agreement": agreed / len(predictions[0]),
+    }
+
+
+def summary(values: Sequence[float], confidence: float) -> dict[str, float]:
+    """Return mean, its interval, standard deviation and range of some values; at least two."""
+    from scipy.stats import t
+
+    mean, deviation = statistics.fmean(values), statistics.stdev(values)
+    half = float(t.ppf(0.5 + confidence / 2, len(values) - 1)) * deviation / len(values) ** 0.5
+    return {
+        "value": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "deviation": deviation,
+        "lowest": min(values),
+        "highest": max(values),
+    }

@@ -1,0 +1,60 @@
+"""Whether a difference between two predictors on the same examples could be chance."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """How two predictors disagree about being right.
+
+    Attributes:
+        only_ours: Examples that only the one gets right.
+        only_theirs: Examples that only the other gets right.
+        p: Chance of a split at least as uneven if both were right equally often.
+    """
+
+    only_ours: int
+    only_theirs: int
+    p: float
+
+
+def mcnemar(ours: Sequence[Any], theirs: Sequence[Any], references: Sequence[Any]) -> McNemar:
+    """Test by McNemar whether two predictors are right equally often.
+
+    The mid-p form: the exact binomial test is needlessly cautious and the chi-squared one can claim too much
+    (Fagerland, Lydersen and Laake 2013, "The McNemar test for binary matched-pairs data").
+
+    Args:
+        ours: Predictions of the one.
+        theirs: Predictions of the other.
+        references: The truth.
+    """
+    right = np.array([a == truth for a, truth in zip(ours, references, strict=True)], bool)
+    others = np.array([b == truth for b, truth in zip(theirs, references, strict=True)], bool)
+    only_ours, only_theirs = int((right & ~others).sum()), int((others & ~right).sum())
+    return McNemar(only_ours, only_theirs, mid_p(only_ours, only_theirs))
+
+
+def mid_p(one: int, other: int) -> float:
+    """Return the two-sided mid-p value of a fair coin that fell `one` times on this side and `other` on that."""
+    tosses, fewer = one + other, min(one, other)
+    if one == other:
+        return 1.0
+    ways = [math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1) for k in range(fewer + 1)]
+    chances = np.exp(np.array(ways) - tosses * math.log(2))
+    return float(min(1.0, 2 * chances.sum() - chances[-1]))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for having asked several questions (Holm 1979), so that each may be read by itself."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted, highest = [1.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted

@@ -1,0 +1,91 @@
+"""A text as its words: sub-word pieces joined, special tokens apart."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.attention.walk import readable
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text, ready for the model, and how its tokens make words.
+
+    Attributes:
+        texts: As the reader sees them; one, or two for a pair.
+        features: Model inputs: arrays with one entry a token, and single numbers.
+        tokens: Name of each token. T of them.
+        words: Name of each word. W of them.
+        spans: Places of each word's tokens; tokens in no span are special.
+    """
+
+    texts: tuple[str, ...]
+    features: Mapping[str, Any]
+    tokens: tuple[str, ...]
+    words: tuple[str, ...]
+    spans: tuple[tuple[int, ...], ...]
+
+    @property
+    def special(self) -> tuple[int, ...]:
+        """Places of the tokens that belong to no word, such as [CLS]."""
+        inside = {place for span in self.spans for place in span}
+        return tuple(place for place in range(len(self.tokens)) if place not in inside)
+
+    def by_word(self, scores: Floats) -> Floats:
+        """Sum the scores of each word's tokens. Shapes (T,) → (W,)."""
+        return np.array([scores[list(span)].sum() for span in self.spans], np.float64)
+
+    def keep(self, words: Iterable[int]) -> dict[str, Any]:
+        """Return model inputs of the text with these of its words, in their order, and all special tokens."""
+        places = sorted({*self.special, *(place for word in words for place in self.spans[word])})
+        length = len(self.tokens)
+        return {
+            name: values[places] if isinstance(values, np.ndarray) and values.shape[:1] == (length,) else values
+            for name, values in self.features.items()
+        }
+
+
+def example(texts: Sequence[str], features: Mapping[str, Any], tokenizer: Any, max_length: int) -> Example:
+    """Find the words among the tokens that a recipe made of a text.
+
+    Args:
+        texts: One text, or two for a pair.
+        features: What the recipe made of it, with "input_ids".
+        tokenizer: A fast tokenizer, which knows where in the text each token stands.
+        max_length: Tokens beyond it are cut.
+    """
+    ids = np.asarray(features["input_ids"])
+    tokens = tuple(readable(token) for token in tokenizer.convert_ids_to_tokens(ids.tolist()))
+    encoding = tokenizer(*texts, truncation=True, max_length=max_length).encodings[0]
+    if encoding.ids == ids.tolist():
+        found = _spans(encoding)
+        words = tuple(_spell(texts, encoding, span) for span in found)
+    else:  # the recipe prepares its texts in a way of its own: each token stands for itself
+        special = set(tokenizer.all_special_ids)
+        found = tuple((place,) for place, token in enumerate(ids.tolist()) if token not in special)
+        words = tuple(tokens[place] for (place,) in found)
+    return Example(tuple(texts), {name: _array(value) for name, value in features.items()}, tokens, words, found)
+
+
+def _array(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, Sequence | np.ndarray) else value
+
+
+def _spans(encoding: Any) -> tuple[tuple[int, ...], ...]:
+    """Gather the tokens of each word of each text."""
+    spans: dict[tuple[int, int], list[int]] = {}
+    for place, (text, word) in enumerate(zip(encoding.sequence_ids, encoding.word_ids, strict=True)):
+        if text is not None and word is not None:
+            spans.setdefault((text, word), []).append(place)
+    return tuple(map(tuple, spans.values()))
+
+
+def _spell(texts: Sequence[str], encoding: Any, span: Sequence[int]) -> str:
+    """Read a word off the text itself, so that it looks as it was written."""
+    starts, ends = zip(*(encoding.offsets[place] for place in span), strict=True)
+    text = texts[encoding.sequence_ids[span[0]]]
+    return text[min(starts) : max(ends)].strip() or "␣"

@@ -1,0 +1,40 @@
+"""Watch attention being computed in a checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+from toolkit import models, runs
+from toolkit.attention import sparse
+from toolkit.attention.walk import Walk, walk
+from toolkit.config import LoadingConfig
+from toolkit.report import walkthrough
+
+
+def attend(
+    model: str, text: str, *, layer: int = 1, head: int = 1, loading: LoadingConfig, page: Path | None = None
+) -> Walk:
+    """Walk `text` through one head of attention.
+
+    Args:
+        model: Alias, Hub id, folder, run directory or pkg://package/path.
+        text: A sentence.
+        layer: Counted from 1.
+        head: Counted from 1.
+        loading: What the checkpoint may do.
+        page: Where to write the HTML page, if anywhere.
+
+    Raises:
+        SourceError: There is no such model.
+        ModelError: It reads no text, or its attention cannot be recorded.
+        ConfigError: There is no such layer or head.
+    """
+    checkpoint = models.locate(model, loading)
+    tokenizer: Any = models.load_tokenizer(checkpoint.path, loading)
+    bare = models.load_bare(checkpoint.path, loading)
+    card = checkpoint.path / "toolkit.json"
+    if card.is_file():
+        sparse.use(bare, runs.read_object(card).get("attention", "dense"))
+    seen = walk(bare, tokenizer, text, layer, head)
+    if page is not None:
+        runs.write_text(page, walkthrough.to_html(seen, model, text))
+    return seen

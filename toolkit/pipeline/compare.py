@@ -1,0 +1,89 @@
+"""Set several judged models side by side, from what they said; nothing is asked again."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit import environment, recipes, runs
+from toolkit.config import EvaluationConfig
+from toolkit.errors import ConfigError, SourceError
+from toolkit.evaluation import answers
+from toolkit.evaluation.compare import align
+from toolkit.evaluation.compare import compare as compare_aligned
+from toolkit.pipeline import judge
+from toolkit.pipeline.events import Observe, Stage
+from toolkit.report.build import SCHEMA_VERSION, comparison_verdict
+
+
+def compare(
+    targets: Sequence[str], output: str | None, command: str, config: EvaluationConfig, seed: int, observe: Observe
+) -> tuple[Path, dict[str, Any]]:
+    """Compare models on the rows that all of them were judged on.
+
+    Args:
+        targets: Run directories, folders of evaluations, or their files of predictions; at least two.
+        output: Folder for the report; under runs/ when None.
+        command: The command line, for the report.
+        config: Confidence and resamples.
+        seed: Of the bootstrap.
+        observe: Told what happens.
+
+    Returns:
+        The folder of the report, and the report.
+
+    Raises:
+        ConfigError: There are fewer than two models.
+        SourceError: A target holds no predictions.
+        DataError: The models were judged on different rows, or know other classes.
+    """
+    if len(targets) < 2:
+        raise ConfigError("One model cannot be compared with itself.", "Name two or more run directories.")
+    observe(Stage("Reading predictions"))
+    names = _names(targets)
+    files = [answers.read(_file(target)) for target in targets]
+    recipe = recipes.load(files[0].facts["recipe"])
+    target = recipe.COLUMNS[-1]
+    aligned = align(names, files, target.role, target.kind)
+    created = datetime.now(UTC)
+    folder = runs.create(output, "compare", names[0], created).path
+    observe(Stage(f"Comparing {len(names)} models on {aligned.rows.num_rows:,} rows"))
+    truth = judge.references(recipe, aligned.rows)
+    inputs = [column.role for column in recipe.COLUMNS if column.kind in ("text", "words")]
+    found = compare_aligned(aligned, truth, recipe.METRICS, config, seed, inputs)
+    found["split"] = files[0].facts["split"]
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "toolkit_version": toolkit.__version__,
+        "created": created.isoformat(timespec="seconds"),
+        "title": f"Comparison of {', '.join(names)}",
+        "recipe": files[0].facts["recipe"],
+        "command": command,
+        "verdict": comparison_verdict(found),
+        "comparison": found,
+        "environment": environment.describe(),
+    }
+    judge.store_report(report, folder)
+    return folder, report
+
+
+def _file(target: str) -> Path:
+    path = Path(target)
+    file = path / answers.FILE if path.is_dir() else path
+    if not file.is_file():
+        raise SourceError(
+            f"{target} holds no predictions ({answers.FILE}).",
+            "Name a run directory or the folder of an evaluation; `toolkit evaluate MODEL --data DATA` makes one.",
+        )
+    return file
+
+
+def _names(targets: Sequence[str]) -> list[str]:
+    """Name each model by the last part of its path that tells it from the others."""
+    parts = [[part for part in Path(target).parts if part not in ("/", answers.FILE)] for target in targets]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(path[-length:]) for path in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ConfigError("A model is named twice.", "Name each run directory once.")

@@ -1,0 +1,246 @@
+"""Explain a model's predictions, and measure how far the explanations can be believed."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import toolkit
+from toolkit import runs
+from toolkit.data import columns
+from toolkit.data.decode import read_text
+from toolkit.data.read import read
+from toolkit.errors import ConfigError, DataError, ModelError, SourceError
+from toolkit.explain import trust
+from toolkit.explain.attention import watchable
+from toolkit.explain.attributions import BY_NAME, Explanation, available
+from toolkit.explain.attributions import explain as explain_text
+from toolkit.explain.question import Model
+from toolkit.explain.words import Example, example
+from toolkit.pipeline import judge
+from toolkit.pipeline.evaluate import Examination
+from toolkit.pipeline.events import Counted, Note, Observe, Stage
+from toolkit.report import explanation as document
+
+MOST_TEXTS = 200  # in one page
+
+Texts = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to explain, and how.
+
+    Attributes:
+        texts: Each one text, or two for a pair.
+        methods: Names; all that work here when empty.
+        rows: Texts of the model's data on which the methods are measured; 0 measures nothing.
+        pictures: Whether to draw PNG files too.
+    """
+
+    texts: Sequence[Texts]
+    methods: Sequence[str] = ()
+    rows: int = 60
+    pictures: bool = False
+
+
+def read_texts(path: Path, subject: Examination) -> list[Texts]:
+    """Read many texts: the lines of a .txt file, or the text columns of a table.
+
+    Raises:
+        SourceError: There is no such file.
+        DataError: It holds no text.
+    """
+    if not path.is_file():
+        raise SourceError(f"There is no file {path}.", "Check the path.")
+    if path.suffix == ".txt":
+        texts: list[Texts] = [(line.strip(),) for line in read_text(path, None).splitlines() if line.strip()]
+    else:
+        table = pa.concat_tables(read(path).values(), promote_options="permissive")
+        texts = _texts_of(table, subject)
+    if not texts:
+        raise DataError(f"{path} holds no text.", "Give a line for each text, or a table with a text column.")
+    return texts
+
+
+def explain(
+    subject: Examination, order: Order, output: str | None, command: str, observe: Observe
+) -> tuple[Path, dict[str, Any]]:
+    """Explain what the model says of each text.
+
+    Args:
+        subject: The model and its data, from `prepare_evaluation`.
+        order: What to explain.
+        output: Folder to write to; inside the run, or under runs/, when None.
+        command: The command line, for the page.
+        observe: Told what happens.
+
+    Returns:
+        The folder, and the explanation as explanation.json holds it.
+
+    Raises:
+        ConfigError: There is no such method.
+        ModelError: The model does not classify texts, or its attention cannot be recorded.
+    """
+    _check_methods(order.methods)
+    created = datetime.now(UTC)
+    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    loaded = stored.subject
+    collate = partial(subject.recipe.collate, processor=loaded.processor)
+    padding = getattr(loaded.processor, "pad_token_id", None) or 0
+    model = Model(loaded.model, collate, padding, subject.config.evaluation.batch_size)
+    watched = watchable(loaded.model)
+    methods = tuple(order.methods) or available(watched)
+    notes = []
+    if not watched:
+        notes.append("This family computes attention in a way of its own, which cannot be recorded or drawn.")
+    if len(order.texts) > MOST_TEXTS:
+        notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} texts.")
+    observe(Stage(f"Explaining {min(len(order.texts), MOST_TEXTS)} texts"))
+    explained = _explain(model, loaded, order.texts[:MOST_TEXTS], methods, observe)
+    measured = None
+    if order.rows:
+        measured = _trust(model, loaded, subject, methods, order.rows, observe)
+    if "integrated-gradients" not in available():
+        notes.append("Integrated gradients are left out: `pip install finetune-toolkit[explain]` brings captum.")
+    for text in notes:
+        observe(Note(text))
+    built = document.build(
+        explained,
+        [BY_NAME[name] for name in methods],
+        measured,
+        model=subject.checkpoint.name,
+        origin=subject.checkpoint.origin,
+        labels=subject.labels,
+        command=command,
+        created=created.isoformat(timespec="seconds"),
+        version=toolkit.__version__,
+        notes=notes,
+    )
+    folder = _folder(subject, output, created)
+    runs.write_json(folder / "explanation.json", built)
+    weights = [one.weights for one, _ in explained]
+    runs.write_text(folder / "explanation.html", document.to_html(built, weights))
+    if order.pictures:
+        document.draw(built, weights, folder)
+    return folder, built
+
+
+def _check_methods(wanted: Sequence[str]) -> None:
+    unknown = [name for name in wanted if name not in BY_NAME]
+    if unknown:
+        raise ConfigError(f"There is no method `{unknown[0]}`.", f"Methods: {', '.join(BY_NAME)}.")
+    missing = [name for name in wanted if name not in available()]
+    if missing:
+        raise ConfigError("Integrated gradients need captum.", "pip install finetune-toolkit[explain]")
+
+
+def _explain(
+    model: Model, loaded: judge.Subject, texts: Sequence[Texts], methods: Sequence[str], observe: Observe
+) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
+    """Explain each text's most likely class; return it with the probability of every class."""
+    examples = [_example(loaded, text) for text in texts]
+    _check_classifier(model, examples[0])
+    chances = model.probabilities([one.features for one in examples])
+    found = []
+    for number, (one, row) in enumerate(zip(examples, chances, strict=True), 1):
+        found.append((explain_text(model, one, int(row.argmax()), methods), row))
+        observe(Counted(number, len(examples)))
+    return found
+
+
+def _check_classifier(model: Model, one: Example) -> None:
+    import torch
+
+    with torch.inference_mode():
+        logits = getattr(model.network(**model.batch([one.features])), "logits", None)
+    if logits is None or logits.ndim != 2 or logits.shape[1] < 2:
+        raise ModelError(
+            f"{type(model.network).__name__} does not choose one class for a text.",
+            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+        )
+
+
+def _example(loaded: judge.Subject, texts: Texts) -> Example:
+    """Let the recipe prepare a text as it did in training."""
+    roles = [column.role for column in loaded.recipe.COLUMNS if column.kind == "text"]
+    rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
+    features = loaded.recipe.preprocess(rows, loaded.processor, loaded.config)
+    single = {name: values[0] for name, values in features.items() if name != "truncated"}
+    found = example(texts, single, loaded.processor, loaded.config.data.max_length)
+    if not found.words:
+        raise DataError("A text without words cannot be explained.", "Give a sentence.")
+    return found
+
+
+def _texts_of(rows: pa.Table, subject: Examination) -> list[Texts]:
+    """Return the texts of each row of a table."""
+    wanted = [column for column in subject.recipe.COLUMNS if column.kind == "text"]
+    if not wanted:
+        raise ModelError(
+            f"The recipe {subject.config.recipe} reads no whole texts, so there is nothing to explain word by word.",
+            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+        )
+    named = {role: name for role, name in subject.config.data.columns.items() if name in rows.column_names}
+    chosen = {column.role: named[column.role] for column in wanted if column.role in named}
+    found = columns.find(rows.column_names, wanted, chosen)
+    values = [rows[found[column.role]].to_pylist() for column in wanted if column.role in found]
+    return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
+
+
+def _trust(
+    model: Model,
+    loaded: judge.Subject,
+    subject: Examination,
+    methods: Sequence[str],
+    rows: int,
+    observe: Observe,
+) -> dict[str, Any] | None:
+    """Measure the methods on rows of the model's data, or read what was measured before."""
+    texts = _texts_of(subject.rows, subject)
+    seed = subject.config.training.seed
+    chosen = np.random.default_rng(seed).permutation(len(texts))[:rows]
+    texts = [texts[row] for row in chosen]
+    store = None
+    if subject.run is not None:
+        store = subject.run.path / "explanations" / f"trust-{_key(subject, texts, methods)[:16]}.json"
+        if store.is_file():
+            return runs.read_object(store)
+    observe(Stage(f"Measuring how far the methods can be believed, on {len(texts)} texts; this is done once"))
+    explained = [one for one, _ in _explain(model, loaded, texts, methods, observe)]
+    observe(Stage("Leaving words out, and making the weights random"))
+    measured = trust.measure(
+        model,
+        explained,
+        methods,
+        confidence=subject.config.evaluation.confidence,
+        resamples=subject.config.evaluation.resamples,
+        seed=seed,
+        observe=lambda _stage, done, total: observe(Counted(done, total)),
+    )
+    if store is not None:
+        runs.write_json(store, measured)
+    return measured
+
+
+def _key(subject: Examination, texts: Sequence[Texts], methods: Sequence[str]) -> str:
+    """Name everything that a measurement depends on."""
+    facts = [toolkit.__version__, subject.config.attention, subject.config.training.seed, list(texts), list(methods)]
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for file in sorted(subject.checkpoint.path.glob("*.safetensors")):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _folder(subject: Examination, output: str | None, created: datetime) -> Path:
+    if output or subject.run is None:
+        return runs.create(output, "explain", subject.checkpoint.name, created).path
+    return subject.run.path / "explanations" / f"{created:%Y%m%d-%H%M%S}"

@@ -1,0 +1,243 @@
+"""Ask a model about every row of a file, in bounded memory, and write what it says beside the rows."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import toolkit
+from toolkit import models, runs
+from toolkit.config import merge, resolve
+from toolkit.data import columns, parts, stream
+from toolkit.data.stream import Row
+from toolkit.errors import DataError
+from toolkit.evaluation.calibration import scaled
+from toolkit.evaluation.findings import stored_temperature
+from toolkit.pipeline import judge
+from toolkit.pipeline.evaluate import stored_card, stored_configuration
+from toolkit.pipeline.events import Counted, Note, Observe, Stage
+from toolkit.recipes import Column
+
+CHUNK = 4096  # rows in memory at a time; within them batches are of like lengths
+ADDED = ("prediction", "score", "calibrated_score", "problem")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The outcome.
+
+    Attributes:
+        output: The file.
+        rows: How many rows it has.
+        bad: How many of them have no prediction.
+        first: The first bad row and what is wrong with it.
+    """
+
+    output: Path
+    rows: int
+    bad: int
+    first: str | None
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """A model that can be asked about rows of a file."""
+
+    stored: judge.StoredModel
+    inputs: Sequence[Column]
+    roles: Mapping[str, str]  # role → column of the input
+    temperature: float | None
+    all_scores: bool
+
+    def answer(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """Return the rows with what the model says of them; a bad one with an empty prediction."""
+        required = {self.roles[column.role]: column.kind for column in self.inputs if column.required}
+        rows = [row if row.problem else Row(row.values, _problem(row.values, required)) for row in rows]
+        good = [number for number, row in enumerate(rows) if row.problem is None]
+        said: list[dict[str, Any]] = [{} for _ in rows]
+        for number, answer in zip(good, self._ask([rows[number] for number in good]), strict=True):
+            said[number] = answer
+        return [self._beside(row, answer) for row, answer in zip(rows, said, strict=True)]
+
+    def _ask(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+        if not rows:
+            return
+        recipe, labels = self.stored.recipe, self.stored.labels
+        kinds = {self.roles[column.role]: column.kind for column in self.inputs if column.role in self.roles}
+        raw = {name: pa.array([_input(row.values.get(name), kind) for row in rows]) for name, kind in kinds.items()}
+        table = columns.take_roles(pa.table(raw), self.roles, recipe.COLUMNS)
+        target = recipe.COLUMNS[-1]
+        if target.kind == "labels":  # the recipe finds the words by their labels; which ones does not matter
+            words = table[self.inputs[0].role].to_pylist()
+            table = table.append_column(target.role, pa.array([[0] * len(row) for row in words]))
+        subject = self.stored.subject
+        features = judge.encode_rows(table, recipe, subject.processor, self.stored.config)
+        said = judge.predict_features(subject, features).columns
+        chances = said.get("probabilities")
+        calibrated = scaled(_array(chances), self.temperature) if chances is not None and self.temperature else None
+        for number, prediction in enumerate(said["prediction"]):
+            yield self._named(
+                prediction,
+                target.kind,
+                labels,
+                None if chances is None else chances[number],
+                None if calibrated is None else calibrated[number],
+            )
+
+    def _named(
+        self, prediction: Any, kind: str, labels: Sequence[str], chances: Sequence[float] | None, calibrated: Any
+    ) -> dict[str, Any]:
+        if kind == "labels":
+            return {"prediction": [labels[number] for number in prediction]}
+        if kind != "label":
+            return {"prediction": prediction}
+        answer: dict[str, Any] = {"prediction": labels[prediction]}
+        if chances is not None:
+            answer["score"] = round(float(chances[prediction]), 6)
+            if calibrated is not None:
+                answer["calibrated_score"] = round(float(calibrated[prediction]), 6)
+            if self.all_scores:
+                answer |= {f"score: {name}": round(float(one), 6) for name, one in zip(labels, chances, strict=True)}
+        return answer
+
+    def _beside(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
+        classifies = self.stored.recipe.COLUMNS[-1].kind == "label"
+        empty = dict.fromkeys(["prediction", *(["score"] if classifies else [])])
+        if classifies and self.temperature is not None:
+            empty["calibrated_score"] = None
+        if classifies and self.all_scores:
+            empty |= dict.fromkeys(f"score: {name}" for name in self.stored.labels)
+        return {**row.values, **empty, **answer, "problem": row.problem}
+
+
+def predict(
+    target: str,
+    source: str,
+    output: Path,
+    values: Mapping[str, Any],
+    recipe_name: str | None,
+    observe: Observe,
+    *,
+    all_scores: bool = False,
+) -> Predicted:
+    """Ask a model about every row of a file.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        source: File to read, or "-" for standard input.
+        output: File to write; its name decides the format.
+        values: Nested configuration values laid over the stored ones.
+        recipe_name: The task; the one stored with the model when None.
+        observe: Told what happens.
+        all_scores: Write the score of every class.
+
+    Raises:
+        CallError: Input, output or model cannot be used.
+    """
+    parts.check_output(output)
+    stream.check_input(source)
+    observe(Stage("Looking for the model"))
+    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
+    checkpoint = models.locate(target, loading)
+    recipe, config = stored_configuration(checkpoint, merge(values, {}), recipe_name)
+    inputs = [column for column in recipe.COLUMNS if column.kind in ("text", "words")]
+    stored = judge.StoredModel(checkpoint.path, recipe, models.label_names(checkpoint), config)
+    given = _rows(source, values)
+    head = list(itertools.islice(given, CHUNK))
+    if not head:
+        raise DataError(f"{source} holds no rows.", "Check that it was written to the end.")
+    roles = _roles(head, inputs, config.data.columns)
+    asker = _Asker(stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores)
+    total = _count(source, values)
+    identity = None if total is None else _identity(stored, Path(source), config.model_dump(), all_scores)
+    done = parts.open_parts(output, identity)
+    if done:
+        observe(Note(f"{done * CHUNK:,} rows were done before: going on behind them."))
+    observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
+    count, number, bad, first = 0, 0, 0, None
+    for number, chunk in enumerate(_chunks(itertools.chain(head, given)), 1):
+        if number <= done:
+            answers = parts.read_part(output, number - 1)
+        else:
+            answers = asker.answer(chunk)
+            parts.write_part(output, number - 1, answers)
+        wrong = [place for place, answer in enumerate(answers) if answer["problem"] is not None]
+        if wrong and first is None:
+            first = f"row {count + wrong[0] + 1}: {answers[wrong[0]]['problem']}"
+        bad += len(wrong)
+        count += len(answers)
+        if total is not None:
+            observe(Counted(count, total))
+    parts.finish(output, number)
+    return Predicted(output, count, bad, first)
+
+
+def _rows(source: str, values: Mapping[str, Any]) -> Iterator[Row]:
+    data = values.get("data", {})
+    return stream.rows(source, encoding=data.get("encoding"), delimiter=data.get("delimiter"))
+
+
+def _count(source: str, values: Mapping[str, Any]) -> int | None:
+    """Return how many rows there are; None for standard input, which is read once."""
+    return None if source == stream.STANDARD_INPUT else sum(1 for _ in _rows(source, values))
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        yield chunk
+
+
+def _identity(stored: judge.StoredModel, source: Path, config: Any, all_scores: bool) -> dict[str, Any]:
+    """Name all that decides the output, so that nothing is gone on with that began otherwise."""
+    facts = source.stat()
+    files = sorted(file for file in stored.folder.iterdir() if file.is_file())
+    return {
+        "toolkit": toolkit.__version__,
+        "model": {file.name: runs.digest(file) for file in files},
+        "recipe": runs.digest(Path(stored.recipe.__file__)),
+        "settings": {key: config[key] for key in ("attention", "data", "options")},
+        "input": [str(source.resolve()), facts.st_size, facts.st_mtime_ns],
+        "rows": [CHUNK, all_scores],
+    }
+
+
+def _roles(first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
+    """Decide by the first rows which column plays which role: as named for training, where the input has that one."""
+    names = list(dict.fromkeys(name for row in first for name in row.values))
+    taken = [name for name in names if name in ADDED or name.startswith("score: ")]
+    if taken:
+        raise DataError(
+            f"The input has a column `{taken[0]}` already, which the output needs.", "Rename it in the input."
+        )
+    roles = [column.role for column in inputs]
+    return columns.find(names, inputs, {role: name for role, name in named.items() if role in roles and name in names})
+
+
+def _problem(values: Mapping[str, Any], required: Mapping[str, str]) -> str | None:
+    """Say why a row cannot be asked about; None when it can."""
+    for name, kind in required.items():
+        value = values.get(name)
+        if isinstance(value, dict) or (isinstance(value, list) and kind != "words"):
+            return f"`{name}` is no text"
+        if value is None or not (value if isinstance(value, list) else str(value).strip()):
+            return f"`{name}` is empty"
+        if any("\ud800" <= sign <= "\udfff" for sign in str(value)):
+            return f"`{name}` holds half a character"
+    return None
+
+
+def _input(value: Any, kind: str) -> Any:
+    if value is None:
+        return None
+    if kind == "words":
+        return [str(word) for word in value] if isinstance(value, list) else str(value).split()
+    return str(value)
+
+
+def _array(chances: Any) -> Any:
+    import numpy as np
+
+    return np.asarray(chances, np.float64)

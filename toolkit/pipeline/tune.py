@@ -1,0 +1,290 @@
+"""Hyperparameter search: many short trainings, judged on validation and never on test.
+
+    runs/tune-sentiment-distilbert-1f0c23ab/
+        study.db          Optuna's record of every trial; a second process that opens it shares the work
+        trials/0003/      configuration and metrics of one trial; its weights are not kept
+        best.yaml         the best trial's values, for `toolkit finetune RECIPE --config`
+
+Every trial draws from a generator of its own, made of the seed and the trial's number, so that processes that share
+a search try different values.
+"""
+
+import hashlib
+import json
+import shlex
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from toolkit import runs
+from toolkit.config import leaves, merge
+from toolkit.config_files import to_yaml, values_to_yaml
+from toolkit.errors import ConfigError, Interrupted, RunError
+from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.finetune import fit, higher_is_better
+from toolkit.pipeline.prepare import Prepared
+from toolkit.team import ALONE
+from toolkit.training.progress import Progress, Validation
+from toolkit.training.search_space import Space, nested, suggest
+
+UNSEEN_SECONDS = 60  # a trial that gave no sign of life for so long was killed, and is tried again
+SIGN_SECONDS = 10
+_FOUND = ("command", "recipe", "model", "default")  # origins of values that nobody chose
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one trial.
+
+    Attributes:
+        number: From 0, in the order of their starts.
+        state: "complete", "pruned", "failed" or "running".
+        value: Best validation figure, or None.
+        values: Dotted key → value that was tried.
+        error: Why it failed, in one line.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    values: dict[str, Any]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Search:
+    """The outcome of a search.
+
+    Attributes:
+        folder: Where it is kept.
+        metric: The validation figure that decides.
+        trials: All of them.
+        best: The best one.
+        preset: File of the best values.
+        command: The command that runs it.
+    """
+
+    folder: Path
+    metric: str
+    trials: Sequence[Trial]
+    best: Trial
+    preset: Path
+    command: str
+
+
+def folder_of(prepared: Prepared, space: Space) -> Path:
+    """Return the folder of a search when none is named: the same model, data, values and space give the same one."""
+    values = {".".join(key): value for key, value in leaves(prepared.config.model_dump())}
+    values = {key: value for key, value in values.items() if key not in ("output", "data.cache_gib")}
+    ranges = {key: [type(part).__name__, asdict(part)] for key, part in space.items()}
+    made_of = json.dumps([values, ranges, prepared.splits.facts["fingerprint"]], sort_keys=True, default=str)
+    digest = hashlib.sha256(made_of.encode()).hexdigest()[:8]
+    return runs.HOME / f"tune-{Path(prepared.config.recipe).stem}-{runs.slug(prepared.config.model)}-{digest}"
+
+
+def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: str, observe: Observe) -> Search:
+    """Search until `trials` trials have been made, those of earlier and of other processes included.
+
+    Args:
+        prepared: From `prepare`; the test part is not looked at.
+        space: What may be tried.
+        folder: Where the search is kept; an earlier one of the same kind goes on.
+        trials: How many in all.
+        command: The command line, which goes on with the search.
+        observe: Told what happens.
+
+    Raises:
+        ConfigError: Optuna is not installed, or the folder holds another search.
+        Interrupted: Ctrl-C; what was found is kept.
+        RunError: Every trial failed.
+    """
+    study = _open(prepared, space, folder)
+    already = _counted_alive(study)
+    if already:
+        observe(Note(f"Going on with {folder}: {already} of {trials} trials are made or under way."))
+    objective = _Objective(study, prepared, space, folder, trials, observe)
+    while _counted_alive(study) < trials:
+        try:
+            with _quiet():
+                study.optimize(objective, n_trials=1, catch=(Exception,))
+        except KeyboardInterrupt:
+            raise Interrupted(f"Stopped. {folder} keeps what was found.", f"Go on with: {command}") from None
+    found = [_trial(trial) for trial in _counted(study)]
+    complete = [trial for trial in found if trial.state == "complete"]
+    if not complete:
+        error = next((trial.error for trial in found if trial.error), "none is complete yet")
+        raise RunError(
+            f"None of {len(found)} trials came to an end ({error}).", "Run `toolkit finetune` once to see it whole."
+        )
+    sign = 1 if higher_is_better(prepared.recipe, prepared.config.training.best_metric) else -1
+    best = max(complete, key=lambda trial: (sign * (trial.value or 0.0), -trial.number))
+    preset = folder / "best.yaml"
+    again = shlex.join(["toolkit", "finetune", prepared.config.recipe, "--config", str(preset)])
+    _write_preset(prepared, best, preset, again)
+    return Search(folder, prepared.config.training.best_metric, found, best, preset, again)
+
+
+def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
+    """Open or begin the study.
+
+    Raises:
+        ConfigError: Optuna is not installed, or the folder is another search's.
+    """
+    try:
+        import optuna
+        from filelock import FileLock
+    except ImportError:
+        raise ConfigError(
+            "The search needs Optuna, which is not installed.", "pip install 'finetune-toolkit[tune]'"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    identity = folder_of(prepared, space).name
+    upwards = higher_is_better(prepared.recipe, prepared.config.training.best_metric)
+    with runs.disk_errors(folder), _quiet(), ExitStack() as lock:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.enter_context(FileLock(folder / "study.lock"))  # two processes must not both lay out the database
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{(folder / 'study.db').resolve()}",
+            engine_kwargs={"connect_args": {"timeout": 60}},
+            heartbeat_interval=SIGN_SECONDS,
+            grace_period=UNSEEN_SECONDS,
+            heartbeat_stale_trial_callback=_again,
+        )
+        names = optuna.study.get_all_study_names(storage)
+        if names and identity not in names:
+            raise ConfigError(
+                f"{folder} holds a search with another model, data, space or other values.", "Give another --output."
+            )
+        return optuna.create_study(
+            storage=storage,
+            study_name=identity,
+            direction="maximize" if upwards else "minimize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+            load_if_exists=True,
+        )
+
+
+def _again(study: Any, trial: Any) -> None:
+    """Put the values of a trial that was killed or interrupted back into the queue."""
+    study.enqueue_trial(trial.params, user_attrs={"replaces": trial.number})
+
+
+def _counted(study: Any) -> list[Any]:
+    """Return the trials that are made or under way, without those that another one stands in for."""
+    trials = study.get_trials(deepcopy=False)
+    replaced = {trial.user_attrs.get("replaces") for trial in trials}
+    return [trial for trial in trials if trial.state.name != "WAITING" and trial.number not in replaced]
+
+
+def _counted_alive(study: Any) -> int:
+    """Count the trials, having given up those whose process was killed."""
+    import optuna
+
+    with _quiet():
+        optuna.storages.fail_stale_trials(study)
+    return len(_counted(study))
+
+
+def _trial(trial: Any) -> Trial:
+    state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}.get(trial.state.name, "running")
+    values = dict(trial.user_attrs.get("values", trial.params))
+    return Trial(trial.number, state, trial.value, values, trial.user_attrs.get("error"))
+
+
+class _Objective:
+    """Trains with one trial's values and returns the best validation figure."""
+
+    def __init__(
+        self, study: Any, prepared: Prepared, space: Space, folder: Path, trials: int, observe: Observe
+    ) -> None:
+        self.study = study
+        self.prepared = prepared
+        self.space = space
+        self.folder = folder
+        self.trials = trials
+        self.observe = observe
+
+    def __call__(self, trial: Any) -> float:
+        values = self._draw(trial)
+        self.observe(Stage(f"Trial {trial.number + 1} of {self.trials}: {described(values)}"))
+        layer: dict[str, Any] = {}
+        for dotted, value in values.items():
+            layer = merge(layer, nested(dotted.split("."), value))
+        prepared = replace(self.prepared, resolved=self.prepared.resolved.with_values("search", layer))
+        run = runs.Run(self.folder / "trials" / f"{trial.number + 1:04d}")
+        metric = prepared.config.training.best_metric
+
+        def watch(event: Any) -> None:
+            if isinstance(event, Progress):
+                self.observe(event)
+            elif isinstance(event, Validation):
+                self.observe(event)
+                trial.report(event.values[metric], round(100 * event.epoch))
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+
+        import optuna
+
+        try:
+            runs.write_text(run.path / "config.yaml", to_yaml(prepared.config))
+            _, facts = fit(run, prepared, watch, None, ALONE)
+        except optuna.TrialPruned:
+            self.observe(Note(f"Trial {trial.number + 1} is pruned: worse than the median at this point."))
+            raise
+        except (Interrupted, KeyboardInterrupt):
+            _again(self.study, trial)
+            raise KeyboardInterrupt from None  # which Optuna does not catch
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            trial.set_user_attr("error", reason)
+            self.observe(Note(f"Trial {trial.number + 1} failed ({reason}); the search goes on."))
+            raise
+        finally:
+            shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+        best = next(values for values in facts["evaluations"] if values["step"] == facts["best_step"])
+        return float(best[metric])
+
+    def _draw(self, trial: Any) -> dict[str, Any]:
+        """Draw the trial's values, by a generator of its own."""
+        import numpy as np
+        import optuna
+
+        seed = np.random.SeedSequence([self.prepared.config.training.seed, trial.number]).generate_state(1)[0]
+        trial.study.sampler = optuna.samplers.TPESampler(seed=int(seed), multivariate=False)
+        values = suggest(trial, self.space)
+        trial.set_user_attr("values", values)
+        return values
+
+
+def described(values: Mapping[str, Any]) -> str:
+    """Return a trial's values in one line."""
+    return ", ".join(
+        f"{key.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{key.rpartition('.')[2]} {value}"
+        for key, value in values.items()
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna's remarks on its own interfaces off the user's screen."""
+    from optuna.exceptions import ExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
+
+
+def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str) -> None:
+    """Write what the user set and what the search found; the first line is the command that runs it."""
+    values: dict[str, Any] = {"recipe": prepared.config.recipe}
+    for key, value in leaves(prepared.config.model_dump()):
+        if prepared.resolved.origin(".".join(key)) not in _FOUND and key[0] != "output":
+            values = merge(values, nested(key, value))
+    for dotted, value in best.values.items():
+        values = merge(values, nested(dotted.split("."), value))
+    figure = f"# {prepared.config.training.best_metric} {best.value:.4f} on validation, trial {best.number + 1}"
+    runs.write_text(path, f"# {command}\n{figure}\n{values_to_yaml(values)}")

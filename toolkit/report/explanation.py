@@ -1,0 +1,214 @@
+"""The page on what predictions rest on: words shaded by each method, and how far each method can be believed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.explain.attributions import Explanation, Method
+from toolkit.report import maps, plots
+from toolkit.report.render import environment
+
+SCHEMA_VERSION = 1
+UNMOVED = 0.5  # a rank correlation: above it, random weights give nearly the ranking of the trained ones
+
+Explained = Sequence[tuple[Explanation, np.ndarray[Any, Any]]]
+
+
+def build(
+    explained: Explained,
+    methods: Sequence[Method],
+    trust: Mapping[str, Any] | None,
+    *,
+    model: str,
+    origin: str,
+    labels: Sequence[str],
+    command: str,
+    created: str,
+    version: str,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Put together what explanation.json holds.
+
+    Args:
+        explained: Each text's explanation, and the probability of each class.
+        methods: By which it was explained.
+        trust: From `toolkit.explain.trust`, if it was measured.
+        model: The model's name.
+        origin: Where its weights came from.
+        labels: Names of the classes.
+        command: The command line.
+        created: When.
+        version: The toolkit's.
+        notes: Sentences for the reader.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "toolkit_version": version,
+        "created": created,
+        "command": command,
+        "model": {"name": model, "origin": origin, "labels": list(labels)},
+        "verdict": verdict(methods, trust),
+        "notes": list(notes),
+        "methods": [
+            {"name": m.name, "title": m.title, "about": m.about, "signed": m.signed}
+            for m in _most_faithful_first(methods, trust)
+        ],
+        "trust": trust,
+        "texts": [_text(one, chances, labels) for one, chances in explained],
+    }
+
+
+def _most_faithful_first(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> list[Method]:
+    if trust is None:
+        return list(methods)
+    return sorted(methods, key=lambda method: -trust["methods"][method.name]["faithfulness"]["value"])
+
+
+def _text(explanation: Explanation, chances: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
+    example, target = explanation.example, explanation.target
+    return {
+        "text": " ⏎ ".join(example.texts),
+        "prediction": labels[target] if target < len(labels) else str(target),
+        "probability": float(chances[target]),
+        "words": list(example.words),
+        "scores": {name: [float(score) for score in scores] for name, scores in explanation.scores.items()},
+        "tokens": list(example.tokens),
+        "special_tokens": [example.tokens[place] for place in example.special],
+        "special": {name: [float(score) for score in scores] for name, scores in explanation.special.items()},
+    }
+
+
+def top_words(text: Mapping[str, Any], method: str, most: int = 5) -> list[tuple[str, float]]:
+    """Return the words of a text with the largest scores, whatever their sign, the largest first."""
+    scores = text["scores"][method]
+    order = sorted(range(len(scores)), key=lambda place: -abs(scores[place]))
+    return [(text["words"][place], scores[place]) for place in order[:most]]
+
+
+def verdict(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Say in plain words which method to believe, and what to mistrust."""
+    if trust is None:
+        headline = "How far to believe these pictures was not measured."
+        return {"headline": headline, "statements": [], "warnings": []}
+    titles = {method.name: method.title for method in methods}
+    figures, best = trust["methods"], trust["best"]
+    warnings = []
+    chance = [titles[name] for name in titles if not figures[name]["beats_random"]]
+    if chance and best is not None:
+        warnings.append(f"No better than words drawn at random: {_listed(chance)}.")
+    unmoved = [titles[name] for name in titles if figures[name]["sensitivity"][-1]["low"] > UNMOVED]
+    if unmoved:
+        warnings.append(f"Ranks the words nearly alike when every weight is random: {_listed(unmoved)}.")
+    if best is None:
+        return {
+            "headline": f"No method finds what matters to this model better than chance, on {trust['texts']} texts.",
+            "statements": ["Read these pictures as drawings, not as reasons."],
+            "warnings": warnings,
+        }
+    over = figures[best]["over_random"]
+    statements = [
+        f"It is ahead of words drawn at random by {_figure(over)} in faithfulness, on {trust['texts']} texts of the "
+        f"model’s own data; the interval is corrected for {len(titles)} methods.",
+    ]
+    if trust["lead"] is not None:
+        runner_up, lead = _inside(titles[trust["runner_up"]]), trust["lead"]
+        ahead = f"It is ahead of {runner_up} by {_figure(lead)}."
+        alike = f"It cannot be told apart from {runner_up}: the difference is {_figure(lead)}."
+        statements.append(ahead if lead["low"] > 0 else alike)
+    if best == "leave-one-out":
+        statements.append("It asks the model nearly what faithfulness measures, so of all methods it has it easiest.")
+    return {
+        "headline": f"{titles[best]} is the most faithful way to explain this model.",
+        "statements": statements,
+        "warnings": warnings,
+    }
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return ", ".join([titles[0], *map(_inside, titles[1:])])
+
+
+def _inside(title: str) -> str:
+    """Write a title inside a sentence."""
+    return title[0].lower() + title[1:]
+
+
+def _figure(interval: Mapping[str, float]) -> str:
+    return f"{interval['value']:.2f} ({interval['low']:.2f} to {interval['high']:.2f})".replace("-", "−")
+
+
+def to_html(explanation: Mapping[str, Any], weights: Sequence[np.ndarray[Any, Any] | None]) -> str:
+    """One self-contained page; its one script is named by its hash in the page's policy.
+
+    Args:
+        explanation: From `build`.
+        weights: Each text's attention weights, shapes (L, H, T, T); None where they could not be recorded.
+    """
+    texts = explanation["texts"]
+    recorded = [one for one in weights if one is not None]
+    packed = [
+        maps.pack(text["text"], text["tokens"], fitted) for text, fitted in zip(texts, maps.fit(recorded), strict=False)
+    ]
+    trust = explanation["trust"]
+    return (
+        environment("html")
+        .get_template("explain.html.j2")
+        .render(
+            **explanation,
+            rows=[_rows(text, explanation["methods"]) for text in texts],
+            picture=_picture(explanation["methods"], trust) if trust else None,
+            maps=packed,
+            **maps.script(),
+        )
+    )
+
+
+def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Shade a text's words by each method, the strongest word of each full; special tokens on the same scale."""
+    rows = []
+    for method in methods:
+        name = method["name"]
+        scores = text["scores"][name]
+        largest = max((abs(score) for score in scores), default=0) or 1.0
+        special = text["special"].get(name)
+        rows.append(
+            {
+                "method": method,
+                "words": [_shaded(word, score, largest) for word, score in zip(text["words"], scores, strict=True)],
+                "special": [
+                    _shaded(token, score, largest)
+                    for token, score in zip(text["special_tokens"], special or (), strict=False)
+                ],
+            }
+        )
+    return rows
+
+
+def _shaded(word: str, score: float, largest: float) -> dict[str, Any]:
+    share = min(1.0, abs(score) / largest)
+    return {"word": word, "score": score, "share": f"{share:.2f}", "against": score < 0 and share >= 0.05}
+
+
+def _picture(methods: Sequence[Mapping[str, Any]], trust: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the methods' faithfulness on one axis, random rankings last."""
+    figures = [(method["title"], trust["methods"][method["name"]]["faithfulness"]) for method in methods]
+    figures.append(("Words drawn at random", trust["random"]["faithfulness"]))
+    plot = plots.intervals([(f["value"], f["low"], f["high"]) for _, f in figures], percent=False)
+    rows = [(title, {**figure, "unit": "score"}) for title, figure in figures]
+    return {"title": "Faithfulness", "rows": rows, "plot": plot, "model": trust["best"] == methods[0]["name"]}
+
+
+def draw(explanation: Mapping[str, Any], weights: Sequence[np.ndarray[Any, Any] | None], folder: Path) -> list[Path]:
+    """Draw each text as a PNG file: its words under every method, and each layer's mean attention.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    from toolkit.report.pictures import draw_text
+
+    paths = []
+    for number, (text, one) in enumerate(zip(explanation["texts"], weights, strict=True), 1):
+        paths.append(draw_text(text, explanation["methods"], one, folder / f"text-{number}.png"))
+    return paths

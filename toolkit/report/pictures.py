@@ -1,0 +1,82 @@
+"""Explanations as PNG files, drawn by matplotlib."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit import runs
+from toolkit.errors import ConfigError
+
+_WORD_INCHES = 0.45
+_MAPS_INCHES = 1.6
+_WIDEST = 40.0  # inches, however long the text
+_COLOURS = ["#c2560a", "#fdfdfc", "#1d5fa6"]  # against, nothing, for
+
+
+def draw_text(
+    text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], weights: np.ndarray[Any, Any] | None, path: Path
+) -> Path:
+    """Draw one text: its words under every method, and below each layer's attention averaged over its heads.
+
+    Args:
+        text: An entry of an explanation's "texts".
+        methods: The explanation's "methods".
+        weights: Attention weights, shape (L, H, T, T), or None.
+        path: The file.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("PNG files need matplotlib.", "pip install finetune-toolkit[explain]") from None
+    width = min(_WIDEST, max(8.0, 3 + _WORD_INCHES * len(text["words"])))
+    height = 0.45 * len(methods) + 1.2
+    figure = Figure(figsize=(width, height + (0 if weights is None else _MAPS_INCHES)), dpi=120)
+    if weights is None:
+        _words(figure, text, methods)
+    else:
+        parts: Any = figure.subfigures(2, 1, height_ratios=[height, _MAPS_INCHES])
+        _words(parts[0], text, methods)
+        _layers(parts[1], weights)
+    with runs.aside(path) as draft:
+        figure.savefig(draft, format="png")
+    return path
+
+
+def _words(figure: Any, text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]]) -> None:
+    """Draw a row for each method and a column for each word; each row's strongest word is full."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    scores = np.array([text["scores"][method["name"]] for method in methods])  # (methods, words)
+    scores = scores / np.maximum(np.abs(scores).max(axis=1, keepdims=True), 1e-12)
+    heat = figure.subplots()
+    heat.imshow(scores, cmap=LinearSegmentedColormap.from_list("both", _COLOURS), vmin=-1, vmax=1, aspect="auto")
+    words = [_plain(word) for word in text["words"]]
+    heat.set_xticks(range(len(words)), words, rotation=45, ha="right", rotation_mode="anchor")
+    heat.set_yticks(range(len(methods)), [method["title"] for method in methods])
+    heat.set_title(_plain(f"{text['prediction']}, {100 * text['probability']:.0f} %"), loc="left", fontweight="bold")
+    heat.tick_params(length=0)
+    figure.subplots_adjust(left=0.25, right=0.98, top=0.88, bottom=0.28)
+
+
+def _layers(figure: Any, weights: np.ndarray[Any, Any]) -> None:
+    """Draw each layer's attention, averaged over its heads; small weights are lifted so that they can be seen."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("more", _COLOURS[1:])
+    boxes = np.atleast_1d(figure.subplots(1, len(weights)))
+    for number, (box, layer) in enumerate(zip(boxes, weights.mean(axis=1), strict=True), 1):
+        box.imshow(layer**0.6, cmap=colours, vmin=0, vmax=1)
+        box.set_title(f"layer {number}", fontsize=8)
+        box.set_xticks([])
+        box.set_yticks([])
+    figure.subplots_adjust(left=0.02, right=0.98)
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,236 @@
+"""What report.json holds, and the reading of one that may lack anything; `docs/report.md` says what each key means.
+
+In a shape a type is a value, [x] a list of x, a dictionary is its keys, and {} is a free dictionary.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+_INTERVAL = {"value": float, "low": float, "high": float}
+_METRIC = {"name": str, "title": str, "unit": str, **_INTERVAL}
+_PLACE = {"file": str, "row": float}
+_DIFFERENCE = {"metric": str, **_INTERVAL, "mcnemar": {"only_ours": float, "only_theirs": float, "p": float}}
+
+_FIGURES = {"ece": _INTERVAL, "ece_plain": float, "brier": _INTERVAL, "log_loss": _INTERVAL}
+_CALIBRATION = {
+    **dict.fromkeys(("confidence", "mean_confidence", "accuracy", "p", "temperature"), float),
+    "bins": [{"count": float, "confidence": float, "accuracy": _INTERVAL}],
+    **_FIGURES,
+    "scaled": _FIGURES,
+}
+
+_GROUP = {"by": str, "name": str, "rows": float, "accuracy": _INTERVAL, "p": float}
+_SLICES = {
+    **dict.fromkeys(("confidence", "accuracy", "looked_at", "smallest", "clear", "worst_confidence"), float),
+    "groups": [_GROUP],
+    "worst": [_GROUP],
+}
+
+_LABEL_ERRORS = {
+    "doubted": float,
+    "examples": [
+        {
+            **_PLACE,
+            **dict.fromkeys(("text", "label", "suggestion"), str),
+            **dict.fromkeys(("label_probability", "suggestion_probability"), float),
+        }
+    ],
+}
+
+_SAMPLE = {**_PLACE, "text": str, "label": str}
+_NEAR_DUPLICATES = {
+    **dict.fromkeys(("threshold", "rows", "found", "other_label"), float),
+    "without": {"rows": float, "metric": _METRIC},
+    "pairs": [{"similarity": float, "test": _SAMPLE, "train": _SAMPLE}],
+}
+
+_CHANGED = {**_PLACE, **dict.fromkeys(("text", "changed", "before", "after"), str)}
+_ROBUSTNESS = {
+    **dict.fromkeys(("rows", "confidence", "accuracy"), float),
+    "invariance": [
+        {
+            "name": str,
+            "title": str,
+            "changed": float,
+            "difference": _INTERVAL,
+            "flipped": _INTERVAL,
+            "failures": [_CHANGED],
+        }
+    ],
+    "expectations": [{"name": str, "title": str, "tried": float, "failed": _INTERVAL, "failures": [_CHANGED]}],
+    "not_tested": str,
+}
+
+_BIAS = {
+    "confidence": float,
+    "scored": bool,
+    "studies": [
+        {
+            **dict.fromkeys(("category", "source"), str),
+            **dict.fromkeys(("texts", "versions"), float),
+            "flipped": _INTERVAL,
+            "gaps": [{"group": str, "versus": str, "score": _INTERVAL, "clear": bool}],
+            "failures": [{**_CHANGED, "groups": str}],
+        }
+    ],
+}
+
+_FAIRNESS = {
+    "column": str,
+    "confidence": float,
+    "smallest": float,
+    "left_out": [str],
+    "groups": [{"name": str, "rows": float, "accuracy": _INTERVAL, "rates": {}}],
+    "gaps": [{"figure": str, "value": float, "p": float}],
+}
+
+_COST = {
+    "device": str,
+    "threads": float,
+    "bytes_on_disk": float,
+    "energy": str,
+    "timings": [
+        dict.fromkeys(
+            ("batch_size", "length", "passes", "p50_ms", "p99_ms", "examples_per_second", "joules_per_example"), float
+        )
+    ],
+}
+
+_COMPARISON = {
+    "rows": float,
+    "split": str,
+    "confidence": float,
+    "models": [{"name": str, "recipe": str, "metrics": [_METRIC]}],
+    "pairs": [
+        {
+            "one": str,
+            "other": str,
+            "agreement": float,
+            **dict.fromkeys(("both_right", "only_one", "only_other", "both_wrong"), float),
+            "p": float,
+            "confidence": float,
+            "differences": [{**_METRIC}],
+        }
+    ],
+    "disagreements": [
+        {**_PLACE, "text": str, "label": str, "answers": [{"model": str, "prediction": str, "confidence": float}]}
+    ],
+    "disagreeing": float,
+}
+
+_SEEDS = {
+    "rows": float,
+    "split": str,
+    "confidence": float,
+    "runs": [{"name": str, "seed": float, "metrics": [_METRIC]}],
+    "summary": [{**_METRIC, **dict.fromkeys(("deviation", "lowest", "highest"), float)}],
+    "agreement": float,
+}
+
+REPORT: dict[str, Any] = {
+    "schema_version": float,
+    "toolkit_version": str,
+    "created": str,
+    "title": str,
+    "recipe": str,
+    "command": str,
+    "model": {"name": str, "origin": str, "architecture": str, "parameters": float, "size_bytes": float},
+    "verdict": {"headline": str, "statements": [str], "warnings": [str]},
+    "evaluation": {
+        "split": str,
+        "rows": float,
+        "confidence": float,
+        "labels": [str],
+        "loss": float,
+        "metrics": [_METRIC],
+        "per_class": [{"label": str, "support": float, "precision": _INTERVAL, "recall": _INTERVAL, "f1": _INTERVAL}],
+        "confusion": {"labels": [str], "matrix": [[float]]},
+        "errors": [{**_PLACE, "text": str, "label": str, "prediction": str, "confidence": float}],
+        "calibration": _CALIBRATION,
+        "slices": _SLICES,
+        "label_errors": _LABEL_ERRORS,
+        "near_duplicates": _NEAR_DUPLICATES,
+        "robustness": _ROBUSTNESS,
+        "bias": _BIAS,
+        "fairness": _FAIRNESS,
+        "cost": _COST,
+    },
+    "comparison": _COMPARISON,
+    "seeds": _SEEDS,
+    "baselines": [{"name": str, "title": str, "metrics": [_METRIC], "difference": _DIFFERENCE}],
+    "data": {
+        "source": str,
+        "origin": str,
+        "fingerprint": str,
+        "splits": [{"name": str, "rows": float, "classes": {}, "given": bool}],
+        "counts": {},
+        "notes": [str],
+    },
+    "training": {
+        **dict.fromkeys(("device", "precision", "optimizer", "objective"), str),
+        **dict.fromkeys(("seconds", "epochs", "steps", "samples_per_second", "waiting", "best_step"), float),
+        **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
+        **dict.fromkeys(("trainable_parameters", "processes"), float),
+        "stopped_early": bool,
+        "loss": [{"step": float, "epoch": float, "value": float}],
+        "evaluations": [{}],
+    },
+    "environment": {},
+    "config": {},
+}
+
+
+def faults(shape: Any, value: Any, path: str = "report") -> list[str]:
+    """Name every part of `value` that is not of the shape: a key that is not in it, or a value of another type.
+
+    None may stand anywhere, and any key may be missing: a report says only what was measured.
+    """
+    if value is None or shape == {}:
+        return []
+    if isinstance(shape, dict):
+        if not isinstance(value, Mapping):
+            return [f"{path} is not a mapping"]
+        unknown = [f"{path}.{key} is not in the schema" for key in value if key not in shape]
+        return unknown + [
+            fault for key in value if key in shape for fault in faults(shape[key], value[key], f"{path}.{key}")
+        ]
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return [f"{path} is not a list"]
+        return [fault for item in value for fault in faults(shape[0], item, f"{path}[]")]
+    fits = isinstance(value, int | float) and not isinstance(value, bool) if shape is float else type(value) is shape
+    return [] if fits else [f"{path} is a {type(value).__name__}, not a {shape.__name__}"]
+
+
+def fill(shape: Any, value: Any) -> Any:
+    """Give `value` the shape: absent keys appear, unknown ones go, wrong types and NaN become nothing."""
+    if isinstance(shape, dict):
+        source = value if isinstance(value, Mapping) else {}
+        return {key: fill(part, source.get(key)) for key, part in shape.items()} if shape else _plain(source)
+    if isinstance(shape, list):
+        items = _plain(value)
+        return [fill(shape[0], item) for item in items if item is not None] if isinstance(items, list) else []
+    plain = _plain(value)
+    if shape is float:
+        return plain if isinstance(plain, int | float) and not isinstance(plain, bool) else None
+    if shape is bool:
+        return plain if isinstance(plain, bool) else None
+    return "" if plain is None else str(plain)
+
+
+def _plain(value: Any) -> Any:
+    """The value as dict, list, str, int, float, bool or None; NaN, infinity and absurd magnitudes become None."""
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if abs(value) < 1e100 else None
+    return _UNPRINTABLE.sub("\ufffd", str(value))

@@ -1,0 +1,150 @@
+"""What training minimises: the model's own loss, or a cross entropy with weights, focus or smoothing.
+
+An objective is a mean over a batch's items: examples, or tokens whose label is not -100. From the labels alone it
+says what a batch weighs in the mean over a whole step, so that
+
+    loss of the step = Σ mean(outputs, batch) × weight(batch) / Σ weight(batch)
+
+and accumulated micro-batches give the gradient of one large batch, with class weights too.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.config import LossConfig
+from toolkit.data.batch import Ragged
+from toolkit.errors import ConfigError
+
+IGNORED = -100
+Batch = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss.
+
+    Attributes:
+        name: What reports call it.
+        weight: Batch, with its labels, → what it weighs in the mean over a step.
+        mean: (Outputs, batch) → the mean loss over the batch, a scalar with a gradient.
+    """
+
+    name: str
+    weight: Callable[[Batch], float]
+    mean: Callable[[Any, Batch], Any]
+
+
+def count_items(batch: Batch) -> int:
+    """Return how many things a batch's mean loss is taken over: labels that are not the ignored -100."""
+    labels = batch["labels"]
+    return int((labels != IGNORED).sum()) if not labels.is_floating_point() else len(labels)
+
+
+OWN = Objective("the model's own loss", count_items, lambda outputs, _batch: outputs.loss)
+
+
+def objective_for(config: LossConfig, names: Sequence[str], labels: Ragged | np.ndarray[Any, Any]) -> Objective:
+    """Return the objective that was asked for.
+
+    Args:
+        config: Weights, focus, smoothing; with none of them it is the model's own loss.
+        names: The classes.
+        labels: Of the training rows, numbers into `names`.
+
+    Raises:
+        ConfigError: The weights name unknown classes, or the task has no classes to weigh.
+    """
+    if config == LossConfig():
+        return OWN
+    flat = labels.values if isinstance(labels, Ragged) else labels
+    if not np.issubdtype(flat.dtype, np.integer):
+        raise ConfigError(
+            "The keys under `loss` are for tasks with classes, and these labels are numbers.", "Unset them."
+        )
+    weights = None if config.class_weights is None else class_weights(config.class_weights, names, flat)
+    return cross_entropy(weights, config.focal_gamma, config.label_smoothing)
+
+
+def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], labels: np.ndarray[Any, Any]) -> list[float]:
+    """Return the weight of each class.
+
+    Args:
+        wanted: "balanced", for rows / (classes × rows of the class), or name → weight, 1 for those not named.
+        names: The classes.
+        labels: Numbers into `names`; negative ones do not count.
+
+    Raises:
+        ConfigError: A name is not one of the classes.
+    """
+    if not names:
+        raise ConfigError("`loss.class_weights` is set, but this task has no classes.", "Unset it.")
+    if isinstance(wanted, str):
+        counts = np.bincount(labels[labels >= 0], minlength=len(names))
+        present = np.count_nonzero(counts)
+        return [float(counts.sum() / (present * count)) if count else 1.0 for count in counts]
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], names, n=1)
+        guess = f" Did you mean `{near[0]}`?" if near else ""
+        raise ConfigError(
+            f"`loss.class_weights` names {', '.join(unknown)}, which is no class of this data.{guess}",
+            f"The classes are {', '.join(names)}.",
+        )
+    return [float(wanted.get(name, 1.0)) for name in names]
+
+
+def cross_entropy(weights: Sequence[float] | None, gamma: float, smoothing: float) -> Objective:
+    """Return a cross entropy over the model's logits.
+
+    For an item of class y whose probability is p, the loss is
+
+        w[y] (1 - p)^γ × -log p
+
+    and the mean is taken over Σ w[y]. With smoothing ε the target is 1 - ε on y and ε spread over all classes.
+
+    Args:
+        weights: Of each class; None is 1 for all.
+        gamma: Exponent γ; 0 is plain cross entropy.
+        smoothing: ε.
+
+    Sources: Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5; Szegedy et al. 2016, "Rethinking
+    the Inception Architecture", section 7.
+    """
+    import torch
+
+    table = None if weights is None else torch.tensor(weights)
+
+    def weight(batch: Batch) -> float:
+        if table is None:
+            return count_items(batch)
+        labels = batch["labels"]
+        return float(table[labels[labels != IGNORED].cpu()].sum())
+
+    def mean(outputs: Any, batch: Batch) -> Any:
+        labels = batch["labels"].reshape(-1).to(outputs.logits.device)  # (N,)
+        logits = outputs.logits.reshape(len(labels), -1).float()  # (N, C)
+        losses = torch.nn.functional.cross_entropy(
+            logits,
+            labels,
+            None if table is None else table.to(logits.device),
+            ignore_index=IGNORED,
+            label_smoothing=smoothing,
+            reduction="none",
+        )  # (N,), 0 where the label is ignored
+        if gamma:
+            surely = logits.log_softmax(dim=-1).gather(1, labels.clamp(min=0)[:, None])[:, 0]  # (N,), log p
+            losses = losses * (-surely.expm1()).clamp(min=1e-7) ** gamma
+        return losses.sum() / weight(batch)
+
+    return Objective(_name(weights, gamma, smoothing), weight, mean)
+
+
+def _name(weights: Sequence[float] | None, gamma: float, smoothing: float) -> str:
+    parts = [f"focal loss (γ {gamma:g})" if gamma else "cross entropy"]
+    parts += ["weighted by class"] if weights is not None else []
+    parts += [f"labels smoothed by {smoothing:g}"] if smoothing else []
+    return ", ".join(parts)
