@@ -315,10 +315,10 @@ def read_table(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        with path.open("rb") as stream:
+        with pa.OSFile(os.fsencode(path)) as stream:  # Arrow's threads may outlive the interpreter: no Python object
             return pq.read_table(stream)
     except (OSError, pa.ArrowInvalid) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise SourceError(
             f"{path} cannot be read: {reason.rstrip('.')}.",
             "The run directory is damaged; copy it again, or name --data.",

@@ -218,7 +218,7 @@ def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
     """Read a Parquet file and number its records from 1."""
     from pyarrow import parquet
 
-    with file.open("rb") as stream:
+    with pa.OSFile(os.fsencode(file)) as stream:  # Arrow's threads may outlive the interpreter: no Python object
         try:
             table = parquet.ParquetFile(stream).read()
         except (pa.ArrowException, OSError) as error:

@@ -9,6 +9,7 @@ import csv
 import io
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    with path.open("rb") as stream:
+    with pa.OSFile(os.fsencode(path)) as stream:  # Arrow's threads may outlive the interpreter: no Python object
         try:
             for batch in parquet.ParquetFile(stream).iter_batches(batch_size=1024):
                 yield from (Row(values) for values in batch.to_pylist())
