@@ -6,6 +6,8 @@ from typing import Any
 
 NAME = "toolkit-packed"
 
+_KEPT = 2**23  # attention weights of a layer that may be kept for the backward pass: some 50 MB
+
 Drop = Callable[[Any, float], Any]
 
 
@@ -166,21 +168,31 @@ def _by_runs(query: Any, key: Any, value: Any, layout: Layout, dropout: float, s
             states[start : start + sequences * n].unflatten(0, (sequences, n)).transpose(1, 2)
             for states, start, n in parts
         )  # (n, heads, 1 or L, D)
-        if dropout == 0:
+        if dropout == 0 and not _slow_backward(q, k):
             attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
         else:
-            attended = _with_dropout(q, k, v, dropout, scaling)
+            attended = _spelt_out(q, k, v, dropout, scaling)
         outputs.append(attended.transpose(1, 2).flatten(0, 1))  # (n · queries, heads, D)
         row += sequences * queries
         token += sequences * length
     return torch.cat(outputs)[None]  # (1, N or B, heads, D)
 
 
-def _with_dropout(query: Any, key: Any, value: Any, rate: float, scaling: float | None) -> Any:
-    """Attention spelt out, for weights that are dropped: SDPA leaves its fast path there, and drops dearly."""
+def _slow_backward(query: Any, key: Any) -> bool:
+    """Whether SDPA's gradient is dearer than plain matrix products: in 16 bits on a CPU, four to ten times."""
+    import torch
+
+    weights = query.shape[0] * query.shape[1] * query.shape[2] * key.shape[2]
+    return query.device.type == "cpu" and query.element_size() == 2 and torch.is_grad_enabled() and weights <= _KEPT
+
+
+def _spelt_out(query: Any, key: Any, value: Any, rate: float, scaling: float | None) -> Any:
+    """Attention in plain products, where SDPA is slow: weights that are dropped, 16-bit gradients on a CPU."""
     import torch
 
     factor = scaling if scaling is not None else query.shape[-1] ** -0.5
     weights = ((query * factor) @ key.transpose(-1, -2)).softmax(dim=-1)  # (n, heads, L, L)
-    drop = Now.drop or torch.nn.functional.dropout
-    return drop(weights, rate) @ value
+    if rate:
+        drop = Now.drop or torch.nn.functional.dropout
+        weights = drop(weights, rate)
+    return weights @ value

@@ -212,6 +212,27 @@ def test_attention_weights_are_dropped_at_the_rate_that_was_asked_for():
         assert kept.var() == pytest.approx(0.3 * 0.7 / length, rel=0.1)
 
 
+@pytest.mark.parametrize("kept", [sequences._KEPT, 0])
+def test_in_16_bits_a_gradient_avoids_the_kernel_that_is_slow_there_while_little_is_kept(monkeypatch, kept):
+    monkeypatch.setattr(sequences, "_KEPT", kept)
+    called = []
+    kernel = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda *args, **more: called.append(1) or kernel(*args, **more),
+    )
+    torch.manual_seed(0)
+    layout = sequences.lay_out(torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]), "cpu")
+    exact = [torch.randn(1, 2, 7, 8, requires_grad=True) for _ in range(3)]
+    rounded = [tensor.detach().bfloat16().requires_grad_() for tensor in exact]
+    for inputs in (exact, rounded):
+        sequences._by_runs(*inputs, layout, 0.0, None).float().square().sum().backward()
+    assert len(called) == 2 + (0 if kept else 2)
+    for one, other in zip(exact, rounded, strict=True):
+        assert (one.grad - other.grad.float()).abs().max() < 0.03 * one.grad.abs().max()
+
+
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8))
 @settings(max_examples=40, deadline=None)
 def test_the_layout_holds_every_real_token_once(lengths):
