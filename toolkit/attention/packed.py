@@ -176,8 +176,8 @@ def _logits(model: Any, batch: Mapping[str, Any]) -> Any:
     training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            return model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
+        with torch.no_grad():  # the class's own forward: Accelerate gives the instance one that computes in 16 bits
+            return type(model).forward(model, **{k: tensor.to(model.device) for k, tensor in batch.items()}).logits
     finally:
         model.train(training)
 

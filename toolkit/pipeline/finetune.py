@@ -14,7 +14,7 @@ import pyarrow as pa
 from toolkit import models, recipes, runs
 from toolkit.config import RunConfig, leaves
 from toolkit.config_files import to_yaml
-from toolkit.data.batch import Features
+from toolkit.data.batch import Features, probe
 from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import answers, scores
@@ -308,8 +308,7 @@ def _precision(
     rows = np.argsort(features.lengths, kind="stable")
     middle = rows[len(rows) // 2 :][: config.training.micro_batch_size or config.training.batch_size]
     model.to(device).train()
-    batch = {name: tensor.to(device) for name, tensor in collate([features[int(row)] for row in middle]).items()}
-    return precision(model, batch, device)
+    return precision(model, collate([features[int(row)] for row in middle]), probe(features, collate), device)
 
 
 def higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:

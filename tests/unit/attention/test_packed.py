@@ -1,5 +1,6 @@
 """Batches without padding compute what padded ones compute: logits, loss and every gradient, family by family."""
 
+import accelerate
 import numpy as np
 import pytest
 import torch
@@ -147,6 +148,16 @@ def test_gradient_checkpointing_changes_nothing():
     models.checkpoint_activations(model)
     with packed.unpadded(model, inputs) as packing:
         assert_equal(padded, outcome(model, inputs, packing))
+
+
+def test_a_model_that_accelerate_runs_in_16_bits_is_packed_too():
+    model = build("Bert", SMALL)
+    prepared = accelerate.Accelerator(cpu=True, mixed_precision="bf16").prepare_model(model, evaluation_mode=True)
+    assert prepared is model
+    with packed.unpadded(model, batch(model, (3, 5, 8))) as packing:
+        assert packing is not None
+        assert trims(model)
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_adapters_are_packed_too():
