@@ -372,10 +372,15 @@ def _config_error(
     )
 
 
+# Flags that are called otherwise than the keys that they set.
+_FLAGS = {"text_column": "data.columns.text", "label_column": "data.columns.label"}
+
+
 def _suggestion(key: str, known: Sequence[str]) -> str:
     """Find the key that was probably meant: by its whole path first, then by its last part."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
     if not near:
         by_name = {name.rpartition(".")[2]: name for name in reversed(known)}
+        by_name |= {flag: name for flag, name in _FLAGS.items() if name.rpartition(".")[0] in known}
         near = [by_name[n] for n in difflib.get_close_matches(key.rpartition(".")[2], list(by_name), n=1, cutoff=0.7)]
     return f" Did you mean `{near[0]}`?" if near else ""

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -31,6 +32,7 @@ GRACE_SECONDS = 20.0  # for the others to end by themselves once one has failed
 LAST_SECONDS = 2.0  # for the others once the one that writes has ended after a signal
 _PARENT = "TOOLKIT_LAUNCHER"
 _OURS = "this command"
+_GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA's and AMD's drivers, and of WSL's
 _SLURM_PORTS = range(15000, 30000)
 
 
@@ -128,6 +130,8 @@ def processes(wanted: int | None, device: str) -> int:
 
 def count_gpus() -> int:
     """Count the GPUs that this process may use; the driver is asked, and none of them is initialized."""
+    if sys.platform.startswith("linux") and not any(Path(file).exists() for file in _GPU_FILES):
+        return 0  # known without torch, whose import takes seconds
     import torch
 
     return torch.cuda.device_count()

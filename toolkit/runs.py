@@ -305,6 +305,18 @@ def write_table(path: Path, table: Any) -> None:
         pq.write_table(table, stream)
 
 
+def open_for_arrow(path: Path) -> Any:
+    """Open a file as Arrow's own, for its threads may read after Python has ended, and an object of Python's aborts.
+
+    Raises:
+        OSError: As `open` raises it; Arrow's own errors say less.
+    """
+    import pyarrow as pa
+
+    path.open("rb").close()
+    return pa.OSFile(os.fsencode(path))
+
+
 def read_table(path: Path) -> Any:
     """Read a Parquet file that a run wrote.
 
@@ -315,10 +327,11 @@ def read_table(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        with pa.OSFile(os.fsencode(path)) as stream:  # Arrow's threads may outlive the interpreter: no Python object
+        with open_for_arrow(path) as stream:
             return pq.read_table(stream)
     except (OSError, pa.ArrowInvalid) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = reason.replace("Could not open Parquet input source '<Buffer>': ", "")
         raise SourceError(
             f"{path} cannot be read: {reason.rstrip('.')}.",
             "The run directory is damaged; copy it again, or name --data.",

@@ -88,6 +88,19 @@ def test_evaluate_reloads_the_files_and_agrees(made: Made) -> None:
     assert figures(report_of(made.run / "evaluations" / "held-out")) == figures(again)
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"PAR1")])
+def test_a_run_whose_predictions_are_lost_is_judged_again(made: Made, tmp_path: Path, damage) -> None:
+    run = tmp_path / "copy"
+    shutil.copytree(made.run, run, ignore=shutil.ignore_patterns("evaluations"))
+    damage(run / "predictions.parquet")
+    outcome = toolkit("evaluate", run, cwd=tmp_path, env=made.env)
+    assert outcome.code == 0, outcome.text
+    assert "what the baselines said is lost" in outcome.err
+    again = report_of(run / "evaluations" / "held-out")
+    assert again["evaluation"]["metrics"] == report_of(made.run)["evaluation"]["metrics"]
+    assert again["baselines"] == []
+
+
 def test_compare_sets_runs_side_by_side_and_refuses_other_rows(made: Made, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
     table.write_text(table.read_text(encoding="utf-8").replace("positive", "pos").replace("negative", "neg"), "utf-8")

@@ -95,6 +95,8 @@ def test_values_found_out_in_the_run_are_marked_with_their_layer():
         ("trianing.epochs", "training"),
         ("modle", "model"),
         ("data.colums", "data.columns"),
+        ("data.text_colum", "data.columns.text"),
+        ("label_column", "data.columns.label"),
         ("evaluation.resample", "evaluation.resamples"),
     ],
 )

@@ -112,6 +112,7 @@ def test_more_processes_than_devices_are_refused(wanted, device, present, monkey
 def test_neither_noticing_nor_starting_imports_torch():
     program = (
         "import os, sys; from toolkit import launch, team; launch.notice(os.environ); launch.processes(2, 'cpu');"
+        "launch._GPU_FILES = (); sys.platform != 'linux' or launch.processes(None, 'auto');"
         "launch.start([sys.executable, '-c', ''], 1, os.environ); print('torch' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"

@@ -1,6 +1,7 @@
 """Find a recipe's columns in a table, and bring their values into one shape."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 from toolkit.errors import DataError
 from toolkit.recipes import Column
 
+_WORDS = re.compile(r"[^\W_]+")
 POSITION = ("_file", "_row")  # where each row stands in the user's files
 
 
@@ -38,14 +40,28 @@ def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, s
             free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in found.values()]
             if free:
                 found[column.role] = free[0]
+    for column in columns:  # "Review Text (EN)" is found by one of its words, if no other column has it
+        if column.role not in found and (column.required or column.kind in ("label", "labels")):
+            words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in found.values()}
+            alike = ([name for name, words in words_of.items() if wanted in words] for wanted in column.names)
+            only = next((holders[0] for holders in alike if len(holders) == 1), None)
+            if only is not None:
+                found[column.role] = only
     missing = [column for column in columns if column.required and column.role not in found]
     if missing:
         first = missing[0]
         raise DataError(
-            f"No column was recognised as the {first.role}: the table has {_listed(names)}.",
+            f"No column was recognised as the {first.role}: the table has {_listed(names)}.{_headless(names)}",
             f"Name it with {flag(first.role)}.",
         )
     return found
+
+
+def _headless(names: Sequence[str]) -> str:
+    """Return a sentence when the names read like a row of data; else nothing."""
+    if not any(len(name.split()) > 5 or name.replace(".", "", 1).isdigit() for name in names):
+        return ""
+    return " The first line looks like data: the names of the columns belong there, such as text,label."
 
 
 def flag(role: str) -> str:

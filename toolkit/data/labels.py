@@ -21,6 +21,9 @@ def counts(column: pa.ChunkedArray) -> Counter[str]:
     return Counter({item["values"]: item["counts"] for item in counted.to_pylist() if item["values"] not in (None, "")})
 
 
+_MISSING = {"na", "n/a", "nan", "null", "none", "?"}
+
+
 def name_classes(
     written: Sequence[str], label_map: Mapping[str, str | None], names_by_count: Mapping[int, Sequence[str]]
 ) -> dict[str, str | None]:
@@ -71,6 +74,21 @@ def hints(
     idle = [label for label in label_map if label not in counted]
     if idle:
         found.append(f"No row has the {'label' if len(idle) == 1 else 'labels'} {_listed(idle)} of `data.label_map`.")
+    folded: dict[str, list[str]] = {}
+    for name in class_names(mapping):
+        folded.setdefault(name.casefold(), []).append(name)
+    alike = next((names for names in folded.values() if len(names) > 1), None)
+    if alike is not None and not label_map:
+        found.append(
+            f"Labels {_listed(alike)} differ in capitals only and are learnt as different classes. To learn them as "
+            "one, map all labels with `data.label_map`."
+        )
+    blank = [label for label in mapping if label.casefold() in _MISSING]
+    if blank and not label_map:
+        found.append(
+            f"Label {_listed(blank)} reads like a missing value and is learnt as a class. To leave its rows out, "
+            "map all labels with `data.label_map`, and this one to null."
+        )
     unnamed = [label for label, name in mapping.items() if label == name]
     if not label_map and len(unnamed) >= 4 and set(unnamed) <= {"1", "2", "3", "4", "5"}:
         found.append(

@@ -63,7 +63,15 @@ def load_splits(recipe: Recipe, config: DataConfig, seed: int) -> Splits:
         SourceError: The data cannot be found or reached.
         DataError: The data does not fit the recipe.
     """
-    table = load_table(recipe, config)
+    return divide(load_table(recipe, config), recipe, config, seed)
+
+
+def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Splits:
+    """Divide a loaded table for training.
+
+    Raises:
+        DataError: It cannot be learnt from and judged on.
+    """
     parts = dict(table.parts)
     if "all" in parts:
         parts["train"] = parts.pop("all")
@@ -133,6 +141,8 @@ def load_table(
     for part, raw in parts.items():
         rows = _where(raw, config.where)
         roles = columns_.find(rows.column_names, wanted, config.columns)
+        taken = [f"{role} is `{name}`" for role, name in roles.items() if role not in (name, *config.columns)]
+        notes += [note for note in [f"Columns: {', '.join(taken)}."] if taken and note not in notes]
         prepared[part] = columns_.take_roles(rows, roles, recipe.COLUMNS)
     for column in recipe.COLUMNS:
         if column.kind in ("text", "words") and column.required:

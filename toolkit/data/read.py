@@ -18,6 +18,7 @@ import pyarrow as pa
 from toolkit.data.decode import check_encoding, read_text
 from toolkit.data.text_formats import ADDED, clean_names, read_csv, read_json
 from toolkit.errors import DataError, SourceError
+from toolkit.runs import open_for_arrow
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")
@@ -218,7 +219,7 @@ def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
     """Read a Parquet file and number its records from 1."""
     from pyarrow import parquet
 
-    with pa.OSFile(os.fsencode(file)) as stream:  # Arrow's threads may outlive the interpreter: no Python object
+    with open_for_arrow(file) as stream:
         try:
             table = parquet.ParquetFile(stream).read()
         except (pa.ArrowException, OSError) as error:

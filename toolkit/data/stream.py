@@ -9,7 +9,6 @@ import csv
 import io
 import itertools
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 from toolkit.data.decode import open_text
 from toolkit.data.text_formats import MAX_FIELD, clean_names, field_limit, find_delimiter
 from toolkit.errors import DataError, SourceError
+from toolkit.runs import open_for_arrow
 
 STANDARD_INPUT = "-"
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -115,7 +115,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    with pa.OSFile(os.fsencode(path)) as stream:  # Arrow's threads may outlive the interpreter: no Python object
+    with open_for_arrow(path) as stream:
         try:
             for batch in parquet.ParquetFile(stream).iter_batches(batch_size=1024):
                 yield from (Row(values) for values in batch.to_pylist())

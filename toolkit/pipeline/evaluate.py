@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,7 +136,7 @@ def evaluate(
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))
         said = judge.ask(stored, rows, subject.split, observe)
         if own is not None:
-            said = said.beside(answers.read(own.path / answers.FILE).baselines)
+            said = said.beside(_baselines(own, observe))
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
     circumstances = judge.Circumstances(
@@ -153,6 +154,15 @@ def evaluate(
     verdict = judge.judge(stored, said, rows, circumstances, observe)
     judge.store(verdict, folder)
     return folder, verdict.report
+
+
+def _baselines(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:
+    """Return what the baselines said of a run's held-out rows: they learnt from rows that the run does not keep."""
+    for home in (run.path, run.path / "evaluations" / "held-out"):
+        with suppress(SourceError):
+            return answers.read(home / answers.FILE).baselines
+    observe(Note(f"{run.path / answers.FILE} is missing or damaged: what the baselines said is lost with it."))
+    return {}
 
 
 def _earlier(subject: Examination) -> list[Path]:

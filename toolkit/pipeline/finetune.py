@@ -62,7 +62,7 @@ def finetune(
     config, splits = prepared.config, prepared.splits
     created = datetime.now(UTC)
     run, state = team.from_main(lambda: _open(prepared, created, observe, resume))
-    with _recorded(run, team):
+    with _recorded(run, command, team):
         if team.is_main:
             _describe(run, prepared, command, created)
         best, training = fit(run, prepared, observe, state, team)
@@ -128,8 +128,9 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
 
 
 @contextmanager
-def _recorded(run: runs.Run, team: Team) -> Iterator[None]:
-    """Write into run.json how the run ended, if it does not end well."""
+def _recorded(run: runs.Run, command: str, team: Team) -> Iterator[None]:
+    """Write into run.json how the run ended, if it does not end well; name the command that goes on."""
+    again = command if "--resume" in command.split() else f"{command} --resume"
 
     def record(status: str) -> None:
         if team.is_main:
@@ -138,14 +139,14 @@ def _recorded(run: runs.Run, team: Team) -> Iterator[None]:
 
     try:
         yield
-    except Interrupted:
+    except Interrupted as stop:
         record("interrupted")
-        raise
+        raise Interrupted(stop.problem, f"Go on with: {again}") from None
     except KeyboardInterrupt:
         record("interrupted")
         raise Interrupted(
             f"Interrupted. {run.path} is marked as such, and no command takes it for a whole run.",
-            "Go on with the same command and --resume, or remove the folder.",
+            f"Go on with: {again}",
         ) from None
     except Exception:
         record("failed")

@@ -9,9 +9,9 @@ from toolkit import models, recipes
 from toolkit.config import RunConfig
 from toolkit.data.inspect import Part
 from toolkit.data.inspect import inspect as describe_parts
-from toolkit.data.load import Table, load_table
+from toolkit.data.load import Table, divide, load_table
 from toolkit.data.split import shared_rows
-from toolkit.errors import SourceError
+from toolkit.errors import DataError, SourceError
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,13 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
     """
     table = load_table(recipe, config.data, lenient=True)
     notes = []
-    if len(table.labels) == 1:
-        notes.append(f"All rows have the label `{table.labels[0]}`; training needs at least two.")
+    target = next((c.role for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
+    if "train" in table.parts or "all" in table.parts:
+        try:
+            if target is None or all(target in rows.column_names for rows in table.parts.values()):
+                divide(table, recipe, config.data, config.training.seed)
+        except DataError as error:
+            notes.append(f"Training would refuse this table. {error.problem} {error.fix}")
     try:
         checkpoint = models.locate(config.model, config.loading)
         processor = recipe.load_processor(checkpoint.path, config)

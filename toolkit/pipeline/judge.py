@@ -162,7 +162,7 @@ def judge(
         training=circumstances.training,
         environment=environment.describe(),
         config=config.model_dump(),
-        warnings=_warnings(rows.num_rows, given.facts["truncated"], config),
+        warnings=_warnings(truth, given.facts["truncated"], stored),
     )
     return Verdict(report, given)
 
@@ -260,8 +260,14 @@ def baseline_predictions(recipe: recipes.Recipe, splits: Splits) -> dict[str, li
     return {name: function(splits.train, splits.test, splits.labels) for name, function in functions.items()}
 
 
-def _warnings(rows: int, truncated: int, config: RunConfig) -> list[str]:
+def _warnings(truth: Sequence[Any], truncated: int, stored: StoredModel) -> list[str]:
     warnings = []
+    rows, config = len(truth), stored.config
+    if stored.recipe.COLUMNS[-1].kind == "label" and len(set(truth)) == 1:
+        warnings.append(
+            f"All {rows:,} test examples are of the class {stored.labels[truth[0]]}: nothing is seen of how the model "
+            "tells classes apart, and accuracy is the share of this class that it finds."
+        )
     if truncated:
         warnings.append(f"{truncated:,} of {rows:,} test examples were cut at {config.data.max_length} tokens.")
     if rows < 100:

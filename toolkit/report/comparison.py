@@ -65,10 +65,10 @@ def _differences(found: Mapping[str, Any]) -> list[Section]:
             f"There are {len(pairs)} pairs, so each interval is at {100 * confidence:.4g} % to make all of them hold "
         )
         lead += "together, and the p-values are adjusted by Holm’s method. "
-    lead += "McNemar’s p: how likely so uneven a split of the rows on which one is right and the other wrong would be "
-    lead += "if neither were better."
+    lead += "McNemar’s mid-p: how likely so uneven a split of the rows on which one is right and the other wrong "
+    lead += "would be if neither were better."
     titles = [metric["title"] or name for name, metric in metrics.items()]
-    table = Table("Differences", ["Pair", *titles, "McNemar’s p"], rows)
+    table = Table("Differences", ["Pair", *titles, "McNemar’s mid-p"], rows)
     counts = Table(
         "Agreement",
         ["Pair", "Same answer", "Both right", "Only the first", "Only the second", "Both wrong"],

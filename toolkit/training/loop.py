@@ -182,7 +182,7 @@ def train(
                         write_state(step, accelerator.unwrap_model(prepared), _bare(optimizer), facts, randoms)
                     team.wait()
                 last_state = time.monotonic()
-            if stopping and step < total_steps and not keeper.patience_is_over:
+            if stopping:
                 kept = " Its state is saved." if write_state is not None else ""
                 raise Interrupted(
                     f"Stopped at step {step} of {total_steps}.{kept}", "Go on with the same command and --resume."

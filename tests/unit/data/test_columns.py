@@ -36,6 +36,8 @@ def chunked(values, kind=None) -> pa.ChunkedArray:
         (["review", "text", "label"], {}, {"text": "text", "label": "label"}),
         (["text", "Text", "label"], {}, {"text": "text", "label": "label"}),
         (["sentence", "sentence2", "label"], {}, {"text": "sentence", "text_pair": "sentence2", "label": "label"}),
+        (["Review Text (EN)", "id", "star_sentiment"], {}, {"text": "Review Text (EN)", "label": "star_sentiment"}),
+        (["review_id", "review_body", "my text", "label"], {}, {"text": "my text", "label": "label"}),
         (["a", "b"], {"text": "a", "label": "b"}, {"text": "a", "label": "b"}),
         (["text", "label", "x"], {"text": "x"}, {"text": "x", "label": "label"}),
         (["text", "label", "x"], {"label": "text", "text": "x"}, {"text": "x", "label": "text"}),
@@ -67,6 +69,22 @@ def test_a_missing_column_is_said_with_what_is_there():
     assert "--text-column COLUMN" in said
     assert "and 3 more" in fault([f"column {n}" for n in range(15)])
     assert "no columns" in fault([])
+
+
+def test_a_word_that_two_columns_share_finds_neither():
+    assert "recognised as the text" in fault(["review_id", "review_body", "label"])
+
+
+@pytest.mark.parametrize(
+    ("names", "data"),
+    [
+        (["a film that never finds its way home", "negative"], True),
+        (["good", "1"], True),
+        (["body", "opinion"], False),
+    ],
+)
+def test_a_table_without_a_header_is_recognised(names, data):
+    assert ("The first line looks like data" in fault(names)) == data
 
 
 def test_a_misspelt_column_is_answered_with_the_nearest():

@@ -82,6 +82,22 @@ def test_encoded_labels_decode_to_what_was_written(values, cut):
     assert numbers.type == pa.int64()
 
 
+@pytest.mark.parametrize(
+    ("written", "label_map", "said"),
+    [
+        (["Good", "good", "bad"], {}, "differ in capitals only"),
+        (["good", "bad", "NA"], {}, "reads like a missing value"),
+        (["good", "bad"], {}, None),
+        (["Good", "good", "NA"], {"Good": "good", "NA": None}, None),
+    ],
+)
+def test_labels_that_are_hardly_meant_are_named(written, label_map, said):
+    mapping = labels.name_classes(written, label_map, {})
+    found = labels.hints(dict.fromkeys(written, 1), mapping, label_map)
+    assert [text for text in found if said is None or said not in text] == []
+    assert len(found) == (said is not None)
+
+
 @given(st.lists(st.lists(words, max_size=4) | st.none(), max_size=10))
 def test_encoded_lists_of_labels_decode_to_what_was_written(rows):
     seen = list(dict.fromkeys(label for row in rows if row for label in row))

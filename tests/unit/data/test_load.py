@@ -2,6 +2,7 @@
 
 import datasets
 import pytest
+from huggingface_hub import constants
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -393,6 +394,8 @@ def test_a_fault_in_the_code_stays_a_fault(sentiment, on_hub):
 def test_without_a_network_or_a_copy(sentiment, monkeypatch, fault, on_hub):
     on_hub(ConnectionError("offline"))
     monkeypatch.setattr(sources, "hub_problem", lambda: "HF_HUB_OFFLINE is set")
+    for switches in (datasets.config, constants):  # the load turns them; they are given back
+        monkeypatch.setattr(switches, "HF_HUB_OFFLINE", switches.HF_HUB_OFFLINE)
     said = fault(load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
     assert "org/data is not on this machine and HF_HUB_OFFLINE is set" in said
 
