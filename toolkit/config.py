@@ -93,8 +93,11 @@ class DataConfig(Section):
         0.15, gt=0, lt=0.5, description="Share of train carved off for the final test if none is given"
     )
     deduplicate: bool = Field(True, description="Remove from train what also stands in a held-out part")
+    max_pixels: int = Field(
+        120_000_000, ge=1, description="Pixels of a picture; one that says it has more is left out undecoded"
+    )
     cache_gib: float = Field(
-        10.0, ge=0, description="Disk that tokenized data may take in the user's cache folder, in GiB; 0 keeps none"
+        10.0, ge=0, description="Disk that model inputs may take in the user's cache folder, in GiB; 0 keeps none"
     )
 
 
@@ -102,6 +105,7 @@ class LoadingConfig(Section):
     """What a checkpoint may do to this machine."""
 
     trust_remote_code: bool = Field(False, description="Run Python code that comes with the checkpoint")
+    from_scratch: bool = Field(False, description="Begin with random weights: of the checkpoint its form alone is used")
     allow_pickle: bool = Field(False, description="Load pickled weights (.bin); they are read with weights_only")
 
 

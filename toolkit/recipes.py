@@ -17,6 +17,8 @@ from typing import Any, Protocol, cast
 
 from toolkit.errors import RecipeError
 
+INPUTS = ("text", "words", "image")  # kinds of columns that a model is asked about
+
 
 @dataclass(frozen=True)
 class Column:
@@ -25,8 +27,8 @@ class Column:
     Attributes:
         role: The name by which the recipe knows it, whatever the table calls it.
         names: Names under which it is looked for in a table, most likely first; case does not matter.
-        kind: "text" (a string), "words" (a list of strings, or a string cut at white space),
-            "label" (one class for the example) or "labels" (one class for each word).
+        kind: "text" (a string), "words" (a list of strings, or a string cut at white space), "image" (a picture:
+            bytes or the name of a file), "label" (one class for the example) or "labels" (one class for each word).
         required: Whether a table without it is refused.
     """
 
@@ -34,6 +36,11 @@ class Column:
     names: tuple[str, ...]
     kind: str = "text"
     required: bool = True
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is what a model is asked about, not what it is to say."""
+        return self.kind in INPUTS
 
 
 class Recipe(Protocol):
@@ -43,6 +50,9 @@ class Recipe(Protocol):
     `LABEL_NAMES` (number of classes → names, for labels that are bare numbers), `BASELINES` (name →
     function), `POLARITY` (name of a class in lower case → how positive it is, -1 to 1, for checks of direction and
     bias) and `Options` (a pydantic model of the recipe's own keys).
+
+    It may hold these functions, too:
+        read(path, config) → tables by part, or None: reads files of a format of the task's own.
     """
 
     __file__: str

@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tests.support import checkpoints
+from tests.support import checkpoints, pictures
 from tests.support.cli import toolkit
 from tests.support.hub import LocalHub
 
@@ -34,6 +34,7 @@ def star_reviews(path: Path, seed: int) -> None:
 def test_every_command_of_the_readme(hub: LocalHub, tmp_path: Path) -> None:
     star_reviews(tmp_path / "reviews.csv", 1)
     star_reviews(tmp_path / "more_reviews.csv", 2)
+    pictures.folder(tmp_path / "flowers", 12)
     env = hub.environment(tmp_path / "hf")
     ran = 0
     for command in commands():

@@ -319,8 +319,15 @@ def test_with_no_network_the_message_names_what_works(no_hub, monkeypatch):
 def test_every_alias_has_a_name_on_the_hub():
     assert {"bert", "distilbert", "minilm", "roberta"} <= models.ALIASES.keys()
     for alias in models.ALIASES.values():
-        assert sources.parse(alias.hub).kind == "hub"
+        assert alias.form is not None or sources.parse(alias.hub).kind == "hub"
         assert alias.packaged is None or sources.parse(alias.packaged).kind == "package"
+
+
+def test_a_form_is_there_and_needs_to_be_asked_for_from_scratch():
+    assert "Add --from-scratch" in fault("vit-tiny")
+    found = models.locate("vit-tiny", LoadingConfig(from_scratch=True))
+    assert (found.hidden_size, found.path.is_dir()) == (128, True)
+    assert models.learning_rate(found, from_scratch=True) == 2e-3
 
 
 @pytest.mark.parametrize(("known", "refused"), [(9, True), (10, False), (None, False)])

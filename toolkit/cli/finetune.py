@@ -46,6 +46,9 @@ def finetune(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Begin with random weights in the model's form.")
+    ] = False,
     tune_speed: Annotated[
         bool, typer.Option("--tune-speed", help="Measure which precision trains fastest here; remembered.")
     ] = False,
@@ -82,6 +85,7 @@ def finetune(
         "training.learning_rate": learning_rate,
         "training.num_processes": num_processes,
         "training.tune_speed": tune_speed or None,
+        "loading.from_scratch": from_scratch or None,
     }
     from toolkit import pipeline
     from toolkit.errors import ConfigError

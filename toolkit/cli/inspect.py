@@ -75,7 +75,11 @@ def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
         more = f" and {len(counted) - _MOST_CLASSES} more" if len(counted) > _MOST_CLASSES else ""
         rows.append(("classes", ", ".join(counted[:_MOST_CLASSES]) + more))
     median, high = np.quantile(part.lengths, [0.5, 0.95])
-    rows.append((f"{unit} a row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
+    if unit == "pixels":
+        sides = f"median {median:.0f}, smallest {part.lengths.min()}, largest {part.lengths.max()} pixels"
+        rows.append(("shorter side", sides))
+    else:
+        rows.append((f"{unit} a row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
     if unit == "tokens":
         rows.append(("cut", f"{share(part.cut_at(longest), part.rows)} are longer than {longest} tokens"))
     rows.append(

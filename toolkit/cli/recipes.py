@@ -3,13 +3,16 @@
 import shutil
 import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.cli import options
 from toolkit.cli.console import say, table
 from toolkit.errors import RecipeError
+
+if TYPE_CHECKING:
+    from toolkit.models import Alias
 
 _INDENT = "    "
 
@@ -31,14 +34,13 @@ def list_() -> None:
     say("\nPresets (--preset NAME); the first line of each is the command that runs it:")
     say(table([(f"  {name}", _first_line(path)) for name, path in recipes.presets().items()]))
     say("\nModels (--model NAME); any Hub id, folder or pkg://package/path works as well:")
-    say(
-        table(
-            [
-                (f"  {name}", alias.hub + (f"  or {alias.packaged}" if alias.packaged else ""))
-                for name, alias in ALIASES.items()
-            ]
-        )
-    )
+    say(table([(f"  {name}", _where(alias)) for name, alias in ALIASES.items()]))
+
+
+def _where(alias: "Alias") -> str:
+    if alias.form is not None:
+        return "random weights, with --from-scratch"
+    return alias.hub + (f"  or {alias.packaged}" if alias.packaged else "")
 
 
 def _first_line(path: Path) -> str:

@@ -1,6 +1,7 @@
 """From a name to raw tables by part: local files, packaged files, or a data set of the Hub."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,22 @@ from toolkit.data.read import read
 from toolkit.errors import DataError, SourceError
 from toolkit.recipes import Recipe
 
+Reader = Callable[[Path], Mapping[str, pa.Table] | None]
 
-def acquire(config: DataConfig) -> tuple[dict[str, pa.Table], str, list[str]]:
-    """Return the raw tables by part, their origin, and notes."""
+
+def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str, pa.Table], str, list[str]]:
+    """Return the raw tables by part, their origin, and notes.
+
+    Args:
+        config: Names the data.
+        reader: Reads what is of a format of the task's own; None of it means that the format is not.
+    """
     source = sources.parse(config.source)
     path = sources.local_path(source)
     if path is not None:
+        own = reader(path) if reader is not None else None
+        if own is not None:
+            return dict(own), config.source, []
         return read(path, encoding=config.encoding, delimiter=config.delimiter), config.source, []
     problem = sources.hub_problem()
     if problem is None:

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.data import pictures
+
+CHUNK = 2000  # rows that are handed to a recipe at a time
+PICTURES = 256  # of them where a row holds a picture
+
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -57,6 +62,11 @@ class Features:
     lengths: Integers
     truncated: int = 0
 
+    @property
+    def has_lengths(self) -> bool:
+        """Whether examples have lengths at all: pictures of one size have none."""
+        return any(isinstance(column, Ragged) for column in self.columns.values())
+
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -70,23 +80,26 @@ class Features:
 
 
 def encode(
-    rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, list[Any]]], chunk: int = 2000
+    rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, Any]], chunk: int = CHUNK
 ) -> Features:
     """Run a recipe's preprocessing over a table, chunk by chunk, into compact memory.
 
     Args:
         rows: The split.
-        preprocess: Takes columns of raw values, returns columns of integers or lists of integers. A column
-            "truncated" says which examples were cut; it is counted and does not reach the model.
+        preprocess: Takes columns of raw values, returns columns of integers, lists of integers, or an array with a
+            row for each example. A column "truncated" says which examples were cut; it is counted and does not reach
+            the model.
         chunk: Rows handed over at a time.
     """
     return join(encode_chunks(rows, preprocess, chunk))
 
 
 def encode_chunks(
-    rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, list[Any]]], chunk: int = 2000
+    rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, Any]], chunk: int = CHUNK
 ) -> Iterator[Columns]:
     """Yield what `encode` joins, one chunk of rows at a time; "truncated" is among the columns."""
+    if any(pictures.is_type(field.type) for field in rows.schema):
+        chunk = min(chunk, PICTURES)
     for batch in rows.to_batches(max_chunksize=chunk):
         yield {name: _compact(values) for name, values in preprocess(batch.to_pydict()).items()}
 
@@ -109,6 +122,8 @@ def assemble(columns: Columns, truncated: int) -> Features:
 
 
 def _compact(values: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:
+    if isinstance(values, np.ndarray):
+        return values
     if len(values) and isinstance(values[0], Sequence | np.ndarray):
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in values])]).astype(np.int64)
         flat = np.fromiter(chain.from_iterable(values), np.int32, count=int(offsets[-1]))
@@ -128,14 +143,14 @@ def _join(parts: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:
 
 
 def pad(features: Sequence[Mapping[str, Any]], padding: Mapping[str, int]) -> dict[str, Any]:
-    """Stack examples into tensors: rows of integers padded to the longest, single numbers as they are.
+    """Stack examples into tensors: rows of integers padded to the longest, arrays and single numbers as they are.
 
     Args:
         features: Examples with the same keys.
         padding: Name → value that fills the shorter rows; 0 when absent.
 
     Returns:
-        Name → tensor, (B, T) for padded rows or (B,) for numbers; where there are "input_ids" also
+        Name → tensor, (B, T) for padded rows, (B, …) for arrays or (B,) for numbers; where there are "input_ids" also
         "attention_mask" (B, T).
     """
     import torch
@@ -143,7 +158,9 @@ def pad(features: Sequence[Mapping[str, Any]], padding: Mapping[str, int]) -> di
     batch: dict[str, Any] = {}
     for name in features[0]:
         values = [feature[name] for feature in features]
-        if isinstance(values[0], np.ndarray) and values[0].ndim:
+        if isinstance(values[0], np.ndarray) and values[0].ndim > 1:
+            batch[name] = torch.from_numpy(np.stack(values))
+        elif isinstance(values[0], np.ndarray) and values[0].ndim:
             longest = max(map(len, values))
             filled = np.full((len(values), longest), padding.get(name, 0), np.int64)
             for row, value in zip(filled, values, strict=True):

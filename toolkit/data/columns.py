@@ -119,6 +119,8 @@ def _refuse_nested(name: str, kind: pa.DataType) -> None:
 
 def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
     """Bring a column into the shape its kind promises: strings, or lists of strings; nulls stay."""
+    if kind == "image":
+        return values  # `pictures.column` brings them into shape, for it needs to know where their files are
     if kind in ("words", "labels"):
         if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
             rows = [

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.data import labels as labels_
+from toolkit.data import pictures
 from toolkit.data import split as split_
 from toolkit.data.batch import encode
 from toolkit.data.load import Table
@@ -22,9 +23,10 @@ class Part:
         name: "train", "validation", "test" or "all".
         rows: Usable rows.
         classes: Class → labels of it; empty for a task without classes.
-        repeated: Rows whose text stands in an earlier row.
-        contradictory: Rows whose text stands elsewhere with another label.
-        lengths: Tokens of each example before anything is cut, or words where no tokenizer was at hand.
+        repeated: Rows whose text or picture stands in an earlier row.
+        contradictory: Rows whose text or picture stands elsewhere with another label.
+        lengths: Tokens of each example before anything is cut, words where no tokenizer was at hand, or pixels along
+            the shorter side.
         examples: Class → the first text of it.
     """
 
@@ -54,7 +56,7 @@ def inspect(table: Table, columns: Sequence[Column], lengths_of: Any | None) -> 
 
 def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Column], lengths_of: Any | None) -> Part:
     present = [column.role for column in columns if column.role in rows.column_names]
-    inputs = [column.role for column in columns if column.kind in ("text", "words") and column.role in present]
+    inputs = [column.role for column in columns if column.is_input and column.role in present]
     target = next(
         (column.role for column in columns if column.kind in ("label", "labels") and column.role in present), None
     )
@@ -75,12 +77,18 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Co
         if len(numbers) == len(keys):
             contradictory = _contradictory(keys, numbers)
             first = {label: int(np.argmax(numbers == i)) for i, label in enumerate(labels) if counted[i]}
-            examples = {label: str(rows[inputs[0]][row].as_py()) for label, row in first.items()}
+            examples = {label: _shown(rows[inputs[0]][row].as_py()) for label, row in first.items()}
     return Part(name, rows.num_rows, classes, len(keys) - len(np.unique(keys)), contradictory, lengths, examples)
 
 
 def _words(value: Any) -> int:
+    if isinstance(value, dict):
+        return int(min(value["width"], value["height"]))
     return len(value.split()) if isinstance(value, str) else len(value or ())
+
+
+def _shown(value: Any) -> str:
+    return pictures.name(value) if isinstance(value, dict) else str(value)
 
 
 def _contradictory(keys: np.ndarray[Any, Any], numbers: np.ndarray[Any, Any]) -> int:

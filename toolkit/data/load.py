@@ -13,6 +13,7 @@ from toolkit.data import columns as columns_
 from toolkit.data import labels as labels_
 from toolkit.data import split as split_
 from toolkit.data.acquire import acquire
+from toolkit.data.look import look_at_pictures
 from toolkit.data.targets import check_aligned, number_labels
 from toolkit.errors import DataError
 from toolkit.recipes import Column, Recipe
@@ -47,6 +48,7 @@ class Table:
         origin: Where the rows came from, as a name that finds them again.
         notes: Sentences on what was dropped, mapped or assumed.
         counts: How many rows were dropped and why.
+        unreadable: Pictures that were left out: {"file", "row", "name", "reason"}.
     """
 
     parts: dict[str, pa.Table]
@@ -54,6 +56,7 @@ class Table:
     origin: str
     notes: tuple[str, ...]
     counts: dict[str, int]
+    unreadable: tuple[dict[str, Any], ...] = ()
 
 
 def load_splits(recipe: Recipe, config: DataConfig, seed: int) -> Splits:
@@ -84,7 +87,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     _check_classes(parts, label, table.labels)
     fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
     parts = split_.carve(parts, label=label, labels=table.labels, fractions=fractions, seed=seed)
-    inputs = [c.role for c in recipe.COLUMNS if c.kind in ("text", "words") and c.role in parts["train"].column_names]
+    inputs = [c.role for c in recipe.COLUMNS if c.is_input and c.role in parts["train"].column_names]
     parts, duplicates = split_.separate(parts, inputs, remove=config.deduplicate)
     for part in ("train", "validation"):
         if parts[part].num_rows == 0:
@@ -96,13 +99,14 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     if config.max_train_rows is not None:
         parts["train"] = _at_most(parts["train"], label, config.max_train_rows, seed)
     roles = [c.role for c in recipe.COLUMNS if c.role in parts["train"].column_names]
-    facts = {
+    facts: dict[str, Any] = {
         "source": config.source,
         "origin": table.origin,
         "fingerprint": split_.fingerprint(parts, roles),
         "splits": [part_facts(name, parts[name], label, table.labels, name in given) for name in split_.PARTS],
         "counts": {**table.counts, **duplicates},
         "notes": [*table.notes, *_duplicate_notes(duplicates, removed=config.deduplicate)],
+        **({"unreadable": list(table.unreadable)} if table.unreadable else {}),
     }
     return Splits(parts["train"], parts["validation"], parts["test"], table.labels, facts)
 
@@ -132,7 +136,7 @@ def load_table(
         labels: Classes of a trained model that the data's labels must match; the data's own when None.
         lenient: Note what is odd about the labels, even that there are none, instead of refusing the table.
     """
-    parts, origin, acquired_notes = acquire(config)
+    parts, origin, acquired_notes = acquire(config, _reader(recipe, config))
     notes = list(acquired_notes)
     counts: dict[str, int] = {}
     prepared = {}
@@ -144,8 +148,11 @@ def load_table(
         taken = [f"{role} is `{name}`" for role, name in roles.items() if role not in (name, *config.columns)]
         notes += [note for note in [f"Columns: {', '.join(taken)}."] if taken and note not in notes]
         prepared[part] = columns_.take_roles(rows, roles, recipe.COLUMNS)
+    unreadable: list[dict[str, Any]] = []
     for column in recipe.COLUMNS:
-        if column.kind in ("text", "words") and column.required:
+        if column.kind == "image":
+            prepared = look_at_pictures(prepared, column, config, unreadable, counts, notes)
+        elif column.is_input and column.required:
             prepared = _drop_empty(prepared, column, counts, notes)
             notes += columns_.only_numbers(prepared, column)
     if target is not None and lenient:
@@ -161,7 +168,13 @@ def load_table(
             raise DataError(
                 f"No usable row is left in the {part} part of {origin}.", "Check the columns, `where` and the labels."
             )
-    return Table(prepared, names, origin, tuple(notes), counts)
+    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable))
+
+
+def _reader(recipe: Recipe, config: DataConfig) -> Any:
+    """Return what reads files of the task's own formats, if it has any."""
+    own = getattr(recipe, "read", None)
+    return None if own is None else lambda path: own(path, config)
 
 
 def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:

@@ -89,7 +89,8 @@ def _missing(path: Path) -> SourceError:
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """Return what a folder holds, but for hidden files, in the order of the names."""
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
@@ -98,19 +99,26 @@ def _suffix(path: Path) -> str:
     return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
 
 
-def _data_files(folder: Path) -> list[Path]:
-    return [p for p in _visible(folder) if _suffix(p) and p.name not in _NOT_DATA and not p.is_dir()]
+def split_of(name: str) -> str | None:
+    """Return the part of a data set that a file or folder is by its name, or None."""
+    match = _SPLIT_NAME.match(name)
+    return SPLITS[match[1].lower()] if match else None
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Return the tables that stand in a folder."""
+    return [p for p in visible(folder) if _suffix(p) and p.name not in _NOT_DATA and not p.is_dir()]
 
 
 def _class_files(folder: Path) -> list[Path]:
     """Return the texts of a folder that holds one folder per class: pos/1.txt, neg/2.txt."""
-    classes = [entry for entry in _visible(folder) if entry.is_dir()]
-    return [text for label in classes for text in _visible(label) if text.suffix.lower() == ".txt"]
+    classes = [entry for entry in visible(folder) if entry.is_dir()]
+    return [text for label in classes for text in visible(label) if text.suffix.lower() == ".txt"]
 
 
 def _find_splits(folder: Path) -> dict[str, list[Path]]:
     """Return the files of each split in `folder`."""
-    entries = _visible(folder)
+    entries = visible(folder)
     if (folder / "config.json").exists() and any(entry.suffix == ".safetensors" for entry in entries):
         raise DataError(
             f"{folder} looks like a model (config.json and .safetensors), not like a data set.",
@@ -118,9 +126,9 @@ def _find_splits(folder: Path) -> dict[str, list[Path]]:
         )
     found: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
     for entry in entries:
-        if name := _SPLIT_NAME.match(entry.name):
-            files = _data_files(entry) or _class_files(entry) if entry.is_dir() else [entry] if _suffix(entry) else []
-            found[SPLITS[name[1].lower()]] += files
+        if part := split_of(entry.name):
+            files = data_files(entry) or _class_files(entry) if entry.is_dir() else [entry] if _suffix(entry) else []
+            found[part] += files
     if any(found.values()):
         return {split: files for split, files in found.items() if files}
     return _find_unnamed(folder, entries)
@@ -128,7 +136,7 @@ def _find_splits(folder: Path) -> dict[str, list[Path]]:
 
 def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
     """Return the files of a folder in which nothing is named train, validation or test."""
-    files = _data_files(folder)
+    files = data_files(folder)
     if len(files) == 1:
         return {"all": files}
     if files:
@@ -204,13 +212,13 @@ def _read_file(file: Path, root: Path, encoding: str | None, delimiter: str | No
         table, rows = read_json(file, encoding)
     if not table.num_rows or not table.num_columns:
         raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end, or name another file.")
-    name = _in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
+    name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
     # A dictionary keeps the name once, not once per row.
     names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([name]))
     return table.append_column(ADDED[0], names).append_column(ADDED[1], rows)
 
 
-def _in_utf8(name: str) -> str:
+def in_utf8(name: str) -> str:
     """Return a file name as text that Arrow takes, also where Python could not read it in the locale's encoding."""
     return os.fsencode(name).decode("utf-8", "replace")
 
@@ -233,10 +241,10 @@ def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
 
 def _read_classes(files: list[Path], root: Path, encoding: str | None) -> pa.Table:
     """Read one text per file; the folder that holds the file is its label."""
-    names = pa.array([_in_utf8(file.relative_to(root).as_posix()) for file in files])
+    names = pa.array([in_utf8(file.relative_to(root).as_posix()) for file in files])
     columns = {
         "text": pa.array([read_text(file, encoding) for file in files], pa.string()),
-        "label": pa.array([_in_utf8(file.parent.name) for file in files], pa.string()),
+        "label": pa.array([in_utf8(file.parent.name) for file in files], pa.string()),
         ADDED[0]: names.dictionary_encode(),
         ADDED[1]: pa.repeat(pa.scalar(1, pa.int64()), len(files)),
     }

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from toolkit.data import pictures
 from toolkit.data.batch import Integers
 from toolkit.data.digest import table_digest
 from toolkit.errors import DataError
@@ -109,12 +111,16 @@ def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], neede
 
 
 def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return a 64-bit key for each row, equal for texts that differ only in case and white space. Shape (rows,)."""
+    """Return a 64-bit key for each row. Shape (rows,).
+
+    It is equal for texts that differ only in case and white space, and for pictures that look the same.
+    """
     if not columns:
         return np.arange(table.num_rows, dtype=np.uint64)  # nothing to compare: no two rows are alike
     keys = np.empty(table.num_rows, np.uint64)
     position = 0
-    for batch in table.select(list(columns)).to_batches(max_chunksize=10_000):
+    chosen = pa.table({name: _comparable(table[name]) for name in columns})
+    for batch in chosen.to_batches(max_chunksize=10_000):
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             text = "\x1f".join(
                 " ".join((v if isinstance(v, str) else " ".join(map(str, v or ()))).split()) for v in row
@@ -123,6 +129,11 @@ def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtyp
             keys[position] = int.from_bytes(digest, "little")
             position += 1
     return keys
+
+
+def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return what rows are compared by: of pictures, the digest of what is seen."""
+    return pc.struct_field(column, "digest") if pictures.is_type(column.type) else column
 
 
 def separate(

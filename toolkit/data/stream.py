@@ -3,6 +3,7 @@
 lines of text (.txt, standard input)   {"text": line}
 .csv, .tsv, .jsonl, .ndjson (and .gz)  as they stand
 .parquet                               in batches of rows
+a folder                               {"file": name} for each file in it, however deep
 """
 
 import csv
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.data.decode import open_text
+from toolkit.data.picture_folders import files
+from toolkit.data.read import in_utf8
 from toolkit.data.text_formats import MAX_FIELD, clean_names, field_limit, find_delimiter
 from toolkit.errors import DataError, SourceError
 from toolkit.runs import open_for_arrow
@@ -47,6 +50,8 @@ def check_input(source: str) -> None:
     if source == STANDARD_INPUT:
         return
     path = Path(source)
+    if path.is_dir():
+        return
     if not path.is_file():
         raise SourceError(f"There is no file {source}.", "Check the path; `--input -` reads standard input.")
     if _kind(path) not in SUFFIXES:
@@ -63,6 +68,9 @@ def rows(source: str, *, encoding: str | None = None, delimiter: str | None = No
         yield from (Row({"text": line.rstrip("\r\n")}) for line in lines)
         return
     path = Path(source)
+    if path.is_dir():
+        yield from (Row({"file": in_utf8(file.relative_to(path).as_posix())}) for file in files(path))
+        return
     kind = _kind(path)
     if kind == ".parquet":
         yield from _parquet(path)

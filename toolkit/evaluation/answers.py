@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit import runs
+from toolkit.data.pictures import is_type, slim
 from toolkit.data.split import fingerprint, row_keys
 from toolkit.errors import SourceError
 from toolkit.evaluation.predict import Predictions
@@ -91,6 +92,7 @@ def table(rows: pa.Table, roles: Sequence[str], inputs: Sequence[str], said: Pre
         said: What the model said.
     """
     columns = {name: rows[name] for name in (*POSITION, *roles) if name in rows.column_names}
+    columns = {name: slim(column) if is_type(column.type) else column for name, column in columns.items()}
     columns["_key"] = pa.array(row_keys(rows, inputs))
     columns |= {name: pa.array(values) for name, values in said.columns.items()}
     return pa.table(columns)

@@ -1,12 +1,19 @@
 """What a model has to beat: simple predictors that learn from the same rows."""
 
+import sys
+import warnings
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from toolkit.data import pictures
+
 MOST_ROWS = 100_000
+MOST_PICTURES = 5_000
+SMALL = 12  # pixels
 _CHUNK = 10_000  # rows that are answered at a time
 
 
@@ -36,6 +43,36 @@ def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
     pipeline.fit(texts, learnt["label"].to_pylist())
     chunks = (test.slice(start, _CHUNK) for start in range(0, test.num_rows, _CHUNK))
     return [int(number) for chunk in chunks for number in pipeline.predict(_texts(chunk))]
+
+
+def pixel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
+    """Predict with logistic regression on pictures of 12 × 12 pixels, learnt from at most `MOST_PICTURES`."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    learnt = train
+    if train.num_rows > MOST_PICTURES:
+        learnt = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_PICTURES, replace=False)))
+    classes = learnt["label"].to_pylist()
+    if len(set(classes)) < 2:
+        return majority(train, test, labels)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200, tol=1e-3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a baseline that has not quite converged is still one
+        pipeline.fit(_pixels(learnt), classes)
+    return [int(number) for number in pipeline.predict(_pixels(test))]
+
+
+def _pixels(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return each picture as numbers from 0 to 1. Shape (N, 12 × 12 × 3)."""
+
+    def small(picture: Any) -> Any:
+        image = pictures.decode(picture, sys.maxsize)
+        return np.asarray(image.resize((SMALL, SMALL), reducing_gap=2.0), np.float64).ravel() / 255
+
+    chunks = (rows["image"].slice(start, _CHUNK // 20).to_pylist() for start in range(0, rows.num_rows, _CHUNK // 20))
+    return np.array([one for chunk in chunks for one in pictures.each(chunk, small)])
 
 
 def _texts(rows: pa.Table) -> list[str]:

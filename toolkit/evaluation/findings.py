@@ -42,7 +42,8 @@ def findings(
         if "probabilities" in columns:
             chances = columns["probabilities"]
             found["calibration"] = calibration.section(chances, references, settings, seed, temperature)
-            found["label_errors"] = label_errors.section(chances, references, rows, labels, inputs)
+            shown = [column.role for column in recipe.COLUMNS if column.is_input and column.role in rows.column_names]
+            found["label_errors"] = label_errors.section(chances, references, rows, labels, shown)
     if target.kind in ("label", "labels"):
         right = [said == true for said, true in zip(columns["prediction"], references, strict=True)]
         texts = [scores.shown_text(row, inputs) for row in rows.select(inputs).to_pylist()]

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.config import EvaluationConfig, RunConfig
+from toolkit.data import pictures
 from toolkit.evaluation import intervals
 from toolkit.evaluation.predict import Predictions
 from toolkit.evaluation.significance import mcnemar
@@ -208,14 +209,19 @@ def surest_errors(columns: Columns, references: Sequence[int], most: int = 20) -
 
 
 def confident_errors(
-    columns: Mapping[str, Sequence[Any]], rows: Sequence[Mapping[str, Any]], labels: Sequence[str], most: int = 20
+    columns: Mapping[str, Sequence[Any]],
+    rows: Sequence[Mapping[str, Any]],
+    labels: Sequence[str],
+    inputs: Sequence[str] = ("text", "text_pair"),
+    most: int = 20,
 ) -> list[dict[str, Any]]:
     """Return the wrong predictions that the model was surest of.
 
     Args:
         columns: Predictions; "prediction" and "probabilities".
-        rows: The examples with "label", the recipe's text columns, "_file" and "_row".
+        rows: The examples with "label", the recipe's inputs, "_file" and "_row".
         labels: Names of the classes.
+        inputs: Columns that are shown.
         most: How many.
     """
     wrong = []
@@ -225,7 +231,7 @@ def confident_errors(
                 {
                     "file": row.get("_file"),
                     "row": row.get("_row"),
-                    "text": shown_text(row, ("text", "text_pair")),
+                    "text": shown_text(row, inputs),
                     "label": labels[row["label"]],
                     "prediction": labels[predicted],
                     "confidence": float(max(chances)),
@@ -236,8 +242,13 @@ def confident_errors(
 
 def shown_text(row: Mapping[str, Any], roles: Sequence[str]) -> str:
     """Return a row's inputs as one text: lists of words joined, several inputs set apart."""
-    texts = (row[role] for role in roles if row.get(role))
-    return " ⏎ ".join(" ".join(map(str, text)) if isinstance(text, list) else str(text) for text in texts)
+    return " ⏎ ".join(_as_text(row[role]) for role in roles if row.get(role))
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return pictures.name(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def shown_value(value: Any, labels: Sequence[str]) -> str:
@@ -273,7 +284,7 @@ def evaluation_section(
             chosen = surest_errors(predictions.columns, references)
             columns = {name: [column[row] for row in chosen] for name, column in predictions.columns.items()}
             there = rows.take(pa.array(chosen, pa.int64())).to_pylist()  # not all rows become Python objects
-            section["errors"] = confident_errors(columns, there, labels)
+            section["errors"] = confident_errors(columns, there, labels, [c.role for c in recipe.COLUMNS if c.is_input])
     return section
 
 

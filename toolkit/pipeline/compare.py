@@ -50,7 +50,7 @@ def compare(
     folder = runs.create(output, "compare", names[0], created).path
     observe(Stage(f"Comparing {len(names)} models on {aligned.rows.num_rows:,} rows"))
     truth = judge.references(recipe, aligned.rows)
-    inputs = [column.role for column in recipe.COLUMNS if column.kind in ("text", "words")]
+    inputs = [column.role for column in recipe.COLUMNS if column.is_input]
     found = compare_aligned(aligned, truth, recipe.METRICS, config, seed, inputs)
     found["split"] = files[0].facts["split"]
     report = {

@@ -14,6 +14,7 @@ import pyarrow as pa
 from toolkit import models, recipes, runs
 from toolkit.config import RunConfig, leaves
 from toolkit.config_files import to_yaml
+from toolkit.data import pictures
 from toolkit.data.batch import Features, probe
 from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
@@ -26,7 +27,7 @@ from toolkit.pipeline import judge
 from toolkit.pipeline.build import build_model
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
-from toolkit.pipeline.inputs import encode_parts
+from toolkit.pipeline.inputs import encode_parts, stage_of
 from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.resume import find_state, stoppable, unfinished
 from toolkit.team import ALONE, Team
@@ -67,7 +68,8 @@ def finetune(
             _describe(run, prepared, command, created)
         best, training = fit(run, prepared, observe, state, team)
         observe(Stage("Judging on held-out data"))
-        stored = judge.StoredModel(best, prepared.recipe, splits.labels, config)
+        trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
+        stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
         said = judge.ask(stored, splits.test, "held-out test", observe, team)
         calibration = _calibration(judge.ask(stored, splits.validation, "validation", None, team), prepared)
         if not team.is_main:
@@ -167,7 +169,7 @@ def fit(
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = build_model(recipe, prepared.checkpoint.path, splits.labels, config)
     adapted = limit(model, prepared, observe)
-    observe(Stage("Tokenizing"))
+    observe(Stage(stage_of(recipe)))
     parts = (splits.train, splits.validation)
     with team.main_first():
         train_features, validation_features = encode_parts(parts, recipe, processor, config, observe)
@@ -346,7 +348,7 @@ def _training_facts(
         "steps": result.steps,
         "samples_per_second": round(result.samples_per_second, 2),
         "waiting": round(result.waiting, 4),
-        "tokens_per_example": round(float(features.lengths.mean()), 1),
+        **({"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}),
         "truncated": features.truncated,
         "best_step": result.best_step,
         "stopped_early": result.stopped_early,
@@ -362,7 +364,7 @@ def _training_facts(
 def _keep_held_out(run: runs.Run, splits: Splits) -> None:
     """Keep the rows that the run is judged on, so that it can be judged again on any machine."""
     for name, rows in (("validation", splits.validation), ("test", splits.test)):
-        runs.write_table(run.path / "data" / f"{name}.parquet", rows)
+        runs.write_table(run.path / "data" / f"{name}.parquet", pictures.embedded(rows))
 
 
 def _calibration(said: answers.Answers, prepared: Prepared) -> dict[str, Any]:

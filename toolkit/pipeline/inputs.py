@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from toolkit import __version__, environment, recipes, runs
 from toolkit.config import RunConfig
-from toolkit.data import batch, cache
+from toolkit.data import batch, cache, pictures, pixels
 from toolkit.data.batch import Columns, Features, encode_chunks
 from toolkit.data.digest import table_digest
 from toolkit.pipeline import judge
@@ -47,8 +47,18 @@ def encode_parts(
         identity = hashlib.sha256(made_of.encode()).hexdigest()
         found.append(cache.remembered(folder, identity, config, encode, int(config.data.cache_gib * 2**30)))
     if all(known for _, known in found):
-        observe(Note("Tokenized data of an earlier run is used."))
+        what = "Pictures prepared by" if _of_pictures(recipe) else "Tokenized data of"
+        observe(Note(f"{what} an earlier run {'are' if _of_pictures(recipe) else 'is'} used."))
     return [features for features, _ in found]
+
+
+def stage_of(recipe: recipes.Recipe) -> str:
+    """Name what is done to rows before they are learnt from."""
+    return "Preparing pictures" if _of_pictures(recipe) else "Tokenizing"
+
+
+def _of_pictures(recipe: recipes.Recipe) -> bool:
+    return any(column.kind == "image" for column in recipe.COLUMNS)
 
 
 def _processor_digest(processor: Any) -> str:
@@ -62,5 +72,6 @@ def _processor_digest(processor: Any) -> str:
 
 def _maker_facts(recipe: recipes.Recipe) -> list[Any]:
     """Return what else decides the inputs: the code and the libraries."""
-    code = [runs.digest(Path(str(file))) for file in (recipe.__file__, batch.__file__, cache.__file__)]
+    makers = (recipe.__file__, batch.__file__, cache.__file__, pictures.__file__, pixels.__file__)
+    code = [runs.digest(Path(str(file))) for file in makers]
     return [*code, __version__, *(environment.version(package) for package in _PACKAGES)]

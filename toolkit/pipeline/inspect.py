@@ -21,7 +21,8 @@ class Inspected:
     Attributes:
         table: The rows in the recipe's roles.
         parts: What each part holds.
-        unit: What lengths are counted in: "tokens", or "words" where no tokenizer is at hand.
+        unit: What lengths are counted in: "tokens", "words" where no tokenizer is at hand, or "pixels" along the
+            shorter side of a picture.
         shared: What stands on both sides of a border between parts → how many rows.
     """
 
@@ -46,6 +47,8 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
                 divide(table, recipe, config.data, config.training.seed)
         except DataError as error:
             notes.append(f"Training would refuse this table. {error.problem} {error.fix}")
+    if any(column.kind == "image" for column in recipe.COLUMNS):
+        return _inspected(recipe, table, notes, None, "pixels")
     try:
         checkpoint = models.locate(config.model, config.loading)
         processor = recipe.load_processor(checkpoint.path, config)
@@ -55,8 +58,12 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
     except SourceError as error:
         lengths_of, unit = None, "words"
         notes.append(f"{error.problem} Lengths are counted in words; name a tokenizer with --model.")
+    return _inspected(recipe, table, notes, lengths_of, unit)
+
+
+def _inspected(recipe: recipes.Recipe, table: Table, notes: list[str], lengths_of: Any, unit: str) -> Inspected:
     parts = describe_parts(table, recipe.COLUMNS, lengths_of)
-    inputs = [c.role for c in recipe.COLUMNS if c.kind in ("text", "words")]
+    inputs = [c.role for c in recipe.COLUMNS if c.is_input]
     shared = {}
     for held_out in ("validation", "test"):
         if "train" in table.parts and held_out in table.parts:

@@ -198,7 +198,7 @@ def ask(
             "size_bytes": size_bytes,
         },
     }
-    inputs = [column.role for column in recipe.COLUMNS if column.kind in ("text", "words")]
+    inputs = [column.role for column in recipe.COLUMNS if column.is_input]
     present = roles(recipe, rows)
     keyed = [role for role in inputs if role in present]
     return answers.Answers(answers.table(rows, present, keyed, said), facts)

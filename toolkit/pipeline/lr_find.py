@@ -9,7 +9,7 @@ from toolkit.errors import RunError
 from toolkit.pipeline.build import build_model
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.pipeline.finetune import limit
-from toolkit.pipeline.inputs import encode_parts
+from toolkit.pipeline.inputs import encode_parts, stage_of
 from toolkit.pipeline.prepare import Prepared
 from toolkit.report.range_plot import range_plot
 
@@ -45,7 +45,7 @@ def lr_find(
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = build_model(recipe, prepared.checkpoint.path, splits.labels, config)
     limit(model, prepared, observe)
-    observe(Stage("Tokenizing"))
+    observe(Stage(stage_of(recipe)))
     (features,) = encode_parts([splits.train], recipe, processor, config, observe)
     precision = pick_precision(config.training.precision, pick_device(config.training.device))
     observe(Stage(f"Raising the learning rate from {lowest:g} to {highest:g} in {steps} steps"))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import toolkit
 from toolkit import models, runs
 from toolkit.config import merge, resolve
-from toolkit.data import columns, parts, stream
+from toolkit.data import columns, parts, picture_folders, pictures, stream
 from toolkit.data.stream import Row
 from toolkit.errors import DataError
 from toolkit.evaluation.calibration import scaled
@@ -51,23 +51,47 @@ class _Asker:
     roles: Mapping[str, str]  # role → column of the input
     temperature: float | None
     all_scores: bool
+    root: Path | None = None  # where files that rows name are
 
     def answer(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Return the rows with what the model says of them; a bad one with an empty prediction."""
         required = {self.roles[column.role]: column.kind for column in self.inputs if column.required}
         rows = [row if row.problem else Row(row.values, _problem(row.values, required)) for row in rows]
+        looked, rows = self._looked_at(rows)
         good = [number for number, row in enumerate(rows) if row.problem is None]
         said: list[dict[str, Any]] = [{} for _ in rows]
-        for number, answer in zip(good, self._ask([rows[number] for number in good]), strict=True):
+        looked = {name: column.take(pa.array(good, pa.int64())) for name, column in looked.items()}
+        for number, answer in zip(good, self._ask([rows[number] for number in good], looked), strict=True):
             said[number] = answer
         return [self._beside(row, answer) for row, answer in zip(rows, said, strict=True)]
 
-    def _ask(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    def _looked_at(self, rows: Sequence[Row]) -> tuple[dict[str, pa.ChunkedArray], list[Row]]:
+        """Decode the rows' pictures: column → pictures; and the rows, with names in the places of pictures."""
+        looked: dict[str, pa.ChunkedArray] = {}
+        shown = list(rows)
+        for column in self.inputs:
+            if column.kind == "image":
+                name = self.roles[column.role]
+                values = [row.values.get(name) if row.problem is None else None for row in rows]
+                raw = pictures.column(pa.chunked_array([pa.array(values)]), [""] * len(rows), self.root)
+                looked[name], problems = pictures.looked_at(raw, self.stored.config.data.max_pixels)
+                for number, problem in enumerate(problems):
+                    row, value = shown[number], shown[number].values.get(name)
+                    called = value if isinstance(value, str) else _called(raw[number].as_py())
+                    shown[number] = Row(
+                        {**row.values, name: called}, row.problem or (problem and f"`{called}` {problem}")
+                    )
+        return looked, shown
+
+    def _ask(self, rows: Sequence[Row], looked: Mapping[str, pa.ChunkedArray]) -> Iterator[dict[str, Any]]:
         if not rows:
             return
         recipe, labels = self.stored.recipe, self.stored.labels
         kinds = {self.roles[column.role]: column.kind for column in self.inputs if column.role in self.roles}
-        raw = {name: pa.array([_input(row.values.get(name), kind) for row in rows]) for name, kind in kinds.items()}
+        raw = {
+            name: looked[name] if name in looked else pa.array([_input(row.values.get(name), kind) for row in rows])
+            for name, kind in kinds.items()
+        }
         table = columns.take_roles(pa.table(raw), self.roles, recipe.COLUMNS)
         target = recipe.COLUMNS[-1]
         if target.kind == "labels":  # the recipe finds the words by their labels; which ones does not matter
@@ -143,14 +167,14 @@ def predict(
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
     checkpoint = models.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, merge(values, {}), recipe_name)
-    inputs = [column for column in recipe.COLUMNS if column.kind in ("text", "words")]
+    inputs = [column for column in recipe.COLUMNS if column.is_input]
     stored = judge.StoredModel(checkpoint.path, recipe, models.label_names(checkpoint), config)
     given = _rows(source, values)
     head = list(itertools.islice(given, CHUNK))
     if not head:
         raise DataError(f"{source} holds no rows.", "Check that it was written to the end.")
     roles = _roles(head, inputs, config.data.columns)
-    asker = _Asker(stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores)
+    asker = _Asker(stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores, _root(source))
     total = _count(source, values)
     identity = None if total is None else _identity(stored, Path(source), config.model_dump(), all_scores)
     done = parts.open_parts(output, identity)
@@ -192,16 +216,21 @@ def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 def _identity(stored: judge.StoredModel, source: Path, config: Any, all_scores: bool) -> dict[str, Any]:
     """Name all that decides the output, so that nothing is gone on with that began otherwise."""
-    facts = source.stat()
     files = sorted(file for file in stored.folder.iterdir() if file.is_file())
     return {
         "toolkit": toolkit.__version__,
         "model": {file.name: runs.digest(file) for file in files},
         "recipe": runs.digest(Path(stored.recipe.__file__)),
         "settings": {key: config[key] for key in ("attention", "data", "options")},
-        "input": [str(source.resolve()), facts.st_size, facts.st_mtime_ns],
+        "input": [str(source.resolve()), *_state(source)],
         "rows": [CHUNK, all_scores],
     }
+
+
+def _state(source: Path) -> list[int]:
+    """Return numbers that change when a file does, or any file of a folder."""
+    facts = [file.stat() for file in (picture_folders.files(source) if source.is_dir() else [source])]
+    return [len(facts), sum(one.st_size for one in facts), max((one.st_mtime_ns for one in facts), default=0)]
 
 
 def _roles(first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
@@ -220,6 +249,10 @@ def _problem(values: Mapping[str, Any], required: Mapping[str, str]) -> str | No
     """Say why a row cannot be asked about; None when it can."""
     for name, kind in required.items():
         value = values.get(name)
+        if kind == "image":
+            if value is None:
+                return f"`{name}` is empty"
+            continue
         if isinstance(value, dict) or (isinstance(value, list) and kind != "words"):
             return f"`{name}` is no text"
         if value is None or not (value if isinstance(value, list) else str(value).strip()):
@@ -227,6 +260,14 @@ def _problem(values: Mapping[str, Any], required: Mapping[str, str]) -> str | No
         if any("\ud800" <= sign <= "\udfff" for sign in str(value)):
             return f"`{name}` holds half a character"
     return None
+
+
+def _root(source: str) -> Path | None:
+    return None if source == stream.STANDARD_INPUT else Path(source)
+
+
+def _called(picture: Mapping[str, Any] | None) -> str | None:
+    return pictures.name(picture) if picture and picture.get("path") else None
 
 
 def _input(value: Any, kind: str) -> Any:

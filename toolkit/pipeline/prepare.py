@@ -85,7 +85,8 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
         resolved = resolved.with_values("fallback", {"data": replacement})
     found: dict[str, Any] = {}
     if resolved.config.training.learning_rate is None:
-        found["learning_rate"] = models.learning_rate(checkpoint, resolved.config.adapter.kind)
+        scratch = resolved.config.loading.from_scratch
+        found["learning_rate"] = models.learning_rate(checkpoint, resolved.config.adapter.kind, from_scratch=scratch)
     resolved = resolved.with_values("model", {"training": found})
     _check_best_metric(recipe, resolved.config)
     forms.parse(resolved.config.attention)

@@ -193,7 +193,9 @@ def _publication(
     licence = licence or _licence(str(run.facts.get("model") or ""), base)
     _check_licence(licence, destination, observe)
     data, name, revision = _data(report)
-    kinds = [_TASKS[column.kind] for column in recipe.COLUMNS if column.kind in _TASKS]
+    of_pictures = any(column.kind == "image" for column in recipe.COLUMNS)
+    tasks = {**_TASKS, "label": "image-classification"} if of_pictures else _TASKS
+    kinds = [tasks[column.kind] for column in recipe.COLUMNS if column.kind in tasks]
     return Publication(
         name=destination.name,
         task=kinds[0] if kinds else None,

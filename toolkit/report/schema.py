@@ -168,6 +168,7 @@ REPORT: dict[str, Any] = {
         "splits": [{"name": str, "rows": float, "classes": {}, "given": bool}],
         "counts": {},
         "notes": [str],
+        "unreadable": [{**_PLACE, "name": str, "reason": str}],
     },
     "training": {
         **dict.fromkeys(("device", "precision", "optimizer", "objective"), str),

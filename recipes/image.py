@@ -1,0 +1,92 @@
+"""Classify pictures with a Vision Transformer: photographs, scans, digits, whatever a folder holds.
+
+Learns one class for each picture, from a folder for each class, a table with names of files or picture bytes, or an
+array file (.npz, idx). The default data are photographs of bean leaves, healthy or with one of two diseases.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from toolkit import models
+from toolkit.attention import resolution
+from toolkit.config import DataConfig, RunConfig
+from toolkit.data import picture_folders
+from toolkit.data.batch import pad
+from toolkit.data.pixels import prepared, take_bytes
+from toolkit.evaluation.baselines import majority, pixel_logistic_regression
+from toolkit.evaluation.predict import probabilities
+from toolkit.recipes import Column
+
+DEFAULTS: dict[str, Any] = {
+    "model": "vit",
+    "data": {"source": "AI-Lab-Makerere/beans"},
+    "training": {"epochs": 4, "best_metric": "accuracy"},
+}
+
+_FILES = ("image_path", "file_name", "filename", "path", "file", "image_id", "id")
+
+COLUMNS = (
+    Column("image", ("image", "img", "picture", "photo", *_FILES), kind="image"),
+    Column(
+        "label", ("label", "labels", "class", "target", "category", "diagnosis", "fine_label", "species"), kind="label"
+    ),
+)
+
+METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision", "top_5")
+
+BASELINES = {"Majority class": majority, "Logistic regression on small pixels": pixel_logistic_regression}
+
+
+class Options(BaseModel):
+    """The keys of this recipe."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image_size: int | None = Field(
+        None, ge=8, le=2048, description="Height and width that the model sees, in pixels; the checkpoint's by default"
+    )
+
+
+def read(path: Path, config: DataConfig) -> dict[str, pa.Table] | None:
+    """Read a folder of pictures or an array file; tables are read as everywhere."""
+    return picture_folders.read(path)
+
+
+def load_processor(path: Path, config: RunConfig) -> Any:
+    """Load the checkpoint's image processor, for the size that was asked for."""
+    return models.load_image_processor(path, config.loading, config.options.get("image_size"))
+
+
+def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, Any]:
+    """Decode, resize and crop pictures to bytes (N, 3, H, W); the model normalises them on its device."""
+    features: dict[str, Any] = {"pixel_values": prepared(rows["image"], processor, config.data.max_pixels)}
+    if "label" in rows:
+        features["labels"] = list(rows["label"])
+    return features
+
+
+def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
+    """Load the checkpoint with a classification head for `labels`, for the size that was asked for."""
+    from transformers import AutoModelForImageClassification
+
+    size = config.options.get("image_size")
+    if size and config.loading.from_scratch:
+        arguments["image_size"] = size
+    arguments["problem_type"] = "single_label_classification"
+    model = models.load(AutoModelForImageClassification, path, labels, config.loading, config.training, **arguments)
+    return take_bytes(resolution.see(model, size) if size else model, load_processor(path, config))
+
+
+def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
+    """Stack: pixel_values as bytes (B, 3, H, W), labels (B,)."""
+    return pad(features, {})
+
+
+def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Logits (B, C) → the class and the probability of each class, for each picture."""
+    chances = probabilities(outputs.logits)
+    return {"prediction": chances.argmax(axis=-1).tolist(), "probabilities": chances.tolist()}

@@ -1,0 +1,114 @@
+"""Pictures, from a folder to a model that transformers' own pipeline reads."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support import pictures
+from tests.support.cli import Outcome, toolkit
+
+SMALL = ("--set", "options.image_size=16", "--set", "training.device=cpu")
+
+
+@dataclass(frozen=True)
+class Made:
+    cwd: Path
+    run: Path
+    outcome: Outcome
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A run on a folder of pictures of two classes, among them some that are broken."""
+    cwd = tmp_path_factory.mktemp("pictures")
+    pictures.folder(cwd / "data", 60)
+    (cwd / "data" / "dark" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    outcome = toolkit(
+        "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "2",
+        "--batch-size", "16", "--output", "run", *SMALL, cwd=cwd,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    return Made(cwd, cwd / "run", outcome)
+
+
+def test_it_learns_and_reports(made: Made) -> None:
+    report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
+    figures = {figure["name"]: figure["value"] for figure in report["evaluation"]["metrics"]}
+    assert figures["accuracy"] > 0.9
+    assert "top_5" not in figures
+    assert [baseline["name"] for baseline in report["baselines"]] == [
+        "Majority class",
+        "Logistic regression on small pixels",
+    ]
+    assert "1 of 121 pictures could not be read and were left out: dark/broken.png" in made.outcome.err
+    assert [one["file"] for one in report["data"]["unreadable"]] == ["dark/broken.png"]
+    assert report["data"]["counts"]["unreadable"] == 1
+    assert "Warning" not in made.outcome.err
+    assert "requires torchvision" not in made.outcome.err
+    assert str(made.cwd) not in (made.run / "report.json").read_text(encoding="utf-8")
+
+
+def test_it_is_judged_again_without_the_folder(made: Made, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    made.run.rename(moved)
+    try:
+        outcome = toolkit("evaluate", moved, "--fresh", cwd=tmp_path)
+    finally:
+        moved.rename(made.run)
+    assert outcome.code == 0, outcome.text
+    again = json.loads((made.run / "evaluations" / "held-out" / "report.json").read_text(encoding="utf-8"))
+    first = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
+    assert again["evaluation"]["metrics"] == first["evaluation"]["metrics"]
+    assert again["data"]["fingerprint"] == first["data"]["fingerprint"]
+
+
+def test_the_pipeline_of_transformers_says_the_same(made: Made) -> None:
+    from PIL import Image
+    from transformers import pipeline
+
+    classify = pipeline("image-classification", model=str(made.run / "model"))
+    said = pq.read_table(made.run / "predictions.parquet").to_pylist()
+    labels = json.loads((made.run / "run.json").read_text(encoding="utf-8"))["labels"]
+    for row in said[:6]:
+        with Image.open(made.cwd / "data" / row["_file"]) as image:
+            theirs = {one["label"]: one["score"] for one in classify(image.convert("RGB"))}
+        assert max(theirs, key=theirs.__getitem__) == labels[row["prediction"]]
+        for label, chance in zip(labels, row["probabilities"], strict=True):
+            assert theirs[label] == pytest.approx(chance, abs=1e-5)
+
+
+def test_predict_a_folder_and_a_table(made: Made, tmp_path: Path) -> None:
+    outcome = toolkit("predict", made.run, "--input", made.cwd / "data", "--output", "out.csv", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 121
+    (bad,) = [row for row in rows if row["problem"]]
+    assert bad["file"] == "dark/broken.png"
+    assert "broken.png` is" in bad["problem"]
+    right = [row["file"].startswith(row["prediction"]) for row in rows if row is not bad]
+    assert sum(right) / len(right) > 0.9
+    table = tmp_path / "some.csv"
+    folder = made.cwd / "data"
+    table.write_text(f"photo\n{folder}/dark/000.png\nnowhere.png\n{folder}/light/000.png\n", encoding="utf-8")
+    outcome = toolkit("predict", made.run, "--input", table, "--output", "some.jsonl", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    said = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [one["prediction"] for one in said] == ["dark", None, "light"]
+
+
+def test_inspect_says_what_is_there(made: Made) -> None:
+    outcome = toolkit("inspect", "data", "--recipe", "image", cwd=made.cwd)
+    assert outcome.code == 0, outcome.text
+    assert "shorter side  median 16, smallest 16, largest 16 pixels" in outcome.out
+    assert "dark/broken.png" in outcome.err
+
+
+def test_a_form_without_weights_says_how_to_use_it(made: Made) -> None:
+    outcome = toolkit("finetune", "image", "--model", "vit-tiny", "--data", "data", cwd=made.cwd)
+    assert outcome.code == 2
+    assert "Add --from-scratch" in outcome.err

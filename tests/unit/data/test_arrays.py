@@ -1,0 +1,112 @@
+"""Array files become tables of pictures."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.data import arrays, picture_folders, pictures
+from toolkit.errors import DataError
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (5, 6, 7, 3), dtype=np.uint8)
+LABELS = np.array([0, 1, 2, 1, 0])
+
+
+def saved(path: Path, **named) -> Path:
+    np.savez(path / "cells.npz", **named)
+    return path / "cells.npz"
+
+
+def decoded(table) -> np.ndarray:
+    rows = table["image"].to_pylist()
+    return np.stack([np.asarray(pictures.decode(row, 10_000)) for row in rows])
+
+
+def idx(path: Path, array: np.ndarray) -> None:
+    head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "wb") as stream:
+        stream.write(head + array.astype(np.uint8).tobytes())
+
+
+@pytest.mark.parametrize("labels", [LABELS, LABELS[:, None], np.eye(3)[LABELS]])
+def test_parts_are_found_by_name(tmp_path, labels):
+    file = saved(tmp_path, train_images=IMAGES, train_labels=labels, test_images=IMAGES[:2], test_labels=labels[:2],
+                 val_images=IMAGES[2:], val_labels=labels[2:])  # fmt: skip
+    parts = picture_folders.read(file)
+    assert {name: table.num_rows for name, table in parts.items()} == {"train": 5, "test": 2, "validation": 3}
+    assert parts["train"]["label"].to_pylist() == ["0", "1", "2", "1", "0"]
+    assert parts["train"]["_row"].to_pylist() == [1, 2, 3, 4, 5]
+    assert (decoded(parts["train"]) == IMAGES).all()
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (IMAGES[..., 0], IMAGES[..., :1].repeat(3, -1)),
+        (IMAGES[..., :1], IMAGES[..., :1].repeat(3, -1)),
+        (np.moveaxis(IMAGES, 3, 1), IMAGES),
+        (IMAGES / 255, IMAGES),
+        (IMAGES.astype(np.int64), IMAGES),
+        (IMAGES[..., 0].astype(np.uint16) * 257, IMAGES[..., :1].repeat(3, -1)),
+        (IMAGES[..., 0] > 100, ((IMAGES[..., :1] > 100) * 255).repeat(3, -1)),
+        (np.concatenate([IMAGES, np.zeros_like(IMAGES[..., :1])], -1), np.full_like(IMAGES, 255)),
+        (np.concatenate([IMAGES, np.full_like(IMAGES[..., :1], 255)], -1), IMAGES),
+    ],
+)
+def test_every_form_of_array_becomes_the_same_pictures(tmp_path, images, expected):
+    parts = arrays.read_npz(saved(tmp_path, x_train=images, y_train=LABELS))
+    assert (decoded(parts["train"]) == expected).all()
+
+
+def test_one_part_alone(tmp_path):
+    assert list(arrays.read_npz(saved(tmp_path, images=IMAGES, labels=LABELS))) == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("named", "problem"),
+    [
+        ({"images": IMAGES, "labels": LABELS[:3]}, "5 pictures but 3 labels"),
+        ({"images": IMAGES, "labels": np.ones((5, 3))}, "more than one class"),
+        ({"images": IMAGES[0, 0], "labels": LABELS}, "shape"),
+        ({"weights": IMAGES}, "no pictures with labels"),
+        ({"images": IMAGES.astype(np.int64) - 9, "labels": LABELS}, "type int64"),
+        ({"images": np.where(IMAGES > 9, np.nan, 0.5), "labels": LABELS}, "not finite"),
+        ({"images": IMAGES, "labels": np.array([{}] * 5)}, "pickled"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, "no rows"),
+    ],
+)
+def test_what_is_refused(tmp_path, named, problem):
+    with pytest.raises(DataError) as caught:
+        arrays.read_npz(saved(tmp_path, **named))
+    assert problem in f"{caught.value.problem} {caught.value.fix}"
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    file = saved(tmp_path, images=IMAGES, labels=LABELS)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(DataError, match="cannot be read"):
+        arrays.read_npz(file)
+
+
+def test_idx_files(tmp_path):
+    idx(tmp_path / "train-images-idx3-ubyte.gz", IMAGES[..., 0])
+    idx(tmp_path / "train-labels-idx1-ubyte.gz", LABELS)
+    idx(tmp_path / "t10k-images.idx3-ubyte", IMAGES[:2, ..., 0])
+    idx(tmp_path / "t10k-labels.idx1-ubyte", LABELS[:2])
+    parts = picture_folders.read(tmp_path)
+    assert {name: table.num_rows for name, table in parts.items()} == {"train": 5, "test": 2}
+    assert (decoded(parts["train"])[..., 0] == IMAGES[..., 0]).all()
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"no gzip")
+    with pytest.raises(DataError, match="idx file"):
+        picture_folders.read(tmp_path)
+
+
+def test_an_idx_file_that_claims_too_much_is_refused(tmp_path):
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        (tmp_path / name).write_bytes(struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 4))
+    with pytest.raises(DataError, match="head makes no sense"):
+        picture_folders.read(tmp_path)

@@ -1,0 +1,98 @@
+"""Folders of pictures, and array files, as tables of pictures with labels.
+
+    flowers/rose/1.jpg, flowers/tulip/red/7.png        one folder for each class, however deep the pictures lie
+    flowers/train/rose/1.jpg, flowers/test/rose/9.jpg  the same in parts
+    cells.npz, folder of idx files                     see `arrays`
+
+A folder that holds a table (names of files and labels) is read as a table. In a folder of a class every file is a row,
+so that each is accounted for: what turns out to be no picture is left out later, and said.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from toolkit.data import arrays
+from toolkit.data.pictures import SUFFIXES
+from toolkit.data.read import data_files, in_utf8, split_of, visible
+from toolkit.errors import DataError
+
+_NOT_PICTURES = {"thumbs.db", "desktop.ini"}  # what systems put into folders of pictures
+
+
+def read(path: Path) -> dict[str, pa.Table] | None:
+    """Read a folder of pictures, or array files of them, into tables by part; None where `path` is neither.
+
+    Columns are `image` (name of the file, or the picture itself), `label`, `_file` and `_row`.
+
+    Raises:
+        DataError: It is one of them, and cannot be read.
+    """
+    try:
+        if path.is_file():
+            return arrays.read_npz(path) if path.suffix.lower() == ".npz" else None
+        return _folder(path, path) if path.is_dir() else None
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or path} cannot be read: {error.strerror or error}.", "Check that you may read it."
+        ) from None
+
+
+def _folder(folder: Path, root: Path) -> dict[str, pa.Table] | None:
+    idx = arrays.idx_files(folder)
+    if idx:
+        return arrays.read_idx(idx)
+    entries = visible(folder)
+    packed = [entry for entry in entries if entry.suffix.lower() == ".npz" and entry.is_file()]
+    if len(packed) == 1:
+        return arrays.read_npz(packed[0])
+    folders = [entry for entry in entries if entry.is_dir()]
+    splits = [(entry, split_of(entry.name)) for entry in folders]
+    if data_files(folder) or any(part and data_files(entry) for entry, part in splits):
+        return None
+    parts: dict[str, list[Path]] = {}
+    for entry, part in splits:
+        if part is not None:
+            parts.setdefault(part, []).extend(_classes(entry))
+    parts = {part: classes for part, classes in parts.items() if classes}
+    if parts:
+        return {part: _table(classes, root) for part, classes in parts.items()}
+    classes = _classes(folder)
+    if len(classes) > 1:
+        return {"all": _table(classes, root)}
+    return _folder(folders[0], root) if len(folders) == 1 else None
+
+
+def _classes(folder: Path) -> list[Path]:
+    """Return the folders of the classes, where any of them holds a picture."""
+    classes = [entry for entry in visible(folder) if entry.is_dir()]
+    holds = [any(file.suffix.lower() in SUFFIXES for file in files(entry)) for entry in classes]
+    return [entry for entry in classes if any(files(entry))] if any(holds) else []
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder in the order of their names, but for hidden ones and what systems leave."""
+    for entry in visible(folder):
+        if entry.is_dir() and not entry.is_symlink():
+            yield from files(entry)
+        elif entry.name.lower() not in _NOT_PICTURES:
+            yield entry
+
+
+def _table(classes: list[Path], root: Path) -> pa.Table:
+    rows = [(file, label.name) for label in classes for file in files(label)]
+    names = [file.relative_to(root).as_posix() for file, _ in rows]
+    # a name that Arrow cannot hold stays out of the table, and the file's contents stand in for it
+    plain = [in_utf8(name) == name for name in names]
+    held = [
+        {"path": str(file)} if kept else {"bytes": file.read_bytes()}
+        for (file, _), kept in zip(rows, plain, strict=True)
+    ]
+    columns = {
+        "image": pa.array(held, pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])),
+        "label": pa.array([in_utf8(label) for _, label in rows], pa.string()),
+        "_file": pa.array([in_utf8(name) for name in names]).dictionary_encode(),
+        "_row": pa.repeat(pa.scalar(1, pa.int64()), len(rows)),
+    }
+    return pa.table(columns)
