@@ -6,7 +6,7 @@ array file (.npz, idx). The default data are photographs of bean leaves, healthy
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,7 @@ from toolkit.data.pixels import prepared, take_bytes
 from toolkit.evaluation.baselines import majority, pixel_logistic_regression
 from toolkit.evaluation.predict import probabilities
 from toolkit.recipes import Column
+from toolkit.training import augment
 
 DEFAULTS: dict[str, Any] = {
     "model": "vit",
@@ -49,6 +50,20 @@ class Options(BaseModel):
     image_size: int | None = Field(
         None, ge=8, le=2048, description="Height and width that the model sees, in pixels; the checkpoint's by default"
     )
+    augment: Literal["auto", "none", "light", "photos", "medical", "microscope", "digits"] = Field(
+        "auto",
+        description="How pictures are changed at random in training: a set of the values below, safe for its kind of "
+        "pictures; auto is light, and none with frozen layers",
+    )
+    crop: float | None = Field(None, gt=0, le=1, description="Least share of a picture's area that is shown")
+    flip: Literal["none", "horizontal", "both"] | None = Field(None, description="Mirror images that mean the same")
+    rotate: float | None = Field(None, ge=0, le=180, description="Degrees that a picture is turned at most, either way")
+    shift: float | None = Field(None, ge=0, lt=1, description="Share of the side by which it moves, grows or shrinks")
+    color: float | None = Field(None, ge=0, lt=1, description="Share by which brightness, contrast, saturation change")
+    rand_augment: int | None = Field(None, ge=0, le=10, description="RandAugment's operations for each picture")
+    erase: float | None = Field(None, ge=0, le=1, description="Share of the pictures that lose a rectangle")
+    mixup: float | None = Field(None, ge=0, description="α of MixUp, which lays two pictures over each other; 0 is off")
+    cutmix: float | None = Field(None, ge=0, description="α of CutMix, which puts a piece of one in another; 0 is off")
 
 
 def read(path: Path, config: DataConfig) -> dict[str, pa.Table] | None:
@@ -67,6 +82,18 @@ def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunCon
     if "label" in rows:
         features["labels"] = list(rows["label"])
     return features
+
+
+def augmentation(processor: Any, labels: Sequence[str], config: RunConfig) -> Any:
+    """Return what changes training batches at random, or None."""
+    return augment.changer(_changes(config), processor, len(labels))
+
+
+def _changes(config: RunConfig) -> augment.Changes:
+    name = config.options["augment"]
+    if name == "auto":
+        name = "light" if config.training.freeze is None else "none"
+    return augment.chosen(name, config.options)
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:

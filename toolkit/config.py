@@ -48,7 +48,7 @@ def _as_freeze(value: Any) -> Any:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     if not isinstance(value, str) or not value:
-        raise ValueError("must be a number of layers (at least 1), embeddings, or a regular expression")
+        raise ValueError("must be a number of layers (at least 1), embeddings, trunk, or a regular expression")
     try:
         re.compile(value)
     except re.error as error:
@@ -144,7 +144,8 @@ class TrainingConfig(Section):
     freeze: Freeze = Field(
         None,
         description="What stays as it is: a number of layers from the input up (and the embeddings), embeddings, "
-        "or a regular expression found in names of parameters",
+        "trunk (all but the head, whose inputs are then computed once), or a regular expression found in names of "
+        "parameters",
     )
     weight_decay: float = Field(0.01, ge=0, lt=1, description="AdamW's decoupled decay; biases and norms are spared")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment")

@@ -53,6 +53,8 @@ class Recipe(Protocol):
 
     It may hold these functions, too:
         read(path, config) → tables by part, or None: reads files of a format of the task's own.
+        augmentation(processor, labels, config) → a function on batches, or None: changes training batches at random, on
+            the device where the model is.
     """
 
     __file__: str

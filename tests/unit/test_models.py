@@ -326,7 +326,7 @@ def test_every_alias_has_a_name_on_the_hub():
 def test_a_form_is_there_and_needs_to_be_asked_for_from_scratch():
     assert "Add --from-scratch" in fault("vit-tiny")
     found = models.locate("vit-tiny", LoadingConfig(from_scratch=True))
-    assert (found.hidden_size, found.path.is_dir()) == (128, True)
+    assert (found.hidden_size, found.path.is_dir()) == (96, True)
     assert models.learning_rate(found, from_scratch=True) == 2e-3
 
 

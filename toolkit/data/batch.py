@@ -158,9 +158,10 @@ def pad(features: Sequence[Mapping[str, Any]], padding: Mapping[str, int]) -> di
     batch: dict[str, Any] = {}
     for name in features[0]:
         values = [feature[name] for feature in features]
-        if isinstance(values[0], np.ndarray) and values[0].ndim > 1:
+        array = isinstance(values[0], np.ndarray)
+        if array and (values[0].ndim > 1 or (values[0].ndim and values[0].dtype.kind == "f")):
             batch[name] = torch.from_numpy(np.stack(values))
-        elif isinstance(values[0], np.ndarray) and values[0].ndim:
+        elif array and values[0].ndim:
             longest = max(map(len, values))
             filled = np.full((len(values), longest), padding.get(name, 0), np.int64)
             for row, value in zip(filled, values, strict=True):

@@ -15,7 +15,7 @@ from toolkit import models, recipes, runs
 from toolkit.config import RunConfig, leaves
 from toolkit.config_files import to_yaml
 from toolkit.data import pictures
-from toolkit.data.batch import Features, probe
+from toolkit.data.batch import Features, pad, probe
 from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import answers, scores
@@ -27,11 +27,11 @@ from toolkit.pipeline import judge
 from toolkit.pipeline.build import build_model
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
-from toolkit.pipeline.inputs import encode_parts, stage_of
+from toolkit.pipeline.inputs import encode_parts, stage_of, through_trunk
 from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.resume import find_state, stoppable, unfinished
 from toolkit.team import ALONE, Team
-from toolkit.training import adapters, checkpoint, trackers
+from toolkit.training import adapters, checkpoint, trackers, trunk
 from toolkit.training.depth import freeze
 from toolkit.training.loop import TrainingResult, train
 from toolkit.training.objective import objective_for
@@ -174,13 +174,12 @@ def fit(
     with team.main_first():
         train_features, validation_features = encode_parts(parts, recipe, processor, config, observe)
     references = judge.references(recipe, splits.validation)
-    sample = _sample(train_features, len(validation_features), config.training.seed)
 
     def validate(model: Any) -> dict[str, float]:
         """Judge by the model's own loss whatever training minimises, on validation and on rows learned from."""
         subject = judge.Subject(model, processor, recipe, splits.labels, config)
-        said = judge.predict_features(subject, validation_features, team=team)
-        learned = judge.predict_features(subject, sample, team=team)
+        said = judge.predict_features(subject, validation_features, team=team, collate=collate)
+        learned = judge.predict_features(subject, sample, team=team, collate=collate)
         values = scores.values(said.columns, references, recipe.METRICS, splits.labels)
         return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values}
 
@@ -196,6 +195,18 @@ def fit(
         run.record(precision=precision)  # a resumed run computes in the same
     tracked = config.training.trackers if team.is_main else []
     accelerator = accelerator_for(config.training, precision, run.path / "trackers" if tracked else None)
+    augment = augmentation(prepared, processor)
+    trained, facts = model, _input_facts(train_features)
+    below = trunk.find(model.to(accelerator.device), probe(train_features, collate)) if augment is None else None
+    if below is not None:
+        observe(Stage("Computing what the frozen trunk makes of each example"))
+        encoded = list(zip(parts, (train_features, validation_features), strict=True))
+        with team.main_first():
+            train_features, validation_features = through_trunk(
+                below, encoded, recipe, processor, config, accelerator, precision
+            )
+        trained, collate = below.headed(), partial(pad, padding={})
+    sample = _sample(train_features, len(validation_features), config.training.seed)
     folder = run.path / "checkpoints"
     objective = objective_for(config.loss, splits.labels, train_features.columns["labels"])
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
@@ -206,14 +217,16 @@ def fit(
     told = trackers.tracking(accelerator, tracked, values, lambda text: observe(Note(text)))
     with _rows_named(splits.train, folder), stoppable() as stop_asked, told as log:
         result = train(
-            model,
+            trained,
             train_features,
             collate,
             config.training,
             accelerator,
             objective=objective,
             validate=validate,
-            save=lambda best, step: _keep(best, adapted, processor, checkpoint.best_path(folder, step)),
+            save=lambda best, step: _keep(
+                model if below is not None else best, adapted, processor, checkpoint.best_path(folder, step)
+            ),
             higher_is_better=higher_is_better(recipe, config.training.best_metric),
             observe=watch,
             write_state=partial(checkpoint.write, folder),
@@ -221,8 +234,9 @@ def fit(
             stop_asked=stop_asked,
             say=lambda text: observe(Note(text)),
             team=team,
+            augment=augment,
         )
-    facts = _training_facts(result, config, device, precision, train_features, team)
+    facts |= _training_facts(result, config, device, precision, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(model)}
     return checkpoint.best_path(folder, result.best_step), facts
 
@@ -336,8 +350,22 @@ def _as_line(event: Progress | Validation) -> Mapping[str, Any]:
     }
 
 
+def augmentation(prepared: Prepared, processor: Any) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+    """Return what changes training batches at random, if the recipe does that."""
+    own = getattr(prepared.recipe, "augmentation", None)
+    made: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    if own is not None:
+        made = own(processor, prepared.splits.labels, prepared.config)
+    return made
+
+
+def _input_facts(features: Features) -> dict[str, Any]:
+    tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
+    return {**tokens, "truncated": features.truncated}
+
+
 def _training_facts(
-    result: TrainingResult, config: RunConfig, device: str, precision: str, features: Features, team: Team
+    result: TrainingResult, config: RunConfig, device: str, precision: str, team: Team
 ) -> dict[str, Any]:
     return {
         "device": device,
@@ -348,8 +376,6 @@ def _training_facts(
         "steps": result.steps,
         "samples_per_second": round(result.samples_per_second, 2),
         "waiting": round(result.waiting, 4),
-        **({"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}),
-        "truncated": features.truncated,
         "best_step": result.best_step,
         "stopped_early": result.stopped_early,
         "optimizer": "AdamW",

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pyarrow as pa
 from toolkit import __version__, environment, recipes, runs
 from toolkit.config import RunConfig
 from toolkit.data import batch, cache, pictures, pixels
-from toolkit.data.batch import Columns, Features, encode_chunks
+from toolkit.data.batch import Columns, Features, encode_chunks, join
 from toolkit.data.digest import table_digest
 from toolkit.pipeline import judge
 from toolkit.pipeline.events import Note, Observe
+from toolkit.training.trunk import Trunk
 
 _PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or cuts
 
@@ -35,7 +37,7 @@ def encode_parts(
     if not config.data.cache_gib:
         return [judge.encode_rows(rows, recipe, processor, config) for rows in parts]
     folder = environment.cache_folder() / "features"
-    makers = [_processor_digest(processor), *_maker_facts(recipe)]
+    makers = [_processor_digest(processor), *_maker_facts(recipe)]  # before anything changes the processor
     found = []
     for rows in parts:
         inputs = judge.input_columns(rows, recipe)
@@ -43,13 +45,54 @@ def encode_parts(
         def encode(watched: Any, inputs: pa.Table = inputs) -> Iterator[Columns]:
             return encode_chunks(inputs, lambda chunk: recipe.preprocess(chunk, processor, watched))
 
-        made_of = json.dumps([table_digest(inputs, inputs.column_names), *makers])
-        identity = hashlib.sha256(made_of.encode()).hexdigest()
+        identity = _identity(inputs, makers)
         found.append(cache.remembered(folder, identity, config, encode, int(config.data.cache_gib * 2**30)))
     if all(known for _, known in found):
         what = "Pictures prepared by" if _of_pictures(recipe) else "Tokenized data of"
         observe(Note(f"{what} an earlier run {'are' if _of_pictures(recipe) else 'is'} used."))
     return [features for features, _ in found]
+
+
+def _identity(inputs: pa.Table, makers: Sequence[Any]) -> str:
+    """Name all that model inputs are made of, apart from the configuration."""
+    return hashlib.sha256(json.dumps([table_digest(inputs, inputs.column_names), *makers]).encode()).hexdigest()
+
+
+def through_trunk(
+    below: Trunk,
+    parts: Sequence[tuple[pa.Table, Features]],
+    recipe: recipes.Recipe,
+    processor: Any,
+    config: RunConfig,
+    accelerator: Any,
+    precision: str,
+) -> list[Features]:
+    """Return what a frozen trunk makes of some tables; what an earlier run made of the same is used again.
+
+    Args:
+        below: The trunk, on its device.
+        parts: Tables with their model inputs.
+        recipe: The task.
+        processor: What made the inputs.
+        config: The run's configuration; `data.cache_gib` bounds the cache.
+        accelerator: Computes in the run's precision.
+        precision: Its name.
+    """
+    collate = partial(recipe.collate, processor=processor)
+    makers = [_processor_digest(processor), *_maker_facts(recipe), below.digest(), precision, below.model.device.type]
+    found = []
+    for rows, features in parts:
+
+        def encode(watched: Any, features: Features = features) -> Iterator[Columns]:
+            return below.features(features, collate, watched.evaluation.batch_size, accelerator.autocast)
+
+        if config.data.cache_gib:
+            folder, most = environment.cache_folder() / "features", int(config.data.cache_gib * 2**30)
+            identity = _identity(judge.input_columns(rows, recipe), makers)
+            found.append(cache.remembered(folder, identity, config, encode, most)[0])
+        else:
+            found.append(join(encode(config)))
+    return found
 
 
 def stage_of(recipe: recipes.Recipe) -> str:

@@ -1,6 +1,6 @@
 """What training and evaluating share: a model's predictions on some rows, and the report on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
@@ -233,13 +233,17 @@ def input_columns(rows: pa.Table, recipe: recipes.Recipe) -> pa.Table:
 
 
 def predict_features(
-    subject: Subject, features: Features, observe: Observe | None = None, team: Team = ALONE
+    subject: Subject,
+    features: Features,
+    observe: Observe | None = None,
+    team: Team = ALONE,
+    collate: Callable[..., dict[str, Any]] | None = None,
 ) -> Predictions:
-    """Ask the model about every example."""
+    """Ask the model about every example, stacked by the recipe's `collate` or the one given."""
     return predict(
         subject.model,
         features,
-        partial(subject.recipe.collate, processor=subject.processor),
+        collate or partial(subject.recipe.collate, processor=subject.processor),
         subject.recipe.predictions,
         batch_size=subject.config.evaluation.batch_size,
         device=subject.model.device,

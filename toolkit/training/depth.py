@@ -85,7 +85,7 @@ def freeze(model: Any, what: int | str) -> int:
     Args:
         model: Changed in place.
         what: A number of layers from the input up, with all that stands below them; "embeddings" for what stands
-            below the layers; or a regular expression found in the names of parameters.
+            below the layers; "trunk" for all but the head; or a regular expression found in the names of parameters.
 
     Returns:
         How many numbers are frozen now.
@@ -94,7 +94,10 @@ def freeze(model: Any, what: int | str) -> int:
         ConfigError: It names nothing, more layers than there are, or everything.
     """
     names = dict(model.named_parameters())
-    chosen = _below(model, what) if isinstance(what, int) or what == "embeddings" else _matching(list(names), what)
+    if what == "trunk":
+        chosen = _in_trunk(model)
+    else:
+        chosen = _below(model, what) if isinstance(what, int) or what == "embeddings" else _matching(list(names), what)
     if len(chosen) == len(names):
         raise ConfigError(
             f"`training.freeze` is {what!r}, which leaves nothing to train.",
@@ -103,6 +106,18 @@ def freeze(model: Any, what: int | str) -> int:
     for name in chosen:
         names[name].requires_grad_(False)
     return sum(names[name].numel() for name in chosen)
+
+
+def _in_trunk(model: Any) -> list[str]:
+    """Return the parameters of the model that was pretrained, without the head put on it."""
+    prefix = f"{getattr(model, 'base_model_prefix', '')}."
+    found = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+    if not found:
+        raise ConfigError(
+            f"`training.freeze` is 'trunk', but {type(model).__name__} has no part that is told from its head.",
+            "Give a number of layers, or a regular expression found in names of parameters.",
+        )
+    return found
 
 
 def _below(model: Any, what: int | str) -> list[str]:

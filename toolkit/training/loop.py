@@ -27,7 +27,7 @@ from toolkit.errors import Interrupted, RunError
 from toolkit.team import ALONE, Team
 from toolkit.training import average, checkpoint, parallel
 from toolkit.training.input import Prefetched, pinned
-from toolkit.training.objective import OWN, Objective
+from toolkit.training.objective import OWN, Objective, are_shares
 from toolkit.training.progress import BestKeeper, Meter, Progress, Validation
 from toolkit.training.schedule import build_optimizer, learning_rate_factor
 from toolkit.training.speed import quickened
@@ -84,6 +84,7 @@ def train(
     team: Team = ALONE,
     factor: Callable[[int], float] | None = None,
     after_step: Callable[[int, Any], None] = lambda _step, _loss: None,
+    augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `save`.
 
@@ -106,6 +107,8 @@ def train(
         team: The processes that share the work; each calls this with the same arguments.
         factor: Optimizer steps taken → factor on the peak learning rate; the schedule's when None.
         after_step: Told of each optimizer step and its loss, a tensor on the device; what it raises ends training.
+        augment: Changes a batch at random, on the device and in training alone. Labels that it turns into shares of
+            each class (B, C) are the objective's and do not reach the model.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
@@ -143,7 +146,7 @@ def train(
         say=say,
     )
     with ready as packing, inputs:
-        forward = _Forward(prepared, accelerator, objective, collate, features, config, packing, say)
+        forward = _Forward(prepared, accelerator, objective, collate, features, config, packing, say, augment)
         last_state = time.monotonic()
 
         prepared.train()
@@ -246,7 +249,9 @@ class _Forward:
         config: TrainingConfig,
         packing: Packing | None,
         say: Callable[[str], None],
+        augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
+        self.augment = augment
         self.model = model
         self.accelerator = accelerator
         self.objective = objective
@@ -289,8 +294,12 @@ class _Forward:
             if weight == 0:
                 continue  # the mean over no items is not a number
             with self._unpadded(batch):
+                inputs = _to_device(batch, self.accelerator.device)
+                if self.augment is not None:
+                    batch = inputs = self.augment(inputs)
+                    inputs = {n: tensor for n, tensor in inputs.items() if n != "labels" or not are_shares(tensor)}
                 with self.accelerator.autocast():
-                    outputs = self.model(**_to_device(batch, self.accelerator.device))
+                    outputs = self.model(**inputs)
                     loss = self.objective.mean(outputs, batch) * (weight / sum(weights))
                 self.accelerator.backward(loss)
             total = total + loss.detach()

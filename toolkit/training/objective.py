@@ -44,7 +44,20 @@ def count_items(batch: Batch) -> int:
     return int((labels != IGNORED).sum()) if not labels.is_floating_point() else len(labels)
 
 
-OWN = Objective("the model's own loss", count_items, lambda outputs, _batch: outputs.loss)
+def are_shares(labels: Any) -> bool:
+    """Whether labels are shares of each class, (B, C), as mixed examples have them."""
+    return bool(labels.ndim == 2 and labels.is_floating_point())
+
+
+def _own(outputs: Any, batch: Batch) -> Any:
+    if outputs.loss is not None:
+        return outputs.loss
+    import torch
+
+    return torch.nn.functional.cross_entropy(outputs.logits.float(), batch["labels"].to(outputs.logits.device))
+
+
+OWN = Objective("the model's own loss", count_items, _own)
 
 
 def objective_for(config: LossConfig, names: Sequence[str], labels: Ragged | np.ndarray[Any, Any]) -> Objective:
@@ -122,9 +135,13 @@ def cross_entropy(weights: Sequence[float] | None, gamma: float, smoothing: floa
         if table is None:
             return count_items(batch)
         labels = batch["labels"]
+        if are_shares(labels):
+            return float((labels.cpu() @ table).sum())
         return float(table[labels[labels != IGNORED].cpu()].sum())
 
     def mean(outputs: Any, batch: Batch) -> Any:
+        if are_shares(batch["labels"]):
+            return _of_shares(outputs.logits.float(), batch["labels"]) / weight(batch)
         labels = batch["labels"].reshape(-1).to(outputs.logits.device)  # (N,)
         logits = outputs.logits.reshape(len(labels), -1).float()  # (N, C)
         losses = torch.nn.functional.cross_entropy(
@@ -139,6 +156,14 @@ def cross_entropy(weights: Sequence[float] | None, gamma: float, smoothing: floa
             surely = logits.log_softmax(dim=-1).gather(1, labels.clamp(min=0)[:, None])[:, 0]  # (N,), log p
             losses = losses * (-surely.expm1()).clamp(min=1e-7) ** gamma
         return losses.sum() / weight(batch)
+
+    def _of_shares(logits: Any, shares: Any) -> Any:
+        """Sum of the losses of mixed examples: the focus is on each class by its own share."""
+        weights = table.to(logits.device) if table is not None else torch.ones_like(logits[0])
+        target = (1 - smoothing) * shares + smoothing / logits.shape[1]  # (B, C)
+        surely = logits.log_softmax(dim=-1)
+        focus = (-surely.expm1()).clamp(min=1e-7) ** gamma if gamma else 1.0
+        return -(weights * target * focus * surely).sum()
 
     return Objective(_name(weights, gamma, smoothing), weight, mean)
 

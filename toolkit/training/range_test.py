@@ -57,6 +57,7 @@ def range_test(
     objective: Objective = OWN,
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _text: None,
+    augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> RangeTest:
     """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
 
@@ -72,6 +73,7 @@ def range_test(
         objective: What is minimised.
         observe: Told (steps taken, steps in all).
         say: Told what the user should know.
+        augment: Changes batches at random, as training would.
     """
     steps_per_epoch = math.ceil(len(features) / config.batch_size)
     changes = {
@@ -108,6 +110,7 @@ def range_test(
             factor=lambda step: rates[step] / highest,
             after_step=note,
             say=say,
+            augment=augment,
         )
     except _Burst:
         burst = True
