@@ -188,7 +188,7 @@ def test_values_of_more_than_one_kind():
     assert read("loss.class_weights={1: 2, false: 0.5}").loss.class_weights == {"1": 2.0, "false": 0.5}
     assert read('loss.class_weights."4.5"=3').loss.class_weights == {"4.5": 3.0}
     said = refusal(("flag", {"recipe": "x", "training": {"freeze": 0}}))
-    assert "must be a number of layers (at least 1), embeddings, or a regular expression, got 0" in said
+    assert "must be a number of layers (at least 1), embeddings, trunk, or a regular expression, got 0" in said
 
 
 def test_the_recipes_own_keys_are_checked_and_filled_in():
