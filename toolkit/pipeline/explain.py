@@ -103,7 +103,8 @@ def explain(
         notes.append("This family computes attention in a way of its own, which cannot be recorded or drawn.")
     if len(order.texts) > MOST_TEXTS:
         notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} texts.")
-    observe(Stage(f"Explaining {min(len(order.texts), MOST_TEXTS)} texts"))
+    number = min(len(order.texts), MOST_TEXTS)
+    observe(Stage(f"Explaining {number} text{'s' if number > 1 else ''}"))
     explained = _explain(model, loaded, order.texts[:MOST_TEXTS], methods, observe)
     measured = None
     if order.rows:

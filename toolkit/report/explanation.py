@@ -108,19 +108,25 @@ def verdict(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> dict[
             "warnings": warnings,
         }
     over = figures[best]["over_random"]
+    headline = f"{titles[best]} is the most faithful way to explain this model."
+    lead, runner_up = trust["lead"], trust["runner_up"] and _inside(titles[trust["runner_up"]])
+    tied = lead is not None and lead["low"] <= 0
+    if tied:
+        headline = f"{titles[best]} and {runner_up} explain this model most faithfully, and cannot be told apart."
     statements = [
-        f"It is ahead of words drawn at random by {_figure(over)} in faithfulness, on {trust['texts']} texts of the "
-        f"model’s own data; the interval is corrected for {len(titles)} methods.",
+        f"{'The first' if tied else 'It'} is ahead of words drawn at random by {_figure(over)} in faithfulness, on "
+        f"{trust['texts']} texts of the model’s own data; the interval is corrected for {len(titles)} methods.",
     ]
-    if trust["lead"] is not None:
-        runner_up, lead = _inside(titles[trust["runner_up"]]), trust["lead"]
+    if lead is not None:
         ahead = f"It is ahead of {runner_up} by {_figure(lead)}."
-        alike = f"It cannot be told apart from {runner_up}: the difference is {_figure(lead)}."
-        statements.append(ahead if lead["low"] > 0 else alike)
-    if best == "leave-one-out":
-        statements.append("It asks the model nearly what faithfulness measures, so of all methods it has it easiest.")
+        statements.append(f"The difference between the two is {_figure(lead)}." if tied else ahead)
+    if "leave-one-out" in (best, trust["runner_up"] if tied else best):
+        statements.append(
+            f"{titles['leave-one-out']} asks the model nearly what faithfulness measures, "
+            "so of all methods it has it easiest."
+        )
     return {
-        "headline": f"{titles[best]} is the most faithful way to explain this model.",
+        "headline": headline,
         "statements": statements,
         "warnings": warnings,
     }

@@ -75,7 +75,11 @@ def test_the_most_faithful_method_is_named_and_stands_first():
 def test_a_lead_that_may_be_none_is_not_called_one():
     trust = copy.deepcopy(TRUST)
     trust["lead"] = {"value": 0.0, "low": -0.1, "high": 0.1}
-    assert "cannot be told apart from mean attention" in " ".join(built(trust)[0]["verdict"]["statements"])
+    said = built(trust)[0]["verdict"]
+    assert said["headline"] == (
+        "Leaving each word out and mean attention explain this model most faithfully, and cannot be told apart."
+    )
+    assert "The difference between the two is 0.00" in " ".join(said["statements"])
 
 
 def test_it_says_so_when_no_method_beats_random():
