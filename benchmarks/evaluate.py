@@ -63,10 +63,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("--rows", type=int, default=None)
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="of the toolkit's side")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-sizes", default="1,8,16,32,64,128")
     chosen = parser.parse_args()
-    subject = pipeline.prepare_evaluation(chosen.run, {}, None, lambda _: None)
+    values = {"evaluation": {"precision": chosen.precision}}
+    subject = pipeline.prepare_evaluation(chosen.run, values, None, lambda _: None)
     rows = subject.rows.slice(0, chosen.rows or subject.rows.num_rows)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
     texts = rows["text"].to_pylist()

@@ -234,6 +234,9 @@ class EvaluationConfig(Section):
     """How the result is judged."""
 
     batch_size: int = Field(64, ge=1, description="Examples in one forward pass")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16 asks faster where the machine has it, and rounds: a few answers may turn"
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence of the intervals")
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the intervals")
     baselines: bool = Field(True, description="Compute the recipe's baselines on the same split")

@@ -36,6 +36,7 @@ def predict(
     *,
     batch_size: int,
     device: Any,
+    precision: str = "fp32",
     observe: Callable[[int, int], None] | None = None,
     team: Team = ALONE,
 ) -> Predictions:
@@ -48,6 +49,7 @@ def predict(
         extract: (outputs, batch) → columns of one value an example.
         batch_size: Examples in one forward pass.
         device: Where the model is.
+        precision: "fp32", or "bf16" to multiply in 16 bits.
         observe: Told (examples done, examples in all).
         team: The processes that share the work; each asks about some of the batches and returns all answers.
     """
@@ -60,7 +62,8 @@ def predict(
         for number in range(team.rank, len(plan), team.size):
             rows = plan[number]
             batch = collate([features[int(row)] for row in rows])
-            with packing.batch(batch, device) if packing is not None else nullcontext():
+            packed = packing.batch(batch, device) if packing is not None else nullcontext()
+            with packed, torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16"):
                 outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
             count = count_items(batch) if outputs.get("loss") is not None else 0
             answers.append((number, extract(outputs, batch), float(outputs.loss) * count if count else 0.0, count))

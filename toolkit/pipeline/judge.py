@@ -82,6 +82,7 @@ class StoredModel:
             "max_length": config.data.max_length,
             "options": config.options,
             "labels": list(self.labels),
+            "precision": config.evaluation.precision,
         }
         return answers.identity(self.folder, Path(self.recipe.__file__), rows, roles(self.recipe, rows), settings)
 
@@ -247,6 +248,7 @@ def predict_features(
         subject.recipe.predictions,
         batch_size=subject.config.evaluation.batch_size,
         device=subject.model.device,
+        precision=subject.config.evaluation.precision,
         observe=None if observe is None else lambda done, total: observe(Counted(done, total)),
         team=team,
     )

@@ -61,6 +61,18 @@ def test_a_batch_in_which_nothing_counts_does_not_spoil_the_loss():
     assert said.loss == pytest.approx(3)
 
 
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_model_multiplies_in_the_precision_that_was_asked_for(precision, kind):
+    kinds = []
+
+    def model(input_ids, attention_mask):
+        kinds.append((attention_mask.float() @ torch.ones(attention_mask.shape[1], 1)).dtype)
+        return summing(input_ids, attention_mask)
+
+    run(model, features([[1, 2]] * 3), precision=precision)
+    assert kinds[-1] == kind
+
+
 def test_progress_ends_with_all():
     told = []
     run(summing, features([[1]] * 7), observe=lambda done, total: told.append((done, total)))
