@@ -1,7 +1,8 @@
 """This toolkit, through its command line, with its defaults and --tune-speed.
 
 Set are only what the task fixes for everybody, the points of the curve, and no early stopping, so that all take the
-same steps; the time that measuring the precision takes counts, once for each machine. The toolkit delivers the best of its validated states; the others deliver their last.
+same steps; the time that measuring the precision takes counts, once for each machine. The toolkit delivers the best of
+its validated states; the others deliver their last.
 """
 
 import json
