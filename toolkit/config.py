@@ -92,6 +92,9 @@ class DataConfig(Section):
     test_fraction: float = Field(
         0.15, gt=0, lt=0.5, description="Share of train carved off for the final test if none is given"
     )
+    group_column: str | None = Field(
+        None, description="Column whose value stays on one side of every border between parts, such as the patient"
+    )
     deduplicate: bool = Field(True, description="Remove from train what also stands in a held-out part")
     max_pixels: int = Field(
         120_000_000, ge=1, description="Pixels of a picture; one that says it has more is left out undecoded"
@@ -245,6 +248,13 @@ class EvaluationConfig(Section):
     )
     group_column: str | None = Field(
         None, description="Column that names groups of people, for the bias check's figures by group (needs fairlearn)"
+    )
+    positive_class: str | None = Field(
+        None, description="Class that is to be found, for sensitivity and specificity at chosen operating points"
+    )
+    operating_points: list[str] = Field(
+        ["sensitivity=0.95", "specificity=0.95"],
+        description="What the thresholds chosen on validation rows are to reach, as sensitivity=0.95",
     )
     lists: str | None = Field(None, description="YAML file of words and sentences to add to those of the checks")
 

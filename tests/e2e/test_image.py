@@ -108,6 +108,22 @@ def test_inspect_says_what_is_there(made: Made) -> None:
     assert "dark/broken.png" in outcome.err
 
 
+def test_inspect_draws_a_contact_sheet(made: Made) -> None:
+    from PIL import Image
+
+    outcome = toolkit(
+        "inspect", "data", "--recipe", "image", "--model", "vit-tiny", "--show", "--set", "options.augment=photos",
+        cwd=made.cwd,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    assert "data-contact-sheet.png" in outcome.out
+    with Image.open(made.cwd / "data-contact-sheet.png") as sheet:
+        assert sheet.width > 800
+        assert len(sheet.convert("L").getcolors() or ()) > 50
+    refused = toolkit("inspect", "data", "--show", cwd=made.cwd)
+    assert refused.code == 2
+
+
 def test_a_form_without_weights_says_how_to_use_it(made: Made) -> None:
     outcome = toolkit("finetune", "image", "--model", "vit-tiny", "--data", "data", cwd=made.cwd)
     assert outcome.code == 2

@@ -126,6 +126,22 @@ def findings() -> dict[str, Any]:
             ],
             "gaps": [{"figure": "selection_rate", "value": 0.2, "p": 0.01}],
         },
+        "screening": {
+            "positive": "negative",
+            "confidence": 0.95,
+            "positives": 640,
+            "negatives": 640,
+            "points": [
+                {
+                    "name": "sensitivity=0.95",
+                    "threshold": 0.21,
+                    "sensitivity": {"value": 0.94, "low": 0.92, "high": 0.96},
+                    "specificity": {"value": 0.61, "low": 0.57, "high": 0.65},
+                    "positive_predictive_value": {"value": 0.71, "low": 0.68, "high": 0.74},
+                    "negative_predictive_value": {"value": 0.91, "low": 0.88, "high": 0.93},
+                }
+            ],
+        },
         "cost": {
             "device": "cpu",
             "threads": 2,

@@ -45,6 +45,10 @@ def finetune(
     ] = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option("--group-column", help="Column whose values stay on one side of every split, as patients must."),
+    ] = None,
     trust_remote_code: options.TrustRemoteCode = False,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Begin with random weights in the model's form.")
@@ -80,6 +84,7 @@ def finetune(
     )
     flags |= {
         "output": output,
+        "data.group_column": group_column,
         "attention": attention,
         "training.epochs": epochs,
         "training.learning_rate": learning_rate,

@@ -1,6 +1,7 @@
 """`toolkit inspect`."""
 
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +26,9 @@ def inspect(
     max_length: options.MaxLength = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Draw a sheet of pictures of each class, raw and as training changes them.")
+    ] = False,
     assignments: options.Assignments = None,
 ) -> None:
     """Show rows, classes, lengths in tokens, what would be cut, duplicates and oddities of a table."""
@@ -54,6 +58,10 @@ def inspect(
                     ]
                 )
             )
+    if show:
+        sheet = Path(f"{Path(data).stem or 'data'}-contact-sheet.png")
+        pipeline.show(loaded, resolved.config, seen.table, sheet)
+        say(f"\nContact sheet: {sheet}")
     shared = [f"{count:,} {what}" for what, count in seen.shared.items() if count]
     if shared:
         say(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from toolkit.config import DataConfig
 from toolkit.data import columns as columns_
+from toolkit.data import groups as groups_
 from toolkit.data import labels as labels_
 from toolkit.data import split as split_
 from toolkit.data.acquire import acquire
@@ -86,6 +87,10 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     label = next((c.role for c in recipe.COLUMNS if c.kind == "label"), None)
     _check_classes(parts, label, table.labels)
     fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
+    groups, grouped = config.group_column, list[str]()
+    if groups is not None:
+        parts, grouped = groups_.whole(parts, groups)
+        parts = groups_.carve(parts, groups, label=label, labels=table.labels, fractions=fractions, seed=seed)
     parts = split_.carve(parts, label=label, labels=table.labels, fractions=fractions, seed=seed)
     inputs = [c.role for c in recipe.COLUMNS if c.is_input and c.role in parts["train"].column_names]
     parts, duplicates = split_.separate(parts, inputs, remove=config.deduplicate)
@@ -105,7 +110,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         "fingerprint": split_.fingerprint(parts, roles),
         "splits": [part_facts(name, parts[name], label, table.labels, name in given) for name in split_.PARTS],
         "counts": {**table.counts, **duplicates},
-        "notes": [*table.notes, *_duplicate_notes(duplicates, removed=config.deduplicate)],
+        "notes": [*table.notes, *grouped, *_duplicate_notes(duplicates, removed=config.deduplicate)],
         **({"unreadable": list(table.unreadable)} if table.unreadable else {}),
     }
     return Splits(parts["train"], parts["validation"], parts["test"], table.labels, facts)

@@ -69,3 +69,14 @@ def take_bytes(model: Any, processor: Any) -> Any:
 
     model.register_forward_pre_hook(before, with_kwargs=True)
     return model
+
+
+def shown(pixels: Any, processor: Any) -> pictures.Pixels:
+    """Turn pictures as a model gets them back into bytes to look at. (B, 3, H, W) → (B, H, W, 3)."""
+    import torch
+
+    if pixels.dtype != torch.uint8:
+        zero, one = (normalised(torch.full((1, 3, 1, 1), value), processor) for value in (0, 255))
+        pixels = ((pixels.cpu() - zero) / (one - zero) * 255).round().clamp(0, 255).to(torch.uint8)
+    found: pictures.Pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    return found

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.config import RunConfig
-from toolkit.evaluation import calibration, label_errors, near_duplicates, scores, slices
+from toolkit.evaluation import calibration, label_errors, near_duplicates, scores, screening, slices
 from toolkit.evaluation.predict import Predictions
 
 
@@ -19,6 +19,7 @@ def findings(
     config: RunConfig,
     temperature: float | None,
     pairs: Sequence[dict[str, Any]] | None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return the report's sections on groups, and for classes with probabilities those on calibration and labels.
 
@@ -30,6 +31,7 @@ def findings(
         labels: Names of the classes.
         config: The run's configuration.
         temperature: Fitted on validation; None where there is none.
+        thresholds: Operating point → threshold chosen on validation rows; None where there are none.
         pairs: Test rows that repeat training rows, from `near_duplicates.describe`; None where nobody looked.
     """
     columns, seed, settings = predictions.columns, config.training.seed, config.evaluation
@@ -42,6 +44,12 @@ def findings(
         if "probabilities" in columns:
             chances = columns["probabilities"]
             found["calibration"] = calibration.section(chances, references, settings, seed, temperature)
+            positive = settings.positive_class
+            if thresholds and positive is not None and positive in labels:
+                number = list(labels).index(positive)
+                found["screening"] = screening.section(
+                    chances, references, number, labels, thresholds, settings.confidence
+                )
             shown = [column.role for column in recipe.COLUMNS if column.is_input and column.role in rows.column_names]
             found["label_errors"] = label_errors.section(chances, references, rows, labels, shown)
     if target.kind in ("label", "labels"):
@@ -59,6 +67,13 @@ def findings(
 def text_roles(recipe: Any, rows: pa.Table) -> list[str]:
     """Return the columns of `rows` that hold what the recipe reads as text."""
     return [c.role for c in recipe.COLUMNS if c.kind in ("text", "words") and c.role in rows.column_names]
+
+
+def stored_thresholds(card: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return the thresholds that are stored with a model, or None."""
+    stored = card.get("calibration")
+    found = stored.get("thresholds") if isinstance(stored, Mapping) else None
+    return {str(name): float(value) for name, value in found.items()} if isinstance(found, Mapping) else None
 
 
 def stored_temperature(card: Mapping[str, Any]) -> float | None:

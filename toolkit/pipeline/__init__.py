@@ -17,6 +17,7 @@ from toolkit.pipeline.prepare import Prepared, configure, plan, prepare
 from toolkit.pipeline.push import Parcel, check_destination, pack, push, size_of
 from toolkit.pipeline.resume import unfinished
 from toolkit.pipeline.seeds import finetune_seeds
+from toolkit.pipeline.show import show
 from toolkit.pipeline.tune import folder_of as search_folder
 from toolkit.pipeline.tune import tune
 from toolkit.training.search_space import build as search_space
@@ -52,6 +53,7 @@ __all__ = [
     "read_texts",
     "search_folder",
     "search_space",
+    "show",
     "size_of",
     "tune",
     "unfinished",

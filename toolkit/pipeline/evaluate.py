@@ -16,7 +16,7 @@ from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
 from toolkit.errors import DataError, RecipeError, SourceError, ToolkitError
 from toolkit.evaluation import answers
-from toolkit.evaluation.findings import stored_temperature
+from toolkit.evaluation.findings import stored_temperature, stored_thresholds
 from toolkit.pipeline import judge
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
@@ -147,6 +147,7 @@ def evaluate(
         subject.facts,
         own.facts.get("training") if own is not None else None,
         temperature=stored_temperature(stored_card(subject.checkpoint)),
+        thresholds=stored_thresholds(stored_card(subject.checkpoint)),
         repeated=_repeated(own) if own is not None else None,
         checks=run_checks(stored, rows, said.predictions, observe),
     )

@@ -18,7 +18,7 @@ from toolkit.data import pictures
 from toolkit.data.batch import Features, pad, probe
 from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
-from toolkit.evaluation import answers, scores
+from toolkit.evaluation import answers, scores, screening
 from toolkit.evaluation.calibration import fit_temperature
 from toolkit.evaluation.findings import text_roles
 from toolkit.evaluation.near_duplicates import MOST_COMPARED, describe
@@ -85,6 +85,7 @@ def finetune(
             splits.facts,
             training,
             temperature=calibration.get("temperature"),
+            thresholds=calibration.get("thresholds"),
             repeated=_find_repeated(run, prepared, observe),
             checks=run_checks(stored, splits.test, said.predictions, observe),
         )
@@ -394,12 +395,17 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
 
 
 def _calibration(said: answers.Answers, prepared: Prepared) -> dict[str, Any]:
-    """Fit the temperature on validation rows; nothing for a task without probabilities of classes."""
+    """Fit the temperature, and thresholds if asked for, on validation rows; nothing without probabilities."""
     columns, target = said.predictions.columns, prepared.recipe.COLUMNS[-1]
     if "probabilities" not in columns or target.kind != "label":
         return {}
-    temperature = fit_temperature(columns["probabilities"], judge.references(prepared.recipe, said.table))
-    return {"temperature": temperature, "fitted_on": "validation", "rows": said.table.num_rows}
+    chances, truth = columns["probabilities"], judge.references(prepared.recipe, said.table)
+    found = {"temperature": fit_temperature(chances, truth), "fitted_on": "validation", "rows": said.table.num_rows}
+    settings = prepared.config.evaluation
+    positive = screening.number_of(settings.positive_class, prepared.splits.labels)
+    if positive is not None:
+        found["thresholds"] = screening.thresholds(chances, truth, positive, settings.operating_points)
+    return found
 
 
 def _find_repeated(run: runs.Run, prepared: Prepared, observe: Observe) -> list[dict[str, Any]] | None:

@@ -99,6 +99,7 @@ class Circumstances:
         data: Facts about the data.
         training: Facts about the training, when the rows are the run's own.
         temperature: Fitted on validation rows; None where there is none.
+        thresholds: Operating point → threshold chosen on validation rows; None where there are none.
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where nobody looked.
         checks: What was asked of the model beyond the rows, as sections of the report.
     """
@@ -110,6 +111,7 @@ class Circumstances:
     data: Mapping[str, Any]
     training: Mapping[str, Any] | None
     temperature: float | None = None
+    thresholds: Mapping[str, float] | None = None
     repeated: Sequence[dict[str, Any]] | None = None
     checks: Mapping[str, Any] = field(default_factory=dict)
 
@@ -151,7 +153,15 @@ def judge(
         evaluation={
             **scores.evaluation_section(said, rows, truth, recipe, stored.labels, config, circumstances.split),
             **findings(
-                said, rows, truth, recipe, stored.labels, config, circumstances.temperature, circumstances.repeated
+                said,
+                rows,
+                truth,
+                recipe,
+                stored.labels,
+                config,
+                circumstances.temperature,
+                circumstances.repeated,
+                circumstances.thresholds,
             ),
             **circumstances.checks,
         },

@@ -13,6 +13,7 @@ from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
 from toolkit.data.acquire import fallback_data
 from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
+from toolkit.evaluation import screening
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.training import trackers
 from toolkit.training.objective import class_weights
@@ -91,6 +92,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     _check_best_metric(recipe, resolved.config)
     forms.parse(resolved.config.attention)
     _check_adapter(resolved.config)
+    screening.parse(resolved.config.evaluation.operating_points)
     trackers.check(resolved.config.training.trackers)
     longest = models.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
@@ -111,6 +113,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
         pick_device(resolved.config.training.device)
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed)
+    screening.number_of(resolved.config.evaluation.positive_class, splits.labels)
     if resolved.config.loss.class_weights is not None:
         class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))

@@ -99,6 +99,20 @@ _COST = {
     ],
 }
 
+_SCREENING = {
+    "positive": str,
+    **dict.fromkeys(("confidence", "positives", "negatives"), float),
+    "points": [
+        {
+            "name": str,
+            "threshold": float,
+            **dict.fromkeys(
+                ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value"), _INTERVAL
+            ),
+        }
+    ],
+}
+
 _COMPARISON = {
     "rows": float,
     "split": str,
@@ -157,6 +171,7 @@ REPORT: dict[str, Any] = {
         "bias": _BIAS,
         "fairness": _FAIRNESS,
         "cost": _COST,
+        "screening": _SCREENING,
     },
     "comparison": _COMPARISON,
     "seeds": _SEEDS,

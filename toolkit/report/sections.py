@@ -27,6 +27,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
     return [
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),
+        *screening(evaluation["screening"]),
         *calibration(evaluation["calibration"]),
         *groups(evaluation["slices"]),
     ]
@@ -43,6 +44,26 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
         *fairness(evaluation["fairness"]),
         *cost(evaluation["cost"], report["model"]),
     ]
+
+
+def screening(found: Mapping[str, Any]) -> list[Section]:
+    """What the model finds, and what it clears, at thresholds that were set beforehand."""
+    if not found["points"]:
+        return []
+    columns = ["Chosen for", "Threshold", "Sensitivity", "Specificity", "Right when positive", "Right when negative"]
+    keys = ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value")
+    rows = [
+        [
+            Cell(str(point["name"])),
+            Cell(formats.measure(point["threshold"], "score")),
+            *(estimated(point[key], "fraction") for key in keys),
+        ]
+        for point in found["points"]
+    ]
+    lead = f"“{found['positive']}” is what is to be found: {formats.count(found['positives'])} of the examples are, "
+    lead += f"{formats.count(found['negatives'])} are not. The thresholds were chosen on validation rows and stand as "
+    lead += "they were; intervals are Wilson's."
+    return [Section("screening", "As a screening test", lead, [Table("Operating points", columns, rows)])]
 
 
 def calibration(found: Mapping[str, Any]) -> list[Section]:

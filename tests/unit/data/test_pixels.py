@@ -50,6 +50,15 @@ def test_a_model_takes_bytes_as_it_takes_floats():
         assert torch.equal(model(pixel_values=kept).logits, model(pixel_values=floats).logits)
 
 
+@pytest.mark.parametrize("kind", ["vit", "cropped", "mobilevit"])
+def test_what_was_normalised_can_be_looked_at_again(kind):
+    import torch
+
+    kept = torch.randint(0, 256, (2, 3, 5, 4), dtype=torch.uint8)
+    back = pixels.shown(pixels.normalised(kept, processor(kind)), processor(kind))
+    assert (back == pixels.shown(kept, None)).all()
+
+
 def test_a_long_picture_is_cut_before_it_is_resized():
     made = processor("cropped")
     long = picture(True, 8).resize((4000, 4))

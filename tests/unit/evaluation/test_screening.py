@@ -1,0 +1,59 @@
+"""Thresholds are chosen on other rows, and reach there what was asked for."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.errors import ConfigError
+from toolkit.evaluation import screening
+
+POINTS = ["sensitivity=0.9", "specificity=0.8"]
+
+
+def chances(scores) -> list[list[float]]:
+    return [[1 - score, score] for score in scores]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=60))
+def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
+    scores, true = np.array([one for one, _ in rows]) / 20, np.array([two for _, two in rows])
+    found = screening.thresholds(chances(scores), true.astype(int).tolist(), 1, POINTS)
+    if true.all() or not true.any():
+        assert found == {}
+        return
+    sensitivity = (scores >= found["sensitivity=0.9"])[true].mean()
+    assert sensitivity >= 0.9 - 1e-9
+    assert (scores > found["sensitivity=0.9"])[true].mean() < 0.9
+    specificity = (scores < found["specificity=0.8"])[~true].mean()
+    assert specificity >= 0.8 - 1e-9
+    lower = [one for one in set(scores) if one < found["specificity=0.8"]]
+    assert all((scores < one)[~true].mean() < 0.8 for one in lower)
+    best = max((scores >= one)[true].mean() + (scores < one)[~true].mean() for one in set(scores))
+    balanced = found["balanced"]
+    assert (scores >= balanced)[true].mean() + (scores < balanced)[~true].mean() == pytest.approx(best)
+
+
+def test_figures_are_counted_on_the_test_rows():
+    scores, true = [0.9, 0.8, 0.4, 0.6, 0.1, 0.2], [1, 1, 1, 0, 0, 0]
+    found = screening.section(chances(scores), true, 1, ("well", "ill"), {"x": 0.5, "never": 2.0}, 0.95)
+    assert (found["positive"], found["positives"], found["negatives"]) == ("ill", 3, 3)
+    point, never = found["points"]
+    for key in ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value"):
+        assert point[key]["value"] == pytest.approx(2 / 3)
+        assert point[key]["low"] < 2 / 3 < point[key]["high"]
+    assert never["sensitivity"]["value"] == 0
+    assert never["positive_predictive_value"]["value"] is None
+
+
+@pytest.mark.parametrize("point", ["sensitivity", "sensitivity=2", "recall=0.9", "sensitivity=-1"])
+def test_other_points_are_refused(point):
+    with pytest.raises(ConfigError, match="operating point"):
+        screening.parse([point])
+
+
+def test_the_class_to_be_found_is_one_of_the_data():
+    assert screening.number_of(None, ("a", "b")) is None
+    assert screening.number_of("b", ("a", "b")) == 1
+    with pytest.raises(ConfigError, match="no class of this data"):
+        screening.number_of("c", ("a", "b"))

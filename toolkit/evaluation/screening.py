@@ -1,0 +1,133 @@
+"""How a model does as a screening test: sensitivity and specificity where thresholds were set beforehand.
+
+One class is to be found. On validation rows a threshold on its probability is chosen for each operating point; on the
+test rows the threshold stands, and what it reaches there is measured. A threshold chosen on the very rows it is
+measured on would flatter.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import ConfigError
+from toolkit.evaluation.intervals import wilson
+from toolkit.metrics.probability import chances_of
+
+_POINT = re.compile(r"(sensitivity|specificity)=(0?\.\d+|1|1\.0)")
+
+
+def parse(points: Sequence[str]) -> list[tuple[str, float]]:
+    """Read operating points such as "sensitivity=0.95".
+
+    Raises:
+        ConfigError: One is written otherwise.
+    """
+    found = []
+    for point in points:
+        match = _POINT.fullmatch(point.strip())
+        if match is None:
+            raise ConfigError(
+                f"`evaluation.operating_points` holds {point!r}, which is no operating point.",
+                "Write sensitivity=0.95 or specificity=0.99, with a share from 0 to 1.",
+            )
+        found.append((match[1], float(match[2])))
+    return found
+
+
+def number_of(positive: str | None, labels: Sequence[str]) -> int | None:
+    """Return the number of the class that is to be found; None where none was named.
+
+    Raises:
+        ConfigError: There is no such class.
+    """
+    if positive is None:
+        return None
+    if positive not in labels:
+        raise ConfigError(
+            f"`evaluation.positive_class` is {positive!r}, which is no class of this data.",
+            f"The classes are {', '.join(labels)}." if labels else "Unset it: this task has no classes.",
+        )
+    return list(labels).index(positive)
+
+
+def thresholds(
+    probabilities: Sequence[Any], references: Sequence[int], positive: int, points: Sequence[str]
+) -> dict[str, float]:
+    """Choose on validation rows the threshold of each operating point: what scores so much or more is called positive.
+
+    For a sensitivity it is the highest that reaches it, for a specificity the lowest; "balanced" is where the sum of
+    both is largest (Youden 1950).
+
+    Args:
+        probabilities: Of each class, for each row. Shape (N, C).
+        references: The true classes.
+        positive: Number of the class to be found.
+        points: As the configuration has them.
+
+    Returns:
+        Point → threshold; empty where only one of the two occurs.
+    """
+    scores, true = chances_of(probabilities)[:, positive], np.asarray(references) == positive
+    if true.all() or not true.any():
+        return {}
+    candidates = np.unique(scores)  # ascending
+    ranked_true, ranked_other = np.sort(scores[true]), np.sort(scores[~true])
+    sensitivity = 1 - np.searchsorted(ranked_true, candidates, side="left") / true.sum()
+    specificity = np.searchsorted(ranked_other, candidates, side="left") / (~true).sum()
+    found = {"balanced": float(candidates[np.argmax(sensitivity + specificity)])}
+    for name, wanted in parse(points):
+        if name == "sensitivity":
+            found[f"{name}={wanted:g}"] = float(candidates[sensitivity >= wanted - 1e-12][-1])
+        else:
+            enough = candidates[specificity >= wanted - 1e-12]
+            above_all = float(np.nextafter(candidates[-1], 2))
+            found[f"{name}={wanted:g}"] = float(enough[0]) if len(enough) else above_all
+    return found
+
+
+def section(
+    probabilities: Sequence[Any],
+    references: Sequence[int],
+    positive: int,
+    labels: Sequence[str],
+    chosen: Mapping[str, float],
+    confidence: float,
+) -> dict[str, Any]:
+    """Return the report's section on screening.
+
+    Args:
+        probabilities: Of each class, for each test row. Shape (N, C).
+        references: The true classes.
+        positive: Number of the class to be found.
+        labels: Names of the classes.
+        chosen: Operating point → threshold, from `thresholds` on other rows.
+        confidence: Of the intervals (Wilson's).
+    """
+    scores, true = chances_of(probabilities)[:, positive], np.asarray(references) == positive
+    points = []
+    for name, threshold in chosen.items():
+        called = scores >= threshold
+        shares = {
+            "sensitivity": (called & true, true),
+            "specificity": (~called & ~true, ~true),
+            "positive_predictive_value": (called & true, called),
+            "negative_predictive_value": (~called & ~true, ~called),
+        }
+        figures = {key: _share(hits, among, confidence) for key, (hits, among) in shares.items()}
+        points.append({"name": name, "threshold": threshold, **figures})
+    return {
+        "positive": labels[positive],
+        "confidence": confidence,
+        "positives": int(true.sum()),
+        "negatives": int((~true).sum()),
+        "points": points,
+    }
+
+
+def _share(hits: Any, among: Any, confidence: float) -> dict[str, float | None]:
+    if not among.any():
+        return {"value": None, "low": None, "high": None}
+    found = wilson(float(hits.sum()), float(among.sum()), confidence)
+    return {"value": found.value, "low": found.low, "high": found.high}

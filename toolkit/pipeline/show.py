@@ -1,0 +1,68 @@
+"""A sheet of pictures of each class: as they are, and as training would change them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit import models, recipes, runs
+from toolkit.config import RunConfig
+from toolkit.data import pictures
+from toolkit.data.load import Table
+from toolkit.data.pixels import prepared, shown
+from toolkit.errors import ConfigError
+from toolkit.report import contact_sheet
+
+CLASSES = 20  # that a sheet shows
+EACH = 4  # pictures of a class
+
+
+def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) -> None:
+    """Draw the sheet of a loaded table.
+
+    Args:
+        recipe: A task with pictures.
+        config: Says how pictures are changed.
+        table: From `load_table`.
+        path: PNG file to write.
+
+    Raises:
+        ConfigError: The task has no pictures.
+        SourceError: The model, whose image processor decides what is seen, is not to be had.
+    """
+    import torch
+
+    role = next((column.role for column in recipe.COLUMNS if column.kind == "image"), None)
+    if role is None:
+        raise ConfigError("--show draws pictures, and this recipe has none.", "Name another with --recipe image.")
+    loading = config.loading.model_copy(update={"from_scratch": True})  # no weights are needed for this
+    processor = recipe.load_processor(models.locate(config.model, loading).path, config)
+    rows = table.parts.get("train", next(iter(table.parts.values())))
+    change = getattr(recipe, "augmentation", lambda *_: None)(processor, table.labels, config)
+    random = np.random.default_rng(config.training.seed)
+    torch.manual_seed(config.training.seed)
+    lines = []
+    for name, places in _of_each_class(rows, recipe.COLUMNS[-1].role, table.labels, random):
+        chosen = rows[role].take(pa.array(places, pa.int64())).to_pylist()
+        raw = [pictures.decode(row, config.data.max_pixels) for row in chosen]
+        seen = prepared(chosen, processor, config.data.max_pixels)
+        lines.append((name, raw, shown(_changed(change, torch.from_numpy(seen)), processor)))
+    with runs.aside(path) as draft:
+        contact_sheet.draw(lines).save(draft, "PNG")
+
+
+def _of_each_class(rows: pa.Table, target: str, labels: Any, random: np.random.Generator) -> list[tuple[str, Any]]:
+    if target not in rows.column_names:
+        return [("", random.permutation(rows.num_rows)[: CLASSES * EACH])]
+    numbers = rows[target].to_numpy()
+    return [
+        (name, random.permutation(np.flatnonzero(numbers == number))[:EACH])
+        for number, name in list(enumerate(labels))[:CLASSES]
+    ]
+
+
+def _changed(change: Any, pixels: Any) -> Any:
+    if change is None:
+        return pixels
+    return change({"pixel_values": pixels, "labels": pixels.new_zeros(len(pixels)).long()})["pixel_values"]

@@ -1,0 +1,44 @@
+"""Pictures of each class side by side: raw ones left, those that a model gets right."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from toolkit.data import pictures
+
+_SIDE = 96  # pixels of a picture on the sheet
+_GAP = 4
+_HEAD = 18  # pixels for a line of text
+
+Line = tuple[str, Sequence[Any], Any]  # name, images of Pillow, pictures as bytes (N, H, W, 3)
+
+
+def draw(lines: Sequence[Line]) -> Any:
+    """Return the sheet as an image of Pillow."""
+    image_module = pictures.pillow()
+    from PIL import ImageDraw
+
+    most = max(len(raw) for _, raw, _ in lines)
+    cell, row = _SIDE + _GAP, _HEAD + _SIDE + _GAP
+    sheet = image_module.new("RGB", (2 * most * cell + 5 * _GAP, _HEAD + row * len(lines)), "white")
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_GAP, 2), "as they are", fill="black")
+    pen.text((4 * _GAP + most * cell, 2), "as a training step may see them", fill="black")
+    for number, (name, raw, seen) in enumerate(lines):
+        top = _HEAD + number * row
+        pen.text((_GAP, top + 2), _plain(name), fill="black")
+        for place, image in enumerate([*raw, *(image_module.fromarray(array) for array in seen)]):
+            shift = 3 * _GAP + (most - len(raw)) * cell if place >= len(raw) else 0
+            sheet.paste(_fitted(image), (_GAP + place * cell + shift, top + _HEAD))
+    return sheet
+
+
+def _fitted(image: Any) -> Any:
+    """Return an image that fits its cell; small ones are enlarged without smoothing."""
+    scale = _SIDE / max(image.size)
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    return image.resize(size, 0 if scale > 1 else 1)
+
+
+def _plain(name: str) -> str:
+    """Return a name in the letters that Pillow's own font has."""
+    return name.encode("latin-1", "replace").decode("latin-1").replace("\n", " ")[:60]
