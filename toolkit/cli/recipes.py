@@ -1,5 +1,6 @@
 """`toolkit recipes list | show | copy`."""
 
+import shlex
 import shutil
 import textwrap
 from pathlib import Path
@@ -99,4 +100,4 @@ def copy(
     except OSError as error:
         raise RecipeError(f"{destination} cannot be written: {error.strerror}.", "Give another file name.") from None
     shown = destination if destination.is_absolute() else f"./{destination}"
-    say(f"Edit {destination}, then run: toolkit finetune {shown}")
+    say(f"Edit {destination}, then run: {shlex.join(['toolkit', 'finetune', str(shown)])}")

@@ -49,19 +49,22 @@ def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, s
                 found[column.role] = only
     missing = [column for column in columns if column.required and column.role not in found]
     if missing:
-        first = missing[0]
-        raise DataError(
-            f"No column was recognised as the {first.role}: the table has {_listed(names)}.{_headless(names)}",
-            f"Name it with {flag(first.role)}.",
-        )
+        raise _unrecognised(names, missing[0], {role: found[role] for role in chosen})
     return found
 
 
-def _headless(names: Sequence[str]) -> str:
-    """Return a sentence when the names read like a row of data; else nothing."""
-    if not any(len(name.split()) > 5 or name.replace(".", "", 1).isdigit() for name in names):
-        return ""
-    return " The first line looks like data: the names of the columns belong there, such as text,label."
+def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str]) -> DataError:
+    """Say that no column plays a role, and what may be the reason."""
+    problem = f"No column was recognised as the {column.role}: the table has {_listed(names)}."
+    taken = next(((role, name) for role, name in chosen.items() if name.strip().lower() in column.names), None)
+    if taken is not None:
+        problem += f" `{taken[1]}` was named as the {taken[0]}."
+    elif any(len(name.split()) > 5 or name.replace(".", "", 1).isdigit() for name in names):
+        return DataError(
+            f"{problem} The first line looks like data.",
+            "Put the names of the columns into a line of their own before it, such as text,label.",
+        )
+    return DataError(problem, f"Name it with {flag(column.role)}.")
 
 
 def flag(role: str) -> str:

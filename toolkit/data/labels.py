@@ -1,5 +1,7 @@
 """From labels as they are written to class numbers and their names."""
 
+import difflib
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -45,10 +47,15 @@ def name_classes(
         label_map = {**label_map, **{name: name for name in targets if name in written and name not in label_map}}
         outside = [label for label in written if label not in label_map]
         if outside:
+            near = [
+                f" Did you mean `{label}` by `{meant[0]}`?"
+                for label in outside
+                if (meant := difflib.get_close_matches(label, [key for key in label_map if key not in written], n=1))
+            ]
             raise DataError(
                 f"{_listed(outside)} {'is a label' if len(outside) == 1 else 'are labels'} in the data "
                 "but not in the mapping, "
-                f"which has {_listed(list(label_map))}.",
+                f"which has {_listed(list(label_map))}.{near[0] if near else ''}",
                 f"Map it too (`--set 'data.label_map={{\"{outside[0]}\": NAME}}'`), "
                 "or drop its rows with null in the place of NAME.",
             )
@@ -79,9 +86,11 @@ def hints(
         folded.setdefault(name.casefold(), []).append(name)
     alike = next((names for names in folded.values() if len(names) > 1), None)
     if alike is not None and not label_map:
+        together = json.dumps({name: folded[name.casefold()][0] for name in class_names(mapping)}, ensure_ascii=False)
+        line = f": --set 'data.label_map={together}'" if len(together) < 200 and "'" not in together else ""
         found.append(
             f"Labels {_listed(alike)} differ in capitals only and are learnt as different classes. To learn them as "
-            "one, map all labels with `data.label_map`."
+            f"one, map all labels with `data.label_map`{line}."
         )
     blank = [label for label in mapping if label.casefold() in _MISSING]
     if blank and not label_map:

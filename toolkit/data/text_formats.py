@@ -78,6 +78,12 @@ def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> tuple[p
         header = header.removeprefix("\ufeff")
         if not delimiter:
             delimiter = "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else find_delimiter(header)
+        elif delimiter not in header and find_delimiter(header) in header:
+            raise DataError(
+                f"{path}: {_shown(delimiter)}, which was given as the delimiter, is not in the header; "
+                f"{_shown(find_delimiter(header))} is.",
+                "Leave data.delimiter out: it is found by itself.",
+            )
         reader = csv.reader(itertools.chain([header], stream), delimiter=delimiter, strict=True)
         end = blank  # the last line of the row before
         names: list[str] | None = None
@@ -213,7 +219,9 @@ def _parse(path: Path, line: int, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         where = f"{path}:{line + error.lineno - 1}"
-        raise DataError(f"{where}: not JSON: {error.msg} at character {error.colno}.", _JSON_FIX) from None
+        raise DataError(
+            f"{where}: not JSON: {error.msg.removesuffix(' at')} at character {error.colno}.", _JSON_FIX
+        ) from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
         raise DataError(f"{path}:{line}: not JSON that can be read: {error}.", _JSON_FIX) from None
 

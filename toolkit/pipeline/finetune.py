@@ -29,7 +29,7 @@ from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.inputs import encode_parts, stage_of, through_trunk
 from toolkit.pipeline.prepare import Prepared
-from toolkit.pipeline.resume import find_state, stoppable, unfinished
+from toolkit.pipeline.resume import find_state, stoppable, terminable, unfinished
 from toolkit.team import ALONE, Team
 from toolkit.training import adapters, checkpoint, trackers, trunk
 from toolkit.training.depth import freeze
@@ -63,7 +63,7 @@ def finetune(
     config, splits = prepared.config, prepared.splits
     created = datetime.now(UTC)
     run, state = team.from_main(lambda: _open(prepared, created, observe, resume))
-    with _recorded(run, command, team):
+    with terminable(), _recorded(run, command, team):
         if team.is_main:
             _describe(run, prepared, command, created)
         best, training = fit(run, prepared, observe, state, team)

@@ -114,6 +114,23 @@ class StopFlag:
 
 
 @contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end what is done here as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def stoppable() -> Iterator[StopFlag]:
     """Turn the first Ctrl-C or SIGTERM into a wish that the training loop grants at its next step.
 

@@ -223,7 +223,7 @@ def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
     bounds = f"({100 * found['confidence']:g} % interval {100 * error['low']:.1f} to {100 * error['high']:.1f})"
     kind = "Too sure of itself" if gap > 0.01 else "Too modest" if gap < -0.01 else "Not as right as it is sure"
     mended = ""
-    if found.get("scaled") and found["scaled"]["ece"]["value"] < found["ece"]["value"]:
+    if found.get("scaled") and found["scaled"]["ece"]["value"] < found["ece"]["value"] - 0.005:
         mended = (
             f" The stored temperature {found['temperature']:.2f} brings the error to "
             f"{shown(found['scaled']['ece']['value'], 'fraction')}."

@@ -87,6 +87,10 @@ def test_a_table_without_a_header_is_recognised(names, data):
     assert ("The first line looks like data" in fault(names)) == data
 
 
+def test_a_column_that_plays_the_other_role_already_is_named():
+    assert "`label` was named as the text" in fault(["text", "label"], {"text": "label"})
+
+
 def test_a_misspelt_column_is_answered_with_the_nearest():
     said = fault(["comments", "label"], {"text": "coments"})
     assert "no column `coments` to use as the text" in said

@@ -65,6 +65,9 @@ def test_a_label_outside_the_mapping_is_refused():
     assert "`b`, `c` are labels in the data but not in the mapping" in said
     assert """--set 'data.label_map={"b": NAME}'""" in said
     assert "drop its rows with null" in said
+    assert "Did you mean `positive` by `positve`?" in fault(
+        labels.name_classes, ["positive", "bad"], {"positve": "x", "bad": "y"}, {}
+    )
     assert "`b` is a label" in fault(labels.name_classes, ["a", "b"], {"a": "x"}, {})
 
 

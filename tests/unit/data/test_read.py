@@ -167,6 +167,11 @@ def test_delimiter_can_be_given(tmp_path):
     assert columns(tabbed, delimiter="\\t")["d"] == ["2"]
 
 
+def test_a_delimiter_that_separates_nothing_is_named(tmp_path):
+    said = fault(write(tmp_path / "a.csv", 'text,label\n"a, b",y\n'), delimiter=";")
+    assert "`;`, which was given as the delimiter, is not in the header; `,` is" in said
+
+
 @pytest.mark.parametrize("delimiter", ["", "::", '"', "\n"])
 def test_impossible_delimiter(tmp_path, delimiter):
     assert "data.delimiter" in fault(write(tmp_path / "a.csv", "a,b\n1,2\n"), delimiter=delimiter)
