@@ -57,7 +57,7 @@ def test_a_table_names_the_files(tmp_path: Path, image: recipes.Recipe):
         table = load_table(image, DataConfig(source=str(source)))
         assert table.labels == ("dark", "light")
         assert table.parts["all"]["patient"].to_pylist()[:3] == ["0", "1", "2"]
-        assert not table.notes
+        assert table.notes == ("Columns: image is `file`.",)
 
 
 def test_bad_files_are_left_out_and_each_is_named(tmp_path: Path, image: recipes.Recipe):
