@@ -66,7 +66,7 @@ class Options(BaseModel):
     cutmix: float | None = Field(None, ge=0, description="α of CutMix, which puts a piece of one in another; 0 is off")
 
 
-def read(path: Path, config: DataConfig) -> dict[str, pa.Table] | None:
+def read(path: Path, config: DataConfig, options: Mapping[str, Any]) -> dict[str, pa.Table] | None:
     """Read a folder of pictures or an array file; tables are read as everywhere."""
     return picture_folders.read(path)
 

@@ -174,6 +174,9 @@ class TrainingConfig(Section):
     evaluate_every: int | None = Field(
         None, ge=1, description="Optimizer steps between validations; each epoch when not given"
     )
+    validation_answers: int = Field(
+        200, ge=2, description="Rows at most that a task which writes its answers writes at each validation"
+    )
     early_stopping_patience: int | None = Field(
         3, ge=1, description="Validations without improvement before training stops; null never stops early"
     )
@@ -240,6 +243,9 @@ class EvaluationConfig(Section):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16 asks faster where the machine has it, and rounds: a few answers may turn"
     )
+    batch_tokens: int | None = Field(
+        4096, ge=16, description="Tokens of the examples that answers are written to at a time; null sets no limit"
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence of the intervals")
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the intervals")
     baselines: bool = Field(True, description="Compute the recipe's baselines on the same split")
@@ -255,6 +261,9 @@ class EvaluationConfig(Section):
     operating_points: list[str] = Field(
         ["sensitivity=0.95", "specificity=0.95"],
         description="What the thresholds chosen on validation rows are to reach, as sensitivity=0.95",
+    )
+    glossary: str | None = Field(
+        None, description="CSV or TSV file of terms and how they are to be translated, checked in written answers"
     )
     lists: str | None = Field(None, description="YAML file of words and sentences to add to those of the checks")
 

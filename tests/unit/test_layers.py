@@ -19,7 +19,7 @@ MODULES = {
 FLOORS = (
     ("errors", "config", "config_files", "environment"),
     ("recipes", "sources", "runs", "launch", "team"),
-    ("attention", "data", "models", "metrics"),
+    ("attention", "data", "models", "metrics", "seq2seq"),
     ("training", "evaluation", "explain", "export"),
     ("report", "hub"),
     ("pipeline", "doctor"),

@@ -32,12 +32,12 @@ def refusal(name) -> RecipeError:
 
 def test_every_file_in_the_folder_is_a_whole_recipe():
     files = {path.stem for path in recipes.folder().glob("*.py") if not path.stem.startswith("_")}
-    assert {"sentiment", "tokens"} <= files
+    assert {"sentiment", "tokens", "translation"} <= files
     assert recipes.available().keys() == files
     for name in files:
         recipe = recipes.load(name)
         assert recipe.METRICS
-        assert recipe.COLUMNS[-1].kind in ("label", "labels", "text", "words")
+        assert recipe.COLUMNS[-1].kind in ("label", "labels", "text", "words", "target_text")
         assert len(recipes.summary(recipes.find(name))) > 10
 
 

@@ -24,6 +24,7 @@ from toolkit.cli import (
     tune,
 )
 from toolkit.cli.console import INTERRUPTED, note, report_failure
+from toolkit.cli.own_options import WithOwnOptions
 from toolkit.cli.processes import Told
 from toolkit.cli.streams import take_any_text
 
@@ -35,16 +36,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-app.command("finetune", epilog=finetune.EPILOG)(finetune.finetune)
-app.command("lr-find")(lr_find.lr_find)
-app.command("tune")(tune.tune)
-app.command("evaluate")(evaluate.evaluate)
+app.command("finetune", epilog=finetune.EPILOG, cls=WithOwnOptions)(finetune.finetune)
+app.command("lr-find", cls=WithOwnOptions)(lr_find.lr_find)
+app.command("tune", cls=WithOwnOptions)(tune.tune)
+app.command("evaluate", cls=WithOwnOptions)(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("explain")(explain.explain)
 app.command("attend")(attend.attend)
-app.command("predict")(predict.predict)
+app.command("predict", cls=WithOwnOptions)(predict.predict)
 app.command("push")(push.push)
-app.command("inspect")(inspect.inspect)
+app.command("inspect", cls=WithOwnOptions)(inspect.inspect)
 app.add_typer(recipes.app, name="recipes")
 app.command("doctor")(doctor.doctor)
 

@@ -28,6 +28,7 @@ def evaluate(
         str | None,
         typer.Option("--checks", help="What to ask beyond the rows: robustness, bias, cost, with commas, or all."),
     ] = None,
+    glossary: options.Glossary = None,
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
     fresh: Annotated[
@@ -50,6 +51,7 @@ def evaluate(
         "data.columns.text": text_column,
         "data.columns.label": label_column,
         "data.max_length": max_length,
+        "evaluation.glossary": glossary,
         "evaluation.checks": options.names(checks, ("robustness", "bias", "cost")),
         "loading.trust_remote_code": trust_remote_code or None,
     }

@@ -51,7 +51,10 @@ def finetune(
     ] = None,
     trust_remote_code: options.TrustRemoteCode = False,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Begin with random weights in the model's form.")
+        bool,
+        typer.Option(
+            "--from-scratch", help="Begin with random weights in the model's form, or in one made for the data."
+        ),
     ] = False,
     tune_speed: Annotated[
         bool, typer.Option("--tune-speed", help="Measure which precision trains fastest here; remembered.")
@@ -63,6 +66,7 @@ def finetune(
         int | None,
         typer.Option("--num-processes", help="Processes that share each step; one for each GPU when not given."),
     ] = None,
+    glossary: options.Glossary = None,
     push_to: Annotated[
         str | None,
         typer.Option("--push-to", metavar="ORG/NAME", help="Push to the Hub at the end, private; checked beforehand."),
@@ -89,6 +93,7 @@ def finetune(
         "training.epochs": epochs,
         "training.learning_rate": learning_rate,
         "training.num_processes": num_processes,
+        "evaluation.glossary": glossary,
         "training.tune_speed": tune_speed or None,
         "loading.from_scratch": from_scratch or None,
     }

@@ -53,6 +53,9 @@ Assignments = Annotated[
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column that holds the label.")]
 MaxLength = Annotated[int | None, typer.Option("--max-length", help="Tokens an example may have.")]
+Glossary = Annotated[
+    str | None, typer.Option("--glossary", help="CSV or TSV of terms and their translations, to check what is written.")
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the checkpoint.")

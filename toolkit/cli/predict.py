@@ -12,9 +12,16 @@ from toolkit.cli.console import Watcher, note, say
 def predict(
     target: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
     source: Annotated[
-        str, typer.Option("--input", "-i", help="File of text lines, CSV, TSV, JSONL or Parquet; - for standard input.")
+        str, typer.Option("--input", "-i", help="Text lines, CSV, TSV, JSONL, Parquet or .po; - for standard input.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="CSV, TSV, JSONL or Parquet file to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="CSV, TSV, JSONL or Parquet file to write; what writes texts writes .txt and .po too.",
+        ),
+    ],
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")
     ] = None,

@@ -115,10 +115,17 @@ def join(chunks: Iterable[Columns]) -> Features:
 
 
 def assemble(columns: Columns, truncated: int) -> Features:
-    """Return whole columns as the features of a split; the first one of integers says what an example costs."""
+    """Return whole columns as the features of a split.
+
+    The first column of integers says what an example costs; with the labels, where these are a text of their own.
+    """
     ragged = [column.lengths for column in columns.values() if isinstance(column, Ragged)]
     rows = len(next(iter(columns.values()), ()))
-    return Features(columns, ragged[0] if ragged else np.ones(rows, np.int64), truncated)
+    lengths = ragged[0] if ragged else np.ones(rows, np.int64)
+    labels = columns.get("labels")
+    if isinstance(labels, Ragged) and not np.array_equal(labels.lengths, lengths):
+        lengths = lengths + labels.lengths
+    return Features(columns, lengths, truncated)
 
 
 def _compact(values: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:

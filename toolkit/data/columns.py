@@ -67,6 +67,17 @@ def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str
     return DataError(problem, f"Name it with {flag(column.role)}.")
 
 
+def unfold(table: pa.Table) -> pa.Table:
+    """Return the table with a column beside each column of objects for every key in it: "translation.en"."""
+    for name in table.column_names:
+        if pa.types.is_struct(table[name].type):
+            for field in table[name].type:
+                inner = f"{name}.{field.name}"
+                if inner not in table.column_names:
+                    table = table.append_column(inner, pc.struct_field(table[name], field.name))
+    return table
+
+
 def flag(role: str) -> str:
     """Return the option by which a user names the column of `role`."""
     return f"--{role}-column COLUMN" if role in ("text", "label") else f"--set data.columns.{role}=COLUMN"
@@ -98,7 +109,7 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
     used = set(roles.values())
     arrays: dict[str, pa.ChunkedArray] = {}
     for role, name in roles.items():
-        if by_role[role].kind in ("text", "label"):
+        if by_role[role].kind in ("text", "label", "target_text"):
             _refuse_nested(name, table[name].type)
         arrays[role] = coerce(table[name], by_role[role].kind)
     for name in table.column_names:

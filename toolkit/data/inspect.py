@@ -10,7 +10,7 @@ import pyarrow as pa
 from toolkit.data import labels as labels_
 from toolkit.data import pictures
 from toolkit.data import split as split_
-from toolkit.data.batch import encode
+from toolkit.data.batch import Ragged, encode
 from toolkit.data.load import Table
 from toolkit.recipes import Column
 
@@ -62,7 +62,9 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Co
     )
     keys = split_.row_keys(rows, inputs)
     if lengths_of is not None:
-        lengths = encode(rows.select(present), lengths_of).lengths
+        encoded = encode(rows.select(present), lengths_of)
+        ragged = [column.lengths for column in encoded.columns.values() if isinstance(column, Ragged)]
+        lengths = np.maximum.reduce(ragged) if ragged else encoded.lengths  # of several texts the longest
     else:
         lengths = np.array(
             [sum(_words(value) for value in row.values()) for row in rows.select(inputs).to_pylist()], np.int64

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from toolkit.data.look import look_at_pictures
 from toolkit.data.targets import check_aligned, number_labels
 from toolkit.errors import DataError
 from toolkit.recipes import Column, Recipe
+from toolkit.recipes import columns as recipe_columns
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,22 @@ class Table:
     unreadable: tuple[dict[str, Any], ...] = ()
 
 
-def load_splits(recipe: Recipe, config: DataConfig, seed: int) -> Splits:
+def load_splits(
+    recipe: Recipe, config: DataConfig, seed: int, options: Mapping[str, Any] = MappingProxyType({})
+) -> Splits:
     """Load the data that `config` names and divide it for training.
+
+    Args:
+        recipe: Says what is read and what is left out.
+        config: Names the data.
+        seed: Decides which rows are held out.
+        options: The recipe's own keys.
 
     Raises:
         SourceError: The data cannot be found or reached.
         DataError: The data does not fit the recipe.
     """
-    return divide(load_table(recipe, config), recipe, config, seed)
+    return divide(load_table(recipe, config, options=options, clean=True), recipe, config, seed)
 
 
 def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Splits:
@@ -131,7 +141,13 @@ def _at_most(train: pa.Table, label: str | None, most: int, seed: int) -> pa.Tab
 
 
 def load_table(
-    recipe: Recipe, config: DataConfig, labels: Sequence[str] | None = None, *, lenient: bool = False
+    recipe: Recipe,
+    config: DataConfig,
+    labels: Sequence[str] | None = None,
+    *,
+    lenient: bool = False,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    clean: bool = False,
 ) -> Table:
     """Load the data that `config` names in the recipe's roles.
 
@@ -140,15 +156,20 @@ def load_table(
         config: Names the data.
         labels: Classes of a trained model that the data's labels must match; the data's own when None.
         lenient: Note what is odd about the labels, even that there are none, instead of refusing the table.
+        options: The recipe's own keys.
+        clean: Leave out what the recipe would not learn from. A part named test stays as it is.
     """
-    parts, origin, acquired_notes = acquire(config, _reader(recipe, config))
+    parts, origin, acquired_notes = acquire(config, _reader(recipe, config, options))
     notes = list(acquired_notes)
     counts: dict[str, int] = {}
     prepared = {}
     target = next((c for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
-    wanted = [replace(c, required=False) if lenient and c is target else c for c in recipe.COLUMNS]
+    wanted = [
+        replace(c, required=False) if lenient and target is not None and c.role == target.role else c
+        for c in recipe_columns(recipe, options)
+    ]
     for part, raw in parts.items():
-        rows = _where(raw, config.where)
+        rows = columns_.unfold(_where(raw, config.where))
         roles = columns_.find(rows.column_names, wanted, config.columns)
         taken = [f"{role} is `{name}`" for role, name in roles.items() if role not in (name, *config.columns)]
         notes += [note for note in [f"Columns: {', '.join(taken)}."] if taken and note not in notes]
@@ -157,7 +178,7 @@ def load_table(
     for column in recipe.COLUMNS:
         if column.kind == "image":
             prepared = look_at_pictures(prepared, column, config, unreadable, counts, notes)
-        elif column.is_input and column.required:
+        elif (column.is_input or column.kind == "target_text") and column.required:
             prepared = _drop_empty(prepared, column, counts, notes)
             notes += columns_.only_numbers(prepared, column)
     if target is not None and lenient:
@@ -168,6 +189,8 @@ def load_table(
     if target is not None:
         prepared, names = number_labels(prepared, target, recipe, config, labels, counts, notes, lenient=lenient)
         check_aligned(prepared, recipe.COLUMNS)
+    if clean and hasattr(recipe, "clean"):
+        prepared = _clean(prepared, recipe, options, counts, notes)
     for part, rows in prepared.items():
         if rows.num_rows == 0:
             raise DataError(
@@ -176,10 +199,32 @@ def load_table(
     return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable))
 
 
-def _reader(recipe: Recipe, config: DataConfig) -> Any:
+def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
     """Return what reads files of the task's own formats, if it has any."""
     own = getattr(recipe, "read", None)
-    return None if own is None else lambda path: own(path, config)
+    return None if own is None else lambda path: own(path, config, options)
+
+
+def _clean(
+    parts: dict[str, pa.Table], recipe: Any, options: Mapping[str, Any], counts: dict[str, int], notes: list[str]
+) -> dict[str, pa.Table]:
+    """Leave out the rows that the recipe would not learn from, and say how many there were of each kind, and where."""
+    kept = dict(parts)
+    first: dict[str, str] = {}
+    for part, rows in parts.items():
+        if part == "test":
+            continue
+        gone = np.zeros(rows.num_rows, bool)
+        for reason, found in recipe.clean(rows, options).items():
+            new = np.flatnonzero(found & ~gone)
+            gone |= found
+            if len(new):
+                row = rows.slice(int(new[0]), 1).to_pylist()[0]
+                first.setdefault(reason, f"{row.get('_file')}, row {row.get('_row')}")
+                counts[reason] = counts.get(reason, 0) + len(new)
+        kept[part] = rows.filter(pa.array(~gone))
+    notes += [f"{counts[reason]:,} rows were left out: {reason} (first: {place})." for reason, place in first.items()]
+    return kept
 
 
 def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:

@@ -9,7 +9,7 @@ When all are there they become the output: JSON lines, CSV or Parquet, by its na
 import csv
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,18 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 Rows = Sequence[Mapping[str, Any]]
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, further: Sequence[str] = ()) -> None:
     """Refuse a place that is taken, or a format that nobody writes.
+
+    Args:
+        output: The file.
+        further: Formats that the caller writes itself.
 
     Raises:
         ConfigError: Which of the two.
     """
-    if output.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{output} has no known format.", f"Let its name end in {', '.join(SUFFIXES)}.")
+    if output.suffix.lower() not in (*SUFFIXES, *further):
+        raise ConfigError(f"{output} has no known format.", f"Let its name end in {', '.join((*SUFFIXES, *further))}.")
     if output.exists():
         raise ConfigError(f"{output} is there already.", "Remove it, or give another --output.")
 
@@ -59,13 +63,21 @@ def read_part(output: Path, number: int) -> list[dict[str, Any]]:
     return _read(folder_of(output) / f"{number:06}.jsonl")
 
 
-def finish(output: Path, count: int) -> None:
-    """Make the output of `count` parts, whole or not at all, and remove them; one part is in memory at a time."""
+def finish(output: Path, count: int, write: Callable[[Path, Iterator[dict[str, Any]]], None] | None = None) -> None:
+    """Make the output of `count` parts, whole or not at all, and remove them; one part is in memory at a time.
+
+    Args:
+        output: The file.
+        count: How many parts there are.
+        write: (file, rows) writes a format that is not among `SUFFIXES`.
+    """
     folder = folder_of(output)
     parts = [folder / f"{number:06}.jsonl" for number in range(count)]
     suffix = output.suffix.lower()
     with runs.aside(output) as draft:
-        if suffix == ".parquet":
+        if write is not None:
+            write(draft, (row for part in parts for row in _read(part)))
+        elif suffix == ".parquet":
             _write_parquet(draft, parts)
         elif suffix in (".csv", ".tsv"):
             _write_csv(draft, parts, "\t" if suffix == ".tsv" else ",")

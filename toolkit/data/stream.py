@@ -2,6 +2,7 @@
 
 lines of text (.txt, standard input)   {"text": line}
 .csv, .tsv, .jsonl, .ndjson (and .gz)  as they stand
+.po                                    {"text": message} of each message without a translation
 .parquet                               in batches of rows
 a folder                               {"file": name} for each file in it, however deep
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit.data import catalogue
 from toolkit.data.decode import open_text
 from toolkit.data.picture_folders import files
 from toolkit.data.read import in_utf8
@@ -24,7 +26,7 @@ from toolkit.errors import DataError, SourceError
 from toolkit.runs import open_for_arrow
 
 STANDARD_INPUT = "-"
-SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".po")
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,17 @@ def check_input(source: str) -> None:
         )
 
 
-def rows(source: str, *, encoding: str | None = None, delimiter: str | None = None) -> Iterator[Row]:
-    """Yield the rows of a file, or of standard input, in their order."""
+def rows(
+    source: str, *, encoding: str | None = None, delimiter: str | None = None, everything: bool = False
+) -> Iterator[Row]:
+    """Yield the rows of a file, or of standard input, in their order.
+
+    Args:
+        source: The file, or "-".
+        encoding: Of a text file.
+        delimiter: Of the columns of CSV.
+        everything: Of a catalogue also the messages that are translated already.
+    """
     if source == STANDARD_INPUT:
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding or "utf-8", errors="replace")
         yield from (Row({"text": line.rstrip("\r\n")}) for line in lines)
@@ -74,6 +85,9 @@ def rows(source: str, *, encoding: str | None = None, delimiter: str | None = No
     kind = _kind(path)
     if kind == ".parquet":
         yield from _parquet(path)
+        return
+    if kind == ".po":
+        yield from (Row({"text": message}) for message in catalogue.messages(path, everything=everything))
         return
     with open_text(path, encoding) as stream:
         if kind == ".txt":

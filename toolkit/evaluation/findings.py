@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.config import RunConfig
-from toolkit.evaluation import calibration, label_errors, near_duplicates, scores, screening, slices
+from toolkit.evaluation import calibration, label_errors, near_duplicates, scores, screening, slices, writing
 from toolkit.evaluation.predict import Predictions
 
 
@@ -57,6 +57,9 @@ def findings(
         texts = [scores.shown_text(row, inputs) for row in rows.select(inputs).to_pylist()]
         roles = [column.role for column in recipe.COLUMNS]
         found["slices"] = slices.section(right, rows, texts, classes, roles, settings.confidence, seed)
+    if target.kind == "target_text":
+        sources = [scores.shown_text(row, inputs) for row in rows.select(inputs).to_pylist()]
+        found["writing"] = writing.section(sources, columns, references, rows, recipe.METRICS, settings)
     if pairs is not None:
         found["near_duplicates"] = near_duplicates.section(
             pairs, rows, columns, references, recipe.METRICS, labels, config, inputs, target.role

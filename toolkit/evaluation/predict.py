@@ -70,10 +70,10 @@ def predict(
             done = min(len(features), done + len(rows) * team.size)
             if observe is not None:
                 observe(done, len(features))
-    return _joined(plan, [answer for theirs in team.everyones(answers) for answer in theirs], len(features))
+    return joined(plan, [answer for theirs in team.everyones(answers) for answer in theirs], len(features))
 
 
-def _joined(plan: Sequence[Integers], answers: Sequence[Answer], size: int) -> Predictions:
+def joined(plan: Sequence[Integers], answers: Sequence[Answer], size: int) -> Predictions:
     """Put the answers to each batch in the order of the split; sums are taken in the order of the plan."""
     columns: dict[str, list[Any]] = {}
     total, items = 0.0, 0

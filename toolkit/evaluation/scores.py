@@ -40,7 +40,7 @@ def score(
         seed: Of the bootstrap.
 
     Returns:
-        For each figure {"name", "title", "value", "low", "high", "unit"}.
+        For each figure {"name", "title", "value", "low", "high", "unit"}, and "signature" where it has one.
     """
     figures = []
     for module, definition in computable(columns, metrics, labels):
@@ -58,7 +58,10 @@ def score(
             continue
         found = figure_interval(definition, said, references, labels, config, seed)
         low, high = (found.low, found.high) if found is not None else (None, None)
-        figures.append(_figure(definition.name, definition.title, value, low, high, definition.unit))
+        figure = _figure(definition.name, definition.title, value, low, high, definition.unit)
+        if isinstance(definition, Metric) and definition.signature is not None:
+            figure["signature"] = definition.signature()
+        figures.append(figure)
     return figures
 
 
@@ -297,7 +300,7 @@ def baseline_section(
     labels: Sequence[str],
     config: RunConfig,
 ) -> dict[str, Any]:
-    """Return the report's section on one baseline: its figures, and the model's lead on the first of them."""
+    """Return the report's section on one baseline: its figures, and the model's lead on the first; of texts on all."""
     seed = config.training.seed
     columns = {"prediction": theirs}
     definitions = [definition for _, definition in computable(columns, metrics, labels) if definition is not None]
@@ -307,5 +310,10 @@ def baseline_section(
         "metrics": score(columns, references, definitions, labels, config.evaluation, seed),
     }
     if definitions:
-        section["difference"] = difference(definitions[0], ours, columns, references, labels, config.evaluation, seed)
+        first, *others = (
+            difference(definition, ours, columns, references, labels, config.evaluation, seed)
+            for definition in definitions
+            if definition is definitions[0] or definition.value_type == "string"  # of texts no figure says it all
+        )
+        section |= {"difference": first, "further_differences": others}
     return section

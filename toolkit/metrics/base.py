@@ -8,7 +8,7 @@ import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 ValueType = Literal["int64", "string", "labels", "probabilities"]
-Unit = Literal["fraction", "score"]
+Unit = Literal["fraction", "score", "points"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,12 @@ class Metric:
         aggregate: Sums of such rows → the figure. Shape (..., S) → (...).
         value_type: What one prediction is: "int64" (a class), "string", "labels" (a class for each word), or
             "probabilities" (one number for each class).
-        unit: "fraction" is printed as a percentage, "score" as it is.
+        unit: "fraction" is printed as a percentage, "score" as it is, "points" (from 0 to 100) with one decimal.
         higher_is_better: Which way is up.
         proportion: Whether the figure is a share of independent successes, as accuracy is.
         overlaps: Of a mean F1: sums → (right, predicted, true) of each class, (S,) → three of (C,).
         least_classes: With fewer classes than this the figure says nothing and is left out.
+        signature: Says with which settings of a library the figure is computed; None for a plain formula.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Metric:
     proportion: bool = False
     overlaps: Callable[[Floats], Sequence[Floats]] | None = None
     least_classes: int = 0
+    signature: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)

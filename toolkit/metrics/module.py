@@ -8,10 +8,14 @@ import numpy as np
 
 from toolkit import sources
 from toolkit.errors import SourceError
-from toolkit.metrics import classification, probability
+from toolkit.metrics import classification, probability, translation
 from toolkit.metrics.base import Metric, RankMetric
 
-METRICS: dict[str, Metric | RankMetric] = {**classification.METRICS, **probability.METRICS}
+METRICS: dict[str, Metric | RankMetric] = {
+    **classification.METRICS,
+    **probability.METRICS,
+    **translation.METRICS,
+}
 
 
 def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | None]:

@@ -76,13 +76,13 @@ def prepare_evaluation(
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
     checkpoint = models.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, values, recipe_name)
-    labels = models.label_names(checkpoint)
+    labels = models.label_names(checkpoint) if recipes.has_classes(recipe) else ()
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = runs.read_table(run.path / "data" / "test.parquet")
         facts = run.facts.get("data", {})
         return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
-    table = load_table(recipe, config.data, labels)
+    table = load_table(recipe, config.data, labels, options=config.options)
     part = next(part for part in _PREFERRED if part in table.parts)
     facts = _data_facts(recipe, config, table, part, labels)
     split = "given" if part == "all" else part

@@ -15,15 +15,15 @@ from toolkit import models, recipes, runs
 from toolkit.config import RunConfig, leaves
 from toolkit.config_files import to_yaml
 from toolkit.data import pictures
-from toolkit.data.batch import Features, pad, probe
+from toolkit.data.batch import Features, Integers, pad, probe
 from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
-from toolkit.evaluation import answers, scores, screening
+from toolkit.evaluation import scores, screening
 from toolkit.evaluation.calibration import fit_temperature
 from toolkit.evaluation.findings import text_roles
 from toolkit.evaluation.near_duplicates import MOST_COMPARED, describe
 from toolkit.metrics import load
-from toolkit.pipeline import judge
+from toolkit.pipeline import fresh, judge
 from toolkit.pipeline.build import build_model
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
@@ -38,6 +38,7 @@ from toolkit.training.objective import objective_for
 from toolkit.training.progress import NonFiniteLoss, Progress, Validation
 
 SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
+BEFORE = "Before fine-tuning"
 ADAPTER = "adapter"  # folder of the adapters, beside the model they were merged into
 
 
@@ -71,12 +72,12 @@ def finetune(
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
         said = judge.ask(stored, splits.test, "held-out test", observe, team)
-        calibration = _calibration(judge.ask(stored, splits.validation, "validation", None, team), prepared)
+        calibration = _calibration(stored, prepared, team)
         if not team.is_main:
             return run
         run.record(training=training)
         if config.evaluation.baselines:
-            said = said.beside(judge.baseline_predictions(prepared.recipe, splits))
+            said = said.beside(_baselines(prepared, observe))
         circumstances = judge.Circumstances(
             command,
             created,
@@ -170,18 +171,27 @@ def fit(
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = build_model(recipe, prepared.checkpoint.path, splits.labels, config)
     adapted = limit(model, prepared, observe)
+    for remark in recipe.remarks(splits.train, processor, config) if hasattr(recipe, "remarks") else ():
+        observe(Note(remark))
     observe(Stage(stage_of(recipe)))
     parts = (splits.train, splits.validation)
     with team.main_first():
         train_features, validation_features = encode_parts(parts, recipe, processor, config, observe)
     references = judge.references(recipe, splits.validation)
+    written = _written(recipe, len(references), config)
 
     def validate(model: Any) -> dict[str, float]:
         """Judge by the model's own loss whatever training minimises, on validation and on rows learned from."""
         subject = judge.Subject(model, processor, recipe, splits.labels, config)
-        said = judge.predict_features(subject, validation_features, team=team, collate=collate)
-        learned = judge.predict_features(subject, sample, team=team, collate=collate)
-        values = scores.values(said.columns, references, recipe.METRICS, splits.labels)
+        said = judge.predict_features(subject, validation_features, team=team, collate=collate, answers=written is None)
+        learned = judge.predict_features(subject, sample, team=team, collate=collate, answers=False)
+        columns, truth = said.columns, references
+        if written is not None:
+            columns = judge.predict_features(
+                subject, validation_features.take(written), team=team, collate=collate
+            ).columns
+            truth = [references[int(row)] for row in written]
+        values = scores.values(columns, truth, recipe.METRICS, splits.labels)
         return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values}
 
     def watch(event: Progress | Validation) -> None:
@@ -262,6 +272,14 @@ def _sample(features: Features, size: int, seed: int) -> Features:
     random = np.random.default_rng([seed, 1])
     size = min(size, len(features), SAMPLE)
     return features.take(np.sort(random.choice(len(features), size, replace=False)))
+
+
+def _written(recipe: recipes.Recipe, rows: int, config: RunConfig) -> Integers | None:
+    """Return the validation rows that answers are written to, spread evenly; None where answers cost nothing."""
+    if not recipes.generates(recipe):
+        return None
+    most = min(rows, config.training.validation_answers)
+    return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))
 
 
 def _number(value: float | None) -> float:
@@ -394,10 +412,13 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
         runs.write_table(run.path / "data" / f"{name}.parquet", pictures.embedded(rows))
 
 
-def _calibration(said: answers.Answers, prepared: Prepared) -> dict[str, Any]:
+def _calibration(stored: judge.StoredModel, prepared: Prepared, team: Team) -> dict[str, Any]:
     """Fit the temperature, and thresholds if asked for, on validation rows; nothing without probabilities."""
-    columns, target = said.predictions.columns, prepared.recipe.COLUMNS[-1]
-    if "probabilities" not in columns or target.kind != "label":
+    if prepared.recipe.COLUMNS[-1].kind != "label":
+        return {}
+    said = judge.ask(stored, prepared.splits.validation, "validation", None, team)
+    columns = said.predictions.columns
+    if "probabilities" not in columns:
         return {}
     chances, truth = columns["probabilities"], judge.references(prepared.recipe, said.table)
     found = {"temperature": fit_temperature(chances, truth), "fitted_on": "validation", "rows": said.table.num_rows}
@@ -418,6 +439,17 @@ def _find_repeated(run: runs.Run, prepared: Prepared, observe: Observe) -> list[
     pairs = describe(splits.train, splits.test, inputs, recipe.COLUMNS[-1].role, splits.labels)
     runs.write_json(run.path / runs.NEAR_DUPLICATES, {"pairs": pairs})
     return pairs
+
+
+def _baselines(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
+    """Return what the recipe's baselines say of test, and where answers are written what the model said untrained."""
+    recipe, splits = prepared.recipe, prepared.splits
+    found = judge.baseline_predictions(recipe, splits)
+    if recipes.generates(recipe) and prepared.checkpoint.origin != fresh.NAME:
+        observe(Stage("Asking the model as it was before fine-tuning"))
+        before = judge.StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)
+        found[BEFORE] = list(judge.ask(before, splits.test, "held-out test", observe).predictions.columns["prediction"])
+    return found
 
 
 def _write_card(folder: Any, config: RunConfig, calibration: Mapping[str, Any]) -> None:

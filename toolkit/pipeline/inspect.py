@@ -38,7 +38,7 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
     Raises:
         DataError: The table does not fit the recipe.
     """
-    table = load_table(recipe, config.data, lenient=True)
+    table = load_table(recipe, config.data, lenient=True, options=config.options, clean=True)
     notes = []
     target = next((c.role for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
     if "train" in table.parts or "all" in table.parts:
@@ -50,11 +50,14 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
     if any(column.kind == "image" for column in recipe.COLUMNS):
         return _inspected(recipe, table, notes, None, "pixels")
     try:
-        checkpoint = models.locate(config.model, config.loading)
+        checkpoint = models.locate(config.model, config.loading, config.options)
         processor = recipe.load_processor(checkpoint.path, config)
         unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
         lengths_of: Any = partial(recipe.preprocess, processor=processor, config=unlimited)
         unit = "tokens"
+        if hasattr(recipe, "remarks"):
+            learnt = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
+            notes += recipe.remarks(learnt, processor, config) if learnt is not None else []
     except SourceError as error:
         lengths_of, unit = None, "words"
         notes.append(f"{error.problem} Lengths are counted in words; name a tokenizer with --model.")

@@ -16,6 +16,7 @@ from toolkit.data.batch import Features, encode
 from toolkit.data.load import Splits
 from toolkit.evaluation import answers, scores
 from toolkit.evaluation.findings import findings
+from toolkit.evaluation.generate import write
 from toolkit.evaluation.predict import Predictions, predict
 from toolkit.pipeline.build import build_model
 from toolkit.pipeline.events import Counted, Observe
@@ -249,19 +250,39 @@ def predict_features(
     observe: Observe | None = None,
     team: Team = ALONE,
     collate: Callable[..., dict[str, Any]] | None = None,
+    *,
+    answers: bool = True,
 ) -> Predictions:
-    """Ask the model about every example, stacked by the recipe's `collate` or the one given."""
-    return predict(
-        subject.model,
-        features,
-        collate or partial(subject.recipe.collate, processor=subject.processor),
-        subject.recipe.predictions,
-        batch_size=subject.config.evaluation.batch_size,
-        device=subject.model.device,
-        precision=subject.config.evaluation.precision,
-        observe=None if observe is None else lambda done, total: observe(Counted(done, total)),
-        team=team,
-    )
+    """Ask the model about every example.
+
+    Args:
+        subject: The model.
+        features: The examples.
+        observe: Told how far it is.
+        team: The processes that share the work.
+        collate: Stacks examples; the recipe's when None.
+        answers: Whether answers are wanted, beside the loss, of a task that has to write them.
+    """
+    recipe, settings = subject.recipe, subject.config.evaluation
+    common: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "device": subject.model.device,
+        "precision": settings.precision,
+        "observe": None if observe is None else lambda done, total: observe(Counted(done, total)),
+        "team": team,
+    }
+    collate = collate or partial(recipe.collate, processor=subject.processor)
+    if not recipes.generates(recipe):
+        return predict(subject.model, features, collate, recipe.predictions, **common)
+    loss = None
+    if "labels" in features.columns:
+        quiet = {**common, "observe": None} if answers else common
+        loss = predict(subject.model, features, collate, lambda _outputs, _batch: {}, **quiet).loss
+    if not answers:
+        return Predictions({}, loss)
+    generate = partial(recipe.generate, processor=subject.processor, config=subject.config)  # type: ignore[attr-defined]
+    tokens = settings.batch_tokens
+    return Predictions(write(subject.model, features, collate, generate, tokens=tokens, **common), loss)
 
 
 def references(recipe: recipes.Recipe, rows: pa.Table) -> list[Any]:

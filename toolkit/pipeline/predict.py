@@ -1,7 +1,7 @@
 """Ask a model about every row of a file, in bounded memory, and write what it says beside the rows."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 import toolkit
-from toolkit import models, runs
+from toolkit import models, recipes, runs
 from toolkit.config import merge, resolve
-from toolkit.data import columns, parts, picture_folders, pictures, stream
+from toolkit.data import catalogue, columns, parts, picture_folders, pictures, stream
+from toolkit.data.markup import keep_markup
 from toolkit.data.stream import Row
-from toolkit.errors import DataError
+from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.calibration import scaled
 from toolkit.evaluation.findings import stored_temperature
 from toolkit.pipeline import judge
@@ -97,9 +98,7 @@ class _Asker:
         if target.kind == "labels":  # the recipe finds the words by their labels; which ones does not matter
             words = table[self.inputs[0].role].to_pylist()
             table = table.append_column(target.role, pa.array([[0] * len(row) for row in words]))
-        subject = self.stored.subject
-        features = judge.encode_rows(table, recipe, subject.processor, self.stored.config)
-        said = judge.predict_features(subject, features).columns
+        said = self._said(table)
         chances = said.get("probabilities")
         calibrated = scaled(_array(chances), self.temperature) if chances is not None and self.temperature else None
         for number, prediction in enumerate(said["prediction"]):
@@ -110,6 +109,24 @@ class _Asker:
                 None if chances is None else chances[number],
                 None if calibrated is None else calibrated[number],
             )
+
+    def _said(self, table: pa.Table) -> Mapping[str, Sequence[Any]]:
+        """Ask the model; what it writes keeps placeholders and markup, where the recipe's options say so."""
+        subject, config = self.stored.subject, self.stored.config
+
+        def ask(rows: pa.Table) -> Mapping[str, Sequence[Any]]:
+            features = judge.encode_rows(rows, subject.recipe, subject.processor, config)
+            return judge.predict_features(subject, features).columns
+
+        said = ask(table)
+        if subject.recipe.COLUMNS[-1].kind != "target_text" or not config.options.get("protect"):
+            return said
+        role = self.inputs[0].role
+
+        def translate(texts: list[str]) -> list[str]:
+            return list(ask(pa.table({role: pa.array(texts, pa.string())}))["prediction"])
+
+        return {**said, "prediction": keep_markup(table[role].to_pylist(), said["prediction"], translate)}
 
     def _named(
         self, prediction: Any, kind: str, labels: Sequence[str], chances: Sequence[float] | None, calibrated: Any
@@ -161,21 +178,25 @@ def predict(
     Raises:
         CallError: Input, output or model cannot be used.
     """
-    parts.check_output(output)
+    parts.check_output(output, (".txt", ".po"))
     stream.check_input(source)
     observe(Stage("Looking for the model"))
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
     checkpoint = models.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, merge(values, {}), recipe_name)
-    inputs = [column for column in recipe.COLUMNS if column.is_input]
-    stored = judge.StoredModel(checkpoint.path, recipe, models.label_names(checkpoint), config)
-    given = _rows(source, values)
+    write = _writer(recipe, config.options, source, output)
+    inputs = [c for c in recipes.columns(recipe, config.options) if c.is_input]
+    labels = models.label_names(checkpoint) if recipes.has_classes(recipe) else ()
+    stored = judge.StoredModel(checkpoint.path, recipe, labels, config)
+    given = _rows(source, values, config.options)
     head = list(itertools.islice(given, CHUNK))
+    if not head and Path(source).suffix.lower() == ".po":
+        raise DataError(f"{source} holds no message that wants a translation.", "--retranslate translates all again.")
     if not head:
         raise DataError(f"{source} holds no rows.", "Check that it was written to the end.")
     roles = _roles(head, inputs, config.data.columns)
     asker = _Asker(stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores, _root(source))
-    total = _count(source, values)
+    total = _count(source, values, config.options)
     identity = None if total is None else _identity(stored, Path(source), config.model_dump(), all_scores)
     done = parts.open_parts(output, identity)
     if done:
@@ -195,18 +216,53 @@ def predict(
         count += len(answers)
         if total is not None:
             observe(Counted(count, total))
-    parts.finish(output, number)
+    parts.finish(output, number, write)
     return Predicted(output, count, bad, first)
 
 
-def _rows(source: str, values: Mapping[str, Any]) -> Iterator[Row]:
+def _rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Row]:
     data = values.get("data", {})
-    return stream.rows(source, encoding=data.get("encoding"), delimiter=data.get("delimiter"))
+    everything = bool(options.get("retranslate"))
+    return stream.rows(source, encoding=data.get("encoding"), delimiter=data.get("delimiter"), everything=everything)
 
 
-def _count(source: str, values: Mapping[str, Any]) -> int | None:
+def _count(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> int | None:
     """Return how many rows there are; None for standard input, which is read once."""
-    return None if source == stream.STANDARD_INPUT else sum(1 for _ in _rows(source, values))
+    return None if source == stream.STANDARD_INPUT else sum(1 for _ in _rows(source, values, options))
+
+
+Write = Callable[[Path, Iterator[dict[str, Any]]], None]
+
+
+def _writer(recipe: recipes.Recipe, options: Mapping[str, Any], source: str, output: Path) -> Write | None:
+    """Return what writes plain lines or a catalogue; None for tables, which hold the rows as well.
+
+    Raises:
+        ConfigError: The answers are no texts, or the input is no catalogue.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in (".txt", ".po"):
+        return None
+    if recipe.COLUMNS[-1].kind != "target_text":
+        raise ConfigError(f"{output} would hold nothing but texts, and this task does not write texts.", "Write .csv.")
+    if suffix == ".txt":
+        return _write_lines
+    if Path(source).suffix.lower() != ".po":
+        raise ConfigError(
+            f"{output} is a catalogue, and {source} is none.", "Give a .po file as --input, or write .txt."
+        )
+
+    def write_catalogue(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
+        said = (row["prediction"] for row in rows)
+        catalogue.write(Path(source), draft, said, everything=bool(options.get("retranslate")))
+
+    return write_catalogue
+
+
+def _write_lines(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
+    """Write one line for each row; one without an answer is an empty line."""
+    with draft.open("w", encoding="utf-8", errors="replace") as stream:
+        stream.writelines(" ".join((row["prediction"] or "").split()) + "\n" for row in rows)
 
 
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:

@@ -14,6 +14,7 @@ from toolkit.data.acquire import fallback_data
 from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
 from toolkit.evaluation import screening
+from toolkit.pipeline import fresh
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.training import trackers
 from toolkit.training.objective import class_weights
@@ -77,26 +78,47 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     runs.check_place(resolved.config.output, resume=resume)
     observe(Stage("Looking for model and data"))
     notes = []
-    checkpoint = models.locate(resolved.config.model, resolved.config.loading)
-    if checkpoint.note:
-        notes.append(checkpoint.note)
+    afresh = fresh.wanted(recipe, resolved)
+    if afresh:
+        resolved = resolved.with_values("recipe", {"model": fresh.NAME})
+    else:
+        checkpoint = models.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
+        notes += [checkpoint.note] if checkpoint.note else []
+        resolved = _fitted(resolved, checkpoint, notes)
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
         notes.append(f"The Hub cannot be reached; {replacement['source']} stands in for {resolved.config.data.source}.")
         resolved = resolved.with_values("fallback", {"data": replacement})
-    found: dict[str, Any] = {}
-    if resolved.config.training.learning_rate is None:
-        scratch = resolved.config.loading.from_scratch
-        found["learning_rate"] = models.learning_rate(checkpoint, resolved.config.adapter.kind, from_scratch=scratch)
-    resolved = resolved.with_values("model", {"training": found})
     _check_best_metric(recipe, resolved.config)
     forms.parse(resolved.config.attention)
     _check_adapter(resolved.config)
     screening.parse(resolved.config.evaluation.operating_points)
     trackers.check(resolved.config.training.trackers)
+    if resolved.config.training.device != "auto":
+        from toolkit.training.devices import pick_device
+
+        pick_device(resolved.config.training.device)
+    observe(Stage("Reading data"))
+    splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
+    screening.number_of(resolved.config.evaluation.positive_class, splits.labels)
+    if resolved.config.loss.class_weights is not None:
+        class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
+    if afresh:
+        checkpoint = fresh.make(recipe, resolved.config, splits, observe)
+        resolved = _fitted(resolved, checkpoint, notes)
+    return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
+
+
+def _fitted(resolved: Resolved, checkpoint: models.Checkpoint, notes: list[str]) -> Resolved:
+    """Fill in what depends on the checkpoint: the learning rate, and how many tokens it takes."""
+    found: dict[str, Any] = {}
+    if resolved.config.training.learning_rate is None:
+        scratch = resolved.config.loading.from_scratch
+        found["learning_rate"] = models.learning_rate(checkpoint, resolved.config.adapter.kind, from_scratch=scratch)
+    resolved = resolved.with_values("model", {"training": found})
     longest = models.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
-        asked = resolved.origin("data.max_length") != "default"
+        asked = resolved.origin("data.max_length") not in ("default", "recipe")
         if asked and resolved.config.attention == "dense":
             raise ConfigError(
                 f"`data.max_length` is {resolved.config.data.max_length}, "
@@ -107,16 +129,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
             notes.append(f"Positions are repeated from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
             resolved = resolved.with_values("model", {"data": {"max_length": longest}})
-    if resolved.config.training.device != "auto":
-        from toolkit.training.devices import pick_device
-
-        pick_device(resolved.config.training.device)
-    observe(Stage("Reading data"))
-    splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed)
-    screening.number_of(resolved.config.evaluation.positive_class, splits.labels)
-    if resolved.config.loss.class_weights is not None:
-        class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
-    return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
+    return resolved
 
 
 def _check_best_metric(recipe: recipes.Recipe, config: RunConfig) -> None:

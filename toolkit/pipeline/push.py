@@ -23,7 +23,7 @@ _PASSES = re.compile(
     r"(adapter_)?model(-\d+-of-\d+)?\.safetensors|(?!trainer_state)[^./][^/]*\.(json|txt|model|spm|jinja|tiktoken)"
 )
 _CONFIGURATION = re.compile(r"(.*/)?(.*config|toolkit)\.json")  # where libraries write down paths
-_TASKS = {"label": "text-classification", "labels": "token-classification"}
+_TASKS = {"label": "text-classification", "labels": "token-classification", "target_text": "translation"}
 LARGEST_FILE = 500 * 10**9  # bytes; the Hub takes no larger one
 
 

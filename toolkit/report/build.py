@@ -65,6 +65,7 @@ def verdict(
     ]
     statements += _weakest_class(evaluation)
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
+    statements += _unfaithful(evaluation)
     statements += _biased(evaluation) + _unfair(evaluation)
     statements += _gap(training)
     if training is not None and training.get("stopped_early"):
@@ -80,17 +81,22 @@ def verdict(
 
 
 def shown(value: float, unit: str) -> str:
-    """Print a figure: 83.9 % for a fraction, 0.678 for a score."""
-    return f"{100 * value:.1f} %" if unit == "fraction" else f"{value:.3f}"
+    """Print a figure: 83.9 % for a fraction, 0.678 for a score, 31.4 for points."""
+    scale, places, _ = scale_of(unit)
+    return f"{scale * value:.{places}f}{' %' if unit == 'fraction' else ''}"
+
+
+def scale_of(unit: str) -> tuple[int, int, str]:
+    """Return how a difference is printed: the factor, the decimals, and what stands behind it."""
+    return {"fraction": (100, 1, " points"), "points": (1, 1, " points")}.get(unit, (1, 3, ""))
 
 
 def _bounds(figure: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     if figure.get("low") is None:
         return ""
     level = f"{100 * evaluation['confidence']:g} %"
-    if figure["unit"] == "fraction":
-        return f" ({level} interval {100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
-    return f" ({level} interval {figure['low']:.3f} to {figure['high']:.3f})"
+    scale, places, _ = scale_of(figure["unit"])
+    return f" ({level} interval {scale * figure['low']:.{places}f} to {scale * figure['high']:.{places}f})"
 
 
 def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, Any], figure: Mapping[str, Any]) -> str:
@@ -106,7 +112,7 @@ def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, 
 
 def _sizes(difference: Mapping[str, Any], unit: str, confidence: float) -> tuple[str, str, str]:
     """Print a difference without its sign, with it, and its interval."""
-    scale, places, after = (100, 1, " points") if unit == "fraction" else (1, 3, "")
+    scale, places, after = scale_of(unit)
     value, low, high = (scale * difference[key] for key in ("value", "low", "high"))
     interval = f"({100 * confidence:.4g} % interval {low:.{places}f} to {high:.{places}f})"
     return f"{abs(value):.{places}f}{after}", f"{value:+.{places}f}{after}", interval
@@ -129,7 +135,7 @@ def seeds_verdict(found: Mapping[str, Any], baselines: Sequence[Sequence[Mapping
         baselines: Those of each run, in one order.
     """
     first, count = found["summary"][0], len(found["runs"])
-    scale, places, after = (100, 1, " points") if first["unit"] == "fraction" else (1, 3, "")
+    scale, places, after = scale_of(first["unit"])
     figure = shown(first["value"], first["unit"])
     what = f"Right on {figure}" if first["name"] == "accuracy" else f"{first['title']} {figure}"
     ends = f"{scale * first['lowest']:.{places}f} to {scale * first['highest']:.{places}f}"
@@ -259,6 +265,17 @@ def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
     drop = {"value": -gain["value"], "low": -gain["high"], "high": -gain["low"]}
     size, _, interval = _sizes(drop, "fraction", evaluation["robustness"]["confidence"])
     return [f"Fragile: “{worst['title']}” costs {size} of accuracy {interval}."]
+
+
+def _unfaithful(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name what written answers lose clearly more often than the references do."""
+    tested = (evaluation.get("writing") or {}).get("checks") or []
+    clear = [one for one in tested if one["tried"] and one["failed"]["low"] > (one["references_failed"] or 0.0) + 0.01]
+    return [
+        f"{one['title']}: {shown(one['failed']['value'], 'fraction')} of {one['tried']:,} translations, "
+        f"of the references {shown(one['references_failed'] or 0.0, 'fraction')}."
+        for one in clear
+    ]
 
 
 def _biased(evaluation: Mapping[str, Any]) -> list[str]:

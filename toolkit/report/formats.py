@@ -23,13 +23,13 @@ def count(value: float | None) -> str:
 
 
 def measure(value: float | None, unit: str, signed: bool = False) -> str:
-    """A metric: a fraction as percent with one decimal, a score with three. `signed` is for differences."""
+    """A metric: a fraction as percent with one decimal, a score with three, points with one; differences `signed`."""
     if value is None:
         return _DASH
     number = value * 100 if unit == "fraction" else value
     if abs(number) >= 1e9:
         return f"{number:{'+' if signed else ''}.3g}".replace("-", "−")
-    decimals = 1 if unit == "fraction" or abs(number) >= 100 else 3
+    decimals = 1 if unit in ("fraction", "points") or abs(number) >= 100 else 3
     text = f"{number:{'+' if signed else ''},.{decimals}f}".replace("-", "−")
     return f"{text} {'points' if signed else '%'}" if unit == "fraction" else text
 

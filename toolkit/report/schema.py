@@ -10,7 +10,7 @@ from typing import Any
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _INTERVAL = {"value": float, "low": float, "high": float}
-_METRIC = {"name": str, "title": str, "unit": str, **_INTERVAL}
+_METRIC = {"name": str, "title": str, "unit": str, "signature": str, **_INTERVAL}
 _PLACE = {"file": str, "row": float}
 _DIFFERENCE = {"metric": str, **_INTERVAL, "mcnemar": {"only_ours": float, "only_theirs": float, "p": float}}
 
@@ -85,6 +85,29 @@ _FAIRNESS = {
     "left_out": [str],
     "groups": [{"name": str, "rows": float, "accuracy": _INTERVAL, "rates": {}}],
     "gaps": [{"figure": str, "value": float, "p": float}],
+}
+
+_WRITTEN = {**_PLACE, **dict.fromkeys(("source", "reference", "written", "remark"), str)}
+_WRITING = {
+    "confidence": float,
+    "checks": [
+        {
+            "name": str,
+            "title": str,
+            "tried": float,
+            "failed": _INTERVAL,
+            "references_failed": float,
+            "failures": [_WRITTEN],
+        }
+    ],
+    "worst": [{**_WRITTEN, "score": float}],
+    "worst_by": str,
+    "glossary": {
+        "source": str,
+        "kept": _INTERVAL,
+        "references_kept": float,
+        "terms": [{"term": str, "translation": str, "tried": float, "kept": float}],
+    },
 }
 
 _COST = {
@@ -167,6 +190,7 @@ REPORT: dict[str, Any] = {
         "slices": _SLICES,
         "label_errors": _LABEL_ERRORS,
         "near_duplicates": _NEAR_DUPLICATES,
+        "writing": _WRITING,
         "robustness": _ROBUSTNESS,
         "bias": _BIAS,
         "fairness": _FAIRNESS,
@@ -175,7 +199,15 @@ REPORT: dict[str, Any] = {
     },
     "comparison": _COMPARISON,
     "seeds": _SEEDS,
-    "baselines": [{"name": str, "title": str, "metrics": [_METRIC], "difference": _DIFFERENCE}],
+    "baselines": [
+        {
+            "name": str,
+            "title": str,
+            "metrics": [_METRIC],
+            "difference": _DIFFERENCE,
+            "further_differences": [_DIFFERENCE],
+        }
+    ],
     "data": {
         "source": str,
         "origin": str,

@@ -17,6 +17,7 @@ from toolkit.report.blocks import (
     place,
 )
 from toolkit.report.comparison import comparison, seeds
+from toolkit.report.writing import writing
 
 LABELS = 10  # doubted labels that the page shows
 
@@ -30,6 +31,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
         *screening(evaluation["screening"]),
         *calibration(evaluation["calibration"]),
         *groups(evaluation["slices"]),
+        *writing(evaluation["writing"]),
     ]
 
 

@@ -66,24 +66,36 @@ def _comparison(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) 
     by_name = [{metric["name"]: metric for metric in column} for column in columns]
     first = {metric["name"]: metric for column in reversed(columns) for metric in column}
     names = list(dict.fromkeys(metric["name"] for column in columns for metric in column))
-    compared = dict.fromkeys(b["difference"]["metric"] for b in baselines if b["difference"]["value"] is not None)
+    leads = [{d["metric"]: d for d in _differences(b)} for b in baselines]
+    compared = dict.fromkeys(name for of_one in leads for name in of_one)
     if not names and not compared:
         return None
     return {
         "columns": ["This model", *(baseline["title"] or baseline["name"] for baseline in baselines)],
         "rows": [
-            {"title": _title(first[name]), "unit": first[name]["unit"], "cells": [c.get(name) for c in by_name]}
+            {
+                "title": _title(first[name]),
+                "unit": first[name]["unit"],
+                "signature": first[name]["signature"],
+                "cells": [c.get(name) for c in by_name],
+            }
             for name in names
         ],
         "differences": [
             {
                 "title": _title(first.get(name, {"title": "", "name": name})),
                 "unit": first[name]["unit"] if name in first else "score",
-                "cells": [b["difference"] if b["difference"]["metric"] == name else None for b in baselines],
+                "cells": [of_one.get(name) for of_one in leads],
             }
             for name in compared
         ],
     }
+
+
+def _differences(baseline: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The model's leads on a baseline that were measured, the one in the first metric first."""
+    found = [baseline["difference"], *baseline["further_differences"]]
+    return [difference for difference in found if difference["value"] is not None]
 
 
 def _title(metric: Mapping[str, Any]) -> str:

@@ -137,8 +137,8 @@ def test_a_metric_of_texts_is_a_module():
 
 
 def test_an_unknown_metric_without_a_network_is_refused(no_hub):
-    with pytest.raises(SourceError, match="`bleu` is not one of the toolkit's own") as caught:
-        load("bleu")
+    with pytest.raises(SourceError, match="`rouge` is not one of the toolkit's own") as caught:
+        load("rouge")
     assert "there is no network" in caught.value.problem
 
 

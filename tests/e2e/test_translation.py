@@ -1,0 +1,158 @@
+"""Translation through the real command line, with tiny models: from a Hub, from a folder, from every kind of file."""
+
+import csv
+import json
+from pathlib import Path
+
+import polib
+import pytest
+
+from tests.support import bitext
+from tests.support.cli import toolkit
+from tests.support.hub import LocalHub
+
+CATALOGUE = """msgid ""
+msgstr "Content-Type: text/plain; charset=UTF-8\\n"
+
+msgid "one cat"
+msgstr "eins Katze"
+
+#, python-format
+msgid "one %s sees two"
+msgstr ""
+"""
+QUICK = ("--set", "data.validation_fraction=0.05", "--set", "data.test_fraction=0.1")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bitext.t5(tmp_path_factory.mktemp("t5"))
+
+
+@pytest.fixture(scope="module")
+def run(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has learnt some of the toy language."""
+    folder = tmp_path_factory.mktemp("translation")
+    bitext.tsv(folder / "toy.tsv", bitext.pairs(800))
+    command = ("finetune", "translation", "--model", checkpoint, "--data", "toy.tsv", "--source", "en")
+    settings = ("--target", "de", "--epochs", "5", "--learning-rate", "5e-3", "--output", "run", *QUICK)
+    outcome = toolkit(*command, *settings, cwd=folder)
+    assert outcome.code == 0, outcome.text
+    assert "Better than before fine-tuning" in outcome.out
+    assert "Better than copying the source" in outcome.out
+    return folder / "run"
+
+
+def test_the_report_holds_both_figures_with_signatures(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    figures = {figure["name"]: figure for figure in report["evaluation"]["metrics"]}
+    assert set(figures) == {"chrf", "bleu"}
+    assert figures["chrf"]["low"] < figures["chrf"]["value"] < figures["chrf"]["high"]
+    assert "tok:13a" in figures["bleu"]["signature"]
+    assert [baseline["name"] for baseline in report["baselines"]] == ["Copying the source", "Before fine-tuning"]
+    assert "tok:13a" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_way_it_translates_is_saved_with_the_model(run: Path) -> None:
+    settings = json.loads((run / "model" / "generation_config.json").read_text(encoding="utf-8"))
+    assert settings["num_beams"] == 4
+    assert settings["max_length"] == 200  # and not 20
+    card = json.loads((run / "model" / "toolkit.json").read_text(encoding="utf-8"))
+    assert (card["options"]["source"], card["options"]["target"]) == ("en", "de")
+
+
+def test_evaluate_and_predict(run: Path, tmp_path: Path) -> None:
+    rows = bitext.pairs(5, seed=9)
+    bitext.tsv(tmp_path / "more.tsv", rows)
+    judged = toolkit("evaluate", run, "--data", "more.tsv", "--output", "judged", cwd=tmp_path)
+    assert judged.code == 0, judged.text
+    assert "chrF2" in judged.out
+    (tmp_path / "in.txt").write_text("".join(f"{source}\n" for source, _ in rows), encoding="utf-8")
+    said = toolkit("predict", run, "--input", "in.txt", "--output", "out.csv", cwd=tmp_path)
+    assert said.code == 0, said.text
+    with (tmp_path / "out.csv").open(encoding="utf-8") as stream:
+        answers = list(csv.DictReader(stream))
+    assert [answer["text"] for answer in answers] == [source for source, _ in rows]
+    words = {word for answer in answers for word in answer["prediction"].split()}
+    assert len(words & set(bitext.WORDS.values())) > len(words) / 2
+
+
+def test_the_literal_command_finds_opus_mt_of_the_pair_on_the_hub(tmp_path: Path) -> None:
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(60))
+    with LocalHub() as server:
+        server.add("Helsinki-NLP/opus-mt-en-de", bitext.marian(tmp_path / "marian"))
+        command = ("finetune", "translation", "--source", "en", "--target", "de", "--model", "opus-mt")
+        env = server.environment(tmp_path / "hf")
+        outcome = toolkit(*command, "--data", "toy.tsv", "--epochs", "1", *QUICK, cwd=tmp_path, env=env)
+    assert outcome.code == 0, outcome.text
+    assert "Helsinki-NLP/opus-mt-en-de" in outcome.err
+    (made,) = (tmp_path / "runs").iterdir()
+    assert {"source.spm", "target.spm", "vocab.json"} <= {file.name for file in (made / "model").iterdir()}
+
+
+def test_a_pair_is_needed_for_opus_mt(tmp_path: Path) -> None:
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(60))
+    outcome = toolkit("finetune", "translation", "--data", "toy.tsv", "--source", "en", cwd=tmp_path)
+    assert outcome.code == 2
+    assert "target is not set" in outcome.err
+
+
+def test_a_misspelt_option_is_refused(tmp_path: Path) -> None:
+    outcome = toolkit("finetune", "translation", "--sourse", "en", cwd=tmp_path)
+    assert outcome.code == 2
+    assert "--sourse" in outcome.err
+
+
+def test_lines_come_back_as_lines_and_a_catalogue_as_a_catalogue(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("one cat\n\ntwo %(name)s dog\n", encoding="utf-8")
+    outcome = toolkit("predict", run, "--input", "in.txt", "--output", "out.txt", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    lines = (tmp_path / "out.txt").read_text(encoding="utf-8").split("\n")
+    assert len(lines) == 4
+    assert lines[1] == ""
+    assert "%(name)s" in lines[2]
+    (tmp_path / "in.po").write_text(CATALOGUE, encoding="utf-8")
+    outcome = toolkit("predict", run, "--input", "in.po", "--output", "out.po", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    done = polib.pofile(str(tmp_path / "out.po"))
+    assert [entry.msgstr.count("%s") for entry in done] == [0, 1]
+    assert [entry.flags for entry in done] == [[], ["python-format", "fuzzy"]]
+    again = toolkit("predict", run, "--input", "in.txt", "--output", "out2.po", cwd=tmp_path)
+    assert again.code == 2
+    assert "is a catalogue" in again.err
+
+
+def test_inspect_names_what_the_vocabulary_cannot_write(checkpoint: Path, tmp_path: Path) -> None:
+    rows = [*bitext.pairs(20), ("one cat", "eins Katze ñ")]
+    bitext.tsv(tmp_path / "toy.tsv", [*rows, ("one two", "one two")])
+    command = ("inspect", "toy.tsv", "--recipe", "translation", "--model", checkpoint)
+    outcome = toolkit(*command, "--source", "en", "--target", "de", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    assert "ñ (1)" in outcome.text
+    assert "the translation is the source again" in outcome.text
+
+
+def test_from_scratch_with_no_network(tmp_path: Path) -> None:
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(300))
+    size = ("--vocabulary", "300", "--width", "32", "--layers", "1")
+    command = ("finetune", "translation", "--from-scratch", "--data", "toy.tsv", "--source", "en", "--target", "de")
+    outcome = toolkit(*command, *size, "--epochs", "2", "--output", "run", *QUICK, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert [baseline["name"] for baseline in report["baselines"]] == ["Copying the source"]
+    evaluations = report["training"]["evaluations"]
+    assert evaluations[1]["loss"] < evaluations[0]["loss"]
+    again = toolkit("evaluate", "run", "--fresh", "--output", "again", cwd=tmp_path)
+    assert again.code == 0, again.text
+
+
+@pytest.mark.slow
+def test_from_scratch_it_learns_to_translate(tmp_path: Path) -> None:
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(3000))
+    size = ("--vocabulary", "320", "--width", "64", "--layers", "1", "--learning-rate", "5e-3")
+    command = ("finetune", "translation", "--from-scratch", "--data", "toy.tsv", "--source", "en", "--target", "de")
+    outcome = toolkit(*command, *size, "--epochs", "15", "--output", "run", *QUICK, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    figures = {figure["name"]: figure["value"] for figure in report["evaluation"]["metrics"]}
+    assert figures["bleu"] > 50

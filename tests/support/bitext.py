@@ -1,0 +1,80 @@
+"""A toy language pair, and tiny models that can translate it."""
+
+import json
+import random
+from pathlib import Path
+
+WORDS = {
+    "one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs",
+    "cat": "Katze", "dog": "Hund", "house": "Haus", "tree": "Baum", "sees": "sieht", "loves": "liebt",
+    "red": "rot", "blue": "blau", "and": "und", "not": "nicht",
+}  # fmt: skip
+
+
+def pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Return different sentences of three to nine words with their word for word translation."""
+    chance = random.Random(seed)
+    found: dict[str, str] = {}
+    while len(found) < count:
+        words = chance.choices(list(WORDS), k=chance.randint(3, 9))
+        found[" ".join(words)] = " ".join(WORDS[word] for word in words)
+    return list(found.items())
+
+
+def tsv(path: Path, rows: list[tuple[str, str]], header: str = "en\tde") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *("\t".join(row) for row in rows)]) + "\n", encoding="utf-8")
+    return path
+
+
+def t5(folder: Path, width: int = 32) -> Path:
+    """Write a T5 of one layer with random weights, and a tokenizer that knows the toy languages' words."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+    names = ["<pad>", "</s>", "<unk>", *WORDS, *WORDS.values()]
+    made = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(names), d_model=width, d_kv=width // 2, d_ff=2 * width, num_layers=1, num_heads=2,
+        pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, dropout_rate=0.0,
+    )  # fmt: skip
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=made, **special).save_pretrained(folder)
+    return folder
+
+
+def marian(folder: Path) -> Path:
+    """Write a checkpoint shaped like OPUS-MT's: two SentencePiece models, one vocabulary, tiny random weights."""
+    import sentencepiece
+    import torch
+    from transformers import MarianConfig, MarianMTModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = {"</s>": 0, "<unk>": 1}
+    for side, sentences in zip(("source", "target"), zip(*pairs(300), strict=True), strict=True):
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences), model_prefix=str(folder / side), vocab_size=60, minloglevel=2,
+            hard_vocab_limit=False,
+        )  # fmt: skip
+        (folder / f"{side}.model").rename(folder / f"{side}.spm")
+        for line in (folder / f"{side}.vocab").read_text(encoding="utf-8").splitlines():
+            vocabulary.setdefault(line.split("\t")[0], len(vocabulary))
+        (folder / f"{side}.vocab").unlink()
+    vocabulary["<pad>"] = len(vocabulary)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    settings = {"tokenizer_class": "MarianTokenizer", "source_lang": "en", "target_lang": "de"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    pad = vocabulary["<pad>"]
+    torch.manual_seed(0)
+    config = MarianConfig(
+        vocab_size=len(vocabulary), d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, pad_token_id=pad, eos_token_id=0,
+        decoder_start_token_id=pad, forced_eos_token_id=0, max_position_embeddings=64, dropout=0.0,
+    )  # fmt: skip
+    MarianMTModel(config).save_pretrained(folder)
+    return folder

@@ -1,0 +1,129 @@
+"""Aligned texts from pairs of files, TMX and catalogues; what is not aligned is refused with its line."""
+
+import pytest
+
+from toolkit import recipes
+from toolkit.config import DataConfig
+from toolkit.data.bitext import read
+from toolkit.data.load import load_table
+from toolkit.errors import ConfigError, DataError
+
+LANGUAGES = ("en", "fr")
+
+TMX = """<?xml version="1.0" encoding="utf-8"?><!DOCTYPE tmx SYSTEM "tmx14.dtd"><tmx version="1.4"><header/><body>
+<tu><tuv xml:lang="en-US"><seg>One <bpt i="1">b</bpt>dog</seg></tuv><tuv xml:lang="FR"><seg>Un chien</seg></tuv></tu>
+<tu><tuv xml:lang="en-US"><seg>Alone</seg></tuv></tu>
+<tu><tuv xml:lang="fr"><seg>Deux</seg></tuv><tuv xml:lang="en"><seg>Two</seg></tuv></tu>
+</body></tmx>"""
+
+PO = """msgid ""
+msgstr "Content-Type: text/plain; charset=UTF-8\\n"
+
+msgid "Save"
+msgstr "Enregistrer"
+
+#, fuzzy
+msgid "Open"
+msgstr "Ouvert ?"
+
+msgid "Close"
+msgstr ""
+
+msgid "%d file"
+msgid_plural "%d files"
+msgstr[0] "%d fichier"
+msgstr[1] "%d fichiers"
+
+#~ msgid "Gone"
+#~ msgstr "Parti"
+"""
+
+
+def rows(table):
+    return list(zip(table["source"].to_pylist(), table["target"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["corpus.en", "corpus.fr", "corpus"])
+def test_a_pair_of_files(name, write, tmp_path):
+    write("corpus.en", "\ufeffOne\nTwo\n")
+    write("corpus.fr", "Un\nDeux\n")
+    table = read(tmp_path / name, LANGUAGES)["all"]
+    assert rows(table) == [("One", "Un"), ("Two", "Deux")]
+    assert table["_row"].to_pylist() == [1, 2]
+    assert table["_file"].to_pylist() == ["corpus.en"] * 2
+
+
+@pytest.mark.parametrize(("source", "target"), [("One\nTwo\n", "Un\n"), ("One\n", "Un\nDeux\n")])
+def test_pairs_that_are_not_aligned(source, target, write, tmp_path):
+    write("corpus.en", source)
+    write("corpus.fr", target)
+    with pytest.raises(DataError, match="ends before line 2"):
+        read(tmp_path / "corpus", LANGUAGES)
+
+
+def test_a_folder_of_pairs(write, tmp_path):
+    for part in ("train", "dev", "test"):
+        write(f"{part}.en", "One\n")
+        write(f"{part}.fr", f"Un {part}\n")
+    parts = read(tmp_path, LANGUAGES)
+    assert {part: rows(table)[0][1] for part, table in parts.items()} == {
+        "train": "Un train", "validation": "Un dev", "test": "Un test"
+    }  # fmt: skip
+
+
+def test_a_file_of_the_pair_is_missing(write, tmp_path):
+    write("corpus.en", "One\n")
+    with pytest.raises(DataError, match=r"no file .*corpus\.fr"):
+        read(tmp_path / "corpus.en", LANGUAGES)
+
+
+def test_tmx(write):
+    path = write("memory.tmx", TMX)
+    table = read(path, LANGUAGES)["all"]
+    assert rows(table) == [("One bdog", "Un chien"), ("Two", "Deux")]
+    assert table["_row"].to_pylist() == [1, 3]
+    with pytest.raises(DataError, match="en-us, fr"):
+        read(path, ("de", "it"))
+    with pytest.raises(ConfigError, match="several languages"):
+        read(path, (None, None))
+    with pytest.raises(DataError, match="not a TMX"):
+        read(write("broken.tmx", "<tmx><body>"), LANGUAGES)
+
+
+def test_catalogues(write, tmp_path):
+    table = read(write("fr/django.po", PO), LANGUAGES)["all"]
+    assert rows(table) == [("Save", "Enregistrer"), ("%d file", "%d fichier"), ("%d files", "%d fichiers")]
+    assert table["_row"].to_pylist()[0] == 4
+    write("de/django.po", PO.replace("Enregistrer", "Sichern"))
+    assert rows(read(tmp_path, LANGUAGES)["all"])[0] == ("Save", "Enregistrer")
+    assert read(tmp_path, LANGUAGES)["all"]["_file"].to_pylist()[0] == "fr/django.po"
+    with pytest.raises(DataError, match="catalogue"):
+        read(write("broken.po", "msgid no quotes"), LANGUAGES)
+    with pytest.raises(DataError, match="no aligned texts"):
+        read(write("empty.po", 'msgid ""\nmsgstr ""\n'), LANGUAGES)
+
+
+def test_other_formats_are_left_to_others(write, tmp_path):
+    assert read(write("table.csv", "en,fr\nOne,Un\n"), LANGUAGES) is None
+    assert read(tmp_path, LANGUAGES) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("flat.jsonl", '{"en": "One", "fr": "Un"}\n{"en": "Two", "fr": "Deux"}\n'),
+        ("nested.jsonl", '{"translation": {"en": "One", "fr": "Un"}}\n{"translation": {"en": "Two", "fr": "Deux"}}\n'),
+        ("named.tsv", "target\tsource\nUn\tOne\nDeux\tTwo\n"),
+    ],
+)
+def test_columns_are_found_by_language(name, content, write):
+    recipe = recipes.load("translation")
+    config = DataConfig(source=str(write(name, content)))
+    table = load_table(recipe, config, options={"source": "en", "target": "fr"})
+    assert rows(table.parts["all"]) == [("One", "Un"), ("Two", "Deux")]
+
+
+def test_languages_that_are_not_there(write):
+    config = DataConfig(source=str(write("nested.jsonl", '{"translation": {"en": "One", "fr": "Un"}}\n')))
+    with pytest.raises(DataError, match=r"`translation\.en`"):
+        load_table(recipes.load("translation"), config)

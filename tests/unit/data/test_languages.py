@@ -1,0 +1,43 @@
+"""One name for a language, whatever a model calls it."""
+
+import pytest
+
+from toolkit.data.languages import match, name_of
+from toolkit.errors import ConfigError
+
+MBART = ("ar_AR", "en_XX", "fr_XX", "zh_CN")
+NLLB = ("eng_Latn", "fra_Latn", "zho_Hans", "zho_Hant", "srp_Cyrl", "kas_Arab", "kas_Deva")
+M2M100 = ("en", "fr", "zh")
+
+
+@pytest.mark.parametrize(
+    ("code", "known", "expected"),
+    [
+        ("fr", MBART, "fr_XX"),
+        ("fra", MBART, "fr_XX"),
+        ("fr_XX", MBART, "fr_XX"),
+        ("en", NLLB, "eng_Latn"),
+        ("zh", NLLB, "zho_Hans"),
+        ("zho_Hant", NLLB, "zho_Hant"),
+        ("zh-Hant", NLLB, "zho_Hant"),
+        ("sr", NLLB, "srp_Cyrl"),
+        ("fr", M2M100, "fr"),
+        ("zho", M2M100, "zh"),
+    ],
+)
+def test_codes(code, known, expected):
+    assert match(code, known, "target") == expected
+
+
+def test_unknown_and_ambiguous_codes():
+    with pytest.raises(ConfigError, match="does not know") as caught:
+        match("xx", MBART, "target")
+    assert "`target`" in caught.value.problem
+    with pytest.raises(ConfigError, match="2 forms") as caught:
+        match("kas", NLLB, "source")
+    assert "kas_Arab" in caught.value.fix
+
+
+def test_names():
+    assert name_of("de") == name_of("deu_Latn") == "German"
+    assert name_of("tlh") == "tlh"

@@ -1,0 +1,42 @@
+"""BLEU and chrF are sacreBLEU's, in sums over sentences."""
+
+import numpy as np
+import pytest
+import sacrebleu
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.metrics import as_module, load
+from toolkit.metrics.translation import METRICS
+
+SENTENCES = st.lists(st.sampled_from(["the", "cat", "sat", "mat", "it's", "3.5", "Größe", ",", "."]), max_size=9)
+CORPUS = st.lists(st.tuples(SENTENCES.map(" ".join), SENTENCES.map(" ".join)), min_size=1, max_size=6)
+
+
+def ours(name, said, true):
+    metric = METRICS[name]
+    return float(metric.aggregate(metric.statistics(said, true, ()).sum(axis=0)))
+
+
+@given(CORPUS)
+def test_they_are_sacrebleus(rows):
+    said, true = [one for one, _ in rows], [other for _, other in rows]
+    assert ours("bleu", said, true) == pytest.approx(sacrebleu.corpus_bleu(said, [true]).score, abs=1e-9)
+    assert ours("chrf", said, true) == pytest.approx(sacrebleu.corpus_chrf(said, [true]).score, abs=1e-9)
+
+
+def test_many_sums_at_once_as_the_bootstrap_asks():
+    metric = METRICS["bleu"]
+    rows = metric.statistics(["the cat sat on the mat"] * 3, ["the cat sat on a mat"] * 3, ())
+    sums = np.stack([rows[:1].sum(axis=0), rows.sum(axis=0), np.zeros(rows.shape[1])])
+    one, three, none = metric.aggregate(sums)
+    assert one == pytest.approx(three)
+    assert one > 0 == none
+
+
+def test_as_a_module_with_a_signature():
+    module, definition = load("bleu")
+    assert module.compute(predictions=["a b c d"], references=["a b c d"])["bleu"] == pytest.approx(100)
+    assert "tok:13a" in definition.signature()
+    assert "nrefs:1" in METRICS["chrf"].signature()
+    assert as_module(METRICS["chrf"]).compute(predictions=["xyz"], references=["abc"])["chrf"] == 0

@@ -1,0 +1,56 @@
+"""A recipe's own keys as options: `--target fr` is `--set options.target=fr`."""
+
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand
+
+
+class WithOwnOptions(TyperCommand):
+    """A command that takes, beside its own options, those that recipes define in their `Options`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Turn options of recipes into assignments, wherever they stand."""
+        taken = {name for parameter in self.params for name in parameter.opts}
+        return super().parse_args(ctx, as_assignments(args, taken))
+
+
+def as_assignments(args: list[str], taken: set[str]) -> list[str]:
+    """Return the arguments with every option of a recipe written as `--set options.NAME=VALUE`.
+
+    An option that is followed by another one, or by nothing, means true. What no recipe knows stays as it is.
+
+    Args:
+        args: What was typed behind the command.
+        taken: The command's own options.
+    """
+    known: set[str] | None = None
+    found: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        name, given, value = word.partition("=")
+        if word == "--":
+            return [*found, word, *rest]
+        if not name.startswith("--") or name in taken:
+            found.append(word)
+            continue
+        known = known if known is not None else _known(args)
+        key = name.removeprefix("--").replace("-", "_")
+        if key not in known:
+            found.append(word)
+            continue
+        if not given:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        found += ["--set", f"options.{key}={value}"]
+    return found
+
+
+def _known(args: list[str]) -> set[str]:
+    """Return the options of the recipe that the arguments name, or of all recipes where they name none."""
+    from toolkit import recipes
+
+    at_hand: dict[str, Any] = recipes.available()
+    named = [at_hand[word] for word in args if word in at_hand]
+    named += [Path(word) for word in args if word.endswith(".py") and Path(word).is_file()]
+    return {key for path in named or at_hand.values() for key in recipes.option_names(path)}

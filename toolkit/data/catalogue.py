@@ -1,0 +1,103 @@
+"""Gettext catalogues: their messages, and translations written back into them.
+
+A message that a machine translated is marked fuzzy, so that no program shows it before somebody has looked at it.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ConfigError, DataError
+
+FUZZY = "fuzzy"
+
+
+def read(path: Path) -> Any:
+    """Read a catalogue; iterating it yields its entries.
+
+    Raises:
+        ConfigError: polib is not installed.
+        DataError: It is no catalogue.
+    """
+    try:
+        import polib
+    except ImportError:
+        raise ConfigError(
+            "Gettext catalogues need the package polib.", "pip install 'finetune-toolkit[translation]'"
+        ) from None
+    try:
+        return polib.pofile(str(path), wrapwidth=78)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{path} is not a catalogue that can be read: {error}.", "Check it with `msgfmt -c`.") from None
+
+
+def pairs(path: Path) -> Iterator[tuple[str, str, int]]:
+    """Yield (message, translation, line) of what is translated and neither fuzzy nor obsolete.
+
+    Of a message with plural forms these are the first and the last one.
+    """
+    for entry in read(path):
+        if entry.obsolete or entry.fuzzy or not entry.translated():
+            continue
+        if entry.msgid_plural:
+            forms = [entry.msgstr_plural[number] for number in sorted(entry.msgstr_plural)]
+            yield entry.msgid, forms[0], entry.linenum
+            yield entry.msgid_plural, forms[-1], entry.linenum
+        else:
+            yield entry.msgid, entry.msgstr, entry.linenum
+
+
+def messages(path: Path, *, everything: bool = False) -> Iterator[str]:
+    """Yield the messages that want a translation, of one with plural forms the singular and the plural.
+
+    Args:
+        path: The catalogue.
+        everything: Also those that have one already.
+    """
+    for entry in _wanting(read(path), everything):
+        yield entry.msgid
+        if entry.msgid_plural:
+            yield entry.msgid_plural
+
+
+def write(source: Path, target: Path, translations: Iterable[str | None], *, everything: bool = False) -> None:
+    """Write a catalogue with translations of its messages, each marked fuzzy; one that is None stays as it was.
+
+    Args:
+        source: The catalogue.
+        target: The file to write.
+        translations: One for each that `messages` yields.
+        everything: As for `messages`.
+    """
+    catalogue = read(source)
+    given = iter(translations)
+    for entry in _wanting(catalogue, everything):
+        said = next(given, None)
+        if entry.msgid_plural:
+            plural = next(given, None)
+            if said is None or plural is None:
+                continue
+            forms = sorted(entry.msgstr_plural) or [0, 1]
+            entry.msgstr_plural = {
+                number: _framed(entry.msgid, said) if number == 0 else _framed(entry.msgid_plural, plural)
+                for number in forms
+            }
+        elif said is not None:
+            entry.msgstr = _framed(entry.msgid, said)
+        else:
+            continue
+        if FUZZY not in entry.flags:
+            entry.flags.append(FUZZY)
+    catalogue.save(str(target))
+
+
+def _wanting(catalogue: Any, everything: bool) -> Iterator[Any]:
+    for entry in catalogue:
+        if not entry.obsolete and (everything or not entry.translated()):
+            yield entry
+
+
+def _framed(message: str, translation: str) -> str:
+    """Give a translation the white space that its message begins and ends with, as gettext demands."""
+    before = message[: len(message) - len(message.lstrip())]
+    return f"{before}{translation.strip()}{message[len(message.rstrip()) :]}"

@@ -1,0 +1,68 @@
+"""Names and codes of languages, and the token by which a multilingual tokenizer knows one."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from toolkit.errors import ConfigError
+
+# ISO 639-1, ISO 639-3 and English name; a fourth entry is the script that is meant where a model knows several.
+_TABLE = """
+af afr Afrikaans|am amh Amharic|ar arb Arabic|az azj Azerbaijani|be bel Belarusian|bg bul Bulgarian|bn ben Bengali
+bs bos Bosnian|ca cat Catalan|cs ces Czech|cy cym Welsh|da dan Danish|de deu German|el ell Greek|en eng English
+eo epo Esperanto|es spa Spanish|et est Estonian|eu eus Basque|fa pes Persian|fi fin Finnish|fr fra French
+ga gle Irish|gl glg Galician|gu guj Gujarati|ha hau Hausa|he heb Hebrew|hi hin Hindi|hr hrv Croatian
+hu hun Hungarian|hy hye Armenian|id ind Indonesian|ig ibo Igbo|is isl Icelandic|it ita Italian|ja jpn Japanese
+ka kat Georgian|kk kaz Kazakh|km khm Khmer|kn kan Kannada|ko kor Korean|lb ltz Luxembourgish|lo lao Lao
+lt lit Lithuanian|lv lvs Latvian|mk mkd Macedonian|ml mal Malayalam|mn khk Mongolian|mr mar Marathi|ms zsm Malay
+my mya Burmese|nb nob Norwegian|ne npi Nepali|nl nld Dutch|no nob Norwegian|pa pan Punjabi|pl pol Polish
+ps pbt Pashto|pt por Portuguese|ro ron Romanian|ru rus Russian|si sin Sinhala|sk slk Slovak|sl slv Slovenian
+so som Somali|sq als Albanian|sr srp Serbian|sv swe Swedish|sw swh Swahili|ta tam Tamil|te tel Telugu|th tha Thai
+tl tgl Tagalog|tr tur Turkish|uk ukr Ukrainian|ur urd Urdu|uz uzn Uzbek|vi vie Vietnamese|xh xho Xhosa
+yo yor Yoruba|zh zho Chinese Hans|zu zul Zulu
+"""
+_LANGUAGES = [entry.split() for entry in _TABLE.replace("\n", "|").split("|") if entry]
+_CODE = re.compile(r"[a-z]{2,3}_[A-Za-z]{2,4}")  # en_XX of mBART, eng_Latn of NLLB
+
+
+def name_of(code: str) -> str:
+    """Return the English name of a language, or the code itself where it is not known."""
+    base = re.split("[_-]", code)[0]
+    return next((name for one, three, name, *_ in _LANGUAGES if base in (one, three)), code)
+
+
+def codes_of(tokenizer: Any) -> list[str]:
+    """Return the codes of the languages that a multilingual tokenizer has tokens for; none for any other."""
+    known = getattr(tokenizer, "lang_code_to_id", None)
+    if known:
+        return list(known)
+    found = [token.strip("<>") for token in getattr(tokenizer, "supported_language_codes", ())]  # Marian's >>fra<<
+    return found or [str(token) for token in tokenizer.all_special_tokens if _CODE.fullmatch(str(token))]
+
+
+def match(code: str, known: Iterable[str], option: str) -> str:
+    """Return the one of a model's codes that means the language `code`.
+
+    Args:
+        code: As the user wrote it: "fr", "fra", "fr_XX", "fra_Latn".
+        known: The model's codes.
+        option: The option it was given by, for the message.
+
+    Raises:
+        ConfigError: None does, or several do.
+    """
+    known = list(known)
+    if code in known:
+        return code
+    base, _, script = code.replace("-", "_").partition("_")
+    entry = next((entry for entry in _LANGUAGES if base in entry[:2]), [base])
+    found = [one for one in known if one.split("_")[0] in entry[:2]]
+    wanted = script or "".join(entry[3:])
+    found = [one for one in found if one.partition("_")[2] == wanted] or found if wanted else found
+    if len(found) == 1:
+        return found[0]
+    near = found or [one for one in known if one[:1] == code[:1]][:12]
+    problem = f"knows {len(found)} forms of it" if found else "does not know it"
+    raise ConfigError(
+        f"`{option}` is {code!r}, and the model {problem}.", f"Give one of its own codes, such as {', '.join(near)}."
+    )

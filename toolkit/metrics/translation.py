@@ -1,0 +1,106 @@
+"""BLEU and chrF of translations, as sacreBLEU computes them, in sums over sentences.
+
+Sources: Papineni et al. 2002, "BLEU"; Popović 2015, "chrF"; Post 2018, "A Call for Clarity in Reporting BLEU Scores".
+The sums of each sentence (n-grams of the hypothesis, of the reference, of both) are sacreBLEU's own.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import ConfigError
+from toolkit.metrics.base import Floats, Metric
+from toolkit.metrics.classification import divide
+
+NGRAMS = 4  # the longest of BLEU, in words
+LETTERS = 6  # the longest of chrF, in characters
+BETA = 2.0  # chrF weighs recall so many times as much as precision
+_KEPT = 2**16  # sentences whose sums are remembered: intervals and differences ask for the same ones again
+
+
+@functools.cache
+def _scorer(name: str) -> Any:
+    try:
+        from sacrebleu.metrics import BLEU, CHRF
+    except ImportError:
+        raise ConfigError(
+            "BLEU and chrF need the package sacrebleu.", "pip install 'finetune-toolkit[translation]'"
+        ) from None
+    return BLEU() if name == "bleu" else CHRF()
+
+
+@functools.lru_cache(_KEPT)
+def _sums(name: str, said: str, reference: str) -> tuple[float, ...]:
+    """Return the sums of one sentence: BLEU (10,), chrF (18,)."""
+    (row,) = _scorer(name)._extract_corpus_statistics([said], [[reference]])
+    return tuple(row)
+
+
+def _statistics(name: str) -> Callable[[Sequence[Any], Sequence[Any], Sequence[str]], Floats]:
+    width = 2 + 2 * NGRAMS if name == "bleu" else 3 * LETTERS
+
+    def statistics(predictions: Sequence[Any], references: Sequence[Any], _labels: Sequence[str]) -> Floats:
+        rows = [_sums(name, said or "", true) for said, true in zip(predictions, references, strict=True)]
+        return np.array(rows, np.float64).reshape(len(rows), width)
+
+    return statistics
+
+
+def bleu(sums: Floats) -> Floats:
+    """BLEU from 0 to 100: words of the hypothesis, of the reference, n-grams of both, of the hypothesis. (..., 10).
+
+    Where no n-gram of a length is right, its precision is smoothed exponentially, as sacreBLEU does.
+    """
+    said, reference = sums[..., 0], sums[..., 1]
+    right, total = sums[..., 2 : 2 + NGRAMS], sums[..., 2 + NGRAMS :]  # (..., 4)
+    smoothing = 2.0 ** np.cumsum(right == 0, axis=-1)
+    precision = divide(np.where(right > 0, right, 1 / smoothing), total)  # (..., 4)
+    possible = np.asarray((total > 0).all(axis=-1) & (right > 0).any(axis=-1))
+    mean = np.exp(np.log(np.where(possible[..., None], precision, 1.0)).mean(axis=-1))
+    brevity = np.exp(np.minimum(0.0, 1 - divide(reference, said)))
+    figures: Floats = np.where(possible, 100 * brevity * mean, 0.0)
+    return figures
+
+
+def chrf(sums: Floats) -> Floats:
+    """The chrF2 score from 0 to 100, over character n-grams of 1 to 6. (..., 18)."""
+    said, reference, both = np.moveaxis(sums.reshape(*sums.shape[:-1], LETTERS, 3), -1, 0)  # (..., 6)
+    defined = (said > 0) & (reference > 0)
+    orders = defined.sum(axis=-1)
+    precision = divide((divide(both, said) * defined).sum(axis=-1), orders)
+    recall = divide((divide(both, reference) * defined).sum(axis=-1), orders)
+    return 100 * divide((1 + BETA**2) * precision * recall, BETA**2 * precision + recall)
+
+
+def signature(name: str) -> str:
+    """Return what a figure was computed with, as sacreBLEU writes it: other settings give other figures."""
+    scorer = _scorer(name)
+    scorer.corpus_score(["a"], [["a"]])  # the signature knows the number of references only after that
+    return str(scorer.get_signature())
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "chrf",
+            "chrF2",
+            _statistics("chrf"),
+            chrf,
+            value_type="string",
+            unit="points",
+            signature=functools.partial(signature, "chrf"),
+        ),
+        Metric(
+            "bleu",
+            "BLEU",
+            _statistics("bleu"),
+            bleu,
+            value_type="string",
+            unit="points",
+            signature=functools.partial(signature, "bleu"),
+        ),
+    )
+}
