@@ -120,8 +120,13 @@ def test_inspect_draws_a_contact_sheet(made: Made) -> None:
     with Image.open(made.cwd / "data-contact-sheet.png") as sheet:
         assert sheet.width > 800
         assert len(sheet.convert("L").getcolors() or ()) > 50
-    refused = toolkit("inspect", "data", "--show", cwd=made.cwd)
-    assert refused.code == 2
+
+
+def test_what_is_for_texts_says_so(made: Made) -> None:
+    for command in (["inspect", "data", "--show"], ["explain", "run", "a text"], ["attend", "run", "a text"]):
+        refused = toolkit(*command, cwd=made.cwd)
+        assert refused.code == 2, refused.text
+        assert "fault in the toolkit" not in refused.err
 
 
 def test_a_form_without_weights_says_how_to_use_it(made: Made) -> None:

@@ -5,9 +5,11 @@ A picture is a structure: its file's `bytes`, or the `path` where they stand; a 
 it has more pixels than allowed, and no format is opened that would start another program.
 """
 
+import base64
 import hashlib
 import io
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +36,8 @@ TYPE = pa.struct(
         ("height", pa.int32()),
     ]
 )
+
+THUMBNAIL = "data:image/png;base64,"  # begins every address that `thumbnail` makes
 
 _FORMATS = (
     "JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA", "PCX",
@@ -349,3 +353,16 @@ def slim(values: pa.ChunkedArray) -> pa.ChunkedArray:
     paths = [Path(one["path"]).name if one and one["path"] else None for one in pictures]
     seen = [Seen(one["digest"], one["width"], one["height"]) for one in pictures]
     return pa.chunked_array([_array(pa.nulls(len(paths)), pa.array(paths, pa.string()), seen)], TYPE)
+
+
+def thumbnail(picture: Mapping[str, Any], side: int = 96) -> str | None:
+    """Return a small copy of a picture as a data address for a page; None where it can no longer be read."""
+    try:
+        image = decode(picture, sys.maxsize)
+    except UnreadableError:
+        return None
+    if max(image.size) > side:
+        image.thumbnail((side, side))
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return f"{THUMBNAIL}{base64.b64encode(stream.getvalue()).decode()}"

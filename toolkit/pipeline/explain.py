@@ -89,6 +89,11 @@ def explain(
         ConfigError: There is no such method.
         ModelError: The model does not classify texts, or its attention cannot be recorded.
     """
+    if any(column.kind == "image" for column in subject.recipe.COLUMNS):
+        raise ModelError(
+            "The model reads pictures, and explanations are of words.",
+            "Name a model of texts; the mistakes it is surest of stand in the report of a model of pictures.",
+        )
     _check_methods(order.methods)
     created = datetime.now(UTC)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)

@@ -185,7 +185,7 @@ REPORT: dict[str, Any] = {
         "metrics": [_METRIC],
         "per_class": [{"label": str, "support": float, "precision": _INTERVAL, "recall": _INTERVAL, "f1": _INTERVAL}],
         "confusion": {"labels": [str], "matrix": [[float]]},
-        "errors": [{**_PLACE, "text": str, "label": str, "prediction": str, "confidence": float}],
+        "errors": [{**_PLACE, "text": str, "label": str, "prediction": str, "picture": str, "confidence": float}],
         "calibration": _CALIBRATION,
         "slices": _SLICES,
         "label_errors": _LABEL_ERRORS,

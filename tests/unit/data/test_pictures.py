@@ -1,5 +1,6 @@
 """Pictures are decoded as the eye sees them, and what cannot be is said."""
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,14 @@ def test_rows_that_are_kept_hold_the_bytes_and_no_folder(tmp_path: Path):
     again, problems = pictures.looked_at(pa.chunked_array([pa.array([kept], pictures.TYPE)]), MOST)
     assert problems == [None]
     assert np.asarray(pictures.decode(again[0].as_py(), MOST)).shape == (16, 16, 3)
+
+
+def test_a_thumbnail_is_a_small_copy_for_a_page():
+    address = pictures.thumbnail({"bytes": encoded(picture(True, 300), "PNG")})
+    assert address.startswith(pictures.THUMBNAIL)
+    copy = pictures.decode({"bytes": base64.b64decode(address.removeprefix(pictures.THUMBNAIL))}, MOST)
+    assert copy.size == (96, 96)
+    assert pictures.thumbnail({"bytes": b"no picture"}) is None
 
 
 def test_hostile_files_are_all_accounted_for(tmp_path: Path):

@@ -154,6 +154,15 @@ def test_the_page_says_what_the_report_says() -> None:
     assert len(scopes) == page.tags.count("th")
 
 
+def test_pictures_of_mistakes_are_shown_if_they_are_the_toolkits_own() -> None:
+    report = sample()
+    report["evaluation"]["errors"][0]["picture"] = "data:image/png;base64,AAAA"
+    report["evaluation"]["errors"][1]["picture"] = "https://example.org/tracker.png"
+    html = render.to_html(report)
+    assert '<img src="data:image/png;base64,AAAA"' in html
+    assert "tracker.png" not in html
+
+
 def test_the_markdown_says_what_the_report_says() -> None:
     markdown = render.to_markdown(sample())
     assert markdown.startswith("# Sentiment with minilm\n\n**Right on 83.9 % of 1,280")
