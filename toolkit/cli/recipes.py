@@ -10,6 +10,7 @@ import typer
 
 from toolkit.cli import options
 from toolkit.cli.console import say, table
+from toolkit.cli.own_options import WithOwnOptions
 from toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _first_line(path: Path) -> str:
     return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#").strip()
 
 
-@app.command()
+@app.command(cls=WithOwnOptions)
 def show(
     recipe: Annotated[str, typer.Argument(help="Name or path of a recipe.", autocompletion=options.complete_recipe)],
     preset: options.Preset = None,

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 import toolkit
-from toolkit import runs
+from toolkit import recipes, runs
 from toolkit.data import columns
 from toolkit.data.decode import read_text
 from toolkit.data.read import read
@@ -89,12 +89,17 @@ def explain(
         ConfigError: There is no such method.
         ModelError: The model does not classify texts, or its attention cannot be recorded.
     """
+    _check_methods(order.methods)
     if any(column.kind == "image" for column in subject.recipe.COLUMNS):
         raise ModelError(
             "The model reads pictures, and explanations are of words.",
             "Name a model of texts; the mistakes it is surest of stand in the report of a model of pictures.",
         )
-    _check_methods(order.methods)
+    if recipes.generates(subject.recipe):
+        raise ModelError(
+            "The model writes texts, and explanations are of the choice of a class.",
+            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+        )
     created = datetime.now(UTC)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
     loaded = stored.subject

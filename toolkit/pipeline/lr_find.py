@@ -8,7 +8,7 @@ from toolkit import runs
 from toolkit.errors import RunError
 from toolkit.pipeline.build import build_model
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
-from toolkit.pipeline.finetune import augmentation, limit
+from toolkit.pipeline.fit import augmentation, limit
 from toolkit.pipeline.inputs import encode_parts, stage_of
 from toolkit.pipeline.prepare import Prepared
 from toolkit.report.range_plot import range_plot

@@ -25,7 +25,7 @@ from toolkit.config import leaves, merge
 from toolkit.config_files import to_yaml, values_to_yaml
 from toolkit.errors import ConfigError, Interrupted, RunError
 from toolkit.pipeline.events import Note, Observe, Stage
-from toolkit.pipeline.finetune import fit, higher_is_better
+from toolkit.pipeline.fit import fit, higher_is_better
 from toolkit.pipeline.prepare import Prepared
 from toolkit.team import ALONE
 from toolkit.training.progress import Progress, Validation

@@ -15,7 +15,12 @@ from toolkit.report.view import view
 TAG = "finetune-toolkit"
 _KNOWN_METRICS = ("accuracy", "f1", "matthews_correlation", "roc_auc")  # names that the Hub explains
 _HUB_NAMES = {"matthews": "matthews_correlation", "auroc": "roc_auc", "macro_f1": "f1", "entity_f1": "f1"}
-_TASKS = {"text-classification": "Text classification", "token-classification": "Token classification"}
+_TASKS = {
+    "text-classification": "Text classification",
+    "token-classification": "Token classification",
+    "image-classification": "Image classification",
+    "translation": "Translation",
+}
 
 
 @dataclass(frozen=True)

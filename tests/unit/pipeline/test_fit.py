@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from toolkit.errors import RunError
-from toolkit.pipeline.finetune import _rows_named
+from toolkit.pipeline.fit import _rows_named
 from toolkit.training.progress import NonFiniteLoss
 
 
