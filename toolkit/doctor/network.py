@@ -1,6 +1,7 @@
 """The Hub, the token and the cache."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,9 @@ def _role(owner: Any) -> str:
     return {"read": "role read: it cannot push", "write": "role write"}.get(role, "role unknown")
 
 
+_REPOSITORY = re.compile(r"(?:models|datasets|spaces)--[\w.-]+")  # a folder of the cache
+
+
 def cache() -> Iterator[Check]:
     """Look at the folder into which models are downloaded."""
     from huggingface_hub import constants, scan_cache_dir
@@ -104,7 +108,9 @@ def cache() -> Iterator[Check]:
         return
     finding = f"{shown}, repositories: {len(held.repos)}, {gib(held.size_on_disk)}"
     if held.warnings:
-        finding = f"{finding}; incomplete or damaged: {len(held.warnings)}"
+        named = sorted({name for warning in held.warnings for name in _REPOSITORY.findall(str(warning))})
+        shown_names = f" ({', '.join(named[:3])}{', …' if len(named) > 3 else ''})" if named else ""
+        finding = f"{finding}; incomplete or damaged: {len(held.warnings)}{shown_names}"
         fix = "Harmless until a cached model fails to load: then remove its folder there and download it again."
         yield Check("cache", "warning", finding, fix)
     else:

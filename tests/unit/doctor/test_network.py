@@ -100,6 +100,7 @@ def test_cache(monkeypatch, tmp_path):
     assert one(network.cache) == Check("cache", "ok", "~/hub, repositories: 1, 0.0 GiB")
     (folder / "models--org--damaged").mkdir()
     assert one(network.cache).verdict == "warning"
+    assert "damaged: 1 (models--org--damaged)" in one(network.cache).finding
     monkeypatch.setattr(network, "write_problem", lambda _: "Read-only file system")
     assert "Read-only" in one(network.cache).finding
 
