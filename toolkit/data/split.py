@@ -145,17 +145,18 @@ def separate(
 
     Returns:
         The parts, and how many rows of train stand in the held-out parts, of validation in test, and
-        how many rows of train repeat an earlier one (these stay).
+        how many rows that train keeps repeat an earlier one.
     """
     keys = {part: row_keys(table, columns) for part, table in parts.items()}
     leaked = {
         "train": np.isin(keys["train"], np.concatenate([keys["validation"], keys["test"]])),
         "validation": np.isin(keys["validation"], keys["test"]),
     }
+    learnt = keys["train"][~leaked["train"]] if remove else keys["train"]
     found = {
         "train_in_held_out": int(leaked["train"].sum()),
         "validation_in_test": int(leaked["validation"].sum()),
-        "repeated_in_train": len(keys["train"]) - len(np.unique(keys["train"])),
+        "repeated_in_train": len(learnt) - len(np.unique(learnt)),
     }
     if not remove:
         return dict(parts), found
