@@ -91,9 +91,9 @@ def read_batches(count: int) -> list[Any]:
     from transformers import AutoTokenizer
 
     from toolkit import recipes, sources
-    from toolkit.config import DataConfig
     from toolkit.data.batch import pad, plan_epoch
     from toolkit.data.load import load_splits
+    from toolkit.settings import DataConfig
 
     splits = load_splits(recipes.load("sentiment"), DataConfig(source=DATA, where=WHERE), 7)
     tokenizer = AutoTokenizer.from_pretrained(sources.package_path(MODEL.removeprefix("pkg://")))

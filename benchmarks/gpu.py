@@ -100,8 +100,8 @@ def train_toolkit(rows: Sequence[Any], options: argparse.Namespace) -> float:
     """Return the seconds that the toolkit's loop takes, from the second tenth of the steps on."""
     import numpy as np
 
-    from toolkit.config import TrainingConfig
     from toolkit.data.batch import Features, Ragged, pad
+    from toolkit.settings import TrainingConfig
     from toolkit.training.devices import accelerator_for
     from toolkit.training.loop import train
 

@@ -13,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from toolkit import models
 from toolkit.attention import resolution
-from toolkit.config import DataConfig, RunConfig
+from toolkit.config import RunConfig
 from toolkit.data import picture_folders
 from toolkit.data.batch import pad
 from toolkit.data.pixels import prepared, take_bytes
 from toolkit.evaluation.baselines import majority, pixel_logistic_regression
 from toolkit.evaluation.predict import probabilities
 from toolkit.recipes import Column
+from toolkit.settings import DataConfig
 from toolkit.training import augment
 
 DEFAULTS: dict[str, Any] = {

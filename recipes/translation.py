@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from toolkit import models, seq2seq
-from toolkit.config import DataConfig, RunConfig
+from toolkit import checkpoints, models, seq2seq
+from toolkit.config import RunConfig
 from toolkit.data import bitext, languages, pairs, vocabulary
 from toolkit.data.batch import pad
 from toolkit.evaluation.beam_search import beam_search
 from toolkit.recipes import Column
+from toolkit.settings import DataConfig
 
 DEFAULTS: dict[str, Any] = {
     "model": "opus-mt",
@@ -117,7 +118,7 @@ def load_processor(path: Path, config: RunConfig) -> Any:
         wanted = config.options.get(option)
         if hasattr(tokenizer, attribute) and known and wanted:
             setattr(tokenizer, attribute, languages.match(wanted, known, option))
-    tokenizer.model_type = models.family(path)
+    tokenizer.model_type = checkpoints.family(path)
     return tokenizer
 
 

@@ -71,7 +71,7 @@ def fit(model: Any, team: Team, config: Mapping[str, Any], **more: Any) -> Any:
     """Train with validations."""
     from accelerate import Accelerator
 
-    from toolkit.config import TrainingConfig
+    from toolkit.settings import TrainingConfig
     from toolkit.training.loop import train
 
     usual = {"epochs": 2, "learning_rate": 1e-3, "seed": 0, "weight_decay": 0.5, "evaluate_every": 3}

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from toolkit import models, runs, sources
-from toolkit.config import LoadingConfig, TrainingConfig
+from toolkit import checkpoints, models, runs, sources
 from toolkit.errors import ModelError, SourceError
+from toolkit.settings import LoadingConfig, TrainingConfig
 
 SMALL = {"vocab_size": 40, "num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
 
@@ -47,13 +47,13 @@ def stored(folder: Path, config: object, *files: str) -> Path:
     return folder
 
 
-def located(config: dict) -> models.Checkpoint:
-    return models.Checkpoint("x", Path("x"), "x", None, None, config)
+def located(config: dict) -> checkpoints.Checkpoint:
+    return checkpoints.Checkpoint("x", Path("x"), "x", None, None, config)
 
 
 def fault(name: str | Path, loading: LoadingConfig | None = None) -> str:
     with pytest.raises((ModelError, SourceError)) as caught:
-        models.locate(str(name), loading or LoadingConfig())
+        checkpoints.locate(str(name), loading or LoadingConfig())
     return f"{caught.value.problem} {caught.value.fix}"
 
 
@@ -61,17 +61,17 @@ def fault(name: str | Path, loading: LoadingConfig | None = None) -> str:
 
 
 def test_width_and_learning_rate(name, folder):
-    checkpoint = models.locate(str(folder), LoadingConfig())
+    checkpoint = checkpoints.locate(str(folder), LoadingConfig())
     assert checkpoint.config["model_type"] == name
     assert checkpoint.hidden_size == 16
-    assert models.learning_rate(checkpoint) == pytest.approx(5e-5 * 768 / 16)
+    assert checkpoints.learning_rate(checkpoint) == pytest.approx(5e-5 * 768 / 16)
 
 
 @pytest.mark.parametrize(
     ("config", "rate"), [({"hidden_size": 768}, 5e-5), ({"d_model": 384}, 1e-4), ({"dim": 3072}, 1.25e-5), ({}, 5e-5)]
 )
 def test_the_learning_rate_falls_with_the_width(config, rate):
-    assert models.learning_rate(located(config)) == pytest.approx(rate)
+    assert checkpoints.learning_rate(located(config)) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(
@@ -86,20 +86,20 @@ def test_the_learning_rate_falls_with_the_width(config, rate):
     ],
 )
 def test_the_longest_input(config, longest):
-    assert models.longest_input(located(config)) == longest
+    assert checkpoints.longest_input(located(config)) == longest
 
 
 def test_adapters_learn_at_ten_times_the_rate():
     checkpoint = located({"hidden_size": 384})
-    assert models.learning_rate(checkpoint, "lora") == pytest.approx(1e-3)
-    assert models.learning_rate(checkpoint, "none") == pytest.approx(1e-4)
+    assert checkpoints.learning_rate(checkpoint, "lora") == pytest.approx(1e-3)
+    assert checkpoints.learning_rate(checkpoint, "none") == pytest.approx(1e-4)
 
 
 def test_the_longest_input_is_one_that_the_model_takes(name, folder):
     import torch
     import transformers
 
-    longest = models.longest_input(models.locate(str(folder), LoadingConfig()))
+    longest = checkpoints.longest_input(checkpoints.locate(str(folder), LoadingConfig()))
     model = transformers.AutoModel.from_pretrained(folder).eval()
     tokens = torch.full((1, longest), 5)
     assert model(input_ids=tokens).last_hidden_state.shape[1] == longest
@@ -109,8 +109,8 @@ def test_the_longest_input_is_one_that_the_model_takes(name, folder):
 
 def test_classes_come_in_the_order_of_the_logits():
     names = {str(number): f"class {number}" for number in reversed(range(12))}
-    assert models.label_names(located({"id2label": names})) == tuple(f"class {n}" for n in range(12))
-    assert models.label_names(located({})) == ()
+    assert checkpoints.label_names(located({"id2label": names})) == tuple(f"class {n}" for n in range(12))
+    assert checkpoints.label_names(located({})) == ()
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,9 @@ def test_a_saved_model_comes_back_with_its_classes(folder, tmp_path):
         problem_type="single_label_classification",
     )
     models.save(model, processor, tmp_path / "out")
-    again = models.locate(str(tmp_path / "out"), LoadingConfig())
-    assert models.label_names(again) == ("sad", "glad", "mad")
-    loaded = models.load(auto, again.path, models.label_names(again), LoadingConfig(), TrainingConfig())
+    again = checkpoints.locate(str(tmp_path / "out"), LoadingConfig())
+    assert checkpoints.label_names(again) == ("sad", "glad", "mad")
+    loaded = models.load(auto, again.path, checkpoints.label_names(again), LoadingConfig(), TrainingConfig())
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
     )
@@ -226,7 +226,7 @@ def test_only_failures_of_loading_are_turned_into_messages():
 def test_pickled_weights_are_refused(tmp_path):
     pickled = stored(tmp_path / "model", {"model_type": "bert"}, "pytorch_model.bin")
     assert "pickled code (pytorch_model.bin)" in fault(pickled)
-    assert models.locate(str(pickled), LoadingConfig(allow_pickle=True)).path == pickled
+    assert checkpoints.locate(str(pickled), LoadingConfig(allow_pickle=True)).path == pickled
 
 
 def test_pickled_weights_are_not_loaded_even_when_located(folder):
@@ -247,12 +247,12 @@ def test_code_of_the_checkpoints_own_is_refused_by_name(tmp_path):
     own = stored(tmp_path / "model", config)
     (own / "modeling.py").write_text("raise AssertionError('the code was run')", encoding="utf-8")
     assert "--trust-remote-code" in fault(own)
-    assert models.locate(str(own), LoadingConfig(trust_remote_code=True)).path == own
+    assert checkpoints.locate(str(own), LoadingConfig(trust_remote_code=True)).path == own
 
 
 def test_a_known_family_that_also_brings_code_needs_no_trust(tmp_path):
     config = {"model_type": "bert", "auto_map": {"AutoModel": "modeling.Model"}}
-    assert models.locate(str(stored(tmp_path / "model", config)), LoadingConfig()).config == config
+    assert checkpoints.locate(str(stored(tmp_path / "model", config)), LoadingConfig()).config == config
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"bert"', "\x00"])
@@ -292,7 +292,7 @@ def test_a_run_that_lost_a_part_says_which(tmp_path, missing):
 
 def test_a_finished_run_is_its_model(tmp_path):
     run = finished(tmp_path)
-    checkpoint = models.locate(str(tmp_path), LoadingConfig())
+    checkpoint = checkpoints.locate(str(tmp_path), LoadingConfig())
     assert checkpoint.path == run.model
     assert checkpoint.name == str(tmp_path)
 
@@ -306,28 +306,28 @@ def test_a_misspelt_alias_is_answered_with_the_nearest(no_hub, monkeypatch):
 def test_with_no_network_the_message_names_what_works(no_hub, monkeypatch):
     monkeypatch.setattr(sources, "_cached", lambda *_: None)
     monkeypatch.setattr(sources, "cached_models", lambda: ["org/kept"])
-    monkeypatch.setattr(models, "_is_there", lambda name: True)
+    monkeypatch.setattr(checkpoints, "_is_there", lambda name: True)
     said = fault("org/absent")
     assert "org/absent is not on this machine and there is no network" in said
     assert "minilm (packaged)" in said
     assert "org/kept (cached)" in said
     monkeypatch.setattr(sources, "cached_models", list)
-    monkeypatch.setattr(models, "_is_there", lambda name: False)
+    monkeypatch.setattr(checkpoints, "_is_there", lambda name: False)
     assert "finetune-toolkit[demo]" in fault("org/absent")
 
 
 def test_every_alias_has_a_name_on_the_hub():
-    assert {"bert", "distilbert", "minilm", "roberta"} <= models.ALIASES.keys()
-    for alias in models.ALIASES.values():
+    assert {"bert", "distilbert", "minilm", "roberta"} <= checkpoints.ALIASES.keys()
+    for alias in checkpoints.ALIASES.values():
         assert alias.form is not None or sources.parse(alias.hub.format(source="en", target="fr")).kind == "hub"
         assert alias.packaged is None or sources.parse(alias.packaged).kind == "package"
 
 
 def test_a_form_is_there_and_needs_to_be_asked_for_from_scratch():
     assert "Add --from-scratch" in fault("vit-tiny")
-    found = models.locate("vit-tiny", LoadingConfig(from_scratch=True))
+    found = checkpoints.locate("vit-tiny", LoadingConfig(from_scratch=True))
     assert (found.hidden_size, found.path.is_dir()) == (96, True)
-    assert models.learning_rate(found, from_scratch=True) == 2e-3
+    assert checkpoints.learning_rate(found, from_scratch=True) == 2e-3
 
 
 @pytest.mark.parametrize(("known", "refused"), [(9, True), (10, False), (None, False)])

@@ -4,8 +4,8 @@ import pytest
 
 from tests.support import bitext
 from toolkit import models
-from toolkit.config import LoadingConfig
 from toolkit.seq2seq import write_untrained
+from toolkit.settings import LoadingConfig
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def attend(
 ) -> None:
     """Watch attention being computed: a real text through a real head, with every step's shape and numbers."""
     from toolkit import pipeline
-    from toolkit.config import LoadingConfig
+    from toolkit.settings import LoadingConfig
 
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
     seen = pipeline.attend(model, text, layer=layer, head=head, loading=loading, page=html)

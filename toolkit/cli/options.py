@@ -16,7 +16,7 @@ def complete_recipe(incomplete: str) -> list[str]:
 
 def complete_model(incomplete: str) -> list[str]:
     """Complete the alias of a model in the shell."""
-    from toolkit.models import ALIASES
+    from toolkit.checkpoints import ALIASES
 
     return [name for name in ALIASES if name.startswith(incomplete)]
 

@@ -14,7 +14,7 @@ from toolkit.cli.own_options import WithOwnOptions
 from toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
-    from toolkit.models import Alias
+    from toolkit.checkpoints import Alias
 
 _INDENT = "    "
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 def list_() -> None:
     """List the recipes and presets that come with the toolkit, and the short names of models."""
     from toolkit import recipes
-    from toolkit.models import ALIASES
+    from toolkit.checkpoints import ALIASES
 
     say("Recipes (toolkit finetune NAME):")
     say(table([(f"  {name}", recipes.summary(path)) for name, path in recipes.available().items()]))

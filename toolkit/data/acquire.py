@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import sources
-from toolkit.config import DataConfig
 from toolkit.data import split as split_
 from toolkit.data.read import read
 from toolkit.errors import DataError, SourceError
 from toolkit.recipes import Recipe
+from toolkit.settings import DataConfig
 
 Reader = Callable[[Path], Mapping[str, pa.Table] | None]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.config import DataConfig
 from toolkit.data import columns as columns_
 from toolkit.data import groups as groups_
 from toolkit.data import labels as labels_
@@ -20,6 +19,7 @@ from toolkit.data.targets import check_aligned, number_labels
 from toolkit.errors import DataError
 from toolkit.recipes import Column, Recipe
 from toolkit.recipes import columns as recipe_columns
+from toolkit.settings import DataConfig
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit import sources
-from toolkit.config import DataConfig
 from toolkit.data import columns as columns_
 from toolkit.data import pictures
 from toolkit.errors import DataError
 from toolkit.recipes import Column
+from toolkit.settings import DataConfig
 
 SHOWN = 5  # unreadable pictures that a note names
 

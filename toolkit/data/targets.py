@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.config import DataConfig
 from toolkit.data import columns as columns_
 from toolkit.data import labels as labels_
 from toolkit.errors import DataError
 from toolkit.recipes import Column, Recipe
+from toolkit.settings import DataConfig
 
 FEW = 20  # classes; so many are never taken for something else
 

@@ -32,10 +32,10 @@ def hub() -> Iterator[Check]:
 
 def what_works_here() -> str:
     """Name the models that work with no network, without listing a huge cache for ever."""
-    from toolkit import models
+    from toolkit import checkpoints
 
     try:
-        return within(SCAN_SECONDS, models.what_works_here)
+        return within(SCAN_SECONDS, checkpoints.what_works_here)
     except TimeoutError:
         return "Models in the cache and local checkpoint folders work without a network."
 

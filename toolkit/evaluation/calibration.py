@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.config import EvaluationConfig
 from toolkit.evaluation.intervals import Floats, Interval, bootstrap, wilson
 from toolkit.metrics.probability import brier, chances_of, log_loss, mean
+from toolkit.settings import EvaluationConfig
 
 BINS = 10
 REDRAWS = 1000  # of a perfectly calibrated model's luck

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.config import EvaluationConfig
 from toolkit.errors import DataError
 from toolkit.evaluation import scores
 from toolkit.evaluation.answers import Answers
 from toolkit.evaluation.significance import holm, mcnemar
 from toolkit.metrics import load
+from toolkit.settings import EvaluationConfig
 
 DISAGREEMENTS = 20  # examples that a report shows
 

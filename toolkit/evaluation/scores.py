@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.config import EvaluationConfig, RunConfig
+from toolkit.config import RunConfig
 from toolkit.data import pictures
 from toolkit.evaluation import intervals
 from toolkit.evaluation.predict import Predictions
 from toolkit.evaluation.significance import mcnemar
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics import classification as classes_
+from toolkit.settings import EvaluationConfig
 
 Columns = Mapping[str, Sequence[Any]]
 Definition = Metric | RankMetric

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.config import EvaluationConfig
 from toolkit.data.decode import open_text
 from toolkit.data.markup import markup, numbers
 from toolkit.data.pairs import MARGIN, Sides, is_copy
@@ -19,6 +18,7 @@ from toolkit.data.text_formats import find_delimiter
 from toolkit.errors import DataError, SourceError
 from toolkit.evaluation.intervals import wilson
 from toolkit.metrics import Metric, load
+from toolkit.settings import EvaluationConfig
 
 SHOWN = 5  # failures of a check
 WORST = 20  # answers

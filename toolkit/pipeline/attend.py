@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from toolkit import models, runs
+from toolkit import checkpoints, models, runs
 from toolkit.attention import sparse
 from toolkit.attention.walk import Walk, walk
-from toolkit.config import LoadingConfig
 from toolkit.report import walkthrough
+from toolkit.settings import LoadingConfig
 
 
 def attend(
@@ -28,7 +28,7 @@ def attend(
         ModelError: It reads no text, or its attention cannot be recorded.
         ConfigError: There is no such layer or head.
     """
-    checkpoint = models.locate(model, loading)
+    checkpoint = checkpoints.locate(model, loading)
     tokenizer: Any = models.load_tokenizer(checkpoint.path, loading)
     bare = models.load_bare(checkpoint.path, loading)
     card = checkpoint.path / "toolkit.json"

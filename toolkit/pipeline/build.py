@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit import models, recipes
+from toolkit import checkpoints, recipes
 from toolkit.attention import positions, sparse
 from toolkit.config import RunConfig
 
@@ -18,7 +18,7 @@ def build_model(recipe: recipes.Recipe, path: Path, labels: Sequence[str], confi
     model = recipe.build_model(path, labels, config)
     if config.attention == "dense":
         return model
-    reach = models.reach(model.config.to_dict())
+    reach = checkpoints.reach(model.config.to_dict())
     if reach is not None and reach < config.data.max_length:
         positions.extend(model, config.data.max_length)
     sparse.use(model, config.attention)

@@ -7,7 +7,6 @@ from typing import Any
 
 import toolkit
 from toolkit import environment, recipes, runs
-from toolkit.config import EvaluationConfig
 from toolkit.errors import ConfigError, SourceError
 from toolkit.evaluation import answers
 from toolkit.evaluation.compare import align
@@ -15,6 +14,7 @@ from toolkit.evaluation.compare import compare as compare_aligned
 from toolkit.pipeline import judge
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.report.build import SCHEMA_VERSION, comparison_verdict
+from toolkit.settings import EvaluationConfig
 
 
 def compare(

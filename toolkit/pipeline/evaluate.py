@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import models, recipes, runs
+from toolkit import checkpoints, recipes, runs
 from toolkit.config import RunConfig, resolve
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
@@ -42,7 +42,7 @@ class Examination:
         own: Whether the rows are the run's own held-out ones.
     """
 
-    checkpoint: models.Checkpoint
+    checkpoint: checkpoints.Checkpoint
     recipe: recipes.Recipe
     config: RunConfig
     labels: Sequence[str]
@@ -74,9 +74,9 @@ def prepare_evaluation(
     if run is None and not named:
         raise _no_data_of_its_own(Path(target))
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
-    checkpoint = models.locate(target, loading)
+    checkpoint = checkpoints.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, values, recipe_name)
-    labels = models.label_names(checkpoint) if recipes.has_classes(recipe) else ()
+    labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = runs.read_table(run.path / "data" / "test.parquet")
@@ -175,7 +175,7 @@ def _earlier(subject: Examination) -> list[Path]:
     return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
 
 
-def stored_card(checkpoint: models.Checkpoint) -> dict[str, Any]:
+def stored_card(checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
     """Read what is stored beside the weights for later commands; empty for a model of elsewhere."""
     card = checkpoint.path / runs.CARD
     return runs.read_object(card) if card.is_file() else {}
@@ -188,7 +188,7 @@ def _repeated(run: runs.Run) -> list[dict[str, Any]] | None:
 
 
 def stored_configuration(
-    checkpoint: models.Checkpoint, values: Mapping[str, Any], recipe_name: str | None
+    checkpoint: checkpoints.Checkpoint, values: Mapping[str, Any], recipe_name: str | None
 ) -> tuple[recipes.Recipe, RunConfig]:
     """Take what is stored with the model, and lay the given values on it."""
     stored = stored_card(checkpoint)
@@ -200,7 +200,7 @@ def stored_configuration(
     except RecipeError as error:
         fix = error.fix if recipe_name else f"Name the recipe's file with --recipe. {error.fix}"
         raise RecipeError(f"{error.problem} The model in {checkpoint.path} was trained with it.", fix) from error
-    longest = models.longest_input(checkpoint)
+    longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("model", {"data": {"max_length": longest}})
     return recipe, resolved.config

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from toolkit import __version__, environment, models, recipes, runs
+from toolkit import __version__, checkpoints, environment, recipes, runs
 from toolkit.config import Resolved, RunConfig
 from toolkit.data.digest import table_digest
 from toolkit.data.load import Splits
@@ -19,7 +19,7 @@ def wanted(recipe: recipes.Recipe, resolved: Resolved) -> bool:
     return resolved.config.loading.from_scratch and unnamed and hasattr(recipe, "start")
 
 
-def make(recipe: recipes.Recipe, config: RunConfig, splits: Splits, observe: Observe) -> models.Checkpoint:
+def make(recipe: recipes.Recipe, config: RunConfig, splits: Splits, observe: Observe) -> checkpoints.Checkpoint:
     """Make the checkpoint that training starts from, once for the same rows and settings.
 
     It stays in the user's cache folder, so that a run that is taken up again starts from the very same.
@@ -34,4 +34,4 @@ def make(recipe: recipes.Recipe, config: RunConfig, splits: Splits, observe: Obs
         with runs.aside(folder) as draft:
             recipe.start(rows, draft, config)  # type: ignore[attr-defined]
     facts = runs.read_object(folder / "config.json")
-    return models.Checkpoint(NAME, folder, NAME, None, None, facts)
+    return checkpoints.Checkpoint(NAME, folder, NAME, None, None, facts)

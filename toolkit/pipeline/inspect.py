@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from toolkit import models, recipes
+from toolkit import checkpoints, recipes
 from toolkit.config import RunConfig
 from toolkit.data.inspect import Part
 from toolkit.data.inspect import inspect as describe_parts
@@ -50,7 +50,7 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
     if any(column.kind == "image" for column in recipe.COLUMNS):
         return _inspected(recipe, table, notes, None, "pixels")
     try:
-        checkpoint = models.locate(config.model, config.loading, config.options)
+        checkpoint = checkpoints.locate(config.model, config.loading, config.options)
         processor = recipe.load_processor(checkpoint.path, config)
         unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
         lengths_of: Any = partial(recipe.preprocess, processor=processor, config=unlimited)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 import toolkit
-from toolkit import models, recipes, runs
+from toolkit import checkpoints, recipes, runs
 from toolkit.config import merge, resolve
 from toolkit.data import catalogue, columns, parts, picture_folders, pictures, stream
 from toolkit.data.markup import keep_markup
@@ -182,11 +182,11 @@ def predict(
     stream.check_input(source)
     observe(Stage("Looking for the model"))
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
-    checkpoint = models.locate(target, loading)
+    checkpoint = checkpoints.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, merge(values, {}), recipe_name)
     write = _writer(recipe, config.options, source, output)
     inputs = [c for c in recipes.columns(recipe, config.options) if c.is_input]
-    labels = models.label_names(checkpoint) if recipes.has_classes(recipe) else ()
+    labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
     stored = judge.StoredModel(checkpoint.path, recipe, labels, config)
     given = _rows(source, values, config.options)
     head = list(itertools.islice(given, CHUNK))

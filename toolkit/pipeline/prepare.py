@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit import models, recipes, runs
+from toolkit import checkpoints, recipes, runs
 from toolkit.attention import forms
 from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
 from toolkit.data.acquire import fallback_data
@@ -34,7 +34,7 @@ class Prepared:
 
     recipe: recipes.Recipe
     resolved: Resolved
-    checkpoint: models.Checkpoint
+    checkpoint: checkpoints.Checkpoint
     splits: Splits
     notes: tuple[str, ...]
 
@@ -82,7 +82,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     if afresh:
         resolved = resolved.with_values("recipe", {"model": fresh.NAME})
     else:
-        checkpoint = models.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
+        checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []
         resolved = _fitted(resolved, checkpoint, notes)
     replacement = fallback_data(recipe, resolved.config.data)
@@ -109,14 +109,16 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
 
 
-def _fitted(resolved: Resolved, checkpoint: models.Checkpoint, notes: list[str]) -> Resolved:
+def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
     """Fill in what depends on the checkpoint: the learning rate, and how many tokens it takes."""
     found: dict[str, Any] = {}
     if resolved.config.training.learning_rate is None:
         scratch = resolved.config.loading.from_scratch
-        found["learning_rate"] = models.learning_rate(checkpoint, resolved.config.adapter.kind, from_scratch=scratch)
+        found["learning_rate"] = checkpoints.learning_rate(
+            checkpoint, resolved.config.adapter.kind, from_scratch=scratch
+        )
     resolved = resolved.with_values("model", {"training": found})
-    longest = models.longest_input(checkpoint)
+    longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         asked = resolved.origin("data.max_length") not in ("default", "recipe")
         if asked and resolved.config.attention == "dense":

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from toolkit import hub, models, recipes, runs, sources
+from toolkit import checkpoints, hub, recipes, runs, sources
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.report.card import Publication, to_card, to_eval_results
@@ -211,7 +211,7 @@ def _publication(
 
 def _base_model(origin: str) -> str | None:
     """Return the Hub id of the model that was fine-tuned, or None."""
-    packaged = {alias.packaged: alias.hub for alias in models.ALIASES.values() if alias.packaged}
+    packaged = {alias.packaged: alias.hub for alias in checkpoints.ALIASES.values() if alias.packaged}
     if origin in packaged:
         return packaged[origin]
     try:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit import models, recipes, runs
+from toolkit import checkpoints, recipes, runs
 from toolkit.config import RunConfig
 from toolkit.data import pictures
 from toolkit.data.load import Table
@@ -37,7 +37,7 @@ def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) ->
     if role is None:
         raise ConfigError("--show draws pictures, and this recipe has none.", "Name another with --recipe image.")
     loading = config.loading.model_copy(update={"from_scratch": True})  # no weights are needed for this
-    processor = recipe.load_processor(models.locate(config.model, loading).path, config)
+    processor = recipe.load_processor(checkpoints.locate(config.model, loading).path, config)
     rows = table.parts.get("train", next(iter(table.parts.values())))
     change = getattr(recipe, "augmentation", lambda *_: None)(processor, table.labels, config)
     random = np.random.default_rng(config.training.seed)

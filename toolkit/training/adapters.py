@@ -13,8 +13,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from toolkit.config import AdapterConfig
 from toolkit.errors import ConfigError
+from toolkit.settings import AdapterConfig
 from toolkit.training.depth import above_layers, layers, nearest
 
 

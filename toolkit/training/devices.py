@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from toolkit.config import TrainingConfig
 from toolkit.errors import ConfigError
+from toolkit.settings import TrainingConfig
 
 
 def accelerator_for(config: TrainingConfig, precision: str, tracked: Path | None = None) -> Any:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.attention.packed import Packing
-from toolkit.config import TrainingConfig
 from toolkit.data.batch import Features, Integers, plan_epoch, probe, split_step
 from toolkit.errors import Interrupted, RunError
+from toolkit.settings import TrainingConfig
 from toolkit.team import ALONE, Team
 from toolkit.training import average, checkpoint, parallel
 from toolkit.training.input import Prefetched, pinned

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.config import LossConfig
 from toolkit.data.batch import Ragged
 from toolkit.errors import ConfigError
+from toolkit.settings import LossConfig
 
 IGNORED = -100
 Batch = Mapping[str, Any]

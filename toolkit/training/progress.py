@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from toolkit.config import TrainingConfig
 from toolkit.data.batch import Integers
 from toolkit.errors import RunError
+from toolkit.settings import TrainingConfig
 
 LOG_EVERY_SECONDS = 2.0
 

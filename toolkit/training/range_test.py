@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.config import TrainingConfig
 from toolkit.data.batch import Features
+from toolkit.settings import TrainingConfig
 from toolkit.training.loop import Collate, train
 from toolkit.training.objective import OWN, Objective
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from toolkit.config import TrainingConfig
+from toolkit.settings import TrainingConfig
 from toolkit.training.depth import depths
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from toolkit import models
 from toolkit.attention import packed, sequences
-from toolkit.config import AdapterConfig
 from toolkit.data.batch import pad
+from toolkit.settings import AdapterConfig
 from toolkit.training import adapters, dropout
 
 LENGTHS = (5, 9, 3, 9, 7, 12)

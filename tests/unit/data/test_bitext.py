@@ -3,10 +3,10 @@
 import pytest
 
 from toolkit import recipes
-from toolkit.config import DataConfig
 from toolkit.data.bitext import read
 from toolkit.data.load import load_table
 from toolkit.errors import ConfigError, DataError
+from toolkit.settings import DataConfig
 
 LANGUAGES = ("en", "fr")
 

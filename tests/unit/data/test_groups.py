@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit import recipes
-from toolkit.config import DataConfig
 from toolkit.data import groups
 from toolkit.data.load import load_splits
 from toolkit.errors import DataError
+from toolkit.settings import DataConfig
 
 FRACTIONS = {"validation": 0.2, "test": 0.2}
 

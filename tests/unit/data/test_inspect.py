@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from toolkit.config import DataConfig
 from toolkit.data.inspect import inspect
 from toolkit.data.load import load_table
+from toolkit.settings import DataConfig
 
 
 @pytest.fixture

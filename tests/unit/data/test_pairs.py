@@ -6,9 +6,9 @@ import numpy as np
 
 from tests.support import bitext
 from toolkit import recipes
-from toolkit.config import DataConfig
 from toolkit.data import pairs
 from toolkit.data.load import load_splits
+from toolkit.settings import DataConfig
 
 
 def test_copies():

@@ -7,10 +7,10 @@ from PIL import Image
 
 from tests.support.pictures import folder, hostile
 from toolkit import recipes
-from toolkit.config import DataConfig
 from toolkit.data import picture_folders
 from toolkit.data.load import load_splits, load_table
 from toolkit.errors import DataError
+from toolkit.settings import DataConfig
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 from tests.support.pictures import encoded, picture
 from toolkit import models
-from toolkit.config import LoadingConfig
 from toolkit.data import pixels
+from toolkit.settings import LoadingConfig
 
 
 def processor(kind: str):

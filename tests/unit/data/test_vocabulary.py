@@ -3,8 +3,8 @@
 from tests.support import bitext
 from tests.support.models import tokenizer
 from toolkit import models
-from toolkit.config import LoadingConfig
 from toolkit.data.vocabulary import remarks, unwritable
+from toolkit.settings import LoadingConfig
 
 
 def test_characters_that_become_unknown():

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from tests.support.doctor import one
-from toolkit import models, sources
+from toolkit import checkpoints, sources
 from toolkit.doctor import Check, network
 
 TOKEN = "hf_secret123"
@@ -30,7 +30,7 @@ def test_offline_by_choice(no_hub, monkeypatch):
 
 def test_cache_that_takes_long_to_list(no_hub, monkeypatch):
     monkeypatch.setattr(network, "SCAN_SECONDS", 0.05)
-    monkeypatch.setattr(models, "what_works_here", lambda: time.sleep(0.5))
+    monkeypatch.setattr(checkpoints, "what_works_here", lambda: time.sleep(0.5))
     assert "Models in the cache" in one(network.hub).fix
 
 

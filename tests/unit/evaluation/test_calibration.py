@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from toolkit.config import EvaluationConfig
 from toolkit.evaluation import calibration
+from toolkit.settings import EvaluationConfig
 
 CONFIG = EvaluationConfig(resamples=200)
 

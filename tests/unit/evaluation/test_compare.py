@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from toolkit.config import EvaluationConfig
 from toolkit.errors import DataError
 from toolkit.evaluation import answers
 from toolkit.evaluation.answers import Answers
 from toolkit.evaluation.compare import align, compare
 from toolkit.evaluation.predict import Predictions
+from toolkit.settings import EvaluationConfig
 
 LABELS = ("bad", "good")
 CONFIG = EvaluationConfig(resamples=200)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.config import EvaluationConfig, RunConfig
+from toolkit.config import RunConfig
 from toolkit.evaluation import scores
 from toolkit.evaluation.predict import Predictions
 from toolkit.metrics import Metric
+from toolkit.settings import EvaluationConfig
 
 CONFIG = EvaluationConfig(resamples=200)
 LABELS = ("bad", "good", "mixed")

@@ -3,10 +3,10 @@
 import pyarrow as pa
 import pytest
 
-from toolkit.config import EvaluationConfig
 from toolkit.errors import DataError, SourceError
 from toolkit.evaluation.writing import read_glossary, section
 from toolkit.report.schema import REPORT, faults
+from toolkit.settings import EvaluationConfig
 
 SOURCES = ["Save {0} files", "It costs 1,000 euros", "The cat sat on the mat", "The dog", "A long story about a cat"]
 REFERENCES = [

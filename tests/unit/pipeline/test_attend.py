@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.support import models
-from toolkit.config import LoadingConfig
 from toolkit.errors import ModelError
 from toolkit.pipeline import attend
+from toolkit.settings import LoadingConfig
 
 TEXT = "the cat sat on a mat and the cat sleeps"
 

@@ -7,8 +7,8 @@ import torch
 import transformers
 
 from tests.support import classifiers, models
-from toolkit.config import AdapterConfig, TrainingConfig
 from toolkit.errors import ConfigError
+from toolkit.settings import AdapterConfig, TrainingConfig
 from toolkit.training import adapters
 from toolkit.training.depth import above_layers, depths
 from toolkit.training.schedule import build_optimizer

@@ -7,8 +7,8 @@ import torch
 import transformers
 
 from tests.support import classifiers
-from toolkit.config import TrainingConfig
 from toolkit.errors import ConfigError
+from toolkit.settings import TrainingConfig
 from toolkit.training.depth import depths, freeze, layers
 from toolkit.training.schedule import build_optimizer
 

@@ -5,8 +5,8 @@ import torch
 
 from tests.support import classifiers as small
 from toolkit import models
-from toolkit.config import AdapterConfig
 from toolkit.errors import ModelError
+from toolkit.settings import AdapterConfig
 from toolkit.training import adapters, dropout
 from toolkit.training.depth import freeze
 

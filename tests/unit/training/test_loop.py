@@ -10,9 +10,9 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from transformers import BertConfig, BertForSequenceClassification
 
-from toolkit.config import TrainingConfig
 from toolkit.data.batch import Features, Ragged, pad, plan_epoch
 from toolkit.errors import RunError
+from toolkit.settings import TrainingConfig
 from toolkit.training import progress
 from toolkit.training.loop import train
 from toolkit.training.objective import OWN, cross_entropy

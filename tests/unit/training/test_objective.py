@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.config import LossConfig
 from toolkit.data.batch import Ragged
 from toolkit.errors import ConfigError
+from toolkit.settings import LossConfig
 from toolkit.training.objective import OWN, class_weights, count_items, cross_entropy, objective_for
 
 NAMES = ("sad", "glad", "mad")

@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.config import TrainingConfig
 from toolkit.data.batch import Features
+from toolkit.settings import TrainingConfig
 from toolkit.training import range_test as module
 from toolkit.training.range_test import range_test, smooth, suggest
 

@@ -11,9 +11,9 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from tests.support import classifiers
-from toolkit.config import AdapterConfig, TrainingConfig
 from toolkit.data.batch import Features, Ragged, pad
 from toolkit.errors import Interrupted
+from toolkit.settings import AdapterConfig, TrainingConfig
 from toolkit.training import adapters, checkpoint
 from toolkit.training.depth import freeze
 from toolkit.training.loop import train

