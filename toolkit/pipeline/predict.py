@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 import toolkit
 from toolkit import checkpoints, recipes, runs
 from toolkit.config import merge, resolve
-from toolkit.data import catalogue, columns, parts, picture_folders, pictures, stream
-from toolkit.data.markup import keep_markup
+from toolkit.data import catalogue, columns, parts, picture_folders, stream
 from toolkit.data.stream import Row
 from toolkit.errors import ConfigError, DataError
-from toolkit.evaluation.calibration import scaled
 from toolkit.evaluation.findings import stored_temperature
 from toolkit.pipeline import judge
+from toolkit.pipeline.asker import Asker
 from toolkit.pipeline.evaluate import stored_card, stored_configuration
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.recipes import Column
@@ -41,117 +38,6 @@ class Predicted:
     rows: int
     bad: int
     first: str | None
-
-
-@dataclass(frozen=True)
-class _Asker:
-    """A model that can be asked about rows of a file."""
-
-    stored: judge.StoredModel
-    inputs: Sequence[Column]
-    roles: Mapping[str, str]  # role → column of the input
-    temperature: float | None
-    all_scores: bool
-    root: Path | None = None  # where files that rows name are
-
-    def answer(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """Return the rows with what the model says of them; a bad one with an empty prediction."""
-        required = {self.roles[column.role]: column.kind for column in self.inputs if column.required}
-        rows = [row if row.problem else Row(row.values, _problem(row.values, required)) for row in rows]
-        looked, rows = self._looked_at(rows)
-        good = [number for number, row in enumerate(rows) if row.problem is None]
-        said: list[dict[str, Any]] = [{} for _ in rows]
-        looked = {name: column.take(pa.array(good, pa.int64())) for name, column in looked.items()}
-        for number, answer in zip(good, self._ask([rows[number] for number in good], looked), strict=True):
-            said[number] = answer
-        return [self._beside(row, answer) for row, answer in zip(rows, said, strict=True)]
-
-    def _looked_at(self, rows: Sequence[Row]) -> tuple[dict[str, pa.ChunkedArray], list[Row]]:
-        """Decode the rows' pictures: column → pictures; and the rows, with names in the places of pictures."""
-        looked: dict[str, pa.ChunkedArray] = {}
-        shown = list(rows)
-        for column in self.inputs:
-            if column.kind == "image":
-                name = self.roles[column.role]
-                values = [row.values.get(name) if row.problem is None else None for row in rows]
-                raw = pictures.column(pa.chunked_array([pa.array(values)]), [""] * len(rows), self.root)
-                looked[name], problems = pictures.looked_at(raw, self.stored.config.data.max_pixels)
-                for number, problem in enumerate(problems):
-                    row, value = shown[number], shown[number].values.get(name)
-                    called = value if isinstance(value, str) else _called(raw[number].as_py())
-                    shown[number] = Row(
-                        {**row.values, name: called}, row.problem or (problem and f"`{called}` {problem}")
-                    )
-        return looked, shown
-
-    def _ask(self, rows: Sequence[Row], looked: Mapping[str, pa.ChunkedArray]) -> Iterator[dict[str, Any]]:
-        if not rows:
-            return
-        recipe, labels = self.stored.recipe, self.stored.labels
-        kinds = {self.roles[column.role]: column.kind for column in self.inputs if column.role in self.roles}
-        raw = {
-            name: looked[name] if name in looked else pa.array([_input(row.values.get(name), kind) for row in rows])
-            for name, kind in kinds.items()
-        }
-        table = columns.take_roles(pa.table(raw), self.roles, recipe.COLUMNS)
-        target = recipe.COLUMNS[-1]
-        if target.kind == "labels":  # the recipe finds the words by their labels; which ones does not matter
-            words = table[self.inputs[0].role].to_pylist()
-            table = table.append_column(target.role, pa.array([[0] * len(row) for row in words]))
-        said = self._said(table)
-        chances = said.get("probabilities")
-        calibrated = scaled(_array(chances), self.temperature) if chances is not None and self.temperature else None
-        for number, prediction in enumerate(said["prediction"]):
-            yield self._named(
-                prediction,
-                target.kind,
-                labels,
-                None if chances is None else chances[number],
-                None if calibrated is None else calibrated[number],
-            )
-
-    def _said(self, table: pa.Table) -> Mapping[str, Sequence[Any]]:
-        """Ask the model; what it writes keeps placeholders and markup, where the recipe's options say so."""
-        subject, config = self.stored.subject, self.stored.config
-
-        def ask(rows: pa.Table) -> Mapping[str, Sequence[Any]]:
-            features = judge.encode_rows(rows, subject.recipe, subject.processor, config)
-            return judge.predict_features(subject, features).columns
-
-        said = ask(table)
-        if subject.recipe.COLUMNS[-1].kind != "target_text" or not config.options.get("protect"):
-            return said
-        role = self.inputs[0].role
-
-        def translate(texts: list[str]) -> list[str]:
-            return list(ask(pa.table({role: pa.array(texts, pa.string())}))["prediction"])
-
-        return {**said, "prediction": keep_markup(table[role].to_pylist(), said["prediction"], translate)}
-
-    def _named(
-        self, prediction: Any, kind: str, labels: Sequence[str], chances: Sequence[float] | None, calibrated: Any
-    ) -> dict[str, Any]:
-        if kind == "labels":
-            return {"prediction": [labels[number] for number in prediction]}
-        if kind != "label":
-            return {"prediction": prediction}
-        answer: dict[str, Any] = {"prediction": labels[prediction]}
-        if chances is not None:
-            answer["score"] = round(float(chances[prediction]), 6)
-            if calibrated is not None:
-                answer["calibrated_score"] = round(float(calibrated[prediction]), 6)
-            if self.all_scores:
-                answer |= {f"score: {name}": round(float(one), 6) for name, one in zip(labels, chances, strict=True)}
-        return answer
-
-    def _beside(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
-        classifies = self.stored.recipe.COLUMNS[-1].kind == "label"
-        empty = dict.fromkeys(["prediction", *(["score"] if classifies else [])])
-        if classifies and self.temperature is not None:
-            empty["calibrated_score"] = None
-        if classifies and self.all_scores:
-            empty |= dict.fromkeys(f"score: {name}" for name in self.stored.labels)
-        return {**row.values, **empty, **answer, "problem": row.problem}
 
 
 def predict(
@@ -195,7 +81,7 @@ def predict(
     if not head:
         raise DataError(f"{source} holds no rows.", "Check that it was written to the end.")
     roles = _roles(head, inputs, config.data.columns)
-    asker = _Asker(stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores, _root(source))
+    asker = Asker(stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores, _root(source))
     total = _count(source, values, config.options)
     identity = None if total is None else _identity(stored, Path(source), config.model_dump(), all_scores)
     done = parts.open_parts(output, identity)
@@ -301,40 +187,5 @@ def _roles(first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, s
     return columns.find(names, inputs, {role: name for role, name in named.items() if role in roles and name in names})
 
 
-def _problem(values: Mapping[str, Any], required: Mapping[str, str]) -> str | None:
-    """Say why a row cannot be asked about; None when it can."""
-    for name, kind in required.items():
-        value = values.get(name)
-        if kind == "image":
-            if value is None:
-                return f"`{name}` is empty"
-            continue
-        if isinstance(value, dict) or (isinstance(value, list) and kind != "words"):
-            return f"`{name}` is no text"
-        if value is None or not (value if isinstance(value, list) else str(value).strip()):
-            return f"`{name}` is empty"
-        if any("\ud800" <= sign <= "\udfff" for sign in str(value)):
-            return f"`{name}` holds half a character"
-    return None
-
-
 def _root(source: str) -> Path | None:
     return None if source == stream.STANDARD_INPUT else Path(source)
-
-
-def _called(picture: Mapping[str, Any] | None) -> str | None:
-    return pictures.name(picture) if picture and picture.get("path") else None
-
-
-def _input(value: Any, kind: str) -> Any:
-    if value is None:
-        return None
-    if kind == "words":
-        return [str(word) for word in value] if isinstance(value, list) else str(value).split()
-    return str(value)
-
-
-def _array(chances: Any) -> Any:
-    import numpy as np
-
-    return np.asarray(chances, np.float64)
