@@ -13,6 +13,9 @@ computes keys and values for all tokens, and everything else for the first token
 
 which leaves out ten twelfths of that layer's matrix products, and changes no logit and no gradient.
 
+Pictures have no padding, and a Vision Transformer as many tokens for each: what is won for them is the last layer, and
+the choice between SDPA and plain products.
+
 Nothing of the model is copied or subclassed: the attention is a function registered with transformers'
 `AttentionInterface`, and the rest are hooks on the first and the last layer. Whether a model can be run like this
 is not looked up but tried: `unpadded` compares the logits with those of the padded batch.
@@ -40,10 +43,12 @@ class Packing:
     Attributes:
         layers: The model's layers, in the order in which they are called.
         drop: Drops attention weights at a rate; torch's dropout when None.
+        length: Tokens that the layers see of each example, where all have as many and no mask says so.
     """
 
     layers: Any
     drop: Drop | None = None
+    length: int | None = None
 
     @contextmanager
     def batch(self, batch: Mapping[str, Any], device: Any) -> Iterator[None]:
@@ -51,10 +56,10 @@ class Packing:
 
         Args:
             batch: What the model will be called with, still on the CPU; without an "attention_mask" nothing
-                is packed.
+                is packed, unless all examples are of one length.
             device: Where the model computes.
         """
-        real = batch.get("attention_mask")
+        real = _mask(batch, self.length)
         Now.layout = lay_out(real, device) if real is not None else None
         Now.drop = self.drop
         try:
@@ -78,14 +83,16 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
     if model in _ready:
         yield _ready[model]
         return
-    plain = hasattr(model, "config") and implementation(model) == "sdpa" and "attention_mask" in batch
-    layers = _layers(model) if plain else None
-    if layers is None:
+    of_texts, of_pictures = "attention_mask" in batch, "pixel_values" in batch
+    plain = hasattr(model, "config") and implementation(model) == "sdpa" and (of_texts or of_pictures)
+    layers = _layers(model) if plain and not _drops_examples(model) else None
+    # what frozen layers make of pictures stays the same to the bit, whether it is kept (`training.trunk`) or not
+    if layers is None or (not of_texts and model.training and not _learn(layers)):
         yield None
         return
     register(NAME, attention, mask)
-    packing = Packing(layers, drop)
-    padded = _logits(model, batch)
+    length, padded = _tried(model, layers, batch)
+    packing = Packing(layers, drop, None if of_texts else length)
     with ExitStack() as hooks:
         try:
             switch(model, NAME)
@@ -125,16 +132,20 @@ def _trimmed(layer: Any, model: Any, packing: Packing, batch: Mapping[str, Any])
 def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[str, Any]) -> dict[str, Any] | None:
     """Find the two modules in `layer` whose outputs reach attention as keys and values, whatever they are called.
 
-    Attention is handed views of what the projections returned, so they share their memory.
+    Attention is handed views of what the projections returned, so they share their memory. Where a norm stands
+    before both, it is found as well, by the name of what it changes, "hidden_states".
     """
     made: dict[int, Any] = {}
+    given: dict[int, int] = {}  # id of a module → where its input lies
     alive: list[Any] = []  # so that no memory is used twice
     seen: dict[str, int] = {}
 
-    def note(module: Any, _inputs: Any, output: Any) -> None:
+    def note(module: Any, inputs: Any, output: Any) -> None:
         if hasattr(output, "untyped_storage"):
             alive.append(output)
             made.setdefault(output.untyped_storage().data_ptr(), module)
+            if inputs:
+                given[id(module)] = inputs[0].untyped_storage().data_ptr()
 
     def spy(**handed: Any) -> None:
         seen.update({name: tensor.untyped_storage().data_ptr() for name, tensor in handed.items()})
@@ -149,7 +160,44 @@ def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[st
     found = {name: made.get(place) for name, place in seen.items()}
     if len(found) < 3 or None in found.values() or len({id(module) for module in found.values()}) < 3:
         return None
-    return {name: found[name] for name in ("key", "value")}
+    projections = {name: found[name] for name in ("key", "value")}
+    norms = [made.get(given.get(id(module), 0)) for module in projections.values()]
+    if norms[0] is not norms[1]:
+        return None
+    return projections if norms[0] is None else {"hidden_states": norms[0], **projections}
+
+
+def _mask(batch: Mapping[str, Any], length: int | None) -> Any:
+    """Return which tokens of a batch are real, (B, T); None where that is not known."""
+    if "attention_mask" in batch or length is None:
+        return batch.get("attention_mask")
+    import torch
+
+    return torch.ones(len(next(iter(batch.values()))), length, dtype=torch.int64)
+
+
+def _drops_examples(model: Any) -> bool:
+    """Whether layers are left out at random for some examples of a batch, which must then stay apart."""
+    return any(type(m).__name__.endswith("DropPath") and getattr(m, "drop_prob", 0) for m in model.modules())
+
+
+def _learn(layers: Any) -> bool:
+    return any(parameter.requires_grad for parameter in layers.parameters())
+
+
+def _tried(model: Any, layers: Any, batch: Mapping[str, Any]) -> tuple[int | None, Any]:
+    """Return how many tokens of each example reach the first layer, and the logits; None where it sees no tokens."""
+    shapes: list[Any] = []
+
+    def note(_layer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        shapes.append(_hidden_states(arguments, keywords).shape)
+
+    hook = layers[0].register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        logits = _logits(model, batch)
+    finally:
+        hook.remove()
+    return (int(shapes[0][1]) if shapes and len(shapes[0]) == 3 else None), logits
 
 
 def _layers(model: Any) -> Any:
@@ -174,12 +222,15 @@ def _logits(model: Any, batch: Mapping[str, Any]) -> Any:
     import torch
 
     training = model.training
+    own = vars(model).pop("forward", None)  # Accelerate gives the instance one that computes in 16 bits
     model.eval()
     try:
-        with torch.no_grad():  # the class's own forward: Accelerate gives the instance one that computes in 16 bits
-            return type(model).forward(model, **{k: tensor.to(model.device) for k, tensor in batch.items()}).logits
+        with torch.no_grad():
+            return model(**{k: tensor.to(model.device) for k, tensor in batch.items()}).logits
     finally:
         model.train(training)
+        if own is not None:
+            model.forward = own
 
 
 def _agrees(model: Any, packing: Packing, batch: Mapping[str, Any], padded: Any) -> bool:
@@ -237,7 +288,7 @@ def _keep_first(_layer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any
 
 
 def _project_all(name: str, module: Any, _arguments: Any, _output: Any) -> None:
-    """Have a trimmed layer's keys or values computed from all tokens, beside those of the first ones."""
+    """Have a trimmed layer's keys, values or what they are made of computed for all tokens, beside the first ones."""
     if Now.hidden_states is not None:
         setattr(Now, name, module.forward(Now.hidden_states))
 

@@ -61,7 +61,7 @@ class Now:
     Attributes:
         layout: Of the batch; None when it is run padded.
         drop: Drops attention weights at a rate; torch's dropout when None.
-        hidden_states: What entered a trimmed layer. (1, N, H)
+        hidden_states: What entered a trimmed layer, then what its first norm made of it. (1, N, H)
         key: Its keys of all tokens. (1, N, heads · D)
         value: Its values of all tokens. (1, N, heads · D)
         spy: Told of the queries, keys and values that reach attention.

@@ -139,6 +139,30 @@ def test_where_the_head_reads_padding_the_batch_stays_padded():
         assert packing is None
 
 
+def pictures(family: str, **more):
+    """A random model for pictures of 16 patches, and a batch of them."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(image_size=16, patch_size=4, num_labels=3, **SMALL, **more)
+    model = getattr(transformers, f"{family}ForImageClassification")(config).eval()
+    return model, {"pixel_values": torch.randn(5, 3, 16, 16), "labels": torch.arange(5) % 3}
+
+
+@pytest.mark.parametrize(("family", "first"), [("ViT", True), ("DeiT", True), ("Dinov2", False)])
+def test_pictures_have_no_padding_and_a_last_layer_that_can_be_trimmed(family, first):
+    model, inputs = pictures(family)
+    plain = outcome(model, inputs)
+    with packed.unpadded(model, {name: values[:3] for name, values in inputs.items()}) as packing:
+        assert packing is not None
+        assert trims(model) == first  # DINOv2's head reads the mean of the patches, too
+        assert_equal(plain, outcome(model, inputs, packing))
+
+
+def test_where_layers_are_left_out_at_random_examples_stay_apart():
+    model, inputs = pictures("Dinov2", drop_path_rate=0.2)
+    with packed.unpadded(model, inputs) as packing:
+        assert packing is None
+
+
 def test_gradient_checkpointing_changes_nothing():
     model = build("Bert", SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     inputs = batch(model)
