@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import pictures
+from tests.support.browser import CHROMIUM, browser
 from tests.support.cli import Outcome, toolkit
+from tests.support.service import serving
 
 SMALL = ("--set", "options.image_size=16", "--set", "training.device=cpu")
 
@@ -133,3 +135,18 @@ def test_a_form_without_weights_says_how_to_use_it(made: Made) -> None:
     outcome = toolkit("finetune", "image", "--model", "vit-tiny", "--data", "data", cwd=made.cwd)
     assert outcome.code == 2
     assert "Add --from-scratch" in outcome.err
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page cannot be opened")
+def test_a_person_drops_a_picture_and_sees_its_class(made: Made, tmp_path: Path) -> None:
+    pictures.picture(light=True, seed=901).save(tmp_path / "new.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    with serving("app", made.run, "--no-browser", cwd=tmp_path) as address, browser() as page:
+        page.open(f"{address}/")
+        page.choose("input[type=file]", tmp_path / "new.png")
+        page.wait("!document.getElementById('answer').hidden")
+        assert page.evaluate("document.querySelector('[data-part=prediction]').textContent") == "light"
+        assert page.evaluate("document.querySelector('.stage img').naturalWidth") == 16
+        page.choose("input[type=file]", tmp_path / "broken.png")
+        page.wait("!document.getElementById('refusal').hidden")
+        assert "the picture is no picture" in page.evaluate("document.getElementById('refusal').textContent")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import zlib
 from dataclasses import dataclass
@@ -11,23 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.browser import CHROMIUM, QUIET
 from tests.support.reports import comparison, many_classes, sample
 from toolkit.report.render import to_html
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the browser's own errands end here
-]
 POLICY = re.compile('<meta http-equiv="Content-Security-Policy"[^>]*>')
 PICTURE = '<img src="http://127.0.0.1:9/picture.png" alt="">'
 

@@ -22,7 +22,7 @@ FLOORS = (
     ("attention", "data", "checkpoints", "models", "metrics", "seq2seq"),
     ("training", "evaluation", "explain", "export"),
     ("report", "hub"),
-    ("pipeline", "doctor"),
+    ("pipeline", "doctor", "serve"),
     ("cli", "__main__"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -21,6 +21,7 @@ from toolkit.cli import (
     predict,
     push,
     recipes,
+    serve,
     tune,
 )
 from toolkit.cli.console import INTERRUPTED, note, report_failure
@@ -45,6 +46,8 @@ app.command("explain")(explain.explain)
 app.command("attend")(attend.attend)
 app.command("predict", cls=WithOwnOptions)(predict.predict)
 app.command("push")(push.push)
+app.command("serve")(serve.serve)
+app.command("app")(serve.app)
 app.command("inspect", cls=WithOwnOptions)(inspect.inspect)
 app.add_typer(recipes.app, name="recipes")
 app.command("doctor")(doctor.doctor)

@@ -1,7 +1,7 @@
 """`toolkit evaluate`."""
 
 import shlex
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -55,11 +55,8 @@ def evaluate(
         "evaluation.checks": options.names(checks, ("robustness", "bias", "cost")),
         "loading.trust_remote_code": trust_remote_code or None,
     }
-    from toolkit.config import merge
 
-    values: dict[str, Any] = {}
-    for _, layer in options.layers(flags, assignments=assignments):
-        values = merge(values, layer)
+    values = options.merged(flags, assignments)
     with Watcher() as watch:
         subject = pipeline.prepare_evaluation(target, values, recipe, watch)
         for text in subject.facts.get("notes", ()) if not subject.own else ():

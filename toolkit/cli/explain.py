@@ -36,7 +36,6 @@ def explain(
     with words drawn at random; and the weights are made random, to see whether the explanation notices.
     """
     from toolkit import pipeline
-    from toolkit.config import merge
     from toolkit.errors import ConfigError
 
     flags = {
@@ -44,9 +43,7 @@ def explain(
         "data.columns.text": text_column,
         "loading.trust_remote_code": trust_remote_code or None,
     }
-    values: dict[str, object] = {}
-    for _, layer in options.layers(flags, assignments=assignments):
-        values = merge(values, layer)
+    values = options.merged(flags, assignments)
     with Watcher() as watch:
         subject = pipeline.prepare_evaluation(target, values, None, watch)
         found = [(text,) for text in texts or ()] + (pipeline.read_texts(file, subject) if file is not None else [])

@@ -97,6 +97,16 @@ def layers(
     return [*found, ("flag", given)]
 
 
+def merged(flags: dict[str, Any], assignments: list[str] | None) -> dict[str, Any]:
+    """Return flags and assignments as one nested mapping, to be laid over what is stored with a model."""
+    from toolkit.config import merge
+
+    values: dict[str, Any] = {}
+    for _, layer in layers(flags, assignments=assignments):
+        values = merge(values, layer)
+    return values
+
+
 def training_flags(
     *,
     model: str | None,

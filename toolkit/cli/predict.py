@@ -1,7 +1,7 @@
 """`toolkit predict`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -36,16 +36,13 @@ def predict(
     A run that was stopped goes on where it was by the same command.
     """
     from toolkit import pipeline
-    from toolkit.config import merge
 
     flags = {
         "data.columns.text": text_column,
         "data.max_length": max_length,
         "loading.trust_remote_code": trust_remote_code or None,
     }
-    values: dict[str, Any] = {}
-    for _, layer in options.layers(flags, assignments=assignments):
-        values = merge(values, layer)
+    values = options.merged(flags, assignments)
     with Watcher() as watch:
         done = pipeline.predict(target, source, output, values, recipe, watch, all_scores=all_scores)
     if done.bad:

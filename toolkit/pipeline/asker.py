@@ -61,7 +61,7 @@ class Asker:
                     row, value = shown[number], shown[number].values.get(name)
                     called = value if isinstance(value, str) else _called(raw[number].as_py())
                     shown[number] = Row(
-                        {**row.values, name: called}, row.problem or (problem and f"`{called}` {problem}")
+                        {**row.values, name: called}, row.problem or (problem and f"{_quoted(called)} {problem}")
                     )
         return looked, shown
 
@@ -150,6 +150,10 @@ def _problem(values: Mapping[str, Any], required: Mapping[str, str]) -> str | No
         if any("\ud800" <= sign <= "\udfff" for sign in str(value)):
             return f"`{name}` holds half a character"
     return None
+
+
+def _quoted(called: str | None) -> str:
+    return f"`{called}`" if called else "the picture"
 
 
 def _called(picture: Mapping[str, Any] | None) -> str | None:

@@ -144,6 +144,24 @@ def explain(
     return folder, built
 
 
+def explain_one(loaded: judge.Subject, texts: Texts, method: str) -> tuple[Explanation, np.ndarray[Any, Any]]:
+    """Explain what a loaded model says of one text, by one method; return it with the probability of each class.
+
+    Args:
+        loaded: A model that chooses one class for a text.
+        texts: One text, or two for a pair.
+        method: Name of a method.
+
+    Raises:
+        DataError: The text holds no word.
+    """
+    collate = partial(loaded.recipe.collate, processor=loaded.processor)
+    padding = getattr(loaded.processor, "pad_token_id", None) or 0
+    model = Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size)
+    (explained,) = _explain(model, loaded, [texts], [method], lambda _event: None)
+    return explained
+
+
 def _check_methods(wanted: Sequence[str]) -> None:
     unknown = [name for name in wanted if name not in BY_NAME]
     if unknown:

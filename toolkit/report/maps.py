@@ -38,8 +38,8 @@ def fit(weights: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
 
 
 @cache
-def script() -> Mapping[str, Any]:
-    """Return the script and its hash as a content security policy names it."""
-    text = (Path(__file__).parent / "templates" / "attention.js").read_text(encoding="utf-8")
+def script(name: str = "attention.js") -> Mapping[str, Any]:
+    """Return a page's script and its hash as a content security policy names it."""
+    text = (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
     return {"script": Markup(text), "script_hash": Markup(f"'sha256-{digest}'")}

@@ -1,0 +1,80 @@
+"""A model behind HTTP and behind a page, as it is started and asked from outside."""
+
+import socket
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.conftest import Made
+from tests.support.browser import CHROMIUM, browser
+from tests.support.cli import toolkit
+from tests.support.service import post, serving
+
+CTRL = 2
+
+
+def test_many_callers_at_once_lose_no_request_and_a_bad_one_harms_no_other(made: Made, tmp_path: Path) -> None:
+    """Every answer is the one that `predict` writes for the same text, whatever arrived beside it."""
+    rows = pq.read_table(made.run / "predictions.parquet")
+    texts = rows["text"].to_pylist()
+    expected = dict(zip(texts, (("neg", "pos")[number] for number in rows["prediction"].to_pylist()), strict=True))
+    bad = [(b'{"inputs": ["', 422), ({"inputs": [" "]}, 422), ({"inputs": ["a"] * 9}, 422), (b"x" * 300_000, 413)]
+    with serving(
+        "serve", made.run, "--max-inputs", "8", "--max-megabytes", "0.2", cwd=tmp_path, env=made.env
+    ) as address:
+        jobs = [({"inputs": [texts[n % len(texts)], texts[(3 * n) % len(texts)]]}, 200) for n in range(160)]
+        jobs = [job for n, good in enumerate(jobs) for job in ((good, bad[n // 8 % 4]) if n % 8 == 0 else (good,))]
+        with ThreadPoolExecutor(32) as callers:
+            answers = list(callers.map(lambda job: post(f"{address}/predict", job[0]), jobs))
+    assert [code for code, _ in answers] == [wanted for _, wanted in jobs]
+    for (body, wanted), (_, said) in zip(jobs, answers, strict=True):
+        if wanted == 200:
+            assert [one["prediction"] for one in said["predictions"]] == [expected[text] for text in body["inputs"]]
+
+
+def test_a_folder_is_served_to_this_machine_alone_and_explained(made: Made, tmp_path: Path) -> None:
+    model = made.run / "model"
+    with serving("serve", model, "--recipe", "sentiment", cwd=tmp_path, env=made.env) as address:
+        code, said = post(f"{address}/explain", {"input": "a wonderful film", "method": "gradient-input"})
+        assert code == 200, said
+        assert said["words"] == ["a", "wonderful", "film"]
+        assert "not measured" in said["belief"]
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((other_address(), int(address.rpartition(":")[2])), timeout=5)
+
+
+def other_address() -> str:
+    """An address of this machine that is not the one it listens on."""
+    return "127.0.0.2"
+
+
+def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(made: Made, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        outcome = toolkit("serve", made.run, "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+    assert outcome.code == 2
+    assert "cannot be listened on" in outcome.err
+    assert "Loading" not in outcome.err
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page cannot be opened")
+def test_a_person_types_a_sentence_and_sees_what_the_answer_rests_on(made: Made, tmp_path: Path) -> None:
+    with serving("app", made.run, "--no-browser", cwd=tmp_path, env=made.env) as address, browser() as page:
+        assert urllib.request.urlopen(f"{address}/health").status == 200
+        page.open(f"{address}/")
+        page.type("A <b>wonderful</b> film & more")
+        page.press("Enter", 13, CTRL)
+        page.wait("!document.getElementById('reasons').hidden")
+        shown = page.evaluate("document.querySelector('[data-part=prediction]').textContent")
+        assert shown in ("neg", "pos")
+        words = page.evaluate("[...document.querySelectorAll('[data-part=words] .word')].map(w => w.textContent)")
+        assert {"wonderful", "film", "&", "<"} <= set(words)
+        assert "sure" in page.evaluate("document.querySelector('[data-part=sure]').textContent")
+        page.evaluate("document.querySelector('textarea').value = '   '; document.querySelector('button').click()")
+        page.wait("!document.getElementById('refusal').hidden")
+        assert "required" in page.evaluate("document.getElementById('refusal').textContent")
+        refused = [one for one in page.complaints if "422" not in one]
+        assert refused == []
+        assert all(one.startswith(address) for one in page.requests)

@@ -1,0 +1,148 @@
+"""A real browser to drive: headless Chromium over its debugging pipe, with no driver and no port."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the browser's own errands end here
+]
+
+
+class Page:
+    """One page of the browser.
+
+    Attributes:
+        complaints: What the page logged as an error, and what its policy refused.
+        requests: Every address that it asked for.
+    """
+
+    def __init__(self, to_browser: Any, from_browser: Any) -> None:
+        self._out, self._in = to_browser, from_browser
+        self._number = 0
+        self._session: str | None = None
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self._ask(f"{domain}.enable")
+
+    def _ask(self, method: str, **parameters: Any) -> Any:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        self._out.write(json.dumps(message).encode() + b"\0")
+        self._out.flush()
+        while True:
+            said = json.loads(self._message())
+            if said.get("id") == self._number:
+                assert "error" not in said, said["error"]
+                return said["result"]
+            self._note(said)
+
+    def _message(self) -> bytes:
+        read = bytearray()
+        while not read.endswith(b"\0"):
+            byte = self._in.read(1)
+            assert byte, "the browser is gone"
+            read += byte
+        return bytes(read[:-1])
+
+    def _note(self, event: dict[str, Any]) -> None:
+        kind, facts = event.get("method"), event.get("params", {})
+        if kind == "Log.entryAdded" and facts["entry"]["level"] == "error":
+            self.complaints.append(facts["entry"]["text"])
+        elif kind == "Runtime.exceptionThrown":
+            self.complaints.append(json.dumps(facts["exceptionDetails"]))
+        elif kind == "Network.requestWillBeSent":
+            self.requests.append(facts["request"]["url"])
+
+    def open(self, address: str) -> None:
+        """Go to an address and wait until the page has loaded."""
+        self._ask("Page.navigate", url=address)
+        self.wait("document.readyState === 'complete'")
+
+    def evaluate(self, script: str) -> Any:
+        """Return the value of an expression."""
+        done = self._ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in done, done["exceptionDetails"]
+        return done["result"].get("value")
+
+    def wait(self, condition: str, seconds: float = 60) -> None:
+        """Wait until an expression is true."""
+        end = time.monotonic() + seconds
+        while not self.evaluate(condition):
+            assert time.monotonic() < end, f"still not so: {condition}"
+            time.sleep(0.05)
+
+    def type(self, text: str) -> None:
+        """Type into what has the focus."""
+        self._ask("Input.insertText", text=text)
+
+    def press(self, key: str, code: int, modifiers: int = 0) -> None:
+        """Press and release a key; modifiers: 2 is Ctrl, 8 is Shift."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, modifiers=modifiers)
+
+    def choose(self, selector: str, *files: Path) -> None:
+        """Choose files in a file field."""
+        root = self._ask("DOM.getDocument")["root"]["nodeId"]
+        node = self._ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._ask("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
+    def dark(self, wanted: bool) -> None:
+        """Prefer a colour scheme."""
+        value = "dark" if wanted else "light"
+        self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": value}])
+
+    def size(self, width: int, height: int) -> None:
+        """Make the window as wide and as high."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def picture(self, file: Path) -> None:
+        """Write what is to be seen as a PNG file."""
+        file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))
+
+
+@contextmanager
+def browser() -> Iterator[Page]:
+    """Start Chromium with a profile of its own, and yield a page of it."""
+    assert CHROMIUM is not None
+    commands, to_browser = os.pipe()
+    from_browser, answers = os.pipe()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        line = [CHROMIUM, *QUIET, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
+        # the browser reads commands from descriptor 3 and writes to 4
+        shell = ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "-", *line]
+        process = subprocess.Popen(
+            shell, pass_fds=(commands, answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        os.close(commands)
+        os.close(answers)
+        with os.fdopen(to_browser, "wb") as out, os.fdopen(from_browser, "rb") as incoming:
+            try:
+                yield Page(out, incoming)
+            finally:
+                process.terminate()
+                process.wait(timeout=30)

@@ -1,0 +1,146 @@
+"use strict";
+(() => {
+  const form = document.getElementById("ask");
+  const part = (name) => document.querySelector(`[data-part="${name}"]`);
+  const percent = (value) => `${(100 * value).toFixed(1)} %`;
+  const pictures = new Map(); // role → data address of the picture that was chosen
+  let asked = 0; // an answer to an earlier question is not shown
+
+  const element = (kind, text, name) => {
+    const made = document.createElement(kind);
+    if (text !== undefined) made.textContent = text;
+    if (name) made.className = name;
+    return made;
+  };
+
+  const post = async (path, body) => {
+    const response = await fetch(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const said = await response.json();
+    if (!response.ok) throw new Error(`${said.problem} ${said.fix}`);
+    return said;
+  };
+
+  const given = () => {
+    const values = {};
+    for (const field of form.elements) {
+      if (field.dataset.kind === "image") {
+        if (pictures.has(field.name)) values[field.name] = pictures.get(field.name);
+      } else if (field.dataset.kind && field.value.trim()) {
+        values[field.name] = field.dataset.kind === "words" ? field.value.trim().split(/\s+/) : field.value;
+      }
+    }
+    return values;
+  };
+
+  const show = (answer, words) => {
+    const several = Array.isArray(answer.prediction);
+    part("prediction").textContent = several
+      ? words.map((word, place) => `${word} (${answer.prediction[place]})`).join("  ")
+      : answer.prediction;
+    const sure = answer.score === undefined ? "" : `${percent(answer.score)} sure`;
+    const calibrated = answer.calibrated_score === undefined ? "" : `, ${percent(answer.calibrated_score)} calibrated`;
+    part("sure").textContent = sure + calibrated;
+    const chances = Object.entries(answer.scores || {}).sort((a, b) => b[1] - a[1]).slice(0, 10);
+    part("chances").replaceChildren(...chances.map(([label, value]) => {
+      const row = element("li", undefined, label === answer.prediction ? "chosen" : "");
+      const bar = element("span", undefined, "bar");
+      const filled = element("span");
+      filled.style.width = `${100 * value}%`;
+      bar.append(filled);
+      row.append(element("span", label), bar, element("span", percent(value), "value"));
+      return row;
+    }));
+    document.getElementById("answer").hidden = false;
+  };
+
+  const shade = (reasons) => {
+    const largest = Math.max(...reasons.scores.map(Math.abs), 1e-12);
+    const words = reasons.words.flatMap((word, place) => {
+      const share = Math.abs(reasons.scores[place]) / largest;
+      const against = reasons.scores[place] < 0 && share >= 0.05;
+      const shown = element("span", word, against ? "word against" : "word");
+      shown.style.setProperty("--share", share.toFixed(2));
+      shown.title = reasons.scores[place].toFixed(3);
+      return [shown, " "];
+    });
+    part("words").replaceChildren(...words);
+    part("against").hidden = !reasons.signed;
+  };
+
+  const explain = (reasons) => {
+    if (reasons.words) shade(reasons);
+    part("method").textContent = `${reasons.method.title}: ${reasons.method.about}.`;
+    part("belief").textContent = reasons.belief;
+    document.getElementById("reasons").hidden = false;
+  };
+
+  const refuse = (error) => {
+    const refusal = document.getElementById("refusal");
+    refusal.textContent = error ? error.message : "";
+    refusal.hidden = !error;
+  };
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const number = ++asked;
+    const button = form.querySelector("button");
+    button.disabled = true;
+    refuse(null);
+    document.getElementById("reasons").hidden = true;
+    document.getElementById("answer").hidden = true;
+    try {
+      const values = given();
+      const said = await post("predict", { inputs: [values] });
+      if (number !== asked) return;
+      show(said.predictions[0], values.words || []);
+      if (form.dataset.explains === "yes") {
+        const reasons = await post("explain", { input: values });
+        if (number === asked) explain(reasons);
+      }
+    } catch (error) {
+      if (number === asked) refuse(error);
+    } finally {
+      button.disabled = false;
+    }
+  });
+
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+
+  for (const drop of document.querySelectorAll("[data-drop]")) {
+    const field = drop.querySelector("input");
+    const image = drop.querySelector("img");
+    const take = (file) => {
+      if (!file) return;
+      const reader = new FileReader();
+      reader.addEventListener("load", () => {
+        pictures.set(drop.dataset.drop, reader.result);
+        image.src = reader.result;
+        image.hidden = false;
+        field.required = false;
+        form.requestSubmit();
+      });
+      reader.readAsDataURL(file);
+    };
+    field.addEventListener("change", () => take(field.files[0]));
+    drop.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+    drop.addEventListener("drop", (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      take(event.dataTransfer.files[0]);
+    });
+    document.addEventListener("paste", (event) => {
+      const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
+      if (file) take(file);
+    });
+  }
+})();

@@ -1,0 +1,139 @@
+"""What goes over the wire: requests that fit the model's recipe, answers, and refusals."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from toolkit.recipes import Column
+from toolkit.serve.limits import Limits
+
+CLOSED = ConfigDict(extra="forbid")
+
+
+class Problem(BaseModel):
+    """A refusal: what is wrong, and what to do next."""
+
+    problem: str
+    fix: str
+
+
+class Prediction(BaseModel):
+    """The answer to one input."""
+
+    prediction: str | list[str] = Field(description="The class, the text that was written, or a class for each word")
+    score: float | None = Field(None, description="Probability that the model gives to its answer")
+    calibrated_score: float | None = Field(
+        None, description="The same with the temperature that was fitted on validation rows"
+    )
+    scores: dict[str, float] | None = Field(None, description="Probability of each class")
+
+
+class Predictions(BaseModel):
+    """The answers, in the order of the inputs."""
+
+    model: str
+    predictions: list[Prediction]
+
+
+class Method(BaseModel):
+    """How an explanation was made."""
+
+    name: str
+    title: str
+    about: str
+
+
+class Explanation(BaseModel):
+    """What one answer rests on."""
+
+    prediction: str
+    score: float = Field(description="Probability that the model gives to its answer")
+    method: Method
+    signed: bool = Field(description="Whether a score below zero speaks against the answer")
+    words: list[str]
+    scores: list[float] = Field(description="How much the answer rests on each word")
+    belief: str = Field(description="How far such an explanation of this model can be believed, as it was measured")
+
+
+class Health(BaseModel):
+    """That the service answers, and for which model."""
+
+    status: Literal["ok"] = "ok"
+    model: str
+    task: str
+    labels: list[str]
+    device: str
+    calibrated: bool
+    explains: bool
+    waiting: int = Field(description="Inputs that wait to be answered")
+    version: str
+
+
+def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseModel], type[BaseModel]]:
+    """Return the types of the requests /predict and /explain for a recipe: a field for each column that it asks about.
+
+    Where one column says all, its bare value may stand in the place of an input.
+    """
+    text = Annotated[str, Field(min_length=1, max_length=limits.characters)]
+    kinds: dict[str, tuple[Any, str]] = {
+        "text": (text, "A text"),
+        "words": (Annotated[list[text], Field(min_length=1, max_length=limits.characters)], "The words of a text"),
+        "image": (Annotated[str, Field(min_length=1)], "A picture file's bytes in base64"),
+    }
+    fields: dict[str, Any] = {}
+    for column in inputs:
+        kind, description = kinds[column.kind]
+        shape = kind if column.required else kind | None
+        fields[column.role] = (shape, Field(... if column.required else None, description=description))
+    required = [column for column in inputs if column.required]
+    whole = create_model("Input", __config__=CLOSED, **fields)
+    one: Any = whole if len(required) > 1 else Union[whole, kinds[required[0].kind][0]]  # noqa: UP007
+    ask = create_model(
+        "Ask",
+        __config__=CLOSED,
+        inputs=(list[one], Field(min_length=1, max_length=limits.inputs, description="What to answer")),
+    )
+    why = create_model(
+        "Why",
+        __config__=CLOSED,
+        input=(one, Field(description="What to answer")),
+        method=(str | None, Field(None, description="How to explain; the most faithful known way when not given")),
+    )
+    return ask, why
+
+
+def values(one: Any, inputs: Sequence[Column]) -> dict[str, Any]:
+    """Bring an input of a request into role → value.
+
+    Raises:
+        ValueError: A picture is not written in base64.
+    """
+    if isinstance(one, BaseModel):
+        given = {role: value for role, value in one.model_dump().items() if value is not None}
+    else:
+        given = {next(column.role for column in inputs if column.required): one}
+    for column in inputs:
+        if column.kind == "image" and column.role in given:
+            given[column.role] = {"bytes": _bytes(given[column.role])}
+    return given
+
+
+def _bytes(text: str) -> bytes:
+    """Decode base64, also of a data address as browsers make them."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    return base64.b64decode(text, validate=True)
+
+
+def prediction(answer: Mapping[str, Any]) -> Prediction:
+    """Bring what `Asker` says of a row into the shape of an answer."""
+    prefix = "score: "
+    scores = {key.removeprefix(prefix): value for key, value in answer.items() if key.startswith(prefix)}
+    return Prediction(
+        prediction=answer["prediction"],
+        score=answer.get("score"),
+        calibrated_score=answer.get("calibrated_score"),
+        scores=scores or None,
+    )

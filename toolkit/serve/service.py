@@ -1,0 +1,152 @@
+"""One loaded model behind the service: what it is asked, what it answers, and what an answer rests on."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import checkpoints, recipes, runs
+from toolkit.config import resolve
+from toolkit.data.stream import Row
+from toolkit.errors import ModelError
+from toolkit.evaluation.findings import stored_temperature
+from toolkit.pipeline import judge
+from toolkit.pipeline.asker import Asker
+from toolkit.pipeline.evaluate import stored_card, stored_configuration
+from toolkit.pipeline.events import Observe, Stage
+from toolkit.recipes import Column
+from toolkit.serve.explaining import Explainer, explainer_for
+
+WARM_UP = "Is it ready?"
+
+
+@dataclass
+class Service:
+    """A model that answers; all its methods but `describe` belong on one thread.
+
+    Attributes:
+        name: As the user named the model.
+        asker: Answers rows.
+        explainer: Says what an answer rests on; None where this model's answers cannot be explained.
+        prepared: What is kept open between requests, so that batches without padding are arranged once.
+    """
+
+    name: str
+    asker: Asker
+    explainer: Explainer | None
+    prepared: ExitStack = field(default_factory=ExitStack)
+    ready: bool = False
+
+    @property
+    def inputs(self) -> Sequence[Column]:
+        """The columns of one input."""
+        return self.asker.inputs
+
+    def describe(self) -> dict[str, Any]:
+        """Return what callers may want to know of the model."""
+        stored = self.asker.stored
+        return {
+            "model": self.name,
+            "task": stored.config.recipe,
+            "labels": list(stored.labels),
+            "device": str(stored.subject.model.device),
+            "calibrated": self.asker.temperature is not None,
+            "explains": self.explainer is not None,
+        }
+
+    def answer(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Answer each input: a mapping of role → value. What cannot be answered has a "problem"."""
+        self._prepare()
+        groups: dict[tuple[str, ...], list[int]] = {}  # a pair of texts is prepared otherwise than one text
+        for number, one in enumerate(inputs):
+            groups.setdefault(tuple(c.role for c in self.inputs if c.required or c.role in one), []).append(number)
+        answers: list[dict[str, Any]] = [{} for _ in inputs]
+        for roles, numbers in groups.items():
+            asker = replace(self.asker, roles={role: role for role in roles})
+            for number, answer in zip(numbers, asker.answer([Row(dict(inputs[n])) for n in numbers]), strict=True):
+                answers[number] = {key: value for key, value in answer.items() if key not in roles}
+        return answers
+
+    def explain(self, given: Mapping[str, Any], method: str | None) -> dict[str, Any]:
+        """Say what the answer to one input rests on.
+
+        Raises:
+            ModelError: This model's answers cannot be explained.
+        """
+        if self.explainer is None:
+            raise ModelError("The answers of this model cannot be explained.", "Ask /predict.")
+        self._release()
+        return self.explainer.explain(given, method)
+
+    def _prepare(self) -> None:
+        """Arrange batches without padding once, not for every request."""
+        if self.ready:
+            return
+        from toolkit.attention.packed import unpadded
+        from toolkit.data.batch import probe
+
+        subject = self.asker.stored.subject
+        if any(column.kind in ("text", "words") for column in self.inputs):
+            texts = [WARM_UP, f"{WARM_UP} {WARM_UP}"]
+            rows = pa.table({c.role: pa.array([_value(text, c.kind) for text in texts]) for c in self.inputs})
+            features = judge.encode_rows(rows, subject.recipe, subject.processor, subject.config)
+            collate = partial(subject.recipe.collate, processor=subject.processor)
+            self.prepared.enter_context(unpadded(subject.model, probe(features, collate)))
+        self.ready = True
+
+    def _release(self) -> None:
+        """Give the model back as it was: explanations look into attention themselves."""
+        self.prepared.close()
+        self.ready = False
+
+
+def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe) -> Service:
+    """Load a model, and ask it something, so that the first caller does not wait.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        values: Nested configuration values laid over the stored ones.
+        recipe_name: The task; the one stored with the model when None.
+        observe: Told what happens.
+
+    Raises:
+        CallError: The model cannot be used.
+    """
+    observe(Stage("Loading the model"))
+    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
+    checkpoint = checkpoints.locate(target, loading)
+    recipe, config = stored_configuration(checkpoint, values, recipe_name)
+    inputs = [column for column in recipes.columns(recipe, config.options) if column.is_input]
+    learnt = _learnt(Path(target))
+    inputs = [column for column in inputs if column.required or learnt is None or column.role in learnt]
+    labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
+    stored = judge.StoredModel(checkpoint.path, recipe, labels, config)
+    asker = Asker(
+        stored,
+        inputs,
+        {column.role: column.role for column in inputs},
+        stored_temperature(stored_card(checkpoint)),
+        all_scores=True,
+    )
+    service = Service(checkpoint.name, asker, explainer_for(target, stored))
+    if all(column.kind in ("text", "words") for column in inputs):
+        service.answer([{column.role: _value(WARM_UP, column.kind) for column in inputs if column.required}])
+    else:
+        stored.subject  # noqa: B018 - loaded here, not by the first caller
+    return service
+
+
+def _learnt(target: Path) -> list[str] | None:
+    """Return the columns that a run's rows have, so that nobody is asked for what it never saw; None for no run."""
+    if not runs.is_run(target):
+        return None
+    names: list[str] = runs.read_table(target / "data" / "test.parquet").column_names
+    return names
+
+
+def _value(text: str, kind: str) -> str | list[str]:
+    return text.split() if kind == "words" else text
