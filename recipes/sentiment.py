@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from toolkit import models
 from toolkit.config import RunConfig
+from toolkit.data import rationales
 from toolkit.data.batch import pad
 from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
 from toolkit.evaluation.predict import probabilities
@@ -32,6 +35,7 @@ COLUMNS = (
         "text", ("text", "sentence", "review", "content", "comment", "tweet", "message", "sentence1", "premise", "body")
     ),
     Column("text_pair", ("text_pair", "sentence2", "hypothesis", "second_sentence"), required=False),
+    Column("rationale", ("rationale", "rationales", "evidence", "highlights"), kind="phrases", required=False),
     Column(
         "label",
         ("label", "labels", "sentiment", "class", "target", "rating", "stars", "polarity", "category"),
@@ -78,9 +82,26 @@ def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunCon
     features = {**encoded, "truncated": [bool(encoding.overflowing) for encoding in encoded.encodings]}
     if pairs is None:
         features.pop("token_type_ids", None)  # all zero, which is what models assume
+    if "rationale" in rows and config.loss.attention_supervision:
+        texts = zip(rows["text"], pairs or [""] * len(rows["text"]), strict=True)
+        wanted = zip(encoded.encodings, texts, rows["rationale"], strict=True)
+        features["rationale"] = [rationales.marks(*example) for example in wanted]
     if "label" in rows:
         features["labels"] = list(rows["label"])
     return features
+
+
+def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
+    """Say how many rationales name nothing of their text."""
+    if not config.loss.attention_supervision:
+        return []
+    texts = (rows[role].to_pylist() for role in ("text", "text_pair") if role in rows.column_names)
+    lost = rationales.lost(rows["rationale"].to_pylist(), list(zip(*texts, strict=True)))
+    return (
+        [f"{lost:,} rationales name nothing that stands in their text; these rows teach the label alone."]
+        if lost
+        else []
+    )
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:

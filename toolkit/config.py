@@ -11,7 +11,7 @@ A configuration is resolved from layers, each a nested mapping of values, the la
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -39,6 +39,11 @@ class RunConfig(Section):
     attention: str = Field(
         "dense",
         description="dense, sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K; FORM+FORM takes turns",
+    )
+    positions: Literal["repeat", "interpolate"] | None = Field(
+        None,
+        description="How learned positions are lengthened to data.max_length: repeat or interpolate; when not given, "
+        "repeat with a sparse attention and not at all with a dense one",
     )
     data: DataConfig = DataConfig()
     loading: LoadingConfig = LoadingConfig()

@@ -31,8 +31,8 @@ class Column:
             is a key of the recipe's options, whose value stands in its place: "{target}". A dot leads into a column
             of objects: "translation.{target}".
         kind: "text" (a string), "words" (a list of strings, or a string cut at white space), "image" (a picture:
-            bytes or the name of a file), "label" (one class for the example), "labels" (one class for each word) or
-            "target_text" (a text that is to be written).
+            bytes or the name of a file), "label" (one class for the example), "labels" (one class for each word),
+            "target_text" (a text that is to be written), or "phrases" (pieces of a text, for training alone).
         required: Whether a table without it is refused.
     """
 

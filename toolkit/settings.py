@@ -205,6 +205,20 @@ class LossConfig(Section):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of each label's probability that is spread evenly over all classes"
     )
+    attention_entropy: float = Field(
+        0.0,
+        ge=-10,
+        le=10,
+        description="Added to the loss for each nat of attention's mean entropy: above 0 attention grows sharp, below "
+        "0 it spreads; 0 is off",
+    )
+    attention_supervision: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Added to the loss for each nat between an even attention on the words of the column rationale and "
+        "that of the last layer's first token; 0 is off",
+    )
 
 
 class AdapterConfig(Section):

@@ -1,9 +1,11 @@
 """Attention through the real command line and a real browser: the commands of docs/attention.md, as they stand."""
 
+import csv
 import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,21 +18,43 @@ ROOT = Path(__file__).parents[2]
 SENTENCE = "I love this product, but the delivery was late"
 
 
+def rationales(table: Path) -> Path:
+    """Add a column with the words that decide a review's label."""
+    with table.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    decisive = {*checkpoints.GOOD, *checkpoints.BAD}
+    with table.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "label", "rationale"])
+        for row in rows:
+            words = re.findall(r"\w+", row["text"])
+            writer.writerow([row["text"], row["label"], " | ".join(word for word in words if word in decisive)])
+    return table
+
+
+def validations(run: Path) -> list[dict[str, Any]]:
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [line for line in map(json.loads, lines) if line["event"] == "validation"]
+
+
 @pytest.fixture(scope="module")
 def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which the document's commands were run."""
     folder = tmp_path_factory.mktemp("gallery")
     checkpoints.reviews(folder / "reviews.csv", 40)
+    rationales(checkpoints.reviews(folder / "rationales.csv", 40))
     (folder / "runs").mkdir()
     (folder / "runs" / "reviews").symlink_to(made.run)
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "attention.md").read_text(encoding="utf-8"), re.DOTALL)
     commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
     ran = [command[1:] for command in commands if command[0] == "toolkit"]
-    assert len(ran) == 4
+    assert len(ran) == 6
     for arguments in ran:
         outcome = toolkit(*arguments, cwd=folder, env=made.env)
         assert outcome.code == 0, (arguments, outcome.text)
-        (folder / f"{arguments[0]}.txt").write_text(outcome.text, encoding="utf-8")
+        said = folder / f"{arguments[0]}.txt"
+        before = said.read_text(encoding="utf-8") if said.is_file() else ""
+        said.write_text(before + outcome.text, encoding="utf-8")
     return folder
 
 
@@ -75,15 +99,32 @@ def test_many_texts_are_explained_at_once(gallery: Path) -> None:
 
 def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: Path, made: Made) -> None:
     assert "Positions are repeated from 512 to 640." in (gallery / "finetune.txt").read_text(encoding="utf-8")
-    (run,) = (path for path in (gallery / "runs").iterdir() if path.name != "reviews")
-    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    assert report["config"]["attention"] == "sliding-window:128"
+    runs = [path for path in (gallery / "runs").iterdir() if path.name != "reviews"]
+    reports = {path: json.loads((path / "report.json").read_text(encoding="utf-8")) for path in runs}
+    ((run, report),) = ((p, r) for p, r in reports.items() if r["config"]["attention"] == "sliding-window:128")
     longer = json.loads((run / "model" / "config.json").read_text(encoding="utf-8"))
     assert longer["max_position_embeddings"] == 640
     again = toolkit("evaluate", run, "--fresh", cwd=gallery, env=made.env)
     assert again.code == 0, again.text
     repeated = json.loads((run / "evaluations" / "held-out" / "report.json").read_text(encoding="utf-8"))
     assert repeated["evaluation"]["loss"] == report["evaluation"]["loss"]
+
+
+def test_attention_learns_to_be_sharp_and_to_lie_on_rationales(made: Made, tmp_path: Path) -> None:
+    rationales(checkpoints.reviews(tmp_path / "reviews.csv", 120))
+    arguments = (
+        "--model", checkpoints.TINY, "--data", "reviews.csv", "--epochs", "2", "--learning-rate", "1e-3", "--output",
+        "run", "--set", "loss.attention_supervision=1", "--set", "loss.attention_entropy=0.2",
+        "--set", "evaluation.baselines=false",
+    )  # fmt: skip
+    outcome = toolkit("finetune", "sentiment", *arguments, cwd=tmp_path, env=made.env)
+    assert outcome.code == 0, outcome.text
+    assert "batches are padded" in outcome.err
+    first, last = validations(tmp_path / "run")
+    assert last["rationale_attention"] > first["rationale_attention"] + 0.02
+    assert last["attention_entropy"] < first["attention_entropy"]
+    again = toolkit("evaluate", "run", "--fresh", cwd=tmp_path, env=made.env)  # rationales are for training alone
+    assert again.code == 0, again.text
 
 
 def test_explain_says_what_is_wrong(made: Made) -> None:

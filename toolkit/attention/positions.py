@@ -1,19 +1,23 @@
 """Let a model with learned positions read further than it was pretrained for.
 
-The table of positions is repeated until it is long enough, so that every token finds in its surroundings the order
-it knows, and training has little to mend.
+    repeat        the table is repeated until it is long enough: every token finds in its surroundings the order it
+                  knows, and short texts read as before
+    interpolate   the table is stretched: places are told apart over the whole text, and neighbours less well
 
-Source: Beltagy et al. 2020, "Longformer", section 5: "copying the 512 position embeddings from RoBERTa multiple
-times".
+Sources: Beltagy et al. 2020, "Longformer", section 5: "copying the 512 position embeddings from RoBERTa multiple
+times"; Chen et al. 2023, "Extending Context Window of Large Language Models via Positional Interpolation", section 2.3,
+here for a table.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from toolkit.errors import ModelError
 
+Way = Literal["repeat", "interpolate"]
 
-def extend(model: Any, length: int) -> None:
-    """Repeat the model's table of positions so that it reaches `length` tokens.
+
+def extend(model: Any, length: int, way: Way = "repeat") -> None:
+    """Lengthen the model's table of positions so that it reaches `length` tokens.
 
     Tables are known by their size, the configuration's `max_position_embeddings`, and not by a name; buffers that
     count or mark positions grow with them.
@@ -21,6 +25,7 @@ def extend(model: Any, length: int) -> None:
     Args:
         model: A transformers model; changed in place, its configuration too.
         length: Tokens of the longest text.
+        way: How.
 
     Raises:
         ModelError: It has no such table.
@@ -42,8 +47,8 @@ def extend(model: Any, length: int) -> None:
     spare = max(0 if table.padding_idx is None else table.padding_idx + 1 for table in tables)  # RoBERTa counts from 2
     after = spare + length
     for table in tables:
-        repeated = _repeated(table.weight.detach(), spare, after)
-        table.weight = torch.nn.Parameter(repeated, requires_grad=table.weight.requires_grad)
+        longer = _longer(table.weight.detach(), spare, after, way)
+        table.weight = torch.nn.Parameter(longer, requires_grad=table.weight.requires_grad)
         table.num_embeddings = after
     for module in model.modules():
         for name, buffer in module.named_buffers(recurse=False):
@@ -52,13 +57,16 @@ def extend(model: Any, length: int) -> None:
     model.config.max_position_embeddings = after
 
 
-def _repeated(rows: Any, spare: int, length: int) -> Any:
-    """Keep the first `spare` rows and repeat the others: (before, E) → (length, E)."""
+def _longer(rows: Any, spare: int, length: int, way: Way) -> Any:
+    """Keep the first `spare` rows and repeat or stretch the others: (before, E) → (length, E)."""
     import torch
 
-    head, body = rows[:spare], rows[spare:]
-    times = -(-(length - spare) // len(body))
-    return torch.cat([head, body.repeat(times, 1)[: length - spare]]).clone()
+    head, body, wanted = rows[:spare], rows[spare:], length - spare
+    if way == "interpolate":
+        stretched = torch.nn.functional.interpolate(body.T[None], size=wanted, mode="linear", align_corners=True)
+        return torch.cat([head, stretched[0].T])
+    times = -(-wanted // len(body))
+    return torch.cat([head, body.repeat(times, 1)[:wanted]]).clone()
 
 
 def _grown(buffer: Any, length: int) -> Any:

@@ -1,7 +1,7 @@
 """Model inputs in compact memory, and the plan of which examples meet in which batch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -72,6 +72,10 @@ class Features:
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         return {name: column[row] for name, column in self.columns.items()}
+
+    def without(self, name: str) -> "Features":
+        """Return the examples without one of their columns."""
+        return replace(self, columns={n: column for n, column in self.columns.items() if n != name})
 
     def take(self, rows: Integers) -> "Features":
         """Return these rows, in this order."""

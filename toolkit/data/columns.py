@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.data.rationales import phrases
 from toolkit.errors import DataError
 from toolkit.recipes import Column
 
@@ -135,6 +136,8 @@ def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
     """Bring a column into the shape its kind promises: strings, or lists of strings; nulls stay."""
     if kind == "image":
         return values  # `pictures.column` brings them into shape, for it needs to know where their files are
+    if kind == "phrases":
+        return pa.chunked_array([pa.array(map(phrases, values.to_pylist()), pa.list_(pa.string()))])
     if kind in ("words", "labels"):
         if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
             rows = [

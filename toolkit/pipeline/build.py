@@ -16,10 +16,14 @@ def build_model(recipe: recipes.Recipe, path: Path, labels: Sequence[str], confi
         ModelError: The checkpoint cannot be loaded, extended, or attend in that form.
     """
     model = recipe.build_model(path, labels, config)
-    if config.attention == "dense":
-        return model
     reach = checkpoints.reach(model.config.to_dict())
-    if reach is not None and reach < config.data.max_length:
-        positions.extend(model, config.data.max_length)
+    way = lengthening(config)
+    if way is not None and reach is not None and reach < config.data.max_length:
+        positions.extend(model, config.data.max_length, way)
     sparse.use(model, config.attention)
     return model
+
+
+def lengthening(config: RunConfig) -> positions.Way | None:
+    """Return how learned positions are to be lengthened; None where they are not."""
+    return config.positions or (None if config.attention == "dense" else "repeat")

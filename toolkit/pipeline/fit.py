@@ -22,10 +22,10 @@ from toolkit.pipeline.inputs import encode_parts, stage_of, through_trunk
 from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.resume import stoppable
 from toolkit.team import Team
-from toolkit.training import adapters, checkpoint, trackers, trunk
+from toolkit.training import adapters, checkpoint, regularise, trackers, trunk
 from toolkit.training.depth import freeze
 from toolkit.training.loop import TrainingResult, train
-from toolkit.training.objective import objective_for
+from toolkit.training.objective import RATIONALE, objective_for
 from toolkit.training.progress import NonFiniteLoss, Progress, Validation
 
 SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
@@ -51,7 +51,14 @@ def fit(
     observe(Stage(stage_of(recipe)))
     parts = (splits.train, splits.validation)
     with team.main_first():
-        train_features, validation_features = encode_parts(parts, recipe, processor, config, observe)
+        whole = encode_parts(parts, recipe, processor, config, observe)
+    train_features, validation_features = (features.without(RATIONALE) for features in whole)
+    minded = regularise.wanted(config.loss)
+    if minded:
+        regularise.watchable(model)
+        observe(
+            Note("Attention is looked at in training, so batches are padded and it is spelt out: steps are slower.")
+        )
     references = judge.references(recipe, splits.validation)
     written = _written(recipe, len(references), config)
 
@@ -67,6 +74,8 @@ def fit(
             ).columns
             truth = [references[int(row)] for row in written]
         values = scores.values(columns, truth, recipe.METRICS, splits.labels)
+        if minded:
+            values |= regularise.measure(model, whole[1], collate, config.evaluation.batch_size)
         return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values}
 
     def watch(event: Progress | Validation) -> None:
@@ -83,7 +92,8 @@ def fit(
     accelerator = accelerator_for(config.training, precision, run.path / "trackers" if tracked else None)
     augment = augmentation(prepared, processor)
     trained, facts = model, _input_facts(train_features)
-    below = trunk.find(model.to(accelerator.device), probe(train_features, collate)) if augment is None else None
+    plain = augment is None and not minded
+    below = trunk.find(model.to(accelerator.device), probe(train_features, collate)) if plain else None
     if below is not None:
         observe(Stage("Computing what the frozen trunk makes of each example"))
         encoded = list(zip(parts, (train_features, validation_features), strict=True))
@@ -94,7 +104,9 @@ def fit(
         trained, collate = below.headed(), partial(pad, padding={})
     sample = _sample(train_features, len(validation_features), config.training.seed)
     folder = run.path / "checkpoints"
-    objective = objective_for(config.loss, splits.labels, train_features.columns["labels"])
+    objective = regularise.regularised(
+        objective_for(config.loss, splits.labels, train_features.columns["labels"]), config.loss
+    )
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
     observe(Stage(f"Training on {device} in {precision}{f', from step {state.step}' if state is not None else ''}"))
     for note in _shared_out(config, team, state):
@@ -104,7 +116,7 @@ def fit(
     with _rows_named(splits.train, folder), stoppable() as stop_asked, told as log:
         result = train(
             trained,
-            train_features,
+            whole[0] if minded else train_features,
             collate,
             config.training,
             accelerator,

@@ -35,7 +35,8 @@ def encode_parts(
         observe: Told when all of it was there.
     """
     if not config.data.cache_gib:
-        return [judge.encode_rows(rows, recipe, processor, config) for rows in parts]
+        tables = (judge.input_columns(rows, recipe) for rows in parts)
+        return [batch.encode(rows, lambda chunk: recipe.preprocess(chunk, processor, config)) for rows in tables]
     folder = environment.cache_folder() / "features"
     makers = [_processor_digest(processor), *_maker_facts(recipe)]  # before anything changes the processor
     found = []

@@ -23,6 +23,7 @@ from toolkit.pipeline.events import Counted, Observe
 from toolkit.report.build import build
 from toolkit.report.render import to_html, to_markdown
 from toolkit.team import ALONE, Team
+from toolkit.training.objective import RATIONALE
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,8 @@ def roles(recipe: recipes.Recipe, rows: pa.Table) -> list[str]:
 
 def encode_rows(rows: pa.Table, recipe: recipes.Recipe, processor: Any, config: RunConfig) -> Features:
     """Turn a table into model inputs."""
-    return encode(input_columns(rows, recipe), lambda batch: recipe.preprocess(batch, processor, config))
+    encoded = encode(input_columns(rows, recipe), lambda batch: recipe.preprocess(batch, processor, config))
+    return encoded.without(RATIONALE)  # for training alone
 
 
 def input_columns(rows: pa.Table, recipe: recipes.Recipe) -> pa.Table:

@@ -38,6 +38,7 @@ def lr_find(
     from toolkit.training.devices import accelerator_for, pick_device, pick_precision
     from toolkit.training.objective import objective_for
     from toolkit.training.range_test import range_test
+    from toolkit.training.regularise import regularised
 
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
     observe(Stage("Loading the model"))
@@ -55,7 +56,7 @@ def lr_find(
         partial(recipe.collate, processor=processor),
         config.training,
         accelerator_for(config.training, precision),
-        objective=objective_for(config.loss, splits.labels, features.columns["labels"]),
+        objective=regularised(objective_for(config.loss, splits.labels, features.columns["labels"]), config.loss),
         lowest=lowest,
         highest=highest,
         steps=steps,

@@ -15,8 +15,9 @@ from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
 from toolkit.evaluation import screening
 from toolkit.pipeline import fresh
+from toolkit.pipeline.build import lengthening
 from toolkit.pipeline.events import Observe, Stage
-from toolkit.training import trackers
+from toolkit.training import regularise, trackers
 from toolkit.training.objective import class_weights
 
 
@@ -101,6 +102,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
     screening.number_of(resolved.config.evaluation.positive_class, splits.labels)
+    regularise.check(resolved.config.loss, resolved.config.training, splits.train.column_names)
     if resolved.config.loss.class_weights is not None:
         class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
     if afresh:
@@ -121,14 +123,17 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         asked = resolved.origin("data.max_length") not in ("default", "recipe")
-        if asked and resolved.config.attention == "dense":
+        way = lengthening(resolved.config)
+        if asked and way is None:
             raise ConfigError(
                 f"`data.max_length` is {resolved.config.data.max_length}, "
                 f"but {checkpoint.name} takes at most {longest} tokens.",
-                f"Use --max-length {longest} or less; with a sparse --attention, positions are extended.",
+                f"Use --max-length {longest} or less, or a sparse --attention such as sliding-window:256, with which "
+                "positions are extended.",
             )
         if asked:
-            notes.append(f"Positions are repeated from {longest:,} to {resolved.config.data.max_length:,}.")
+            done = {"repeat": "repeated", "interpolate": "interpolated"}[str(way)]
+            notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
             resolved = resolved.with_values("model", {"data": {"max_length": longest}})
     return resolved

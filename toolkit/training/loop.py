@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.attention.packed import Packing
+from toolkit.attention.record import Record, recording
 from toolkit.data.batch import Features, Integers, plan_epoch, probe, split_step
 from toolkit.errors import Interrupted, RunError
 from toolkit.settings import TrainingConfig
 from toolkit.team import ALONE, Team
 from toolkit.training import average, checkpoint, parallel
 from toolkit.training.input import Prefetched, pinned
-from toolkit.training.objective import OWN, Objective, are_shares
+from toolkit.training.objective import OWN, Objective, are_shares, model_inputs
 from toolkit.training.progress import BestKeeper, Meter, Progress, Validation
 from toolkit.training.schedule import build_optimizer, learning_rate_factor
 from toolkit.training.speed import quickened
@@ -138,7 +139,8 @@ def train(
         meter.restore(state.facts["meter"])
         step = state.step
     plan = () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps)
-    ready = quickened(model, probe(features, collate), team.size)
+    trial = None if objective.penalty is not None else probe(features, collate)  # recorded attention is padded
+    ready = quickened(model, trial, team.size)
     inputs = Prefetched(
         plan,
         lambda indices: forward.prepare(parallel.deal(indices, features.lengths, team)),
@@ -293,20 +295,28 @@ class _Forward:
         for batch, weight in zip(batches, weights, strict=True):
             if weight == 0:
                 continue  # the mean over no items is not a number
-            with self._unpadded(batch):
-                inputs = _to_device(batch, self.accelerator.device)
+            with self._unpadded(batch), self._recorded() as records:
+                inputs = _to_device(model_inputs(batch), self.accelerator.device)
                 if self.augment is not None:
                     batch = inputs = self.augment(inputs)
                     inputs = {n: tensor for n, tensor in inputs.items() if n != "labels" or not are_shares(tensor)}
                 with self.accelerator.autocast():
                     outputs = self.model(**inputs)
-                    loss = self.objective.mean(outputs, batch) * (weight / sum(weights))
+                    loss = self.objective.mean(outputs, batch)
+                    if self.objective.penalty is not None:
+                        loss = loss + self.objective.penalty(records, batch)
+                    loss = loss * (weight / sum(weights))
                 self.accelerator.backward(loss)
             total = total + loss.detach()
         return total, sum(weights)
 
     def _unpadded(self, batch: Mapping[str, Any]) -> AbstractContextManager[None]:
         return nullcontext() if self.packing is None else self.packing.batch(batch, self.accelerator.device)
+
+    def _recorded(self) -> AbstractContextManager[Sequence[Record]]:
+        if self.objective.penalty is None:
+            return nullcontext(())
+        return recording(self.accelerator.unwrap_model(self.model))
 
     def _shrink(self, tried: int) -> None:
         if tried == 1:

@@ -20,6 +20,7 @@ from toolkit.errors import ConfigError
 from toolkit.settings import LossConfig
 
 IGNORED = -100
+RATIONALE = "rationale"  # marks of tokens, which the loss reads and no model takes
 Batch = Mapping[str, Any]
 
 
@@ -31,11 +32,18 @@ class Objective:
         name: What reports call it.
         weight: Batch, with its labels, → what it weighs in the mean over a step.
         mean: (Outputs, batch) → the mean loss over the batch, a scalar with a gradient.
+        penalty: (Records of attention, batch) → what is added to that mean; None where attention is not looked at.
     """
 
     name: str
     weight: Callable[[Batch], float]
     mean: Callable[[Any, Batch], Any]
+    penalty: Callable[[Any, Batch], Any] | None = None
+
+
+def model_inputs(batch: Batch) -> dict[str, Any]:
+    """Return what of a batch a model takes."""
+    return {name: tensor for name, tensor in batch.items() if name != RATIONALE}
 
 
 def count_items(batch: Batch) -> int:
@@ -71,7 +79,7 @@ def objective_for(config: LossConfig, names: Sequence[str], labels: Ragged | np.
     Raises:
         ConfigError: The weights name unknown classes, or the task has no classes to weigh.
     """
-    if config == LossConfig():
+    if not (config.class_weights or config.focal_gamma or config.label_smoothing):
         return OWN
     flat = labels.values if isinstance(labels, Ragged) else labels
     if not np.issubdtype(flat.dtype, np.integer):

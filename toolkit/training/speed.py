@@ -9,12 +9,12 @@ from toolkit.training import dropout, embedding
 
 
 @contextmanager
-def quickened(model: Any, probe: Mapping[str, Any], processes: int = 1) -> Iterator[packed.Packing | None]:
+def quickened(model: Any, probe: Mapping[str, Any] | None, processes: int = 1) -> Iterator[packed.Packing | None]:
     """Let `model` train without padding, with cheap dropout and a gradient of its embeddings that stays in place.
 
     Args:
         model: On its device; given back as it was.
-        probe: A batch on the CPU, to try packing on.
+        probe: A batch on the CPU, to try packing on; None to leave batches padded.
         processes: How many share the gradients; what bypasses their exchange is left out when there are several.
 
     Yields:
@@ -26,4 +26,4 @@ def quickened(model: Any, probe: Mapping[str, Any], processes: int = 1) -> Itera
         if processes == 1:
             after.callback(embedding.restore, model)
             embedding.keep_gradient(model)
-        yield after.enter_context(packed.unpadded(model, probe, dropout.drop))
+        yield None if probe is None else after.enter_context(packed.unpadded(model, probe, dropout.drop))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.support import models
-from toolkit import models as checkpoints
+from toolkit import checkpoints
 from toolkit.attention import positions
 from toolkit.errors import ModelError
 
@@ -50,3 +50,13 @@ def test_a_model_with_no_table_is_refused():
     model, _ = models.make("llama")
     with pytest.raises(ModelError, match="no table of positions"):
         positions.extend(model, 9999)
+
+
+def test_interpolated_positions_keep_their_ends_and_their_order():
+    model, _ = models.make("roberta")
+    table = model.roberta.embeddings.position_embeddings.weight.detach().clone()
+    positions.extend(model, 39, "interpolate")  # 20 places become 39: one new place between each two
+    longer = model.roberta.embeddings.position_embeddings.weight
+    assert torch.equal(longer[:2], table[:2])
+    torch.testing.assert_close(longer[2::2], table[2:])
+    torch.testing.assert_close(longer[3::2], (table[2:-1] + table[3:]) / 2)
