@@ -31,6 +31,7 @@ test-gpu: $(READY) ## Run the tests that need a GPU
 
 bench: $(READY) ## Measure training speed beside other toolkits, and what growing data cost (hours)
 	$(BIN)/python -m benchmarks.finetune
+	$(BIN)/python -m benchmarks.images
 	$(BIN)/python -m benchmarks.ablation
 	$(BIN)/python -m benchmarks.growth
 
@@ -39,6 +40,7 @@ bench-evaluate: $(READY) ## Measure judging beside the pipeline of transformers,
 
 bench-gpu: $(READY) ## Measure training on a GPU beside the tuned Trainer
 	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.images --device cuda
 
 check: $(READY) ## Check style, types and layering
 	$(BIN)/ruff check .

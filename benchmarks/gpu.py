@@ -116,11 +116,11 @@ def train_toolkit(rows: Sequence[Any], options: argparse.Namespace) -> float:
         lambda part: pad(part, {}),
         config,
         accelerator_for(config, "bf16"),
-        validate=lambda _model: marks.append(_now(options.device)) or {"loss": 0.0},  # type: ignore[func-returns-value]
+        validate=lambda _model: marks.append(now(options.device)) or {"loss": 0.0},  # type: ignore[func-returns-value]
         save=lambda _model, _step: None,
         higher_is_better=False,
         observe=lambda _event: None,
-        after_step=lambda step, _loss: marks.append(_now(options.device)) if step == options.steps // 10 else None,
+        after_step=lambda step, _loss: marks.append(now(options.device)) if step == options.steps // 10 else None,
     )
     return (marks[-1] - marks[0]) / (1 - 1 / 10)
 
@@ -139,7 +139,7 @@ def train_trainer(rows: Sequence[Any], options: argparse.Namespace) -> float:
 
         def on_step_end(self, _arguments: Any, state: Any, _control: Any, **_: Any) -> None:
             if state.global_step in (options.steps // 10, options.steps):
-                marks.append(_now(options.device))
+                marks.append(now(options.device))
 
     table = Dataset.from_dict(
         {"input_ids": [row.tolist() for row in rows], "labels": [n % 2 for n in range(len(rows))]}
@@ -179,20 +179,21 @@ def _array(values: Sequence[int]) -> Any:
     return np.asarray(values)
 
 
-def matmul_peak(device: str, size: int) -> float:
-    """Return the best speed of a bf16 matrix product, in FLOP/s."""
+def matmul_peak(device: str, size: int, kind: str = "bf16") -> float:
+    """Return the best speed of a matrix product, in FLOP/s; "fp32" as torch computes it by default."""
     import torch
 
-    left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[kind]
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")
     for _ in range(20):
-        start = _now(device)
+        start = now(device)
         left @ right
-        best = min(best, _now(device) - start)
+        best = min(best, now(device) - start)
     return 2 * size**3 / best
 
 
-def _now(device: str) -> float:
+def now(device: str) -> float:
     """Return the time when all that was asked of the device is done."""
     if device == "cuda":
         import torch

@@ -17,13 +17,14 @@ def describe() -> dict[str, Any]:
     return environment.describe()
 
 
-def measure_gemm(repeats: int = 12) -> dict[str, float]:
-    """Return the best fp32 matrix multiplication speed of each shape, in GFLOP/s; 2·m·k·n FLOPs each."""
+def measure_gemm(repeats: int = 12, kind: str = "fp32") -> dict[str, float]:
+    """Return the best matrix multiplication speed of each shape, in GFLOP/s; 2·m·k·n FLOPs each."""
     import torch
 
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[kind]
     found = {}
     for m, k, n in SHAPES:
-        left, right, out = torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)
+        left, right, out = (torch.randn(shape, dtype=dtype) for shape in ((m, k), (k, n), (m, n)))
         seconds = []
         for _ in range(repeats):
             start = time.perf_counter()

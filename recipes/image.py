@@ -1,7 +1,8 @@
 """Classify pictures with a Vision Transformer: photographs, scans, digits, whatever a folder holds.
 
 Learns one class for each picture, from a folder for each class, a table with names of files or picture bytes, or an
-array file (.npz, idx). The default data are photographs of bean leaves, healthy or with one of two diseases.
+array file (.npz, idx, a table of pixels). The default data are photographs of bean leaves, healthy or with one of two
+diseases; where no Hub can be reached, handwritten digits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,9 @@ DEFAULTS: dict[str, Any] = {
     "data": {"source": "AI-Lab-Makerere/beans"},
     "training": {"epochs": 4, "best_metric": "accuracy"},
 }
+
+# small handwritten digits, out of a package that the toolkit needs anyway
+FALLBACK_DATA = {"source": "pkg://sklearn/datasets/data/digits.csv.gz"}
 
 _FILES = ("image_path", "file_name", "filename", "path", "file", "image_id", "id")
 
@@ -68,7 +72,7 @@ class Options(BaseModel):
 
 
 def read(path: Path, config: DataConfig, options: Mapping[str, Any]) -> dict[str, pa.Table] | None:
-    """Read a folder of pictures or an array file; tables are read as everywhere."""
+    """Read a folder of pictures or an array file; other tables are read as everywhere."""
     return picture_folders.read(path)
 
 
@@ -105,6 +109,7 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     if size and config.loading.from_scratch:
         arguments["image_size"] = size
     arguments["problem_type"] = "single_label_classification"
+    arguments["architectures"] = []  # the family's own way to classify, not that of a checkpoint with two heads
     model = models.load(AutoModelForImageClassification, path, labels, config.loading, config.training, **arguments)
     return take_bytes(resolution.see(model, size) if size else model, load_processor(path, config))
 

@@ -157,18 +157,17 @@ def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = 
 def _set_size(processor: Any, wanted: int | None) -> None:
     """Let a processor make squares of `wanted` pixels, or of its own size where it would keep each picture's form."""
     stated = dict(processor.size)
-    edge = stated.get("shortest_edge")
-    crops = bool(getattr(processor, "do_center_crop", False)) or hasattr(processor, "crop_pct")
-    if edge is None or not crops:
-        square = wanted or edge
-        if square:
-            processor.size = {"height": square, "width": square}
-    elif wanted and hasattr(processor, "crop_pct"):
-        processor.size = {"shortest_edge": wanted}
-    elif wanted:
-        before = dict(processor.crop_size)["height"]
-        processor.size = {"shortest_edge": round(wanted * edge / before)}
-        processor.crop_size = {"height": wanted, "width": wanted}
+    if hasattr(processor, "crop_pct"):
+        if wanted:
+            processor.size = {"shortest_edge": wanted}
+    elif getattr(processor, "do_center_crop", False):
+        if wanted:  # the margin that is cut off stays in proportion
+            before = dict(processor.crop_size)["height"]
+            processor.size = {key: round(wanted * pixels / before) for key, pixels in stated.items() if pixels}
+            processor.crop_size = {"height": wanted, "width": wanted}
+    elif wanted or stated.get("shortest_edge"):
+        square = wanted or stated["shortest_edge"]
+        processor.size = {"height": square, "width": square}
 
 
 def _check_vocabulary(path: Path, tokenizer: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.support import pictures
 from tests.support.browser import CHROMIUM, browser
 from tests.support.cli import Outcome, toolkit
+from tests.support.hub import LocalHub
 from tests.support.service import serving
 
 SMALL = ("--set", "options.image_size=16", "--set", "training.device=cpu")
@@ -150,3 +151,50 @@ def test_a_person_drops_a_picture_and_sees_its_class(made: Made, tmp_path: Path)
         page.choose("input[type=file]", tmp_path / "broken.png")
         page.wait("!document.getElementById('refusal').hidden")
         assert "the picture is no picture" in page.evaluate("document.getElementById('refusal').textContent")
+
+
+def test_it_is_pushed_and_judged_from_the_hub(made: Made, tmp_path: Path) -> None:
+    with LocalHub() as hub:
+        env = hub.environment(tmp_path / "hf", hub.token)
+        pushed = toolkit("push", made.run, "acme/shades", cwd=tmp_path, env=env)
+        assert pushed.code == 0, pushed.text
+        files = {path: file.read_bytes() for path, file in hub.files("acme/shades").items()}
+        judged = toolkit(
+            "evaluate", "acme/shades", "--recipe", "image", "--data", made.cwd / "data", "--output", "judged",
+            "--set", "evaluation.resamples=100", cwd=tmp_path, env=env,
+        )  # fmt: skip
+    assert {"README.md", "model.safetensors", "preprocessor_config.json", "report.html"} <= files.keys()
+    card = files["README.md"].decode()
+    assert "pipeline_tag: image-classification" in card
+    assert 'pipeline("image-classification"' in card
+    for path, content in files.items():
+        assert str(made.cwd).encode() not in content, path
+    assert judged.code == 0, judged.text
+    report = json.loads((tmp_path / "judged" / "report.json").read_text(encoding="utf-8"))
+    assert report["evaluation"]["metrics"][0]["value"] > 0.9
+    assert report["data"]["counts"]["unreadable"] == 1
+
+
+def test_two_runs_are_compared_picture_by_picture(made: Made, tmp_path: Path) -> None:
+    for name, precision in (("one", "fp32"), ("other", "bf16")):
+        outcome = toolkit(
+            "evaluate", made.run, "--output", name, "--set", f"evaluation.precision={precision}", cwd=tmp_path
+        )
+        assert outcome.code == 0, outcome.text
+    compared = toolkit("compare", "one", "other", "--output", "both", cwd=tmp_path)
+    assert compared.code == 0, compared.text
+    report = json.loads((tmp_path / "both" / "report.json").read_text(encoding="utf-8"))
+    assert report["comparison"]["rows"] == 18
+    assert "Side by side" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+
+
+def test_with_no_data_and_no_hub_there_are_digits(tmp_path: Path) -> None:
+    outcome = toolkit(
+        "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--epochs", "1", "--output", "run",
+        "--set", "data.max_train_rows=200", "--set", "options.image_size=8", "--set", "evaluation.resamples=100",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert report["data"]["source"] == "pkg://sklearn/datasets/data/digits.csv.gz"
+    assert "top_5" in [figure["name"] for figure in report["evaluation"]["metrics"]]  # there are ten classes

@@ -54,6 +54,8 @@ def hostile(path: Path, count: int, seed: int = 0) -> tuple[int, int]:
     from PIL import Image
 
     chance = random.Random(seed)
+    turned = Image.Exif()
+    turned[0x0112] = 8  # as a camera held upright notes it
     good = bad = 0
     for number in range(count):
         image = picture(bool(number % 2), 24, seed + number)
@@ -72,6 +74,11 @@ def hostile(path: Path, count: int, seed: int = 0) -> tuple[int, int]:
                 ("jpg", encoded(image, "JPEG", progressive=True), True),
                 ("gif", encoded(image, "GIF", save_all=True, append_images=[image.rotate(90)]), True),
                 ("webp", encoded(image, "WEBP"), True),
+                ("webp", encoded(image, "WEBP", save_all=True, append_images=[image.rotate(90)]), True),
+                ("png", encoded(image, "PNG", save_all=True, append_images=[image.rotate(90)]), True),
+                ("jpg", encoded(image.resize((30, 20)), "JPEG", exif=turned), True),
+                ("png", encoded(image.convert("LA"), "PNG"), True),
+                ("tif", encoded(Image.fromarray(np.full((6, 5), 300 + number, np.uint16)), "TIFF"), True),
                 ("bmp", encoded(image, "BMP"), True),
                 ("png", whole, True),  # a JPEG by another name
                 ("", whole, True),

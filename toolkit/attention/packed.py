@@ -91,6 +91,8 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
         yield None
         return
     register(NAME, attention, mask)
+    if not of_texts:
+        batch = {name: values[:2] for name, values in batch.items()}  # all are alike
     length, padded = _tried(model, layers, batch)
     packing = Packing(layers, drop, None if of_texts else length)
     with ExitStack() as hooks:

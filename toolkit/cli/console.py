@@ -100,9 +100,7 @@ class Watcher:
         elif isinstance(event, Counted):
             self._advance(event.done, event.total, "", finished=event.done == event.total)
         elif isinstance(event, Progress):
-            text = f"loss {event.loss:.4f}  {event.samples_per_second:.0f} samples/s"
-            if event.waiting >= 0.05:
-                text += f"  waiting for data {event.waiting:.0%}"
+            text = f"loss {event.loss:.4f}  {event.samples_per_second:.0f} samples/s  waiting {event.waiting:.0%}"
             place = f"  step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}"
             line = f"{place}  {text}  {duration(event.seconds_left)} left"
             self._advance(event.step, event.total_steps, text, line=line, finished=event.step == event.total_steps)

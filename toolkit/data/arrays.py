@@ -1,17 +1,21 @@
-"""Pictures in array files: NumPy's .npz, and the idx files of MNIST and its kin.
+"""Pictures in array files: NumPy's .npz, the idx files of MNIST and its kin, tables with a column for each pixel.
 
     train_images, train_labels, val_images, …   one .npz, as MedMNIST has it
     x_train, y_train, x_test, y_test            one .npz, as Keras has it
     images, labels                              one part alone
     train-images-idx3-ubyte[.gz], …             a folder of idx files
+    label,pixel0,pixel1,…                       one .csv[.gz] of square grey pictures; without names, the class is the
+                                                first or the last value of a line
 
 Each picture becomes an uncompressed file of its own in memory (PGM or PPM), so that it goes the way of all others.
 """
 
 import gzip
+import math
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,9 @@ _IMAGES = ("images", "image", "x", "data", "pixels", "arr_0")
 _LABELS = ("labels", "label", "y", "targets", "target", "classes", "arr_1")
 _PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _IDX = re.compile(r"(?P<part>.*?)[-_.]?(?P<what>images|labels)[-_.]idx(?P<dimensions>\d)[-_.]ubyte(\.gz)?", re.I)
+_PIXEL = re.compile(r"(pixel|px|p|x)?[ _.-]?\d+(x\d+)?", re.I)
+_FEWEST = 16  # pixels of a picture in a table
+_SHADES = 16  # greatest value of pictures that are drawn in a few shades, as scikit-learn's digits are
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 Array = np.ndarray[Any, Any]
@@ -73,6 +80,47 @@ def _part(arrays: Mapping[str, Array], part: str) -> tuple[Array, Array] | None:
 
     images, labels = find(_IMAGES), find(_LABELS)
     return None if images is None or labels is None else (images, labels)
+
+
+def read_pixels(file: Path) -> dict[str, pa.Table] | None:
+    """Read a table with a column for each pixel; None where the file is another kind of table.
+
+    Raises:
+        DataError: It is such a table, and cannot be read.
+    """
+    opener = gzip.open if file.suffix.lower() == ".gz" else open
+    try:
+        with opener(file, "rb") as stream:
+            first = stream.readline(2**20).decode("utf-8-sig").strip().split(",")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error):
+        return None  # whoever reads tables says what is wrong
+    names = [name.strip().strip('"').lower() for name in first]
+    named = not all(name.replace(".", "", 1).isdigit() for name in names)
+    labels = [number for number, name in enumerate(names) if name in _LABELS]
+    side = math.isqrt(len(names) - 1)
+    if side * side != len(names) - 1 or side * side < _FEWEST or (named and len(labels) != 1):
+        return None
+    if named and not all(_PIXEL.fullmatch(name) for number, name in enumerate(names) if number not in labels):
+        return None
+    try:
+        with opener(file, "rb") as stream:
+            values = np.loadtxt(stream, np.float32, delimiter=",", skiprows=int(named), ndmin=2)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{file} cannot be read as a table of pixels: {error}.", "Download it again.") from None
+    at = labels[0] if named else _label_column(values)
+    pixels = np.delete(values, at, axis=1).reshape(-1, side, side)
+    if 1 < pixels.max(initial=0) <= _SHADES:
+        pixels /= _SHADES
+    return {"all": _table(file, file.name, pixels, values[:, at].astype(np.int64))}
+
+
+def _label_column(values: Array) -> int:
+    """Return the place of the class in lines without names: first or last, where more than one value stands.
+
+    Corners of pictures are mostly empty; of the two the one with more values is the class.
+    """
+    first, last = (len(np.unique(values[:, place])) for place in (0, -1))
+    return 0 if first > last else values.shape[1] - 1
 
 
 def idx_files(folder: Path) -> dict[str, dict[str, Path]]:

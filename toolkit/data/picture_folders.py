@@ -2,7 +2,7 @@
 
     flowers/rose/1.jpg, flowers/tulip/red/7.png        one folder for each class, however deep the pictures lie
     flowers/train/rose/1.jpg, flowers/test/rose/9.jpg  the same in parts
-    cells.npz, folder of idx files                     see `arrays`
+    cells.npz, folder of idx files, digits.csv         see `arrays`
 
 A folder that holds a table (names of files and labels) is read as a table. In a folder of a class every file is a row,
 so that each is accounted for: what turns out to be no picture is left out later, and said.
@@ -31,7 +31,9 @@ def read(path: Path) -> dict[str, pa.Table] | None:
     """
     try:
         if path.is_file():
-            return arrays.read_npz(path) if path.suffix.lower() == ".npz" else None
+            if path.suffix.lower() == ".npz":
+                return arrays.read_npz(path)
+            return arrays.read_pixels(path) if path.name.lower().endswith((".csv", ".csv.gz")) else None
         return _folder(path, path) if path.is_dir() else None
     except OSError as error:
         raise DataError(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ _FORMATS = (
 )  # fmt: skip
 _DRAFT = (256, 256)  # a JPEG is looked through at the smallest of its scales that is no smaller
 _CHUNK = 1024  # pictures in memory at a time
+_GROUP = 64  # pictures that a thread takes at a time
+_GROUP_PIXELS = 4_000_000  # and how many pixels they may have together, where all are decoded at once
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -205,10 +208,25 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def each(rows: Sequence[Any], work: Callable[[Any], Any]) -> list[Any]:
-    """Return `work` of each row, in their order, several at a time: decoders leave the interpreter to others."""
+def in_groups(
+    rows: Sequence[Any], work: Callable[[Sequence[Any]], Sequence[Any]], sizes: Sequence[int] | None = None
+) -> list[Any]:
+    """Return what `work` makes of rows, in their order; several groups at a time, for decoders let others run.
+
+    Args:
+        rows: Pictures.
+        work: Some rows → something for each of them.
+        sizes: Pixels of each picture, where all of a group are in memory at once.
+    """
+    cuts, filled = [0], 0
+    for place, pixels in enumerate(sizes if sizes is not None else [0] * len(rows)):
+        if place - cuts[-1] == _GROUP or (filled and filled + pixels > _GROUP_PIXELS):
+            cuts.append(place)
+            filled = 0
+        filled += pixels
+    groups = [rows[start:end] for start, end in pairwise([*cuts, len(rows)])]
     with quiet(), ThreadPoolExecutor(threads()) as pool:
-        return list(pool.map(work, rows))
+        return list(chain.from_iterable(pool.map(work, groups)))
 
 
 def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) -> pa.ChunkedArray:
@@ -316,11 +334,14 @@ def looked_at(values: pa.ChunkedArray, most_pixels: int) -> tuple[pa.ChunkedArra
     for start in range(0, len(values), _CHUNK):
         part = values.slice(start, _CHUNK).combine_chunks()
         rows = part.to_pylist()
-        seen = each(rows, lambda row: Seen(row["digest"], row["width"], row["height"]) if row and row["digest"]
-                    else look(row or {}, most_pixels))  # fmt: skip
+        seen = in_groups(rows, lambda group: [_seen(row or {}, most_pixels) for row in group])
         problems += [one.problem for one in seen]
         chunks.append(_array(part.field("bytes"), part.field("path"), seen))
     return pa.chunked_array(chunks, TYPE), problems
+
+
+def _seen(row: Mapping[str, Any], most_pixels: int) -> Seen:
+    return Seen(row["digest"], row["width"], row["height"]) if row.get("digest") else look(row, most_pixels)
 
 
 def name(picture: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.data import pictures
+from toolkit.errors import DataError
 
 _LONGEST = 10  # of a picture that is longer in one direction, only so much of the middle is looked at
 
@@ -23,14 +24,26 @@ def prepared(rows: Sequence[Mapping[str, Any]], processor: Any, most_pixels: int
         most_pixels: That a picture may have.
 
     Raises:
-        UnreadableError: A picture has changed since it was looked at.
+        DataError: A picture has changed since it was looked at.
     """
 
-    def one(row: Mapping[str, Any]) -> Any:
-        image = _middle(pictures.decode(row, most_pixels))
-        return processor(image, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"][0]
+    def some(group: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        images = [_middle(_decoded(row, most_pixels)) for row in group]
+        made = processor(images, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"]
+        return [pixels.astype(np.uint8, copy=False) for pixels in made]
 
-    return np.stack(pictures.each(rows, one)).astype(np.uint8, copy=False)
+    sizes = [(row.get("width") or 0) * (row.get("height") or 0) for row in rows]
+    return np.stack(pictures.in_groups(rows, some, sizes))
+
+
+def _decoded(row: Mapping[str, Any], most_pixels: int) -> Any:
+    try:
+        return pictures.decode(row, most_pixels)
+    except pictures.UnreadableError as error:
+        raise DataError(
+            f"The picture {pictures.name(row)} {error}; it was readable when it was looked at first.",
+            "Leave the files as they are while a command runs, and start it again.",
+        ) from None
 
 
 def _middle(image: Any) -> Any:
@@ -72,11 +85,11 @@ def take_bytes(model: Any, processor: Any) -> Any:
 
 
 def shown(pixels: Any, processor: Any) -> pictures.Pixels:
-    """Turn pictures as a model gets them back into bytes to look at. (B, 3, H, W) → (B, H, W, 3)."""
+    """Turn pictures as a model gets them back into RGB bytes to look at. (B, 3, H, W) → (B, H, W, 3)."""
     import torch
 
     if pixels.dtype != torch.uint8:
         zero, one = (normalised(torch.full((1, 3, 1, 1), value), processor) for value in (0, 255))
         pixels = ((pixels.cpu() - zero) / (one - zero) * 255).round().clamp(0, 255).to(torch.uint8)
     found: pictures.Pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-    return found
+    return found[..., ::-1] if getattr(processor, "do_flip_channel_order", False) else found

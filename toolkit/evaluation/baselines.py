@@ -67,12 +67,12 @@ def pixel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
 def _pixels(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return each picture as numbers from 0 to 1. Shape (N, 12 × 12 × 3)."""
 
-    def small(picture: Any) -> Any:
-        image = pictures.decode(picture, sys.maxsize)
-        return np.asarray(image.resize((SMALL, SMALL), reducing_gap=2.0), np.float64).ravel() / 255
+    def small(group: Sequence[Any]) -> list[Any]:
+        images = (pictures.decode(picture, sys.maxsize) for picture in group)
+        return [np.asarray(i.resize((SMALL, SMALL), reducing_gap=2.0), np.float64).ravel() / 255 for i in images]
 
     chunks = (rows["image"].slice(start, _CHUNK // 20).to_pylist() for start in range(0, rows.num_rows, _CHUNK // 20))
-    return np.array([one for chunk in chunks for one in pictures.each(chunk, small)])
+    return np.array([one for chunk in chunks for one in pictures.in_groups(chunk, small)])
 
 
 def _texts(rows: pa.Table) -> list[str]:

@@ -209,7 +209,7 @@ def _balance(splits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is known of the model and its training, in the order in which one asks for it."""
-    rate, speed = training["learning_rate"], training["samples_per_second"]
+    rate, speed, waiting = (training[name] for name in ("learning_rate", "samples_per_second", "waiting"))
     facts = {
         "Model": model["name"],
         "Weights from": model["origin"],
@@ -219,6 +219,7 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
         "Device": ", ".join(filter(None, (training["device"], training["precision"]))),
         "Duration": training["seconds"] and formats.duration(training["seconds"]),
         "Speed": speed and f"{formats.count(round(speed, 1))} examples per second",
+        "Waiting for data": waiting is not None and f"{100 * waiting:.1f} % of the time of training",
         "Epochs": training["epochs"] is not None and _text(training["epochs"]),
         "Steps": training["steps"] is not None and formats.count(training["steps"]),
         "Best step": training["best_step"] is not None and formats.count(training["best_step"]),

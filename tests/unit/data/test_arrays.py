@@ -110,3 +110,46 @@ def test_an_idx_file_that_claims_too_much_is_refused(tmp_path):
         (tmp_path / name).write_bytes(struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 4))
     with pytest.raises(DataError, match="head makes no sense"):
         picture_folders.read(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_table_with_a_column_for_each_pixel(tmp_path, suffix, header, first):
+    images = np.zeros((6, 5, 5), np.uint8)
+    images[:, 1:-1, 1:-1] = RANDOM.integers(0, 256, (6, 3, 3))
+    images[0, 2, 2] = 255
+    labels = [3, 1, 2, 3, 1, 9]
+    names = [f"pixel{number}" for number in range(25)]
+    lines = [",".join(["label", *names] if first else [*names, "label"])] if header else []
+    for image, label in zip(images, labels, strict=True):
+        values = image.flatten().tolist()
+        lines.append(",".join(map(str, [label, *values] if first else [*values, label])))
+    opener = gzip.open if suffix.endswith(".gz") else open
+    with opener(tmp_path / f"digits{suffix}", "wb") as stream:
+        stream.write("\n".join(lines).encode())
+    (table,) = picture_folders.read(tmp_path / f"digits{suffix}").values()
+    assert table["label"].to_pylist() == list(map(str, labels))
+    assert (decoded(table) == images[..., None]).all()
+
+
+def test_few_shades_become_all_of_them(tmp_path):
+    values = np.full((2, 17), 16)
+    values[:, 0] = 8
+    values[:, -1] = [0, 1]
+    np.savetxt(tmp_path / "digits.csv", values, "%d", delimiter=",")
+    (table,) = picture_folders.read(tmp_path / "digits.csv").values()
+    assert decoded(table)[0, 0, 0].tolist() == [128, 128, 128]
+    assert decoded(table)[0, 0, 1].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("text", ["file,label\na.png,x\n", "", "1,2,3\n", f"label,{'text,' * 15}text\n", "\0\1"])
+def test_other_tables_are_left_to_others(tmp_path, text):
+    (tmp_path / "other.csv").write_text(text, encoding="utf-8")
+    assert picture_folders.read(tmp_path / "other.csv") is None
+
+
+def test_a_damaged_table_of_pixels_is_said(tmp_path):
+    (tmp_path / "digits.csv").write_text(f"label,{','.join(f'p{n}' for n in range(16))}\n1,2,x\n", encoding="utf-8")
+    with pytest.raises(DataError, match="table of pixels"):
+        picture_folders.read(tmp_path / "digits.csv")
