@@ -226,8 +226,22 @@ def save(model: Any, processor: Any, folder: Path) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
     with runs.aside(folder) as draft, quiet():
-        model.save_pretrained(draft)
+        model.save_pretrained(draft, **_gathered(model))
         processor.save_pretrained(draft)
+
+
+def _gathered(model: Any) -> dict[str, Any]:
+    """Return the weights of a model that processes share out and have gathered: `state_dict` would part them again."""
+    from torch.distributed.fsdp import FSDPModule
+
+    if not isinstance(model, FSDPModule):
+        return {}
+    network: Any = model
+    weights = dict(network.named_parameters())
+    for prefix, module in network.named_modules():
+        kept = module._buffers.keys() - module._non_persistent_buffers_set
+        weights |= {f"{prefix}.{name}".lstrip("."): module._buffers[name] for name in sorted(kept)}
+    return {"state_dict": {name: tensor.detach() for name, tensor in weights.items() if tensor is not None}}
 
 
 def size(model: Any) -> tuple[int, int]:

@@ -180,6 +180,9 @@ class TrainingConfig(Section):
     num_processes: int | None = Field(
         None, ge=1, le=1024, description="Processes that share each step; one for each GPU when not given"
     )
+    strategy: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="What several processes do: ddp, each keeps the whole model; fsdp, each a slice of it"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto is bf16 on a GPU that has it, else fp32"
     )

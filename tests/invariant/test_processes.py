@@ -74,17 +74,19 @@ def test_two_processes_take_the_steps_of_one(case: str, trained: tuple[Path, Pat
     assert [bool(said) for said in other["said"]] == [False, case == "memory runs out"]
 
 
-def test_taken_up_again_each_process_goes_on_with_its_own_random_numbers(trained: tuple[Path, Path]) -> None:
-    ended = [json.loads((folder / "resumed.json").read_text(encoding="utf-8")) for folder in trained]
+@pytest.mark.parametrize("case", steps.RESUMED)
+def test_taken_up_again_each_process_goes_on_with_its_own_random_numbers(case: str, trained: tuple[Path, Path]) -> None:
+    ended = [json.loads((folder / f"{case}.json").read_text(encoding="utf-8")) for folder in trained]
     assert ended == [[True], [True, True]]
 
 
-def test_the_command_gives_the_same_run_and_one_set_of_files(place: Path) -> None:
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_the_command_gives_the_same_run_and_one_set_of_files(place: Path, strategy: str) -> None:
     """With a learning rate below the weights' resolution the model is the same, and so is every prediction."""
     still = ("--epochs", "5", "--learning-rate", "1e-30", "--set", "training.dropout=0")
     still += ("--set", "training.early_stopping_patience=2")
     one = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "one", cwd=place)
-    two = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "two", *TWO, cwd=place)
+    two = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "two", *TWO, "--strategy", strategy, cwd=place)
     assert (one.code, two.code) == (0, 0), one.text + two.text
     runs = (place / "one", place / "two")
     assert files(runs[1]) == files(runs[0])
@@ -95,6 +97,9 @@ def test_the_command_gives_the_same_run_and_one_set_of_files(place: Path) -> Non
     assert reports[0]["evaluation"] == reports[1]["evaluation"]
     assert reports[1]["training"]["processes"] == 2
     assert pq.read_table(runs[0] / "predictions.parquet") == pq.read_table(runs[1] / "predictions.parquet")
+    kept = [load_file(run / "model" / "model.safetensors") for run in runs]
+    torch.testing.assert_close(kept[1], kept[0], rtol=0, atol=1e-6)
+    assert (runs[0] / "model" / "config.json").read_text() == (runs[1] / "model" / "config.json").read_text()
     assert len(re.findall("Judging on held-out data", two.err)) == 1
     assert "8 examples are shared out among 2 processes, 4 to each" in two.err
     assert "learning rate (1e-30) stay" in two.err

@@ -14,11 +14,25 @@ import numpy as np
 
 from toolkit.data.batch import Features, Ragged, pad
 from toolkit.team import Team, joined
+from toolkit.training.sharding import gathered, whole
 
 CASES = {
     "plain": {"batch_size": 8},
     "empty shares": {"batch_size": 1, "epochs": 0.25},
     "memory runs out": {"batch_size": 8},
+    "shared out": {"batch_size": 8, "strategy": "fsdp"},
+    "shared out, averaged, in small batches": {
+        "batch_size": 8,
+        "strategy": "fsdp",
+        "micro_batch_tokens": 24,
+        "ema_decay": 0.9,
+    },
+    "shared out, empty shares": {"batch_size": 1, "epochs": 0.25, "strategy": "fsdp"},
+}
+
+RESUMED = {
+    "resumed": {"batch_size": 8},
+    "resumed, shared out": {"batch_size": 8, "strategy": "fsdp", "ema_decay": 0.9},
 }
 
 
@@ -82,8 +96,8 @@ def fit(model: Any, team: Team, config: Mapping[str, Any], **more: Any) -> Any:
     )  # fmt: skip
 
 
-def case(name: str, team: Team) -> tuple[Any, dict[str, Any]]:
-    """Train one case."""
+def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train one case; return the weights and what was seen."""
     import torch
 
     said: list[str] = []
@@ -91,23 +105,25 @@ def case(name: str, team: Team) -> tuple[Any, dict[str, Any]]:
     if name == "memory runs out" and team.rank == team.size - 1:
         model.bert.encoder.register_forward_pre_hook(_too_large)
     result = fit(model, team, CASES[name], say=said.append)
-    torch.testing.assert_close(model.unused.weight, build(seed=0).unused.weight, rtol=0, atol=0)
-    shared = ask(model.eval(), team)
-    return model, {
-        "losses": [v.values["loss"] for v in result.validations],
-        "steps": result.steps,
-        "said": team.everyones(said),
-        "same weights": len(set(team.everyones(_digest(model)))) == 1,
-        "same predictions": set(map(repr, team.everyones(shared))) == {repr(ask(model, Team()))},
-    }
+    weights = {key: whole(value).contiguous() for key, value in model.state_dict().items()}
+    with gathered(model):
+        torch.testing.assert_close(model.unused.weight, build(seed=0).unused.weight, rtol=0, atol=0)
+        shared = ask(model.eval(), team)
+        return weights, {
+            "losses": [v.values["loss"] for v in result.validations],
+            "steps": result.steps,
+            "said": team.everyones(said),
+            "same weights": len(set(team.everyones(_digest(model)))) == 1,
+            "same predictions": set(map(repr, team.everyones(shared))) == {repr(ask(model, Team()))},
+        }
 
 
-def resumed(team: Team, states: Path) -> bool:
+def resumed(team: Team, states: Path, config: Mapping[str, Any]) -> bool:
     """Whether a run with dropout, stopped and taken up again, ends like one that was not, in every process."""
     from toolkit.errors import Interrupted
     from toolkit.training import checkpoint
 
-    whole, begun, later = (build(team.rank, dropout=0.1) for _ in range(3))
+    undisturbed, begun, later = (build(team.rank, dropout=0.1) for _ in range(3))
     asked: list[None] = []
 
     def stop() -> bool:
@@ -115,19 +131,20 @@ def resumed(team: Team, states: Path) -> bool:
         return len(asked) == 5 and team.rank == team.size - 1  # the wish of any process counts
 
     build(team.rank)  # sets the seed
-    fit(whole, team, {"batch_size": 8})
+    fit(undisturbed, team, config)
     build(team.rank)
     try:
         keep = {
             "write_state": partial(checkpoint.write, states),
             "save": lambda _model, step: checkpoint.best_path(states, step).mkdir(parents=True),
         }
-        fit(begun, team, {"batch_size": 8}, stop_asked=stop, **keep)
+        fit(begun, team, config, stop_asked=stop, **keep)
     except Interrupted:
         state = team.from_main(lambda: checkpoint.newest(states)[0])
         assert state.step == 5
-        fit(later, team, {"batch_size": 8}, state=state)
-    return _digest(later) == _digest(whole) != _digest(begun)
+        fit(later, team, config, state=state)
+    with gathered(later), gathered(undisturbed), gathered(begun):
+        return _digest(later) == _digest(undisturbed) != _digest(begun)
 
 
 def _too_large(module: Any, inputs: tuple[Any, ...]) -> None:
@@ -145,16 +162,14 @@ def main() -> None:
 
     folder = Path(sys.argv[1])
     with joined("cpu") as team:
-        ended = team.everyones(resumed(team, folder / "states"))
-        if team.is_main:
-            (folder / "resumed.json").write_text(json.dumps(ended), encoding="utf-8")
-        for name in CASES:
-            model, facts = case(name, team)
+        for name, config in RESUMED.items():
+            ended = team.everyones(resumed(team, folder / f"{name} states", config))
             if team.is_main:
-                save_file(
-                    {key: value.contiguous() for key, value in model.state_dict().items()},
-                    folder / f"{name}.safetensors",
-                )
+                (folder / f"{name}.json").write_text(json.dumps(ended), encoding="utf-8")
+        for name in CASES:
+            weights, facts = case(name, team)
+            if team.is_main:
+                save_file(weights, folder / f"{name}.safetensors")
                 (folder / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
 
 

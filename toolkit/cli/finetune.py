@@ -66,6 +66,10 @@ def finetune(
         int | None,
         typer.Option("--num-processes", help="Processes that share each step; one for each GPU when not given."),
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option("--strategy", help="ddp: each process keeps the model; fsdp: each keeps a slice of it."),
+    ] = None,
     glossary: options.Glossary = None,
     push_to: Annotated[
         str | None,
@@ -93,6 +97,7 @@ def finetune(
         "training.epochs": epochs,
         "training.learning_rate": learning_rate,
         "training.num_processes": num_processes,
+        "training.strategy": strategy,
         "evaluation.glossary": glossary,
         "training.tune_speed": tune_speed or None,
         "loading.from_scratch": from_scratch or None,

@@ -17,7 +17,7 @@ from toolkit.evaluation import screening
 from toolkit.pipeline import fresh
 from toolkit.pipeline.build import lengthening
 from toolkit.pipeline.events import Observe, Stage
-from toolkit.training import regularise, trackers
+from toolkit.training import regularise, sharding, trackers
 from toolkit.training.objective import class_weights
 
 
@@ -93,6 +93,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     _check_best_metric(recipe, resolved.config)
     forms.parse(resolved.config.attention)
     _check_adapter(resolved.config)
+    sharding.check(resolved.config.training, resolved.config.adapter)
     screening.parse(resolved.config.evaluation.operating_points)
     trackers.check(resolved.config.training.trackers)
     if resolved.config.training.device != "auto":

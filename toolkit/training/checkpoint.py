@@ -19,6 +19,7 @@ from typing import Any
 
 from toolkit import runs
 from toolkit.errors import RunError
+from toolkit.training.sharding import like, whole
 
 KEEP = 2  # states that stay on the disk
 
@@ -38,6 +39,36 @@ class State:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Tensors:
+    """What of a state is many numbers.
+
+    Attributes:
+        weights: Name → parameter, or stored buffer.
+        moments: Number of the parameter and name of the moment, as "3.exp_avg" → tensor.
+    """
+
+    weights: Mapping[str, Any]
+    moments: Mapping[str, Any]
+
+
+def gather(model: Any, optimizer: Any) -> Tensors:
+    """Return the weights and moments of training; each process has to ask where they are shared out.
+
+    Args:
+        model: Not wrapped by anything.
+        optimizer: A torch optimizer.
+    """
+    return Tensors(
+        {name: whole(tensor.detach()).contiguous() for name, tensor in _named_tensors(model)},
+        {
+            f"{number}.{name}": whole(tensor.detach()).contiguous()
+            for number, values in optimizer.state_dict()["state"].items()
+            for name, tensor in values.items()
+        },
+    )
+
+
 def best_path(folder: Path, step: int) -> Path:
     """Return where the best model, of `step`, stands."""
     return folder / f"best-{step:08d}"
@@ -46,8 +77,7 @@ def best_path(folder: Path, step: int) -> Path:
 def write(
     folder: Path,
     step: int,
-    model: Any,
-    optimizer: Any,
+    tensors: "Tensors",
     facts: Mapping[str, Any],
     random_states: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
@@ -56,8 +86,7 @@ def write(
     Args:
         folder: The run's checkpoints.
         step: Optimizer steps taken.
-        model: Not wrapped by anything.
-        optimizer: A torch optimizer.
+        tensors: From `gather`.
         facts: JSON values; "best_step" says which best model belongs to the state.
         random_states: From `random_state`, of each process; of this one alone when not given.
 
@@ -68,8 +97,8 @@ def write(
 
     with runs.aside(folder / f"step-{step:08d}") as draft:
         draft.mkdir()
-        save_file(_weights(model), draft / "weights.safetensors")
-        save_file(_moments(optimizer), draft / "optimizer.safetensors")
+        save_file(dict(tensors.weights), draft / "weights.safetensors")
+        save_file(dict(tensors.moments), draft / "optimizer.safetensors")
         everyones = enumerate(random_states or [random_state()])
         generators = {f"{rank}.{name}": own[name] for rank, own in everyones for name in own}
         save_file(generators, draft / "random.safetensors")
@@ -145,12 +174,13 @@ def restore(state: State, model: Any, optimizer: Any, rank: int = 0) -> None:
         raise RunError(f"{state.path} belongs to another model.", "Run without --resume.")
     with torch.no_grad():
         for name, tensor in own.items():
-            tensor.copy_(saved[name])
+            tensor.copy_(like(tensor, saved[name]))
     described = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Any]] = {}
     for key, tensor in load_file(state.path / "optimizer.safetensors").items():
         number, _, name = key.partition(".")
-        moments.setdefault(int(number), {})[name] = tensor
+        moments.setdefault(int(number), {})[name] = like(parameters[int(number)], tensor)
     optimizer.load_state_dict({"state": moments, "param_groups": described["param_groups"]})
     generators = load_file(state.path / "random.safetensors")
     if f"{rank}.cpu" in generators:
@@ -164,18 +194,6 @@ def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
     yield from model.named_parameters()
     stored = set(model.state_dict())
     yield from ((name, tensor) for name, tensor in model.named_buffers() if name in stored)
-
-
-def _weights(model: Any) -> dict[str, Any]:
-    return {name: tensor.detach().contiguous() for name, tensor in _named_tensors(model)}
-
-
-def _moments(optimizer: Any) -> dict[str, Any]:
-    return {
-        f"{number}.{name}": tensor.detach().contiguous()
-        for number, values in optimizer.state_dict()["state"].items()
-        for name, tensor in values.items()
-    }
 
 
 def random_state() -> dict[str, Any]:

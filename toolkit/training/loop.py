@@ -26,7 +26,7 @@ from toolkit.data.batch import Features, Integers, plan_epoch, probe, split_step
 from toolkit.errors import Interrupted, RunError
 from toolkit.settings import TrainingConfig
 from toolkit.team import ALONE, Team
-from toolkit.training import average, checkpoint, parallel
+from toolkit.training import average, checkpoint, parallel, sharding
 from toolkit.training.input import Prefetched, pinned
 from toolkit.training.objective import OWN, Objective, are_shares, model_inputs
 from toolkit.training.progress import BestKeeper, Meter, Progress, Validation
@@ -34,7 +34,7 @@ from toolkit.training.schedule import build_optimizer, learning_rate_factor
 from toolkit.training.speed import quickened
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
-WriteState = Callable[[int, Any, Any, Mapping[str, Any], Sequence[Mapping[str, Any]]], None]
+WriteState = Callable[[int, checkpoint.Tensors, Mapping[str, Any], Sequence[Mapping[str, Any]]], None]
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def train(
         save: Keeps the model's weights of a step as the best so far; called in the main process alone.
         higher_is_better: Which way `config.best_metric` improves.
         observe: Told of progress and of each validation.
-        write_state: Writes (step, model, optimizer, facts, each process's random state) where `checkpoint.newest`
-            finds it; called in the main process alone.
+        write_state: Writes (step, weights and moments, facts, each process's random state) where
+            `checkpoint.newest` finds it; called in the main process alone.
         state: Where to go on from.
         stop_asked: Whether to write the state and stop.
         say: Told what the user should know.
@@ -116,9 +116,12 @@ def train(
         RunError: The metric that picks the best weights is no longer a finite number.
         Interrupted: `stop_asked` said so.
     """
-    optimizer = build_optimizer(model, config)
     prepared = accelerator.prepare_model(model, evaluation_mode=True)  # as it is: `parallel` averages the gradients
-    optimizer = accelerator.prepare_optimizer(optimizer)
+    parallel.begin(team, prepared, config.seed)
+    sharded = config.strategy == "fsdp" and team.size > 1
+    if sharded:
+        sharding.share_out(prepared, accelerator.device, team)
+    optimizer = accelerator.prepare_optimizer(build_optimizer(model, config))
     steps_per_epoch = math.ceil(len(features) / config.batch_size)
     total_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
     factor = factor or learning_rate_factor(config, total_steps)
@@ -132,7 +135,6 @@ def train(
     keeper = BestKeeper(config, higher_is_better, keep)
     meter = Meter(total_steps)
     step = 0
-    parallel.begin(team, prepared, config.seed)
     if state is not None:
         checkpoint.restore(state, accelerator.unwrap_model(prepared), _bare(optimizer), team.rank)
         keeper.restore(state.facts)
@@ -148,7 +150,8 @@ def train(
         say=say,
     )
     with ready as packing, inputs:
-        forward = _Forward(prepared, accelerator, objective, collate, features, config, packing, say, augment)
+        together = team if sharded else ALONE
+        forward = _Forward(prepared, accelerator, objective, collate, features, config, packing, say, augment, together)
         last_state = time.monotonic()
 
         prepared.train()
@@ -156,7 +159,8 @@ def train(
             meter.wait(inputs.waited)
             mine, items = forward.backward(share)
             due = time.monotonic() - last_state >= 60 * config.checkpoint_minutes
-            loss, (stopping, due) = parallel.average(team, prepared, mine, items, (stop_asked(), due))
+            wishes = (stop_asked(), due)
+            loss, (stopping, due) = parallel.average(team, prepared, mine, items, wishes, gradients=not sharded)
             if config.max_grad_norm:
                 accelerator.clip_grad_norm_(prepared.parameters(), config.max_grad_norm)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -172,7 +176,7 @@ def train(
             if validating or meter.due():
                 observe(meter.report(step, step / steps_per_epoch, max(g["lr"] for g in optimizer.param_groups)))
             if validating:
-                with meter.paused(), average.applied(_bare(optimizer)):
+                with meter.paused(), average.applied(_bare(optimizer)), sharding.gathered(prepared):
                     prepared.eval()
                     parallel.share_buffers(team, prepared)
                     values = validate(accelerator.unwrap_model(prepared))
@@ -183,8 +187,9 @@ def train(
                 with meter.paused():
                     facts = {**keeper.facts(), "meter": meter.facts(), "processes": team.size}
                     randoms = team.everyones(checkpoint.random_state())
+                    tensors = checkpoint.gather(accelerator.unwrap_model(prepared), _bare(optimizer))
                     if team.is_main:
-                        write_state(step, accelerator.unwrap_model(prepared), _bare(optimizer), facts, randoms)
+                        write_state(step, tensors, facts, randoms)
                     team.wait()
                 last_state = time.monotonic()
             if stopping:
@@ -239,7 +244,11 @@ class _Share:
 
 
 class _Forward:
-    """Computes one step's gradient, in micro-batches that become smaller when memory runs out."""
+    """Computes one step's gradient, in micro-batches that become smaller when memory runs out.
+
+    Where the model is shared out, the processes `together` pass forward and backward equally often: one that has
+    fewer micro-batches than another passes a batch that weighs nothing.
+    """
 
     def __init__(
         self,
@@ -252,8 +261,10 @@ class _Forward:
         packing: Packing | None,
         say: Callable[[str], None],
         augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        together: Team = ALONE,
     ) -> None:
         self.augment = augment
+        self.together = together
         self.model = model
         self.accelerator = accelerator
         self.objective = objective
@@ -278,23 +289,29 @@ class _Forward:
         Raises:
             RunError: Not even one example fits into memory.
         """
-        while share.batches:
-            if max(share.sizes) > self.size:  # prepared before memory ran out
+        while share.batches or self.together.size > 1:
+            if share.batches and max(share.sizes) > self.size:  # prepared before memory ran out
                 share = self.prepare(share.indices)
             try:
                 return self._accumulate(share.batches)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
+                if self.together.size > 1:  # the others are in the middle of the same pass
+                    raise RunError(
+                        "Memory ran out.", "Lower `training.micro_batch_tokens` or `training.micro_batch_size`."
+                    ) from error
                 self._shrink(max(share.sizes))
         return 0.0, 0.0
 
     def _accumulate(self, batches: Sequence[Mapping[str, Any]]) -> tuple[Any, float]:
         weights = [self.objective.weight(batch) for batch in batches]
+        counted = [(batch, weight) for batch, weight in zip(batches, weights, strict=True) if weight]
+        own = sum(weights)  # the mean over no items is not a number
+        everything, passes = self._agreed(own, len(counted))
+        counted += [(self._weightless(), 0.0) for _ in range(passes - len(counted))]
         total: Any = 0.0
-        for batch, weight in zip(batches, weights, strict=True):
-            if weight == 0:
-                continue  # the mean over no items is not a number
+        for batch, weight in counted:
             with self._unpadded(batch), self._recorded() as records:
                 inputs = _to_device(model_inputs(batch), self.accelerator.device)
                 if self.augment is not None:
@@ -305,10 +322,19 @@ class _Forward:
                     loss = self.objective.mean(outputs, batch)
                     if self.objective.penalty is not None:
                         loss = loss + self.objective.penalty(records, batch)
-                    loss = loss * (weight / sum(weights))
-                self.accelerator.backward(loss)
-            total = total + loss.detach()
-        return total, sum(weights)
+                self.accelerator.backward(loss * (weight * self.together.size / everything))
+            total = total + loss.detach() * (weight / own if own else 0.0)
+        return total, own
+
+    def _agreed(self, items: float, passes: int) -> tuple[float, int]:
+        """Return over how many items the mean is, and how many passes it takes: of all who compute it together."""
+        everyones = self.together.everyones((items, passes))
+        return sum(items for items, _ in everyones), max(passes for _, passes in everyones)
+
+    def _weightless(self) -> Mapping[str, Any]:
+        """Return a batch with a loss that is a number, to be counted as nothing."""
+        batches = (self.collate([self.features[row]]) for row in range(len(self.features)))
+        return next(batch for batch in batches if self.objective.weight(batch))
 
     def _unpadded(self, batch: Mapping[str, Any]) -> AbstractContextManager[None]:
         return nullcontext() if self.packing is None else self.packing.batch(batch, self.accelerator.device)

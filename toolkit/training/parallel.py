@@ -66,7 +66,9 @@ def _spread(team: Team, tensors: Sequence[Any]) -> None:
             tensor.copy_(theirs)
 
 
-def average(team: Team, model: Any, loss: Any, items: float, wishes: Sequence[bool]) -> tuple[Any, list[bool]]:
+def average(
+    team: Team, model: Any, loss: Any, items: float, wishes: Sequence[bool], *, gradients: bool = True
+) -> tuple[Any, list[bool]]:
     """Make of each process's mean gradient over its own items the mean over all items.
 
     Args:
@@ -75,6 +77,7 @@ def average(team: Team, model: Any, loss: Any, items: float, wishes: Sequence[bo
         loss: This process's mean loss, a number or a tensor.
         items: How many items that mean is over, or what they weigh.
         wishes: What this process would do after the step, such as to stop.
+        gradients: Whether there are gradients to average; those of a model that is shared out are averaged already.
 
     Returns:
         The mean loss over all items; and for each wish whether any process has it, the same in all of them.
@@ -83,7 +86,7 @@ def average(team: Team, model: Any, loss: Any, items: float, wishes: Sequence[bo
         return loss, list(wishes)
     import torch
 
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad and gradients]
     present = [parameter.grad is not None for parameter in parameters]
     everything, *rest = team.total([items, *wishes, *present])  # on the host: no device waits for it
     weight = items / everything if everything else 0.0
@@ -92,7 +95,7 @@ def average(team: Team, model: Any, loss: Any, items: float, wishes: Sequence[bo
     for parameter in used:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    mean = torch.as_tensor(loss, dtype=torch.float32, device=parameters[0].device).reshape(1)
+    mean = torch.as_tensor(loss, dtype=torch.float32, device=next(model.parameters()).device).reshape(1)
     for bucket in _buckets([mean, *(parameter.grad for parameter in used)]):
         flat = torch.cat([tensor.reshape(-1) for tensor in bucket]) * weight
         team.add_up(flat)

@@ -25,7 +25,7 @@ def written(folder: Path, *steps: int, best: int = 0):
     for step in steps:
         if best:
             checkpoint.best_path(folder, best).mkdir(parents=True, exist_ok=True)
-        checkpoint.write(folder, step, model, optimizer, {"best_step": best, "note": "ünïcode"})
+        checkpoint.write(folder, step, checkpoint.gather(model, optimizer), {"best_step": best, "note": "ünïcode"})
     return model, optimizer
 
 
@@ -52,7 +52,7 @@ def test_the_last_states_stay_and_the_best_models_they_speak_of(tmp_path: Path) 
     model, optimizer = made()
     for step, best in ((10, 10), (20, 20), (30, 20), (40, 40)):
         checkpoint.best_path(tmp_path, best).mkdir(parents=True, exist_ok=True)
-        checkpoint.write(tmp_path, step, model, optimizer, {"best_step": best})
+        checkpoint.write(tmp_path, step, checkpoint.gather(model, optimizer), {"best_step": best})
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["best-00000020", "best-00000040", "step-00000030", "step-00000040"]
 
