@@ -1,6 +1,7 @@
 """The run directory: where every stage writes, and where every later command starts again.
 
     config.yaml          the complete configuration
+    NAME.py              a copy of the recipe, where it is a file of one's own; never run unasked
     run.json             recipe, command, status, environment, data facts, training facts
     metrics.jsonl        one line for each logged step and each validation
     data/                the held-out rows, so that the run can be judged again on any machine

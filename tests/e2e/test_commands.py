@@ -119,6 +119,26 @@ def test_a_copied_recipe_runs_by_its_path(tiny_distilbert: Path, tmp_path: Path)
     outcome = toolkit("finetune", "./mine.py", *common, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     assert toolkit("evaluate", "run", cwd=tmp_path).code == 0
+    assert (tmp_path / "run" / "mine.py").read_bytes() == (tmp_path / "mine.py").read_bytes()
+
+
+def test_the_copy_of_a_recipe_in_a_run_is_named_and_not_run_unasked(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for name, content in {
+        "run.json": '{"status": "complete"}',
+        "config.yaml": "",
+        "mine.py": "raise ZeroDivisionError",
+        "model/config.json": '{"model_type": "bert"}',
+        "model/model.safetensors": "",
+        "model/toolkit.json": '{"recipe": "./mine.py"}',
+    }.items():
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(content, encoding="utf-8")
+    outcome = toolkit("evaluate", "run", cwd=tmp_path)
+    assert (outcome.code, "ZeroDivisionError" in outcome.text) == (2, False), outcome.text
+    assert "--recipe run/mine.py" in " ".join(outcome.err.split())
+    asked = toolkit("evaluate", "run", "--recipe", "run/mine.py", cwd=tmp_path)
+    assert "ZeroDivisionError" in asked.text
 
 
 def test_code_in_the_current_directory_is_not_run(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ import json
 import random
 import shutil
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,6 +107,44 @@ def test_sigterm_saves_and_says_how_to_go_on(uninterrupted: Path, place: Path) -
     assert outcome.code == 0, outcome.text
     assert "from step" in outcome.err
     same_result(place / "run", uninterrupted)
+
+
+@pytest.fixture
+def small_disk(place: Path) -> Iterator[Path]:
+    """A disk of its own of 400 MB; what needs the right to mount one."""
+    disk = place / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(disk)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no `mount` here")
+    if done.returncode != 0:
+        pytest.skip(f"no disk can be mounted: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_fills_up_is_said_and_the_states_before_go_on(
+    uninterrupted: Path, place: Path, small_disk: Path
+) -> None:
+    command = ("finetune", "sentiment", *COMMON, "--output", "disk/run")
+    process = start(*command, cwd=place)
+    wait_for("disk/run/checkpoints/step-*", place, process)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as stream, suppress(OSError):
+        while stream.write(bytes(2**20)):
+            pass
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "No space left on device" in err
+    assert "Traceback" not in err
+    assert not list(small_disk.glob("run/checkpoints/.step-*"))
+    filler.unlink()
+    outcome = toolkit(*command, "--resume", cwd=place)
+    assert outcome.code == 0, outcome.text
+    assert "from step" in outcome.err
+    same_result(small_disk / "run", uninterrupted)
 
 
 def test_a_damaged_state_is_reported_and_the_one_before_it_used(uninterrupted: Path, place: Path) -> None:

@@ -75,10 +75,14 @@ def layers(
         preset: Name of a preset.
         config_file: YAML file.
         assignments: `--set` texts.
+
+    Raises:
+        ConfigError: A flag and `--set` give one key different values, or a file or text cannot be read.
     """
     from toolkit import recipes
-    from toolkit.config import merge
+    from toolkit.config import leaves, merge
     from toolkit.config_files import parse_assignments, read_file
+    from toolkit.errors import ConfigError
 
     found: list[tuple[str, dict[str, Any]]] = []
     if preset:
@@ -94,6 +98,13 @@ def layers(
             for key in reversed(dotted.split(".")):
                 nested = {key: nested}
             given = merge(given, nested)
+    assigned = dict(leaves(found[-1][1])) if assignments else {}
+    for key, value in leaves(given):
+        if assigned.get(key, value) != value:
+            raise ConfigError(
+                f"`{'.'.join(key)}` is given twice: {value!r} by a flag, and {assigned[key]!r} by --set.",
+                "Give it once.",
+            )
     return [*found, ("flag", given)]
 
 

@@ -1,6 +1,7 @@
 """Judge a saved model: ask it, or take what it said before of the same rows, and compute every figure again."""
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -198,12 +199,19 @@ def stored_configuration(
     try:
         recipe, resolved = configure(name, [("model", stored), ("flag", {**values, "model": checkpoint.name})])
     except RecipeError as error:
-        fix = error.fix if recipe_name else f"Name the recipe's file with --recipe. {error.fix}"
+        fix = error.fix if recipe_name else _recipe_advice(checkpoint.path.parent / Path(name).name, error.fix)
         raise RecipeError(f"{error.problem} The model in {checkpoint.path} was trained with it.", fix) from error
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("model", {"data": {"max_length": longest}})
     return recipe, resolved.config
+
+
+def _recipe_advice(copy: Path, otherwise: str) -> str:
+    """Name the copy of a recipe that its run keeps; code that stands in a run is not run unasked."""
+    if copy.suffix == ".py" and copy.is_file():
+        return f"The run keeps a copy of it: read it, and add `--recipe {shlex.quote(str(copy))}`."
+    return f"Name the recipe's file with --recipe. {otherwise}"
 
 
 def _data_facts(

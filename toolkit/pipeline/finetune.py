@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from toolkit import recipes, runs
@@ -114,6 +115,9 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
         notes=list(prepared.notes),
     )
     runs.write_text(run.path / "config.yaml", to_yaml(prepared.config))
+    if prepared.config.recipe.endswith(".py"):  # a file of one's own, which may move or change
+        source = Path(prepared.recipe.__file__)
+        runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
     _keep_held_out(run, prepared.splits)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from toolkit import checkpoints, hub, recipes, runs, sources
-from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit.errors import ConfigError, ModelError, RecipeError, SourceError
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.report.card import Publication, to_card, to_eval_results
 from toolkit.report.portable import portable, quoted, without_examples
@@ -185,7 +185,13 @@ def _publication(
     observe: Observe,
 ) -> Publication:
     stored = runs.read_object(run.model / runs.CARD)
-    recipe = recipes.load(str(stored.get("recipe", "sentiment")))
+    try:
+        recipe = recipes.load(str(stored.get("recipe", "sentiment")))
+    except RecipeError as error:
+        raise RecipeError(
+            f"{error.problem} The model in {run.model} was trained with it.",
+            f"Push from the folder in which the recipe stood. {error.fix}",
+        ) from error
     if str(stored.get("recipe", "")).endswith(".py"):
         text = f"The task is a recipe of your own, {Path(recipe.__file__).name}, which is not pushed: "
         observe(Note(text + "`toolkit evaluate` will ask for it with --recipe."))

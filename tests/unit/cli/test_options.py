@@ -1,8 +1,11 @@
-"""The command line said again, for another command."""
+"""Flags and assignments become layers; the command line said again, for another command."""
 
 import sys
 
-from toolkit.cli.options import command_line
+import pytest
+
+from toolkit.cli.options import command_line, layers
+from toolkit.errors import ConfigError
 
 
 def test_options_that_are_another_commands_are_left_out(monkeypatch):
@@ -11,3 +14,16 @@ def test_options_that_are_another_commands_are_left_out(monkeypatch):
     assert command_line() == "toolkit lr-find sentiment --steps 50 -d 'my file.csv' --output=x --set a.steps=1"
     again = command_line("finetune", without=("--steps", "--output"))
     assert again == "toolkit finetune sentiment -d 'my file.csv' --set a.steps=1"
+
+
+def test_a_flag_and_an_assignment_that_disagree_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"`training\.epochs` is given twice: 3\.0 by a flag, and 5 by --set"
+    ) as caught:
+        layers({"training.epochs": 3.0, "training.seed": None}, assignments=["training.epochs=5", "training.seed=1"])
+    assert caught.value.fix == "Give it once."
+
+
+def test_a_flag_and_an_assignment_that_agree_are_not():
+    names = [name for name, _ in layers({"training.epochs": 3.0}, assignments=["training.epochs=3", "loss.x=1"])]
+    assert names == ["--set", "flag"]

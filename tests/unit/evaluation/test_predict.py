@@ -1,5 +1,6 @@
 """Predictions come back in the split's order, with the loss over its items."""
 
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -51,6 +52,20 @@ def test_predictions_keep_the_order_of_the_rows(rows, batch_size):
 def test_the_loss_is_a_mean_over_examples_not_over_batches(labels, batch_size):
     said = run(summing, features([[1]] * len(labels), labels), batch_size=batch_size)
     assert said.loss == pytest.approx(np.mean(labels))
+
+
+def test_outputs_of_a_batch_are_gone_before_the_next_but_one():
+    born, most = [], []
+
+    def model(input_ids, attention_mask):
+        logits = torch.zeros(len(input_ids), 1000)
+        born.append(weakref.ref(logits))
+        most.append(sum(output() is not None for output in born))
+        return Output(sums=input_ids.sum(dim=1), logits=logits)
+
+    run(model, features([[1]] * 60))
+    assert len(born) == 20
+    assert max(most) <= 2  # its own, and the one before that is still named
 
 
 def test_a_batch_in_which_nothing_counts_does_not_spoil_the_loss():
