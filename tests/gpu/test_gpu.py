@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,82 @@ def test_gpu_and_cpu_take_the_same_steps(place: Path) -> None:
         outcome = toolkit("finetune", "sentiment", *COMMON, *plain, *more, cwd=place)
         assert outcome.code == 0, outcome.text
     assert validation_losses(place / "cuda") == pytest.approx(validation_losses(place / "cpu"), rel=0.02, abs=0.002)
+
+
+def made(hidden_size: int = 64):
+    """A random BERT on the GPU, and batches of texts of different lengths."""
+    import numpy as np
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from toolkit.data.batch import pad
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": hidden_size, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    config = BertConfig(vocab_size=200, num_labels=2, attention_probs_dropout_prob=0.0, **sizes)
+    draw = np.random.default_rng(0)
+    rows = [{"input_ids": draw.integers(5, 200, n), "labels": n % 2} for n in (5, 31, 9, 64, 9, 17, 3, 40)]
+    return BertForSequenceClassification(config).cuda(), pad(rows, {"input_ids": 0})
+
+
+@pytest.mark.parametrize("hidden_size", [64, 40])  # heads as wide as the kernel for packed sequences takes, or not
+def test_a_packed_batch_computes_what_the_padded_one_does_in_bf16(hidden_size: int) -> None:
+    import torch
+
+    from toolkit.attention import packed
+
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        pytest.skip("no bf16 in hardware")
+    model, inputs = made(hidden_size)
+    model.eval()
+    moved = {name: tensor.cuda() for name, tensor in inputs.items()}
+
+    def outcome() -> tuple[Any, Any]:
+        model.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            outputs = model(**moved)
+        outputs.loss.backward()
+        return outputs.logits.detach().float(), torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    logits, gradient = outcome()
+    with packed.unpadded(model, inputs) as packing:
+        assert packing is not None
+        with packing.batch(inputs, "cuda"):
+            packed_logits, packed_gradient = outcome()
+    torch.testing.assert_close(packed_logits, logits, rtol=0.05, atol=0.02)
+    assert torch.nn.functional.cosine_similarity(packed_gradient, gradient, dim=0) > 0.99
+
+
+def test_no_step_waits_for_the_device() -> None:
+    """Between the first steps and the last, where losses are read, nothing makes the host wait."""
+    import numpy as np
+    import torch
+
+    from toolkit.data.batch import Features, Ragged, pad
+    from toolkit.settings import TrainingConfig
+    from toolkit.training.devices import accelerator_for
+    from toolkit.training.loop import train
+
+    lengths = np.arange(96) % 40 + 4
+    flat = np.random.default_rng(0).integers(5, 200, lengths.sum()).astype(np.int32)
+    columns = {"input_ids": Ragged(flat, np.concatenate([[0], np.cumsum(lengths)])), "labels": np.arange(96) % 2}
+    config = TrainingConfig(epochs=1, batch_size=8, learning_rate=1e-4, device="cuda")
+    watched = []
+
+    def watch(step: int, _loss: Any) -> None:
+        watched.append(step)
+        torch.cuda.set_sync_debug_mode({3: "error", 11: "default"}.get(step, torch.cuda.get_sync_debug_mode()))
+
+    precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    try:
+        train(
+            made()[0], Features(columns, lengths), lambda rows: pad(rows, {"input_ids": 0}), config,
+            accelerator_for(config, precision), validate=lambda _model: {"loss": 0.0}, save=lambda _model, _step: None,
+            higher_is_better=False, observe=lambda _event: None, after_step=watch,
+        )  # fmt: skip
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert watched == list(range(1, 13))
 
 
 def test_a_stopped_run_goes_on(place: Path) -> None:

@@ -125,6 +125,7 @@ def small_disk(place: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_said_and_the_states_before_go_on(
     uninterrupted: Path, place: Path, small_disk: Path
 ) -> None:

@@ -133,9 +133,19 @@ def attention(
         key, value = (states[0].view(size).transpose(0, 1)[None] for states in (Now.key, Now.value))
     if key.shape[2] != layout.tokens:
         raise NotImplementedError("attention over other tokens than the batch's")
-    if query.is_cuda and dropout == 0 and query.element_size() == 2:
+    if dropout == 0 and _fits_kernel(query):
         return _varlen(query, key, value, layout, scaling), None
     return _by_runs(query, key, value, layout, dropout, scaling), None
+
+
+def _fits_kernel(query: Any) -> bool:
+    """Whether a GPU kernel attends in sequences end to end: in 16 bits, from Ampere on, with heads of usual width."""
+    import torch
+
+    if not query.is_cuda or query.element_size() != 2:
+        return False
+    width = query.shape[-1]
+    return width % 8 == 0 and width <= 256 and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
 def _varlen(query: Any, key: Any, value: Any, layout: Layout, scaling: float | None) -> Any:

@@ -99,10 +99,10 @@ def layers(
                 nested = {key: nested}
             given = merge(given, nested)
     assigned = dict(leaves(found[-1][1])) if assignments else {}
-    for key, value in leaves(given):
-        if assigned.get(key, value) != value:
+    for path, value in leaves(given):
+        if assigned.get(path, value) != value:
             raise ConfigError(
-                f"`{'.'.join(key)}` is given twice: {value!r} by a flag, and {assigned[key]!r} by --set.",
+                f"`{'.'.join(path)}` is given twice: {value!r} by a flag, and {assigned[path]!r} by --set.",
                 "Give it once.",
             )
     return [*found, ("flag", given)]

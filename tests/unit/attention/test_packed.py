@@ -1,5 +1,7 @@
 """Batches without padding compute what padded ones compute: logits, loss and every gradient, family by family."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -224,6 +226,23 @@ def test_a_wrong_arrangement_is_noticed(monkeypatch):
     model = build("Bert", SMALL)
     with packed.unpadded(model, batch(model)) as packing:
         assert packing is None
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "size", "width", "capability", "fits"),
+    [
+        (True, 2, 64, (8, 0), True),
+        (True, 2, 64, (7, 5), False),
+        (True, 2, 20, (9, 0), False),
+        (True, 2, 264, (9, 0), False),
+        (True, 4, 64, (9, 0), False),
+        (False, 2, 64, (9, 0), False),
+    ],
+)
+def test_the_kernel_for_packed_sequences_is_used_where_there_is_one(on_gpu, size, width, capability, fits, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    query = SimpleNamespace(is_cuda=on_gpu, element_size=lambda: size, shape=(1, 2, 9, width), device="cuda")
+    assert sequences._fits_kernel(query) == fits
 
 
 def test_attention_weights_are_dropped_at_the_rate_that_was_asked_for():
