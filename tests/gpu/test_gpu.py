@@ -166,11 +166,12 @@ def test_a_launcher_that_starts_one_process_is_obeyed(launcher: tuple[str, ...],
     assert facts(place / "run")["processes"] == 1
 
 
-def test_every_gpu_is_used_by_itself_and_the_steps_stay(place: Path, gpus: int) -> None:
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_every_gpu_is_used_by_itself_and_the_steps_stay(strategy: str, place: Path, gpus: int) -> None:
     if gpus < 2:
         pytest.skip("one CUDA device")
     plain = ("--epochs", "1", "--set", "training.dropout=0", "--set", "training.precision=fp32")
-    for output, more in (("all", ()), ("one", ("--num-processes", "1"))):
+    for output, more in (("all", ("--strategy", strategy)), ("one", ("--num-processes", "1"))):
         outcome = toolkit("finetune", "sentiment", *COMMON, *plain, "--output", output, *more, cwd=place)
         assert outcome.code == 0, outcome.text
     assert facts(place / "all")["processes"] == launch.count_gpus()

@@ -1,0 +1,16 @@
+"""What stands in the way of a push is said."""
+
+import pytest
+
+from toolkit import hub, runs
+from toolkit.errors import RecipeError
+from toolkit.pipeline.push import _publication
+
+
+def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    runs.write_json(run.model / runs.CARD, {"recipe": "./gone.py"})
+    with pytest.raises(RecipeError) as caught:
+        _publication(run, {}, hub.Destination("someone/model"), None, (), lambda _event: None)
+    assert f"no recipe file ./gone.py. The model in {run.model} was trained with it" in caught.value.problem
+    assert caught.value.fix.startswith("Push from the folder in which the recipe stood.")
