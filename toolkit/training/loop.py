@@ -16,24 +16,21 @@ again goes on with the very example where it stopped, and reads nothing twice.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.attention.packed import Packing
-from toolkit.attention.record import Record, recording
-from toolkit.data.batch import Features, Integers, plan_epoch, probe, split_step
-from toolkit.errors import Interrupted, RunError
+from toolkit.data.batch import Features, Integers, plan_epoch, probe
+from toolkit.errors import Interrupted
 from toolkit.settings import TrainingConfig
 from toolkit.team import ALONE, Team
 from toolkit.training import average, checkpoint, parallel, sharding
-from toolkit.training.input import Prefetched, pinned
-from toolkit.training.objective import OWN, Objective, are_shares, model_inputs
+from toolkit.training.forward import Collate, Forward
+from toolkit.training.input import Prefetched
+from toolkit.training.objective import OWN, Objective
 from toolkit.training.progress import BestKeeper, Meter, Progress, Validation
 from toolkit.training.schedule import build_optimizer, learning_rate_factor
 from toolkit.training.speed import quickened
 
-Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 WriteState = Callable[[int, checkpoint.Tensors, Mapping[str, Any], Sequence[Mapping[str, Any]]], None]
 
 
@@ -151,7 +148,7 @@ def train(
     )
     with ready as packing, inputs:
         together = team if sharded else ALONE
-        forward = _Forward(prepared, accelerator, objective, collate, features, config, packing, say, augment, together)
+        forward = Forward(prepared, accelerator, objective, collate, features, config, packing, say, augment, together)
         last_state = time.monotonic()
 
         prepared.train()
@@ -226,142 +223,3 @@ def _steps(lengths: Integers, config: TrainingConfig, taken: int, total_steps: i
         plan = plan_epoch(lengths, config.batch_size, seed=config.seed, epoch=epoch)
         yield from plan[offset : offset + total_steps - taken]
         taken = (epoch + 1) * steps_per_epoch
-
-
-@dataclass(frozen=True)
-class _Share:
-    """What one process computes of a step.
-
-    Attributes:
-        indices: Row numbers.
-        sizes: Examples in each micro-batch.
-        batches: The micro-batches, on the CPU.
-    """
-
-    indices: Integers
-    sizes: tuple[int, ...]
-    batches: tuple[dict[str, Any], ...]
-
-
-class _Forward:
-    """Computes one step's gradient, in micro-batches that become smaller when memory runs out.
-
-    Where the model is shared out, the processes `together` pass forward and backward equally often: one that has
-    fewer micro-batches than another passes a batch that weighs nothing.
-    """
-
-    def __init__(
-        self,
-        model: Any,
-        accelerator: Any,
-        objective: Objective,
-        collate: Collate,
-        features: Features,
-        config: TrainingConfig,
-        packing: Packing | None,
-        say: Callable[[str], None],
-        augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-        together: Team = ALONE,
-    ) -> None:
-        self.augment = augment
-        self.together = together
-        self.model = model
-        self.accelerator = accelerator
-        self.objective = objective
-        self.collate = collate
-        self.features = features
-        self.size = config.micro_batch_size or config.batch_size
-        self.tokens = config.micro_batch_tokens
-        self.packing = packing
-        self.say = say
-
-    def prepare(self, indices: Integers) -> _Share:
-        """Collate the micro-batches of the rows `indices`; for a GPU, in memory that it copies while it computes."""
-        groups = split_step(indices, self.features.lengths, self.size, self.tokens) if len(indices) else []
-        batches = [self.collate([self.features[int(row)] for row in group]) for group in groups]
-        if self.accelerator.device.type == "cuda":
-            batches = [pinned(batch) for batch in batches]
-        return _Share(indices, tuple(map(len, groups)), tuple(batches))
-
-    def backward(self, share: _Share) -> tuple[Any, float]:
-        """Add the gradient of the mean loss over the rows of `share`; return that loss and its weight.
-
-        Raises:
-            RunError: Not even one example fits into memory.
-        """
-        while share.batches or self.together.size > 1:
-            if share.batches and max(share.sizes) > self.size:  # prepared before memory ran out
-                share = self.prepare(share.indices)
-            try:
-                return self._accumulate(share.batches)
-            except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
-                    raise
-                if self.together.size > 1:  # the others are in the middle of the same pass
-                    raise RunError(
-                        "Memory ran out.", "Lower `training.micro_batch_tokens` or `training.micro_batch_size`."
-                    ) from error
-                self._shrink(max(share.sizes))
-        return 0.0, 0.0
-
-    def _accumulate(self, batches: Sequence[Mapping[str, Any]]) -> tuple[Any, float]:
-        weights = [self.objective.weight(batch) for batch in batches]
-        counted = [(batch, weight) for batch, weight in zip(batches, weights, strict=True) if weight]
-        own = sum(weights)  # the mean over no items is not a number
-        everything, passes = self._agreed(own, len(counted))
-        counted += [(self._weightless(), 0.0) for _ in range(passes - len(counted))]
-        total: Any = 0.0
-        for batch, weight in counted:
-            with self._unpadded(batch), self._recorded() as records:
-                inputs = _to_device(model_inputs(batch), self.accelerator.device)
-                if self.augment is not None:
-                    batch = inputs = self.augment(inputs)
-                    inputs = {n: tensor for n, tensor in inputs.items() if n != "labels" or not are_shares(tensor)}
-                with self.accelerator.autocast():
-                    outputs = self.model(**inputs)
-                    loss = self.objective.mean(outputs, batch)
-                    if self.objective.penalty is not None:
-                        loss = loss + self.objective.penalty(records, batch)
-                self.accelerator.backward(loss * (weight * self.together.size / everything))
-            total = total + loss.detach() * (weight / own if own else 0.0)
-        return total, own
-
-    def _agreed(self, items: float, passes: int) -> tuple[float, int]:
-        """Return over how many items the mean is, and how many passes it takes: of all who compute it together."""
-        everyones = self.together.everyones((items, passes))
-        return sum(items for items, _ in everyones), max(passes for _, passes in everyones)
-
-    def _weightless(self) -> Mapping[str, Any]:
-        """Return a batch with a loss that is a number, to be counted as nothing."""
-        batches = (self.collate([self.features[row]]) for row in range(len(self.features)))
-        return next(batch for batch in batches if self.objective.weight(batch))
-
-    def _unpadded(self, batch: Mapping[str, Any]) -> AbstractContextManager[None]:
-        return nullcontext() if self.packing is None else self.packing.batch(batch, self.accelerator.device)
-
-    def _recorded(self) -> AbstractContextManager[Sequence[Record]]:
-        if self.objective.penalty is None:
-            return nullcontext(())
-        return recording(self.accelerator.unwrap_model(self.model))
-
-    def _shrink(self, tried: int) -> None:
-        if tried == 1:
-            raise RunError(
-                "Memory is too small for a single example.",
-                "Cut examples shorter (--max-length), or use a smaller model.",
-            )
-        self.size = tried // 2
-        self.model.zero_grad(set_to_none=True)
-        if self.accelerator.device.type == "cuda":
-            import torch
-
-            torch.cuda.empty_cache()
-        self.say(f"Memory ran out; micro-batches have {self.size} examples from here on, and steps as many as before.")
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
-
-
-def _to_device(batch: Mapping[str, Any], device: Any) -> dict[str, Any]:
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}

@@ -13,7 +13,8 @@ from typing import Any
 
 from toolkit.data.batch import Features
 from toolkit.settings import TrainingConfig
-from toolkit.training.loop import Collate, train
+from toolkit.training.forward import Collate
+from toolkit.training.loop import train
 from toolkit.training.objective import OWN, Objective
 
 SMOOTHING = 0.9  # weight of the past in the moving average of the loss

@@ -6,7 +6,7 @@
     validation          all weights are gathered once, so that the processes may ask about different numbers of batches
 
 What each process holds shrinks with their number; what travels grows. It is PyTorch's own `fully_shard` (FSDP2,
-Zhao et al. 2023), which wants every process to pass forward and backward equally often: see `_Forward` in `loop`.
+Zhao et al. 2023), which wants every process to pass forward and backward equally often: see `forward.py`.
 """
 
 from collections.abc import Iterator
