@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import toolkit
 from toolkit import environment, runs
 from toolkit.attention.packed import Packing
 from toolkit.training.speed import quickened
@@ -72,7 +73,7 @@ def _machine(model: Any) -> str:
     import torch
 
     size = sum(parameter.numel() for parameter in model.parameters())
-    threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}, toolkit {toolkit.__version__}"
     return f"{environment.processor()}, {threads}, {type(model).__name__} of {size:,}"
 
 
