@@ -13,27 +13,28 @@ _PRINTED = 5  # texts; the page has all
 
 def explain(
     target: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or another model with --data.")],
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to explain.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="[INPUT]...", help="Texts, or pictures.")] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="Many texts: a line each (.txt), or a table with a text column.")
+        Path | None,
+        typer.Option("--file", help="Many: a text a line (.txt), a table, or a folder of pictures."),
     ] = None,
     method: Annotated[
         list[str] | None, typer.Option("--method", help="Explain by this method alone; repeatable. All when not given.")
     ] = None,
     rows: Annotated[
-        int, typer.Option("--rows", min=0, help="Texts of the model's data to measure the methods on; 0: do not.")
+        int, typer.Option("--rows", min=0, help="Examples of the model's data to measure the methods on; 0: do not.")
     ] = 60,
-    png: Annotated[bool, typer.Option("--png", help="Also draw a PNG file for each text.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Also draw a PNG file for each.")] = False,
     data: options.Data = None,
     output: options.Output = None,
     text_column: options.TextColumn = None,
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Show which words a prediction rests on, by several methods, and how far each can be believed.
+    """Show which words or patches a prediction rests on, by several methods, and how far each can be believed.
 
-    How far is measured once for a run, on its held-out rows: top words are left out, or kept alone, and compared
-    with words drawn at random; and the weights are made random, to see whether the explanation notices.
+    How far is measured once for a run, on its held-out rows: the top words or patches are left out, or kept alone,
+    and compared with some drawn at random; and the weights are made random, to see whether the explanation notices.
     """
     from toolkit import pipeline
     from toolkit.errors import ConfigError
@@ -46,9 +47,15 @@ def explain(
     values = options.merged(flags, assignments)
     with Watcher() as watch:
         subject = pipeline.prepare_evaluation(target, values, None, watch)
-        found = [(text,) for text in texts or ()] + (pipeline.read_texts(file, subject) if file is not None else [])
+        if pipeline.reads_pictures(subject):
+            found = [one for path in texts or () for one in pipeline.read_inputs(Path(path), subject)]
+        else:
+            found = [(text,) for text in texts or ()]
+        found += pipeline.read_inputs(file, subject) if file is not None else []
         if not found:
-            raise ConfigError("There is no text to explain.", 'Give one after the run, "in quotes", or a --file.')
+            raise ConfigError(
+                "There is nothing to explain.", 'Give a text after the run, "in quotes", a picture, or a --file.'
+            )
         order = pipeline.Order(found, method or (), rows, png)
         folder, built = pipeline.explain(subject, order, output, options.command_line(), watch)
     _print(built)
@@ -68,8 +75,8 @@ def _print(built: dict[str, object]) -> None:
         top = top_words(text, first["name"])
         say(table([(f"  {word}", f"{score:+.3f}") for word, score in top]))
     if len(content["texts"]) > _PRINTED:
-        note(f"  note: {len(content['texts']) - _PRINTED} more texts are on the page.")
+        note(f"  note: {len(content['texts']) - _PRINTED} more are on the page.")
     verdict = content["verdict"]
-    say(f"\nWords by: {first['title']} ({first['about']}).\n{verdict['headline']}")
+    say(f"\nBy: {first['title']} ({first['about']}).\n{verdict['headline']}")
     for line in (*verdict["statements"], *verdict["warnings"]):
         say(f"  {line}")

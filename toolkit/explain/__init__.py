@@ -1,6 +1,7 @@
 """What a prediction rests on, and how far such an explanation can be believed.
 
 words.py         a text as the words that a reader sees, whatever tokens the model is given
+patches.py       a picture as its patches, and the methods that look at its pixels
 question.py      ask a model about texts with some of their words left out
 attention.py     explanations read off the attention weights: mean, rollout, relevance
 attributions.py  every method under its name, those by gradients and by leaving words out included

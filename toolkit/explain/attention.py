@@ -1,4 +1,4 @@
-"""Explanations read off the attention weights of one text.
+"""Explanations read off the attention weights of one text, or of one picture whose tokens are its patches.
 
 Each is a matrix over the tokens, the row of a token saying what it took from the others; which rows count is found
 by the gradient: a classifier that reads [CLS] alone lets nothing else through, one that averages lets all.
@@ -54,7 +54,7 @@ def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
 
     with torch.enable_grad(), recording(network) as records:
         odds = log_odds(network(**batch).logits, target)
-    length = batch["input_ids"].shape[1]
+    length = batch["input_ids"].shape[1] if "input_ids" in batch else records[0].weights.shape[-1] if records else 0
     if not records or any(record.weights.shape[-2:] != (length, length) for record in records):
         raise ModelError(
             f"{type(network).__name__} has no attention from each token of the text to each.",

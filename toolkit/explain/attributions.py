@@ -1,13 +1,14 @@
-"""Every method of explaining a prediction under its name: a score for each word."""
+"""Every method of explaining a prediction under its name: a score for each word or patch."""
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from toolkit.explain import attention
+from toolkit.explain import attention, patches
+from toolkit.explain.patches import Picture
 from toolkit.explain.question import Model, log_odds
 from toolkit.explain.words import Example, Floats
 
@@ -16,32 +17,49 @@ INTEGRATION_STEPS = 16  # captum places them by Gauss and Legendre, which needs 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to say which words a prediction rests on.
+    """A way to say which words or patches a prediction rests on.
 
     Attributes:
         name: How it is asked for.
         title: How it is shown.
         about: What its scores are.
         signed: Whether a score below zero means that the word speaks against the class.
+        of_pictures: Title and description where pictures are explained, if they differ.
     """
 
     name: str
     title: str
     about: str
     signed: bool
+    of_pictures: tuple[str, str] | None = None
+
+    def for_pictures(self) -> "Method":
+        """Return the method as it is spoken of where pictures are explained."""
+        return self if self.of_pictures is None else replace(self, title=self.of_pictures[0], about=self.of_pictures[1])
 
 
 METHODS = (
     Method(
-        "leave-one-out", "Leaving each word out", "how far the class's log odds fall when the word is left out", True
+        "leave-one-out",
+        "Leaving each word out",
+        "how far the class's log odds fall when the word is left out",
+        True,
+        ("Hiding each part", "how far the class's log odds fall when a part has the mean colour"),
     ),
     Method(
         "integrated-gradients",
         "Integrated gradients",
         "gradients summed along the way from an empty text (Sundararajan et al. 2017)",
         True,
+        ("Integrated gradients", "gradients summed along the way from the mean colour (Sundararajan et al. 2017)"),
     ),
-    Method("gradient-input", "Gradient × input", "one gradient times the word's vector", True),
+    Method(
+        "gradient-input",
+        "Gradient × input",
+        "one gradient times the word's vector",
+        True,
+        ("Gradient × input", "one gradient times the pixels' distance from the mean colour"),
+    ),
     Method("relevance", "Relevance", "attention weighted by its gradients, layer by layer (Chefer et al. 2021)", False),
     Method("rollout", "Attention rollout", "attention followed through the layers (Abnar and Zuidema 2020)", False),
     Method("attention", "Mean attention", "attention averaged over all layers and heads", False),
@@ -59,17 +77,18 @@ _FROM_WEIGHTS: Mapping[str, Callable[[attention.Watched], Floats]] = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each method says of one text.
+    """What each method says of one text or picture.
 
     Attributes:
-        example: The text.
+        example: The text or picture.
         target: The class that is explained.
-        scores: Method → score of each word. Shape (W,).
+        scores: Method → score of each word or patch. Shape (W,).
         special: Method → score of each special token, for methods that score tokens.
-        weights: Attention weights, shape (L, H, T, T); None where they cannot be recorded.
+        weights: Attention weights: of a text from token to token, shape (L, H, T, T); of a picture what the decision
+            took from each patch, shape (L, H, rows, columns). None where they cannot be recorded.
     """
 
-    example: Example
+    example: Example | Picture
     target: int
     scores: Mapping[str, Floats]
     special: Mapping[str, Floats]
@@ -86,12 +105,12 @@ def available(watchable: bool = True) -> tuple[str, ...]:
     return tuple(name for name in BY_NAME if name not in missing and (watchable or name not in _FROM_WEIGHTS))
 
 
-def explain(model: Model, example: Example, target: int, methods: Sequence[str]) -> Explanation:
-    """Score every word of a text by every method.
+def explain(model: Model, example: Example | Picture, target: int, methods: Sequence[str]) -> Explanation:
+    """Score every word of a text, or patch of a picture, by every method.
 
     Args:
         model: The classifier.
-        example: The text.
+        example: The text or picture.
         target: The class to explain, as a rule the one that the model chose.
         methods: Names out of `METHODS`.
 
@@ -101,22 +120,41 @@ def explain(model: Model, example: Example, target: int, methods: Sequence[str])
     batch = model.batch([example.keep(range(len(example.words)))])
     batch.pop("labels", None)
     watched = None
-    if attention.watchable(model.network) or _FROM_WEIGHTS.keys() & set(methods):
+    if _FROM_WEIGHTS.keys() & set(methods) or (isinstance(example, Example) and attention.watchable(model.network)):
         watched = attention.watch(model.network, batch, target)
     scores: dict[str, Floats] = {}
     special: dict[str, Floats] = {}
     for name in methods:
-        if name == "leave-one-out":
-            scores[name] = leave_one_out(model, example, target)
-            continue
         if watched is not None and name in _FROM_WEIGHTS:
             tokens = _FROM_WEIGHTS[name](watched)
+        elif isinstance(example, Picture):
+            scores[name] = _of_picture(name, model, example, batch, target)
+            continue
+        elif name == "leave-one-out":
+            scores[name] = leave_one_out(model, example, target)
+            continue
         elif name == "integrated-gradients":
             tokens = integrated_gradients(model, example, batch, target)
         else:
             tokens = gradient_input(model, batch, target)
         scores[name], special[name] = example.by_word(tokens), tokens[list(example.special)]
-    return Explanation(example, target, scores, special, watched.weights if watched is not None else None)
+    return Explanation(example, target, scores, special, None if watched is None else _maps(example, watched))
+
+
+def _of_picture(name: str, model: Model, picture: Picture, batch: Mapping[str, Any], target: int) -> Floats:
+    if name == "leave-one-out":
+        return patches.leave_blocks_out(model, picture, target)
+    if name == "integrated-gradients":
+        return patches.integrated_gradients(model, picture, batch, target, INTEGRATION_STEPS)
+    return patches.gradient_input(model, picture, batch, target)
+
+
+def _maps(example: Example | Picture, watched: attention.Watched) -> Floats:
+    """Return the weights of a text as they are; of a picture the rows that count, laid on its grid."""
+    if isinstance(example, Example):
+        return watched.weights
+    read = np.einsum("t,lhts->lhs", watched.readout, watched.weights)[..., example.leading :]  # (L, H, W)
+    return np.asarray(read.reshape(*read.shape[:2], *example.grid), np.float64)
 
 
 def leave_one_out(model: Model, example: Example, target: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Ask a model about texts, whole or with words left out."""
+"""Ask a model about texts or pictures, whole or with words or patches left out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier of texts.
+    """A classifier of texts or pictures.
 
     Attributes:
         network: A transformers model in evaluation mode whose outputs have logits (B, C).
         collate: Stacks examples' features into a batch of tensors.
-        padding: The token that stands for nothing.
+        padding: The token that stands for nothing; of no meaning for pictures.
         batch_size: Examples in one forward pass.
     """
 
@@ -33,10 +33,10 @@ class Model:
         return {name: tensor.to(self.network.device) for name, tensor in self.collate(features).items()}
 
     def probabilities(self, features: Sequence[Mapping[str, Any]]) -> Floats:
-        """Return the probability of each class for each text, computed in batches of like lengths. Shape (N, C)."""
+        """Return the probability of each class for each example, computed in batches of like lengths. Shape (N, C)."""
         import torch
 
-        lengths = np.array([len(one["input_ids"]) for one in features], np.int64)
+        lengths = np.array([len(one.get("input_ids", ())) for one in features], np.int64)
         found: list[Any] = [None] * len(features)
         with torch.inference_mode():
             for rows in plan_evaluation(lengths, self.batch_size):

@@ -8,7 +8,7 @@ from toolkit.pipeline.attend import attend
 from toolkit.pipeline.compare import compare
 from toolkit.pipeline.evaluate import Examination, evaluate, prepare_evaluation
 from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
-from toolkit.pipeline.explain import Order, explain, read_texts
+from toolkit.pipeline.explain import Order, explain, read_inputs, reads_pictures
 from toolkit.pipeline.finetune import finetune
 from toolkit.pipeline.inspect import Inspected, inspect
 from toolkit.pipeline.lr_find import lr_find
@@ -50,7 +50,8 @@ __all__ = [
     "prepare",
     "prepare_evaluation",
     "push",
-    "read_texts",
+    "read_inputs",
+    "reads_pictures",
     "search_folder",
     "search_space",
     "show",

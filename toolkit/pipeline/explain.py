@@ -18,13 +18,14 @@ from toolkit.data import columns
 from toolkit.data.decode import read_text
 from toolkit.data.read import read
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
-from toolkit.explain import trust
+from toolkit.explain import patches, trust
 from toolkit.explain.attention import watchable
 from toolkit.explain.attributions import BY_NAME, Explanation, available
 from toolkit.explain.attributions import explain as explain_text
+from toolkit.explain.patches import Picture
 from toolkit.explain.question import Model
 from toolkit.explain.words import Example, example
-from toolkit.pipeline import judge
+from toolkit.pipeline import explain_pictures, judge
 from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.report import explanation as document
@@ -32,6 +33,7 @@ from toolkit.report import explanation as document
 MOST_TEXTS = 200  # in one page
 
 Texts = tuple[str, ...]
+Given = Texts | explain_pictures.Row
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,13 @@ class Order:
     """What to explain, and how.
 
     Attributes:
-        texts: Each one text, or two for a pair.
+        texts: Each one text, two for a pair, or a picture.
         methods: Names; all that work here when empty.
-        rows: Texts of the model's data on which the methods are measured; 0 measures nothing.
+        rows: How many of the model's own examples the methods are measured on; 0 measures nothing.
         pictures: Whether to draw PNG files too.
     """
 
-    texts: Sequence[Texts]
+    texts: Sequence[Given]
     methods: Sequence[str] = ()
     rows: int = 60
     pictures: bool = False
@@ -90,11 +92,6 @@ def explain(
         ModelError: The model does not classify texts, or its attention cannot be recorded.
     """
     _check_methods(order.methods)
-    if any(column.kind == "image" for column in subject.recipe.COLUMNS):
-        raise ModelError(
-            "The model reads pictures, and explanations are of words.",
-            "Name a model of texts; the mistakes it is surest of stand in the report of a model of pictures.",
-        )
     if recipes.generates(subject.recipe):
         raise ModelError(
             "The model writes texts, and explanations are of the choice of a class.",
@@ -103,18 +100,25 @@ def explain(
     created = datetime.now(UTC)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
     loaded = stored.subject
-    collate = partial(subject.recipe.collate, processor=loaded.processor)
-    padding = getattr(loaded.processor, "pad_token_id", None) or 0
-    model = Model(loaded.model, collate, padding, subject.config.evaluation.batch_size)
+    of_pictures = reads_pictures(subject)
+    model = explain_pictures.asked(loaded) if of_pictures else _asked(loaded)
     watched = watchable(loaded.model)
+    if of_pictures and watched:
+        (first,) = explain_pictures.prepare(loaded, order.texts[:1])  # type: ignore[arg-type]
+        watched = patches.layout(model, first) is not None
     methods = tuple(order.methods) or available(watched)
     notes = []
     if not watched:
-        notes.append("This family computes attention in a way of its own, which cannot be recorded or drawn.")
+        notes.append(
+            "This family's attention is not over the whole picture, so the methods that need it are left out."
+            if of_pictures
+            else "This family computes attention in a way of its own, which cannot be recorded or drawn."
+        )
+    thing = "picture" if of_pictures else "text"
     if len(order.texts) > MOST_TEXTS:
-        notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} texts.")
+        notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} {thing}s.")
     number = min(len(order.texts), MOST_TEXTS)
-    observe(Stage(f"Explaining {number} text{'s' if number > 1 else ''}"))
+    observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
     explained = _explain(model, loaded, order.texts[:MOST_TEXTS], methods, observe)
     measured = None
     if order.rows:
@@ -125,7 +129,7 @@ def explain(
         observe(Note(text))
     built = document.build(
         explained,
-        [BY_NAME[name] for name in methods],
+        [BY_NAME[name].for_pictures() if of_pictures else BY_NAME[name] for name in methods],
         measured,
         model=subject.checkpoint.name,
         origin=subject.checkpoint.origin,
@@ -137,10 +141,9 @@ def explain(
     )
     folder = _folder(subject, output, created)
     runs.write_json(folder / "explanation.json", built)
-    weights = [one.weights for one, _ in explained]
-    runs.write_text(folder / "explanation.html", document.to_html(built, weights))
+    runs.write_text(folder / "explanation.html", document.to_html(built, explained))
     if order.pictures:
-        document.draw(built, weights, folder)
+        document.draw(built, explained, folder)
     return folder, built
 
 
@@ -155,11 +158,26 @@ def explain_one(loaded: judge.Subject, texts: Texts, method: str) -> tuple[Expla
     Raises:
         DataError: The text holds no word.
     """
+    (explained,) = _explain(_asked(loaded), loaded, [texts], [method], lambda _event: None)
+    return explained
+
+
+def reads_pictures(subject: Examination) -> bool:
+    """Whether the model classifies pictures."""
+    return any(column.kind == "image" for column in subject.recipe.COLUMNS)
+
+
+def read_inputs(path: Path, subject: Examination) -> list[Any]:
+    """Read many texts or pictures from a file or a folder, whichever the model takes."""
+    if reads_pictures(subject):
+        return list(explain_pictures.read_pictures(path, subject.recipe, subject.config))
+    return list(read_texts(path, subject))
+
+
+def _asked(loaded: judge.Subject) -> Model:
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     padding = getattr(loaded.processor, "pad_token_id", None) or 0
-    model = Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size)
-    (explained,) = _explain(model, loaded, [texts], [method], lambda _event: None)
-    return explained
+    return Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size)
 
 
 def _check_methods(wanted: Sequence[str]) -> None:
@@ -172,10 +190,10 @@ def _check_methods(wanted: Sequence[str]) -> None:
 
 
 def _explain(
-    model: Model, loaded: judge.Subject, texts: Sequence[Texts], methods: Sequence[str], observe: Observe
+    model: Model, loaded: judge.Subject, texts: Sequence[Given], methods: Sequence[str], observe: Observe
 ) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
-    """Explain each text's most likely class; return it with the probability of every class."""
-    examples = [_example(loaded, text) for text in texts]
+    """Explain each example's most likely class; return it with the probability of every class."""
+    examples = _examples(model, loaded, texts)
     _check_classifier(model, examples[0])
     chances = model.probabilities([one.features for one in examples])
     found = []
@@ -185,7 +203,15 @@ def _explain(
     return found
 
 
-def _check_classifier(model: Model, one: Example) -> None:
+def _examples(model: Model, loaded: judge.Subject, given: Sequence[Given]) -> list[Example | Picture]:
+    rows = [one for one in given if not isinstance(one, tuple)]
+    if rows:
+        cut = explain_pictures.prepare(loaded, rows)
+        return list(explain_pictures.with_patches(model, cut, rows, watchable(loaded.model)))
+    return [_example(loaded, one) for one in given if isinstance(one, tuple)]
+
+
+def _check_classifier(model: Model, one: Example | Picture) -> None:
     import torch
 
     with torch.inference_mode():
@@ -224,6 +250,11 @@ def _texts_of(rows: pa.Table, subject: Examination) -> list[Texts]:
     return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
 
 
+def _pictures_of(subject: Examination) -> list[Given]:
+    (role,) = (column.role for column in subject.recipe.COLUMNS if column.kind == "image")
+    return [row for row in subject.rows[role].to_pylist() if row]
+
+
 def _trust(
     model: Model,
     loaded: judge.Subject,
@@ -233,7 +264,7 @@ def _trust(
     observe: Observe,
 ) -> dict[str, Any] | None:
     """Measure the methods on rows of the model's data, or read what was measured before."""
-    texts = _texts_of(subject.rows, subject)
+    texts: list[Given] = _pictures_of(subject) if reads_pictures(subject) else list(_texts_of(subject.rows, subject))
     seed = subject.config.training.seed
     chosen = np.random.default_rng(seed).permutation(len(texts))[:rows]
     texts = [texts[row] for row in chosen]
@@ -242,9 +273,9 @@ def _trust(
         store = subject.run.path / "explanations" / f"trust-{_key(subject, texts, methods)[:16]}.json"
         if store.is_file():
             return runs.read_object(store)
-    observe(Stage(f"Measuring how far the methods can be believed, on {len(texts)} texts; this is done once"))
+    observe(Stage(f"Measuring how far the methods can be believed, on {len(texts)} examples; this is done once"))
     explained = [one for one, _ in _explain(model, loaded, texts, methods, observe)]
-    observe(Stage("Leaving words out, and making the weights random"))
+    observe(Stage("Leaving parts out, and making the weights random"))
     measured = trust.measure(
         model,
         explained,
@@ -259,9 +290,10 @@ def _trust(
     return measured
 
 
-def _key(subject: Examination, texts: Sequence[Texts], methods: Sequence[str]) -> str:
+def _key(subject: Examination, texts: Sequence[Given], methods: Sequence[str]) -> str:
     """Name everything that a measurement depends on."""
-    facts = [toolkit.__version__, subject.config.attention, subject.config.training.seed, list(texts), list(methods)]
+    named = [one if isinstance(one, tuple) else one["digest"] for one in texts]
+    facts = [toolkit.__version__, subject.config.attention, subject.config.training.seed, named, list(methods)]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for file in sorted(subject.checkpoint.path.glob("*.safetensors")):
         with file.open("rb") as stream:

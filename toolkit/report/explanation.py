@@ -1,4 +1,4 @@
-"""The page on what predictions rest on: words shaded by each method, and how far each method can be believed."""
+"""The page on what predictions rest on: words or patches shaded by each method, and how far each can be believed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.explain.attributions import Explanation, Method
-from toolkit.report import maps, plots
+from toolkit.explain.patches import Picture
+from toolkit.report import maps, overlays, plots
 from toolkit.report.render import environment
 
 SCHEMA_VERSION = 1
@@ -49,6 +50,7 @@ def build(
         "created": created,
         "command": command,
         "model": {"name": model, "origin": origin, "labels": list(labels)},
+        "unit": "patch" if any(isinstance(one.example, Picture) for one, _ in explained) else "word",
         "verdict": verdict(methods, trust),
         "notes": list(notes),
         "methods": [
@@ -68,7 +70,9 @@ def _most_faithful_first(methods: Sequence[Method], trust: Mapping[str, Any] | N
 
 def _text(explanation: Explanation, chances: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
     example, target = explanation.example, explanation.target
+    picture = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
     return {
+        **picture,
         "text": " ⏎ ".join(example.texts),
         "prediction": labels[target] if target < len(labels) else str(target),
         "probability": float(chances[target]),
@@ -97,13 +101,13 @@ def verdict(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> dict[
     warnings = []
     chance = [titles[name] for name in titles if not figures[name]["beats_random"]]
     if chance and best is not None:
-        warnings.append(f"No better than words drawn at random: {_listed(chance)}.")
+        warnings.append(f"No better than drawing at random: {_listed(chance)}.")
     unmoved = [titles[name] for name in titles if figures[name]["sensitivity"][-1]["low"] > UNMOVED]
     if unmoved:
-        warnings.append(f"Ranks the words nearly alike when every weight is random: {_listed(unmoved)}.")
+        warnings.append(f"Ranks nearly alike when every weight is random: {_listed(unmoved)}.")
     if best is None:
         return {
-            "headline": f"No method finds what matters to this model better than chance, on {trust['texts']} texts.",
+            "headline": f"No method finds what matters to this model better than chance, on {trust['texts']} examples.",
             "statements": ["Read these pictures as drawings, not as reasons."],
             "warnings": warnings,
         }
@@ -114,8 +118,8 @@ def verdict(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> dict[
     if tied:
         headline = f"{titles[best]} and {runner_up} explain this model most faithfully, and cannot be told apart."
     statements = [
-        f"{'The first' if tied else 'It'} is ahead of words drawn at random by {_figure(over)} in faithfulness, on "
-        f"{trust['texts']} texts of the model’s own data; the interval is corrected for {len(titles)} methods.",
+        f"{'The first' if tied else 'It'} is ahead of drawing at random by {_figure(over)} in faithfulness, on "
+        f"{trust['texts']} examples of the model’s own data; the interval is corrected for {len(titles)} methods.",
     ]
     if lead is not None:
         ahead = f"It is ahead of {runner_up} by {_figure(lead)}."
@@ -145,17 +149,21 @@ def _figure(interval: Mapping[str, float]) -> str:
     return f"{interval['value']:.2f} ({interval['low']:.2f} to {interval['high']:.2f})".replace("-", "−")
 
 
-def to_html(explanation: Mapping[str, Any], weights: Sequence[np.ndarray[Any, Any] | None]) -> str:
+def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
     """One self-contained page; its one script is named by its hash in the page's policy.
 
     Args:
         explanation: From `build`.
-        weights: Each text's attention weights, shapes (L, H, T, T); None where they could not be recorded.
+        explained: What it was built from: the attention maps and the pictures are not in it.
     """
     texts = explanation["texts"]
-    recorded = [one for one in weights if one is not None]
+    recorded = [one for one, _ in explained if one.weights is not None]
+    fitted = maps.fit([one.weights for one in recorded if one.weights is not None])
     packed = [
-        maps.pack(text["text"], text["tokens"], fitted) for text, fitted in zip(texts, maps.fit(recorded), strict=False)
+        overlays.maps(one.example.name, one.example.pixels, weights)
+        if isinstance(one.example, Picture)
+        else maps.pack(" ⏎ ".join(one.example.texts), one.example.tokens, weights)
+        for one, weights in zip(recorded, fitted, strict=True)
     ]
     trust = explanation["trust"]
     return (
@@ -163,7 +171,13 @@ def to_html(explanation: Mapping[str, Any], weights: Sequence[np.ndarray[Any, An
         .get_template("explain.html.j2")
         .render(
             **explanation,
-            rows=[_rows(text, explanation["methods"]) for text in texts],
+            rows=[
+                _rows(text, explanation["methods"], one.example)
+                for text, (one, _) in zip(texts, explained, strict=True)
+            ],
+            pictures=[
+                overlays.plain(one.example.pixels) if isinstance(one.example, Picture) else None for one, _ in explained
+            ],
             picture=_picture(explanation["methods"], trust) if trust else None,
             maps=packed,
             **maps.script(),
@@ -171,12 +185,15 @@ def to_html(explanation: Mapping[str, Any], weights: Sequence[np.ndarray[Any, An
     )
 
 
-def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example: Any) -> list[dict[str, Any]]:
     """Shade a text's words by each method, the strongest word of each full; special tokens on the same scale."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for method in methods:
         name = method["name"]
         scores = text["scores"][name]
+        if isinstance(example, Picture):
+            rows.append({"method": method, "overlay": overlays.overlay(example.pixels, scores, example.grid)})
+            continue
         largest = max((abs(score) for score in scores), default=0) or 1.0
         special = text["special"].get(name)
         rows.append(
@@ -200,21 +217,26 @@ def _shaded(word: str, score: float, largest: float) -> dict[str, Any]:
 def _picture(methods: Sequence[Mapping[str, Any]], trust: Mapping[str, Any]) -> dict[str, Any]:
     """Set the methods' faithfulness on one axis, random rankings last."""
     figures = [(method["title"], trust["methods"][method["name"]]["faithfulness"]) for method in methods]
-    figures.append(("Words drawn at random", trust["random"]["faithfulness"]))
+    figures.append(("Drawn at random", trust["random"]["faithfulness"]))
     plot = plots.intervals([(f["value"], f["low"], f["high"]) for _, f in figures], percent=False)
     rows = [(title, {**figure, "unit": "score"}) for title, figure in figures]
     return {"title": "Faithfulness", "rows": rows, "plot": plot, "model": trust["best"] == methods[0]["name"]}
 
 
-def draw(explanation: Mapping[str, Any], weights: Sequence[np.ndarray[Any, Any] | None], folder: Path) -> list[Path]:
-    """Draw each text as a PNG file: its words under every method, and each layer's mean attention.
+def draw(explanation: Mapping[str, Any], explained: Explained, folder: Path) -> list[Path]:
+    """Draw each text as a PNG file, its words under every method and each layer's mean attention; or each picture.
 
     Raises:
         ConfigError: matplotlib is not installed.
     """
     from toolkit.report.pictures import draw_text
 
-    paths = []
-    for number, (text, one) in enumerate(zip(explanation["texts"], weights, strict=True), 1):
-        paths.append(draw_text(text, explanation["methods"], one, folder / f"text-{number}.png"))
+    paths, methods = [], explanation["methods"]
+    for number, (text, (one, _)) in enumerate(zip(explanation["texts"], explained, strict=True), 1):
+        if isinstance(one.example, Picture):
+            columns = [(method["title"], text["scores"][method["name"]]) for method in methods]
+            path = folder / f"picture-{number}.png"
+            paths.append(overlays.draw(one.example.pixels, columns, one.example.grid, path))
+        else:
+            paths.append(draw_text(text, methods, one.weights, folder / f"text-{number}.png"))
     return paths

@@ -41,19 +41,23 @@ TRUST = {
 }
 
 
-def built(trust=TRUST, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
+def explained_with(weights, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
     text = toys.text(range(1, len(words) + 1))
     text = type(text)((" ".join(words),), text.features, tuple(words), tuple(words), text.spans)
     one = Explanation(
         text, 1, {method.name: np.array(scores) for method in METHODS}, {"attention": np.zeros(0)},
-        np.full((2, 2, len(words), len(words)), 1 / len(words)),
+        weights,
     )  # fmt: skip
-    explained = [(one, np.array([0.2, 0.8]))]
+    return [(one, np.array([0.2, 0.8]))]
+
+
+def built(trust=TRUST, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
+    explained = explained_with(np.full((2, 2, len(words), len(words)), 1 / len(words)), words, scores)
     document = explanation.build(
         explained, METHODS, trust, model="mine", origin="a/model", labels=["no", "yes"], command="toolkit explain",
         created="2026-01-01T00:00:00+00:00", version="1", notes=[],
     )  # fmt: skip
-    return document, explanation.to_html(document, [one.weights])
+    return document, explanation.to_html(document, explained)
 
 
 def test_the_most_faithful_method_is_named_and_stands_first():
@@ -61,12 +65,12 @@ def test_the_most_faithful_method_is_named_and_stands_first():
     assert document["verdict"]["headline"] == "Leaving each word out is the most faithful way to explain this model."
     assert [method["name"] for method in document["methods"]] == ["leave-one-out", "attention", "rollout"]
     said = " ".join(document["verdict"]["statements"])
-    assert "ahead of words drawn at random by 0.40 (0.30 to 0.50)" in said
+    assert "ahead of drawing at random by 0.40 (0.30 to 0.50)" in said
     assert "ahead of mean attention by 0.20" in said
     assert "it has it easiest" in said
     assert document["verdict"]["warnings"] == [
-        "No better than words drawn at random: Attention rollout.",
-        "Ranks the words nearly alike when every weight is random: Mean attention.",
+        "No better than drawing at random: Attention rollout.",
+        "Ranks nearly alike when every weight is random: Mean attention.",
     ]
     assert html.index("Leaving each word out") < html.index("Mean attention<")
     assert "no better than chance" in html
@@ -107,13 +111,13 @@ def test_words_are_shaded_by_their_share_of_the_largest():
 
 def test_without_recorded_attention_there_are_no_maps(tmp_path):
     document, with_maps = built()
-    html = explanation.to_html(document, [None])
+    html = explanation.to_html(document, explained_with(None))
     assert "Attention, layer by layer" in with_maps
     assert "Attention, layer by layer" not in html
     assert "<script" not in html
     for number, weights in enumerate((None, np.full((2, 2, 3, 3), 1 / 3))):
         folder = tmp_path / str(number)
-        (path,) = explanation.draw(document, [weights], folder)
+        (path,) = explanation.draw(document, explained_with(weights), folder)
         assert path.read_bytes().startswith(b"\x89PNG")
 
 

@@ -9,7 +9,13 @@
   let cells = null; // where the large picture's cells lie, for the pointer
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  for (const input of inputs) input.weights = bytes(input.data);
+  for (const input of inputs) {
+    input.weights = bytes(input.data);
+    if (!input.picture) continue;
+    input.image = new Image();
+    input.image.addEventListener("load", () => drawLarge());
+    input.image.src = input.picture;
+  }
 
   const weightsOf = ({ shape: [, heads, rows, columns], weights }, layer, head) => {
     const size = rows * columns, map = new Float32Array(size);
@@ -43,8 +49,8 @@
     const font = "13px system-ui, sans-serif";
     brush.font = font;
     const text = (token) => (token.length > 14 ? `${token.slice(0, 13)}…` : token);
-    const label = Math.ceil(Math.max(...input.tokens.map((t) => brush.measureText(text(t)).width))) + 10;
-    const cell = Math.max(3, Math.min(40, Math.floor((part("frame").clientWidth - label) / columns)));
+    const label = input.picture ? 0 : Math.ceil(Math.max(...input.tokens.map((t) => brush.measureText(text(t)).width))) + 10;
+    const cell = Math.max(3, Math.min(input.picture ? 384 / Math.max(rows, columns) : 40, Math.floor((part("frame").clientWidth - label) / columns)));
     const [width, height] = [label + cell * columns, label + cell * rows];
     canvas.width = width * ratio;
     canvas.height = height * ratio;
@@ -68,17 +74,18 @@
     }
     brush.fillStyle = colour("--raised");
     brush.fillRect(label, label, cell * columns, cell * rows);
-    brush.fillStyle = colour("--model");
-    const gap = cell >= 10 ? 1 : 0;
+    if (input.image?.complete) brush.drawImage(input.image, 0, 0, width, height);
+    brush.fillStyle = input.picture ? "rgb(29 95 166)" : colour("--model");
+    const gap = cell >= 10 && !input.picture ? 1 : 0;
     map.forEach((weight, i) => {
-      brush.globalAlpha = shade(weight);
+      brush.globalAlpha = input.picture ? 0.8 * weight : shade(weight);
       brush.fillRect(label + cell * (i % columns), label + cell * Math.floor(i / columns), cell - gap, cell - gap);
     });
     brush.globalAlpha = 1;
     canvas.setAttribute("aria-label", `Attention weights, ${name(chosen.layer, chosen.head)}`);
     part("name").textContent = name(chosen.layer, chosen.head);
-    readout.textContent = "Point at a cell to read its weight.";
-    cells = { label, cell, rows, columns, map, tokens: input.tokens };
+    readout.textContent = `Point at a ${input.picture ? "patch" : "cell"} to read its weight.`;
+    cells = { label, cell, rows, columns, map, tokens: input.tokens, picture: input.picture };
   };
 
   const choose = (layer, head) => {
@@ -113,6 +120,10 @@
     const row = Math.floor((event.offsetY - cells.label) / cells.cell);
     if (row < 0 || column < 0 || row >= cells.rows || column >= cells.columns) return;
     const weight = cells.map[row * cells.columns + column].toFixed(3);
+    if (cells.picture) {
+      readout.textContent = `Row ${row + 1}, column ${column + 1}: ${weight} of the strongest patch`;
+      return;
+    }
     readout.textContent = `${cells.tokens[row]} looks at ${cells.tokens[column]} with weight ${weight}`;
   });
   chooser?.addEventListener("change", () => {

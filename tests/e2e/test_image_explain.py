@@ -1,0 +1,67 @@
+"""What the predictions of a model of pictures rest on, where it is known: a coloured square on noise."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import planted
+from tests.support.browser import CHROMIUM, visit
+from tests.support.cli import toolkit
+from toolkit.explain.patches import hit
+
+NEW = 8  # pictures of each class
+
+
+@dataclass(frozen=True)
+class Made:
+    cwd: Path
+    boxes: dict[str, planted.Box]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    cwd = tmp_path_factory.mktemp("planted")
+    planted.folder(cwd / "data", 160, seed=0)
+    boxes = planted.folder(cwd / "new", NEW, seed=1, names=list(planted.COLOURS))
+    for command in (
+        ["finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "4",
+         "--batch-size", "16", "--output", "run", "--set", "options.image_size=32", "--set", "training.device=cpu"],
+        ["explain", "run", "--file", "new", "--rows", "12", "--output", "explained", "--png"],
+    ):  # fmt: skip
+        outcome = toolkit(*command, cwd=cwd)
+        assert outcome.code == 0, outcome.text
+    return Made(cwd, boxes)
+
+
+def test_the_top_patch_of_the_most_faithful_method_lies_on_the_object(made: Made) -> None:
+    found = json.loads((made.cwd / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    best = found["trust"]["best"]
+    assert best is not None
+    assert found["unit"] == "patch"
+    assert len(found["texts"]) == 2 * NEW
+    hits = [hit(one["scores"][best], one["grid"], made.boxes[one["text"]]) for one in found["texts"]]
+    assert sum(hits) > 0.8 * len(hits)
+
+
+def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -> None:
+    folder = made.cwd / "explained"
+    found = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+    assert (folder / f"picture-{2 * NEW}.png").read_bytes().startswith(b"\x89PNG")
+    html = (folder / "explanation.html").read_text(encoding="utf-8")
+    assert html.count('class="panel') == 2 * NEW * (1 + len(found["methods"]))
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH: the page cannot be opened")
+    seen = visit(tmp_path, html)
+    assert seen.console == []
+    assert seen.requests == []
+    assert "Choose a layer and a head" in seen.document
+
+
+def test_what_is_no_picture_says_so(made: Made) -> None:
+    (made.cwd / "broken.png").write_bytes(b"\x89PNG")
+    for given, said in (("nowhere.png", "There is no file nowhere.png"), ("broken.png", "The picture broken.png is")):
+        outcome = toolkit("explain", "run", given, cwd=made.cwd)
+        assert outcome.code == 2, outcome.text
+        assert said in outcome.err
