@@ -1,6 +1,8 @@
 """What the predictions of a model of pictures rest on, where it is known: a coloured square on noise."""
 
 import json
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from tests.support.browser import CHROMIUM, visit
 from tests.support.cli import toolkit
 from toolkit.explain.patches import hit
 
+PICTURES = "runs/pictures"
 NEW = 8  # pictures of each class
 
 
@@ -24,11 +27,14 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     cwd = tmp_path_factory.mktemp("planted")
     planted.folder(cwd / "data", 160, seed=0)
-    boxes = planted.folder(cwd / "new", NEW, seed=1, names=list(planted.COLOURS))
+    boxes = planted.folder(cwd / "scans", NEW, seed=1, names=list(planted.COLOURS))
+    document = (Path(__file__).parents[2] / "docs" / "attention.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^toolkit (.* {PICTURES} .*)$", document, re.MULTILINE)
+    documented = shlex.split(line)
     for command in (
         ["finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "4",
-         "--batch-size", "16", "--output", "run", "--set", "options.image_size=32", "--set", "training.device=cpu"],
-        ["explain", "run", "--file", "new", "--rows", "12", "--output", "explained", "--png"],
+         "--batch-size", "16", "--output", PICTURES, "--set", "options.image_size=32", "--set", "training.device=cpu"],
+        documented,
     ):  # fmt: skip
         outcome = toolkit(*command, cwd=cwd)
         assert outcome.code == 0, outcome.text
@@ -62,6 +68,6 @@ def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -
 def test_what_is_no_picture_says_so(made: Made) -> None:
     (made.cwd / "broken.png").write_bytes(b"\x89PNG")
     for given, said in (("nowhere.png", "There is no file nowhere.png"), ("broken.png", "The picture broken.png is")):
-        outcome = toolkit("explain", "run", given, cwd=made.cwd)
+        outcome = toolkit("explain", PICTURES, given, cwd=made.cwd)
         assert outcome.code == 2, outcome.text
         assert said in outcome.err
