@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import planted
-from tests.support.browser import CHROMIUM, visit
 from tests.support.cli import toolkit
 from toolkit.explain.patches import hit
 
@@ -56,7 +56,7 @@ def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -
     found = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
     assert (folder / f"picture-{2 * NEW}.png").read_bytes().startswith(b"\x89PNG")
     html = (folder / "explanation.html").read_text(encoding="utf-8")
-    assert html.count('class="panel') == 2 * NEW * (1 + len(found["methods"]))
+    assert html.count('<figure class="panel') == 2 * NEW * (1 + len(found["methods"]))
     if CHROMIUM is None:
         pytest.skip("no Chromium on PATH: the page cannot be opened")
     seen = visit(tmp_path, html)

@@ -18,11 +18,14 @@ def asked(config):
     from transformers import AutoModelForImageClassification
 
     torch.manual_seed(0)
+    config.architectures = []
     network = AutoModelForImageClassification.from_config(config).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(4)  # fresh weights are so small that what they find drowns in rounding
+                torch.nn.init.kaiming_normal_(
+                    parameter
+                )  # fresh weights are so small that what they find drowns in rounding
 
     def collate(features):
         return {"pixel_values": torch.stack([torch.from_numpy(one["pixel_values"]) for one in features]) / 255}
