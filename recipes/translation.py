@@ -170,8 +170,7 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     }
     target = getattr(processor, "tgt_lang", None)
     if target and target in languages.codes_of(processor):
-        token = target if target in processor.get_vocab() else f"__{target}__"
-        settings["forced_bos_token_id"] = processor.convert_tokens_to_ids(token)
+        settings["forced_bos_token_id"] = languages.token_number(processor, target)
     model.generation_config.update(**settings)
     return model
 

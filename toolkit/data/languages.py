@@ -40,6 +40,15 @@ def codes_of(tokenizer: Any) -> list[str]:
     return found or [str(token) for token in tokenizer.all_special_tokens if _CODE.fullmatch(str(token))]
 
 
+def token_number(tokenizer: Any, code: str) -> int:
+    """Return the number of the token that stands for a language, by its code in `codes_of`.
+
+    M2M100 marks its tokens (`__fr__`), since `fr` alone is a piece of words there.
+    """
+    marked = getattr(tokenizer, "lang_code_to_token", None) or {}
+    return int(tokenizer.convert_tokens_to_ids(marked.get(code, code)))
+
+
 def match(code: str, known: Iterable[str], option: str) -> str:
     """Return the one of a model's codes that means the language `code`.
 

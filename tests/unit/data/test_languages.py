@@ -1,8 +1,10 @@
 """One name for a language, whatever a model calls it."""
 
+import json
+
 import pytest
 
-from toolkit.data.languages import match, name_of
+from toolkit.data.languages import codes_of, match, name_of, token_number
 from toolkit.errors import ConfigError
 
 MBART = ("ar_AR", "en_XX", "fr_XX", "zh_CN")
@@ -41,3 +43,20 @@ def test_unknown_and_ambiguous_codes():
 def test_names():
     assert name_of("de") == name_of("deu_Latn") == "German"
     assert name_of("tlh") == "tlh"
+
+
+def test_the_token_of_a_language_is_not_the_piece_of_words_written_alike(tmp_path):
+    sentencepiece = pytest.importorskip("sentencepiece")
+    from transformers import M2M100Tokenizer
+
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat here\nle chat des fruits\n" * 50)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(tmp_path / "pieces"), vocab_size=40, hard_vocab_limit=False, minloglevel=2
+    )
+    vocabulary = {piece: number for number, piece in enumerate(("<s>", "<pad>", "</s>", "<unk>", "\u2581c", "fr"))}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
+    tokenizer = M2M100Tokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "pieces.model"))
+    tokenizer.tgt_lang = "fr"
+    assert "fr" in codes_of(tokenizer)
+    assert vocabulary["fr"] != token_number(tokenizer, "fr") == tokenizer(text_target="chat").input_ids[0]
