@@ -19,6 +19,7 @@ from toolkit.cli import (
     inspect,
     lr_find,
     predict,
+    prune_heads,
     push,
     recipes,
     serve,
@@ -45,6 +46,7 @@ app.command("compare")(compare.compare)
 app.command("explain")(explain.explain)
 app.command("attend")(attend.attend)
 app.command("predict", cls=WithOwnOptions)(predict.predict)
+app.command("prune-heads")(prune_heads.prune_heads)
 app.command("push")(push.push)
 app.command("serve")(serve.serve)
 app.command("app")(serve.app)

@@ -14,6 +14,7 @@ from toolkit.pipeline.inspect import Inspected, inspect
 from toolkit.pipeline.lr_find import lr_find
 from toolkit.pipeline.predict import Predicted, predict
 from toolkit.pipeline.prepare import Prepared, configure, plan, prepare
+from toolkit.pipeline.prune import Pruning, prune_heads
 from toolkit.pipeline.push import Parcel, check_destination, pack, push, size_of
 from toolkit.pipeline.resume import unfinished
 from toolkit.pipeline.seeds import finetune_seeds
@@ -33,6 +34,7 @@ __all__ = [
     "Parcel",
     "Predicted",
     "Prepared",
+    "Pruning",
     "Stage",
     "attend",
     "check_destination",
@@ -49,6 +51,7 @@ __all__ = [
     "predict",
     "prepare",
     "prepare_evaluation",
+    "prune_heads",
     "push",
     "read_inputs",
     "reads_pictures",

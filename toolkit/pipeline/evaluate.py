@@ -137,7 +137,7 @@ def evaluate(
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))
         said = judge.ask(stored, rows, subject.split, observe)
         if own is not None:
-            said = said.beside(_baselines(own, observe))
+            said = said.beside(baselines_of(own, observe))
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
     circumstances = judge.Circumstances(
@@ -158,7 +158,7 @@ def evaluate(
     return folder, verdict.report
 
 
-def _baselines(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:
+def baselines_of(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:
     """Return what the baselines said of a run's held-out rows: they learnt from rows that the run does not keep."""
     for home in (run.path, run.path / "evaluations" / "held-out"):
         with suppress(SourceError):
@@ -193,7 +193,8 @@ def stored_configuration(
 ) -> tuple[recipes.Recipe, RunConfig]:
     """Take what is stored with the model, and lay the given values on it."""
     stored = stored_card(checkpoint)
-    stored.pop("calibration", None)  # a fact, not a value to configure
+    for fact in ("calibration", "pruned_heads"):  # no values to configure
+        stored.pop(fact, None)
     name = recipe_name or stored.pop("recipe", None) or "sentiment"
     stored.pop("recipe", None)
     try:

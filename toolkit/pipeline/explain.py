@@ -98,7 +98,7 @@ def explain(
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",
         )
     created = datetime.now(UTC)
-    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
     loaded = stored.subject
     of_pictures = reads_pictures(subject)
     model = explain_pictures.asked(loaded) if of_pictures else _asked(loaded)

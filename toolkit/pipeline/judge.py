@@ -11,6 +11,7 @@ import pyarrow as pa
 
 import toolkit
 from toolkit import environment, models, recipes, runs
+from toolkit.attention import heads
 from toolkit.config import RunConfig
 from toolkit.data.batch import Features, encode
 from toolkit.data.load import Splits
@@ -54,12 +55,14 @@ class StoredModel:
         recipe: The task.
         labels: Names of the classes.
         config: The run's configuration.
+        slim: Whether heads that were pruned are cut out when it is loaded, which costs less and answers the same.
     """
 
     folder: Path
     recipe: recipes.Recipe
     labels: Sequence[str]
     config: RunConfig
+    slim: bool = True
 
     @cached_property
     def subject(self) -> Subject:
@@ -67,6 +70,10 @@ class StoredModel:
         from toolkit.training.devices import pick_device
 
         model = build_model(self.recipe, self.folder, self.labels, self.config).eval()
+        card = self.folder / runs.CARD
+        pruned = runs.read_object(card).get("pruned_heads") if card.is_file() else None
+        if self.slim and pruned:
+            heads.slimmed(model, heads.inputs_for(model), {int(layer): listed for layer, listed in pruned.items()})
         device = pick_device(self.config.training.device)
         return Subject(
             model.to(device),

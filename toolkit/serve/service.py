@@ -124,7 +124,7 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     learnt = _learnt(Path(target))
     inputs = [column for column in inputs if column.required or learnt is None or column.role in learnt]
     labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
-    stored = judge.StoredModel(checkpoint.path, recipe, labels, config)
+    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=False)  # it explains, too
     asker = Asker(
         stored,
         inputs,

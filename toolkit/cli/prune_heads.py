@@ -1,0 +1,43 @@
+"""`toolkit prune-heads`."""
+
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import Watcher, say, table
+
+
+def prune_heads(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory of a model that chooses classes.")],
+    tolerance: Annotated[
+        float,
+        typer.Option("--tolerance", min=0, help="How much of the first metric may be lost on validation rows."),
+    ] = 0.01,
+    share: Annotated[
+        float | None, typer.Option("--share", min=0, max=1, help="Share of the heads to leave out, whatever is lost.")
+    ] = None,
+    rows: Annotated[
+        int, typer.Option("--rows", min=1, help="Validation rows at most on which importance is measured.")
+    ] = 500,
+    output: options.Output = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Leave out the heads of attention that matter least, with the curve of quality against cost.
+
+    The pruned model is a run of its own, judged on the held-out rows beside the whole one: `evaluate`, `predict` and
+    `push` take it.
+    """
+    from toolkit import pipeline
+    from toolkit.report import pruning
+
+    values = {"loading": {"trust_remote_code": True}} if trust_remote_code else {}
+    wanted = pipeline.Pruning(rows, tolerance, share)
+    with Watcher() as watch:
+        subject = pipeline.prepare_evaluation(run, values, None, watch)
+        made, found = pipeline.prune_heads(subject, wanted, output, options.command_line(), watch)
+    header = tuple(name or found["metric"] for name in pruning.COLUMNS)
+    say(table([tuple(pruning.row(point, found["curve"][0], found["metric"])) for point in found["curve"]], header))
+    say(f"\n{pruning.headline(found)}")
+    pages = [(name, str(made.path / file)) for name, file in (("page", "pruning.html"), ("report", "report.html"))]
+    say(table([("run", str(made.path)), *pages]))

@@ -1,0 +1,101 @@
+"""The page on pruned heads: what was lost and what was saved as more of them were left out."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from toolkit.report.plots import path
+from toolkit.report.render import environment
+
+_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 760, 360, 56, 20, 16, 52
+
+
+def to_html(found: Mapping[str, Any]) -> str:
+    """One self-contained page without a script.
+
+    Args:
+        found: What pruning.json holds.
+    """
+    curve, name = found["curve"], found["metric"]
+    most = max((value for row in found["importance"] for value in row), default=1.0) or 1.0
+    pruned = {int(layer): set(listed) for layer, listed in found["pruned_heads"].items()}
+    return (
+        environment("html")
+        .get_template("pruning.html.j2")
+        .render(
+            found=found,
+            toolkit_version=found["version"],
+            headline=headline(found),
+            plot=plot(curve, name),
+            rows=[row(point, curve[0], name) for point in curve],
+            importance=[
+                [(f"{v:.2f}", f"{v / most:.2f}", head in pruned.get(layer, ())) for head, v in enumerate(line)]
+                for layer, line in enumerate(found["importance"])
+            ],
+        )
+    )
+
+
+def headline(found: Mapping[str, Any]) -> str:
+    """Say in a sentence what was left out, and what it cost and saved."""
+    first, chosen, name = found["curve"][0], found["curve"][found["chosen"]], found["metric"]
+    total = sum(map(len, found["importance"]))
+    saved = 1 - chosen["flops"] / first["flops"]
+    return (
+        f"{chosen['left_out']} of {total} heads are left out: {name} on validation rows {_number(first[name])} → "
+        f"{_number(chosen[name])}, {100 * saved:.0f} % fewer operations."
+    )
+
+
+def row(point: Mapping[str, Any], first: Mapping[str, Any], name: str) -> list[str]:
+    """Return the cells of one point of the curve."""
+    return [
+        f"{point['left_out']} ({100 * point['share']:.0f} %)",
+        _number(point[name]),
+        f"{point['loss']:.4f}" if point["loss"] is not None else "–",
+        f"{100 * point['flops'] / first['flops']:.0f} %",
+        f"{1000 * point['seconds']:.2f} ms ({100 * point['seconds'] / first['seconds']:.0f} %)",
+        f"{point['parameters']:,}",
+    ]
+
+
+COLUMNS = ("heads left out", "", "loss", "operations", "time an example", "parameters")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def plot(curve: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Draw metric, operations and time against the share of heads that are left out, as an SVG."""
+    first = curve[0]
+
+    def across(share: float) -> float:
+        return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    times = [point["seconds"] / first["seconds"] for point in curve]
+    top: float = max(1.0, *times, *(point[name] for point in curve))
+
+    def down(value: float) -> float:
+        return round(_HEIGHT - _BOTTOM - max(float(value), 0.0) / top * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+    lines = (
+        (name, "own", [point[name] for point in curve]),
+        ("operations", "other", [point["flops"] / first["flops"] for point in curve]),
+        ("time", "faint", times),
+    )
+    base = _HEIGHT - _BOTTOM
+    title = f"{escape(name)}, operations and time against the heads left out"
+    parts = [f'<svg class="pruning" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">']
+    for step in range(5):
+        y, x = down(step / 4), across(step / 4)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{25 * step} %</text>')
+        parts.append(f'<text x="{x}" y="{base + 20}" text-anchor="middle">{25 * step} %</text>')
+    parts.append(f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">heads left out</text>')
+    for label, style, values in lines:
+        points = [(across(point["share"]), down(value)) for point, value in zip(curve, values, strict=True)]
+        parts.append(f'<path class="{style}" d="{path(points)}"/>')
+        x, y = points[-1]
+        parts.append(f'<text class="{style}" x="{x}" y="{y - 8}" text-anchor="end">{escape(label)}</text>')
+    return "\n".join([*parts, "</svg>"])
