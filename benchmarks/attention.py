@@ -1,13 +1,15 @@
 """What attention costs as texts grow: time and memory against length for each form, with the fitted exponent.
 
     python -m benchmarks.attention                        lengths 512 to 16,384, MiniLM's heads (12 of width 32)
-    python -m benchmarks.attention --longest 4096 --rounds 3
+    python -m benchmarks.attention --longest 4096
     python -m benchmarks.attention --device cuda
+    python -m benchmarks.attention --table FILE.json      print a written result as Markdown tables
     python -m benchmarks.attention --count                the multiplications alone, which no other work disturbs
 
-One forward and backward pass of attention alone, batch 1, fp32. Time on the CPU is that of the process, of one
-thread, so that other work on the machine disturbs it little; on a GPU it is wall time between synchronisations.
-Memory is what the pass adds at its peak. Forms take turns in every round, and the best round counts.
+One forward and backward pass of attention alone, batch 1, fp32 (bf16 on a GPU), each form and length in a process of
+its own. Time on the CPU is that of the process, of one thread, so that other work on the machine disturbs it little; on
+a GPU it is wall time between synchronisations. The fastest pass counts. Memory is what the passes add at their peak.
+The result is written to benchmarks/results/.
 """
 
 import argparse
@@ -17,17 +19,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+from benchmarks.finetune import RESULTS, measure_machine, say, write
 
 FORMS = ("eager", "dense", "sliding-window:256", "block-sparse:64:3", "top-blocks:64:8", "top-k:64")
 HEADS, WIDTH = 12, 32
 SHORTEST = 512
-MOST_COUNTED = 8192  # tokens; the plain kernel that is counted keeps all scores
+KEEPING_SCORES = ("eager", "top-k:64")  # forms that hold T × T numbers
+MOST_KEPT = 4096  # tokens for them: 5 GiB
+MOST_COUNTED = 8192  # tokens; the plain kernel that is counted keeps all scores, forward alone
+PASSES, SECONDS = 5, 4.0  # as many passes, or as few as take so long
 FITTED_FROM = 2048  # below it fixed costs hide how a form grows
 
 
 def measure(form: str, length: int, device: str) -> tuple[float, float]:
-    """Return the seconds and the peak MiB of one pass, in this process.
+    """Return the seconds of the fastest pass and the peak MiB, in this process.
 
     Args:
         form: As in `toolkit.attention.forms`, or "eager" for the equation as it stands.
@@ -40,17 +49,24 @@ def measure(form: str, length: int, device: str) -> tuple[float, float]:
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    inputs = [torch.randn(1, HEADS, length, WIDTH, device=device, requires_grad=True) for _ in range(3)]
+    kind = torch.bfloat16 if device == "cuda" else torch.float32
+    shape = (1, HEADS, length, WIDTH)
+    inputs = [torch.randn(shape, device=device, dtype=kind, requires_grad=True) for _ in range(3)]
     real = torch.ones(1, length, dtype=torch.bool, device=device)
     chosen = None if form == "eager" else forms.parse(form)[0]
     before = _peak(device)
-    start = _clock(device)
-    if chosen is None:
-        output = reference.scaled_dot_product(*inputs).output
-    else:
-        output = sparse.attention(chosen, 0, *inputs, real)
-    output.sum().backward()
-    return _clock(device) - start, _peak(device) - before
+    taken: list[float] = []
+    while not taken or (len(taken) < PASSES and sum(taken) < SECONDS):
+        start = _clock(device)
+        if chosen is None:
+            output = reference.scaled_dot_product(*inputs).output
+        else:
+            output = sparse.attention(chosen, 0, *inputs, real)
+        output.sum().backward()
+        taken.append(_clock(device) - start)
+        for tensor in inputs:
+            tensor.grad = None
+    return min(taken), _peak(device) - before
 
 
 def count(form: str, length: int) -> int:
@@ -97,15 +113,14 @@ def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float | None:
     return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
 
 
-def table(results: dict[str, dict[int, tuple[float, float]]]) -> str:
-    """Lay out milliseconds and peak MiB for each form and length as a Markdown table, with the exponents."""
-    cells = {
-        form: {length: f"{1000 * seconds:,.0f} ms, {peak:,.0f} MiB" for length, (seconds, peak) in found.items()}
-        for form, found in results.items()
-    }
-    return _markdown(
-        cells, {form: {n: seconds for n, (seconds, _) in found.items()} for form, found in results.items()}
-    )
+def table(record: Mapping[str, Any]) -> str:
+    """Lay out milliseconds, then peak MiB, for each form and length as Markdown tables, with the exponents."""
+    found: dict[str, Any] = record["forms"]
+    seconds = {form: {int(n): one["seconds"] for n, one in lengths.items()} for form, lengths in found.items()}
+    memory = {form: {int(n): one["peak_mib"] for n, one in lengths.items()} for form, lengths in found.items()}
+    milliseconds = {form: {n: f"{1000 * value:,.0f}" for n, value in own.items()} for form, own in seconds.items()}
+    mebibytes = {form: {n: f"{value:,.0f}" for n, value in own.items()} for form, own in memory.items()}
+    return f"milliseconds\n\n{_markdown(milliseconds, seconds)}\n\nMiB at the peak\n\n{_markdown(mebibytes, memory)}"
 
 
 def count_table(counted: dict[str, dict[int, int]]) -> str:
@@ -114,7 +129,7 @@ def count_table(counted: dict[str, dict[int, int]]) -> str:
     return _markdown(cells, counted)
 
 
-def _markdown(cells: dict[str, dict[int, str]], costs: Mapping[str, Mapping[int, float]]) -> str:
+def _markdown(cells: Mapping[str, Mapping[int, str]], costs: Mapping[str, Mapping[int, float]]) -> str:
     lengths = sorted({length for found in cells.values() for length in found})
     lines = [
         f"| form | {' | '.join(f'{length:,}' for length in lengths)} | exponent |",
@@ -128,11 +143,12 @@ def _markdown(cells: dict[str, dict[int, str]], costs: Mapping[str, Mapping[int,
 
 
 def main() -> None:
-    """Measure each form and length in processes of their own, and print the table."""
+    """Measure each form and length in processes of their own, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--longest", type=int, default=16_384)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--output", type=Path, help="default benchmarks/results/attention-DEVICE.json")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="print this result as Markdown and run nothing")
     parser.add_argument("--count", action="store_true")
     parser.add_argument("--one", nargs=2, metavar=("FORM", "LENGTH"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -140,31 +156,40 @@ def main() -> None:
         measure(asked.one[0], 256, asked.device)  # what is loaded and built on first use
         sys.stdout.write(json.dumps(measure(asked.one[0], int(asked.one[1]), asked.device)) + "\n")
         return
+    lengths = [SHORTEST * 2**n for n in range(20) if SHORTEST * 2**n <= asked.longest]
     if asked.count:
-        lengths = [SHORTEST * 2**n for n in range(20) if SHORTEST * 2**n <= min(asked.longest, MOST_COUNTED)]
-        counted = {form: {n: count(form, n) for n in lengths} for form in FORMS if form != "eager"}
+        counted = {form: {n: count(form, n) for n in lengths if n <= MOST_COUNTED} for form in FORMS if form != "eager"}
         sys.stdout.write(count_table(counted) + "\n")
         return
-    lengths = [SHORTEST * 2**n for n in range(20) if SHORTEST * 2**n <= asked.longest]
-    results: dict[str, dict[int, tuple[float, float]]] = {form: {} for form in FORMS}
-    for _ in range(asked.rounds):
-        for length in lengths:
-            for form in FORMS:
-                found = _apart(form, length, asked.device)
-                if found is not None:
-                    best = results[form].get(length, (math.inf, math.inf))
-                    results[form][length] = (min(best[0], found[0]), min(best[1], found[1]))
-    sys.stdout.write(table(results) + "\n")
+    if asked.table is None:
+        record = {
+            "command": "python -m benchmarks.attention" + (" --device cuda" if asked.device == "cuda" else ""),
+            "date": datetime.now(UTC).date().isoformat(),
+            **measure_machine(),
+            "heads": HEADS,
+            "width": WIDTH,
+            "forms": {form: _lengths(form, lengths, asked.device) for form in FORMS},
+        }
+        write(record, asked.output or RESULTS / f"attention-{asked.device}.json")
+    else:
+        record = json.loads(asked.table.read_text(encoding="utf-8"))
+    sys.stdout.write(table(record) + "\n")
 
 
-def _apart(form: str, length: int, device: str) -> tuple[float, float] | None:
-    """Measure in a process of its own, so that peaks do not add up; None where memory did not suffice."""
-    command: list[Any] = [sys.executable, "-m", "benchmarks.attention", "--device", device, "--one", form, str(length)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        return None
-    seconds, mebibytes = json.loads(done.stdout.splitlines()[-1])
-    return seconds, mebibytes
+def _lengths(form: str, lengths: Sequence[int], device: str) -> dict[str, dict[str, float]]:
+    """Measure a form at each length in processes of its own, so that peaks do not add up; up to where memory ends."""
+    found: dict[str, dict[str, float]] = {}
+    for length in lengths:
+        if form in KEEPING_SCORES and length > MOST_KEPT:
+            break
+        command = [sys.executable, "-m", "benchmarks.attention", "--device", device, "--one", form, str(length)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            break
+        seconds, mebibytes = json.loads(done.stdout.splitlines()[-1])
+        found[str(length)] = {"seconds": seconds, "peak_mib": mebibytes}
+        say(f"{form} at {length:,}: {1000 * seconds:.0f} ms, {mebibytes:.0f} MiB")
+    return found
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import long_reviews
 from tests.e2e.conftest import Made
 from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import checkpoints
@@ -56,8 +57,13 @@ def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "runs" / "reviews").symlink_to(made.run)
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "attention.md").read_text(encoding="utf-8"), re.DOTALL)
     commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
-    ran = [command[1:] for command in commands if command[0] == "toolkit" and PICTURES not in command]
-    assert len(ran) == 5
+    # presets of hybrids need checkpoints of a Hub, and run in test_hybrids.py; pictures have a test of their own
+    ran = [
+        command[1:]
+        for command in commands
+        if command[0] == "toolkit" and "--preset" not in command and PICTURES not in command
+    ]
+    assert len(ran) == 7
     for arguments in ran:
         outcome = toolkit(*arguments, cwd=folder, env=made.env)
         assert outcome.code == 0, (arguments, outcome.text)
@@ -128,11 +134,59 @@ def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
     assert again.code == 0, again.text
 
 
+def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: Made, tmp_path: Path) -> None:
+    said = (gallery / "prune-heads.txt").read_text(encoding="utf-8")
+    assert "2 of 4 heads are left out" in said
+    run = gallery / "runs" / "pruned"
+    found = json.loads((run / "pruning.json").read_text(encoding="utf-8"))
+    whole, *_, last = found["curve"]
+    assert [point["left_out"] for point in found["curve"]] == [0, 1, 2]
+    assert last["cut"]
+    assert last["flops"] < whole["flops"]
+    assert last["parameters"] == whole["parameters"] - 2 * (4 * 64 * 128 + 3 * 64)
+    report, repeated = (
+        json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        for folder in (run, run / "evaluations" / "held-out")
+    )
+    assert report["baselines"][0]["name"] == "Before pruning"
+    assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
+    told = toolkit(
+        "explain", run, "a dull film", "--rows", "0", "--output", tmp_path / "why", cwd=gallery, env=made.env
+    )
+    assert told.code == 0, told.text
+    refused = toolkit("prune-heads", run / "model", cwd=gallery, env=made.env)
+    assert refused.code == 1
+    assert "comes with it" in refused.err
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH: the page cannot be opened")
+    seen = visit(tmp_path, (run / "pruning.html").read_text(encoding="utf-8"))
+    assert seen.console == []
+    assert seen.requests == []
+
+
 def test_explain_says_what_is_wrong(made: Made) -> None:
     outcome = toolkit("explain", made.run, "good", "--method", "magic", cwd=made.cwd, env=made.env)
     assert outcome.code == 2, outcome.text
     assert "There is no method `magic`." in outcome.err
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.slow
+def test_whole_reviews_are_read_by_a_sliding_window(tmp_path: Path) -> None:
+    """BERT-tiny on real IMDB reviews of 500 words and more, beyond the 512 tokens that it was pretrained for."""
+    long_reviews.write_rows(tmp_path / "data", words=500, train=300, test=60)
+    outcome = toolkit(
+        "finetune", "sentiment", "--model", checkpoints.TINY, "--data", "data", "--max-length", "2048", "--attention",
+        "sliding-window:256", "--epochs", "1", "--output", "run", cwd=tmp_path, timeout=1200,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert report["training"]["tokens_per_example"] > 600
+    assert report["training"]["truncated"] == 0
+    config = json.loads((tmp_path / "run" / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["max_position_embeddings"] == 2048
+    again = toolkit("evaluate", "run", "--fresh", cwd=tmp_path, timeout=600)
+    assert again.code == 0, again.text
 
 
 @pytest.mark.slow

@@ -184,3 +184,27 @@ def test_more_processes_than_gpus_are_refused(place: Path, gpus: int) -> None:
     outcome = toolkit("finetune", "sentiment", *COMMON, "--num-processes", str(gpus + 1), cwd=place)
     assert outcome.code == 2
     assert f"{gpus + 1} processes need as many GPUs" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["sliding-window:256", "block-sparse:64:3", "top-blocks:64:8", "top-k:32"])
+def test_sparse_attention_on_a_gpu_is_that_of_the_mask(name: str) -> None:
+    import torch
+
+    from toolkit.attention import flex, forms, sparse
+
+    torch.manual_seed(0)
+    (form,) = forms.parse(name)
+    tensors = [torch.randn(2, 4, 1100, 64, device="cuda", requires_grad=True) for _ in range(3)]
+    real = torch.arange(1100, device="cuda") < torch.tensor([[1100], [700]], device="cuda")
+    assert flex.suits(tensors[0])
+    rows = real[:, None, :, None]
+    found = sparse.attention(form, 1, *tensors, real) * rows
+    mask = forms.allowed(form, 1, tensors[0], tensors[1], real)
+    expected = torch.nn.functional.scaled_dot_product_attention(*tensors, attn_mask=mask) * rows
+    torch.testing.assert_close(found, expected, atol=2e-2, rtol=2e-2)
+    for ours, theirs in zip(
+        torch.autograd.grad(found.square().sum(), tensors),
+        torch.autograd.grad(expected.square().sum(), tensors),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, atol=5e-2, rtol=5e-2)

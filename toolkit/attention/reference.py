@@ -132,7 +132,14 @@ class Projections:
 
 
 def multi_head(
-    inputs: Any, memory: Any, projections: Projections, heads: int, *, mask: Any = None, bias: Any = None
+    inputs: Any,
+    memory: Any,
+    projections: Projections,
+    heads: int,
+    *,
+    mask: Any = None,
+    bias: Any = None,
+    scale: float | None = None,
 ) -> tuple[Any, Any]:
     """Compute Concat(head_1 … head_H) W_O, each head attending on its own (Vaswani et al. 2017, section 3.2.2).
 
@@ -143,6 +150,7 @@ def multi_head(
         heads: H; E is a multiple of it.
         mask: As in `scaled_dot_product`.
         bias: As in `scaled_dot_product`.
+        scale: As in `scaled_dot_product`; T5 does not scale, which is 1.
 
     Returns:
         The new tokens, shape (B, T, E), and the weights of every head, shape (B, H, T, S).
@@ -150,7 +158,7 @@ def multi_head(
     query = split_heads(linear(inputs, projections.query), heads)  # (B, H, T, D)
     key = split_heads(linear(memory, projections.key), heads)  # (B, H, S, D)
     value = split_heads(linear(memory, projections.value), heads)  # (B, H, S, D)
-    steps = scaled_dot_product(query, key, value, mask=mask, bias=bias)
+    steps = scaled_dot_product(query, key, value, mask=mask, bias=bias, scale=scale)
     return linear(merge_heads(steps.output), projections.output), steps.weights  # (B, T, E), (B, H, T, S)
 
 

@@ -12,7 +12,7 @@ dense attention under the form's mask, and is batched so that padding changes no
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from toolkit.attention import forms, interface
+from toolkit.attention import flex, forms, interface
 from toolkit.attention.forms import Dense, Form, SlidingWindow, TopK, block_up
 from toolkit.errors import ModelError
 
@@ -124,6 +124,8 @@ def attention(
         looks = real[:, None, None, :] if isinstance(form, Dense) else forms.allowed(form, layer, query, key, real)
         return attend(query, key, value, attn_mask=looks, dropout_p=rate, scale=scale)
     if isinstance(form, SlidingWindow):
+        if rate == 0 and flex.suits(query):
+            return flex.attention(form, query, key, value, real, scale, flex.compiled())
         block = max(_SMALLEST_BLOCK, form.window // 2)
         table, radius, shared = _neighbours(-(-query.shape[2] // block), query.device), form.window // 2, form.seers
     else:

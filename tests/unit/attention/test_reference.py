@@ -103,6 +103,51 @@ def test_it_equals_a_layer_of_bert():
     torch.testing.assert_close(layer.output.LayerNorm(tokens + inputs), layer(inputs, torch.where(mask, 0.0, -1e30))[0])
 
 
+# family → (the class of its attention, the names of its projections: queries, keys, values, output)
+LAYERS = {
+    "distilbert": ("DistilBertSelfAttention", "q_lin", "k_lin", "v_lin", "out_lin"),
+    "vit": ("ViTAttention", "q_proj", "k_proj", "v_proj", "o_proj"),
+    "marian": ("MarianAttention", "q_proj", "k_proj", "v_proj", "out_proj"),
+    "t5": ("T5Attention", "q", "k", "v", "o"),
+}
+
+
+@pytest.mark.parametrize("family", LAYERS)
+def test_it_equals_every_layer_of_other_families(family):
+    """Self-attention, padded and causal, and cross-attention; T5 adds biases for positions and does not scale."""
+    kind, *names = LAYERS[family]
+    model, batch = models.make(family)
+    model.set_attn_implementation("eager")
+    calls = []
+
+    def note(module, arguments, keywords, output):
+        calls.append((module, arguments[0] if arguments else keywords["hidden_states"], keywords, output))
+
+    for module in model.modules():
+        if type(module).__name__ == kind:
+            module.register_forward_hook(note, with_kwargs=True)
+    with torch.no_grad():
+        model(**batch)
+    crossing = 0
+    for module, inputs, keywords, (theirs, *bias, weights) in calls:
+        memory = keywords.get("key_value_states")
+        crossing += memory is not None
+        parts = (getattr(module, name) for name in names)
+        ours, our_weights = reference.multi_head(
+            inputs,
+            inputs if memory is None else memory,
+            reference.Projections(*((part.weight, part.bias) for part in parts)),
+            heads=4,
+            mask=keywords.get("attention_mask", keywords.get("mask")),
+            bias=bias[0] if bias else None,
+            scale=1.0 if family == "t5" else None,
+        )
+        torch.testing.assert_close(our_weights, weights, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    both_ways = family in ("marian", "t5")
+    assert (len(calls), crossing) == ((6, 2) if both_ways else (2, 0))
+
+
 def test_sinusoids_are_those_of_marian():
     """Marian keeps the sines in the first half of the columns and the cosines in the second."""
     from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding

@@ -1,10 +1,11 @@
 """The benchmark of attention: it measures every form, and fits what it says it fits."""
 
-from pathlib import Path
+import json
 
 import pytest
 
-from benchmarks import attention
+from benchmarks import attention, long_reviews
+from benchmarks.finetune import RESULTS, ROOT
 
 
 @pytest.mark.parametrize("form", attention.FORMS)
@@ -23,17 +24,36 @@ def test_the_exponent_is_that_of_the_costs(power):
 
 
 def test_the_table():
-    results = {"dense": {2048: (0.004, 10.0), 4096: (0.016, 40.0)}, "other": {2048: (0.001, 1.0)}}
-    assert attention.table(results).splitlines() == [
+    def one(seconds, mebibytes):
+        return {"seconds": seconds, "peak_mib": mebibytes}
+
+    forms = {"dense": {"2048": one(0.004, 10.0), "4096": one(0.016, 40.0)}, "other": {"2048": one(0.001, 1.0)}}
+    assert attention.table({"forms": forms}).splitlines() == [
+        "milliseconds",
+        "",
         "| form | 2,048 | 4,096 | exponent |",
         "| --- | --: | --: | --: |",
-        "| dense | 4 ms, 10 MiB | 16 ms, 40 MiB | 2.00 |",
-        "| other | 1 ms, 1 MiB | – | – |",
+        "| dense | 4 | 16 | 2.00 |",
+        "| other | 1 | – | – |",
+        "",
+        "MiB at the peak",
+        "",
+        "| form | 2,048 | 4,096 | exponent |",
+        "| --- | --: | --: | --: |",
+        "| dense | 10 | 40 | 2.00 |",
+        "| other | 1 | – | – |",
     ]
 
 
+def test_the_document_shows_the_written_results():
+    text = (ROOT / "docs" / "attention.md").read_text(encoding="utf-8")
+    for line in attention.table(json.loads((RESULTS / "attention-cpu.json").read_text(encoding="utf-8"))).splitlines():
+        assert line in text
+    assert long_reviews.markdown(json.loads((RESULTS / "long-reviews-cpu.json").read_text(encoding="utf-8"))) in text
+
+
 def test_the_counts_in_the_document_are_those_that_are_printed():
-    text = (Path(__file__).parents[3] / "docs" / "attention.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "attention.md").read_text(encoding="utf-8")
     for form in attention.FORMS[1:]:
         counted = {length: attention.count(form, length) for length in (512, 1024)}
         printed = attention.count_table({form: counted}).splitlines()[2].rpartition(" | ")[0]
