@@ -80,17 +80,18 @@ def _works(device: int, kind: Any, width: int) -> bool:
     import torch
 
     form, length = SlidingWindow(64, 1), 300
-    tensors = [
+    tensors: list[Any] = [
         torch.randn(2, 2, length, width, device=f"cuda:{device}", dtype=kind, requires_grad=True) for _ in range(3)
     ]
-    real = torch.arange(length, device=tensors[0].device) < torch.tensor([[length], [70]], device=tensors[0].device)
+    query, key, value = tensors
+    real = torch.arange(length, device=query.device) < torch.tensor([[length], [70]], device=query.device)
     try:
         with torch.enable_grad():
-            found = attention(form, *tensors, real, None, compiled())
+            found = attention(form, query, key, value, real, None, compiled())
             found.float().square().sum().backward()
     except Exception:  # whatever a compiler says on a GPU that is new, old or busy
         return False
-    allowed = forms.allowed(form, 0, tensors[0], tensors[1], real)
-    expected = torch.nn.functional.scaled_dot_product_attention(*tensors, attn_mask=allowed)
+    allowed = forms.allowed(form, 0, query, key, real)
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
     close = ((found - expected).abs() * real[:, None, :, None]).max() < 0.05
     return bool(close) and all(bool(torch.isfinite(tensor.grad).all()) for tensor in tensors)
