@@ -20,6 +20,11 @@ from toolkit.evaluation.probe import Probe
 MOST_ROWS = 200  # texts of the data for each category, chosen at random from more
 LEAST_ROWS = 10
 SHOWN = 5
+NOT_TESTED = (
+    "Other traits, other languages than English, indirect mentions, and whether errors fall more on some people who "
+    "write."
+)
+BY_COLUMN = "A column that names groups of people gives figures for each: evaluation.group_column."
 
 
 def section(probe: Probe, texts: Sequence[str], places: Sequence[tuple[Any, Any]], lists: Lists) -> dict[str, Any]:
@@ -46,7 +51,12 @@ def section(probe: Probe, texts: Sequence[str], places: Sequence[tuple[Any, Any]
         if len(sentences) >= LEAST_ROWS:
             nowhere: list[tuple[Any, Any]] = [(None, None)] * len(sentences)
             studies.append(_study(probe, category, "sentences", list(groups), sentences, nowhere))
-    return {"confidence": probe.confidence, "scored": probe.weights is not None, "studies": studies}
+    return {
+        "confidence": probe.confidence,
+        "scored": probe.weights is not None,
+        "studies": studies,
+        "not_tested": NOT_TESTED,
+    }
 
 
 def _holding(texts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[int]:

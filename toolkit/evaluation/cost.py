@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from toolkit.data.batch import Features
+from toolkit.evaluation.energy import meter
 
 BATCH_SIZES = (1, 8, 32)
 REPEATS = 30
 SECONDS = 3.0  # at most, for one batch size and length
 WARM_UP = 3
-
-_RAPL = Path("/sys/class/powercap")
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,20 @@ def section(
         threads: That it computes with.
     """
     order = np.argsort(features.lengths, kind="stable")
+    counted = meter(device)
     timings = []
-    for share in (0.1, 0.5, 1.0):
+    for share in (0.1, 0.5, 1.0) if features.has_lengths else (1.0,):
         for size in BATCH_SIZES:
             if size > len(order):
                 continue
             end = max(size, round(share * len(order)))
             rows = [int(row) for row in order[end - size : end]]
-            timed = measure(lambda rows=rows: run(rows))  # type: ignore[misc]
+            timed = measure(lambda rows=rows: run(rows), counted.read)  # type: ignore[misc]
             each = np.array(timed.seconds)
             timings.append(
                 {
                     "batch_size": size,
-                    "length": int(features.lengths[rows].max()),
+                    "length": int(features.lengths[rows].max()) if features.has_lengths else None,
                     "passes": len(each),
                     "p50_ms": float(1000 * np.quantile(each, 0.5)),
                     "p99_ms": float(1000 * np.quantile(each, 0.99)),
@@ -70,36 +70,28 @@ def section(
         "threads": threads,
         "bytes_on_disk": sum(file.stat().st_size for file in files),
         "timings": timings,
-        "energy": "package counters (RAPL)" if _counters() else "not measured: the machine does not tell",
+        "energy": counted.name,
     }
 
 
-def measure(work: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> Timed:
-    """Repeat some work, after a few passes that do not count, and time each pass."""
+def measure(
+    work: Callable[[], None], joules: Callable[[], list[float]] = list, clock: Callable[[], float] = time.perf_counter
+) -> Timed:
+    """Repeat some work, after a few passes that do not count, and time each pass.
+
+    Args:
+        work: One pass.
+        joules: Reads the counters of energy.
+        clock: Reads the time in seconds.
+    """
     for _ in range(WARM_UP):
         work()
     seconds: list[float] = []
-    before = _joules()
+    before = joules()
     while len(seconds) < REPEATS and sum(seconds) < SECONDS:
         start = clock()
         work()
         seconds.append(clock() - start)
-    after = _joules()
+    after = joules()
     spent = [b - a for a, b in zip(before, after, strict=True)] if len(before) == len(after) else []
     return Timed(seconds, sum(spent) if spent and min(spent) >= 0 else None)  # a counter that wrapped tells nothing
-
-
-def _counters() -> list[Path]:
-    """Return the energy counters of the processor packages that may be read."""
-    found = []
-    for counter in sorted(_RAPL.glob("intel-rapl:?/energy_uj")):
-        try:
-            counter.read_text(encoding="ascii")
-        except OSError:
-            continue
-        found.append(counter)
-    return found
-
-
-def _joules() -> list[float]:
-    return [int(counter.read_text(encoding="ascii")) / 1e6 for counter in _counters()]

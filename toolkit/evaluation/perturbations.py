@@ -16,17 +16,17 @@ Lists = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Perturbation:
-    """A change to a text.
+    """A change to an input.
 
     Attributes:
         name: Short name.
         title: As the report prints it.
-        change: (text, source of chance) → changed text; the same text where there is nothing to change.
+        change: (input, source of chance) → the input changed; an equal one where there is nothing to change.
     """
 
     name: str
     title: str
-    change: Callable[[str, random.Random], str]
+    change: Callable[[Any, random.Random], Any]
 
 
 def load_lists(extra: str | None) -> Lists:

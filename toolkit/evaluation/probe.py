@@ -1,4 +1,4 @@
-"""Asking a model about texts that are not in the data."""
+"""Asking a model about inputs that are not in the data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Probe:
     """A model that can be asked, and how to read what it says.
 
     Attributes:
-        ask: Texts → columns of predictions, "prediction" and "probabilities".
+        ask: Texts, or pictures → columns of predictions, "prediction" and "probabilities".
         labels: Names of the classes.
         weights: For each class how positive it is, from -1 to 1; None where the classes have no such order.
         confidence: Of the intervals.
@@ -25,7 +25,7 @@ class Probe:
         seed: Of every draw.
     """
 
-    ask: Callable[[Sequence[str]], Answer]
+    ask: Callable[[Sequence[Any]], Answer]
     labels: Sequence[str]
     weights: Sequence[float] | None
     confidence: float

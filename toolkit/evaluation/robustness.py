@@ -1,21 +1,27 @@
-"""Whether a classifier keeps its answer when a text changes and its meaning does not, and moves when it does.
+"""Whether a classifier keeps its answer when an input changes and its meaning does not, and moves when it does.
 
 After Ribeiro, Wu, Guestrin and Singh 2020, "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList":
 invariance, directional and minimum functionality tests.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from toolkit.data import pictures as pictures_
+from toolkit.evaluation import picture_changes
 from toolkit.evaluation.perturbations import Lists, Perturbation, perturbations
 from toolkit.evaluation.probe import Answer, Probe
 
 SHOWN = 5  # failures of each test
-MOST_ROWS = 1000  # rows that are changed; chosen at random from more
+MOST_ROWS = 1000  # texts that are changed; chosen at random from more
+MOST_PICTURES = 500
+SHOWN_PICTURES = 2  # failures of each change: a page of many pictures would be heavy
 TOLERANCE = 0.05  # a score may move the wrong way by so much
+
+Show = Callable[[Any, Any, str], Mapping[str, Any]]  # input, the same changed, title of the change → what is shown
 
 
 def section(
@@ -30,17 +36,10 @@ def section(
         truth: The true class of each.
         lists: Words and sentences of the checks.
     """
-    chosen = sorted(random.Random(probe.seed).sample(range(len(texts)), min(len(texts), MOST_ROWS)))
-    texts, truth, places = [texts[r] for r in chosen], [truth[r] for r in chosen], [places[r] for r in chosen]
+    texts, places, truth = _chosen(probe, MOST_ROWS, texts, places, truth)
     before = probe.ask(texts)
-    changes = perturbations(lists)
-    joint = 1 - (1 - probe.confidence) / len(changes)  # the intervals of all changes hold together (Bonferroni)
-    found: dict[str, Any] = {
-        "rows": len(texts),
-        "confidence": probe.confidence,
-        "accuracy": float(np.mean([said == true for said, true in zip(before["prediction"], truth, strict=True)])),
-        "invariance": [_invariance(probe, one, texts, places, truth, before, joint) for one in changes if len(texts)],
-    }
+    found = _invariances(probe, perturbations(lists), texts, places, truth, before, _texts)
+    found["kind"] = "text"
     if probe.weights is None:
         reason = "the recipe does not say which classes are positive and which negative (POLARITY)"
         return {**found, "expectations": [], "not_tested": f"Direction, negation and paraphrases: {reason}."}
@@ -52,19 +51,81 @@ def section(
     return {**found, "expectations": expectations, "not_tested": ""}
 
 
+def of_pictures(
+    probe: Probe, pictures: Sequence[Mapping[str, Any]], places: Sequence[tuple[Any, Any]], truth: Sequence[int]
+) -> dict[str, Any]:
+    """Return the report's section on robustness of a classifier of pictures.
+
+    Args:
+        probe: The model.
+        pictures: Of the data, each with "bytes" or "path".
+        places: File and row of each.
+        truth: The true class of each.
+    """
+    pictures, places, truth = _chosen(probe, MOST_PICTURES, pictures, places, truth)
+    pictures = [picture_changes.reduced(picture) for picture in pictures]
+    before = probe.ask(pictures)
+    found = _invariances(probe, picture_changes.changes(), pictures, places, truth, before, _thumbnails, SHOWN_PICTURES)
+    return {
+        **found,
+        "kind": "image",
+        "expectations": [],
+        "not_tested": "Pictures that are turned, covered in part, from another camera or place, or made to deceive.",
+    }
+
+
+def _chosen(probe: Probe, most: int, *columns: Sequence[Any]) -> list[list[Any]]:
+    """Draw rows from more than can be changed."""
+    count = len(columns[0])
+    rows = sorted(random.Random(probe.seed).sample(range(count), min(count, most)))
+    return [[column[row] for row in rows] for column in columns]
+
+
+def _texts(text: str, changed: str, _title: str) -> dict[str, Any]:
+    return {"text": text, "changed": changed}
+
+
+def _thumbnails(picture: Mapping[str, Any], changed: Mapping[str, Any], title: str) -> dict[str, Any]:
+    small = {"picture": pictures_.thumbnail(picture), "changed_picture": pictures_.thumbnail(changed)}
+    return {"text": pictures_.name(picture), "changed": title, **small}
+
+
+def _invariances(
+    probe: Probe,
+    changes: Sequence[Perturbation],
+    inputs: Sequence[Any],
+    places: Sequence[tuple[Any, Any]],
+    truth: Sequence[int],
+    before: Answer,
+    show: Show,
+    most: int = SHOWN,
+) -> dict[str, Any]:
+    joint = 1 - (1 - probe.confidence) / len(changes)  # the intervals of all changes hold together (Bonferroni)
+    return {
+        "rows": len(inputs),
+        "confidence": probe.confidence,
+        "accuracy": float(np.mean([said == true for said, true in zip(before["prediction"], truth, strict=True)])),
+        "invariance": [
+            _invariance(probe, one, inputs, places, truth, before, joint, show, most) for one in changes if len(inputs)
+        ],
+    }
+
+
 def _invariance(
     probe: Probe,
     one: Perturbation,
-    texts: Sequence[str],
+    inputs: Sequence[Any],
     places: Sequence[tuple[Any, Any]],
     truth: Sequence[int],
     before: Answer,
     joint: float,
+    show: Show,
+    most: int,
 ) -> dict[str, Any]:
-    """Change the texts, ask again, and count who fell."""
+    """Change the inputs, ask again, and count who fell."""
     chance = random.Random(f"{one.name} {probe.seed}")
-    changed = [one.change(text, chance) for text in texts]
-    rows = [row for row, (old, new) in enumerate(zip(texts, changed, strict=True)) if old != new]
+    changed = [one.change(given, chance) for given in inputs]
+    rows = [row for row, (old, new) in enumerate(zip(inputs, changed, strict=True)) if old != new]
     found: dict[str, Any] = {"name": one.name, "title": one.title, "changed": len(rows), "failures": []}
     if not rows:
         return found
@@ -72,7 +133,7 @@ def _invariance(
     right = np.array([before["prediction"][row] == truth[row] for row in rows], np.float64)
     still = np.array([now == truth[row] for now, row in zip(said["prediction"], rows, strict=True)], np.float64)
     flipped = [now != before["prediction"][row] for now, row in zip(said["prediction"], rows, strict=True)]
-    # The change of accuracy among the changed texts: the others cannot fall.
+    # The change of accuracy among the changed inputs: the others cannot fall.
     found |= {"difference": probe.mean(still - right, joint), "flipped": probe.share(flipped)}
     fallen = [index for index, row in enumerate(rows) if right[index] and not still[index]]
     fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
@@ -80,12 +141,11 @@ def _invariance(
         {
             "file": places[rows[index]][0],
             "row": places[rows[index]][1],
-            "text": texts[rows[index]],
-            "changed": changed[rows[index]],
+            **show(inputs[rows[index]], changed[rows[index]], one.title),
             "before": probe.labels[before["prediction"][rows[index]]],
             "after": probe.labels[said["prediction"][index]],
         }
-        for index in fallen[:SHOWN]
+        for index in fallen[:most]
     ]
     return found
 

@@ -1,17 +1,20 @@
 """What is asked of a model beyond the rows it is judged on: robustness, bias, cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from toolkit.errors import DataError
+from toolkit import recipes
+from toolkit.data import pictures
+from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import bias, cost, fairness, robustness
 from toolkit.evaluation.perturbations import load_lists
 from toolkit.evaluation.predict import Predictions
 from toolkit.evaluation.probe import Probe, polarity
 from toolkit.pipeline import judge
-from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.events import Observe, Stage
 
 
 def run_checks(stored: judge.StoredModel, rows: pa.Table, said: Predictions, observe: Observe) -> dict[str, Any]:
@@ -25,21 +28,13 @@ def run_checks(stored: judge.StoredModel, rows: pa.Table, said: Predictions, obs
     """
     wanted = stored.config.evaluation.checks
     found: dict[str, Any] = {}
-    if "robustness" in wanted or "bias" in wanted:
-        lists = load_lists(stored.config.evaluation.lists)
-        role = _only_text(stored, rows)
-        if role is None:
-            observe(Note("Robustness and bias are checked for classes of single texts only; they are left out here."))
-        else:
-            probe = _probe(stored, role)
-            texts, places = rows[role].to_pylist(), _places(rows)
-            if "robustness" in wanted:
-                observe(Stage("Changing texts"))
-                truth = judge.references(stored.recipe, rows)
-                found["robustness"] = robustness.section(probe, texts, places, truth, lists)
-            if "bias" in wanted:
-                observe(Stage("Swapping who is spoken of"))
-                found["bias"] = bias.section(probe, texts, places, lists)
+    role, kind = _only_input(stored, rows)
+    if "robustness" in wanted:
+        observe(Stage("Changing pictures" if kind == "image" else "Changing texts"))
+        found["robustness"] = _robustness(stored, rows, role, kind)
+    if "bias" in wanted:
+        observe(Stage("Swapping who is spoken of"))
+        found["bias"] = _bias(stored, rows, role, kind)
     if "bias" in wanted and stored.config.evaluation.group_column is not None:
         found["fairness"] = _fairness(stored, rows, said)
     if "cost" in wanted:
@@ -48,12 +43,30 @@ def run_checks(stored: judge.StoredModel, rows: pa.Table, said: Predictions, obs
     return found
 
 
-def _only_text(stored: judge.StoredModel, rows: pa.Table) -> str | None:
-    """Return the column of the text where a class is given to single texts; None for other tasks."""
-    inputs = [column.role for column in stored.recipe.COLUMNS[:-1] if column.role in rows.column_names]
-    kinds = {column.role: column.kind for column in stored.recipe.COLUMNS}
-    single = len(inputs) == 1 and kinds[inputs[0]] == "text" and stored.recipe.COLUMNS[-1].kind == "label"
-    return inputs[0] if single else None
+def _only_input(stored: judge.StoredModel, rows: pa.Table) -> tuple[str, str]:
+    """Return the column and the kind of the input where a class is given to a single one; "" for other tasks."""
+    inputs = [column for column in stored.recipe.COLUMNS if column.is_input and column.role in rows.column_names]
+    single = len(inputs) == 1 and inputs[0].kind in ("text", "image") and stored.recipe.COLUMNS[-1].kind == "label"
+    return (inputs[0].role, inputs[0].kind) if single else ("", "")
+
+
+def _robustness(stored: judge.StoredModel, rows: pa.Table, role: str, kind: str) -> dict[str, Any]:
+    if not kind:
+        return {"not_tested": "Changed inputs are asked about where a class is given to single texts or pictures."}
+    truth, places = judge.references(stored.recipe, rows), _places(rows)
+    if kind == "image":
+        return robustness.of_pictures(_probe(stored, role, pictures.TYPE), rows[role].to_pylist(), places, truth)
+    lists = load_lists(stored.config.evaluation.lists)
+    return robustness.section(_probe(stored, role, pa.string()), rows[role].to_pylist(), places, truth, lists)
+
+
+def _bias(stored: judge.StoredModel, rows: pa.Table, role: str, kind: str) -> dict[str, Any]:
+    if kind == "text":
+        lists = load_lists(stored.config.evaluation.lists)
+        return bias.section(_probe(stored, role, pa.string()), rows[role].to_pylist(), _places(rows), lists)
+    what = {"image": "pictures: who is in them cannot be swapped"}
+    reason = what.get(kind, "this task: people are swapped where a class is given to single texts")
+    return {"not_tested": f"Whether the answer depends on who is meant, in {reason}. {bias.BY_COLUMN}"}
 
 
 def _places(rows: pa.Table) -> list[tuple[Any, Any]]:
@@ -61,13 +74,12 @@ def _places(rows: pa.Table) -> list[tuple[Any, Any]]:
     return list(zip(*columns, strict=True))
 
 
-def _probe(stored: judge.StoredModel, role: str) -> Probe:
+def _probe(stored: judge.StoredModel, role: str, kind: pa.DataType) -> Probe:
     subject, settings = stored.subject, stored.config.evaluation
 
-    def ask(texts: Sequence[str]) -> Any:
-        features = judge.encode_rows(
-            pa.table({role: pa.array(texts, pa.string())}), stored.recipe, subject.processor, stored.config
-        )
+    def ask(inputs: Sequence[Any]) -> Any:
+        table = pa.table({role: pa.array(inputs, kind)})
+        features = judge.encode_rows(table, stored.recipe, subject.processor, stored.config)
         return judge.predict_features(subject, features).columns
 
     weights = polarity(stored.recipe, stored.labels)
@@ -77,7 +89,11 @@ def _probe(stored: judge.StoredModel, role: str) -> Probe:
 def _fairness(stored: judge.StoredModel, rows: pa.Table, said: Predictions) -> dict[str, Any]:
     settings = stored.config.evaluation
     column = str(settings.group_column)
-    if column not in rows.column_names or stored.recipe.COLUMNS[-1].kind != "label":
+    if stored.recipe.COLUMNS[-1].kind != "label":
+        raise ConfigError(
+            "`evaluation.group_column` compares classes by groups, and this task gives none.", "Leave it out."
+        )
+    if column not in rows.column_names:
         raise DataError(
             f"`evaluation.group_column` names the column `{column}`, which the rows do not have.",
             f"They have {', '.join(rows.column_names)}.",
@@ -101,11 +117,20 @@ def _cost(stored: judge.StoredModel, rows: pa.Table) -> dict[str, Any]:
     features = judge.encode_rows(sample, stored.recipe, subject.processor, stored.config)
     device = subject.model.device
 
+    ask: Callable[..., Any] = _forward
+    if recipes.generates(stored.recipe):
+        ask = partial(stored.recipe.generate, processor=subject.processor, config=stored.config)  # type: ignore[attr-defined]
+
     def run(numbers: Sequence[int]) -> None:
         batch = stored.recipe.collate([features[row] for row in numbers], subject.processor)
         with torch.inference_mode():
-            subject.model(**{name: tensor.to(device) for name, tensor in batch.items()})
+            ask(subject.model, {name: tensor.to(device) for name, tensor in batch.items()})
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    return cost.section(run, features, stored.folder, device.type, torch.get_num_threads())
+    found = cost.section(run, features, stored.folder, device.type, torch.get_num_threads())
+    return {**found, "timed": "writing an answer" if recipes.generates(stored.recipe) else "forward passes"}
+
+
+def _forward(model: Any, batch: Mapping[str, Any]) -> Any:
+    return model(**batch)

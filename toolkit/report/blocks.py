@@ -91,6 +91,7 @@ class Example:
         taken: What it was taken for, or "".
         remarks: Short texts below.
         place: Where it stands in the user's files, or "".
+        pictures: (data address of a small copy, what it shows) of each picture.
     """
 
     texts: Sequence[str]
@@ -98,6 +99,7 @@ class Example:
     taken: str = ""
     remarks: Sequence[str] = ()
     place: str = ""
+    pictures: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)

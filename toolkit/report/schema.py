@@ -47,8 +47,12 @@ _NEAR_DUPLICATES = {
     "pairs": [{"similarity": float, "test": _SAMPLE, "train": _SAMPLE}],
 }
 
-_CHANGED = {**_PLACE, **dict.fromkeys(("text", "changed", "before", "after"), str)}
+_CHANGED = {
+    **_PLACE,
+    **dict.fromkeys(("text", "changed", "before", "after", "picture", "changed_picture"), str),
+}
 _ROBUSTNESS = {
+    "kind": str,
     **dict.fromkeys(("rows", "confidence", "accuracy"), float),
     "invariance": [
         {
@@ -76,6 +80,7 @@ _BIAS = {
             "failures": [{**_CHANGED, "groups": str}],
         }
     ],
+    "not_tested": str,
 }
 
 _FAIRNESS = {
@@ -112,6 +117,7 @@ _WRITING = {
 
 _COST = {
     "device": str,
+    "timed": str,
     "threads": float,
     "bytes_on_disk": float,
     "energy": str,

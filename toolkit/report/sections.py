@@ -16,6 +16,7 @@ from toolkit.report.blocks import (
     estimated,
     place,
 )
+from toolkit.report.checks import bias, cost, fairness, robustness, untested
 from toolkit.report.comparison import comparison, seeds
 from toolkit.report.writing import writing
 
@@ -45,6 +46,7 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
         *bias(evaluation["bias"]),
         *fairness(evaluation["fairness"]),
         *cost(evaluation["cost"], report["model"]),
+        *untested(evaluation),
     ]
 
 
@@ -202,162 +204,3 @@ def near_duplicates(found: Mapping[str, Any]) -> list[Section]:
         for pair in found["pairs"]
     ]
     return [Section("near-duplicates", title, lead, [Examples(title, rows)] if rows else [])]
-
-
-def robustness(found: Mapping[str, Any]) -> list[Section]:
-    """Whether the model keeps its answer when a text changes and its meaning does not."""
-    rows = [
-        [
-            Cell(one["title"] or one["name"]),
-            Cell(formats.count(one["changed"])),
-            estimated(one["difference"], signed=True, alert=_worse(one["difference"])),
-            estimated(one["flipped"]),
-        ]
-        for one in found["invariance"]
-    ]
-    if not rows:
-        return []
-    columns = ["Change", "Texts changed", "Accuracy on these, after minus before", "Answers that changed"]
-    blocks: list[Block] = [Table("Changes that leave the meaning alone", columns, rows)]
-    expected = [
-        [Cell(one["title"] or one["name"]), Cell(formats.count(one["tried"])), estimated(one["failed"])]
-        for one in found["expectations"]
-    ]
-    if expected:
-        blocks.append(Table("Expectations", ["Expectation", "Tried", "Failed"], expected))
-    if found["not_tested"]:
-        blocks.append(Text(f"Not tested. {found['not_tested']}"))
-    failures = [
-        _changed(failure, one["title"] or one["name"])
-        for one in (*found["invariance"], *found["expectations"])
-        for failure in one["failures"][:2]
-    ]
-    if failures:
-        blocks.append(Examples("Failures", failures))
-    lead = f"{formats.count(found['rows'])} texts were changed in ways that leave their meaning alone, in English. "
-    lead += "Both answers are compared text by text; the intervals of the accuracy hold jointly for all changes."
-    return [Section("robustness", "When the text changes", lead, blocks)]
-
-
-def _worse(cell: Mapping[str, Any]) -> str:
-    return "clearly worse" if cell["high"] is not None and cell["high"] < 0 else ""
-
-
-def _changed(failure: Mapping[str, Any], title: str) -> Example:
-    return Example(
-        [formats.clip(failure["text"]), formats.clip(failure["changed"])],
-        remarks=[title, f"{failure['before']} → {failure['after']}"],
-        place=place(failure["file"], failure["row"]),
-    )
-
-
-def bias(found: Mapping[str, Any]) -> list[Section]:
-    """Whether who is spoken of changes the answer."""
-    studies = [study for study in found["studies"] if study["category"]]
-    if not studies:
-        return []
-    where = {"data": "texts of the data", "sentences": "neutral sentences"}
-    rows = [
-        [
-            Cell(study["category"]),
-            Cell(where.get(study["source"], study["source"])),
-            Cell(formats.count(study["texts"])),
-            Cell(formats.count(study["versions"])),
-            estimated(study["flipped"]),
-        ]
-        for study in studies
-    ]
-    columns = ["What is swapped", "In", "Texts", "Versions of each", "Answer depends on it"]
-    blocks: list[Block] = [Table("Swaps", columns, rows, words=frozenset({1}))]
-    gaps = [
-        [
-            Cell(f"{gap['group']} against {gap['versus']}"),
-            Cell(f"{study['category']}, {where.get(study['source'], study['source'])}"),
-            estimated(gap["score"], "score", signed=True, alert="clear" if gap["clear"] else ""),
-        ]
-        for study in studies
-        for gap in study["gaps"]
-    ]
-    if gaps:
-        title = "How much more positive, on a scale from −1 to 1"
-        blocks.append(Table("Gaps", ["Group", "Swapped", title], gaps, words=frozenset({1})))
-    categories = ", ".join(dict.fromkeys(study["category"] for study in studies))
-    blocks.append(
-        Text(
-            f"Tested: whether the answer changes with {categories}, by English words swapped one for one. Not tested: "
-            "other traits, other languages, indirect mentions, and whether errors fall more on some people who write."
-        )
-    )
-    failures = [
-        _changed(failure, failure["groups"] or study["category"])
-        for study in studies
-        for failure in study["failures"][:2]
-    ]
-    if failures:
-        blocks.append(Examples("Answers that depend on who is spoken of", failures))
-    lead = "The same texts, with other people in them. Intervals within one kind of swap hold jointly."
-    return [Section("bias", "When other people are spoken of", lead, blocks)]
-
-
-_RATES = {
-    "accuracy": "Right",
-    "selection_rate": "Given the second class",
-    "true_positive_rate": "Given it where it is true",
-    "false_positive_rate": "Given it where it is not",
-}
-
-
-def fairness(found: Mapping[str, Any]) -> list[Section]:
-    """Figures for the groups of people that a column names."""
-    if not found["groups"]:
-        return []
-    rates = [name for name in _RATES if any(name in group["rates"] for group in found["groups"])]
-    rows = [
-        [
-            Cell(group["name"]),
-            Cell(formats.count(group["rows"])),
-            estimated(group["accuracy"]),
-            *(Cell(_rate(group["rates"].get(name))) for name in rates),
-        ]
-        for group in found["groups"]
-    ]
-    blocks: list[Block] = [Table("Groups", [found["column"], "Rows", "Right", *(_RATES[name] for name in rates)], rows)]
-    gaps = [
-        [Cell(_RATES.get(gap["figure"], gap["figure"])), Cell(_rate(gap["value"])), Cell(formats.p_value(gap["p"]))]
-        for gap in found["gaps"]
-    ]
-    if gaps:
-        blocks.append(Table("Gaps", ["Widest gap between groups", "Gap", "Chance of so wide a gap by lot"], gaps))
-    lead = f"By the column {found['column']}; groups of fewer than {formats.count(found['smallest'])} rows are left out"
-    lead += f" ({', '.join(found['left_out'])})." if found["left_out"] else "."
-    return [Section("fairness", "How groups of people are treated", lead, blocks)]
-
-
-def _rate(value: Any) -> str:
-    return formats.measure(value, "fraction") if isinstance(value, int | float) else "–"
-
-
-def cost(found: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
-    """What a prediction costs."""
-    timings = [row for row in found["timings"] if row["p50_ms"] is not None]
-    if not timings:
-        return []
-    energy = any(row["joules_per_example"] is not None for row in timings)
-    columns = ["Batch", "Tokens", "Median", "99th percentile", "Examples per second"]
-    rows = [
-        [
-            Cell(formats.count(row["batch_size"])),
-            Cell(formats.count(row["length"])),
-            Cell(f"{row['p50_ms']:.1f} ms"),
-            Cell(f"{row['p99_ms']:.1f} ms" if row["p99_ms"] is not None else "–"),
-            Cell(formats.count(round(row["examples_per_second"] or 0, 1))),
-            *([Cell(f"{row['joules_per_example'] or 0:.3g} J")] if energy else []),
-        ]
-        for row in timings
-    ]
-    table = Table("Latency", [*columns, "Energy per example"] if energy else columns, rows)
-    lead = f"{formats.count(model['parameters'])} parameters, {formats.size(found['bytes_on_disk'])} on disk. "
-    lead += f"Timed on {found['device'] or 'this machine'}"
-    lead += f" with {formats.count(found['threads'])} threads; " if found["threads"] is not None else "; "
-    lead += "forward passes over real examples, without tokenizing. "
-    return [Section("cost", "What a prediction costs", f"{lead}Energy: {found['energy'] or 'not measured'}.", [table])]

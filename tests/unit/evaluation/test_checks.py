@@ -1,15 +1,19 @@
 """Planted faults of a model are found: it falls for capitals, misses negation, or minds who is spoken of."""
 
 import random
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
-from toolkit.evaluation import bias, cost, robustness
+from tests.support.pictures import encoded
+from toolkit.data import pictures
+from toolkit.evaluation import bias, cost, energy, picture_changes, robustness
 from toolkit.evaluation.perturbations import load_lists
 from toolkit.evaluation.probe import Probe, polarity
-from toolkit.report.schema import REPORT, faults
+from toolkit.report import checks
+from toolkit.report.schema import REPORT, faults, fill
 
 LISTS = load_lists(None)
 GOOD = {"wonderful", "good", "liked", "fond", "excellent", "recommend", "fine", "works"}
@@ -89,6 +93,60 @@ def test_without_polarity_directions_are_not_tested_and_that_is_said():
     assert len(found["invariance"]) == 8
 
 
+def spotted(size=60):
+    """Return grey pictures of which some have a spot in a corner, and a model that looks for it there."""
+    from PIL import Image
+
+    rows, truth = [], []
+    for number in range(size):
+        image = Image.new("RGB", (40, 30), (90, 90, 90))
+        if number % 2:
+            image.paste((250, 250, 250), (0, 0, 3, 3))
+        rows.append({"bytes": encoded(image, "PNG"), "path": f"{number}.png"})
+        truth.append(number % 2)
+    return rows, truth, [("f.csv", number + 2) for number in range(size)]
+
+
+def finds_spots(rows, least=160):
+    values = [np.asarray(pictures.decode(row, 10**6))[0, 0].mean() for row in rows]
+    chances = [[0.1, 0.9] if value >= least else [0.9, 0.1] for value in values]
+    return {"prediction": [int(value >= least) for value in values], "probabilities": chances}
+
+
+def test_a_model_of_pictures_that_falls_for_cropping_is_found():
+    rows, truth, places = spotted()
+    found = robustness.of_pictures(Probe(finds_spots, LABELS, None, 0.95, 200, 0), rows, places, truth)
+    assert faults(REPORT["evaluation"]["robustness"], found) == []
+    by_name = {one["name"]: one for one in found["invariance"]}
+    assert set(by_name) == {"blur", "noise", "crop", "darker", "brighter", "jpeg"}
+    assert by_name["crop"]["difference"]["high"] < -0.2
+    assert by_name["brighter"]["difference"]["value"] == by_name["jpeg"]["difference"]["value"] == 0
+    failure = by_name["crop"]["failures"][0]
+    assert (failure["file"], failure["before"], failure["after"]) == ("f.csv", "positive", "negative")
+    assert failure["picture"].startswith(pictures.THUMBNAIL)
+    assert failure["picture"] != failure["changed_picture"]
+    (section,) = checks.robustness(fill(REPORT, {"evaluation": {"robustness": found}})["evaluation"]["robustness"])
+    assert section.title == "When the picture changes"
+    assert section.blocks[-1].rows[0].pictures[1][0] == failure["changed_picture"]
+
+
+def test_changed_pictures_keep_their_kind_and_the_seed_decides():
+    rows, _, _ = spotted(4)
+    for one in picture_changes.changes():
+        changed, again = (one.change(rows[1], random.Random(seed)) for seed in (0, 0))
+        assert changed["bytes"] == again["bytes"] != rows[1]["bytes"]
+        others = {one.change(rows[1], random.Random(seed))["bytes"] for seed in range(8)}
+        assert (len(others) > 1) == (one.name in ("noise", "crop"))
+        assert pictures.decode(changed, 10**6).mode == "RGB"
+
+
+def test_large_pictures_are_reduced_before_they_are_changed():
+    from PIL import Image
+
+    large = {"bytes": encoded(Image.new("RGB", (2000, 500)), "PNG")}
+    assert pictures.decode(picture_changes.reduced(large), 10**6).size == (512, 128)
+
+
 def study(minds=None, weights=(-1.0, 1.0)):
     texts, _, places = reviews()
     found = bias.section(probe(weights, minds=minds), texts, places, LISTS)
@@ -151,8 +209,9 @@ def test_time_is_counted_after_the_warm_up(monkeypatch):
 
 
 def test_energy_is_read_where_there_are_counters(monkeypatch, tmp_path):
-    monkeypatch.setattr(cost, "_RAPL", tmp_path)
-    assert cost.measure(lambda: None).joules is None
+    monkeypatch.setattr(energy, "_RAPL", tmp_path)
+    assert energy.meter("cpu").name == "not measured: the machine does not tell"
+    assert cost.measure(lambda: None, energy.meter("cpu").read).joules is None
     counter = tmp_path / "intel-rapl:0" / "energy_uj"
     counter.parent.mkdir()
     counter.write_text("1000000", encoding="ascii")
@@ -162,15 +221,40 @@ def test_energy_is_read_where_there_are_counters(monkeypatch, tmp_path):
         passes.append(1)
         counter.write_text(str(1_000_000 + 500_000 * len(passes)), encoding="ascii")
 
-    assert cost.measure(work).joules == pytest.approx(0.5 * cost.REPEATS)
+    assert energy.meter("cpu").name == "package counters (RAPL)"
+    assert cost.measure(work, energy.meter("cpu").read).joules == pytest.approx(0.5 * cost.REPEATS)
+
+
+def test_a_gpus_own_counter_is_read(monkeypatch):
+    import torch
+
+    nvml = ModuleType("pynvml")
+    nvml.NVMLError = RuntimeError
+    nvml.nvmlInit = lambda: None
+    nvml.nvmlDeviceGetHandleByUUID = {"GPU-7": "gpu"}.__getitem__
+    nvml.nvmlDeviceGetTotalEnergyConsumption = {"gpu": 2500}.__getitem__
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(uuid=7))
+    found = energy.meter("cuda")
+    assert (found.name, found.read()) == ("the GPU's counter (NVML)", [2.5])
+
+    def refuse():
+        raise RuntimeError("Not Supported")
+
+    monkeypatch.setattr(nvml, "nvmlInit", refuse)
+    assert energy.meter("cuda").name == "not measured: the GPU does not tell (Not Supported)"
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert "nvidia-ml-py" in energy.meter("cuda").name
 
 
 def test_the_section_on_cost_covers_short_and_long_batches(tmp_path):
-    from toolkit.data.batch import Features
+    from toolkit.data.batch import Features, Ragged
 
     (tmp_path / "model.safetensors").write_bytes(b"12345")
     asked = []
-    features = Features({}, np.arange(1, 21))
+    lengths = np.arange(1, 21)
+    ids = Ragged(np.zeros(lengths.sum(), np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+    features = Features({"input_ids": ids}, lengths)
     found = cost.section(lambda rows: asked.append(tuple(rows)), features, tmp_path, "cpu", 2)
     assert faults(REPORT["evaluation"]["cost"], found) == []
     assert [(row["batch_size"], row["length"]) for row in found["timings"]] == [

@@ -1,0 +1,63 @@
+"""What a machine tells of the energy that it has used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_RAPL = Path("/sys/class/powercap")
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Counters of energy.
+
+    Attributes:
+        name: What is counted, in words; or why nothing is.
+        read: Returns each counter in joules; nothing where the machine does not tell.
+    """
+
+    name: str
+    read: Callable[[], list[float]]
+
+
+def meter(device: str) -> Meter:
+    """Return the counters of the device: a GPU's own (NVML), or those of the processor packages (RAPL).
+
+    Args:
+        device: "cuda" or "cpu".
+    """
+    if device == "cuda":
+        return _gpu()
+    if counters := _counters():
+        return Meter(
+            "package counters (RAPL)", lambda: [int(one.read_text(encoding="ascii")) / 1e6 for one in counters]
+        )
+    return Meter("not measured: the machine does not tell", list)
+
+
+def _counters() -> list[Path]:
+    """Return the energy counters of the processor packages that may be read."""
+    found = []
+    for counter in sorted(_RAPL.glob("intel-rapl:?/energy_uj")):
+        try:
+            counter.read_text(encoding="ascii")
+        except OSError:
+            continue
+        found.append(counter)
+    return found
+
+
+def _gpu() -> Meter:
+    try:
+        import pynvml
+    except ImportError:
+        return Meter("not measured: a GPU's counter is read by nvidia-ml-py (extra `energy`)", list)
+    import torch
+
+    try:
+        pynvml.nvmlInit()
+        gpu = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
+    except pynvml.NVMLError as error:  # older than Volta, or a virtual machine
+        return Meter(f"not measured: the GPU does not tell ({error})", list)
+    return Meter("the GPU's counter (NVML)", lambda: [pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3])
