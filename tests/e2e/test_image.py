@@ -148,6 +148,8 @@ def test_a_person_drops_a_picture_and_sees_its_class(made: Made, tmp_path: Path)
         page.wait("!document.getElementById('answer').hidden")
         assert page.evaluate("document.querySelector('[data-part=prediction]').textContent") == "light"
         assert page.evaluate("document.querySelector('.stage img').naturalWidth") == 16
+        page.wait("document.querySelector('[data-part=overlay]').naturalWidth > 16")
+        assert "not measured" in page.evaluate("document.querySelector('[data-part=belief]').textContent")
         page.choose("input[type=file]", tmp_path / "broken.png")
         page.wait("!document.getElementById('refusal').hidden")
         assert "the picture is no picture" in page.evaluate("document.getElementById('refusal').textContent")

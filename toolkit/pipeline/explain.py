@@ -147,18 +147,19 @@ def explain(
     return folder, built
 
 
-def explain_one(loaded: judge.Subject, texts: Texts, method: str) -> tuple[Explanation, np.ndarray[Any, Any]]:
-    """Explain what a loaded model says of one text, by one method; return it with the probability of each class.
+def explain_one(loaded: judge.Subject, given: Given, method: str) -> tuple[Explanation, np.ndarray[Any, Any]]:
+    """Explain what a loaded model says of one example, by one method; return it with the probability of each class.
 
     Args:
-        loaded: A model that chooses one class for a text.
-        texts: One text, or two for a pair.
+        loaded: A model that chooses one class for a text or a picture.
+        given: One text, or two for a pair; or a picture, with "bytes" or "path".
         method: Name of a method.
 
     Raises:
-        DataError: The text holds no word.
+        DataError: The text holds no word, or the picture cannot be read.
     """
-    (explained,) = _explain(_asked(loaded), loaded, [texts], [method], lambda _event: None)
+    model = _asked(loaded) if isinstance(given, tuple) else explain_pictures.asked(loaded)
+    (explained,) = _explain(model, loaded, [given], [method], lambda _event: None)
     return explained
 
 

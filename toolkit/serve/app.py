@@ -101,7 +101,7 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
     app.get("/health")(health)
     app.post("/predict", response_model_exclude_none=True)(predict)
     if service.explainer is not None:
-        app.post("/explain")(explain)
+        app.post("/explain", response_model_exclude_none=True)(explain)
     if page is not None:
         app.get("/", response_class=HTMLResponse, include_in_schema=False)(lambda: HTMLResponse(page))
     return app

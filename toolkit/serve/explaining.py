@@ -8,7 +8,9 @@ from typing import Any
 from toolkit import recipes, runs
 from toolkit.errors import ConfigError
 from toolkit.explain.attributions import BY_NAME, available
+from toolkit.explain.patches import Picture
 from toolkit.pipeline import judge
+from toolkit.report import overlays
 from toolkit.report.explanation import verdict
 
 UNMEASURED = "How far to believe this was not measured; `toolkit explain` measures it for a run."
@@ -30,10 +32,10 @@ class Explainer:
     methods: Sequence[str]
 
     def explain(self, given: Mapping[str, Any], method: str | None) -> dict[str, Any]:
-        """Score each word of one input.
+        """Score each word, or each patch, of one input.
 
         Args:
-            given: Role → text.
+            given: Role → text, or picture.
             method: Name of a method; the default when None.
 
         Raises:
@@ -44,20 +46,30 @@ class Explainer:
         chosen = method or self.methods[0]
         if chosen not in self.methods:
             raise ConfigError(f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.")
-        texts = tuple(given[c.role] for c in self.stored.recipe.COLUMNS if c.kind == "text" and given.get(c.role))
-        found, chances = explain_one(self.stored.subject, texts, chosen)
-        definition = BY_NAME[chosen]
+        found, chances = explain_one(self.stored.subject, self._given(given), chosen)
+        scores = [round(float(score), 6) for score in found.scores[chosen]]
+        definition, one = BY_NAME[chosen], found.example
+        shown: dict[str, Any]
+        if isinstance(one, Picture):
+            definition = definition.for_pictures()
+            shown = {"grid": list(one.grid), "overlay": overlays.overlay(one.pixels, scores, one.grid)}
+        else:
+            shown = {"words": list(one.words)}
         return {
             "prediction": self.stored.labels[found.target],
             "score": round(float(chances[found.target]), 6),
+            "scores": scores,
+            **shown,
             "method": {"name": chosen, "title": definition.title, "about": definition.about},
             "signed": definition.signed,
-            "words": list(found.example.words),
-            "scores": [round(float(score), 6) for score in found.scores[chosen]],
-            "belief": UNMEASURED
-            if self.trust is None
-            else verdict([BY_NAME[name] for name in self.methods], self.trust)["headline"],
+            "belief": self._belief(),
         }
+
+    def _given(self, given: Mapping[str, Any]) -> Any:
+        """Return an input as `explain_one` takes it: a picture, or a text or a pair."""
+        inputs = [column for column in self.stored.recipe.COLUMNS if column.is_input and column.role in given]
+        values = [given[column.role] for column in inputs]
+        return values[0] if inputs[0].kind == "image" else tuple(values)
 
     def _belief(self) -> str:
         if self.trust is None:
@@ -66,13 +78,16 @@ class Explainer:
 
 
 def explainer_for(target: str, stored: judge.StoredModel) -> Explainer | None:
-    """Return what explains this model's answers; None where they are not the choice of one class for a text."""
-    classifies = stored.recipe.COLUMNS[-1].kind == "label" and not recipes.generates(stored.recipe)
-    if not classifies or not any(column.kind == "text" for column in stored.recipe.COLUMNS):
+    """Return what explains this model's answers; None where they are not one class for a text or a picture."""
+    kinds = {column.kind for column in stored.recipe.COLUMNS}
+    if "label" not in kinds or recipes.generates(stored.recipe) or not kinds & {"text", "image"}:
         return None
     trust = _measured(Path(target))
     best = trust["best"] if trust is not None else None
-    known = [name for name in available() if trust is None or name in trust["methods"]]
+    # whether a picture's attention can be laid over it is known once that was measured
+    known = [
+        name for name in available("text" in kinds or trust is not None) if trust is None or name in trust["methods"]
+    ]
     first = best or (QUICK if QUICK in known else known[0])
     return Explainer(stored, trust, [first, *(name for name in known if name != first)])
 

@@ -52,8 +52,10 @@ class Explanation(BaseModel):
     score: float = Field(description="Probability that the model gives to its answer")
     method: Method
     signed: bool = Field(description="Whether a score below zero speaks against the answer")
-    words: list[str]
-    scores: list[float] = Field(description="How much the answer rests on each word")
+    scores: list[float] = Field(description="How much the answer rests on each word, or on each patch of a picture")
+    words: list[str] | None = Field(None, description="The words of a text")
+    grid: list[int] | None = Field(None, description="Rows and columns of a picture's patches, row by row")
+    overlay: str | None = Field(None, description="The picture under its scores, as a data address")
     belief: str = Field(description="How far such an explanation of this model can be believed, as it was measured")
 
 

@@ -68,11 +68,13 @@
       return [shown, " "];
     });
     part("words").replaceChildren(...words);
-    part("against").hidden = !reasons.signed;
   };
 
   const explain = (reasons) => {
     if (reasons.words) shade(reasons);
+    part("overlay").hidden = !reasons.overlay;
+    if (reasons.overlay) part("overlay").src = reasons.overlay;
+    part("against").hidden = !reasons.signed;
     part("method").textContent = `${reasons.method.title}: ${reasons.method.about}.`;
     part("belief").textContent = reasons.belief;
     document.getElementById("reasons").hidden = false;
