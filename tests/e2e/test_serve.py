@@ -1,5 +1,6 @@
 """A model behind HTTP and behind a page, as it is started and asked from outside."""
 
+import json
 import socket
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,8 @@ def test_a_folder_is_served_to_this_machine_alone_and_explained(made: Made, tmp_
         assert code == 200, said
         assert said["words"] == ["a", "wonderful", "film"]
         assert "not measured" in said["belief"]
+        with urllib.request.urlopen(f"{address}/health") as health:
+            assert json.load(health)["model"] == "model"  # no folder of this machine
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((other_address(), int(address.rpartition(":")[2])), timeout=5)
 
@@ -62,7 +65,6 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(made: Made, tmp
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page cannot be opened")
 def test_a_person_types_a_sentence_and_sees_what_the_answer_rests_on(made: Made, tmp_path: Path) -> None:
     with serving("app", made.run, "--no-browser", cwd=tmp_path, env=made.env) as address, browser() as page:
-        assert urllib.request.urlopen(f"{address}/health").status == 200
         page.open(f"{address}/")
         page.type("A <b>wonderful</b> film & more")
         page.press("Enter", 13, CTRL)

@@ -29,7 +29,7 @@ class Service:
     """A model that answers; all its methods but `describe` belong on one thread.
 
     Attributes:
-        name: As the user named the model.
+        name: As callers see it.
         asker: Answers rows.
         explainer: Says what an answer rests on; None where this model's answers cannot be explained.
         prepared: What is kept open between requests, so that batches without padding are arranged once.
@@ -132,12 +132,17 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
         stored_temperature(stored_card(checkpoint)),
         all_scores=True,
     )
-    service = Service(checkpoint.name, asker, explainer_for(target, stored))
+    service = Service(_shown(target), asker, explainer_for(target, stored))
     if all(column.kind in ("text", "words") for column in inputs):
         service.answer([{column.role: _value(WARM_UP, column.kind) for column in inputs if column.required}])
     else:
         stored.subject  # noqa: B018 - loaded here, not by the first caller
     return service
+
+
+def _shown(target: str) -> str:
+    """Return how callers see the model named: of a folder its last part, since the rest is this machine's."""
+    return Path(target).resolve().name if Path(target).exists() else target
 
 
 def _learnt(target: Path) -> list[str] | None:
