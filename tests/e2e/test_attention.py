@@ -155,7 +155,7 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
     )
     assert told.code == 0, told.text
     refused = toolkit("prune-heads", run / "model", cwd=gallery, env=made.env)
-    assert refused.code == 1
+    assert refused.code == 2, refused.text
     assert "comes with it" in refused.err
     if CHROMIUM is None:
         pytest.skip("no Chromium on PATH: the page cannot be opened")
