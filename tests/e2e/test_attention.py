@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.e2e.conftest import Made
 from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import checkpoints
 from tests.support.cli import toolkit
+from toolkit.pipeline import prepare_evaluation, prune
 
 ROOT = Path(__file__).parents[2]
 PICTURES = "runs/pictures"  # commands on it are run in test_image_explain.py
@@ -162,6 +164,30 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
     seen = visit(tmp_path, (run / "pruning.html").read_text(encoding="utf-8"))
     assert seen.console == []
     assert seen.requests == []
+
+
+def test_the_model_before_pruning_is_asked_while_it_is_whole(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is saved of what it said, it is asked again, and before any head is silenced."""
+    run = shutil.copytree(made.run, tmp_path / "run")
+    (run / "predictions.parquet").unlink()
+    order: list[str] = []
+    zero, ask = prune.heads.zero, prune.judge.ask
+
+    def zeroed(*arguments: Any) -> None:
+        order.append("silenced")
+        zero(*arguments)
+
+    def asked(stored: Any, *arguments: Any) -> Any:
+        order.append(f"asked {stored.folder.relative_to(tmp_path).parts[0]}")
+        return ask(stored, *arguments)
+
+    monkeypatch.setattr(prune.heads, "zero", zeroed)
+    monkeypatch.setattr(prune.judge, "ask", asked)
+    subject = prepare_evaluation(str(run), {}, None, lambda _event: None)
+    prune.prune_heads(subject, prune.Pruning(40, 0.0, 0.5), str(tmp_path / "pruned"), "prune", lambda _event: None)
+    assert order[-3:] == ["asked run", "silenced", "asked pruned"]  # before it, copies for the curve
 
 
 def test_explain_says_what_is_wrong(made: Made) -> None:

@@ -219,6 +219,10 @@ def _store(
     shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
     shutil.copytree(run.path / "data", made.path / "data")
     whole = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
+    # asked before any head is silenced: the model is the same object
+    before = answers.find([run.path / answers.FILE], whole.identity(subject.rows))
+    if before is None:
+        before = judge.ask(whole, subject.rows, subject.split, observe)
     loaded = whole.subject
     heads.zero(heads.find(loaded.model, heads.inputs_for(loaded.model)), pruned)
     models.save(loaded.model, loaded.processor, made.model)
@@ -227,9 +231,6 @@ def _store(
     stored = judge.StoredModel(made.model, subject.recipe, subject.labels, subject.config)
     observe(Stage("Judging the pruned model on held-out data"))
     said = judge.ask(stored, subject.rows, subject.split, observe)
-    before = answers.find([run.path / answers.FILE], whole.identity(subject.rows))
-    if before is None:
-        before = judge.ask(whole, subject.rows, subject.split, observe)
     said = said.beside({BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, observe)})
     circumstances = judge.Circumstances(
         command, created, subject.split, subject.checkpoint.origin, subject.facts, run.facts.get("training")
