@@ -324,12 +324,29 @@ def read_table(path: Path) -> Any:
     Raises:
         SourceError: It is missing or damaged.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    return _read_parquet(path, pq.read_table)
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the columns of a Parquet file that a run wrote, without reading its rows.
+
+    Raises:
+        SourceError: It is missing or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    names: list[str] = _read_parquet(path, pq.read_schema).names
+    return names
+
+
+def _read_parquet(path: Path, read: Callable[[Any], Any]) -> Any:
+    import pyarrow as pa
 
     try:
         with open_for_arrow(path) as stream:
-            return pq.read_table(stream)
+            return read(stream)
     except (OSError, pa.ArrowInvalid) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         reason = reason.replace("Could not open Parquet input source '<Buffer>': ", "")

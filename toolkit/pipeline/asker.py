@@ -30,10 +30,10 @@ class Asker:
 
     stored: judge.StoredModel
     inputs: Sequence[Column]
-    roles: Mapping[str, str]  # role → column of the input
+    roles: Mapping[str, str]
     temperature: float | None
     all_scores: bool
-    root: Path | None = None  # where files that rows name are
+    root: Path | None = None
 
     def answer(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Return the rows with what the model says of them; a bad one with an empty prediction."""

@@ -74,10 +74,7 @@ def prepare_evaluation(
     named = "source" in values.get("data", {})
     if run is None and not named:
         raise _no_data_of_its_own(Path(target))
-    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
-    checkpoint = checkpoints.locate(target, loading)
-    recipe, config = stored_configuration(checkpoint, values, recipe_name)
-    labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
+    checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = runs.read_table(run.path / "data" / "test.parquet")
@@ -186,6 +183,26 @@ def _repeated(run: runs.Run) -> list[dict[str, Any]] | None:
     """Read which of a run's test rows repeat a training row; None where it was not looked for."""
     file = run.path / runs.NEAR_DUPLICATES
     return list(runs.read_object(file)["pairs"]) if file.is_file() else None
+
+
+def find_stored(
+    target: str, values: Mapping[str, Any], recipe_name: str | None
+) -> tuple[checkpoints.Checkpoint, recipes.Recipe, RunConfig, Sequence[str]]:
+    """Find a model with all that is stored beside it: its folder, its recipe, its configuration, names of its classes.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        values: Nested configuration values laid over the stored ones.
+        recipe_name: The task; the one stored with the model when None.
+
+    Raises:
+        CallError: There is no such model, it may not be loaded, or its recipe is not at hand.
+    """
+    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
+    checkpoint = checkpoints.locate(target, loading)
+    recipe, config = stored_configuration(checkpoint, values, recipe_name)
+    labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
+    return checkpoint, recipe, config, labels
 
 
 def stored_configuration(

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import toolkit
-from toolkit import checkpoints, recipes, runs
-from toolkit.config import merge, resolve
+from toolkit import recipes, runs
 from toolkit.data import catalogue, columns, parts, picture_folders, stream
 from toolkit.data.stream import Row
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.findings import stored_temperature
 from toolkit.pipeline import judge
 from toolkit.pipeline.asker import Asker
-from toolkit.pipeline.evaluate import stored_card, stored_configuration
+from toolkit.pipeline.evaluate import find_stored, stored_card
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.recipes import Column
 
@@ -67,12 +66,9 @@ def predict(
     parts.check_output(output, (".txt", ".po"))
     stream.check_input(source)
     observe(Stage("Looking for the model"))
-    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
-    checkpoint = checkpoints.locate(target, loading)
-    recipe, config = stored_configuration(checkpoint, merge(values, {}), recipe_name)
+    checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     write = _writer(recipe, config.options, source, output)
     inputs = [c for c in recipes.columns(recipe, config.options) if c.is_input]
-    labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
     stored = judge.StoredModel(checkpoint.path, recipe, labels, config)
     given = _rows(source, values, config.options)
     head = list(itertools.islice(given, CHUNK))

@@ -84,7 +84,7 @@ def prune_heads(
     pruned = heads.by_layer(heads.order(values)[: curve[chosen]["left_out"]])
     if not all(point["cut"] for point in curve):
         observe(Note("This family's heads can be silenced but not cut out, so that its cost stays what it was."))
-    made = _store(subject, run, pruned, output, command, created, observe)
+    made = _store(subject, run, whole, pruned, output, command, created, observe)
     found = {
         "command": command,
         "created": created.isoformat(timespec="seconds"),
@@ -205,20 +205,23 @@ def _choose(curve: Sequence[Mapping[str, Any]], name: str, wanted: Pruning, *, u
 def _store(
     subject: Examination,
     run: runs.Run,
+    whole: judge.StoredModel,
     pruned: heads.Pruned,
     output: str | None,
     command: str,
     created: datetime,
     observe: Observe,
 ) -> runs.Run:
-    """Write the pruned model as a run of its own, judged on the held-out rows beside the whole one."""
+    """Write the pruned model as a run of its own, judged on the held-out rows beside the whole one.
+
+    `whole` is pruned in place, and no longer whole afterwards.
+    """
     made = runs.create(output, "pruned", subject.checkpoint.name, created)
     keep = {key: value for key, value in run.facts.items() if key not in ("status", "command", "created", "finished")}
     when = created.isoformat(timespec="seconds")
     made.record(**keep, status="running", command=command, created=when, pruned_from=run.path.name)
     shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
     shutil.copytree(run.path / "data", made.path / "data")
-    whole = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
     # asked before any head is silenced: the model is the same object
     before = answers.find([run.path / answers.FILE], whole.identity(subject.rows))
     if before is None:

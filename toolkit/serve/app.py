@@ -13,7 +13,6 @@ from toolkit.serve.limits import Limits
 from toolkit.serve.messages import (
     Explanation,
     Health,
-    Prediction,
     Predictions,
     Problem,
     prediction,
@@ -185,6 +184,3 @@ class _Bounded:
             return message
 
         await self.app(scope, counted, send)
-
-
-__all__ = ["LOOPBACK", "Prediction", "create_app"]

@@ -9,14 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import checkpoints, recipes, runs
-from toolkit.config import resolve
+from toolkit import recipes, runs
 from toolkit.data.stream import Row
 from toolkit.errors import ModelError
 from toolkit.evaluation.findings import stored_temperature
 from toolkit.pipeline import judge
 from toolkit.pipeline.asker import Asker
-from toolkit.pipeline.evaluate import stored_card, stored_configuration
+from toolkit.pipeline.evaluate import find_stored, stored_card
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.recipes import Column
 from toolkit.serve.explaining import Explainer, explainer_for
@@ -117,13 +116,10 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
         CallError: The model cannot be used.
     """
     observe(Stage("Loading the model"))
-    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
-    checkpoint = checkpoints.locate(target, loading)
-    recipe, config = stored_configuration(checkpoint, values, recipe_name)
+    checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     inputs = [column for column in recipes.columns(recipe, config.options) if column.is_input]
     learnt = _learnt(Path(target))
     inputs = [column for column in inputs if column.required or learnt is None or column.role in learnt]
-    labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
     stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=False)  # it explains, too
     asker = Asker(
         stored,
@@ -147,10 +143,7 @@ def _shown(target: str) -> str:
 
 def _learnt(target: Path) -> list[str] | None:
     """Return the columns that a run's rows have, so that nobody is asked for what it never saw; None for no run."""
-    if not runs.is_run(target):
-        return None
-    names: list[str] = runs.read_table(target / "data" / "test.parquet").column_names
-    return names
+    return runs.column_names(target / "data" / "test.parquet") if runs.is_run(target) else None
 
 
 def _value(text: str, kind: str) -> str | list[str]:
