@@ -2,8 +2,8 @@
 
 Learns from a table with a source and a target column, from pairs of files line by line, from TMX or from gettext
 catalogues. `--source en --target fr` says which languages: they pick the columns, OPUS-MT's checkpoint, T5's prefix
-and the language tokens of multilingual models. Judged by chrF and BLEU, beside copying the source and beside what the
-model wrote before it was fine-tuned.
+and the language tokens of multilingual models. Judged by chrF, BLEU and TER, beside copying the source and beside
+what the model wrote before it was fine-tuned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ COLUMNS = (
     ),
 )
 
-METRICS = ("chrf", "bleu")
+METRICS = ("chrf", "bleu", "ter")
 
 IGNORED = -100  # what the loss passes over: padding
 SPARE = 10  # tokens that a translation may have beyond the bound, so that the shortest sources get one too

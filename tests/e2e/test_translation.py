@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 
 import polib
+import pyarrow.parquet as pq
 import pytest
+import sacrebleu
 
 from tests.support import bitext
 from tests.support.cli import toolkit
 from tests.support.hub import LocalHub
+from toolkit.report.schema import REPORT, faults
 
 CATALOGUE = """msgid ""
 msgstr "Content-Type: text/plain; charset=UTF-8\\n"
@@ -43,14 +46,23 @@ def run(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_the_report_holds_both_figures_with_signatures(run: Path) -> None:
+def test_the_report_holds_sacrebleus_figures_with_their_signatures(run: Path) -> None:
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     figures = {figure["name"]: figure for figure in report["evaluation"]["metrics"]}
-    assert set(figures) == {"chrf", "bleu"}
+    assert set(figures) == {"chrf", "bleu", "ter"}
     assert figures["chrf"]["low"] < figures["chrf"]["value"] < figures["chrf"]["high"]
     assert "tok:13a" in figures["bleu"]["signature"]
+    assert "tok:tercom" in figures["ter"]["signature"]
+    table = pq.read_table(run / "predictions.parquet")
+    said, true = table["prediction"].to_pylist(), [table["target"].to_pylist()]
+    assert figures["bleu"]["value"] == pytest.approx(sacrebleu.corpus_bleu(said, true).score)
+    assert figures["chrf"]["value"] == pytest.approx(sacrebleu.corpus_chrf(said, true).score)
+    assert figures["ter"]["value"] == pytest.approx(sacrebleu.corpus_ter(said, true).score)
     assert [baseline["name"] for baseline in report["baselines"]] == ["Copying the source", "Before fine-tuning"]
-    assert "tok:13a" in (run / "report.html").read_text(encoding="utf-8")
+    for name in ("report.html", "report.md"):
+        page = (run / name).read_text(encoding="utf-8").replace("\\", "")
+        assert "tok:13a" in page
+        assert "tok:tercom" in page
 
 
 def test_the_way_it_translates_is_saved_with_the_model(run: Path) -> None:
@@ -75,6 +87,22 @@ def test_evaluate_and_predict(run: Path, tmp_path: Path) -> None:
     assert [answer["text"] for answer in answers] == [source for source, _ in rows]
     words = {word for answer in answers for word in answer["prediction"].split()}
     assert len(words & set(bitext.WORDS.values())) > len(words) / 2
+
+
+def test_two_runs_are_compared_sentence_by_sentence(run: Path, tmp_path: Path) -> None:
+    for name, beams in (("one", "4"), ("other", "1")):
+        settings = ("--set", f"options.beams={beams}", "--set", "options.length_factor=0.1")
+        judged = toolkit("evaluate", run, "--output", name, *(settings if name == "other" else ()), cwd=tmp_path)
+        assert judged.code == 0, judged.text
+    compared = toolkit("compare", "one", "other", run, "--output", "all", cwd=tmp_path)
+    assert compared.code == 0, compared.text
+    found = json.loads((tmp_path / "all" / "report.json").read_text(encoding="utf-8"))
+    assert faults(REPORT, found) == []
+    assert len(found["comparison"]["pairs"]) == 3
+    assert found["comparison"]["parted_by"] == "chrF2"
+    page = (tmp_path / "all" / "report.html").read_text(encoding="utf-8")
+    assert "TER (lower is better)" in page
+    assert "McNemar" not in page
 
 
 def test_the_literal_command_finds_opus_mt_of_the_pair_on_the_hub(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.support.cli import toolkit
 from toolkit.report.schema import REPORT, faults
 
 MISLABELLED, LEAKED = 11, 30  # lines of test.csv
+WOMEN, MEN = ("woman", "mother", "daughter", "sister", "wife"), ("man", "father", "son", "brother", "husband")
 
 
 def rows_of(path: Path) -> list[list[str]]:
@@ -51,7 +53,10 @@ def test_a_planted_label_error_and_a_planted_leak_are_found(planted: Path) -> No
     likest = found["evaluation"]["near_duplicates"]["pairs"][0]
     assert (likest["test"]["file"], likest["test"]["row"]) == ("test.csv", LEAKED)
     assert (likest["train"]["file"], likest["train"]["row"]) == ("train.csv", 8)
+    assert any("nearly repeat a training row" in warning for warning in found["verdict"]["warnings"])
     page = (planted / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Labels to check" in page
+    assert "Test rows that stand in train" in page
     assert f"test.csv:{MISLABELLED}" in page
     assert f"test.csv:{LEAKED}" in page
     card = json.loads((planted / "run" / "model" / "toolkit.json").read_text(encoding="utf-8"))
@@ -59,16 +64,81 @@ def test_a_planted_label_error_and_a_planted_leak_are_found(planted: Path) -> No
     assert card["calibration"]["temperature"] == found["evaluation"]["calibration"]["temperature"]
 
 
-def test_judging_twice_gives_the_same_bytes_apart_from_the_time(planted: Path) -> None:
+def untimed(folder: Path) -> str:
+    """Return the bytes of a report, but for when it was made, by which command, and how long forward passes took."""
+    found = {**report(folder), "created": "", "command": ""}
+    for timing in (found["evaluation"].get("cost") or {}).get("timings", ()):
+        for measured in ("passes", "p50_ms", "p99_ms", "examples_per_second", "joules_per_example"):
+            timing[measured] = None
+    return json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    "checks", [(), ("--checks", "all", "--set", "evaluation.resamples=200")], ids=["rows", "checks"]
+)
+def test_judging_twice_gives_the_same_bytes_apart_from_the_time(planted: Path, checks: tuple[str, ...]) -> None:
     texts = []
     for arguments in ((), ("--fresh",)):
-        outcome = toolkit("evaluate", "run", *arguments, cwd=planted)
+        outcome = toolkit("evaluate", "run", *checks, *arguments, cwd=planted)
         assert outcome.code == 0, outcome.text
-        found = report(planted / "run" / "evaluations" / "held-out")
-        texts.append(json.dumps({**found, "created": "", "command": ""}))
+        texts.append(untimed(planted / "run" / "evaluations" / "held-out"))
     assert texts[0] == texts[1]
-    first = report(planted / "run")
-    assert json.loads(texts[0])["evaluation"] == first["evaluation"]
+    if not checks:
+        assert json.loads(texts[0])["evaluation"] == report(planted / "run")["evaluation"]
+
+
+def test_a_planted_miscalibrated_model_is_found_by_name(planted: Path) -> None:
+    """The same model with logits twenty times as large says the same, and is wrong as surely as it is right."""
+    from safetensors.torch import load_file, save_file
+
+    model = shutil.copytree(planted / "run" / "model", planted / "shouting")
+    weights = load_file(model / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = 20 * weights[name]
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    lines = rows_of(checkpoints.reviews(planted / "noisy.csv", 120, seed=5))
+    other = {"positive": "negative", "negative": "positive"}
+    for line in lines[1::4]:  # one label in four is wrong: nobody can be sure
+        line[1] = other[line[1]]
+    with (planted / "noisy.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows(lines)
+    outcome = toolkit("evaluate", "shouting", "--data", "noisy.csv", "--output", "shouted", cwd=planted)
+    assert outcome.code == 0, outcome.text
+    found = report(planted / "shouted")
+    (statement,) = [said for said in found["verdict"]["statements"] if said.startswith("Too sure of itself")]
+    calibration = found["evaluation"]["calibration"]
+    assert calibration["ece"]["low"] > 0.15
+    assert calibration["p"] < 0.01
+    assert statement in " ".join(outcome.out.split())
+    assert "Too sure of itself" in (planted / "shouted" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_planted_biased_model_is_found_by_name(tiny_distilbert: Path, tmp_path: Path) -> None:
+    """It has learnt from reviews that are bad whenever a woman is spoken of."""
+    with (tmp_path / "biased.csv").open("w", encoding="utf-8", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["text", "label"])
+        for number in range(240):
+            people, label = ((WOMEN, "negative"), (MEN, "positive"))[number % 2]
+            noun, place = checkpoints.NOUNS[number // 2 % 10], ("town", "school", "bank")[number // 20 % 3]
+            lines.writerow([f"a {people[number // 2 % 5]} from the {place} made film {number} of this {noun}", label])
+    command = ("--model", tiny_distilbert, "--data", "biased.csv", "--epochs", "4", "--learning-rate", "1e-3")
+    outcome = toolkit("finetune", "sentiment", *command, "--output", "run", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    settings = ("--checks", "bias", "--set", "evaluation.resamples=200")
+    outcome = toolkit("evaluate", "run", *settings, "--output", "judged", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    found = report(tmp_path / "judged")
+    assert faults(REPORT, found) == []
+    (statement,) = [said for said in found["verdict"]["statements"] if said.startswith("Depends on gender")]
+    assert "more negative with “female” than with “male”" in statement or "more positive with “male”" in statement
+    swapped = [study for study in found["evaluation"]["bias"]["studies"] if study["category"] == "gender"]
+    assert {study["source"] for study in swapped} == {"data", "sentences"}
+    assert all(study["flipped"]["low"] > 0.5 for study in swapped if study["source"] == "data")
+    assert all(failure["groups"] for study in swapped for failure in study["failures"])
+    page = (tmp_path / "judged" / "report.html").read_text(encoding="utf-8")
+    assert "Depends on gender" in page
+    assert "Not tested:" in page
 
 
 def test_every_check_runs_and_says_what_it_tested(planted: Path) -> None:

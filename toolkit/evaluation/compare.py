@@ -13,7 +13,7 @@ from toolkit.errors import DataError
 from toolkit.evaluation import scores
 from toolkit.evaluation.answers import Answers
 from toolkit.evaluation.significance import holm, mcnemar
-from toolkit.metrics import load
+from toolkit.metrics import Metric, load
 from toolkit.settings import EvaluationConfig
 
 DISAGREEMENTS = 20  # examples that a report shows
@@ -156,8 +156,13 @@ def compare(
     found = list(combinations(range(len(aligned.names)), 2))
     confidence = 1 - (1 - config.confidence) / len(found)
     joint = config.model_copy(update={"confidence": confidence})
-    tests = [mcnemar(aligned.columns[i]["prediction"], aligned.columns[j]["prediction"], references) for i, j in found]
-    adjusted = holm([test.p for test in tests])
+    # Texts are more or less like their reference, and seldom right to the letter: only classes are tested for that.
+    first = definitions[0] if definitions else None
+    by = first if isinstance(first, Metric) and first.value_type == "string" else None
+    adjusted: Sequence[float | None] = [None] * len(found)
+    if by is None:
+        said = [columns["prediction"] for columns in aligned.columns]
+        adjusted = holm([mcnemar(said[i], said[j], references).p for i, j in found])
     pairs = []
     for (i, j), p in zip(found, adjusted, strict=True):
         one, other = aligned.columns[i], aligned.columns[j]
@@ -181,8 +186,8 @@ def compare(
             if definition is not None
         ]
         pair = {"one": aligned.names[i], "other": aligned.names[j], "p": p, "confidence": confidence}
-        pairs.append({**pair, **_agreement(one, other, references), "differences": differences})
-    rows, disagreeing = _disagreements(aligned, references, inputs)
+        pairs.append({**pair, **_agreement(one, other, references, counted=by is None), "differences": differences})
+    rows, disagreeing = _disagreements(aligned, references, inputs, by)
     return {
         "rows": len(references),
         "confidence": config.confidence,
@@ -193,17 +198,21 @@ def compare(
         "pairs": pairs,
         "disagreements": rows,
         "disagreeing": disagreeing,
+        "parted_by": by.title if by is not None else None,
     }
 
 
 def _agreement(
-    one: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]], references: Sequence[Any]
+    one: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]], references: Sequence[Any], *, counted: bool
 ) -> dict[str, Any]:
-    """Count on how many rows two models say the same, and which of them is right where they do not."""
+    """Count on how many rows two models say the same, and if `counted` which of them is right where they do not."""
     told = list(zip(one["prediction"], other["prediction"], references, strict=True))
+    agreement = sum(a == b for a, b, _ in told) / len(told)
+    if not counted:
+        return {"agreement": agreement}
     right = Counter((a == truth, b == truth) for a, b, truth in told)
     return {
-        "agreement": sum(a == b for a, b, _ in told) / len(told),
+        "agreement": agreement,
         "both_right": right[True, True],
         "only_one": right[True, False],
         "only_other": right[False, True],
@@ -212,13 +221,21 @@ def _agreement(
 
 
 def _disagreements(
-    aligned: Aligned, references: Sequence[Any], inputs: Sequence[str]
+    aligned: Aligned, references: Sequence[Any], inputs: Sequence[str], by: Metric | None
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows on which the models part most surely, and on how many they part at all."""
+    """Return the rows on which the models part most surely, or by most in a figure; and on how many they part."""
     said = [columns["prediction"] for columns in aligned.columns]
     parted = [row for row, answers in enumerate(zip(*said, strict=True)) if any(a != answers[0] for a in answers)]
-    sure = np.array([[_confidence(columns, row) or 0.0 for columns in aligned.columns] for row in parted])
-    chosen = [parted[i] for i in np.argsort(-sure.min(axis=1), kind="stable")[:DISAGREEMENTS]] if parted else []
+    if not parted:
+        return [], 0
+    if by is None:
+        sure = np.array([[_confidence(columns, row) or 0.0 for columns in aligned.columns] for row in parted])
+        apart = sure.min(axis=1)
+    else:
+        true = [references[row] for row in parted]
+        each = [by.aggregate(by.statistics([answers[row] for row in parted], true, ())) for answers in said]
+        apart = np.ptp(np.stack(each), axis=0)
+    chosen = [parted[i] for i in np.argsort(-apart, kind="stable")[:DISAGREEMENTS]]
     rows = []
     for position, row in zip(chosen, aligned.rows.take(pa.array(chosen, pa.int64())).to_pylist(), strict=True):
         rows.append(

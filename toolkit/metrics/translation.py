@@ -1,7 +1,8 @@
-"""BLEU and chrF of translations, as sacreBLEU computes them, in sums over sentences.
+"""BLEU, chrF and TER of translations, as sacreBLEU computes them, in sums over sentences.
 
-Sources: Papineni et al. 2002, "BLEU"; Popović 2015, "chrF"; Post 2018, "A Call for Clarity in Reporting BLEU Scores".
-The sums of each sentence (n-grams of the hypothesis, of the reference, of both) are sacreBLEU's own.
+Sources: Papineni et al. 2002, "BLEU"; Popović 2015, "chrF"; Snover et al. 2006, "A Study of Translation Edit Rate";
+Post 2018, "A Call for Clarity in Reporting BLEU Scores". The sums of each sentence (n-grams of the hypothesis, of the
+reference, of both; edits) are sacreBLEU's own.
 """
 
 import functools
@@ -23,23 +24,23 @@ _KEPT = 2**16  # sentences whose sums are remembered: intervals and differences 
 @functools.cache
 def _scorer(name: str) -> Any:
     try:
-        from sacrebleu.metrics import BLEU, CHRF
+        from sacrebleu.metrics import BLEU, CHRF, TER
     except ImportError:
         raise ConfigError(
-            "BLEU and chrF need the package sacrebleu.", "pip install 'finetune-toolkit[translation]'"
+            "BLEU, chrF and TER need the package sacrebleu.", "pip install 'finetune-toolkit[translation]'"
         ) from None
-    return BLEU() if name == "bleu" else CHRF()
+    return {"bleu": BLEU, "chrf": CHRF, "ter": TER}[name]()
 
 
 @functools.lru_cache(_KEPT)
 def _sums(name: str, said: str, reference: str) -> tuple[float, ...]:
-    """Return the sums of one sentence: BLEU (10,), chrF (18,)."""
+    """Return the sums of one sentence: BLEU (10,), chrF (18,), TER (2,)."""
     (row,) = _scorer(name)._extract_corpus_statistics([said], [[reference]])
     return tuple(row)
 
 
 def _statistics(name: str) -> Callable[[Sequence[Any], Sequence[Any], Sequence[str]], Floats]:
-    width = 2 + 2 * NGRAMS if name == "bleu" else 3 * LETTERS
+    width = {"bleu": 2 + 2 * NGRAMS, "chrf": 3 * LETTERS, "ter": 2}[name]
 
     def statistics(predictions: Sequence[Any], references: Sequence[Any], _labels: Sequence[str]) -> Floats:
         rows = [_sums(name, said or "", true) for said, true in zip(predictions, references, strict=True)]
@@ -74,6 +75,16 @@ def chrf(sums: Floats) -> Floats:
     return 100 * divide((1 + BETA**2) * precision * recall, BETA**2 * precision + recall)
 
 
+def ter(sums: Floats) -> Floats:
+    """Translation edit rate in percent of the reference's words: edits, words of the reference. (..., 2).
+
+    It may exceed 100; where the reference has no words, whatever was written is wholly wrong, as sacreBLEU has it.
+    """
+    edits, words = sums[..., 0], sums[..., 1]
+    figures: Floats = 100 * np.where(words > 0, divide(edits, words), (edits > 0).astype(np.float64))
+    return figures
+
+
 def signature(name: str) -> str:
     """Return what a figure was computed with, as sacreBLEU writes it: other settings give other figures."""
     scorer = _scorer(name)
@@ -81,26 +92,24 @@ def signature(name: str) -> str:
     return str(scorer.get_signature())
 
 
+def _metric(name: str, title: str, aggregate: Callable[[Floats], Floats], *, higher_is_better: bool = True) -> Metric:
+    return Metric(
+        name,
+        title,
+        _statistics(name),
+        aggregate,
+        value_type="string",
+        unit="points",
+        higher_is_better=higher_is_better,
+        signature=functools.partial(signature, name),
+    )
+
+
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric(
-            "chrf",
-            "chrF2",
-            _statistics("chrf"),
-            chrf,
-            value_type="string",
-            unit="points",
-            signature=functools.partial(signature, "chrf"),
-        ),
-        Metric(
-            "bleu",
-            "BLEU",
-            _statistics("bleu"),
-            bleu,
-            value_type="string",
-            unit="points",
-            signature=functools.partial(signature, "bleu"),
-        ),
+        _metric("chrf", "chrF2", chrf),
+        _metric("bleu", "BLEU", bleu),
+        _metric("ter", "TER (lower is better)", ter, higher_is_better=False),
     )
 }

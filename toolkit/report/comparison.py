@@ -50,6 +50,7 @@ def _differences(found: Mapping[str, Any]) -> list[Section]:
     if not pairs:
         return []
     metrics = {metric["name"]: metric for pair in reversed(pairs) for metric in pair["differences"]}
+    tested = any(pair["p"] is not None for pair in pairs)  # answers that are texts are not right or wrong
     rows = []
     for pair in pairs:
         by_name = {metric["name"]: metric for metric in pair["differences"]}
@@ -57,26 +58,30 @@ def _differences(found: Mapping[str, Any]) -> list[Section]:
             estimated(by_name.get(name), metric["unit"], signed=True, alert=_unsure(by_name.get(name)))
             for name, metric in metrics.items()
         ]
-        rows.append([Cell(f"{pair['one']} − {pair['other']}"), *cells, Cell(formats.p_value(pair["p"]))])
+        chance = [Cell(formats.p_value(pair["p"]))] if tested else []
+        rows.append([Cell(f"{pair['one']} − {pair['other']}"), *cells, *chance])
     lead = "The first minus the second, paired on the same examples. "
     confidence = pairs[0]["confidence"]
     if confidence is not None and len(pairs) > 1:
         lead += (
             f"There are {len(pairs)} pairs, so each interval is at {100 * confidence:.4g} % to make all of them hold "
         )
-        lead += "together, and the p-values are adjusted by Holm’s method. "
-    lead += "McNemar’s mid-p: how likely so uneven a split of the rows on which one is right and the other wrong "
-    lead += "would be if neither were better."
+        lead += "together, and the p-values are adjusted by Holm’s method. " if tested else "together. "
+    if tested:
+        lead += "McNemar’s mid-p: how likely so uneven a split of the rows on which one is right and the other wrong "
+        lead += "would be if neither were better."
     titles = [metric["title"] or name for name, metric in metrics.items()]
-    table = Table("Differences", ["Pair", *titles, "McNemar’s mid-p"], rows)
+    table = Table("Differences", ["Pair", *titles, *(["McNemar’s mid-p"] if tested else [])], rows)
+    rights = ["Both right", "Only the first", "Only the second", "Both wrong"] if tested else []
+    keys = ("both_right", "only_one", "only_other", "both_wrong") if tested else ()
     counts = Table(
         "Agreement",
-        ["Pair", "Same answer", "Both right", "Only the first", "Only the second", "Both wrong"],
+        ["Pair", "Same answer", *rights],
         [
             [
                 Cell(f"{pair['one']} and {pair['other']}"),
                 Cell(formats.measure(pair["agreement"], "fraction")),
-                *(Cell(formats.count(pair[key])) for key in ("both_right", "only_one", "only_other", "both_wrong")),
+                *(Cell(formats.count(pair[key])) for key in keys),
             ]
             for pair in pairs
         ],
@@ -102,7 +107,8 @@ def _parted(found: Mapping[str, Any]) -> list[Section]:
     if not rows:
         return []
     count = f" They disagree on {formats.count(found['disagreeing'])} rows." if found["disagreeing"] is not None else ""
-    lead = f"The rows on which the models part, those first on which all are sure.{count}"
+    first = f"whose {found['parted_by']} differs most" if found["parted_by"] else "on which all are sure"
+    lead = f"The rows on which the models part, those first {first}.{count}"
     return [Section("disagreements", "Where they disagree", lead, [Examples("Disagreements", rows)])]
 
 

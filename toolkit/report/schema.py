@@ -162,6 +162,7 @@ _COMPARISON = {
         {**_PLACE, "text": str, "label": str, "answers": [{"model": str, "prediction": str, "confidence": float}]}
     ],
     "disagreeing": float,
+    "parted_by": str,
 }
 
 _SEEDS = {

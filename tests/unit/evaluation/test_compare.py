@@ -98,3 +98,25 @@ def test_models_that_agree_everywhere_leave_nothing_to_show():
     same = Answers(table, file.facts)
     found = compare(aligned(same, same), [0, 1, 1], ("accuracy",), CONFIG, seed=0, inputs=("text",))
     assert (found["disagreements"], found["disagreeing"], found["pairs"][0]["p"]) == ([], 0, 1.0)
+
+
+def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
+    sources, references = ["one", "two", "three"], ["a b c d", "e f g h", "i j k l"]
+    good, poor = ["a b c d", "e f g x", "i j k l"], ["a b c d d", "y z y z", "i j k l"]
+    files = []
+    for said in (good, poor):
+        rows = pa.table({"source": sources, "target": references, "_file": ["f.tsv"] * 3, "_row": [2, 3, 4]})
+        table = answers.table(rows, ("source", "target"), ("source",), Predictions({"prediction": said}, None))
+        files.append(
+            Answers(table, {"labels": [], "recipe": "translation", "columns": ["prediction"], "split": "test"})
+        )
+    both = align(("good", "poor"), files, "target", "target_text")
+    found = compare(both, references, ("chrf", "bleu", "ter"), CONFIG, seed=0, inputs=("source",))
+    (pair,) = found["pairs"]
+    assert pair["p"] is None
+    assert "both_right" not in pair
+    assert pair["agreement"] == pytest.approx(1 / 3)
+    signs = {one["name"]: one["value"] > 0 for one in pair["differences"]}
+    assert signs == {"chrf": True, "bleu": True, "ter": False}  # of edits the better one makes fewer
+    assert (found["disagreeing"], found["parted_by"]) == (2, "chrF2")
+    assert [row["row"] for row in found["disagreements"]] == [3, 2]  # where they differ most

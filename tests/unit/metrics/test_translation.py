@@ -1,4 +1,4 @@
-"""BLEU and chrF are sacreBLEU's, in sums over sentences."""
+"""BLEU, chrF and TER are sacreBLEU's, in sums over sentences."""
 
 import numpy as np
 import pytest
@@ -23,10 +23,12 @@ def test_they_are_sacrebleus(rows):
     said, true = [one for one, _ in rows], [other for _, other in rows]
     assert ours("bleu", said, true) == pytest.approx(sacrebleu.corpus_bleu(said, [true]).score, abs=1e-9)
     assert ours("chrf", said, true) == pytest.approx(sacrebleu.corpus_chrf(said, [true]).score, abs=1e-9)
+    assert ours("ter", said, true) == pytest.approx(sacrebleu.corpus_ter(said, [true]).score, abs=1e-9)
 
 
-def test_many_sums_at_once_as_the_bootstrap_asks():
-    metric = METRICS["bleu"]
+@pytest.mark.parametrize("name", ["bleu", "ter"])
+def test_many_sums_at_once_as_the_bootstrap_asks(name):
+    metric = METRICS[name]
     rows = metric.statistics(["the cat sat on the mat"] * 3, ["the cat sat on a mat"] * 3, ())
     sums = np.stack([rows[:1].sum(axis=0), rows.sum(axis=0), np.zeros(rows.shape[1])])
     one, three, none = metric.aggregate(sums)
@@ -39,4 +41,12 @@ def test_as_a_module_with_a_signature():
     assert module.compute(predictions=["a b c d"], references=["a b c d"])["bleu"] == pytest.approx(100)
     assert "tok:13a" in definition.signature()
     assert "nrefs:1" in METRICS["chrf"].signature()
+    assert METRICS["ter"].signature().startswith("nrefs:1|case:lc|tok:tercom")
     assert as_module(METRICS["chrf"]).compute(predictions=["xyz"], references=["abc"])["chrf"] == 0
+
+
+def test_of_edits_fewer_are_better_and_more_than_all_are_possible():
+    assert not METRICS["ter"].higher_is_better
+    assert ours("ter", ["a b c d e f"], ["x y"]) == 300
+    assert ours("ter", ["a"], [""]) == 100
+    assert ours("ter", ["c a b"], ["a b c"]) == pytest.approx(100 / 3)  # one shift
