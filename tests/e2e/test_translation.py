@@ -10,6 +10,7 @@ import pytest
 import sacrebleu
 
 from tests.support import bitext
+from tests.support.browser import CHROMIUM, browser
 from tests.support.cli import toolkit
 from tests.support.hub import LocalHub
 from toolkit.report.schema import REPORT, faults
@@ -148,6 +149,46 @@ def test_lines_come_back_as_lines_and_a_catalogue_as_a_catalogue(run: Path, tmp_
     again = toolkit("predict", run, "--input", "in.txt", "--output", "out2.po", cwd=tmp_path)
     assert again.code == 2
     assert "is a catalogue" in again.err
+
+
+def test_a_translation_is_aligned_with_its_source(run: Path, tmp_path: Path) -> None:
+    outcome = toolkit("explain", run, "one cat sees two dog", "--png", "--output", "aligned", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    assert "the diagonal for" in outcome.out
+    found = json.loads((tmp_path / "aligned" / "explanation.json").read_text(encoding="utf-8"))
+    (text,) = found["texts"]
+    assert text["source_words"] == ["one", "cat", "sees", "two", "dog"]
+    assert text["target_words"] == text["translation"].split()
+    assert len(text["links"]) == len(text["target_words"])
+    assert found["trust"]["texts"] == 30
+    assert (tmp_path / "aligned" / "text-1.png").read_bytes().startswith(b"\x89PNG")
+    if CHROMIUM is not None:
+        with browser() as page:
+            page.open((tmp_path / "aligned" / "explanation.html").as_uri())
+            assert page.evaluate("document.querySelectorAll('ruby').length") == len(text["target_words"])
+            assert page.complaints == []
+            assert len(page.requests) == 1
+
+
+def test_an_alignment_that_people_made_gives_an_error_rate(run: Path, tmp_path: Path) -> None:
+    rows = bitext.pairs(12, seed=5)
+    bitext.tsv(tmp_path / "pairs.tsv", rows)
+    gold = [" ".join(f"{place}-{place}" for place, _ in enumerate(source.split())) for source, _ in rows]
+    (tmp_path / "gold.txt").write_text("\n".join(gold) + "\n", encoding="utf-8")
+    command = ("explain", run, "--file", "pairs.tsv", "--gold", "gold.txt", "--rows", "0", "--output", "aligned")
+    outcome = toolkit(*command, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    rates = json.loads((tmp_path / "aligned" / "explanation.json").read_text(encoding="utf-8"))["error_rates"]
+    assert rates["diagonal"]["value"] == 0  # this pair of languages goes word by word
+    assert 0 < rates["random"] < 1
+    assert 0 <= rates["attention"]["value"] < 1
+    (tmp_path / "gold.txt").write_text("\n".join(gold[1:]) + "\n", encoding="utf-8")
+    refused = toolkit(*command, cwd=tmp_path)
+    assert refused.code == 2
+    assert "has 11 lines, and there are 12 pairs" in refused.err
+    untranslated = toolkit("explain", run, "one cat", "--gold", "gold.txt", cwd=tmp_path)
+    assert untranslated.code == 2
+    assert "none are given" in untranslated.err
 
 
 def test_inspect_names_what_the_vocabulary_cannot_write(checkpoint: Path, tmp_path: Path) -> None:

@@ -73,6 +73,29 @@ def t5() -> Any:
     return T5ForConditionalGeneration(config)
 
 
+def mbart() -> Any:
+    from transformers import MBartConfig, MBartForConditionalGeneration
+
+    config = MBartConfig(
+        vocab_size=WORDS, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=24, decoder_ffn_dim=24, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, decoder_start_token_id=2, forced_eos_token_id=2, max_position_embeddings=32,
+    )  # fmt: skip
+    return MBartForConditionalGeneration(config)
+
+
+def m2m100() -> Any:
+    """NLLB is of this family too."""
+    from transformers import M2M100Config, M2M100ForConditionalGeneration
+
+    config = M2M100Config(
+        vocab_size=WORDS, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=24, decoder_ffn_dim=24, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, decoder_start_token_id=2, max_position_embeddings=32,
+    )  # fmt: skip
+    return M2M100ForConditionalGeneration(config)
+
+
 def llama() -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -85,7 +108,7 @@ def llama() -> Any:
 
 FAMILIES: dict[str, Callable[[], Any]] = {
     "bert": bert, "distilbert": distilbert, "roberta": roberta, "modernbert": modernbert, "vit": vit,
-    "marian": marian, "t5": t5, "llama": llama,
+    "marian": marian, "t5": t5, "mbart": mbart, "m2m100": m2m100, "llama": llama,
 }  # fmt: skip
 
 

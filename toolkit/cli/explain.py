@@ -1,7 +1,7 @@
 """`toolkit explain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ def explain(
         int, typer.Option("--rows", min=0, help="Examples of the model's data to measure the methods on; 0: do not.")
     ] = 60,
     png: Annotated[bool, typer.Option("--png", help="Also draw a PNG file for each.")] = False,
+    gold: Annotated[
+        Path | None,
+        typer.Option("--gold", help="Alignments that people made of the pairs in --file: a line of 0-0 1-2 for each."),
+    ] = None,
     data: options.Data = None,
     output: options.Output = None,
     text_column: options.TextColumn = None,
@@ -32,6 +36,8 @@ def explain(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Show which words or patches a prediction rests on, by several methods, and how far each can be believed.
+
+    Of a translation it shows which source word each word comes from.
 
     How far is measured once for a run, on its held-out rows: the top words or patches are left out, or kept alone,
     and compared with some drawn at random; and the weights are made random, to see whether the explanation notices.
@@ -56,7 +62,7 @@ def explain(
             raise ConfigError(
                 "There is nothing to explain.", 'Give a text after the run, "in quotes", a picture, or a --file.'
             )
-        order = pipeline.Order(found, method or (), rows, png)
+        order = pipeline.Order(found, method or (), rows, png, gold)
         folder, built = pipeline.explain(subject, order, output, options.command_line(), watch)
     _print(built)
     say(f"\npage  {folder / 'explanation.html'}")
@@ -64,11 +70,14 @@ def explain(
 
 def _print(built: dict[str, object]) -> None:
     """Print the top words by the first method, which is the most faithful, and what to believe."""
-    from typing import Any, cast
+    from typing import cast
 
     from toolkit.report.explanation import top_words
 
     content = cast("dict[str, Any]", built)
+    if content["unit"] == "link":
+        _print_alignment(content)
+        return
     first = content["methods"][0]
     for text in content["texts"][:_PRINTED]:
         say(f"\n{text['text']}\n  {text['prediction']}, {100 * text['probability']:.1f} % sure")
@@ -76,7 +85,25 @@ def _print(built: dict[str, object]) -> None:
         say(table([(f"  {word}", f"{score:+.3f}") for word, score in top]))
     if len(content["texts"]) > _PRINTED:
         note(f"  note: {len(content['texts']) - _PRINTED} more are on the page.")
-    verdict = content["verdict"]
-    say(f"\nBy: {first['title']} ({first['about']}).\n{verdict['headline']}")
+    say(f"\nBy: {first['title']} ({first['about']}).")
+    _print_verdict(content["verdict"])
+
+
+def _print_alignment(content: dict[str, Any]) -> None:
+    """Print the source word that each word of the first translations comes from."""
+    for text in content["texts"][:_PRINTED]:
+        say(f"\n{text['source']}\n{text['translation']}")
+        linked = [
+            (f"  {text['target_words'][target]}", text["source_words"][source]) for source, target in text["links"]
+        ]
+        say(table(linked))
+    if len(content["texts"]) > _PRINTED:
+        note(f"  note: {len(content['texts']) - _PRINTED} more are on the page.")
+    say(f"\nBy: {content['reading']}.")
+    _print_verdict(content["verdict"])
+
+
+def _print_verdict(verdict: dict[str, Any]) -> None:
+    say(verdict["headline"])
     for line in (*verdict["statements"], *verdict["warnings"]):
         say(f"  {line}")

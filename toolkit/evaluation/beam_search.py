@@ -1,18 +1,21 @@
-"""Beam search for sequence-to-sequence models of transformers.
+"""Beam search for sequence-to-sequence models of transformers, token for token what their `generate` finds.
 
     step     every open sentence has K unfinished translations; each is continued by its likeliest tokens
              of all continuations the best K go on; those that end are kept with their score
-    end      when no unfinished translation scores above the best finished one, or at the sentence's own bound
+    end      as the generation configuration's `early_stopping` says, or at the sentence's own bound
     leaving  a finished sentence leaves the batch at once, so that nothing is computed for it
 
 A score is the log probability over the length to a power (Wu et al. 2016, "Google's Neural Machine Translation
-System", section 7, without its constants). Keys and values of the source never change places among the beams of one
-sentence, so they are moved only when a sentence leaves.
+System", section 7, without its constants). At the start all translations of a sentence are the same one, so the first
+step is taken once for each, and keys and values of the source are computed once; they never change places among the
+beams of one sentence, so they are moved only when a sentence leaves.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from toolkit.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -51,67 +54,76 @@ def beam_search(
         bounds: Tokens that each translation may have, at least 1. B of them.
         beams: Translations that are followed at a time, K.
         length_penalty: Above 1 favours long translations, below 1 short ones.
+
+    Raises:
+        ModelError: The generation configuration does not say what decoding starts from, or what ends it.
     """
     import torch
     from transformers import DynamicCache, EncoderDecoderCache
 
-    rules = _rules(model)
+    rules = _rules(model, beams)
     device, count = input_ids.device, input_ids.shape[0]
     encoded = model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (B, S, H)
-    encoded = encoded.repeat_interleave(beams, dim=0)  # (B·K, S, H)
-    mask = attention_mask.repeat_interleave(beams, dim=0)
+    mask = attention_mask
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-    tokens = torch.full((count * beams, 1), rules.start, device=device)  # (A·K, t + 1); A sentences are open
-    totals = torch.full((count, beams), float("-inf"), device=device)  # log probabilities (A, K)
-    totals[:, 0] = 0.0  # at the start all beams are the same one
+    width = beams * (1 + len(rules.ends))  # candidates; at least K of them go on
+    tokens = torch.full((count, 1), rules.start, device=device)  # (A·K, t + 1) from the second step; A are open
+    totals = torch.zeros((count, 1), device=device)  # log probabilities (A, K)
     limits = torch.tensor(list(bounds), device=device)
     place = torch.arange(count, device=device)  # which sentence each open one is
     best: list[Written | None] = [None] * count
-    best_scores = torch.full((count,), float("-inf"), device=device)  # (A,)
+    finished = torch.full((count, beams), float("-inf"), device=device)  # scores of what has ended, the best first
     length = 0
     while len(place):
         length += 1
-        logits = model(
-            encoder_outputs=(encoded,),
-            attention_mask=mask,
-            decoder_input_ids=tokens[:, -1:],
-            past_key_values=cache,
-            use_cache=True,
-        ).logits[:, -1]  # (A·K, V)
-        logits = logits.float()
-        chances, words = _continuations(logits, rules, length, 2 * beams)  # (A·K, 2K)
-        wide = chances.shape[1]
-        summed = (totals.reshape(-1, 1) + chances).view(len(place), beams * wide)
-        ranked, chosen = summed.topk(min(2 * beams, summed.shape[1]), dim=1)  # (A, 2K), the best first
-        words = words.reshape(len(place), beams * wide).gather(1, chosen)
-        origins = chosen // wide  # which beam each continues
+        logits = (
+            model(
+                encoder_outputs=(encoded,),
+                attention_mask=mask,
+                decoder_input_ids=tokens[:, -1:],
+                past_key_values=cache,
+                use_cache=True,
+            )
+            .logits[:, -1]
+            .float()
+        )  # (A·K, V)
+        bounded = limits <= length  # (A,)
+        chances, words = _continuations(logits, rules, length, bounded, width)  # (A·K, w)
+        summed = (totals.reshape(-1, 1) + chances).view(len(place), -1)
+        ranked, chosen = summed.topk(min(width, summed.shape[1]), dim=1)  # (A, w), the best first
+        origins, words = chosen // chances.shape[1], words.reshape(len(place), -1).gather(1, chosen)
+        if length == 1:  # from here on there are K translations of each
+            tokens, encoded, mask = (one.repeat_interleave(beams, dim=0) for one in (tokens, encoded, mask))
+            cache.batch_repeat_interleave(beams)
+            ranked, origins, words = (
+                _filled(ranked, beams, float("-inf")),
+                _filled(origins, beams),
+                _filled(words, beams),
+            )
         ending = torch.isin(words, rules.ends)
-        scores = ranked / length**length_penalty
+        ended = ending | bounded[:, None]
         # of the translations that end here, those among the first K count
-        ended = ending.clone()
-        ended[:, beams:] = False
-        found = torch.where(ended, scores, float("-inf"))
-        value, which = found.max(dim=1)
-        better = value > best_scores
-        for row in better.nonzero()[:, 0].tolist():
-            line = tokens[row * beams + int(origins[row, which[row]]), 1:].tolist()
-            best[int(place[row])] = Written(line, float(value[row]), ended=True)
-        best_scores = torch.maximum(best_scores, value)
+        scores = torch.where(ended, ranked / length**length_penalty, float("-inf"))[:, :beams]
+        value, which = scores.max(dim=1)
+        for row in (value > finished[:, 0]).nonzero()[:, 0].tolist():
+            at = int(which[row])
+            line = tokens[row * beams + int(origins[row, at]), 1:].tolist()
+            whole = bool(ending[row, at])
+            free = whole and not (rules.last is not None and bool(bounded[row]))
+            line += [] if whole else [int(words[row, at])]
+            best[int(place[row])] = Written(line, float(value[row]), ended=free)
+        finished = torch.cat([finished, scores], dim=1).topk(beams, dim=1)[0]
         # the first K that go on
-        going = torch.argsort(ending.to(torch.int8), dim=1, stable=True)[:, :beams]  # (A, K)
-        totals = ranked.masked_fill(ending, float("-inf")).gather(1, going)
+        going = torch.argsort(ended.to(torch.int8), dim=1, stable=True)[:, :beams]  # (A, K)
+        totals = ranked.masked_fill(ended, float("-inf")).gather(1, going)
         moved = (origins.gather(1, going) + beams * torch.arange(len(place), device=device)[:, None]).reshape(-1)
         tokens = torch.cat([tokens[moved], words.gather(1, going).reshape(-1, 1)], dim=1)
-        bounded = limits <= length
-        for row in (bounded & (best_scores == float("-inf"))).nonzero()[:, 0].tolist():
-            line = tokens[row * beams, 1:].tolist()  # nothing has ended: what was best so far
-            best[int(place[row])] = Written(line, float(totals[row, 0] / length**length_penalty), ended=False)
-        stay = ~bounded & (totals[:, 0] / length**length_penalty > best_scores)
+        stay = ~bounded & _may_improve(totals[:, 0], finished[:, -1], length, limits, rules, length_penalty)
         if not bool(stay.all()):
             kept = (stay.nonzero() * beams + torch.arange(beams, device=device)).reshape(-1)
             tokens, moved, encoded, mask = tokens[kept], moved[kept], encoded[kept], mask[kept]
             cache.cross_attention_cache.batch_select_indices(kept)
-            totals, limits, place, best_scores = totals[stay], limits[stay], place[stay], best_scores[stay]
+            totals, limits, place, finished = totals[stay], limits[stay], place[stay], finished[stay]
         cache.self_attention_cache.batch_select_indices(moved)
     return [written for written in best if written is not None]
 
@@ -124,41 +136,84 @@ class _Rules:
         start: Token that decoding starts from.
         ends: Tokens that end a translation.
         first: Token that is forced at the first place, if any.
+        last: Token that is forced at the bound, if any.
         never: Tokens that are not written.
+        early_stopping: True ends a sentence with K finished translations; False goes on while the best unfinished one
+            scores above the worst of them, "never" while it could if it grew to its bound.
     """
 
     start: int
     ends: Any
     first: int | None
+    last: int | None
     never: Any
+    early_stopping: bool | str
 
 
-def _rules(model: Any) -> _Rules:
+def _rules(model: Any, beams: int) -> _Rules:
     import torch
 
     settings = model.generation_config
     start = settings.decoder_start_token_id
     start = start if start is not None else settings.bos_token_id
     ends = settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id]
+    if start is None or None in ends:
+        raise ModelError(
+            f"The generation configuration of {type(model).__name__} does not say where a translation starts and ends.",
+            "Set `decoder_start_token_id` and `eos_token_id` in its generation_config.json.",
+        )
     never = {settings.pad_token_id, *(settings.suppress_tokens or ())} - {None, *ends}
     never |= {words[0] for words in settings.bad_words_ids or () if len(words) == 1} - set(ends)
-    device = model.device
+    last = settings.forced_eos_token_id
     return _Rules(
         int(start),
-        torch.tensor(ends, device=device),
+        torch.tensor(ends, device=model.device),
         settings.forced_bos_token_id,
-        torch.tensor(sorted(never), dtype=torch.long, device=device),
+        last[0] if isinstance(last, list) else last,
+        torch.tensor(sorted(never), dtype=torch.long, device=model.device),
+        True if beams == 1 else settings.early_stopping or False,  # alone it is greedy search, which ends at the end
     )
 
 
-def _continuations(logits: Any, rules: _Rules, length: int, wanted: int) -> tuple[Any, Any]:
+def _continuations(logits: Any, rules: _Rules, length: int, bounded: Any, wanted: int) -> tuple[Any, Any]:
     """Return log probabilities and numbers of the likeliest next tokens. Shapes (R, V) → (R, wanted) twice."""
     import torch
 
     if length == 1 and rules.first is not None:
-        forced = torch.full((len(logits), 1), rules.first, device=logits.device)
-        return torch.zeros_like(forced, dtype=logits.dtype), forced
-    everything = logits.logsumexp(dim=1, keepdim=True)
-    logits[:, rules.never] = float("-inf")
-    found, words = logits.topk(min(wanted, logits.shape[1]), dim=1)
-    return found - everything, words
+        found = torch.zeros((len(logits), 1), device=logits.device)
+        words = torch.full_like(found, rules.first, dtype=torch.long)
+    else:
+        everything = logits.logsumexp(dim=1, keepdim=True)
+        logits[:, rules.never] = float("-inf")
+        found, words = logits.topk(min(wanted, logits.shape[1]), dim=1)
+        found = found - everything
+    if rules.last is not None and bool(bounded.any()):
+        rows = bounded.repeat_interleave(len(logits) // len(bounded))
+        found[rows], words[rows] = float("-inf"), rules.last
+        found[rows, 0] = 0.0
+    return found, words
+
+
+def _filled(candidates: Any, wanted: int, value: float = 0) -> Any:
+    """Add columns of `value` to candidates of shape (A, w) that are fewer than `wanted`."""
+    import torch
+
+    return torch.nn.functional.pad(candidates, (0, max(0, wanted - candidates.shape[1])), value=value)
+
+
+def _may_improve(running: Any, worst: Any, length: int, limits: Any, rules: _Rules, length_penalty: float) -> Any:
+    """Tell which sentences go on.
+
+    Args:
+        running: Log probability of the best unfinished translation. Shape (A,).
+        worst: Score of the worst of K finished ones; minus infinity where fewer have finished. Shape (A,).
+        length: Tokens so far.
+        limits: Bounds of the sentences. Shape (A,).
+        rules: Of the model.
+        length_penalty: Of the scores.
+    """
+    full = worst > float("-inf")
+    if rules.early_stopping is True:
+        return ~full
+    longest = limits if rules.early_stopping == "never" and length_penalty > 0 else length
+    return ~full | (running / longest**length_penalty > worst)

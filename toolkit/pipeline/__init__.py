@@ -8,7 +8,8 @@ from toolkit.pipeline.attend import attend
 from toolkit.pipeline.compare import compare
 from toolkit.pipeline.evaluate import Examination, evaluate, prepare_evaluation
 from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
-from toolkit.pipeline.explain import Order, explain, read_inputs, reads_pictures
+from toolkit.pipeline.explain import explain, read_inputs, reads_pictures
+from toolkit.pipeline.explain_order import Order
 from toolkit.pipeline.finetune import finetune
 from toolkit.pipeline.inspect import Inspected, inspect
 from toolkit.pipeline.lr_find import lr_find

@@ -1,9 +1,6 @@
 """Explain a model's predictions, and measure how far the explanations can be believed."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,32 +22,11 @@ from toolkit.explain.attributions import explain as explain_text
 from toolkit.explain.patches import Picture
 from toolkit.explain.question import Model
 from toolkit.explain.words import Example, example
-from toolkit.pipeline import explain_pictures, judge
+from toolkit.pipeline import explain_pictures, explain_translations, explanation_store, judge
 from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
+from toolkit.pipeline.explain_order import MOST_TEXTS, Given, Order, Texts
 from toolkit.report import explanation as document
-
-MOST_TEXTS = 200  # in one page
-
-Texts = tuple[str, ...]
-Given = Texts | explain_pictures.Row
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to explain, and how.
-
-    Attributes:
-        texts: Each one text, two for a pair, or a picture.
-        methods: Names; all that work here when empty.
-        rows: How many of the model's own examples the methods are measured on; 0 measures nothing.
-        pictures: Whether to draw PNG files too.
-    """
-
-    texts: Sequence[Given]
-    methods: Sequence[str] = ()
-    rows: int = 60
-    pictures: bool = False
 
 
 def read_texts(path: Path, subject: Examination) -> list[Texts]:
@@ -93,10 +69,9 @@ def explain(
     """
     _check_methods(order.methods)
     if recipes.generates(subject.recipe):
-        raise ModelError(
-            "The model writes texts, and explanations are of the choice of a class.",
-            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
-        )
+        return explain_translations.explain(subject, order, output, command, observe)
+    if order.gold is not None:
+        raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.")
     created = datetime.now(UTC)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
     loaded = stored.subject
@@ -139,7 +114,7 @@ def explain(
         version=toolkit.__version__,
         notes=notes,
     )
-    folder = _folder(subject, output, created)
+    folder = explanation_store.folder(subject, output, created)
     runs.write_json(folder / "explanation.json", built)
     runs.write_text(folder / "explanation.html", document.to_html(built, explained))
     if order.pictures:
@@ -172,6 +147,8 @@ def read_inputs(path: Path, subject: Examination) -> list[Any]:
     """Read many texts or pictures from a file or a folder, whichever the model takes."""
     if reads_pictures(subject):
         return list(explain_pictures.read_pictures(path, subject.recipe, subject.config))
+    if recipes.generates(subject.recipe):
+        return list(explain_translations.read_pairs(path, subject))
     return list(read_texts(path, subject))
 
 
@@ -269,11 +246,10 @@ def _trust(
     seed = subject.config.training.seed
     chosen = np.random.default_rng(seed).permutation(len(texts))[:rows]
     texts = [texts[row] for row in chosen]
-    store = None
-    if subject.run is not None:
-        store = subject.run.path / "explanations" / f"trust-{_key(subject, texts, methods)[:16]}.json"
-        if store.is_file():
-            return runs.read_object(store)
+    named = [one if isinstance(one, tuple) else one["digest"] for one in texts]
+    store = explanation_store.measurement(subject, [named, list(methods)])
+    if store is not None and store.is_file():
+        return runs.read_object(store)
     observe(Stage(f"Measuring how far the methods can be believed, on {len(texts)} examples; this is done once"))
     explained = [one for one, _ in _explain(model, loaded, texts, methods, observe)]
     observe(Stage("Leaving parts out, and making the weights random"))
@@ -289,20 +265,3 @@ def _trust(
     if store is not None:
         runs.write_json(store, measured)
     return measured
-
-
-def _key(subject: Examination, texts: Sequence[Given], methods: Sequence[str]) -> str:
-    """Name everything that a measurement depends on."""
-    named = [one if isinstance(one, tuple) else one["digest"] for one in texts]
-    facts = [toolkit.__version__, subject.config.attention, subject.config.training.seed, named, list(methods)]
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for file in sorted(subject.checkpoint.path.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _folder(subject: Examination, output: str | None, created: datetime) -> Path:
-    if output or subject.run is None:
-        return runs.create(output, "explain", subject.checkpoint.name, created).path
-    return subject.run.path / "explanations" / f"{created:%Y%m%d-%H%M%S}"

@@ -15,6 +15,37 @@ _WIDEST = 40.0  # inches, however long the text
 _COLOURS = ["#c2560a", "#fdfdfc", "#1d5fa6"]  # against, nothing, for
 
 
+def draw_alignment(text: Mapping[str, Any], path: Path) -> Path:
+    """Draw one translation: a row for each of its words, a column for each source word, a dot on every link.
+
+    Args:
+        text: An entry of an alignment's "texts".
+        path: The file.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    figure_type = _figure_type()
+    from matplotlib.colors import LinearSegmentedColormap
+
+    sizes = [len(text[side]) for side in ("source_words", "target_words")]
+    width, height = (min(_WIDEST, 2.5 + _WORD_INCHES * size) for size in sizes)
+    figure = figure_type(figsize=(width, height), dpi=120, layout="constrained")
+    heat = figure.subplots()
+    weights = np.asarray(text["weights"], np.float64).reshape(sizes[1], sizes[0])
+    colours = LinearSegmentedColormap.from_list("more", _COLOURS[1:])
+    heat.imshow(weights / np.maximum(weights.max(axis=1, keepdims=True), 1e-12), cmap=colours, vmin=0, vmax=1)
+    if text["links"]:
+        heat.scatter(*zip(*text["links"], strict=True), s=18, color=_COLOURS[0])
+    words = [[_plain(word) for word in text[side]] for side in ("source_words", "target_words")]
+    heat.set_xticks(range(sizes[0]), words[0], rotation=45, ha="left", rotation_mode="anchor")
+    heat.set_yticks(range(sizes[1]), words[1])
+    heat.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    with runs.aside(path) as draft:
+        figure.savefig(draft, format="png")
+    return path
+
+
 def draw_text(
     text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], weights: np.ndarray[Any, Any] | None, path: Path
 ) -> Path:
@@ -29,13 +60,10 @@ def draw_text(
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("PNG files need matplotlib.", "pip install finetune-toolkit[explain]") from None
+    figure_type = _figure_type()
     width = min(_WIDEST, max(8.0, 3 + _WORD_INCHES * len(text["words"])))
     height = 0.45 * len(methods) + 1.2
-    figure = Figure(figsize=(width, height + (0 if weights is None else _MAPS_INCHES)), dpi=120)
+    figure = figure_type(figsize=(width, height + (0 if weights is None else _MAPS_INCHES)), dpi=120)
     if weights is None:
         _words(figure, text, methods)
     else:
@@ -45,6 +73,14 @@ def draw_text(
     with runs.aside(path) as draft:
         figure.savefig(draft, format="png")
     return path
+
+
+def _figure_type() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("PNG files need matplotlib.", "pip install finetune-toolkit[explain]") from None
+    return Figure
 
 
 def _words(figure: Any, text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]]) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
-from toolkit.pipeline.explain import Order, explain, read_texts
+from toolkit.pipeline.explain import explain, read_texts
+from toolkit.pipeline.explain_order import Order
 
 
 @dataclass
