@@ -60,7 +60,7 @@ POLARITY = {
     "pos": 0.5,
 }
 
-METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision")
+METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision", "top_5")
 
 BASELINES = {
     "Majority class": majority,

@@ -226,6 +226,55 @@ def reach(config: Mapping[str, Any]) -> int | None:
 
 
 def label_names(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return the classes a checkpoint was trained with, in the order of its logits; empty when it names none."""
+    """Return the classes a checkpoint was trained with, in the order of its logits; empty when it has none.
+
+    transformers leaves the names of two classes out of the file where they are its placeholders LABEL_0 and LABEL_1.
+    """
     names = checkpoint.config.get("id2label") or {}
+    if not names and _has_head_for_classes(checkpoint):
+        return placeholders(2)
     return tuple(names[key] for key in sorted(names, key=int))
+
+
+def placeholders(count: int) -> tuple[str, ...]:
+    """Return the names that transformers gives to classes without names."""
+    return tuple(f"LABEL_{number}" for number in range(count))
+
+
+def _has_head_for_classes(checkpoint: Checkpoint) -> bool:
+    return any("Classification" in one for one in architectures(checkpoint))
+
+
+def architectures(checkpoint: Checkpoint) -> list[str]:
+    """Return the names of the model classes whose weights a checkpoint holds; empty when it does not say."""
+    named = checkpoint.config.get("architectures")
+    return [str(one) for one in named] if isinstance(named, list) else []
+
+
+def check_head(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that says it has no head for classes: a new one would answer by chance.
+
+    Raises:
+        ModelError: With what it is.
+    """
+    named = architectures(checkpoint)
+    if named and not _has_head_for_classes(checkpoint):
+        raise ModelError(
+            f"{checkpoint.name} is a {named[0]}, which gives no classes: it was not fine-tuned for this task.",
+            f"Fine-tune it first (`toolkit finetune TASK --model {checkpoint.name}`), or name its task with --recipe.",
+        )
+
+
+_TASKS = {
+    "ForSequenceClassification": "sentiment",
+    "ForImageClassification": "image",
+    "ForTokenClassification": "tokens",
+    "ForConditionalGeneration": "translation",
+    "MarianMTModel": "translation",
+}
+
+
+def task_of(checkpoint: Checkpoint) -> str | None:
+    """Return the packaged recipe that a checkpoint of elsewhere fits by its model class, or None."""
+    named = architectures(checkpoint)
+    return next((task for part, task in _TASKS.items() if any(part in one for one in named)), None)

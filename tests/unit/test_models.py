@@ -111,6 +111,33 @@ def test_classes_come_in_the_order_of_the_logits():
     names = {str(number): f"class {number}" for number in reversed(range(12))}
     assert checkpoints.label_names(located({"id2label": names})) == tuple(f"class {n}" for n in range(12))
     assert checkpoints.label_names(located({})) == ()
+    assert checkpoints.label_names(located({"architectures": ["BertForSequenceClassification"]})) == (
+        "LABEL_0",
+        "LABEL_1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task"),
+    [
+        ("RobertaForSequenceClassification", "sentiment"),
+        ("DeiTForImageClassificationWithTeacher", "image"),
+        ("BertForTokenClassification", "tokens"),
+        ("T5ForConditionalGeneration", "translation"),
+        ("MarianMTModel", "translation"),
+        ("BertModel", None),
+    ],
+)
+def test_the_task_of_a_model_of_elsewhere_is_read_off_its_class(architecture, task):
+    assert checkpoints.task_of(located({"architectures": [architecture]})) == task
+    assert checkpoints.task_of(located({})) is None
+
+
+def test_a_model_that_gives_no_classes_is_refused():
+    checkpoints.check_head(located({}))  # it does not say what it is
+    checkpoints.check_head(located({"architectures": ["BertForSequenceClassification"]}))
+    with pytest.raises(ModelError, match="BertForMaskedLM, which gives no classes"):
+        checkpoints.check_head(located({"architectures": ["BertForMaskedLM"]}))
 
 
 @pytest.mark.parametrize(

@@ -157,14 +157,38 @@ def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> di
         raise DataError("The model names no classes: it was not fine-tuned for this task.", "Fine-tune it first.")
     names = class_names(mapping)
     known = {**{name.lower(): name for name in trained}, **{name: name for name in trained}}
-    placeholders = [f"LABEL_{i}" for i in range(len(trained))]
     if all(name in known or name.lower() in known for name in names):
         matched = {name: known.get(name) or known[name.lower()] for name in names}
-    elif list(trained) == placeholders and len(names) == len(trained):
+    elif _are_placeholders(trained) and len(names) == len(trained):
         matched = dict(zip(names, trained, strict=True))
     else:
         raise _mismatch(mapping, names, trained)
     return {label: matched[name] if name is not None else None for label, name in mapping.items()}
+
+
+def _are_placeholders(trained: Sequence[str]) -> bool:
+    return list(trained) == [f"LABEL_{number}" for number in range(len(trained))]
+
+
+def name_placeholders(
+    classes: Mapping[str, str | None], matched: Mapping[str, str | None], trained: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the model's classes, by the data's names where its own are the placeholders LABEL_0, LABEL_1, ….
+
+    Args:
+        classes: Written label → class, from `name_classes`.
+        matched: Written label → the model's class, from `match_model`.
+        trained: The model's classes.
+    """
+    if not _are_placeholders(trained):
+        return tuple(trained)
+    known: dict[str, set[str]] = {name: set() for name in trained}
+    for written, own in matched.items():
+        if own is not None:
+            name = classes[written]
+            known[own].add(written if name is None or name in known else name)
+    names = [next(iter(found)) if len(found) == 1 else own for own, found in known.items()]
+    return tuple(names) if len(set(names)) == len(names) else tuple(trained)
 
 
 def _mismatch(mapping: Mapping[str, str | None], names: Sequence[str], trained: Sequence[str]) -> DataError:

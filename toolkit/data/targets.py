@@ -61,6 +61,7 @@ def number_labels(
             f"Labels {', '.join(mapping)} were read as {', '.join(map(str, mapping.values()))}; "
             "`data.label_map` changes that."
         )
+    classes = mapping
     if trained is not None:
         mapping = labels_.match_model(mapping, trained)
     else:
@@ -82,7 +83,13 @@ def number_labels(
             counts["without_label"] = counts.get("without_label", 0) + lost
     if counts.get("without_label"):
         notes.append(f"{counts['without_label']:,} rows without a label, or with one mapped to nothing, were left out.")
-    return numbered, tuple(trained) if trained is not None else labels_.class_names(mapping)
+    if trained is None:
+        return numbered, labels_.class_names(mapping)
+    names = labels_.name_placeholders(classes, mapping, trained)
+    if names != tuple(trained):
+        taken = ", ".join(f"{one} was taken for {name}" for one, name in zip(trained, names, strict=True))
+        notes.append(f"The model's classes have no names: {taken}; `data.label_map` changes that.")
+    return numbered, names
 
 
 def _no_classes(counted: Counter[str], mapping: Mapping[str, str | None], target: Column) -> str | None:

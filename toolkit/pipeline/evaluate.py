@@ -82,9 +82,9 @@ def prepare_evaluation(
         return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
     table = load_table(recipe, config.data, labels, options=config.options)
     part = next(part for part in _PREFERRED if part in table.parts)
-    facts = _data_facts(recipe, config, table, part, labels)
+    facts = _data_facts(recipe, config, table, part, table.labels)
     split = "given" if part == "all" else part
-    return Examination(checkpoint, recipe, config, labels, table.parts[part], split, facts, run, own=False)
+    return Examination(checkpoint, recipe, config, table.labels, table.parts[part], split, facts, run, own=False)
 
 
 def _no_data_of_its_own(path: Path) -> ToolkitError:
@@ -193,7 +193,7 @@ def find_stored(
     Args:
         target: Run directory, alias, folder or Hub id.
         values: Nested configuration values laid over the stored ones.
-        recipe_name: The task; the one stored with the model when None.
+        recipe_name: The task; the one stored with the model, or that its class says, when None.
 
     Raises:
         CallError: There is no such model, it may not be loaded, or its recipe is not at hand.
@@ -201,7 +201,11 @@ def find_stored(
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
     checkpoint = checkpoints.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, values, recipe_name)
-    labels = checkpoints.label_names(checkpoint) if recipes.has_classes(recipe) else ()
+    labels: Sequence[str] = ()
+    if recipes.has_classes(recipe):
+        if not stored_card(checkpoint):
+            checkpoints.check_head(checkpoint)
+        labels = checkpoints.label_names(checkpoint)
     return checkpoint, recipe, config, labels
 
 
@@ -212,7 +216,7 @@ def stored_configuration(
     stored = stored_card(checkpoint)
     for fact in ("calibration", "pruned_heads"):  # no values to configure
         stored.pop(fact, None)
-    name = recipe_name or stored.pop("recipe", None) or "sentiment"
+    name = recipe_name or stored.pop("recipe", None) or checkpoints.task_of(checkpoint) or "sentiment"
     stored.pop("recipe", None)
     try:
         recipe, resolved = configure(name, [("model", stored), ("flag", {**values, "model": checkpoint.name})])

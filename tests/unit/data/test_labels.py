@@ -159,3 +159,19 @@ def test_classes_that_do_not_match_are_shown_side_by_side(mapping, trained):
 
 def test_a_model_without_classes_is_refused():
     assert "not fine-tuned" in fault(labels.match_model, {"a": "a"}, ())
+
+
+@pytest.mark.parametrize(
+    ("label_map", "written", "names"),
+    [
+        ({}, ["0", "1"], ("negative", "positive")),  # by order
+        ({"bad": "LABEL_1", "good": "LABEL_0"}, ["bad", "good"], ("good", "bad")),
+        ({"bad": "LABEL_0", "awful": "LABEL_0", "good": "LABEL_1"}, ["bad", "awful", "good"], ("LABEL_0", "good")),
+    ],
+)
+def test_a_models_placeholders_take_the_names_of_the_data(label_map, written, names):
+    trained = ("LABEL_0", "LABEL_1")
+    classes = labels.name_classes(written, label_map, {2: ("negative", "positive")})
+    matched = labels.match_model(classes, trained)
+    assert labels.name_placeholders(classes, matched, trained) == names
+    assert labels.name_placeholders(classes, matched, ("sad", "glad")) == ("sad", "glad")
