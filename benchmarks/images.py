@@ -39,9 +39,9 @@ from benchmarks.finetune import RESULTS, rotate, say, write
 from toolkit.data.load import Splits, load_splits
 from toolkit.pipeline import configure, judge
 from toolkit.pipeline.prepare import Prepared, prepare
-from toolkit.training import tune
-from toolkit.training.devices import accelerator_for
+from toolkit.training.devices import accelerator_for, pick_device
 from toolkit.training.loop import train
+from toolkit.training.pace import Pace, measured
 
 CLASSES = ("china", "flower")  # the photographs of scikit-learn
 
@@ -153,8 +153,9 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         draw_pictures(workload, Path(folder))
         ready = settle(workload, Path(folder), device)
-        precisions = {"toolkit": precision_of(ready)}
-        contenders: dict[str, Callable[[], Turn]] = {"toolkit": partial(ours, ready, precisions["toolkit"])}
+        pace = pace_of(ready)
+        precisions = {"toolkit": pace.precision}
+        contenders: dict[str, Callable[[], Turn]] = {"toolkit": partial(ours, ready, pace)}
         ways = {}
         for title, once in (("Trainer, as documented", False), ("Trainer, prepared", True)):
             ways[title] = fastest(ready, once)
@@ -325,18 +326,19 @@ def training_flops(config: Mapping[str, Any]) -> int:
 # --- the toolkit ----------------------------------------------------------------------------------------------------
 
 
-def precision_of(ready: Ready) -> str:
-    """Return the precision that `--tune-speed` chooses, off the clock; on a GPU there is nothing to choose."""
-    if ready.prepared.config.training.device == "cuda":
-        return "bf16"
+def pace_of(ready: Ready) -> Pace:
+    """Return what `--tune-speed` chooses, off the clock."""
     recipe = ready.prepared.recipe
     rows = ready.prepared.splits.train.slice(0, ready.workload.batch_size)
     features = judge.encode_rows(rows, recipe, ready.processor, ready.prepared.config)
     batch = recipe.collate([features[row] for row in range(len(features))], ready.processor)
-    return tune.precision(ready.model().train(), batch, {n: values[:6] for n, values in batch.items()}, "cpu")
+    settings = ready.prepared.config.training
+    device = pick_device(settings.device)
+    probe = {name: values[:6] for name, values in batch.items()}
+    return measured(ready.model().to(device).train(), batch, probe, settings, device, steps=0)
 
 
-def ours(ready: Ready, precision: str) -> Turn:
+def ours(ready: Ready, pace: Pace) -> Turn:
     """Train with the toolkit."""
     config, recipe = ready.prepared.config, ready.prepared.recipe
     model = ready.model()
@@ -350,13 +352,14 @@ def ours(ready: Ready, precision: str) -> Turn:
         features,
         partial(recipe.collate, processor=ready.processor),
         config.training,
-        accelerator_for(config.training, precision),
+        accelerator_for(config.training, pace.precision),
         validate=lambda _model: {"loss": 0.0},
         save=lambda _model, _step: None,
         higher_is_better=False,
         observe=lambda _event: None,
         after_step=lambda _step, loss: losses.append(loss),
         augment=ready.augmentation(),
+        pace=pace,
     )
     loss = float(losses[-1])  # waits for the device
     return Turn(ready_at - start, time.perf_counter() - ready_at, result.waiting, loss)

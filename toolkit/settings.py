@@ -189,8 +189,19 @@ class TrainingConfig(Section):
     trackers: list[Literal["tensorboard", "trackio", "wandb"]] = Field(
         [], description="Trackers that are told losses, learning rates and validation figures, as [tensorboard]"
     )
+    attention_kernel: Literal["auto", "varlen", "sdpa", "products"] = Field(
+        "auto",
+        description="What attends in batches without padding: torch's varlen_attn (NVIDIA GPUs), its SDPA, or plain "
+        "matrix products; auto takes what suits the device",
+    )
+    compile: bool | None = Field(
+        None,
+        description="Let torch.compile make the layers' code; when not given, as tune_speed finds that it pays back",
+    )
     tune_speed: bool = Field(
-        False, description="With precision auto: measure on a CPU whether bf16 trains faster, once for each machine"
+        False,
+        description="Measure a few steps of each precision, attention kernel and, in long runs, of compiled layers, "
+        "once for each machine; what is set otherwise is kept",
     )
 
 

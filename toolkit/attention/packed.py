@@ -44,11 +44,13 @@ class Packing:
         layers: The model's layers, in the order in which they are called.
         drop: Drops attention weights at a rate; torch's dropout when None.
         length: Tokens that the layers see of each example, where all have as many and no mask says so.
+        kernel: What attends: "varlen", "sdpa", "products", or "auto" for what suits the device.
     """
 
     layers: Any
     drop: Drop | None = None
     length: int | None = None
+    kernel: str = "auto"
 
     @contextmanager
     def batch(self, batch: Mapping[str, Any], device: Any) -> Iterator[None]:
@@ -61,7 +63,7 @@ class Packing:
         """
         real = _mask(batch, self.length)
         Now.layout = lay_out(real, device) if real is not None else None
-        Now.drop = self.drop
+        Now.drop, Now.kernel = self.drop, self.kernel
         try:
             yield
         finally:
@@ -85,7 +87,7 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
         return
     of_texts, of_pictures = "attention_mask" in batch, "pixel_values" in batch
     plain = hasattr(model, "config") and implementation(model) == "sdpa" and (of_texts or of_pictures)
-    layers = _layers(model) if plain and not _drops_examples(model) else None
+    layers = repeated_layers(model) if plain and not _drops_examples(model) else None
     # what frozen layers make of pictures stays the same to the bit, whether it is kept (`training.trunk`) or not
     if layers is None or (not of_texts and model.training and not _learn(layers)):
         yield None
@@ -202,7 +204,7 @@ def _tried(model: Any, layers: Any, batch: Mapping[str, Any]) -> tuple[int | Non
     return (int(shapes[0][1]) if shapes and len(shapes[0]) == 3 else None), logits
 
 
-def _layers(model: Any) -> Any:
+def repeated_layers(model: Any) -> Any:
     """Return the one list of equal layers that the model runs through, or None where there is none or several."""
     import torch
 

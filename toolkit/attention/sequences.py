@@ -61,6 +61,7 @@ class Now:
     Attributes:
         layout: Of the batch; None when it is run padded.
         drop: Drops attention weights at a rate; torch's dropout when None.
+        kernel: What attends; "auto" leaves it to the device and the precision.
         hidden_states: What entered a trimmed layer, then what its first norm made of it. (1, N, H)
         key: Its keys of all tokens. (1, N, heads · D)
         value: Its values of all tokens. (1, N, heads · D)
@@ -69,6 +70,7 @@ class Now:
 
     layout: Layout | None = None
     drop: Drop | None = None
+    kernel: str = "auto"
     hidden_states: Any = None
     key: Any = None
     value: Any = None
@@ -133,7 +135,7 @@ def attention(
         key, value = (states[0].view(size).transpose(0, 1)[None] for states in (Now.key, Now.value))
     if key.shape[2] != layout.tokens:
         raise NotImplementedError("attention over other tokens than the batch's")
-    if dropout == 0 and _fits_kernel(query):
+    if dropout == 0 and Now.kernel in ("auto", "varlen") and _fits_kernel(query):
         return _varlen(query, key, value, layout, scaling), None
     return _by_runs(query, key, value, layout, dropout, scaling), None
 
@@ -178,7 +180,7 @@ def _by_runs(query: Any, key: Any, value: Any, layout: Layout, dropout: float, s
             states[start : start + sequences * n].unflatten(0, (sequences, n)).transpose(1, 2)
             for states, start, n in parts
         )  # (n, heads, 1 or L, D)
-        if dropout == 0 and not _slow_backward(q, k):
+        if dropout == 0 and not _spells_out(q, k):
             attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
         else:
             attended = _spelt_out(q, k, v, dropout, scaling)
@@ -188,12 +190,17 @@ def _by_runs(query: Any, key: Any, value: Any, layout: Layout, dropout: float, s
     return torch.cat(outputs)[None]  # (1, N or B, heads, D)
 
 
-def _slow_backward(query: Any, key: Any) -> bool:
-    """Whether SDPA's gradient is dearer than plain matrix products: in 16 bits on a CPU, four to ten times."""
+def _spells_out(query: Any, key: Any) -> bool:
+    """Whether to attend in plain matrix products: as chosen, or where SDPA's gradient is four to ten times as dear.
+
+    That is so in 16 bits on a CPU. Products keep all weights for the gradient, so there must not be too many.
+    """
     import torch
 
     weights = query.shape[0] * query.shape[1] * query.shape[2] * key.shape[2]
-    return query.device.type == "cpu" and query.element_size() == 2 and torch.is_grad_enabled() and weights <= _KEPT
+    if weights > _KEPT or not torch.is_grad_enabled() or Now.kernel == "sdpa":
+        return False
+    return Now.kernel == "products" or (query.device.type == "cpu" and query.element_size() == 2)
 
 
 def _spelt_out(query: Any, key: Any, value: Any, rate: float, scaling: float | None) -> Any:

@@ -57,7 +57,8 @@ def finetune(
         ),
     ] = False,
     tune_speed: Annotated[
-        bool, typer.Option("--tune-speed", help="Measure which precision trains fastest here; remembered.")
+        bool,
+        typer.Option("--tune-speed", help="Measure what trains fastest here, once, and remember it."),
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run of the same values and data that did not finish.")

@@ -1,7 +1,9 @@
-"""Train a prepared run: load, encode, decide how the machine computes, and keep the best weights."""
+"""Train a prepared run: load, encode, settle how the machine computes, and keep the best weights."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,134 +11,175 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit import models, recipes, runs
+from toolkit import models, runs
 from toolkit.config import RunConfig, leaves
-from toolkit.data.batch import Features, Integers, pad, probe
+from toolkit.data.batch import Features, pad, probe
 from toolkit.errors import RunError
-from toolkit.evaluation import scores
-from toolkit.metrics import load
 from toolkit.pipeline import judge
-from toolkit.pipeline.build import build_model
 from toolkit.pipeline.events import Note, Observe, Stage
-from toolkit.pipeline.inputs import encode_parts, stage_of, through_trunk
+from toolkit.pipeline.inputs import through_trunk
+from toolkit.pipeline.material import Material, gather
 from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.resume import stoppable
+from toolkit.pipeline.validation import Validator, higher_is_better, sample, written
 from toolkit.team import Team
 from toolkit.training import adapters, checkpoint, regularise, trackers, trunk
-from toolkit.training.depth import freeze
 from toolkit.training.loop import TrainingResult, train
 from toolkit.training.objective import RATIONALE, objective_for
+from toolkit.training.pace import Pace
 from toolkit.training.progress import NonFiniteLoss, Progress, Validation
 
-SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
 ADAPTER = "adapter"  # folder of the adapters, beside the model they were merged into
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the loop trains, once it is settled how the machine computes.
+
+    Attributes:
+        model: What moves: the whole model, or its head where the trunk's output is kept.
+        train: Its training inputs.
+        validation: Its validation inputs.
+        collate: Stacks them.
+        whole: Whether `model` is the whole model.
+    """
+
+    model: Any
+    train: Features
+    validation: Features
+    collate: Callable[[Sequence[Any]], dict[str, Any]]
+    whole: bool
 
 
 def fit(
     run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.State | None, team: Team
 ) -> tuple[Path, dict[str, Any]]:
     """Train, and return the folder of the best model and what the report says of the training."""
-    from accelerate.utils import set_seed
-
     from toolkit.training.devices import accelerator_for
 
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
-    observe(Stage("Loading the model"))
-    set_seed(config.training.seed)
-    processor = recipe.load_processor(prepared.checkpoint.path, config)
-    model = build_model(recipe, prepared.checkpoint.path, splits.labels, config)
-    adapted = limit(model, prepared, observe)
-    for remark in recipe.remarks(splits.train, processor, config) if hasattr(recipe, "remarks") else ():
-        observe(Note(remark))
-    observe(Stage(stage_of(recipe)))
-    parts = (splits.train, splits.validation)
-    with team.main_first():
-        whole = encode_parts(parts, recipe, processor, config, observe)
-    train_features, validation_features = (features.without(RATIONALE) for features in whole)
+    material = gather(prepared, (splits.train, splits.validation), observe, team)
     minded = regularise.wanted(config.loss)
     if minded:
-        regularise.watchable(model)
+        regularise.watchable(material.model)
         observe(
             Note("Attention is looked at in training, so batches are padded and it is spelt out: steps are slower.")
         )
-    references = judge.references(recipe, splits.validation)
-    written = _written(recipe, len(references), config)
-
-    def validate(model: Any) -> dict[str, float]:
-        """Judge by the model's own loss whatever training minimises, on validation and on rows learned from."""
-        subject = judge.Subject(model, processor, recipe, splits.labels, config)
-        said = judge.predict_features(subject, validation_features, team=team, collate=collate, answers=written is None)
-        learned = judge.predict_features(subject, sample, team=team, collate=collate, answers=False)
-        columns, truth = said.columns, references
-        if written is not None:
-            columns = judge.predict_features(
-                subject, validation_features.take(written), team=team, collate=collate
-            ).columns
-            truth = [references[int(row)] for row in written]
-        values = scores.values(columns, truth, recipe.METRICS, splits.labels)
-        if minded:
-            values |= regularise.measure(model, whole[1], collate, config.evaluation.batch_size)
-        return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values}
-
-    def watch(event: Progress | Validation) -> None:
-        if team.is_main:
-            run.log(_as_line(event))
-            log(trackers.figures(_as_line(event)), event.step)
-        observe(event)
-
-    collate = partial(recipe.collate, processor=processor)
-    precision = team.from_main(lambda: _precision(run, model, train_features, collate, config))
-    if team.is_main:
-        run.record(precision=precision)  # a resumed run computes in the same
+    say = _say(observe)
+    pace = team.from_main(lambda: _pace(run, material, config, say))
     tracked = config.training.trackers if team.is_main else []
-    accelerator = accelerator_for(config.training, precision, run.path / "trackers" if tracked else None)
-    augment = augmentation(prepared, processor)
-    trained, facts = model, _input_facts(train_features)
-    plain = augment is None and not minded
-    below = trunk.find(model.to(accelerator.device), probe(train_features, collate)) if plain else None
-    if below is not None:
-        observe(Stage("Computing what the frozen trunk makes of each example"))
-        encoded = list(zip(parts, (train_features, validation_features), strict=True))
-        with team.main_first():
-            train_features, validation_features = through_trunk(
-                below, encoded, recipe, processor, config, accelerator, precision
-            )
-        trained, collate = below.headed(), partial(pad, padding={})
-    sample = _sample(train_features, len(validation_features), config.training.seed)
-    folder = run.path / "checkpoints"
+    accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
+    lesson = _lesson(material, prepared, accelerator, pace, observe, team)
     objective = regularise.regularised(
-        objective_for(config.loss, splits.labels, train_features.columns["labels"]), config.loss
+        objective_for(config.loss, splits.labels, lesson.train.columns["labels"]), config.loss
     )
+    validate = _validator(lesson, material, prepared, team)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
-    observe(Stage(f"Training on {device} in {precision}{f', from step {state.step}' if state is not None else ''}"))
+    begun = f", from step {state.step}" if state is not None else ""
+    observe(Stage(f"Training on {device} in {pace.precision}{', compiled' if pace.compiled else ''}{begun}"))
     for note in _shared_out(config, team, state):
-        observe(Note(note))
+        say(note)
+    folder = run.path / "checkpoints"
     values = {".".join(key): value for key, value in leaves(config.model_dump())}
-    told = trackers.tracking(accelerator, tracked, values, lambda text: observe(Note(text)))
+    told = trackers.tracking(accelerator, tracked, values, say)
     with _rows_named(splits.train, folder), stoppable() as stop_asked, told as log:
+
+        def watch(event: Progress | Validation) -> None:
+            if team.is_main:
+                run.log(_as_line(event))
+                log(trackers.figures(_as_line(event)), event.step)
+            observe(event)
+
         result = train(
-            trained,
-            whole[0] if minded else train_features,
-            collate,
+            lesson.model,
+            material.features[0] if minded else lesson.train,
+            lesson.collate,
             config.training,
             accelerator,
             objective=objective,
             validate=validate,
             save=lambda best, step: _keep(
-                model if below is not None else best, adapted, processor, checkpoint.best_path(folder, step)
+                best if lesson.whole else material.model, material, checkpoint.best_path(folder, step)
             ),
             higher_is_better=higher_is_better(recipe, config.training.best_metric),
             observe=watch,
             write_state=partial(checkpoint.write, folder),
             state=state,
             stop_asked=stop_asked,
-            say=lambda text: observe(Note(text)),
+            say=say,
             team=team,
-            augment=augment,
+            augment=material.augment,
+            pace=pace,
         )
-    facts |= _training_facts(result, config, device, precision, team)
-    facts |= {"objective": objective.name, "trainable_parameters": models.trainable(model)}
+    facts = _input_facts(material.features[0]) | _training_facts(result, config, device, pace, team)
+    facts |= {"objective": objective.name, "trainable_parameters": models.trainable(material.model)}
     return checkpoint.best_path(folder, result.best_step), facts
+
+
+def _say(observe: Observe) -> Callable[[str], None]:
+    return lambda text: observe(Note(text))
+
+
+def _pace(run: runs.Run, material: Material, config: RunConfig, say: Callable[[str], None]) -> Pace:
+    """Decide how steps are computed: as in the run that is resumed, as asked for, or as measured; write it down."""
+    from toolkit.training import pace
+    from toolkit.training.devices import pick_device
+
+    device = pick_device(config.training.device)
+    chosen = pace.recorded(run.facts)
+    if chosen is None and config.training.tune_speed:
+        features, collate = material.features[0].without(RATIONALE), material.collate
+        rows = np.argsort(features.lengths, kind="stable")
+        middle = rows[len(rows) // 2 :][: config.training.micro_batch_size or config.training.batch_size]
+        material.model.to(device).train()
+        steps = math.ceil(len(features) / config.training.batch_size * config.training.epochs)
+        trial = None if regularise.wanted(config.loss) else probe(features, collate)
+        batch = collate([features[int(row)] for row in middle])
+        chosen = pace.measured(material.model, batch, trial, config.training, device, steps, say)
+    chosen = chosen or pace.asked(config.training, device)
+    run.record(**chosen.facts())
+    return chosen
+
+
+def _lesson(
+    material: Material, prepared: Prepared, accelerator: Any, pace: Pace, observe: Observe, team: Team
+) -> Lesson:
+    """Settle what is trained on what; where the trunk is frozen, and its input does not change, on what it makes."""
+    config, splits = prepared.config, prepared.splits
+    train_features, validation_features = (features.without(RATIONALE) for features in material.features)
+    plain = material.augment is None and not regularise.wanted(config.loss)
+    model, collate = material.model.to(accelerator.device), material.collate
+    below = trunk.find(model, probe(train_features, collate)) if plain else None
+    if below is None:
+        return Lesson(model, train_features, validation_features, collate, whole=True)
+    observe(Stage("Computing what the frozen trunk makes of each example"))
+    parts = [(splits.train, train_features), (splits.validation, validation_features)]
+    with team.main_first():
+        known, held_out = through_trunk(
+            below, parts, prepared.recipe, material.processor, config, accelerator, pace.precision
+        )
+    return Lesson(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
+
+
+def _validator(lesson: Lesson, material: Material, prepared: Prepared, team: Team) -> Validator:
+    config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
+    references = judge.references(recipe, splits.validation)
+
+    def attention(model: Any) -> dict[str, float]:
+        if not regularise.wanted(config.loss):
+            return {}
+        return regularise.measure(model, material.features[1], lesson.collate, config.evaluation.batch_size)
+
+    return Validator(
+        judge.Subject(lesson.model, material.processor, recipe, splits.labels, config),
+        lesson.validation,
+        sample(lesson.train, len(lesson.validation), config.training.seed),
+        references,
+        lesson.collate,
+        team,
+        written(recipe, len(references), config),
+        attention,
+    )
 
 
 @contextmanager
@@ -152,25 +195,6 @@ def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
         state, _ = checkpoint.newest(folder)
         kept = f" The state of step {state.step} is the last good one, in {folder}." if state is not None else ""
         raise RunError(f"{error.problem} Its batch: {named}.{kept}", error.fix) from error
-
-
-def _sample(features: Features, size: int, seed: int) -> Features:
-    """Return training rows, the same at every validation, on which the loss is comparable with validation's."""
-    random = np.random.default_rng([seed, 1])
-    size = min(size, len(features), SAMPLE)
-    return features.take(np.sort(random.choice(len(features), size, replace=False)))
-
-
-def _written(recipe: recipes.Recipe, rows: int, config: RunConfig) -> Integers | None:
-    """Return the validation rows that answers are written to, spread evenly; None where answers cost nothing."""
-    if not recipes.generates(recipe):
-        return None
-    most = min(rows, config.training.validation_answers)
-    return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -> Iterator[str]:
@@ -190,57 +214,14 @@ def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -
         )
 
 
-def limit(model: Any, prepared: Prepared, observe: Observe) -> Any:
-    """Decide which of the model's parameters move; return peft's view of it when it has adapters, else None."""
-    config = prepared.config
-    adapted = None
-    if config.adapter.kind != "none":
-        adapted = adapters.attach(model, config.adapter, prepared.checkpoint.origin, prepared.checkpoint.revision)
-    if config.training.freeze is not None:
-        freeze(model, config.training.freeze)
-    if config.training.gradient_checkpointing:
-        models.checkpoint_activations(model)
-    moving, total = models.trainable(model), models.size(model)[0]
-    if moving < total:
-        observe(Note(f"{moving:,} of {total:,} parameters are trained."))
-    return adapted
-
-
-def _keep(model: Any, adapted: Any, processor: Any, folder: Path) -> None:
+def _keep(model: Any, material: Material, folder: Path) -> None:
     """Write the model as it will be exported: adapters merged into the weights, and kept beside them as well."""
-    if adapted is None:
-        models.save(model, processor, folder)
+    if material.adapted is None:
+        models.save(model, material.processor, folder)
         return
     with runs.aside(folder) as draft:
-        models.save(adapters.merged(adapted), processor, draft)
-        adapters.save(adapted, draft / ADAPTER)
-
-
-def _precision(
-    run: runs.Run, model: Any, features: Features, collate: Callable[..., dict[str, Any]], config: RunConfig
-) -> str:
-    """Decide in which precision to train: the one of the run that is resumed, asked for, or measured."""
-    from toolkit.training.devices import pick_device, pick_precision
-    from toolkit.training.tune import precision
-
-    device = pick_device(config.training.device)
-    if "precision" in run.facts:
-        return str(run.facts["precision"])
-    if config.training.precision != "auto" or device == "cuda" or not config.training.tune_speed:
-        return pick_precision(config.training.precision, device)
-    rows = np.argsort(features.lengths, kind="stable")
-    middle = rows[len(rows) // 2 :][: config.training.micro_batch_size or config.training.batch_size]
-    model.to(device).train()
-    return precision(model, collate([features[int(row)] for row in middle]), probe(features, collate), device)
-
-
-def higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:
-    """Whether a larger value of a validation figure is the better one."""
-    if metric == "loss":
-        return False
-    named = next((m for m in recipe.METRICS if metric in (m, getattr(m, "name", m))), metric)
-    definition = load(named)[1]
-    return definition.higher_is_better if definition is not None else True
+        models.save(adapters.merged(material.adapted), material.processor, draft)
+        adapters.save(material.adapted, draft / ADAPTER)
 
 
 def _as_line(event: Progress | Validation) -> Mapping[str, Any]:
@@ -256,27 +237,16 @@ def _as_line(event: Progress | Validation) -> Mapping[str, Any]:
     }
 
 
-def augmentation(prepared: Prepared, processor: Any) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
-    """Return what changes training batches at random, if the recipe does that."""
-    own = getattr(prepared.recipe, "augmentation", None)
-    made: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    if own is not None:
-        made = own(processor, prepared.splits.labels, prepared.config)
-    return made
-
-
 def _input_facts(features: Features) -> dict[str, Any]:
     tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
     return {**tokens, "truncated": features.truncated}
 
 
-def _training_facts(
-    result: TrainingResult, config: RunConfig, device: str, precision: str, team: Team
-) -> dict[str, Any]:
+def _training_facts(result: TrainingResult, config: RunConfig, device: str, pace: Pace, team: Team) -> dict[str, Any]:
     return {
         "device": device,
         "processes": team.size,
-        "precision": precision,
+        **pace.facts(),
         "seconds": round(result.seconds, 2),
         "epochs": round(result.epochs, 3),
         "steps": result.steps,

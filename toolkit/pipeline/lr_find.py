@@ -1,15 +1,12 @@
 """Find a learning rate: the range test on a recipe's own model and data."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit import runs
 from toolkit.errors import RunError
-from toolkit.pipeline.build import build_model
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
-from toolkit.pipeline.fit import augmentation, limit
-from toolkit.pipeline.inputs import encode_parts, stage_of
+from toolkit.pipeline.material import gather
 from toolkit.pipeline.prepare import Prepared
 from toolkit.report.range_plot import range_plot
 
@@ -33,36 +30,32 @@ def lr_find(
     Raises:
         RunError: The loss never fell.
     """
-    from accelerate.utils import set_seed
-
-    from toolkit.training.devices import accelerator_for, pick_device, pick_precision
+    from toolkit.training.devices import accelerator_for, pick_device
     from toolkit.training.objective import objective_for
+    from toolkit.training.pace import asked
     from toolkit.training.range_test import range_test
     from toolkit.training.regularise import regularised
 
-    config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
-    observe(Stage("Loading the model"))
-    set_seed(config.training.seed)
-    processor = recipe.load_processor(prepared.checkpoint.path, config)
-    model = build_model(recipe, prepared.checkpoint.path, splits.labels, config)
-    limit(model, prepared, observe)
-    observe(Stage(stage_of(recipe)))
-    (features,) = encode_parts([splits.train], recipe, processor, config, observe)
-    precision = pick_precision(config.training.precision, pick_device(config.training.device))
+    config, splits = prepared.config, prepared.splits
+    material = gather(prepared, [splits.train], observe)
+    (features,) = material.features
+    device = pick_device(config.training.device)
+    pace = asked(config.training, device)
     observe(Stage(f"Raising the learning rate from {lowest:g} to {highest:g} in {steps} steps"))
     found = range_test(
-        model,
+        material.model,
         features,
-        partial(recipe.collate, processor=processor),
+        material.collate,
         config.training,
-        accelerator_for(config.training, precision),
+        accelerator_for(config.training, pace.precision),
         objective=regularised(objective_for(config.loss, splits.labels, features.columns["labels"]), config.loss),
         lowest=lowest,
         highest=highest,
         steps=steps,
         observe=lambda done, total: observe(Counted(done, total)),
         say=lambda text: observe(Note(text)),
-        augment=augmentation(prepared, processor),
+        augment=material.augment,
+        pace=pace,
     )
     if found.suggestion is None:
         raise RunError(

@@ -20,7 +20,7 @@ from toolkit.evaluation import answers, scores
 from toolkit.pipeline import judge
 from toolkit.pipeline.evaluate import Examination, baselines_of, stored_card
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
-from toolkit.pipeline.fit import higher_is_better
+from toolkit.pipeline.validation import higher_is_better
 from toolkit.report import pruning
 
 BEFORE = "Before pruning"

@@ -25,8 +25,9 @@ from toolkit.config import leaves, merge
 from toolkit.config_files import to_yaml, values_to_yaml
 from toolkit.errors import ConfigError, Interrupted, RunError
 from toolkit.pipeline.events import Note, Observe, Stage
-from toolkit.pipeline.fit import fit, higher_is_better
+from toolkit.pipeline.fit import fit
 from toolkit.pipeline.prepare import Prepared
+from toolkit.pipeline.validation import higher_is_better
 from toolkit.team import ALONE
 from toolkit.training.progress import Progress, Validation
 from toolkit.training.search_space import Space, nested, suggest

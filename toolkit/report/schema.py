@@ -225,11 +225,11 @@ REPORT: dict[str, Any] = {
         "unreadable": [{**_PLACE, "name": str, "reason": str}],
     },
     "training": {
-        **dict.fromkeys(("device", "precision", "optimizer", "objective"), str),
+        **dict.fromkeys(("device", "precision", "attention_kernel", "optimizer", "objective"), str),
         **dict.fromkeys(("seconds", "epochs", "steps", "samples_per_second", "waiting", "best_step"), float),
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
         **dict.fromkeys(("trainable_parameters", "processes"), float),
-        "stopped_early": bool,
+        **dict.fromkeys(("compiled", "stopped_early"), bool),
         "loss": [{"step": float, "epoch": float, "value": float}],
         "evaluations": [{}],
     },

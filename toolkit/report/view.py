@@ -216,7 +216,9 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
         "Architecture": model["architecture"],
         "Parameters": model["parameters"] and formats.count(model["parameters"]),
         "Size": model["size_bytes"] and formats.size(model["size_bytes"]),
-        "Device": ", ".join(filter(None, (training["device"], training["precision"]))),
+        "Device": ", ".join(
+            filter(None, (training["device"], training["precision"], training["compiled"] and "compiled layers"))
+        ),
         "Duration": training["seconds"] and formats.duration(training["seconds"]),
         "Speed": speed and f"{formats.count(round(speed, 1))} examples per second",
         "Waiting for data": waiting is not None and f"{100 * waiting:.1f} % of the time of training",

@@ -27,6 +27,7 @@ from toolkit.training import average, checkpoint, parallel, sharding
 from toolkit.training.forward import Collate, Forward
 from toolkit.training.input import Prefetched
 from toolkit.training.objective import OWN, Objective
+from toolkit.training.pace import Pace
 from toolkit.training.progress import BestKeeper, Meter, Progress, Validation
 from toolkit.training.schedule import build_optimizer, learning_rate_factor
 from toolkit.training.speed import quickened
@@ -83,6 +84,7 @@ def train(
     factor: Callable[[int], float] | None = None,
     after_step: Callable[[int, Any], None] = lambda _step, _loss: None,
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    pace: Pace | None = None,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `save`.
 
@@ -107,6 +109,8 @@ def train(
         after_step: Told of each optimizer step and its loss, a tensor on the device; what it raises ends training.
         augment: Changes a batch at random, on the device and in training alone. Labels that it turns into shares of
             each class (B, C) are the objective's and do not reach the model.
+        pace: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
+            None.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
@@ -139,7 +143,7 @@ def train(
         step = state.step
     plan = () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps)
     trial = None if objective.penalty is not None else probe(features, collate)  # recorded attention is padded
-    ready = quickened(model, trial, team.size)
+    ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
     inputs = Prefetched(
         plan,
         lambda indices: forward.prepare(parallel.deal(indices, features.lengths, team)),

@@ -16,6 +16,7 @@ from toolkit.settings import TrainingConfig
 from toolkit.training.forward import Collate
 from toolkit.training.loop import train
 from toolkit.training.objective import OWN, Objective
+from toolkit.training.pace import Pace
 
 SMOOTHING = 0.9  # weight of the past in the moving average of the loss
 BURST = 4.0  # times the lowest smoothed loss
@@ -59,6 +60,7 @@ def range_test(
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _text: None,
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    pace: Pace | None = None,
 ) -> RangeTest:
     """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
 
@@ -75,6 +77,7 @@ def range_test(
         observe: Told (steps taken, steps in all).
         say: Told what the user should know.
         augment: Changes batches at random, as training would.
+        pace: How steps are computed.
     """
     steps_per_epoch = math.ceil(len(features) / config.batch_size)
     changes = {
@@ -112,6 +115,7 @@ def range_test(
             after_step=note,
             say=say,
             augment=augment,
+            pace=pace,
         )
     except _Burst:
         burst = True

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from tests.support import classifiers
-from toolkit.data.batch import Features, Ragged, pad
+from toolkit.data.batch import Features, Ragged, pad, plan_epoch
 from toolkit.errors import Interrupted
 from toolkit.settings import AdapterConfig, TrainingConfig
 from toolkit.training import adapters, checkpoint
@@ -85,3 +85,18 @@ def test_a_stopped_run_ends_as_one_that_was_not(kind, stop_at, tmp_path):
     for one, other in zip(judged[-len(seen) :], seen, strict=True):  # the averages
         assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
     assert not all(torch.equal(tensor, whole[name]) for name, tensor in judged[-1].items())
+
+
+def test_a_resumed_run_reads_only_what_is_left(tmp_path, monkeypatch):
+    with pytest.raises(Interrupted):
+        run("frozen", tmp_path, 7)
+    state, _ = checkpoint.newest(tmp_path)
+    read = []
+    item = Features.__getitem__
+    monkeypatch.setattr(Features, "__getitem__", lambda self, row: read.append(int(row)) or item(self, row))
+    run("frozen", tmp_path, state=state)
+    plan = plan_epoch(data().lengths, 8, seed=7, epoch=1)
+    left = [int(row) for step in plan[2:] for row in step]  # five steps are an epoch
+    tried, trained = read[: -len(left)], read[-len(left) :]
+    assert sorted(trained) == sorted(left)
+    assert len(tried) <= 8  # on which packing is tried

@@ -1,0 +1,91 @@
+"""What training starts from: the model with what moves in it, its processor, and the model inputs of the parts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import models
+from toolkit.data.batch import Features
+from toolkit.pipeline.build import build_model
+from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.inputs import encode_parts, stage_of
+from toolkit.pipeline.prepare import Prepared
+from toolkit.team import ALONE, Team
+from toolkit.training import adapters
+from toolkit.training.depth import freeze
+
+Augment = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Material:
+    """A loaded model and what it learns from.
+
+    Attributes:
+        model: On the CPU; what the configuration freezes is frozen, its adapters are in place.
+        processor: Its tokenizer or image processor.
+        adapted: peft's view of the model when it has adapters, else None.
+        features: Model inputs of each part that was asked for.
+        collate: Stacks examples into a batch of tensors.
+        augment: Changes training batches at random, if the recipe does that.
+    """
+
+    model: Any
+    processor: Any
+    adapted: Any
+    features: Sequence[Features]
+    collate: Callable[[Sequence[Any]], dict[str, Any]]
+    augment: Augment | None
+
+
+def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team: Team = ALONE) -> Material:
+    """Load the model and encode some parts of the data, from the seed on.
+
+    Args:
+        prepared: The run.
+        parts: Tables in the recipe's roles.
+        observe: Told what happens.
+        team: The processes that share the work; each calls this with the same arguments.
+    """
+    from accelerate.utils import set_seed
+
+    config, recipe = prepared.config, prepared.recipe
+    observe(Stage("Loading the model"))
+    set_seed(config.training.seed)
+    processor = recipe.load_processor(prepared.checkpoint.path, config)
+    model = build_model(recipe, prepared.checkpoint.path, prepared.splits.labels, config)
+    adapted = _limit(model, prepared, observe)
+    for remark in recipe.remarks(prepared.splits.train, processor, config) if hasattr(recipe, "remarks") else ():
+        observe(Note(remark))
+    observe(Stage(stage_of(recipe)))
+    with team.main_first():
+        features = encode_parts(parts, recipe, processor, config, observe)
+    collate = partial(recipe.collate, processor=processor)
+    return Material(model, processor, adapted, features, collate, _augmentation(prepared, processor))
+
+
+def _limit(model: Any, prepared: Prepared, observe: Observe) -> Any:
+    """Decide which of the model's parameters move; return peft's view of it when it has adapters, else None."""
+    config = prepared.config
+    adapted = None
+    if config.adapter.kind != "none":
+        adapted = adapters.attach(model, config.adapter, prepared.checkpoint.origin, prepared.checkpoint.revision)
+    if config.training.freeze is not None:
+        freeze(model, config.training.freeze)
+    if config.training.gradient_checkpointing:
+        models.checkpoint_activations(model)
+    moving, total = models.trainable(model), models.size(model)[0]
+    if moving < total:
+        observe(Note(f"{moving:,} of {total:,} parameters are trained."))
+    return adapted
+
+
+def _augmentation(prepared: Prepared, processor: Any) -> Augment | None:
+    own = getattr(prepared.recipe, "augmentation", None)
+    made: Augment | None = None
+    if own is not None:
+        made = own(processor, prepared.splits.labels, prepared.config)
+    return made
