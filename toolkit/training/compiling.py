@@ -29,7 +29,7 @@ class _Forward:
 
         self.layer = layer
         self.plain = layer.forward
-        self.compiled = torch.compile(self.plain, dynamic=True)
+        self.compiled: Any = torch.compile(self.plain, dynamic=True)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         if not (self.layer.training and _Switch.on):
