@@ -13,6 +13,7 @@ from tests.support.browser import CHROMIUM, browser
 from tests.support.cli import Outcome, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import serving
+from toolkit.report.schema import REPORT, faults
 
 SMALL = ("--set", "options.image_size=16", "--set", "training.device=cpu")
 
@@ -175,6 +176,37 @@ def test_it_is_pushed_and_judged_from_the_hub(made: Made, tmp_path: Path) -> Non
     report = json.loads((tmp_path / "judged" / "report.json").read_text(encoding="utf-8"))
     assert report["evaluation"]["metrics"][0]["value"] > 0.9
     assert report["data"]["counts"]["unreadable"] == 1
+
+
+def test_a_planted_copy_of_a_training_picture_is_found_by_name(tmp_path: Path) -> None:
+    """Saved anew as a JPEG, it is another file with other pixels."""
+    from PIL import Image
+
+    hostile = "<script>alert(1)<"
+    pictures.folder(tmp_path / "data", 30, parts=("train", "test"))
+    with Image.open(tmp_path / "data" / "train" / "light" / "004.png") as image:
+        image.save(tmp_path / "data" / "test" / "light" / f"{hostile}.jpg", quality=90, subsampling=0)
+    outcome = toolkit(
+        "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "1",
+        "--output", "run", "--set", "evaluation.resamples=100", *SMALL, cwd=tmp_path,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert faults(REPORT, report) == []
+    found = report["evaluation"]["near_duplicates"]
+    assert (found["kind"], found["found"]) == ("image", 1)
+    (pair,) = found["pairs"]
+    assert pair["test"]["file"] == f"test/light/{hostile}.jpg"
+    assert pair["train"]["file"] == "train/light/004.png"
+    assert any("1 nearly repeat a training row" in warning for warning in report["verdict"]["warnings"])
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Test rows that stand in train" in page
+    assert "train/light/004.png" in page
+    assert "<script" not in page
+    assert pair["train"]["picture"] in page
+    again = toolkit("evaluate", "run", cwd=tmp_path)
+    assert again.code == 0, again.text
+    assert "1 nearly repeat a training row" in " ".join(again.out.split())
 
 
 def test_two_runs_are_compared_picture_by_picture(made: Made, tmp_path: Path) -> None:

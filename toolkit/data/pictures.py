@@ -98,12 +98,12 @@ def decode(picture: Mapping[str, Any], most_pixels: int) -> Any:
     Raises:
         UnreadableError: It cannot be decoded.
     """
-    with _opened(picture, most_pixels) as image:
+    with opened(picture, most_pixels) as image:
         return as_seen(image)
 
 
 @contextmanager
-def _opened(picture: Mapping[str, Any], most_pixels: int) -> Iterator[Any]:
+def opened(picture: Mapping[str, Any], most_pixels: int) -> Iterator[Any]:
     """Open a picture, with every way in which that or its decoding fails told in one kind of error."""
     image_module = pillow()
     data, path = picture.get("bytes"), picture.get("path")
@@ -184,7 +184,7 @@ def _to_bytes(values: np.ndarray[Any, Any]) -> Pixels:
 def look(picture: Mapping[str, Any], most_pixels: int) -> Seen:
     """Decode a picture once, to know that it can be and what it is."""
     try:
-        with _opened(picture, most_pixels) as image:
+        with opened(picture, most_pixels) as image:
             width, height = image.size
             image.draft("RGB", _DRAFT)  # JPEGs alone know how, and are read to their end all the same
             seen = as_seen(image)

@@ -6,7 +6,16 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.config import RunConfig
-from toolkit.evaluation import calibration, label_errors, near_duplicates, scores, screening, slices, writing
+from toolkit.evaluation import (
+    calibration,
+    label_errors,
+    near_duplicates,
+    near_pictures,
+    scores,
+    screening,
+    slices,
+    writing,
+)
 from toolkit.evaluation.predict import Predictions
 
 
@@ -61,10 +70,48 @@ def findings(
         sources = [scores.shown_text(row, inputs) for row in rows.select(inputs).to_pylist()]
         found["writing"] = writing.section(sources, columns, references, rows, recipe.METRICS, settings)
     if pairs is not None:
+        of_texts = bool(inputs)
         found["near_duplicates"] = near_duplicates.section(
-            pairs, rows, columns, references, recipe.METRICS, labels, config, inputs, target.role
+            pairs,
+            rows,
+            columns,
+            references,
+            recipe.METRICS,
+            labels,
+            config,
+            inputs or picture_roles(recipe, rows),
+            target.role,
+            kind="text" if of_texts else "image",
+            threshold=near_duplicates.THRESHOLD if of_texts else near_pictures.THRESHOLD,
         )
     return found
+
+
+def repeated(recipe: Any, train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Return the test rows that nearly repeat a training row, as a run keeps them; None where that takes too long.
+
+    Args:
+        recipe: The task.
+        train: Rows that were learned from.
+        test: Held-out rows.
+        labels: Names of the classes.
+    """
+    inputs = text_roles(recipe, train)
+    if inputs:
+        if train.num_rows + test.num_rows > near_duplicates.MOST_COMPARED:
+            return None
+        pairs = near_duplicates.find(near_duplicates.texts(train, inputs), list(near_duplicates.texts(test, inputs)))
+    else:
+        inputs = picture_roles(recipe, train)
+        if len(inputs) != 1 or train.num_rows * test.num_rows > near_pictures.MOST_COMPARED:
+            return None
+        pairs = near_pictures.find(train[inputs[0]], test[inputs[0]])
+    return near_duplicates.describe(pairs, train, inputs, recipe.COLUMNS[-1].role, labels)
+
+
+def picture_roles(recipe: Any, rows: pa.Table) -> list[str]:
+    """Return the columns of `rows` that hold what the recipe reads as pictures."""
+    return [c.role for c in recipe.COLUMNS if c.kind == "image" and c.role in rows.column_names]
 
 
 def text_roles(recipe: Any, rows: pa.Table) -> list[str]:

@@ -93,40 +93,52 @@ def find(train: Iterable[str], test: Sequence[str]) -> list[Pair]:
 
 
 def describe(
-    train: pa.Table, test: pa.Table, inputs: Sequence[str], target: str, labels: Sequence[str]
+    pairs: Sequence[Pair],
+    train: pa.Table,
+    inputs: Sequence[str],
+    target: str,
+    labels: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Return each test row that repeats a training row, with that row, as a run directory keeps it.
 
     Args:
+        pairs: From `find`, or `near_pictures.find`.
         train: Rows that were learned from.
-        test: Held-out rows.
-        inputs: Columns that make up a text.
+        inputs: Columns that make up an example.
         target: Column of the truth.
         labels: Names of the classes.
 
     Returns:
-        For each pair {"position": row number in test, "similarity", "train": {"file", "row", "text", "label"}}.
+        For each pair {"position": row number in test, "similarity", "train": {"file", "row", "text", "label"}}, and of
+        those that a page shows also the "picture", where there is one.
     """
-    pairs = find(_texts(train, inputs), list(_texts(test, inputs)))
     matched = train.take(pa.array([pair.train for pair in pairs], pa.int64())).to_pylist() if pairs else []
     return [
-        {"position": pair.test, "similarity": pair.similarity, "train": _sample(row, inputs, target, labels)}
-        for pair, row in zip(pairs, matched, strict=True)
+        {
+            "position": pair.test,
+            "similarity": pair.similarity,
+            "train": _sample(row, inputs, target, labels, drawn=place < SHOWN),
+        }
+        for place, (pair, row) in enumerate(zip(pairs, matched, strict=True))
     ]
 
 
-def _texts(rows: pa.Table, inputs: Sequence[str]) -> Iterator[str]:
+def texts(rows: pa.Table, inputs: Sequence[str]) -> Iterator[str]:
+    """Yield the examples of a table as texts."""
     for batch in rows.select(list(inputs)).to_batches(max_chunksize=10_000):
         for row in batch.to_pylist():
             yield scores.shown_text(row, inputs)
 
 
-def _sample(row: dict[str, Any], inputs: Sequence[str], target: str, labels: Sequence[str]) -> dict[str, Any]:
+def _sample(
+    row: dict[str, Any], inputs: Sequence[str], target: str, labels: Sequence[str], *, drawn: bool
+) -> dict[str, Any]:
     return {
         "file": row.get("_file"),
         "row": row.get("_row"),
         "text": scores.shown_text(row, inputs)[:LONGEST],
         "label": scores.shown_value(row.get(target), labels),
+        **(scores.thumbnail(row, inputs) if drawn else {}),
     }
 
 
@@ -140,6 +152,9 @@ def section(
     config: RunConfig,
     inputs: Sequence[str],
     target: str,
+    *,
+    kind: str,
+    threshold: float,
 ) -> dict[str, Any]:
     """Return the report's section on test rows that repeat training rows, and the first figure without them.
 
@@ -151,14 +166,17 @@ def section(
         metrics: The recipe's.
         labels: Names of the classes.
         config: The run's configuration.
-        inputs: Columns that make up a text.
+        inputs: Columns that make up an example.
         target: Column of the truth.
+        kind: Of the inputs: "text" or "image".
+        threshold: Likeness from which two of them are near-duplicates.
     """
     positions = [pair["position"] for pair in pairs]
     own = rows.take(pa.array(positions, pa.int64())).to_pylist() if pairs else []
-    samples = [_sample(row, inputs, target, labels) for row in own]
+    samples = [_sample(row, inputs, target, labels, drawn=place < SHOWN) for place, row in enumerate(own)]
     found: dict[str, Any] = {
-        "threshold": THRESHOLD,
+        "kind": kind,
+        "threshold": threshold,
         "rows": rows.num_rows,
         "found": len(pairs),
         "other_label": sum(a["label"] != b["train"]["label"] for a, b in zip(samples, pairs, strict=True)),

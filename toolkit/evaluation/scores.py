@@ -239,13 +239,13 @@ def confident_errors(
                     "label": labels[row["label"]],
                     "prediction": labels[predicted],
                     "confidence": float(max(chances)),
-                    **_thumbnail(row, inputs),
+                    **thumbnail(row, inputs),
                 }
             )
     return sorted(wrong, key=lambda error: -error["confidence"])[:most]
 
 
-def _thumbnail(row: Mapping[str, Any], roles: Sequence[str]) -> dict[str, str]:
+def thumbnail(row: Mapping[str, Any], roles: Sequence[str]) -> dict[str, str]:
     """Return a small copy of the picture among a row's inputs, if there is one."""
     made = [pictures.thumbnail(row[role]) for role in roles if isinstance(row.get(role), dict)]
     return {"picture": made[0]} if made and made[0] is not None else {}

@@ -15,8 +15,7 @@ from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import screening
 from toolkit.evaluation.calibration import fit_temperature
-from toolkit.evaluation.findings import text_roles
-from toolkit.evaluation.near_duplicates import MOST_COMPARED, describe
+from toolkit.evaluation.findings import repeated
 from toolkit.pipeline import fresh, judge
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Observe, Stage
@@ -172,13 +171,11 @@ def _calibration(stored: judge.StoredModel, prepared: Prepared, team: Team) -> d
 
 def _find_repeated(run: runs.Run, prepared: Prepared, observe: Observe) -> list[dict[str, Any]] | None:
     """Find the test rows that repeat a training row, and keep them for later evaluations; None where nobody looked."""
-    recipe, splits = prepared.recipe, prepared.splits
-    inputs = text_roles(recipe, splits.train)
-    if not inputs or splits.train.num_rows + splits.test.num_rows > MOST_COMPARED:
-        return None
+    splits = prepared.splits
     observe(Stage("Looking for test rows in train"))
-    pairs = describe(splits.train, splits.test, inputs, recipe.COLUMNS[-1].role, splits.labels)
-    runs.write_json(run.path / runs.NEAR_DUPLICATES, {"pairs": pairs})
+    pairs = repeated(prepared.recipe, splits.train, splits.test, splits.labels)
+    if pairs is not None:
+        runs.write_json(run.path / runs.NEAR_DUPLICATES, {"pairs": pairs})
     return pairs
 
 

@@ -40,8 +40,9 @@ _LABEL_ERRORS = {
     ],
 }
 
-_SAMPLE = {**_PLACE, "text": str, "label": str}
+_SAMPLE = {**_PLACE, "text": str, "label": str, "picture": str}
 _NEAR_DUPLICATES = {
+    "kind": str,
     **dict.fromkeys(("threshold", "rows", "found", "other_label"), float),
     "without": {"rows": float, "metric": _METRIC},
     "pairs": [{"similarity": float, "test": _SAMPLE, "train": _SAMPLE}],

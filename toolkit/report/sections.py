@@ -180,9 +180,17 @@ def near_duplicates(found: Mapping[str, Any]) -> list[Section]:
     if found["found"] is None:
         return []
     title = "Test rows that stand in train"
-    alike = f"share at least {formats.measure(found['threshold'], 'fraction')} of their five-letter pieces"
+    if found["kind"] == "image":
+        ones = "pictures"
+        alike = (
+            f"are at least {formats.measure(found['threshold'], 'fraction')} alike at 16 × 16 pixels, as a whole and "
+        )
+        alike += "in detail, and much nearer to each other than pictures of this data usually are"
+    else:
+        ones = "texts"
+        alike = f"share at least {formats.measure(found['threshold'], 'fraction')} of their five-letter pieces"
     if not found["found"]:
-        lead = f"No test row of {formats.count(found['rows'])} repeats a training row: no two texts {alike}."
+        lead = f"No test row of {formats.count(found['rows'])} repeats a training row: no two {ones} {alike}."
         return [Section("near-duplicates", title, lead)]
     lead = f"Of {formats.count(found['rows'])} test rows {formats.count(found['found'])} nearly repeat a training row: "
     lead += f"the two {alike}. "
@@ -200,6 +208,7 @@ def near_duplicates(found: Mapping[str, Any]) -> list[Section]:
                 f"in train: {pair['train']['label']}, {place(pair['train']['file'], pair['train']['row'])}",
             ],
             place=place(pair["test"]["file"], pair["test"]["row"]),
+            pictures=[(pair[part]["picture"], f"in {part}: {pair[part]['text']}") for part in ("test", "train")],
         )
         for pair in found["pairs"]
     ]
