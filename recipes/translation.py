@@ -80,16 +80,9 @@ def read(path: Path, data: DataConfig, options: Mapping[str, Any]) -> dict[str, 
 
 def clean(rows: pa.Table, options: Mapping[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
     """Find the pairs that teach nothing good: reason → which."""
-    sources, targets = rows["source"].to_pylist(), rows["target"].to_pylist()
-    found = {
-        "the translation is the source again": pairs.copies(sources, targets),
-        "the lengths of source and translation do not go together": pairs.odd_lengths(
-            sources, targets, options["max_length_ratio"]
-        ),
-        "placeholders or markup of source and translation differ": pairs.other_markup(sources, targets),
-        "one side seems to be in the language of the other": pairs.wrong_language(sources, targets),
-    }
-    return {reason: which for reason, which in found.items() if options["clean"]}
+    if not options["clean"]:
+        return {}
+    return pairs.poor(rows["source"].to_pylist(), rows["target"].to_pylist(), options["max_length_ratio"])
 
 
 def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
@@ -113,47 +106,22 @@ def start(rows: pa.Table, folder: Path, config: RunConfig) -> None:
 def load_processor(path: Path, config: RunConfig) -> Any:
     """Load the checkpoint's tokenizer, and tell a multilingual one the two languages."""
     tokenizer = models.load_tokenizer(path, config.loading, fast=False)
-    known = languages.codes_of(tokenizer)
-    for attribute, option in (("src_lang", "source"), ("tgt_lang", "target")):
-        wanted = config.options.get(option)
-        if hasattr(tokenizer, attribute) and known and wanted:
-            setattr(tokenizer, attribute, languages.match(wanted, known, option))
+    languages.tell(tokenizer, config.options.get("source"), config.options.get("target"))
     tokenizer.model_type = checkpoints.family(path)
     return tokenizer
 
 
-def prefix(processor: Any, config: RunConfig) -> str:
-    """Return what stands before every source: T5's task, or the token by which OPUS-MT tells target languages apart."""
-    given = config.options.get("prefix")
-    source, target = config.options.get("source"), config.options.get("target")
-    if given is not None:
-        return str(given)
-    if target and getattr(processor, "supported_language_codes", ()):
-        known = {code: code.strip("<>") for code in processor.supported_language_codes}
-        return f">>{languages.match(target, known.values(), 'target')}<< "
-    if source and target and processor.model_type in ("t5", "mt5", "umt5"):
-        return f"translate {languages.name_of(source)} to {languages.name_of(target)}: "
-    return ""
-
-
 def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
     """Tokenize sources and targets, each cut at `data.max_length` tokens."""
-    before = prefix(processor, config)
-    sources = _encode([before + text for text in rows["source"]], processor, config, "text")
-    features = {"input_ids": sources}
+    options, longest = config.options, config.data.max_length
+    before = options.get("prefix")
+    if before is None:
+        before = languages.prefix(processor, options.get("source"), options.get("target"))
+    features = {"input_ids": seq2seq.encode([before + text for text in rows["source"]], processor, longest)}
     if "target" in rows:
-        features["labels"] = _encode(list(rows["target"]), processor, config, "text_target")
-    longest = config.data.max_length
+        features["labels"] = seq2seq.encode(rows["target"], processor, longest, side="text_target")
     cut = [any(len(side) >= longest for side in row) for row in zip(*features.values(), strict=True)]
     return {**features, "truncated": cut}
-
-
-def _encode(texts: list[str], processor: Any, config: RunConfig, side: str) -> list[list[int]]:
-    encoded = processor(
-        **{side: texts}, truncation=True, max_length=config.data.max_length, return_attention_mask=False
-    )
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
@@ -161,17 +129,13 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     from transformers import AutoModelForSeq2SeqLM
 
     model = models.load(AutoModelForSeq2SeqLM, path, labels, config.loading, config.training, **arguments)
-    processor = load_processor(path, config)
-    settings = {
-        "num_beams": config.options["beams"],
-        "max_length": config.data.max_length,
-        "length_penalty": config.options["length_penalty"],
-        "early_stopping": True,
-    }
-    target = getattr(processor, "tgt_lang", None)
-    if target and target in languages.codes_of(processor):
-        settings["forced_bos_token_id"] = languages.token_number(processor, target)
-    model.generation_config.update(**settings)
+    seq2seq.settle_generation(
+        model,
+        load_processor(path, config),
+        beams=config.options["beams"],
+        max_length=config.data.max_length,
+        length_penalty=config.options["length_penalty"],
+    )
     return model
 
 
@@ -187,19 +151,20 @@ def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def generate(model: Any, batch: Mapping[str, Any], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
     """Translate a batch (B, S) by beam search: texts, and whether each was cut at its bound."""
-    options = config.options
     lengths = batch["attention_mask"].sum(dim=1).tolist()
-    bounds = [min(config.data.max_length, int(options["length_factor"] * length) + SPARE) for length in lengths]
+    factor, longest = config.options["length_factor"], config.data.max_length
+    bounds = [min(longest, int(factor * length) + SPARE) for length in lengths]
     written = beam_search(
         model,
         batch["input_ids"],
         batch["attention_mask"],
         bounds,
-        beams=options["beams"],
-        length_penalty=options["length_penalty"],
+        beams=config.options["beams"],
+        length_penalty=config.options["length_penalty"],
     )
-    texts = processor.batch_decode([list(one.tokens) for one in written], skip_special_tokens=True)
-    return {"prediction": [text.strip() for text in texts], "cut": [not one.ended for one in written]}
+    forced = model.generation_config.forced_bos_token_id
+    texts = seq2seq.decode([one.tokens for one in written], processor, forced)
+    return {"prediction": texts, "cut": [not one.ended for one in written]}
 
 
 def copied(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[str]:

@@ -1,15 +1,82 @@
-"""A small sequence-to-sequence Transformer that knows nothing yet.
+"""What every sequence-to-sequence model needs to be given texts and to write; a small one that knows nothing yet.
 
-Architecture: Vaswani et al. 2017, "Attention Is All You Need", as transformers' Marian has it; one vocabulary and one
-embedding table for both languages and for the output.
+Architecture of the small one: Vaswani et al. 2017, "Attention Is All You Need", as transformers' Marian has it; one
+vocabulary and one embedding table for both languages and for the output.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+from toolkit.data import languages
+from toolkit.errors import ModelError
 from toolkit.models import quiet
 
 PAD, END = "<pad>", "</s>"
+
+
+def encode(texts: Sequence[str], tokenizer: Any, longest: int, side: str = "text") -> list[list[int]]:
+    """Turn texts into token numbers, each cut at `longest`.
+
+    Args:
+        texts: Of one side.
+        tokenizer: Of transformers.
+        longest: Tokens that a text may have.
+        side: "text" for what is translated, "text_target" for translations.
+    """
+    encoded = tokenizer(**{side: list(texts)}, truncation=True, max_length=longest, return_attention_mask=False)
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids
+
+
+def decode(rows: Sequence[Sequence[int]], tokenizer: Any, forced: int | None) -> list[str]:
+    """Turn token numbers into texts, without special tokens.
+
+    Args:
+        rows: Of each text.
+        tokenizer: Of transformers.
+        forced: Token that is forced at the start: a language, which not every tokenizer counts as special.
+    """
+    bare = [list(row[1:] if row and row[0] == forced else row) for row in rows]
+    return [text.strip() for text in tokenizer.batch_decode(bare, skip_special_tokens=True)]
+
+
+def settle_generation(model: Any, tokenizer: Any, *, beams: int, max_length: int, length_penalty: float) -> None:
+    """Write into a model's generation configuration how it translates; nothing ends at the usual 20 tokens.
+
+    A multilingual model is told the target language by a token. Where its tokenizer puts that token first in a
+    translation (mBART-50, M2M100, NLLB) it is forced there; where it puts it behind the end (mBART as it was first
+    published) it is what decoding starts from.
+
+    Args:
+        model: Of transformers.
+        tokenizer: That knows the target language.
+        beams: Of beam search.
+        max_length: Tokens of a translation at most.
+        length_penalty: Above 1 favours long translations.
+
+    Raises:
+        ModelError: Neither the model nor its tokenizer says what ends a translation, or what it starts from.
+    """
+    settings = model.generation_config
+    settings.update(num_beams=beams, max_length=max_length, length_penalty=length_penalty, early_stopping=True)
+    target = getattr(tokenizer, "tgt_lang", None)
+    if target and target in languages.codes_of(tokenizer):
+        token = languages.token_number(tokenizer, target)
+        if tokenizer(text_target="a")["input_ids"][0] == token:
+            settings.forced_bos_token_id = token
+        else:
+            settings.update(decoder_start_token_id=token, forced_bos_token_id=None)
+            model.config.decoder_start_token_id = token
+    if settings.eos_token_id is None:
+        settings.eos_token_id = tokenizer.eos_token_id
+    if settings.decoder_start_token_id is None:
+        settings.decoder_start_token_id = getattr(model.config, "decoder_start_token_id", None)
+    if settings.eos_token_id is None or (settings.decoder_start_token_id is None and settings.bos_token_id is None):
+        raise ModelError(
+            f"{type(model).__name__} does not say which token a translation starts from and which one ends it.",
+            "Set `decoder_start_token_id` and `eos_token_id` in its generation_config.json.",
+        )
 
 
 def write_untrained(

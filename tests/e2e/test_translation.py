@@ -2,6 +2,8 @@
 
 import csv
 import json
+import signal
+import time
 from pathlib import Path
 
 import polib
@@ -11,11 +13,12 @@ import sacrebleu
 
 from tests.support import bitext
 from tests.support.browser import CHROMIUM, browser
-from tests.support.cli import toolkit
+from tests.support.cli import start, toolkit
 from tests.support.hub import LocalHub
 from toolkit.report.schema import REPORT, faults
 
-CATALOGUE = """msgid ""
+CATALOGUE = """# kept
+msgid ""
 msgstr "Content-Type: text/plain; charset=UTF-8\\n"
 
 msgid "one cat"
@@ -189,6 +192,88 @@ def test_an_alignment_that_people_made_gives_an_error_rate(run: Path, tmp_path: 
     untranslated = toolkit("explain", run, "one cat", "--gold", "gold.txt", cwd=tmp_path)
     assert untranslated.code == 2
     assert "none are given" in untranslated.err
+
+
+def test_a_killed_predict_goes_on_to_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    """Killed hard after its first part, and typed again."""
+    rows = bitext.pairs(1300, seed=3)
+    (tmp_path / "in.txt").write_text("".join(f"{source}\n" for source, _ in rows), encoding="utf-8")
+    command = ("predict", run, "--input", "in.txt", "--set", "options.beams=2", "--output")
+    process = start(*command, "out.txt", cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".out.txt.parts/000000.jsonl")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "out.txt").exists()
+    again = toolkit(*command, "out.txt", cwd=tmp_path)
+    assert again.code == 0, again.text
+    assert "rows were done before" in again.err
+    whole = toolkit(*command, "whole.txt", cwd=tmp_path)
+    assert whole.code == 0, whole.text
+    assert (tmp_path / "out.txt").read_bytes() == (tmp_path / "whole.txt").read_bytes()
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8").count("\n") == 1300
+
+
+def test_a_glossary_is_checked(run: Path, tmp_path: Path) -> None:
+    bitext.tsv(tmp_path / "more.tsv", bitext.pairs(20, seed=9))
+    (tmp_path / "terms.csv").write_text("cat,Katze\ndog,Pudel\n", encoding="utf-8")
+    command = ("evaluate", run, "--data", "more.tsv", "--glossary", "terms.csv", "--output", "judged")
+    outcome = toolkit(*command, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "judged" / "report.json").read_text(encoding="utf-8"))
+    glossary = report["evaluation"]["writing"]["glossary"]
+    kept = {term["term"]: term["kept"] for term in glossary["terms"]}
+    assert kept["dog"] == 0 <= kept["cat"] <= 1
+    assert 0 < glossary["references_kept"] < 1  # they say Katze, and never Pudel
+
+
+def test_adapters_are_trained_and_merged(checkpoint: Path, tmp_path: Path) -> None:
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(300))
+    command = (
+        "finetune",
+        "translation",
+        "--model",
+        checkpoint,
+        "--data",
+        "toy.tsv",
+        "--source",
+        "en",
+        "--target",
+        "de",
+    )
+    lora = ("--preset", "lora", "--epochs", "2", "--learning-rate", "1e-2", "--output", "run", *QUICK)
+    outcome = toolkit(*command, *lora, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    first, last = (one["loss"] for one in report["training"]["evaluations"][:2])
+    assert last < first
+    again = toolkit("evaluate", "run", "--fresh", "--output", "again", cwd=tmp_path)
+    assert again.code == 0, again.text
+    repeated = json.loads((tmp_path / "again" / "report.json").read_text(encoding="utf-8"))
+    assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["mbart", "mbart50", "m2m100", "nllb"])
+def test_a_multilingual_model_learns_and_translates(family: str, tmp_path: Path) -> None:
+    model = bitext.multilingual(tmp_path / "tiny", family)
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(800))
+    command = ("finetune", "translation", "--model", model, "--data", "toy.tsv", "--source", "en", "--target", "de")
+    settings = ("--epochs", "4", "--learning-rate", "5e-3", "--output", "run", *QUICK)
+    outcome = toolkit(*command, *settings, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    losses = [one["loss"] for one in report["training"]["evaluations"]]
+    assert losses[-1] < losses[0] - 0.2
+    (tmp_path / "in.txt").write_text("one cat sees two\n", encoding="utf-8")
+    said = toolkit("predict", "run", "--input", "in.txt", "--output", "out.txt", cwd=tmp_path)
+    assert said.code == 0, said.text
+    words = (tmp_path / "out.txt").read_text(encoding="utf-8").split()
+    assert words
+    assert not {"de_DE", "__de__", "deu_Latn"} & set(words)
 
 
 def test_inspect_names_what_the_vocabulary_cannot_write(checkpoint: Path, tmp_path: Path) -> None:

@@ -78,3 +78,59 @@ def marian(folder: Path) -> Path:
     )  # fmt: skip
     MarianMTModel(config).save_pretrained(folder)
     return folder
+
+
+def multilingual(folder: Path, family: str) -> Path:
+    """Write a tiny multilingual checkpoint with random weights: "mbart", "mbart50", "m2m100" or "nllb"."""
+    import torch
+    from transformers import (
+        M2M100Config,
+        M2M100ForConditionalGeneration,
+        MBart50Tokenizer,
+        MBartConfig,
+        MBartForConditionalGeneration,
+        MBartTokenizer,
+        NllbTokenizer,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    special, words = ["<s>", "<pad>", "</s>", "<unk>"], [f"▁{word}" for word in (*WORDS, *WORDS.values())]
+    if family == "m2m100":
+        tokenizer = _m2m100_tokenizer(folder, special)
+    elif family == "nllb":  # a piece for each sign, and none of several
+        signs = sorted({sign for word in words for sign in word})
+        tokenizer = NllbTokenizer(vocab={piece: at for at, piece in enumerate([*special, *signs])}, merges=[])
+    else:
+        made = {"mbart": MBartTokenizer, "mbart50": MBart50Tokenizer}[family]
+        codes = made().all_special_tokens if family == "mbart" else []
+        pieces = [*special, *words, *(code for code in codes if code not in special)]
+        tokenizer = made(vocab=[(piece, -1.0 if piece in words else 0.0) for piece in pieces])
+    tokenizer.save_pretrained(folder)
+    size = {
+        "vocab_size": len(tokenizer) + 120, "d_model": 32, "encoder_layers": 1,
+        "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64, "max_position_embeddings": 64, "dropout": 0.0, "pad_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    if family.startswith("mbart"):
+        MBartForConditionalGeneration(MBartConfig(**size, decoder_start_token_id=2)).save_pretrained(folder)
+    else:
+        M2M100ForConditionalGeneration(M2M100Config(**size, decoder_start_token_id=2)).save_pretrained(folder)
+    return folder
+
+
+def _m2m100_tokenizer(folder: Path, special: list[str]) -> object:
+    import sentencepiece
+    from transformers import M2M100Tokenizer
+
+    sentences = [text for pair in pairs(300) for text in pair]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_prefix=str(folder / "pieces"), vocab_size=80, minloglevel=2,
+        hard_vocab_limit=False,
+    )  # fmt: skip
+    lines = (folder / "pieces.vocab").read_text(encoding="utf-8").splitlines()
+    vocabulary: dict[str, int] = {}
+    for piece in (*special, *(line.split("\t")[0] for line in lines)):
+        vocabulary.setdefault(piece, len(vocabulary))
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    return M2M100Tokenizer(str(folder / "vocab.json"), str(folder / "pieces.model"))

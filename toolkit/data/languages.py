@@ -49,6 +49,35 @@ def token_number(tokenizer: Any, code: str) -> int:
     return int(tokenizer.convert_tokens_to_ids(marked.get(code, code)))
 
 
+def tell(tokenizer: Any, source: str | None, target: str | None) -> None:
+    """Tell a multilingual tokenizer which languages it is given; any other is left as it is.
+
+    Raises:
+        ConfigError: The model does not know a language.
+    """
+    known = codes_of(tokenizer)
+    for attribute, option, wanted in (("src_lang", "source", source), ("tgt_lang", "target", target)):
+        if hasattr(tokenizer, attribute) and known and wanted:
+            setattr(tokenizer, attribute, match(wanted, known, option))
+
+
+def prefix(tokenizer: Any, source: str | None, target: str | None) -> str:
+    """Return what stands before every source: T5's task, or the token by which OPUS-MT tells target languages apart.
+
+    Args:
+        tokenizer: With the model's family as `model_type`.
+        source: Language.
+        target: Language.
+    """
+    several = getattr(tokenizer, "supported_language_codes", None)
+    if target and several:
+        known = [str(code).strip("<>") for code in several]
+        return f">>{match(target, known, 'target')}<< "
+    if source and target and tokenizer.model_type in ("t5", "mt5", "umt5"):
+        return f"translate {name_of(source)} to {name_of(target)}: "
+    return ""
+
+
 def match(code: str, known: Iterable[str], option: str) -> str:
     """Return the one of a model's codes that means the language `code`.
 

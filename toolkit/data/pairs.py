@@ -24,6 +24,22 @@ _BUCKETS = 2**17
 _OTHERS = re.compile(r"[\W\d_]+")
 
 
+def poor(sources: Sequence[str], targets: Sequence[str], most: float) -> dict[str, Flags]:
+    """Find the pairs that teach nothing good: reason → which.
+
+    Args:
+        sources: The texts.
+        targets: Their translations.
+        most: Factor by which lengths may differ from the usual ratio.
+    """
+    return {
+        "the translation is the source again": copies(sources, targets),
+        "the lengths of source and translation do not go together": odd_lengths(sources, targets, most),
+        "placeholders or markup of source and translation differ": other_markup(sources, targets),
+        "one side seems to be in the language of the other": wrong_language(sources, targets),
+    }
+
+
 def copies(sources: Sequence[str], targets: Sequence[str]) -> Flags:
     """Find translations of two words or more that are their source again. Shape (N,)."""
     return np.array([is_copy(source, target) for source, target in zip(sources, targets, strict=True)], bool)

@@ -18,7 +18,8 @@ from toolkit.pipeline.evaluate import find_stored, stored_card
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.recipes import Column
 
-CHUNK = 4096  # rows in memory at a time; within them batches are of like lengths
+CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
+WRITTEN = 512  # the same where answers are written token by token, which takes longer
 ADDED = ("prediction", "score", "calibrated_score", "problem")
 
 
@@ -70,8 +71,9 @@ def predict(
     write = _writer(recipe, config.options, source, output)
     inputs = [c for c in recipes.columns(recipe, config.options) if c.is_input]
     stored = judge.StoredModel(checkpoint.path, recipe, labels, config)
+    size = WRITTEN if recipes.generates(recipe) else CHUNK
     given = _rows(source, values, config.options)
-    head = list(itertools.islice(given, CHUNK))
+    head = list(itertools.islice(given, size))
     if not head and Path(source).suffix.lower() == ".po":
         raise DataError(f"{source} holds no message that wants a translation.", "--retranslate translates all again.")
     if not head:
@@ -79,13 +81,13 @@ def predict(
     roles = _roles(head, inputs, config.data.columns)
     asker = Asker(stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores, _root(source))
     total = _count(source, values, config.options)
-    identity = None if total is None else _identity(stored, Path(source), config.model_dump(), all_scores)
+    identity = None if total is None else _identity(stored, Path(source), config.model_dump(), [size, all_scores])
     done = parts.open_parts(output, identity)
     if done:
-        observe(Note(f"{done * CHUNK:,} rows were done before: going on behind them."))
+        observe(Note(f"{done * size:,} rows were done before: going on behind them."))
     observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
     count, number, bad, first = 0, 0, 0, None
-    for number, chunk in enumerate(_chunks(itertools.chain(head, given)), 1):
+    for number, chunk in enumerate(_chunks(itertools.chain(head, given), size), 1):
         if number <= done:
             answers = parts.read_part(output, number - 1)
         else:
@@ -147,12 +149,12 @@ def _write_lines(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
         stream.writelines(" ".join((row["prediction"] or "").split()) + "\n" for row in rows)
 
 
-def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while chunk := list(itertools.islice(rows, CHUNK)):
+def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while chunk := list(itertools.islice(rows, size)):
         yield chunk
 
 
-def _identity(stored: judge.StoredModel, source: Path, config: Any, all_scores: bool) -> dict[str, Any]:
+def _identity(stored: judge.StoredModel, source: Path, config: Any, rows: Sequence[Any]) -> dict[str, Any]:
     """Name all that decides the output, so that nothing is gone on with that began otherwise."""
     files = sorted(file for file in stored.folder.iterdir() if file.is_file())
     return {
@@ -161,7 +163,7 @@ def _identity(stored: judge.StoredModel, source: Path, config: Any, all_scores: 
         "recipe": runs.digest(Path(stored.recipe.__file__)),
         "settings": {key: config[key] for key in ("attention", "data", "options")},
         "input": [str(source.resolve()), *_state(source)],
-        "rows": [CHUNK, all_scores],
+        "rows": list(rows),
     }
 
 
