@@ -132,7 +132,7 @@ def attention(
         Now.spy(query=query, key=key, value=value)
     if Now.key is not None and Now.value is not None:
         size = (-1, query.shape[1], query.shape[3])
-        key, value = (states[0].view(size).transpose(0, 1)[None] for states in (Now.key, Now.value))
+        key, value = (states.view(1, *size).transpose(1, 2) for states in (Now.key, Now.value))
     if key.shape[2] != layout.tokens:
         raise NotImplementedError("attention over other tokens than the batch's")
     if dropout == 0 and Now.kernel in ("auto", "varlen") and _fits_kernel(query):
@@ -156,7 +156,7 @@ def _varlen(query: Any, key: Any, value: Any, layout: Layout, scaling: float | N
     from torch.nn.attention.varlen import varlen_attn
 
     longest = layout.runs[0][1]
-    asking, rows, contents = (tensor[0].transpose(0, 1) for tensor in (query, key, value))  # (N, heads, D)
+    asking, rows, contents = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))  # (N, heads, D)
     starts = questions = layout.boundaries
     most = longest
     if query.shape[2] != key.shape[2]:  # one query a sequence
@@ -170,23 +170,21 @@ def _by_runs(query: Any, key: Any, value: Any, layout: Layout, dropout: float, s
     import torch
 
     each = query.shape[2] != key.shape[2]  # one query a sequence
-    asking, rows, contents = (tensor.transpose(1, 2)[0] for tensor in (query, key, value))  # (N, heads, D)
+    # one view and one split of each, whose gradients are one tensor: slices would have one as large as all, each
+    sizes = [sequences * length for sequences, length in layout.runs]
+    asked = [sequences for sequences, _ in layout.runs] if each else sizes
+    parts = (
+        tensor.squeeze(0).transpose(0, 1).split(pieces)
+        for tensor, pieces in ((query, asked), (key, sizes), (value, sizes))
+    )  # of (N, heads, D), for each run (n · queries, heads, D)
     outputs = []
-    row = token = 0
-    for sequences, length in layout.runs:
-        queries = 1 if each else length
-        parts = ((asking, row, queries), (rows, token, length), (contents, token, length))
-        q, k, v = (
-            states[start : start + sequences * n].unflatten(0, (sequences, n)).transpose(1, 2)
-            for states, start, n in parts
-        )  # (n, heads, 1 or L, D)
+    for (sequences, _), *run in zip(layout.runs, *parts, strict=True):
+        q, k, v = (states.unflatten(0, (sequences, -1)).transpose(1, 2) for states in run)  # (n, heads, 1 or L, D)
         if dropout == 0 and not _spells_out(q, k):
             attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
         else:
             attended = _spelt_out(q, k, v, dropout, scaling)
         outputs.append(attended.transpose(1, 2).flatten(0, 1))  # (n · queries, heads, D)
-        row += sequences * queries
-        token += sequences * length
     return torch.cat(outputs)[None]  # (1, N or B, heads, D)
 
 

@@ -14,7 +14,7 @@ DRAWS = 400_000
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.5, 0.9])
 def test_the_rate_is_kept_in_every_piece_of_a_draw(rate: float) -> None:
     torch.manual_seed(0)
-    mask = dropout.keep_mask((DRAWS,), rate)
+    mask = dropout.keep_mask((DRAWS,), rate).bool()
     spread = 4.5 * math.sqrt(rate * (1 - rate) / (DRAWS / 4))
     for piece in range(4):  # four activations share 64 bits
         assert abs(mask[piece::4].float().mean().item() - (1 - rate)) < spread
@@ -22,7 +22,7 @@ def test_the_rate_is_kept_in_every_piece_of_a_draw(rate: float) -> None:
 
 def test_neighbours_are_independent() -> None:
     torch.manual_seed(0)
-    mask = dropout.keep_mask((DRAWS,), 0.3).float()
+    mask = dropout.keep_mask((DRAWS,), 0.3).bool().float()
     for lag in (1, 2, 3, 4):
         together = (mask[:-lag] * mask[lag:]).mean().item()
         assert abs(together - 0.49) < 4.5 * math.sqrt(0.25 / DRAWS)
@@ -43,6 +43,22 @@ def test_the_expectation_is_untouched_and_the_gradient_has_the_same_mask() -> No
     assert y.unique().numel() == 2
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32])
+def test_the_mask_is_the_same_in_any_precision(kind: torch.dtype) -> None:
+    values = torch.randn(50, 30)[:, :20].to(kind).T.requires_grad_()  # of strides that nobody made even
+    torch.manual_seed(3)
+    mask = dropout.keep_mask(values.shape, 0.3)
+    assert mask.unique().tolist() == [-1, 0]
+    torch.manual_seed(3)
+    dropped = dropout.drop(values, 0.3)
+    scale = 2**15 / (2**15 - dropout.quantized(0.3))
+    expected = values * mask.bool() * torch.tensor(scale, dtype=kind)
+    torch.testing.assert_close(dropped, expected)
+    weights = torch.randn(20, 50).to(kind)
+    (dropped * weights).sum().backward()
+    torch.testing.assert_close(values.grad, weights * mask.bool() * torch.tensor(scale, dtype=kind))
 
 
 def test_evaluation_rate_zero_and_restore() -> None:
