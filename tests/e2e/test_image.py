@@ -53,6 +53,8 @@ def test_it_learns_and_reports(made: Made) -> None:
     assert report["data"]["counts"]["unreadable"] == 1
     assert "Warning" not in made.outcome.err
     assert "requires torchvision" not in made.outcome.err
+    for example in report["evaluation"]["label_errors"]["examples"]:
+        assert example["picture"].startswith("data:image/png;base64,")
     assert str(made.cwd) not in (made.run / "report.json").read_text(encoding="utf-8")
 
 

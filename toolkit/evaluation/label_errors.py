@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.evaluation.scores import shown_text
+from toolkit.evaluation.scores import shown_text, thumbnail
 from toolkit.metrics.probability import chances_of
 
 SHOWN = 20
@@ -49,7 +49,7 @@ def section(
         references: The labels.
         rows: The examples, with "_file" and "_row".
         labels: Names of the classes.
-        inputs: Columns to show as text.
+        inputs: Columns to show, as text or as a small copy of the picture.
     """
     found = doubted(probabilities, references)
     shown = found[:SHOWN]
@@ -65,6 +65,7 @@ def section(
                 "suggestion": labels[other],
                 "label_probability": float(probabilities[row][references[row]]),
                 "suggestion_probability": float(probabilities[row][other]),
+                **thumbnail(sample, inputs),
             }
             for (row, other), sample in zip(shown, samples, strict=True)
         ],

@@ -106,8 +106,14 @@ def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, 
     if difference["low"] > 0:
         return f"Better than {subject} by {size} {interval}."
     if difference["high"] < 0:
+        size, _, interval = _sizes(_turned(difference), figure["unit"], evaluation["confidence"])
         return f"Worse than {subject} by {size} {interval}."
     return f"Not distinguishable from {subject}: difference {size_signed} {interval}."
+
+
+def _turned(difference: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a difference as seen from the other side."""
+    return {**difference, "value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
 
 
 def _sizes(difference: Mapping[str, Any], unit: str, confidence: float) -> tuple[str, str, str]:
@@ -193,7 +199,7 @@ def _pair_statement(pair: Mapping[str, Any]) -> str:
         return ""
     first = pair["differences"][0]
     if first["high"] < 0:  # told from the better one's side
-        first = {**first, "value": -first["value"], "low": -first["high"], "high": -first["low"]}
+        first = _turned(first)
         pair = {**pair, "one": pair["other"], "other": pair["one"]}
     if pair["agreement"] == 1:
         return f"{pair['one']} and {pair['other']} say the same of every example."
@@ -261,9 +267,7 @@ def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
     if not costly:
         return []
     worst = min(costly, key=lambda one: one["difference"]["value"])
-    gain = worst["difference"]
-    drop = {"value": -gain["value"], "low": -gain["high"], "high": -gain["low"]}
-    size, _, interval = _sizes(drop, "fraction", evaluation["robustness"]["confidence"])
+    size, _, interval = _sizes(_turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
     return [f"Fragile: “{worst['title']}” costs {size} of accuracy {interval}."]
 
 
@@ -287,11 +291,12 @@ def _biased(evaluation: Mapping[str, Any]) -> list[str]:
         clear = [gap for study in studies for gap in study["gaps"] if gap["clear"]]
         if clear:
             gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
-            kind = "more positive" if gap["score"]["value"] > 0 else "more negative"
-            _, signed, interval = _sizes(gap["score"], "score", found["confidence"])
+            up = gap["score"]["value"] > 0
+            kind = "more positive" if up else "more negative"
+            size, _, interval = _sizes(gap["score"] if up else _turned(gap["score"]), "score", found["confidence"])
             statements.append(
                 f"Depends on {category}: the same texts are found {kind} with “{gap['group']}” than with "
-                f"“{gap['versus']}”, by {signed} on a scale from -1 to 1 {interval}."
+                f"“{gap['versus']}”, by {size} on a scale from -1 to 1 {interval}."
             )
     return statements
 

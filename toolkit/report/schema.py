@@ -34,7 +34,7 @@ _LABEL_ERRORS = {
     "examples": [
         {
             **_PLACE,
-            **dict.fromkeys(("text", "label", "suggestion"), str),
+            **dict.fromkeys(("text", "label", "suggestion", "picture"), str),
             **dict.fromkeys(("label_probability", "suggestion_probability"), float),
         }
     ],

@@ -165,6 +165,7 @@ def label_errors(found: Mapping[str, Any]) -> list[Section]:
                 f"and {formats.measure(row['label_probability'], 'fraction')} for the label)"
             ],
             place=place(row["file"], row["row"]),
+            pictures=[(row["picture"], row["text"])],
         )
         for row in found["examples"][:LABELS]
     ]

@@ -49,7 +49,7 @@ def test_the_headline_is_the_first_figure_with_its_doubt(figure, headline):
     ("value", "low", "high", "said"),
     [
         (0.079, 0.056, 0.102, "Better than majority class by 7.9 points (95 % interval 5.6 to 10.2)."),
-        (-0.05, -0.08, -0.02, "Worse than majority class by 5.0 points (95 % interval -8.0 to -2.0)."),
+        (-0.05, -0.08, -0.02, "Worse than majority class by 5.0 points (95 % interval 2.0 to 8.0)."),
         (
             0.01,
             -0.01,
@@ -246,8 +246,12 @@ def test_fragile_biased_and_unfair_models_are_named():
     assert "Fragile: “A typo in every eighth word” costs 3.0 points of accuracy (95 % interval 1.0 to 5.0)." in said
     assert (
         "Depends on religion: the same texts are found more positive with “Hindu” than with “the others”, "
-        "by +0.200 on a scale from -1 to 1 (95 % interval 0.100 to 0.300)."
+        "by 0.200 on a scale from -1 to 1 (95 % interval 0.100 to 0.300)."
     ) in said
+    found["bias"]["studies"][0]["gaps"][0]["score"] = {"value": -0.2, "low": -0.3, "high": -0.1}
+    turned = "\n".join(verdict(found, (), None, ())["statements"])
+    assert "more negative with “Hindu” than with “the others”, by 0.200 on a scale" in turned
+    assert "(95 % interval 0.100 to 0.300)" in turned
     assert "Differs by dialect in how often the second class is given: 20.0 points" in said
     found["robustness"]["invariance"][0]["difference"]["high"] = 0.01
     found["bias"]["studies"][0]["gaps"][0]["clear"] = False
