@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import pictures
-from tests.support.browser import CHROMIUM, browser
+from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import Outcome, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import serving
@@ -206,6 +206,7 @@ def test_a_planted_copy_of_a_training_picture_is_found_by_name(tmp_path: Path) -
     assert "train/light/004.png" in page
     assert "<script" not in page
     assert pair["train"]["picture"] in page
+    check_page(tmp_path / "run" / "report.html")
     again = toolkit("evaluate", "run", cwd=tmp_path)
     assert again.code == 0, again.text
     assert "1 nearly repeat a training row" in " ".join(again.out.split())

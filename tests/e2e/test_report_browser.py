@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import CHROMIUM, QUIET
+from tests.support.browser import CHROMIUM, QUIET, browser
 from tests.support.reports import comparison, many_classes, sample
 from toolkit.report.render import to_html
 
@@ -104,6 +104,29 @@ def test_the_page_fits_a_phone(tmp_path: Path, report: dict[str, Any]) -> None:
     frame.write_text(f"{measure}<iframe src=page.html style='border:0;width:360px;height:800px'></iframe>")
     document = chromium(tmp_path, "--allow-file-access-from-files", "--dump-dom", frame.as_uri()).stdout
     assert "<title>360 of 360</title>" in document
+
+
+def test_the_keyboard_reaches_all_that_can_be_used(tmp_path: Path) -> None:
+    """Tab goes through the skip link, the contents, every table that may scroll and every heading that opens."""
+    (tmp_path / "page.html").write_text(to_html(sample()), encoding="utf-8")
+    with browser() as page:
+        page.open((tmp_path / "page.html").as_uri())
+        usable = page.evaluate(
+            "{const all = [...document.querySelectorAll('a, summary, [tabindex=\"0\"]')]"
+            ".filter(element => element.checkVisibility({contentVisibilityAuto: true}));"
+            "all.forEach((element, number) => element.dataset.number = number); all.length}"
+        )
+        reached = []
+        for _ in range(usable):
+            page.press("Tab", 9)
+            reached.append(page.evaluate("Number(document.activeElement.dataset.number ?? -1)"))
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        assert sorted(reached) == list(range(usable))
+        assert page.evaluate("document.querySelectorAll('nav a, summary, .box').length") > 15
+        page.evaluate("document.querySelector('summary').focus()")
+        page.press("Enter", 13, text="\r")
+        assert page.evaluate("document.querySelector('details').open")
+        assert page.complaints == []
 
 
 def first_pixel(picture: Path) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import pytest
 import sacrebleu
 
 from tests.support import bitext
-from tests.support.browser import CHROMIUM, browser
+from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import start, toolkit
 from tests.support.hub import LocalHub
 from toolkit.report.schema import REPORT, faults
@@ -80,9 +80,15 @@ def test_the_way_it_translates_is_saved_with_the_model(run: Path) -> None:
 def test_evaluate_and_predict(run: Path, tmp_path: Path) -> None:
     rows = bitext.pairs(5, seed=9)
     bitext.tsv(tmp_path / "more.tsv", rows)
-    judged = toolkit("evaluate", run, "--data", "more.tsv", "--output", "judged", cwd=tmp_path)
+    bitext.tsv(tmp_path / "<b>more.tsv", [*rows, ("<script>alert(1)</script> cat", "<script>alert(2)</script> Katze")])
+    judged = toolkit("evaluate", run, "--data", "<b>more.tsv", "--output", "judged", cwd=tmp_path)
     assert judged.code == 0, judged.text
     assert "chrF2" in judged.out
+    page = (tmp_path / "judged" / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    assert "<b>more" not in page
+    check_page(tmp_path / "judged" / "report.html")
     (tmp_path / "in.txt").write_text("".join(f"{source}\n" for source, _ in rows), encoding="utf-8")
     said = toolkit("predict", run, "--input", "in.txt", "--output", "out.csv", cwd=tmp_path)
     assert said.code == 0, said.text

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import checkpoints
+from tests.support.browser import check_page
 from tests.support.cli import toolkit
 from toolkit.report.schema import REPORT, faults
 
@@ -28,7 +29,7 @@ def planted(tiny_distilbert: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     data.mkdir()
     train = rows_of(checkpoints.reviews(data / "train.csv", 240, seed=1))
     path = checkpoints.reviews(data / "test.csv", 80, seed=2)
-    test = [[*row, ("x", "y")[number % 2]] for number, row in enumerate(rows_of(path))]
+    test = [[*row, ("x", "<script>y")[number % 2]] for number, row in enumerate(rows_of(path))]
     test[0][2] = "side"
     wrong = test[MISLABELLED - 1]
     wrong[1] = "negative" if wrong[1] == "positive" else "positive"
@@ -157,11 +158,12 @@ def test_every_check_runs_and_says_what_it_tested(planted: Path) -> None:
         "nationality",
         "religion",
     }
-    assert {group["name"] for group in evaluation["fairness"]["groups"]} == {"x", "y"}
+    assert {group["name"] for group in evaluation["fairness"]["groups"]} == {"x", "<script>y"}
     assert evaluation["cost"]["timings"]
     page = (planted / "run" / "evaluations" / "held-out" / "report.html").read_text(encoding="utf-8")
     for heading in ("When the text changes", "When other people are spoken of", "What a prediction costs"):
         assert heading in page
+    check_page(planted / "run" / "evaluations" / "held-out" / "report.html")
     wrong = toolkit("evaluate", "run", "--checks", "robustnes", cwd=planted)
     assert wrong.code == 2
     assert "robustness" in wrong.err

@@ -100,10 +100,11 @@ class Page:
         """Type into what has the focus."""
         self._ask("Input.insertText", text=text)
 
-    def press(self, key: str, code: int, modifiers: int = 0) -> None:
-        """Press and release a key; modifiers: 2 is Ctrl, 8 is Shift."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self._ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, modifiers=modifiers)
+    def press(self, key: str, code: int, modifiers: int = 0, text: str = "") -> None:
+        """Press and release a key; modifiers: 2 is Ctrl, 8 is Shift; text is what the key types, if anything."""
+        facts = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        self._ask("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **facts)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", **facts)
 
     def choose(self, selector: str, *files: Path) -> None:
         """Choose files in a file field."""
@@ -146,3 +147,19 @@ def browser() -> Iterator[Page]:
             finally:
                 process.terminate()
                 process.wait(timeout=30)
+
+
+def check_page(file: Path) -> None:
+    """Open a report: it logs no error, fetches nothing, runs no script and fits a phone, in both colour schemes."""
+    if CHROMIUM is None:
+        return
+    with browser() as page:
+        for dark in (False, True):
+            page.dark(dark)
+            page.size(400, 900)
+            page.open(file.as_uri())
+            assert page.evaluate("document.scripts.length") == 0
+            assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        assert page.complaints == []
+        assert {address.partition(":")[0] for address in page.requests} <= {"file", "data"}
+        assert {address for address in page.requests if address.startswith("file:")} == {file.as_uri()}
