@@ -23,7 +23,9 @@ T = TypeVar("T")
 ATTEMPTS = 4
 LONGEST_WAIT = 120.0  # seconds, whatever Retry-After says
 # What an earlier push wrote and another model may not need: weights in other shards, adapters, results.
-_OURS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter/[^/]+|\.eval_results/toolkit\.yaml")
+_OURS = re.compile(
+    r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter/[^/]+|plots/[^/]+|\.eval_results/toolkit\.yaml"
+)
 
 
 @dataclass(frozen=True)

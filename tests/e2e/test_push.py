@@ -14,6 +14,7 @@ from tests.e2e.conftest import DATA, Made
 from tests.support import checkpoints
 from tests.support.cli import environment, toolkit
 from tests.support.hub import LocalHub
+from toolkit import runs
 
 NAME = "acme/reviews"
 USER = "zaphod-beeblebrox"
@@ -21,6 +22,23 @@ PROGRAM = """
 import json, sys
 from transformers import pipeline
 print(json.dumps([one["label"] for one in pipeline("text-classification", sys.argv[1], device="cpu")(sys.argv[2:])]))
+"""
+DOWNLOAD = """
+import sys
+from huggingface_hub import snapshot_download
+print(snapshot_download(sys.argv[1]))
+"""
+PEFT = """
+import sys, torch
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+base, name, text = sys.argv[1:]
+merged = AutoModelForSequenceClassification.from_pretrained(name).eval()
+plain = AutoModelForSequenceClassification.from_pretrained(base, num_labels=merged.config.num_labels)
+adapted = PeftModel.from_pretrained(plain, name, subfolder="adapter").eval()
+inputs = AutoTokenizer.from_pretrained(name)(text, return_tensors="pt")
+with torch.no_grad():
+    print(float((adapted(**inputs).logits - merged(**inputs).logits).abs().max()))
 """
 
 
@@ -48,6 +66,7 @@ def pushed(tiny_distilbert: Path, empty_hub: LocalHub, tmp_path_factory: pytest.
 def test_nothing_of_this_machine_leaves_it(pushed: Made, empty_hub: LocalHub) -> None:
     files = {path: file.read_bytes() for path, file in empty_hub.files(NAME).items()}
     assert {"README.md", "model.safetensors", "report.json", "report.html", "training_config.yaml"} <= files.keys()
+    assert {"plots/loss.svg", "plots/calibration.svg"} <= files.keys()
     secrets = (USER, str(pushed.cwd), str(pushed.cwd.parent), empty_hub.token, "/tmp/")
     for path, content in files.items():
         for secret in secrets:
@@ -76,7 +95,8 @@ def test_the_card_says_what_was_measured(pushed: Made, empty_hub: LocalHub) -> N
     assert figures["Accuracy"] == pytest.approx(report["evaluation"]["metrics"][0]["value"], abs=1e-6)
     for wanted in (
         report["verdict"]["headline"], report["data"]["fingerprint"], "toolkit finetune sentiment --model checkpoint",
-        "## Intended use", "## Limits", "## How to reproduce it", f'model="{NAME}"', "Is it as right as it is sure?",
+        "## Intended use", "## Limits", "## How to reproduce it", "](plots/loss.svg)", "](plots/calibration.svg)",
+        "Not measured: the time, memory", f'model="{NAME}"', "Is it as right as it is sure?",
     ):  # fmt: skip
         assert wanted in card
     assert "--push-to" not in card
@@ -92,10 +112,61 @@ def test_what_was_pushed_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_
     assert report["evaluation"]["labels"] == ["negative", "positive"]
     assert report["evaluation"]["calibration"]["temperature"] > 0
     texts = ["a wonderful film with a moving story", "a dull film with a boring story"]
+    for call, said in (
+        (("predict", NAME, "--input", table, "--output", "out.csv"), "60"),
+        (("explain", NAME, texts[0], "--method", "rollout", "--output", "why"), "not measured"),
+        (("attend", NAME, texts[0]), "softmax"),
+        (("finetune", "sentiment", "--model", NAME, "--data", table, "--dry-run"), NAME),
+    ):
+        used = toolkit(*call, cwd=tmp_path, env=env)
+        assert used.code == 0, used.text
+        assert said in used.text
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, NAME, *texts], env=environment(env), capture_output=True, text=True
     )
     assert set(json.loads(done.stdout)) <= {"negative", "positive"}, done.stderr
+
+
+@pytest.mark.parametrize("xet", [True, False], ids=["Xet", "plain LFS"])
+def test_what_comes_down_is_what_went_up(pushed: Made, xet: bool, tmp_path: Path) -> None:
+    """With Xet and without, up and down, on a Hub that holds nothing yet: compared by hash."""
+    sent = {file.name: runs.digest(file) for file in (pushed.run / "model").glob("*.safetensors")}
+    with LocalHub() as hub:
+        up = {**pushed.env, **hub.environment(tmp_path / "up", hub.token, xet=xet)}
+        outcome = toolkit("push", "run", NAME, cwd=pushed.cwd, env=up)
+        assert outcome.code == 0, outcome.text
+        assert bool(hub.seen("xet-write-token")) == xet
+        assert bool(hub.seen("PUT /lfs/")) != xet
+        for download in (True, False):
+            env = environment(hub.environment(tmp_path / f"down-{download}", hub.token, xet=download))
+            done = subprocess.run([sys.executable, "-c", DOWNLOAD, NAME], env=env, capture_output=True, text=True)
+            folder = Path(done.stdout.strip())
+            assert folder.is_dir(), done.stderr
+            assert {file.name: runs.digest(file) for file in folder.glob("*.safetensors")} == sent
+            assert bool(hub.seen("xet-read-token")) == xet  # only what was stored so is read so
+        again = toolkit(
+            "push",
+            "run",
+            NAME,
+            cwd=pushed.cwd,
+            env={**pushed.env, **hub.environment(tmp_path / "up", hub.token, xet=xet)},
+        )
+        assert "no commit was made" in again.err
+
+
+def test_adapters_are_pushed_beside_the_merged_model_and_peft_loads_them(
+    tiny_distilbert: Path, empty_hub: LocalHub, tmp_path: Path
+) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 120)
+    env = empty_hub.environment(tmp_path / "hf", empty_hub.token)
+    call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1", "--output", "run")
+    outcome = toolkit(*call, "--set", "adapter.kind=lora", "--push-to", "acme/lora", cwd=tmp_path, env=env)
+    assert outcome.code == 0, outcome.text
+    assert "adapter/adapter_model.safetensors" in empty_hub.files("acme/lora")
+    program = [sys.executable, "-c", PEFT, str(tiny_distilbert), "acme/lora", "a wonderful film"]
+    done = subprocess.run(program, env=environment(env), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1e-5
 
 
 def test_a_run_on_hub_data_names_them(made: Made, hub: LocalHub) -> None:

@@ -8,9 +8,9 @@ sees the requests, the cache and the errors that a user would see, and nothing l
         subprocess.run(command, env=os.environ | hub.environment(tmp_path / "hf"))
         assert hub.seen(r"GET .*/resolve/main/model.safetensors")
 
-Xet is not spoken: clients must have `HF_HUB_DISABLE_XET=1` before they are imported, or large files cannot be
-uploaded. `environment` sees to that. It also names the hub as the proxy for every other host, so that a request
-which would leave the machine is refused, and found by `hub.seen("CONNECT")`.
+Xet is spoken with clients that were given `environment(…, xet=True)`; in others `HF_HUB_DISABLE_XET=1` must be set
+before they are imported, which `environment` sees to. It also names the hub as the proxy for every other host, so that
+a request which would leave the machine is refused, and found by `hub.seen("CONNECT")`.
 """
 
 import base64
@@ -21,6 +21,7 @@ import re
 import socket
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote
 
 from tests.support.cards import card_errors
 from tests.support.repository import DATE, LFS_SUFFIXES, MAIN, File, Repo, Store, UnknownRevisionError, is_lfs, listing
+from tests.support.xet import TOKEN, XetStore
 
 KIND = r"/(?:(?P<kind>dataset|space)s/)?(?P<name>[^/]+(?:/[^/]+)?)"
 API = r"/api/(?P<kind>model|dataset|space)s/(?P<name>[^/]+(?:/[^/]+)?)"
@@ -135,6 +137,7 @@ class LocalHub:
         self._lock = threading.RLock()
         self._folder = tempfile.TemporaryDirectory(prefix="local-hub-")
         self._store = Store(Path(self._folder.name))
+        self.xet = XetStore(Path(self._folder.name) / "xet-storage")
         self._server = _Server(self)
 
     def __enter__(self) -> Self:
@@ -152,9 +155,9 @@ class LocalHub:
         """The value for `HF_ENDPOINT`."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def environment(self, cache: Path, token: str = "") -> dict[str, str]:
+    def environment(self, cache: Path, token: str = "", *, xet: bool = False) -> dict[str, str]:
         """The variables that point a subprocess here, with a cache of its own. Put them over `os.environ`."""
-        switches = ["HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"]
+        switches = ["HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"]
         offline = ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"]
         folders = {"HF_HOME": "", "HF_HUB_CACHE": "hub", "HF_DATASETS_CACHE": "datasets", "HF_TOKEN_PATH": "token"}
         return {
@@ -166,6 +169,7 @@ class LocalHub:
             **dict.fromkeys(["NO_PROXY", "no_proxy"], "127.0.0.1"),
             **{name: str(cache / folder) for name, folder in folders.items()},
             **dict.fromkeys(switches, "1"),
+            "HF_HUB_DISABLE_XET": "0" if xet else "1",
             **dict.fromkeys(offline, "0"),
         }
 
@@ -387,6 +391,9 @@ class LocalHub:
         headers |= {"Accept-Ranges": "bytes", "ETag": f'"{file.etag}"'}
         if file.lfs:
             headers |= {"X-Linked-Etag": headers["ETag"], "X-Linked-Size": str(file.size)}
+            if (name := self.xet.hash_of(file.sha256)) is not None:
+                token = f"{self.endpoint}/api/{repo.kind}s/{repo.name}/xet-read-token/{commit.oid}"
+                headers |= {"X-Xet-Hash": name, "Link": f'<{token}>; rel="xet-auth"'}
         return _part(file, call.headers.get("Range"), headers)
 
     # Endpoints: pull requests.
@@ -442,6 +449,15 @@ class LocalHub:
         self._store.keep("", call.body)
         return Reply({})
 
+    @route("GET", API + "/xet-(?P<access>read|write)-token" + REV)
+    def xet_token(self, call: Call, repo: Repo, access: str, rev: str) -> Reply:
+        if access == "write":
+            self._committer(call, repo, rev)
+        ends = int(time.time()) + 3600
+        headers = {"Cas-Url": self.xet.endpoint, "Access-Token": TOKEN, "Token-Expiration": str(ends)}
+        told = {"casUrl": self.xet.endpoint, "accessToken": TOKEN, "exp": ends}
+        return Reply(told, headers={f"X-Xet-{name}": value for name, value in headers.items()})
+
     @route("POST", API + "/commit" + REV)
     def commit(self, call: Call, repo: Repo, rev: str) -> Reply:
         author = self._committer(call, repo, rev)
@@ -467,6 +483,8 @@ class LocalHub:
             files[path] = self._store.keep(path, base64.b64decode(value["content"]))
         elif key == "lfsFile":
             uploaded = self._store.path(value["oid"])
+            if not uploaded.is_file() and self.xet.hash_of(value["oid"]) is not None:
+                self.xet.fetch(value["oid"], int(value["size"]), uploaded)
             if not uploaded.is_file():
                 raise Refusal(400, f"LFS object {value['oid']} was never uploaded")
             files[path] = self._store.keep(path, uploaded.read_bytes())

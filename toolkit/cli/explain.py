@@ -12,7 +12,10 @@ _PRINTED = 5  # texts; the page has all
 
 
 def explain(
-    target: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or another model with --data.")],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Run directory, folder or Hub id."),
+    ],
     texts: Annotated[list[str] | None, typer.Argument(metavar="[INPUT]...", help="Texts, or pictures.")] = None,
     file: Annotated[
         Path | None,
@@ -52,7 +55,7 @@ def explain(
     }
     values = options.merged(flags, assignments)
     with Watcher() as watch:
-        subject = pipeline.prepare_evaluation(target, values, None, watch)
+        subject = pipeline.prepare_evaluation(target, values, None, watch, needs_rows=False)
         if pipeline.reads_pictures(subject):
             found = [one for path in texts or () for one in pipeline.read_inputs(Path(path), subject)]
         else:

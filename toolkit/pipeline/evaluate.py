@@ -55,7 +55,7 @@ class Examination:
 
 
 def prepare_evaluation(
-    target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe
+    target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe, *, needs_rows: bool = True
 ) -> Examination:
     """Find the model and the data, and match their labels.
 
@@ -65,6 +65,7 @@ def prepare_evaluation(
             on its own held-out rows.
         recipe_name: The task; the one stored with the model when None.
         observe: Told what happens.
+        needs_rows: Whether a model that no data come with or are named for is refused; else it has no rows.
 
     Raises:
         DataError: There is nothing to judge it on, or labels do not match.
@@ -72,9 +73,12 @@ def prepare_evaluation(
     observe(Stage("Looking for model and data"))
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     named = "source" in values.get("data", {})
-    if run is None and not named:
+    if run is None and not named and needs_rows:
         raise _no_data_of_its_own(Path(target))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
+    if run is None and not named:
+        none = pa.table({column.role: pa.array([], pa.string()) for column in recipe.COLUMNS})
+        return Examination(checkpoint, recipe, config, labels, none, "none", {}, None, own=False)
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = runs.read_table(run.path / "data" / "test.parquet")

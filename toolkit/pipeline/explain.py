@@ -96,7 +96,11 @@ def explain(
     observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
     explained = _explain(model, loaded, order.texts[:MOST_TEXTS], methods, observe)
     measured = None
-    if order.rows:
+    if order.rows and not subject.rows.num_rows:
+        notes.append(
+            "No examples come with this model, so how far to believe each method was not measured: name --data."
+        )
+    if order.rows and subject.rows.num_rows:
         measured = _trust(model, loaded, subject, methods, order.rows, observe)
     if "integrated-gradients" not in available():
         notes.append("Integrated gradients are left out: `pip install finetune-toolkit[explain]` brings captum.")

@@ -15,6 +15,7 @@ from toolkit import checkpoints, hub, recipes, runs, sources
 from toolkit.errors import ConfigError, ModelError, RecipeError, SourceError
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.report.card import Publication, to_card, to_eval_results
+from toolkit.report.plot_files import plot_files
 from toolkit.report.portable import portable, quoted, without_examples
 from toolkit.report.render import to_html
 
@@ -87,7 +88,8 @@ def pack(
         observe(
             Note("The report quotes texts of your data, such as the worst mistakes; --no-examples leaves them out.")
         )
-    files = _model_files(run, roots)
+    plots = {f"plots/{name}": content for name, content in plot_files(report).items()}
+    files = _model_files(run, roots) | plots
     publication = _publication(run, report, destination, licence, tuple(files), observe)
     card = to_card(report, publication)
     hub.check_card(card, destination)

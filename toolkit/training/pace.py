@@ -27,7 +27,8 @@ from toolkit.training.devices import pick_precision
 from toolkit.training.speed import quickened
 
 ROUNDS = 5
-HOPELESS = 3.0  # times slower in the first round, after which there is nothing more to measure
+HOPELESS = 3.0  # times slower than the fastest in the first round, which warms up: not measured any further
+BEATEN = 1.3  # the same in a later round
 WORTH = 1.1  # a gain below this is not worth fewer digits
 MOST_SAVED = 0.3  # of a step, by compiling
 LEAST_WARM_UP = 60.0  # seconds; a run that cannot save as much is not compiled, nor is it tried
@@ -146,18 +147,17 @@ def _measure(
     """Return the median seconds of a forward and backward pass in each way, which take turns."""
     generator = _random_state(device)
     seconds: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
-    hopeless: set[tuple[str, str]] = set()
+    left = list(ways)
     for round_number in range(ROUNDS + 1):
-        for way, taken in seconds.items():
-            if way in hopeless:
-                continue
+        for way in left:
             passed = _pass(model, batch, packing, device, Pace(*way))
             if round_number == 1:
-                taken.clear()  # the first one warms up
-            taken.append(passed)
-        quickest = min(taken[-1] for taken in seconds.values())
-        # no instructions for it: every further round would take seconds, and change nothing
-        hopeless |= {way for way, taken in seconds.items() if round_number == 0 and taken[0] > HOPELESS * quickest}
+                seconds[way].clear()  # the first one warms up
+            seconds[way].append(passed)
+        most = min(seconds[way][-1] for way in left) * (BEATEN if round_number else HOPELESS)
+        left = [way for way in left if seconds[way][-1] <= most]
+        if len(left) == 1:
+            break
     _restore_random_state(generator, device)
     return {"/".join(way): round(statistics.median(taken), 4) for way, taken in seconds.items()}
 

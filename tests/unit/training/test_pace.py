@@ -58,7 +58,7 @@ def test_measured_once_and_remembered(cache: Path) -> None:
     model = Toy()
     first = measured(model)
     calls = model.calls
-    assert calls >= pace.ROUNDS + 2  # what is hopeless is not asked again
+    assert calls >= 2  # what is hopeless or beaten is not asked again
     assert measured(model) == first
     assert model.calls == calls
     (entry,) = json.loads(cache.read_text(encoding="utf-8")).values()
