@@ -221,13 +221,18 @@ def quiet() -> Iterator[None]:
 
 def save(model: Any, processor: Any, folder: Path) -> None:
     """Write weights (safetensors), configuration and processor to `folder`, whole or not at all."""
+    with runs.aside(folder) as draft, quiet():
+        model.save_pretrained(draft, **_gathered(model))
+        save_processor(processor, draft)
+
+
+def save_processor(processor: Any, folder: Path) -> None:
+    """Write a tokenizer or image processor to a folder that is there."""
     tokenizer = getattr(processor, "backend_tokenizer", None)
     if tokenizer is not None:  # how the last text was cut is not part of it
         tokenizer.no_truncation()
         tokenizer.no_padding()
-    with runs.aside(folder) as draft, quiet():
-        model.save_pretrained(draft, **_gathered(model))
-        processor.save_pretrained(draft)
+    processor.save_pretrained(folder)
 
 
 def _gathered(model: Any) -> dict[str, Any]:

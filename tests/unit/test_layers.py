@@ -2,6 +2,7 @@
 
 import ast
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ FLOORS = (
     ("cli", "__main__"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+PROGRAMS = {"toolkit.export.run"}  # copied beside an export, and run there by itself
 HEAVY = {"torch", "transformers", "datasets", "evaluate", "peft", "sklearn", "accelerate"}
 
 
@@ -52,6 +54,11 @@ def used(module: str) -> set[str]:
     """Return the toolkit's rooms that a module imports, inside functions too."""
     names = {name for node in ast.walk(tree(module)) for name in imported(node)}
     return {room(name) for name in names if name.split(".")[0] == "toolkit"} - {""}
+
+
+def used_modules(module: str) -> set[str]:
+    """Return the modules that a module imports, and what it imports from them, with their full names."""
+    return {name for node in ast.walk(tree(module)) for name in imported(node)}
 
 
 def at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -114,9 +121,16 @@ def speaks(module_tree: ast.Module) -> bool:
     )
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if room(module) not in FLOORS[-1]])
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) not in FLOORS[-1] and m not in PROGRAMS])
 def test_only_the_command_line_prints_or_exits(module):
     assert not speaks(tree(module))
+
+
+@pytest.mark.parametrize("program", sorted(PROGRAMS))
+def test_a_program_beside_an_export_needs_nothing_of_the_toolkit(program):
+    roots = {name.split(".")[0] for node in ast.walk(tree(program)) for name in imported(node)}
+    assert roots - sys.stdlib_module_names == {"numpy", "onnxruntime", "tokenizers"}
+    assert not [module for module in MODULES if program in used_modules(module)]
 
 
 def test_the_command_line_does_print():

@@ -15,6 +15,7 @@ from toolkit.cli import (
     doctor,
     evaluate,
     explain,
+    export,
     finetune,
     inspect,
     lr_find,
@@ -47,6 +48,7 @@ app.command("explain")(explain.explain)
 app.command("attend")(attend.attend)
 app.command("predict", cls=WithOwnOptions)(predict.predict)
 app.command("prune-heads")(prune_heads.prune_heads)
+app.command("export")(export.export)
 app.command("push")(push.push)
 app.command("serve")(serve.serve)
 app.command("app")(serve.app)

@@ -10,6 +10,7 @@ from toolkit.pipeline.evaluate import Examination, evaluate, prepare_evaluation
 from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
 from toolkit.pipeline.explain import explain, read_inputs, reads_pictures
 from toolkit.pipeline.explain_order import Order
+from toolkit.pipeline.export import Exported, export
 from toolkit.pipeline.finetune import finetune
 from toolkit.pipeline.inspect import Inspected, inspect
 from toolkit.pipeline.lr_find import lr_find
@@ -28,6 +29,7 @@ __all__ = [
     "Counted",
     "Event",
     "Examination",
+    "Exported",
     "Inspected",
     "Note",
     "Observe",
@@ -43,6 +45,7 @@ __all__ = [
     "configure",
     "evaluate",
     "explain",
+    "export",
     "finetune",
     "finetune_seeds",
     "inspect",

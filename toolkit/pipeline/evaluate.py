@@ -177,6 +177,11 @@ def _earlier(subject: Examination) -> list[Path]:
     return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
 
 
+def shown(target: str) -> str:
+    """Return how others see the model named: of a folder its last part, since the rest is this machine's."""
+    return Path(target).resolve().name if Path(target).exists() else target
+
+
 def stored_card(checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
     """Read what is stored beside the weights for later commands; empty for a model of elsewhere."""
     card = checkpoint.path / runs.CARD

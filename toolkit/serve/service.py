@@ -15,7 +15,7 @@ from toolkit.errors import ModelError
 from toolkit.evaluation.findings import stored_temperature
 from toolkit.pipeline import judge
 from toolkit.pipeline.asker import Asker
-from toolkit.pipeline.evaluate import find_stored, stored_card
+from toolkit.pipeline.evaluate import find_stored, shown, stored_card
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.recipes import Column
 from toolkit.serve.explaining import Explainer, explainer_for
@@ -128,17 +128,12 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
         stored_temperature(stored_card(checkpoint)),
         all_scores=True,
     )
-    service = Service(_shown(target), asker, explainer_for(target, stored))
+    service = Service(shown(target), asker, explainer_for(target, stored))
     if all(column.kind in ("text", "words") for column in inputs):
         service.answer([{column.role: _value(WARM_UP, column.kind) for column in inputs if column.required}])
     else:
         stored.subject  # noqa: B018 - loaded here, not by the first caller
     return service
-
-
-def _shown(target: str) -> str:
-    """Return how callers see the model named: of a folder its last part, since the rest is this machine's."""
-    return Path(target).resolve().name if Path(target).exists() else target
 
 
 def _learnt(target: Path) -> list[str] | None:

@@ -1,0 +1,218 @@
+"""A model leaves its run: in every form it answers as before, at any batch and length, or the export fails."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.conftest import Made
+from tests.support import checkpoints, models
+from tests.support.cli import environment, toolkit
+from toolkit.errors import ConfigError, RunError
+from toolkit.export import graph
+from toolkit.export.runtime import Graph
+from toolkit.export.schema import Export
+
+exporting = importlib.import_module("toolkit.pipeline.export")  # the package's attribute is the function
+
+
+def facts(folder: Path) -> Export:
+    """Return what export.json says beside transformers' manifest, validated."""
+    known = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+    return Export.model_validate({key: known[key] for key in Export.model_fields})
+
+
+def batch(family: str, rows: int, length: int) -> dict[str, Any]:
+    """Return another batch than `models.make`'s: of texts some are padded."""
+    import torch
+
+    if family == "vit":
+        return {"pixel_values": torch.randn(rows, 3, 8, 8)}
+    ids = torch.randint(3, models.WORDS, (rows, length))
+    mask = torch.ones_like(ids)
+    mask[1::2, length // 2 :] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("form", ["onnx", "torch-export"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "vit"])
+def test_any_batch_and_length(family: str, form: str, tmp_path: Path) -> None:
+    import torch
+
+    model, sample = models.make(family)
+    graph.save(graph.trace(model, sample, form), tmp_path)
+    loaded = Graph(tmp_path)
+    for rows, length in ((1, 3), (2, 6), (5, 17)):
+        other = batch(family, rows, length)
+        with torch.inference_mode():
+            torch.testing.assert_close(loaded(**other).logits, model(**other).logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def onnx(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exports") / "onnx"
+    outcome = toolkit("export", made.run, "--to", "onnx", "--output", folder, cwd=made.cwd)
+    assert outcome.code == 0, outcome.text
+    assert "same answer" in outcome.out
+    assert "80 of 80 held-out test rows (100.00%)" in outcome.out
+    assert not [line for line in outcome.err.splitlines() if "experimental" in line or "torchvision" in line]
+    return folder
+
+
+def test_what_export_json_says(made: Made, onnx: Path) -> None:
+    found = facts(onnx)
+    assert (found.form, found.labels, found.rows) == ("onnx", ["neg", "pos"], 80)
+    assert (found.agreement.same, found.agreement.value) == (80, 1.0)
+    assert found.drift is not None
+    assert found.drift.largest < 1e-4
+    assert found.difference is not None
+    assert (found.difference.metric, found.difference.value) == ("accuracy", 0.0)
+    report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
+    accuracy = next(m["value"] for m in report["evaluation"]["metrics"] if m["name"] == "accuracy")
+    assert found.difference.original == pytest.approx(accuracy)
+    assert found.exported_bytes == sum((onnx / name).stat().st_size for name in ("model.onnx", "model.onnx.data"))
+    assert found.original_bytes == (made.run / "model" / "model.safetensors").stat().st_size
+    assert found.exported_speed is not None
+    assert found.exported_speed.one_ms > 0
+    for file in onnx.glob("*.json"):
+        assert str(made.cwd) not in file.read_text(encoding="utf-8"), file.name
+
+
+def test_transformers_loads_it_by_its_manifest(made: Made, onnx: Path) -> None:
+    from transformers.exporters import ExportedModel
+
+    ids = batch("bert", 3, 9)
+    with graph.silent():
+        theirs = ExportedModel.from_pretrained(onnx)(**ids).logits
+    assert theirs.shape == (3, 2)
+    assert (theirs - Graph(onnx)(**ids).logits).abs().max() < 1e-5
+
+
+def asked(python: str | Path, folder: Path, rows: list[str]) -> list[list[str]]:
+    """Ask the program beside an export, the last row on the command line and the others by standard input."""
+    told = {"input": "".join(f"{row}\n" for row in rows[:-1]), "capture_output": True, "text": True, "check": True}
+    command = [str(python), str(folder / "run.py")]
+    env = {**environment(), "PYTHONPATH": ""}
+    lines = subprocess.run(command, cwd="/", env=env, **told).stdout  # type: ignore[call-overload]
+    lines += subprocess.run([*command, rows[-1]], cwd="/", env=env, **{**told, "input": ""}).stdout  # type: ignore[call-overload]
+    return [line.split("\t", 2) for line in lines.splitlines()]
+
+
+def check_program(python: str | Path, made: Made, folder: Path) -> None:
+    said = pq.read_table(made.run / "predictions.parquet")
+    rows = said["text"].to_pylist()
+    answers = asked(python, folder, rows)
+    assert [text for _, _, text in answers] == rows
+    assert [label for label, _, _ in answers] == [["neg", "pos"][n] for n in said["prediction"].to_pylist()]
+    for (_, score, _), chances in zip(answers, said["probabilities"].to_pylist(), strict=True):
+        assert float(score) == pytest.approx(max(chances), abs=1e-4)
+
+
+def test_the_program_beside_it_says_what_the_toolkit_says(made: Made, onnx: Path) -> None:
+    check_program(sys.executable, made, onnx)
+
+
+@pytest.mark.slow
+def test_an_environment_of_onnxruntime_and_tokenizers_is_enough(made: Made, onnx: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "clean"], check=True)
+    python = tmp_path / "clean" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "onnxruntime", "tokenizers"]
+    constraints = Path(__file__).parents[2] / "constraints.txt"
+    subprocess.run([*install, "-c", constraints], check=True)
+    seen = "import importlib.util as u; print([n for n in ('torch', 'transformers', 'toolkit') if u.find_spec(n)])"
+    found = subprocess.run([python, "-c", seen], cwd="/", env={"PATH": "/usr/bin"}, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]", found.stderr
+    check_program(python, made, onnx)
+
+
+def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path) -> None:
+    outcome = toolkit("export", made.run, "--to", "onnx-int8", "--output", "small", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    found = facts(tmp_path / "small")
+    assert found.quantization is not None
+    ways = {one.way: one for one in found.quantization.candidates}
+    assert set(ways) == {"static", "dynamic"}
+    assert ways[found.quantization.chosen].agreement.same == max(one.agreement.same for one in ways.values())
+    assert found.quantization.calibration_rows + ways["static"].agreement.rows == 40  # all validation rows
+    assert f"{found.quantization.chosen} is taken" in outcome.err
+    import onnx as reader
+
+    kinds = {node.op_type for node in reader.load(tmp_path / "small" / "model.onnx").graph.node}
+    assert kinds & {"QuantizeLinear", "DynamicQuantizeLinear"}
+
+
+@pytest.mark.parametrize("form", ["torch-export", "safetensors"])
+def test_other_forms(form: str, made: Made, tmp_path: Path) -> None:
+    outcome = toolkit("export", made.run, "--to", form, "--output", "out", "--rows", "20", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    found = facts(tmp_path / "out")
+    assert (found.form, found.rows, found.agreement.same) == (form, 20, 20)
+    assert not (tmp_path / "out" / "run.py").exists()
+    if form == "safetensors":
+        checkpoints.reviews(tmp_path / "reviews.csv", 40, seed=9)
+        named = "data.label_map={negative: neg, positive: pos}"
+        judged = toolkit("evaluate", "out", "--data", "reviews.csv", "--set", named, "--output", "judged", cwd=tmp_path)
+        assert judged.code == 0, judged.text
+
+
+def test_adapters_are_merged(tiny_bert: Path, tmp_path: Path) -> None:
+    checkpoints.reviews(tmp_path / "reviews.csv", 120)
+    outcome = toolkit(
+        "finetune", "sentiment", "--model", tiny_bert, "--data", "reviews.csv", "--epochs", "1", "--output", "run",
+        "--set", "adapter.kind=lora", "--set", "training.learning_rate=0.01", cwd=tmp_path,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
+    outcome = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    folder = tmp_path / "run" / "exports" / "onnx"
+    assert facts(folder).agreement.value == 1.0
+    import onnx as reader
+
+    assert not [one.name for one in reader.load(folder / "model.onnx").graph.initializer if "lora" in one.name.lower()]
+    again = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)  # an earlier export is replaced
+    assert again.code == 0, again.text
+
+
+def run(made: Made, output: Path, **changes: Any) -> Any:
+    arguments = {"target": str(made.run), "form": "onnx", "output": str(output), "values": {}, "recipe_name": None}
+    return exporting.export(**{**arguments, "observe": lambda event: None, **changes})
+
+
+def test_an_export_that_disagrees_fails_and_leaves_nothing(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = graph.trace
+
+    def broken(model: Any, sample: Any, form: str) -> Any:
+        import copy
+
+        import torch
+
+        other = copy.deepcopy(model)
+        with torch.no_grad():
+            other.classifier.weight.neg_()
+        return trace(other, sample, form)
+
+    monkeypatch.setattr(graph, "trace", broken)
+    with pytest.raises(
+        RunError, match=r"of 80 held-out rows get another answer, and 0.10% of them are allowed"
+    ) as error:
+        run(made, tmp_path / "out")
+    assert error.value.exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_and_forms_that_are_refused(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match="no earlier export"):
+        run(made, tmp_path / "taken")
+    with pytest.raises(ConfigError, match="There is no form `tflite`"):
+        run(made, tmp_path / "out", form="tflite")
+    assert (tmp_path / "taken" / "mine.txt").read_text(encoding="utf-8") == "mine"

@@ -1,0 +1,76 @@
+"""Ask the model in this folder; needs onnxruntime and tokenizers, and nothing else.
+
+python run.py "a wonderful film" "a dull story"        label, probability and text, with tabs between
+python run.py < texts.txt                              a line of text each
+python run.py "a man sleeps" --second "he is awake"    for a model of pairs of texts
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+BATCH = 32
+
+
+class Classifier:
+    """The model with its tokenizer and the names of its classes.
+
+    Args:
+        folder: Where model.onnx, tokenizer.json, config.json and export.json are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        facts = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        self.labels: list[str] = facts["labels"]
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.enable_truncation(facts["max_length"])
+        self.tokenizer.enable_padding(pad_id=config.get("pad_token_id") or 0)
+        self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+        self.inputs = [one.name for one in self.session.get_inputs()]
+
+    def probabilities(self, texts: Sequence[str], second: Sequence[str] | None = None) -> Any:
+        """Return the probability of each class for each text, or pair of texts. Shape (B, C)."""
+        given = list(texts) if second is None else list(zip(texts, second, strict=True))
+        encoded = self.tokenizer.encode_batch(given)
+        known = {
+            "input_ids": [one.ids for one in encoded],
+            "attention_mask": [one.attention_mask for one in encoded],
+            "token_type_ids": [one.type_ids for one in encoded],
+        }
+        (logits,) = self.session.run(["logits"], {name: np.array(known[name], np.int64) for name in self.inputs})
+        raised = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+        return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield texts some at a time."""
+    left = iter(texts)
+    while some := list(islice(left, BATCH)):
+        yield some
+
+
+def main() -> None:
+    """Print a line for each text."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("text", nargs="*", help="a text; standard input, line by line, when there is none")
+    parser.add_argument("--second", help="second text of each pair")
+    asked = parser.parse_args()
+    model = Classifier(Path(__file__).parent)
+    for texts in batches(asked.text or (line.rstrip("\r\n") for line in sys.stdin)):
+        second = None if asked.second is None else [asked.second] * len(texts)
+        for text, chances in zip(texts, model.probabilities(texts, second), strict=True):
+            best = int(chances.argmax())
+            print(f"{model.labels[best]}\t{chances[best]:.6f}\t{text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

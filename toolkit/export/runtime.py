@@ -1,0 +1,73 @@
+"""Exported graphs, loaded from their files and called the way the model was."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.data.pixels import normalised
+
+ONNX = "model.onnx"
+TORCH = "model.pt2"
+
+
+class Outputs(dict[str, Any]):
+    """What a graph returns: name → tensor, also as attributes."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Graph:
+    """A graph that can be called as the model was: with tensors by name, on the CPU; it returns tensors by name.
+
+    Pictures may be bytes: they are normalised before the graph, which takes what an image processor returns.
+    """
+
+    def __init__(self, folder: Path, processor: Any = None) -> None:
+        import torch
+
+        self.device = torch.device("cpu")
+        self.processor = processor
+        self._run = _onnx(folder / ONNX) if (folder / ONNX).is_file() else _torch(folder / TORCH)
+
+    def __call__(self, **batch: Any) -> Outputs:
+        """Run the graph on a batch; truth among the inputs is left out."""
+        import torch
+
+        inputs = {name: values for name, values in batch.items() if name != "labels"}
+        pixels = inputs.get("pixel_values")
+        if pixels is not None and pixels.dtype == torch.uint8:
+            inputs["pixel_values"] = normalised(pixels, self.processor)
+        return Outputs(self._run(inputs))
+
+
+def _onnx(file: Path) -> Any:
+    import onnxruntime
+    import torch
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()  # as many as the model that it is timed against
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+    returned = [one.name for one in session.get_outputs()]
+
+    def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        said = session.run(returned, {name: inputs[name].numpy() for name in names})
+        return {name: torch.from_numpy(values) for name, values in zip(returned, said, strict=True)}
+
+    return run
+
+
+def _torch(file: Path) -> Any:
+    import torch
+
+    module = torch.export.load(str(file)).module()
+
+    def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(module(**inputs))
+
+    return run

@@ -1,0 +1,88 @@
+"""What `export.json` holds beside transformers' own manifest; docs/shipping.md says what each key means."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Agreement(_Section):
+    """Share of the rows that get the same answer, with its interval."""
+
+    value: float
+    low: float
+    high: float
+    rows: int
+    same: int
+
+
+class Drift(_Section):
+    """How far probabilities moved."""
+
+    largest: float
+    mean: float
+
+
+class Difference(_Section):
+    """By how much a metric changed, exported minus original, with a paired interval."""
+
+    metric: str
+    title: str
+    original: float
+    exported: float
+    value: float
+    low: float
+    high: float
+
+
+class Speed(_Section):
+    """Of one model: milliseconds for one example of middling length (median), and examples a second in batches."""
+
+    one_ms: float
+    batch_size: int
+    examples_per_second: float
+
+
+class Candidate(_Section):
+    """One way to quantize, as it did on rows that it was not calibrated on."""
+
+    way: str
+    agreement: Agreement
+    drift: Drift | None
+
+
+class Quantization(_Section):
+    """How 8 bits were chosen."""
+
+    chosen: str
+    calibrated_on: str
+    calibration_rows: int
+    candidates: list[Candidate]
+
+
+class Export(_Section):
+    """An export and how it compares with its model."""
+
+    version: str
+    created: str
+    form: str
+    model: str
+    recipe: str
+    labels: list[str]
+    inputs: list[str]
+    max_length: int | None
+    rows: int
+    split: str
+    confidence: float
+    tolerance: float
+    drift_tolerance: float | None
+    agreement: Agreement
+    drift: Drift | None
+    difference: Difference | None
+    original_bytes: int
+    exported_bytes: int
+    threads: int
+    original_speed: Speed | None
+    exported_speed: Speed | None
+    quantization: Quantization | None
