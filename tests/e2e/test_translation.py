@@ -268,7 +268,7 @@ def test_a_multilingual_model_learns_and_translates(family: str, tmp_path: Path)
     model = bitext.multilingual(tmp_path / "tiny", family)
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(800))
     command = ("finetune", "translation", "--model", model, "--data", "toy.tsv", "--source", "en", "--target", "de")
-    settings = ("--epochs", "4", "--learning-rate", "5e-3", "--output", "run", *QUICK)
+    settings = ("--epochs", "20", "--batch-size", "16", "--learning-rate", "5e-3", "--output", "run", *QUICK)
     outcome = toolkit(*command, *settings, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
