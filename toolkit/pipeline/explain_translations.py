@@ -39,19 +39,23 @@ def read_pairs(path: Path, subject: Examination) -> list[Texts]:
     if not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.")
     if path.suffix == ".txt":
-        return [(line.strip(),) for line in read_text(path, None).splitlines() if line.strip()]
-    custom = subject.recipe.read(path, subject.config.data, subject.config.options)  # type: ignore[attr-defined]
-    table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
-    wanted = [
-        replace(column, required=column.is_input) for column in recipes.columns(subject.recipe, subject.config.options)
-    ]
-    named = {role: name for role, name in subject.config.data.columns.items() if name in table.column_names}
-    found = columns.find(table.column_names, wanted, named)
-    sides = [table[name].to_pylist() for name in (found[column.role] for column in wanted if column.role in found)]
-    texts = [tuple(str(text) for text in row) for row in zip(*sides, strict=True) if all(row)]
+        texts: list[Texts] = [(line.strip(),) for line in read_text(path, None).splitlines() if line.strip()]
+    else:
+        texts = _pairs_of(path, subject)
     if not texts:
         raise DataError(f"{path} holds no text.", "Give a line for each text, or a table with a source column.")
     return texts
+
+
+def _pairs_of(path: Path, subject: Examination) -> list[Texts]:
+    own = getattr(subject.recipe, "read", None)
+    custom = own(path, subject.config.data, subject.config.options) if own is not None else None
+    table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
+    wanted = [replace(one, required=one.is_input) for one in recipes.columns(subject.recipe, subject.config.options)]
+    named = {role: name for role, name in subject.config.data.columns.items() if name in table.column_names}
+    found = columns.find(table.column_names, wanted, named)
+    sides = [table[name].to_pylist() for name in (found[one.role] for one in wanted if one.role in found)]
+    return [tuple(str(text) for text in row) for row in zip(*sides, strict=True) if all(row)]
 
 
 def explain(

@@ -1,0 +1,61 @@
+"""What `explain` is given for translations: texts, pairs, and alignments that people made."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from toolkit import recipes
+from toolkit.config import RunConfig
+from toolkit.errors import ConfigError, DataError
+from toolkit.explain.alignment_error import Gold
+from toolkit.pipeline.explain_order import Order
+from toolkit.pipeline.explain_translations import _check_gold, explain, read_pairs
+
+
+@dataclass
+class Subject:
+    """The part of an examination that reading texts needs."""
+
+    recipe: Any
+    config: RunConfig
+
+
+@pytest.fixture
+def subject():
+    config = RunConfig(recipe="translation", options={"source": "en", "target": "de"})
+    return Subject(recipes.load("translation"), config)
+
+
+def gold(*links):
+    return Gold(frozenset(links), frozenset(links))
+
+
+def test_lines_are_translated_and_pairs_are_taken_as_they_are(subject, write):
+    assert read_pairs(write("a.txt", "one\n\n two \n"), subject) == [("one",), ("two",)]
+    assert read_pairs(write("b.tsv", "en\tde\none cat\teins Katze\ntwo\t\n"), subject) == [("one cat", "eins Katze")]
+    assert read_pairs(write("c.csv", "en,note\none cat,x\n"), subject) == [("one cat",)]
+    assert read_pairs(write("d.jsonl", '{"translation": {"en": "one", "de": "eins"}}\n'), subject) == [("one", "eins")]
+    write("e.de", "eins\n")
+    assert read_pairs(write("e.en", "one\n"), subject) == [("one", "eins")]  # a pair of files
+
+
+def test_a_file_without_texts(subject, write):
+    with pytest.raises(DataError, match="holds no text"):
+        read_pairs(write("a.txt", " \n"), subject)
+
+
+def test_a_gold_alignment_has_to_be_of_the_pairs(tmp_path):
+    file = tmp_path / "gold.txt"
+    _check_gold(file, [gold((0, 0)), gold()], [("a b", "c"), ("d", "e")])
+    with pytest.raises(ConfigError, match="1 lines, and there are 2 pairs"):
+        _check_gold(file, [gold()], [("a", "b"), ("c", "d")])
+    with pytest.raises(DataError, match=r"line 2: 0-1 is beyond the pair, which has 1 and 1 words"):
+        _check_gold(file, [gold(), gold((0, 1))], [("a", "b"), ("c", "d")])
+    with pytest.raises(ConfigError, match="none are given"):
+        _check_gold(file, [gold()], [("a",)])
+
+
+def test_methods_are_for_classes():
+    with pytest.raises(ConfigError, match="by their alignment alone"):
+        explain(None, Order([("a",)], ("rollout",)), None, "", print)
