@@ -2,6 +2,7 @@
 
     python -m benchmarks.evaluate RUN                the rows that a run was judged on
     python -m benchmarks.evaluate RUN --rows 200     the first 200 of them: does everything run?
+    python -m benchmarks.evaluate RUN --profile      where the toolkit's time goes, and nothing else
 
 Both answer for the same rows with the same model, in this process, one after another, for several rounds; who begins
 changes from round to round. Texts go in and classes come out on both sides: tokenizing counts. The pipeline is tried
@@ -13,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from toolkit import pipeline
@@ -58,6 +60,30 @@ def theirs(stored: judge.StoredModel, texts: Sequence[str], batch_size: int) -> 
     return lambda: [answer["label"] for answer in classify(list(texts), **options)]
 
 
+def profile(work: Callable[[], Any], encode: Callable[[], Any]) -> list[tuple[str, float]]:
+    """Return tokenizing's share of the processor time of the whole, and of torch's time its largest kernels' shares.
+
+    Shares are of one run, so that what else runs on the machine counts little.
+
+    Args:
+        work: From texts to answers.
+        encode: Its part that ends with numbers of tokens.
+    """
+    import torch
+
+    start = time.process_time()
+    encode()
+    tokenizing = time.process_time() - start
+    start = time.process_time()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as recorded:
+        work()
+    whole = time.process_time() - start
+    kernels = sorted(recorded.key_averages(), key=lambda kernel: -kernel.self_cpu_time_total)
+    total = sum(kernel.self_cpu_time_total for kernel in kernels)
+    shares = [(kernel.key.removeprefix("aten::"), kernel.self_cpu_time_total / total) for kernel in kernels[:6]]
+    return [("tokenizing", tokenizing / whole), *shares]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,11 +92,22 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="of the toolkit's side")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-sizes", default="1,8,16,32,64,128")
+    parser.add_argument("--profile", action="store_true", help="print where time goes (on one thread)")
     chosen = parser.parse_args()
     values = {"evaluation": {"precision": chosen.precision}}
     subject = pipeline.prepare_evaluation(chosen.run, values, None, lambda _: None)
     rows = subject.rows.slice(0, chosen.rows or subject.rows.num_rows)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    if chosen.profile:
+        import torch
+
+        torch.set_num_threads(1)
+        work = ours(stored, rows)
+        work()
+        encode = partial(judge.encode_rows, rows, stored.recipe, stored.subject.processor, stored.config)
+        for name, share in profile(work, encode):
+            say(f"{name:<45} {100 * share:5.1f} %")
+        return
     texts = rows["text"].to_pylist()
     sample = texts[: max(64, len(texts) // 4)]
     speeds = {}

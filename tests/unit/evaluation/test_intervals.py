@@ -10,6 +10,7 @@ from scipy import stats
 
 from toolkit.evaluation import intervals
 from toolkit.metrics.classification import METRICS
+from toolkit.metrics.translation import METRICS as TRANSLATION
 
 LABELS = ("a", "b", "c")
 # Probability of each (truth, prediction): an unbalanced task with unequal errors.
@@ -49,6 +50,29 @@ def test_of_a_hundred_intervals_about_ninety_five_hold_the_truth(metric):
         found = bootstrap(statistics, metric.aggregate, resamples=400, seed=seed)
         held.append(found.low <= TRUTH[metric.name] <= found.high)
     assert 0.93 <= np.mean(held) <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["accuracy", "f1", "f1_weighted", "matthews", "ter"])
+def test_coverage_of_every_figure_that_is_made_of_sums(name):
+    """Many more simulations, so that the share itself is known to half a point; TER's sums are skewed ratios."""
+    counts = np.concatenate([np.diag(JOINT), JOINT.sum(axis=0), JOINT.sum(axis=1)])
+    metric = TRANSLATION["ter"] if name == "ter" else METRICS[name]
+    share_of_right = np.array([np.trace(JOINT), 1.0])
+    truth = 100 * 3 / 11 if name == "ter" else metric.aggregate(share_of_right if name == "accuracy" else counts)
+    held = []
+    for seed in range(2000):
+        if name == "ter":
+            random = np.random.default_rng([4, seed])
+            words = 1 + random.poisson(10, 200)
+            statistics = np.stack([random.poisson(words * random.exponential(3 / 11, 200)), words], axis=1).astype(
+                float
+            )
+        else:
+            statistics = metric.statistics(*sample(seed, 200), LABELS)
+        found = bootstrap(statistics, metric.aggregate, resamples=500, seed=seed)
+        held.append(found.low <= truth <= found.high)
+    assert 0.93 <= np.mean(held) <= 0.97, np.mean(held)
 
 
 def test_the_confidence_is_the_one_asked_for():
