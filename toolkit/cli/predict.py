@@ -1,7 +1,9 @@
 """`toolkit predict`."""
 
+import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,13 +21,17 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="CSV, TSV, JSONL or Parquet file to write; what writes texts writes .txt and .po too.",
+            help="CSV, TSV, JSONL or Parquet file to write; what writes texts writes .txt and .po too; - for JSON "
+            "lines on standard output, each as soon as it is known.",
         ),
     ],
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")
     ] = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the score of every class.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Write what each answer rests on, too; many times slower.")
+    ] = False,
     text_column: options.TextColumn = None,
     max_length: options.MaxLength = None,
     assignments: options.Assignments = None,
@@ -44,7 +50,24 @@ def predict(
     }
     values = options.merged(flags, assignments)
     with Watcher() as watch:
-        done = pipeline.predict(target, source, output, values, recipe, watch, all_scores=all_scores)
+        done = pipeline.predict(
+            target,
+            source,
+            output,
+            values,
+            recipe,
+            watch,
+            all_scores=all_scores,
+            explained=explain,
+            tell=_say_row if str(output) == "-" else None,
+        )
     if done.bad:
         note(f"{done.bad:,} of {done.rows:,} rows have no prediction; the first is {done.first}.")
-    say(f"{done.rows:,} rows in {done.output}")
+    if done.output is not None:
+        say(f"{done.rows:,} rows in {done.output}")
+
+
+def _say_row(row: dict[str, Any]) -> None:
+    line = json.dumps(row, ensure_ascii=False, default=str)
+    say(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # half a character stays the escape that it was
+    sys.stdout.flush()

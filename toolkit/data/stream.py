@@ -8,10 +8,11 @@ a folder                               {"file": name} for each file in it, howev
 """
 
 import csv
-import io
 import itertools
 import json
+import queue
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,9 @@ def rows(
         everything: Of a catalogue also the messages that are translated already.
     """
     if source == STANDARD_INPUT:
-        lines = io.TextIOWrapper(sys.stdin.buffer, encoding or "utf-8", errors="replace")
-        yield from (Row({"text": line.rstrip("\r\n")}) for line in lines)
+        # a reader of its own: Python aborts when it ends while a thread waits for a line of `sys.stdin`
+        with open(sys.stdin.fileno(), encoding=encoding or "utf-8", errors="replace", closefd=False) as lines:
+            yield from (Row({"text": line.rstrip("\r\n")}) for line in lines)
         return
     path = Path(source)
     if path.is_dir():
@@ -97,6 +99,41 @@ def rows(
             yield from _csv(path, stream, delimiter or ("\t" if kind == ".tsv" else None))
         else:
             yield from _json_lines(stream)
+
+
+def as_they_come(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
+    """Yield the rows that have arrived, one or more at a time, without waiting for those that have not.
+
+    A thread reads ahead, by `most` rows and no further.
+
+    Args:
+        rows: Rows, from a source that may be slow.
+        most: Rows in one list.
+    """
+    arrived: queue.Queue[Row | BaseException | None] = queue.Queue(most)
+
+    def read() -> None:
+        try:
+            for row in rows:
+                arrived.put(row)
+            arrived.put(None)
+        except BaseException as error:  # raised where the rows are wanted
+            arrived.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    ended = False
+    while not ended:
+        taken, one = [], arrived.get()
+        while isinstance(one, Row):
+            taken.append(one)
+            if len(taken) == most or arrived.empty():
+                break
+            one = arrived.get()
+        if taken:
+            yield taken
+        if isinstance(one, BaseException):
+            raise one
+        ended = one is None
 
 
 def _kind(path: Path) -> str:

@@ -10,8 +10,10 @@ import pyarrow as pa
 from toolkit.data import columns, pictures
 from toolkit.data.markup import keep_markup
 from toolkit.data.stream import Row
+from toolkit.errors import DataError
 from toolkit.evaluation.calibration import scaled
 from toolkit.pipeline import judge
+from toolkit.pipeline.explainer import Explainer
 from toolkit.recipes import Column
 
 
@@ -26,6 +28,7 @@ class Asker:
         temperature: For calibrated scores; None where none was fitted.
         all_scores: Whether to give the score of every class.
         root: Where files that rows name are; None where rows may name none.
+        explainer: Says what each answer rests on; None where nobody asked.
     """
 
     stored: judge.StoredModel
@@ -34,6 +37,7 @@ class Asker:
     temperature: float | None
     all_scores: bool
     root: Path | None = None
+    explainer: Explainer | None = None
 
     def answer(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Return the rows with what the model says of them; a bad one with an empty prediction."""
@@ -45,7 +49,29 @@ class Asker:
         looked = {name: column.take(pa.array(good, pa.int64())) for name, column in looked.items()}
         for number, answer in zip(good, self._ask([rows[number] for number in good], looked), strict=True):
             said[number] = answer
+        if self.explainer is not None:
+            for place, number in enumerate(good):
+                said[number]["explanation"] = self._explained(self.explainer, rows[number], looked, place)
         return [self._beside(row, answer) for row, answer in zip(rows, said, strict=True)]
+
+    def _explained(
+        self, explainer: Explainer, row: Row, looked: Mapping[str, pa.ChunkedArray], place: int
+    ) -> dict[str, Any] | None:
+        """Score the words of a row's texts, or the patches of its picture; None where there is nothing to score."""
+        given: dict[str, Any] = {}
+        for column in self.inputs:
+            if column.role not in self.roles:
+                continue
+            name = self.roles[column.role]
+            value = looked[name][place].as_py() if name in looked else row.values.get(name)
+            if value is not None:
+                given[column.role] = value if column.kind == "image" else str(value)
+        try:
+            found = explainer.explain(given, None)
+        except DataError:  # signs, and no words among them
+            return None
+        kept: dict[str, Any] = {key: found[key] for key in ("words", "grid", "scores") if key in found}
+        return {"method": found["method"]["name"], **kept}
 
     def _looked_at(self, rows: Sequence[Row]) -> tuple[dict[str, pa.ChunkedArray], list[Row]]:
         """Decode the rows' pictures: column → pictures; and the rows, with names in the places of pictures."""
@@ -132,6 +158,8 @@ class Asker:
             empty["calibrated_score"] = None
         if classifies and self.all_scores:
             empty |= dict.fromkeys(f"score: {name}" for name in self.stored.labels)
+        if self.explainer is not None:
+            empty["explanation"] = None
         return {**row.values, **empty, **answer, "problem": row.problem}
 
 

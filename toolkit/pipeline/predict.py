@@ -16,11 +16,13 @@ from toolkit.pipeline import judge
 from toolkit.pipeline.asker import Asker
 from toolkit.pipeline.evaluate import find_stored, stored_card
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
+from toolkit.pipeline.explainer import Explainer, explainer_for
 from toolkit.recipes import Column
 
 CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
+EXPLAINED = 64  # where each is explained, which takes long: so many are done again after a kill
 WRITTEN = 512  # the same where answers are written token by token, which takes longer
-ADDED = ("prediction", "score", "calibrated_score", "problem")
+ADDED = ("prediction", "score", "calibrated_score", "explanation", "problem")
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,13 @@ class Predicted:
     """The outcome.
 
     Attributes:
-        output: The file.
+        output: The file; None for standard output.
         rows: How many rows it has.
         bad: How many of them have no prediction.
         first: The first bad row and what is wrong with it.
     """
 
-    output: Path
+    output: Path | None
     rows: int
     bad: int
     first: str | None
@@ -49,59 +51,107 @@ def predict(
     observe: Observe,
     *,
     all_scores: bool = False,
+    explained: bool = False,
+    tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> Predicted:
     """Ask a model about every row of a file.
 
     Args:
         target: Run directory, alias, folder or Hub id.
         source: File to read, or "-" for standard input.
-        output: File to write; its name decides the format.
+        output: File to write; its name decides the format. "-" gives the rows to `tell`.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
         observe: Told what happens.
         all_scores: Write the score of every class.
+        explained: Write what each answer rests on, too.
+        tell: Told each row with its answer as soon as it is known, where the output is "-".
 
     Raises:
         CallError: Input, output or model cannot be used.
     """
-    parts.check_output(output, (".txt", ".po"))
+    if tell is None:
+        parts.check_output(output, (".txt", ".po"))
     stream.check_input(source)
     observe(Stage("Looking for the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     write = _writer(recipe, config.options, source, output)
     inputs = [c for c in recipes.columns(recipe, config.options) if c.is_input]
-    stored = judge.StoredModel(checkpoint.path, recipe, labels, config)
-    size = WRITTEN if recipes.generates(recipe) else CHUNK
-    given = _rows(source, values, config.options)
-    head = list(itertools.islice(given, size))
+    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=not explained)
+    size = EXPLAINED if explained else WRITTEN if recipes.generates(recipe) else CHUNK
+    arriving = tell is not None and source == stream.STANDARD_INPUT
+    chunks = _chunks(_rows(source, values, config.options), size, arriving=arriving)
+    head = next(chunks, [])
     if not head and Path(source).suffix.lower() == ".po":
         raise DataError(f"{source} holds no message that wants a translation.", "--retranslate translates all again.")
     if not head:
         raise DataError(f"{source} holds no rows.", "Check that it was written to the end.")
     roles = _roles(head, inputs, config.data.columns)
-    asker = Asker(stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores, _root(source))
+    explainer = _explainer(target, stored) if explained else None
+    temperature = stored_temperature(stored_card(checkpoint))
+    asker = Asker(stored, inputs, roles, temperature, all_scores, _root(source), explainer)
+    chunks = itertools.chain([head], chunks)
+    if tell is not None:
+        observe(Stage("Answering rows as they come"))
+        tally = Tally()
+        for chunk in chunks:
+            answers = asker.answer(chunk)
+            tally.add(answers)
+            for answer in answers:
+                tell(answer)
+        return tally.outcome(None)
     total = _count(source, values, config.options)
-    identity = None if total is None else _identity(stored, Path(source), config.model_dump(), [size, all_scores])
+    identity = None
+    if total is not None:
+        identity = _identity(stored, Path(source), config.model_dump(), [size, all_scores, explained])
     done = parts.open_parts(output, identity)
     if done:
         observe(Note(f"{done * size:,} rows were done before: going on behind them."))
     observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
-    count, number, bad, first = 0, 0, 0, None
-    for number, chunk in enumerate(_chunks(itertools.chain(head, given), size), 1):
+    tally, number = Tally(), 0
+    for number, chunk in enumerate(chunks, 1):
         if number <= done:
             answers = parts.read_part(output, number - 1)
         else:
             answers = asker.answer(chunk)
             parts.write_part(output, number - 1, answers)
-        wrong = [place for place, answer in enumerate(answers) if answer["problem"] is not None]
-        if wrong and first is None:
-            first = f"row {count + wrong[0] + 1}: {answers[wrong[0]]['problem']}"
-        bad += len(wrong)
-        count += len(answers)
+        tally.add(answers)
         if total is not None:
-            observe(Counted(count, total))
+            observe(Counted(tally.rows, total))
     parts.finish(output, number, write)
-    return Predicted(output, count, bad, first)
+    return tally.outcome(output)
+
+
+@dataclass
+class Tally:
+    """Counts rows, and those without a prediction."""
+
+    rows: int = 0
+    bad: int = 0
+    first: str | None = None
+
+    def add(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Count some answers."""
+        wrong = [place for place, answer in enumerate(answers) if answer["problem"] is not None]
+        if wrong and self.first is None:
+            self.first = f"row {self.rows + wrong[0] + 1}: {answers[wrong[0]]['problem']}"
+        self.bad += len(wrong)
+        self.rows += len(answers)
+
+    def outcome(self, output: Path | None) -> Predicted:
+        """Return what became of all rows."""
+        return Predicted(output, self.rows, self.bad, self.first)
+
+
+def _explainer(target: str, stored: judge.StoredModel) -> Explainer:
+    found = explainer_for(target, stored)
+    if found is None:
+        raise ConfigError(
+            f"The answers of {stored.config.recipe} cannot be explained: --explain is for tasks that choose one class "
+            "for a text or a picture.",
+            "Leave --explain out.",
+        )
+    return found
 
 
 def _rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Row]:
@@ -149,7 +199,11 @@ def _write_lines(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
         stream.writelines(" ".join((row["prediction"] or "").split()) + "\n" for row in rows)
 
 
-def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+def _chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[list[Row]]:
+    """Yield rows some at a time: as many as fit, or as many as have arrived where nobody is to wait for more."""
+    if arriving:
+        yield from stream.as_they_come(rows, size)
+        return
     while chunk := list(itertools.islice(rows, size)):
         yield chunk
 

@@ -17,8 +17,8 @@ from toolkit.pipeline import judge
 from toolkit.pipeline.asker import Asker
 from toolkit.pipeline.evaluate import find_stored, shown, stored_card
 from toolkit.pipeline.events import Observe, Stage
+from toolkit.pipeline.explainer import Explainer, explainer_for
 from toolkit.recipes import Column
-from toolkit.serve.explaining import Explainer, explainer_for
 
 WARM_UP = "Is it ready?"
 

@@ -1,14 +1,15 @@
 """Rows one by one: what is read, what is bad, and that the rest goes on."""
 
 import gzip
-import io
 import sys
+import threading
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from toolkit.data.stream import check_input, rows
+from toolkit.data import stream
+from toolkit.data.stream import Row, check_input, rows
 from toolkit.errors import DataError, SourceError
 
 
@@ -22,9 +23,11 @@ def test_lines_of_text_stay_one_to_one(tmp_path):
     assert found == [({"text": "one"}, None), ({"text": ""}, None), ({"text": "two"}, None)]
 
 
-def test_standard_input(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\xff\n")))
-    assert [row.values["text"] for row in rows("-")] == ["one", "two\ufffd"]
+def test_standard_input(monkeypatch, tmp_path):
+    (tmp_path / "given").write_bytes(b"one\ntwo\xff\n")
+    with (tmp_path / "given").open() as given:
+        monkeypatch.setattr(sys, "stdin", given)
+        assert [row.values["text"] for row in rows("-")] == ["one", "two\ufffd"]
 
 
 def test_csv_with_rows_of_another_width(tmp_path):
@@ -56,3 +59,36 @@ def test_what_cannot_be_read_is_told_before(tmp_path):
     with pytest.raises(DataError, match="no format"):
         check_input(str(tmp_path / "a.xlsx"))
     check_input("-")
+
+
+def test_rows_are_handed_over_as_they_arrive():
+    more = threading.Event()
+
+    def slow():
+        yield from (Row({"text": str(n)}) for n in range(3))
+        more.wait(60)
+        yield Row({"text": "late"})
+
+    chunks = stream.as_they_come(slow(), 2)
+    seen = []
+    while len(seen) < 3:  # all that are there, without the one that is not
+        taken = next(chunks)
+        assert 1 <= len(taken) <= 2
+        seen += [row.values["text"] for row in taken]
+    assert seen == ["0", "1", "2"]
+    more.set()
+    assert next(chunks) == [Row({"text": "late"})]
+    assert list(chunks) == []
+
+
+def test_an_error_of_the_source_is_raised_behind_the_rows_before_it():
+    def broken():
+        yield Row({"text": "good"})
+        raise DataError("cut short", "Write it again.")
+
+    chunks = stream.as_they_come(broken(), 10)
+    seen = []
+    with pytest.raises(DataError, match="cut short"):
+        for taken in chunks:
+            seen += taken
+    assert seen == [Row({"text": "good"})]
