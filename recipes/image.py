@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "model": "vit",
     "data": {"source": "AI-Lab-Makerere/beans"},
     "training": {"epochs": 4, "best_metric": "accuracy"},
+    "evaluation": {"checks": ["explanations"]},
 }
 
 # small handwritten digits, out of a package that the toolkit needs anyway

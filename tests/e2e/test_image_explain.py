@@ -51,6 +51,39 @@ def test_the_top_patch_of_the_most_faithful_method_lies_on_the_object(made: Made
     assert sum(hits) > 0.8 * len(hits)
 
 
+def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
+    """A table with a column `box`, in pixels: the planted squares."""
+    lines = ["image,box"]
+    for file, box in made.boxes.items():
+        lines.append(f"scans/{file.partition('-')[0]}/{file},{' '.join(str(round(planted.SIDE * x)) for x in box)}")
+    (made.cwd / "boxes.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    call = ("explain", PICTURES, "--file", "boxes.csv", "--rows", "0", "--method", "relevance", "--output", "boxed")
+    outcome = toolkit(*call, cwd=made.cwd)
+    assert outcome.code == 0, outcome.text
+    found = json.loads((made.cwd / "boxed" / "explanation.json").read_text(encoding="utf-8"))["regions"]["relevance"]
+    assert found["pictures"] == 2 * NEW
+    assert found["pointing"]["value"] > 0.8
+    assert found["overlap"]["low"] > found["middle"]["high"]
+    assert f"Of {2 * NEW} pictures with a box" in outcome.out
+    (made.cwd / "boxes.csv").write_text("\n".join([*lines, lines[1].split(",")[0] + ",0 0 99 5"]), encoding="utf-8")
+    refused = toolkit(*call[:-1], "other", cwd=made.cwd)
+    assert refused.code == 2
+    assert "does not lie in its 32 × 32 pixels" in refused.err
+
+
+def test_the_report_shows_what_right_and_wrong_answers_rest_on(made: Made) -> None:
+    report = json.loads((made.cwd / PICTURES / "report.json").read_text(encoding="utf-8"))
+    found = report["evaluation"]["explanations"]
+    assert [method["name"] for method in found["methods"]] == ["relevance", "leave-one-out"]
+    assert {one["right"] for one in found["examples"]} >= {True}
+    for one in found["examples"]:
+        assert one["right"] == (one["label"] == one["prediction"])
+        assert [overlay[:22] for overlay in one["overlays"]] == ["data:image/png;base64,"] * 2
+    html = (made.cwd / PICTURES / "report.html").read_text(encoding="utf-8")
+    assert "What answers rest on" in html
+    assert found["examples"][0]["overlays"][0] in html
+
+
 def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -> None:
     folder = made.cwd / "explained"
     found = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))

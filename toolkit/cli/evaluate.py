@@ -26,7 +26,7 @@ def evaluate(
     max_length: options.MaxLength = None,
     checks: Annotated[
         str | None,
-        typer.Option("--checks", help="What to ask beyond the rows: robustness, bias, cost, with commas, or all."),
+        typer.Option("--checks", help="What to ask beyond the rows: robustness, bias, cost, explanations, or all."),
     ] = None,
     glossary: options.Glossary = None,
     assignments: options.Assignments = None,
@@ -52,7 +52,7 @@ def evaluate(
         "data.columns.label": label_column,
         "data.max_length": max_length,
         "evaluation.glossary": glossary,
-        "evaluation.checks": options.names(checks, ("robustness", "bias", "cost")),
+        "evaluation.checks": options.names(checks, ("robustness", "bias", "cost", "explanations")),
         "loading.trust_remote_code": trust_remote_code or None,
     }
 

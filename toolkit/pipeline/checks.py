@@ -1,4 +1,4 @@
-"""What is asked of a model beyond the rows it is judged on: robustness, bias, cost."""
+"""What is asked of a model beyond the rows it is judged on: robustness, bias, cost, explanations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from toolkit.evaluation import bias, cost, fairness, robustness
 from toolkit.evaluation.perturbations import load_lists
 from toolkit.evaluation.predict import Predictions
 from toolkit.evaluation.probe import Probe, polarity
-from toolkit.pipeline import judge
+from toolkit.pipeline import judge, looks
 from toolkit.pipeline.events import Observe, Stage
 
 
@@ -40,6 +40,9 @@ def run_checks(stored: judge.StoredModel, rows: pa.Table, said: Predictions, obs
     if "cost" in wanted:
         observe(Stage("Measuring what a prediction costs"))
         found["cost"] = _cost(stored, rows)
+    if "explanations" in wanted:
+        observe(Stage("Looking at what answers rest on"))
+        found["explanations"] = looks.section(stored, rows, said, role, kind)
     return found
 
 

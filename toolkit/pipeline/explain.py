@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,10 @@ from toolkit.data import columns
 from toolkit.data.decode import read_text
 from toolkit.data.read import read
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
-from toolkit.explain import patches, trust
-from toolkit.explain.attention import watchable
+from toolkit.explain import trust
 from toolkit.explain.attributions import BY_NAME, Explanation, available
-from toolkit.explain.attributions import explain as explain_text
-from toolkit.explain.patches import Picture
 from toolkit.explain.question import Model
-from toolkit.explain.words import Example, example
-from toolkit.pipeline import explain_pictures, explain_translations, explanation_store, judge
+from toolkit.pipeline import explain_pictures, explain_translations, explanation_store, judge, questions
 from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.pipeline.explain_order import MOST_TEXTS, Given, Order, Texts
@@ -76,11 +71,8 @@ def explain(
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
     loaded = stored.subject
     of_pictures = reads_pictures(subject)
-    model = explain_pictures.asked(loaded) if of_pictures else _asked(loaded)
-    watched = watchable(loaded.model)
-    if of_pictures and watched:
-        (first,) = explain_pictures.prepare(loaded, order.texts[:1])  # type: ignore[arg-type]
-        watched = patches.layout(model, first) is not None
+    model = explain_pictures.asked(loaded) if of_pictures else questions.asked(loaded)
+    watched = questions.attention_fits(loaded, order.texts[0])
     methods = tuple(order.methods) or available(watched)
     notes = []
     if not watched:
@@ -94,7 +86,7 @@ def explain(
         notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} {thing}s.")
     number = min(len(order.texts), MOST_TEXTS)
     observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
-    explained = _explain(model, loaded, order.texts[:MOST_TEXTS], methods, observe)
+    explained = questions.explained(model, loaded, order.texts[:MOST_TEXTS], methods, observe)
     measured = None
     if order.rows and not subject.rows.num_rows:
         notes.append(
@@ -117,6 +109,7 @@ def explain(
         created=created.isoformat(timespec="seconds"),
         version=toolkit.__version__,
         notes=notes,
+        regions=_regions(loaded, order, [one for one, _ in explained], methods),
     )
     folder = explanation_store.folder(subject, output, created)
     runs.write_json(folder / "explanation.json", built)
@@ -126,20 +119,12 @@ def explain(
     return folder, built
 
 
-def explain_one(loaded: judge.Subject, given: Given, method: str) -> tuple[Explanation, np.ndarray[Any, Any]]:
-    """Explain what a loaded model says of one example, by one method; return it with the probability of each class.
-
-    Args:
-        loaded: A model that chooses one class for a text or a picture.
-        given: One text, or two for a pair; or a picture, with "bytes" or "path".
-        method: Name of a method.
-
-    Raises:
-        DataError: The text holds no word, or the picture cannot be read.
-    """
-    model = _asked(loaded) if isinstance(given, tuple) else explain_pictures.asked(loaded)
-    (explained,) = _explain(model, loaded, [given], [method], lambda _event: None)
-    return explained
+def _regions(
+    loaded: judge.Subject, order: Order, explained: Sequence[Explanation], methods: Sequence[str]
+) -> dict[str, Any] | None:
+    """Say how well the regions of pictures meet boxes that came with them."""
+    rows = [one for one in order.texts[:MOST_TEXTS] if not isinstance(one, tuple)]
+    return explain_pictures.judge_regions(loaded, rows, explained, methods) if rows else None
 
 
 def reads_pictures(subject: Examination) -> bool:
@@ -156,12 +141,6 @@ def read_inputs(path: Path, subject: Examination) -> list[Any]:
     return list(read_texts(path, subject))
 
 
-def _asked(loaded: judge.Subject) -> Model:
-    collate = partial(loaded.recipe.collate, processor=loaded.processor)
-    padding = getattr(loaded.processor, "pad_token_id", None) or 0
-    return Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size)
-
-
 def _check_methods(wanted: Sequence[str]) -> None:
     unknown = [name for name in wanted if name not in BY_NAME]
     if unknown:
@@ -169,52 +148,6 @@ def _check_methods(wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in available()]
     if missing:
         raise ConfigError("Integrated gradients need captum.", "pip install finetune-toolkit[explain]")
-
-
-def _explain(
-    model: Model, loaded: judge.Subject, texts: Sequence[Given], methods: Sequence[str], observe: Observe
-) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
-    """Explain each example's most likely class; return it with the probability of every class."""
-    examples = _examples(model, loaded, texts)
-    _check_classifier(model, examples[0])
-    chances = model.probabilities([one.features for one in examples])
-    found = []
-    for number, (one, row) in enumerate(zip(examples, chances, strict=True), 1):
-        found.append((explain_text(model, one, int(row.argmax()), methods), row))
-        observe(Counted(number, len(examples)))
-    return found
-
-
-def _examples(model: Model, loaded: judge.Subject, given: Sequence[Given]) -> list[Example | Picture]:
-    rows = [one for one in given if not isinstance(one, tuple)]
-    if rows:
-        cut = explain_pictures.prepare(loaded, rows)
-        return list(explain_pictures.with_patches(model, cut, rows, watchable(loaded.model)))
-    return [_example(loaded, one) for one in given if isinstance(one, tuple)]
-
-
-def _check_classifier(model: Model, one: Example | Picture) -> None:
-    import torch
-
-    with torch.inference_mode():
-        logits = getattr(model.network(**model.batch([one.features])), "logits", None)
-    if logits is None or logits.ndim != 2 or logits.shape[1] < 2:
-        raise ModelError(
-            f"{type(model.network).__name__} does not choose one class for a text.",
-            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
-        )
-
-
-def _example(loaded: judge.Subject, texts: Texts) -> Example:
-    """Let the recipe prepare a text as it did in training."""
-    roles = [column.role for column in loaded.recipe.COLUMNS if column.kind == "text"]
-    rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
-    features = loaded.recipe.preprocess(rows, loaded.processor, loaded.config)
-    single = {name: values[0] for name, values in features.items() if name != "truncated"}
-    found = example(texts, single, loaded.processor, loaded.config.data.max_length)
-    if not found.words:
-        raise DataError("A text without words cannot be explained.", "Give a sentence.")
-    return found
 
 
 def _texts_of(rows: pa.Table, subject: Examination) -> list[Texts]:
@@ -255,7 +188,7 @@ def _trust(
     if store is not None and store.is_file():
         return runs.read_object(store)
     observe(Stage(f"Measuring how far the methods can be believed, on {len(texts)} examples; this is done once"))
-    explained = [one for one, _ in _explain(model, loaded, texts, methods, observe)]
+    explained = [one for one, _ in questions.explained(model, loaded, texts, methods, observe)]
     observe(Stage("Leaving parts out, and making the weights random"))
     measured = trust.measure(
         model,

@@ -1,5 +1,6 @@
 """Pictures to explain: where they come from, and how they are made ready for the model."""
 
+import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,14 @@ import pyarrow as pa
 from toolkit.data import columns, picture_folders, pictures, pixels
 from toolkit.data.read import read
 from toolkit.errors import DataError, SourceError
-from toolkit.explain import patches
+from toolkit.explain import patches, regions
+from toolkit.explain.attributions import Explanation
 from toolkit.explain.patches import Picture
 from toolkit.explain.question import Model
 from toolkit.pipeline import judge
 
-Row = Mapping[str, Any]  # with "bytes" or "path", as a table of pictures has it
+Row = Mapping[str, Any]  # with "bytes" or "path", as a table of pictures has it, and perhaps a "box"
+BOX = "box"  # column that says where the object is: left, top, right, bottom in pixels
 
 
 def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
@@ -36,6 +39,8 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
         name = columns.find(table.column_names, wanted, {k: v for k, v in named.items() if k == wanted[0].role})
         values = table[name[wanted[0].role]]
         found = pictures.column(values, [path.name] * len(values), path).to_pylist()
+        boxes = table[BOX].to_pylist() if BOX in table.column_names else [None] * len(found)
+        found = [{**one, BOX: box} for one, box in zip(found, boxes, strict=True)]
     else:
         found = [{"path": str(path)}]
     if not found:
@@ -65,6 +70,62 @@ def prepare(loaded: judge.Subject, rows: Sequence[Row]) -> list[Any]:
         if problem := pictures.look(row, loaded.config.data.max_pixels).problem:
             raise DataError(f"The picture {pictures.name(row)} {problem}.", "Name another, or leave it out.")
     return list(loaded.recipe.preprocess({role: list(rows)}, loaded.processor, loaded.config)["pixel_values"])
+
+
+def boxes_in_view(loaded: judge.Subject, rows: Sequence[Row]) -> list[regions.Box | None]:
+    """Return where each row's box is in the picture as the model sees it, None for rows without one.
+
+    A white box on black is cut as the picture is, so that no way of cutting has to be known.
+
+    Raises:
+        DataError: A box is not one, or lies outside its picture.
+    """
+    found: list[regions.Box | None] = []
+    for row in rows:
+        written = row.get(BOX)
+        if written is None or written == "":
+            found.append(None)
+            continue
+        box, seen = regions.read_box(written), pictures.look(row, loaded.config.data.max_pixels)
+        width, height = seen.width or 0, seen.height or 0
+        if box is None or box[2] > width or box[3] > height:
+            raise DataError(
+                f"The box `{written}` of {pictures.name(row)} does not lie in its {width} × {height} pixels.",
+                f"Give left, top, right and bottom in pixels in the column `{BOX}`, or leave it empty.",
+            )
+        (mask,) = prepare(loaded, [{"bytes": _white_box(box, width, height)}])
+        found.append(regions.around(mask.mean(axis=0) > 127))
+    return found
+
+
+def _white_box(box: regions.Box, width: int, height: int) -> bytes:
+    from PIL import Image, ImageDraw
+
+    image, stream = Image.new("L", (width, height)), io.BytesIO()
+    ImageDraw.Draw(image).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=255)
+    image.convert("RGB").save(stream, "PNG")
+    return stream.getvalue()
+
+
+def judge_regions(
+    loaded: judge.Subject, rows: Sequence[Row], explained: Sequence[Explanation], methods: Sequence[str]
+) -> dict[str, Any] | None:
+    """Say how well each method's regions meet the boxes that rows give; None where none does."""
+    boxes = boxes_in_view(loaded, rows)
+    given = [(one, box) for one, box in zip(explained, boxes, strict=True) if box is not None]
+    if not given:
+        return None
+    settings = loaded.config.evaluation
+    return {
+        name: regions.judge(
+            [(one.scores[name], one.example.grid) for one, _ in given if isinstance(one.example, Picture)],
+            [box for _, box in given],
+            confidence=settings.confidence,
+            resamples=settings.resamples,
+            seed=loaded.config.training.seed,
+        )
+        for name in methods
+    }
 
 
 def with_patches(model: Model, cut: Sequence[Any], rows: Sequence[Row], watched: bool) -> list[Picture]:

@@ -41,7 +41,7 @@ class Explainer:
         Raises:
             ConfigError: There is no such method.
         """
-        from toolkit.pipeline.explain import explain_one
+        from toolkit.pipeline.questions import explain_one
 
         chosen = method or self.methods[0]
         if chosen not in self.methods:

@@ -1,6 +1,6 @@
-"""What was asked of a model beyond its test rows, as sections of blocks: robustness, bias, fairness, cost."""
+"""What was asked of a model beyond its test rows, as sections: robustness, bias, cost, and what answers rest on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.report import formats
@@ -57,6 +57,42 @@ def _changed(failure: Mapping[str, Any], title: str) -> Example:
         [formats.clip(text) for text in texts if text != title],
         remarks=[title, f"{failure['before']} → {failure['after']}"],
         place=place(failure["file"], failure["row"]),
+        pictures=pictures,
+    )
+
+
+def explanations(found: Mapping[str, Any]) -> list[Section]:
+    """What some answers rest on."""
+    title = "What answers rest on"
+    if not found["examples"]:
+        return [Section("explanations", title, f"Not tested. {found['not_tested']}")] if found["not_tested"] else []
+    titles = [method["title"] for method in found["methods"]]
+    blocks: list[Block] = [
+        Examples(heading, [_explained(one, titles) for one in found["examples"] if one["right"] is right])
+        for right, heading in ((True, "Right answers"), (False, "Wrong answers"))
+        if any(one["right"] is right for one in found["examples"])
+    ]
+    of_pictures = any(one["overlays"] for one in found["examples"])
+    lead = "Right answers first, then wrong ones, each explained by two methods or by the one that the model allows. "
+    lead += "; ".join(f"{method['title']}: {method['about']}" for method in found["methods"]) + ". "
+    if of_pictures:
+        lead += "Blue speaks for the answer, orange against it; the frame holds the strongest patch and what is "
+        lead += "connected with it. "
+    lead += "How far to believe each is measured by toolkit explain."
+    return [Section("explanations", title, lead, blocks)]
+
+
+def _explained(one: Mapping[str, Any], titles: Sequence[str]) -> Example:
+    pictures = [(one["picture"], "the picture")] if one["picture"] else []
+    pictures += list(zip(one["overlays"], titles, strict=False))
+    words = [f"{title}: {', '.join(listed)}" for title, listed in zip(titles, one["words"], strict=False) if listed]
+    sure = f"{formats.measure(one['confidence'], 'fraction')} sure"
+    return Example(
+        [formats.clip(one["text"])],
+        truth=one["label"],
+        taken="" if one["right"] else one["prediction"],
+        remarks=[sure, *words],
+        place=place(one["file"], one["row"]),
         pictures=pictures,
     )
 

@@ -29,6 +29,7 @@ def build(
     created: str,
     version: str,
     notes: Sequence[str],
+    regions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put together what explanation.json holds.
 
@@ -43,6 +44,7 @@ def build(
         created: When.
         version: The toolkit's.
         notes: Sentences for the reader.
+        regions: Method → how well the boxes around its top patches meet given ones.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -58,6 +60,7 @@ def build(
             for m in _most_faithful_first(methods, trust)
         ],
         "trust": trust,
+        "regions": regions,
         "texts": [_text(one, chances, labels) for one, chances in explained],
     }
 

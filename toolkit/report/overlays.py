@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from toolkit import runs
+from toolkit.explain.regions import region
+from toolkit.explain.words import Floats
 
 SIDE = 192  # pixels of a picture on a page
 _FOR, _AGAINST = (29, 95, 166), (194, 86, 10)
+_COLOURS = 64  # which take a third of the space of all
+_FRAME = (20, 20, 20)
 _STRONGEST = 0.8  # opacity of the strongest patch
 
 Bytes = np.ndarray[Any, Any]
@@ -27,9 +31,9 @@ def grey(pixels: Bytes) -> str:
     return _address(_grey(pixels))
 
 
-def overlay(pixels: Bytes, scores: Sequence[float], grid: Sequence[int]) -> str:
-    """Return a picture under the scores of its patches, the strongest patch fullest."""
-    return _address(_laid_over(pixels, scores, grid))
+def overlay(pixels: Bytes, scores: Sequence[float] | Floats, grid: Sequence[int]) -> str:
+    """Return a picture under the scores of its patches, the strongest patch fullest, with a frame about the region."""
+    return _address(_laid_over(pixels, scores, grid).quantize(_COLOURS))
 
 
 def draw(pixels: Bytes, columns: Sequence[tuple[str, Sequence[float]]], grid: Sequence[int], path: Path) -> Path:
@@ -80,16 +84,20 @@ def _grey(pixels: Bytes) -> Any:
     return _image(pixels).convert("L").point([90 + level * 165 // 255 for level in range(256)]).convert("RGB")
 
 
-def _laid_over(pixels: Bytes, scores: Sequence[float], grid: Sequence[int]) -> Any:
-    from PIL import Image
+def _laid_over(pixels: Bytes, scores: Sequence[float] | Floats, grid: Sequence[int]) -> Any:
+    from PIL import Image, ImageDraw
 
     values = np.asarray(scores, np.float64).reshape(grid)
     shares = values / max(np.abs(values).max(), 1e-12)  # (rows, columns)
     base = _grey(pixels)
+    left, top, right, bottom = region(scores, (int(grid[0]), int(grid[1])))
     colours = np.where((shares >= 0)[..., None], _FOR, _AGAINST).astype(np.uint8)
     opacity = np.rint(255 * _STRONGEST * np.abs(shares)).astype(np.uint8)
     heat, mask = (Image.fromarray(one).resize(base.size, Image.Resampling.NEAREST) for one in (colours, opacity))
-    return Image.composite(heat, base, mask)
+    laid = Image.composite(heat, base, mask)
+    corners = (left * laid.width, top * laid.height, right * laid.width - 1, bottom * laid.height - 1)
+    ImageDraw.Draw(laid).rectangle([round(corner) for corner in corners], outline=_FRAME, width=2)
+    return laid
 
 
 def _address(image: Any) -> str:

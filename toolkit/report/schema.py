@@ -69,6 +69,21 @@ _ROBUSTNESS = {
     "not_tested": str,
 }
 
+_EXPLANATIONS = {
+    "methods": [{"name": str, "title": str, "about": str}],
+    "examples": [
+        {
+            **_PLACE,
+            **dict.fromkeys(("text", "label", "prediction", "picture"), str),
+            "confidence": float,
+            "right": bool,
+            "overlays": [str],
+            "words": [[str]],
+        }
+    ],
+    "not_tested": str,
+}
+
 _BIAS = {
     "confidence": float,
     "scored": bool,
@@ -201,6 +216,7 @@ REPORT: dict[str, Any] = {
         "writing": _WRITING,
         "robustness": _ROBUSTNESS,
         "bias": _BIAS,
+        "explanations": _EXPLANATIONS,
         "fairness": _FAIRNESS,
         "cost": _COST,
         "screening": _SCREENING,
