@@ -35,8 +35,9 @@ bench: $(READY) ## Measure training speed beside other toolkits, and what growin
 	$(BIN)/python -m benchmarks.ablation
 	$(BIN)/python -m benchmarks.growth
 
-bench-evaluate: $(READY) ## Measure judging beside the pipeline of transformers, on the run RUN
+bench-evaluate: $(READY) ## Measure judging and predicting beside the pipeline of transformers, on the run RUN
 	$(BIN)/python -m benchmarks.evaluate $(RUN)
+	$(BIN)/python -m benchmarks.predict $(RUN)
 
 bench-gpu: $(READY) ## Measure training on a GPU beside the tuned Trainer
 	$(BIN)/python -m benchmarks.gpu

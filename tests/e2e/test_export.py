@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.conftest import Made
-from tests.support import checkpoints, models
+from tests.support import bitext, checkpoints, models, planted
 from tests.support.cli import environment, toolkit
 from toolkit.errors import ConfigError, RunError
 from toolkit.export import graph
@@ -216,3 +216,34 @@ def test_places_and_forms_that_are_refused(made: Made, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="There is no form `tflite`"):
         run(made, tmp_path / "out", form="tflite")
     assert (tmp_path / "taken" / "mine.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) -> None:
+    planted.folder(tmp_path / "data", 30, seed=0, names=list(planted.COLOURS))
+    outcome = toolkit(
+        "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "1",
+        "--output", "run", "--set", "options.image_size=32", "--set", "evaluation.checks=[]", cwd=tmp_path,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    outcome = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    folder = tmp_path / "run" / "exports" / "onnx"
+    assert facts(folder).agreement.value == 1.0
+    assert (folder / "preprocessor_config.json").is_file()
+    assert not (folder / "run.py").exists()  # it reads texts
+
+
+def test_what_writes_texts_leaves_as_safetensors_alone(tmp_path: Path) -> None:
+    model = bitext.t5(tmp_path / "t5")
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(120))
+    outcome = toolkit(
+        "finetune", "translation", "--model", model, "--data", "toy.tsv", "--source", "en", "--target", "de",
+        "--epochs", "1", "--output", "run", cwd=tmp_path,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.text
+    refused = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)
+    assert refused.code == 2, refused.text
+    assert "safetensors" in refused.err
+    outcome = toolkit("export", "run", "--to", "safetensors", "--output", "out", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    assert facts(tmp_path / "out").agreement.value == 1.0
