@@ -5,8 +5,8 @@ economy more in each variant. Variants take turns on every batch, and of several
 else runs on the machine weighs on none. The last variant is what `toolkit finetune` does by itself. A profile of it
 follows: the share of time of each kind of operation.
 
-`--precision bf16` takes the steps in 16 bits, `--compile` adds the same with layers that torch.compile made (a minute or
-two), `--threads 1` leaves out what threads wait for each other.
+`--precision bf16` takes the steps in 16 bits, `--compile` adds the same with layers that torch.compile made (a minute
+or two), `--threads 1` leaves out what threads wait for each other.
 """
 
 import argparse
