@@ -116,14 +116,14 @@ def test_two_runs_are_compared_sentence_by_sentence(run: Path, tmp_path: Path) -
 
 
 def test_the_literal_command_finds_opus_mt_of_the_pair_on_the_hub(tmp_path: Path) -> None:
-    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(60))
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(60), header="en\tfr")
     with LocalHub() as server:
-        server.add("Helsinki-NLP/opus-mt-en-de", bitext.marian(tmp_path / "marian"))
-        command = ("finetune", "translation", "--source", "en", "--target", "de", "--model", "opus-mt")
+        server.add("Helsinki-NLP/opus-mt-en-fr", bitext.marian(tmp_path / "marian"))
+        command = ("finetune", "translation", "--source", "en", "--target", "fr", "--model", "opus-mt")
         env = server.environment(tmp_path / "hf")
         outcome = toolkit(*command, "--data", "toy.tsv", "--epochs", "1", *QUICK, cwd=tmp_path, env=env)
     assert outcome.code == 0, outcome.text
-    assert "Helsinki-NLP/opus-mt-en-de" in outcome.err
+    assert "Helsinki-NLP/opus-mt-en-fr" in outcome.err
     (made,) = (tmp_path / "runs").iterdir()
     assert {"source.spm", "target.spm", "vocab.json"} <= {file.name for file in (made / "model").iterdir()}
 
