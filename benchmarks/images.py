@@ -25,90 +25,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import datasets
-
 from benchmarks import gpu, machine
+from benchmarks.contenders.picture_trainer import fastest, theirs
 from benchmarks.finetune import RESULTS, rotate, say, write
+from benchmarks.picture_workloads import WORKLOADS, Ready, Turn, Workload, draw_pictures, settle, training_flops
 from toolkit.data.load import Splits, load_splits
-from toolkit.pipeline import configure, judge
-from toolkit.pipeline.prepare import Prepared, prepare
+from toolkit.pipeline import judge
 from toolkit.training.devices import accelerator_for, pick_device
 from toolkit.training.loop import train
 from toolkit.training.pace import Pace, measured
-
-CLASSES = ("china", "flower")  # the photographs of scikit-learn
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What is trained.
-
-    Attributes:
-        pictures: How many are learnt from.
-        side: Height and width of their files, in pixels.
-        suffix: Format of the files.
-        epochs: Passes over them.
-        batch_size: Pictures in an optimizer step.
-        augment: The recipe's options for it.
-        small: ViT-S at 224 when False.
-    """
-
-    pictures: int
-    side: int
-    suffix: str
-    epochs: int
-    batch_size: int
-    augment: dict[str, Any]
-    small: bool = True
-
-
-WORKLOADS = {
-    "small": Workload(2000, 28, ".png", 3, 64, {"augment": "none", "flip": "both"}),
-    "photos": Workload(1000, 160, ".jpg", 3, 64, {"augment": "light", "flip": "horizontal"}),
-    "large": Workload(64, 224, ".jpg", 1, 16, {"augment": "light", "flip": "horizontal"}, small=False),
-}
-VIT_S = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536}
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What a contender took.
-
-    Attributes:
-        preparing: Seconds in which pictures were looked at, decoded and resized before training.
-        training: Seconds of training.
-        waiting: Share of the training in which it waited for pictures; None where that is not known.
-        loss: Of the last step.
-    """
-
-    preparing: float
-    training: float
-    waiting: float | None
-    loss: float
-
-
-@dataclass(frozen=True)
-class Way:
-    """How the Trainer is run.
-
-    Attributes:
-        once: Whether pictures are decoded and resized once.
-        workers: Processes that load pictures; 0 loads them in the process that trains.
-        bf16: Whether it multiplies in 16 bits.
-        attention: How it attends.
-    """
-
-    once: bool
-    workers: int
-    bf16: bool
-    attention: str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="default benchmarks/results/images-DEVICE.json, or quick.json")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print this result as Markdown and run nothing")
     options = parser.parse_args(arguments)
-    datasets.disable_progress_bars()
     if options.table:
         sys.stdout.write(markdown(json.loads(options.table.read_text(encoding="utf-8"))))
         return 0
@@ -222,107 +153,6 @@ def summary(
     }
 
 
-# --- what all are given ---------------------------------------------------------------------------------------------
-
-
-def draw_pictures(workload: Workload, folder: Path) -> None:
-    """Write pictures cut at random out of the photographs: one folder for each part and class."""
-    import numpy as np
-    from PIL import Image
-    from sklearn.datasets import load_sample_image
-
-    draw = np.random.default_rng(0)
-    photographs = {name: Image.fromarray(load_sample_image(f"{name}.jpg")) for name in CLASSES}
-    for part, count in (("train", workload.pictures), ("validation", 16), ("test", 16)):
-        for name in CLASSES:
-            (folder / "data" / part / name).mkdir(parents=True)
-        for number in range(count):
-            name = CLASSES[number % 2]
-            width, height = photographs[name].size
-            left, top = (int(draw.integers(0, size - workload.side + 1)) for size in (width, height))
-            cut = photographs[name].crop((left, top, left + workload.side, top + workload.side))
-            cut.save(folder / "data" / part / name / f"{number:05}{workload.suffix}")
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A workload with its files.
-
-    Attributes:
-        workload: What is trained.
-        folder: Of the pictures.
-        prepared: The toolkit's configuration, checkpoint and splits.
-        processor: The image processor.
-    """
-
-    workload: Workload
-    folder: Path
-    prepared: Prepared
-    processor: Any
-
-    def model(self, attention: str = "sdpa") -> Any:
-        """Return the model with the same random weights for everybody."""
-        import torch
-
-        torch.manual_seed(0)
-        prepared = self.prepared
-        model = prepared.recipe.build_model(prepared.checkpoint.path, prepared.splits.labels, prepared.config)
-        model.set_attn_implementation(attention)
-        return model
-
-    def augmentation(self) -> Any:
-        """Return what changes batches of bytes at random."""
-        return self.prepared.recipe.augmentation(  # type: ignore[attr-defined]
-            self.processor, self.prepared.splits.labels, self.prepared.config
-        )
-
-
-def settle(workload: Workload, folder: Path, device: str) -> Ready:
-    """Settle the configuration, off the clock."""
-    name = "vit-tiny" if workload.small else write_model(folder / "model")
-    values = {
-        "model": name,
-        "loading": {"from_scratch": True},
-        "data": {"source": str(folder / "data"), "deduplicate": False},
-        "training": {
-            "epochs": workload.epochs,
-            "batch_size": workload.batch_size,
-            "device": device,
-            "early_stopping_patience": None,
-            "best_metric": "loss",
-        },
-        "options": workload.augment,
-    }
-    recipe, resolved = configure("image", [("flag", values)])
-    settled = prepare(recipe, resolved, lambda _event: None)
-    return Ready(workload, folder / "data", settled, recipe.load_processor(settled.checkpoint.path, settled.config))
-
-
-def write_model(folder: Path) -> str:
-    """Write a ViT-S with random weights."""
-    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
-
-    form = ViTConfig(**VIT_S, image_size=224, patch_size=16, hidden_dropout_prob=0.0)
-    ViTForImageClassification(form).save_pretrained(folder)
-    ViTImageProcessorPil(size={"height": 224, "width": 224}).save_pretrained(folder)
-    return str(folder)
-
-
-def training_flops(config: Mapping[str, Any]) -> int:
-    """Return the matrix-product FLOPs that training needs for one picture.
-
-    As `figures.training_flops` counts them: 6 a weight and token, 12·T²·d of attention for each layer. Of the last
-    layer only what the class token needs is counted, for everybody: keys and values of all tokens, all else of one.
-    """
-    width, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-    patches = (config["image_size"] // config["patch_size"]) ** 2
-    tokens = patches + 1
-    layer = 6 * tokens * (4 * width**2 + 2 * width * inner) + 12 * width * tokens**2
-    last = 6 * (2 * width**2 * tokens + 2 * width**2 + 2 * width * inner) + 12 * width * tokens
-    embedding = 4 * patches * 3 * config["patch_size"] ** 2 * width  # its input has no gradient
-    return int((layers - 1) * layer + last + embedding)
-
-
 # --- the toolkit ----------------------------------------------------------------------------------------------------
 
 
@@ -363,110 +193,6 @@ def ours(ready: Ready, pace: Pace) -> Turn:
     )
     loss = float(losses[-1])  # waits for the device
     return Turn(ready_at - start, time.perf_counter() - ready_at, result.waiting, loss)
-
-
-# --- the Trainer ----------------------------------------------------------------------------------------------------
-
-
-def fastest(ready: Ready, once: bool) -> Way:
-    """Return the way in which the Trainer takes the least time for a few steps."""
-    steps = 6 if ready.workload.small else 2
-
-    def best(ways: Sequence[Way]) -> Way:
-        return min(ways, key=lambda way: theirs(ready, way, steps=steps).training)
-
-    if ready.prepared.config.training.device == "cuda":
-        return best([Way(once, workers, True, "sdpa") for workers in (0, 4, 8)])
-    found = best([Way(once, 0, *kind) for kind in ((False, "sdpa"), (True, "sdpa"), (True, "eager"))])
-    return best([found, replace(found, workers=1)])
-
-
-def theirs(ready: Ready, way: Way, steps: int = -1) -> Turn:
-    """Train with the Trainer."""
-    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-
-    workload, training = ready.workload, ready.prepared.config.training
-    model = ready.model(way.attention)
-    marks: list[float] = []
-
-    class Clock(TrainerCallback):  # type: ignore[misc]
-        """Notes when the first step begins and the last one ends, without what the Trainer sets up once."""
-
-        def on_train_begin(self, *_: Any, **__: Any) -> None:
-            marks.append(time.perf_counter())
-
-        def on_step_end(self, _arguments: Any, state: Any, *_: Any, **__: Any) -> None:
-            if state.global_step == state.max_steps:
-                marks.append(gpu.now(training.device))
-
-    with tempfile.TemporaryDirectory() as output:
-        start = time.perf_counter()
-        rows, collate = inputs(ready, way)
-        ready_at = time.perf_counter()
-        trainer = Trainer(
-            model=model,
-            args=TrainingArguments(
-                output_dir=output,
-                num_train_epochs=workload.epochs,
-                max_steps=steps,
-                per_device_train_batch_size=workload.batch_size,
-                learning_rate=training.learning_rate,
-                warmup_steps=training.warmup_fraction,
-                weight_decay=training.weight_decay,
-                optim="adamw_torch_fused",
-                bf16=way.bf16,
-                dataloader_num_workers=way.workers,
-                dataloader_persistent_workers=way.workers > 0,
-                remove_unused_columns=False,
-                logging_strategy="no",
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                use_cpu=training.device == "cpu",
-            ),
-            train_dataset=rows,
-            data_collator=collate,
-            callbacks=[Clock()],
-        )
-        trainer.remove_callback(PrinterCallback)
-        loss = trainer.train().training_loss
-    return Turn(ready_at - start, marks[-1] - marks[0], None, float(loss))
-
-
-def inputs(ready: Ready, way: Way) -> tuple[Any, Callable[[Any], dict[str, Any]]]:
-    """Return the Trainer's data set and its collator."""
-    import torch
-
-    files = sorted((ready.folder / "train").rglob(f"*{ready.workload.suffix}"))
-    labels = [CLASSES.index(file.parent.name) for file in files]
-    kinds = datasets.Features({"image": datasets.Image(), "labels": datasets.Value("int64")})
-    rows = datasets.Dataset.from_dict({"image": [str(file) for file in files], "labels": labels}, features=kinds)
-    change = ready.augmentation()
-
-    def resized(pictures: Sequence[Any]) -> Any:
-        found = ready.processor(
-            [one.convert("RGB") for one in pictures], do_rescale=False, do_normalize=False, return_tensors="pt"
-        )
-        return found["pixel_values"].to(torch.uint8)
-
-    def stacked(part: Sequence[Any]) -> dict[str, Any]:
-        return {name: torch.stack([torch.as_tensor(one[name]) for one in part]) for name in ("pixel_values", "labels")}
-
-    if way.once:
-        mapped = rows.map(
-            lambda batch: {"pixel_values": resized(batch["image"]).numpy()},
-            batched=True,
-            batch_size=256,
-            remove_columns=["image"],
-            keep_in_memory=True,
-        ).with_format("numpy")
-        return mapped, lambda part: change(stacked(part))
-
-    def changed(batch: dict[str, Any]) -> dict[str, Any]:
-        labels = torch.tensor(batch["labels"])
-        return change({"pixel_values": resized(batch["image"]), "labels": labels})
-
-    return rows.with_transform(changed), stacked
 
 
 # --- the table ------------------------------------------------------------------------------------------------------

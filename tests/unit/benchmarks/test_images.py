@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import images
+from benchmarks import images, picture_workloads
 from toolkit import recipes
 from toolkit.attention import sequences
 from toolkit.attention.packed import unpadded
@@ -23,12 +23,12 @@ def test_flops_are_those_that_torch_counts_where_the_last_layer_works_for_one_to
         assert packing is not None
         with packing.batch(batch, "cpu"):
             model(**batch).loss.backward()
-    assert counter.get_total_flops() == pytest.approx(3 * images.training_flops(form), rel=0.02)
+    assert counter.get_total_flops() == pytest.approx(3 * picture_workloads.training_flops(form), rel=0.02)
 
 
 def test_the_table_takes_ratios_within_each_round():
-    ours = [images.Turn(1.0, 4.0, 0.01, 0.5), images.Turn(1.0, 8.0, 0.02, 0.5)]
-    theirs = [images.Turn(0.0, 10.0, None, 0.5), images.Turn(0.0, 18.0, None, 0.5)]
+    ours = [picture_workloads.Turn(1.0, 4.0, 0.01, 0.5), picture_workloads.Turn(1.0, 8.0, 0.02, 0.5)]
+    theirs = [picture_workloads.Turn(0.0, 10.0, None, 0.5), picture_workloads.Turn(0.0, 18.0, None, 0.5)]
     peaks = {"fp32": [100.0], "bf16": [200.0]}
     contenders = {
         name: images.summary(turns, ours, 120, 240e9, "bf16", peaks)
@@ -50,6 +50,6 @@ def test_the_table_takes_ratios_within_each_round():
 
 
 def test_the_pictures_are_cut_out_of_two_photographs(tmp_path):
-    images.draw_pictures(images.Workload(4, 20, ".png", 1, 2, {}), tmp_path)
+    picture_workloads.draw_pictures(picture_workloads.Workload(4, 20, ".png", 1, 2, {}), tmp_path)
     files = sorted((tmp_path / "data" / "train").rglob("*.png"))
     assert [file.parent.name for file in files] == ["china", "china", "flower", "flower"]
