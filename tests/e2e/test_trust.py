@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Made
 from tests.support import checkpoints
 from tests.support.browser import check_page
 from tests.support.cli import toolkit
@@ -184,3 +185,32 @@ def test_seeds_are_summed_up(planted: Path, tiny_distilbert: Path) -> None:
     assert checkpoints.digest(weights[0]) != checkpoints.digest(weights[1])
     compared = toolkit("compare", "seeds/seed-7", "seeds/seed-8", cwd=planted)
     assert compared.code == 0, compared.text
+
+
+def test_a_wrong_column_of_groups_costs_no_training(tiny_distilbert: Path, tmp_path: Path) -> None:
+    checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", "reviews.csv", "--output", "run")
+    outcome = toolkit(*call, "--set", "evaluation.group_column=sauce", cwd=tmp_path)
+    assert outcome.code == 2, outcome.text
+    assert "names the column `sauce`" in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) -> None:
+    table = checkpoints.reviews(tmp_path / "reviews.csv", 60, seed=9)
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([*lines, *[lines[1]] * 30]) + "\n", encoding="utf-8")
+    exchanged = "data.label_map={negative: pos, positive: neg}"
+    outcome = toolkit("evaluate", made.run, "--data", table, "--set", exchanged, "--output", "out", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    warnings = " ".join(report["verdict"]["warnings"])
+    assert "repeat another" in warnings
+    assert "the classes may be exchanged" in warnings
+    assert "training" not in report["config"]  # which this evaluation has not
+    again = toolkit("evaluate", made.run, "--output", "own", cwd=tmp_path)
+    assert again.code == 0, again.text
+    own = json.loads((tmp_path / "own" / "report.json").read_text(encoding="utf-8"))
+    first = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
+    assert own["config"]["training"] == first["config"]["training"]
+    assert own["config"]["data"] == first["config"]["data"]

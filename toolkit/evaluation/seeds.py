@@ -1,8 +1,13 @@
 """What remains of a result when only chance changes: mean and spread over runs with different seeds."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+Bounds = tuple[float, float]
+ANY: Bounds = (-math.inf, math.inf)
+_OF = {"matthews": (-1.0, 1.0), "auroc": (0.0, 1.0)}
 
 
 def section(
@@ -33,24 +38,29 @@ def section(
         ],
         "summary": [
             {key: by_name[0][name][key] for key in ("name", "title", "unit")}
-            | summary([figures[name]["value"] for figures in by_name], confidence)
+            | summary([figures[name]["value"] for figures in by_name], confidence, _bounds(by_name[0][name]))
             for name in common
         ],
         "agreement": agreed / len(predictions[0]),
     }
 
 
-def summary(values: Sequence[float], confidence: float) -> dict[str, float]:
-    """Return mean, its interval, standard deviation and range of some values; at least two."""
+def summary(values: Sequence[float], confidence: float, bounds: Bounds = ANY) -> dict[str, float]:
+    """Return mean, its interval within `bounds`, standard deviation and range of some values; at least two."""
     from scipy.stats import t
 
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     half = float(t.ppf(0.5 + confidence / 2, len(values) - 1)) * deviation / len(values) ** 0.5
     return {
         "value": mean,
-        "low": mean - half,
-        "high": mean + half,
+        "low": max(mean - half, bounds[0]),
+        "high": min(mean + half, bounds[1]),
         "deviation": deviation,
         "lowest": min(values),
         "highest": max(values),
     }
+
+
+def _bounds(figure: Mapping[str, Any]) -> Bounds:
+    """Return between which values a figure lies by its definition."""
+    return _OF.get(figure["name"], (0.0, 1.0) if figure["unit"] == "fraction" else ANY)

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit import recipes
+from toolkit.config import RunConfig
 from toolkit.data import pictures
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import bias, cost, fairness, robustness
@@ -44,6 +45,32 @@ def run_checks(stored: judge.StoredModel, rows: pa.Table, said: Predictions, obs
         observe(Stage("Looking at what answers rest on"))
         found["explanations"] = looks.section(stored, rows, said, role, kind)
     return found
+
+
+def check_columns(config: RunConfig, recipe: recipes.Recipe, names: Sequence[str]) -> None:
+    """Refuse a column of groups that is not there before anything is trained or asked.
+
+    Args:
+        config: The run's configuration.
+        recipe: The task.
+        names: Columns of the rows that are judged on.
+
+    Raises:
+        ConfigError: The task gives no classes to compare.
+        DataError: There is no such column.
+    """
+    column = config.evaluation.group_column
+    if column is None:
+        return
+    if recipe.COLUMNS[-1].kind != "label":
+        raise ConfigError(
+            "`evaluation.group_column` compares classes by groups, and this task gives none.", "Leave it out."
+        )
+    if column not in names:
+        raise DataError(
+            f"`evaluation.group_column` names the column `{column}`, which the rows do not have.",
+            f"They have {', '.join(name for name in names if not name.startswith('_'))}.",
+        )
 
 
 def _only_input(stored: judge.StoredModel, rows: pa.Table) -> tuple[str, str]:
@@ -92,15 +119,6 @@ def _probe(stored: judge.StoredModel, role: str, kind: pa.DataType) -> Probe:
 def _fairness(stored: judge.StoredModel, rows: pa.Table, said: Predictions) -> dict[str, Any]:
     settings = stored.config.evaluation
     column = str(settings.group_column)
-    if stored.recipe.COLUMNS[-1].kind != "label":
-        raise ConfigError(
-            "`evaluation.group_column` compares classes by groups, and this task gives none.", "Leave it out."
-        )
-    if column not in rows.column_names:
-        raise DataError(
-            f"`evaluation.group_column` names the column `{column}`, which the rows do not have.",
-            f"They have {', '.join(rows.column_names)}.",
-        )
     return fairness.section(
         column,
         rows[column].to_pylist(),

@@ -13,13 +13,14 @@ import pyarrow as pa
 
 from toolkit import checkpoints, recipes, runs
 from toolkit.config import RunConfig, resolve
+from toolkit.config_files import read_file
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
 from toolkit.errors import DataError, RecipeError, SourceError, ToolkitError
 from toolkit.evaluation import answers
 from toolkit.evaluation.findings import stored_temperature, stored_thresholds
 from toolkit.pipeline import judge
-from toolkit.pipeline.checks import run_checks
+from toolkit.pipeline.checks import check_columns, run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.prepare import configure
 
@@ -83,9 +84,11 @@ def prepare_evaluation(
     if run is not None and not named:
         rows = runs.read_table(run.path / "data" / "test.parquet")
         facts = run.facts.get("data", {})
+        check_columns(config, recipe, rows.column_names)
         return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
     table = load_table(recipe, config.data, labels, options=config.options)
     part = next(part for part in _PREFERRED if part in table.parts)
+    check_columns(config, recipe, table.parts[part].column_names)
     facts = _data_facts(recipe, config, table, part, table.labels)
     split = "given" if part == "all" else part
     return Examination(checkpoint, recipe, config, table.labels, table.parts[part], split, facts, run, own=False)
@@ -155,8 +158,19 @@ def evaluate(
     )
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
     verdict = judge.judge(stored, said, rows, circumstances, observe)
+    verdict.report["config"] = _config_shown(subject)
     judge.store(verdict, folder)
     return folder, verdict.report
+
+
+def _config_shown(subject: Examination) -> dict[str, Any]:
+    """Return the values that led to the report: of a run also those of its training, which are not used here."""
+    told = subject.config.model_dump()
+    of_training = ("model", "data", "training", "loss", "adapter", "loading", "options")
+    stored = subject.run.path / "config.yaml" if subject.run is not None and subject.own else None
+    if stored is None or not stored.is_file():
+        return {key: value for key, value in told.items() if key not in ("training", "loss", "adapter")}
+    return {**told, **{key: value for key, value in read_file(stored).items() if key in of_training}}
 
 
 def baselines_of(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:
@@ -231,7 +245,8 @@ def stored_configuration(
         recipe, resolved = configure(name, [("model", stored), ("flag", {**values, "model": checkpoint.name})])
     except RecipeError as error:
         fix = error.fix if recipe_name else _recipe_advice(checkpoint.path.parent / Path(name).name, error.fix)
-        raise RecipeError(f"{error.problem} The model in {checkpoint.path} was trained with it.", fix) from error
+        why = "" if recipe_name else f" The model in {checkpoint.path} was trained with it."
+        raise RecipeError(f"{error.problem}{why}", fix) from error
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("model", {"data": {"max_length": longest}})

@@ -26,6 +26,9 @@ from toolkit.report.render import to_html, to_markdown
 from toolkit.team import ALONE, Team
 from toolkit.training.objective import RATIONALE
 
+WORSE_THAN_LOT = 0.5  # share of what guessing would get right, below which something is exchanged
+MANY_COPIES = 0.05  # share of the rows
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -182,7 +185,7 @@ def judge(
         training=circumstances.training,
         environment=environment.describe(),
         config=config.model_dump(),
-        warnings=_warnings(truth, given.facts["truncated"], stored),
+        warnings=_warnings(truth, given.facts["truncated"], stored, said, rows),
     )
     return Verdict(report, given)
 
@@ -306,7 +309,9 @@ def baseline_predictions(recipe: recipes.Recipe, splits: Splits) -> dict[str, li
     return {name: function(splits.train, splits.test, splits.labels) for name, function in functions.items()}
 
 
-def _warnings(truth: Sequence[Any], truncated: int, stored: StoredModel) -> list[str]:
+def _warnings(
+    truth: Sequence[Any], truncated: int, stored: StoredModel, said: Predictions, table: pa.Table
+) -> list[str]:
     warnings = []
     rows, config = len(truth), stored.config
     if stored.recipe.COLUMNS[-1].kind == "label" and len(set(truth)) == 1:
@@ -314,11 +319,32 @@ def _warnings(truth: Sequence[Any], truncated: int, stored: StoredModel) -> list
             f"All {rows:,} test examples are of the class {stored.labels[truth[0]]}: nothing is seen of how the model "
             "tells classes apart, and accuracy is the share of this class that it finds."
         )
+    predicted = said.columns.get("prediction", ())
+    right = sum(one == other for one, other in zip(predicted, truth, strict=False))
+    if stored.recipe.COLUMNS[-1].kind == "label" and rows >= 20 and right * len(stored.labels) < WORSE_THAN_LOT * rows:
+        warnings.append(
+            "Right much less often than by lot: the classes may be exchanged. `data.label_map` says which is which."
+        )
+    copies = _copies(stored.recipe, table)
+    if copies > MANY_COPIES * rows:
+        warnings.append(
+            f"Of {rows:,} test examples {copies:,} repeat another: there is less to learn from them than the intervals "
+            "say, which take every example for a new one."
+        )
     if truncated:
         warnings.append(f"{truncated:,} of {rows:,} test examples were cut at {config.data.max_length} tokens.")
     if rows < 100:
         warnings.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be seen.")
     return warnings
+
+
+def _copies(recipe: recipes.Recipe, table: pa.Table) -> int:
+    """Count the rows whose texts stand in an earlier row, too; 0 for what is not text."""
+    inputs = [column for column in recipe.COLUMNS if column.is_input and column.role in table.column_names]
+    if not inputs or any(column.kind != "text" for column in inputs):
+        return 0
+    names = [column.role for column in inputs]
+    return int(table.num_rows - table.select(names).group_by(names).aggregate([]).num_rows)
 
 
 def _title(config: RunConfig) -> str:

@@ -16,6 +16,7 @@ from toolkit.errors import ConfigError
 from toolkit.evaluation import screening
 from toolkit.pipeline import fresh
 from toolkit.pipeline.build import lengthening
+from toolkit.pipeline.checks import check_columns
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.training import regularise, sharding, trackers
 from toolkit.training.objective import class_weights
@@ -103,6 +104,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
     screening.number_of(resolved.config.evaluation.positive_class, splits.labels)
+    check_columns(resolved.config, recipe, splits.test.column_names)
     regularise.check(resolved.config.loss, resolved.config.training, splits.train.column_names)
     if resolved.config.loss.class_weights is not None:
         class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right

@@ -59,3 +59,11 @@ def test_the_verdict_says_mean_spread_and_how_often_baselines_are_beaten():
     )
     assert said["statements"][-1] == "All seeds say the same of 0.0 % of the examples."
     assert len(said["warnings"]) == 1
+
+
+def test_an_interval_stays_where_its_figure_can_be():
+    found = seeds.summary([0.8, 0.95], 0.95, (0.0, 1.0))
+    assert (found["low"], found["high"]) == (0.0, 1.0)
+    assert seeds._bounds({"name": "matthews", "unit": "score"}) == (-1, 1)
+    assert seeds._bounds({"name": "accuracy", "unit": "fraction"}) == (0, 1)
+    assert seeds._bounds({"name": "bleu", "unit": "points"}) == seeds.ANY
