@@ -171,7 +171,21 @@ def command_line(command: str | None = None, without: Sequence[str] = ()) -> str
 
 
 def names(given: str | None, known: tuple[str, ...]) -> list[str] | None:
-    """Return the names in a text with commas; "all" means every known one, and no text none at all."""
+    """Return the names in a text with commas; "all" means every known one, and no text none at all.
+
+    Raises:
+        ConfigError: A name is not known.
+    """
+    import difflib
+
+    from toolkit.errors import ConfigError
+
     if given is None:
         return None
-    return list(known) if given.strip() == "all" else [name.strip() for name in given.split(",") if name.strip()]
+    found = list(known) if given.strip() == "all" else [name.strip() for name in given.split(",") if name.strip()]
+    for name in found:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            guess = f" Did you mean `{near[0]}`?" if near else ""
+            raise ConfigError(f"There is no `{name}`.{guess}", f"Give some of {', '.join(known)}, with commas, or all.")
+    return found

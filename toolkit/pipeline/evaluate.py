@@ -99,6 +99,9 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
     name_data = "Name the data to judge it on with --data."
     if (path / "config.json").is_file():
         return DataError(f"{path} is a model and not a run, so no held-out data comes with it.", name_data)
+    seeds = sorted(folder.name for folder in path.iterdir() if runs.is_run(folder)) if path.is_dir() else []
+    if seeds:
+        return SourceError(f"{path} holds several runs.", f"Name one of them, such as {path / seeds[0]}.")
     if any((path / name).exists() for name in ("config.yaml", "metrics.jsonl", "report.json", "checkpoints")):
         return SourceError(f"{path} was a run directory, but its run.json is missing.", "Copy the whole folder again.")
     if path.exists():

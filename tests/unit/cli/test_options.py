@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from toolkit.cli.options import command_line, layers
+from toolkit.cli.options import command_line, layers, names
 from toolkit.errors import ConfigError
 
 
@@ -27,3 +27,12 @@ def test_a_flag_and_an_assignment_that_disagree_are_refused():
 def test_a_flag_and_an_assignment_that_agree_are_not():
     names = [name for name, _ in layers({"training.epochs": 3.0}, assignments=["training.epochs=3", "loss.x=1"])]
     assert names == ["--set", "flag"]
+
+
+def test_a_misspelt_name_in_a_list_is_refused_with_the_nearest():
+    known = ("robustness", "bias", "cost")
+    assert names("all", known) == list(known)
+    assert names(" bias, cost ", known) == ["bias", "cost"]
+    with pytest.raises(ConfigError, match="Did you mean `robustness`") as error:
+        names("bias,robustnes", known)
+    assert "or all" in error.value.fix
