@@ -207,6 +207,7 @@ def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) 
     warnings = " ".join(report["verdict"]["warnings"])
     assert "repeat another" in warnings
     assert "the classes may be exchanged" in warnings
+    assert [one["name"] for one in report["baselines"]] == ["Most common class of these rows"]
     assert "training" not in report["config"]  # which this evaluation has not
     again = toolkit("evaluate", made.run, "--output", "own", cwd=tmp_path)
     assert again.code == 0, again.text

@@ -2,6 +2,7 @@
 
 import difflib
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from toolkit.pipeline.prepare import configure
 
 # Of a data set with several parts, the one a model is judged on.
 _PREFERRED = ("test", "all", "validation", "train")
+MOST_COMMON = "Most common class of these rows"
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,7 @@ def evaluate(
     if said is None:
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))
         said = judge.ask(stored, rows, subject.split, observe)
-        if own is not None:
-            said = said.beside(baselines_of(own, observe))
+        said = said.beside(baselines_of(own, observe) if own is not None else _most_common(subject))
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
     circumstances = judge.Circumstances(
@@ -183,6 +184,15 @@ def baselines_of(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:
             return answers.read(home / answers.FILE).baselines
     observe(Note(f"{run.path / answers.FILE} is missing or damaged: what the baselines said is lost with it."))
     return {}
+
+
+def _most_common(subject: Examination) -> dict[str, list[Any]]:
+    """Return what one would say who knows the rows' most common class alone: there are no rows to learn more from."""
+    if subject.recipe.COLUMNS[-1].kind != "label":
+        return {}
+    truth = judge.references(subject.recipe, subject.rows)
+    ranked = Counter(truth).most_common(1)
+    return {MOST_COMMON: [ranked[0][0]] * len(truth)} if len(set(truth)) > 1 else {}
 
 
 def _earlier(subject: Examination) -> list[Path]:
