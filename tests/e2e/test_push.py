@@ -94,7 +94,7 @@ def test_the_card_says_what_was_measured(pushed: Made, empty_hub: LocalHub) -> N
     figures = {metric["name"]: metric["value"] for metric in metadata["model-index"][0]["results"][0]["metrics"]}
     assert figures["Accuracy"] == pytest.approx(report["evaluation"]["metrics"][0]["value"], abs=1e-6)
     for wanted in (
-        report["verdict"]["headline"], report["data"]["fingerprint"], "toolkit finetune sentiment --model checkpoint",
+        report["verdict"]["headline"], report["data"]["fingerprint"], "toolkit finetune sentiment --model ./checkpoint",
         "## Intended use", "## Limits", "## How to reproduce it", "](plots/loss.svg)", "](plots/calibration.svg)",
         "Not measured: the time, memory", f'model="{NAME}"', "Is it as right as it is sure?",
     ):  # fmt: skip

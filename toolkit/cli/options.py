@@ -100,7 +100,7 @@ def layers(
             given = merge(given, nested)
     assigned = dict(leaves(found[-1][1])) if assignments else {}
     for path, value in leaves(given):
-        if assigned.get(path, value) != value:
+        if path in assigned and assigned[path] != value:
             raise ConfigError(
                 f"`{'.'.join(path)}` is given twice: {value!r} by a flag, and {assigned[path]!r} by --set.",
                 "Give it once.",

@@ -42,7 +42,7 @@ def push(
             say(f"Nothing was pushed: this was a dry run. {_plan(parcel)}")
             return
         pushed = pipeline.push(parcel, watch)
-    _conclude(name, pushed)
+    _conclude(name if revision in (None, "main") else f"{name}@{revision}", pushed)
 
 
 def _plan(parcel: "pipeline.Parcel") -> str:
@@ -69,4 +69,4 @@ def push_now(target: str, destination: "Destination", watch: Watcher) -> None:
 def _conclude(name: str, pushed: "Pushed") -> None:
     if not pushed.changed:
         note("The Hub holds exactly this already: no commit was made.")
-    say(table([("pushed", pushed.url), ("use", f"toolkit evaluate {name} --data FILE")]))
+    say(table([("pushed" if pushed.changed else "there", pushed.url), ("use", f"toolkit evaluate {name} --data FILE")]))

@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("text", nargs="*", help="a text; standard input, line by line, when there is none")
     parser.add_argument("--second", help="second text of each pair")
     asked = parser.parse_args()
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     model = Classifier(Path(__file__).parent)
     for texts in batches(asked.text or (line.rstrip("\r\n") for line in sys.stdin)):
         second = None if asked.second is None else [asked.second] * len(texts)

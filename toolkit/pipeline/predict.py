@@ -71,6 +71,8 @@ def predict(
         CallError: Input, output or model cannot be used.
     """
     if tell is None:
+        if output.exists() and Path(source).exists() and output.samefile(source):
+            raise ConfigError(f"{output} is the input as well.", "Give another --output.")
         parts.check_output(output, (".txt", ".po"))
     stream.check_input(source)
     observe(Stage("Looking for the model"))

@@ -103,8 +103,15 @@ def write(
         generators = {f"{rank}.{name}": own[name] for rank, own in everyones for name in own}
         save_file(generators, draft / "random.safetensors")
         hashes = {file.name: runs.digest(file) for file in sorted(draft.iterdir())}
-        runs.write_json(draft / "state.json", {"step": step, "facts": facts, "sha256": hashes})
+        best = _digests(best_path(folder, facts.get("best_step", 0)))
+        runs.write_json(draft / "state.json", {"step": step, "facts": facts, "sha256": hashes, "best_sha256": best})
     prune(folder)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a folder; nothing where there is none."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): runs.digest(file) for file in files}
 
 
 def prune(folder: Path) -> None:
@@ -143,6 +150,11 @@ def _fault(path: Path) -> str | None:
                 return f"{name} is not what was written"
         if not best_path(path.parent, state["facts"]["best_step"]).is_dir() and state["facts"]["best_step"]:
             return "its best model is gone"
+        if any(
+            _digests(best_path(path.parent, state["facts"]["best_step"])).get(name) != expected
+            for name, expected in state.get("best_sha256", {}).items()
+        ):
+            return "its best model is not what was written"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}"
     return None

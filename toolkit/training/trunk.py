@@ -94,7 +94,8 @@ def find(model: Any, batch: Mapping[str, Any]) -> Trunk | None:
         model.train(training)
         if one is None or again is None or not torch.equal(one, again):
             return None
-        return Trunk(model, head, name) if torch.equal(head.eval()(one), logits) else None
+        said = head.eval()(one)
+        return Trunk(model, head, name) if hasattr(said, "detach") and torch.equal(said, logits) else None
 
 
 def _run(model: Any, head: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -10,9 +10,11 @@ from toolkit.report.portable import portable, quoted, without_examples
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        ("/home/zaphod/reviews.csv", "reviews.csv"),
+        ("/home/zaphod/reviews.csv", "./reviews.csv"),
         ("toolkit finetune x --data=/srv/zaphod/my.csv --epochs 1", "toolkit finetune x --data=my.csv --epochs 1"),
-        ("toolkit finetune '/home/zaphod/my data/a.csv'", "toolkit finetune 'my data/a.csv'"),
+        ("toolkit finetune '/home/zaphod/my data/a.csv'", "toolkit finetune './my data/a.csv'"),
+        ("/home/zaphod/models/bert", "./models/bert"),  # models/bert would be somebody's on the Hub
+
         ("~/models/bert", "bert"),
         ("org/name", "org/name"),
         ("pkg://package/path/inside", "pkg://package/path/inside"),

@@ -86,6 +86,22 @@ def test_a_state_whose_best_model_is_gone_is_not_whole(tmp_path: Path) -> None:
     assert "best model" in notes[0]
 
 
+@pytest.mark.parametrize("damage", ["flip", "remove"])
+def test_a_state_whose_best_model_is_damaged_is_not_whole(damage: str, tmp_path: Path) -> None:
+    best = checkpoint.best_path(tmp_path, 5)
+    best.mkdir(parents=True)
+    (best / "model.safetensors").write_bytes(b"weights")
+    written(tmp_path, 5, best=5)
+    assert checkpoint.newest(tmp_path)[0] is not None
+    if damage == "flip":
+        (best / "model.safetensors").write_bytes(b"weighTs")
+    else:
+        (best / "model.safetensors").unlink()
+    state, notes = checkpoint.newest(tmp_path)
+    assert state is None
+    assert "its best model is not what was written" in notes[0]
+
+
 def test_no_state_at_all(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path / "none") == (None, [])
 

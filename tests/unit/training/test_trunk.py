@@ -103,3 +103,12 @@ def test_the_digest_is_of_the_trunk_alone():
     assert one.digest() == other.digest()
     other.model.vit.embeddings.cls_token.data += 1
     assert one.digest() != other.digest()
+
+
+def test_a_frozen_head_leaves_the_whole_model_to_train():
+    from tests.support.models import make
+
+    model, batch = make("bert")
+    for parameter in model.classifier.parameters():
+        parameter.requires_grad_(False)
+    assert trunk.find(model, batch) is None
