@@ -215,3 +215,11 @@ def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) 
     first = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
     assert own["config"]["training"] == first["config"]["training"]
     assert own["config"]["data"] == first["config"]["data"]
+
+
+def test_a_figure_that_says_nothing_of_two_classes_picks_no_weights(tiny_distilbert: Path, tmp_path: Path) -> None:
+    checkpoints.reviews(tmp_path / "reviews.csv", 60)
+    call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", "reviews.csv", "--dry-run")
+    outcome = toolkit(*call, "--set", "training.best_metric=top_5", cwd=tmp_path)
+    assert outcome.code == 2, outcome.text
+    assert "says nothing with 2 classes" in outcome.err

@@ -14,6 +14,7 @@ from toolkit.data.acquire import fallback_data
 from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
 from toolkit.evaluation import screening
+from toolkit.metrics import load
 from toolkit.pipeline import fresh
 from toolkit.pipeline.build import lengthening
 from toolkit.pipeline.checks import check_columns
@@ -104,6 +105,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
     screening.number_of(resolved.config.evaluation.positive_class, splits.labels)
+    _check_classes(recipe, resolved.config, splits.labels)
     check_columns(resolved.config, recipe, splits.test.column_names)
     regularise.check(resolved.config.loss, resolved.config.training, splits.train.column_names)
     if resolved.config.loss.class_weights is not None:
@@ -148,6 +150,17 @@ def _check_best_metric(recipe: recipes.Recipe, config: RunConfig) -> None:
         raise ConfigError(
             f"`training.best_metric` is {config.training.best_metric!r}, which this recipe does not compute.",
             f"Choose one of {', '.join(names)}.",
+        )
+
+
+def _check_classes(recipe: recipes.Recipe, config: RunConfig, labels: Sequence[str]) -> None:
+    """Refuse a figure that says nothing of so few classes as what picks the best weights."""
+    wanted = config.training.best_metric
+    chosen = next((one for one in recipe.METRICS if wanted in (one, getattr(one, "name", one))), None)
+    definition = load(chosen)[1] if chosen is not None else None
+    if definition is not None and len(labels) < definition.least_classes:
+        raise ConfigError(
+            f"`training.best_metric` is {wanted}, which says nothing with {len(labels)} classes.", "Choose loss."
         )
 
 
