@@ -102,7 +102,7 @@ def write(
         everyones = enumerate(random_states or [random_state()])
         generators = {f"{rank}.{name}": own[name] for rank, own in everyones for name in own}
         save_file(generators, draft / "random.safetensors")
-        hashes = {file.name: runs.digest(file) for file in sorted(draft.iterdir())}
+        hashes = _digests(draft)
         best = _digests(best_path(folder, facts.get("best_step", 0)))
         runs.write_json(draft / "state.json", {"step": step, "facts": facts, "sha256": hashes, "best_sha256": best})
     prune(folder)
@@ -150,10 +150,8 @@ def _fault(path: Path) -> str | None:
                 return f"{name} is not what was written"
         if not best_path(path.parent, state["facts"]["best_step"]).is_dir() and state["facts"]["best_step"]:
             return "its best model is gone"
-        if any(
-            _digests(best_path(path.parent, state["facts"]["best_step"])).get(name) != expected
-            for name, expected in state.get("best_sha256", {}).items()
-        ):
+        best = _digests(best_path(path.parent, state["facts"]["best_step"]))
+        if any(best.get(name) != expected for name, expected in state.get("best_sha256", {}).items()):
             return "its best model is not what was written"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}"
