@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5, help="steps of which the median is taken")
     parser.add_argument("--output", type=Path, default=RESULTS / "growth-cpu.json")
     options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     record: dict[str, Any] = {
-        "command": "python -m benchmarks.growth",
+        "command": " ".join(["python -m benchmarks.growth", *given]),
         "date": datetime.now(UTC).date().isoformat(),
         **measure_machine(),
         "length": lengths([int(n) for n in options.lengths.split(",")], options.repeats),
@@ -61,13 +62,14 @@ def lengths(wanted: Sequence[int], repeats: int) -> list[dict[str, float]]:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from toolkit import sources
+    from toolkit import models, sources
     from toolkit.data.batch import pad
     from toolkit.training.speed import quickened
 
     torch.manual_seed(0)
     path = sources.package_path(MODEL.removeprefix("pkg://"))
-    model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=2, attention_probs_dropout_prob=0.0)
+    with models.quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=2, attention_probs_dropout_prob=0.0)
     model.train()
     draw = np.random.default_rng(0)
     found = []
