@@ -16,6 +16,8 @@ which leaves out ten twelfths of that layer's matrix products, and changes no lo
 Pictures have no padding, and a Vision Transformer as many tokens for each: what is won for them is the last layer, and
 the choice between SDPA and plain products.
 
+Sparse forms (`toolkit.attention.sparse`) attend within each sequence of a packed batch as SDPA does, on the CPU.
+
 Nothing of the model is copied or subclassed: the attention is a function registered with transformers'
 `AttentionInterface`, and the rest are hooks on the first and the last layer. Whether a model can be run like this
 is not looked up but tried: `unpadded` compares the logits with those of the padded batch.
@@ -28,6 +30,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from toolkit.attention import sparse
 from toolkit.attention.interface import implementation, register, switch
 from toolkit.attention.sequences import NAME, Drop, Now, attention, lay_out, mask
 from toolkit.errors import ModelError
@@ -86,10 +89,10 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
         yield _ready[model]
         return
     of_texts, of_pictures = "attention_mask" in batch, "pixel_values" in batch
-    plain = hasattr(model, "config") and implementation(model) == "sdpa" and (of_texts or of_pictures)
-    layers = repeated_layers(model) if plain and not _drops_examples(model) else None
+    attends = _packs(model) if of_texts or of_pictures else None
+    layers = repeated_layers(model) if attends is not None and not _drops_examples(model) else None
     # what frozen layers make of pictures stays the same to the bit, whether it is kept (`training.trunk`) or not
-    if layers is None or (not of_texts and model.training and not _learn(layers)):
+    if attends is None or layers is None or (not of_texts and model.training and not _learn(layers)):
         yield None
         return
     register(NAME, attention, mask)
@@ -99,11 +102,11 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
     packing = Packing(layers, drop, None if of_texts else length)
     with ExitStack() as hooks:
         try:
-            switch(model, NAME)
+            hooks.callback(switch, model, implementation(model))
+            switch(model, attends)
         except ModelError:
             yield None
             return
-        hooks.callback(switch, model, "sdpa")
         hooks.callback(layers[0].register_forward_pre_hook(_pack, with_kwargs=True).remove)
         hooks.callback(layers[-1].register_forward_hook(_unpack).remove)
         if not _agrees(model, packing, batch, padded):
@@ -119,6 +122,17 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
                 yield packing
                 return
         yield packing
+
+
+def _packs(model: Any) -> str | None:
+    """Return the attention that does in a packed batch what the model's own does in a padded one; None for none.
+
+    Sparse forms do both themselves. On a GPU they have a kernel that takes padded batches.
+    """
+    name = implementation(model) if hasattr(model, "config") else None
+    if name == "sdpa":
+        return NAME
+    return name if isinstance(name, str) and sparse.used_by(name) and model.device.type == "cpu" else None
 
 
 @contextmanager

@@ -117,8 +117,7 @@ def attention(
     Raises:
         NotImplementedError: The family asks for more than plain attention.
     """
-    layout = Now.layout
-    if layout is None:
+    if Now.layout is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         outputs: tuple[Any, None] = sdpa_attention_forward(
@@ -126,18 +125,42 @@ def attention(
         )
         return outputs
     asked = [name for name in ("sliding_window", "softcap", "position_bias") if keywords.get(name) is not None]
-    if asked or attention_mask is not None or key.shape != query.shape:
+    if asked or attention_mask is not None:
         raise NotImplementedError(f"packed attention with {', '.join(asked) or 'a mask'}")
+    key, value = all_tokens(query, key, value)
+    if dropout == 0 and Now.kernel in ("auto", "varlen") and _fits_kernel(query):
+        return _varlen(query, key, value, Now.layout, scaling), None
+
+    def attend(q: Any, k: Any, v: Any) -> Any:
+        return product(q, k, v, None, dropout, scaling)
+
+    return by_runs(query, key, value, attend), None
+
+
+def all_tokens(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
+    """Return the keys and values of all tokens of the packed batch, where a trimmed layer was handed the first ones.
+
+    Args:
+        query: (1, heads, N or B, D), as are `key` and `value`.
+        key: See `query`.
+        value: See `query`.
+
+    Returns:
+        Two of (1, heads, N, D).
+
+    Raises:
+        NotImplementedError: The model attends to other tokens than the batch's.
+    """
+    if key.shape != query.shape:
+        raise NotImplementedError("attention with fewer keys than queries")
     if Now.spy is not None:
         Now.spy(query=query, key=key, value=value)
     if Now.key is not None and Now.value is not None:
         size = (-1, query.shape[1], query.shape[3])
         key, value = (states.view(1, *size).transpose(1, 2) for states in (Now.key, Now.value))
-    if key.shape[2] != layout.tokens:
+    if Now.layout is None or key.shape[2] != Now.layout.tokens:
         raise NotImplementedError("attention over other tokens than the batch's")
-    if dropout == 0 and Now.kernel in ("auto", "varlen") and _fits_kernel(query):
-        return _varlen(query, key, value, layout, scaling), None
-    return _by_runs(query, key, value, layout, dropout, scaling), None
+    return key, value
 
 
 def _fits_kernel(query: Any) -> bool:
@@ -165,27 +188,61 @@ def _varlen(query: Any, key: Any, value: Any, layout: Layout, scaling: float | N
     return attended[None]
 
 
-def _by_runs(query: Any, key: Any, value: Any, layout: Layout, dropout: float, scaling: float | None) -> Any:
-    """Attend in one call for each run of sequences of one length."""
+def by_runs(query: Any, key: Any, value: Any, attend: Callable[[Any, Any, Any], Any]) -> Any:
+    """Attend in one call for each run of sequences of one length.
+
+    Args:
+        query: (1, heads, N, D), or (1, heads, B, D) of each sequence's first token.
+        key: (1, heads, N, D).
+        value: (1, heads, N, D).
+        attend: Takes (n, heads, L or 1, D) and twice (n, heads, L, D), returns what the first of them has.
+
+    Returns:
+        (1, N or B, heads, D).
+    """
     import torch
 
+    runs = Now.layout.runs if Now.layout is not None else ()
     each = query.shape[2] != key.shape[2]  # one query a sequence
     # one view and one split of each, whose gradients are one tensor: slices would have one as large as all, each
-    sizes = [sequences * length for sequences, length in layout.runs]
-    asked = [sequences for sequences, _ in layout.runs] if each else sizes
+    sizes = [sequences * length for sequences, length in runs]
+    asked = [sequences for sequences, _ in runs] if each else sizes
     parts = (
         tensor.squeeze(0).transpose(0, 1).split(pieces)
         for tensor, pieces in ((query, asked), (key, sizes), (value, sizes))
     )  # of (N, heads, D), for each run (n · queries, heads, D)
     outputs = []
-    for (sequences, _), *run in zip(layout.runs, *parts, strict=True):
+    for (sequences, _), *run in zip(runs, *parts, strict=True):
         q, k, v = (states.unflatten(0, (sequences, -1)).transpose(1, 2) for states in run)  # (n, heads, 1 or L, D)
-        if dropout == 0 and not _spells_out(q, k):
-            attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
-        else:
-            attended = _spelt_out(q, k, v, dropout, scaling)
-        outputs.append(attended.transpose(1, 2).flatten(0, 1))  # (n · queries, heads, D)
-    return torch.cat(outputs)[None]  # (1, N or B, heads, D)
+        outputs.append(attend(q, k, v).transpose(1, 2).flatten(0, 1))  # (n · queries, heads, D)
+    return torch.cat(outputs)[None]
+
+
+def product(query: Any, key: Any, value: Any, looks: Any, rate: float, scaling: float | None) -> Any:
+    """Attend by SDPA, or in plain products where SDPA is slow: weights that are dropped, 16-bit gradients on a CPU.
+
+    Args:
+        query: (n, heads, L, D).
+        key: (n, heads, K, D).
+        value: (n, heads, K, D).
+        looks: True where a query may look, broadcasts to (n, heads, L, K); None for everywhere.
+        rate: Of dropout.
+        scaling: Factor on the scores; 1/√D when None.
+
+    Returns:
+        (n, heads, L, D).
+    """
+    import torch
+
+    if rate == 0 and not _spells_out(query, key):
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=looks, scale=scaling)
+    factor = scaling if scaling is not None else query.shape[-1] ** -0.5
+    scores = (query * factor) @ key.transpose(-1, -2)  # (n, heads, L, K)
+    weights = (scores if looks is None else scores.masked_fill(~looks, -torch.inf)).softmax(dim=-1)
+    if rate:
+        drop = Now.drop or torch.nn.functional.dropout
+        weights = drop(weights, rate)
+    return weights @ value
 
 
 def _spells_out(query: Any, key: Any) -> bool:
@@ -199,15 +256,3 @@ def _spells_out(query: Any, key: Any) -> bool:
     if weights > _KEPT or not torch.is_grad_enabled() or Now.kernel == "sdpa":
         return False
     return Now.kernel == "products" or (query.device.type == "cpu" and query.element_size() == 2)
-
-
-def _spelt_out(query: Any, key: Any, value: Any, rate: float, scaling: float | None) -> Any:
-    """Attention in plain products, where SDPA is slow: weights that are dropped, 16-bit gradients on a CPU."""
-    import torch
-
-    factor = scaling if scaling is not None else query.shape[-1] ** -0.5
-    weights = ((query * factor) @ key.transpose(-1, -2)).softmax(dim=-1)  # (n, heads, L, L)
-    if rate:
-        drop = Now.drop or torch.nn.functional.dropout
-        weights = drop(weights, rate)
-    return weights @ value

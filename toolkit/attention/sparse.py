@@ -10,16 +10,16 @@ dense attention under the form's mask, and is batched so that padding changes no
 """
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from toolkit.attention import flex, forms, interface
 from toolkit.attention.forms import Dense, Form, SlidingWindow, TopK, block_up
+from toolkit.attention.sequences import Now, all_tokens, by_runs, product
 from toolkit.errors import ModelError
 
 PREFIX = "toolkit-sparse-"
 _SMALLEST_BLOCK = 16
 
-_layers: "WeakKeyDictionary[Any, int]" = WeakKeyDictionary()
+_NUMBER = "_toolkit_layer"  # of a module: which layer it is in; an attribute, so that copies of the model keep it
 
 
 def use(model: Any, name: str) -> None:
@@ -40,7 +40,8 @@ def use(model: Any, name: str) -> None:
 
     for module in reversed([m for m in model.modules() if isinstance(m, torch.nn.ModuleList)]):
         for number, layer in enumerate(module):  # outer lists come last and win
-            _layers.update(dict.fromkeys(layer.modules(), number))
+            for part in layer.modules():
+                setattr(part, _NUMBER, number)
     registered = PREFIX + name.replace(" ", "")
 
     def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **settings: Any) -> tuple[Any, None]:
@@ -52,7 +53,7 @@ def use(model: Any, name: str) -> None:
 
 def form_for(module: Any, chosen: tuple[Form, ...]) -> tuple[Form, int]:
     """Return the form whose turn it is in a module's layer, and the layer's number."""
-    layer = _layers.get(module, 0)
+    layer = getattr(module, _NUMBER, 0)
     return chosen[layer % len(chosen)], layer
 
 
@@ -84,7 +85,7 @@ def _attend(
     scaling: float | None = None,
     **others: Any,
 ) -> tuple[Any, None]:
-    """Compute one layer's attention; the output has shape (B, T, H, D)."""
+    """Compute one layer's attention, within each sequence of a packed batch; the output has shape (B, T, H, D)."""
     import torch
 
     if query.shape[2] != key.shape[2] or others.get("position_bias") is not None or query.shape[1] != key.shape[1]:
@@ -92,12 +93,32 @@ def _attend(
             f"{type(module).__name__} does not attend as an encoder does.",
             "Use --attention dense, or an encoder such as BERT, DistilBERT or RoBERTa.",
         )
+    rate = dropout if module.training else 0.0
+    if Now.layout is not None:
+        return _packed(turn, query, *all_tokens(query, key, value), scaling, rate), None
     real = mask
     if real is None:
         real = torch.ones(query.shape[0], key.shape[2], dtype=torch.bool, device=query.device)
-    rate = dropout if module.training else 0.0
     output = attention(turn[0], turn[1], query, key, value, real.bool(), scaling, rate)
     return output.transpose(1, 2).contiguous(), None
+
+
+def _packed(turn: tuple[Form, int], query: Any, key: Any, value: Any, scale: float | None, rate: float) -> Any:
+    """Attend within each sequence of a packed batch, (1, H, N, D) → (1, N, H, D); no padding, no mask of it."""
+    import torch
+
+    form, layer = turn
+    first = Now.key is not None  # a trimmed layer asks for each sequence's first token alone
+    if first and not (isinstance(form, Dense) or form.seers):
+        raise NotImplementedError("a first token that does not see all")
+
+    def attend(q: Any, k: Any, v: Any) -> Any:
+        if first:
+            return product(q, k, v, None, rate, scale)
+        real = torch.ones(k.shape[0], k.shape[2], dtype=torch.bool, device=k.device)
+        return attention(form, layer, q, k, v, real, scale, rate)
+
+    return by_runs(query, key, value, attend)
 
 
 def attention(
@@ -118,11 +139,9 @@ def attention(
     Returns:
         Shape (B, H, T, D). Rows of padding hold no meaning.
     """
-    from torch.nn.functional import scaled_dot_product_attention as attend
-
     if isinstance(form, Dense | TopK):
         looks = real[:, None, None, :] if isinstance(form, Dense) else forms.allowed(form, layer, query, key, real)
-        return attend(query, key, value, attn_mask=looks, dropout_p=rate, scale=scale)
+        return product(query, key, value, looks, rate, scale)
     if isinstance(form, SlidingWindow):
         if rate == 0 and flex.suits(query):
             return flex.attention(form, query, key, value, real, scale, flex.compiled())
@@ -133,13 +152,13 @@ def attention(
         table = forms.blocks_seen(form, layer, query, key, real)
     shared = min(shared, query.shape[2])
     looks = _looks(table, block, real, radius, shared)  # (B, H or 1, N, b, K·b + G)
-    output = attend(
+    output = product(
         block_up(query, block).transpose(1, 2).flatten(0, 1),  # (B·N, H, b, D)
         _gathered(key, table, block, shared),  # (B·N, H, K·b + G, D)
         _gathered(value, table, block, shared),
-        attn_mask=looks.transpose(1, 2).flatten(0, 1),
-        dropout_p=rate,
-        scale=scale,
+        looks.transpose(1, 2).flatten(0, 1),
+        rate,
+        scale,
     )
     blocks = output.view(query.shape[0], -1, *output.shape[1:]).transpose(1, 2)  # (B, H, N, b, D)
     output = blocks.flatten(2, 3)[:, :, : query.shape[2]]
@@ -211,7 +230,5 @@ def _let_first_see_all(
 
     if not seers:
         return output
-    rows = torch.nn.functional.scaled_dot_product_attention(
-        query[:, :, :seers], key, value, attn_mask=real[:, None, None, :], dropout_p=rate, scale=scale
-    )
+    rows = product(query[:, :, :seers], key, value, real[:, None, None, :], rate, scale)
     return torch.cat([rows, output[:, :, seers:]], dim=2)

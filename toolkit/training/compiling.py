@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from toolkit.attention import sequences
-from toolkit.attention.interface import register
+from toolkit.attention.interface import implementation, register
 from toolkit.attention.packed import Packing, repeated_layers
 from toolkit.errors import RunError
 from toolkit.training import dropout, forwards
@@ -58,6 +57,7 @@ def compiled(model: Any, packing: Packing | None) -> Iterator[None]:
         RunError: In the block, when a layer cannot be compiled.
     """
     import torch
+    from transformers import AttentionInterface, AttentionMaskInterface
 
     layers = repeated_layers(model)
     if layers is None:
@@ -67,8 +67,10 @@ def compiled(model: Any, packing: Packing | None) -> Iterator[None]:
     with ExitStack() as after:
         if packing is not None:
             outside: Any = torch.compiler.disable
-            register(sequences.NAME, outside(sequences.attention), sequences.mask)
-            after.callback(register, sequences.NAME, sequences.attention, sequences.mask)
+            name = str(implementation(model))
+            attend, mask = AttentionInterface()[name], AttentionMaskInterface()[name]
+            register(name, outside(attend), mask)
+            after.callback(register, name, attend, mask)
         for layer in chosen:
             dropout.restore(layer)
             forwards.put(layer, _Forward(layer))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit import models
-from toolkit.attention import packed, sequences
+from toolkit.attention import packed, sequences, sparse
 from toolkit.data.batch import pad
 from toolkit.settings import AdapterConfig
 from toolkit.training import adapters, dropout
@@ -99,6 +99,27 @@ def test_a_packed_batch_computes_what_the_padded_one_does(family):
         assert packing is not None
         assert trims(model) == first
         assert_equal(padded, outcome(model, inputs, packing))
+
+
+@given(
+    name=st.sampled_from(
+        ["sliding-window:2", "sliding-window:8:0", "sliding-window:32:3", "block-sparse:2:1", "block-sparse:16",
+         "top-k:2", "top-blocks:4:2", "sliding-window:4+dense", "dense+top-k:3"]
+    ),
+    family=st.sampled_from(["Bert", "DistilBert", "Roberta"]),
+    lengths=st.lists(st.integers(1, 70), min_size=2, max_size=5),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_a_packed_batch_attends_sparsely_as_the_padded_one_does(name, family, lengths):
+    model = build(family, FAMILIES[family][0])
+    sparse.use(model, name)
+    inputs = batch(model, lengths)
+    padded = outcome(model, inputs)
+    with packed.unpadded(model, inputs) as packing:
+        assert packing is not None
+        assert trims(model) == (name not in ("sliding-window:8:0", "top-k:2", "dense+top-k:3"))
+        assert_equal(padded, outcome(model, inputs, packing))
+    assert_equal(padded, outcome(model, inputs), tolerance=0)
 
 
 def test_the_layers_see_real_tokens_only():
@@ -274,11 +295,12 @@ def test_in_16_bits_a_gradient_avoids_the_kernel_that_is_slow_there_while_little
         lambda *args, **more: called.append(1) or kernel(*args, **more),
     )
     torch.manual_seed(0)
-    layout = sequences.lay_out(torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]), "cpu")
+    monkeypatch.setattr(sequences.Now, "layout", sequences.lay_out(torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]), "cpu"))
     exact = [torch.randn(1, 2, 7, 8, requires_grad=True) for _ in range(3)]
     rounded = [tensor.detach().bfloat16().requires_grad_() for tensor in exact]
     for inputs in (exact, rounded):
-        sequences._by_runs(*inputs, layout, 0.0, None).float().square().sum().backward()
+        output, _ = sequences.attention(None, *inputs, None)
+        output.float().square().sum().backward()
     assert len(called) == 2 + (0 if kept else 2)
     for one, other in zip(exact, rounded, strict=True):
         assert (one.grad - other.grad.float()).abs().max() < 0.03 * one.grad.abs().max()

@@ -1,5 +1,6 @@
 """Sparse attention equals dense attention under the same mask, costs what it looks at, and forgets padding."""
 
+import copy
 import math
 
 import pytest
@@ -165,6 +166,13 @@ def test_layers_take_turns_and_the_record_shows_what_they_look_at():
     assert (second > 0).all()
     with torch.no_grad():
         torch.testing.assert_close(model(input_ids=ids).logits, recorded, atol=1e-4, rtol=1e-4)
+
+
+def test_a_copy_of_a_model_keeps_whose_turn_it_is():
+    model, batch = models.make("bert")
+    sparse.use(model, "dense+sliding-window:2:0")
+    with torch.no_grad():
+        assert torch.equal(copy.deepcopy(model)(**batch).logits, model(**batch).logits)
 
 
 @pytest.mark.parametrize("name", ["eager", "sdpa", "toolkit-record", "toolkit-packed", {"": "sdpa"}])
