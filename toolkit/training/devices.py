@@ -19,8 +19,10 @@ def accelerator_for(config: TrainingConfig, precision: str, tracked: Path | None
         ConfigError: The device is not there.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from accelerate.utils import ProjectConfiguration
 
+    AcceleratorState._reset_state()  # it would hold a second run of this process to the first one's precision
     device = pick_device(config.device)
     trackers = list(config.trackers) if tracked is not None else []
     return Accelerator(
