@@ -1,13 +1,15 @@
 """Training and translating side by side with transformers' Seq2SeqTrainer, in one process, in turns.
 
-    python -m benchmarks.translation --model CHECKPOINT --data PAIRS --source en --target de
+    python -m benchmarks.translation --model CHECKPOINT --data PAIRS --source en --target de --precision bf16
     python -m benchmarks.translation --table FILE.json     print a written result as a Markdown table
 
 Both get the same rows, weights, steps, beams and precision. Seq2SeqTrainer runs tuned: batches of like lengths in
 training and in translating, the fused optimizer, no logging, `predict_with_generate` with a bound on new tokens that
 lets no translation be cut. What is timed is training alone (no validation) and translating the test rows alone. The
 Trainer's own grouping by length would return the translations in another order than that of the rows, so the rows are
-sorted for it beforehand, and its translations put back.
+sorted for it beforehand, and its translations put back. The last round's translations are judged, and so is what the
+checkpoint wrote before; differences have paired bootstrap intervals. `--characters` leaves out longer sources, so that
+some minutes of training teach something. A precision's figures are kept in the record when the other one is measured.
 """
 
 import argparse
@@ -17,24 +19,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from benchmarks import machine
 from benchmarks.finetune import RESULTS, rotate, say, write
-from toolkit.metrics import as_module
+from toolkit.evaluation import scores
+from toolkit.evaluation.generate import SPARE
 from toolkit.metrics.translation import METRICS
 from toolkit.pipeline import configure, judge
 from toolkit.pipeline.prepare import prepare
+from toolkit.settings import EvaluationConfig
 from toolkit.training.devices import accelerator_for
 from toolkit.training.loop import train
 from toolkit.training.objective import OWN
 
 Turn = tuple[float, float, list[str]]  # seconds of training, seconds of translating, translations
+JUDGED = ("bleu", "chrf")
 
 
 def main() -> None:
@@ -42,11 +49,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("--model", "--data", "--source", "--target", "--table"):
         parser.add_argument(name)
-    parser.add_argument("--rows", type=int, default=256, help="training rows, one pass")
-    parser.add_argument("--test-rows", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=512, help="training rows")
+    parser.add_argument("--test-rows", type=int, default=192)
+    parser.add_argument("--characters", type=int, default=60, help="that a source may have")
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--max-length", type=int, default=96)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--repeats", type=int, default=2, help="rounds; each begins with another contender")
     parser.add_argument("--output", type=Path, default=RESULTS / "translation-cpu.json")
@@ -64,11 +73,42 @@ def main() -> None:
 
 
 def _measured(given: argparse.Namespace) -> dict[str, Any]:
+    prepared, test = _prepared(given)
+    contenders = {"toolkit": _toolkit, "Seq2SeqTrainer": _trainer}
+    turns: dict[str, list[Turn]] = {name: [] for name in contenders}
+    for number in range(given.repeats):
+        for name in rotate(list(contenders), number):
+            turns[name].append(contenders[name](prepared, test, given.precision))
+            say(f"{name}: training {turns[name][-1][0]:.1f} s, translating {turns[name][-1][1]:.1f} s")
+    before = _translated(prepared, _model(prepared), test)
+    found = summary(turns, before, test["target"].to_pylist(), len(prepared.splits.train) * given.epochs)
+    flops, peak = _training_flops(prepared) * given.epochs, max(machine.measure_gemm(kind=given.precision).values())
+    for one in found["contenders"].values():
+        one["gemm_share"] = flops / one["training_seconds"] / 1e9 / peak
+    said = ("rows", "test_rows", "characters", "epochs", "batch_size", "max_length", "learning_rate", "repeats")
+    words = " ".join(f"--{name.replace('_', '-')} {getattr(given, name):g}" for name in said)
+    return {
+        "machine": machine.describe(),
+        "model": Path(given.model).name,
+        "languages": [given.source, given.target],
+        "precisions": {
+            given.precision: {
+                "command": f"python -m benchmarks.translation {words} --precision {given.precision}",
+                "date": f"{datetime.now(UTC):%Y-%m-%d}",
+                "gemm_gflops": peak,
+                **found,
+            }
+        },
+    }
+
+
+def _prepared(given: argparse.Namespace) -> tuple[Any, Any]:
+    """Return what is trained, and the test rows: as many pairs as asked for whose sources are short enough."""
     values = {
         "model": given.model,
-        "data": {"source": given.data, "max_train_rows": given.rows, "max_length": given.max_length},
+        "data": {"source": given.data, "max_length": given.max_length},
         "training": {
-            "epochs": 1,
+            "epochs": given.epochs,
             "batch_size": given.batch_size,
             "learning_rate": given.learning_rate,
             "device": "cpu",
@@ -79,27 +119,14 @@ def _measured(given: argparse.Namespace) -> dict[str, Any]:
     }
     recipe, resolved = configure("translation", [("flag", values)])
     prepared = prepare(recipe, resolved, lambda _event: None)
-    test = prepared.splits.test.slice(0, given.test_rows)
-    contenders = {"toolkit": _toolkit, "Seq2SeqTrainer": _trainer}
-    turns: dict[str, list[Turn]] = {name: [] for name in contenders}
-    for number in range(given.repeats):
-        for name in rotate(list(contenders), number):
-            turns[name].append(contenders[name](prepared, test, given.precision))
-            say(f"{name}: training {turns[name][-1][0]:.1f} s, translating {turns[name][-1][1]:.1f} s")
-    said = ("rows", "test_rows", "batch_size", "max_length", "learning_rate", "repeats")
-    words = " ".join(f"--{name.replace('_', '-')} {getattr(given, name):g}" for name in said)
-    found = summary(turns, test["target"].to_pylist(), len(prepared.splits.train))
-    flops, peak = _training_flops(prepared), max(machine.measure_gemm(kind=given.precision).values())
-    for one in found.values():
-        one["gemm_share"] = flops / one["training_seconds"] / 1e9 / peak
-    return {
-        "command": f"python -m benchmarks.translation {words}",
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": machine.describe(),
-        "model": Path(given.model).name,
-        "languages": [given.source, given.target],
-        "precisions": {given.precision: found},
-    }
+    shuffled = np.random.default_rng(prepared.config.training.seed)
+
+    def chosen(rows: Any, most: int) -> Any:
+        short = rows.filter(pc.less_equal(pc.utf8_length(rows["source"]), given.characters))
+        return short.take(np.sort(shuffled.permutation(len(short))[:most]))
+
+    splits = replace(prepared.splits, train=chosen(prepared.splits.train, given.rows))
+    return replace(prepared, splits=splits), chosen(splits.test, given.test_rows)
 
 
 def _training_flops(prepared: Any) -> float:
@@ -108,7 +135,7 @@ def _training_flops(prepared: Any) -> float:
 
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
-    model = recipe.build_model(prepared.checkpoint.path, (), config)
+    model = _model(prepared)
     rows = prepared.splits.train
     features = judge.encode_rows(rows.slice(0, min(16, len(rows))), recipe, processor, config)
     with FlopCounterMode(display=False) as counter:
@@ -117,19 +144,19 @@ def _training_flops(prepared: Any) -> float:
     return float(counter.get_total_flops()) * len(rows) / len(features)
 
 
-def summary(turns: Mapping[str, Sequence[Turn]], references: Sequence[str], rows: int) -> dict[str, Any]:
-    """Return each contender's times, and the ratios to the toolkit's within each round.
+def summary(
+    turns: Mapping[str, Sequence[Turn]], before: Sequence[str], references: Sequence[str], rows: int
+) -> dict[str, Any]:
+    """Return each contender's times and figures, the ratios to the toolkit's within each round, and differences.
 
     Args:
         turns: Contender → a turn a round.
+        before: What the checkpoint wrote of the test rows.
         references: Of the test rows.
-        rows: Training rows.
+        rows: Training rows, as often as they were seen.
     """
     found = {}
     for name, own in turns.items():
-        figures: dict[str, float] = {}
-        for metric in METRICS:
-            figures |= as_module(METRICS[metric]).compute(predictions=own[-1][2], references=list(references))
         seconds = {kind: [turn[at] for turn in own] for at, kind in enumerate(("training", "translating"))}
         ratios = {
             kind: statistics.median(turn[at] / ours[at] for turn, ours in zip(own, turns["toolkit"], strict=True))
@@ -143,40 +170,85 @@ def summary(turns: Mapping[str, Sequence[Turn]], references: Sequence[str], rows
             "rows_per_second": rows / statistics.median(seconds["training"]),
             "sentences_per_second": len(references) / statistics.median(seconds["translating"]),
             "turns": seconds,
-            "chrf": figures["chrf"],
-            "bleu": figures["bleu"],
+            **_figures(own[-1][2], references),
         }
-    return found
+    last = {name: own[-1][2] for name, own in turns.items()}
+    ours = last.pop("toolkit")
+    last = {**last, "before training": before}
+    return {
+        "contenders": found,
+        "before": _figures(before, references),
+        "toolkit_minus": {
+            name: {metric: _difference(metric, ours, other, references) for metric in JUDGED}
+            for name, other in last.items()
+        },
+    }
+
+
+def _figures(said: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    return scores.values({"prediction": said}, references, JUDGED, ())
+
+
+def _difference(metric: str, ours: Sequence[str], theirs: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    found = scores.difference(
+        METRICS[metric], {"prediction": ours}, {"prediction": theirs}, references, (), EvaluationConfig(), seed=0
+    )
+    return {end: found[end] for end in ("value", "low", "high")}
 
 
 def markdown(record: Mapping[str, Any]) -> str:
-    """Lay a record out as a table."""
+    """Lay a record out as a table, and the differences below it."""
     lines = [
         "| precision | contender | training, pairs/s | × toolkit | share of GEMM peak | translating, sentences/s "
-        "| × toolkit | BLEU | chrF |",
+        "| × toolkit | BLEU | chrF2 |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for precision, contenders in record["precisions"].items():
-        for name, one in contenders.items():
+    remarks = []
+    machine_facts = record["machine"]
+    for precision, measured in record["precisions"].items():
+        for name, one in measured["contenders"].items():
             lines.append(
                 f"| {precision} | {name} | {one['rows_per_second']:.1f} | {one['times_training']:.2f} | "
                 f"{one['gemm_share']:.0%} | "
                 f"{one['sentences_per_second']:.2f} | {one['times_translating']:.2f} | {one['bleu']:.1f} | "
                 f"{one['chrf']:.1f} |"
             )
-    machine_facts = record["machine"]
-    lines.append(
-        f"\n{machine_facts['processor']}, {machine_facts['processors']} cores, torch {machine_facts['torch']}, "
-        f"transformers {machine_facts['transformers']}; {record['model']}, {' to '.join(record['languages'])}. "
-        f"{record['date']}, `{record['command']}`."
+        before = measured["before"]
+        lines.append(f"| {precision} | before training | | | | | | {before['bleu']:.1f} | {before['chrf']:.1f} |")
+        remarks += [
+            f"- {precision}, toolkit less {other}: "
+            + ", ".join(
+                f"{METRICS[metric].title} {one['value']:+.1f} ({one['low']:+.1f} to {one['high']:+.1f})"
+                for metric, one in figures.items()
+            )
+            for other, figures in measured["toolkit_minus"].items()
+        ]
+        peak = f"GEMM peak {measured['gemm_gflops']:.0f} GFLOP/s"
+        remarks.append(f"- {precision}: {measured['date']}, `{measured['command']}`; {peak}.")
+    ending = (
+        f"{machine_facts['processor']}, {machine_facts['processors']} cores, torch {machine_facts['torch']}, "
+        f"transformers {machine_facts['transformers']}; {record['model']}, {' to '.join(record['languages'])}."
     )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *remarks, "", ending]) + "\n"
+
+
+def _model(prepared: Any) -> Any:
+    return prepared.recipe.build_model(prepared.checkpoint.path, (), prepared.config)
+
+
+def _translated(prepared: Any, model: Any, test: Any) -> list[str]:
+    """Translate the test rows as the toolkit does."""
+    config, recipe = prepared.config, prepared.recipe
+    processor = recipe.load_processor(prepared.checkpoint.path, config)
+    subject = judge.Subject(model.eval(), processor, recipe, (), config)
+    inputs = judge.encode_rows(test.select(["source"]), recipe, processor, config)
+    return list(judge.predict_features(subject, inputs).columns["prediction"])
 
 
 def _toolkit(prepared: Any, test: Any, precision: str) -> Turn:
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
-    model = recipe.build_model(prepared.checkpoint.path, (), config)
+    model = _model(prepared)
     features = judge.encode_rows(prepared.splits.train, recipe, processor, config)
     start = time.perf_counter()
     train(
@@ -192,11 +264,9 @@ def _toolkit(prepared: Any, test: Any, precision: str) -> Turn:
         observe=lambda _event: None,
     )
     trained = time.perf_counter() - start
-    subject = judge.Subject(model.eval(), processor, recipe, (), config)
-    inputs = judge.encode_rows(test.select(["source"]), recipe, processor, config)
     start = time.perf_counter()
-    said = judge.predict_features(subject, inputs).columns["prediction"]
-    return trained, time.perf_counter() - start, list(said)
+    said = _translated(prepared, model, test)
+    return trained, time.perf_counter() - start, said
 
 
 def _trainer(prepared: Any, test: Any, precision: str) -> Turn:
@@ -221,13 +291,13 @@ def _trainer(prepared: Any, test: Any, precision: str) -> Turn:
     order = np.argsort(lengths, kind="stable")[::-1]
     rows["test"] = rows["test"].select(order)
     longest = max(lengths)
-    bound = min(config.data.max_length, int(config.options["length_factor"] * longest) + 10)
+    bound = min(config.data.max_length, int(config.options["length_factor"] * longest) + SPARE)
     with tempfile.TemporaryDirectory() as output:
         trainer = Seq2SeqTrainer(
             model=model,
             args=Seq2SeqTrainingArguments(
                 output_dir=str(Path(output)),
-                num_train_epochs=1,
+                num_train_epochs=config.training.epochs,
                 per_device_train_batch_size=config.training.batch_size,
                 per_device_eval_batch_size=config.evaluation.batch_size,
                 learning_rate=config.training.learning_rate,

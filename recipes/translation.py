@@ -19,7 +19,7 @@ from toolkit import checkpoints, models, seq2seq
 from toolkit.config import RunConfig
 from toolkit.data import bitext, languages, pairs, vocabulary
 from toolkit.data.batch import pad
-from toolkit.evaluation.beam_search import beam_search
+from toolkit.evaluation.generate import by_beam_search
 from toolkit.recipes import Column
 from toolkit.settings import DataConfig
 
@@ -42,7 +42,6 @@ COLUMNS = (
 METRICS = ("chrf", "bleu", "ter")
 
 IGNORED = -100  # what the loss passes over: padding
-SPARE = 10  # tokens that a translation may have beyond the bound, so that the shortest sources get one too
 
 
 class Options(BaseModel):
@@ -92,15 +91,9 @@ def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
 
 def start(rows: pa.Table, folder: Path, config: RunConfig) -> None:
     """Write a small Transformer with random weights, and a tokenizer of both languages learnt from the pairs."""
-    seq2seq.write_untrained(
-        chain.from_iterable(rows[side].to_pylist() for side in ("source", "target")),
-        folder,
-        vocabulary=config.options["vocabulary"],
-        width=config.options["width"],
-        layers=config.options["layers"],
-        positions=config.data.max_length,
-        seed=config.training.seed,
-    )
+    texts = chain.from_iterable(rows[side].to_pylist() for side in ("source", "target"))
+    shape = {key: config.options[key] for key in ("vocabulary", "width", "layers")}
+    seq2seq.write_untrained(texts, folder, **shape, positions=config.data.max_length, seed=config.training.seed)
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:
@@ -129,13 +122,8 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     from transformers import AutoModelForSeq2SeqLM
 
     model = models.load(AutoModelForSeq2SeqLM, path, labels, config.loading, config.training, **arguments)
-    seq2seq.settle_generation(
-        model,
-        load_processor(path, config),
-        beams=config.options["beams"],
-        max_length=config.data.max_length,
-        length_penalty=config.options["length_penalty"],
-    )
+    settings = {key: config.options[key] for key in ("beams", "length_penalty")}
+    seq2seq.settle_generation(model, load_processor(path, config), max_length=config.data.max_length, **settings)
     return model
 
 
@@ -144,27 +132,9 @@ def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, 
     return pad(features, {"input_ids": processor.pad_token_id, "labels": IGNORED})
 
 
-def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return nothing: a translation is not read off one forward pass."""
-    return {}
-
-
 def generate(model: Any, batch: Mapping[str, Any], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
     """Translate a batch (B, S) by beam search: texts, and whether each was cut at its bound."""
-    lengths = batch["attention_mask"].sum(dim=1).tolist()
-    factor, longest = config.options["length_factor"], config.data.max_length
-    bounds = [min(longest, int(factor * length) + SPARE) for length in lengths]
-    written = beam_search(
-        model,
-        batch["input_ids"],
-        batch["attention_mask"],
-        bounds,
-        beams=config.options["beams"],
-        length_penalty=config.options["length_penalty"],
-    )
-    forced = model.generation_config.forced_bos_token_id
-    texts = seq2seq.decode([one.tokens for one in written], processor, forced)
-    return {"prediction": texts, "cut": [not one.ended for one in written]}
+    return by_beam_search(model, batch, processor, config.options, config.data.max_length)
 
 
 def copied(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[str]:

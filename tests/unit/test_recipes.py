@@ -86,6 +86,11 @@ def test_a_missing_part_is_named(tmp_path, part):
     assert refusal(tmp_path / "mine.py").problem.endswith(f"lacks {part.removeprefix('def ')}.")
 
 
+def test_what_writes_answers_reads_none_off_a_forward_pass(tmp_path):
+    (tmp_path / "mine.py").write_text(WHOLE.replace("def predictions(outputs, batch)", "def generate(*_)"), "utf-8")
+    assert recipes.generates(recipes.load(str(tmp_path / "mine.py")))
+
+
 def test_all_missing_parts_are_named_at_once(tmp_path):
     (tmp_path / "mine.py").write_text("COLUMNS = ()", encoding="utf-8")
     problem = refusal(tmp_path / "mine.py").problem

@@ -65,6 +65,8 @@ def predict(
         note(f"{done.bad:,} of {done.rows:,} rows have no prediction; the first is {done.first}.")
     if done.output is not None:
         say(f"{done.rows:,} rows in {done.output}")
+        if done.marked:
+            say(f"rows with placeholders or markup: {done.marked:,}; answers that hold the same: {done.kept:,}")
 
 
 def _say_row(row: dict[str, Any]) -> None:

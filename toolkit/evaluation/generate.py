@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from toolkit import seq2seq
 from toolkit.data.batch import Features, Ragged, split_step
+from toolkit.evaluation.beam_search import beam_search
 from toolkit.evaluation.predict import joined
 from toolkit.team import ALONE, Team
+
+SPARE = 10  # tokens that an answer may have beyond its bound, so that the shortest sources get one too
 
 
 def write(
@@ -61,3 +65,28 @@ def write(
             if observe is not None:
                 observe(done, len(features))
     return joined(plan, [answer for theirs in team.everyones(answers) for answer in theirs], len(features)).columns
+
+
+def by_beam_search(
+    model: Any, batch: Mapping[str, Any], processor: Any, options: Mapping[str, Any], longest: int
+) -> dict[str, list[Any]]:
+    """Write an answer to each source of a batch (B, S): texts, and whether each was cut at its bound.
+
+    Args:
+        model: In evaluation mode.
+        batch: "input_ids" and "attention_mask" on its device. Shape (B, S).
+        processor: Turns tokens into texts.
+        options: "beams", "length_penalty", and "length_factor": tokens that an answer may have for each of the source.
+        longest: Tokens that an answer may have at most, whatever its source.
+    """
+    lengths = batch["attention_mask"].sum(dim=1).tolist()
+    written = beam_search(
+        model,
+        batch["input_ids"],
+        batch["attention_mask"],
+        [min(longest, int(options["length_factor"] * length) + SPARE) for length in lengths],
+        beams=options["beams"],
+        length_penalty=options["length_penalty"],
+    )
+    texts = seq2seq.decode([one.tokens for one in written], processor, model.generation_config.forced_bos_token_id)
+    return {"prediction": texts, "cut": [not one.ended for one in written]}

@@ -9,6 +9,7 @@ from typing import Any
 import toolkit
 from toolkit import recipes, runs
 from toolkit.data import catalogue, columns, parts, picture_folders, stream
+from toolkit.data.markup import markup
 from toolkit.data.stream import Row
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.findings import stored_temperature
@@ -34,12 +35,16 @@ class Predicted:
         rows: How many rows it has.
         bad: How many of them have no prediction.
         first: The first bad row and what is wrong with it.
+        marked: How many rows hold placeholders or markup; None where the answers are no texts.
+        kept: How many of their answers hold the same.
     """
 
     output: Path | None
     rows: int
     bad: int
     first: str | None
+    marked: int | None = None
+    kept: int = 0
 
 
 def predict(
@@ -93,9 +98,9 @@ def predict(
     temperature = stored_temperature(stored_card(checkpoint))
     asker = Asker(stored, inputs, roles, temperature, all_scores, _root(source), explainer)
     chunks = itertools.chain([head], chunks)
+    tally = Tally(roles[inputs[0].role] if recipe.COLUMNS[-1].kind == "target_text" else None)
     if tell is not None:
         observe(Stage("Answering rows as they come"))
-        tally = Tally()
         for chunk in chunks:
             answers = asker.answer(chunk)
             tally.add(answers)
@@ -110,7 +115,7 @@ def predict(
     if done:
         observe(Note(f"{done * size:,} rows were done before: going on behind them."))
     observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
-    tally, number = Tally(), 0
+    number = 0
     for number, chunk in enumerate(chunks, 1):
         if number <= done:
             answers = parts.read_part(output, number - 1)
@@ -126,11 +131,18 @@ def predict(
 
 @dataclass
 class Tally:
-    """Counts rows, and those without a prediction."""
+    """Counts rows, those without a prediction, and what became of placeholders and markup in texts.
 
+    Attributes:
+        column: Of the text that is answered by a text; None where the answers are none.
+    """
+
+    column: str | None = None
     rows: int = 0
     bad: int = 0
     first: str | None = None
+    marked: int = 0
+    kept: int = 0
 
     def add(self, answers: Sequence[Mapping[str, Any]]) -> None:
         """Count some answers."""
@@ -139,10 +151,16 @@ class Tally:
             self.first = f"row {self.rows + wrong[0] + 1}: {answers[wrong[0]]['problem']}"
         self.bad += len(wrong)
         self.rows += len(answers)
+        if self.column is not None:
+            asked = [(markup(str(answer[self.column] or "")), answer["prediction"]) for answer in answers]
+            marked = [(marks, said) for marks, said in asked if marks and said is not None]
+            self.marked += len(marked)
+            self.kept += sum(marks == markup(said) for marks, said in marked)
 
     def outcome(self, output: Path | None) -> Predicted:
         """Return what became of all rows."""
-        return Predicted(output, self.rows, self.bad, self.first)
+        marked = None if self.column is None else self.marked
+        return Predicted(output, self.rows, self.bad, self.first, marked, self.kept)
 
 
 def _explainer(target: str, stored: judge.StoredModel) -> Explainer:

@@ -12,22 +12,29 @@ def test_ratios_are_taken_within_each_round():
         "toolkit": [(10.0, 2.0, REFERENCES), (20.0, 4.0, REFERENCES)],
         "Seq2SeqTrainer": [(20.0, 6.0, REFERENCES), (30.0, 8.0, ["eins Katze", "nichts"])],
     }
-    found = translation.summary(turns, REFERENCES, 150)
+    whole = translation.summary(turns, ["one cat", "two dogs"], REFERENCES, 150)
+    found = whole["contenders"]
     assert found["toolkit"]["times_training"] == 1
     assert found["Seq2SeqTrainer"]["times_training"] == pytest.approx(1.75)
     assert found["Seq2SeqTrainer"]["times_translating"] == pytest.approx(2.5)
     assert found["toolkit"]["rows_per_second"] == pytest.approx(10)
     assert found["toolkit"]["chrf"] == pytest.approx(100)
     assert found["Seq2SeqTrainer"]["chrf"] < 100
+    assert whole["before"]["chrf"] < found["Seq2SeqTrainer"]["chrf"]
+    lead = whole["toolkit_minus"]
+    assert lead["Seq2SeqTrainer"]["chrf"]["value"] == pytest.approx(100 - found["Seq2SeqTrainer"]["chrf"])
+    assert lead["before training"]["chrf"]["low"] > 0
+    shared = {name: {**one, "gemm_share": 0.25} for name, one in found.items()}
+    measured = {"command": "python -m benchmarks.translation", "date": "2025-01-01", "gemm_gflops": 400.0}
     record = {
-        "command": "python -m benchmarks.translation",
-        "date": "2025-01-01",
         "machine": {"processor": "A CPU", "processors": 2, "torch": "2", "transformers": "5"},
         "model": "t5",
         "languages": ["en", "de"],
-        "precisions": {"bf16": {name: {**one, "gemm_share": 0.25} for name, one in found.items()}},
+        "precisions": {"bf16": {**whole, "contenders": shared, **measured}},
     }
     table = translation.markdown(record)
     assert "| bf16 | toolkit | 10.0 | 1.00 | 25% | 0.67 | 1.00 |" in table
     assert "| bf16 | Seq2SeqTrainer | 6.0 | 1.75 | 25% | 0.29 | 2.50 |" in table
-    assert "A CPU, 2 cores, torch 2, transformers 5; t5, en to de. 2025-01-01" in table
+    assert "A CPU, 2 cores, torch 2, transformers 5; t5, en to de." in table
+    assert "- bf16, toolkit less before training: BLEU +" in table
+    assert "- bf16: 2025-01-01, `python -m benchmarks.translation`; GEMM peak 400 GFLOP/s." in table
