@@ -6,26 +6,26 @@
 A push that died is repeated by the same call: large files that arrived are not sent again.
 """
 
+import io
+import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from toolkit import sources
-from toolkit.errors import CallError, ConfigError, RunError, SourceError, ToolkitError
+from toolkit.errors import ConfigError, RunError, SourceError
+from toolkit.hub_answers import no_access, patiently, said
 
 Content = Path | bytes
-T = TypeVar("T")
 
-ATTEMPTS = 4
-LONGEST_WAIT = 120.0  # seconds, whatever Retry-After says
 # What an earlier push wrote and another model may not need: weights in other shards, adapters, results.
 _OURS = re.compile(
     r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter/[^/]+|plots/[^/]+|\.eval_results/toolkit\.yaml"
 )
+_NOT_IN_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,13 @@ class Pushed:
         url: Page of the commit or of the pull request.
         commit: Its id.
         changed: False when the Hub held the same already, and no commit was made.
+        revision: Where the files stand now: main, another branch, or the pull request's own.
     """
 
     url: str
     commit: str
     changed: bool
+    revision: str
 
 
 def check(destination: Destination) -> bool:
@@ -83,15 +85,15 @@ def check(destination: Destination) -> bool:
     if problem is not None:
         raise SourceError(f"{problem}, so nothing can be pushed.", "`toolkit doctor` looks at the Hub and the token.")
     api = HfApi()
-    with _said(destination, SourceError):
-        account = _patiently(api.whoami)
+    with said(destination.name, SourceError):
+        account = patiently(api.whoami)
         _check_role(account, destination)
         try:
-            found = _patiently(lambda: api.model_info(destination.name))
+            found = patiently(lambda: api.model_info(destination.name))
         except RepositoryNotFoundError:
             found = None
         if found is not None and not destination.pull_request:
-            _patiently(lambda: api.auth_check(destination.name, write=True))
+            patiently(lambda: api.auth_check(destination.name, write=True))
     if found is None and destination.pull_request:
         raise SourceError(
             f"The Hub has no model {destination.name} that you may read, so there is nothing to propose a change to.",
@@ -118,6 +120,25 @@ def _check_call(destination: Destination) -> None:
         )
     if destination.pull_request and (destination.revision or destination.tag):
         raise ConfigError("A pull request goes to main, and carries no tag.", "Leave out --revision and --tag.")
+    for what, name in (("branch", destination.revision), ("tag", destination.tag)):
+        if name is not None and not _names_a_ref(name):
+            raise ConfigError(
+                f"`{name}` cannot be the name of a {what}.",
+                "Give letters and digits, with single `-`, `_`, `.` or `/` between them, such as v1.0.",
+            )
+
+
+def _names_a_ref(name: str) -> bool:
+    """Whether git takes a name for a branch or a tag, by the rules of `git check-ref-format`."""
+    parts = name.split("/")
+    return not (
+        _NOT_IN_A_REF.search(name)
+        or name in ("@", "HEAD")
+        or name.startswith(("-", "refs/"))
+        or name.endswith(".")
+        or re.fullmatch(r"[0-9a-f]{40}", name)  # a commit's own
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    )
 
 
 def _check_role(account: Mapping[str, Any], destination: Destination) -> None:
@@ -142,7 +163,7 @@ def _check_role(account: Mapping[str, Any], destination: Destination) -> None:
         member = [org for org in account.get("orgs") or () if org.get("name") == owner]
         may = owner == account.get("name") or any(org.get("roleInOrg") != "read" for org in member)
     if not may:
-        raise _no_access(destination, SourceError)
+        raise no_access(destination.name, SourceError)
 
 
 def _check_visibility(private: bool, destination: Destination) -> None:
@@ -181,14 +202,80 @@ def check_card(text: str, destination: Destination) -> None:
     from huggingface_hub import ModelCard
 
     card = ModelCard(text, ignore_metadata_errors=False)
-    with _said(destination, SourceError):
+    with said(destination.name, SourceError):
         try:
-            _patiently(card.validate)
+            patiently(card.validate)
         except ValueError as error:
             raise ConfigError(
-                f"The Hub does not accept the model card: {' '.join(str(error).split())[:400]}.",
+                f"The Hub does not accept the model card: {_card_faults(str(error))}",
                 "Most often it is the licence: give one of the Hub's names with --license, such as apache-2.0.",
             ) from error
+
+
+def _card_faults(said: str) -> str:
+    """Return the sentences in what the Hub says of a card, which is JSON as a rule."""
+    try:
+        faults = [str(one["message"]) for one in json.loads(said)["errors"]]
+    except (ValueError, TypeError, KeyError):
+        faults = [said]
+    return " ".join(f"{' '.join(fault.split())[:400].rstrip('.')}." for fault in faults)
+
+
+def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
+    """Refuse a push to a repository that is there, whose tag would have to move.
+
+    A tag that marks what the branch holds stays where it is when these files are what it holds.
+
+    Raises:
+        ConfigError: The tag marks another commit.
+    """
+    from huggingface_hub import HfApi
+
+    if destination.tag is None:
+        return
+    api, branch = HfApi(), destination.revision or "main"
+    with said(destination.name, SourceError):
+        refs = patiently(lambda: api.list_repo_refs(destination.name))
+        marked = _target(refs.tags, destination.tag)
+        if marked is None or (
+            marked == _target(refs.branches, branch) and patiently(lambda: _holds(api, files, destination))
+        ):
+            return
+    raise ConfigError(
+        f"The tag {destination.tag} of {destination.name} marks an earlier commit, and tags do not move.",
+        "Give another --tag, or delete this one on the Hub first.",
+    )
+
+
+def _target(refs: Iterable[Any], name: str) -> str | None:
+    """Return the commit that a branch or a tag stands for, or None."""
+    return next((str(one.target_commit) for one in refs if one.name == name), None)
+
+
+def _holds(api: Any, files: Mapping[str, Content], destination: Destination) -> bool:
+    """Whether the branch holds exactly these files, and none that an earlier push left."""
+    from huggingface_hub.hf_api import RepoFile
+    from huggingface_hub.utils.sha import git_hash, sha_fileobj
+
+    tree = api.list_repo_tree(destination.name, recursive=True, revision=destination.revision)
+    held = {one.path: one for one in tree if isinstance(one, RepoFile)}
+    if files.keys() - held.keys() or _stale(held, files):
+        return False
+    for path, content in files.items():
+        there = held[path]
+        with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+            if there.lfs is None:
+                same = there.blob_id == git_hash(stream.read())
+            else:
+                same = there.lfs.sha256 == sha_fileobj(stream).hex()
+        if not same:
+            return False
+    return True
+
+
+def _stale(held: Iterable[str], files: Mapping[str, Content]) -> list[str]:
+    """Return which of the files on the Hub an earlier push left, and this one does not have."""
+    return [path for path in held if _OURS.fullmatch(path) and path not in files]
 
 
 def publish(files: Mapping[str, Content], destination: Destination, title: str) -> Pushed:
@@ -206,12 +293,12 @@ def publish(files: Mapping[str, Content], destination: Destination, title: str) 
 
     refuse_secrets(files)
     api = HfApi()
-    with _said(destination, RunError), _calm():
+    with said(destination.name, RunError), _calm():
         if not destination.pull_request:
             private = not destination.public
-            _patiently(lambda: api.create_repo(destination.name, private=private, exist_ok=True))
+            patiently(lambda: api.create_repo(destination.name, private=private, exist_ok=True))
             _make_branch(api, destination)
-        pushed = _patiently(lambda: _commit(api, files, destination, title))
+        pushed = patiently(lambda: _commit(api, files, destination, title))
         if destination.tag is not None:
             _tag(api, destination, pushed.commit)
     return pushed
@@ -221,54 +308,53 @@ def _make_branch(api: Any, destination: Destination) -> None:
     branch = destination.revision
     if branch in (None, "main"):
         return
-    refs = _patiently(lambda: api.list_repo_refs(destination.name))
+    refs = patiently(lambda: api.list_repo_refs(destination.name))
     if branch not in [one.name for one in refs.branches]:
-        _patiently(lambda: api.create_branch(destination.name, branch=branch, exist_ok=True))
+        patiently(lambda: api.create_branch(destination.name, branch=branch, exist_ok=True))
 
 
 def _commit(api: Any, files: Mapping[str, Content], destination: Destination, title: str) -> Pushed:
     """Make the commit; called again after a failure, it finds what arrived."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    revision = destination.revision or "main"
     opened = _own_pull_request(api, destination, title) if destination.pull_request else None
-    revision = opened or revision
+    revision = opened.git_reference if opened is not None else destination.revision or "main"
     before = api.model_info(destination.name, revision=revision).sha
     held = api.list_repo_files(destination.name, revision=revision)
-    stale = [path for path in held if _OURS.fullmatch(path) and path not in files]
     # the operations are spent by a commit, so that each attempt makes its own
     info = api.create_commit(
         destination.name,
         [
             *(CommitOperationAdd(path, content) for path, content in files.items()),
-            *(CommitOperationDelete(path) for path in stale),
+            *(CommitOperationDelete(path) for path in _stale(held, files)),
         ],
         commit_message=title,
         revision=revision,
         create_pr=destination.pull_request and opened is None,
     )
-    return Pushed(info.pr_url or info.commit_url, info.oid, info.oid != before)
+    url = info.pr_url or (opened.url if opened is not None else info.commit_url)
+    return Pushed(url, info.oid, info.oid != before, info.pr_revision or revision)
 
 
-def _own_pull_request(api: Any, destination: Destination, title: str) -> str | None:
-    """Find the branch of the open pull request that an earlier push made."""
+def _own_pull_request(api: Any, destination: Destination, title: str) -> Any:
+    """Find the open pull request that an earlier push made; None without one."""
     author = api.whoami()["name"]
     for one in api.get_repo_discussions(destination.name, author=author, discussion_type="pull_request"):
         if one.title == title and one.status in ("open", "draft"):
-            return str(one.git_reference)
+            return one
     return None
 
 
 def _tag(api: Any, destination: Destination, commit: str) -> None:
-    refs = _patiently(lambda: api.list_repo_refs(destination.name))
-    marked = next((one.target_commit for one in refs.tags if one.name == destination.tag), None)
-    if marked is not None and marked != commit:
+    refs = patiently(lambda: api.list_repo_refs(destination.name))
+    marked = _target(refs.tags, str(destination.tag))
+    if marked is not None and marked != commit:  # somebody made it since `check_tag` looked
         raise RunError(
-            f"The model was pushed, but the tag {destination.tag} marks an earlier commit, and tags do not move.",
+            f"The model was pushed, but the tag {destination.tag} marks another commit, and tags do not move.",
             "Push again with another --tag: the files are not sent again.",
         )
     if marked is None:
-        _patiently(lambda: api.create_tag(destination.name, tag=destination.tag, revision=commit, exist_ok=True))
+        patiently(lambda: api.create_tag(destination.name, tag=destination.tag, revision=commit, exist_ok=True))
 
 
 def refuse_secrets(files: Mapping[str, Content]) -> None:
@@ -298,85 +384,6 @@ def _home() -> str | None:
     except RuntimeError:
         return None
     return f"{home}/" if len(home.parts) > 1 else None
-
-
-def _patiently(action: Callable[[], T]) -> T:
-    """Try again when the Hub is busy or the line is cut, after the time that it asks for."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return action()
-        except Exception as error:
-            wait = _wait_before_retry(error, attempt)
-            if wait is None or attempt == ATTEMPTS:
-                raise
-            time.sleep(wait)
-    raise AssertionError  # the loop returns or raises
-
-
-def _wait_before_retry(error: Exception, attempt: int) -> float | None:
-    """Return the seconds to wait, or None where another try is of no use."""
-    import httpx2
-
-    status = _status(error)
-    if status is None and not isinstance(error, httpx2.TransportError):
-        return None
-    if status is not None and status != 429 and (status < 500 or status == 501):
-        return None
-    response = getattr(error, "response", None)
-    asked = response.headers.get("Retry-After", "") if response is not None else ""
-    return min(float(asked), LONGEST_WAIT) if asked.isdigit() else float(2 ** (attempt - 1))
-
-
-def _status(error: Exception) -> int | None:
-    from huggingface_hub.errors import HfHubHTTPError
-
-    if isinstance(error, HfHubHTTPError) and error.response is not None:
-        return int(error.response.status_code)
-    return None
-
-
-@contextmanager
-def _said(destination: Destination, kind: type[CallError] | type[RunError]) -> Iterator[None]:
-    """Turn the Hub's errors into what the user should do."""
-    try:
-        yield
-    except ToolkitError:
-        raise
-    except Exception as error:
-        mended = _push_error(error, destination, kind)
-        if mended is None:
-            raise
-        raise mended from error
-
-
-def _no_access(destination: Destination, kind: type[ToolkitError]) -> ToolkitError:
-    return kind(
-        f"This token may not write to {destination.name}.",
-        "Use a token with the role `write` of an account that may, another name, or --pr to propose the change.",
-    )
-
-
-def _push_error(error: Exception, destination: Destination, kind: type[ToolkitError]) -> ToolkitError | None:
-    import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
-
-    status, again = _status(error), "Repeat the same command; what has arrived is not sent again."
-    if isinstance(error, RevisionNotFoundError):
-        return kind(f"{destination.name} has no branch {destination.revision}.", "Check --revision.")
-    if status == 401:
-        return kind("The Hub refuses the token.", "Run `hf auth login` with a valid write token, or set HF_TOKEN.")
-    if status == 403:
-        return _no_access(destination, kind)
-    if status in (409, 412):
-        return kind(f"Somebody else changed {destination.name} meanwhile.", again)
-    if status == 429:
-        return kind(f"The Hub takes no more requests just now, so {destination.name} was not pushed.", f"Wait. {again}")
-    if isinstance(error, httpx2.TransportError):
-        return kind(f"The connection to the Hub was cut ({type(error).__name__}).", again)
-    if isinstance(error, HfHubHTTPError):
-        reason = str(error).strip().partition("\n")[0]
-        return kind(f"The Hub did not take {destination.name}: {reason}", f"{again} `toolkit doctor` looks at the Hub.")
-    return None
 
 
 @contextmanager

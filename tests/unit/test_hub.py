@@ -1,5 +1,7 @@
 """What a push asks, sends and says, against the local Hub."""
 
+import subprocess
+
 import huggingface_hub.constants
 import pytest
 from huggingface_hub import HfApi
@@ -93,16 +95,62 @@ def test_branch_and_tag(hub):
     assert repo.at("next").oid == repo.at("v1").oid == pushed.commit
     assert "config.json" not in hub.files(NAME)
     assert not push(revision="next", tag="v1").changed
-    with pytest.raises(RunError, match="tags do not move"):
+    with pytest.raises(RunError, match="tags do not move"):  # made by somebody while this was under way
         pushing.publish({"notes.txt": b"x"}, Destination(NAME, tag="v1"), "Later")
+
+
+def test_a_tag_that_is_taken_is_found_before_anything_is_sent(hub):
+    push(tag="v1")
+    pushing.check_tag(FILES, Destination(NAME, tag="v1"))  # it marks these very files
+    pushing.check_tag({**FILES, "notes.txt": b"x"}, Destination(NAME, tag="v2"))
+    changes = {
+        "a file more": {**FILES, "notes.txt": b"x"},
+        "another text": {**FILES, "config.json": b"{ }"},
+        "other weights": {**FILES, "model.safetensors": b"x"},
+        "weights that go": {path: content for path, content in FILES.items() if path != "model.safetensors"},
+    }
+    for what, files in changes.items():
+        with pytest.raises(ConfigError, match="tags do not move"):
+            pushing.check_tag(files, Destination(NAME, tag="v1"))
+            pytest.fail(what)
+    pushing.publish({"notes.txt": b"x"}, Destination(NAME), "Later")
+    with pytest.raises(ConfigError, match="tags do not move"):
+        pushing.check_tag(FILES, Destination(NAME, tag="v1"))
+
+
+BAD_REFS = (
+    "", "my tag", "v1..2", "-v1", "v1.", ".v1", "a//b", "/v1", "v1/", "v1~2", "v1^", "a:b", "what?", "all*", "[v1]",
+    "v1.lock", "a/b.lock", "v1@{2}", "HEAD", "back\\slash", "tab\t", "@", "refs/heads/main", "0" * 40,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("wish", ["revision", "tag"])
+def test_names_that_git_does_not_take_are_refused_before_anything_is_asked(hub, wish):
+    for name in BAD_REFS:
+        with pytest.raises(ConfigError, match="cannot be the name of a"):
+            pushing.check(Destination(NAME, **{wish: name}))
+            pytest.fail(name)
+    assert hub.requests == []
+    for name in ("v1.0", "feature/new", "release-2026_01", "é", "a@b", "dev"):
+        pushing.check(Destination(NAME, **{wish: name}))
+
+
+def test_git_refuses_them_as_well():
+    """All but the last three, which git would take and nobody would mean."""
+    for name in BAD_REFS[:-3]:
+        asked = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True)
+        assert asked.returncode != 0, name
 
 
 def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
     hub.add("other/reviews")
     destination = Destination("other/reviews", pull_request=True)
+    done = []
     for _ in range(2):
         pushing.check(destination)
-        pushing.publish(FILES, destination, "Upload a model")
+        done.append(pushing.publish(FILES, destination, "Upload a model"))
+    assert [(one.changed, one.revision) for one in done] == [(True, "refs/pr/1"), (False, "refs/pr/1")]
+    assert [one.url for one in done] == [f"{hub.endpoint}/other/reviews/discussions/1"] * 2
     pushing.publish({**FILES, "config.json": b"{ }"}, destination, "Upload a model")
     repo = hub.repos["model", "other/reviews"]
     assert len(repo.pull_requests) == 1
@@ -204,7 +252,7 @@ def test_texts_that_hold_the_token_or_the_home_folder_do_not_leave(hub, monkeypa
 
 def test_the_hub_validates_the_card(hub):
     pushing.check_card("---\nlicense: apache-2.0\n---\n# A model\n", Destination(NAME))
-    with pytest.raises(ConfigError, match="does not accept the model card"):
+    with pytest.raises(ConfigError, match=r'does not accept the model card: "license" must be'):
         pushing.check_card("---\nlicense: my own\n---\n# A model\n", Destination(NAME))
 
 

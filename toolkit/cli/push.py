@@ -42,7 +42,7 @@ def push(
             say(f"Nothing was pushed: this was a dry run. {_plan(parcel)}")
             return
         pushed = pipeline.push(parcel, watch)
-    _conclude(name if revision in (None, "main") else f"{name}@{revision}", pushed)
+    _conclude(destination, pushed)
 
 
 def _plan(parcel: "pipeline.Parcel") -> str:
@@ -63,10 +63,12 @@ def push_now(target: str, destination: "Destination", watch: Watcher) -> None:
         raise RunError(
             f"The run is whole, but it was not pushed. {error.problem}", f"{error.fix} Then: {later}"
         ) from error
-    _conclude(destination.name, pushed)
+    _conclude(destination, pushed)
 
 
-def _conclude(name: str, pushed: "Pushed") -> None:
+def _conclude(destination: "Destination", pushed: "Pushed") -> None:
+    named = destination.name if pushed.revision == "main" else f"{destination.name}@{pushed.revision}"
     if not pushed.changed:
-        note("The Hub holds exactly this already: no commit was made.")
-    say(table([("pushed" if pushed.changed else "there", pushed.url), ("use", f"toolkit evaluate {name} --data FILE")]))
+        note(f"{named} holds exactly this already: no commit was made.")
+    done = "proposed" if destination.pull_request else "pushed"
+    say(table([(done if pushed.changed else "there", pushed.url), ("use", f"toolkit evaluate {named} --data FILE")]))

@@ -105,6 +105,8 @@ def pack(
     if results is not None:
         files[".eval_results/toolkit.yaml"] = results.encode()
     hub.refuse_secrets(files)
+    if exists:
+        hub.check_tag(files, destination)
     for path, content in files.items():
         if size_of(content) > LARGEST_FILE:
             raise ModelError(f"{path} is larger than the Hub takes (500 GB).", "Save the model in several shards.")

@@ -1,0 +1,93 @@
+"""What the Hub answers when it does not do what was asked: wait and ask again, or say in words what to do."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from toolkit.errors import CallError, RunError, ToolkitError
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+LONGEST_WAIT = 120.0  # seconds, whatever Retry-After says
+
+
+def patiently(action: Callable[[], T]) -> T:
+    """Try again when the Hub is busy or the line is cut, after the time that it asks for."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return action()
+        except Exception as error:
+            wait = _wait_before_retry(error, attempt)
+            if wait is None or attempt == ATTEMPTS:
+                raise
+            time.sleep(wait)
+    raise AssertionError  # the loop returns or raises
+
+
+def _wait_before_retry(error: Exception, attempt: int) -> float | None:
+    """Return the seconds to wait, or None where another try is of no use."""
+    import httpx2
+
+    status = _status(error)
+    if status is None and not isinstance(error, httpx2.TransportError):
+        return None
+    if status is not None and status != 429 and (status < 500 or status == 501):
+        return None
+    response = getattr(error, "response", None)
+    asked = response.headers.get("Retry-After", "") if response is not None else ""
+    return min(float(asked), LONGEST_WAIT) if asked.isdigit() else float(2 ** (attempt - 1))
+
+
+def _status(error: Exception) -> int | None:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError) and error.response is not None:
+        return int(error.response.status_code)
+    return None
+
+
+@contextmanager
+def said(name: str, kind: type[CallError] | type[RunError]) -> Iterator[None]:
+    """Turn the Hub's errors, met while asking about a repository or sending to it, into what the user should do."""
+    try:
+        yield
+    except ToolkitError:
+        raise
+    except Exception as error:
+        mended = _push_error(error, name, kind)
+        if mended is None:
+            raise
+        raise mended from error
+
+
+def no_access(name: str, kind: type[ToolkitError]) -> ToolkitError:
+    """Say that a token may not write to a repository."""
+    return kind(
+        f"This token may not write to {name}.",
+        "Use a token with the role `write` of an account that may, another name, or --pr to propose the change.",
+    )
+
+
+def _push_error(error: Exception, name: str, kind: type[ToolkitError]) -> ToolkitError | None:
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+
+    status, again = _status(error), "Repeat the same command; what has arrived is not sent again."
+    if isinstance(error, RevisionNotFoundError):
+        return kind(f"{name} has no such branch.", "Check --revision.")
+    if status == 401:
+        return kind("The Hub refuses the token.", "Run `hf auth login` with a valid write token, or set HF_TOKEN.")
+    if status == 403:
+        return no_access(name, kind)
+    if status in (409, 412):
+        return kind(f"Somebody else changed {name} meanwhile.", again)
+    if status == 429:
+        return kind(f"The Hub takes no more requests just now, so {name} was not pushed.", f"Wait. {again}")
+    if isinstance(error, httpx2.TransportError):
+        return kind(f"The connection to the Hub was cut ({type(error).__name__}).", again)
+    if isinstance(error, HfHubHTTPError):
+        reason = str(error).strip().partition("\n")[0]
+        return kind(f"The Hub did not take {name}: {reason}", f"{again} `toolkit doctor` looks at the Hub.")
+    return None
