@@ -199,8 +199,10 @@ def _publication(
     if str(stored.get("recipe", "")).endswith(".py"):
         text = f"The task is a recipe of your own, {Path(recipe.__file__).name}, which is not pushed: "
         observe(Note(text + "`toolkit evaluate` will ask for it with --recipe."))
-    base = _base_model(str(run.facts.get("model") or ""))
-    licence = licence or _licence(str(run.facts.get("model") or ""), base)
+    scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
+    origin = str(run.facts.get("model") or "")
+    base = None if scratch else _base_model(origin)
+    licence = licence or (None if scratch else _licence(origin, base))  # the weights are nobody else's
     _check_licence(licence, destination, observe)
     data, name, revision = _data(report)
     of_pictures = any(column.kind == "image" for column in recipe.COLUMNS)
@@ -216,6 +218,7 @@ def _publication(
         revision=revision,
         files=files,
         max_length=(stored.get("data") or {}).get("max_length"),
+        from_scratch=scratch,
     )
 
 
@@ -254,8 +257,9 @@ def _check_licence(licence: str | None, destination: hub.Destination, observe: O
         return
     if destination.public:
         raise ConfigError(
-            "Nothing says under which licence the model that was fine-tuned may be passed on.",
-            "Find out, and give the Hub's name of the licence with --license, such as apache-2.0.",
+            "Nothing says under which licence this model may be passed on.",
+            "Give the Hub's name of the licence with --license, such as apache-2.0; where a model was fine-tuned, the "
+            "licence of that one decides.",
         )
     observe(Note("No licence is known, so the card states none; --license names one."))
 

@@ -37,6 +37,7 @@ class Publication:
         revision: Of the data set on the Hub.
         files: Names of the files beside the card.
         max_length: Tokens that an input may have.
+        from_scratch: Whether training began with random weights.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Publication:
     revision: str | None
     files: Sequence[str]
     max_length: int | None
+    from_scratch: bool = False
 
 
 def to_card(report: Mapping[str, Any], publication: Publication) -> str:

@@ -14,3 +14,18 @@ def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
         _publication(run, {}, hub.Destination("someone/model"), None, (), lambda _event: None)
     assert f"no recipe file ./gone.py. The model in {run.model} was trained with it" in caught.value.problem
     assert caught.value.fix.startswith("Push from the folder in which the recipe stood.")
+
+
+@pytest.mark.parametrize("scratch", [False, True])
+def test_random_weights_have_no_base_and_no_licence_of_another(scratch, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "README.md").write_text("---\nlicense: mit\n---\n", encoding="utf-8")
+    run = runs.Run(tmp_path / "run")
+    runs.write_json(run.model / runs.CARD, {"recipe": "sentiment"})
+    runs.write_json(run.path / "run.json", {"model": str(base)})
+    report = {"config": {"loading": {"from_scratch": scratch}}, "data": {"source": "reviews.csv"}}
+    told = []
+    found = _publication(run, report, hub.Destination("someone/model"), None, (), told.append)
+    assert (found.from_scratch, found.licence) == (scratch, None if scratch else "mit")
+    assert bool(told) == scratch

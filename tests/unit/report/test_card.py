@@ -24,3 +24,12 @@ def test_the_code_of_each_task_can_be_parsed_and_names_the_model(task):
     assert "org/mine" in code
     assert TASKS[task] in code
     assert ('pipeline("translation"' in code) is False
+
+
+def test_a_model_from_random_weights_was_fine_tuned_from_nothing():
+    card = to_card(sample(), Publication("org/mine", "text-classification", None, None, None, "My data", None, [], 128))
+    assert "Fine-tuned from" in card
+    scratch = Publication("org/mine", "text-classification", None, None, None, "My data", None, [], 128, True)
+    card = to_card(sample(), scratch)
+    assert "Trained from random weights (" in card
+    assert "ine-tuned from" not in card
