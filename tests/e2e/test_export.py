@@ -117,6 +117,22 @@ def test_the_program_beside_it_says_what_the_toolkit_says(made: Made, onnx: Path
     check_program(sys.executable, made, onnx)
 
 
+def test_a_line_in_is_a_line_out_and_who_has_seen_enough_is_no_fault(made: Made, onnx: Path, tmp_path: Path) -> None:
+    lines = ["a wonderful film", "", "  ", "a\tdull\tstory", *["a dull story"] * 100]
+    (tmp_path / "texts.txt").write_bytes(b"\xef\xbb\xbf" + "\n".join(lines).encode() + b"\nbad \xff byte\n")
+    env = {**environment(), "PYTHONPATH": ""}
+    program = f"{sys.executable} {onnx / 'run.py'} < texts.txt"
+    done = subprocess.run(program, shell=True, cwd=tmp_path, env=env, capture_output=True)
+    answers = [line.split("\t", 2) for line in done.stdout.decode().splitlines()]
+    assert [text for _, _, text in answers] == [*lines, "bad \ufffd byte"]
+    assert [bool(label) for label, _, _ in answers] == [bool(text.strip()) for _, _, text in answers]
+    assert answers[1] == ["", "", ""]
+    head = ["bash", "-c", f"set -o pipefail; {program} | head -1"]
+    seen = subprocess.run(head, cwd=tmp_path, env=env, capture_output=True)
+    assert (seen.returncode, seen.stderr) == (0, b"")
+    assert seen.stdout.endswith(b"\ta wonderful film\n")
+
+
 @pytest.mark.slow
 def test_an_environment_of_onnxruntime_and_tokenizers_is_enough(made: Made, onnx: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "clean"], check=True)

@@ -1,12 +1,13 @@
 """Ask the model in this folder; needs onnxruntime and tokenizers, and nothing else.
 
 python run.py "a wonderful film" "a dull story"        label, probability and text, with tabs between
-python run.py < texts.txt                              a line of text each
+python run.py < texts.txt                              a line of text each; one without text has no label
 python run.py "a man sleeps" --second "he is awake"    for a model of pairs of texts
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -58,19 +59,33 @@ def batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
+def answers(model: Classifier, texts: Sequence[str], second: str | None) -> Iterator[str]:
+    """Yield a line for each text: label, probability, and the text on one line; of a blank text the text alone."""
+    asked = [text for text in texts if text.strip()]
+    found = iter(model.probabilities(asked, None if second is None else [second] * len(asked)) if asked else ())
+    for text in texts:
+        label = probability = ""
+        if text.strip():
+            chances = next(found)
+            label, probability = model.labels[int(chances.argmax())], f"{chances.max():.6f}"
+        yield f"{label}\t{probability}\t{' '.join(text.splitlines())}"
+
+
 def main() -> None:
     """Print a line for each text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", nargs="*", help="a text; standard input, line by line, when there is none")
     parser.add_argument("--second", help="second text of each pair")
     asked = parser.parse_args()
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     model = Classifier(Path(__file__).parent)
-    for texts in batches(asked.text or (line.rstrip("\r\n") for line in sys.stdin)):
-        second = None if asked.second is None else [asked.second] * len(texts)
-        for text, chances in zip(texts, model.probabilities(texts, second), strict=True):
-            best = int(chances.argmax())
-            print(f"{model.labels[best]}\t{chances[best]:.6f}\t{text}", flush=True)
+    try:
+        for texts in batches(asked.text or (line.rstrip("\r\n") for line in sys.stdin)):
+            for line in answers(model, texts, asked.second):
+                print(line, flush=True)
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
