@@ -102,23 +102,8 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
         ConfigError: The place is taken, a file, or closed to this user.
     """
     path = Path(output) if output else HOME
-    if not _encodes(str(path)):
-        raise ConfigError(
-            f"The name {path} cannot be used for a run: this shell's locale knows nothing but ASCII.",
-            "Set PYTHONUTF8=1, or give an --output in plain letters.",
-        )
-    try:
-        nearest = next(place for place in (path, *path.parents) if place.exists())
-        if not nearest.is_dir():
-            raise ConfigError(f"{nearest} is a file, so it cannot hold a run.", "Give another --output: a new folder.")
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        taken = output is not None and nearest == path and any(path.iterdir())
-    except OSError as error:
-        raise ConfigError(
-            f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
-        ) from None
-    if not taken:
+    check_writable(path)
+    if output is None or not path.is_dir() or not any(path.iterdir()):
         return
     if not is_run(path):
         raise ConfigError(f"The folder {path} is not empty.", "Give another --output, or remove it first.")
@@ -130,6 +115,29 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
             f"{path} holds a run that did not finish.",
             "Go on with it by the same command and --resume, give another --output, or remove it first.",
         )
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place that is a file, or closed to this user; nothing is written yet.
+
+    Raises:
+        ConfigError: With what it is.
+    """
+    if not _encodes(str(path)):
+        raise ConfigError(
+            f"The name {path} cannot be used for a run: this shell's locale knows nothing but ASCII.",
+            "Set PYTHONUTF8=1, or give an --output in plain letters.",
+        )
+    try:
+        nearest = next(place for place in (path, *path.parents) if place.exists())
+        if not nearest.is_dir():
+            raise ConfigError(f"{nearest} is a file, so it cannot hold a run.", "Give another --output: a new folder.")
+        if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ConfigError(
+            f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
+        ) from None
 
 
 def _encodes(name: str) -> bool:
@@ -235,7 +243,9 @@ def disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"{target} cannot be written: {error.strerror or error}.", _disk_advice(target)) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = _disk_advice(target) if full else "Give another --output, or make the folder writable."
+        raise RunError(f"{target} cannot be written: {error.strerror or error}.", advice) from error
     except Exception as error:
         if type(error).__name__ == "SafetensorError":
             raise RunError(f"{target} cannot be written: {error}.", _disk_advice(target)) from error

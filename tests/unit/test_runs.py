@@ -112,6 +112,12 @@ def test_a_full_disk_is_said_with_what_is_free(tmp_path):
     assert "MiB are free" in caught.value.fix
 
 
+def test_a_place_that_is_read_only_is_not_said_to_be_full(tmp_path):
+    with pytest.raises(RunError, match="Read-only file system") as caught, runs.disk_errors(tmp_path):
+        raise OSError(30, "Read-only file system")
+    assert "MiB" not in caught.value.fix
+
+
 def test_safetensors_own_error_is_a_disk_error_and_no_other_is(tmp_path):
     kind = type("SafetensorError", (Exception,), {})
     with pytest.raises(RunError, match="I/O error"), runs.disk_errors(tmp_path):

@@ -42,6 +42,7 @@ def lr_find(
         )
     from toolkit import pipeline, runs
 
+    runs.check_place(output)
     given = options.training_flags(
         model=model,
         data=data,
@@ -71,5 +72,10 @@ def lr_find(
         f"Suggested learning rate: {found.suggestion:g}, the smaller of a tenth of that and the rate at which\n"
         "the loss fell fastest (Howard and Gugger 2020, after Smith 2017)."
     )
-    again = options.command_line("finetune", without=_OWN)
+    if not found.clear:
+        say(
+            "The loss did not clearly fall and rise again on the way, so this is little more than a guess: widen the\n"
+            "range (--lowest, --highest), or give more --steps."
+        )
+    again = options.command_line("finetune", without=_OWN, unset="training.learning_rate")
     say(table([("curve", str(folder / "curve.svg")), ("train", f"{again} --learning-rate {found.suggestion:g}")]))

@@ -147,12 +147,13 @@ def _without_recipe(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "recipe"}
 
 
-def command_line(command: str | None = None, without: Sequence[str] = ()) -> str:
+def command_line(command: str | None = None, without: Sequence[str] = (), unset: str | None = None) -> str:
     """Return the command as it was typed; no option of the toolkit takes a secret.
 
     Args:
         command: Stands in the place of the one that was typed.
         without: Options that are left out, each with its value.
+        unset: A key of the configuration; where `--set` gives it a value, that is left out as well.
     """
     import shlex
     import sys
@@ -161,13 +162,20 @@ def command_line(command: str | None = None, without: Sequence[str] = ()) -> str
     kept: list[str] = []
     while typed:
         word = typed.pop(0)
-        if word in without:
+        assigned = word.removeprefix("--set=") if word != "--set" else typed[0] if typed else ""
+        if word in without or (word == "--set" and _assigns(assigned, unset)):
             del typed[:1]
+        elif word.startswith("--set=") and _assigns(assigned, unset):
+            continue
         elif word.partition("=")[0] not in without:
             kept.append(word)
     if command is not None and kept:
         kept[0] = command
     return shlex.join(["toolkit", *kept])
+
+
+def _assigns(assignment: str, key: str | None) -> bool:
+    return assignment.partition("=")[0].strip() == key
 
 
 def names(given: str | None, known: tuple[str, ...]) -> list[str] | None:

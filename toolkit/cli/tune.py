@@ -39,7 +39,7 @@ def tune(
 
     What is searched: learning rate, epochs, batch size, weight decay, dropout and warm-up, but for what is set.
     """
-    from toolkit import pipeline
+    from toolkit import pipeline, runs
     from toolkit.config_files import read_file
 
     given = options.training_flags(
@@ -52,6 +52,8 @@ def tune(
         label_column=label_column,
         trust_remote_code=trust_remote_code,
     )
+    if output is not None:
+        runs.check_writable(Path(output))
     loaded, resolved = pipeline.configure(recipe, options.layers(given, preset, config, assignments))
     wanted: dict[str, Any] = {**(read_file(space) if space else {}), **_searched(search or [])}
     with Watcher() as watch:
@@ -61,7 +63,8 @@ def tune(
         ranges = pipeline.search_space(prepared.resolved, wanted)
         folder = Path(output) if output else pipeline.search_folder(prepared, ranges)
         note(f"  search {folder}")
-        found = pipeline.tune(prepared, ranges, folder, trials, options.command_line(), watch)
+        again = f"{options.command_line(without=['--trials'])} --trials {trials}"
+        found = pipeline.tune(prepared, ranges, folder, trials, again, watch)
     keys = list(ranges)
     header = ("trial", "state", found.metric, *(key.rpartition(".")[2] for key in keys), "")
     rows = [

@@ -63,7 +63,9 @@ def lr_find(
             "Begin lower (--lowest), give more --steps, or check labels and text columns with `toolkit inspect`.",
         )
     columns = {"learning_rate": found.learning_rates, "loss": found.losses, "smoothed_loss": found.smoothed}
-    runs.write_json(folder / "curve.json", {"suggestion": found.suggestion, "burst": found.burst, **columns})
+    runs.write_json(
+        folder / "curve.json", {"suggestion": found.suggestion, "burst": found.burst, "clear": found.clear, **columns}
+    )
     picture = range_plot(found.learning_rates, found.losses, found.smoothed, found.suggestion)
     runs.write_text(folder / "curve.svg", picture)
     return found

@@ -2,20 +2,21 @@
 
     runs/tune-sentiment-distilbert-1f0c23ab/
         study.db          Optuna's record of every trial; a second process that opens it shares the work
+        study.lock        held while a trial is begun
+        running/0003      held by the process that makes the trial; the system lets go of it when the process dies
         trials/0003/      configuration and metrics of one trial; its weights are not kept
         best.yaml         the best trial's values, for `toolkit finetune RECIPE --config`
 
 Every trial draws from a generator of its own, made of the seed and the trial's number, so that processes that share
-a search try different values.
+a search try different values. A trial whose process was killed is made again with its values and under its number.
 """
 
 import hashlib
 import json
 import shlex
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,6 @@ from toolkit.team import ALONE
 from toolkit.training.progress import Progress, Validation
 from toolkit.training.search_space import Space, nested, suggest
 
-UNSEEN_SECONDS = 60  # a trial that gave no sign of life for so long was killed, and is tried again
-SIGN_SECONDS = 10
 _FOUND = ("command", "recipe", "model", "default")  # origins of values that nobody chose
 
 
@@ -79,12 +78,18 @@ class Search:
 
 def folder_of(prepared: Prepared, space: Space) -> Path:
     """Return the folder of a search when none is named: the same model, data, values and space give the same one."""
-    values = {".".join(key): value for key, value in leaves(prepared.config.model_dump())}
-    values = {key: value for key, value in values.items() if key not in ("output", "data.cache_gib")}
-    ranges = {key: [type(part).__name__, asdict(part)] for key, part in space.items()}
-    made_of = json.dumps([values, ranges, prepared.splits.facts["fingerprint"]], sort_keys=True, default=str)
+    made_of = json.dumps(_made_of(prepared, space), sort_keys=True)
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:8]
     return runs.HOME / f"tune-{Path(prepared.config.recipe).stem}-{runs.slug(prepared.config.model)}-{digest}"
+
+
+def _made_of(prepared: Prepared, space: Space) -> dict[str, str]:
+    """Return what tells one search from another, each as a text."""
+    values = {".".join(key): value for key, value in leaves(prepared.config.model_dump())}
+    values = {key: value for key, value in values.items() if key not in ("output", "data.cache_gib")}
+    ranges = {f"--search {key}": [type(part).__name__, asdict(part)] for key, part in space.items()}
+    everything = {**values, **ranges, "data": prepared.splits.facts["fingerprint"]}
+    return {key: json.dumps(value, sort_keys=True, default=str) for key, value in everything.items()}
 
 
 def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: str, observe: Observe) -> Search:
@@ -104,17 +109,21 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
         RunError: Every trial failed.
     """
     study = _open(prepared, space, folder)
-    already = _counted_alive(study)
+    search = _Searching(study, prepared, space, folder, trials, observe)
+    with search.alone():
+        already = len(_counted(study))
     if already:
         observe(Note(f"Going on with {folder}: {already} of {trials} trials are made or under way."))
-    objective = _Objective(study, prepared, space, folder, trials, observe)
-    while _counted_alive(study) < trials:
+    while (begun := search.begin()) is not None:
         try:
-            with _quiet():
-                study.optimize(objective, n_trials=1, catch=(Exception,))
+            search.make(*begun)
         except KeyboardInterrupt:
             raise Interrupted(f"Stopped. {folder} keeps what was found.", f"Go on with: {command}") from None
-    found = [_trial(trial) for trial in _counted(study)]
+    places = _places(study)
+    found = sorted((_trial(trial, places) for trial in _counted(study)), key=lambda trial: trial.number)
+    running = [str(trial.number + 1) for trial in found if trial.state == "running"]
+    if running:
+        observe(Note(f"Trial {' and '.join(running)} is under way in another process."))
     complete = [trial for trial in found if trial.state == "complete"]
     if not complete:
         error = next((trial.error for trial in found if trial.error), "none is complete yet")
@@ -145,28 +154,38 @@ def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     identity = folder_of(prepared, space).name
     upwards = higher_is_better(prepared.recipe, prepared.config.training.best_metric)
-    with runs.disk_errors(folder), _quiet(), ExitStack() as lock:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.enter_context(FileLock(folder / "study.lock"))  # two processes must not both lay out the database
+    with runs.disk_errors(folder):
+        (folder / "running").mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "study.lock")
+        lock.acquire()  # two processes must not both lay out the database
+    try:
         storage = optuna.storages.RDBStorage(
-            f"sqlite:///{(folder / 'study.db').resolve()}",
-            engine_kwargs={"connect_args": {"timeout": 60}},
-            heartbeat_interval=SIGN_SECONDS,
-            grace_period=UNSEEN_SECONDS,
-            heartbeat_stale_trial_callback=_again,
+            f"sqlite:///{(folder / 'study.db').resolve()}", engine_kwargs={"connect_args": {"timeout": 60}}
         )
         names = optuna.study.get_all_study_names(storage)
         if names and identity not in names:
+            made_of = optuna.load_study(study_name=names[0], storage=storage).user_attrs.get("made_of", {})
             raise ConfigError(
-                f"{folder} holds a search with another model, data, space or other values.", "Give another --output."
+                f"{folder} holds a search with {_differing(made_of, _made_of(prepared, space))}.",
+                "Give the same values, or another --output.",
             )
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=storage,
             study_name=identity,
             direction="maximize" if upwards else "minimize",
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
             load_if_exists=True,
         )
+        study.set_user_attr("made_of", _made_of(prepared, space))
+        return study
+    finally:
+        lock.release()
+
+
+def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Say what sets a search that is on the disk apart."""
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    return f"another {', another '.join(keys)}" if keys else "another model, data, space or other values"
 
 
 def _again(study: Any, trial: Any) -> None:
@@ -181,42 +200,103 @@ def _counted(study: Any) -> list[Any]:
     return [trial for trial in trials if trial.state.name != "WAITING" and trial.number not in replaced]
 
 
-def _counted_alive(study: Any) -> int:
-    """Count the trials, having given up those whose process was killed."""
-    import optuna
+def _places(study: Any) -> dict[int, int]:
+    """Return Optuna's number of each trial → its own, from 0; a trial that is made again keeps it."""
+    places: dict[int, int] = {}
+    for trial in study.get_trials(deepcopy=False):
+        replaced = trial.user_attrs.get("replaces")
+        places[trial.number] = len(set(places.values())) if replaced is None else places[replaced]
+    return places
 
-    with _quiet():
-        optuna.storages.fail_stale_trials(study)
-    return len(_counted(study))
 
-
-def _trial(trial: Any) -> Trial:
+def _trial(trial: Any, places: Mapping[int, int]) -> Trial:
     state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}.get(trial.state.name, "running")
     values = dict(trial.user_attrs.get("values", trial.params))
-    return Trial(trial.number, state, trial.value, values, trial.user_attrs.get("error"))
+    return Trial(places[trial.number], state, trial.value, values, trial.user_attrs.get("error"))
 
 
-class _Objective:
-    """Trains with one trial's values and returns the best validation figure."""
+@dataclass(frozen=True)
+class _Searching:
+    """A search under way in this process; the attributes are the arguments of `tune`."""
 
-    def __init__(
-        self, study: Any, prepared: Prepared, space: Space, folder: Path, trials: int, observe: Observe
-    ) -> None:
-        self.study = study
-        self.prepared = prepared
-        self.space = space
-        self.folder = folder
-        self.trials = trials
-        self.observe = observe
+    study: Any
+    prepared: Prepared
+    space: Space
+    folder: Path
+    trials: int
+    observe: Observe
 
-    def __call__(self, trial: Any) -> float:
-        values = self._draw(trial)
-        self.observe(Stage(f"Trial {trial.number + 1} of {self.trials}: {described(values)}"))
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from beginning a trial; those whose process was killed are given up."""
+        from filelock import FileLock, Timeout
+
+        with FileLock(self.folder / "study.lock"):
+            for trial in _counted(self.study):
+                if trial.state.name != "RUNNING":
+                    continue
+                with suppress(Timeout), self._held(trial.number):  # by nobody, so its process is gone
+                    self.study.tell(trial.number, state=_state("FAIL"))
+                    _again(self.study, trial)
+                    self._mark(trial.number).unlink()
+            yield
+
+    def _held(self, number: int) -> Any:
+        """Return the lock on a trial, which is not waited for."""
+        from filelock import FileLock
+
+        return FileLock(self._mark(number), timeout=0)
+
+    def _mark(self, number: int) -> Path:
+        return self.folder / "running" / f"{number:04d}"
+
+    def begin(self) -> tuple[Any, int, Any] | None:
+        """Begin a trial: return it, its own number, and the lock on it that is held; None when all are begun."""
+        with self.alone():
+            if len(_counted(self.study)) >= self.trials:
+                return None
+            trial = self.study.ask()
+            held = self._held(trial.number)
+            held.acquire()
+            return trial, _places(self.study)[trial.number], held
+
+    def make(self, trial: Any, place: int, held: Any) -> None:
+        """Train with one trial's values, and tell the study the best validation figure.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; the trial's values wait to be tried again.
+        """
+        import optuna
+
+        try:
+            self.study.tell(trial, self._train(trial, place))
+        except optuna.TrialPruned:
+            self.study.tell(trial, state=_state("PRUNED"))
+            self.observe(Note(f"Trial {place + 1} is pruned: worse than the median at this point."))
+        except (Interrupted, KeyboardInterrupt):
+            self.study.tell(trial, state=_state("FAIL"))
+            _again(self.study, trial)
+            raise KeyboardInterrupt from None
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            trial.set_user_attr("error", reason)
+            self.study.tell(trial, state=_state("FAIL"))
+            self.observe(Note(f"Trial {place + 1} failed ({reason}); the search goes on."))
+        finally:
+            held.release()
+            self._mark(trial.number).unlink(missing_ok=True)
+
+    def _train(self, trial: Any, place: int) -> float:
+        import optuna
+
+        values = self._draw(trial, place)
+        self.observe(Stage(f"Trial {place + 1} of {self.trials}: {described(values)}"))
         layer: dict[str, Any] = {}
         for dotted, value in values.items():
             layer = merge(layer, nested(dotted.split("."), value))
         prepared = replace(self.prepared, resolved=self.prepared.resolved.with_values("search", layer))
-        run = runs.Run(self.folder / "trials" / f"{trial.number + 1:04d}")
+        run = runs.Run(self.folder / "trials" / f"{place + 1:04d}")
+        shutil.rmtree(run.path, ignore_errors=True)  # what a process that was killed left
         metric = prepared.config.training.best_metric
 
         def watch(event: Any) -> None:
@@ -228,33 +308,20 @@ class _Objective:
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
-        import optuna
-
         try:
             runs.write_text(run.path / "config.yaml", to_yaml(prepared.config))
             _, facts = fit(run, prepared, watch, None, ALONE)
-        except optuna.TrialPruned:
-            self.observe(Note(f"Trial {trial.number + 1} is pruned: worse than the median at this point."))
-            raise
-        except (Interrupted, KeyboardInterrupt):
-            _again(self.study, trial)
-            raise KeyboardInterrupt from None  # which Optuna does not catch
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-            trial.set_user_attr("error", reason)
-            self.observe(Note(f"Trial {trial.number + 1} failed ({reason}); the search goes on."))
-            raise
         finally:
             shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
         best = next(values for values in facts["evaluations"] if values["step"] == facts["best_step"])
         return float(best[metric])
 
-    def _draw(self, trial: Any) -> dict[str, Any]:
+    def _draw(self, trial: Any, place: int) -> dict[str, Any]:
         """Draw the trial's values, by a generator of its own."""
         import numpy as np
         import optuna
 
-        seed = np.random.SeedSequence([self.prepared.config.training.seed, trial.number]).generate_state(1)[0]
+        seed = np.random.SeedSequence([self.prepared.config.training.seed, place]).generate_state(1)[0]
         trial.study.sampler = optuna.samplers.TPESampler(seed=int(seed), multivariate=False)
         values = suggest(trial, self.space)
         trial.set_user_attr("values", values)
@@ -269,14 +336,10 @@ def described(values: Mapping[str, Any]) -> str:
     )
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Optuna's remarks on its own interfaces off the user's screen."""
-    from optuna.exceptions import ExperimentalWarning
+def _state(name: str) -> Any:
+    import optuna
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        yield
+    return optuna.trial.TrialState[name]
 
 
 def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str) -> None:

@@ -33,6 +33,8 @@ class RangeTest:
         smoothed: Moving average of the losses.
         burst: Whether the loss burst before the last step.
         suggestion: Peak learning rate to train with, or None where the loss never fell.
+        clear: Whether the loss fell and rose again by more than its noise; if not, the range ends too low, begins too
+            high, or the steps are too few.
     """
 
     learning_rates: Sequence[float]
@@ -40,6 +42,7 @@ class RangeTest:
     smoothed: Sequence[float]
     burst: bool
     suggestion: float | None
+    clear: bool
 
 
 class _Burst(Exception):  # it ends the loop, and is no failure
@@ -121,7 +124,7 @@ def range_test(
         burst = True
     finite = [loss for loss in losses if math.isfinite(loss)]
     rates, smoothed = rates[: len(finite)], smooth(finite)
-    return RangeTest(rates, finite, smoothed, burst, suggest(rates, smoothed))
+    return RangeTest(rates, finite, smoothed, burst, suggest(rates, smoothed), burst or is_valley(finite, smoothed))
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
@@ -152,3 +155,17 @@ def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
     settled = range(min(len(smoothed) // 10, lowest - 1) + 1, lowest + 1)  # the first averages are of few losses
     steepest = min(settled, key=lambda step: smoothed[step] - smoothed[step - 1])
     return float(f"{min(rates[lowest] / SAFETY, rates[steepest]):.3g}")
+
+
+def is_valley(losses: Sequence[float], smoothed: Sequence[float]) -> bool:
+    """Whether the loss fell from its start by more than it scatters, and rose again by half of that at least.
+
+    Args:
+        losses: Of each step. Length N.
+        smoothed: Their moving average. Length N.
+    """
+    lowest = min(smoothed)
+    start = losses[: max(1, len(losses) // 10)]
+    fall = sum(start) / len(start) - lowest
+    scatter = math.sqrt(sum((loss - mean) ** 2 for loss, mean in zip(losses, smoothed, strict=True)) / len(losses))
+    return fall > scatter and smoothed[-1] - lowest > fall / 2

@@ -16,6 +16,13 @@ def test_options_that_are_another_commands_are_left_out(monkeypatch):
     assert again == "toolkit finetune sentiment -d 'my file.csv' --set a.steps=1"
 
 
+@pytest.mark.parametrize("assigned", [["--set", "training.learning_rate=1e-4"], ["--set=training.learning_rate=1e-4"]])
+def test_a_value_that_is_replaced_is_left_out(monkeypatch, assigned):
+    monkeypatch.setattr(sys, "argv", ["toolkit", "lr-find", "sentiment", *assigned, "--set", "training.dropout=0"])
+    again = command_line("finetune", unset="training.learning_rate")
+    assert again == "toolkit finetune sentiment --set training.dropout=0"
+
+
 def test_a_flag_and_an_assignment_that_disagree_are_refused():
     with pytest.raises(
         ConfigError, match=r"`training\.epochs` is given twice: 3\.0 by a flag, and 5 by --set"

@@ -2,8 +2,6 @@
 
 import shlex
 import sys
-import time
-import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +10,7 @@ from toolkit import recipes
 from toolkit.config import resolve
 from toolkit.config_files import read_file
 from toolkit.errors import ConfigError, Interrupted, RunError
-from toolkit.pipeline import Prepared
+from toolkit.pipeline import Prepared, Stage
 from toolkit.pipeline.tune import folder_of, tune
 from toolkit.training.progress import Validation
 from toolkit.training.search_space import build
@@ -108,30 +106,47 @@ def test_when_every_trial_fails_the_reason_is_told(search):
 
 
 @pytest.mark.parametrize("fault", [Interrupted("Stopped.", "…"), KeyboardInterrupt()])
-def test_an_interrupted_trial_is_tried_again_with_its_values(search, fault):
-    begun, rest = Fit({3: fault}), Fit()
+def test_an_interrupted_trial_is_tried_again_with_its_values(search, fault, tmp_path):
+    begun, rest, whole = Fit({3: fault}), Fit(), Fit()
     with pytest.raises(Interrupted, match="keeps what was found") as caught:
         search(begun)
     assert "toolkit tune sentiment" in caught.value.fix
     found, _ = search(rest)
     assert rest.rates[0] == begun.rates[2]
-    assert len(found.trials) == 6
+    assert [trial.number for trial in found.trials] == [0, 1, 2, 3, 4, 5]
     assert all(trial.state in ("complete", "pruned") for trial in found.trials)
+    search(whole, folder=tmp_path / "whole")
+    assert begun.rates[:2] + rest.rates == whole.rates
 
 
-def test_a_trial_whose_process_was_killed_is_tried_again(search, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "UNSEEN_SECONDS", 1)
+def test_a_trial_whose_process_was_killed_is_made_again_at_once_under_its_number(search, prepared, tmp_path):
     study = module._open(prepared, build(prepared.resolved, {}), tmp_path / "search")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a trial that is asked for by hand sends no heartbeats, as a killed one
-        killed = study.ask()
+    killed = study.ask()  # nobody holds the lock on it
     rate = killed.suggest_float("training.learning_rate", 2e-5, 4e-4, log=True)
-    study._storage.record_heartbeat(killed._trial_id)
-    time.sleep(2.1)
+    (tmp_path / "search" / "trials" / "0001").mkdir(parents=True)
+    (tmp_path / "search" / "trials" / "0001" / "metrics.jsonl").write_text("half a li", encoding="utf-8")
     fit = Fit()
-    found, _ = search(fit, trials=2)
+    found, notes = search(fit, trials=2)
     assert fit.rates[0] == pytest.approx(rate, rel=1e-3)
-    assert [trial.state for trial in found.trials] == ["complete", "complete"]
+    assert [(trial.number, trial.state) for trial in found.trials] == [(0, "complete"), (1, "complete")]
+    assert [note.name.split(":")[0] for note in notes if isinstance(note, Stage)] == ["Trial 1 of 2", "Trial 2 of 2"]
+    assert not (tmp_path / "search" / "trials" / "0001" / "metrics.jsonl").exists()
+    assert list((tmp_path / "search" / "running").iterdir()) == []
+
+
+def test_a_trial_of_a_living_process_is_left_to_it(search, prepared, tmp_path):
+    study = module._open(prepared, build(prepared.resolved, {}), tmp_path / "search")
+    other = module._Searching(
+        study, prepared, build(prepared.resolved, {}), tmp_path / "search", 3, lambda _event: None
+    )
+    _, place, held = other.begin()
+    fit = Fit()
+    found, notes = search(fit, trials=3)
+    held.release()
+    assert place == 0
+    assert [trial.state for trial in found.trials] == ["running", "complete", "complete"]
+    assert len(fit.rates) == 2
+    assert notes[-1].text == "Trial 1 is under way in another process."
 
 
 def test_bad_trials_are_pruned(search):
@@ -159,7 +174,7 @@ def test_weights_of_trials_are_not_kept(search, tmp_path):
 
 def test_another_search_is_not_mixed_in(search):
     search(Fit(), trials=1)
-    with pytest.raises(ConfigError, match="holds a search with another"):
+    with pytest.raises(ConfigError, match=r"holds a search with another --search training\.dropout\."):
         search(Fit(), given={"dropout": "0..0.5"})
 
 

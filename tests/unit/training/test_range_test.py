@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from toolkit.data.batch import Features
 from toolkit.settings import TrainingConfig
 from toolkit.training import range_test as module
-from toolkit.training.range_test import range_test, smooth, suggest
+from toolkit.training.range_test import is_valley, range_test, smooth, suggest
 
 
 class Parabola(torch.nn.Module):
@@ -78,6 +78,17 @@ def test_the_suggestion_is_the_smaller_of_both_marks():
     assert suggest(rates, steep_early) == pytest.approx(rates[10], rel=0.01)
     assert suggest(rates, [1.0 + n for n in range(40)]) is None
     assert suggest([], []) is None
+
+
+def test_a_range_that_misses_the_valley_is_not_called_clear():
+    noise = np.random.default_rng(0).normal(0, 0.05, 100)
+    rates = np.linspace(0, 1, 100)
+    valley = 0.7 - np.minimum(rates, 0.7) + 4 * np.maximum(rates - 0.8, 0)
+    for shape, clear in ((valley, True), (0.7 - 0.4 * rates, False), (np.full(100, 0.7), False), (0.7 + rates, False)):
+        losses = (shape + noise).tolist()
+        assert is_valley(losses, smooth(losses)) is clear
+    assert run(Parabola(), highest=1e3).clear
+    assert not run(Parabola(), highest=1e-4).clear
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=30))
