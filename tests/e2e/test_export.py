@@ -53,6 +53,22 @@ def test_any_batch_and_length(family: str, form: str, tmp_path: Path) -> None:
             torch.testing.assert_close(loaded(**other).logits, model(**other).logits, atol=1e-4, rtol=1e-4)
 
 
+LOAD = """
+import sys, torch
+program = torch.export.load(sys.argv[1]).module()
+found = program(input_ids=torch.full((3, 7), 5), attention_mask=torch.ones(3, 7, dtype=torch.int64))
+print(type(found).__name__, tuple(found["logits"].shape), "transformers" in sys.modules)
+"""
+
+
+def test_what_torch_export_wrote_needs_nothing_but_torch(tmp_path: Path) -> None:
+    model, sample = models.make("distilbert")
+    graph.save(graph.trace(model, sample, "torch-export"), tmp_path)
+    assert "forward" not in vars(model)  # it is as it was
+    done = subprocess.run([sys.executable, "-c", LOAD, tmp_path / "model.pt2"], capture_output=True, text=True)
+    assert done.stdout == "dict (3, 2) False\n", done.stderr
+
+
 @pytest.fixture(scope="module")
 def onnx(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports") / "onnx"

@@ -55,7 +55,8 @@ def trace(model: Any, batch: Mapping[str, Any], form: str) -> Any:
 
     exporter, config = (OnnxExporter, OnnxConfig) if form == "onnx" else (DynamoExporter, DynamoConfig)
     try:
-        with silent():
+        # the file of torch.export names the class of what it returns, and loads where that class is known
+        with silent(), _returning_dict(model) if form == "torch-export" else contextlib.nullcontext():
             return exporter().export(model, dict(batch), config=config(dynamic=True, dynamic_shapes=_axes(batch)))
     except Exception as error:  # what cannot be traced raises errors of many kinds
         reason = " ".join(str(error).split())[:300]
@@ -63,6 +64,19 @@ def trace(model: Any, batch: Mapping[str, Any], form: str) -> Any:
             f"{type(model).__name__} cannot be exported as a graph: {reason}",
             "--to safetensors works for every model; --debug shows where the tracing ended.",
         ) from error
+
+
+@contextlib.contextmanager
+def _returning_dict(model: Any) -> Iterator[None]:
+    """Let a model return a plain dict of tensors for a while, not a class of transformers."""
+    forward, own = model.forward, vars(model).get("forward")
+    model.forward = lambda **inputs: dict(forward(**inputs))
+    try:
+        yield
+    finally:
+        del model.forward
+        if own is not None:
+            model.forward = own
 
 
 def _axes(batch: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
