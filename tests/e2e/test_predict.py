@@ -3,6 +3,8 @@
 import csv
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,9 @@ import pytest
 
 from tests.e2e.conftest import Made
 from tests.support.cli import environment, toolkit
-from toolkit.errors import DataError
+from toolkit.errors import DataError, Interrupted
 from toolkit.pipeline import judge
+from toolkit.pipeline.events import Counted, Event, Observe
 
 predicting = importlib.import_module("toolkit.pipeline.predict")  # the package's attribute is the function
 
@@ -54,23 +57,28 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     source = tmp_path / "in.txt"
     source.write_text("".join(f"a wonderful film, seen {n} times\n" for n in range(35)), encoding="utf-8")
-    ask, asked = judge.predict_features, []
+    ask, asked, seen = judge.predict_features, list[int](), list[Event]()
 
-    def dying(subject: object, features: object) -> object:
+    def dying(subject: object, features: object, observe: Observe) -> object:
         asked.append(len(features))  # type: ignore[arg-type]
         if len(asked) == 3:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGTERM)
+        observe(Counted(len(features), len(features)))  # type: ignore[arg-type]
         return ask(subject, features)  # type: ignore[arg-type]
 
     def run(output: str) -> None:
-        predicting.predict(str(made.run), str(source), Path(output), {}, None, lambda event: None)
+        seen.clear()
+        predicting.predict(str(made.run), str(source), Path(output), {}, None, seen.append, command="toolkit …")
 
     monkeypatch.setattr(judge, "predict_features", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"Stopped: 20 rows are kept; out\.csv is written when all are") as stopped:
         run("out.csv")
+    assert stopped.value.fix == "Go on with: toolkit …"
     assert not Path("out.csv").exists()
     run("out.csv")
     assert asked == [10, 10, 10, 10, 5]
+    counted = [event.done for event in seen if isinstance(event, Counted)]
+    assert counted == [10, 20, 30, 30, 35, 35]  # the parts that were there, and then within parts and behind them
     run("whole.csv")
     assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
     with pytest.raises(DataError, match="already"):

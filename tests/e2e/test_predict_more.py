@@ -42,7 +42,8 @@ def test_a_line_is_answered_before_the_next_is_there(made: Made) -> None:
     assert process.returncode == 0
 
 
-def test_an_interruption_ends_it_while_it_waits(made: Made) -> None:
+@pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_it_while_it_waits(made: Made, wish: signal.Signals) -> None:
     process = piped(made)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -50,10 +51,12 @@ def test_an_interruption_ends_it_while_it_waits(made: Made) -> None:
         process.stdin.write("a wonderful film\n")
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["prediction"] in ("neg", "pos")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(wish)
         assert process.wait(60) == 130
         assert process.stderr is not None
-        assert "Fatal" not in process.stderr.read()
+        told = process.stderr.read()
+        assert "Error: Stopped: 1 row is answered." in told
+        assert "Fatal" not in told
 
 
 def test_explanations_stand_beside_the_answers(made: Made, tmp_path: Path) -> None:

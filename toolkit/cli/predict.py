@@ -60,6 +60,7 @@ def predict(
             all_scores=all_scores,
             explained=explain,
             tell=_say_row if str(output) == "-" else None,
+            command=options.command_line(),
         )
     if done.bad:
         note(f"{done.bad:,} of {done.rows:,} rows have no prediction; the first is {done.first}.")

@@ -71,13 +71,21 @@ def read_text(path: Path, encoding: str | None) -> str:
 
 
 @contextmanager
-def open_text(path: Path, encoding: str | None) -> Iterator[TextIOWrapper]:
-    """Open a file to read text; bytes that do not decode, now or while reading, raise a DataError."""
+def open_text(path: Path, encoding: str | None, errors: str = "strict") -> Iterator[TextIOWrapper]:
+    """Open a file to read text; bytes that do not decode, now or while reading, raise a DataError.
+
+    Args:
+        path: The file.
+        encoding: Its encoding; that of its byte order mark, or UTF-8, when None.
+        errors: "surrogateescape" reads a byte that does not decode as half a character; a binary file is refused still.
+    """
     if path.suffix.lower() == ".gz":
         _check_gzip(path)
     encoding = encoding or _marked_encoding(path)
+    if errors != "strict":
+        _check_text(path, encoding)
     # newline="" leaves line ends inside quoted CSV fields as they are.
-    with _open_bytes(path) as raw, TextIOWrapper(raw, encoding, newline="") as stream:
+    with _open_bytes(path) as raw, TextIOWrapper(raw, encoding, errors, newline="") as stream:
         try:
             yield stream
         except UnicodeDecodeError:
@@ -128,18 +136,25 @@ def _marked_encoding(path: Path) -> str:
     return "utf-8-sig"
 
 
+def _check_text(path: Path, encoding: str) -> None:
+    """Raise the DataError that says what a file is that holds no text."""
+    if encoding.startswith(("utf-16", "utf-32")):
+        return
+    with _open_bytes(path) as stream:
+        kind = _binary_kind(stream.read(2**16))
+    if kind is not None:
+        raise DataError(
+            f"{path} is not a text file: it holds {kind}.",
+            "Name a file that holds a table as text, or save this one as CSV in UTF-8.",
+        ) from None
+
+
 def _raise_undecodable(path: Path, encoding: str) -> NoReturn:
     """Raise the DataError that names the first byte that does not decode, its line, and a likely encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     line, data, at = 1, b"", 0
+    _check_text(path, encoding)
     with _open_bytes(path) as stream:
-        kind = None if encoding.startswith(("utf-16", "utf-32")) else _binary_kind(stream.read(2**16))
-        if kind is not None:
-            raise DataError(
-                f"{path} is not a text file: it holds {kind}.",
-                "Name a file that holds a table as text, or save this one as CSV in UTF-8.",
-            ) from None
-        stream.seek(0)
         try:
             while block := stream.read(2**16):
                 line += decoder.decode(block).count("\n")

@@ -1,7 +1,7 @@
 """Rows of a file one by one, in bounded memory; a row that cannot be read is said to be bad and the rest goes on.
 
 lines of text (.txt, standard input)   {"text": line}
-.csv, .tsv, .jsonl, .ndjson (and .gz)  as they stand
+.csv, .tsv, .jsonl, .ndjson (and .gz)  as they stand; {"unread": line} of a line that is no JSON object
 .po                                    {"text": message} of each message without a translation
 .parquet                               in batches of rows
 a folder                               {"file": name} for each file in it, however deep
@@ -11,6 +11,7 @@ import csv
 import itertools
 import json
 import queue
+import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -27,7 +28,9 @@ from toolkit.errors import DataError, SourceError
 from toolkit.runs import open_for_arrow
 
 STANDARD_INPUT = "-"
+UNREAD = "unread"  # where a line is kept that has no columns
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".po")
+_UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,9 @@ def rows(
     """
     if source == STANDARD_INPUT:
         # a reader of its own: Python aborts when it ends while a thread waits for a line of `sys.stdin`
-        with open(sys.stdin.fileno(), encoding=encoding or "utf-8", errors="replace", closefd=False) as lines:
-            yield from (Row({"text": line.rstrip("\r\n")}) for line in lines)
+        name = encoding or "utf-8-sig"
+        with open(sys.stdin.fileno(), encoding=name, errors="surrogateescape", newline="", closefd=False) as lines:
+            yield from _lines(lines)
         return
     path = Path(source)
     if path.is_dir():
@@ -91,10 +95,9 @@ def rows(
     if kind == ".po":
         yield from (Row({"text": message}) for message in catalogue.messages(path, everything=everything))
         return
-    with open_text(path, encoding) as stream:
+    with open_text(path, encoding, "surrogateescape") as stream:
         if kind == ".txt":
-            for number, line in enumerate(stream):
-                yield Row({"text": (line.removeprefix("\ufeff") if not number else line).rstrip("\r\n")})
+            yield from _lines(stream)
         elif kind in (".csv", ".tsv"):
             yield from _csv(path, stream, delimiter or ("\t" if kind == ".tsv" else None))
         else:
@@ -140,34 +143,67 @@ def _kind(path: Path) -> str:
     return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
 
 
+def _lines(stream: Iterable[str]) -> Iterator[Row]:
+    for number, line in enumerate(stream):
+        text = line.removeprefix("\ufeff") if not number else line
+        yield _decoded({"text": text.rstrip("\r\n")})
+
+
+def _decoded(values: dict[str, Any], problem: str | None = None) -> Row:
+    """Return a row of texts; where bytes of it are no text, that is its problem, and signs stand for them."""
+    wrong = next((found for value in values.values() if value and (found := _UNDECODED.search(value))), None)
+    if wrong is None:
+        return Row(values, problem)
+    shown = {name: value and _UNDECODED.sub("\ufffd", value) for name, value in values.items()}
+    byte = f"the byte 0x{ord(wrong[0]) - 0xDC00:02x} does not decode: --set data.encoding=… names another encoding"
+    return Row(shown, problem or byte)
+
+
 def _csv(path: Path, stream: Iterable[str], delimiter: str | None) -> Iterator[Row]:
+    blank, header = 0, ""
     lines = iter(stream)
-    header = next((line for line in lines if line.strip("\ufeff\r\n\t ")), "").removeprefix("\ufeff")
+    for header in lines:
+        if header.strip("\ufeff\r\n\t "):
+            break
+        blank += 1
+    header = header.removeprefix("\ufeff")
     with field_limit(MAX_FIELD):
         reader = csv.reader(itertools.chain([header], lines), delimiter=delimiter or find_delimiter(header))
         names = clean_names(next(reader, []), str(path))
+        end = blank + reader.line_num
         for fields in reader:
+            start, end = end + 1, blank + reader.line_num
             if len(fields) == len(names):
-                yield Row(dict(zip(names, fields, strict=True)))
+                yield _decoded(dict(zip(names, fields, strict=True)))
             elif fields and not (len(fields) == 1 and not fields[0].strip()):
                 head, rest = fields[: len(names) - 1], fields[len(names) - 1 :]
                 last = [reader.dialect.delimiter.join(rest)] if rest else []
                 known = dict(zip(names, [*head, *last], strict=False))
-                problem = f"{len(fields)} fields where the header has {len(names)}"
-                yield Row({name: known.get(name) for name in names}, problem)
+                counted = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
+                problem = f"line {start}: {counted} where the header has {len(names)}"
+                yield _decoded({name: known.get(name) for name in names}, problem)
 
 
 def _json_lines(stream: Iterable[str]) -> Iterator[Row]:
-    for number, line in enumerate(stream):
-        text = line.removeprefix("\ufeff") if not number else line
-        if not text.strip():
+    for number, line in enumerate(stream, 1):
+        text = (line.removeprefix("\ufeff") if number == 1 else line).strip()
+        if not text:
+            continue
+        raw = _decoded({UNREAD: text})
+        if raw.problem is not None:
+            yield Row(raw.values, f"line {number}: {raw.problem}")
             continue
         try:
             value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            yield Row({}, f"not JSON: {error}")
+        except json.JSONDecodeError as error:
+            yield Row(
+                raw.values, f"line {number}: not JSON: {error.msg.removesuffix(' at')} at character {error.colno}"
+            )
             continue
-        yield Row(value) if isinstance(value, dict) else Row({}, "no object with keys")
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
+            yield Row(raw.values, f"line {number}: not JSON that can be read: {error}")
+            continue
+        yield Row(value) if isinstance(value, dict) else Row(raw.values, f"line {number}: no object with keys")
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from toolkit.data.stream import Row
 from toolkit.errors import DataError
 from toolkit.evaluation.calibration import scaled
 from toolkit.pipeline import judge
+from toolkit.pipeline.events import Observe
 from toolkit.pipeline.explainer import Explainer
 from toolkit.recipes import Column
 
@@ -39,15 +40,20 @@ class Asker:
     root: Path | None = None
     explainer: Explainer | None = None
 
-    def answer(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """Return the rows with what the model says of them; a bad one with an empty prediction."""
+    def answer(self, rows: Sequence[Row], observe: Observe | None = None) -> list[dict[str, Any]]:
+        """Return the rows with what the model says of them; a bad one with an empty prediction.
+
+        Args:
+            rows: Column → value, and what is wrong with it, if anything is.
+            observe: Told how far it is with these rows.
+        """
         required = {self.roles[column.role]: column.kind for column in self.inputs if column.required}
         rows = [row if row.problem else Row(row.values, _problem(row.values, required)) for row in rows]
         looked, rows = self._looked_at(rows)
         good = [number for number, row in enumerate(rows) if row.problem is None]
         said: list[dict[str, Any]] = [{} for _ in rows]
         looked = {name: column.take(pa.array(good, pa.int64())) for name, column in looked.items()}
-        for number, answer in zip(good, self._ask([rows[number] for number in good], looked), strict=True):
+        for number, answer in zip(good, self._ask([rows[number] for number in good], looked, observe), strict=True):
             said[number] = answer
         if self.explainer is not None:
             for place, number in enumerate(good):
@@ -91,7 +97,9 @@ class Asker:
                     )
         return looked, shown
 
-    def _ask(self, rows: Sequence[Row], looked: Mapping[str, pa.ChunkedArray]) -> Iterator[dict[str, Any]]:
+    def _ask(
+        self, rows: Sequence[Row], looked: Mapping[str, pa.ChunkedArray], observe: Observe | None
+    ) -> Iterator[dict[str, Any]]:
         if not rows:
             return
         recipe, labels = self.stored.recipe, self.stored.labels
@@ -105,7 +113,7 @@ class Asker:
         if target.kind == "labels":  # the recipe finds the words by their labels; which ones does not matter
             words = table[self.inputs[0].role].to_pylist()
             table = table.append_column(target.role, pa.array([[0] * len(row) for row in words]))
-        said = self._said(table)
+        said = self._said(table, observe)
         chances = said.get("probabilities")
         calibrated = scaled(_array(chances), self.temperature) if chances is not None and self.temperature else None
         for number, prediction in enumerate(said["prediction"]):
@@ -117,15 +125,15 @@ class Asker:
                 None if calibrated is None else calibrated[number],
             )
 
-    def _said(self, table: pa.Table) -> Mapping[str, Sequence[Any]]:
+    def _said(self, table: pa.Table, observe: Observe | None) -> Mapping[str, Sequence[Any]]:
         """Ask the model; what it writes keeps placeholders and markup, where the recipe's options say so."""
         subject, config = self.stored.subject, self.stored.config
 
-        def ask(rows: pa.Table) -> Mapping[str, Sequence[Any]]:
+        def ask(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:
             features = judge.encode_rows(rows, subject.recipe, subject.processor, config)
-            return judge.predict_features(subject, features).columns
+            return judge.predict_features(subject, features, observe).columns
 
-        said = ask(table)
+        said = ask(table, observe)
         if subject.recipe.COLUMNS[-1].kind != "target_text" or not config.options.get("protect"):
             return said
         role = self.inputs[0].role

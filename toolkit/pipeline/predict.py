@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from toolkit import recipes, runs
 from toolkit.data import catalogue, columns, parts, picture_folders, stream
 from toolkit.data.markup import markup
 from toolkit.data.stream import Row
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, Interrupted
 from toolkit.evaluation.findings import stored_temperature
 from toolkit.pipeline import judge
 from toolkit.pipeline.asker import Asker
 from toolkit.pipeline.evaluate import find_stored, stored_card
-from toolkit.pipeline.events import Counted, Note, Observe, Stage
+from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
 from toolkit.pipeline.explainer import Explainer, explainer_for
+from toolkit.pipeline.resume import terminable
 from toolkit.recipes import Column
 
 CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
@@ -58,6 +60,7 @@ def predict(
     all_scores: bool = False,
     explained: bool = False,
     tell: Callable[[dict[str, Any]], None] | None = None,
+    command: str = "the same command",
 ) -> Predicted:
     """Ask a model about every row of a file.
 
@@ -71,9 +74,11 @@ def predict(
         all_scores: Write the score of every class.
         explained: Write what each answer rests on, too.
         tell: Told each row with its answer as soon as it is known, where the output is "-".
+        command: The command line, which goes on after a stop.
 
     Raises:
         CallError: Input, output or model cannot be used.
+        Interrupted: Ctrl-C, or the machine asked the process to end.
     """
     if tell is None:
         if output.exists() and Path(source).exists() and output.samefile(source):
@@ -101,11 +106,12 @@ def predict(
     tally = Tally(roles[inputs[0].role] if recipe.COLUMNS[-1].kind == "target_text" else None)
     if tell is not None:
         observe(Stage("Answering rows as they come"))
-        for chunk in chunks:
-            answers = asker.answer(chunk)
-            tally.add(answers)
-            for answer in answers:
-                tell(answer)
+        with _stoppable(tally, "answered", "Give those that come after them."):
+            for chunk in chunks:
+                answers = asker.answer(chunk)
+                tally.add(answers)
+                for answer in answers:
+                    tell(answer)
         return tally.outcome(None)
     total = _count(source, values, config.options)
     identity = None
@@ -116,17 +122,42 @@ def predict(
         observe(Note(f"{done * size:,} rows were done before: going on behind them."))
     observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
     number = 0
-    for number, chunk in enumerate(chunks, 1):
-        if number <= done:
-            answers = parts.read_part(output, number - 1)
-        else:
-            answers = asker.answer(chunk)
-            parts.write_part(output, number - 1, answers)
-        tally.add(answers)
-        if total is not None:
-            observe(Counted(tally.rows, total))
-    parts.finish(output, number, write)
+    again = "Standard input is read once: give all of it again." if total is None else f"Go on with: {command}"
+    with _stoppable(tally, f"kept; {output} is written when all are", again):
+        for number, chunk in enumerate(chunks, 1):
+            if number <= done:
+                answers = parts.read_part(output, number - 1)
+            else:
+                answers = asker.answer(chunk, _counted(observe, tally.rows, total))
+                parts.write_part(output, number - 1, answers)
+            tally.add(answers)
+            if total is not None:
+                observe(Counted(tally.rows, total))
+        parts.finish(output, number, write)
     return tally.outcome(output)
+
+
+def _counted(observe: Observe, before: int, total: int | None) -> Observe | None:
+    """Return who is told how far a part of the rows is, and says how far all are; None where nobody knows how many."""
+    if total is None:
+        return None
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Counted):
+            observe(Counted(before + event.done, total))
+
+    return tell
+
+
+@contextmanager
+def _stoppable(tally: "Tally", done: str, again: str) -> Iterator[None]:
+    """End on Ctrl-C and SIGTERM with a word on how many rows are done, and how to go on."""
+    with terminable():
+        try:
+            yield
+        except KeyboardInterrupt:
+            rows = "1 row is" if tally.rows == 1 else f"{tally.rows:,} rows are"
+            raise Interrupted(f"Stopped: {rows} {done}.", again) from None
 
 
 @dataclass
@@ -249,7 +280,7 @@ def _state(source: Path) -> list[int]:
 
 def _roles(first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
     """Decide by the first rows which column plays which role: as named for training, where the input has that one."""
-    names = list(dict.fromkeys(name for row in first for name in row.values))
+    names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == stream.UNREAD)))
     taken = [name for name in names if name in ADDED or name.startswith("score: ")]
     if taken:
         raise DataError(

@@ -27,21 +27,55 @@ def test_standard_input(monkeypatch, tmp_path):
     (tmp_path / "given").write_bytes(b"one\ntwo\xff\n")
     with (tmp_path / "given").open() as given:
         monkeypatch.setattr(sys, "stdin", given)
-        assert [row.values["text"] for row in rows("-")] == ["one", "two\ufffd"]
+        found = [(row.values, row.problem) for row in rows("-")]
+    assert found == read(tmp_path / "same.txt", b"one\ntwo\xff\n")
+    assert found[0] == ({"text": "one"}, None)
+    assert found[1][0] == {"text": "two\ufffd"}
+    assert found[1][1].startswith("the byte 0xff does not decode: --set data.encoding=")
+
+
+def test_a_mark_at_the_beginning_of_standard_input_is_no_text(monkeypatch, tmp_path):
+    (tmp_path / "given").write_bytes(b"\xef\xbb\xbfone\r\n\r\ntwo")
+    with (tmp_path / "given").open() as given:
+        monkeypatch.setattr(sys, "stdin", given)
+        assert [row.values["text"] for row in rows("-")] == ["one", "", "two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.csv", (b"id,text\n1,good\n", b"2,b\xe4d\n", b"3,good\n")),
+        ("a.jsonl", (b'{"text": "good"}\n', b'{"text": "b\xe4d"}\n', b'{"text": "good"}\n')),
+    ],
+)
+def test_bytes_that_do_not_decode_cost_their_row_alone(name, lines, tmp_path):
+    found = read(tmp_path / name, b"".join(lines))
+    assert ["0xe4" in (problem or "") for _, problem in found] == [False, True, False]
+    assert "b\ufffdd" in "".join(found[1][0].values())
+    (tmp_path / name).write_bytes(b"".join(lines))
+    named = list(rows(str(tmp_path / name), encoding="latin-1"))
+    assert [row.problem for row in named] == [None] * 3
+    assert named[1].values["text"] == "b\xe4d"
+
+
+def test_a_file_of_no_text_is_refused_whatever_its_name(tmp_path):
+    with pytest.raises(DataError, match="not a text file: it holds a picture"):
+        read(tmp_path / "a.txt", b"\x89PNG\r\n\x1a\n")
 
 
 def test_csv_with_rows_of_another_width(tmp_path):
     found = read(tmp_path / "a.csv", 'id;text\n1;"a; b\nc"\n2\n\n3;d;e\n')
     assert found[0] == ({"id": "1", "text": "a; b\nc"}, None)
-    assert found[1] == ({"id": "2", "text": None}, "1 fields where the header has 2")
-    assert found[2] == ({"id": "3", "text": "d;e"}, "3 fields where the header has 2")
+    assert found[1] == ({"id": "2", "text": None}, "line 4: 1 field where the header has 2")
+    assert found[2] == ({"id": "3", "text": "d;e"}, "line 6: 3 fields where the header has 2")
     assert len(found) == 3
 
 
 def test_json_lines_with_a_broken_one(tmp_path):
     found = read(tmp_path / "a.jsonl.gz", gzip.compress(b'{"text": "one", "n": [1]}\n\n{"text": \n[1]\n'))
     assert found[0] == ({"text": "one", "n": [1]}, None)
-    assert [problem and problem.partition(":")[0] for _, problem in found] == [None, "not JSON", "no object with keys"]
+    assert found[1] == ({"unread": '{"text":'}, "line 3: not JSON: Expecting value at character 9")
+    assert found[2] == ({"unread": "[1]"}, "line 4: no object with keys")
 
 
 def test_parquet(tmp_path):
