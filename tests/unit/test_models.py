@@ -338,6 +338,7 @@ def test_with_no_network_the_message_names_what_works(no_hub, monkeypatch):
     assert "org/absent is not on this machine and there is no network" in said
     assert "minilm (packaged)" in said
     assert "org/kept (cached)" in said
+    assert "vit-tiny (for pictures, with --from-scratch)" in said
     monkeypatch.setattr(sources, "cached_models", list)
     monkeypatch.setattr(checkpoints, "_is_there", lambda name: False)
     assert "finetune-toolkit[demo]" in fault("org/absent")

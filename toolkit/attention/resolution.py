@@ -7,9 +7,31 @@ Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", section 3.2.
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
-from toolkit.errors import ModelError
+from toolkit.errors import ConfigError, ModelError
+
+# these cut a picture into whole patches, and would leave out what remains at its right and lower edge
+_WHOLE_PATCHES = ("vit", "deit", "dinov2", "dinov2_with_registers", "beit", "vit_msn", "ijepa")
+
+
+def check(config: Mapping[str, Any], size: int | None) -> None:
+    """Refuse pictures of `size` pixels where the patches of a model's configuration do not cover them.
+
+    Raises:
+        ConfigError: Pixels at the edge would not be seen.
+    """
+    if size is None or config.get("model_type") not in _WHOLE_PATCHES or "patch_size" not in config:
+        return
+    patch = side(config["patch_size"])
+    if size % patch:
+        near = [one for one in (size - size % patch, size - size % patch + patch) if one]
+        raise ConfigError(
+            f"`options.image_size` is {size}, and the model cuts pictures into patches of {patch} pixels: "
+            f"{size % patch} at the edge would not be seen.",
+            f"Use {' or '.join(f'--image-size {one}' for one in near)}.",
+        )
 
 
 def see(model: Any, size: int) -> Any:

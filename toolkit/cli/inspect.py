@@ -60,7 +60,9 @@ def inspect(
             )
     if show:
         sheet = Path(f"{Path(data).stem or 'data'}-contact-sheet.png")
-        pipeline.show(loaded, resolved.config, seen.table, sheet)
+        remark = pipeline.show(loaded, resolved.config, seen.table, sheet)
+        if remark:
+            note(f"  note: {remark}")
         say(f"\nContact sheet: {sheet}")
     shared = [f"{count:,} {what}" for what, count in seen.shared.items() if count]
     if shared:

@@ -152,7 +152,10 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
     if len(inner) == 1:
         return _find_splits(inner[0])
     if not entries:
-        raise DataError(f"The folder {folder} is empty.", f"Name a file or folder that holds data: {KNOWN}.")
+        raise DataError(
+            f"The folder {folder} is empty.",
+            f"Name a file or folder that holds data: {KNOWN}; for pictures also a folder for each class, .npz or idx.",
+        )
     raise DataError(
         f"{folder} holds no data that can be read; it holds {_listed(entries)}.",
         f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder.",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import checkpoints, recipes, runs
-from toolkit.attention import forms
+from toolkit.attention import forms, resolution
 from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
 from toolkit.data.acquire import fallback_data
 from toolkit.data.load import Splits, load_splits
@@ -117,7 +117,8 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
 
 
 def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
-    """Fill in what depends on the checkpoint: the learning rate, and how many tokens it takes."""
+    """Fill in what depends on the checkpoint: the learning rate, and how many tokens it takes; see that patches fit."""
+    resolution.check(checkpoint.config, resolved.config.options.get("image_size"))
     found: dict[str, Any] = {}
     if resolved.config.training.learning_rate is None:
         scratch = resolved.config.loading.from_scratch

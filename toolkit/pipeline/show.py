@@ -11,15 +11,18 @@ from toolkit.config import RunConfig
 from toolkit.data import pictures
 from toolkit.data.load import Table
 from toolkit.data.pixels import prepared, shown
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, SourceError
 from toolkit.report import contact_sheet
 
 CLASSES = 20  # that a sheet shows
 EACH = 4  # pictures of a class
+SIZE = 224  # pixels that most models see
 
 
-def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) -> None:
-    """Draw the sheet of a loaded table.
+def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) -> str | None:
+    """Draw the sheet of a loaded table; return a remark on it, if there is one.
+
+    Where the model is not to be had, pictures are drawn in the usual size, or the one that was asked for.
 
     Args:
         recipe: A task with pictures.
@@ -29,7 +32,6 @@ def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) ->
 
     Raises:
         ConfigError: The task has no pictures.
-        SourceError: The model, whose image processor decides what is seen, is not to be had.
     """
     import torch
 
@@ -37,7 +39,15 @@ def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) ->
     if role is None:
         raise ConfigError("--show draws pictures, and this recipe has none.", "Name another with --recipe image.")
     loading = config.loading.model_copy(update={"from_scratch": True})  # no weights are needed for this
-    processor = recipe.load_processor(checkpoints.locate(config.model, loading).path, config)
+    remark = None
+    try:
+        checkpoint = checkpoints.locate(config.model, loading)
+    except SourceError as error:
+        size = config.options.get("image_size") or SIZE
+        config = config.model_copy(update={"options": {**config.options, "image_size": size}})
+        checkpoint = checkpoints.locate("vit-tiny", loading)
+        remark = f"{error.problem} The sheet is drawn for {size} × {size} pixels."
+    processor = recipe.load_processor(checkpoint.path, config)
     rows = table.parts.get("train", next(iter(table.parts.values())))
     change = getattr(recipe, "augmentation", lambda *_: None)(processor, table.labels, config)
     random = np.random.default_rng(config.training.seed)
@@ -50,6 +60,7 @@ def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) ->
         lines.append((name, raw, shown(_changed(change, torch.from_numpy(seen)), processor)))
     with runs.aside(path) as draft:
         contact_sheet.draw(lines).save(draft, "PNG")
+    return remark
 
 
 def _of_each_class(rows: pa.Table, target: str, labels: Any, random: np.random.Generator) -> list[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """Pictures of each class side by side: raw ones left, those that a model gets right."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,11 +22,12 @@ def draw(lines: Sequence[Line]) -> Any:
     cell, row = _SIDE + _GAP, _HEAD + _SIDE + _GAP
     sheet = image_module.new("RGB", (2 * most * cell + 5 * _GAP, _HEAD + row * len(lines)), "white")
     pen = ImageDraw.Draw(sheet)
+    pen.font = font = _font()
     pen.text((_GAP, 2), "as they are", fill="black")
     pen.text((4 * _GAP + most * cell, 2), "as a training step may see them", fill="black")
     for number, (name, raw, seen) in enumerate(lines):
         top = _HEAD + number * row
-        pen.text((_GAP, top + 2), _plain(name), fill="black")
+        pen.text((_GAP, top + 2), _line(name, font), fill="black")
         for place, image in enumerate([*raw, *(image_module.fromarray(array) for array in seen)]):
             shift = 3 * _GAP + (most - len(raw)) * cell if place >= len(raw) else 0
             sheet.paste(_fitted(image), (_GAP + place * cell + shift, top + _HEAD))
@@ -39,6 +41,18 @@ def _fitted(image: Any) -> Any:
     return image.resize(size, 0 if scale > 1 else 1)
 
 
-def _plain(name: str) -> str:
-    """Return a name in the letters that Pillow's own font has."""
-    return name.encode("latin-1", "replace").decode("latin-1").replace("\n", " ")[:60]
+def _font() -> Any:
+    """Return the font of the reports' plots, where it is there; Pillow's own knows no letters but those of English."""
+    from PIL import ImageFont
+
+    try:
+        from matplotlib import font_manager
+    except ImportError:
+        return None
+    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 11)
+
+
+def _line(name: str, font: Any) -> str:
+    """Return a name in one line, in letters that the font has."""
+    name = " ".join(name.split())[:60]
+    return name if font else unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()

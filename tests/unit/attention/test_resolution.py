@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from toolkit.attention import resolution
-from toolkit.errors import ModelError
+from toolkit.errors import ConfigError, ModelError
 
 SMALL = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
 
@@ -54,3 +54,12 @@ def test_weights_that_cannot_be_interpolated_are_refused():
     config = transformers.BeitConfig(**SMALL, image_size=16, patch_size=4, use_relative_position_bias=True)
     with pytest.raises(ModelError, match="cannot see pictures of 32 pixels"):
         resolution.see(transformers.BeitForImageClassification(config), 32)
+
+
+def test_pictures_that_patches_do_not_cover_are_refused():
+    vit = {"model_type": "vit", "patch_size": 4}
+    with pytest.raises(ConfigError, match="2 at the edge would not be seen") as caught:
+        resolution.check(vit, 30)
+    assert caught.value.fix == "Use --image-size 28 or --image-size 32."
+    for config, size in ((vit, 32), (vit, None), ({"model_type": "swin", "patch_size": 4}, 30)):
+        resolution.check(config, size)
