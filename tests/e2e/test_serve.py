@@ -76,7 +76,7 @@ def test_a_person_types_a_sentence_and_sees_what_the_answer_rests_on(made: Made,
         assert "sure" in page.evaluate("document.querySelector('[data-part=sure]').textContent")
         page.evaluate("document.querySelector('textarea').value = '   '; document.querySelector('button').click()")
         page.wait("!document.getElementById('refusal').hidden")
-        assert "required" in page.evaluate("document.getElementById('refusal').textContent")
+        assert "`text` of input 1 is missing" in page.evaluate("document.getElementById('refusal').textContent")
         refused = [one for one in page.complaints if "422" not in one]
         assert refused == []
         assert all(one.startswith(address) for one in page.requests)

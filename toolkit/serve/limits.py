@@ -14,4 +14,4 @@ class Limits(BaseModel):
     seconds: float = Field(30.0, gt=0, description="Seconds after which a request is given up")
     waiting: int = Field(2048, ge=1, description="Inputs that may wait; beyond them requests are told to come again")
     batch: int = Field(64, ge=1, description="Inputs that are answered together")
-    connections: int = Field(512, ge=1, description="Connections at a time")
+    connections: int = Field(512, ge=1, description="Requests at a time; one more is told to come again")

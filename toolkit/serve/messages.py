@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
 from toolkit.recipes import Column
 from toolkit.serve.limits import Limits
@@ -91,7 +91,11 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
         fields[column.role] = (shape, Field(... if column.required else None, description=description))
     required = [column for column in inputs if column.required]
     whole = create_model("Input", __config__=CLOSED, **fields)
-    one: Any = whole if len(required) > 1 else Union[whole, kinds[required[0].kind][0]]  # noqa: UP007
+    one: Any = whole
+    if len(required) == 1:
+        bare: Any = kinds[required[0].kind][0]
+        either: Any = Union[Annotated[whole, Tag("object")], Annotated[bare, Tag("bare")]]  # noqa: UP007
+        one = Annotated[either, Discriminator(lambda given: "object" if isinstance(given, dict | whole) else "bare")]
     ask = create_model(
         "Ask",
         __config__=CLOSED,

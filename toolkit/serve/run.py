@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.errors import ConfigError, RunError
 from toolkit.serve.limits import Limits
+from toolkit.serve.refusals import unreadable
 
 
 def check_installed() -> None:
@@ -67,6 +68,16 @@ def serve(
         RunError: The service could not start.
     """
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
+        """Refuses what is no HTTP request in the shape of every refusal."""
+
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
+            body = unreadable()
+            head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
+            self.transport.close()
 
     class Server(uvicorn.Server):
         """Tells when it has started."""
@@ -79,7 +90,7 @@ def serve(
     settings = uvicorn.Config(
         app,
         log_level="warning",
-        limit_concurrency=limits.connections,
+        http=Protocol,
         timeout_graceful_shutdown=int(limits.seconds) + 1,
         server_header=False,
     )

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import threading
 import time
 import urllib.error
@@ -136,18 +137,25 @@ def test_an_answer_is_explained(address):
 @pytest.mark.parametrize(
     ("body", "code", "problem"),
     [
-        ({"inputs": []}, 422, "inputs"),
-        ({"inputs": ["a"] * 4}, 422, "at most 3"),
-        ({"inputs": ["a" * 101]}, 422, "at most 100"),
-        ({"inputs": [""]}, 422, "at least 1"),
-        ({"inputs": [{"txt": "a"}]}, 422, "txt"),
-        ({"inputs": [{"text_pair": "a"}]}, 422, "text"),
-        ({"inputs": [7]}, 422, "valid"),
-        ({"input": ["a"]}, 422, "inputs"),
-        ({"inputs": ["a"], "more": 1}, 422, "more"),
-        (b'{"inputs": ["a"', 422, "JSON"),
-        (b"", 422, "the body"),
-        (b"\xff\xfe", 422, ""),
+        ({"inputs": []}, 422, "`inputs` is empty."),
+        ({"inputs": ["a"] * 4}, 422, "`inputs` has 4 entries, and 3 are allowed."),
+        ({"inputs": ["a" * 101]}, 422, "input 1 is longer than 100 characters."),
+        ({"inputs": ["a", {"text": "a" * 101}]}, 422, "`text` of input 2 is longer than 100 characters."),
+        ({"inputs": [""]}, 422, "input 1 is empty."),
+        (
+            {"inputs": [{"txt": "a"}]},
+            422,
+            "fit: `text` of input 1 is missing; `txt` of input 1 is no key that is known here.",
+        ),
+        ({"inputs": [{"text_pair": "a"}]}, 422, "fit: `text` of input 1 is missing."),
+        ({"inputs": [7]}, 422, "fit: input 1 is no text."),
+        ({"inputs": [7] * 3 + ["a"] * 9}, 422, "12 entries"),
+        ({"input": ["a"]}, 422, "`inputs` is missing; `input` is no key that is known here."),
+        ({"inputs": ["a"], "more": 1}, 422, "`more` is no key that is known here."),
+        ([7], 422, "the body is no object with keys."),
+        (b'{"inputs": ["a"', 422, "the body is not JSON: Expecting ',' delimiter, at character 16."),
+        (b"", 422, "The request has no body."),
+        (b"\xff\xfe", 422, "the body is not JSON"),
         ({"inputs": ["fine", "  ", " "]}, 422, "Input 2 cannot be answered: `text` is empty. So do 1 more."),
         ({"inputs": ["x" * 5000]}, 413, "larger than 4,096 bytes"),
     ],
@@ -167,19 +175,67 @@ def test_a_fault_keeps_its_secrets(address, caplog):
 
 
 def test_other_addresses_and_methods(address):
-    assert fetch(f"{address}/nowhere")[0] == 404
-    assert fetch(f"{address}/predict")[0] == 405
-    assert fetch(f"{address}/")[0] == 404
+    for path, code, problem in (
+        ("/nowhere", 404, "There is no /nowhere here."),
+        ("/predict/", 404, "There is no /predict/ here."),
+        ("/", 404, "There is no / here."),
+        ("/predict", 405, "/predict takes POST, and not GET."),
+    ):
+        got, said = fetch(f"{address}{path}")
+        assert (got, said["problem"]) == (code, problem)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{address}/predict")
+    with refused.value:
+        assert refused.value.headers["Allow"] == "POST"
 
 
 def test_a_name_that_is_not_its_own_is_refused(address):
     """So that a web page cannot reach it by a name that was pointed at this machine."""
-    assert post(f"{address}/predict", {"inputs": ["a"]}, Host="pages.example")[0] == 400
+    code, said = post(f"{address}/predict", {"inputs": ["a"]}, Host="pages.example:80")
+    assert (code, said["problem"]) == (400, "This service does not go by the name `pages.example`.")
+    for name in ("localhost", "LocalHost:1", "[::1]:8000"):
+        assert post(f"{address}/predict", {"inputs": ["a"]}, Host=name)[0] == 200
+    with running(hosts=["*"]) as anybody:
+        assert post(f"{anybody}/predict", {"inputs": ["a"]}, Host="pages.example")[0] == 200
 
 
 def test_a_form_of_another_page_is_refused(address):
     """A page elsewhere may send a plain form without asking; JSON it may not."""
-    assert post(f"{address}/predict", {"inputs": ["a"]}, **{"Content-Type": "text/plain"})[0] == 422
+    code, said = post(f"{address}/predict", {"inputs": ["a"]}, **{"Content-Type": "text/plain"})
+    assert (code, said["problem"]) == (415, "The Content-Type is `text/plain`, and not JSON.")
+    assert "application/json" in said["fix"]
+
+
+@pytest.mark.parametrize("head", ["GET / HTTP/1.1", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x", "hello"])
+def test_what_is_no_http_is_refused_in_the_same_shape(address, head):
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=10) as line:
+        line.sendall(f"{head}\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: line.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/json" in head
+    assert set(json.loads(body)) == {"problem", "fix"}
+
+
+def test_who_sends_far_too_much_hears_why(address):
+    """A line that is cut while the caller sends gives no answer at all."""
+    assert post(f"{address}/predict", b"x" * 5_000_000)[0] == 413
+
+
+def test_more_requests_than_there_may_be_are_told_when_to_come_again():
+    codes: list[int] = []
+
+    def ask() -> None:
+        codes.append(post(f"{address}/predict", {"inputs": ["slow"]})[0])
+
+    with running(connections=1) as address:
+        callers = [threading.Thread(target=ask) for _ in range(4)]
+        for one in callers:
+            one.start()
+        for one in callers:
+            one.join()
+        assert post(f"{address}/predict", {"inputs": ["good!"]})[0] == 200
+    assert sorted(codes) == [200, 503, 503, 503]
 
 
 def test_openapi_describes_the_inputs_of_the_model(address):

@@ -1,0 +1,83 @@
+"""What is settled before a request reaches a route: the name it came under, its size, and how many there are."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from toolkit.serve.limits import Limits
+from toolkit.serve.refusals import refusal, said, too_busy, too_large, unknown_host
+
+_PORT = re.compile(r":\d*$")
+PATIENCE = 5.0  # seconds for the rest of a request that is refused: who is cut off while sending sees no answer
+
+
+class Guard:
+    """Refuses requests under foreign names, too large ones, slow ones, and more at a time than there may be.
+
+    Args:
+        app: What answers the others.
+        limits: How large, how long, how many.
+        hosts: Names under which the service may be addressed, so that no page elsewhere reaches it through a name of
+            its own; "*" for any.
+    """
+
+    def __init__(self, app: Any, limits: Limits, hosts: Sequence[str]) -> None:
+        self.app = app
+        self.limits = limits
+        self.hosts = [host.lower() for host in hosts]
+        self.open = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refused = self._refused(dict(scope["headers"]))
+        if refused is not None:
+            await _pass_over(receive)
+            await refused(scope, receive, send)
+            return
+        self.open += 1
+        try:
+            await self.app(scope, self._counted(receive), send)
+        finally:
+            self.open -= 1
+
+    def _refused(self, headers: dict[bytes, bytes]) -> Any:
+        """Return the answer to a request that goes no further; None for the others."""
+        host = _PORT.sub("", headers.get(b"host", b"").decode("latin-1")).lower()
+        if "*" not in self.hosts and host not in self.hosts:
+            return unknown_host(host)
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self.limits.body_bytes:
+            return said(413, too_large(self.limits.body_bytes))
+        return too_busy() if self.open >= self.limits.connections else None
+
+    def _counted(self, receive: Any) -> Any:
+        """Bound the body, before it is held in memory, by its size and the time that each piece of it takes."""
+        from fastapi import HTTPException
+
+        seen = 0
+
+        async def counted() -> Any:
+            nonlocal seen
+            try:
+                message = await asyncio.wait_for(receive(), self.limits.seconds)
+            except TimeoutError:
+                raise HTTPException(408, refusal("The request did not arrive in time.", "Send it again.")) from None
+            seen += len(message.get("body", b""))
+            if seen > self.limits.body_bytes:
+                raise HTTPException(413, too_large(self.limits.body_bytes))
+            return message
+
+        return counted
+
+
+async def _pass_over(receive: Any) -> None:
+    """Read a body and keep nothing of it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while (await receive()).get("more_body", False):
+                pass

@@ -1,0 +1,145 @@
+"""One shape for every refusal: what is wrong, and what to do next."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import ToolkitError
+from toolkit.serve.batcher import Overloaded
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+RETRY_SECONDS = 1
+SCHEMA = "GET /openapi.json describes what fits."
+EXAMPLE = 'Send JSON with Content-Type: application/json, such as {"inputs": [...]}; ' + SCHEMA
+SHOWN = 5  # faults of one request
+_BRANCHES = ("object", "bare")  # the tags in `messages` of the two ways to write an input
+
+
+def refusal(problem: str, fix: str) -> dict[str, str]:
+    """Return what every refusal holds."""
+    return {"problem": problem, "fix": fix}
+
+
+def said(code: int, detail: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Any:
+    """Return a refusal as an answer."""
+    from fastapi.responses import JSONResponse
+
+    return JSONResponse(detail, code, headers=headers)
+
+
+def unknown_host(host: str) -> Any:
+    """Refuse a request that names a host that the service does not go by."""
+    told = f"This service does not go by the name `{host[:200]}`."
+    return said(400, refusal(told, "toolkit serve --allow-host NAME adds a name."))
+
+
+def too_large(most: int) -> dict[str, str]:
+    """Say that a request is too large."""
+    return refusal(f"The request is larger than {most:,} bytes.", "Ask for fewer inputs at a time.")
+
+
+def too_busy() -> Any:
+    """Refuse a request for want of room."""
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    return said(503, refusal("Too many requests are waiting.", "Ask again in a second."), headers)
+
+
+def unreadable() -> bytes:
+    """Return the body of the answer to what is no HTTP request."""
+    return json.dumps(
+        refusal(
+            "This is no HTTP request that can be read.",
+            "Check its first line, its Host and its Content-Length; an HTTP library writes them by itself.",
+        )
+    ).encode()
+
+
+def faults(errors: Sequence[Any]) -> str:
+    """Say in words what does not fit in a request; its first faults only.
+
+    Args:
+        errors: As pydantic reports them.
+    """
+    more = len(errors) - SHOWN
+    told = [_fault(one) for one in errors[:SHOWN]] + ([f"and {more} more"] if more > 0 else [])
+    return f"{'; '.join(told)}."
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "json_invalid":
+        return f"the body is not JSON: {context.get('error', error['msg'])}, at character {int(error['loc'][-1]) + 1}"
+    words = {
+        "missing": "is missing",
+        "extra_forbidden": "is no key that is known here",
+        "string_type": "is no text",
+        "string_too_short": "is empty",
+        "string_too_long": f"is longer than {context.get('max_length', 0):,} characters",
+        "list_type": "is no list",
+        "too_short": "is empty",
+        "too_long": f"has {context.get('actual_length')} entries, and {context.get('max_length')} are allowed",
+        "model_attributes_type": "is no object with keys",
+        "model_type": "is no object with keys",
+    }
+    return f"{_place(error['loc'])} {words.get(kind, error['msg'])}"
+
+
+def _place(where: Sequence[str | int]) -> str:
+    """Name a place as people do: ("body", "inputs", 0, "object", "text") is "`text` of input 1"."""
+    parts = [part for part in where[1:] if part not in _BRANCHES]
+    if not parts:
+        return "the body"
+    if parts[0] == "inputs" and len(parts) > 1:
+        parts[:2] = [f"input {int(parts[1]) + 1}"]
+    named = [f"word {part + 1}" if isinstance(part, int) else part for part in parts]
+    shown = [name if " " in name else f"`{name}`" for name in named]
+    return " of ".join(reversed(shown))
+
+
+def answer_refusals(app: "FastAPI") -> None:
+    """Give every failure the shape of `Problem`; a traceback stays here."""
+    from fastapi import HTTPException, Request
+    from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException as Refused
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Any:
+        found = error.errors()
+        whole = tuple(found[0]["loc"]) == ("body",)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if whole and found[0]["type"] == "missing":
+            return said(422, refusal("The request has no body.", EXAMPLE))
+        if whole and kind != "application/json" and not kind.endswith("+json"):
+            named = f"`{kind[:200]}`" if kind else "missing"
+            return said(415, refusal(f"The Content-Type is {named}, and not JSON.", EXAMPLE))
+        return said(422, refusal(f"The request does not fit: {faults(found)}", SCHEMA))
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: HTTPException) -> Any:
+        if isinstance(error.detail, dict):
+            return said(error.status_code, error.detail, error.headers)
+        path, problem = request.url.path[:200], f"{error.detail}."
+        if error.status_code == 404:
+            problem = f"There is no {path} here."
+        if error.status_code == 405:
+            problem = f"{path} takes {(error.headers or {}).get('Allow', 'another method')}, and not {request.method}."
+        fix = "POST /predict answers; GET /openapi.json describes how."
+        return said(error.status_code, refusal(problem, fix), error.headers)
+
+    @app.exception_handler(Overloaded)
+    async def overloaded(_request: Request, _error: Overloaded) -> Any:
+        return too_busy()
+
+    @app.exception_handler(TimeoutError)
+    async def late(_request: Request, _error: TimeoutError) -> Any:
+        return said(504, refusal("The answer took too long.", "Ask for fewer or shorter inputs at a time."))
+
+    @app.exception_handler(ToolkitError)
+    async def impossible(_request: Request, error: ToolkitError) -> Any:
+        return said(422, refusal(error.problem, error.fix))
+
+    @app.exception_handler(Exception)
+    async def failed(_request: Request, _error: Exception) -> Any:
+        return said(500, refusal("The model failed on this request.", "The service's own log says more."))
