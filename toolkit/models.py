@@ -270,6 +270,7 @@ def checkpoint_activations(model: Any) -> None:
     """
     names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # new and old name
     enable = next((getattr(model, name) for name in names if hasattr(model, name)), None)
+    logging.getLogger("transformers.utils.generic").addFilter(_is_no_remark_on_caches)
     try:
         if enable is None:
             raise ValueError
@@ -279,3 +280,8 @@ def checkpoint_activations(model: Any) -> None:
             f"{type(model).__name__} has no gradient checkpointing.",
             "Unset `training.gradient_checkpointing`; a smaller `training.micro_batch_size` saves memory too.",
         ) from None
+
+
+def _is_no_remark_on_caches(record: logging.LogRecord) -> bool:
+    """Training keeps no cache of keys and values anyway."""
+    return "is incompatible with gradient checkpointing" not in record.getMessage()

@@ -80,6 +80,8 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
     try:
         if output is None:
             path = _free(path)
+        elif is_run(path):  # one that came to nothing, or it would have been refused
+            _clear(Run(path))
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".write-test"
         probe.write_bytes(b"")
@@ -106,15 +108,32 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
     if output is None or not path.is_dir() or not any(path.iterdir()):
         return
     if not is_run(path):
+        if (path / "config.yaml").is_file() and ((path / "checkpoints").is_dir() or (path / "model").is_dir()):
+            raise ConfigError(
+                f"{path} holds a run whose run.json is missing.",
+                "Copy the run directory again, all of it; or give another --output.",
+            )
         raise ConfigError(f"The folder {path} is not empty.", "Give another --output, or remove it first.")
     if Run(path).complete:
         outcome = " There is nothing to resume." if resume else ""
         raise ConfigError(f"{path} holds a complete run.{outcome}", "Give another --output, or remove it first.")
-    if not resume:
+    if not resume and not _came_to_nothing(Run(path)):
         raise ConfigError(
             f"{path} holds a run that did not finish.",
             "Go on with it by the same command and --resume, give another --output, or remove it first.",
         )
+
+
+def _came_to_nothing(run: Run) -> bool:
+    """Whether a run ended before anything of its training was kept, so that nothing is lost with it."""
+    kept = [path for path in (run.path / "checkpoints").glob("*") if not path.name.startswith(".")]
+    return run.facts.get("status") in ("failed", "interrupted") and not kept
+
+
+def _clear(run: Run) -> None:
+    """Remove what a run that came to nothing wrote and another would add to."""
+    (run.path / "metrics.jsonl").unlink(missing_ok=True)
+    (run.path / "run.json").unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:

@@ -228,10 +228,34 @@ def test_a_place_is_checked_without_a_trace(tmp_path):
 
 def test_an_unfinished_run_is_no_place_for_another_and_resume_is_named(tmp_path):
     runs.Run(tmp_path).record(status="interrupted")
+    (tmp_path / "checkpoints" / "step-00000002").mkdir(parents=True)
     with pytest.raises(ConfigError, match="did not finish") as caught:
         runs.check_place(str(tmp_path))
     assert "--resume" in caught.value.fix
     runs.check_place(str(tmp_path), resume=True)
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_run_that_came_to_nothing_makes_room_for_another(tmp_path, status):
+    runs.Run(tmp_path).record(status=status, precision="bf16")
+    runs.Run(tmp_path).log({"step": 1})
+    runs.check_place(str(tmp_path))
+    assert runs.create(str(tmp_path), "x", "y", NOW).facts == {}
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_run_that_may_be_alive_is_left_alone(tmp_path):
+    runs.Run(tmp_path).record(status="running")
+    with pytest.raises(ConfigError, match="did not finish"):
+        runs.check_place(str(tmp_path))
+
+
+def test_a_run_without_its_run_json_is_not_taken_for_something_else(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(ConfigError, match=r"run\.json is missing") as caught:
+        runs.check_place(str(tmp_path), resume=True)
+    assert "remove" not in caught.value.fix
 
 
 def test_a_complete_run_is_no_place_for_another(tmp_path):

@@ -1,12 +1,14 @@
-"""Load a model for a task, with the attention and the reach that the configuration asks for."""
+"""Load a model for a task, with the attention, the reach and the restraints that the configuration asks for."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit import checkpoints, recipes
+from toolkit import checkpoints, models, recipes
 from toolkit.attention import positions, sparse
 from toolkit.config import RunConfig
+from toolkit.training import adapters
+from toolkit.training.depth import freeze
 
 
 def build_model(recipe: recipes.Recipe, path: Path, labels: Sequence[str], config: RunConfig) -> Any:
@@ -27,3 +29,44 @@ def build_model(recipe: recipes.Recipe, path: Path, labels: Sequence[str], confi
 def lengthening(config: RunConfig) -> positions.Way | None:
     """Return how learned positions are to be lengthened; None where they are not."""
     return config.positions or (None if config.attention == "dense" else "repeat")
+
+
+def restrain(model: Any, config: RunConfig, checkpoint: checkpoints.Checkpoint) -> Any:
+    """Decide which of the model's parameters move; return peft's view of it when it has adapters, else None.
+
+    Raises:
+        ConfigError: The model has no such layers or parameters, or nothing would move.
+        ModelError: It cannot compute activations again.
+    """
+    adapted = None
+    if config.adapter.kind != "none":
+        adapted = adapters.attach(model, config.adapter, checkpoint.origin, checkpoint.revision)
+    if config.training.freeze is not None:
+        freeze(model, config.training.freeze)
+    if config.training.gradient_checkpointing:
+        models.checkpoint_activations(model)
+    return adapted
+
+
+def check_restraints(
+    recipe: recipes.Recipe, config: RunConfig, checkpoint: checkpoints.Checkpoint, labels: Sequence[str]
+) -> None:
+    """Refuse what `restrain` would refuse, before any weights are loaded: the model's form alone is built.
+
+    Raises:
+        ConfigError: As `restrain` does.
+        ModelError: As `restrain` does.
+    """
+    plain = config.adapter.kind == "none" and config.training.freeze is None
+    if config.loading.trust_remote_code or (plain and not config.training.gradient_checkpointing):
+        return
+    import torch
+
+    bare = config.loading.model_copy(update={"from_scratch": True})
+    try:
+        with torch.device("meta"):
+            model = recipe.build_model(checkpoint.path, labels, config.model_copy(update={"loading": bare}))
+    except Exception:  # a model class that does not bear it says what is wrong with its weights at hand
+        return
+    with torch.device("meta"):
+        restrain(model, config, checkpoint)

@@ -85,7 +85,7 @@ def fit(
     with _rows_named(splits.train, folder), stoppable() as stop_asked, told as log:
 
         def watch(event: Progress | Validation) -> None:
-            if team.is_main:
+            if team.is_main and (isinstance(event, Validation) or event.whole):
                 run.log(_as_line(event))
                 log(trackers.figures(_as_line(event)), event.step)
             observe(event)

@@ -9,13 +9,11 @@ import pyarrow as pa
 
 from toolkit import models
 from toolkit.data.batch import Features
-from toolkit.pipeline.build import build_model
+from toolkit.pipeline.build import build_model, restrain
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.inputs import encode_parts, stage_of
 from toolkit.pipeline.prepare import Prepared
 from toolkit.team import ALONE, Team
-from toolkit.training import adapters
-from toolkit.training.depth import freeze
 
 Augment = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -57,7 +55,10 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
     set_seed(config.training.seed)
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = build_model(recipe, prepared.checkpoint.path, prepared.splits.labels, config)
-    adapted = _limit(model, prepared, observe)
+    adapted = restrain(model, config, prepared.checkpoint)
+    moving, total = models.trainable(model), models.size(model)[0]
+    if moving < total:
+        observe(Note(f"{moving:,} of {total:,} parameters are trained."))
     for remark in recipe.remarks(prepared.splits.train, processor, config) if hasattr(recipe, "remarks") else ():
         observe(Note(remark))
     observe(Stage(stage_of(recipe)))
@@ -65,22 +66,6 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
         features = encode_parts(parts, recipe, processor, config, observe)
     collate = partial(recipe.collate, processor=processor)
     return Material(model, processor, adapted, features, collate, _augmentation(prepared, processor))
-
-
-def _limit(model: Any, prepared: Prepared, observe: Observe) -> Any:
-    """Decide which of the model's parameters move; return peft's view of it when it has adapters, else None."""
-    config = prepared.config
-    adapted = None
-    if config.adapter.kind != "none":
-        adapted = adapters.attach(model, config.adapter, prepared.checkpoint.origin, prepared.checkpoint.revision)
-    if config.training.freeze is not None:
-        freeze(model, config.training.freeze)
-    if config.training.gradient_checkpointing:
-        models.checkpoint_activations(model)
-    moving, total = models.trainable(model), models.size(model)[0]
-    if moving < total:
-        observe(Note(f"{moving:,} of {total:,} parameters are trained."))
-    return adapted
 
 
 def _augmentation(prepared: Prepared, processor: Any) -> Augment | None:

@@ -16,7 +16,7 @@ from toolkit.errors import ConfigError
 from toolkit.evaluation import screening
 from toolkit.metrics import load
 from toolkit.pipeline import fresh
-from toolkit.pipeline.build import lengthening
+from toolkit.pipeline.build import check_restraints, lengthening
 from toolkit.pipeline.checks import check_columns
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.training import regularise, sharding, trackers
@@ -98,10 +98,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     sharding.check(resolved.config.training, resolved.config.adapter)
     screening.parse(resolved.config.evaluation.operating_points)
     trackers.check(resolved.config.training.trackers)
-    if resolved.config.training.device != "auto":
-        from toolkit.training.devices import pick_device
-
-        pick_device(resolved.config.training.device)
+    _check_machine(resolved.config)
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
     screening.number_of(resolved.config.evaluation.positive_class, splits.labels)
@@ -113,6 +110,8 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     if afresh:
         checkpoint = fresh.make(recipe, resolved.config, splits, observe)
         resolved = _fitted(resolved, checkpoint, notes)
+    check_restraints(recipe, resolved.config, checkpoint, splits.labels)
+    notes += _never_warm(resolved.config, splits.train.num_rows)
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
 
 
@@ -143,6 +142,31 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
         else:
             resolved = resolved.with_values("model", {"data": {"max_length": longest}})
     return resolved
+
+
+def _check_machine(config: RunConfig) -> None:
+    """Refuse a device, precision or kernel that is not there; torch is not imported where none is asked for."""
+    training = config.training
+    if (training.device, training.precision) != ("auto", "auto") or training.attention_kernel == "varlen":
+        from toolkit.training.devices import pick_device
+        from toolkit.training.pace import asked
+
+        asked(training, pick_device(training.device))
+
+
+def _never_warm(config: RunConfig, rows: int) -> list[str]:
+    """Say that a warm-up takes as many steps as there are, or more."""
+    steps, warmup = _steps(config, rows), config.training.warmup_steps or 0
+    if warmup < steps:
+        return []
+    return [
+        f"`training.warmup_steps` is {warmup:,} and there are {steps:,} optimizer steps: the learning rate never "
+        "reaches its peak. Lower it, or unset it so that `training.warmup_fraction` decides."
+    ]
+
+
+def _steps(config: RunConfig, rows: int) -> int:
+    return math.ceil(math.ceil(rows / config.training.batch_size) * config.training.epochs)
 
 
 def _check_best_metric(recipe: recipes.Recipe, config: RunConfig) -> None:
@@ -176,7 +200,7 @@ def _check_adapter(config: RunConfig) -> None:
 def plan(prepared: Prepared) -> str:
     """Say in one sentence what `finetune` would do."""
     training, rows = prepared.config.training, prepared.splits.train.num_rows
-    steps = math.ceil(math.ceil(rows / training.batch_size) * training.epochs)
+    steps = _steps(prepared.config, rows)
     epochs = f"{training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}"
     unit = "step" if steps == 1 else "steps"
     return (

@@ -17,9 +17,17 @@ from toolkit.config_files import read_file
 from toolkit.errors import ConfigError
 from toolkit.pipeline.events import Note, Observe
 from toolkit.pipeline.prepare import Prepared
+from toolkit.settings import EvaluationConfig
 from toolkit.training import checkpoint
 
-_PLACES = (("output",), ("data", "cache_gib"))  # where things are kept, which changes no weight
+# where things are kept, who is told, how often a state is written, how the result is judged: none changes a weight
+_HARMLESS = (
+    ("output",),
+    ("data", "cache_gib"),
+    ("training", "checkpoint_minutes"),
+    ("training", "trackers"),
+    *(("evaluation", key) for key in EvaluationConfig.model_fields if key not in ("batch_size", "precision")),
+)
 
 
 def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
@@ -29,6 +37,7 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
 
     Raises:
         ConfigError: The output folder holds a run of another configuration or data.
+        SourceError: Its run.json is damaged.
     """
     config = prepared.config
     if config.output is not None:
@@ -36,6 +45,7 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
         if not runs.is_run(run.path):
             observe(Note(f"There is nothing to resume in {run.path}; a new run begins."))
             return None
+        runs.read_object(run.path / "run.json")  # a damaged one is said to be so
         differing = _differences(run, prepared)
         if differing:
             raise ConfigError(
@@ -58,17 +68,23 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
 
 
 def _differences(run: runs.Run, prepared: Prepared) -> list[str]:
-    """Name what sets a run on disk apart from the one that is prepared; places on the disk do not count."""
+    """Name what sets a run on disk apart from the one that is prepared; what changes no weight does not count."""
     try:
         before = dict(leaves(read_file(run.path / "config.yaml")))
     except ConfigError:
         return ["configuration"]
     now = dict(leaves(prepared.config.model_dump()))
-    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and key not in _PLACES)
+    keys = sorted(
+        key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not _is_harmless(key)
+    )
     differing = [".".join(key) for key in keys]
     if run.facts.get("data", {}).get("fingerprint") != prepared.splits.facts["fingerprint"]:
         differing.append("data")
     return differing
+
+
+def _is_harmless(key: tuple[str, ...]) -> bool:
+    return any(key[: len(harmless)] == harmless for harmless in _HARMLESS)
 
 
 def clean_up(run: runs.Run, step: int) -> None:
@@ -90,10 +106,12 @@ def _step_of(line: str) -> float:
 
 
 def find_state(run: runs.Run, observe: Observe) -> checkpoint.State | None:
-    """Return the newest whole state of a run, telling of damaged ones."""
+    """Return the newest whole state of a run, telling of damaged ones, and of none."""
     state, notes = checkpoint.newest(run.path / "checkpoints")
     for note in notes:
         observe(Note(note))
+    if state is None:
+        observe(Note(f"{run.path} holds no whole state of training, so it begins at the first step again."))
     clean_up(run, state.step if state is not None else 0)
     return state
 

@@ -76,7 +76,7 @@ def verdict(
     return {
         "headline": headline,
         "statements": statements,
-        "warnings": [*warnings, *_leaked(evaluation), *_overfitting(training)],
+        "warnings": [*warnings, *_collapsed(evaluation, training), *_leaked(evaluation), *_overfitting(training)],
     }
 
 
@@ -311,6 +311,23 @@ def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
         f"{100 * gap['value']:.1f} points between the groups furthest apart."
         for gap in clear
     ]
+
+
+def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[str]:
+    """Warn of a model that gives one class to every example, where there are several."""
+    found = evaluation.get("confusion")
+    if not found or sum(any(row) for row in found["matrix"]) < 2:
+        return []
+    given = [
+        label for label, column in zip(found["labels"], zip(*found["matrix"], strict=True), strict=True) if any(column)
+    ]
+    if len(given) > 1:
+        return []
+    why = ""
+    if training is not None:
+        rate, steps = training["learning_rate"], training["steps"]
+        why = f": the learning rate ({rate:g}) may be too high, or the steps ({steps:,}) too few"
+    return [f"Every example is called “{given[0]}”. The model tells no classes apart{why}."]
 
 
 def _leaked(evaluation: Mapping[str, Any]) -> list[str]:

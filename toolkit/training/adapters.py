@@ -63,7 +63,11 @@ def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None)
 def _check_targets(model: Any, targets: str, head: list[str]) -> None:
     if targets == "all-linear":
         return
-    leaves = [name for name, module in model.named_modules() if name and not list(module.children())]
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    kinds = (torch.nn.Linear, Conv1D, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)  # what peft adapts by weight
+    leaves = [name for name, module in model.named_modules() if isinstance(module, kinds)]
     below = [name for name in leaves if not any(name == part or name.startswith(f"{part}.") for part in head)]
     try:
         found = any(re.fullmatch(targets, name) for name in below)
@@ -71,7 +75,7 @@ def _check_targets(model: Any, targets: str, head: list[str]) -> None:
         raise ConfigError(f"`adapter.targets` is no regular expression: {error}.", "Set it to all-linear.") from None
     if not found:
         raise ConfigError(
-            f"`adapter.targets` is {targets!r}, which matches no name of a layer below the head.",
+            f"`adapter.targets` is {targets!r}, which matches no name of a linear layer below the head.",
             f"It must match whole names, such as {', '.join(nearest(targets, below))}.",
         )
 

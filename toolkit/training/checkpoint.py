@@ -137,7 +137,7 @@ def newest(folder: Path) -> tuple[State | None, list[str]]:
         if fault is None:
             state = _read(path)
             return State(path, state["step"], state["facts"]), notes
-        notes.append(f"The checkpoint {path.name} is damaged ({fault}); the one before it is used.")
+        notes.append(f"The checkpoint {path.name} is damaged ({fault}) and passed over.")
         shutil.rmtree(path)
     return None, notes
 

@@ -133,8 +133,9 @@ def train(
         if team.is_main:
             save(accelerator.unwrap_model(prepared), step)
 
-    keeper = BestKeeper(config, higher_is_better, keep)
-    meter = Meter(total_steps)
+    precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+    keeper = BestKeeper(config, higher_is_better, keep, precision)
+    meter = Meter(total_steps, precision)
     step = 0
     if state is not None:
         checkpoint.restore(state, accelerator.unwrap_model(prepared), _bare(optimizer), team.rank)
@@ -174,8 +175,10 @@ def train(
             if config.ema_decay is not None:
                 average.update(_bare(optimizer), config.ema_decay, step)
             validating = step % validate_every == 0 or step == total_steps
-            if validating or meter.due():
-                observe(meter.report(step, step / steps_per_epoch, max(g["lr"] for g in optimizer.param_groups)))
+            whole = validating or meter.ends_window(step)
+            if whole or meter.due():
+                rate = max(group["lr"] for group in optimizer.param_groups)
+                observe(meter.report(step, step / steps_per_epoch, rate, whole))
             if validating:
                 with meter.paused(), average.applied(_bare(optimizer)), sharding.gathered(prepared):
                     prepared.eval()

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from toolkit.data.batch import Integers
 from toolkit.errors import RunError
 from toolkit.settings import TrainingConfig
 
-LOG_EVERY_SECONDS = 2.0
+REPORT_EVERY_SECONDS = 2.0
+WINDOWS = 200  # of a run, over each of which the training loss is averaged and written down
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,12 @@ class Progress:
         step: Optimizer steps taken.
         total_steps: Optimizer steps planned.
         epoch: Passes over the data so far, with a fraction.
-        loss: Mean training loss since the last report.
+        loss: Mean training loss of the window so far.
         learning_rate: Current step size.
         samples_per_second: Since training began, without validation.
         seconds_left: Estimate to the end of training.
         waiting: Share of the time that was spent on waiting for data.
+        whole: Whether the window is over; windows end at steps that the clock does not decide.
     """
 
     step: int
@@ -37,6 +41,7 @@ class Progress:
     samples_per_second: float
     seconds_left: float
     waiting: float = 0.0
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,10 @@ class Validation:
 class BestKeeper:
     """Remembers validations, has the best weights saved, and knows when patience is over."""
 
-    def __init__(self, config: TrainingConfig, higher_is_better: bool, save: Callable[[int], None]) -> None:
+    def __init__(
+        self, config: TrainingConfig, higher_is_better: bool, save: Callable[[int], None], precision: str = "fp32"
+    ) -> None:
+        self.precision = precision
         self.metric = config.best_metric
         self.patience = config.early_stopping_patience
         self.sign = 1.0 if higher_is_better else -1.0
@@ -71,7 +79,7 @@ class BestKeeper:
     def consider(self, step: int, epoch: float, values: Mapping[str, float]) -> Validation:
         """Take note of a validation; save the weights if it is the best so far."""
         for name in ("loss", self.metric):
-            check_finite(f"validation {name}", values[name], step)
+            check_finite(f"validation {name}", values[name], step, self.precision)
         best = not self.validations or self._merit(values) > max(self._merit(v.values) for v in self.validations)
         if best:
             self.best_step, self.since_best = step, 0
@@ -100,17 +108,21 @@ class BestKeeper:
         self.validations = [Validation(**validation) for validation in facts["validations"]]
 
 
-def check_finite(what: str, value: float, step: int) -> None:
+def calmer(precision: str) -> str:
+    """Return what to do about figures that are no longer numbers, in a run of that precision."""
+    if precision == "fp32":
+        return "Lower the learning rate (--learning-rate)."
+    return "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`)."
+
+
+def check_finite(what: str, value: float, step: int, precision: str) -> None:
     """Stop a run whose figures are no longer numbers.
 
     Raises:
         RunError: `value` is infinite or not a number.
     """
     if not math.isfinite(value):
-        raise RunError(
-            f"The {what} is {value} at step {step}.",
-            "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`).",
-        )
+        raise RunError(f"The {what} is {value} at step {step}.", calmer(precision))
 
 
 class NonFiniteLoss(RunError):
@@ -120,13 +132,11 @@ class NonFiniteLoss(RunError):
         step: The first step whose loss was so.
         value: That loss.
         rows: Numbers of the training examples that the step saw. Shape (rows,).
+        precision: In which it was computed.
     """
 
-    def __init__(self, step: int, value: float, rows: Integers) -> None:
-        super().__init__(
-            f"The training loss is {value} at step {step}.",
-            "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`).",
-        )
+    def __init__(self, step: int, value: float, rows: Integers, precision: str = "fp32") -> None:
+        super().__init__(f"The training loss is {value} at step {step}.", calmer(precision))
         self.step = step
         self.rows = rows
 
@@ -134,10 +144,11 @@ class NonFiniteLoss(RunError):
 class Meter:
     """Keeps the running loss and the clock; losses stay on the device until they are reported or checked."""
 
-    def __init__(self, total_steps: int) -> None:
+    def __init__(self, total_steps: int, precision: str = "fp32") -> None:
         self.total_steps = total_steps
+        self.precision = precision
         self.losses: list[dict[str, float]] = []
-        self._recent: list[tuple[int, Any, Integers]] = []  # step, loss and examples since the last report
+        self._recent: list[tuple[int, Any, Integers]] = []  # step, loss and examples of the window
         self._samples = 0
         self._start = time.perf_counter()
         self._paused = 0.0
@@ -154,30 +165,35 @@ class Meter:
         self._waited += seconds
 
     def check(self) -> float:
-        """Return the sum of the losses since the last report, having waited for the device once.
+        """Return the mean loss of the window so far, having waited for the device.
 
         Raises:
-            NonFiniteLoss: One of them is infinite or not a number; the first is named.
+            NonFiniteLoss: One of its losses is infinite or not a number; the first is named.
         """
-        total = float(sum(loss for _, loss, _ in self._recent))
-        if not math.isfinite(total):
-            for step, loss, rows in self._recent:
-                if not math.isfinite(float(loss)):
-                    raise NonFiniteLoss(step, float(loss), rows)
-        return total
+        self._recent = [(step, float(loss), rows) for step, loss, rows in self._recent]
+        for step, loss, rows in self._recent:
+            if not math.isfinite(loss):
+                raise NonFiniteLoss(step, loss, rows, self.precision)
+        return math.fsum(loss for _, loss, _ in self._recent) / max(1, len(self._recent))
+
+    def ends_window(self, step: int) -> bool:
+        """Whether a window ends with a step."""
+        return step % math.ceil(self.total_steps / WINDOWS) == 0
 
     def due(self) -> bool:
         """Whether it is time for another report."""
-        return time.perf_counter() - self._last_report >= LOG_EVERY_SECONDS
+        return time.perf_counter() - self._last_report >= REPORT_EVERY_SECONDS
 
-    def report(self, step: int, epoch: float, learning_rate: float) -> Progress:
-        """Return the mean loss since the last report, and the estimate to the end."""
-        loss = self.check() / max(1, len(self._recent))
-        self._recent = []
+    def report(self, step: int, epoch: float, learning_rate: float, whole: bool) -> Progress:
+        """Return the mean loss of the window, which is over if it is `whole`, and the estimate to the end."""
+        loss = self.check()
         self._last_report = time.perf_counter()
-        self.losses.append({"step": step, "epoch": round(epoch, 4), "value": loss})
+        if whole:
+            self._recent = []
+            self.losses.append({"step": step, "epoch": round(epoch, 4), "value": loss})
         left = (self.seconds - self._paused) / step * (self.total_steps - step)
-        return Progress(step, self.total_steps, epoch, loss, learning_rate, self.samples_per_second, left, self.waiting)
+        speed = self.samples_per_second
+        return Progress(step, self.total_steps, epoch, loss, learning_rate, speed, left, self.waiting, whole)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -206,10 +222,12 @@ class Meter:
     def facts(self) -> dict[str, Any]:
         """Return what `restore` needs."""
         times = {"seconds": self.seconds, "paused": self._paused, "waited": self._waited}
-        return {"losses": self.losses, "samples": self._samples, **times}
+        window = [[step, float(loss)] for step, loss, _ in self._recent]
+        return {"losses": self.losses, "window": window, "samples": self._samples, **times}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Go on counting from what `facts` held."""
         self.losses, self._samples = list(facts["losses"]), facts["samples"]
+        self._recent = [(step, loss, np.zeros(0, np.int64)) for step, loss in facts.get("window", ())]
         self._paused, self._waited = facts["paused"], facts["waited"]
         self._start = time.perf_counter() - facts["seconds"]

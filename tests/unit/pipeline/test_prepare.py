@@ -37,3 +37,27 @@ def test_the_learning_rate_of_adapters_is_decided_with_the_model(prepare):
     assert adapted.resolved.origin("training.learning_rate") == "model"
     own = prepare(adapter={"kind": "dora"}, training={"learning_rate": 1e-4})
     assert own.config.training.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"training": {"freeze": 99}}, "has 2 layers"),
+        ({"training": {"freeze": "."}}, "leaves nothing to train"),
+        ({"adapter": {"kind": "lora", "targets": "nothing"}}, "matches no name of a linear layer"),
+        ({"training": {"precision": "fp16", "device": "cpu"}}, "needs a GPU"),
+        ({"training": {"attention_kernel": "varlen", "device": "cpu"}}, "NVIDIA"),
+    ],
+)
+def test_what_the_model_or_the_machine_cannot_do_is_refused_before_weights_are_loaded(prepare, sections, said):
+    with pytest.raises(ConfigError, match=said):
+        prepare(**sections)
+
+
+def test_what_the_model_can_do_is_not(prepare):
+    assert prepare(training={"freeze": 1, "gradient_checkpointing": True}).notes == prepare().notes
+
+
+def test_a_warm_up_without_an_end_is_said(prepare):
+    assert not any("warmup" in note for note in prepare(training={"warmup_steps": 2}).notes)
+    assert any("never reaches its peak" in note for note in prepare(training={"warmup_steps": 500}).notes)

@@ -7,7 +7,9 @@ import pytest
 from toolkit import runs
 from toolkit.config import RunConfig
 from toolkit.config_files import to_yaml
+from toolkit.errors import ConfigError, SourceError
 from toolkit.pipeline import Note, unfinished
+from toolkit.pipeline.resume import find_state
 
 
 @pytest.fixture
@@ -60,3 +62,25 @@ def test_a_run_of_the_same_kind_is_taken_up(prepared):
     run, said = notes(prepared())
     assert run == runs.Run(runs.HOME / "one")
     assert "Going on with runs/one" in said
+
+
+def test_what_changes_no_weight_may_differ(prepared, tmp_path):
+    run = begin(tmp_path / "mine", prepared(output="mine").config)
+    now = {"training": {"checkpoint_minutes": 1, "trackers": ["tensorboard"]}, "evaluation": {"checks": ["cost"]}}
+    assert notes(prepared(output=str(run.path), **now))[0] == run
+    with pytest.raises(ConfigError, match=r"another evaluation\.precision"):
+        notes(prepared(output=str(run.path), evaluation={"precision": "bf16"}))
+
+
+def test_a_damaged_record_is_not_blamed_on_the_data(prepared, tmp_path):
+    run = begin(tmp_path / "mine", prepared(output="mine").config)
+    (run.path / "run.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"run\.json cannot be read"):
+        notes(prepared(output=str(run.path)))
+
+
+def test_a_run_without_a_state_is_said_to_begin_again(prepared, tmp_path):
+    run = begin(tmp_path / "mine", prepared(output="mine").config)
+    heard = []
+    assert find_state(run, heard.append) is None
+    assert "begins at the first step again" in heard[0].text

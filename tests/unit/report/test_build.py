@@ -97,6 +97,16 @@ def test_early_stopping_is_said():
     assert judge(training={**training, "stopped_early": False})["statements"] == []
 
 
+def test_a_model_that_tells_no_classes_apart_is_warned_of():
+    def warnings(matrix, training=None):
+        return judge(training=training, confusion={"labels": ["bad", "good"], "matrix": matrix})["warnings"]
+
+    (said,) = warnings([[0, 15], [0, 15]], {"learning_rate": 0.01, "steps": 40})
+    assert said.startswith("Every example is called “good”. ")
+    assert "learning rate (0.01)" in said
+    assert warnings([[0, 0], [0, 15]]) == warnings([[14, 1], [0, 15]]) == []
+
+
 @pytest.mark.parametrize(
     ("losses", "warned"),
     [

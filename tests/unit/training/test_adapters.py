@@ -101,6 +101,13 @@ def test_targets_that_cannot_be_met(targets):
         assert "query" in caught.value.fix.partition("such as")[2]
 
 
+def test_what_is_named_instead_is_linear():
+    with pytest.raises(ConfigError) as caught:
+        trained("bert", steps=0, targets="dropout")
+    linear = {n for n, module in classifiers.classifier("bert").named_modules() if isinstance(module, torch.nn.Linear)}
+    assert set(caught.value.fix.partition("such as ")[2].rstrip(".").split(", ")) < linear
+
+
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")  # peft's, not ours
 def test_the_kept_adapters_load_onto_the_base_again(tmp_path):
     from peft import PeftModel

@@ -35,6 +35,16 @@ def test_gradients_are_those_without_it(family, limit):
         assert torch.equal(gradient, checkpointed[name]), name
 
 
+def test_nothing_is_remarked_on_caches(caplog):
+    import logging
+
+    models.checkpoint_activations(small.classifier("bert"))
+    logging.getLogger("transformers.utils.generic").warning(
+        "`use_cache=True` is incompatible with gradient checkpointing."
+    )
+    assert not caplog.records
+
+
 def test_layers_are_computed_twice():
     calls = []
     model = small.classifier("bert").train()

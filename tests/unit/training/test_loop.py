@@ -1,6 +1,7 @@
 """The training loop on a random BERT of two layers, 32 wide: what it promises about steps, seeds and best weights."""
 
 import copy
+import json
 import math
 
 import numpy as np
@@ -32,8 +33,8 @@ def one_thread():
 
 @pytest.fixture(autouse=True)
 def no_clock(monkeypatch):
-    """Progress is told at validations alone, however slow the machine is."""
-    monkeypatch.setattr(progress, "LOG_EVERY_SECONDS", math.inf)
+    """Progress is told where windows end, however slow the machine is."""
+    monkeypatch.setattr(progress, "REPORT_EVERY_SECONDS", math.inf)
 
 
 def build(dropout: float = 0.0) -> BertForSequenceClassification:
@@ -232,9 +233,28 @@ def test_progress_is_told_before_each_validation():
     assert 0 < progress[-1].learning_rate < progress[0].learning_rate <= 1e-3
 
 
-def test_progress_is_told_at_every_step_when_it_is_due(monkeypatch):
-    monkeypatch.setattr(progress, "LOG_EVERY_SECONDS", 0.0)
-    assert [entry["step"] for entry in Fit().result.losses] == [1, 2, 3, 4, 5, 6]
+def test_losses_are_averaged_over_windows_that_the_clock_does_not_decide(monkeypatch):
+    every = [entry["value"] for entry in Fit().result.losses]
+    monkeypatch.setattr(progress, "WINDOWS", 3)
+    slow = Fit()
+    monkeypatch.setattr(progress, "REPORT_EVERY_SECONDS", 0.0)
+    quick = Fit()
+    assert slow.result.losses == quick.result.losses
+    assert [entry["step"] for entry in slow.result.losses] == [2, 4, 6]
+    assert slow.result.losses[1]["value"] == pytest.approx((every[2] + every[3]) / 2)
+    told = [event for event in quick.events if isinstance(event, Progress)]
+    assert [(event.step, event.whole) for event in told] == [(step, step % 2 == 0) for step in range(1, 7)]
+
+
+def test_a_window_goes_on_where_a_state_was_written():
+    whole, first, second = (progress.Meter(1000) for _ in range(3))
+    for step in (1, 2, 3):
+        whole.count(step, torch.tensor(0.1 * step), np.arange(4))
+    for step in (1, 2):
+        first.count(step, torch.tensor(0.1 * step), np.arange(4))
+    second.restore(json.loads(json.dumps(first.facts())))
+    second.count(3, torch.tensor(0.1 * 3), np.arange(4))
+    assert second.check() == whole.check() == pytest.approx(0.2)
 
 
 def test_it_learns():
@@ -386,7 +406,8 @@ def test_a_loss_that_is_no_number_ends_the_run():
     torch.nn.init.constant_(model.classifier.weight, float("nan"))
     with pytest.raises(RunError, match="training loss is nan at step") as caught:
         Fit(model)
-    assert "learning rate" in caught.value.fix
+    assert caught.value.fix == "Lower the learning rate (--learning-rate)."
+    assert "compute in fp32" in progress.calmer("bf16")
 
 
 def test_the_examples_of_the_step_that_went_wrong_are_named_and_no_state_is_written_of_it():
