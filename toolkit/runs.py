@@ -102,19 +102,22 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
 
     Raises:
         ConfigError: The place is taken, a file, or closed to this user.
+        SourceError: It holds a run whose run.json is damaged.
     """
     path = Path(output) if output else HOME
     check_writable(path)
     if output is None or not path.is_dir() or not any(path.iterdir()):
         return
     if not is_run(path):
-        if (path / "config.yaml").is_file() and ((path / "checkpoints").is_dir() or (path / "model").is_dir()):
+        if (path / "config.yaml").is_file() and any(
+            (path / name).is_dir() for name in ("data", "checkpoints", "model")
+        ):
             raise ConfigError(
                 f"{path} holds a run whose run.json is missing.",
                 "Copy the run directory again, all of it; or give another --output.",
             )
         raise ConfigError(f"The folder {path} is not empty.", "Give another --output, or remove it first.")
-    if Run(path).complete:
+    if read_object(path / "run.json").get("status") == "complete":
         outcome = " There is nothing to resume." if resume else ""
         raise ConfigError(f"{path} holds a complete run.{outcome}", "Give another --output, or remove it first.")
     if not resume and not _came_to_nothing(Run(path)):

@@ -258,6 +258,12 @@ def test_a_run_without_its_run_json_is_not_taken_for_something_else(tmp_path):
     assert "remove" not in caught.value.fix
 
 
+def test_a_run_whose_record_is_damaged_is_said_to_be_so(tmp_path):
+    (tmp_path / "run.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SourceError, match="cannot be read"):
+        runs.check_place(str(tmp_path))
+
+
 def test_a_complete_run_is_no_place_for_another(tmp_path):
     runs.Run(tmp_path).record(status="complete")
     with pytest.raises(ConfigError, match="holds a complete run"):
