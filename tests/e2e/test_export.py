@@ -167,6 +167,7 @@ def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path
     assert outcome.code == 0, outcome.text
     found = facts(tmp_path / "small")
     assert found.quantization is not None
+    assert found.quantization.calibrated_on == "validation"
     ways = {one.way: one for one in found.quantization.candidates}
     assert set(ways) == {"static", "dynamic"}
     assert ways[found.quantization.chosen].agreement.same == max(one.agreement.same for one in ways.values())

@@ -141,7 +141,7 @@ def calibrated_p(confidence: Floats, right: Floats, seed: int) -> float:
     return (1 + as_large) / (1 + REDRAWS)
 
 
-def fit_temperature(probabilities: Sequence[Any], references: Sequence[int]) -> float:
+def fit_temperature(probabilities: Sequence[Any], references: Sequence[int]) -> float | None:
     """Return the temperature T at which softmax(logits / T) has the least log loss (Guo et al. 2017, section 4.2).
 
     Logits are known up to a constant as the logarithms of the probabilities, and a constant changes nothing. The loss
@@ -152,13 +152,13 @@ def fit_temperature(probabilities: Sequence[Any], references: Sequence[int]) -> 
         references: The true classes.
 
     Returns:
-        Between 0.05 and 20; 1 where every prediction is right, since the loss then has no minimum.
+        Between 0.05 and 20; None where every prediction is right, since the loss then has no minimum.
     """
     logits = np.log(np.maximum(chances_of(probabilities), 1e-300))
     true = np.asarray(references, np.int64)
     own = logits[np.arange(len(true)), true]
     if (own == logits.max(axis=1)).all():
-        return 1.0
+        return None
 
     def slope(inverse: float) -> float:
         """Derivative of the loss by 1 / T: the mean logit under the model minus that of the truth."""

@@ -109,6 +109,10 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
     if path.exists():
         kind = "is a folder that holds neither run.json nor config.json" if path.is_dir() else "is a file"
         return SourceError(f"{path} {kind}, so it is neither a run nor a model.", "Name a run directory or a model.")
+    if (
+        path.as_posix().count("/") == 1 and not path.is_absolute() and not path.parent.exists()
+    ):  # as Hub ids are written
+        return DataError(f"{path} is no folder here, and no held-out data comes with a model of the Hub.", name_data)
     folders = [str(folder) for folder in runs.HOME.iterdir()] if runs.HOME.is_dir() else []
     near = difflib.get_close_matches(str(path), folders, n=1)
     guess = f" Did you mean {near[0]}?" if near else ""

@@ -34,6 +34,14 @@ _CIRCUMSTANCES = {"training": {"device": "cpu"}, "evaluation": {"precision": "fp
 
 
 @dataclass(frozen=True)
+class _HeldBack:
+    """Rows that 8 bits are chosen on, and where they are from."""
+
+    rows: pa.Table
+    source: str
+
+
+@dataclass(frozen=True)
 class Exported:
     """The outcome.
 
@@ -140,7 +148,7 @@ def _place(subject: Examination, form: str, output: str | None) -> Path:
     return folder
 
 
-def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, pa.Table | None]:
+def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, _HeldBack | None]:
     """Return the rows to ask about, drawn by the run's seed, and for 8 bits the others, on which they are chosen.
 
     Raises:
@@ -157,11 +165,13 @@ def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, pa.Ta
     taken = subject.rows.take(pa.array(np.sort(measured)))
     if form != "onnx-int8":
         return taken, None
-    held_back = runs.read_table(validation) if others is None and validation is not None else subject.rows.take(others)
-    if held_back.num_rows < 4:
-        raise DataError(
-            f"Only {held_back.num_rows} rows are left to calibrate 8 bits on.", "Name a larger table with --data."
-        )
+    if others is None and validation is not None:
+        held_back = _HeldBack(runs.read_table(validation), "validation")
+    else:
+        held_back = _HeldBack(subject.rows.take(others), subject.split)
+    left = held_back.rows.num_rows
+    if left < 4:
+        raise DataError(f"Only {left} rows are left to calibrate 8 bits on.", "Name a larger table with --data.")
     return taken, held_back
 
 
@@ -171,7 +181,7 @@ def _encoded(subject: judge.Subject, rows: pa.Table) -> Features:
 
 
 def _write(
-    stored: judge.StoredModel, form: str, features: Features, others: pa.Table | None, draft: Path, observe: Observe
+    stored: judge.StoredModel, form: str, features: Features, others: _HeldBack | None, draft: Path, observe: Observe
 ) -> schema.Quantization | None:
     """Write the exported model with all that it needs beside it."""
     model, processor, recipe = stored.subject.model, stored.subject.processor, stored.recipe
@@ -214,10 +224,10 @@ def _as_floats(batch: Mapping[str, Any], processor: Any) -> dict[str, Any]:
 
 
 def _in_eight_bits(
-    stored: judge.StoredModel, exported: Any, rows: pa.Table, draft: Path, observe: Observe
+    stored: judge.StoredModel, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
 ) -> tuple[Any, schema.Quantization]:
     """Quantize in both ways, and keep the one that agrees better on rows that it was not calibrated on."""
-    random = np.random.default_rng(stored.config.training.seed)
+    random, rows = np.random.default_rng(stored.config.training.seed), held_back.rows
     drawn = random.permutation(rows.num_rows)
     calibrating, comparing = np.array_split(drawn[: CALIBRATION + CHOICE], [min(CALIBRATION, rows.num_rows // 2)])
     subject = stored.subject
@@ -241,9 +251,9 @@ def _in_eight_bits(
         candidates.append(schema.Candidate(way=way, agreement=found, drift=parity.drift(before, after)))
     best = max(candidates, key=lambda one: (one.agreement.same, -one.drift.mean if one.drift is not None else 0.0))
     told = ", ".join(f"{one.way} {one.agreement.value:.1%}" for one in candidates)
-    observe(Note(f"8 bits agree on {told} of {len(new):,} validation rows: {best.way} is taken."))
+    observe(Note(f"8 bits agree on {told} of {len(new):,} {held_back.source} rows: {best.way} is taken."))
     chosen = schema.Quantization(
-        chosen=best.way, calibrated_on="validation", calibration_rows=len(known), candidates=candidates
+        chosen=best.way, calibrated_on=held_back.source, calibration_rows=len(known), candidates=candidates
     )
     return graph.replaced(exported, programs[best.way]), chosen
 

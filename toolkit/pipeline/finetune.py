@@ -161,7 +161,10 @@ def _calibration(stored: judge.StoredModel, prepared: Prepared, team: Team) -> d
     if "probabilities" not in columns:
         return {}
     chances, truth = columns["probabilities"], judge.references(prepared.recipe, said.table)
-    found = {"temperature": fit_temperature(chances, truth), "fitted_on": "validation", "rows": said.table.num_rows}
+    found: dict[str, Any] = {"fitted_on": "validation", "rows": said.table.num_rows}
+    temperature = fit_temperature(chances, truth)
+    if temperature is not None:
+        found["temperature"] = temperature
     settings = prepared.config.evaluation
     positive = screening.number_of(settings.positive_class, prepared.splits.labels)
     if positive is not None:

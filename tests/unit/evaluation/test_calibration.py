@@ -89,7 +89,7 @@ def test_the_temperature_is_the_one_of_least_loss():
 
 
 def test_without_a_mistake_there_is_no_temperature_to_fit():
-    assert calibration.fit_temperature([[0.9, 0.1], [0.2, 0.8]], [0, 1]) == 1.0
+    assert calibration.fit_temperature([[0.9, 0.1], [0.2, 0.8]], [0, 1]) is None
 
 
 def test_scaling_mends_what_the_temperature_was_fitted_for():

@@ -26,6 +26,15 @@ def test_a_name_that_is_nothing_here(fault):
     assert "--data" in said
 
 
+@pytest.mark.parametrize("name", ["org/model", "org/model@v1"])
+def test_a_model_of_the_hub_wants_data(fault, name):
+    said = fault(name)
+    assert said == (
+        f"{name} is no folder here, and no held-out data comes with a model of the Hub.\n"
+        "Name the data to judge it on with --data."
+    )
+
+
 def test_a_misspelt_run(fault, tmp_path):
     (tmp_path / "runs" / "sentiment-bert-1").mkdir(parents=True)
     assert "Did you mean runs/sentiment-bert-1?" in fault("runs/sentiment-brt-1")
