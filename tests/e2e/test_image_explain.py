@@ -51,6 +51,28 @@ def test_the_top_patch_of_the_most_faithful_method_lies_on_the_object(made: Made
     assert sum(hits) > 0.8 * len(hits)
 
 
+def test_predict_says_for_each_picture_what_its_answer_rests_on(made: Made) -> None:
+    (made.cwd / "scans" / "broken.png").write_bytes(b"no picture")
+    outcome = toolkit("predict", PICTURES, "-i", "scans", "-o", "answers.jsonl", "--explain", cwd=made.cwd)
+    (made.cwd / "scans" / "broken.png").unlink()
+    assert outcome.code == 0, outcome.text
+    answers = [json.loads(line) for line in (made.cwd / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    bad = [one for one in answers if one["problem"]]
+    assert [(one["file"], one["prediction"], one["explanation"]) for one in bad] == [("broken.png", None, None)]
+    good = [one for one in answers if not one["problem"]]
+    assert len(good) == 2 * NEW
+    assert {one["explanation"]["method"] for one in good} == {best_method(made)}  # the one that `explain` measured
+    boxes = [made.boxes[Path(one["file"]).name] for one in good]
+    why = [one["explanation"] for one in good]
+    hits = [hit(one["scores"], one["grid"], box) for one, box in zip(why, boxes, strict=True)]
+    assert sum(hits) > 0.8 * len(hits)
+
+
+def best_method(made: Made) -> str:
+    found = json.loads((made.cwd / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    return str(found["trust"]["best"])
+
+
 def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
     """A table with a column `box`, in pixels: the planted squares."""
     lines = ["image,box"]

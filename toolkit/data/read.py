@@ -9,6 +9,7 @@ Every row carries where it came from: `_file` and `_row`, so that it can be foun
 """
 
 import difflib
+import itertools
 import os
 import re
 from pathlib import Path
@@ -156,8 +157,11 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
             f"The folder {folder} is empty.",
             f"Name a file or folder that holds data: {KNOWN}; for pictures also a folder for each class, .npz or idx.",
         )
+    inside = itertools.islice((file.suffix.lower() for file in folder.rglob("*.*") if file.is_file()), 1000)
+    kinds = sorted({suffix for suffix in inside if suffix})
+    below = f", and in them files that end in {', '.join(kinds[:5])}" if folders and kinds else ""
     raise DataError(
-        f"{folder} holds no data that can be read; it holds {_listed(entries)}.",
+        f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.",
         f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder.",
     )
 

@@ -63,7 +63,8 @@ def check_input(source: str) -> None:
     if _kind(path) not in SUFFIXES:
         raise DataError(
             f"{source} is of no format that is read row by row.",
-            f"Give one that ends in {', '.join(SUFFIXES)} (text also with .gz); write a JSON list as .jsonl.",
+            f"Give one that ends in {', '.join(SUFFIXES)} (text also with .gz); write a JSON list as .jsonl, "
+            "and of pictures name the folder.",
         )
 
 

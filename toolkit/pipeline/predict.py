@@ -98,7 +98,7 @@ def predict(
         raise DataError(f"{source} holds no message that wants a translation.", "--retranslate translates all again.")
     if not head:
         raise DataError(f"{source} holds no rows.", "Check that it was written to the end.")
-    roles = _roles(head, inputs, config.data.columns)
+    roles = _roles(source, head, inputs, config.data.columns)
     explainer = _explainer(target, stored) if explained else None
     temperature = stored_temperature(stored_card(checkpoint))
     asker = Asker(stored, inputs, roles, temperature, all_scores, _root(source), explainer)
@@ -278,7 +278,7 @@ def _state(source: Path) -> list[int]:
     return [len(facts), sum(one.st_size for one in facts), max((one.st_mtime_ns for one in facts), default=0)]
 
 
-def _roles(first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
+def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
     """Decide by the first rows which column plays which role: as named for training, where the input has that one."""
     names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == stream.UNREAD)))
     taken = [name for name in names if name in ADDED or name.startswith("score: ")]
@@ -287,7 +287,28 @@ def _roles(first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, s
             f"The input has a column `{taken[0]}` already, which the output needs.", "Rename it in the input."
         )
     roles = [column.role for column in inputs]
-    return columns.find(names, inputs, {role: name for role, name in named.items() if role in roles and name in names})
+    try:
+        return columns.find(
+            names, inputs, {role: name for role, name in named.items() if role in roles and name in names}
+        )
+    except DataError as error:
+        raise _other_kind(source, inputs) or error from None
+
+
+def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
+    """Say that texts were given to a model of pictures, or pictures to one of texts; None where it is neither."""
+    of_pictures = any(column.kind == "image" for column in inputs)
+    if not of_pictures and Path(source).is_dir():
+        return DataError(
+            f"{source} is a folder, as models of pictures take, and this model reads texts.",
+            "Give a file of texts, one a line, or a table with a column of them.",
+        )
+    if of_pictures and (source == stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
+        return DataError(
+            f"{source} holds lines of text, and this model reads pictures.",
+            "Give a folder of pictures, or a table with a column of their file names.",
+        )
+    return None
 
 
 def _root(source: str) -> Path | None:

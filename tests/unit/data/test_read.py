@@ -612,3 +612,11 @@ def test_nothing_heavy_is_imported():
         "print(sorted({'torch', 'transformers', 'datasets', 'pandas', 'charset_normalizer'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_folder_of_pictures_is_said_to_be_one(tmp_path):
+    for name in ("cat/1.png", "dog/2.JPG"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=r"it holds cat, dog, and in them files that end in \.jpg, \.png\."):
+        read(tmp_path)

@@ -1,6 +1,11 @@
-"""What is counted while a file is answered."""
+"""What is counted while a file is answered, and which of its columns are asked about."""
 
-from toolkit.pipeline.predict import Tally
+import pytest
+
+from toolkit.data.stream import Row
+from toolkit.errors import DataError
+from toolkit.pipeline.predict import Tally, _roles
+from toolkit.recipes import Column
 
 
 def test_texts_that_kept_their_placeholders_are_counted():
@@ -15,3 +20,24 @@ def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
     tally = Tally()
     tally.add([{"text": "%s", "prediction": "positive", "problem": None}])
     assert tally.outcome(None).marked is None
+
+
+TEXT = [Column("text", ("text",))]
+IMAGE = [Column("image", ("image", "file"), kind="image")]
+
+
+def test_pictures_for_a_model_of_texts_and_texts_for_one_of_pictures(tmp_path):
+    with pytest.raises(DataError, match="is a folder, as models of pictures take, and this model reads texts"):
+        _roles(str(tmp_path), [Row({"file": "a.png"})], TEXT, {})
+    for source in ("-", "notes.txt"):
+        with pytest.raises(DataError, match="holds lines of text, and this model reads pictures"):
+            _roles(source, [Row({"text": "a film"})], IMAGE, {})
+    assert _roles("names.txt", [Row({"text": "a.png"})], IMAGE, {"image": "text"}) == {"image": "text"}
+    with pytest.raises(DataError, match="No column was recognised as the text"):
+        _roles("table.csv", [Row({"words": 1, "more": 2})], TEXT, {})
+
+
+def test_a_line_that_is_no_row_brings_no_column():
+    first = [Row({"unread": "{"}, "not JSON"), Row({"text": "a film"})]
+    assert _roles("table.jsonl", first, TEXT, {}) == {"text": "text"}
+    assert _roles("table.jsonl", [Row({"unread": "a film"})], TEXT, {"text": "unread"}) == {"text": "unread"}
