@@ -232,7 +232,7 @@ def aside(target: Path) -> Iterator[Path]:
     Works for a file and for a folder. On any failure `target` stays as it was and nothing is left behind.
 
     Raises:
-        RunError: The disk is full or cannot be written.
+        RunError: The disk is full or cannot be written, or a file would take the place of a folder.
     """
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -241,6 +241,8 @@ def aside(target: Path) -> Iterator[Path]:
             draft = holder / target.name
             yield draft
             _sync(draft)
+            if target.is_dir() and not draft.is_dir():
+                raise RunError(f"{target} is a folder, and would be a file.", "Name a file in it, or another.")
             if target.is_dir():
                 _exchange(draft, target, holder / "old")
             else:

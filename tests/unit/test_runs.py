@@ -89,6 +89,16 @@ def test_until_the_end_the_old_one_is_seen(tmp_path):
     assert target.read_text(encoding="utf-8") == "new"
 
 
+def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
+    (tmp_path / "page" / "deep").mkdir(parents=True)
+    (tmp_path / "page" / "deep" / "kept.txt").write_text("kept")
+    with pytest.raises(RunError, match="page is a folder"):
+        runs.write_text(tmp_path / "page", "text")
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
+        "page", "page/deep", "page/deep/kept.txt"
+    ]  # fmt: skip
+
+
 def test_a_block_that_writes_nothing_is_a_failure(tmp_path):
     with pytest.raises(RunError, match="cannot be written"), runs.aside(tmp_path / "out"):
         pass

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -57,12 +58,6 @@ def pieces(text: str) -> Hashes:
     return np.unique(mixed * np.uint64(0xBF58476D1CE4E5B9))
 
 
-def overlap(one: Hashes, other: Hashes) -> float:
-    """Return the Jaccard overlap of two sets of pieces."""
-    common = len(np.intersect1d(one, other, assume_unique=True))
-    return common / (len(one) + len(other) - common)
-
-
 def _bands(hashes: Hashes) -> Iterator[tuple[int, bytes]]:
     """Yield the bands of a text's MinHash signature."""
     signature = (hashes[:, None] * _FACTORS + _OFFSETS).min(axis=0)
@@ -77,17 +72,36 @@ def find(train: Iterable[str], test: Sequence[str]) -> list[Pair]:
         train: Texts that were learned from; read once.
         test: Held-out texts, which are kept in memory.
     """
+    from scipy.sparse import csr_matrix
+
     held = [pieces(text) for text in test]
+    if not held:
+        return []
     index: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for row, hashes in enumerate(held):
         for band in _bands(hashes):
             index[band].append(row)
+    sizes = np.array([len(hashes) for hashes in held])
+    vocabulary, columns = np.unique(np.concatenate(held), return_inverse=True)
+    ends = np.concatenate([[0], sizes.cumsum()])
+    # which text has which piece: one product counts what a text has in common with all its candidates (rows × pieces)
+    table = csr_matrix((np.ones(len(columns), np.int32), columns, ends), (len(held), len(vocabulary)))
+    present = np.zeros(len(vocabulary), np.int32)
     best: dict[int, Pair] = {}
     for number, text in enumerate(train):
         hashes = pieces(text)
-        for row in {row for band in _bands(hashes) for row in index.get(band, ())}:
-            similarity = overlap(hashes, held[row])
-            if similarity >= THRESHOLD and (row not in best or similarity > best[row].similarity):
+        candidates = sorted(set(chain.from_iterable(index.get(band, ()) for band in _bands(hashes))))
+        if not candidates:
+            continue
+        places = np.searchsorted(vocabulary, hashes).clip(max=len(vocabulary) - 1)
+        known = places[vocabulary[places] == hashes]
+        present[known] = 1
+        common = table[candidates] @ present  # (candidates,)
+        present[known] = 0
+        similarities = common / (sizes[candidates] + len(hashes) - common)
+        for place in np.flatnonzero(similarities >= THRESHOLD):
+            row, similarity = candidates[place], float(similarities[place])
+            if row not in best or similarity > best[row].similarity:
                 best[row] = Pair(row, number, similarity)
     return sorted(best.values(), key=lambda pair: (-pair.similarity, pair.test))
 
