@@ -8,8 +8,8 @@ training and in translating, the fused optimizer, no logging, `predict_with_gene
 lets no translation be cut. What is timed is training alone (no validation) and translating the test rows alone. The
 Trainer's own grouping by length would return the translations in another order than that of the rows, so the rows are
 sorted for it beforehand, and its translations put back. The last round's translations are judged, and so is what the
-checkpoint wrote before; differences have paired bootstrap intervals. `--characters` leaves out longer sources, so that
-some minutes of training teach something. A precision's figures are kept in the record when the other one is measured.
+checkpoint wrote before; differences have paired bootstrap intervals. `--characters` leaves out longer sources. A
+precision's figures are kept in the record when the other one is measured.
 """
 
 import argparse
@@ -29,6 +29,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from benchmarks import machine
+from benchmarks.evaluate import profile
 from benchmarks.finetune import RESULTS, rotate, say, write
 from toolkit.evaluation import scores
 from toolkit.evaluation.generate import SPARE
@@ -49,15 +50,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("--model", "--data", "--source", "--target", "--table"):
         parser.add_argument(name)
-    parser.add_argument("--rows", type=int, default=512, help="training rows")
-    parser.add_argument("--test-rows", type=int, default=192)
-    parser.add_argument("--characters", type=int, default=60, help="that a source may have")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=384, help="training rows")
+    parser.add_argument("--test-rows", type=int, default=80)
+    parser.add_argument("--characters", type=int, default=300, help="that a source may have")
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--max-length", type=int, default=96)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--repeats", type=int, default=2, help="rounds; each begins with another contender")
+    parser.add_argument("--profile", action="store_true", help="print where the toolkit's training time goes, no more")
     parser.add_argument("--output", type=Path, default=RESULTS / "translation-cpu.json")
     given = parser.parse_args()
     if given.table:
@@ -65,15 +67,18 @@ def main() -> None:
         return
     if not (given.model and given.data and given.source and given.target):
         parser.error("--model, --data, --source and --target are needed")
-    record = _measured(given)
+    prepared, test = _prepared(given)
+    if given.profile:
+        _profile(prepared, given.precision)
+        return
+    record = _measured(given, prepared, test)
     earlier = json.loads(given.output.read_text(encoding="utf-8")) if given.output.is_file() else {}
     record["precisions"] = {**earlier.get("precisions", {}), **record["precisions"]}
     write(record, given.output)
     sys.stdout.write(markdown(record))
 
 
-def _measured(given: argparse.Namespace) -> dict[str, Any]:
-    prepared, test = _prepared(given)
+def _measured(given: argparse.Namespace, prepared: Any, test: Any) -> dict[str, Any]:
     contenders = {"toolkit": _toolkit, "Seq2SeqTrainer": _trainer}
     turns: dict[str, list[Turn]] = {name: [] for name in contenders}
     for number in range(given.repeats):
@@ -246,6 +251,14 @@ def _translated(prepared: Any, model: Any, test: Any) -> list[str]:
 
 
 def _toolkit(prepared: Any, test: Any, precision: str) -> Turn:
+    model, trained = _trained(prepared, precision)
+    start = time.perf_counter()
+    said = _translated(prepared, model, test)
+    return trained, time.perf_counter() - start, said
+
+
+def _trained(prepared: Any, precision: str) -> tuple[Any, float]:
+    """Train as the toolkit does; return the model, and the seconds of training alone."""
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = _model(prepared)
@@ -263,10 +276,16 @@ def _toolkit(prepared: Any, test: Any, precision: str) -> Turn:
         higher_is_better=False,
         observe=lambda _event: None,
     )
-    trained = time.perf_counter() - start
-    start = time.perf_counter()
-    said = _translated(prepared, model, test)
-    return trained, time.perf_counter() - start, said
+    return model, time.perf_counter() - start
+
+
+def _profile(prepared: Any, precision: str) -> None:
+    """Print where the time of the toolkit's training goes."""
+    config, recipe = prepared.config, prepared.recipe
+    processor = recipe.load_processor(prepared.checkpoint.path, config)
+    encode = partial(judge.encode_rows, prepared.splits.train, recipe, processor, config)
+    for name, share in profile(partial(_trained, prepared, precision), encode):
+        say(f"{name:<45} {100 * share:5.1f} %")
 
 
 def _trainer(prepared: Any, test: Any, precision: str) -> Turn:
