@@ -145,7 +145,8 @@ def _filled(name: str, hub: str, options: Mapping[str, Any]) -> str:
     missing = [key for key in wanted if not options.get(key)]
     if missing:
         raise ConfigError(
-            f"There is a {name} for each {' and '.join(wanted)}, and {' and '.join(missing)} is not set.",
+            f"Each {' and '.join(wanted)} has a {name} of its own, and {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not set.",
             f"Add {' '.join(f'--{key} …' for key in missing)}, such as --source en --target fr.",
         )
     return hub.format_map(options)
@@ -259,6 +260,22 @@ def check_head(checkpoint: Checkpoint) -> None:
         raise ModelError(
             f"{checkpoint.name} is a {named[0]}, which gives no classes: it was not fine-tuned for this task.",
             f"Fine-tune it first (`toolkit finetune TASK --model {checkpoint.name}`), or name its task with --recipe.",
+        )
+
+
+def check_writer(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint of a family that reads a text and writes none.
+
+    Raises:
+        ModelError: With its family.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+
+    kind = checkpoint.config.get("model_type", "")
+    if _built_in(kind) and kind not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
+        raise ModelError(
+            f"{checkpoint.name} is of the family {kind}, which does not turn one text into another.",
+            "Name a sequence-to-sequence model, such as t5-small, opus-mt or nllb.",
         )
 
 

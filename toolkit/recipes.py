@@ -59,7 +59,7 @@ class Recipe(Protocol):
         read(path, data, options) → tables by part, or None: reads files of a format of the task's own.
         clean(rows, options) → reason → which rows: what is not to be learnt from.
         generate(model, batch, processor, config) → columns: writes the answers to a batch, for a task whose answers
-            are not read off one forward pass; it stands in the place of `predictions`.
+            are not read off one forward pass, by a sequence-to-sequence model; it stands in the place of `predictions`.
         start(rows, folder, config): writes a checkpoint with random weights and a vocabulary learnt from the training
             rows, for `--from-scratch` where no `--model` is named.
         remarks(rows, processor, config) → sentences: what the user should know of the data before training starts.

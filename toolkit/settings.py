@@ -112,7 +112,8 @@ class TrainingConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="Peak step size; 5e-5 × 768 / hidden size when not given, ten times that with adapters",
+        description="Peak step size; 5e-5 × 768 / hidden size when not given, ten times that with adapters, from "
+        "scratch (2e-3 at most) and for T5",
     )
     schedule: Literal["linear", "cosine", "inverse-sqrt", "constant"] = Field(
         "linear", description="How the learning rate falls after the warm-up"

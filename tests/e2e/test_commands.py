@@ -89,6 +89,14 @@ def test_recipes_show_says_where_each_value_came_from(tmp_path: Path) -> None:
     assert "recipe" in rows["training.best_metric"]
 
 
+def test_recipes_show_explains_a_recipes_own_keys(tmp_path: Path) -> None:
+    outcome = toolkit("recipes", "show", "translation", "--target", "fr", cwd=tmp_path, env={"COLUMNS": "120"})
+    lines = outcome.out.splitlines()
+    (place,) = (number for number, line in enumerate(lines) if line.startswith("options.target"))
+    assert " fr " in lines[place]
+    assert lines[place + 1].strip() == "Language that is translated into"
+
+
 def test_recipes_show_fits_a_terminal(tmp_path: Path) -> None:
     for columns in (80, 120):
         outcome = toolkit("recipes", "show", "sentiment", cwd=tmp_path, env={"COLUMNS": str(columns)})

@@ -132,7 +132,7 @@ def test_a_pair_is_needed_for_opus_mt(tmp_path: Path) -> None:
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(60))
     outcome = toolkit("finetune", "translation", "--data", "toy.tsv", "--source", "en", cwd=tmp_path)
     assert outcome.code == 2
-    assert "target is not set" in outcome.err
+    assert "target is not set" in " ".join(outcome.err.split())
 
 
 def test_a_misspelt_option_is_refused(tmp_path: Path) -> None:
@@ -235,6 +235,7 @@ def test_a_glossary_is_checked(run: Path, tmp_path: Path) -> None:
     kept = {term["term"]: term["kept"] for term in glossary["terms"]}
     assert kept["dog"] == 0 <= kept["cat"] <= 1
     assert 0 < glossary["references_kept"] < 1  # they say Katze, and never Pudel
+    assert "**Glossary terms.csv: kept" in (tmp_path / "judged" / "report.md").read_text(encoding="utf-8")
 
 
 def test_adapters_are_trained_and_merged(checkpoint: Path, tmp_path: Path) -> None:

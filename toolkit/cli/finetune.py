@@ -80,7 +80,10 @@ def finetune(
         bool, typer.Option("--dry-run", help="Check everything, show what would be done, train nothing.")
     ] = False,
 ) -> None:
-    """Fine-tune a pretrained model, judge it on data it never saw, and write model and report to a run directory."""
+    """Fine-tune a pretrained model, judge it on data it never saw, and write model and report to a run directory.
+
+    Options of a recipe's own, such as --source of translation, are explained by `toolkit recipes show RECIPE`.
+    """
     flags = options.training_flags(
         model=model,
         data=data,

@@ -60,8 +60,11 @@ def show(
     from toolkit import pipeline
     from toolkit.config import describe, leaves
 
-    _, resolved = pipeline.configure(recipe, options.layers({}, preset, config, assignments))
+    loaded, resolved = pipeline.configure(recipe, options.layers({}, preset, config, assignments))
     meanings = dict(describe())
+    own = getattr(loaded, "Options", None)
+    if own is not None:
+        meanings |= {f"options.{name}": field.description or "" for name, field in own.model_fields.items()}
     rows = []
     for path, value in leaves(resolved.config.model_dump()):
         key = ".".join(path)

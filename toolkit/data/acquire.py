@@ -31,6 +31,9 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
         if own is not None:
             return dict(own), config.source, []
         return read(path, encoding=config.encoding, delimiter=config.delimiter), config.source, []
+    pair = reader(Path(config.source)) if reader is not None and source.revision is None else None
+    if pair is not None:  # corpus.en beside corpus.fr, named corpus
+        return dict(pair), config.source, []
     problem = sources.hub_problem()
     if problem is None:
         return _from_hub(source), _hub_origin(source), []

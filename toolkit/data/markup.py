@@ -19,6 +19,7 @@ _PARTS = (
     r"&(?:[a-zA-Z]\w*|#\d+|#x[0-9a-fA-F]+);",
     r"(?:https?|ftp)://[^\s<>\"']*[\w/]",
 )
+_LINK = re.compile(_PARTS[-1])
 _MARKUP = re.compile("|".join(_PARTS))
 _KEPT = re.compile("|".join([*_PARTS, r"[ \t]*\n\s*"]))
 _TAG = re.compile(r"<(/?[a-zA-Z][\w:.-]*)")
@@ -29,6 +30,11 @@ _SEPARATORS = re.compile(r"[.,'’\u00a0\u202f]")
 def markup(text: str) -> Counter[str]:
     """Count the placeholders and tags of a text; of a tag only the name, for its attributes may be translated."""
     return Counter(tag[1] if (tag := _TAG.match(found)) else found for found in _MARKUP.findall(text))
+
+
+def without_links(marks: Counter[str]) -> Counter[str]:
+    """Leave addresses out of what `markup` counted: a translation may name its own language's."""
+    return Counter({mark: count for mark, count in marks.items() if not _LINK.fullmatch(mark)})
 
 
 def numbers(text: str) -> Counter[str]:

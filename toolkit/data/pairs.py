@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.markup import markup
+from toolkit.data.markup import markup, without_links
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -61,8 +61,9 @@ def odd_lengths(sources: Sequence[str], targets: Sequence[str], most: float) -> 
 
 
 def other_markup(sources: Sequence[str], targets: Sequence[str]) -> Flags:
-    """Find translations whose placeholders or tags are not those of the source. Shape (N,)."""
-    return np.array([markup(source) != markup(target) for source, target in zip(sources, targets, strict=True)], bool)
+    """Find translations whose placeholders or tags are not those of the source; links may differ. Shape (N,)."""
+    marks = [[without_links(markup(text)) for text in side] for side in (sources, targets)]
+    return np.array([source != target for source, target in zip(*marks, strict=True)], bool)
 
 
 def wrong_language(sources: Sequence[str], targets: Sequence[str]) -> Flags:

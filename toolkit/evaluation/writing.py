@@ -206,6 +206,17 @@ def read_glossary(path: Path) -> list[tuple[str, str]]:
     return terms
 
 
+def check_glossary(config: EvaluationConfig) -> None:
+    """Read the glossary that is named, if one is, before anything is trained or asked.
+
+    Raises:
+        SourceError: There is no such file.
+        DataError: It holds no terms.
+    """
+    if config.glossary is not None:
+        read_glossary(Path(config.glossary))
+
+
 def _glossary(
     file: str, sources: Sequence[str], said: Sequence[str], references: Sequence[str], confidence: float
 ) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from toolkit.config_files import read_file
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
 from toolkit.errors import DataError, RecipeError, SourceError, ToolkitError
-from toolkit.evaluation import answers
+from toolkit.evaluation import answers, writing
 from toolkit.evaluation.findings import stored_temperature, stored_thresholds
 from toolkit.pipeline import judge
 from toolkit.pipeline.checks import check_columns, run_checks
@@ -79,6 +79,7 @@ def prepare_evaluation(
     if run is None and not named and needs_rows:
         raise _no_data_of_its_own(Path(target))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
+    writing.check_glossary(config.evaluation)
     if run is None and not named:
         none = pa.table({column.role: pa.array([], pa.string()) for column in recipe.COLUMNS})
         return Examination(checkpoint, recipe, config, labels, none, "none", {}, None, own=False)

@@ -13,7 +13,7 @@ from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
 from toolkit.data.acquire import fallback_data
 from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
-from toolkit.evaluation import screening
+from toolkit.evaluation import screening, writing
 from toolkit.metrics import load
 from toolkit.pipeline import fresh
 from toolkit.pipeline.build import check_restraints, lengthening
@@ -87,6 +87,8 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     else:
         checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []
+        if recipes.generates(recipe):
+            checkpoints.check_writer(checkpoint)
         resolved = _fitted(resolved, checkpoint, notes)
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
@@ -98,6 +100,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     sharding.check(resolved.config.training, resolved.config.adapter)
     screening.parse(resolved.config.evaluation.operating_points)
     trackers.check(resolved.config.training.trackers)
+    writing.check_glossary(resolved.config.evaluation)
     _check_machine(resolved.config)
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)

@@ -53,6 +53,15 @@ def test_a_pair_of_files(name, write, tmp_path):
     assert table["_file"].to_pylist() == ["corpus.en"] * 2
 
 
+def test_a_pair_of_files_is_found_by_its_bare_name(write, tmp_path, monkeypatch):
+    write("corpus.en", "One dog\n")
+    write("corpus.fr", "Un chien\n")
+    monkeypatch.chdir(tmp_path)
+    options = {"source": "en", "target": "fr", "clean": False}
+    table = load_table(recipes.load("translation"), DataConfig(source="corpus"), options=options)
+    assert rows(table.parts["all"]) == [("One dog", "Un chien")]
+
+
 @pytest.mark.parametrize(("source", "target"), [("One\nTwo\n", "Un\n"), ("One\n", "Un\nDeux\n")])
 def test_pairs_that_are_not_aligned(source, target, write, tmp_path):
     write("corpus.en", source)

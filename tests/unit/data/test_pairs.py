@@ -25,6 +25,12 @@ def test_lengths_are_compared_with_what_is_usual():
     assert len(pairs.odd_lengths([], [], 3.0)) == 0
 
 
+def test_a_link_may_be_another_and_a_placeholder_may_not():
+    sources = ["See http://myserver.com.", "See <b>http://a.com</b> {0}."]
+    targets = ["Voir http://monserveur.com.", "Voir http://a.fr {0}."]
+    assert pairs.other_markup(sources, targets).tolist() == [False, True]
+
+
 def english_and_german(count):
     rows = [pair for pair in bitext.pairs(3 * count) if min(map(len, pair)) > pairs.SHORTEST][:count]
     return [source for source, _ in rows], [target for _, target in rows]

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support import checkpoints
 from toolkit import pipeline
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, ModelError, SourceError
 
 
 @pytest.fixture
@@ -24,6 +24,18 @@ def test_weights_for_classes_that_are_not_there_are_refused(prepare):
     with pytest.raises(ConfigError, match=r"names positiv, which is no class .* Did you mean `positive`"):
         prepare(loss={"class_weights": {"positiv": 2}})
     assert prepare(loss={"class_weights": {"positive": 2}}).config.loss.class_weights == {"positive": 2.0}
+
+
+def test_a_model_that_writes_nothing_is_refused_for_translation():
+    values = {"model": checkpoints.TINY, "options": {"source": "en", "target": "de"}}
+    recipe, resolved = pipeline.configure("translation", [("flag", values)])
+    with pytest.raises(ModelError, match="family bert, which does not turn one text into another"):
+        pipeline.prepare(recipe, resolved, lambda _event: None)
+
+
+def test_a_missing_glossary_is_refused_before_training(prepare):
+    with pytest.raises(SourceError, match="no glossary"):
+        prepare(evaluation={"glossary": "absent.csv"})
 
 
 def test_adapters_and_freezing_are_refused_together(prepare):
