@@ -72,7 +72,7 @@ def no_access(name: str, kind: type[ToolkitError]) -> ToolkitError:
 
 def _push_error(error: Exception, name: str, kind: type[ToolkitError]) -> ToolkitError | None:
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     status, again = _status(error), "Repeat the same command; what has arrived is not sent again."
     if isinstance(error, RevisionNotFoundError):
@@ -85,6 +85,10 @@ def _push_error(error: Exception, name: str, kind: type[ToolkitError]) -> Toolki
         return kind(f"Somebody else changed {name} meanwhile.", again)
     if status == 429:
         return kind(f"The Hub takes no more requests just now, so {name} was not pushed.", f"Wait. {again}")
+    if status is not None and status >= 500:
+        return kind(f"The Hub is in trouble itself (status {status}), so {name} was not pushed.", f"Wait. {again}")
+    if isinstance(error, RepositoryNotFoundError):
+        return kind(f"The Hub has no {name} that this token may see.", "Check name and token, and push again.")
     if isinstance(error, httpx2.TransportError):
         return kind(f"The connection to the Hub was cut ({type(error).__name__}).", again)
     if isinstance(error, HfHubHTTPError):

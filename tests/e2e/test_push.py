@@ -14,6 +14,7 @@ from tests.e2e.conftest import DATA, Made
 from tests.support import checkpoints
 from tests.support.cli import environment, toolkit
 from tests.support.hub import LocalHub
+from tests.support.service import post, serving
 from toolkit import runs
 
 NAME = "acme/reviews"
@@ -116,6 +117,7 @@ def test_what_was_pushed_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_
         (("predict", NAME, "--input", table, "--output", "out.csv"), "60"),
         (("explain", NAME, texts[0], "--method", "rollout", "--output", "why"), "not measured"),
         (("attend", NAME, texts[0]), "softmax"),
+        (("export", NAME, "--to", "safetensors", "--data", table, "--output", "exported"), "60 of 60 given rows"),
         (("finetune", "sentiment", "--model", NAME, "--data", table, "--dry-run"), NAME),
     ):
         used = toolkit(*call, cwd=tmp_path, env=env)
@@ -125,6 +127,13 @@ def test_what_was_pushed_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_
         [sys.executable, "-c", PROGRAM, NAME, *texts], env=environment(env), capture_output=True, text=True
     )
     assert set(json.loads(done.stdout)) <= {"negative", "positive"}, done.stderr
+    for command in ("serve", "app"):
+        options = ["--no-browser"] if command == "app" else []
+        with serving(command, NAME, *options, cwd=tmp_path, env=env) as address:
+            code, answers = post(f"{address}/predict", {"inputs": texts})
+            assert code == 200, answers
+            assert answers["model"] == NAME
+            assert [one["prediction"] for one in answers["predictions"]] == json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("xet", [True, False], ids=["Xet", "plain LFS"])
@@ -205,4 +214,10 @@ def test_a_push_that_would_be_refused_stops_the_training_before_it_begins(
     outcome = toolkit(*call, cwd=tmp_path, env=hub.environment(tmp_path / "hf", hub.read_token))
     assert outcome.code == 2
     assert "may only read" in outcome.err
+    model = shutil.copytree(tiny_distilbert, tmp_path / "checkpoint")
+    (model / "README.md").write_text("---\nlicense: my-own\n---\n", encoding="utf-8")
+    call = ("finetune", "sentiment", "--model", model, "--data", table, "--push-to", "acme/reviews")
+    outcome = toolkit(*call, cwd=tmp_path, env=hub.environment(tmp_path / "hf", hub.token))
+    assert outcome.code == 2
+    assert "states the licence `my-own`" in outcome.err
     assert not (tmp_path / "runs").exists()

@@ -256,12 +256,35 @@ def test_the_hub_validates_the_card(hub):
         pushing.check_card("---\nlicense: my own\n---\n# A model\n", Destination(NAME))
 
 
-def test_every_failure_is_the_users_to_mend(hub, waits):
-    for status in (401, 403, 404, 409, 412, 429, 500, 503):
-        hub.fail("GET .*/whoami", status, times=100)
-        with pytest.raises(ToolkitError):
-            pushing.check(Destination(NAME))
-        hub._faults.clear()
+SAID = {
+    401: "refuses the token",
+    403: "may not write",
+    404: "has no acme/reviews that this token may see",
+    409: "Somebody else changed",
+    412: "Somebody else changed",
+    429: "takes no more requests",
+    500: "in trouble itself .status 500.",
+    503: "in trouble itself .status 503.",
+}
+
+
+@pytest.mark.parametrize("step", ["GET .*/whoami", "POST .*/preupload", "POST .*/commit/"])
+@pytest.mark.parametrize("status", SAID)
+def test_every_failure_is_the_users_to_mend(hub, waits, status, step):
+    hub.fail(step, status, times=100, code="RepoNotFound" if status == 404 else None)
+    with pytest.raises(ToolkitError, match=SAID[status]) as raised:
+        push()
+    assert raised.value.fix
+    assert isinstance(raised.value, SourceError if "whoami" in step else RunError)
+
+
+@pytest.mark.parametrize("step", ["GET .*/whoami", "POST .*/preupload", "POST .*/commit/"])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_passes_is_waited_for(hub, waits, status, step):
+    hub.fail(step, status, times=2, headers={"Retry-After": "3"})
+    assert push().changed
+    assert waits
+    assert commits(hub) == 2
 
 
 def test_the_local_hub_is_asked(hub):

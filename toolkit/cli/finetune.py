@@ -123,6 +123,9 @@ def finetune(
             pipeline.check_destination(Destination(push_to), watch)
         with team.main_first():
             prepared = pipeline.prepare(loaded, resolved, watch, resume=resume)
+        if push_to is not None and team.is_main:
+            scratch = prepared.config.loading.from_scratch
+            pipeline.check_licence(Destination(push_to), prepared.checkpoint.origin, from_scratch=scratch)
         if team.is_main:
             _announce(prepared)
         if dry_run:

@@ -17,7 +17,7 @@ from toolkit.pipeline.lr_find import lr_find
 from toolkit.pipeline.predict import Predicted, predict
 from toolkit.pipeline.prepare import Prepared, configure, plan, prepare
 from toolkit.pipeline.prune import Pruning, prune_heads
-from toolkit.pipeline.push import Parcel, check_destination, pack, push, size_of
+from toolkit.pipeline.push import Parcel, check_destination, check_licence, pack, push, size_of
 from toolkit.pipeline.resume import unfinished
 from toolkit.pipeline.seeds import finetune_seeds
 from toolkit.pipeline.show import show
@@ -41,6 +41,7 @@ __all__ = [
     "Stage",
     "attend",
     "check_destination",
+    "check_licence",
     "compare",
     "configure",
     "evaluate",

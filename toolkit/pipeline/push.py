@@ -61,6 +61,29 @@ def check_destination(destination: hub.Destination, observe: Observe) -> None:
     hub.check(destination)
 
 
+def check_licence(destination: hub.Destination, origin: str, *, from_scratch: bool) -> None:
+    """Find out, before hours of training, whether the Hub knows the licence that the card would state.
+
+    Args:
+        destination: Where the model will be pushed.
+        origin: The model that is fine-tuned.
+        from_scratch: Whether its weights are left behind.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    licence = None if from_scratch else _licence(origin, _base_model(origin))
+    if licence is None:
+        return
+    try:
+        hub.check_card(f"---\n{yaml.safe_dump({'license': licence})}---\n", destination)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{origin} states the licence `{licence}`. {error.problem}",
+            "Train without --push-to, and name a licence that the Hub knows with `toolkit push --license` afterwards.",
+        ) from error
+
+
 def pack(
     target: str, destination: hub.Destination, licence: str | None, observe: Observe, *, examples: bool = True
 ) -> Parcel:

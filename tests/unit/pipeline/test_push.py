@@ -3,8 +3,8 @@
 import pytest
 
 from toolkit import hub, runs
-from toolkit.errors import RecipeError
-from toolkit.pipeline.push import _publication
+from toolkit.errors import ConfigError, RecipeError
+from toolkit.pipeline.push import _publication, check_licence
 
 
 def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
@@ -29,3 +29,15 @@ def test_random_weights_have_no_base_and_no_licence_of_another(scratch, tmp_path
     found = _publication(run, report, hub.Destination("someone/model"), None, (), told.append)
     assert (found.from_scratch, found.licence) == (scratch, None if scratch else "mit")
     assert bool(told) == scratch
+
+
+def test_a_licence_that_the_hub_does_not_know_is_found_before_training(tmp_path, monkeypatch):
+    def refuse(card, destination):
+        raise ConfigError('"license" must be one of the known.', "…")
+
+    monkeypatch.setattr(hub, "check_card", refuse)
+    (tmp_path / "README.md").write_text("---\nlicense: my-own\n---\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="states the licence `my-own`") as caught:
+        check_licence(hub.Destination("someone/model"), str(tmp_path), from_scratch=False)
+    assert "toolkit push --license" in caught.value.fix
+    check_licence(hub.Destination("someone/model"), str(tmp_path), from_scratch=True)
