@@ -37,7 +37,7 @@ class Workload:
 WORKLOADS = {
     "small": Workload(2000, 28, ".png", 3, 64, {"augment": "none", "flip": "both"}),
     "photos": Workload(1000, 160, ".jpg", 3, 64, {"augment": "light", "flip": "horizontal"}),
-    "large": Workload(64, 224, ".jpg", 1, 16, {"augment": "light", "flip": "horizontal"}, small=False),
+    "large": Workload(128, 224, ".jpg", 1, 16, {"augment": "light", "flip": "horizontal"}, small=False),
 }
 VIT_S = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536}
 
