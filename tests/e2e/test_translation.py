@@ -298,9 +298,11 @@ def test_from_scratch_with_no_network(tmp_path: Path) -> None:
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(300))
     size = ("--vocabulary", "300", "--width", "32", "--layers", "1")
     command = ("finetune", "translation", "--from-scratch", "--data", "toy.tsv", "--source", "en", "--target", "de")
-    outcome = toolkit(*command, *size, "--epochs", "2", "--output", "run", *QUICK, cwd=tmp_path)
+    smoothed = ("--set", "loss.label_smoothing=0.1")
+    outcome = toolkit(*command, *size, *smoothed, "--epochs", "2", "--output", "run", *QUICK, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert report["training"]["objective"] == "cross entropy, labels smoothed by 0.1"
     assert [baseline["name"] for baseline in report["baselines"]] == ["Copying the source"]
     evaluations = report["training"]["evaluations"]
     assert evaluations[1]["loss"] < evaluations[0]["loss"]
