@@ -212,12 +212,12 @@ def check_card(text: str, destination: Destination) -> None:
             ) from error
 
 
-def _card_faults(said: str) -> str:
+def _card_faults(answer: str) -> str:
     """Return the sentences in what the Hub says of a card, which is JSON as a rule."""
     try:
-        faults = [str(one["message"]) for one in json.loads(said)["errors"]]
+        faults = [str(one["message"]) for one in json.loads(answer)["errors"]]
     except (ValueError, TypeError, KeyError):
-        faults = [said]
+        faults = [answer]
     return " ".join(f"{' '.join(fault.split())[:400].rstrip('.')}." for fault in faults)
 
 

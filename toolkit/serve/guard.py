@@ -26,7 +26,8 @@ class Guard:
     def __init__(self, app: Any, limits: Limits, hosts: Sequence[str]) -> None:
         self.app = app
         self.limits = limits
-        self.hosts = [host.lower() for host in hosts]
+        bare = [host.lower().strip("[]") for host in hosts]
+        self.hosts = [f"[{host}]" if ":" in host else host for host in bare]  # so are addresses of IPv6 written there
         self.open = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

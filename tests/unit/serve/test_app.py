@@ -195,6 +195,8 @@ def test_a_name_that_is_not_its_own_is_refused(address):
     assert (code, said["problem"]) == (400, "This service does not go by the name `pages.example`.")
     for name in ("localhost", "LocalHost:1", "[::1]:8000"):
         assert post(f"{address}/predict", {"inputs": ["a"]}, Host=name)[0] == 200
+    with running(hosts=["fe80::1"]) as another:
+        assert post(f"{another}/predict", {"inputs": ["a"]}, Host="[FE80::1]:8000")[0] == 200
     with running(hosts=["*"]) as anybody:
         assert post(f"{anybody}/predict", {"inputs": ["a"]}, Host="pages.example")[0] == 200
 
