@@ -4,6 +4,7 @@ import csv
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from tests.e2e.conftest import Made
 from tests.support.cli import environment, toolkit
+from toolkit import runs
 from toolkit.errors import DataError, Interrupted
 from toolkit.pipeline import judge
 from toolkit.pipeline.events import Counted, Event, Observe
@@ -38,18 +40,27 @@ def test_it_says_what_the_evaluation_said_in_the_same_order(made: Made, tmp_path
     for answer, chances in zip(answers, said["probabilities"].to_pylist(), strict=True):
         assert answer["score"] == pytest.approx(max(chances), abs=1e-5)
         assert answer["score: neg"] + answer["score: pos"] == pytest.approx(1, abs=1e-5)
-        assert 0.5 <= answer["calibrated_score"] <= 1
+        assert "calibrated_score" not in answer  # right on all validation rows: there was no temperature to fit
     again = toolkit("predict", made.run, "--input", "in.csv", "--output", "out.jsonl", cwd=tmp_path)
     assert again.code == 2
     assert "there already" in again.err
 
 
 def test_standard_input(made: Made, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "toolkit", "predict", str(made.run), "--input", "-", "--output", "out.csv"]
+    """And the score at the temperature that a run has fitted."""
+    run = shutil.copytree(made.run, tmp_path / "run")
+    card = runs.read_object(run / "model" / runs.CARD)
+    runs.write_json(run / "model" / runs.CARD, {**card, "calibration": {"temperature": 2.0}})
+    command = [sys.executable, "-m", "toolkit", "predict", str(run), "--input", "-", "--output", "out.csv"]
     text = "a wonderful film\na dull story\n"
     done = subprocess.run(command, cwd=tmp_path, env=environment(), input=text, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
+        answers = list(csv.DictReader(stream))
+    assert len(answers) == 2
+    for answer in answers:
+        odds = float(answer["score"]) / (1 - float(answer["score"]))
+        assert float(answer["calibrated_score"]) == pytest.approx(odds**0.5 / (1 + odds**0.5), abs=1e-3)
 
 
 def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def test_a_line_is_answered_before_the_next_is_there(made: Made) -> None:
             answer = json.loads(process.stdout.readline())  # while standard input is open
             assert answer["text"] == text
             assert (answer["prediction"] is None) == (not text.strip())
-            assert list(answer) == ["text", "prediction", "score", "calibrated_score", "problem"]
+            assert list(answer) == ["text", "prediction", "score", "problem"]
         process.stdin.write("".join(f"a wonderful film, seen {n} times\n" for n in range(100)))
         rest, told = process.communicate()
     assert [json.loads(line)["text"].split()[4] for line in rest.splitlines()] == [str(n) for n in range(100)]
