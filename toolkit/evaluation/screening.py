@@ -58,7 +58,7 @@ def thresholds(
     """Choose on validation rows the threshold of each operating point: what scores so much or more is called positive.
 
     For a sensitivity it is the highest that reaches it, for a specificity the lowest; "balanced" is where the sum of
-    both is largest (Youden 1950).
+    both is largest (Youden 1950). Each stands halfway between the two scores that it parts.
 
     Args:
         probabilities: Of each class, for each row. Shape (N, C).
@@ -73,15 +73,18 @@ def thresholds(
     if true.all() or not true.any():
         return {}
     candidates = np.unique(scores)  # ascending
+    # halfway to the next lower score: on these rows the same, on others not as near to either side
+    halfway = candidates[:-1] + np.diff(candidates) / 2
+    edges = np.append(candidates[:1], np.where(halfway > candidates[:-1], halfway, candidates[1:]))
     ranked_true, ranked_other = np.sort(scores[true]), np.sort(scores[~true])
     sensitivity = 1 - np.searchsorted(ranked_true, candidates, side="left") / true.sum()
     specificity = np.searchsorted(ranked_other, candidates, side="left") / (~true).sum()
-    found = {"balanced": float(candidates[np.argmax(sensitivity + specificity)])}
+    found = {"balanced": float(edges[np.argmax(sensitivity + specificity)])}
     for name, wanted in parse(points):
         if name == "sensitivity":
-            found[f"{name}={wanted:g}"] = float(candidates[sensitivity >= wanted - 1e-12][-1])
+            found[f"{name}={wanted:g}"] = float(edges[sensitivity >= wanted - 1e-12][-1])
         else:
-            enough = candidates[specificity >= wanted - 1e-12]
+            enough = edges[specificity >= wanted - 1e-12]
             above_all = float(np.nextafter(candidates[-1], 2))
             found[f"{name}={wanted:g}"] = float(enough[0]) if len(enough) else above_all
     return found

@@ -24,7 +24,8 @@ def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
         return
     sensitivity = (scores >= found["sensitivity=0.9"])[true].mean()
     assert sensitivity >= 0.9 - 1e-9
-    assert (scores > found["sensitivity=0.9"])[true].mean() < 0.9
+    weakest = min((one for one in scores if one >= found["sensitivity=0.9"]), default=1.0)
+    assert (scores > weakest)[true].mean() < 0.9
     specificity = (scores < found["specificity=0.8"])[~true].mean()
     assert specificity >= 0.8 - 1e-9
     lower = [one for one in set(scores) if one < found["specificity=0.8"]]
@@ -32,6 +33,11 @@ def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
     best = max((scores >= one)[true].mean() + (scores < one)[~true].mean() for one in set(scores))
     balanced = found["balanced"]
     assert (scores >= balanced)[true].mean() + (scores < balanced)[~true].mean() == pytest.approx(best)
+
+
+def test_a_threshold_stands_halfway_between_the_scores_that_it_parts():
+    found = screening.thresholds(chances([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
+    assert found == {"balanced": pytest.approx(0.55), "specificity=1": pytest.approx(0.55)}
 
 
 def test_figures_are_counted_on_the_test_rows():
