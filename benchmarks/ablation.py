@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.finetune import DATA, MODEL, RESULTS, WHERE, measure_machine, write
+from benchmarks.finetune import DATA, MODEL, RESULTS, WHERE, called, measure_machine, write
 
 BATCH = 32
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import torch
 
         torch.set_num_threads(options.threads)
-    bf16, given = options.precision == "bf16", sys.argv[1:] if arguments is None else list(arguments)
+    bf16 = options.precision == "bf16"
     batches = read_batches(options.batches)
     machine = measure_machine()
     with ExitStack() as after:
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shares = profile(variants[-2 if options.compile else -1], batches)
     examples = BATCH * len(batches)
     record = {
-        "command": " ".join(["python -m benchmarks.ablation", *given]),
+        "command": called("ablation", arguments),
         "date": datetime.now(UTC).date().isoformat(),
         **machine,
         "samples_per_second": {v.title: examples / sum(v.seconds) for v in variants},

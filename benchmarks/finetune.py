@@ -295,6 +295,14 @@ def command(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
+def called(benchmark: str, arguments: Sequence[str] | None) -> str:
+    """Write down the command as it was given; where the record went is no part of it."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for place in [place for place, word in enumerate(words) if word.startswith("--output")][::-1]:
+        del words[place : place + (1 if "=" in words[place] else 2)]
+    return shlex.join(["python", "-m", f"benchmarks.{benchmark}", *words])
+
+
 def last_line(log: Path) -> str:
     """Return what a failed process said last."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.finetune import MODEL, RESULTS, measure_machine, write
+from benchmarks.finetune import MODEL, RESULTS, called, measure_machine, write
 
 TOKENS = 2048  # in one step, whatever the length
 TINY = "pkg://cognition/model"
@@ -43,12 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5, help="steps of which the median is taken")
     parser.add_argument("--output", type=Path, default=RESULTS / "growth-cpu.json")
     options = parser.parse_args(arguments)
-    given = sys.argv[1:] if arguments is None else list(arguments)
     record: dict[str, Any] = {
-        "command": " ".join(["python -m benchmarks.growth", *given]),
+        "command": called("growth", arguments),
         "date": datetime.now(UTC).date().isoformat(),
         **measure_machine(),
-        "length": lengths([int(n) for n in options.lengths.split(",")], options.repeats),
+        "length": lengths([int(n) for n in options.lengths.split(",") if n], options.repeats),
         "rows": [rows(int(n)) for n in options.rows.split(",") if n],
     }
     write(record, options.output)

@@ -57,7 +57,7 @@ def ways(run: Path, source: Path, batch_size: int) -> dict[str, list[str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", metavar="RUN", type=Path)
     parser.add_argument("--rows", type=int, default=None)
     parser.add_argument("--copies", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, answers in said.items()
     }
     record = {
-        "command": "python -m benchmarks.predict RUN",
+        "command": f"python -m benchmarks.predict RUN --copies {options.copies} --rounds {options.rounds}",
         "date": datetime.now(UTC).date().isoformat(),
         **measure_machine(),
         "rows": rows.num_rows,

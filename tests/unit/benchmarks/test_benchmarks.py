@@ -193,6 +193,12 @@ def test_the_command_is_written_down_without_paths(tmp_path):
     assert finetune.command(finetune.parse([])) == "python -m benchmarks.finetune"
 
 
+@pytest.mark.parametrize("output", [["--output", "deep/x.json"], ["--output=deep/x.json"], []])
+def test_where_a_record_went_is_no_part_of_the_command(output):
+    given = ["--precision", "bf16", *output, "--threads", "1"]
+    assert finetune.called("ablation", given) == "python -m benchmarks.ablation --precision bf16 --threads 1"
+
+
 def test_messages_lose_the_folders_of_this_machine(tmp_path):
     text = finetune.anonymous(f"no file {tmp_path}/a in {finetune.ROOT}/b", tmp_path)
     assert text == "no file …/a in …/b"
