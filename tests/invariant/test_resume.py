@@ -54,6 +54,7 @@ def same_result(run: Path, reference: Path) -> None:
     one, other = (json.loads((r / "report.json").read_text(encoding="utf-8")) for r in (run, reference))
     assert one["evaluation"] == other["evaluation"]
     assert one["training"]["evaluations"] == other["training"]["evaluations"]
+    assert one["training"]["loss"] == other["training"]["loss"]
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert steps == sorted(steps)
     assert not (run / "checkpoints").exists()
