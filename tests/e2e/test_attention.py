@@ -153,9 +153,15 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
     assert report["baselines"][0]["name"] == "Before pruning"
     assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
     told = toolkit(
-        "explain", run, "a dull film", "--rows", "0", "--output", tmp_path / "why", cwd=gallery, env=made.env
-    )
+        "explain", run, "a dull film", "--file", "reviews.csv", "--minutes", "0", "--output", tmp_path / "why",
+        cwd=gallery, env=made.env,
+    )  # fmt: skip
     assert told.code == 0, told.text
+    assert "Time for 1 of 41 texts" in told.err
+    assert "There was no time to measure" in told.err
+    why = json.loads((tmp_path / "why" / "explanation.json").read_text(encoding="utf-8"))
+    assert [one["text"] for one in why["texts"]] == ["a dull film"]
+    assert why["trust"] is None
     refused = toolkit("prune-heads", run / "model", cwd=gallery, env=made.env)
     assert refused.code == 2, refused.text
     assert "comes with it" in refused.err

@@ -16,11 +16,15 @@ class Bag(torch.nn.Module):
     """Logits (0, Σ weight of each token)."""
 
     device = torch.device("cpu")
+    config = SimpleNamespace(_attn_implementation="none")
 
     def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
         self.table = torch.nn.Embedding(len(weights), 1)
         self.table.weight.data = torch.tensor(weights, dtype=torch.float32)[:, None]
+
+    def set_attn_implementation(self, name: Any) -> None:
+        """It has none, so nothing is recorded."""
 
     def get_input_embeddings(self) -> torch.nn.Embedding:
         return self.table

@@ -74,6 +74,7 @@ class Watcher:
         self._bar: Any = None
         self._task: Any = None
         self._last_line = 0.0
+        self._began = time.monotonic()
 
     def __enter__(self) -> "Watcher":
         """Begin to watch."""
@@ -94,11 +95,12 @@ class Watcher:
 
         if isinstance(event, Stage):
             self._close()
+            self._began = time.monotonic()
             note(f"{event.name} …")
         elif isinstance(event, Note):
             note(f"  note: {event.text}")
         elif isinstance(event, Counted):
-            self._advance(event.done, event.total, "", finished=event.done == event.total)
+            self._advance(event.done, event.total, "", line=self._counted(event.done, event.total))
         elif isinstance(event, Progress):
             text = f"loss {event.loss:.4f}  {event.samples_per_second:.0f} samples/s  waiting {event.waiting:.0%}"
             place = f"  step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}"
@@ -107,6 +109,13 @@ class Watcher:
         elif isinstance(event, Validation):
             figures = "  ".join(f"{name} {value:.4f}" for name, value in event.values.items())
             self._print(f"  validation at epoch {event.epoch:.2f}: {figures}{'  (best so far)' if event.best else ''}")
+
+    def _counted(self, done: int, total: int) -> str | None:
+        """Say how far a stage has come and what is left, unless it has only just begun."""
+        seconds = time.monotonic() - self._began
+        if seconds < _LOG_SECONDS or not 0 < done < total:
+            return None
+        return f"  {done:,} of {total:,}  {duration(seconds / done * (total - done))} left"
 
     def _advance(self, done: int, total: int, text: str, line: str | None = None, finished: bool = False) -> None:
         if self.live:

@@ -32,6 +32,9 @@ def explain(
         Path | None,
         typer.Option("--gold", help="Alignments that people made of the pairs in --file: a line of 0-0 1-2 for each."),
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0, help="Stop after so long, with what is done by then.")
+    ] = None,
     data: options.Data = None,
     output: options.Output = None,
     text_column: options.TextColumn = None,
@@ -65,7 +68,7 @@ def explain(
             raise ConfigError(
                 "There is nothing to explain.", 'Give a text after the run, "in quotes", a picture, or a --file.'
             )
-        order = pipeline.Order(found, method or (), rows, png, gold)
+        order = pipeline.Order(found, method or (), rows, png, gold, minutes)
         folder, built = pipeline.explain(subject, order, output, options.command_line(), watch)
     _print(built)
     say(f"\npage  {folder / 'explanation.html'}")

@@ -106,6 +106,7 @@ def measure(
     seed: int,
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     together: int = 8,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Curves]:
     """Ask the model about every text without its top words, and about its top words alone.
 
@@ -115,6 +116,7 @@ def measure(
         seed: Of the random rankings.
         observe: Told (texts done, texts in all).
         together: Texts whose questions are asked in the same batches.
+        stop: Asked after each batch of texts whether to leave out the rest.
     """
     random = np.random.default_rng(seed)
     curves: list[Curves] = []
@@ -125,6 +127,8 @@ def measure(
             own, answers = answers[: len(questions.kept)], answers[len(questions.kept) :]
             curves.append(questions.curves(own))
         observe(len(curves), len(explanations))
+        if stop():
+            break
     return curves
 
 

@@ -25,6 +25,7 @@ def sensitivity(
     methods: Sequence[str],
     seed: int,
     observe: Callable[[int, int], None] = lambda _done, _total: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Mapping[str, Sequence[Sequence[float]]]:
     """Explain texts again as the weights become random, and compare the rankings of their words.
 
@@ -34,21 +35,25 @@ def sensitivity(
         methods: To compare.
         seed: Of the shuffling.
         observe: Told (texts done, texts in all).
+        stop: Asked after each text of the first stage whether to leave out the rest, in all stages.
 
     Returns:
         Method → for each of `STAGES` the rank correlation of each text's scores, regardless of their sign, with
         those of the trained model.
     """
     found: dict[str, list[list[float]]] = {name: [] for name in methods}
-    done, total = 0, len(STAGES) * len(explanations)
-    for tensors in stages(model.network):
+    done, number = 0, len(explanations)
+    for stage, tensors in enumerate(stages(model.network)):
         with shuffled(tensors, seed):
             rows: list[dict[str, float]] = []
-            for before in explanations:
+            for before in explanations[:number]:
                 after = explain(model, before.example, before.target, methods)
                 rows.append({name: rank_correlation(before.scores[name], after.scores[name]) for name in methods})
                 done += 1
-                observe(done, total)
+                observe(done, len(STAGES) * number)
+                if stage == 0 and stop():
+                    number = done
+                    break
         for name in methods:
             found[name].append([row[name] for row in rows])
     return found

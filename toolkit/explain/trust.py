@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from toolkit.explain import faithfulness
@@ -10,8 +11,10 @@ from toolkit.explain.question import Model
 from toolkit.explain.sensitivity import STAGES, sensitivity
 
 SENSITIVITY_TEXTS = 12
+LEAST_TEXTS = 10  # fewer say too little of a method, where there was no time for all
 
 Report = Callable[[str, int, int], None]
+Stop = Callable[[], bool]
 
 
 def measure(
@@ -23,6 +26,7 @@ def measure(
     resamples: int,
     seed: int,
     observe: Report = lambda _stage, _done, _total: None,
+    within: Callable[[float], Stop] = lambda _share: lambda: False,
 ) -> dict[str, Any]:
     """Return each method's faithfulness and sensitivity, as plain values.
 
@@ -33,24 +37,21 @@ def measure(
         confidence: Of the intervals.
         resamples: Bootstrap samples.
         seed: Of random rankings, shuffled weights and the bootstrap.
-        observe: Told (stage, texts done, texts in all).
+        observe: Told (stage, texts done, texts in all), none done when a stage begins.
+        within: Given a share of the time that is left, returns what says when it is spent.
 
     Returns:
         "texts", "confidence", "best", "runner_up", "lead", "methods" (name → "comprehensiveness", "sufficiency",
         "faithfulness", "over_random", "beats_random", "sensitivity"), "random" (the same of random rankings) and
-        "stages" (what "sensitivity" is an average at).
+        "stages" (what "sensitivity" is an average at), "sensitivity_texts".
     """
-    curves = faithfulness.measure(
-        model, explanations, seed, lambda done, total: observe("Leaving words out", done, total)
-    )
+    stage = "Leaving parts out"
+    observe(stage, 0, len(explanations))
+    curves = faithfulness.measure(model, explanations, seed, partial(observe, stage), stop=within(0.6))
     verdict = faithfulness.judge(curves, confidence=confidence, resamples=resamples, seed=seed)
-    correlations = sensitivity(
-        model,
-        explanations[:SENSITIVITY_TEXTS],
-        methods,
-        seed,
-        lambda done, total: observe("Making the weights random", done, total),
-    )
+    stage, some = "Making the weights random", explanations[:SENSITIVITY_TEXTS]
+    observe(stage, 0, len(STAGES) * len(some))
+    correlations = sensitivity(model, some, methods, seed, partial(observe, stage), within(1 / len(STAGES)))
 
     def agreement(name: str) -> list[dict[str, float]]:
         return [
@@ -66,8 +67,14 @@ def measure(
         "methods": {name: {**_figures(verdict.standings[name]), "sensitivity": agreement(name)} for name in methods},
         "random": _figures(verdict.standings[faithfulness.RANDOM]),
         "stages": list(STAGES),
-        "sensitivity_texts": min(SENSITIVITY_TEXTS, len(explanations)),
+        "sensitivity_texts": len(correlations[methods[0]][0]),
     }
+
+
+def cut_short(measured: Mapping[str, Any], texts: int) -> bool:
+    """Whether there was no time to measure on all of so many texts."""
+    wanted = min(SENSITIVITY_TEXTS, texts)
+    return bool(measured["texts"] < texts or measured["sensitivity_texts"] < wanted)
 
 
 def _figures(standing: faithfulness.Standing) -> Mapping[str, Any]:

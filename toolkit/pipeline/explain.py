@@ -11,36 +11,25 @@ import pyarrow as pa
 import toolkit
 from toolkit import recipes, runs
 from toolkit.data import columns
-from toolkit.data.decode import read_text
 from toolkit.data.read import read
-from toolkit.errors import ConfigError, DataError, ModelError, SourceError
+from toolkit.errors import ConfigError, ModelError
 from toolkit.explain import trust
 from toolkit.explain.attributions import BY_NAME, Explanation, available
 from toolkit.explain.question import Model
 from toolkit.pipeline import explain_pictures, explain_translations, explanation_store, judge, questions
 from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
-from toolkit.pipeline.explain_order import MOST_TEXTS, Given, Order, Texts
+from toolkit.pipeline.explain_order import MOST_TEXTS, Budget, Given, Order, Texts, lines_or_table
 from toolkit.report import explanation as document
 
 
 def read_texts(path: Path, subject: Examination) -> list[Texts]:
-    """Read many texts: the lines of a .txt file, or the text columns of a table.
+    """Read many texts: the lines of a .txt file, or the text columns of a table."""
 
-    Raises:
-        SourceError: There is no such file.
-        DataError: It holds no text.
-    """
-    if not path.is_file():
-        raise SourceError(f"There is no file {path}.", "Check the path.")
-    if path.suffix == ".txt":
-        texts: list[Texts] = [(line.strip(),) for line in read_text(path, None).splitlines() if line.strip()]
-    else:
-        table = pa.concat_tables(read(path).values(), promote_options="permissive")
-        texts = _texts_of(table, subject)
-    if not texts:
-        raise DataError(f"{path} holds no text.", "Give a line for each text, or a table with a text column.")
-    return texts
+    def of_table(path: Path) -> list[Texts]:
+        return _texts_of(pa.concat_tables(read(path).values(), promote_options="permissive"), subject)
+
+    return lines_or_table(path, of_table, "text")
 
 
 def explain(
@@ -67,7 +56,7 @@ def explain(
         return explain_translations.explain(subject, order, output, command, observe)
     if order.gold is not None:
         raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.")
-    created = datetime.now(UTC)
+    created, budget = datetime.now(UTC), Budget.of(order.minutes)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
     loaded = stored.subject
     of_pictures = reads_pictures(subject)
@@ -86,14 +75,20 @@ def explain(
         notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} {thing}s.")
     number = min(len(order.texts), MOST_TEXTS)
     observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
-    explained = questions.explained(model, loaded, order.texts[:MOST_TEXTS], methods, observe)
-    measured = None
-    if order.rows and not subject.rows.num_rows:
+    measures = bool(order.rows and subject.rows.num_rows)
+    within = budget.part(0.5) if measures else budget
+    explained = questions.explained(model, loaded, order.texts[:MOST_TEXTS], methods, observe, within.spent)
+    if len(explained) < number:
+        notes.append(f"Time for {len(explained)} of {number} {thing}s; --minutes gives more, --method takes less.")
+    measured = _trust(model, loaded, subject, methods, order.rows, observe, budget) if measures else None
+    if order.rows and not measures:
         notes.append(
             "No examples come with this model, so how far to believe each method was not measured: name --data."
         )
-    if order.rows and subject.rows.num_rows:
-        measured = _trust(model, loaded, subject, methods, order.rows, observe)
+    if measures and measured is None:
+        notes.append("There was no time to measure how far to believe each method; --minutes gives more.")
+    if measured is not None and measured["texts"] < min(order.rows, subject.rows.num_rows):
+        notes.append(f"Time to measure the methods on {measured['texts']} examples; --minutes gives more.")
     if "integrated-gradients" not in available():
         notes.append("Integrated gradients are left out: `pip install finetune-toolkit[explain]` brings captum.")
     for text in notes:
@@ -177,8 +172,12 @@ def _trust(
     methods: Sequence[str],
     rows: int,
     observe: Observe,
+    budget: Budget,
 ) -> dict[str, Any] | None:
-    """Measure the methods on rows of the model's data, or read what was measured before."""
+    """Measure the methods on rows of the model's data, or read what was measured before.
+
+    What is cut short for want of time is not kept for later calls, and None where it would say too little.
+    """
     texts: list[Given] = _pictures_of(subject) if reads_pictures(subject) else list(_texts_of(subject.rows, subject))
     seed = subject.config.training.seed
     chosen = np.random.default_rng(seed).permutation(len(texts))[:rows]
@@ -188,8 +187,14 @@ def _trust(
     if store is not None and store.is_file():
         return runs.read_object(store)
     observe(Stage(f"Measuring how far the methods can be believed, on {len(texts)} examples; this is done once"))
-    explained = [one for one, _ in questions.explained(model, loaded, texts, methods, observe)]
-    observe(Stage("Leaving parts out, and making the weights random"))
+    within = budget.part(0.4)
+    explained = [one for one, _ in questions.explained(model, loaded, texts, methods, observe, within.spent)]
+    if len(explained) < min(len(texts), trust.LEAST_TEXTS):
+        return None
+
+    def report(stage: str, done: int, total: int) -> None:
+        observe(Stage(stage) if done == 0 else Counted(done, total))
+
     measured = trust.measure(
         model,
         explained,
@@ -197,8 +202,9 @@ def _trust(
         confidence=subject.config.evaluation.confidence,
         resamples=subject.config.evaluation.resamples,
         seed=seed,
-        observe=lambda _stage, done, total: observe(Counted(done, total)),
+        observe=report,
+        within=lambda share: budget.part(share).spent,
     )
-    if store is not None:
+    if store is not None and not trust.cut_short(measured, len(texts)):
         runs.write_json(store, measured)
     return measured

@@ -13,38 +13,25 @@ import pyarrow as pa
 import toolkit
 from toolkit import recipes, runs
 from toolkit.data import columns
-from toolkit.data.decode import read_text
 from toolkit.data.read import read
-from toolkit.errors import ConfigError, DataError, SourceError
+from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.intervals import bootstrap, paired_difference
 from toolkit.explain import alignment, alignment_error
 from toolkit.explain.alignment import Reading, Seen
 from toolkit.explain.alignment_error import Gold
+from toolkit.explain.trust import LEAST_TEXTS
 from toolkit.pipeline import explanation_store, judge
 from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
-from toolkit.pipeline.explain_order import MOST_TEXTS, Order, Texts
+from toolkit.pipeline.explain_order import MOST_TEXTS, Budget, Order, Texts, lines_or_table
 from toolkit.report import alignment as document
 
 Figure = dict[str, float]
 
 
 def read_pairs(path: Path, subject: Examination) -> list[Texts]:
-    """Read the lines of a .txt file, or a table of sources, with their translations where it has them.
-
-    Raises:
-        SourceError: There is no such file.
-        DataError: It holds no text.
-    """
-    if not path.is_file():
-        raise SourceError(f"There is no file {path}.", "Check the path.")
-    if path.suffix == ".txt":
-        texts: list[Texts] = [(line.strip(),) for line in read_text(path, None).splitlines() if line.strip()]
-    else:
-        texts = _pairs_of(path, subject)
-    if not texts:
-        raise DataError(f"{path} holds no text.", "Give a line for each text, or a table with a source column.")
-    return texts
+    """Read the lines of a .txt file, or a table of sources, with their translations where it has them."""
+    return lines_or_table(path, lambda path: _pairs_of(path, subject), "source")
 
 
 def _pairs_of(path: Path, subject: Examination) -> list[Texts]:
@@ -74,7 +61,7 @@ def explain(
         raise ConfigError(
             "Translations are explained by their alignment alone.", "Leave out --method, which is for classes."
         )
-    created = datetime.now(UTC)
+    created, budget = datetime.now(UTC), Budget.of(order.minutes)
     golds = None if order.gold is None else alignment_error.read_gold(order.gold)
     given = [one for one in order.texts if isinstance(one, tuple)]
     if golds is not None:
@@ -87,10 +74,13 @@ def explain(
     loaded = stored.subject
     observe(Stage(f"Aligning {len(given)} translation{'s' if len(given) > 1 else ''}"))
     pairs = _translated(loaded, given)
-    seen = _look(loaded, pairs, observe, by_spaces=golds is not None)
+    seen = _look(loaded, pairs, observe, budget.part(0.5) if order.rows else budget, by_spaces=golds is not None)
+    if len(seen) < len(pairs):
+        notes.append(f"Time for {len(seen)} of {len(pairs)} translations; --minutes gives more.")
+        golds = None if golds is None else golds[: len(seen)]
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     known = alignment.readings(loaded.model, seen[0].pair, collate)
-    trust = _trust(loaded, subject, known, order.rows, observe) if order.rows else None
+    trust = _trust(loaded, subject, known, order.rows, observe, budget) if order.rows else None
     chosen = trust["reading"] if trust else alignment.usual(known)
     for text in notes:
         observe(Note(text))
@@ -150,7 +140,10 @@ def _translated(loaded: judge.Subject, given: Sequence[Texts]) -> list[tuple[str
     return [(texts[0], texts[1] if len(texts) > 1 else next(said)) for texts in given]
 
 
-def _look(loaded: judge.Subject, pairs: Sequence[tuple[str, str]], observe: Observe, *, by_spaces: bool) -> list[Seen]:
+def _look(
+    loaded: judge.Subject, pairs: Sequence[tuple[str, str]], observe: Observe, budget: Budget, *, by_spaces: bool
+) -> list[Seen]:
+    """Align pairs, at least one, until the time is spent."""
     recipe, config = loaded.recipe, loaded.config
     source, target = recipe.COLUMNS[0].role, recipe.COLUMNS[-1].role
     collate = partial(recipe.collate, processor=loaded.processor)
@@ -163,11 +156,13 @@ def _look(loaded: judge.Subject, pairs: Sequence[tuple[str, str]], observe: Obse
             raise DataError("A text without words cannot be explained.", "Give a sentence.")
         found.append(alignment.look(loaded.model, pair, collate, config.evaluation.batch_size))
         observe(Counted(number, len(pairs)))
+        if budget.spent():
+            break
     return found
 
 
 def _trust(
-    loaded: judge.Subject, subject: Examination, known: Sequence[Reading], rows: int, observe: Observe
+    loaded: judge.Subject, subject: Examination, known: Sequence[Reading], rows: int, observe: Observe, budget: Budget
 ) -> dict[str, Any] | None:
     """Choose where attention is read on one half of some rows, and say on the other how far it can be believed."""
     source, target = subject.recipe.COLUMNS[0].role, subject.recipe.COLUMNS[-1].role
@@ -180,7 +175,10 @@ def _trust(
     if store is not None and store.is_file():
         return runs.read_object(store)
     observe(Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs; this is done once"))
-    seen = _look(loaded, pairs, observe, by_spaces=False)
+    seen = _look(loaded, pairs, observe, budget, by_spaces=False)
+    if len(seen) < min(len(pairs), LEAST_TEXTS):
+        observe(Note("There was no time to measure how far attention can be believed; --minutes gives more."))
+        return None
     choosing, judging = seen[::2], seen[1::2]
     shares = [
         _share(alignment.agreement(alignment.read_at(number), choosing).sum(axis=0)) for number in range(len(known))
@@ -202,7 +200,7 @@ def _trust(
         "lead": _figure(paired_difference(counted[best], plain, _share, **settings)),
         "readings": [float(_share(one.sum(axis=0))) for one in counted],
     }
-    if store is not None:
+    if store is not None and len(seen) == len(pairs):
         runs.write_json(store, measured)
     return measured
 

@@ -1,6 +1,6 @@
 """Explain what a loaded model says of single texts and pictures, prepared as its recipe prepared them in training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -53,9 +53,17 @@ def attention_fits(loaded: judge.Subject, given: Given) -> bool:
 
 
 def explained(
-    model: Model, loaded: judge.Subject, texts: Sequence[Given], methods: Sequence[str], observe: Observe
+    model: Model,
+    loaded: judge.Subject,
+    texts: Sequence[Given],
+    methods: Sequence[str],
+    observe: Observe,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
-    """Explain each example's most likely class; return it with the probability of every class."""
+    """Explain each example's most likely class; return it with the probability of every class.
+
+    `stop` is asked after each example whether to leave out the rest.
+    """
     examples = examples_of(model, loaded, texts)
     _check_classifier(model, examples[0])
     chances = model.probabilities([one.features for one in examples])
@@ -63,6 +71,8 @@ def explained(
     for number, (one, row) in enumerate(zip(examples, chances, strict=True), 1):
         found.append((explain_text(model, one, int(row.argmax()), methods), row))
         observe(Counted(number, len(examples)))
+        if stop():
+            break
     return found
 
 

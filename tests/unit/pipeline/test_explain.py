@@ -8,8 +8,9 @@ import pytest
 
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
+from toolkit.pipeline import explain_order
 from toolkit.pipeline.explain import explain, read_texts
-from toolkit.pipeline.explain_order import Order
+from toolkit.pipeline.explain_order import Budget, Order
 
 
 @dataclass
@@ -52,3 +53,19 @@ def test_methods_are_checked_before_anything_is_loaded(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="need captum"):
         explain(None, Order([("a",)], ("integrated-gradients",)), None, "", print)
+
+
+def test_time_is_shared_out(monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr(explain_order.time, "monotonic", lambda: now[0])
+    whole = Budget.of(2)
+    half = whole.part(0.5)
+    now[0] += 59
+    assert not half.spent()
+    now[0] += 1
+    assert half.spent()
+    assert not whole.spent()
+    now[0] += 90
+    assert whole.spent()
+    assert whole.part(0.5).spent()
+    assert not Budget.of(None).part(0.5).spent()

@@ -1,0 +1,19 @@
+"""What a log says of work that takes its time."""
+
+import pytest
+
+from toolkit.cli import console
+from toolkit.pipeline.events import Counted, Stage
+
+
+def test_a_log_says_what_is_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    with console.Watcher() as watch:
+        watch(Stage("Explaining"))
+        for done in range(1, 41):
+            now[0] += 3
+            watch(Counted(done, 40))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:3] == ["Explaining …", "  4 of 40  1 min 48 s left", "  8 of 40  1 min 36 s left"]
+    assert len(lines) == 1 + 9
