@@ -35,7 +35,7 @@ def sensitivity(
         methods: To compare.
         seed: Of the shuffling.
         observe: Told (texts done, texts in all).
-        stop: Asked after each text of the first stage whether to leave out the rest, in all stages.
+        stop: Asked in the first stage, from the second text on, whether to leave out the rest, in all stages.
 
     Returns:
         Method → for each of `STAGES` the rank correlation of each text's scores, regardless of their sign, with
@@ -51,7 +51,7 @@ def sensitivity(
                 rows.append({name: rank_correlation(before.scores[name], after.scores[name]) for name in methods})
                 done += 1
                 observe(done, len(STAGES) * number)
-                if stage == 0 and stop():
+                if stage == 0 and done > 1 and stop():  # an interval needs two
                     number = done
                     break
         for name in methods:

@@ -86,7 +86,10 @@ def explain(
             "No examples come with this model, so how far to believe each method was not measured: name --data."
         )
     if measures and measured is None:
-        notes.append("There was no time to measure how far to believe each method; --minutes gives more.")
+        notes.append(
+            "How far to believe each method was not measured: that takes two examples, or time for "
+            f"{trust.LEAST_TEXTS} of more."
+        )
     if measured is not None and measured["texts"] < min(order.rows, subject.rows.num_rows):
         notes.append(f"Time to measure the methods on {measured['texts']} examples; --minutes gives more.")
     if "integrated-gradients" not in available():
@@ -189,7 +192,7 @@ def _trust(
     observe(Stage(f"Measuring how far the methods can be believed, on {len(texts)} examples; this is done once"))
     within = budget.part(0.4)
     explained = [one for one, _ in questions.explained(model, loaded, texts, methods, observe, within.spent)]
-    if len(explained) < min(len(texts), trust.LEAST_TEXTS):
+    if len(explained) < max(2, min(len(texts), trust.LEAST_TEXTS)):
         return None
 
     def report(stage: str, done: int, total: int) -> None:
