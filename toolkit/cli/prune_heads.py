@@ -20,6 +20,7 @@ def prune_heads(
     rows: Annotated[
         int, typer.Option("--rows", min=1, help="Validation rows at most on which importance is measured.")
     ] = 500,
+    png: Annotated[bool, typer.Option("--png", help="Also draw the curve as a PNG file.")] = False,
     output: options.Output = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
@@ -32,7 +33,7 @@ def prune_heads(
     from toolkit.report import pruning
 
     values = {"loading": {"trust_remote_code": True}} if trust_remote_code else {}
-    wanted = pipeline.Pruning(rows, tolerance, share)
+    wanted = pipeline.Pruning(rows, tolerance, share, png)
     with Watcher() as watch:
         subject = pipeline.prepare_evaluation(run, values, None, watch)
         made, found = pipeline.prune_heads(subject, wanted, output, options.command_line(), watch)

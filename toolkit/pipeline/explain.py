@@ -21,6 +21,7 @@ from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.pipeline.explain_order import MOST_TEXTS, Budget, Given, Order, Texts, lines_or_table
 from toolkit.report import explanation as document
+from toolkit.report import pictures
 
 
 def read_texts(path: Path, subject: Examination) -> list[Texts]:
@@ -48,7 +49,7 @@ def explain(
         The folder, and the explanation as explanation.json holds it.
 
     Raises:
-        ConfigError: There is no such method.
+        ConfigError: There is no such method, or what draws pictures is not installed.
         ModelError: The model does not classify texts, or its attention cannot be recorded.
     """
     _check_methods(order.methods)
@@ -56,10 +57,12 @@ def explain(
         return explain_translations.explain(subject, order, output, command, observe)
     if order.gold is not None:
         raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.")
+    of_pictures = reads_pictures(subject)
+    if order.pictures and not of_pictures:
+        pictures.check()
     created, budget = datetime.now(UTC), Budget.of(order.minutes)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
     loaded = stored.subject
-    of_pictures = reads_pictures(subject)
     model = explain_pictures.asked(loaded) if of_pictures else questions.asked(loaded)
     watched = questions.attention_fits(loaded, order.texts[0])
     methods = tuple(order.methods) or available(watched)

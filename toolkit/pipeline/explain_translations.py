@@ -25,6 +25,7 @@ from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.pipeline.explain_order import MOST_TEXTS, Budget, Order, Texts, lines_or_table
 from toolkit.report import alignment as document
+from toolkit.report import pictures
 
 Figure = dict[str, float]
 
@@ -61,6 +62,8 @@ def explain(
         raise ConfigError(
             "Translations are explained by their alignment alone.", "Leave out --method, which is for classes."
         )
+    if order.pictures:
+        pictures.check()
     created, budget = datetime.now(UTC), Budget.of(order.minutes)
     golds = None if order.gold is None else alignment_error.read_gold(order.gold)
     given = [one for one in order.texts if isinstance(one, tuple)]

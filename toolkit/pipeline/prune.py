@@ -21,11 +21,12 @@ from toolkit.pipeline import judge
 from toolkit.pipeline.evaluate import Examination, baselines_of, stored_card
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.pipeline.validation import higher_is_better
-from toolkit.report import pruning
+from toolkit.report import pictures, pruning
 
 BEFORE = "Before pruning"
 STEPS = 10  # points of the curve beside the whole model
-_TIMED = 10  # passes of which the fastest counts
+_ROUNDS = 11  # of timing the whole model and the pruned one in turn
+_TIMED = 16  # examples at most in a timed pass
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,13 @@ class Pruning:
         rows: Validation rows at most on which importance is measured.
         tolerance: How much of the headline metric may be lost on validation rows.
         share: Share of all heads to leave out; what the tolerance allows when None.
+        pictures: Whether to draw the curve as a PNG file too.
     """
 
     rows: int = 500
     tolerance: float = 0.01
     share: float | None = None
+    pictures: bool = False
 
 
 def prune_heads(
@@ -61,12 +64,14 @@ def prune_heads(
         A run of its own, and what pruning.json in it holds.
 
     Raises:
-        ConfigError: The model is no run.
+        ConfigError: The model is no run, or what draws pictures is not installed.
         ModelError: It does not learn classes, or its heads cannot be left out.
     """
     created = datetime.now(UTC)
     run = _run(subject)
     runs.check_place(output)
+    if wanted.pictures:
+        pictures.check()
     whole = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
     loaded = whole.subject
     rows = runs.read_table(run.path / "data" / "validation.parquet")
@@ -101,6 +106,8 @@ def prune_heads(
     }
     runs.write_json(made.path / "pruning.json", found)
     runs.write_text(made.path / "pruning.html", pruning.to_html(found))
+    if wanted.pictures:
+        pictures.draw_curve(found, made.path / "pruning.png")
     return made, found
 
 
@@ -155,7 +162,7 @@ def _curve(
                 **scores.values(said.columns, truth, loaded.recipe.METRICS, loaded.labels),
                 "parameters": models.size(model)[0],
                 "flops": _flops(model, batch),
-                "seconds": _seconds(model, batch),
+                **_time(loaded.model, model, batch),
             }
         )
         observe(Counted(number, len(counts)))
@@ -173,17 +180,29 @@ def _flops(model: Any, batch: Mapping[str, Any]) -> float:
     return float(counter.get_total_flops()) / len(batch["labels"])
 
 
+def _time(whole: Any, pruned: Any, batch: Mapping[str, Any]) -> dict[str, float]:
+    """Time a pruned model beside the whole one, in turn, so that other work on the machine disturbs both alike.
+
+    Returns:
+        "seconds" of a forward pass of the pruned model for each example, the median; "time", the median of its share
+        of the whole model's time in the same round, and "time_low" and "time_high", the quartiles.
+    """
+    some = {name: tensor[:_TIMED] for name, tensor in batch.items()}
+    rounds = [[_seconds(model, some) for model in (whole, pruned)] for _ in range(1 + _ROUNDS)]
+    taken = np.array(rounds[1:])  # (rounds, 2); the first warms up
+    low, middle, high = np.quantile(taken[:, 1] / taken[:, 0], (0.25, 0.5, 0.75)).tolist()
+    return {"seconds": float(np.median(taken[:, 1])), "time": middle, "time_low": low, "time_high": high}
+
+
 def _seconds(model: Any, batch: Mapping[str, Any]) -> float:
-    """Return the seconds of a forward pass, for each example of a batch."""
+    """Return the seconds of a forward pass, of the processor or a GPU's user, for each example of a batch."""
     import torch
 
-    taken = []
-    for _ in range(_TIMED):
-        start = time.perf_counter()
-        with torch.inference_mode():
-            model(**batch).logits.cpu()  # a GPU has computed it when it is here
-        taken.append(time.perf_counter() - start)
-    return min(taken) / len(batch["labels"])
+    clock = time.process_time if model.device.type == "cpu" else time.perf_counter
+    start = clock()
+    with torch.inference_mode():
+        model(**batch).logits.cpu()  # a GPU has computed it when it is here
+    return (clock() - start) / len(batch["labels"])
 
 
 def _headline(point: Mapping[str, Any]) -> str:

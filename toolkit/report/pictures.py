@@ -8,11 +8,21 @@ import numpy as np
 
 from toolkit import runs
 from toolkit.errors import ConfigError
+from toolkit.report.pruning import relative
 
 _WORD_INCHES = 0.45
 _MAPS_INCHES = 1.6
 _WIDEST = 40.0  # inches, however long the text
 _COLOURS = ["#c2560a", "#fdfdfc", "#1d5fa6"]  # against, nothing, for
+
+
+def check() -> None:
+    """See that pictures can be drawn, before work is done for them.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    _figure_type()
 
 
 def draw_alignment(text: Mapping[str, Any], path: Path) -> Path:
@@ -41,6 +51,34 @@ def draw_alignment(text: Mapping[str, Any], path: Path) -> Path:
     heat.set_xticks(range(sizes[0]), words[0], rotation=45, ha="left", rotation_mode="anchor")
     heat.set_yticks(range(sizes[1]), words[1])
     heat.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    with runs.aside(path) as draft:
+        figure.savefig(draft, format="png")
+    return path
+
+
+def draw_curve(found: Mapping[str, Any], path: Path) -> Path:
+    """Draw quality, operations and time against the share of heads that are left out.
+
+    Args:
+        found: What pruning.json holds.
+        path: The file.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    figure = _figure_type()(figsize=(8, 4), dpi=120, layout="constrained")
+    box = figure.subplots()
+    shares = [100 * point["share"] for point in found["curve"]]
+    lines = relative(found["curve"], found["metric"])
+    for (label, values), style in zip(lines, ("-", "--", ":"), strict=True):
+        box.plot(shares, [100 * value for value in values], style, color=_COLOURS[2], label=_plain(label))
+    spread = [[100 * point[name] for point in found["curve"]] for name in ("time_low", "time_high")]
+    box.fill_between(shares, *spread, color=_COLOURS[2], alpha=0.15, linewidth=0)
+    box.axvline(shares[found["chosen"]], color=_COLOURS[0], linewidth=1, label="kept")
+    box.set_xlabel("heads left out, %")
+    box.set_ylim(bottom=0)
+    box.set_ylabel("%")
+    box.legend(frameon=False)
     with runs.aside(path) as draft:
         figure.savefig(draft, format="png")
     return path

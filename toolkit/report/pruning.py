@@ -54,36 +54,41 @@ def row(point: Mapping[str, Any], first: Mapping[str, Any], name: str) -> list[s
         _number(point[name]),
         f"{point['loss']:.4f}" if point["loss"] is not None else "–",
         f"{100 * point['flops'] / first['flops']:.0f} %",
-        f"{1000 * point['seconds']:.2f} ms ({100 * point['seconds'] / first['seconds']:.0f} %)",
+        f"{1000 * point['seconds']:.2f} ms",
+        f"{100 * point['time']:.0f} % ({100 * point['time_low']:.0f} to {100 * point['time_high']:.0f} %)",
         f"{point['parameters']:,}",
     ]
 
 
-COLUMNS = ("heads left out", "", "loss", "operations", "time an example", "parameters")
+COLUMNS = ("heads left out", "", "loss", "operations", "time an example", "of the whole model's", "parameters")
 
 
 def _number(value: float) -> str:
     return f"{value:.4f}"
 
 
+def relative(curve: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, list[float]]]:
+    """Return what is drawn against the share of heads left out: the metric, then operations and time of the whole's."""
+    flops = [point["flops"] / curve[0]["flops"] for point in curve]
+    return [
+        (name, [point[name] for point in curve]),
+        ("operations", flops),
+        ("time", [point["time"] for point in curve]),
+    ]
+
+
 def plot(curve: Sequence[Mapping[str, Any]], name: str) -> str:
     """Draw metric, operations and time against the share of heads that are left out, as an SVG."""
-    first = curve[0]
 
     def across(share: float) -> float:
         return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
 
-    times = [point["seconds"] / first["seconds"] for point in curve]
-    top: float = max(1.0, *times, *(point[name] for point in curve))
+    lines = relative(curve, name)
+    top: float = max(1.0, *(value for _, values in lines for value in values))
 
     def down(value: float) -> float:
         return round(_HEIGHT - _BOTTOM - max(float(value), 0.0) / top * (_HEIGHT - _TOP - _BOTTOM), 1)
 
-    lines = (
-        (name, "own", [point[name] for point in curve]),
-        ("operations", "other", [point["flops"] / first["flops"] for point in curve]),
-        ("time", "faint", times),
-    )
     base = _HEIGHT - _BOTTOM
     title = f"{escape(name)}, operations and time against the heads left out"
     parts = [f'<svg class="pruning" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">']
@@ -93,7 +98,7 @@ def plot(curve: Sequence[Mapping[str, Any]], name: str) -> str:
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{25 * step} %</text>')
         parts.append(f'<text x="{x}" y="{base + 20}" text-anchor="middle">{25 * step} %</text>')
     parts.append(f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">heads left out</text>')
-    for label, style, values in lines:
+    for (label, values), style in zip(lines, ("own", "other", "faint"), strict=True):
         points = [(across(point["share"]), down(value)) for point, value in zip(curve, values, strict=True)]
         parts.append(f'<path class="{style}" d="{path(points)}"/>')
         x, y = points[-1]
