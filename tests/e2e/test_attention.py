@@ -151,6 +151,8 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
         for folder in (run, run / "evaluations" / "held-out")
     )
     assert report["baselines"][0]["name"] == "Before pruning"
+    for one in (report, repeated):  # those were the whole model's
+        assert not [text for text in one["verdict"]["statements"] if "Loss of the kept weights" in text]
     assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
     told = toolkit(
         "explain", run, "a dull film", "--file", "reviews.csv", "--minutes", "0", "--output", tmp_path / "why",

@@ -80,11 +80,13 @@ class Lookup:
         name: The table's name in the model.
         size: Vectors in it.
         vectors: What was found. Shape (T, E).
+        apart: Whether it was looked up by how far tokens stand apart, as T5 does; here, from the first one.
     """
 
     name: str
     size: int
     vectors: Floats
+    apart: bool = False
 
 
 def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -> Walk:
@@ -94,7 +96,7 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
         model: A transformers model that reads text, in evaluation mode; of an encoder and a decoder the encoder
             is walked through.
         tokenizer: Its tokenizer.
-        text: At most as long as the model reads.
+        text: What is longer than the model reads is cut off, and the first step says so.
         layer: Counted from 1.
         head: Counted from 1.
 
@@ -109,7 +111,8 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
     batch = tokenizer(text, return_tensors="pt", truncation=True, return_token_type_ids=False)
-    if not batch["input_ids"].numel():
+    whole = len(tokenizer(text, verbose=False)["input_ids"])
+    if not text.strip() or not batch["input_ids"].numel():
         raise ConfigError("The text is empty.", 'Give a sentence: toolkit attend minilm "The cat sat on the mat".')
     inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     with torch.no_grad():
@@ -128,7 +131,7 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
         layer=layer,
         head=head,
         steps=[
-            _tokens(tokens, batch["input_ids"][0]),
+            _tokens(tokens, batch["input_ids"][0], whole),
             *(_lookup(table, tokens) for table in tables),
             *([_entering(states[layer - 1][0], tokens, layer)] if states is not None else []),
             *_inside(record, tokens, head - 1),
@@ -160,10 +163,11 @@ def lookups(model: Any) -> Iterator[list[Lookup]]:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Embedding):
 
-            def keep(table: Any, _inputs: Any, vectors: Any, name: str = name) -> None:
+            def keep(table: Any, inputs: Any, vectors: Any, name: str = name) -> None:
                 if vectors.ndim >= 2 and vectors.is_floating_point():
                     rows = vectors.reshape(-1, vectors.shape[-2], vectors.shape[-1])
-                    found.append(Lookup(name, table.num_embeddings, _numbers(rows[0])))
+                    apart = getattr(inputs[0], "ndim", 0) == 2 and len(inputs[0]) > 1  # of a pair of tokens each
+                    found.append(Lookup(name, table.num_embeddings, _numbers(rows[0]), apart))
 
             hooks.append(module.register_forward_hook(keep))
     try:
@@ -189,8 +193,11 @@ def _shape(sizes: Sequence[int]) -> str:
     return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
 
 
-def _tokens(tokens: Sequence[str], ids: Any) -> Step:
-    meaning = "The text in pieces that the model has a number for."
+def _tokens(tokens: Sequence[str], ids: Any, whole: int) -> Step:
+    cut = (
+        f" The model reads {len(tokens):,} of the text's {whole:,}: the rest is cut off." if whole > len(tokens) else ""
+    )
+    meaning = f"The text in pieces that the model has a number for.{cut}"
     return Step("Tokens", "", meaning, _shape(ids.shape), tokens, ["id"], _numbers(ids)[:, None], "ids")
 
 
@@ -198,6 +205,8 @@ def _lookup(table: Lookup, tokens: Sequence[str]) -> Step:
     same = len(np.unique(table.vectors, axis=0)) == 1 < len(tokens)
     which = "the same for every token" if same else "one for each token"
     meaning = f"A learned vector from a table of {table.size:,}, {which}."
+    if table.apart:
+        meaning = f"A number for each head from a table of {table.size:,}, by how far a token stands from the first."
     found = np.broadcast_to(table.vectors, (len(tokens), table.vectors.shape[-1]))
     return _vectors(f"Looked up in {table.name.rpartition('.')[2]}", "E[id]", meaning, found.shape, tokens, found)
 

@@ -36,7 +36,10 @@ def finetune(
     max_length: options.MaxLength = None,
     attention: Annotated[
         str | None,
-        typer.Option("--attention", help="sliding-window:W, block-sparse:B, top-k:K or top-blocks:B:K, not dense."),
+        typer.Option(
+            "--attention",
+            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM in turns, not dense.",
+        ),
     ] = None,
     seed: options.Seed = None,
     seeds: Annotated[

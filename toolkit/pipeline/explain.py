@@ -192,7 +192,11 @@ def _trust(
     store = explanation_store.measurement(subject, [named, list(methods)])
     if store is not None and store.is_file():
         return runs.read_object(store)
-    observe(Stage(f"Measuring how far the methods can be believed, on {len(texts)} examples; this is done once"))
+    observe(
+        Stage(
+            f"Measuring how far the methods can be believed, on {len(texts)} examples; this is kept for the next time"
+        )
+    )
     within = budget.part(0.4)
     explained = [one for one, _ in questions.explained(model, loaded, texts, methods, observe, within.spent)]
     if len(explained) < max(2, min(len(texts), trust.LEAST_TEXTS)):

@@ -156,7 +156,7 @@ def _look(
         features = {name: values[0] for name, values in recipe.preprocess(rows, loaded.processor, config).items()}
         pair = alignment.bitext(*texts, features, loaded.processor, by_spaces=by_spaces)
         if not pair.source_words:
-            raise DataError("A text without words cannot be explained.", "Give a sentence.")
+            raise DataError(f"Text {number}, “{texts[0]}”, holds no word.", "Give a sentence, or leave it out.")
         found.append(alignment.look(loaded.model, pair, collate, config.evaluation.batch_size))
         observe(Counted(number, len(pairs)))
         if budget.spent():
@@ -177,7 +177,9 @@ def _trust(
     store = explanation_store.measurement(subject, ["alignment", pairs])
     if store is not None and store.is_file():
         return runs.read_object(store)
-    observe(Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs; this is done once"))
+    observe(
+        Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs; this is kept for the next time")
+    )
     seen = _look(loaded, pairs, observe, budget, by_spaces=False)
     if len(seen) < min(len(pairs), LEAST_TEXTS):
         observe(Note("There was no time to measure how far attention can be believed; --minutes gives more."))

@@ -237,6 +237,8 @@ def _store(
     """
     made = runs.create(output, "pruned", subject.checkpoint.name, created)
     keep = {key: value for key, value in run.facts.items() if key not in ("status", "command", "created", "finished")}
+    if keep.get("training") is not None:  # no step of it left these weights: its losses are those of the whole model
+        keep["training"] = {**keep["training"], "best_step": None, "stopped_early": None}
     when = created.isoformat(timespec="seconds")
     made.record(**keep, status="running", command=command, created=when, pruned_from=run.path.name)
     shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
@@ -255,7 +257,7 @@ def _store(
     said = judge.ask(stored, subject.rows, subject.split, observe)
     said = said.beside({BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, observe)})
     circumstances = judge.Circumstances(
-        command, created, subject.split, subject.checkpoint.origin, subject.facts, run.facts.get("training")
+        command, created, subject.split, subject.checkpoint.origin, subject.facts, keep.get("training")
     )
     verdict = judge.judge(stored, said, subject.rows, circumstances, observe)
     judge.store(verdict, made.path)

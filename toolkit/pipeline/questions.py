@@ -82,7 +82,8 @@ def examples_of(model: Model, loaded: judge.Subject, given: Sequence[Given]) -> 
     if rows:
         cut = explain_pictures.prepare(loaded, rows)
         return list(explain_pictures.with_patches(model, cut, rows, watchable(loaded.model)))
-    return [_example(loaded, one) for one in given if isinstance(one, tuple)]
+    texts = [one for one in given if isinstance(one, tuple)]
+    return [_example(loaded, one, number) for number, one in enumerate(texts, 1)]
 
 
 def _check_classifier(model: Model, one: Example | Picture) -> None:
@@ -97,7 +98,7 @@ def _check_classifier(model: Model, one: Example | Picture) -> None:
         )
 
 
-def _example(loaded: judge.Subject, texts: Texts) -> Example:
+def _example(loaded: judge.Subject, texts: Texts, number: int) -> Example:
     """Let the recipe prepare a text as it did in training."""
     roles = [column.role for column in loaded.recipe.COLUMNS if column.kind == "text"]
     rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
@@ -105,5 +106,5 @@ def _example(loaded: judge.Subject, texts: Texts) -> Example:
     single = {name: values[0] for name, values in features.items() if name != "truncated"}
     found = example(texts, single, loaded.processor, loaded.config.data.max_length)
     if not found.words:
-        raise DataError("A text without words cannot be explained.", "Give a sentence.")
+        raise DataError(f"Text {number}, “{' / '.join(texts)}”, holds no word.", "Give a sentence, or leave it out.")
     return found

@@ -41,9 +41,11 @@ def headline(found: Mapping[str, Any]) -> str:
     first, chosen, name = found["curve"][0], found["curve"][found["chosen"]], found["metric"]
     total = sum(map(len, found["importance"]))
     saved = 1 - chosen["flops"] / first["flops"]
+    at_most = found["curve"][-1]["left_out"]
+    stays = "one of each layer stays" if found["chosen"] == len(found["curve"]) - 1 and at_most < total else ""
     return (
-        f"{chosen['left_out']} of {total} heads are left out: {name} on validation rows {_number(first[name])} → "
-        f"{_number(chosen[name])}, {100 * saved:.0f} % fewer operations."
+        f"{chosen['left_out']} of {total} heads are left out{f', for {stays}' if stays else ''}: {name} on validation "
+        f"rows {_number(first[name])} → {_number(chosen[name])}, {100 * saved:.0f} % fewer operations."
     )
 
 

@@ -44,6 +44,28 @@ def test_tables_are_found_by_what_they_do():
     assert "one for each token" in tables[2].meaning
 
 
+def test_a_table_of_distances_is_not_taken_for_one_of_tokens():
+    tables = [step for step in taken("t5")[0].steps if step.title.startswith("Looked up in")]
+    assert ["how far a token stands from the first" in step.meaning for step in tables] == [False, True]
+
+
+def test_a_text_that_is_cut_is_said_to_be():
+    model, _ = models.make("bert")
+    tokenizer = models.tokenizer()
+    tokenizer.model_max_length = 10
+    first = walk(model.base_model, tokenizer, f"{TEXT} " * 5).steps[0]
+    assert first.shape == "(10,)"
+    assert "reads 10 of the text's 22" in first.meaning
+    assert "cut" not in walk(model.base_model, tokenizer, TEXT).steps[0].meaning
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_text_without_words_is_refused(text):
+    model, _ = models.make("bert")
+    with pytest.raises(ConfigError, match="empty"):
+        walk(model.base_model, models.tokenizer(), text)
+
+
 def test_a_mask_is_shown_where_there_is_one():
     shown = {family: [step.title for step in taken(family)[0].steps] for family in ("bert", "llama")}
     assert "Mask" not in shown["bert"]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.support import models
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
-from toolkit.pipeline import explain_order
+from toolkit.pipeline import explain_order, judge, questions
 from toolkit.pipeline.explain import explain, read_texts
 from toolkit.pipeline.explain_order import Budget, Order
 
@@ -40,6 +41,14 @@ def test_files_without_texts(subject, write):
         read_texts(write("a.txt", "\n \n"), subject)
     with pytest.raises(DataError, match="No column was recognised as the text"):
         read_texts(write("a.csv", "id,size\n1,2\n"), subject)
+
+
+def test_a_text_without_words_is_named(sentiment):
+    loaded = judge.Subject(
+        models.make("bert")[0], models.tokenizer(), sentiment, ["bad", "good"], RunConfig(recipe="sentiment")
+    )
+    with pytest.raises(DataError, match="Text 2, “ ”, holds no word"):
+        questions.examples_of(questions.asked(loaded), loaded, [("good",), (" ",), ("bad",)])
 
 
 def test_a_recipe_of_single_words_is_refused(tokens, write):
