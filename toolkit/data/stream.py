@@ -14,7 +14,7 @@ import queue
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,13 +168,26 @@ def _csv(path: Path, stream: Iterable[str], delimiter: str | None) -> Iterator[R
             break
         blank += 1
     header = header.removeprefix("\ufeff")
+    written: list[str] = []  # the lines of one row
+
+    def kept() -> Iterator[str]:
+        for line in itertools.chain([header], lines):
+            written.append(line)
+            yield line
+
     with field_limit(MAX_FIELD):
-        reader = csv.reader(itertools.chain([header], lines), delimiter=delimiter or find_delimiter(header))
+        reader = csv.reader(kept(), delimiter=delimiter or find_delimiter(header))
         names = clean_names(next(reader, []), str(path))
         end = blank + reader.line_num
+        written.clear()
         for fields in reader:
             start, end = end + 1, blank + reader.line_num
-            if len(fields) == len(names):
+            matching = end == start or _quotes_match(written, reader.dialect.delimiter)
+            written.clear()
+            if not matching:
+                problem = f"line {start}: its quotes do not match, so that the row ends with line {end}"
+                yield _decoded(dict(itertools.zip_longest(names, fields[: len(names)])), problem)
+            elif len(fields) == len(names):
                 yield _decoded(dict(zip(names, fields, strict=True)))
             elif fields and not (len(fields) == 1 and not fields[0].strip()):
                 head, rest = fields[: len(names) - 1], fields[len(names) - 1 :]
@@ -183,6 +196,15 @@ def _csv(path: Path, stream: Iterable[str], delimiter: str | None) -> Iterator[R
                 counted = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
                 problem = f"line {start}: {counted} where the header has {len(names)}"
                 yield _decoded({name: known.get(name) for name in names}, problem)
+
+
+def _quotes_match(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether the quotes of a row of several lines match; the reader itself puts up with all, also with none at the end."""
+    try:
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True
 
 
 def _json_lines(stream: Iterable[str]) -> Iterator[Row]:

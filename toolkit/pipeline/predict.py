@@ -93,6 +93,7 @@ def predict(
     size = EXPLAINED if explained else WRITTEN if recipes.generates(recipe) else CHUNK
     arriving = tell is not None and source == stream.STANDARD_INPUT
     chunks = _chunks(_rows(source, values, config.options), size, arriving=arriving)
+    chunks = map(_untaken, chunks)
     head = next(chunks, [])
     if not head and Path(source).suffix.lower() == ".po":
         raise DataError(f"{source} holds no message that wants a translation.", "--retranslate translates all again.")
@@ -278,14 +279,20 @@ def _state(source: Path) -> list[int]:
     return [len(facts), sum(one.st_size for one in facts), max((one.st_mtime_ns for one in facts), default=0)]
 
 
-def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
-    """Decide by the first rows which column plays which role: as named for training, where the input has that one."""
-    names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == stream.UNREAD)))
-    taken = [name for name in names if name in ADDED or name.startswith("score: ")]
+def _untaken(chunk: list[Row]) -> list[Row]:
+    """Refuse rows with a column that the output needs, wherever in the file they stand; return them otherwise."""
+    names = {name for row in chunk for name in row.values}
+    taken = sorted(name for name in names if name in ADDED or name.startswith("score: "))
     if taken:
         raise DataError(
             f"The input has a column `{taken[0]}` already, which the output needs.", "Rename it in the input."
         )
+    return chunk
+
+
+def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
+    """Decide by the first rows which column plays which role: as named for training, where the input has that one."""
+    names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == stream.UNREAD)))
     roles = [column.role for column in inputs]
     try:
         return columns.find(

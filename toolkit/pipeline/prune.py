@@ -97,6 +97,7 @@ def prune_heads(
         "model": subject.checkpoint.name,
         "metric": name,
         "higher_is_better": upward,
+        "share": wanted.share,
         "tolerance": None if wanted.share is not None else wanted.tolerance,
         "validation_rows": rows.num_rows,
         "importance": [row.tolist() for row in values],

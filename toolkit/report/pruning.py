@@ -41,10 +41,10 @@ def headline(found: Mapping[str, Any]) -> str:
     first, chosen, name = found["curve"][0], found["curve"][found["chosen"]], found["metric"]
     total = sum(map(len, found["importance"]))
     saved = 1 - chosen["flops"] / first["flops"]
-    at_most = found["curve"][-1]["left_out"]
-    stays = "one of each layer stays" if found["chosen"] == len(found["curve"]) - 1 and at_most < total else ""
+    last = found["chosen"] == len(found["curve"]) - 1
+    short = last and (found["share"] or 0) * total >= chosen["left_out"] + 1
     return (
-        f"{chosen['left_out']} of {total} heads are left out{f', for {stays}' if stays else ''}: {name} on validation "
+        f"{chosen['left_out']} of {total} heads are left out{', for one of each layer stays' * short}: {name} on validation "
         f"rows {_number(first[name])} → {_number(chosen[name])}, {100 * saved:.0f} % fewer operations."
     )
 

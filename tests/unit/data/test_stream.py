@@ -71,6 +71,15 @@ def test_csv_with_rows_of_another_width(tmp_path):
     assert len(found) == 3
 
 
+@pytest.mark.parametrize(("lines", "end"), [('2,"open\n3,bad\n', 4), ('2,"open\n3,bad\n4,"third"\n5,x\n', 5)])
+def test_quotes_that_do_not_match_are_a_problem_of_the_row_that_they_make(lines, end, tmp_path):
+    found = read(tmp_path / "a.csv", f"id,text\n1,good\n{lines}")
+    assert found[0] == ({"id": "1", "text": "good"}, None)
+    assert found[1][1] == f"line 3: its quotes do not match, so that the row ends with line {end}"
+    assert [problem for _, problem in found[2:]] == [None] * (len(found) - 2)
+    assert read(tmp_path / "b.csv", 'text\n"two ""\nlines"')[0] == ({"text": 'two "\nlines'}, None)
+
+
 def test_json_lines_with_a_broken_one(tmp_path):
     found = read(tmp_path / "a.jsonl.gz", gzip.compress(b'{"text": "one", "n": [1]}\n\n{"text": \n[1]\n'))
     assert found[0] == ({"text": "one", "n": [1]}, None)

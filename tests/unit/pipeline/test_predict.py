@@ -4,7 +4,7 @@ import pytest
 
 from toolkit.data.stream import Row
 from toolkit.errors import DataError
-from toolkit.pipeline.predict import Tally, _roles
+from toolkit.pipeline.predict import Tally, _roles, _untaken
 from toolkit.recipes import Column
 
 
@@ -35,6 +35,14 @@ def test_pictures_for_a_model_of_texts_and_texts_for_one_of_pictures(tmp_path):
     assert _roles("names.txt", [Row({"text": "a.png"})], IMAGE, {"image": "text"}) == {"image": "text"}
     with pytest.raises(DataError, match="No column was recognised as the text"):
         _roles("table.csv", [Row({"words": 1, "more": 2})], TEXT, {})
+
+
+@pytest.mark.parametrize("name", ["prediction", "problem", "score: good"])
+def test_a_column_that_the_output_needs_is_refused_wherever_it_stands(name):
+    rows = [Row({"text": "a film"}), Row({"text": "a film", name: "mine"})]
+    assert _untaken(rows[:1]) == rows[:1]
+    with pytest.raises(DataError, match=f"has a column `{name}` already"):
+        _untaken(rows)
 
 
 def test_a_line_that_is_no_row_brings_no_column():
