@@ -199,7 +199,7 @@ def _csv(path: Path, stream: Iterable[str], delimiter: str | None) -> Iterator[R
 
 
 def _quotes_match(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether the quotes of a row of several lines match; the reader itself puts up with all, also with none at the end."""
+    """Whether the quotes of a row of several lines match; the reader puts up with what does not."""
     try:
         list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:

@@ -43,10 +43,9 @@ def headline(found: Mapping[str, Any]) -> str:
     saved = 1 - chosen["flops"] / first["flops"]
     last = found["chosen"] == len(found["curve"]) - 1
     short = last and (found["share"] or 0) * total >= chosen["left_out"] + 1
-    return (
-        f"{chosen['left_out']} of {total} heads are left out{', for one of each layer stays' * short}: {name} on validation "
-        f"rows {_number(first[name])} → {_number(chosen[name])}, {100 * saved:.0f} % fewer operations."
-    )
+    why = ", for one of each layer stays" if short else ""
+    cost = f"{name} on validation rows {_number(first[name])} → {_number(chosen[name])}"
+    return f"{chosen['left_out']} of {total} heads are left out{why}: {cost}, {100 * saved:.0f} % fewer operations."
 
 
 def row(point: Mapping[str, Any], first: Mapping[str, Any], name: str) -> list[str]:
