@@ -242,6 +242,8 @@ def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
                 f"{file} cannot be read as Parquet: it is cut short, damaged or of another format ({error}).",
                 "Download or write it again.",
             ) from None
+    if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
+        table = table.drop_columns(list(ADDED))
     table = table.rename_columns(clean_names(table.column_names, str(file)))
     return table, pa.array(range(1, table.num_rows + 1), pa.int64())
 

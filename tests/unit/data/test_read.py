@@ -83,6 +83,13 @@ def test_parquet_keeps_its_types(tmp_path):
     assert table.schema.field("_row").type == pa.int64()
 
 
+def test_what_a_run_directory_holds_is_read_again(tmp_path):
+    table = pa.table({"text": ["good"], "label": [1], "_file": ["a.csv"], "_row": [7]})
+    parquet.write_table(table, tmp_path / "validation.parquet")
+    (found,) = read(tmp_path / "validation.parquet").values()
+    assert found.to_pylist() == [{"text": "good", "label": 1, "_file": "validation.parquet", "_row": 1}]
+
+
 def test_unknown_ending_lists_the_known_ones(tmp_path):
     message = fault(write(tmp_path / "reviews.xlsx", b"PK"))
     assert "reviews.xlsx" in message
