@@ -233,6 +233,8 @@ def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> No
     if any(_WEIGHTS.fullmatch(file) for file in files):
         return
     pickled = sorted(file for file in files if _PICKLED.fullmatch(file))
+    if not pickled and "export.json" in files:
+        raise ModelError(f"{name} is an export for another runtime.", "Name the run or model that it was made of.")
     if not pickled:
         raise ModelError(
             f"{name} holds no weights (model.safetensors).", "Check that the download or the copy is complete."

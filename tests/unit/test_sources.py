@@ -174,6 +174,7 @@ def test_safetensors_beside_pickled_weights_are_enough(tmp_path):
         (("config.json",), "holds no weights"),
         (("config.json", "training_args.bin"), "holds no weights"),
         (("config.json", "tf_model.h5"), "holds no weights"),
+        (("config.json", "model.onnx", "export.json"), "is an export for another runtime"),
     ],
 )
 def test_folders_that_are_no_checkpoints(tmp_path, files, said):

@@ -120,6 +120,9 @@ def answer_refusals(app: "FastAPI") -> None:
     async def refused(request: Request, error: HTTPException) -> Any:
         if isinstance(error.detail, dict):
             return said(error.status_code, error.detail, error.headers)
+        if error.status_code == 400:  # FastAPI's, of a body that Python's parser gives up on
+            told = "The body is not JSON that can be read: its bytes are not UTF-8, or it is nested too deep."
+            return said(422, refusal(told, EXAMPLE))
         path, problem = request.url.path[:200], f"{error.detail}."
         if error.status_code == 404:
             problem = f"There is no {path} here."

@@ -156,6 +156,8 @@ def test_an_answer_is_explained(address):
         (b'{"inputs": ["a"', 422, "the body is not JSON: Expecting ',' delimiter, at character 16."),
         (b"", 422, "The request has no body."),
         (b"\xff\xfe", 422, "the body is not JSON"),
+        (b'{"inputs": ["\xff\xfe"]}', 422, "The body is not JSON that can be read"),
+        (b'{"inputs": ' + b"[" * 1900 + b"]" * 1900 + b"}", 422, "The body is not JSON that can be read"),
         ({"inputs": ["fine", "  ", " "]}, 422, "Input 2 cannot be answered: `text` is empty. So do 1 more."),
         ({"inputs": ["x" * 5000]}, 413, "larger than 4,096 bytes"),
     ],
