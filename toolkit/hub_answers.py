@@ -66,7 +66,7 @@ def no_access(name: str, kind: type[ToolkitError]) -> ToolkitError:
     """Say that a token may not write to a repository."""
     return kind(
         f"This token may not write to {name}.",
-        "Use a token with the role `write` of an account that may, another name, or --pr to propose the change.",
+        "Use another name, or a token that may write there; where a model is there, --pr proposes the change.",
     )
 
 
