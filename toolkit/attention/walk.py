@@ -111,9 +111,9 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
     batch = tokenizer(text, return_tensors="pt", truncation=True, return_token_type_ids=False)
-    whole = len(tokenizer(text, verbose=False)["input_ids"])
     if not text.strip() or not batch["input_ids"].numel():
         raise ConfigError("The text is empty.", 'Give a sentence: toolkit attend minilm "The cat sat on the mat".')
+    whole = len(tokenizer(text, verbose=False)["input_ids"])
     inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     with torch.no_grad():
         own = model(**inputs).last_hidden_state

@@ -81,7 +81,7 @@ def rows(
     """
     if source == STANDARD_INPUT:
         # a reader of its own: Python aborts when it ends while a thread waits for a line of `sys.stdin`
-        name = encoding or "utf-8-sig"
+        name = encoding or "utf-8"
         with open(sys.stdin.fileno(), encoding=name, errors="surrogateescape", newline="", closefd=False) as lines:
             yield from _lines(lines)
         return
