@@ -170,15 +170,16 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
-            meter.count(step, loss, indices)
             after_step(step, loss)
             if config.ema_decay is not None:
                 average.update(_bare(optimizer), config.ema_decay, step)
             validating = step % validate_every == 0 or step == total_steps
-            whole = validating or meter.ends_window(step)
-            if whole or meter.due():
-                rate = max(group["lr"] for group in optimizer.param_groups)
-                observe(meter.report(step, step / steps_per_epoch, rate, whole))
+            rate = max(group["lr"] for group in optimizer.param_groups)
+            meter.count(step, step / steps_per_epoch, rate, loss, indices, validating)
+            writing = write_state is not None and (validating or stopping or due)
+            if validating or writing or meter.due():  # a state is written of what is still a number
+                for progress in meter.report():
+                    observe(progress)
             if validating:
                 with meter.paused(), average.applied(_bare(optimizer)), sharding.gathered(prepared):
                     prepared.eval()
@@ -186,8 +187,7 @@ def train(
                     values = validate(accelerator.unwrap_model(prepared))
                     prepared.train()
                     observe(keeper.consider(step, step / steps_per_epoch, values))
-            if write_state is not None and (validating or stopping or due):
-                meter.check()  # a state is written of what is still a number
+            if write_state is not None and writing:
                 with meter.paused():
                     facts = {**keeper.facts(), "meter": meter.facts(), "processes": team.size}
                     randoms = team.everyones(checkpoint.random_state())

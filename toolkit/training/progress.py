@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from toolkit.data.batch import Integers
 from toolkit.errors import RunError
 from toolkit.settings import TrainingConfig
@@ -141,59 +139,85 @@ class NonFiniteLoss(RunError):
         self.rows = rows
 
 
+@dataclass(frozen=True)
+class _Step:
+    """One optimizer step, whose loss may still be on the device; `ends` tells whether a window ends with it."""
+
+    step: int
+    epoch: float
+    learning_rate: float
+    loss: Any
+    rows: Integers
+    ends: bool
+
+
 class Meter:
-    """Keeps the running loss and the clock; losses stay on the device until they are reported or checked."""
+    """Keeps the running loss and the clock; losses stay on the device until they are reported."""
 
     def __init__(self, total_steps: int, precision: str = "fp32") -> None:
         self.total_steps = total_steps
         self.precision = precision
         self.losses: list[dict[str, float]] = []
-        self._recent: list[tuple[int, Any, Integers]] = []  # step, loss and examples of the window
+        self._unread: list[_Step] = []
+        self._window: list[float] = []
         self._samples = 0
         self._start = time.perf_counter()
         self._paused = 0.0
         self._waited = 0.0
         self._last_report = self._start
 
-    def count(self, step: int, loss: Any, rows: Integers) -> None:
-        """Take note of one optimizer step: its loss, a number or a tensor, and the examples that it saw."""
-        self._recent.append((step, loss, rows))
+    def count(
+        self, step: int, epoch: float, learning_rate: float, loss: Any, rows: Integers, validating: bool = False
+    ) -> None:
+        """Take note of one optimizer step: its loss, a number or a tensor, and the examples that it saw.
+
+        A window ends every total_steps / WINDOWS steps and before each validation.
+        """
+        ends = validating or step % math.ceil(self.total_steps / WINDOWS) == 0
+        self._unread.append(_Step(step, epoch, learning_rate, loss, rows, ends))
         self._samples += len(rows)
 
     def wait(self, seconds: float) -> None:
         """Take note of how long training stood waiting for data."""
         self._waited += seconds
 
-    def check(self) -> float:
-        """Return the mean loss of the window so far, having waited for the device.
-
-        Raises:
-            NonFiniteLoss: One of its losses is infinite or not a number; the first is named.
-        """
-        self._recent = [(step, float(loss), rows) for step, loss, rows in self._recent]
-        for step, loss, rows in self._recent:
-            if not math.isfinite(loss):
-                raise NonFiniteLoss(step, loss, rows, self.precision)
-        return math.fsum(loss for _, loss, _ in self._recent) / max(1, len(self._recent))
-
-    def ends_window(self, step: int) -> bool:
-        """Whether a window ends with a step."""
-        return step % math.ceil(self.total_steps / WINDOWS) == 0
-
     def due(self) -> bool:
         """Whether it is time for another report."""
         return time.perf_counter() - self._last_report >= REPORT_EVERY_SECONDS
 
-    def report(self, step: int, epoch: float, learning_rate: float, whole: bool) -> Progress:
-        """Return the mean loss of the window, which is over if it is `whole`, and the estimate to the end."""
-        loss = self.check()
+    def report(self) -> Iterator[Progress]:
+        """Yield where training stood at the end of each window since the last report, and now; wait for the device.
+
+        Raises:
+            NonFiniteLoss: A loss is infinite or not a number; the first is named.
+        """
+        unread, self._unread = self._unread, []
+        for at in unread:
+            loss = float(at.loss)
+            if not math.isfinite(loss):
+                raise NonFiniteLoss(at.step, loss, at.rows, self.precision)
+            self._window.append(loss)
+            if at.ends or at is unread[-1]:
+                yield self._progress(at)
         self._last_report = time.perf_counter()
-        if whole:
-            self._recent = []
-            self.losses.append({"step": step, "epoch": round(epoch, 4), "value": loss})
-        left = (self.seconds - self._paused) / step * (self.total_steps - step)
-        speed = self.samples_per_second
-        return Progress(step, self.total_steps, epoch, loss, learning_rate, speed, left, self.waiting, whole)
+
+    def _progress(self, at: _Step) -> Progress:
+        mean = math.fsum(self._window) / len(self._window)
+        if at.ends:
+            self._window = []
+            self.losses.append({"step": at.step, "epoch": round(at.epoch, 4), "value": mean})
+        left = (self.seconds - self._paused) / at.step * (self.total_steps - at.step)
+        return Progress(
+            at.step,
+            self.total_steps,
+            at.epoch,
+            mean,
+            at.learning_rate,
+            self.samples_per_second,
+            left,
+            self.waiting,
+            whole=at.ends,
+        )
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -220,14 +244,13 @@ class Meter:
         return self._waited / max(1e-9, self.seconds - self._paused)
 
     def facts(self) -> dict[str, Any]:
-        """Return what `restore` needs."""
+        """Return what `restore` needs, once everything is reported."""
         times = {"seconds": self.seconds, "paused": self._paused, "waited": self._waited}
-        window = [[step, float(loss)] for step, loss, _ in self._recent]
-        return {"losses": self.losses, "window": window, "samples": self._samples, **times}
+        return {"losses": self.losses, "window": self._window, "samples": self._samples, **times}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Go on counting from what `facts` held."""
         self.losses, self._samples = list(facts["losses"]), facts["samples"]
-        self._recent = [(step, loss, np.zeros(0, np.int64)) for step, loss in facts.get("window", ())]
+        self._window = list(facts["window"])
         self._paused, self._waited = facts["paused"], facts["waited"]
         self._start = time.perf_counter() - facts["seconds"]

@@ -246,15 +246,51 @@ def test_losses_are_averaged_over_windows_that_the_clock_does_not_decide(monkeyp
     assert [(event.step, event.whole) for event in told] == [(step, step % 2 == 0) for step in range(1, 7)]
 
 
+class Loss:
+    """A loss that tells when it was read."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+        self.read = False
+
+    def __float__(self) -> float:
+        self.read = True
+        return self.value
+
+
+def test_a_loss_is_not_read_before_it_is_told():
+    meter = progress.Meter(4)  # each step ends a window, and a GPU is not waited for
+    losses = [Loss(0.1 * step) for step in (1, 2, 3)]
+    for step, loss in enumerate(losses, 1):
+        meter.count(step, step / 4, 1e-3 / step, loss, np.arange(4))
+    assert not any(loss.read for loss in losses)
+    told = [(at.step, at.epoch, at.learning_rate, at.loss, at.whole) for at in meter.report()]
+    assert told == [(step, step / 4, 1e-3 / step, 0.1 * step, True) for step in (1, 2, 3)]
+    assert [entry["step"] for entry in meter.losses] == [1, 2, 3]
+    assert list(meter.report()) == []
+
+
+def test_what_came_before_a_loss_that_is_no_number_is_told():
+    meter = progress.Meter(4)
+    for step, loss in enumerate((0.5, math.nan, 0.5), 1):
+        meter.count(step, step / 4, 1e-3, loss, np.arange(step))
+    told = meter.report()
+    assert next(told).loss == 0.5
+    with pytest.raises(progress.NonFiniteLoss) as raised:
+        next(told)
+    assert (raised.value.step, list(raised.value.rows)) == (2, [0, 1])
+
+
 def test_a_window_goes_on_where_a_state_was_written():
+    def count(meter, *steps):
+        for step in steps:
+            meter.count(step, step / 9, 1e-3, torch.tensor(0.1 * step), np.arange(4))
+        return [at.loss for at in meter.report()][-1]
+
     whole, first, second = (progress.Meter(1000) for _ in range(3))
-    for step in (1, 2, 3):
-        whole.count(step, torch.tensor(0.1 * step), np.arange(4))
-    for step in (1, 2):
-        first.count(step, torch.tensor(0.1 * step), np.arange(4))
+    count(first, 1, 2)
     second.restore(json.loads(json.dumps(first.facts())))
-    second.count(3, torch.tensor(0.1 * 3), np.arange(4))
-    assert second.check() == whole.check() == pytest.approx(0.2)
+    assert count(second, 3) == count(whole, 1, 2, 3) == pytest.approx(0.2)
 
 
 def test_it_learns():
