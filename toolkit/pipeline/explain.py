@@ -194,7 +194,8 @@ def _trust(
         return runs.read_object(store)
     observe(
         Stage(
-            f"Measuring how far the methods can be believed, on {len(texts)} examples; this is kept for the next time"
+            f"Measuring how far {', '.join(methods)} can be believed, on {len(texts)} examples; "
+            "kept for calls with these methods and this --rows"
         )
     )
     within = budget.part(0.4)

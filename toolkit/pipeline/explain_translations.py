@@ -178,7 +178,9 @@ def _trust(
     if store is not None and store.is_file():
         return runs.read_object(store)
     observe(
-        Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs; this is kept for the next time")
+        Stage(
+            f"Measuring how far attention can be believed, on {len(pairs)} pairs; kept for calls with the same --rows"
+        )
     )
     seen = _look(loaded, pairs, observe, budget, by_spaces=False)
     if len(seen) < min(len(pairs), LEAST_TEXTS):

@@ -1,7 +1,7 @@
 """What training and evaluating share: a model's predictions on some rows, and the report on them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -73,10 +73,8 @@ class StoredModel:
         from toolkit.training.devices import pick_device
 
         model = build_model(self.recipe, self.folder, self.labels, self.config).eval()
-        card = self.folder / runs.CARD
-        pruned = runs.read_object(card).get("pruned_heads") if card.is_file() else None
-        if self.slim and pruned:
-            heads.slimmed(model, heads.inputs_for(model), {int(layer): listed for layer, listed in pruned.items()})
+        if self.slim and self.pruned:
+            heads.slimmed(model, heads.inputs_for(model), self.pruned)
         device = pick_device(self.config.training.device)
         return Subject(
             model.to(device),
@@ -85,6 +83,17 @@ class StoredModel:
             self.labels,
             self.config,
         )
+
+    @property
+    def pruned(self) -> heads.Pruned:
+        """The heads that were left out of it."""
+        card = self.folder / runs.CARD
+        listed = runs.read_object(card).get("pruned_heads") if card.is_file() else None
+        return {int(layer): numbers for layer, numbers in (listed or {}).items()}
+
+    def whole(self) -> "StoredModel":
+        """Return the model with as many heads in each layer, pruned ones reading nothing, as explanations need it."""
+        return replace(self, slim=False) if self.slim and self.pruned else self
 
     def identity(self, rows: pa.Table) -> str:
         """Return a digest of all that decides what the model says of `rows`."""

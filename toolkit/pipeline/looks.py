@@ -31,7 +31,7 @@ def section(stored: judge.StoredModel, rows: pa.Table, said: Predictions, role: 
     """
     if not kind:
         return {"not_tested": "Answers are explained where a class is given to single texts or pictures."}
-    loaded = stored.subject
+    loaded = stored.whole().subject
     truth = judge.references(stored.recipe, rows)
     chosen = _chosen(np.asarray(said.columns["probabilities"]), np.asarray(truth))
     picked = rows.take(chosen).to_pylist()

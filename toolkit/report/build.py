@@ -344,6 +344,8 @@ def _leaked(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _overfitting(training: Mapping[str, Any] | None) -> list[str]:
     """Warn when the kept weights are not the last and validation loss has risen well above its best."""
+    if (training or {}).get("best_step") is None:  # no step of that training left these weights
+        return []
     points = [point for point in (training or {}).get("evaluations") or [] if point.get("loss") is not None]
     if len(points) < 2:
         return []

@@ -68,7 +68,7 @@ def build(
 def _most_faithful_first(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> list[Method]:
     if trust is None:
         return list(methods)
-    return sorted(methods, key=lambda method: -trust["methods"][method.name]["faithfulness"]["value"])
+    return sorted(methods, key=lambda m: (m.name != trust["best"], -trust["methods"][m.name]["faithfulness"]["value"]))
 
 
 def _text(explanation: Explanation, chances: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
@@ -130,7 +130,8 @@ def verdict(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> dict[
     if "leave-one-out" in (best, trust["runner_up"] if tied else best):
         statements.append(
             f"{titles['leave-one-out']} asks the model nearly what faithfulness measures, "
-            "so of all methods it has it easiest."
+            "so of all methods it has it easiest"
+            + (", and where another cannot be told apart from it, that one stands first." if tied else ".")
         )
     return {
         "headline": headline,

@@ -61,6 +61,25 @@ def test_when_none_beats_random_none_is_named():
     assert found.lead is None
 
 
+def test_leaving_words_out_gives_its_place_to_what_cannot_be_told_apart_from_it():
+    """It asks nearly what is measured; where it is clearly ahead, or the other no better than chance, it stays."""
+
+    def blurred(by):
+        return lambda helping, random: helping + random.normal(scale=by, size=len(helping))
+
+    def named(**methods):
+        found = verdict(**methods)
+        return found.best, found.runner_up
+
+    tied = {faithfulness.NEAREST: blurred(1), "other": blurred(1.1)}
+    found = verdict(**tied)
+    assert found.standings["other"].faithfulness.value < found.standings[faithfulness.NEAREST].faithfulness.value
+    assert (found.best, found.runner_up) == ("other", faithfulness.NEAREST)
+    assert found.lead.value < 0 < found.lead.high
+    assert named(one=blurred(1), other=blurred(1.1)) == ("one", "other")
+    assert named(**{faithfulness.NEAREST: truth, "other": noise}) == (faithfulness.NEAREST, "other")
+
+
 def test_more_methods_ask_for_more_evidence():
     alone = verdict(truth=truth).standings["truth"].over_random
     many = verdict(truth=truth, **{f"noise{n}": noise for n in range(6)}).standings["truth"].over_random

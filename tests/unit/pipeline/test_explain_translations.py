@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from transformers import AutoModelForSeq2SeqLM
 
+from tests.support import bitext
 from toolkit import recipes
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError
 from toolkit.explain.alignment_error import Gold
-from toolkit.pipeline.explain_order import Order
-from toolkit.pipeline.explain_translations import _check_gold, explain, read_pairs
+from toolkit.pipeline import judge
+from toolkit.pipeline.events import Counted
+from toolkit.pipeline.explain_order import Budget, Order
+from toolkit.pipeline.explain_translations import _check_gold, _look, explain, read_pairs
 
 
 @dataclass
@@ -59,3 +63,15 @@ def test_a_gold_alignment_has_to_be_of_the_pairs(tmp_path):
 def test_methods_are_for_classes():
     with pytest.raises(ConfigError, match="by their alignment alone"):
         explain(None, Order([("a",)], ("rollout",)), None, "", print)
+
+
+def test_pairs_are_aligned_until_the_time_is_spent(subject, tmp_path):
+    folder = bitext.t5(tmp_path)
+    processor = subject.recipe.load_processor(folder, subject.config)
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    loaded = judge.Subject(model, processor, subject.recipe, None, subject.config)
+    pairs, told = bitext.pairs(3), []
+    seen = _look(loaded, pairs, told.append, Budget.of(0), by_spaces=False)
+    assert [(one.pair.source, one.pair.target) for one in seen] == pairs[:1]
+    assert told == [Counted(1, 3)]
+    assert len(_look(loaded, pairs, told.append, Budget.of(None), by_spaces=False)) == 3

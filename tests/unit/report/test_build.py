@@ -119,12 +119,13 @@ def test_a_model_that_tells_no_classes_apart_is_warned_of():
     ],
 )
 def test_overfitting_is_warned_of_where_it_shows(losses, warned):
-    training = {"evaluations": [{"step": n, "loss": loss} for n, loss in enumerate(losses)]}
+    training = {"best_step": 1, "evaluations": [{"step": n, "loss": loss} for n, loss in enumerate(losses)]}
     found = judge(training=training, warnings=["first"])["warnings"]
     assert found[0] == "first"
     assert (len(found) == 2) is warned
     if warned:
         assert "rose from 0.400 to 0.450" in found[1]
+    assert judge(training={**training, "best_step": None})["warnings"] == []  # the weights are no longer those
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_overfitting_is_warned_of_where_it_shows(losses, warned):
 )
 def test_overfitting_is_told_from_instability_by_the_loss_on_train_rows(learned, said):
     points = [{"loss": loss, "train_loss": t} for loss, t in zip((0.4, 0.6), learned, strict=True)]
-    (warning,) = judge(training={"evaluations": points})["warnings"]
+    (warning,) = judge(training={"best_step": 1, "evaluations": points})["warnings"]
     assert said in warning
 
 

@@ -84,6 +84,11 @@ def test_a_lead_that_may_be_none_is_not_called_one():
         "Leaving each word out and mean attention explain this model most faithfully, and cannot be told apart."
     )
     assert "The difference between the two is 0.00" in " ".join(said["statements"])
+    trust |= {"best": "attention", "runner_up": "leave-one-out"}  # which has it easiest, and gave up its place
+    document, _ = built(trust)
+    assert document["verdict"]["headline"].startswith("Mean attention and leaving each word out explain this model")
+    assert document["verdict"]["statements"][-1].endswith("told apart from it, that one stands first.")
+    assert [method["name"] for method in document["methods"]] == ["attention", "leave-one-out", "rollout"]
 
 
 def test_it_says_so_when_no_method_beats_random():
