@@ -78,10 +78,10 @@ def lengths(wanted: Sequence[int], repeats: int) -> list[dict[str, float]]:
         batch = pad([{"input_ids": draw.integers(1000, 2000, n), "labels": 0} for n in sizes], {})
         seconds: dict[str, list[float]] = {"unpadded": [], "padded": []}
         for _ in range(repeats + 1):
-            with quickened(model, batch) as packing:
-                assert packing is not None
+            with quickened(model, batch) as quick:
+                assert quick.packing is not None
                 start = time.perf_counter()
-                with packing.batch(batch, "cpu"):
+                with quick.packing.batch(batch, "cpu"):
                     model(**batch).loss.backward()
                 seconds["unpadded"].append(time.perf_counter() - start)
             model.zero_grad(set_to_none=True)

@@ -11,14 +11,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from toolkit import checkpoints, models, seq2seq
+from toolkit import seq2seq
 from toolkit.config import RunConfig
 from toolkit.data import bitext, languages, pairs, vocabulary
 from toolkit.data.batch import pad
+from toolkit.evaluation.baselines import source_itself
 from toolkit.evaluation.generate import by_beam_search
 from toolkit.recipes import Column
 from toolkit.settings import DataConfig
@@ -41,7 +41,7 @@ COLUMNS = (
 
 METRICS = ("chrf", "bleu", "ter")
 
-IGNORED = -100  # what the loss passes over: padding
+BASELINES = {"Copying the source": source_itself}
 
 
 class Options(BaseModel):
@@ -53,23 +53,20 @@ class Options(BaseModel):
     target: str | None = Field(None, description="Language that is translated into")
     prefix: str | None = Field(None, description="Text before every source; T5's own when not given")
     beams: int = Field(4, ge=1, le=64, description="Translations that beam search follows at a time")
-    length_factor: float = Field(
-        2.0, gt=0, description="Tokens that a translation may have for each token of the source, and a few more"
-    )
+    length_factor: float = Field(2.0, gt=0, description="Tokens of a translation for each token of its source, at most")
     vocabulary: int = Field(8000, ge=300, description="Pieces of words that a model from scratch knows")
     width: int = Field(256, ge=16, multiple_of=16, description="Hidden size of a model from scratch")
     layers: int = Field(3, ge=1, description="Layers of its encoder, and of its decoder")
     clean: bool = Field(True, description="Leave out copies, odd lengths, other markup and the wrong language")
-    max_length_ratio: float = Field(
-        3.0, gt=1, description="Pairs whose lengths differ from the usual ratio by more than this factor are left out"
-    )
-    protect: bool = Field(
-        True, description="In predict, put placeholders and markup back where the model lost them (piece by piece)"
-    )
-    retranslate: bool = Field(
-        False, description="In predict, translate messages of a catalogue again that have a translation"
-    )
+    max_length_ratio: float = Field(3.0, gt=1, description="Factor by which lengths may leave the usual ratio")
+    protect: bool = Field(True, description="In predict, put placeholders and markup back where the model lost them")
+    retranslate: bool = Field(False, description="In predict, translate a catalogue's translated messages again")
     length_penalty: float = Field(1.0, description="Above 1 beam search prefers long translations, below 1 short ones")
+
+    @model_validator(mode="after")
+    def _are_two_languages(self) -> "Options":
+        languages.check(self.source, self.target)
+        return self
 
 
 def read(path: Path, data: DataConfig, options: Mapping[str, Any]) -> dict[str, pa.Table] | None:
@@ -77,11 +74,10 @@ def read(path: Path, data: DataConfig, options: Mapping[str, Any]) -> dict[str, 
     return bitext.read(path, (options.get("source"), options.get("target")), data.encoding)
 
 
-def clean(rows: pa.Table, options: Mapping[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
+def clean(rows: pa.Table, options: Mapping[str, Any]) -> dict[str, pairs.Flags]:
     """Find the pairs that teach nothing good: reason → which."""
-    if not options["clean"]:
-        return {}
-    return pairs.poor(rows["source"].to_pylist(), rows["target"].to_pylist(), options["max_length_ratio"])
+    sources, targets = (rows[side].to_pylist() for side in ("source", "target"))
+    return pairs.poor(sources, targets, options["max_length_ratio"]) if options["clean"] else {}
 
 
 def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
@@ -98,49 +94,27 @@ def start(rows: pa.Table, folder: Path, config: RunConfig) -> None:
 
 def load_processor(path: Path, config: RunConfig) -> Any:
     """Load the checkpoint's tokenizer, and tell a multilingual one the two languages."""
-    tokenizer = models.load_tokenizer(path, config.loading, fast=False)
-    languages.tell(tokenizer, config.options.get("source"), config.options.get("target"))
-    tokenizer.model_type = checkpoints.family(path)
-    return tokenizer
+    return seq2seq.load_tokenizer(path, config)
 
 
 def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
     """Tokenize sources and targets, each cut at `data.max_length` tokens."""
-    options, longest = config.options, config.data.max_length
-    before = options.get("prefix")
-    if before is None:
-        before = languages.prefix(processor, options.get("source"), options.get("target"))
-    features = {"input_ids": seq2seq.encode([before + text for text in rows["source"]], processor, longest)}
-    if "target" in rows:
-        features["labels"] = seq2seq.encode(rows["target"], processor, longest, side="text_target")
-    cut = [any(len(side) >= longest for side in row) for row in zip(*features.values(), strict=True)]
-    return {**features, "truncated": cut}
+    prefix = config.options.get("prefix")
+    if prefix is None:
+        prefix = languages.prefix(processor, config.options.get("source"), config.options.get("target"))
+    return seq2seq.encode_pairs(rows, processor, prefix, config.data.max_length)
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
     """Load the checkpoint; the way it translates is stored with it, and no bound of 20 tokens."""
-    from transformers import AutoModelForSeq2SeqLM
-
-    model = models.load(AutoModelForSeq2SeqLM, path, labels, config.loading, config.training, **arguments)
-    settings = {key: config.options[key] for key in ("beams", "length_penalty")}
-    seq2seq.settle_generation(model, load_processor(path, config), max_length=config.data.max_length, **settings)
-    return model
+    return seq2seq.load(path, config, **arguments)
 
 
 def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
     """Pad to the longest: input_ids and attention_mask (B, S), labels (B, T)."""
-    return pad(features, {"input_ids": processor.pad_token_id, "labels": IGNORED})
+    return pad(features, {"input_ids": processor.pad_token_id, "labels": -100})  # which the loss passes over
 
 
 def generate(model: Any, batch: Mapping[str, Any], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
     """Translate a batch (B, S) by beam search: texts, and whether each was cut at its bound."""
     return by_beam_search(model, batch, processor, config.options, config.data.max_length)
-
-
-def copied(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[str]:
-    """Give back the source as it is."""
-    texts: list[str] = test["source"].to_pylist()
-    return texts
-
-
-BASELINES = {"Copying the source": copied}

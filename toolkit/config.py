@@ -147,6 +147,8 @@ def _config_error(
     for fault in error.errors():
         key = ".".join((*prefix, *(str(part) for part in fault["loc"] if part != "[key]")))
         layer = next((name for set_key, name in origins.items() if f"{set_key}.".startswith(f"{key}.")), None)
+        if prefix == ("options",) and layer == "--set":  # where what was typed as an option of the recipe's stands, too
+            layer = f"{key.replace('options.', '--', 1).replace('_', '-')} or --set"
         origin = f" ({layer})" if layer else ""
         if fault["type"] == "extra_forbidden":
             lines.append(f"unknown key `{key}`{origin}.{_suggestion(key, known)}")

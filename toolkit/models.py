@@ -219,6 +219,23 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
+@contextmanager
+def plainly(model: Any) -> Iterator[None]:
+    """Let `model` run in evaluation mode, at full precision and without gradients; it is left as it was."""
+    import torch
+
+    training = model.training
+    own = vars(model).pop("forward", None)  # Accelerate gives the instance one that computes in 16 bits
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+        if own is not None:
+            model.forward = own
+
+
 def save(model: Any, processor: Any, folder: Path) -> None:
     """Write weights (safetensors), configuration and processor to `folder`, whole or not at all."""
     with runs.aside(folder) as draft, quiet():

@@ -4,15 +4,34 @@ Architecture of the small one: Vaswani et al. 2017, "Attention Is All You Need",
 vocabulary and one embedding table for both languages and for the output.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolkit import checkpoints, models
+from toolkit.config import RunConfig
 from toolkit.data import languages
 from toolkit.errors import ModelError
-from toolkit.models import quiet
 
 PAD, END = "<pad>", "</s>"
+
+
+def load_tokenizer(path: Path, config: RunConfig) -> Any:
+    """Load a checkpoint's tokenizer; it knows the model's family and, of a multilingual one, the two languages."""
+    tokenizer = models.load_tokenizer(path, config.loading, fast=False)
+    languages.tell(tokenizer, config.options.get("source"), config.options.get("target"))
+    tokenizer.model_type = checkpoints.family(path)
+    return tokenizer
+
+
+def load(path: Path, config: RunConfig, **arguments: Any) -> Any:
+    """Load a checkpoint with the way it translates settled; `arguments` are values for its configuration."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    model = models.load(AutoModelForSeq2SeqLM, path, (), config.loading, config.training, **arguments)
+    settings = {key: config.options[key] for key in ("beams", "length_penalty")}
+    settle_generation(model, load_tokenizer(path, config), max_length=config.data.max_length, **settings)
+    return model
 
 
 def encode(texts: Sequence[str], tokenizer: Any, longest: int, side: str = "text") -> list[list[int]]:
@@ -27,6 +46,25 @@ def encode(texts: Sequence[str], tokenizer: Any, longest: int, side: str = "text
     encoded = tokenizer(**{side: list(texts)}, truncation=True, max_length=longest, return_attention_mask=False)
     ids: list[list[int]] = encoded["input_ids"]
     return ids
+
+
+def encode_pairs(rows: Mapping[str, Sequence[str]], tokenizer: Any, prefix: str, longest: int) -> dict[str, list[Any]]:
+    """Turn sources, and targets where there are any, into a model's inputs.
+
+    Args:
+        rows: "source" and "target" → texts.
+        tokenizer: Of transformers.
+        prefix: Stands before every source.
+        longest: Tokens that a text may have.
+
+    Returns:
+        "input_ids", "labels" where there are targets, and "truncated", whether a side was cut.
+    """
+    features = {"input_ids": encode([prefix + text for text in rows["source"]], tokenizer, longest)}
+    if "target" in rows:
+        features["labels"] = encode(rows["target"], tokenizer, longest, side="text_target")
+    cut = [any(len(side) >= longest for side in row) for row in zip(*features.values(), strict=True)]
+    return {**features, "truncated": cut}
 
 
 def decode(rows: Sequence[Sequence[int]], tokenizer: Any, forced: int | None) -> list[str]:
@@ -104,10 +142,11 @@ def write_untrained(
         seed: Of the weights.
     """
     import torch
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers.models import BPE
     from transformers import MarianConfig, MarianMTModel, PreTrainedTokenizerFast
 
-    made = Tokenizer(models.BPE())
+    made = Tokenizer(BPE())
     made.normalizer = normalizers.NFC()
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     made.decoder = decoders.ByteLevel()
@@ -140,7 +179,7 @@ def write_untrained(
         forced_eos_token_id=1,
         bos_token_id=None,
     )
-    with torch.random.fork_rng(devices=[]), quiet():
+    with torch.random.fork_rng(devices=[]), models.quiet():
         torch.manual_seed(seed)
         MarianMTModel(config).save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -203,6 +203,8 @@ def test_the_recipes_own_keys_are_checked_and_filled_in():
     assert "'BLEU' or 'chrF'" in caught.value.problem  # as it must be written
     with pytest.raises(ConfigError, match=r"`options\.beam` \(file mine\.yaml\)"):
         config.validate_options(Options, {"beam": 2}, {"options.beam": "file mine.yaml"})
+    with pytest.raises(ConfigError, match=r"`options\.beams` \(--beams or --set\)"):  # the two are one on arrival
+        config.validate_options(Options, {"beams": "x"}, {"options.beams": "--set"})
 
 
 def test_every_key_says_what_it_means():

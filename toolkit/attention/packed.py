@@ -30,6 +30,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from toolkit import models
 from toolkit.attention import sparse
 from toolkit.attention.interface import implementation, register, switch
 from toolkit.attention.sequences import NAME, Drop, Now, attention, lay_out, mask
@@ -237,18 +238,8 @@ def repeated_layers(model: Any) -> Any:
 
 def _logits(model: Any, batch: Mapping[str, Any]) -> Any:
     """Run the model in evaluation mode, at full precision; leave it as it was."""
-    import torch
-
-    training = model.training
-    own = vars(model).pop("forward", None)  # Accelerate gives the instance one that computes in 16 bits
-    model.eval()
-    try:
-        with torch.no_grad():
-            return model(**{k: tensor.to(model.device) for k, tensor in batch.items()}).logits
-    finally:
-        model.train(training)
-        if own is not None:
-            model.forward = own
+    with models.plainly(model):
+        return model(**{k: tensor.to(model.device) for k, tensor in batch.items()}).logits
 
 
 def _agrees(model: Any, packing: Packing, batch: Mapping[str, Any], padded: Any) -> bool:

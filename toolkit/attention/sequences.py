@@ -225,7 +225,8 @@ def product(query: Any, key: Any, value: Any, looks: Any, rate: float, scaling: 
         query: (n, heads, L, D).
         key: (n, heads, K, D).
         value: (n, heads, K, D).
-        looks: True where a query may look, broadcasts to (n, heads, L, K); None for everywhere.
+        looks: True where a query may look, or what is added to its scores, broadcasts to (n, heads, L, K); None for
+            everywhere.
         rate: Of dropout.
         scaling: Factor on the scores; 1/√D when None.
 
@@ -234,18 +235,20 @@ def product(query: Any, key: Any, value: Any, looks: Any, rate: float, scaling: 
     """
     import torch
 
-    if rate == 0 and not _spells_out(query, key):
+    if rate == 0 and not spells_out(query, key):
         return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=looks, scale=scaling)
     factor = scaling if scaling is not None else query.shape[-1] ** -0.5
-    scores = (query * factor) @ key.transpose(-1, -2)  # (n, heads, L, K)
-    weights = (scores if looks is None else scores.masked_fill(~looks, -torch.inf)).softmax(dim=-1)
+    scores = (query if factor == 1 else query * factor) @ key.transpose(-1, -2)  # (n, heads, L, K)
+    if looks is not None:
+        scores = scores.masked_fill(~looks, -torch.inf) if looks.dtype == torch.bool else scores + looks
+    weights = scores.softmax(dim=-1)
     if rate:
         drop = Now.drop or torch.nn.functional.dropout
         weights = drop(weights, rate)
     return weights @ value
 
 
-def _spells_out(query: Any, key: Any) -> bool:
+def spells_out(query: Any, key: Any) -> bool:
     """Whether to attend in plain matrix products: as chosen, or where SDPA's gradient is four to ten times as dear.
 
     That is so in 16 bits on a CPU. Products keep all weights for the gradient, so there must not be too many.

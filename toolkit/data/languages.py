@@ -31,6 +31,23 @@ def name_of(code: str) -> str:
     return next((name for one, three, name, *_ in _LANGUAGES if base in (one, three)), code)
 
 
+def check(source: str | None, target: str | None) -> None:
+    """Refuse what is no pair of languages.
+
+    Raises:
+        ConfigError: One is written as a name, or both are the same.
+    """
+    for option, given in (("--source", source), ("--target", target)):
+        code = next((one for one, _, name, *_ in _LANGUAGES if given and given.lower() == name.lower()), None)
+        if code is not None:
+            raise ConfigError(f"{option} is {given!r}, the name of a language.", f"Give its code: {option} {code}.")
+    if source and source == target:
+        raise ConfigError(
+            f"--source and --target are both {source!r}.",
+            "Name two languages; or neither, where the columns source and target hold texts of one language.",
+        )
+
+
 def codes_of(tokenizer: Any) -> list[str]:
     """Return the codes of the languages that a multilingual tokenizer has tokens for; none for any other."""
     known = getattr(tokenizer, "lang_code_to_id", None)

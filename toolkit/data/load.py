@@ -13,6 +13,7 @@ from toolkit.data import columns as columns_
 from toolkit.data import groups as groups_
 from toolkit.data import labels as labels_
 from toolkit.data import split as split_
+from toolkit.data import wording
 from toolkit.data.acquire import acquire
 from toolkit.data.look import look_at_pictures
 from toolkit.data.targets import check_aligned, number_labels
@@ -223,7 +224,8 @@ def _clean(
                 first.setdefault(reason, f"{row.get('_file')}, row {row.get('_row')}")
                 counts[reason] = counts.get(reason, 0) + len(new)
         kept[part] = rows.filter(pa.array(~gone))
-    notes += [f"{counts[reason]:,} rows were left out: {reason} (first: {place})." for reason, place in first.items()]
+    for reason, place in first.items():
+        notes.append(f"{' '.join(wording.rows(counts[reason]))} left out: {reason} (first: {place}).")
     return kept
 
 
@@ -277,7 +279,8 @@ def _drop_empty(
         )
     if dropped:
         counts[f"empty_{column.role}"] = dropped
-        notes.append(f"{dropped:,} rows with an empty {column.role} were left out (first: {first}).")
+        many, were = wording.rows(dropped)
+        notes.append(f"{many} with an empty {column.role} {were} left out (first: {first}).")
     return kept
 
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from toolkit.data import columns as columns_
 from toolkit.data import labels as labels_
+from toolkit.data import wording
 from toolkit.errors import DataError
 from toolkit.recipes import Column, Recipe
 from toolkit.settings import DataConfig
@@ -82,7 +83,8 @@ def number_labels(
         if lost:
             counts["without_label"] = counts.get("without_label", 0) + lost
     if counts.get("without_label"):
-        notes.append(f"{counts['without_label']:,} rows without a label, or with one mapped to nothing, were left out.")
+        many, were = wording.rows(counts["without_label"])
+        notes.append(f"{many} without a label, or with one mapped to nothing, {were} left out.")
     if trained is None:
         return numbered, labels_.class_names(mapping)
     names = labels_.name_placeholders(classes, mapping, trained)

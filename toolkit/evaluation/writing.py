@@ -221,10 +221,11 @@ def _glossary(
     file: str, sources: Sequence[str], said: Sequence[str], references: Sequence[str], confidence: float
 ) -> dict[str, Any]:
     """Return how often a term in a source is translated as the glossary says, and how often the references do."""
+    terms = list(dict.fromkeys(read_glossary(Path(file))))
     tried: Counter[tuple[str, str]] = Counter()
     kept: Counter[tuple[str, str]] = Counter()
     theirs = 0
-    for term, translation in read_glossary(Path(file)):
+    for term, translation in terms:
         asked, wanted = _word(term), _word(translation)
         for source, answer, reference in zip(sources, said, references, strict=True):
             if asked.search(source):
@@ -234,14 +235,19 @@ def _glossary(
     total = tried.total()
     share = wilson(kept.total(), total, confidence) if total else None
     rows = [
-        {"term": term, "translation": translation, "tried": count, "kept": kept[term, translation] / count}
-        for (term, translation), count in tried.most_common()
+        {
+            "term": pair[0],
+            "translation": pair[1],
+            "tried": tried[pair],
+            "kept": kept[pair] / tried[pair] if tried[pair] else None,
+        }
+        for pair in terms
     ]
     return {
         "source": Path(file).name,
         "kept": None if share is None else {"value": share.value, "low": share.low, "high": share.high},
         "references_kept": theirs / total if total else None,
-        "terms": sorted(rows, key=lambda row: (row["kept"], -row["tried"])),
+        "terms": sorted(rows, key=lambda row: (row["tried"] == 0, row["kept"], -row["tried"])),
     }
 
 

@@ -87,7 +87,7 @@ def predict(
     stream.check_input(source)
     observe(Stage("Looking for the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
-    write = _writer(recipe, config.options, source, output)
+    write = _writer(recipe, config.options, source, output, observe)
     inputs = [c for c in recipes.columns(recipe, config.options) if c.is_input]
     stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=not explained)
     size = EXPLAINED if explained else WRITTEN if recipes.generates(recipe) else CHUNK
@@ -220,7 +220,9 @@ def _count(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -
 Write = Callable[[Path, Iterator[dict[str, Any]]], None]
 
 
-def _writer(recipe: recipes.Recipe, options: Mapping[str, Any], source: str, output: Path) -> Write | None:
+def _writer(
+    recipe: recipes.Recipe, options: Mapping[str, Any], source: str, output: Path, observe: Observe
+) -> Write | None:
     """Return what writes plain lines or a catalogue; None for tables, which hold the rows as well.
 
     Raises:
@@ -231,9 +233,12 @@ def _writer(recipe: recipes.Recipe, options: Mapping[str, Any], source: str, out
         return None
     if recipe.COLUMNS[-1].kind != "target_text":
         raise ConfigError(f"{output} would hold nothing but texts, and this task does not write texts.", "Write .csv.")
+    of_catalogue = Path(source).suffix.lower() == ".po"
     if suffix == ".txt":
+        if of_catalogue:
+            observe(Note(f"{output} will hold bare translations, a line each; named .po it would be a catalogue."))
         return _write_lines
-    if Path(source).suffix.lower() != ".po":
+    if not of_catalogue:
         raise ConfigError(
             f"{output} is a catalogue, and {source} is none.", "Give a .po file as --input, or write .txt."
         )

@@ -65,6 +65,8 @@ def _terms(found: Mapping[str, Any]) -> list[Block]:
         ]
         for row in found["terms"][:TERMS]
     ]
+    absent = sum(not row["tried"] for row in found["terms"])
     title = f"Glossary {found['source']}: kept {formats.estimate(found['kept'], 'fraction')}"
     title += f", by the references {formats.measure(found['references_kept'], 'fraction')}"
+    title += f"; {absent} of {len(found['terms'])} terms in no source" if absent else ""
     return [Table(title, ["Term", "Wanted", "Sources with it", "Kept"], rows, words=frozenset({1}))]

@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.attention.packed import Packing
 from toolkit.attention.record import Record, recording
 from toolkit.data.batch import Features, Integers, split_step
 from toolkit.errors import RunError
 from toolkit.settings import TrainingConfig
 from toolkit.team import ALONE, Team
 from toolkit.training.input import pinned
-from toolkit.training.objective import Objective, are_shares, model_inputs
+from toolkit.training.objective import OWN, Objective, are_shares, model_inputs
+from toolkit.training.speed import Quickened
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
@@ -47,7 +47,7 @@ class Forward:
         collate: Collate,
         features: Features,
         config: TrainingConfig,
-        packing: Packing | None,
+        quick: Quickened,
         say: Callable[[str], None],
         augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         together: Team = ALONE,
@@ -61,7 +61,8 @@ class Forward:
         self.features = features
         self.size = config.micro_batch_size or config.batch_size
         self.tokens = config.micro_batch_tokens
-        self.packing = packing
+        self.packing = quick.packing
+        self.loss = quick.loss if objective is OWN else None
         self.say = say
 
     def prepare(self, indices: Integers) -> Share:
@@ -107,8 +108,10 @@ class Forward:
                     batch = inputs = self.augment(inputs)
                     inputs = {n: tensor for n, tensor in inputs.items() if n != "labels" or not are_shares(tensor)}
                 with self.accelerator.autocast():
-                    outputs = self.model(**inputs)
-                    loss = self.objective.mean(outputs, batch)
+                    if self.loss is not None:
+                        loss = self.loss(self.model, inputs)
+                    else:
+                        loss = self.objective.mean(self.model(**inputs), batch)
                     if self.objective.penalty is not None:
                         loss = loss + self.objective.penalty(records, batch)
                 self.accelerator.backward(loss * (weight * self.together.size / everything))

@@ -151,9 +151,9 @@ def train(
         ahead=accelerator.device.type != "cpu",
         say=say,
     )
-    with ready as packing, inputs:
+    with ready as quick, inputs:
         together = team if sharded else ALONE
-        forward = Forward(prepared, accelerator, objective, collate, features, config, packing, say, augment, together)
+        forward = Forward(prepared, accelerator, objective, collate, features, config, quick, say, augment, together)
         last_state = time.monotonic()
 
         prepared.train()

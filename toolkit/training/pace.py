@@ -101,7 +101,8 @@ def measured(
     known = everything.get(key, {})
     precisions = ("fp32", "bf16") if config.precision == "auto" and device != "cuda" else (pace.precision,)
     kernels = (pace.kernel,) if pace.kernel != "auto" else ("varlen", "sdpa", "products")
-    with quickened(model, probe) as packing:  # as training will run it
+    with quickened(model, probe) as quick:  # as training will run it
+        packing = quick.packing
         ways = list(product(precisions, _possible(kernels, packing, device)))
         if not all("/".join(way) in known.get("seconds", {}) for way in ways):
             known = {**known, "seconds": {**known.get("seconds", {}), **_measure(model, batch, packing, device, ways)}}

@@ -2,36 +2,53 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from toolkit.attention import packed
-from toolkit.training import compiling, dropout, embedding
+from toolkit.attention import packed, padded
+from toolkit.training import compiling, dropout, embedding, memory, target_loss
+
+
+@dataclass(frozen=True)
+class Quickened:
+    """How a model's batches are run.
+
+    Attributes:
+        packing: How to pack a batch; None where it has to be run padded.
+        loss: Computes the model's own loss from target tokens alone; None where the model has to do it.
+    """
+
+    packing: packed.Packing | None
+    loss: target_loss.TargetLoss | None = None
 
 
 @contextmanager
 def quickened(
     model: Any, probe: Mapping[str, Any] | None, processes: int = 1, kernel: str = "auto", compiled: bool = False
-) -> Iterator[packed.Packing | None]:
-    """Let `model` train without padding, with cheap dropout and a gradient of its embeddings that stays in place.
+) -> Iterator[Quickened]:
+    """Let `model` train without padding, with cheap dropout and memory that stays in place.
 
     Args:
         model: On its device; given back as it was.
-        probe: A batch on the CPU, to try packing on; None to leave batches padded.
+        probe: A batch on the CPU, to try on what is done; None to leave batches padded.
         processes: How many share the gradients; what bypasses their exchange is left out when there are several.
         kernel: What attends in batches without padding.
         compiled: Whether torch.compile makes the layers' code.
-
-    Yields:
-        How to pack a batch, or None where the model has to be run padded.
     """
     with ExitStack() as after:
+        after.enter_context(memory.kept(model))
         after.callback(dropout.restore, model)
         dropout.cheapen(model)
         if processes == 1:
             after.callback(embedding.restore, model)
             embedding.keep_gradient(model)
-        packing = None if probe is None else after.enter_context(packed.unpadded(model, probe, dropout.drop))
+        packing = loss = None
+        if probe is not None:
+            packing = after.enter_context(packed.unpadded(model, probe, dropout.drop))
+            if processes == 1:
+                loss = after.enter_context(target_loss.of_targets(model, probe))
+            if packing is None:
+                after.enter_context(padded.products(model, dropout.drop))
         if compiled:
             after.enter_context(compiling.compiled(model, packing))
-        yield None if packing is None else replace(packing, kernel=kernel)
+        yield Quickened(None if packing is None else replace(packing, kernel=kernel), loss)

@@ -15,7 +15,7 @@ from toolkit.attention.packed import unpadded
 def test_flops_are_those_that_torch_counts_where_the_last_layer_works_for_one_token(monkeypatch):
     from transformers import ViTConfig, ViTForImageClassification
 
-    monkeypatch.setattr(sequences, "_spells_out", lambda *_: True)  # torch does not count inside SDPA
+    monkeypatch.setattr(sequences, "spells_out", lambda *_: True)  # torch does not count inside SDPA
     form = json.loads((recipes.folder() / "forms" / "vit-tiny" / "config.json").read_text(encoding="utf-8"))
     model = ViTForImageClassification(ViTConfig(**form, num_labels=2))
     batch = {"pixel_values": torch.rand(3, 3, 28, 28), "labels": torch.tensor([0, 1, 0])}

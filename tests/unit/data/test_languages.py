@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from toolkit.data.languages import codes_of, match, name_of, token_number
+from toolkit.data.languages import check, codes_of, match, name_of, token_number
 from toolkit.errors import ConfigError
 
 MBART = ("ar_AR", "en_XX", "fr_XX", "zh_CN")
@@ -38,6 +38,16 @@ def test_unknown_and_ambiguous_codes():
     with pytest.raises(ConfigError, match="2 forms") as caught:
         match("kas", NLLB, "source")
     assert "kas_Arab" in caught.value.fix
+
+
+def test_what_is_no_pair_of_languages_is_refused():
+    check("en", "de")
+    check(None, None)
+    with pytest.raises(ConfigError, match="--source and --target are both 'en'"):
+        check("en", "en")
+    with pytest.raises(ConfigError, match="the name of a language") as caught:
+        check("en", "French")
+    assert caught.value.fix == "Give its code: --target fr."
 
 
 def test_names():

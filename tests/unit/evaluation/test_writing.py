@@ -68,6 +68,7 @@ def test_a_glossary(write):
     assert found["kept"]["value"] == pytest.approx(1 / 3)
     assert found["references_kept"] == pytest.approx(2 / 3)
     assert found["terms"][0] == {"term": "dog", "translation": "Hund", "tried": 1, "kept": 0.0}
+    assert found["terms"][-1] == {"term": "horse", "translation": "Pferd", "tried": 0, "kept": None}
     assert read_glossary(write("terms.tsv", "cat\tKatze\n")) == [("cat", "Katze")]
     with pytest.raises(DataError, match="no terms"):
         read_glossary(write("empty.csv", "source,target\n"))

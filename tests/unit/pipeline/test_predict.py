@@ -1,10 +1,13 @@
 """What is counted while a file is answered, and which of its columns are asked about."""
 
+from pathlib import Path
+
 import pytest
 
+from toolkit import recipes
 from toolkit.data.stream import Row
 from toolkit.errors import DataError
-from toolkit.pipeline.predict import Tally, _roles, _untaken
+from toolkit.pipeline.predict import Tally, _roles, _untaken, _writer
 from toolkit.recipes import Column
 
 
@@ -20,6 +23,14 @@ def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
     tally = Tally()
     tally.add([{"text": "%s", "prediction": "positive", "problem": None}])
     assert tally.outcome(None).marked is None
+
+
+def test_a_catalogue_that_is_to_become_lines_is_remarked_on():
+    said = []
+    for source, output in (("in.po", "out.txt"), ("in.po", "out.po"), ("in.txt", "out.txt")):
+        assert _writer(recipes.load("translation"), {}, source, Path(output), said.append) is not None
+    (note,) = said
+    assert note.text.startswith("out.txt will hold bare translations")
 
 
 TEXT = [Column("text", ("text",))]

@@ -65,8 +65,46 @@ def test_a_gradient_that_somebody_else_put_there_is_added_to():
     assert not torch.equal(model.table.weight.grad[1], torch.ones(WIDTH))
 
 
-def test_tables_that_are_used_elsewhere_and_small_ones_are_left_alone():
-    assert embedding.keep_gradient(Model(tied=True)) == 0
+class Pair(torch.nn.Module):
+    """Two embeddings and, where `tied`, an output layer that share one table."""
+
+    def __init__(self, tied=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.source, self.target = (torch.nn.Embedding(ROWS, WIDTH, padding_idx=3) for _ in range(2))
+        self.table = self.target
+        self.source.weight = self.target.weight
+        self.head = torch.nn.Linear(WIDTH, ROWS if tied else 2)
+        if tied:
+            self.head.weight = self.target.weight
+
+    def forward(self, input_ids):
+        return self.head((self.source(input_ids).sin() * self.target(input_ids + 5)).mean(dim=1)).square().mean()
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["shared", "with an output layer"])
+def test_a_table_that_several_use_has_the_sum_of_their_gradients(tied):
+    plain, kept = Pair(tied), Pair(tied)
+    assert embedding.keep_gradient(kept) == 2
+    (expected, weights), (gradients, moved) = train(plain), train(kept)
+    for one, other in zip(expected, gradients, strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(weights, moved)
+
+
+def test_a_gradient_of_the_whole_table_is_not_left_for_the_next_step():
+    """The order in which the two gradients arrive is autograd's affair."""
+    model = Pair(tied=True)
+    embedding.keep_gradient(model)
+    model.target(torch.tensor([1])).sum().backward()
+    model.head.weight.sum().backward()
+    assert model.head.weight.grad[1, 0] == 2 and model.head.weight.grad[2, 0] == 1
+    model.zero_grad(set_to_none=True)
+    model.target(torch.tensor([1])).sum().backward()
+    assert model.head.weight.grad[1, 0] == 1 and model.head.weight.grad[2, 0] == 0
+
+
+def test_small_tables_are_left_alone():
     assert embedding.keep_gradient(torch.nn.Embedding(10, 4)) == 0
 
 
