@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from toolkit.data.pixels import normalised
 from toolkit.errors import ConfigError
+from toolkit.training.rand_augment import rand_augment
 
 Batch = dict[str, Any]
 Flip = Literal["none", "horizontal", "both"]
@@ -148,7 +149,7 @@ def _steps(kornia: Any, changes: Changes, size: tuple[int, ...]) -> list[Any]:
         steps.append(kornia.RandomContrast((1 - changes.color, 1 + changes.color), p=1.0))
         steps.append(kornia.RandomSaturation((1 - changes.color, 1 + changes.color), p=1.0))
     if changes.rand_augment:
-        steps.append(kornia.auto.RandAugment(changes.rand_augment, 9))
+        steps.append(rand_augment(kornia, changes.rand_augment))
     return steps
 
 
