@@ -72,9 +72,9 @@ class Options(BaseModel):
     cutmix: float | None = Field(None, ge=0, description="α of CutMix, which puts a piece of one in another; 0 is off")
 
 
-def read(path: Path, config: DataConfig, options: Mapping[str, Any]) -> dict[str, pa.Table] | None:
+def read(path: Path, config: DataConfig, options: Mapping[str, Any], notes: list[str]) -> dict[str, pa.Table] | None:
     """Read a folder of pictures or an array file; other tables are read as everywhere."""
-    return picture_folders.read(path)
+    return picture_folders.read(path, notes)
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:

@@ -69,7 +69,7 @@ class Options(BaseModel):
         return self
 
 
-def read(path: Path, data: DataConfig, options: Mapping[str, Any]) -> dict[str, pa.Table] | None:
+def read(path: Path, data: DataConfig, options: Mapping[str, Any], notes: list[str]) -> dict[str, pa.Table] | None:
     """Read pairs of files, TMX and gettext catalogues."""
     return bitext.read(path, (options.get("source"), options.get("target")), data.encoding)
 

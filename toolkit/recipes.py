@@ -56,7 +56,8 @@ class Recipe(Protocol):
     bias) and `Options` (a pydantic model of the recipe's own keys, each of which is an option of the command line).
 
     It may hold these functions, too:
-        read(path, data, options) → tables by part, or None: reads files of a format of the task's own.
+        read(path, data, options, notes) → tables by part, or None: reads files of a format of the task's own; what
+            the user should know of them is added to the notes.
         clean(rows, options) → reason → which rows: what is not to be learnt from.
         generate(model, batch, processor, config) → columns: writes the answers to a batch, for a task whose answers
             are not read off one forward pass, by a sequence-to-sequence model; it stands in the place of `predictions`.

@@ -51,6 +51,7 @@ def test_it_learns_and_reports(made: Made) -> None:
     assert "1 of 121 pictures could not be read and were left out: dark/broken.png" in made.outcome.err
     assert [one["file"] for one in report["data"]["unreadable"]] == ["dark/broken.png"]
     assert report["data"]["counts"]["unreadable"] == 1
+    assert report["config"]["loading"]["from_scratch"] is True
     assert "Warning" not in made.outcome.err
     assert "requires torchvision" not in made.outcome.err
     for example in report["evaluation"]["label_errors"]["examples"]:
@@ -176,6 +177,7 @@ def test_it_is_pushed_and_judged_from_the_hub(made: Made, tmp_path: Path) -> Non
         )  # fmt: skip
     assert {"README.md", "model.safetensors", "preprocessor_config.json", "report.html"} <= files.keys()
     card = files["README.md"].decode()
+    assert "base_model" not in card  # nobody else's weights are in it
     assert "pipeline_tag: image-classification" in card
     assert 'pipeline("image-classification"' in card
     for path, content in files.items():

@@ -1,5 +1,6 @@
 """A recipe's own keys as options: `--target fr` is `--set options.target=fr`."""
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ class WithOwnOptions(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Turn options of recipes into assignments, wherever they stand."""
         taken = {name for parameter in self.params for name in parameter.opts}
-        return super().parse_args(ctx, as_assignments(args, taken))
+        try:
+            return super().parse_args(ctx, as_assignments(args, taken))
+        except Exception as error:
+            unknown = getattr(error, "option_name", None)
+            if unknown is not None and hasattr(error, "possibilities"):  # it may be like one of the recipe's
+                own = [f"--{name.replace('_', '-')}" for name in _known(args)]
+                error.possibilities = [*(error.possibilities or ()), *difflib.get_close_matches(unknown, own)]
+            raise
 
 
 def as_assignments(args: list[str], taken: set[str]) -> list[str]:

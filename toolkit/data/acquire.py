@@ -14,7 +14,7 @@ from toolkit.errors import DataError, SourceError
 from toolkit.recipes import Recipe
 from toolkit.settings import DataConfig
 
-Reader = Callable[[Path], Mapping[str, pa.Table] | None]
+Reader = Callable[[Path, list[str]], Mapping[str, pa.Table] | None]
 
 
 def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str, pa.Table], str, list[str]]:
@@ -22,18 +22,20 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
 
     Args:
         config: Names the data.
-        reader: Reads what is of a format of the task's own; None of it means that the format is not.
+        reader: Reads what is of a format of the task's own, and adds to the notes; None of it means that the format
+            is not.
     """
+    notes: list[str] = []
     source = sources.parse(config.source)
     path = sources.local_path(source)
     if path is not None:
-        own = reader(path) if reader is not None else None
+        own = reader(path, notes) if reader is not None else None
         if own is not None:
-            return dict(own), config.source, []
+            return dict(own), config.source, notes
         return read(path, encoding=config.encoding, delimiter=config.delimiter), config.source, []
-    pair = reader(Path(config.source)) if reader is not None and source.revision is None else None
+    pair = reader(Path(config.source), notes) if reader is not None and source.revision is None else None
     if pair is not None:  # corpus.en beside corpus.fr, named corpus
-        return dict(pair), config.source, []
+        return dict(pair), config.source, notes
     problem = sources.hub_problem()
     if problem is None:
         return _from_hub(source), _hub_origin(source), []

@@ -58,7 +58,7 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
             "Download or write it again; arrays of objects are refused, for they are pickled code.",
         ) from None
     found = {part: _part(arrays, part) for part in ("", *_PARTS)}
-    parts = {_PARTS.get(part, "all"): pair for part, pair in found.items() if pair is not None}
+    parts = {_PARTS.get(part, "all"): names for part, names in found.items() if names is not None}
     if len(parts) > 1:
         parts.pop("all", None)
     if not parts:
@@ -67,14 +67,17 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
             f"{file} holds no pictures with labels that were recognised: it has {shapes}.",
             "Name the arrays images and labels, or train_images, train_labels, test_images, test_labels.",
         )
-    return {part: _table(file, file.name, *pair) for part, pair in parts.items()}
+    return {
+        part: _table(file, f"{file.name}:{images}", arrays[images], arrays[labels])
+        for part, (images, labels) in parts.items()
+    }
 
 
-def _part(arrays: Mapping[str, Array], part: str) -> tuple[Array, Array] | None:
-    """Find the pictures and the labels of a part, whether its name stands before or behind."""
-    by_name = {name.lower(): array for name, array in arrays.items()}
+def _part(arrays: Mapping[str, Array], part: str) -> tuple[str, str] | None:
+    """Find the names of a part's pictures and labels, whether the part's own stands before or behind."""
+    by_name = {name.lower(): name for name in arrays}
 
-    def find(names: tuple[str, ...]) -> Array | None:
+    def find(names: tuple[str, ...]) -> str | None:
         tried = [(name,) if not part else (f"{part}_{name}", f"{name}_{part}") for name in names]
         return next((by_name[name] for pair in tried for name in pair if name in by_name), None)
 
@@ -198,7 +201,10 @@ def _channels_last(file: Path, images: Array) -> Array:
     if images.dtype.kind == "f":
         if not np.isfinite(images).all():
             raise DataError(f"The pictures in {file} hold numbers that are not finite.", "Write them again.")
-        return np.rint(np.clip(images * (255.0 if images.max(initial=0) <= 1 else 1.0), 0, 255)).astype(np.uint8)
+        unit = images.max(initial=0) <= 1 + 1 / 255  # a filter may have gone a little too far
+        scaled = images * (255.0 if unit else 1.0)
+        if scaled.min(initial=0) >= -1 and scaled.max(initial=0) <= 256:
+            return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
     if images.dtype.kind in "iu":
         least, most = images.min(initial=0), images.max(initial=0)
         if least >= 0 and most <= 255:
@@ -207,7 +213,7 @@ def _channels_last(file: Path, images: Array) -> Array:
             return np.asarray(images, ">u2")
     raise DataError(
         f"The pictures in {file} hold numbers of the type {images.dtype}, from {images.min()} to {images.max()}.",
-        "Write them as bytes, 0 to 255.",
+        "Write them as bytes, 0 to 255, or as fractions, 0 to 1.",
     )
 
 

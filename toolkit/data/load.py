@@ -203,7 +203,7 @@ def load_table(
 def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
     """Return what reads files of the task's own formats, if it has any."""
     own = getattr(recipe, "read", None)
-    return None if own is None else lambda path: own(path, config, options)
+    return None if own is None else lambda path, notes: own(path, config, options, notes)
 
 
 def _clean(

@@ -9,7 +9,9 @@ import base64
 import hashlib
 import io
 import os
+import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,8 +43,10 @@ TYPE = pa.struct(
 THUMBNAIL = "data:image/png;base64,"  # begins every address that `thumbnail` makes
 
 _FORMATS = (
-    "JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA", "PCX",
+    "JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "PCX",
 )  # fmt: skip
+_ICON = b"\0\0\1\0"
+_bounding = threading.Lock()  # Pillow's own bound is one for the whole process
 _DRAFT = (256, 256)  # a JPEG is looked through at the smallest of its scales that is no smaller
 _CHUNK = 1024  # pictures in memory at a time
 _GROUP = 64  # pictures that a thread takes at a time
@@ -115,16 +119,16 @@ def opened(picture: Mapping[str, Any], most_pixels: int) -> Iterator[Any]:
         if data is None and Path(str(path)).stat().st_size == 0:
             raise UnreadableError("is empty (0 bytes)")
         file: Any = nullcontext(io.BytesIO(data)) if data is not None else Path(str(path)).open("rb")  # noqa: SIM115
-        with (
-            file as stream,
-            image_module.open(stream, formats=[one for one in _FORMATS if one in image_module.OPEN]) as image,
-        ):
+        with file as stream, _identified(image_module, stream, most_pixels) as image:
             width, height = image.size
             if width * height > most_pixels:
                 raise UnreadableError(f"has {width:,} × {height:,} pixels, more than data.max_pixels ({most_pixels:,})")
             yield image
     except UnreadableError:
         raise
+    except image_module.DecompressionBombError as error:
+        count = int(next(iter(re.findall(r"\d+", str(error))), 0))
+        raise UnreadableError(f"has {count:,} pixels, more than data.max_pixels ({most_pixels:,})") from None
     except FileNotFoundError:
         raise UnreadableError("is not there") from None
     except PermissionError:
@@ -135,6 +139,20 @@ def opened(picture: Mapping[str, Any], most_pixels: int) -> Iterator[Any]:
         raise UnreadableError("does not fit into memory") from None
     except Exception as error:  # decoders raise whatever they meet: OSError, SyntaxError, struct.error, …
         raise UnreadableError(f"is damaged or cut short ({' '.join(str(error).split())[:120]})") from None
+
+
+def _identified(image_module: Any, stream: Any, most_pixels: int) -> Any:
+    """Open a picture of any format that is read; an icon, which is decoded as it is opened, with a bound."""
+    icon = stream.read(len(_ICON)) == _ICON
+    stream.seek(0)
+    if not icon:
+        return image_module.open(stream, formats=[one for one in _FORMATS if one in image_module.OPEN])
+    with _bounding:
+        image_module.MAX_IMAGE_PIXELS = most_pixels // 2  # what has more than twice that is refused
+        try:
+            return image_module.open(stream, formats=["ICO"])
+        finally:
+            image_module.MAX_IMAGE_PIXELS = None
 
 
 def pillow() -> Any:
@@ -149,6 +167,7 @@ def pillow() -> Any:
         raise ConfigError("Pictures need Pillow.", "pip install 'finetune-toolkit[image]'") from None
     Image.init()
     Image.MAX_IMAGE_PIXELS = None  # `data.max_pixels` is asked before anything is decoded
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what it warns of is refused
     return Image
 
 

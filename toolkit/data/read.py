@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from toolkit.data.decode import check_encoding, read_text
+from toolkit.data.pictures import SUFFIXES as PICTURES
 from toolkit.data.text_formats import ADDED, clean_names, read_csv, read_json
 from toolkit.errors import DataError, SourceError
 from toolkit.runs import open_for_arrow
@@ -34,6 +35,10 @@ SPLITS = {
 }
 # A letter behind the word makes it another word: value.csv and devices.csv are not splits.
 _SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
+_OF_PICTURES = (
+    "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class, of which "
+    "there are two at least, or a table with the names of the files and their labels."
+)
 # What the datasets library writes beside the data.
 _NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
 
@@ -160,10 +165,10 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
     inside = itertools.islice((file.suffix.lower() for file in folder.rglob("*.*") if file.is_file()), 1000)
     kinds = sorted({suffix for suffix in inside if suffix})
     below = f", and in them files that end in {', '.join(kinds[:5])}" if folders and kinds else ""
-    raise DataError(
-        f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.",
-        f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder.",
-    )
+    advice = f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder."
+    if any(suffix in PICTURES for suffix in kinds) or any(entry.suffix.lower() in PICTURES for entry in entries):
+        advice = _OF_PICTURES
+    raise DataError(f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.", advice)
 
 
 def _listed(paths: list[Path], most: int = 8) -> str:
@@ -207,7 +212,9 @@ def _read_file(file: Path, root: Path, encoding: str | None, delimiter: str | No
     if not suffix:
         raise DataError(
             f"{file} is of no known format: its name ends in {file.suffix or 'no extension'}.",
-            f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
+            _OF_PICTURES
+            if file.suffix.lower() in PICTURES
+            else f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
         )
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty (0 bytes).", "Write or download it again, or name another file.")

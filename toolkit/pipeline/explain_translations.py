@@ -37,7 +37,7 @@ def read_pairs(path: Path, subject: Examination) -> list[Texts]:
 
 def _pairs_of(path: Path, subject: Examination) -> list[Texts]:
     own = getattr(subject.recipe, "read", None)
-    custom = own(path, subject.config.data, subject.config.options) if own is not None else None
+    custom = own(path, subject.config.data, subject.config.options, []) if own is not None else None
     table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
     wanted = [replace(one, required=one.is_input) for one in recipes.columns(subject.recipe, subject.config.options)]
     named = {role: name for role, name in subject.config.data.columns.items() if name in table.column_names}

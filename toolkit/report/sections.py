@@ -118,7 +118,10 @@ def groups(found: Mapping[str, Any]) -> list[Section]:
     if not found["looked_at"]:
         return []
     lead = f"{formats.count(found['looked_at'])} groups of at least {formats.count(found['smallest'])} examples were "
-    lead += "looked at: by length, by class, by column, by the words in them. "
+    kinds = {one["by"]: one["by"] if one["by"] in ("length", "class") else "column" for one in found["groups"]}
+    by = list(dict.fromkeys(kinds.values()))
+    words = ["the words in them"] if found["looked_at"] > len(found["groups"]) else []
+    lead += f"looked at: by {', by '.join([*by, *words])}. "
     level = 1 - found["confidence"] if found["confidence"] is not None else 0.05
     blocks: list[Block] = []
     if found["clear"]:
@@ -133,7 +136,7 @@ def groups(found: Mapping[str, Any]) -> list[Section]:
     else:
         lead += "No group is worse than the rest by more than luck explains."
     if found["groups"]:
-        blocks.append(_group_table("By length, class and column", found["groups"]))
+        blocks.append(_group_table(f"By {', '.join(by)}", found["groups"]))
     return [Section("groups", "Where it is weaker", lead, blocks)]
 
 

@@ -145,9 +145,8 @@ def _steps(kornia: Any, changes: Changes, size: tuple[int, ...]) -> list[Any]:
     if changes.flip == "both":
         steps.append(kornia.RandomVerticalFlip(p=0.5))
     if changes.color:
-        steps.append(kornia.RandomBrightness((1 - changes.color, 1 + changes.color), p=1.0))
-        steps.append(kornia.RandomContrast((1 - changes.color, 1 + changes.color), p=1.0))
-        steps.append(kornia.RandomSaturation((1 - changes.color, 1 + changes.color), p=1.0))
+        # kornia's RandomBrightness adds, and its RandomContrast is about black; this one is about the picture's mean
+        steps.append(kornia.ColorJitter(*3 * ((1 - changes.color, 1 + changes.color),)))
     if changes.rand_augment:
         steps.append(rand_augment(kornia, changes.rand_augment))
     return steps

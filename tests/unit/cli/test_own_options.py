@@ -1,7 +1,10 @@
 """A recipe's own keys are options of the command line; what no recipe knows is left to be refused."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.support.cli import toolkit
 from toolkit.cli.own_options import as_assignments
 
 TAKEN = {"--model", "--set"}
@@ -21,6 +24,12 @@ TAKEN = {"--model", "--set"}
 )
 def test_options(typed, meant):
     assert as_assignments(typed.split(), TAKEN) == meant.split()
+
+
+def test_a_misspelt_option_of_a_recipe_is_guessed():
+    said = toolkit("finetune", "image", "--augmnt", "photos", cwd=Path.cwd())
+    assert said.code == 2
+    assert "No such option: --augmnt (Possible options: --augment, " in said.err
 
 
 def test_an_option_without_a_value_is_true(write):

@@ -36,10 +36,11 @@ def idx(path: Path, array: np.ndarray) -> None:
 def test_parts_are_found_by_name(tmp_path, labels):
     file = saved(tmp_path, train_images=IMAGES, train_labels=labels, test_images=IMAGES[:2], test_labels=labels[:2],
                  val_images=IMAGES[2:], val_labels=labels[2:])  # fmt: skip
-    parts = picture_folders.read(file)
+    parts = picture_folders.read(file, [])
     assert {name: table.num_rows for name, table in parts.items()} == {"train": 5, "test": 2, "validation": 3}
     assert parts["train"]["label"].to_pylist() == ["0", "1", "2", "1", "0"]
     assert parts["train"]["_row"].to_pylist() == [1, 2, 3, 4, 5]
+    assert len({table["_file"][0].as_py() for table in parts.values()}) == 3
     assert (decoded(parts["train"]) == IMAGES).all()
 
 
@@ -50,6 +51,8 @@ def test_parts_are_found_by_name(tmp_path, labels):
         (IMAGES[..., :1], IMAGES[..., :1].repeat(3, -1)),
         (np.moveaxis(IMAGES, 3, 1), IMAGES),
         (IMAGES / 255, IMAGES),
+        (IMAGES / 255 * 1.002 - 0.001, IMAGES),
+        (IMAGES.astype(np.float32), IMAGES),
         (IMAGES.astype(np.int64), IMAGES),
         (IMAGES[..., 0].astype(np.uint16) * 257, IMAGES[..., :1].repeat(3, -1)),
         (IMAGES[..., 0] > 100, ((IMAGES[..., :1] > 100) * 255).repeat(3, -1)),
@@ -74,6 +77,8 @@ def test_one_part_alone(tmp_path):
         ({"images": IMAGES[0, 0], "labels": LABELS}, "shape"),
         ({"weights": IMAGES}, "no pictures with labels"),
         ({"images": IMAGES.astype(np.int64) - 9, "labels": LABELS}, "type int64"),
+        ({"images": IMAGES / 127.5 - 1, "labels": LABELS}, "float64, from -1"),
+        ({"images": IMAGES * 257.0, "labels": LABELS}, "or as fractions, 0 to 1"),
         ({"images": np.where(IMAGES > 9, np.nan, 0.5), "labels": LABELS}, "not finite"),
         ({"images": IMAGES, "labels": np.array([{}] * 5)}, "pickled"),
         ({"images": IMAGES[:0], "labels": LABELS[:0]}, "no rows"),
@@ -97,19 +102,19 @@ def test_idx_files(tmp_path):
     idx(tmp_path / "train-labels-idx1-ubyte.gz", LABELS)
     idx(tmp_path / "t10k-images.idx3-ubyte", IMAGES[:2, ..., 0])
     idx(tmp_path / "t10k-labels.idx1-ubyte", LABELS[:2])
-    parts = picture_folders.read(tmp_path)
+    parts = picture_folders.read(tmp_path, [])
     assert {name: table.num_rows for name, table in parts.items()} == {"train": 5, "test": 2}
     assert (decoded(parts["train"])[..., 0] == IMAGES[..., 0]).all()
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"no gzip")
     with pytest.raises(DataError, match="idx file"):
-        picture_folders.read(tmp_path)
+        picture_folders.read(tmp_path, [])
 
 
 def test_an_idx_file_that_claims_too_much_is_refused(tmp_path):
     for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
         (tmp_path / name).write_bytes(struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 4))
     with pytest.raises(DataError, match="head makes no sense"):
-        picture_folders.read(tmp_path)
+        picture_folders.read(tmp_path, [])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
@@ -128,7 +133,7 @@ def test_a_table_with_a_column_for_each_pixel(tmp_path, suffix, header, first):
     opener = gzip.open if suffix.endswith(".gz") else open
     with opener(tmp_path / f"digits{suffix}", "wb") as stream:
         stream.write("\n".join(lines).encode())
-    (table,) = picture_folders.read(tmp_path / f"digits{suffix}").values()
+    (table,) = picture_folders.read(tmp_path / f"digits{suffix}", []).values()
     assert table["label"].to_pylist() == list(map(str, labels))
     assert (decoded(table) == images[..., None]).all()
 
@@ -138,7 +143,7 @@ def test_few_shades_become_all_of_them(tmp_path):
     values[:, 0] = 8
     values[:, -1] = [0, 1]
     np.savetxt(tmp_path / "digits.csv", values, "%d", delimiter=",")
-    (table,) = picture_folders.read(tmp_path / "digits.csv").values()
+    (table,) = picture_folders.read(tmp_path / "digits.csv", []).values()
     assert decoded(table)[0, 0, 0].tolist() == [128, 128, 128]
     assert decoded(table)[0, 0, 1].tolist() == [255, 255, 255]
 
@@ -146,10 +151,10 @@ def test_few_shades_become_all_of_them(tmp_path):
 @pytest.mark.parametrize("text", ["file,label\na.png,x\n", "", "1,2,3\n", f"label,{'text,' * 15}text\n", "\0\1"])
 def test_other_tables_are_left_to_others(tmp_path, text):
     (tmp_path / "other.csv").write_text(text, encoding="utf-8")
-    assert picture_folders.read(tmp_path / "other.csv") is None
+    assert picture_folders.read(tmp_path / "other.csv", []) is None
 
 
 def test_a_damaged_table_of_pixels_is_said(tmp_path):
     (tmp_path / "digits.csv").write_text(f"label,{','.join(f'p{n}' for n in range(16))}\n1,2,x\n", encoding="utf-8")
     with pytest.raises(DataError, match="table of pixels"):
-        picture_folders.read(tmp_path / "digits.csv")
+        picture_folders.read(tmp_path / "digits.csv", [])

@@ -1,5 +1,7 @@
 """Which folders are folders of pictures, and what becomes of each file in them."""
 
+import io
+import struct
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from PIL import Image
 
 from tests.support.pictures import folder, hostile
 from toolkit import recipes
-from toolkit.data import picture_folders
+from toolkit.data import picture_folders, pictures
 from toolkit.data.load import load_splits, load_table
 from toolkit.errors import DataError
 from toolkit.settings import DataConfig
@@ -24,29 +26,75 @@ def test_a_folder_for_each_class(tmp_path: Path):
     (tmp_path / "dark" / "000.png").rename(tmp_path / "dark" / "deep" / "deeper" / "000.png")
     (tmp_path / "dark" / ".hidden.png").touch()
     (tmp_path / "dark" / "Thumbs.db").touch()
-    (table,) = picture_folders.read(tmp_path).values()
+    (table,) = picture_folders.read(tmp_path, []).values()
     assert table["_file"].to_pylist() == ["dark/001.png", "dark/deep/deeper/000.png", "light/000.png", "light/001.png"]
     assert table["label"].to_pylist() == ["dark", "dark", "light", "light"]
 
 
 def test_parts(tmp_path: Path):
     folder(tmp_path / "inner", 2, parts=("train", "val", "Test"))
-    parts = picture_folders.read(tmp_path)
+    parts = picture_folders.read(tmp_path, [])
     assert {name: table.num_rows for name, table in parts.items()} == {"train": 4, "validation": 4, "test": 4}
     assert parts["test"]["label"].to_pylist() == ["dark", "dark", "light", "light"]
 
 
 def test_what_is_no_folder_of_pictures_is_left_to_others(tmp_path: Path):
-    assert picture_folders.read(tmp_path) is None
+    assert picture_folders.read(tmp_path, []) is None
     folder(tmp_path, 1)
     (tmp_path / "labels.csv").write_text("file,label\n", encoding="utf-8")
-    assert picture_folders.read(tmp_path) is None
-    assert picture_folders.read(tmp_path / "labels.csv") is None
+    assert picture_folders.read(tmp_path, []) is None
+    assert picture_folders.read(tmp_path / "labels.csv", []) is None
     texts = tmp_path / "texts"
     for label in ("a", "b"):
         (texts / label).mkdir(parents=True)
         (texts / label / "1.txt").write_text("x", encoding="utf-8")
-    assert picture_folders.read(texts) is None
+    assert picture_folders.read(texts, []) is None
+
+
+def test_what_lies_beside_the_classes_is_said(tmp_path: Path):
+    folder(tmp_path, 3)
+    (tmp_path / "none").mkdir()
+    (tmp_path / "light" / "000.png").rename(tmp_path / "stray.png")
+    (tmp_path / "info.json").write_text('[{"author": "somebody"}]', encoding="utf-8")
+    notes: list[str] = []
+    (table,) = picture_folders.read(tmp_path, notes).values()
+    assert table.num_rows == 5
+    assert len(notes) == 3
+    assert all(name in note for name, note in zip(("info.json", "none", "stray.png"), notes, strict=True))
+
+
+def test_what_lies_beside_the_parts_is_said(tmp_path: Path):
+    folder(tmp_path, 3, parts=("train", "holdout"))
+    folder(tmp_path / "papers" / "deep", 0)
+    notes: list[str] = []
+    assert set(picture_folders.read(tmp_path, notes)) == {"train"}
+    (note,) = notes
+    assert note.startswith("holdout is not read, with 6 pictures:")
+
+
+@pytest.mark.parametrize(
+    "table", ["file,kind\n000.png,dark\n", "id,kind\n" + "".join(f"{number},dark\n" for number in range(3))]
+)
+def test_a_table_that_may_be_about_the_pictures_comes_first(tmp_path: Path, table: str):
+    folder(tmp_path, 3)
+    (tmp_path / "labels.csv").write_text(table, encoding="utf-8")
+    assert picture_folders.read(tmp_path, []) is None
+
+
+def test_one_folder_of_pictures_has_no_classes(tmp_path: Path, image: recipes.Recipe):
+    folder(tmp_path, 2)
+    for source in ("dark", "dark/000.png"):
+        with pytest.raises(DataError) as raised:
+            load_table(image, DataConfig(source=str(tmp_path / source)))
+        assert "a folder for each class" in raised.value.fix
+
+
+def test_a_bomb_inside_an_icon_is_not_decoded(tmp_path: Path):
+    inner = io.BytesIO()
+    Image.new("1", (3000, 3000)).save(inner, "PNG")
+    head = struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 1, len(inner.getvalue()), 22)
+    found = pictures.look({"bytes": head + inner.getvalue(), "path": None}, 1_000_000)
+    assert found.problem == "has 9,000,000 pixels, more than data.max_pixels (1,000,000)"
 
 
 def test_a_table_names_the_files(tmp_path: Path, image: recipes.Recipe):

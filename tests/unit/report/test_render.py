@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tests.support.reports import comparison, findings, many_classes, sample, with_text
-from toolkit.report import formats, plots, render
+from toolkit.report import formats, plots, render, sections
 
 VOID = {"meta", "br", "img", "input", "link", "hr"}
 HOSTILE = [
@@ -398,3 +398,13 @@ def test_the_curve_keeps_its_level() -> None:
     assert both is not None
     assert both.learned == "M50 50 L100 100"  # the axis runs from 0.4 to 0.8
     assert plots.curve([(1, 1.0)], [], None) is None
+
+
+def test_groups_are_named_by_what_they_were_formed_by():
+    found = sample()["evaluation"]["slices"]
+    (section,) = sections.groups(found)
+    assert "looked at: by length, by class, by the words in them. " in section.lead
+    pictures = {**found, "looked_at": 1, "groups": [one for one in found["groups"] if one["by"] == "class"]}
+    (section,) = sections.groups(pictures)
+    assert "looked at: by class. " in section.lead
+    assert section.blocks[-1].title == "By class"
