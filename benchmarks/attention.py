@@ -54,19 +54,19 @@ def measure(form: str, length: int, device: str) -> tuple[float, float]:
     inputs = [torch.randn(shape, device=device, dtype=kind, requires_grad=True) for _ in range(3)]
     real = torch.ones(1, length, dtype=torch.bool, device=device)
     chosen = None if form == "eager" else forms.parse(form)[0]
-    before = _peak(device)
+    before = peak(device)
     taken: list[float] = []
     while not taken or (len(taken) < PASSES and sum(taken) < SECONDS):
-        start = _clock(device)
+        start = clock(device)
         if chosen is None:
             output = reference.scaled_dot_product(*inputs).output
         else:
             output = sparse.attention(chosen, 0, *inputs, real)
         output.sum().backward()
-        taken.append(_clock(device) - start)
+        taken.append(clock(device) - start)
         for tensor in inputs:
             tensor.grad = None
-    return min(taken), _peak(device) - before
+    return min(taken), peak(device) - before
 
 
 def count(form: str, length: int) -> int:
@@ -84,7 +84,8 @@ def count(form: str, length: int) -> int:
     return int(counter.get_total_flops())
 
 
-def _clock(device: str) -> float:
+def clock(device: str) -> float:
+    """Return the seconds of this process so far; on a GPU those of the wall, when it has computed all it was given."""
     if device == "cpu":
         return time.process_time()
     import torch
@@ -93,7 +94,7 @@ def _clock(device: str) -> float:
     return time.perf_counter()
 
 
-def _peak(device: str) -> float:
+def peak(device: str) -> float:
     """Return the peak memory so far in MiB."""
     if device == "cpu":
         import resource
@@ -104,9 +105,9 @@ def _peak(device: str) -> float:
     return float(torch.cuda.max_memory_allocated()) / 2**20
 
 
-def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float | None:
+def exponent(lengths: Sequence[int], costs: Sequence[float], start: int = FITTED_FROM) -> float | None:
     """Return the slope of log cost over log length by least squares, or None for fewer than two lengths."""
-    points = [(math.log(n), math.log(c)) for n, c in zip(lengths, costs, strict=True) if n >= FITTED_FROM and c > 0]
+    points = [(math.log(n), math.log(c)) for n, c in zip(lengths, costs, strict=True) if n >= start and c > 0]
     if len(points) < 2:
         return None
     mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
@@ -120,23 +121,29 @@ def table(record: Mapping[str, Any]) -> str:
     memory = {form: {int(n): one["peak_mib"] for n, one in lengths.items()} for form, lengths in found.items()}
     milliseconds = {form: {n: f"{1000 * value:,.0f}" for n, value in own.items()} for form, own in seconds.items()}
     mebibytes = {form: {n: f"{value:,.0f}" for n, value in own.items()} for form, own in memory.items()}
-    return f"milliseconds\n\n{_markdown(milliseconds, seconds)}\n\nMiB at the peak\n\n{_markdown(mebibytes, memory)}"
+    return f"milliseconds\n\n{markdown(milliseconds, seconds)}\n\nMiB at the peak\n\n{markdown(mebibytes, memory)}"
 
 
 def count_table(counted: dict[str, dict[int, int]]) -> str:
     """Lay out counts in millions as a Markdown table, with the exponents."""
     cells = {form: {n: f"{flops / 1e6:,.0f}" for n, flops in found.items()} for form, found in counted.items()}
-    return _markdown(cells, counted)
+    return markdown(cells, counted)
 
 
-def _markdown(cells: Mapping[str, Mapping[int, str]], costs: Mapping[str, Mapping[int, float]]) -> str:
+def markdown(
+    cells: Mapping[str, Mapping[int, str]],
+    costs: Mapping[str, Mapping[int, float]],
+    title: str = "form",
+    start: int = FITTED_FROM,
+) -> str:
+    """Lay out cells for each name and length as a Markdown table, with the exponents of the costs from `start` on."""
     lengths = sorted({length for found in cells.values() for length in found})
     lines = [
-        f"| form | {' | '.join(f'{length:,}' for length in lengths)} | exponent |",
+        f"| {title} | {' | '.join(f'{length:,}' for length in lengths)} | exponent |",
         f"| --- | {'--: | ' * (len(lengths) + 1)}".rstrip(),
     ]
     for form, found in cells.items():
-        slope = exponent(list(costs[form]), list(costs[form].values()))
+        slope = exponent(list(costs[form]), list(costs[form].values()), start)
         row = " | ".join(found.get(length, "–") for length in lengths)
         lines.append(f"| {form} | {row} | {'–' if slope is None else f'{slope:.2f}'} |")
     return "\n".join(lines)

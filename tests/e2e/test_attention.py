@@ -15,11 +15,12 @@ from benchmarks import long_reviews
 from tests.e2e.conftest import Made
 from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import checkpoints
-from tests.support.cli import toolkit
+from tests.support.cli import several, toolkit
 from toolkit.pipeline import prepare_evaluation, prune
 
 ROOT = Path(__file__).parents[2]
 PICTURES = "runs/pictures"  # commands on it are run in test_image_explain.py
+TEXTS = 24
 SENTENCE = "I love this product, but the delivery was late"
 
 
@@ -53,7 +54,7 @@ def validations(run: Path) -> list[dict[str, Any]]:
 def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which the document's commands were run."""
     folder = tmp_path_factory.mktemp("gallery")
-    checkpoints.reviews(folder / "reviews.csv", 40)
+    checkpoints.reviews(folder / "reviews.csv", TEXTS)
     rationales(checkpoints.reviews(folder / "rationales.csv", 40))
     (folder / "runs").mkdir()
     (folder / "runs" / "reviews").symlink_to(made.run)
@@ -66,8 +67,7 @@ def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if command[0] == "toolkit" and "--preset" not in command and PICTURES not in command
     ]
     assert len(ran) == 7
-    for arguments in ran:
-        outcome = toolkit(*arguments, cwd=folder, env=made.env)
+    for arguments, outcome in zip(ran, several(ran, folder, made.env), strict=False):
         assert outcome.code == 0, (arguments, outcome.text)
         said = folder / f"{arguments[0]}.txt"
         before = said.read_text(encoding="utf-8") if said.is_file() else ""
@@ -112,8 +112,8 @@ def test_explain_says_what_a_run_looks_at_and_how_far_to_believe_it(gallery: Pat
 def test_many_texts_are_explained_at_once(gallery: Path) -> None:
     (folder,) = (path.parent for path in (gallery / "runs" / "reviews" / "explanations").glob("*/explanation.json"))
     found = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
-    assert len(found["texts"]) == len(list(folder.glob("text-*.png"))) == 40
-    assert (folder / "text-40.png").read_bytes().startswith(b"\x89PNG")
+    assert len(found["texts"]) == len(list(folder.glob("text-*.png"))) == TEXTS
+    assert (folder / f"text-{TEXTS}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: Path, made: Made) -> None:
@@ -153,6 +153,7 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
         for folder in (run, run / "evaluations" / "held-out")
     )
     assert report["baselines"][0]["name"] == "Before pruning"
+    assert report["model"]["origin"] == json.loads((made.run / "report.json").read_text("utf-8"))["model"]["origin"]
     for one in (report, repeated):  # those were the whole model's
         assert not [text for text in one["verdict"]["statements"] if "Loss of the kept weights" in text]
     assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
@@ -161,7 +162,7 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
         cwd=gallery, env=made.env,
     )  # fmt: skip
     assert told.code == 0, told.text
-    assert "Time for 1 of 41 texts" in told.err
+    assert f"Time for 1 of {TEXTS + 1} texts" in told.err
     assert "was not measured: that takes two examples, or time for 10" in told.err
     why = json.loads((tmp_path / "why" / "explanation.json").read_text(encoding="utf-8"))
     assert [one["text"] for one in why["texts"]] == ["a dull film"]

@@ -1,13 +1,14 @@
 """Run the real command line in a process of its own."""
 
 import atexit
+import json
 import os
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,29 @@ def toolkit(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = N
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Outcome(done.returncode, done.stdout, done.stderr, cpu)
+
+
+def several(
+    commands: Sequence[Sequence[str]], cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
+) -> list[Outcome]:
+    """Run `toolkit` with each list of arguments in turn, to the first that fails; what is heavy is imported once."""
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run(
+            [sys.executable, "-m", "tests.support.forks", place],
+            cwd=cwd,
+            env={**environment(env), "PYTHONPATH": str(Path(__file__).parents[2])},
+            input=json.dumps(commands),
+            text=True,
+            timeout=timeout,
+            check=True,
+        )
+        ends = sorted(Path(place).glob("*.json"), key=lambda file: int(file.stem))
+        outcomes = []
+        for end in ends:
+            code, cpu = json.loads(end.read_text(encoding="utf-8"))
+            said = [end.with_suffix(f".{name}").read_text(encoding="utf-8") for name in ("out", "err")]
+            outcomes.append(Outcome(code, said[0], said[1], cpu))
+    return outcomes
 
 
 def start(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

@@ -28,6 +28,16 @@ def picture(name: str, random: np.random.Generator) -> tuple[Any, Box]:
     return Image.fromarray(values.astype(np.uint8)), box
 
 
+def model(path: Path) -> Path:
+    """Write a small ViT with random weights whose patches are smaller than a square."""
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+
+    sizes = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 96}
+    ViTForImageClassification(ViTConfig(**sizes, image_size=SIDE, patch_size=4)).save_pretrained(path)
+    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(path)
+    return path
+
+
 def folder(path: Path, each: int, seed: int, names: Sequence[str] = (*COLOURS, NOTHING)) -> dict[str, Box]:
     """Write a folder for each class; return where the square of each file is."""
     random, boxes = np.random.default_rng(seed), {}

@@ -253,13 +253,13 @@ def _store(
     models.save(loaded.model, loaded.processor, made.model)
     card = {**stored_card(subject.checkpoint), "pruned_heads": {str(layer): listed for layer, listed in pruned.items()}}
     runs.write_json(made.model / runs.CARD, card)
-    stored = judge.StoredModel(made.model, subject.recipe, subject.labels, subject.config)
+    origin = run.facts["model"]  # the report is of a model fine-tuned from it, as the whole one's is
+    config = subject.config.model_copy(update={"model": origin})
+    stored = judge.StoredModel(made.model, subject.recipe, subject.labels, config)
     observe(Stage("Judging the pruned model on held-out data"))
     said = judge.ask(stored, subject.rows, subject.split, observe)
     said = said.beside({BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, observe)})
-    circumstances = judge.Circumstances(
-        command, created, subject.split, subject.checkpoint.origin, subject.facts, keep.get("training")
-    )
+    circumstances = judge.Circumstances(command, created, subject.split, origin, subject.facts, keep.get("training"))
     verdict = judge.judge(stored, said, subject.rows, circumstances, observe)
     judge.store(verdict, made.path)
     made.record(status="complete", environment=verdict.report["environment"])

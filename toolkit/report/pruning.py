@@ -7,7 +7,8 @@ from typing import Any
 from toolkit.report.plots import path
 from toolkit.report.render import environment
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 760, 360, 56, 20, 16, 52
+_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 760, 360, 56, 20, 90, 52
+_LINE = 15  # pixels from one name to the next
 
 
 def to_html(found: Mapping[str, Any]) -> str:
@@ -98,10 +99,17 @@ def plot(curve: Sequence[Mapping[str, Any]], name: str) -> str:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{25 * step} %</text>')
         parts.append(f'<text x="{x}" y="{base + 20}" text-anchor="middle">{25 * step} %</text>')
-    parts.append(f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">heads left out</text>')
+    parts.append(
+        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">heads left out</text>'
+    )
+    ends: list[tuple[float, str, str]] = []
     for (label, values), style in zip(lines, ("own", "other", "faint"), strict=True):
         points = [(across(point["share"]), down(value)) for point, value in zip(curve, values, strict=True)]
         parts.append(f'<path class="{style}" d="{path(points)}"/>')
-        x, y = points[-1]
-        parts.append(f'<text class="{style}" x="{x}" y="{y - 8}" text-anchor="end">{escape(label)}</text>')
+        ends.append((points[-1][1] + 4, label, style))
+    lowest = 0.0
+    for y, label, style in sorted(ends):  # from the top; lines may end where others do, their names may not
+        lowest = max(y, lowest + _LINE)
+        x = across(curve[-1]["share"]) + 8
+        parts.append(f'<text class="{style}" x="{x:g}" y="{lowest:g}">{escape(label)}</text>')
     return "\n".join([*parts, "</svg>"])

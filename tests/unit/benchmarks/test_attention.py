@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import attention, long_reviews
+from benchmarks import attention, hybrids, long_reviews
 from benchmarks.finetune import RESULTS, ROOT
 
 
@@ -49,6 +49,8 @@ def test_the_document_shows_the_written_results():
     text = (ROOT / "docs" / "attention.md").read_text(encoding="utf-8")
     for line in attention.table(json.loads((RESULTS / "attention-cpu.json").read_text(encoding="utf-8"))).splitlines():
         assert line in text
+    for line in hybrids.table(json.loads((RESULTS / "hybrids-cpu.json").read_text(encoding="utf-8"))).splitlines():
+        assert line in text
     assert long_reviews.markdown(json.loads((RESULTS / "long-reviews-cpu.json").read_text(encoding="utf-8"))) in text
 
 
@@ -58,3 +60,40 @@ def test_the_counts_in_the_document_are_those_that_are_printed():
         counted = {length: attention.count(form, length) for length in (512, 1024)}
         printed = attention.count_table({form: counted}).splitlines()[2].rpartition(" | ")[0]
         assert f"\n{printed} | " in text
+
+
+@pytest.mark.parametrize("name", [*hybrids.TEXT_MODELS, *hybrids.PICTURE_MODELS])
+def test_every_hybrid_is_measured_beside_attention_alone(name, monkeypatch):
+    """Smaller ones, since the time of a test is short."""
+    monkeypatch.setattr(hybrids, "LENGTHS", (64, 128))
+    monkeypatch.setattr(hybrids, "SIDES", (64, 128))
+    monkeypatch.setattr(hybrids, "SECONDS", 0.0)
+    monkeypatch.setattr(hybrids, "PICTURES", 1)
+    found = hybrids.measure(name, 64)
+    assert found["parameters"] > 1e6
+    assert found["seconds"] > 0
+    assert found["peak_mib"] >= 0
+
+
+def test_the_tables_of_hybrids():
+    def one(seconds, mebibytes):
+        return {"parameters": 2_500_000, "seconds": seconds, "peak_mib": mebibytes}
+
+    record = {
+        "texts": {"T": {"2048": one(0.004, 10.0), "4096": one(0.016, 20.0)}},
+        "pictures": {"P": {"128": one(0.001, 5.0), "256": one(0.008, 20.0)}},  # four times the patches
+    }
+    assert [line for line in hybrids.table(record).splitlines() if line and not line.startswith("| -")] == [
+        "texts: milliseconds, by tokens",
+        "| model | 2,048 | 4,096 | exponent |",
+        "| T, 2.5 M parameters | 4 | 16 | 2.00 |",
+        "texts: MiB at the peak, by tokens",
+        "| model | 2,048 | 4,096 | exponent |",
+        "| T, 2.5 M parameters | 10 | 20 | 1.00 |",
+        "pictures: milliseconds, by patches of 16 × 16",
+        "| model | 64 | 256 | exponent |",
+        "| P, 2.5 M parameters | 1 | 8 | 1.50 |",
+        "pictures: MiB at the peak, by patches of 16 × 16",
+        "| model | 64 | 256 | exponent |",
+        "| P, 2.5 M parameters | 5 | 20 | 1.00 |",
+    ]
