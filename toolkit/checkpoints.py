@@ -179,16 +179,23 @@ def _built_in(model_type: str) -> bool:
     return model_type in CONFIG_MAPPING_NAMES
 
 
-def learning_rate(checkpoint: Checkpoint, adapter: str = "none", *, from_scratch: bool = False) -> float:
+def learning_rate(
+    checkpoint: Checkpoint, adapter: str = "none", *, from_scratch: bool = False, head_alone: bool = False
+) -> float:
     """Return the peak learning rate to use when none was given: 5e-5 at width 768, more for narrower models.
 
     The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
     Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base), and so does
     training from scratch (Touvron et al. 2021, "Training data-efficient image transformers", table 9: 5e-4 at width
-    768), but never more than 2e-3; and so does the T5 family, whose weights are not scaled for Adam (Raffel et al.
-    2020, section 3.1.2: 1e-3 for all sizes).
+    768), but never more than 2e-3; a new head on a trunk that stays as it is is trained from scratch. So does the T5
+    family, whose weights are not scaled for Adam (Raffel et al. 2020, section 3.1.2: 1e-3 for all sizes).
     """
-    large = adapter != "none" or from_scratch or checkpoint.config.get("model_type") in ("t5", "mt5", "umt5", "longt5")
+    large = (
+        adapter != "none"
+        or from_scratch
+        or head_alone
+        or checkpoint.config.get("model_type") in ("t5", "mt5", "umt5", "longt5")
+    )
     rate = 5e-5 * 768 / (checkpoint.hidden_size or 768) * (10 if large else 1)
     return float(f"{min(rate, 2e-3) if from_scratch else rate:.3g}")
 
@@ -276,6 +283,27 @@ def check_writer(checkpoint: Checkpoint) -> None:
         raise ModelError(
             f"{checkpoint.name} is of the family {kind}, which does not turn one text into another.",
             "Name a sequence-to-sequence model, such as t5-small, opus-mt or nllb.",
+        )
+
+
+def check_classifier(checkpoint: Checkpoint, *, of_pictures: bool) -> None:
+    """Refuse a checkpoint of a family that reads texts where pictures are to be read, or pictures where texts are.
+
+    Raises:
+        ModelError: With its family.
+    """
+    from transformers.models.auto import modeling_auto as known
+
+    texts = {
+        *known.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+        *known.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+    }
+    kind = checkpoint.config.get("model_type", "")
+    if _built_in(kind) and kind not in (known.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES if of_pictures else texts):
+        things = "pictures" if of_pictures else "texts"
+        raise ModelError(
+            f"{checkpoint.name} is of the family {kind}, which does not classify {things}.",
+            f"Name another, such as {'vit or dinov2' if of_pictures else 'distilbert or minilm'}.",
         )
 
 

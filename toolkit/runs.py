@@ -26,6 +26,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from toolkit import claim
 from toolkit.errors import ConfigError, ModelError, RunError, SourceError
 
 HOME = Path("runs")
@@ -120,6 +121,8 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
     if read_object(path / "run.json").get("status") == "complete":
         outcome = " There is nothing to resume." if resume else ""
         raise ConfigError(f"{path} holds a complete run.{outcome}", "Give another --output, or remove it first.")
+    if claim.is_claimed(path):
+        raise claim.busy(path)
     if not resume and not _came_to_nothing(Run(path)):
         raise ConfigError(
             f"{path} holds a run that did not finish.",

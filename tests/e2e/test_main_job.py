@@ -137,6 +137,19 @@ def test_evaluate_a_model_folder_on_new_data(made: Made, tmp_path: Path) -> None
     assert "not empty" in again.err
 
 
+def test_screening_can_be_asked_for_after_training(made: Made) -> None:
+    wanted = ("--set", "evaluation.operating_points=[sensitivity=0.8]", "--set", "evaluation.positive_class=pos")
+    outcome = toolkit("evaluate", made.run, *wanted, "--output", "screened", cwd=made.cwd, env=made.env)
+    assert outcome.code == 0, outcome.text
+    assert "Choosing thresholds on validation rows" in outcome.err
+    found = report_of(made.cwd / "screened")["evaluation"]["screening"]
+    assert found["positive"] == "pos"
+    assert [point["name"] for point in found["points"]] == ["balanced", "sensitivity=0.8"]
+    refused = toolkit("evaluate", made.run, "--set", "evaluation.positive_class=zzz", cwd=made.cwd, env=made.env)
+    assert refused.code == 2
+    assert "no class of this data" in refused.err
+
+
 def test_evaluate_dry_run_judges_nothing(made: Made, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
     table.write_text(table.read_text(encoding="utf-8").replace("positive", "pos").replace("negative", "neg"), "utf-8")

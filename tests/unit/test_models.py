@@ -93,6 +93,7 @@ def test_adapters_learn_at_ten_times_the_rate():
     checkpoint = located({"hidden_size": 384})
     assert checkpoints.learning_rate(checkpoint, "lora") == pytest.approx(1e-3)
     assert checkpoints.learning_rate(checkpoint, "none") == pytest.approx(1e-4)
+    assert checkpoints.learning_rate(checkpoint, head_alone=True) == pytest.approx(1e-3)
 
 
 def test_the_longest_input_is_one_that_the_model_takes(name, folder):
@@ -366,3 +367,11 @@ def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path, known, refused):
         return
     with pytest.raises(ModelError, match="has 10 tokens, but the model knows only 9"):
         models._check_vocabulary(tmp_path, range(10))
+
+
+@pytest.mark.parametrize(("family", "of_pictures"), [("bert", True), ("vit", False)])
+def test_a_family_that_reads_something_else_is_refused(family, of_pictures, tmp_path):
+    checkpoint = checkpoints.Checkpoint("acme/model", tmp_path, "acme/model", None, None, {"model_type": family})
+    checkpoints.check_classifier(checkpoint, of_pictures=not of_pictures)
+    with pytest.raises(ModelError, match=f"of the family {family}, which does not classify"):
+        checkpoints.check_classifier(checkpoint, of_pictures=of_pictures)

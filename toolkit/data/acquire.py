@@ -45,7 +45,7 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
     except SourceError:
         raise SourceError(
             f"The data set {source.name} is not on this machine and {problem}.",
-            "Give a local file or folder with --data, or try again with a network.",
+            "Give a local file or folder, or try again with a network.",
         ) from None
 
 

@@ -59,10 +59,9 @@ def look_at_pictures(
     more = f"; and {len(unreadable) - SHOWN:,} more" if len(unreadable) > SHOWN else ""
     said = f"{len(unreadable):,} of {total:,} pictures"
     if len(unreadable) > total / 2:
-        raise DataError(
-            f"{said} cannot be read: {shown}{more}.",
-            f"Are they where the table says? {columns_.flag(column.role)} names another column.",
-        )
+        large = sum("data.max_pixels" in one["reason"] for one in unreadable) > len(unreadable) / 2
+        advice = f"Are they where the table says? {columns_.flag(column.role)} names another column."
+        raise DataError(f"{said} cannot be read: {shown}{more}.", "Raise data.max_pixels." if large else advice)
     counts["unreadable"] = len(unreadable)
     notes.append(f"{said} could not be read and were left out: {shown}{more}.")
     return kept

@@ -17,6 +17,7 @@ from toolkit.evaluation import (
     writing,
 )
 from toolkit.evaluation.predict import Predictions
+from toolkit.settings import EvaluationConfig
 
 
 def findings(
@@ -119,9 +120,11 @@ def text_roles(recipe: Any, rows: pa.Table) -> list[str]:
     return [c.role for c in recipe.COLUMNS if c.kind in ("text", "words") and c.role in rows.column_names]
 
 
-def stored_thresholds(card: Mapping[str, Any]) -> dict[str, float] | None:
-    """Return the thresholds that are stored with a model, or None."""
-    stored = card.get("calibration")
+def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> dict[str, float] | None:
+    """Return the thresholds that are stored with a model, or None where there are none for what is to be found now."""
+    stored, meant = card.get("calibration"), card.get("evaluation") or {}
+    if any(meant.get(key) != getattr(settings, key) for key in ("positive_class", "operating_points")):
+        return None
     found = stored.get("thresholds") if isinstance(stored, Mapping) else None
     return {str(name): float(value) for name, value in found.items()} if isinstance(found, Mapping) else None
 

@@ -65,13 +65,24 @@ def read_box(value: Any) -> Box | None:
     return (left, top, right, bottom) if 0 <= left < right and 0 <= top < bottom else None
 
 
-def around(mask: np.ndarray[Any, Any]) -> Box | None:
-    """Return the box around what is true of a picture, None where nothing is. Shape (H, W)."""
-    down, across = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(down):
+def around(mask: Floats) -> Box | None:
+    """Return the box that a picture is covered by, from 0 to 1 in each pixel; None where it is nowhere. Shape (H, W).
+
+    An edge within a pixel stays there: a pixel that is half covered counts as half.
+    """
+    if mask.max(initial=0) < 0.5:
         return None
-    height, width = mask.shape
-    return across[0] / width, down[0] / height, (across[-1] + 1) / width, (down[-1] + 1) / height
+    (left, right), (top, bottom) = _extent(mask.max(axis=0)), _extent(mask.max(axis=1))
+    return left, top, right, bottom
+
+
+def _extent(covered: Floats) -> tuple[float, float]:
+    """Return where a stretch begins and ends, as shares of the whole, by how far each place is covered."""
+    inside = np.flatnonzero(covered >= 0.5)
+    first, last, beside = inside[0], inside[-1], np.pad(covered, 1)  # beside[n] lies before covered[n]
+    start = first + (1 - covered[first]) - beside[first]
+    end = last + covered[last] + beside[last + 2]
+    return float(start) / len(covered), float(end) / len(covered)
 
 
 def judge(

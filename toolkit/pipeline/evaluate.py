@@ -18,7 +18,7 @@ from toolkit.config_files import read_file
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
 from toolkit.errors import DataError, RecipeError, SourceError, ToolkitError
-from toolkit.evaluation import answers, writing
+from toolkit.evaluation import answers, screening, writing
 from toolkit.evaluation.findings import stored_temperature, stored_thresholds
 from toolkit.pipeline import judge
 from toolkit.pipeline.checks import check_columns, run_checks
@@ -80,6 +80,7 @@ def prepare_evaluation(
         raise _no_data_of_its_own(Path(target))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     writing.check_glossary(config.evaluation)
+    screening.parse(config.evaluation.operating_points)
     if run is None and not named:
         none = pa.table({column.role: pa.array([], pa.string()) for column in recipe.COLUMNS})
         return Examination(checkpoint, recipe, config, labels, none, "none", {}, None, own=False)
@@ -140,6 +141,7 @@ def evaluate(
     Returns:
         The folder of the report, and the report.
     """
+    screening.number_of(subject.config.evaluation.positive_class, subject.labels)  # or it is refused
     created = datetime.now(UTC)
     rows = subject.rows
     earlier = [] if fresh else _earlier(subject)
@@ -161,7 +163,7 @@ def evaluate(
         subject.facts,
         own.facts.get("training") if own is not None else None,
         temperature=stored_temperature(stored_card(subject.checkpoint)),
-        thresholds=stored_thresholds(stored_card(subject.checkpoint)),
+        thresholds=_thresholds(subject, stored, observe),
         repeated=_repeated(own) if own is not None else None,
         checks=run_checks(stored, rows, said.predictions, observe),
     )
@@ -180,6 +182,26 @@ def _config_shown(subject: Examination) -> dict[str, Any]:
     if stored is None or not stored.is_file():
         return {key: value for key, value in told.items() if key not in ("training", "loss", "adapter")}
     return {**told, **{key: value for key, value in read_file(stored).items() if key in of_training}}
+
+
+def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observe) -> dict[str, float] | None:
+    """Return the stored thresholds, or choose them on the run's validation rows where others are asked for."""
+    settings = subject.config.evaluation
+    positive = screening.number_of(settings.positive_class, subject.labels)
+    found = stored_thresholds(stored_card(subject.checkpoint), settings)
+    if positive is None or found is not None:
+        return found
+    kept = subject.run.path / "data" / "validation.parquet" if subject.run is not None else None
+    if kept is None or not kept.is_file():
+        observe(Note("No validation rows come with this model, so no thresholds can be chosen for screening."))
+        return None
+    observe(Stage("Choosing thresholds on validation rows"))
+    said = judge.ask(stored, runs.read_table(kept), "validation", None)
+    chances = said.predictions.columns.get("probabilities")
+    if chances is None:
+        return None
+    truth = judge.references(subject.recipe, said.table)
+    return screening.thresholds(chances, truth, positive, settings.operating_points)
 
 
 def baselines_of(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from toolkit.data import columns, picture_folders, pictures, pixels
-from toolkit.data.read import read
+from toolkit.data.read import data_files, read
 from toolkit.errors import DataError, SourceError
 from toolkit.explain import patches, regions
 from toolkit.explain.attributions import Explanation
@@ -22,14 +23,20 @@ BOX = "box"  # column that says where the object is: left, top, right, bottom in
 
 
 def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
-    """Read one picture, all pictures of a folder, or those that a table names or holds.
+    """Read one picture, all good pictures of a folder, or those that a table names or holds.
+
+    A folder that holds one table is read as the table.
 
     Raises:
         SourceError: There is no such file.
         DataError: There is no picture in it.
     """
+    tables = data_files(path) if path.is_dir() else []
+    path = tables[0] if len(tables) == 1 else path
     if path.is_dir():
-        found: list[Row] = [{"path": str(file)} for file in picture_folders.files(path)]
+        most = config.data.max_pixels
+        every: list[Row] = [{"path": str(file)} for file in picture_folders.files(path)]
+        found = [one for one in every if pictures.look(one, most).problem is None]
     elif not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.")
     elif path.suffix.lower() in {".csv", ".tsv", ".json", ".jsonl", ".parquet"}:
@@ -94,7 +101,7 @@ def boxes_in_view(loaded: judge.Subject, rows: Sequence[Row]) -> list[regions.Bo
                 f"Give left, top, right and bottom in pixels in the column `{BOX}`, or leave it empty.",
             )
         (mask,) = prepare(loaded, [{"bytes": _white_box(box, width, height)}])
-        found.append(regions.around(mask.mean(axis=0) > 127))
+        found.append(regions.around(np.asarray(mask, np.float64).mean(axis=0) / 255))
     return found
 
 

@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from toolkit import recipes, runs
+from toolkit.claim import claimed
 from toolkit.config import RunConfig
 from toolkit.config_files import to_yaml
 from toolkit.data import pictures
@@ -50,7 +51,7 @@ def finetune(
     config, splits = prepared.config, prepared.splits
     created = datetime.now(UTC)
     run, state = team.from_main(lambda: _open(prepared, created, observe, resume))
-    with terminable(), _recorded(run, command, team):
+    with terminable(), claimed(run.path) if team.is_main else nullcontext(), _recorded(run, command, team):
         if team.is_main:
             _describe(run, prepared, command, created)
         best, training = fit(run, prepared, observe, state, team)

@@ -280,7 +280,8 @@ def _identity(stored: judge.StoredModel, source: Path, config: Any, rows: Sequen
 
 def _state(source: Path) -> list[int]:
     """Return numbers that change when a file does, or any file of a folder."""
-    facts = [file.stat() for file in (picture_folders.files(source) if source.is_dir() else [source])]
+    files = picture_folders.files(source) if source.is_dir() else [source]
+    facts = [file.stat() for file in files if file.exists()]  # a link may lead nowhere
     return [len(facts), sum(one.st_size for one in facts), max((one.st_mtime_ns for one in facts), default=0)]
 
 

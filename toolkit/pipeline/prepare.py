@@ -89,6 +89,8 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
         notes += [checkpoint.note] if checkpoint.note else []
         if recipes.generates(recipe):
             checkpoints.check_writer(checkpoint)
+        else:
+            checkpoints.check_classifier(checkpoint, of_pictures=any(one.kind == "image" for one in recipe.COLUMNS))
         resolved = _fitted(resolved, checkpoint, notes)
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
@@ -125,7 +127,10 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
     if resolved.config.training.learning_rate is None:
         scratch = resolved.config.loading.from_scratch
         found["learning_rate"] = checkpoints.learning_rate(
-            checkpoint, resolved.config.adapter.kind, from_scratch=scratch
+            checkpoint,
+            resolved.config.adapter.kind,
+            from_scratch=scratch,
+            head_alone=resolved.config.training.freeze == "trunk",
         )
     resolved = resolved.with_values("model", {"training": found})
     longest = checkpoints.longest_input(checkpoint)

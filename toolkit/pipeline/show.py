@@ -11,7 +11,7 @@ from toolkit.config import RunConfig
 from toolkit.data import pictures
 from toolkit.data.load import Table
 from toolkit.data.pixels import prepared, shown
-from toolkit.errors import ConfigError, SourceError
+from toolkit.errors import ConfigError, RunError, SourceError
 from toolkit.report import contact_sheet
 
 CLASSES = 20  # that a sheet shows
@@ -58,8 +58,14 @@ def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) ->
         raw = [pictures.decode(row, config.data.max_pixels) for row in chosen]
         seen = prepared(chosen, processor, config.data.max_pixels)
         lines.append((name, raw, shown(_changed(change, torch.from_numpy(seen)), processor)))
-    with runs.aside(path) as draft:
-        contact_sheet.draw(lines).save(draft, "PNG")
+    if len(table.labels) > len(lines):
+        more = f"The sheet shows {len(lines)} of {len(table.labels)} classes."
+        remark = f"{remark} {more}" if remark else more
+    try:
+        with runs.aside(path) as draft:
+            contact_sheet.draw(lines).save(draft, "PNG")
+    except RunError as error:
+        raise RunError(error.problem, "Start the command in a folder that may be written to.") from None
     return remark
 
 

@@ -323,6 +323,13 @@ def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None
     ]
     if len(given) > 1:
         return []
+    areas = [one for one in evaluation["metrics"] if one["name"] == "auroc" and (one["low"] or 0) > 0.5]
+    if areas:
+        return [
+            f"Every example is called “{given[0]}”, though the scores tell the classes apart (area under the ROC curve "
+            f"{areas[0]['value']:.3f}): choose a threshold with `evaluation.positive_class`, or weigh the classes "
+            "(`loss.class_weights=balanced`)."
+        ]
     why = ""
     if training is not None:
         rate, steps = training["learning_rate"], training["steps"]

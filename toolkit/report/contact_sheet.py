@@ -9,6 +9,7 @@ from toolkit.data import pictures
 _SIDE = 96  # pixels of a picture on the sheet
 _GAP = 4
 _HEAD = 18  # pixels for a line of text
+_CHANGED = "as a training step may see them"
 
 Line = tuple[str, Sequence[Any], Any]  # name, images of Pillow, pictures as bytes (N, H, W, 3)
 
@@ -20,11 +21,14 @@ def draw(lines: Sequence[Line]) -> Any:
 
     most = max(len(raw) for _, raw, _ in lines)
     cell, row = _SIDE + _GAP, _HEAD + _SIDE + _GAP
-    sheet = image_module.new("RGB", (2 * most * cell + 5 * _GAP, _HEAD + row * len(lines)), "white")
+    font = _font()
+    changed = 4 * _GAP + most * cell  # where the changed ones begin
+    width = max(2 * most * cell + 5 * _GAP, changed + round(_length(_CHANGED, font)) + _GAP)
+    sheet = image_module.new("RGB", (width, _HEAD + row * len(lines)), "white")
     pen = ImageDraw.Draw(sheet)
-    pen.font = font = _font()
+    pen.font = font
     pen.text((_GAP, 2), "as they are", fill="black")
-    pen.text((4 * _GAP + most * cell, 2), "as a training step may see them", fill="black")
+    pen.text((changed, 2), _CHANGED, fill="black")
     for number, (name, raw, seen) in enumerate(lines):
         top = _HEAD + number * row
         pen.text((_GAP, top + 2), _line(name, font), fill="black")
@@ -50,6 +54,11 @@ def _font() -> Any:
     except ImportError:
         return None
     return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 11)
+
+
+def _length(text: str, font: Any) -> float:
+    """Return how many pixels a line of text is long."""
+    return float(font.getlength(text)) if font else 6.0 * len(text)
 
 
 def _line(name: str, font: Any) -> str:

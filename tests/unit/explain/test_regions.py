@@ -62,7 +62,12 @@ def test_the_box_around_a_mask():
     mask = np.zeros((10, 20), bool)
     mask[2:4, 5:10] = True
     assert regions.around(mask) == (0.25, 0.2, 0.5, 0.4)
-    assert regions.around(np.zeros((3, 3), bool)) is None
+    assert regions.around(np.zeros((3, 3))) is None
+
+
+def test_an_edge_within_a_pixel_stays_there():
+    covered = np.outer([0, 1, 0.5, 0], [0.5, 1, 1, 0.5])
+    assert regions.around(covered) == pytest.approx((0.125, 0.25, 0.875, 0.625))
 
 
 def test_perfect_regions_are_told_from_the_middle():

@@ -7,7 +7,7 @@ import pytest
 from toolkit import recipes
 from toolkit.data.stream import Row
 from toolkit.errors import DataError
-from toolkit.pipeline.predict import Tally, _roles, _untaken, _writer
+from toolkit.pipeline.predict import Tally, _roles, _state, _untaken, _writer
 from toolkit.recipes import Column
 
 
@@ -60,3 +60,9 @@ def test_a_line_that_is_no_row_brings_no_column():
     first = [Row({"unread": "{"}, "not JSON"), Row({"text": "a film"})]
     assert _roles("table.jsonl", first, TEXT, {}) == {"text": "text"}
     assert _roles("table.jsonl", [Row({"unread": "a film"})], TEXT, {"text": "unread"}) == {"text": "unread"}
+
+
+def test_a_link_that_leads_nowhere_is_no_fault(tmp_path):
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "here.png").write_bytes(b"123")
+    assert _state(tmp_path)[:2] == [1, 3]

@@ -156,6 +156,18 @@ def test_figures_as_they_are_printed():
     assert shown(1, "fraction") == "100.0 %"
 
 
+def test_one_class_for_all_is_no_collapse_where_the_scores_tell_them_apart():
+    confusion = {"labels": ["ill", "well"], "matrix": [[0, 9], [0, 30]]}
+    area = {**ACCURACY, "name": "auroc", "value": 0.9, "low": 0.8, "high": 0.95}
+    for low, said in (
+        (0.8, "tell the classes apart (area under the ROC curve 0.900)"),
+        (0.4, "tells no classes apart"),
+    ):
+        found = judge(confusion=confusion, metrics=[ACCURACY, {**area, "low": low}])
+        (warning,) = [text for text in found["warnings"] if "Every example" in text]
+        assert said in warning
+
+
 def test_the_report_is_its_sections():
     parts = {key: {"a": 1} for key in ("model", "data", "training", "environment", "config")}
     names = {key: key for key in ("title", "recipe", "command", "created")}
