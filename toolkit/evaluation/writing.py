@@ -135,6 +135,7 @@ def section(
                 "tried": len(asked),
                 "failed": {"value": found.value, "low": found.low, "high": found.high},
                 "references_failed": None if references_failed is None else len(references_failed) / len(asked),
+                "clear": found.low > wilson(len(references_failed or ()), len(asked), config.confidence).high,
                 "failures": [shown(row, check.title) for row in failed[:SHOWN]],
             }
         )

@@ -1,6 +1,6 @@
 """Ask a loaded model about rows as they come: what `predict` does with a file, and `serve` with a request."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Asker:
         all_scores: Whether to give the score of every class.
         root: Where files that rows name are; None where rows may name none.
         explainer: Says what each answer rests on; None where nobody asked.
+        cut: Told how many of some rows were cut, because they have more tokens than are read.
     """
 
     stored: judge.StoredModel
@@ -39,6 +40,7 @@ class Asker:
     all_scores: bool
     root: Path | None = None
     explainer: Explainer | None = None
+    cut: Callable[[int], None] = lambda _rows: None
 
     def answer(self, rows: Sequence[Row], observe: Observe | None = None) -> list[dict[str, Any]]:
         """Return the rows with what the model says of them; a bad one with an empty prediction.
@@ -131,6 +133,7 @@ class Asker:
 
         def ask(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:
             features = judge.encode_rows(rows, subject.recipe, subject.processor, config)
+            self.cut(features.truncated)
             return judge.predict_features(subject, features, observe).columns
 
         said = ask(table, observe)

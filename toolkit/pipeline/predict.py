@@ -102,9 +102,9 @@ def predict(
     roles = _roles(source, head, inputs, config.data.columns)
     explainer = _explainer(target, stored) if explained else None
     temperature = stored_temperature(stored_card(checkpoint))
-    asker = Asker(stored, inputs, roles, temperature, all_scores, _root(source), explainer)
     chunks = itertools.chain([head], chunks)
     tally = Tally(roles[inputs[0].role] if recipe.COLUMNS[-1].kind == "target_text" else None)
+    asker = Asker(stored, inputs, roles, temperature, all_scores, _root(source), explainer, tally.add_cut)
     if tell is not None:
         observe(Stage("Answering rows as they come"))
         with _stoppable(tally, "answered", "Give those that come after them."):
@@ -113,6 +113,7 @@ def predict(
                 tally.add(answers)
                 for answer in answers:
                     tell(answer)
+        tally.remark(config.data.max_length, observe)
         return tally.outcome(None)
     total = _count(source, values, config.options)
     identity = None
@@ -135,6 +136,7 @@ def predict(
             if total is not None:
                 observe(Counted(tally.rows, total))
         parts.finish(output, number, write)
+    tally.remark(config.data.max_length, observe)
     return tally.outcome(output)
 
 
@@ -175,6 +177,7 @@ class Tally:
     first: str | None = None
     marked: int = 0
     kept: int = 0
+    cut: int = 0
 
     def add(self, answers: Sequence[Mapping[str, Any]]) -> None:
         """Count some answers."""
@@ -188,6 +191,18 @@ class Tally:
             marked = [(marks, said) for marks, said in asked if marks and said is not None]
             self.marked += len(marked)
             self.kept += sum(marks == markup(said) for marks, said in marked)
+
+    def add_cut(self, rows: int) -> None:
+        """Count rows that have more tokens than are read."""
+        self.cut += rows
+
+    def remark(self, longest: int, observe: Observe) -> None:
+        """Say how many rows were not read to their end; of parts that were kept earlier this is not known."""
+        if self.cut:
+            rows = "1 row was" if self.cut == 1 else f"{self.cut:,} rows were"
+            observe(
+                Note(f"{rows} read for the first {longest:,} tokens alone: the model takes no more (data.max_length).")
+            )
 
     def outcome(self, output: Path | None) -> Predicted:
         """Return what became of all rows."""

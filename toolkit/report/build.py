@@ -274,7 +274,7 @@ def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
 def _unfaithful(evaluation: Mapping[str, Any]) -> list[str]:
     """Name what written answers lose clearly more often than the references do."""
     tested = (evaluation.get("writing") or {}).get("checks") or []
-    clear = [one for one in tested if one["tried"] and one["failed"]["low"] > (one["references_failed"] or 0.0) + 0.01]
+    clear = [one for one in tested if one["tried"] and one["clear"]]
     return [
         f"{one['title']}: {shown(one['failed']['value'], 'fraction')} of {one['tried']:,} translations, "
         f"of the references {shown(one['references_failed'] or 0.0, 'fraction')}."

@@ -118,6 +118,7 @@ _WRITING = {
             "tried": float,
             "failed": _INTERVAL,
             "references_failed": float,
+            "clear": bool,
             "failures": [_WRITTEN],
         }
     ],

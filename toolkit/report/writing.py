@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.report import formats
-from toolkit.report.blocks import Block, Cell, Example, Examples, Section, Table, estimated, place
+from toolkit.report.blocks import Block, Cell, Example, Examples, Section, Table, Text, estimated, place
 
 TERMS = 20  # of a glossary that the page shows
 
@@ -40,8 +40,7 @@ def writing(found: Mapping[str, Any]) -> list[Section]:
 
 
 def _worse(check: Mapping[str, Any]) -> str:
-    low, theirs = check["failed"]["low"], check["references_failed"]
-    return "clearly more" if low is not None and theirs is not None and low > theirs else ""
+    return "clearly more" if check["clear"] else ""
 
 
 def _example(row: Mapping[str, Any], remarks: list[str]) -> Example:
@@ -69,4 +68,7 @@ def _terms(found: Mapping[str, Any]) -> list[Block]:
     title = f"Glossary {found['source']}: kept {formats.estimate(found['kept'], 'fraction')}"
     title += f", by the references {formats.measure(found['references_kept'], 'fraction')}"
     title += f"; {absent} of {len(found['terms'])} terms in no source" if absent else ""
-    return [Table(title, ["Term", "Wanted", "Sources with it", "Kept"], rows, words=frozenset({1}))]
+    return [
+        Text(title + "."),
+        Table("Glossary", ["Term", "Wanted", "Sources with it", "Kept"], rows, words=frozenset({1})),
+    ]

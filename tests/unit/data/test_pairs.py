@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pytest
 
 from tests.support import bitext
 from toolkit import recipes
@@ -42,6 +43,14 @@ def test_the_wrong_language_is_found_with_no_list_of_words():
     for row in wrong:
         targets[row] = sources[(row + 7) % 300]
     assert np.flatnonzero(pairs.wrong_language(sources, targets)).tolist() == wrong
+
+
+@pytest.mark.parametrize("each", [3, 5, 10])
+def test_pairs_the_wrong_way_round_are_found_where_they_are_many(each):
+    sources, targets = english_and_german(300)
+    for row in range(0, 300, each):
+        sources[row], targets[row] = targets[row], sources[row]
+    assert np.flatnonzero(pairs.wrong_language(sources, targets)).tolist() == list(range(0, 300, each))
 
 
 def test_few_pairs_and_like_languages_are_left_alone():

@@ -74,3 +74,13 @@ def test_a_glossary(write):
         read_glossary(write("empty.csv", "source,target\n"))
     with pytest.raises(SourceError, match="no glossary"):
         read_glossary(path.with_name("absent.csv"))
+
+
+@pytest.mark.parametrize(("failing", "clear"), [(2, False), (30, True)])
+def test_a_few_more_than_the_references_are_not_clearly_more(failing, clear):
+    sources, references = ["Save it now"] * 48, ["Jetzt sichern"] * 48
+    rows = pa.table({"source": sources, "_file": ["in.tsv"] * 48, "_row": list(range(48))})
+    said = ["" if row < failing else text for row, text in enumerate(references)]
+    found = section(sources, {"prediction": said}, references, rows, ("chrf", "bleu"), EvaluationConfig())
+    (empty,) = [check for check in found["checks"] if check["name"] == "empty"]
+    assert empty["clear"] is clear

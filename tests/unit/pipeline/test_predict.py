@@ -66,3 +66,12 @@ def test_a_link_that_leads_nowhere_is_no_fault(tmp_path):
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
     (tmp_path / "here.png").write_bytes(b"123")
     assert _state(tmp_path)[:2] == [1, 3]
+
+
+def test_rows_that_were_not_read_to_their_end_are_said():
+    tally, told = Tally(), []
+    tally.remark(200, told.append)
+    tally.add_cut(2)
+    tally.remark(200, told.append)
+    (note,) = told
+    assert note.text.startswith("2 rows were read for the first 200 tokens alone")
