@@ -38,9 +38,7 @@ def seconds_to(target: float, curve: Sequence[Sequence[float]]) -> float | None:
     return next((seconds for seconds, accuracy in curve if accuracy >= target), None)
 
 
-def derive(
-    result: Result, *, samples: int, tokens: int, flops: int, gemm_gflops: Mapping[str, float], target: float
-) -> Result:
+def derive(result: Result, *, samples: int, tokens: int, flops: int, gemm_gflops: float, target: float) -> Result:
     """Add to a contender's result what follows from it.
 
     Args:
@@ -48,7 +46,7 @@ def derive(
         samples: Examples trained on, over all epochs.
         tokens: Their real tokens.
         flops: Their matrix-multiplication FLOPs.
-        gemm_gflops: Best matrix multiplication speed of the machine in this round, in "fp32" and "bf16".
+        gemm_gflops: Best matrix multiplication speed of the machine in this round.
         target: Accuracy to be reached.
     """
     seconds = result["training_seconds"]
@@ -57,8 +55,7 @@ def derive(
         "samples_per_second": samples / seconds,
         "tokens_per_second": tokens / seconds,
         "gflops": flops / seconds / 1e9,
-        "gemm_share": flops / seconds / 1e9 / gemm_gflops["fp32"],
-        "bf16_gemm_share": flops / seconds / 1e9 / gemm_gflops["bf16"],
+        "gemm_share": flops / seconds / 1e9 / gemm_gflops,
         "seconds_to_target": seconds_to(target, result["curve"]),
     }
 
@@ -100,7 +97,6 @@ FIGURES = (
     "tokens_per_second",
     "gflops",
     "gemm_share",
-    "bf16_gemm_share",
     "seconds_to_target",
     "accuracy",
     "peak_memory_mib",
@@ -115,8 +111,7 @@ def markdown(record: Mapping[str, Any]) -> str:
         "contender",
         "samples/s",
         "real tokens/s",
-        "share of fp32 peak",
-        "of bf16 peak",
+        "share of GEMM peak",
         "training time",
         "× toolkit",
         f"time to {target:.0%}",
@@ -133,7 +128,6 @@ def markdown(record: Mapping[str, Any]) -> str:
                     _cell(figures["samples_per_second"], "{:.1f}"),
                     _cell(figures["tokens_per_second"], "{:,.0f}"),
                     _cell(figures["gemm_share"], "{:.0%}"),
-                    _cell(figures["bf16_gemm_share"], "{:.0%}"),
                     _cell(figures["training_seconds"], "{:.0f} s"),
                     _cell(figures["times_reference"], "{:.2f}"),
                     _cell(figures["seconds_to_target"], "{:.0f} s"),
@@ -150,8 +144,7 @@ def markdown(record: Mapping[str, Any]) -> str:
 
 def _caption(record: Mapping[str, Any], settings: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     rows, rounds = settings["rows"], record["rounds"]
-    peaks = {kind: [one["gemm_gflops"][kind] for one in rounds] for kind in ("fp32", "bf16")}
-    spans = {kind: f"{min(found):.0f} – {max(found):.0f}" for kind, found in peaks.items()}
+    peaks = [one["gemm_gflops"] for one in rounds]
     return (
         f"Medians of {_count(len(rounds), 'interleaved round')} (least – greatest). "
         f"{settings['model']} on {settings['data']}: {rows['train']:,} training, {rows['validation']:,} validation and "
@@ -160,8 +153,8 @@ def _caption(record: Mapping[str, Any], settings: Mapping[str, Any], machine: Ma
         f"learning rate {settings['learning_rate']:g}. "
         f"{machine['processor']}, {machine['processors']} cores, {machine['threads']} threads, "
         f"torch {machine['torch']}, "
-        f"transformers {machine['transformers']}; GEMM peak {spans['fp32']} GFLOP/s in fp32, {spans['bf16']} in bf16. "
-        f"In bf16 trained: {_in_bf16(record)}. "
+        f"transformers {machine['transformers']}; fp32 GEMM peak {min(peaks):.0f} – {max(peaks):.0f} GFLOP/s. "
+        f"The share is of that peak, also for contenders in bf16{_in_bf16(record)}. "
         f"{record['date']}, `{record['command']}`."
     )
 
@@ -169,7 +162,7 @@ def _caption(record: Mapping[str, Any], settings: Mapping[str, Any], machine: Ma
 def _in_bf16(record: Mapping[str, Any]) -> str:
     results = [item for one in record["rounds"] for item in one["results"].items()]
     names = dict.fromkeys(record["contenders"][name] for name, result in results if result.get("precision") == "bf16")
-    return "; ".join(names) if names else "none"
+    return f" (here {'; '.join(names)})" if names else " (here none)"
 
 
 def _count(number: int, what: str) -> str:
