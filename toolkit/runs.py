@@ -4,7 +4,7 @@
     NAME.py              a copy of the recipe, where it is a file of one's own; never run unasked
     run.json             recipe, command, status, environment, data facts, training facts
     metrics.jsonl        one line for each logged step and each validation
-    data/                the held-out rows, so that the run can be judged again on any machine
+    data/                the held-out rows, so that the run can be judged again on any machine; digests of those learnt
     model/               weights (safetensors), processor, label names
     predictions.parquet  what the model and the baselines said of each test row
     report.json, report.md, report.html

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import checkpoints, pictures
-from tests.support.cli import toolkit
+from tests.support.cli import several
 from tests.support.hub import LocalHub
 from toolkit import sources
 from toolkit.checkpoints import ALIASES
@@ -64,13 +64,10 @@ def test_a_preset_works_from_the_first_command_to_the_second(preset: str, hub: L
     else:
         recipe, data = "image", pictures.folder(tmp_path / "data", 24)
         more = ("--from-scratch",) if preset == "cvt" else ()
-    outcome = toolkit(
-        "finetune", recipe, "--preset", preset, "--data", data, "--output", "run", *PLAIN, *more, cwd=tmp_path, env=env
-    )
-    assert outcome.code == 0, outcome.text
+    training = ("finetune", recipe, "--preset", preset, "--data", data, "--output", "run", *PLAIN, *more)
+    outcomes = several([training, ("evaluate", "run", "--fresh")], tmp_path, env)
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[-1].text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
     assert report["model"]["architecture"].lower().startswith(preset)
-    again = toolkit("evaluate", "run", "--fresh", cwd=tmp_path, env=env)
-    assert again.code == 0, again.text
     repeated = json.loads((tmp_path / "run" / "evaluations" / "held-out" / "report.json").read_text(encoding="utf-8"))
     assert repeated["evaluation"]["loss"] == pytest.approx(report["evaluation"]["loss"])

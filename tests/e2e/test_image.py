@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import pictures
 from tests.support.browser import CHROMIUM, browser, check_page
-from tests.support.cli import Outcome, toolkit
+from tests.support.cli import Outcome, several, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import serving
 from toolkit.report.schema import REPORT, faults
@@ -221,13 +221,12 @@ def test_a_planted_copy_of_a_training_picture_is_found_by_name(tmp_path: Path) -
 
 
 def test_two_runs_are_compared_picture_by_picture(made: Made, tmp_path: Path) -> None:
-    for name, precision in (("one", "fp32"), ("other", "bf16")):
-        outcome = toolkit(
-            "evaluate", made.run, "--output", name, "--set", f"evaluation.precision={precision}", cwd=tmp_path
-        )
-        assert outcome.code == 0, outcome.text
-    compared = toolkit("compare", "one", "other", "--output", "both", cwd=tmp_path)
-    assert compared.code == 0, compared.text
+    judging = [
+        ("evaluate", made.run, "--output", name, "--set", f"evaluation.precision={precision}")
+        for name, precision in (("one", "fp32"), ("other", "bf16"))
+    ]
+    outcomes = several([*judging, ("compare", "one", "other", "--output", "both")], tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
     report = json.loads((tmp_path / "both" / "report.json").read_text(encoding="utf-8"))
     assert report["comparison"]["rows"] == 18
     assert "Side by side" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import DATA, Made
 from tests.support import checkpoints
-from tests.support.cli import toolkit
+from tests.support.cli import several, toolkit
 from tests.support.hub import LocalHub
 from toolkit.report.schema import REPORT, faults
 
@@ -104,11 +104,10 @@ def test_a_run_whose_predictions_are_lost_is_judged_again(made: Made, tmp_path: 
 def test_compare_sets_runs_side_by_side_and_refuses_other_rows(made: Made, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
     table.write_text(table.read_text(encoding="utf-8").replace("positive", "pos").replace("negative", "neg"), "utf-8")
-    for output in ("one", "other"):
-        judged = toolkit("evaluate", made.run, "--data", table, "--output", output, cwd=tmp_path, env=made.env)
-        assert judged.code == 0, judged.text
-    outcome = toolkit("compare", "one", "other", "--output", "both", cwd=tmp_path)
-    assert outcome.code == 0, outcome.text
+    judging = [("evaluate", made.run, "--data", table, "--output", output) for output in ("one", "other")]
+    outcomes = several([*judging, ("compare", "one", "other", "--output", "both")], tmp_path, made.env)
+    outcome = outcomes[-1]
+    assert [one.code for one in outcomes] == [0, 0, 0], outcome.text
     assert "one and other say the same of every example." in outcome.out
     report = report_of(tmp_path / "both")
     assert faults(REPORT, report) == []
@@ -180,14 +179,18 @@ def test_the_exported_folder_works_in_a_pipeline_and_says_the_same(made: Made) -
 def test_same_seed_same_weights_other_seed_other_weights(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 120)
     common = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1")
-    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
-        outcome = toolkit(*common, "--seed", seed, "--output", name, "--set", "training.dropout=0.1", cwd=tmp_path)
-        assert outcome.code == 0, outcome.text
-        assert ("Tokenized data of an earlier run is used" in outcome.err) == (name == "b")
+    names = {"a": "3", "b": "3", "c": "4"}
+    runs = [(*common, "--seed", n, "--output", name, "--set", "training.dropout=0.1") for name, n in names.items()]
+    outcomes = several([*runs, ("evaluate", "c")], tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0] * 4, outcomes[-1].text
+    assert ["Tokenized data of an earlier run is used" in outcome.err for outcome in outcomes[:3]] == [
+        False,
+        True,
+        False,
+    ]
     one, two, other = (checkpoints.digest(tmp_path / name / "model" / "model.safetensors") for name in "abc")
     assert one == two
     assert one != other
-    assert toolkit("evaluate", "c", cwd=tmp_path).code == 0
     assert figures(report_of(tmp_path / "c" / "evaluations" / "held-out")) == figures(report_of(tmp_path / "c"))
 
 

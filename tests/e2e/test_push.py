@@ -12,7 +12,7 @@ import yaml
 
 from tests.e2e.conftest import DATA, Made
 from tests.support import checkpoints
-from tests.support.cli import environment, toolkit
+from tests.support.cli import environment, several, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit import runs
@@ -107,22 +107,22 @@ def test_the_card_says_what_was_measured(pushed: Made, empty_hub: LocalHub) -> N
 def test_what_was_pushed_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_path: Path) -> None:
     env = empty_hub.environment(tmp_path / "hf", empty_hub.token)  # another machine
     table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
-    outcome = toolkit("evaluate", NAME, "--data", table, "--output", "out", cwd=tmp_path, env=env)
-    assert outcome.code == 0, outcome.text
+    texts = ["a wonderful film with a moving story", "a dull film with a boring story"]
+    calls = {
+        ("evaluate", NAME, "--data", table, "--output", "out"): "",
+        ("predict", NAME, "--input", table, "--output", "out.csv"): "60",
+        ("explain", NAME, texts[0], "--method", "rollout", "--output", "why"): "not measured",
+        ("attend", NAME, texts[0]): "softmax",
+        ("export", NAME, "--to", "safetensors", "--data", table, "--output", "exported"): "60 of 60 given rows",
+        ("finetune", "sentiment", "--model", NAME, "--data", table, "--dry-run"): NAME,
+    }
+    outcomes = several(list(calls), tmp_path, env)
+    assert [outcome.code for outcome in outcomes] == [0] * len(calls), outcomes[-1].text
+    for used, said in zip(outcomes, calls.values(), strict=True):
+        assert said in used.text
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["evaluation"]["labels"] == ["negative", "positive"]
     assert runs.CARD in empty_hub.files(NAME)  # what later commands need beside the weights
-    texts = ["a wonderful film with a moving story", "a dull film with a boring story"]
-    for call, said in (
-        (("predict", NAME, "--input", table, "--output", "out.csv"), "60"),
-        (("explain", NAME, texts[0], "--method", "rollout", "--output", "why"), "not measured"),
-        (("attend", NAME, texts[0]), "softmax"),
-        (("export", NAME, "--to", "safetensors", "--data", table, "--output", "exported"), "60 of 60 given rows"),
-        (("finetune", "sentiment", "--model", NAME, "--data", table, "--dry-run"), NAME),
-    ):
-        used = toolkit(*call, cwd=tmp_path, env=env)
-        assert used.code == 0, used.text
-        assert said in used.text
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, NAME, *texts], env=environment(env), capture_output=True, text=True
     )

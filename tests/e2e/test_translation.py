@@ -13,7 +13,7 @@ import sacrebleu
 
 from tests.support import bitext
 from tests.support.browser import CHROMIUM, browser, check_page
-from tests.support.cli import start, toolkit
+from tests.support.cli import several, start, toolkit
 from tests.support.hub import LocalHub
 from toolkit.report.schema import REPORT, faults
 
@@ -100,12 +100,14 @@ def test_evaluate_and_predict(run: Path, tmp_path: Path) -> None:
 
 
 def test_two_runs_are_compared_sentence_by_sentence(run: Path, tmp_path: Path) -> None:
-    for name, beams in (("one", "4"), ("other", "1")):
-        settings = ("--set", f"options.beams={beams}", "--set", "options.length_factor=0.1")
-        judged = toolkit("evaluate", run, "--output", name, *(settings if name == "other" else ()), cwd=tmp_path)
-        assert judged.code == 0, judged.text
-    compared = toolkit("compare", "one", "other", run, "--output", "all", cwd=tmp_path)
-    assert compared.code == 0, compared.text
+    settings = ("--set", "options.beams=1", "--set", "options.length_factor=0.1")
+    commands = [
+        ("evaluate", run, "--output", "one"),
+        ("evaluate", run, "--output", "other", *settings),
+        ("compare", "one", "other", run, "--output", "all"),
+    ]
+    outcomes = several(commands, tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
     found = json.loads((tmp_path / "all" / "report.json").read_text(encoding="utf-8"))
     assert faults(REPORT, found) == []
     assert len(found["comparison"]["pairs"]) == 3
@@ -253,13 +255,11 @@ def test_adapters_are_trained_and_merged(checkpoint: Path, tmp_path: Path) -> No
         "de",
     )
     lora = ("--preset", "lora", "--epochs", "2", "--learning-rate", "1e-2", "--output", "run", *QUICK)
-    outcome = toolkit(*command, *lora, cwd=tmp_path)
-    assert outcome.code == 0, outcome.text
+    outcomes = several([(*command, *lora), ("evaluate", "run", "--fresh", "--output", "again")], tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[-1].text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
     first, last = (one["loss"] for one in report["training"]["evaluations"][:2])
     assert last < first
-    again = toolkit("evaluate", "run", "--fresh", "--output", "again", cwd=tmp_path)
-    assert again.code == 0, again.text
     repeated = json.loads((tmp_path / "again" / "report.json").read_text(encoding="utf-8"))
     assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
 

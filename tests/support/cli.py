@@ -65,7 +65,7 @@ def toolkit(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = N
 
 
 def several(
-    commands: Sequence[Sequence[str]], cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
+    commands: Sequence[Sequence[str | Path]], cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
 ) -> list[Outcome]:
     """Run `toolkit` with each list of arguments in turn, to the first that fails; what is heavy is imported once."""
     with tempfile.TemporaryDirectory() as place:
@@ -73,7 +73,7 @@ def several(
             [sys.executable, "-m", "tests.support.forks", place],
             cwd=cwd,
             env={**environment(env), "PYTHONPATH": str(Path(__file__).parents[2])},
-            input=json.dumps(commands),
+            input=json.dumps([list(map(str, command)) for command in commands]),
             text=True,
             timeout=timeout,
             check=True,

@@ -116,7 +116,7 @@ def match(code: str, known: Iterable[str], option: str) -> str:
     found = [one for one in found if one.partition("_")[2] == wanted] or found if wanted else found
     if len(found) == 1:
         return found[0]
-    near = found or [one for one in known if one[:1] == code[:1]][:12]
+    near = found or [one for one in known if one[:1] == code[:1]][:12] or known[:12]
     problem = f"knows {len(found)} forms of it" if found else "does not know it"
     raise ConfigError(
         f"`{option}` is {code!r}, and the model {problem}.", f"Give one of its own codes, such as {', '.join(near)}."

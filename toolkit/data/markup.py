@@ -13,6 +13,7 @@ _PARTS = (
     r"\$?\{[\w.\[\]!:<>^+#,-]*\}",
     r"%\(\w+\)[#0+-]*\d*(?:\.\d+)?[a-zA-Z]",
     r"%(?:\d+\$)?[#0+-]*\d*(?:\.\d+)?(?:l{1,2}|h{1,2}|z)?[diouxXeEfFgGcrs](?![a-zA-Z])",
+    r"%\s+\(\w+\)[a-zA-Z]",  # as models write the one above, which no program can fill
     r"%%",
     r"(?<!\w)%\d{1,2}(?!\d|\s*%)",
     r"</?[a-zA-Z][\w:.-]*(?:\s[^<>]*)?/?>",

@@ -20,7 +20,7 @@ from toolkit.data.split import fingerprint
 from toolkit.errors import DataError, RecipeError, SourceError, ToolkitError
 from toolkit.evaluation import answers, screening, writing
 from toolkit.evaluation.findings import stored_temperature, stored_thresholds
-from toolkit.pipeline import judge
+from toolkit.pipeline import judge, seen
 from toolkit.pipeline.checks import check_columns, run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.prepare import configure
@@ -170,6 +170,11 @@ def evaluate(
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
     verdict = judge.judge(stored, said, rows, circumstances, observe)
     verdict.report["config"] = _config_shown(subject)
+    learnt = seen.count(subject.run, subject.recipe, rows) if subject.run is not None and not subject.own else 0
+    if learnt:
+        warning = f"{learnt:,} of {rows.num_rows:,} rows are among those that the run learnt from: the figures flatter."
+        verdict.report["verdict"]["warnings"].append(warning)
+        observe(Note(warning))
     judge.store(verdict, folder)
     return folder, verdict.report
 

@@ -17,7 +17,7 @@ from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import screening
 from toolkit.evaluation.calibration import fit_temperature
 from toolkit.evaluation.findings import repeated
-from toolkit.pipeline import fresh, judge
+from toolkit.pipeline import fresh, judge, seen
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.pipeline.fit import ADAPTER, fit
@@ -120,6 +120,7 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
         source = Path(prepared.recipe.__file__)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
     _keep_held_out(run, prepared.splits)
+    seen.remember(run, prepared.recipe, prepared.splits.train)
 
 
 @contextmanager

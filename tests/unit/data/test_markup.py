@@ -43,6 +43,13 @@ def test_what_the_model_lost_is_put_back():
     assert kept == ["HELLO %(name)s, YOU HAVE <b>{0}</b> POINTS.", "NICHTS", "ONE\n\nTWO"]
 
 
+def test_a_placeholder_that_no_program_can_fill_is_none():
+    assert markup("% (count)s d'un % (n)d") != markup("%(count)s d'un %(n)d")
+    assert markup("50 % (net)") == markup("50 %")
+    (kept,) = keep_markup(["%(n)s of a kind"], ["%(n)s d'un % (n)s"], lambda texts: ["d'un % (n)s"] * len(texts))
+    assert kept == "%(n)s d'un"
+
+
 def test_what_is_whole_is_left_alone():
     def never(texts):
         raise AssertionError(texts)

@@ -1,0 +1,29 @@
+"""A run knows again what it learnt from."""
+
+import pyarrow as pa
+
+from tests.support import pictures as drawn
+from toolkit import recipes, runs
+from toolkit.data.load import load_table
+from toolkit.pipeline import seen
+from toolkit.settings import DataConfig
+
+
+def test_texts_are_known_again_whatever_their_label(tmp_path):
+    recipe, run = recipes.load("sentiment"), runs.Run(tmp_path)
+    rows = pa.table({"text": ["one", "two ", "three", "née 🙂"], "label": [0, 1, 0, 1]})
+    assert seen.count(run, recipe, rows) == 0
+    seen.remember(run, recipe, rows)
+    assert seen.count(run, recipe, rows) == 4
+    others = pa.table({"text": ["two", "four", None], "label": [0, 0, 0]})
+    assert seen.count(run, recipe, others) == 1
+
+
+def test_pictures_are_known_again_in_other_files(tmp_path):
+    recipe, run = recipes.load("image"), runs.Run(tmp_path / "run")
+    drawn.folder(tmp_path / "data", 3)
+    rows = load_table(recipe, DataConfig(source=str(tmp_path / "data"))).parts["all"]
+    seen.remember(run, recipe, rows.slice(0, 4))
+    (tmp_path / "data").rename(tmp_path / "moved")
+    again = load_table(recipe, DataConfig(source=str(tmp_path / "moved"))).parts["all"]
+    assert seen.count(run, recipe, again) == 4
