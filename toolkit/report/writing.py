@@ -24,16 +24,19 @@ def writing(found: Mapping[str, Any]) -> list[Section]:
             ]
             for check in found["checks"]
         ]
-        blocks.append(Table("What goes wrong", ["", "Looked at", "Of the translations", "Of the references"], rows))
+        blocks.append(
+            Table("What goes wrong", ["What goes wrong", "Looked at", "Of the translations", "Of the references"], rows)
+        )
     blocks += _terms(found["glossary"])
     failures = [_example(one, [one["remark"]]) for check in found["checks"] for one in check["failures"][:2]]
     if failures:
-        blocks.append(Examples("Examples of these", failures))
+        blocks += [Text("Examples of these, each with its source first:"), Examples("Examples of these", failures)]
     worst = [
         _example(one, [f"{found['worst_by']} {formats.measure(one['score'], 'points')}"]) for one in found["worst"]
     ]
     if worst:
-        blocks.append(Examples("The worst translations", worst))
+        lead = f"The worst translations by {found['worst_by']}, each with its source first:"
+        blocks += [Text(lead), Examples("The worst translations", worst)]
     lead = "Each row is a question asked of every translation by rule, and of its reference in the same way: what the "
     lead += "references do too may be right."
     return [Section("writing", "What was written", lead, blocks)]
