@@ -287,6 +287,17 @@ def check_writer(checkpoint: Checkpoint) -> None:
         )
 
 
+def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
+    """Say that a model of the T5 family is not told what to do where its languages are not named."""
+    named = options.get("prefix") is not None or (options.get("source") and options.get("target"))
+    if named or "prefix" not in options or checkpoint.config.get("model_type") not in ("t5", "mt5", "umt5"):
+        return []
+    return [
+        "A T5 is asked to “translate English to French: …”, and without languages it is not: name both (--source en "
+        "--target fr), or the --prefix of your own task."
+    ]
+
+
 def check_classifier(checkpoint: Checkpoint, *, of_pictures: bool) -> None:
     """Refuse a checkpoint of a family that reads texts where pictures are to be read, or pictures where texts are.
 

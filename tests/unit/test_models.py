@@ -375,3 +375,18 @@ def test_a_family_that_reads_something_else_is_refused(family, of_pictures, tmp_
     checkpoints.check_classifier(checkpoint, of_pictures=not of_pictures)
     with pytest.raises(ModelError, match=f"of the family {family}, which does not classify"):
         checkpoints.check_classifier(checkpoint, of_pictures=of_pictures)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "said"),
+    [
+        ("t5", {"prefix": None, "source": None, "target": "fr"}, True),
+        ("t5", {"prefix": None, "source": "en", "target": "fr"}, False),
+        ("t5", {"prefix": "", "source": None, "target": None}, False),
+        ("marian", {"prefix": None, "source": None, "target": None}, False),
+        ("t5", {}, False),
+    ],
+)
+def test_a_t5_that_is_not_told_what_to_do_is_said(family, options, said, tmp_path):
+    checkpoint = checkpoints.Checkpoint("acme/model", tmp_path, "acme/model", None, None, {"model_type": family})
+    assert bool(checkpoints.unasked(checkpoint, options)) == said

@@ -24,8 +24,8 @@ _LINK = re.compile(_PARTS[-1])
 _MARKUP = re.compile("|".join(_PARTS))
 _KEPT = re.compile("|".join([*_PARTS, r"[ \t]*\n\s*"]))
 _TAG = re.compile(r"<(/?[a-zA-Z][\w:.-]*)")
-_NUMBER = re.compile(r"\d+(?:[.,'’\u00a0\u202f]\d+)*")
-_SEPARATORS = re.compile(r"[.,'’\u00a0\u202f]")
+_NUMBER = re.compile(r"\d{1,3}(?: \d{3})+(?![\d])|\d+(?:[.,'’\u00a0\u202f]\d+)*")
+_SEPARATORS = re.compile(r"[.,'’ \u00a0\u202f]")
 
 
 def markup(text: str) -> Counter[str]:

@@ -24,7 +24,8 @@ def remarks(texts: Mapping[str, Sequence[str]], tokenizer: Any) -> list[str]:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         consequence = "can never be written" if side == "target" else "are read as unknown"
         found.append(
-            f"The vocabulary lacks {len(missing)} characters of the {side}, which {consequence}: {shown}{more}. "
+            f"The vocabulary lacks {len(missing)} character{'s' if len(missing) > 1 else ''} of the {side}, which "
+            f"{consequence}: {shown}{more}. "
             f"They stand in {inside:,} of {len(rows):,} rows."
         )
     return found

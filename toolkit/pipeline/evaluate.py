@@ -79,6 +79,8 @@ def prepare_evaluation(
     if run is None and not named and needs_rows:
         raise _no_data_of_its_own(Path(target))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
+    for remark in checkpoints.unasked(checkpoint, config.options):
+        observe(Note(remark))
     writing.check_glossary(config.evaluation)
     screening.parse(config.evaluation.operating_points)
     if run is None and not named:

@@ -89,6 +89,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
         notes += [checkpoint.note] if checkpoint.note else []
         if recipes.generates(recipe):
             checkpoints.check_writer(checkpoint)
+            notes += checkpoints.unasked(checkpoint, resolved.config.options)
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
         else:
             checkpoints.check_classifier(checkpoint, of_pictures=any(one.kind == "image" for one in recipe.COLUMNS))

@@ -30,6 +30,7 @@ def test_what_counts(text, found):
 def test_numbers_whatever_their_grouping():
     assert numbers("1,000.5 in 2026") == numbers("1.000,5 im Jahr 2026") == {"10005": 1, "2026": 1}
     assert numbers("{0} and %2$s, 7") == {"7": 1}
+    assert numbers("$15,000 for 2 000 of 12 or 1234 567") == numbers("15 000 $, 2000, 12, 1234, 567")
 
 
 def shouted(texts):
