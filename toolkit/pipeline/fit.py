@@ -194,7 +194,8 @@ def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
         named = "; ".join(f"{file}, rows {', '.join(map(str, rows))}" for file, rows in places.items())
         state, _ = checkpoint.newest(folder)
         kept = f" The state of step {state.step} is the last good one, in {folder}." if state is not None else ""
-        raise RunError(f"{error.problem} Its batch: {named}.{kept}", error.fix) from error
+        fix = f"{error.fix} If it ends there again, look at these rows."
+        raise RunError(f"{error.problem} Its batch: {named}.{kept}", fix) from error
 
 
 def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -> Iterator[str]:
