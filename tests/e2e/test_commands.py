@@ -168,7 +168,7 @@ def test_inspect_tells_what_a_run_would_meet(tiny_distilbert: Path, tmp_path: Pa
     assert "62" in outcome.out
     assert "1 repeat an earlier row; 2 stand with different labels" in outcome.out
     assert "1 (1.6 %) are longer than 256 tokens" in outcome.out
-    assert "1 rows with an empty text" in outcome.err
+    assert "1 row with an empty text" in outcome.err
 
 
 def test_entities_from_one_file_with_nothing_changed_elsewhere(tiny_bert: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def wait_for_parts(folder: Path, count: int, process: "subprocess.Popen[str]") -
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_kill_at_a_random_moment_changes_no_byte(seed: int, made: Made, tmp_path: Path) -> None:
     draw = random.Random(seed)
     words = [*checkpoints.GOOD, *checkpoints.BAD, *checkpoints.NOUNS]
