@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Made
 from tests.support import bitext, checkpoints, models, planted
-from tests.support.cli import environment, toolkit
+from tests.support.cli import environment, several, toolkit
 from toolkit.errors import ConfigError, RunError
 from toolkit.export import graph
 from toolkit.export.runtime import Graph
@@ -195,21 +195,19 @@ def test_other_forms(form: str, made: Made, tmp_path: Path) -> None:
 
 def test_adapters_are_merged(tiny_bert: Path, tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 120)
-    outcome = toolkit(
+    training = (
         "finetune", "sentiment", "--model", tiny_bert, "--data", "reviews.csv", "--epochs", "1", "--output", "run",
-        "--set", "adapter.kind=lora", "--set", "training.learning_rate=0.01", cwd=tmp_path,
+        "--set", "adapter.kind=lora", "--set", "training.learning_rate=0.01",
     )  # fmt: skip
-    assert outcome.code == 0, outcome.text
+    exported = ("export", "run", "--to", "onnx")  # an earlier one is replaced
+    outcomes = several([training, exported, exported], tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
-    outcome = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)
-    assert outcome.code == 0, outcome.text
     folder = tmp_path / "run" / "exports" / "onnx"
     assert facts(folder).agreement.value == 1.0
     import onnx as reader
 
     assert not [one.name for one in reader.load(folder / "model.onnx").graph.initializer if "lora" in one.name.lower()]
-    again = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)  # an earlier export is replaced
-    assert again.code == 0, again.text
 
 
 def run(made: Made, output: Path, **changes: Any) -> Any:
@@ -253,13 +251,12 @@ def test_places_and_forms_that_are_refused(made: Made, tmp_path: Path) -> None:
 
 def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) -> None:
     planted.folder(tmp_path / "data", 30, seed=0, names=list(planted.COLOURS))
-    outcome = toolkit(
+    training = (
         "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "1",
-        "--output", "run", "--set", "options.image_size=32", "--set", "evaluation.checks=[]", cwd=tmp_path,
+        "--output", "run", "--set", "options.image_size=32", "--set", "evaluation.checks=[]",
     )  # fmt: skip
-    assert outcome.code == 0, outcome.text
-    outcome = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)
-    assert outcome.code == 0, outcome.text
+    outcomes = several([training, ("export", "run", "--to", "onnx")], tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[-1].text
     folder = tmp_path / "run" / "exports" / "onnx"
     assert facts(folder).agreement.value == 1.0
     assert (folder / "preprocessor_config.json").is_file()
@@ -269,14 +266,13 @@ def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) ->
 def test_what_writes_texts_leaves_as_safetensors_alone(tmp_path: Path) -> None:
     model = bitext.t5(tmp_path / "t5")
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(120))
-    outcome = toolkit(
+    training = (
         "finetune", "translation", "--model", model, "--data", "toy.tsv", "--source", "en", "--target", "de",
-        "--epochs", "1", "--output", "run", cwd=tmp_path,
+        "--epochs", "1", "--output", "run",
     )  # fmt: skip
-    assert outcome.code == 0, outcome.text
+    outcomes = several([training, ("export", "run", "--to", "safetensors", "--output", "out")], tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[-1].text
     refused = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)
     assert refused.code == 2, refused.text
     assert "safetensors" in refused.err
-    outcome = toolkit("export", "run", "--to", "safetensors", "--output", "out", cwd=tmp_path)
-    assert outcome.code == 0, outcome.text
     assert facts(tmp_path / "out").agreement.value == 1.0
