@@ -3,13 +3,14 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from toolkit import recipes, runs, sources
+from toolkit.data.languages import TOLD_IN_WORDS
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.settings import LoadingConfig
 
@@ -279,18 +280,18 @@ def check_writer(checkpoint: Checkpoint) -> None:
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
-    kind = checkpoint.config.get("model_type", "")
-    if _built_in(kind) and kind not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
-        raise ModelError(
-            f"{checkpoint.name} is of the family {kind}, which does not turn one text into another.",
-            "Name a sequence-to-sequence model, such as t5-small, opus-mt or nllb.",
-        )
+    _check_family(
+        checkpoint,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+        "turn one text into another",
+        "Name a sequence-to-sequence model, such as t5-small, opus-mt or nllb.",
+    )
 
 
 def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
     """Say that a model of the T5 family is not told what to do where its languages are not named."""
     named = options.get("prefix") is not None or (options.get("source") and options.get("target"))
-    if named or "prefix" not in options or checkpoint.config.get("model_type") not in ("t5", "mt5", "umt5"):
+    if named or "prefix" not in options or checkpoint.config.get("model_type") not in TOLD_IN_WORDS:
         return []
     return [
         "A T5 is asked to “translate English to French: …”, and without languages it is not: name both (--source en "
@@ -306,17 +307,21 @@ def check_classifier(checkpoint: Checkpoint, *, of_pictures: bool) -> None:
     """
     from transformers.models.auto import modeling_auto as known
 
-    texts = {
-        *known.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-        *known.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
-    }
+    if of_pictures:
+        families = {*known.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES}
+        _check_family(checkpoint, families, "classify pictures", "Name another, such as vit or dinov2.")
+    else:
+        families = {
+            *known.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+            *known.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+        }
+        _check_family(checkpoint, families, "classify texts", "Name another, such as distilbert or minilm.")
+
+
+def _check_family(checkpoint: Checkpoint, families: Container[str], work: str, fix: str) -> None:
     kind = checkpoint.config.get("model_type", "")
-    if _built_in(kind) and kind not in (known.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES if of_pictures else texts):
-        things = "pictures" if of_pictures else "texts"
-        raise ModelError(
-            f"{checkpoint.name} is of the family {kind}, which does not classify {things}.",
-            f"Name another, such as {'vit or dinov2' if of_pictures else 'distilbert or minilm'}.",
-        )
+    if _built_in(kind) and kind not in families:
+        raise ModelError(f"{checkpoint.name} is of the family {kind}, which does not {work}.", fix)
 
 
 _TASKS = {

@@ -63,21 +63,18 @@ def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] |
     splits = [(entry, split_of(entry.name)) for entry in folders]
     if any(part and data_files(entry) for entry, part in splits):
         return None
+    held = {entry: (part, _classes(entry)) for entry, part in splits if part is not None}
     parts: dict[str, list[Path]] = {}
-    for entry, part in splits:
-        if part is not None:
-            parts.setdefault(part, []).extend(_classes(entry))
-    parts = {part: classes for part, classes in parts.items() if classes}
+    for part, inside in held.values():
+        if inside:
+            parts.setdefault(part, []).extend(inside)
     classes = [] if parts else _classes(folder)
     tables = data_files(folder)
     if tables and not _all_aside(tables, [*chain(*parts.values()), *classes]):
         return None
     notes += [f"{table.name} is not read: it is no table of the pictures beside it." for table in tables]
     if parts:
-        read_ = {entry for entry, part in splits if part in parts and _classes(entry)}
-        notes += _passed_over(
-            [entry for entry in folders if entry not in read_], "holds no part of the data by its name"
-        )
+        notes += _passed_over([entry for entry in folders if not (entry in held and held[entry][1])])
         notes += _loose(entries)
         return {part: _table(classes, root) for part, classes in parts.items()}
     if len(classes) > 1:
@@ -106,10 +103,11 @@ def _aside(file: Path, pictures: int) -> bool:
     return not named and table.num_rows < pictures / 2
 
 
-def _passed_over(folders: list[Path], why: str) -> list[str]:
-    """Say of folders with pictures that they are not read."""
+def _passed_over(folders: list[Path]) -> list[str]:
+    """Say of folders with pictures, beside those of parts, that they are not read."""
     counts = {entry.name: sum(file.suffix.lower() in SUFFIXES for file in files(entry)) for entry in folders}
-    return [f"{name} is not read, with {count:,} pictures: it {why}." for name, count in counts.items() if count]
+    problem = "it holds no part of the data by its name"
+    return [f"{name} is not read, with {count:,} pictures: {problem}." for name, count in counts.items() if count]
 
 
 def _loose(entries: list[Path]) -> list[str]:

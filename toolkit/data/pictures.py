@@ -148,6 +148,7 @@ def _identified(image_module: Any, stream: Any, most_pixels: int) -> Any:
     if not icon:
         return image_module.open(stream, formats=[one for one in _FORMATS if one in image_module.OPEN])
     with _bounding:
+        warnings.simplefilter("ignore", image_module.DecompressionBombWarning)  # the half of the bound is none
         image_module.MAX_IMAGE_PIXELS = most_pixels // 2  # what has more than twice that is refused
         try:
             return image_module.open(stream, formats=["ICO"])
@@ -167,7 +168,6 @@ def pillow() -> Any:
         raise ConfigError("Pictures need Pillow.", "pip install 'finetune-toolkit[image]'") from None
     Image.init()
     Image.MAX_IMAGE_PIXELS = None  # `data.max_pixels` is asked before anything is decoded
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what it warns of is refused
     return Image
 
 

@@ -166,7 +166,7 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
     kinds = sorted({suffix for suffix in inside if suffix})
     below = f", and in them files that end in {', '.join(kinds[:5])}" if folders and kinds else ""
     advice = f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder."
-    if any(suffix in PICTURES for suffix in kinds) or any(entry.suffix.lower() in PICTURES for entry in entries):
+    if any(suffix in PICTURES for suffix in kinds):
         advice = _OF_PICTURES
     raise DataError(f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.", advice)
 

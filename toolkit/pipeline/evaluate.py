@@ -157,6 +157,9 @@ def evaluate(
         said = said.beside(baselines_of(own, observe) if own is not None else _most_common(subject))
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
+    learnt = _learnt(subject)
+    for warning in learnt:
+        observe(Note(warning))
     circumstances = judge.Circumstances(
         command,
         created,
@@ -168,15 +171,11 @@ def evaluate(
         thresholds=_thresholds(subject, stored, observe),
         repeated=_repeated(own) if own is not None else None,
         checks=run_checks(stored, rows, said.predictions, observe),
+        config=_config_shown(subject),
+        warnings=learnt,
     )
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
     verdict = judge.judge(stored, said, rows, circumstances, observe)
-    verdict.report["config"] = _config_shown(subject)
-    learnt = seen.count(subject.run, subject.recipe, rows) if subject.run is not None and not subject.own else 0
-    if learnt:
-        warning = f"{learnt:,} of {rows.num_rows:,} rows are among those that the run learnt from: the figures flatter."
-        verdict.report["verdict"]["warnings"].append(warning)
-        observe(Note(warning))
     judge.store(verdict, folder)
     return folder, verdict.report
 
@@ -189,6 +188,15 @@ def _config_shown(subject: Examination) -> dict[str, Any]:
     if stored is None or not stored.is_file():
         return {key: value for key, value in told.items() if key not in ("training", "loss", "adapter")}
     return {**told, **{key: value for key, value in read_file(stored).items() if key in of_training}}
+
+
+def _learnt(subject: Examination) -> list[str]:
+    """Say how many of the rows the run has learnt from; its own held-out ones are none of them."""
+    if subject.run is None or subject.own:
+        return []
+    count = seen.count(subject.run, subject.recipe, subject.rows)
+    told = f"{count:,} of {subject.rows.num_rows:,} rows are among those that the run learnt from: the figures flatter."
+    return [told] if count else []
 
 
 def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observe) -> dict[str, float] | None:

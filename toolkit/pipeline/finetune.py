@@ -76,9 +76,9 @@ def finetune(
             thresholds=calibration.get("thresholds"),
             repeated=_find_repeated(run, prepared, observe),
             checks=run_checks(stored, splits.test, said.predictions, observe),
+            config=config.model_dump(),  # the run's own: it may have begun from scratch
         )
         verdict = judge.judge(stored, said, splits.test, circumstances, observe)
-        verdict.report["config"] = config.model_dump()  # the run's own: it may have begun from scratch
         judge.store(verdict, run.path)
         with runs.aside(run.model) as draft:
             shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))

@@ -123,6 +123,8 @@ class Circumstances:
         thresholds: Operating point → threshold chosen on validation rows; None where there are none.
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where nobody looked.
         checks: What was asked of the model beyond the rows, as sections of the report.
+        config: The configuration that the report shows; the one that the model was loaded with when None.
+        warnings: What else the reader should mind.
     """
 
     command: str
@@ -135,6 +137,8 @@ class Circumstances:
     thresholds: Mapping[str, float] | None = None
     repeated: Sequence[dict[str, Any]] | None = None
     checks: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] | None = None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -193,8 +197,8 @@ def judge(
         data=circumstances.data,
         training=circumstances.training,
         environment=environment.describe(),
-        config=config.model_dump(),
-        warnings=_warnings(truth, given.facts["truncated"], stored, said, rows),
+        config=config.model_dump() if circumstances.config is None else circumstances.config,
+        warnings=[*_warnings(truth, given.facts["truncated"], stored, said, rows), *circumstances.warnings],
     )
     return Verdict(report, given)
 

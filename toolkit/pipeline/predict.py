@@ -9,7 +9,7 @@ from typing import Any
 
 import toolkit
 from toolkit import recipes, runs
-from toolkit.data import catalogue, columns, parts, picture_folders, stream
+from toolkit.data import catalogue, columns, parts, picture_folders, stream, wording
 from toolkit.data.markup import markup
 from toolkit.data.stream import Row
 from toolkit.errors import ConfigError, DataError, Interrupted
@@ -199,7 +199,7 @@ class Tally:
     def remark(self, longest: int, observe: Observe) -> None:
         """Say how many rows were not read to their end; of parts that were kept earlier this is not known."""
         if self.cut:
-            rows = "1 row was" if self.cut == 1 else f"{self.cut:,} rows were"
+            rows = " ".join(wording.rows(self.cut))
             observe(
                 Note(f"{rows} read for the first {longest:,} tokens alone: the model takes no more (data.max_length).")
             )

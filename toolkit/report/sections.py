@@ -118,8 +118,7 @@ def groups(found: Mapping[str, Any]) -> list[Section]:
     if not found["looked_at"]:
         return []
     lead = f"{formats.count(found['looked_at'])} groups of at least {formats.count(found['smallest'])} examples were "
-    kinds = {one["by"]: one["by"] if one["by"] in ("length", "class") else "column" for one in found["groups"]}
-    by = list(dict.fromkeys(kinds.values()))
+    by = list(dict.fromkeys(one["by"] if one["by"] in ("length", "class") else "column" for one in found["groups"]))
     words = ["the words in them"] if found["looked_at"] > len(found["groups"]) else []
     lead += f"looked at: by {', by '.join([*by, *words])}. "
     level = 1 - found["confidence"] if found["confidence"] is not None else 0.05

@@ -11,6 +11,7 @@ Sources: Cubuk et al. 2020, "RandAugment"; Zhang et al. 2018, "mixup"; Yun et al
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache, partial
 from typing import Any, Literal
 
 from toolkit.data.pixels import normalised
@@ -117,15 +118,13 @@ def _alone(changes: Changes) -> Any:
     """Return the changes that need a picture alone, one after another, for pictures from 0 to 1; None for none."""
     if changes == Changes(erase=changes.erase, mixup=changes.mixup, cutmix=changes.cutmix):
         return None
-    kornia = _kornia()
+    steps = cache(partial(_steps, _kornia(), changes))  # of each size of pictures: nearly always one
 
     def work(pixels: Any) -> Any:
         import torch
 
-        size = tuple(pixels.shape[-2:])
-        steps = _steps(kornia, changes, size)
         with torch.no_grad():
-            for step in steps:
+            for step in steps(tuple(pixels.shape[-2:])):
                 pixels = step(pixels)
         return pixels
 
