@@ -1,10 +1,29 @@
 """The way in: `toolkit`, and `python -m toolkit` for launchers that start modules."""
 
+import os
 import sys
+
+
+def leave_folder_out() -> None:
+    """Import nothing from the folder one stands in, here and in Python processes that are started from here.
+
+    `python -m` and empty entries of PYTHONPATH put that folder before everything that is installed, and a `datasets.py`
+    in it would be run. Where PYTHONPATH names the folder in full, that was meant.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"  # for processes of multiprocessing, which start by `python -c`
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    meant = {os.path.normpath(path) for path in named if os.path.isabs(path)}
+    try:
+        here = os.path.realpath(os.getcwd())
+    except OSError:  # it was removed meanwhile, so there is nothing to import from
+        return
+    installed = next((place for place, path in enumerate(sys.path) if path == os.path.dirname(os.__file__)), 0)
+    sys.path[:installed] = [p for p in sys.path[:installed] if p in meant or os.path.realpath(p) != here]
 
 
 def main() -> None:
     """Run the command line; Ctrl-C is answered in one line from the first import on."""
+    leave_folder_out()
     try:
         from toolkit.cli import main as run
     except KeyboardInterrupt:

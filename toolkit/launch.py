@@ -137,6 +137,13 @@ def count_gpus() -> int:
     return torch.cuda.device_count()
 
 
+def program() -> list[str]:
+    """Return the command that runs this very toolkit again; nothing is imported from the folder one stands in."""
+    home = str(Path(__file__).parents[1])
+    found = f"import sys; sys.path.insert(0, {home!r}); import toolkit; sys.path.remove({home!r})"
+    return [sys.executable, "-P", "-c", f"{found}; from toolkit.__main__ import main; main()"]
+
+
 def start(command: Sequence[str], number: int, environ: Mapping[str, str]) -> int:
     """Run `command` as `number` processes of one run, and wait for all of them.
 

@@ -33,7 +33,7 @@ def start(wanted: int | None, device: str) -> None:
     if place is None:
         number = launch.processes(wanted, device)
         if number > 1:
-            raise Told(launch.start([sys.executable, "-m", "toolkit", *sys.argv[1:]], number, os.environ))
+            raise Told(launch.start([*launch.program(), *sys.argv[1:]], number, os.environ))
     elif wanted is not None and wanted != place.size:
         raise ConfigError(
             f"`training.num_processes` is {wanted}, but {place.launcher} started {place.size}.",
