@@ -1,5 +1,8 @@
 """The way in: `toolkit`, and `python -m toolkit` for launchers that start modules."""
 
+# pathlib itself might be imported from the folder one stands in
+# ruff: noqa: PTH109, PTH117, PTH120
+
 import os
 import sys
 

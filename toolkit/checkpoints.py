@@ -14,6 +14,9 @@ from toolkit.data.languages import TOLD_IN_WORDS
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.settings import LoadingConfig
 
+# keys under which a configuration may name a repository whose code computes a part of the model
+_KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
+
 
 @dataclass(frozen=True)
 class Alias:
@@ -111,25 +114,62 @@ def locate(name: str, loading: LoadingConfig, options: Mapping[str, Any] = Mappi
         located = sources.locate_model(names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code)
     except SourceError as error:
         raise SourceError(_with_guess(name, error.problem), error.fix or what_works_here()) from error
-    try:
-        config = json.loads((located.path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ModelError(
-            f"The config.json of {name} cannot be read.", "Download or copy the checkpoint again."
-        ) from None
-    if not isinstance(config, dict):
-        raise ModelError(f"The config.json of {name} holds no keys.", "Download or copy the checkpoint again.")
-    if (
-        "auto_map" in config
-        and "model_type" in config
-        and not loading.trust_remote_code
-        and not _built_in(config["model_type"])
-    ):
+    config = _configuration(located.path, name)
+    if not loading.trust_remote_code and _wants_code(config):
         raise ModelError(
             f"{name} brings Python code of its own, which would run on this machine.",
             "Read that code first; if you trust it, add --trust-remote-code.",
         )
     return Checkpoint(name, located.path, located.origin, located.revision, located.note, config)
+
+
+def _configuration(path: Path, name: str) -> dict[str, Any]:
+    """Read the config.json of a checkpoint, with the names of its classes in the usual form.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    again = "Download or copy the checkpoint again."
+    try:
+        config = runs.read_object(path / "config.json")
+    except SourceError as error:
+        raise ModelError(f"The config.json of {name} cannot be read: {error.problem}", again) from None
+    kinds = {"model_type": str, "pad_token_id": int, "max_position_embeddings": int}
+    for key, kind in kinds.items():
+        if not isinstance(config.get(key), kind | None):
+            raise ModelError(f"`{key}` in the config.json of {name} is {config[key]!r:.60}.", again)
+    named = names_of_classes(config)
+    if named is None:
+        raise ModelError(
+            f"`id2label` in the config.json of {name} does not say which class has which number.",
+            'Write it as {"0": "negative", "1": "positive"}, in the order of the model\'s outputs.',
+        )
+    return {**config, "id2label": named} if named else config
+
+
+def names_of_classes(config: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return number → name of each class that a config.json names, whatever way round; None where it is none of them.
+
+    Some write a list, or names → numbers, or `label2id` alone.
+    """
+    stated = config.get("id2label") or config.get("label2id") or {}
+    if isinstance(stated, list):
+        stated = dict(enumerate(stated))
+    if not isinstance(stated, Mapping):
+        return None
+    if not all(str(key).isdecimal() for key in stated):
+        stated = {number: name for name, number in stated.items() if isinstance(number, int | str)}
+    found = {str(key): str(name) for key, name in stated.items() if isinstance(name, str | int)}
+    whole = len(found) == len(config.get("id2label") or config.get("label2id") or {})
+    return found if whole and all(key.isdecimal() for key in found) else None
+
+
+def _wants_code(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of a family that the checkpoint's own code defines, or names code on the Hub."""
+    own = "auto_map" in config and "model_type" in config and not _built_in(config["model_type"])
+    parts = [config, *(part for part in config.values() if isinstance(part, Mapping))]
+    kernels = [str(part.get(key, "")) for part in parts for key in _KERNELS]
+    return own or any("/" in kernel for kernel in kernels)
 
 
 def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from toolkit.config import RunConfig, merge
 from toolkit.errors import ConfigError
 
 _ASSIGNMENT = re.compile(r'((?:[^="]|"[^"]*")+)=(.*)', re.DOTALL)  # an = may stand inside a quoted key
+DEPTH = 100  # values that may stand in each other
+MOST_VALUES = 100_000  # in one file, at one depth
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -56,6 +59,12 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         values = yaml.load(text, _Loader)
+        if is_deep(values, most=MOST_VALUES):
+            raise RecursionError
+    except RecursionError:
+        raise ConfigError(
+            f"{path} nests its values too deeply, or repeats them too often.", "Write `key: value` lines."
+        ) from None
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror}.", "Check the path after --config."
@@ -73,6 +82,24 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds a {type(values).__name__}, not keys with values.", "Write `key: value` lines.")
     return values
+
+
+def is_deep(values: Any, most: int | None = None) -> bool:
+    """Whether values stand in more than `DEPTH` others, or more than `most` at one depth, as aliases may multiply them.
+
+    What is too deep for Python's stack is neither read, compared nor written without an error.
+    """
+    level = [values]
+    for _ in range(DEPTH):
+        inner = (
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        )
+        level = list(islice(chain.from_iterable(inner), None if most is None else most + 1))
+        if most is not None and len(level) > most:
+            return True
+        if not level:
+            return False
+    return True
 
 
 def _reason(error: Exception) -> str:
@@ -103,6 +130,10 @@ def _read_value(written: str, assignment: str) -> Any:
     """Read a value as YAML; what is none, such as a bare | or #, is the text itself."""
     try:
         value = yaml.load(written, _Loader)
+        if is_deep(value, most=MOST_VALUES):
+            raise RecursionError
+    except RecursionError:
+        raise ConfigError(f"`--set {assignment[:60]} …` nests values too deeply.", "Write it flat.") from None
     except yaml.YAMLError as error:
         meant = written.strip()
         if len(meant) > 1 and (meant.startswith("{") or meant.endswith("}")):

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit import runs
 from toolkit.data import pictures
-from toolkit.errors import ModelError
+from toolkit.errors import ModelError, ToolkitError
 from toolkit.settings import LoadingConfig, TrainingConfig
 
 # The families name the same two knobs differently.
@@ -63,7 +63,8 @@ def load(
     from transformers import AutoConfig
 
     with model_errors(path):
-        config = AutoConfig.from_pretrained(path, trust_remote_code=loading.trust_remote_code)
+        known = _renamed(path).get("config")
+        config = known or AutoConfig.from_pretrained(path, trust_remote_code=loading.trust_remote_code)
         for name, value in dropout_settings(config, training).items():
             setattr(config, name, value)
         config.id2label = dict(enumerate(labels))
@@ -72,7 +73,7 @@ def load(
             setattr(config, name, value)
         with quiet():
             if loading.from_scratch:
-                return auto.from_config(config, dtype=torch.float32)
+                return auto.from_config(config, dtype=torch.float32, trust_remote_code=loading.trust_remote_code)
             return auto.from_pretrained(
                 path,
                 config=config,
@@ -81,6 +82,23 @@ def load(
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,  # a head for other classes is replaced
             )
+
+
+def _renamed(path: Path) -> dict[str, Any]:
+    """Return the configuration of a checkpoint as an argument, without names of classes that transformers cannot read.
+
+    It reads number → name; checkpoints of elsewhere have lists, or names → numbers. {} where nothing is in its way.
+    """
+    try:
+        named = json.loads((path / "config.json").read_text(encoding="utf-8")).get("id2label")
+    except (OSError, ValueError, AttributeError):  # who reads it next says so
+        return {}
+    if named is None or (isinstance(named, dict) and all(str(key).isdecimal() for key in named)):
+        return {}
+    from transformers import AutoConfig, PretrainedConfig
+
+    values, _ = PretrainedConfig.get_config_dict(path)
+    return {"config": AutoConfig.for_model(**{**values, "id2label": None, "label2id": None})}
 
 
 def load_bare(path: Path, loading: LoadingConfig) -> Any:
@@ -95,6 +113,7 @@ def load_bare(path: Path, loading: LoadingConfig) -> Any:
     with model_errors(path), quiet():
         return AutoModel.from_pretrained(
             path,
+            **_renamed(path),
             trust_remote_code=loading.trust_remote_code,
             use_safetensors=None if loading.allow_pickle else True,
             dtype=torch.float32,
@@ -120,6 +139,7 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
         raise ModelError(f"{path} holds no tokenizer (tokenizer.json).", "Save the tokenizer into the same folder.")
     with model_errors(path), quiet(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")  # punctuation is left as it is
+        arguments |= _renamed(path)
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=loading.trust_remote_code, **arguments)
     if fast and not tokenizer.is_fast:
         raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
@@ -144,7 +164,7 @@ def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = 
 
         if any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
             processor = AutoImageProcessor.from_pretrained(
-                path, backend="pil", trust_remote_code=loading.trust_remote_code
+                path, backend="pil", trust_remote_code=loading.trust_remote_code, **_renamed(path)
             )
         else:  # as transformers' own conversions of the first ViTs have it
             stated = json.loads((path / "config.json").read_text(encoding="utf-8")).get("image_size", 224)
@@ -188,17 +208,17 @@ def model_errors(path: Path) -> Iterator[None]:
     """Turn what transformers raises about a broken checkpoint into one message."""
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError) as error:
-        reason = " ".join(str(error).split())[:400]
+    except ToolkitError:
+        raise
+    except Exception as error:  # of any kind: its files may hold anything
+        if type(error).__name__ == "SafetensorError":
+            raise ModelError(
+                f"The weights in {path} are damaged: {error}.", "Download or copy the checkpoint again."
+            ) from error
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise ModelError(
             f"The checkpoint in {path} cannot be loaded: {reason}",
             "Check that it is complete and made for this task; `toolkit doctor` checks the installation.",
-        ) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise ModelError(
-            f"The weights in {path} are damaged: {error}.", "Download or copy the checkpoint again."
         ) from error
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import claim
+from toolkit.config_files import is_deep
 from toolkit.errors import ConfigError, ModelError, RunError, SourceError
 
 HOME = Path("runs")
@@ -325,6 +326,10 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         reason = None if isinstance(value, dict) else "it holds no keys with values"
+        if is_deep(value):
+            raise RecursionError
+    except RecursionError:
+        reason = "its values are nested too deeply"
     except OSError as error:
         reason = error.strerror or type(error).__name__
     except ValueError as error:
@@ -384,8 +389,8 @@ def _read_parquet(path: Path, read: Callable[[Any], Any]) -> Any:
     try:
         with open_for_arrow(path) as stream:
             return read(stream)
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    except (OSError, MemoryError, pa.ArrowException) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         reason = reason.replace("Could not open Parquet input source '<Buffer>': ", "")
         raise SourceError(
             f"{path} cannot be read: {reason.rstrip('.')}.",

@@ -236,10 +236,10 @@ def test_verbosity_is_as_before_after_a_failure():
 
 
 def test_only_failures_of_loading_are_turned_into_messages():
-    for error in (OSError("x"), KeyError("x"), RuntimeError("size mismatch")):
+    for error in (OSError("x"), KeyError("x"), RuntimeError("size mismatch"), ZeroDivisionError(), MemoryError()):
         with pytest.raises(ModelError), models.model_errors(Path("x")):
             raise error
-    for other in (KeyboardInterrupt, ZeroDivisionError):
+    for other in (KeyboardInterrupt, SystemExit):
         with pytest.raises(other), models.model_errors(Path("x")):
             raise other
     refusal = ModelError("already said", "so")

@@ -12,6 +12,7 @@ def compare(
     targets: Annotated[
         list[str], typer.Argument(metavar="RUN_A RUN_B …", help="Run directories, or folders of evaluations.")
     ],
+    recipe: options.RecipeOfModel = None,
     output: options.Output = None,
     assignments: options.Assignments = None,
     seed: options.Seed = None,
@@ -24,7 +25,7 @@ def compare(
     config = resolve(layers).config
     with Watcher() as watch:
         folder, report = pipeline.compare(
-            targets, output, options.command_line(), config.evaluation, config.training.seed, watch
+            targets, recipe, output, options.command_line(), config.evaluation, config.training.seed, watch
         )
     from toolkit.report.text import comparison_to_text
 

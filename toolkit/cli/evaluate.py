@@ -17,9 +17,7 @@ def evaluate(
         ),
     ] = None,
     data: options.Data = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")
-    ] = None,
+    recipe: options.RecipeOfModel = None,
     output: options.Output = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,

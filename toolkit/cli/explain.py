@@ -36,6 +36,7 @@ def explain(
         float | None, typer.Option("--minutes", min=0, help="Stop after so long, with what is done by then.")
     ] = None,
     data: options.Data = None,
+    recipe: options.RecipeOfModel = None,
     output: options.Output = None,
     text_column: options.TextColumn = None,
     assignments: options.Assignments = None,
@@ -58,7 +59,7 @@ def explain(
     }
     values = options.merged(flags, assignments)
     with Watcher() as watch:
-        subject = pipeline.prepare_evaluation(target, values, None, watch, needs_rows=False)
+        subject = pipeline.prepare_evaluation(target, values, recipe, watch, needs_rows=False)
         if pipeline.reads_pictures(subject):
             found = [one for path in texts or () for one in pipeline.read_inputs(Path(path), subject)]
         else:

@@ -28,9 +28,7 @@ def export(
             help="Share of the rows that may get another answer; 0.001 when not given, 0.05 in 8 bits.",
         ),
     ] = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")
-    ] = None,
+    recipe: options.RecipeOfModel = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     max_length: options.MaxLength = None,

@@ -145,9 +145,9 @@ def finetune(
             return
         run = pipeline.finetune(prepared, command, watch, resume=resume, team=team)
         if team.is_main:
-            _conclude(run)
+            _conclude(run, recipe)
             if push_to is not None:
-                push_now(str(run.path), Destination(push_to), watch)
+                push_now(str(run.path), recipe, Destination(push_to), watch)
 
 
 def _announce(prepared: "Prepared") -> None:
@@ -168,7 +168,7 @@ def _conclude_seeds(home: Path, report: dict[str, Any]) -> None:
     say(table([("runs", str(home)), ("report", str(home / "report.html"))]))
 
 
-def _conclude(run: "Run") -> None:
+def _conclude(run: "Run", recipe: str) -> None:
     from toolkit.report.text import to_text
 
     say(to_text(json.loads((run.path / "report.json").read_text(encoding="utf-8"))))
@@ -177,7 +177,7 @@ def _conclude(run: "Run") -> None:
             [
                 ("model", str(run.model)),
                 ("report", str(run.path / "report.html")),
-                ("again", shlex.join(["toolkit", "evaluate", str(run.path)])),
+                ("again", shlex.join(["toolkit", "evaluate", str(run.path), *options.own_recipe(recipe)])),
             ]
         )
     )

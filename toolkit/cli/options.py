@@ -1,6 +1,6 @@
 """Options that several commands share, and how they become layers of the configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,14 @@ def complete_model(incomplete: str) -> list[str]:
 
 Recipe = Annotated[
     str, typer.Argument(help="Name of a recipe, or the path of a recipe file.", autocompletion=complete_recipe)
+]
+RecipeOfModel = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="The task of a model that was not trained here, or the file of the recipe that it was trained with.",
+        autocompletion=complete_recipe,
+    ),
 ]
 Model = Annotated[
     str | None,
@@ -62,6 +70,12 @@ TrustRemoteCode = Annotated[
 ]
 
 
+_LETS_CODE_RUN = {
+    "trust_remote_code": "--trust-remote-code",
+    "allow_pickle": "`--set loading.allow_pickle=true`",
+}
+
+
 def layers(
     flags: dict[str, Any],
     preset: str | None = None,
@@ -77,7 +91,8 @@ def layers(
         assignments: `--set` texts.
 
     Raises:
-        ConfigError: A flag and `--set` give one key different values, or a file or text cannot be read.
+        ConfigError: A flag and `--set` give one key different values, a file or text cannot be read, or a file lets
+            code run.
     """
     from toolkit import recipes
     from toolkit.config import leaves, merge
@@ -105,7 +120,22 @@ def layers(
                 f"`{'.'.join(path)}` is given twice: {value!r} by a flag, and {assigned[path]!r} by --set.",
                 "Give it once.",
             )
+    if config_file:
+        _check_file(config_file, found, assigned.keys() | {key for key, _ in leaves(given)})
     return [*found, ("flag", given)]
+
+
+def _check_file(file: Path, found: list[tuple[str, dict[str, Any]]], typed: Collection[tuple[str, ...]]) -> None:
+    """Refuse a file that lets code run where that was not typed, too: it may be of a run that came from elsewhere."""
+    from toolkit.errors import ConfigError
+
+    loading = dict(found)[f"file {file}"].get("loading")
+    for key, option in _LETS_CODE_RUN.items():
+        if isinstance(loading, dict) and loading.get(key) and ("loading", key) not in typed:
+            raise ConfigError(
+                f"{file} sets `loading.{key}`, which lets code of a checkpoint run. Only what is typed does.",
+                f"If you trust that code, add {option} to the command; else remove the key from the file.",
+            )
 
 
 def merged(flags: dict[str, Any], assignments: list[str] | None) -> dict[str, Any]:
@@ -176,6 +206,13 @@ def command_line(command: str | None = None, without: Sequence[str] = (), unset:
 
 def _assigns(assignment: str, key: str | None) -> bool:
     return assignment.partition("=")[0].strip() == key
+
+
+def own_recipe(recipe: str) -> list[str]:
+    """Return the option that later commands need to name a recipe again: none for one that is installed."""
+    from toolkit import recipes
+
+    return [] if recipe in recipes.available() else ["--recipe", recipe]
 
 
 def names(given: str | None, known: tuple[str, ...]) -> list[str] | None:

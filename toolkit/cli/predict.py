@@ -25,9 +25,7 @@ def predict(
             "lines on standard output, each as soon as it is known.",
         ),
     ],
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")
-    ] = None,
+    recipe: options.RecipeOfModel = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the score of every class.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Write what each answer rests on, too; many times slower.")

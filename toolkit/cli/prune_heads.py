@@ -21,6 +21,7 @@ def prune_heads(
         int, typer.Option("--rows", min=1, help="Validation rows at most on which importance is measured.")
     ] = 500,
     png: Annotated[bool, typer.Option("--png", help="Also draw the curve as a PNG file.")] = False,
+    recipe: options.RecipeOfModel = None,
     output: options.Output = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
@@ -35,7 +36,7 @@ def prune_heads(
     values = {"loading": {"trust_remote_code": True}} if trust_remote_code else {}
     wanted = pipeline.Pruning(rows, tolerance, share, png)
     with Watcher() as watch:
-        subject = pipeline.prepare_evaluation(run, values, None, watch)
+        subject = pipeline.prepare_evaluation(run, values, recipe, watch)
         made, found = pipeline.prune_heads(subject, wanted, output, options.command_line(), watch)
     header = tuple(name or found["metric"] for name in pruning.COLUMNS)
     say(table([tuple(pruning.row(point, found["curve"][0], found["metric"])) for point in found["curve"]], header))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say, table
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 def push(
     target: Annotated[str, typer.Argument(metavar="RUN", help="Run directory.")],
     name: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Repository on the Hub; made if it is new.")],
+    recipe: options.RecipeOfModel = None,
     public: Annotated[
         bool, typer.Option("--public/--private", help="Whether everybody may read it; private when not given.")
     ] = False,
@@ -35,7 +37,7 @@ def push(
 
     destination = hub.Destination(name, public, revision, pull_request, tag)
     with Watcher() as watch:
-        parcel = pipeline.pack(target, destination, licence, watch, examples=examples)
+        parcel = pipeline.pack(target, destination, licence, watch, recipe_name=recipe, examples=examples)
         if dry_run:
             sizes = [(path, f"{pipeline.size_of(content):,} bytes") for path, content in parcel.files.items()]
             say(table(sizes))
@@ -51,15 +53,15 @@ def _plan(parcel: "pipeline.Parcel") -> str:
     return f"{len(parcel.files)} files, {parcel.size / 1e6:,.1f} MB; {destination.name} {known}."
 
 
-def push_now(target: str, destination: "Destination", watch: Watcher) -> None:
-    """Push a run that was just made; when that fails, say how it is done later."""
+def push_now(target: str, recipe: str, destination: "Destination", watch: Watcher) -> None:
+    """Push a run that was just made with a recipe; when that fails, say how it is done later."""
     from toolkit import pipeline
     from toolkit.errors import RunError, ToolkitError
 
     try:
-        pushed = pipeline.push(pipeline.pack(target, destination, None, watch), watch)
+        pushed = pipeline.push(pipeline.pack(target, destination, None, watch, recipe_name=recipe), watch)
     except ToolkitError as error:
-        later = shlex.join(["toolkit", "push", target, destination.name])
+        later = shlex.join(["toolkit", "push", target, destination.name, *options.own_recipe(recipe)])
         raise RunError(
             f"The run is whole, but it was not pushed. {error.problem}", f"{error.fix} Then: {later}"
         ) from error

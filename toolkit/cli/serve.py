@@ -11,14 +11,13 @@ from toolkit.cli.console import Watcher, note, say
 Target = Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets the network ask.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes one that is free.")]
-RecipeName = Annotated[str | None, typer.Option("--recipe", help="The task, for a model that was not trained here.")]
 
 
 def serve(
     target: Target,
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    recipe: RecipeName = None,
+    recipe: options.RecipeOfModel = None,
     seconds: Annotated[
         float, typer.Option("--seconds", min=0.1, help="Seconds after which a request is given up.")
     ] = 30,
@@ -50,7 +49,7 @@ def app(
     target: Target,
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    recipe: RecipeName = None,
+    recipe: options.RecipeOfModel = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from toolkit import checkpoints, models, runs
+from toolkit import card, checkpoints, models, runs
 from toolkit.attention import sparse
 from toolkit.attention.walk import Walk, walk
+from toolkit.config import resolve
 from toolkit.report import walkthrough
 from toolkit.settings import LoadingConfig
 
@@ -29,11 +30,11 @@ def attend(
         ConfigError: There is no such layer or head.
     """
     checkpoint = checkpoints.locate(model, loading)
+    stored = ("model", card.values(card.read(checkpoint.path)))
+    attention = resolve([("command", {"recipe": "-"}), stored]).config.attention
     tokenizer: Any = models.load_tokenizer(checkpoint.path, loading)
     bare = models.load_bare(checkpoint.path, loading)
-    card = checkpoint.path / "toolkit.json"
-    if card.is_file():
-        sparse.use(bare, runs.read_object(card).get("attention", "dense"))
+    sparse.use(bare, attention)
     seen = walk(bare, tokenizer, text, layer, head)
     if page is not None:
         runs.write_text(page, walkthrough.to_html(seen, model, text))

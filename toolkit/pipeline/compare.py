@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import toolkit
-from toolkit import environment, recipes, runs
+from toolkit import card, environment, recipes, runs
 from toolkit.errors import ConfigError, SourceError
 from toolkit.evaluation import answers
 from toolkit.evaluation.compare import align
@@ -18,12 +18,19 @@ from toolkit.settings import EvaluationConfig
 
 
 def compare(
-    targets: Sequence[str], output: str | None, command: str, config: EvaluationConfig, seed: int, observe: Observe
+    targets: Sequence[str],
+    recipe_name: str | None,
+    output: str | None,
+    command: str,
+    config: EvaluationConfig,
+    seed: int,
+    observe: Observe,
 ) -> tuple[Path, dict[str, Any]]:
     """Compare models on the rows that all of them were judged on.
 
     Args:
         targets: Run directories, folders of evaluations, or their files of predictions; at least two.
+        recipe_name: The task; the one that was judged by when None.
         output: Folder for the report; under runs/ when None.
         command: The command line, for the report.
         config: Confidence and resamples.
@@ -35,6 +42,7 @@ def compare(
 
     Raises:
         ConfigError: There are fewer than two models.
+        RecipeError: They were judged by a recipe that is not installed, and nobody named its file.
         SourceError: A target holds no predictions.
         DataError: The models were judged on different rows, or know other classes.
     """
@@ -43,7 +51,8 @@ def compare(
     observe(Stage("Reading predictions"))
     names = _names(targets)
     files = [answers.read(_file(target)) for target in targets]
-    recipe = recipes.load(files[0].facts["recipe"])
+    named = card.installed(files[0].facts["recipe"], names[0], [_file(targets[0]).parent], recipe_name)
+    recipe = recipes.load(str(named))
     target = recipe.COLUMNS[-1]
     aligned = align(names, files, target.role, target.kind)
     created = datetime.now(UTC)

@@ -1,7 +1,6 @@
 """Judge a saved model: ask it, or take what it said before of the same rows, and compute every figure again."""
 
 import difflib
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,12 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import checkpoints, recipes, runs
+from toolkit import card, checkpoints, recipes, runs
 from toolkit.config import RunConfig, resolve
 from toolkit.config_files import read_file
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
-from toolkit.errors import DataError, RecipeError, SourceError, ToolkitError
+from toolkit.errors import DataError, SourceError, ToolkitError
 from toolkit.evaluation import answers, screening, writing
 from toolkit.evaluation.findings import stored_temperature, stored_thresholds
 from toolkit.pipeline import judge, seen
@@ -79,7 +78,10 @@ def prepare_evaluation(
     if run is None and not named and needs_rows:
         raise _no_data_of_its_own(Path(target))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
-    for remark in checkpoints.unasked(checkpoint, config.options):
+    for remark in (
+        *checkpoints.unasked(checkpoint, config.options),
+        *card.remarks(stored_card(checkpoint), config.evaluation),
+    ):
         observe(Note(remark))
     writing.check_glossary(config.evaluation)
     screening.parse(config.evaluation.operating_points)
@@ -253,8 +255,7 @@ def shown(target: str) -> str:
 
 def stored_card(checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
     """Read what is stored beside the weights for later commands; empty for a model of elsewhere."""
-    card = checkpoint.path / runs.CARD
-    return runs.read_object(card) if card.is_file() else {}
+    return card.read(checkpoint.path)
 
 
 def _repeated(run: runs.Run) -> list[dict[str, Any]] | None:
@@ -292,27 +293,15 @@ def stored_configuration(
 ) -> tuple[recipes.Recipe, RunConfig]:
     """Take what is stored with the model, and lay the given values on it."""
     stored = stored_card(checkpoint)
-    for fact in ("calibration", "pruned_heads"):  # no values to configure
-        stored.pop(fact, None)
-    name = recipe_name or stored.pop("recipe", None) or checkpoints.task_of(checkpoint) or "sentiment"
-    stored.pop("recipe", None)
-    try:
-        recipe, resolved = configure(name, [("model", stored), ("flag", {**values, "model": checkpoint.name})])
-    except RecipeError as error:
-        fix = error.fix if recipe_name else _recipe_advice(checkpoint.path.parent / Path(name).name, error.fix)
-        why = "" if recipe_name else f" The model in {checkpoint.path} was trained with it."
-        raise RecipeError(f"{error.problem}{why}", fix) from error
+    trusted = bool(values.get("loading", {}).get("trust_remote_code"))
+    name = card.recipe_of(stored, checkpoint.path, recipe_name, trusted=trusted)
+    name = name or checkpoints.task_of(checkpoint) or "sentiment"
+    given = {**values, "model": checkpoint.name}
+    recipe, resolved = configure(name, [("model", card.values(stored)), ("flag", given)])
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("model", {"data": {"max_length": longest}})
     return recipe, resolved.config
-
-
-def _recipe_advice(copy: Path, otherwise: str) -> str:
-    """Name the copy of a recipe that its run keeps; code that stands in a run is not run unasked."""
-    if copy.suffix == ".py" and copy.is_file():
-        return f"The run keeps a copy of it: read it, and add `--recipe {shlex.quote(str(copy))}`."
-    return f"Name the recipe's file with --recipe. {otherwise}"
 
 
 def _data_facts(

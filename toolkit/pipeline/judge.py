@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 import toolkit
-from toolkit import environment, models, recipes, runs
+from toolkit import card, environment, models, recipes, runs
 from toolkit.attention import heads
 from toolkit.config import RunConfig
 from toolkit.data.batch import Features, encode
@@ -87,9 +87,7 @@ class StoredModel:
     @property
     def pruned(self) -> heads.Pruned:
         """The heads that were left out of it."""
-        card = self.folder / runs.CARD
-        listed = runs.read_object(card).get("pruned_heads") if card.is_file() else None
-        return {int(layer): numbers for layer, numbers in (listed or {}).items()}
+        return {int(layer): numbers for layer, numbers in card.read(self.folder).get("pruned_heads", {}).items()}
 
     def whole(self) -> "StoredModel":
         """Return the model with as many heads in each layer, pruned ones reading nothing, as explanations need it."""

@@ -251,8 +251,11 @@ def _store(
     loaded = whole.subject
     heads.zero(heads.find(loaded.model, heads.inputs_for(loaded.model)), pruned)
     models.save(loaded.model, loaded.processor, made.model)
-    card = {**stored_card(subject.checkpoint), "pruned_heads": {str(layer): listed for layer, listed in pruned.items()}}
-    runs.write_json(made.model / runs.CARD, card)
+    facts = {
+        **stored_card(subject.checkpoint),
+        "pruned_heads": {str(layer): listed for layer, listed in pruned.items()},
+    }
+    runs.write_json(made.model / runs.CARD, facts)
     origin = run.facts["model"]  # the report is of a model fine-tuned from it, as the whole one's is
     config = subject.config.model_copy(update={"model": origin})
     stored = judge.StoredModel(made.model, subject.recipe, subject.labels, config)

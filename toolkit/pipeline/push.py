@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from toolkit import checkpoints, hub, recipes, runs, sources
-from toolkit.errors import ConfigError, ModelError, RecipeError, SourceError
+from toolkit import card, checkpoints, hub, recipes, runs, sources
+from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.report.card import Publication, to_card, to_eval_results
 from toolkit.report.plot_files import plot_files
@@ -85,7 +85,13 @@ def check_licence(destination: hub.Destination, origin: str, *, from_scratch: bo
 
 
 def pack(
-    target: str, destination: hub.Destination, licence: str | None, observe: Observe, *, examples: bool = True
+    target: str,
+    destination: hub.Destination,
+    licence: str | None,
+    observe: Observe,
+    *,
+    recipe_name: str | None = None,
+    examples: bool = True,
 ) -> Parcel:
     """Check everything that can be checked, and put together what would be sent; nothing is sent.
 
@@ -94,6 +100,7 @@ def pack(
         destination: Where to push.
         licence: The Hub's name of a licence; the one of the model that was fine-tuned when None.
         observe: Told what happens.
+        recipe_name: The task; the one stored with the model when None.
         examples: Whether the report may quote single texts of the data.
 
     Raises:
@@ -113,13 +120,13 @@ def pack(
         )
     plots = {f"plots/{name}": content for name, content in plot_files(report).items()}
     files = _model_files(run, roots) | plots
-    publication = _publication(run, report, destination, licence, tuple(files), observe)
-    card = to_card(report, publication)
-    hub.check_card(card, destination)
+    publication = _publication(run, report, destination, licence, recipe_name, tuple(files), observe)
+    page = to_card(report, publication)
+    hub.check_card(page, destination)
     config = yaml.safe_dump(report["config"], sort_keys=False, allow_unicode=True)
     command = report["command"].replace("\n", " ")
     files |= {
-        "README.md": card.encode(),
+        "README.md": page.encode(),
         "report.json": _json(report),
         "report.html": to_html(report).encode(),
         "training_config.yaml": f"# {command}\n{config}".encode(),
@@ -208,18 +215,14 @@ def _publication(
     report: Mapping[str, Any],
     destination: hub.Destination,
     licence: str | None,
+    recipe_name: str | None,
     files: tuple[str, ...],
     observe: Observe,
 ) -> Publication:
-    stored = runs.read_object(run.model / runs.CARD)
-    try:
-        recipe = recipes.load(str(stored.get("recipe", "sentiment")))
-    except RecipeError as error:
-        raise RecipeError(
-            f"{error.problem} The model in {run.model} was trained with it.",
-            f"Push from the folder in which the recipe stood. {error.fix}",
-        ) from error
-    if str(stored.get("recipe", "")).endswith(".py"):
+    stored = card.read(run.model)
+    named = card.recipe_of(stored, run.model, recipe_name, trusted=False)
+    recipe = recipes.load(named or "sentiment")
+    if (named or "").endswith(".py"):
         text = f"The task is a recipe of your own, {Path(recipe.__file__).name}, which is not pushed: "
         observe(Note(text + "`toolkit evaluate` will ask for it with --recipe."))
     scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
@@ -263,9 +266,9 @@ def _licence(origin: str, base: str | None) -> str | None:
         folder = sources.local_path(sources.parse(origin))
     except SourceError:
         folder = None
-    card = folder / "README.md" if folder is not None else None
-    if card is not None and card.is_file():
-        head = re.match(r"---\r?\n(.*?)\r?\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    page = folder / "README.md" if folder is not None else None
+    if page is not None and page.is_file():
+        head = re.match(r"---\r?\n(.*?)\r?\n---", page.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
         try:
             stated = yaml.safe_load(head[1]) if head else None
         except yaml.YAMLError:

@@ -133,7 +133,10 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     sign = 1 if higher_is_better(prepared.recipe, prepared.config.training.best_metric) else -1
     best = max(complete, key=lambda trial: (sign * (trial.value or 0.0), -trial.number))
     preset = folder / "best.yaml"
-    again = shlex.join(["toolkit", "finetune", prepared.config.recipe, "--config", str(preset)])
+    loading = prepared.config.loading
+    trusting = ["--trust-remote-code"] if loading.trust_remote_code else []  # no file may say so
+    trusting += ["--set", "loading.allow_pickle=true"] if loading.allow_pickle else []
+    again = shlex.join(["toolkit", "finetune", prepared.config.recipe, "--config", str(preset), *trusting])
     _write_preset(prepared, best, preset, again)
     return Search(folder, prepared.config.training.best_metric, found, best, preset, again)
 

@@ -82,5 +82,5 @@ def test_a_recipe_that_moved_names_the_option(fault, tmp_path):
     runs.write_json(run.model / "toolkit.json", {"recipe": "./mine.py"})
     run.record(status="complete")
     said = fault("old")
-    assert "There is no recipe file ./mine.py" in said
+    assert "the recipe ./mine.py" in said
     assert "--recipe" in said
