@@ -65,6 +65,7 @@ def load(
     with model_errors(path):
         known = _renamed(path).get("config")
         config = known or AutoConfig.from_pretrained(path, trust_remote_code=loading.trust_remote_code)
+        _forget_code(config, loading)
         for name, value in dropout_settings(config, training).items():
             setattr(config, name, value)
         config.id2label = dict(enumerate(labels))
@@ -99,6 +100,14 @@ def _renamed(path: Path) -> dict[str, Any]:
 
     values, _ = PretrainedConfig.get_config_dict(path)
     return {"config": AutoConfig.for_model(**{**values, "id2label": None, "label2id": None})}
+
+
+def _forget_code(loaded: Any, loading: LoadingConfig) -> None:
+    """Take out of what was loaded the names of code that was not used, lest they be saved again for others to run."""
+    if not loading.trust_remote_code:
+        for kept in (vars(loaded), getattr(loaded, "init_kwargs", {})):
+            for key in ("auto_map", "custom_pipelines"):
+                kept.pop(key, None)
 
 
 def load_bare(path: Path, loading: LoadingConfig) -> Any:
@@ -141,6 +150,7 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
         warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")  # punctuation is left as it is
         arguments |= _renamed(path)
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=loading.trust_remote_code, **arguments)
+        _forget_code(tokenizer, loading)
     if fast and not tokenizer.is_fast:
         raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
     _check_vocabulary(path, tokenizer)
@@ -166,6 +176,7 @@ def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = 
             processor = AutoImageProcessor.from_pretrained(
                 path, backend="pil", trust_remote_code=loading.trust_remote_code, **_renamed(path)
             )
+            _forget_code(processor, loading)
         else:  # as transformers' own conversions of the first ViTs have it
             stated = json.loads((path / "config.json").read_text(encoding="utf-8")).get("image_size", 224)
             edge = stated[0] if isinstance(stated, list) else stated
