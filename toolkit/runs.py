@@ -29,9 +29,11 @@ from typing import Any
 from toolkit import claim
 from toolkit.config_files import is_deep
 from toolkit.errors import ConfigError, ModelError, RunError, SourceError
+from toolkit.foreign import COPY_AGAIN, check_links
 
 HOME = Path("runs")
 CARD = "toolkit.json"  # beside the weights: what later commands need to use them
+_FACTS = {"command": str, "created": str, "model": str, "recipe": str, "data": dict, "training": dict, "labels": list}
 NEAR_DUPLICATES = "data/near_duplicates.json"  # test rows that repeat a training row
 
 
@@ -48,9 +50,9 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The contents of run.json; empty when it is missing or unreadable."""
+        """The contents of run.json; empty when it is missing or damaged."""
         try:
-            return read_object(self.path / "run.json")
+            return read_facts(self.path)
         except SourceError:
             return {}
 
@@ -104,7 +106,7 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
 
     Raises:
         ConfigError: The place is taken, a file, or closed to this user.
-        SourceError: It holds a run whose run.json is damaged.
+        SourceError: It holds a run whose run.json is damaged, or from which a link leads away.
     """
     path = Path(output) if output else HOME
     check_writable(path)
@@ -119,7 +121,8 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
                 "Copy the run directory again, all of it; or give another --output.",
             )
         raise ConfigError(f"The folder {path} is not empty.", "Give another --output, or remove it first.")
-    if read_object(path / "run.json").get("status") == "complete":
+    check_links(path)
+    if read_facts(path).get("status") == "complete":
         outcome = " There is nothing to resume." if resume else ""
         raise ConfigError(f"{path} holds a complete run.{outcome}", "Give another --output, or remove it first.")
     if claim.is_claimed(path):
@@ -198,10 +201,11 @@ def check_whole(run: Run) -> None:
     """Refuse a run that later commands cannot start from.
 
     Raises:
-        SourceError: run.json is damaged.
+        SourceError: run.json is damaged, or a link leads out of the run directory.
         ModelError: The run did not finish, or a part of it is missing.
     """
-    if read_object(run.path / "run.json").get("status") != "complete":
+    check_links(run.path)
+    if read_facts(run.path).get("status") != "complete":
         raise ModelError(
             f"The run {run.path} did not finish, so it holds no model.",
             "Go on with it: add --resume to its command, which stands in run.json.",
@@ -335,8 +339,22 @@ def read_object(path: Path) -> dict[str, Any]:
     except ValueError as error:
         reason = f"not JSON: {error}"
     if reason is not None:
-        raise SourceError(f"{path} cannot be read: {reason}.", "The folder is damaged or incomplete; copy it again.")
+        raise SourceError(f"{path} cannot be read: {reason}.", COPY_AGAIN)
     found: dict[str, Any] = value
+    return found
+
+
+def read_facts(run: Path) -> dict[str, Any]:
+    """Read the run.json of a run directory.
+
+    Raises:
+        SourceError: It is missing or damaged.
+    """
+    file = run / "run.json"
+    found = read_object(file)
+    for name, kind in _FACTS.items():
+        if not isinstance(found.get(name), kind | None):
+            raise SourceError(f"`{name}` in {file} is not what was written there.", COPY_AGAIN)
     return found
 
 

@@ -25,6 +25,7 @@ BASELINE = "baseline: "  # begins the name of a baseline's column
 POSITION = ("_file", "_row")
 
 _METADATA = b"toolkit"
+_FACTS = {"identity": str, "recipe": str, "split": str, "labels": list, "columns": list, "model": dict}
 # What a folder may hold beside the model without being part of it: cards, and settings of the toolkit's own.
 _NOT_THE_MODEL = {"README.md", "toolkit.json"}
 
@@ -112,11 +113,15 @@ def read(path: Path) -> Answers:
     """
     found = runs.read_table(path)
     try:
-        return Answers(found, json.loads((found.schema.metadata or {})[_METADATA]))
-    except (KeyError, ValueError):
+        facts = json.loads((found.schema.metadata or {})[_METADATA])
+        if not all(isinstance(facts.get(name, kind()), kind) for name, kind in _FACTS.items()):
+            raise TypeError
+        found.select(facts["columns"])
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         raise SourceError(
             f"{path} does not say which model and rows it belongs to.", "Evaluate the model again to write it anew."
         ) from None
+    return Answers(found, facts)
 
 
 def find(candidates: Iterable[Path], wanted: str) -> Answers | None:

@@ -126,7 +126,9 @@ def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> di
     if any(meant.get(key) != getattr(settings, key) for key in ("positive_class", "operating_points")):
         return None
     found = stored.get("thresholds") if isinstance(stored, Mapping) else None
-    return {str(name): float(value) for name, value in found.items()} if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping) or not all(isinstance(value, int | float) for value in found.values()):
+        return None
+    return {str(name): float(value) for name, value in found.items()}
 
 
 def stored_temperature(card: Mapping[str, Any]) -> float | None:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,11 @@ def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | 
         raise SourceError(
             f"The metric `{metric}` is not one of the toolkit's own ({', '.join(METRICS)}) and {problem}.",
             "Name one of these in the recipe, or try again with a network.",
+        )
+    if Path(metric).exists():  # the library would take its code from there
+        raise SourceError(
+            f"{metric} is the name of a file or folder here, and code of the folder one stands in is not run.",
+            "Run the command in another folder.",
         )
     import evaluate
 

@@ -51,6 +51,9 @@ def compare(
     observe(Stage("Reading predictions"))
     names = _names(targets)
     files = [answers.read(_file(target)) for target in targets]
+    for name, file in zip(names, files, strict=True):
+        if not {"recipe", "labels", "split"} <= file.facts.keys():
+            raise SourceError(f"{name} does not say what it was judged by.", "Evaluate the model again.")
     named = card.installed(files[0].facts["recipe"], names[0], [_file(targets[0]).parent], recipe_name)
     recipe = recipes.load(str(named))
     target = recipe.COLUMNS[-1]

@@ -19,10 +19,12 @@ from toolkit.data.split import fingerprint
 from toolkit.errors import DataError, SourceError, ToolkitError
 from toolkit.evaluation import answers, screening, writing
 from toolkit.evaluation.findings import stored_temperature, stored_thresholds
+from toolkit.foreign import damage
 from toolkit.pipeline import judge, seen
 from toolkit.pipeline.checks import check_columns, run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.prepare import configure
+from toolkit.report.schema import REPORT, faults
 
 # Of a data set with several parts, the one a model is judged on.
 _PREFERRED = ("test", "all", "validation", "train")
@@ -91,7 +93,7 @@ def prepare_evaluation(
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = runs.read_table(run.path / "data" / "test.parquet")
-        facts = run.facts.get("data", {})
+        facts = _told(run)
         check_columns(config, recipe, rows.column_names)
         return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
     table = load_table(recipe, config.data, labels, options=config.options)
@@ -100,6 +102,19 @@ def prepare_evaluation(
     facts = _data_facts(recipe, config, table, part, table.labels)
     split = "given" if part == "all" else part
     return Examination(checkpoint, recipe, config, table.labels, table.parts[part], split, facts, run, own=False)
+
+
+def _told(run: runs.Run) -> dict[str, Any]:
+    """Return the facts about a run's data.
+
+    Raises:
+        SourceError: What run.json says of data or training is not what a report can show.
+    """
+    told = {part: run.facts.get(part) for part in ("data", "training")}
+    wrong = [fault for fault in faults(REPORT, told) if not fault.endswith("is not in the schema")]
+    if wrong:
+        raise SourceError(f"{run.path / 'run.json'} is damaged: {wrong[0]}.", "Copy the run directory again.")
+    return told["data"] or {}
 
 
 def _no_data_of_its_own(path: Path) -> ToolkitError:
@@ -171,7 +186,7 @@ def evaluate(
         own.facts.get("training") if own is not None else None,
         temperature=stored_temperature(stored_card(subject.checkpoint)),
         thresholds=_thresholds(subject, stored, observe),
-        repeated=_repeated(own) if own is not None else None,
+        repeated=_repeated(own, rows.num_rows) if own is not None else None,
         checks=run_checks(stored, rows, said.predictions, observe),
         config=_config_shown(subject),
         warnings=learnt,
@@ -258,10 +273,20 @@ def stored_card(checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
     return card.read(checkpoint.path)
 
 
-def _repeated(run: runs.Run) -> list[dict[str, Any]] | None:
+def _repeated(run: runs.Run, rows: int) -> list[dict[str, Any]] | None:
     """Read which of a run's test rows repeat a training row; None where it was not looked for."""
     file = run.path / runs.NEAR_DUPLICATES
-    return list(runs.read_object(file)["pairs"]) if file.is_file() else None
+    if not file.is_file():
+        return None
+    with damage(file):
+        found = [(int(pair["position"]), float(pair["similarity"]), dict(pair["train"])) for pair in _pairs(file)]
+        if not all(0 <= position < rows and "label" in train for position, _, train in found):
+            raise IndexError
+    return [{"position": position, "similarity": near, "train": train} for position, near, train in found]
+
+
+def _pairs(file: Path) -> list[dict[str, Any]]:
+    return list(runs.read_object(file)["pairs"])
 
 
 def find_stored(

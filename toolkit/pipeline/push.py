@@ -18,6 +18,7 @@ from toolkit.report.card import Publication, to_card, to_eval_results
 from toolkit.report.plot_files import plot_files
 from toolkit.report.portable import portable, quoted, without_examples
 from toolkit.report.render import to_html
+from toolkit.report.schema import REPORT, faults
 
 # What may leave the folder of a model, and nothing else: weights, and the small files beside them.
 _PASSES = re.compile(
@@ -165,14 +166,27 @@ def _run(target: str) -> runs.Run:
 
 def _report(run: runs.Run) -> dict[str, Any]:
     """Read the run's report; a later evaluation on the same rows stands in for it, for it may have found more."""
-    report = runs.read_object(run.path / "report.json")
+    report = _read_report(run.path / "report.json")
     later = run.path / "evaluations" / "held-out" / "report.json"
     if not later.is_file():
         return report
-    again = runs.read_object(later)
+    again = _read_report(later)
     same = again["evaluation"]["metrics"] == report["evaluation"]["metrics"]
     kept = {key: report[key] for key in ("command", "created", "title", "training", "config", "environment", "model")}
     return {**again, **kept} if same else report
+
+
+def _read_report(file: Path) -> dict[str, Any]:
+    """Read a report, and refuse one that lacks what a card is written from, or holds something else there."""
+    report = runs.read_object(file)
+    needed = ("command", "created", "title", "config", "environment", "model", "data", "evaluation", "verdict")
+    lacking = [key for key in needed if not report.get(key)]
+    wrong = [f"{key} is missing" for key in lacking] or [
+        fault for fault in faults(REPORT, report) if not fault.endswith("is not in the schema")
+    ]
+    if wrong:
+        raise SourceError(f"{file} is not a whole report: {wrong[0]}.", "Copy the run directory again, all of it.")
+    return report
 
 
 def _model_files(run: runs.Run, roots: list[str]) -> dict[str, hub.Content]:

@@ -15,6 +15,7 @@ from toolkit import runs
 from toolkit.config import leaves
 from toolkit.config_files import read_file
 from toolkit.errors import ConfigError
+from toolkit.foreign import check_links
 from toolkit.pipeline.events import Note, Observe
 from toolkit.pipeline.prepare import Prepared
 from toolkit.settings import EvaluationConfig
@@ -45,7 +46,7 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
         if not runs.is_run(run.path):
             observe(Note(f"There is nothing to resume in {run.path}; a new run begins."))
             return None
-        runs.read_object(run.path / "run.json")  # a damaged one is said to be so
+        runs.read_facts(run.path)  # a damaged one is said to be so
         differing = _differences(run, prepared)
         if differing:
             raise ConfigError(
@@ -58,6 +59,7 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
     waiting = [run for run in waiting if not run.complete]
     for run in waiting:
         if not _differences(run, prepared):
+            check_links(run.path)
             observe(Note(f"Going on with {run.path}."))
             return run
     why = "no unfinished run has these values and data"

@@ -21,6 +21,7 @@ from typing import Any
 
 from toolkit.data.batch import Features, Integers, plan_epoch, probe
 from toolkit.errors import Interrupted
+from toolkit.foreign import damage
 from toolkit.settings import TrainingConfig
 from toolkit.team import ALONE, Team
 from toolkit.training import average, checkpoint, parallel, sharding
@@ -138,10 +139,11 @@ def train(
     meter = Meter(total_steps, precision)
     step = 0
     if state is not None:
-        checkpoint.restore(state, accelerator.unwrap_model(prepared), _bare(optimizer), team.rank)
-        keeper.restore(state.facts)
-        meter.restore(state.facts["meter"])
-        step = state.step
+        with damage(state.path):
+            checkpoint.restore(state, accelerator.unwrap_model(prepared), _bare(optimizer), team.rank)
+            keeper.restore(state.facts)
+            meter.restore(state.facts["meter"])
+            step = int(state.step)
     plan = () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps)
     trial = None if objective.penalty is not None else probe(features, collate)  # recorded attention is padded
     ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))

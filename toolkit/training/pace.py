@@ -59,7 +59,9 @@ def recorded(facts: Mapping[str, Any]) -> Pace | None:
     """Return the pace that a run's record tells of, None where it tells of none."""
     if "precision" not in facts:
         return None
-    return Pace(facts["precision"], facts.get("attention_kernel", "auto"), facts.get("compiled", False))
+    found = Pace(facts["precision"], facts.get("attention_kernel", "auto"), facts.get("compiled", False))
+    known = found.precision in ("fp32", "bf16", "fp16") and found.kernel in ("auto", "varlen", "sdpa", "products")
+    return found if known and isinstance(found.compiled, bool) else None
 
 
 def asked(config: TrainingConfig, device: str) -> Pace:

@@ -11,9 +11,9 @@ def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
     run = runs.Run(tmp_path / "run")
     runs.write_json(run.model / runs.CARD, {"recipe": "./gone.py"})
     with pytest.raises(RecipeError) as caught:
-        _publication(run, {}, hub.Destination("someone/model"), None, (), lambda _event: None)
-    assert f"no recipe file ./gone.py. The model in {run.model} was trained with it" in caught.value.problem
-    assert caught.value.fix.startswith("Push from the folder in which the recipe stood.")
+        _publication(run, {}, hub.Destination("someone/model"), None, None, (), lambda _event: None)
+    assert f"The model in {run.model} was trained with the recipe ./gone.py" in caught.value.problem
+    assert "--recipe FILE" in caught.value.fix
 
 
 @pytest.mark.parametrize("scratch", [False, True])
@@ -26,7 +26,7 @@ def test_random_weights_have_no_base_and_no_licence_of_another(scratch, tmp_path
     runs.write_json(run.path / "run.json", {"model": str(base)})
     report = {"config": {"loading": {"from_scratch": scratch}}, "data": {"source": "reviews.csv"}}
     told = []
-    found = _publication(run, report, hub.Destination("someone/model"), None, (), told.append)
+    found = _publication(run, report, hub.Destination("someone/model"), None, None, (), told.append)
     assert (found.from_scratch, found.licence) == (scratch, None if scratch else "mit")
     assert bool(told) == scratch
 
