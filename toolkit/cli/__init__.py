@@ -3,12 +3,13 @@
 Nothing heavy is imported here: `toolkit --help` must answer at once.
 """
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from toolkit import __version__
+from toolkit import __version__, environment
 from toolkit.cli import (
     attend,
     compare,
@@ -78,6 +79,7 @@ def root(
 def main() -> None:
     """Run the command line; every failure ends in one message and a documented exit code."""
     prepare_streams()
+    environment.use_writable_caches(os.environ)
     sys.exit(_run(sys.argv[1:]))
 
 

@@ -116,7 +116,8 @@ def prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="toolkit-readable")
+            ascii_alone = codecs.lookup(stream.encoding).name == "ascii"  # of a locale that nobody chose
+            stream.reconfigure(encoding="utf-8" if ascii_alone else None, errors="toolkit-readable")
             setattr(sys, name, Stream(stream, vital=name == "stdout"))
 
 
