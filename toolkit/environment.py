@@ -1,8 +1,11 @@
-"""What a run was computed with, so that it can be computed again."""
+"""What a run was computed with, so that it can be computed again, and where its process may keep things."""
 
 import os
 import platform
+import stat
 import tempfile
+from collections.abc import MutableMapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -59,9 +62,72 @@ def processor() -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder of what the toolkit may remember between runs, in the user's cache; it may not exist yet."""
+    """Return the folder of what the toolkit may remember between runs; it may not exist yet.
+
+    It lies in the user's cache, or in a temporary folder where that cannot be written.
+    """
+    folder = _user_cache(os.environ)
+    return temporary_folder() if folder is None or write_problem(folder) else folder / "finetune-toolkit"
+
+
+def use_writable_caches(environ: MutableMapping[str, str]) -> None:
+    """Let libraries keep in a temporary folder what they cannot keep in the user's cache, as where HOME is read-only.
+
+    Models that are in the Hub's cache are still read there. Called before any of the libraries is imported.
+
+    Args:
+        environ: Of this process; what is set there already stays.
+    """
+    user = _user_cache(environ)
+    home = Path(environ["HF_HOME"]).expanduser() if "HF_HOME" in environ else user and user / "huggingface"
+    if home is None or write_problem(home):
+        for name in ("DATASETS", "EVALUATE", "METRICS", "MODULES", "ASSETS", "XET"):
+            environ.setdefault(f"HF_{name}_CACHE", str(temporary_folder() / "huggingface" / name.lower()))
+        if home is None or not (home / "hub").is_dir():
+            environ.setdefault("HF_HUB_CACHE", str(temporary_folder() / "huggingface" / "hub"))
+    settings = _below_home(environ.get("XDG_CONFIG_HOME") or "~/.config")
+    if user is None or settings is None or write_problem(user) or write_problem(settings):
+        environ.setdefault("MPLCONFIGDIR", str(temporary_folder() / "matplotlib"))
+
+
+def _user_cache(environ: MutableMapping[str, str]) -> Path | None:
+    return _below_home(environ.get("XDG_CACHE_HOME") or "~/.cache")
+
+
+def _below_home(path: str) -> Path | None:
+    """Return a path; None where it lies in the home folder of a user who has none, as in containers."""
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # a user without a home, as containers have
-        cache = Path(tempfile.gettempdir())
-    return cache / "finetune-toolkit"
+        return Path(path).expanduser()
+    except RuntimeError:
+        return None
+
+
+@cache
+def temporary_folder() -> Path:
+    """Return a folder that this user alone may write to, the same one in every process where that can be had."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"finetune-toolkit-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        found = None
+    ours = found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077
+    return folder if ours or user == "user" else Path(tempfile.mkdtemp(prefix="finetune-toolkit-"))
+
+
+def existing(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that is there."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def write_problem(folder: Path) -> str | None:
+    """Say why a folder, or one that it would be made in, cannot be written; None where it can.
+
+    It is tried: permission bits say little about read-only mounts, quotas and the superuser.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=existing(folder)):
+            return None
+    except OSError as error:
+        return error.strerror or type(error).__name__

@@ -3,12 +3,13 @@
 Nothing heavy is imported here: `toolkit --help` must answer at once.
 """
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from toolkit import __version__
+from toolkit import __version__, environment
 from toolkit.cli import (
     attend,
     compare,
@@ -29,7 +30,7 @@ from toolkit.cli import (
 from toolkit.cli.console import INTERRUPTED, note, report_failure
 from toolkit.cli.own_options import WithOwnOptions
 from toolkit.cli.processes import Told
-from toolkit.cli.streams import take_any_text
+from toolkit.cli.streams import OutputLost, prepare_streams
 
 app = typer.Typer(
     name="toolkit",
@@ -77,18 +78,33 @@ def root(
 
 def main() -> None:
     """Run the command line; every failure ends in one message and a documented exit code."""
-    take_any_text()
-    arguments = sys.argv[1:]
-    debug = "--debug" in arguments
+    prepare_streams()
+    environment.use_writable_caches(os.environ)
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    """Run one command, report how it failed if it did, and return its exit code."""
     try:
-        app([argument for argument in arguments if argument != "--debug"])
+        code = _call([argument for argument in arguments if argument != "--debug"])
+        sys.stdout.flush()
+        return code
     except Told as end:
-        sys.exit(end.code)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer turns Ctrl-C into this, and says nothing
-            note("\nInterrupted.")
-        raise
+        return end.code
     except (Exception, KeyboardInterrupt) as error:
-        if debug:
+        if "--debug" in arguments and not isinstance(error, OutputLost):
             raise
-        sys.exit(report_failure(error))
+        return report_failure(error)
+
+
+def _call(arguments: list[str]) -> int:
+    """Let Typer run a command; return the exit code that it ends the process with."""
+    try:
+        app(arguments)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # some connection's; Typer takes it for standard output's
+            raise end.__context__ from None
+        if end.code == INTERRUPTED:  # Typer turns Ctrl-C into this, and says nothing
+            note("\nInterrupted.")
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

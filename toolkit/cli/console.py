@@ -8,8 +8,9 @@ from typing import Any
 
 import typer
 
-from toolkit.cli.streams import mended
-from toolkit.errors import CallError, ToolkitError
+from toolkit.cli.faults import explained
+from toolkit.cli.streams import OutputLost, Stream, shown
+from toolkit.errors import Interrupted, ToolkitError
 
 INTERRUPTED = 130  # exit code, as shells expect it
 _LOG_SECONDS = 10.0
@@ -17,12 +18,20 @@ _LOG_SECONDS = 10.0
 
 def say(text: str = "") -> None:
     """Print a result."""
-    typer.echo(mended(text))
+    typer.echo(shown(text))
 
 
 def note(text: str) -> None:
     """Print something that is not the result."""
-    typer.echo(mended(text), err=True)
+    typer.echo(shown(text), err=True)
+
+
+def say_json(line: str) -> None:
+    """Print one line of JSON: as it is for a program that reads it, without control characters for a person."""
+    if isinstance(sys.stdout, Stream) and not sys.stdout.isatty():
+        sys.stdout.write_data(f"{line}\n".encode())  # UTF-8, whatever the locale: JSON has no other encoding
+    else:
+        say(line)
 
 
 def report_failure(error: BaseException) -> int:
@@ -30,18 +39,15 @@ def report_failure(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         note("\nInterrupted.")
         return INTERRUPTED
-    if isinstance(error, ToolkitError):
-        note(f"Error: {error.problem}\n  → {error.fix}")
+    if isinstance(error, OutputLost) and error.reader_gone:
         return error.exit_code
-    if isinstance(error, BrokenPipeError):
-        sys.stderr.close()
-        return 1
-    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
-        note(
-            "Error: A name outside ASCII was given, but this shell's locale knows nothing else.\n"
-            "  → Run the command with PYTHONUTF8=1 set, or rename the file."
-        )
-        return CallError.exit_code
+    known = error if isinstance(error, ToolkitError) else explained(error)
+    if isinstance(known, Interrupted):
+        note(f"\n{known.problem}\n  → {known.fix}")
+        return known.exit_code
+    if known is not None:
+        note(f"Error: {known.problem}\n  → {known.fix}")
+        return known.exit_code
     note(
         f"Error: {type(error).__name__}: {error}\n"
         "  → This is a fault in the toolkit or in a recipe. Run the command again with --debug for the traceback."
@@ -120,7 +126,7 @@ class Watcher:
     def _advance(self, done: int, total: int, text: str, line: str | None = None, finished: bool = False) -> None:
         if self.live:
             self._open(total)
-            self._bar.update(self._task, completed=done, text=text)
+            self._bar.update(self._task, completed=done, text=shown(text))
         elif line is not None and (finished or time.monotonic() - self._last_line >= _LOG_SECONDS):
             self._last_line = time.monotonic()
             note(line)
@@ -129,18 +135,24 @@ class Watcher:
         if self._bar is not None:
             return
         from rich.console import Console
+        from rich.file_proxy import FileProxy
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        drawn: Any = sys.stderr.drawn_on() if isinstance(sys.stderr, Stream) else sys.stderr
         self._bar = Progress(
             TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}"), console=Console(stderr=True), transient=True,
+            TextColumn("{task.fields[text]}", markup=False), console=Console(file=drawn), transient=True,
+            redirect_stdout=sys.stdout.isatty(),
         )  # fmt: skip
         self._bar.start()
+        for name in ("stdout", "stderr"):  # what others write meanwhile goes through the bar, which restores both
+            if isinstance(getattr(sys, name), FileProxy):
+                setattr(sys, name, Stream(getattr(sys, name), vital=False))
         self._task = self._bar.add_task("", total=total, text="")
 
     def _print(self, line: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(line, markup=False, highlight=False)
+            self._bar.console.print(shown(line), markup=False, highlight=False)
         else:
             note(line)
 

@@ -1,14 +1,13 @@
 """`toolkit predict`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say
+from toolkit.cli.console import Watcher, note, say, say_json
 
 
 def predict(
@@ -70,5 +69,4 @@ def predict(
 
 def _say_row(row: dict[str, Any]) -> None:
     line = json.dumps(row, ensure_ascii=False, default=str)
-    say(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # half a character stays the escape that it was
-    sys.stdout.flush()
+    say_json(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # half a character stays the escape that it was

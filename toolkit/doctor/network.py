@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.doctor.check import Check, gib, within
-from toolkit.doctor.storage import existing, write_problem
+from toolkit.environment import write_problem
 
 SCAN_SECONDS = 3.0  # a cache of thousands of files on a network disk takes minutes
 TOKEN_SECONDS = 6.0
@@ -93,7 +93,7 @@ def cache() -> Iterator[Check]:
 
     folder = Path(constants.HF_HUB_CACHE)
     shown = _short(folder)
-    problem = write_problem(existing(folder))
+    problem = write_problem(folder)
     if problem:
         fix = "Set HF_HOME to a folder that you may write to, or mend its permissions."
         yield Check("cache", "warning", f"{shown} cannot be written, so nothing can be downloaded ({problem})", fix)

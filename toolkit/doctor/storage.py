@@ -1,11 +1,11 @@
 """The space on the disks, and whether runs can be written."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from toolkit.doctor.check import GIB, Check, gib
+from toolkit.environment import existing, write_problem
 
 LOW_DISK = 5 * GIB  # bytes; a large checkpoint and the run that fine-tunes it
 FULL_DISK = 500 * 2**20  # bytes; less than one small model
@@ -33,23 +33,9 @@ def run_folder() -> Iterator[Check]:
     """Try to write where runs are kept."""
     from toolkit import runs
 
-    problem = write_problem(existing(runs.HOME))
+    problem = write_problem(runs.HOME)
     if problem:
         fix = "Change to a folder that you may write to, or give --output."
         yield Check("runs", "fault", f"{runs.HOME}/ cannot be written here ({problem})", fix)
     else:
         yield Check("runs", "ok", f"{runs.HOME}/ can be written here")
-
-
-def existing(path: Path) -> Path:
-    """Return the path, or the nearest folder above it that is there."""
-    return next(place for place in (path, *path.parents) if place.exists())
-
-
-def write_problem(folder: Path) -> str | None:
-    """Try it: permission bits say little about read-only mounts, quotas and the superuser."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return None
-    except OSError as error:
-        return error.strerror or type(error).__name__

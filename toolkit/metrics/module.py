@@ -82,6 +82,10 @@ def _module_class() -> Any:
             self._labels = labels
             super().__init__(config_name=metric.name, keep_in_memory=True)
 
+        def _build_data_dir(self) -> str:
+            """Name a folder and make none: what is kept in memory needs none, and home folders may be read-only."""
+            return str(self._data_dir_root)
+
         def _info(self) -> Any:
             value = types[self._metric.value_type]
             truth = types["int64"] if self._metric.value_type == "probabilities" else value

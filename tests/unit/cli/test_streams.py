@@ -1,13 +1,19 @@
-"""Whatever is said can be printed."""
+"""Whatever is said can be printed, and no terminal obeys it."""
 
 import io
+import json
+import os
+import pty
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.cli.streams import mended, take_any_text
+from toolkit.cli import console
+from toolkit.cli.streams import OutputLost, Stream, mended, prepare_streams, shown
 
 
 def printed(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -15,17 +21,17 @@ def printed(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> str:
     stream = io.TextIOWrapper(raw, encoding)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", stream)
-        take_any_text()
+        prepare_streams()
         print(text, end="", flush=True)
-    return raw.getvalue().decode(encoding)
+    return raw.getvalue().decode(stream.encoding)
 
 
 @pytest.mark.parametrize(
     ("text", "encoding", "seen"),
     [
-        ("très bon → 84 %", "ascii", "tres bon -> 84 %"),
+        ("très bon → 84 %", "ascii", "très bon → 84 %"),
         ("très bon → 84 %", "latin-1", "très bon -> 84 %"),
-        ("“a” … – b × Ж", "ascii", '"a" ... - b x \\u0416'),
+        ("“a” … – b × Ж", "latin-1", '"a" ... - b × \\u0416'),
         ("très bon → 84 %", "utf-8", "très bon → 84 %"),
     ],
 )
@@ -42,3 +48,122 @@ def test_any_text_can_be_printed(text, encoding):
 def test_names_of_files_are_letters_again():
     assert mended("caf\udcc3\udca9.csv \ud83d") == "café.csv \ud83d"
     assert mended("caf\udce9.csv") == "caf\ufffd.csv"
+
+
+OBEYED = [
+    "\x1b]0;title\x07",
+    "\x1b[2J",
+    "\x9b31m",
+    "\x90+q\x9c",
+    "\r",
+    "\x08",
+    "\x7f",
+    "\x0b",
+    "\u202e",
+    "\u2066",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("text", OBEYED)
+def test_control_characters_are_shown(text):
+    result = shown(f"a{text}b")
+    assert not set(text) & set(result) - set("]0;title[2J31m+q")
+    assert json.loads(f'"{result}"') == f"a{text}b"
+
+
+@given(st.text())
+def test_nothing_else_changes(text):
+    kept = "".join(sign for sign in text if sign in "\t\n" or (sign.isprintable() and sign.isascii()))
+    assert shown(kept) == kept
+
+
+def test_a_byte_of_a_file_name_is_no_control_character():
+    assert shown(os.fsdecode(b"a\x9b31m\xc2\x9b2J.csv")) == "a\ufffd31m\\u009b2J.csv"
+
+
+WRITERS = r"""
+import logging, sys, warnings
+from toolkit.cli.streams import prepare_streams
+prepare_streams()
+warnings.warn("warned \x1b[31m")
+logging.getLogger("library").error("logged %s", "\x9b31m")
+logging.basicConfig(); logging.error("handled \x07")
+print("printed \x1b]0;t\x07\u202e", end=""); print()
+sys.stderr.write("\rbar 10 %"); sys.stderr.write("\rbar 20 %\x1b[K"); sys.stderr.write("\x1b[A")
+raise ValueError("raised \x1b[2J")
+"""
+
+
+def test_libraries_send_no_control_characters():
+    done = subprocess.run([sys.executable, "-c", WRITERS], capture_output=True)
+    text = (done.stdout + done.stderr).decode()
+    for said in ("warned \\u001b", "logged \\u009b", "handled \\u0007", "printed \\u001b", "raised \\u001b"):
+        assert said in text
+    assert "\rbar 10 %\rbar 20 %\\u001b[K\x1b[A" in text, "a progress bar may go to the beginning of its line"
+    assert text.count("\x1b") == 1
+    assert not {"\x9b", "\x07", "\u202e"} & set(text)
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, action) -> bytes:
+    """Return what `action` sends down a pipe that is standard output."""
+    reading, writing = os.pipe()
+    with monkeypatch.context() as patch, os.fdopen(writing, "w", encoding="latin-1") as stream:
+        patch.setattr(sys, "stdout", stream)
+        prepare_streams()
+        action()
+    with os.fdopen(reading, "rb") as stream:
+        return stream.read()
+
+
+def test_data_in_a_pipe_stays_as_it_is(monkeypatch):
+    line = json.dumps({"text": "très \x1b\x9b\u202e\r"}, ensure_ascii=False)
+    assert piped(monkeypatch, lambda: console.say_json(line)) == f"{line}\n".encode()
+
+
+def test_data_on_a_terminal_is_the_same_json_without_control_characters(monkeypatch):
+    said = {"text": "très \x1b\x9b\u202e\r"}
+    leader, follower = pty.openpty()
+    with monkeypatch.context() as patch, os.fdopen(follower, "w", encoding="utf-8") as stream:
+        patch.setattr(sys, "stdout", stream)
+        prepare_streams()
+        console.say_json(json.dumps(said, ensure_ascii=False))
+        seen = os.read(leader, 1000).decode()
+    os.close(leader)
+    assert json.loads(seen) == said
+    assert not {"\x9b", "\u202e", "\x1b"} & set(seen)
+
+
+def test_a_bar_on_a_terminal_draws_and_what_others_write_is_shown(monkeypatch):
+    from toolkit.pipeline.events import Counted
+
+    leader, follower = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    with monkeypatch.context() as patch, os.fdopen(follower, "w", encoding="utf-8") as stream:
+        patch.setattr(sys, "stderr", stream)
+        prepare_streams()
+        with console.Watcher() as watch:
+            watch(Counted(1, 4))
+            sys.stderr.write("library says \x9b31m\n")
+        console.note("afterwards \x1b[31m")
+        seen = os.read(leader, 100_000).decode()
+    os.close(leader)
+    assert "1/4" in seen
+    assert "\x1b[?25l" in seen, "the bar hides the cursor"
+    assert "library says \\u009b31m" in seen
+    assert "afterwards \\u001b[31m" in seen
+    assert "\x9b" not in seen
+
+
+@pytest.mark.parametrize(("vital", "raises"), [(True, True), (False, False)])
+def test_a_full_disk_matters_to_results_and_not_to_notes(vital, raises):
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        stream = Stream(full, vital=vital)
+        lost = []
+        try:
+            stream.write("text")
+            stream.flush()
+        except OutputLost as error:
+            lost.append(error)
+        assert [error.exit_code for error in lost] == [1] * raises
+        stream.flush()  # the interpreter does at its end

@@ -1,0 +1,60 @@
+"""What Python raises when the machine, and not the toolkit, is at fault: no memory, no space, no permission."""
+
+import errno
+import re
+
+from toolkit.errors import CallError, RunError, ToolkitError
+
+_NO_MEMORY = re.compile(
+    r"out of memory|not enough memory|can.?t allocate memory|cannot allocate memory|unable to allocate|bad_alloc|"
+    r"failed to map segment|can.?t start new thread",
+    re.IGNORECASE,
+)
+_FIXES = {
+    errno.ENOSPC: "Free some space, or write to another disk.",
+    errno.EDQUOT: "Free some space, or write to another disk.",
+    errno.EROFS: "Write to another place.",
+    errno.EACCES: "Mend its permissions, or name another place.",
+    errno.EPERM: "Mend its permissions, or name another place.",
+    errno.EMFILE: "Raise the number of open files with `ulimit -n`.",
+    errno.ENFILE: "Raise the number of open files with `ulimit -n`.",
+    errno.EIO: "The disk may be failing; try another one.",
+}
+
+
+def explained(error: BaseException) -> ToolkitError | None:
+    """Return what the user can do about an exception that the machine or the input caused; None for any other."""
+    if _is_of_memory(error):
+        return RunError(
+            "Memory ran out.",
+            "Lower the batch size or the length (`training.micro_batch_size`, `evaluation.batch_size`, "
+            "`data.max_length`), take a smaller model, or raise the limit (`ulimit -v`).",
+        )
+    if isinstance(error, RecursionError):
+        return CallError(
+            "A file of the input is nested too deep to be read.",
+            "Look at its YAML or JSON: --debug shows which one was being read.",
+        )
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return CallError(
+            "A name outside ASCII was given, but this shell's locale knows nothing else.",
+            "Run the command with PYTHONUTF8=1 set, or rename the file.",
+        )
+    if isinstance(error, ConnectionError):
+        return RunError(f"A connection was cut ({error.strerror or type(error).__name__}).", "Repeat the command.")
+    if isinstance(error, OSError) and error.errno in _FIXES:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return RunError(f"{where}{error.strerror}.", _FIXES[error.errno])
+    return None
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out; torch, Python's importer and others say so in exceptions of other kinds."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno == errno.ENOMEM):
+            return True
+        if not isinstance(seen, ToolkitError) and _NO_MEMORY.search(str(seen)):
+            return True
+        seen = seen.__cause__
+    return False
