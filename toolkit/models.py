@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from toolkit import runs
+from toolkit import runs, weights
 from toolkit.data import pictures
 from toolkit.errors import ModelError
 from toolkit.settings import LoadingConfig, TrainingConfig
@@ -51,13 +51,14 @@ def load(
     Args:
         auto: The Auto class of the task, such as `AutoModelForSequenceClassification`.
         path: The checkpoint folder.
-        labels: Names of the classes; they are stored in the model's configuration.
+        labels: Names of the classes; they are stored in the model's configuration. Empty for a model without classes,
+            whose weights must all be there.
         loading: What the checkpoint may do.
         training: Dropout rates.
         arguments: Further values for the model's configuration.
 
     Raises:
-        ModelError: transformers cannot load it.
+        ModelError: transformers cannot load it, or weights of its backbone are missing.
     """
     import torch
     from transformers import AutoConfig
@@ -73,13 +74,13 @@ def load(
         with quiet():
             if loading.from_scratch:
                 return auto.from_config(config, dtype=torch.float32)
-            return auto.from_pretrained(
+            return weights.read(
+                auto,
                 path,
+                new_head=bool(labels),
                 config=config,
                 trust_remote_code=loading.trust_remote_code,
                 use_safetensors=None if loading.allow_pickle else True,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,  # a head for other classes is replaced
             )
 
 
@@ -87,17 +88,17 @@ def load_bare(path: Path, loading: LoadingConfig) -> Any:
     """Load a checkpoint without a head, in evaluation mode and in 32-bit floats.
 
     Raises:
-        ModelError: transformers cannot load it.
+        ModelError: transformers cannot load it, or weights are missing.
     """
-    import torch
     from transformers import AutoModel
 
     with model_errors(path), quiet():
-        return AutoModel.from_pretrained(
+        return weights.read(
+            AutoModel,
             path,
+            new_head=False,
             trust_remote_code=loading.trust_remote_code,
             use_safetensors=None if loading.allow_pickle else True,
-            dtype=torch.float32,
         ).eval()
 
 

@@ -61,7 +61,7 @@ def explain(
     if order.pictures and not of_pictures:
         pictures.check()
     created, budget = datetime.now(UTC), Budget.of(order.minutes)
-    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
+    stored = subject.stored(observe, slim=False)
     loaded = stored.subject
     model = explain_pictures.asked(loaded) if of_pictures else questions.asked(loaded)
     watched = questions.attention_fits(loaded, order.texts[0])

@@ -93,7 +93,7 @@ def export(
         )
     folder = _place(subject, form, output)
     measured, held_back = _parted(subject, form, rows)
-    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    stored = subject.stored(observe)
     observe(Stage(f"Asking the model about {measured.num_rows:,} rows"))
     features = _encoded(stored.subject, measured)
     original = judge.predict_features(stored.subject, features, observe)

@@ -59,6 +59,7 @@ class StoredModel:
         labels: Names of the classes.
         config: The run's configuration.
         slim: Whether heads that were pruned are cut out when it is loaded, which costs less and answers the same.
+        observe: Told what the user should know of its weights.
     """
 
     folder: Path
@@ -66,13 +67,14 @@ class StoredModel:
     labels: Sequence[str]
     config: RunConfig
     slim: bool = True
+    observe: Observe | None = None
 
     @cached_property
     def subject(self) -> Subject:
         """What was saved, so that the figures are those of the files and not of what was in memory."""
         from toolkit.training.devices import pick_device
 
-        model = build_model(self.recipe, self.folder, self.labels, self.config).eval()
+        model = build_model(self.recipe, self.folder, self.labels, self.config, self.observe).eval()
         if self.slim and self.pruned:
             heads.slimmed(model, heads.inputs_for(model), self.pruned)
         device = pick_device(self.config.training.device)
