@@ -300,7 +300,7 @@ def predict_features(
     }
     collate = collate or partial(recipe.collate, processor=subject.processor)
     if not recipes.generates(recipe):
-        return predict(subject.model, features, collate, recipe.predictions, **common)
+        return _outside(predict(subject.model, features, collate, recipe.predictions, **common), subject)
     loss = None
     if "labels" in features.columns:
         quiet = {**common, "observe": None} if answers else common
@@ -310,6 +310,16 @@ def predict_features(
     generate = partial(recipe.generate, processor=subject.processor, config=subject.config)  # type: ignore[attr-defined]
     tokens = settings.batch_tokens
     return Predictions(write(subject.model, features, collate, generate, tokens=tokens, **common), loss)
+
+
+def _outside(said: Predictions, subject: Subject) -> Predictions:
+    """Give words that the model does not read the recipe's class for words outside, where the labels have it."""
+    outside = getattr(subject.recipe, "OUTSIDE", None)
+    if subject.recipe.COLUMNS[-1].kind != "labels" or outside not in subject.labels:
+        return said
+    number = subject.labels.index(outside)
+    rows = [[number if label is None else label for label in row] for row in said.columns["prediction"]]
+    return replace(said, columns={**said.columns, "prediction": rows})
 
 
 def references(recipe: recipes.Recipe, rows: pa.Table) -> list[Any]:
