@@ -73,15 +73,27 @@ def load(
             setattr(config, name, value)
         with quiet():
             if loading.from_scratch:
-                return auto.from_config(config, dtype=torch.float32)
-            return weights.read(
-                auto,
-                path,
-                new_head=bool(labels),
-                config=config,
-                trust_remote_code=loading.trust_remote_code,
-                use_safetensors=None if loading.allow_pickle else True,
-            )
+                model = auto.from_config(config, dtype=torch.float32)
+            else:
+                model = weights.read(
+                    auto,
+                    path,
+                    new_head=bool(labels),
+                    config=config,
+                    trust_remote_code=loading.trust_remote_code,
+                    use_safetensors=None if loading.allow_pickle else True,
+                )
+    if _reads_last_token(config):
+        model.config.pad_token_id = load_tokenizer(path, loading).pad_token_id
+    return model
+
+
+def _reads_last_token(config: Any) -> bool:
+    """Whether a family reads the class off the last token that is no padding, which it has to be told."""
+    from transformers.models.auto import modeling_auto as known
+
+    kind = config.model_type
+    return kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def load_bare(path: Path, loading: LoadingConfig) -> Any:
@@ -125,6 +137,9 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
     if fast and not tokenizer.is_fast:
         raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
     _check_vocabulary(path, tokenizer)
+    if tokenizer.pad_token is None:  # one that ends or begins texts does as well: what is padded is masked
+        marks = (tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token)
+        tokenizer.pad_token = next((mark for mark in marks if mark), None)
     return tokenizer
 
 
