@@ -30,6 +30,8 @@ COLUMNS = (
     Column("labels", ("labels", "ner_tags", "tags", "entities", "ner"), kind="labels"),
 )
 
+OUTSIDE = "O"  # the label of words that belong to no entity, and of those that the model does not read
+
 IGNORED = -100  # what the loss passes over: special tokens and all but the first piece of a word
 
 
@@ -39,7 +41,11 @@ def load_processor(path: Path, config: RunConfig) -> Any:
 
 
 def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
-    """Tokenize lists of words; the first piece of each word carries the word's label."""
+    """Tokenize lists of words; the first piece of each word carries the word's label.
+
+    A word without pieces, such as a zero-width space, and words that are cut off carry none. "first_of" gives the
+    number of the word, from 1, whose first piece a token is, and 0 for other tokens; "words" how many words there are.
+    """
     encoded = processor(
         list(rows["words"]),
         is_split_into_words=True,
@@ -51,19 +57,21 @@ def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunCon
     features: dict[str, list[Any]] = {
         "input_ids": encoded["input_ids"],
         "truncated": [bool(encoding.overflowing) for encoding in encoded.encodings],
+        "first_of": [_first_pieces(encoded.word_ids(row)) for row in range(len(rows["words"]))],
+        "words": [len(words) for words in rows["words"]],
     }
     if "labels" in rows:
-        features["labels"] = [_on_first_pieces(encoded.word_ids(i), labels) for i, labels in enumerate(rows["labels"])]
+        features["labels"] = [
+            [labels[word - 1] if word else IGNORED for word in first]
+            for first, labels in zip(features["first_of"], rows["labels"], strict=True)
+        ]
     return features
 
 
-def _on_first_pieces(word_ids: Sequence[int | None], labels: Sequence[int]) -> list[int]:
-    """Word of each piece → label of each piece. Both of length T."""
+def _first_pieces(word_ids: Sequence[int | None]) -> list[int]:
+    """Word of each piece, from 0 → number of the word that begins there, from 1, or 0. Both of length T."""
     before = [None, *word_ids[:-1]]
-    return [
-        labels[word] if word is not None and word != last else IGNORED
-        for word, last in zip(word_ids, before, strict=True)
-    ]
+    return [word + 1 if word is not None and word != last else 0 for word, last in zip(word_ids, before, strict=True)]
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
@@ -75,14 +83,21 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
 
 def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
     """Pad to the longest: input_ids, attention_mask and labels, each (B, T)."""
-    return pad(features, {"input_ids": processor.pad_token_id or 0, "labels": IGNORED})
+    read = ("input_ids", "labels")
+    inputs = [{name: values for name, values in one.items() if name in read} for one in features]
+    return pad(inputs, {"input_ids": processor.pad_token_id or 0, "labels": IGNORED})
 
 
 def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Logits (B, T, C) → the label of each word, for each row; words that were cut off are missing at the end."""
-    best = outputs.logits.argmax(dim=-1).cpu()  # (B, T)
-    first = batch["labels"] != IGNORED
-    return {"prediction": [row[mask].tolist() for row, mask in zip(best, first, strict=True)]}
+    """Logits (B, T, C) → the label of each word, for each row; None for words that the model does not read."""
+    best = outputs.logits.argmax(dim=-1).cpu().numpy()  # (B, T)
+    found = []
+    for row, first_of, words in zip(best, batch["first_of"], batch["words"], strict=True):
+        labels: list[int | None] = [None] * int(words)
+        for place in np.flatnonzero(first_of).tolist():
+            labels[first_of[place] - 1] = int(row[place])
+        found.append(labels)
+    return {"prediction": found}
 
 
 def entities(labels: Sequence[str]) -> set[tuple[int, int, str]]:
@@ -100,14 +115,13 @@ def entities(labels: Sequence[str]) -> set[tuple[int, int, str]]:
 
 
 def entity_counts(
-    predicted: Sequence[Sequence[int]], true: Sequence[Sequence[int]], names: Sequence[str]
+    predicted: Sequence[Sequence[int | None]], true: Sequence[Sequence[int]], names: Sequence[str]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return what each sentence adds to the entity counts. Shape (N, 3): right, predicted, true."""
     rows = []
     for said, reference in zip(predicted, true, strict=True):
-        outside = names.index("O") if "O" in names else 0
-        full = [*said, *[outside] * (len(reference) - len(said))]
-        ours, theirs = entities([names[i] for i in full]), entities([names[i] for i in reference])
+        ours = entities([OUTSIDE if label is None else names[label] for label in said])
+        theirs = entities([names[label] for label in reference])
         rows.append((len(ours & theirs), len(ours), len(theirs)))
     return np.array(rows, np.float64).reshape(-1, 3)
 
@@ -135,7 +149,7 @@ def most_frequent_label(train: pa.Table, test: pa.Table, labels: Sequence[str]) 
     for words, tags in zip(train["words"].to_pylist(), train["labels"].to_pylist(), strict=True):
         for word, tag in zip(words, tags, strict=True):
             seen[word][tag] += 1
-    outside = labels.index("O") if "O" in labels else 0
+    outside = labels.index(OUTSIDE) if OUTSIDE in labels else 0
     usual = {word: counted.most_common(1)[0][0] for word, counted in seen.items()}
     return [[usual.get(word, outside) for word in words] for words in test["words"].to_pylist()]
 

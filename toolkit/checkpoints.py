@@ -255,21 +255,36 @@ def longest_input(checkpoint: Checkpoint) -> int | None:
     return reach(checkpoint.config)
 
 
+# these families count positions from the padding token's number + 1
+_SHIFTED = (
+    "camembert",
+    "data2vec-text",
+    "esm",
+    "ibert",
+    "layoutlmv3",
+    "lilt",
+    "longformer",
+    "luke",
+    "markuplm",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+)
+_OLD_NAME = ("ctrl", "gpt2", "gpt_bigcode", "gptj", "openai-gpt")  # T5 has the old name as well, and no bound
+
+
 def reach(config: Mapping[str, Any]) -> int | None:
     """Return how many tokens the position embeddings of a model's configuration reach; None sets no bound."""
-    limit = config.get("max_position_embeddings")
+    family = config.get("model_type")
+    limit = config.get("n_positions" if family in _OLD_NAME else "max_position_embeddings")
     if not isinstance(limit, int) or limit < 1:
         return None
-    # these families count positions from the padding token's number + 1
-    shifted = config.get("model_type") in (
-        "roberta",
-        "xlm-roberta",
-        "camembert",
-        "mpnet",
-        "longformer",
-        "xlm-roberta-xl",
-    )
-    return limit - (config.get("pad_token_id", 1) or 0) - 1 if shifted else limit
+    if family == "mpnet":  # whatever its configuration says of padding
+        return limit - 2
+    return limit - (config.get("pad_token_id", 1) or 0) - 1 if family in _SHIFTED else limit
 
 
 def label_names(checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from toolkit import runs
+from toolkit import runs, weights
 from toolkit.data import pictures
 from toolkit.errors import ModelError, ToolkitError
 from toolkit.settings import LoadingConfig, TrainingConfig
@@ -51,13 +51,14 @@ def load(
     Args:
         auto: The Auto class of the task, such as `AutoModelForSequenceClassification`.
         path: The checkpoint folder.
-        labels: Names of the classes; they are stored in the model's configuration.
+        labels: Names of the classes; they are stored in the model's configuration. Empty for a model without classes,
+            whose weights must all be there.
         loading: What the checkpoint may do.
         training: Dropout rates.
         arguments: Further values for the model's configuration.
 
     Raises:
-        ModelError: transformers cannot load it.
+        ModelError: transformers cannot load it, or weights of its backbone are missing.
     """
     import torch
     from transformers import AutoConfig
@@ -74,15 +75,27 @@ def load(
             setattr(config, name, value)
         with quiet():
             if loading.from_scratch:
-                return auto.from_config(config, dtype=torch.float32, trust_remote_code=loading.trust_remote_code)
-            return auto.from_pretrained(
-                path,
-                config=config,
-                trust_remote_code=loading.trust_remote_code,
-                use_safetensors=None if loading.allow_pickle else True,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,  # a head for other classes is replaced
-            )
+                model = auto.from_config(config, dtype=torch.float32, trust_remote_code=loading.trust_remote_code)
+            else:
+                model = weights.read(
+                    auto,
+                    path,
+                    new_head=bool(labels),
+                    config=config,
+                    trust_remote_code=loading.trust_remote_code,
+                    use_safetensors=None if loading.allow_pickle else True,
+                )
+    if _reads_last_token(config):
+        model.config.pad_token_id = load_tokenizer(path, loading).pad_token_id
+    return model
+
+
+def _reads_last_token(config: Any) -> bool:
+    """Whether a family reads the class off the last token that is no padding, which it has to be told."""
+    from transformers.models.auto import modeling_auto as known
+
+    kind = config.model_type
+    return kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def _renamed(path: Path) -> dict[str, Any]:
@@ -114,18 +127,18 @@ def load_bare(path: Path, loading: LoadingConfig) -> Any:
     """Load a checkpoint without a head, in evaluation mode and in 32-bit floats.
 
     Raises:
-        ModelError: transformers cannot load it.
+        ModelError: transformers cannot load it, or weights are missing.
     """
-    import torch
     from transformers import AutoModel
 
     with model_errors(path), quiet():
-        return AutoModel.from_pretrained(
+        return weights.read(
+            AutoModel,
             path,
+            new_head=False,
             **_renamed(path),
             trust_remote_code=loading.trust_remote_code,
             use_safetensors=None if loading.allow_pickle else True,
-            dtype=torch.float32,
         ).eval()
 
 
@@ -154,6 +167,9 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
     if fast and not tokenizer.is_fast:
         raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
     _check_vocabulary(path, tokenizer)
+    if tokenizer.pad_token is None:  # one that ends or begins texts does as well: what is padded is masked
+        marks = (tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token)
+        tokenizer.pad_token = next((mark for mark in marks if mark), None)
     return tokenizer
 
 

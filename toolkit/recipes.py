@@ -51,9 +51,10 @@ class Recipe(Protocol):
     """What a recipe file holds; see `recipes/sentiment.py` for one to read.
 
     Beside these a recipe may hold `FALLBACK_DATA` (data settings used when the Hub cannot be reached),
-    `LABEL_NAMES` (number of classes → names, for labels that are bare numbers), `BASELINES` (name →
-    function), `POLARITY` (name of a class in lower case → how positive it is, -1 to 1, for checks of direction and
-    bias) and `Options` (a pydantic model of the recipe's own keys, each of which is an option of the command line).
+    `LABEL_NAMES` (number of classes → names, for labels that are bare numbers), `OUTSIDE` (name of the class that words
+    get which the model does not read), `BASELINES` (name → function), `POLARITY` (name of a class in lower case → how
+    positive it is, -1 to 1, for checks of direction and bias) and `Options` (a pydantic model of the recipe's own keys,
+    each of which is an option of the command line).
 
     It may hold these functions, too:
         read(path, data, options, notes) → tables by part, or None: reads files of a format of the task's own; what
@@ -79,7 +80,10 @@ class Recipe(Protocol):
         """Load the tokenizer or image processor that stands in the checkpoint folder `path`."""
 
     def preprocess(self, rows: Mapping[str, Sequence[Any]], processor: Any, config: Any) -> dict[str, list[Any]]:
-        """Turn columns of raw values into columns of model inputs, row by row the same order."""
+        """Turn columns of raw values into columns of model inputs, row by row the same order.
+
+        What `collate` leaves out of a batch no model gets; `predictions` finds it there all the same.
+        """
 
     def build_model(self, path: Path, labels: Sequence[str], config: Any, **arguments: Any) -> Any:
         """Load the checkpoint with the right head for `labels`."""
@@ -88,7 +92,10 @@ class Recipe(Protocol):
         """Stack examples into the tensors of one batch."""
 
     def predictions(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Turn a batch's outputs into columns, one value an example; "prediction" is what metrics compare."""
+        """Turn a batch's outputs into columns, one value an example; "prediction" is what metrics compare.
+
+        The batch holds the tensors that the model got, and lists of what `collate` left out.
+        """
 
 
 def has_classes(recipe: Recipe) -> bool:

@@ -39,8 +39,8 @@ _DATA_SUFFIXES = (
     ".po",
     ".tmx",
 )
-_WEIGHTS = re.compile(r"(model|adapter_model)(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
-_PICKLED = re.compile(r"(pytorch_model|adapter_model)(-\d+-of-\d+)?\.bin(\.index\.json)?|.*\.(pt|pth|ckpt|pkl|pickle)")
+_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
+_PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?|.*\.(pt|pth|ckpt|pkl|pickle)")
 _COMPANIONS = (".json", ".txt", ".model", ".spm", ".jinja", ".tiktoken", ".md")
 
 
@@ -219,13 +219,24 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
     """
     if not path.exists():
         raise SourceError(f"There is no folder {name}.", "Check the path; Hub ids have the form org/name.")
+    files = [file.name for file in path.iterdir()] if path.is_dir() else []
+    _check_adapter(files, name)
     if not path.is_dir() or not (path / "config.json").is_file():
         raise ModelError(
             f"{name} is not a model: it holds no config.json.",
             "Give the folder that `save_pretrained` wrote, or a run directory.",
         )
-    files = [file.name for file in path.iterdir()]
     _check_weights(files, name, allow_pickle=allow_pickle)
+
+
+def _check_adapter(files: Iterable[str], name: str) -> None:
+    """Refuse an adapter: transformers would load the model that it names, whatever stands beside it."""
+    if "adapter_config.json" in files:
+        raise ModelError(
+            f"{name} holds an adapter, which changes the weights of another model, and is no model by itself.",
+            "Merge it into its base model with peft (`merge_and_unload`), save that, and name its folder; a run of "
+            "this toolkit holds the merged model already.",
+        )
 
 
 def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> None:
@@ -254,6 +265,7 @@ def _download_model(source: Source, *, allow_pickle: bool, remote_code: bool) ->
     with _hub_errors(source.name, "model"):
         api = HfApi()
         files = [file.rfilename for file in api.model_info(source.name, revision=revision).siblings or ()]
+        _check_adapter(files, source.name)
         if not any(_WEIGHTS.fullmatch(file) for file in files) and revision is None:
             converted = _converted_revision(api, source.name)
             if converted is not None:

@@ -102,7 +102,7 @@ def _renumber(column: str, value: Any, number: Sequence[int]) -> Any:
     if not number:
         return value
     if column == "prediction":
-        return [number[v] for v in value] if isinstance(value, list) else number[value]
+        return [None if v is None else number[v] for v in value] if isinstance(value, list) else number[value]
     if column == "probabilities":
         ordered = [0.0] * len(number)
         for theirs, chance in enumerate(value):

@@ -46,7 +46,7 @@ def predict(
         model: In evaluation mode.
         features: The examples.
         collate: Stacks examples into a batch of tensors.
-        extract: (outputs, batch) → columns of one value an example.
+        extract: (outputs, batch) → columns of one value an example; the batch holds what `collate` left out as well.
         batch_size: Examples in one forward pass.
         device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
@@ -61,12 +61,15 @@ def predict(
     with torch.inference_mode(), unpadded(model, probe(features, collate)) as packing:
         for number in range(team.rank, len(plan), team.size):
             rows = plan[number]
-            batch = collate([features[int(row)] for row in rows])
+            examples = [features[int(row)] for row in rows]
+            batch = collate(examples)
             packed = packing.batch(batch, device) if packing is not None else nullcontext()
             with packed, torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16"):
                 outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
             count = count_items(batch) if outputs.get("loss") is not None else 0
-            answers.append((number, extract(outputs, batch), float(outputs.loss) * count if count else 0.0, count))
+            left_out = {name: [one[name] for one in examples] for name in examples[0] if name not in batch}
+            columns = extract(outputs, {**left_out, **batch})
+            answers.append((number, columns, float(outputs.loss) * count if count else 0.0, count))
             done = min(len(features), done + len(rows) * team.size)
             if observe is not None:
                 observe(done, len(features))

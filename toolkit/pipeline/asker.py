@@ -112,9 +112,6 @@ class Asker:
         }
         table = columns.take_roles(pa.table(raw), self.roles, recipe.COLUMNS)
         target = recipe.COLUMNS[-1]
-        if target.kind == "labels":  # the recipe finds the words by their labels; which ones does not matter
-            words = table[self.inputs[0].role].to_pylist()
-            table = table.append_column(target.role, pa.array([[0] * len(row) for row in words]))
         said = self._said(table, observe)
         chances = said.get("probabilities")
         calibrated = scaled(_array(chances), self.temperature) if chances is not None and self.temperature else None
@@ -150,7 +147,7 @@ class Asker:
         self, prediction: Any, kind: str, labels: Sequence[str], chances: Sequence[float] | None, calibrated: Any
     ) -> dict[str, Any]:
         if kind == "labels":
-            return {"prediction": [labels[number] for number in prediction]}
+            return {"prediction": [None if number is None else labels[number] for number in prediction]}
         if kind != "label":
             return {"prediction": prediction}
         answer: dict[str, Any] = {"prediction": labels[prediction]}
@@ -203,7 +200,7 @@ def _input(value: Any, kind: str) -> Any:
     if value is None:
         return None
     if kind == "words":
-        return [str(word) for word in value] if isinstance(value, list) else str(value).split()
+        return ["" if word is None else str(word) for word in value] if isinstance(value, list) else str(value).split()
     return str(value)
 
 

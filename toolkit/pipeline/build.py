@@ -4,20 +4,43 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit import checkpoints, models, recipes
+from toolkit import checkpoints, models, recipes, weights
 from toolkit.attention import positions, sparse
 from toolkit.config import RunConfig
+from toolkit.pipeline.events import Note, Observe
 from toolkit.training import adapters
 from toolkit.training.depth import freeze
 
 
-def build_model(recipe: recipes.Recipe, path: Path, labels: Sequence[str], config: RunConfig) -> Any:
+def build_model(
+    recipe: recipes.Recipe,
+    path: Path,
+    labels: Sequence[str],
+    config: RunConfig,
+    observe: Observe | None,
+    *,
+    new_head: bool = False,
+) -> Any:
     """Load a checkpoint by its recipe; extend its positions and exchange its attention where that was asked for.
+
+    Args:
+        recipe: The task.
+        path: The checkpoint folder.
+        labels: Names of the classes.
+        config: The run's configuration.
+        observe: Told what the user should know of the weights.
+        new_head: Whether the head may be new, to be trained.
 
     Raises:
         ModelError: The checkpoint cannot be loaded, extended, or attend in that form.
     """
-    model = recipe.build_model(path, labels, config)
+    with weights.watched() as loaded:
+        model = recipe.build_model(path, labels, config)
+    for one in loaded:
+        if not new_head:
+            one.check_trained()
+        if one.note is not None and observe is not None:
+            observe(Note(one.note))
     reach = checkpoints.reach(model.config.to_dict())
     way = lengthening(config)
     if way is not None and reach is not None and reach < config.data.max_length:

@@ -57,6 +57,10 @@ class Examination:
     run: runs.Run | None
     own: bool
 
+    def stored(self, observe: Observe, *, slim: bool = True) -> judge.StoredModel:
+        """Return the model, to be loaded when it is first asked something."""
+        return judge.StoredModel(self.checkpoint.path, self.recipe, self.labels, self.config, slim, observe)
+
 
 def prepare_evaluation(
     target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe, *, needs_rows: bool = True
@@ -166,7 +170,7 @@ def evaluate(
     earlier = [] if fresh else _earlier(subject)
     folder = _folder(subject, output, created)
     own = subject.run if subject.own else None
-    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    stored = subject.stored(observe)
     said = answers.find(earlier, stored.identity(rows)) if earlier else None
     if said is None:
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))

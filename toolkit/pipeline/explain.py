@@ -20,6 +20,7 @@ from toolkit.pipeline import explain_pictures, explain_translations, explanation
 from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.pipeline.explain_order import MOST_TEXTS, Budget, Given, Order, Texts, lines_or_table
+from toolkit.recipes import Column
 from toolkit.report import explanation as document
 from toolkit.report import pictures
 
@@ -58,10 +59,12 @@ def explain(
     if order.gold is not None:
         raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.")
     of_pictures = reads_pictures(subject)
+    if not of_pictures:
+        _text_columns(subject)
     if order.pictures and not of_pictures:
         pictures.check()
     created, budget = datetime.now(UTC), Budget.of(order.minutes)
-    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
+    stored = subject.stored(observe, slim=False)
     loaded = stored.subject
     model = explain_pictures.asked(loaded) if of_pictures else questions.asked(loaded)
     watched = questions.attention_fits(loaded, order.texts[0])
@@ -153,17 +156,22 @@ def _check_methods(wanted: Sequence[str]) -> None:
 
 def _texts_of(rows: pa.Table, subject: Examination) -> list[Texts]:
     """Return the texts of each row of a table."""
+    wanted = _text_columns(subject)
+    named = {role: name for role, name in subject.config.data.columns.items() if name in rows.column_names}
+    chosen = {column.role: named[column.role] for column in wanted if column.role in named}
+    found = columns.find(rows.column_names, wanted, chosen)
+    values = [rows[found[column.role]].to_pylist() for column in wanted if column.role in found]
+    return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
+
+
+def _text_columns(subject: Examination) -> list[Column]:
     wanted = [column for column in subject.recipe.COLUMNS if column.kind == "text"]
     if not wanted:
         raise ModelError(
             f"The recipe {subject.config.recipe} reads no whole texts, so there is nothing to explain word by word.",
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",
         )
-    named = {role: name for role, name in subject.config.data.columns.items() if name in rows.column_names}
-    chosen = {column.role: named[column.role] for column in wanted if column.role in named}
-    found = columns.find(rows.column_names, wanted, chosen)
-    values = [rows[found[column.role]].to_pylist() for column in wanted if column.role in found]
-    return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
+    return wanted
 
 
 def _pictures_of(subject: Examination) -> list[Given]:

@@ -73,7 +73,7 @@ def explain(
     if len(given) > MOST_TEXTS and golds is None:
         notes.append(f"The page holds the first {MOST_TEXTS} of {len(given):,} texts.")
         given = given[:MOST_TEXTS]
-    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
+    stored = subject.stored(observe, slim=False)
     loaded = stored.subject
     observe(Stage(f"Aligning {len(given)} translation{'s' if len(given) > 1 else ''}"))
     pairs = _translated(loaded, given)

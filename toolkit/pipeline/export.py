@@ -93,7 +93,7 @@ def export(
         )
     folder = _place(subject, form, output)
     measured, held_back = _parted(subject, form, rows)
-    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    stored = subject.stored(observe)
     observe(Stage(f"Asking the model about {measured.num_rows:,} rows"))
     features = _encoded(stored.subject, measured)
     original = judge.predict_features(stored.subject, features, observe)
@@ -115,7 +115,7 @@ def export(
             model=shown(target),
             recipe=subject.config.recipe,
             labels=list(subject.labels),
-            inputs=list(features.columns),
+            inputs=[name for name in features.columns if name in _collated(stored.subject, features)],
             max_length=subject.config.data.max_length if features.has_lengths else None,
             rows=measured.num_rows,
             split=subject.split,
@@ -263,6 +263,12 @@ def _loaded(stored: judge.StoredModel, form: str, draft: Path) -> judge.Subject:
     if form == "safetensors":
         return judge.StoredModel(draft, stored.recipe, stored.labels, stored.config).subject
     return replace(stored.subject, model=Graph(draft, stored.subject.processor))
+
+
+def _collated(subject: judge.Subject, features: Features) -> dict[str, Any]:
+    """Return a batch of one example: what the model takes."""
+    batch: dict[str, Any] = subject.recipe.collate([features[0]], subject.processor)
+    return batch
 
 
 def _difference(

@@ -59,6 +59,7 @@ class StoredModel:
         labels: Names of the classes.
         config: The run's configuration.
         slim: Whether heads that were pruned are cut out when it is loaded, which costs less and answers the same.
+        observe: Told what the user should know of its weights.
     """
 
     folder: Path
@@ -66,13 +67,14 @@ class StoredModel:
     labels: Sequence[str]
     config: RunConfig
     slim: bool = True
+    observe: Observe | None = None
 
     @cached_property
     def subject(self) -> Subject:
         """What was saved, so that the figures are those of the files and not of what was in memory."""
         from toolkit.training.devices import pick_device
 
-        model = build_model(self.recipe, self.folder, self.labels, self.config).eval()
+        model = build_model(self.recipe, self.folder, self.labels, self.config, self.observe).eval()
         if self.slim and self.pruned:
             heads.slimmed(model, heads.inputs_for(model), self.pruned)
         device = pick_device(self.config.training.device)
@@ -296,7 +298,7 @@ def predict_features(
     }
     collate = collate or partial(recipe.collate, processor=subject.processor)
     if not recipes.generates(recipe):
-        return predict(subject.model, features, collate, recipe.predictions, **common)
+        return _outside(predict(subject.model, features, collate, recipe.predictions, **common), subject)
     loss = None
     if "labels" in features.columns:
         quiet = {**common, "observe": None} if answers else common
@@ -306,6 +308,16 @@ def predict_features(
     generate = partial(recipe.generate, processor=subject.processor, config=subject.config)  # type: ignore[attr-defined]
     tokens = settings.batch_tokens
     return Predictions(write(subject.model, features, collate, generate, tokens=tokens, **common), loss)
+
+
+def _outside(said: Predictions, subject: Subject) -> Predictions:
+    """Give words that the model does not read the recipe's class for words outside, where the labels have it."""
+    outside = getattr(subject.recipe, "OUTSIDE", None)
+    if subject.recipe.COLUMNS[-1].kind != "labels" or outside not in subject.labels:
+        return said
+    number = subject.labels.index(outside)
+    rows = [[number if label is None else label for label in row] for row in said.columns["prediction"]]
+    return replace(said, columns={**said.columns, "prediction": rows})
 
 
 def references(recipe: recipes.Recipe, rows: pa.Table) -> list[Any]:

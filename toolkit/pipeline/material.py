@@ -54,7 +54,7 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
     observe(Stage("Loading the model"))
     set_seed(config.training.seed)
     processor = recipe.load_processor(prepared.checkpoint.path, config)
-    model = build_model(recipe, prepared.checkpoint.path, prepared.splits.labels, config)
+    model = build_model(recipe, prepared.checkpoint.path, prepared.splits.labels, config, observe, new_head=True)
     adapted = restrain(model, config, prepared.checkpoint)
     moving, total = models.trainable(model), models.size(model)[0]
     if moving < total:

@@ -89,7 +89,7 @@ def predict(
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     write = _writer(recipe, config.options, source, output, observe)
     inputs = [c for c in recipes.columns(recipe, config.options) if c.is_input]
-    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=not explained)
+    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
     size = EXPLAINED if explained else WRITTEN if recipes.generates(recipe) else CHUNK
     arriving = tell is not None and source == stream.STANDARD_INPUT
     chunks = _chunks(_rows(source, values, config.options), size, arriving=arriving)

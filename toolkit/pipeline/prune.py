@@ -72,7 +72,7 @@ def prune_heads(
     runs.check_place(output)
     if wanted.pictures:
         pictures.check()
-    whole = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
+    whole = subject.stored(observe, slim=False)
     loaded = whole.subject
     rows = runs.read_table(run.path / "data" / "validation.parquet")
     features = judge.encode_rows(rows, subject.recipe, loaded.processor, subject.config)

@@ -22,7 +22,9 @@ class Problem(BaseModel):
 class Prediction(BaseModel):
     """The answer to one input."""
 
-    prediction: str | list[str] = Field(description="The class, the text that was written, or a class for each word")
+    prediction: str | list[str | None] = Field(
+        description="The class, the text that was written, or a class for each word"
+    )
     score: float | None = Field(None, description="Probability that the model gives to its answer")
     calibrated_score: float | None = Field(
         None, description="The same with the temperature that was fitted on validation rows"

@@ -120,7 +120,7 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     inputs = [column for column in recipes.columns(recipe, config.options) if column.is_input]
     learnt = _learnt(Path(target))
     inputs = [column for column in inputs if column.required or learnt is None or column.role in learnt]
-    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=False)  # it explains, too
+    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=False, observe=observe)  # it explains, too
     asker = Asker(
         stored,
         inputs,

@@ -1,0 +1,39 @@
+"""Words of which the tokenizer makes nothing."""
+
+import json
+from pathlib import Path
+
+from tests.support import checkpoints
+from tests.support.cli import several
+from toolkit import sources
+
+
+def case_words_without_pieces(folder: Path) -> None:
+    """Every word has a label, in predictions and in figures; it is O for words that the model does not see."""
+    import torch
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    tiny = sources.package_path(checkpoints.TINY.removeprefix("pkg://"))
+    names = {"id2label": {0: "B-PER", 1: "O"}, "label2id": {"B-PER": 0, "O": 1}}
+    model = AutoModelForTokenClassification.from_pretrained(tiny, **names)
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([100.0, 0.0]))  # every word is a person
+    model.save_pretrained(folder / "model")
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(folder / "model")
+    rows = [
+        {"tokens": ["Ada", odd, "Bert", "", "Carla"], "ner_tags": ["B-PER", "O", "B-PER", "O", "B-PER"]}
+        for odd in ("\u200b", "\u00ad", "\ufe0f")
+    ]
+    (folder / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    said = several(
+        [
+            ("predict", "model", "--input", "data.jsonl", "--output", "said.jsonl"),
+            ("evaluate", "model", "--data", "data.jsonl", "--output", "judged", "--set", "evaluation.resamples=100"),
+        ],
+        cwd=folder,
+    )
+    assert [one.code for one in said] == [0, 0], [one.text for one in said]
+    for line in (folder / "said.jsonl").read_text(encoding="utf-8").splitlines():
+        assert json.loads(line)["prediction"] == ["B-PER", "O", "B-PER", "O", "B-PER"]
+    report = json.loads((folder / "judged" / "report.json").read_text(encoding="utf-8"))
+    assert report["evaluation"]["metrics"][0]["value"] == 1.0
