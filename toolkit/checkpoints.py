@@ -132,6 +132,18 @@ def locate(name: str, loading: LoadingConfig, options: Mapping[str, Any] = Mappi
     return Checkpoint(name, located.path, located.origin, located.revision, located.note, config)
 
 
+def hub_id(origin: str) -> str | None:
+    """Return the Hub id of a checkpoint by its origin, also of one that came in a package; None where it has none."""
+    packaged = {alias.packaged: alias.hub for alias in ALIASES.values() if alias.packaged}
+    if origin in packaged:
+        return packaged[origin]
+    try:
+        source = sources.parse(origin)
+    except SourceError:
+        return None
+    return source.name if source.kind == "hub" else None
+
+
 def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:
     """Return a configuration that comes with the toolkit, which has no weights."""
     if not loading.from_scratch:

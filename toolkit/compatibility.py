@@ -1,9 +1,10 @@
 """What a saved checkpoint must say so that other programs, and transformers 4.x, read it as it was trained.
 
-    config.json             transformers 5 states `tie_word_embeddings: true` for the whole T5 family and goes by the
-                            weights; other programs go by the statement: they would drop an output layer of its own
-    tokenizer_config.json   transformers 5 names classes and keys that 4.x does not know; each has an older name that
-                            both read alike
+config.json: transformers 5 states `tie_word_embeddings: true` for the whole T5 family and goes by the weights. Other
+programs go by the statement, and drop an output layer that is not the table of embeddings.
+
+tokenizer_config.json: transformers 5 writes a class and a key that 4.x does not know; both have an older name that
+each of them reads.
 """
 
 from pathlib import Path

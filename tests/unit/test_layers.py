@@ -20,7 +20,10 @@ MODULES = {
 FLOORS = (
     ("errors", "settings", "config", "config_files", "environment", "claim"),
     ("recipes", "sources", "runs", "launch", "team"),
-    ("attention", "data", "checkpoints", "compatibility", "models", "metrics", "seq2seq", "hub_answers", "hub_benchmarks"),
+    (
+        *("attention", "data", "checkpoints", "models", "metrics", "seq2seq", "hub_answers"),
+        *("compatibility", "hub_benchmarks"),
+    ),
     ("training", "evaluation", "explain", "export"),
     ("report", "hub"),
     ("pipeline", "doctor", "serve"),

@@ -73,7 +73,7 @@ def check_licence(destination: hub.Destination, origin: str, *, from_scratch: bo
     Raises:
         ConfigError: It does not.
     """
-    licence = None if from_scratch else _licence(origin, _base_model(origin))
+    licence = None if from_scratch else _licence(origin, checkpoints.hub_id(origin))
     if licence is None:
         return
     try:
@@ -225,7 +225,7 @@ def _publication(
         observe(Note(text + "`toolkit evaluate` will ask for it with --recipe."))
     scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
     origin = str(run.facts.get("model") or "")
-    base = None if scratch else _base_model(origin)
+    base = None if scratch else checkpoints.hub_id(origin)
     licence = licence or (None if scratch else _licence(origin, base))  # the weights are nobody else's
     _check_licence(licence, destination, observe)
     source = _data(report)
@@ -261,18 +261,6 @@ def _code(run: runs.Run, task: str, name: str, stored: Mapping[str, Any]) -> str
         prefix=runs.read_object(run.model / "config.json").get("prefix") or "",
         length_factor=options.get("length_factor", 2.0),
     )
-
-
-def _base_model(origin: str) -> str | None:
-    """Return the Hub id of the model that was fine-tuned, or None."""
-    packaged = {alias.packaged: alias.hub for alias in checkpoints.ALIASES.values() if alias.packaged}
-    if origin in packaged:
-        return packaged[origin]
-    try:
-        source = sources.parse(origin)
-    except SourceError:
-        return None
-    return source.name if source.kind == "hub" else None
 
 
 def _licence(origin: str, base: str | None) -> str | None:
