@@ -99,10 +99,7 @@ def load_processor(path: Path, config: RunConfig) -> Any:
 
 def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
     """Tokenize sources and targets, each cut at `data.max_length` tokens."""
-    prefix = config.options.get("prefix")
-    if prefix is None:
-        prefix = languages.prefix(processor, config.options.get("source"), config.options.get("target"))
-    return seq2seq.encode_pairs(rows, processor, prefix, config.data.max_length)
+    return seq2seq.encode_pairs(rows, processor, seq2seq.prefix(processor, config), config.data.max_length)
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:

@@ -170,6 +170,16 @@ def _wants_code(config: Mapping[str, Any]) -> bool:
     parts = [config, *(part for part in config.values() if isinstance(part, Mapping))]
     kernels = [str(part.get(key, "")) for part in parts for key in _KERNELS]
     return own or any("/" in kernel for kernel in kernels)
+def hub_id(origin: str) -> str | None:
+    """Return the Hub id of a checkpoint by its origin, also of one that came in a package; None where it has none."""
+    packaged = {alias.packaged: alias.hub for alias in ALIASES.values() if alias.packaged}
+    if origin in packaged:
+        return packaged[origin]
+    try:
+        source = sources.parse(origin)
+    except SourceError:
+        return None
+    return source.name if source.kind == "hub" else None
 
 
 def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:

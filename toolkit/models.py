@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from toolkit import runs, weights
+from toolkit import compatibility, runs, weights
 from toolkit.data import pictures
 from toolkit.errors import ModelError, ToolkitError
 from toolkit.settings import LoadingConfig, TrainingConfig
@@ -287,6 +287,7 @@ def save(model: Any, processor: Any, folder: Path) -> None:
     """Write weights (safetensors), configuration and processor to `folder`, whole or not at all."""
     with runs.aside(folder) as draft, quiet():
         model.save_pretrained(draft, **_gathered(model))
+        compatibility.settle_config(model, draft)
         save_processor(processor, draft)
 
 
@@ -297,6 +298,7 @@ def save_processor(processor: Any, folder: Path) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
     processor.save_pretrained(folder)
+    compatibility.settle_tokenizer(folder)
 
 
 def _gathered(model: Any) -> dict[str, Any]:

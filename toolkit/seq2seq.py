@@ -29,9 +29,21 @@ def load(path: Path, config: RunConfig, **arguments: Any) -> Any:
     from transformers import AutoModelForSeq2SeqLM
 
     model = models.load(AutoModelForSeq2SeqLM, path, (), config.loading, config.training, **arguments)
+    tokenizer = load_tokenizer(path, config)
     settings = {key: config.options[key] for key in ("beams", "length_penalty")}
-    settle_generation(model, load_tokenizer(path, config), max_length=config.data.max_length, **settings)
+    settle_generation(model, tokenizer, max_length=config.data.max_length, **settings)
+    before = prefix(tokenizer, config)
+    if before or getattr(model.config, "prefix", None):
+        model.config.prefix = before  # where other programs look for it
     return model
+
+
+def prefix(tokenizer: Any, config: RunConfig) -> str:
+    """Return what stands before every source: the option's, or the one that the languages ask for."""
+    given: str | None = config.options.get("prefix")
+    if given is not None:
+        return given
+    return languages.prefix(tokenizer, config.options.get("source"), config.options.get("target"))
 
 
 def encode(texts: Sequence[str], tokenizer: Any, longest: int, side: str = "text") -> list[list[int]]:

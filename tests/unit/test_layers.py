@@ -20,7 +20,10 @@ MODULES = {
 FLOORS = (
     ("errors", "settings", "config", "config_files", "environment", "claim", "foreign"),
     ("recipes", "sources", "runs", "launch", "team"),
-    ("attention", "card", "data", "checkpoints", "models", "weights", "metrics", "seq2seq", "hub_answers"),
+    (
+        *("attention", "card", "data", "checkpoints", "models", "weights", "metrics", "seq2seq", "hub_answers"),
+        *("compatibility", "hub_benchmarks"),
+    ),
     ("training", "evaluation", "explain", "export"),
     ("report", "hub"),
     ("pipeline", "doctor", "serve"),

@@ -10,6 +10,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,19 @@ def read_part(output: Path, number: int) -> list[dict[str, Any]]:
     return _read(folder_of(output) / f"{number:06}.jsonl")
 
 
-def finish(output: Path, count: int, write: Callable[[Path, Iterator[dict[str, Any]]], None] | None = None) -> None:
+def finish(
+    output: Path,
+    count: int,
+    write: Callable[[Path, Iterator[dict[str, Any]]], None] | None = None,
+    source: Path | None = None,
+) -> None:
     """Make the output of `count` parts, whole or not at all, and remove them; one part is in memory at a time.
 
     Args:
         output: The file.
         count: How many parts there are.
         write: (file, rows) writes a format that is not among `SUFFIXES`.
+        source: A Parquet file with the same rows, whose columns keep their types and values in Parquet.
     """
     folder = folder_of(output)
     parts = [folder / f"{number:06}.jsonl" for number in range(count)]
@@ -78,7 +85,7 @@ def finish(output: Path, count: int, write: Callable[[Path, Iterator[dict[str, A
         if write is not None:
             write(draft, (row for part in parts for row in _read(part)))
         elif suffix == ".parquet":
-            _write_parquet(draft, parts)
+            _write_parquet(draft, parts, source)
         elif suffix in (".csv", ".tsv"):
             _write_csv(draft, parts, "\t" if suffix == ".tsv" else ",")
         else:
@@ -119,39 +126,84 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value
 
 
-def _write_parquet(draft: Path, parts: Sequence[Path]) -> None:
+def _write_parquet(draft: Path, parts: Sequence[Path], source: Path | None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = _names(parts)
-    plain = _plain_columns(parts)
-
-    def tables() -> Iterator[pa.Table]:
+    typed = pa.schema([]) if source is None else _typed_schema(source)
+    kinds = _kinds(parts)
+    types = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), list: pa.list_(pa.string()), str: pa.string()}
+    names = [name for name in _names(parts) if name not in typed.names]
+    schema = pa.schema([*typed, *((name, types[kinds[name]]) for name in names)], typed.metadata)
+    with draft.open("wb") as stream, pq.ParquetWriter(stream, schema) as writer, _typed_rows(source) as take:
         for part in parts:
             rows = _read(part)
-            columns = {
-                name: [row.get(name) if name in plain else _as_text(row.get(name)) for row in rows] for name in names
-            }
-            yield pa.table(columns)
-
-    schema = pa.unify_schemas([table.schema for table in tables()] or [pa.schema([])], promote_options="permissive")
-    with draft.open("wb") as stream, pq.ParquetWriter(stream, schema) as writer:
-        for table in tables():
-            writer.write_table(table.cast(schema))
+            added = [
+                pa.array([_as_kind(row.get(name), kinds[name]) for row in rows], types[kinds[name]]) for name in names
+            ]
+            writer.write_table(pa.table([*take(len(rows)).columns, *added], schema))
 
 
-def _plain_columns(parts: Sequence[Path]) -> set[str]:
-    """Return the columns of nothing but numbers, or of nothing but truth values; all else is written as text."""
-    kinds: dict[str, set[type]] = {}
+def _typed_schema(source: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    with runs.open_for_arrow(source) as stream:
+        return pq.read_schema(stream)
+
+
+@contextmanager
+def _typed_rows(source: Path | None) -> Iterator[Callable[[int], Any]]:
+    """Give a function that returns so many further rows of a Parquet file; without a file, rows of no columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if source is None:
+        yield lambda _rows: pa.table({})
+        return
+    with runs.open_for_arrow(source) as stream:
+        file = pq.ParquetFile(stream)
+        batches = file.iter_batches(batch_size=1024)
+        waiting = file.schema_arrow.empty_table()
+
+        def take(rows: int) -> pa.Table:
+            nonlocal waiting
+            while waiting.num_rows < rows:
+                waiting = pa.concat_tables([waiting, pa.Table.from_batches([next(batches)])])
+            taken, waiting = waiting.slice(0, rows), waiting.slice(rows)
+            return taken
+
+        yield take
+
+
+def _kinds(parts: Sequence[Path]) -> dict[str, type]:
+    """Return what each column is written as: truth values, numbers, lists of texts; all else as text."""
+    seen: dict[str, set[type]] = {}
     for part in parts:
         for row in _read(part):
             for name, value in row.items():
-                kinds.setdefault(name, set()).update([type(value)] if value is not None else [])
-    return {name for name, seen in kinds.items() if seen in ({bool}, {int}, {float}, {int, float})}
+                seen.setdefault(name, set()).update([_kind(value)] if value is not None else [])
+    return {
+        name: next(iter(kinds)) if len(kinds) == 1 else float if kinds == {int, float} else str
+        for name, kinds in seen.items()
+    }
 
 
-def _as_text(value: Any) -> str | None:
-    if value is None:
-        return None
+def _kind(value: Any) -> type:
+    if isinstance(value, list):
+        return list if all(isinstance(item, str) for item in value) else str
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str
+    return type(value) if isinstance(value, bool | int | float) else str
+
+
+def _as_kind(value: Any, kind: type) -> Any:
+    if value is None or kind in (bool, int):
+        return value
+    if kind is float:
+        return float(value)
+    return [_as_text(item) for item in value] if kind is list else _as_text(value)
+
+
+def _as_text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text.encode("utf-8", "replace").decode("utf-8")  # Arrow refuses half a character

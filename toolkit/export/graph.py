@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ConfigError, ModelError
+from toolkit.export.runtime import ONNX
 
 FORMS = ("onnx", "onnx-int8", "safetensors", "torch-export")
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "onnx-int8": ("onnx", "onnxscript", "onnxruntime")}
 WAYS = ("static", "dynamic")  # to choose the ranges of 8-bit activations: on real rows beforehand, or anew for each
+_LARGEST_FILE = 2 * 10**9  # bytes; ONNX is written as a protobuf message, which ends at 2 GiB
 _QUANTIZED = ("MatMul", "Gemm")  # nearly all the work; what lies between keeps its precision
 
 
@@ -136,9 +138,19 @@ def replaced(exported: Any, program: Any) -> Any:
 
 
 def save(exported: Any, folder: Path) -> None:
-    """Write the graph, the model's configuration and transformers' manifest to `folder`."""
+    """Write the graph, the model's configuration and transformers' manifest to `folder`.
+
+    An ONNX graph and its weights are one file where that is possible, for a browser loads no second one.
+    """
     with silent():
         exported.save_pretrained(folder)
+        file, weights = folder / ONNX, folder / f"{ONNX}.data"
+        if weights.is_file() and file.stat().st_size + weights.stat().st_size < _LARGEST_FILE:
+            import onnx_ir
+
+            (component,) = exported.components.values()
+            onnx_ir.save(component.program, str(file))
+            weights.unlink()
 
 
 @contextlib.contextmanager

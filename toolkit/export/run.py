@@ -37,10 +37,18 @@ class Classifier:
         self.tokenizer.enable_padding(pad_id=config.get("pad_token_id") or 0)
         self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
         self.inputs = [one.name for one in self.session.get_inputs()]
+        # in 8 bits with ranges that are set anew in each call, a text's probabilities depend on the others of its batch
+        way = (facts.get("quantization") or {}).get("chosen")
+        self.batch_size = 1 if way == "dynamic" else BATCH
 
     def probabilities(self, texts: Sequence[str], second: Sequence[str] | None = None) -> Any:
         """Return the probability of each class for each text, or pair of texts. Shape (B, C)."""
         given = list(texts) if second is None else list(zip(texts, second, strict=True))
+        parts = [given[at : at + self.batch_size] for at in range(0, len(given), self.batch_size)]
+        return np.concatenate([self._asked(part) for part in parts])
+
+    def _asked(self, given: Sequence[Any]) -> Any:
+        """Return the probabilities of some texts, or pairs, in one call. Shape (B, C)."""
         encoded = self.tokenizer.encode_batch(given)
         known = {
             "input_ids": [one.ids for one in encoded],

@@ -44,12 +44,21 @@ class Speed(_Section):
     examples_per_second: float
 
 
+class Batching(_Section):
+    """What depends on the other rows of a batch: the same rows asked in batches and one at a time."""
+
+    batch_size: int
+    agreement: Agreement
+    drift: Drift | None
+
+
 class Candidate(_Section):
     """One way to quantize, as it did on rows that it was not calibrated on."""
 
     way: str
     agreement: Agreement
     drift: Drift | None
+    batching: Batching
 
 
 class Quantization(_Section):

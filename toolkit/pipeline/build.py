@@ -63,7 +63,8 @@ def restrain(model: Any, config: RunConfig, checkpoint: checkpoints.Checkpoint) 
     """
     adapted = None
     if config.adapter.kind != "none":
-        adapted = adapters.attach(model, config.adapter, checkpoint.origin, checkpoint.revision)
+        origin = checkpoints.hub_id(checkpoint.origin) or str(checkpoint.path.resolve())
+        adapted = adapters.attach(model, config.adapter, origin, checkpoint.revision)
     if config.training.freeze is not None:
         freeze(model, config.training.freeze)
     if config.training.gradient_checkpointing:

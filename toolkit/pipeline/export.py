@@ -115,7 +115,7 @@ def export(
             model=shown(target),
             recipe=subject.config.recipe,
             labels=list(subject.labels),
-            inputs=[name for name in features.columns if name in _collated(stored.subject, features)],
+            inputs=list(_inputs(stored.subject, features).columns),
             max_length=subject.config.data.max_length if features.has_lengths else None,
             rows=measured.num_rows,
             split=subject.split,
@@ -180,6 +180,15 @@ def _encoded(subject: judge.Subject, rows: pa.Table) -> Features:
     return features if recipes.generates(subject.recipe) else features.without("labels")  # the loss is no answer
 
 
+def _inputs(subject: judge.Subject, features: Features) -> Features:
+    """Return what a graph takes: what the recipe puts into a batch, without labels."""
+    batch = subject.recipe.collate([features[0]], subject.processor)
+    for name in features.columns:
+        if name == "labels" or name not in batch:
+            features = features.without(name)
+    return features
+
+
 def _write(
     stored: judge.StoredModel, form: str, features: Features, others: _HeldBack | None, draft: Path, observe: Observe
 ) -> schema.Quantization | None:
@@ -192,7 +201,8 @@ def _write(
             shutil.copy(card, draft / runs.CARD)
         return None
     collate = partial(recipe.collate, processor=processor)
-    exported = graph.trace(model, _as_floats(_two_or_more(features, collate), processor), form.removesuffix("-int8"))
+    sample = _as_floats(_two_or_more(_inputs(stored.subject, features), collate), processor)
+    exported = graph.trace(model, sample, form.removesuffix("-int8"))
     chosen = None
     if others is not None:
         exported, chosen = _in_eight_bits(stored, exported, others, draft, observe)
@@ -232,6 +242,7 @@ def _in_eight_bits(
     calibrating, comparing = np.array_split(drawn[: CALIBRATION + CHOICE], [min(CALIBRATION, rows.num_rows // 2)])
     subject = stored.subject
     known, new = (_encoded(subject, rows.take(pa.array(np.sort(part)))) for part in (calibrating, comparing))
+    known = _inputs(subject, known)
     collate = partial(stored.recipe.collate, processor=subject.processor)
     batches = [
         _as_floats(collate([known[int(row)] for row in part]), subject.processor)
@@ -245,17 +256,40 @@ def _in_eight_bits(
         programs[way] = graph.quantized(program, way, batches)
         trial = draft.with_name(f"{way}")
         graph.save(graph.replaced(exported, programs[way]), trial)
-        after = judge.predict_features(replace(subject, model=Graph(trial, subject.processor)), new).columns
+        asked = replace(subject, model=Graph(trial, subject.processor))
+        after = judge.predict_features(asked, new).columns
+        batching = _batching(asked, new, after)
         shutil.rmtree(trial)
         found = parity.agreement(before, after, stored.config.evaluation.confidence)
-        candidates.append(schema.Candidate(way=way, agreement=found, drift=parity.drift(before, after)))
-    best = max(candidates, key=lambda one: (one.agreement.same, -one.drift.mean if one.drift is not None else 0.0))
+        moved = parity.drift(before, after)
+        candidates.append(schema.Candidate(way=way, agreement=found, drift=moved, batching=batching))
+    best = max(candidates, key=lambda one: one.agreement.same)  # of equals the first, which depends on no batch
     told = ", ".join(f"{one.way} {one.agreement.value:.1%}" for one in candidates)
     observe(Note(f"8 bits agree on {told} of {len(new):,} {held_back.source} rows: {best.way} is taken."))
+    alone = best.batching.agreement
+    if alone.same < alone.rows:
+        observe(
+            Note(
+                f"{alone.rows - alone.same:,} of {alone.rows:,} rows get another prediction in a batch than alone: "
+                "dynamic ranges are those of a whole batch. Ask one at a time where that matters."
+            )
+        )
     chosen = schema.Quantization(
         chosen=best.way, calibrated_on=held_back.source, calibration_rows=len(known), candidates=candidates
     )
     return graph.replaced(exported, programs[best.way]), chosen
+
+
+def _batching(subject: judge.Subject, rows: Features, together: Mapping[str, Sequence[Any]]) -> schema.Batching:
+    """Measure what depends on the other rows of a batch: ask again, one row at a time."""
+    settings = subject.config.evaluation
+    single = subject.config.model_copy(update={"evaluation": settings.model_copy(update={"batch_size": 1})})
+    alone = judge.predict_features(replace(subject, config=single), rows).columns
+    return schema.Batching(
+        batch_size=settings.batch_size,
+        agreement=parity.agreement(alone, together, settings.confidence),
+        drift=parity.drift(alone, together),
+    )
 
 
 def _loaded(stored: judge.StoredModel, form: str, draft: Path) -> judge.Subject:
@@ -263,12 +297,6 @@ def _loaded(stored: judge.StoredModel, form: str, draft: Path) -> judge.Subject:
     if form == "safetensors":
         return judge.StoredModel(draft, stored.recipe, stored.labels, stored.config).subject
     return replace(stored.subject, model=Graph(draft, stored.subject.processor))
-
-
-def _collated(subject: judge.Subject, features: Features) -> dict[str, Any]:
-    """Return a batch of one example: what the model takes."""
-    batch: dict[str, Any] = subject.recipe.collate([features[0]], subject.processor)
-    return batch
 
 
 def _difference(
@@ -311,6 +339,7 @@ def _speed(subject: judge.Subject, features: Features) -> schema.Speed | None:
 
     if recipes.generates(subject.recipe):
         return None
+    features = _inputs(subject, features)
     order = np.argsort(features.lengths, kind="stable")
     size = min(len(order), subject.config.evaluation.batch_size)
     start = (len(order) - size) // 2

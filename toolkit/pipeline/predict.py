@@ -135,7 +135,7 @@ def predict(
             tally.add(answers)
             if total is not None:
                 observe(Counted(tally.rows, total))
-        parts.finish(output, number, write)
+        parts.finish(output, number, write, Path(source) if Path(source).suffix.lower() == ".parquet" else None)
     tally.remark(config.data.max_length, observe)
     return tally.outcome(output)
 

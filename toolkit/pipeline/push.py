@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from toolkit import card, checkpoints, hub, recipes, runs, sources
-from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit import card, checkpoints, hub, hub_benchmarks, recipes, runs, sources
+from toolkit.errors import ConfigError, ModelError, RecipeError, SourceError
 from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.report import usage
 from toolkit.report.card import Publication, to_card, to_eval_results
 from toolkit.report.plot_files import plot_files
 from toolkit.report.portable import portable, quoted, without_examples
@@ -73,7 +74,7 @@ def check_licence(destination: hub.Destination, origin: str, *, from_scratch: bo
     Raises:
         ConfigError: It does not.
     """
-    licence = None if from_scratch else _licence(origin, _base_model(origin))
+    licence = None if from_scratch else _licence(origin, checkpoints.hub_id(origin))
     if licence is None:
         return
     try:
@@ -241,37 +242,42 @@ def _publication(
         observe(Note(text + "`toolkit evaluate` will ask for it with --recipe."))
     scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
     origin = str(run.facts.get("model") or "")
-    base = None if scratch else _base_model(origin)
+    base = None if scratch else checkpoints.hub_id(origin)
     licence = licence or (None if scratch else _licence(origin, base))  # the weights are nobody else's
     _check_licence(licence, destination, observe)
-    data, name, revision = _data(report)
+    source = _data(report)
+    data = source.name if source is not None else None
     of_pictures = any(column.kind == "image" for column in recipe.COLUMNS)
     tasks = {**_TASKS, "label": "image-classification"} if of_pictures else _TASKS
-    kinds = [tasks[column.kind] for column in recipe.COLUMNS if column.kind in tasks]
+    task = next((tasks[column.kind] for column in recipe.COLUMNS if column.kind in tasks), None)
     return Publication(
         name=destination.name,
-        task=kinds[0] if kinds else None,
+        task=task,
         licence=licence,
         base_model=base,
         data=data,
-        data_name=name,
-        revision=revision,
+        data_name=_data_name(report),
+        revision=source.revision if source is not None else None,
         files=files,
         max_length=(stored.get("data") or {}).get("max_length"),
         from_scratch=scratch,
+        code=_code(run, task, destination.name, stored) if task else None,
+        benchmark=hub_benchmarks.task_of(source, "test") if source is not None and _is_whole_test(report) else None,
     )
 
 
-def _base_model(origin: str) -> str | None:
-    """Return the Hub id of the model that was fine-tuned, or None."""
-    packaged = {alias.packaged: alias.hub for alias in checkpoints.ALIASES.values() if alias.packaged}
-    if origin in packaged:
-        return packaged[origin]
-    try:
-        source = sources.parse(origin)
-    except SourceError:
-        return None
-    return source.name if source.kind == "hub" else None
+def _code(run: runs.Run, task: str, name: str, stored: Mapping[str, Any]) -> str:
+    """Return the program on the card, with what this run's inputs need."""
+    options = stored.get("options") or {}
+    test = run.path / "data" / "test.parquet"
+    return usage.code(
+        task,
+        name,
+        max_length=(stored.get("data") or {}).get("max_length"),
+        pairs=test.is_file() and "text_pair" in runs.column_names(test),
+        prefix=runs.read_object(run.model / "config.json").get("prefix") or "",
+        length_factor=options.get("length_factor", 2.0),
+    )
 
 
 def _licence(origin: str, base: str | None) -> str | None:
@@ -304,13 +310,28 @@ def _check_licence(licence: str | None, destination: hub.Destination, observe: O
     observe(Note("No licence is known, so the card states none; --license names one."))
 
 
-def _data(report: Mapping[str, Any]) -> tuple[str | None, str, str | None]:
-    """Return the data's Hub id and name, and its revision."""
-    written = str(report["data"].get("origin") or report["data"].get("source") or "")
+def _data(report: Mapping[str, Any]) -> sources.Source | None:
+    """Return where the data are on the Hub, or None."""
     try:
-        source = sources.parse(written)
+        source = sources.parse(_written(report))
     except SourceError:
-        source = None
-    if source is None or source.kind != "hub" or "/" not in source.name:
-        return None, Path(written).name or "data of its author's", None
-    return source.name, written, source.revision
+        return None
+    return source if source.kind == "hub" and "/" in source.name else None
+
+
+def _data_name(report: Mapping[str, Any]) -> str:
+    """Return what people call the data."""
+    written = _written(report)
+    return written if _data(report) is not None else Path(written).name or "data of its author's"
+
+
+def _written(report: Mapping[str, Any]) -> str:
+    return str(report["data"].get("origin") or report["data"].get("source") or "")
+
+
+def _is_whole_test(report: Mapping[str, Any]) -> bool:
+    """Whether the figures are of all rows of the test part that came with the data."""
+    parts = {part["name"]: part for part in report["data"].get("splits") or ()}
+    test = parts.get("test", {})
+    selected = (report["config"].get("data") or {}).get("where")
+    return bool(test.get("given")) and test["rows"] == report["evaluation"]["rows"] and not selected

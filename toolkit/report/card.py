@@ -38,6 +38,8 @@ class Publication:
         files: Names of the files beside the card.
         max_length: Tokens that an input may have.
         from_scratch: Whether training began with random weights.
+        code: A program that uses the model with transformers alone.
+        benchmark: The Hub's name of the task of the benchmark that the data set is, if it is one.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Publication:
     files: Sequence[str]
     max_length: int | None
     from_scratch: bool = False
+    code: str | None = None
+    benchmark: str | None = None
 
 
 def to_card(report: Mapping[str, Any], publication: Publication) -> str:
@@ -112,25 +116,23 @@ def _results(report: Mapping[str, Any], publication: Publication) -> list[Any]:
 
 
 def to_eval_results(report: Mapping[str, Any], publication: Publication) -> str | None:
-    """Return the figures as `.eval_results/*.yaml` holds them; None for data that are not on the Hub, as it must be."""
+    """Return the first figure as `.eval_results/*.yaml` holds it; None for data that are no benchmark of the Hub's."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-    if publication.data is None:
+    if publication.data is None or publication.benchmark is None:
         return None
     evaluation = report["evaluation"]
-    notes = f"{evaluation['split']}, {evaluation['rows']} rows, {report['data'].get('fingerprint')}"
-    entries = [
-        EvalResultEntry(
-            dataset_id=publication.data,
-            task_id=metric["name"],
-            value=round(metric["value"], 6),
-            dataset_revision=publication.revision,
-            date=report["created"],
-            notes=notes + _interval(metric, evaluation["confidence"]),
-        )
-        for metric in evaluation["metrics"]
-    ]
-    return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True))
+    metric = evaluation["metrics"][0]
+    notes = f"{metric['title']}, {evaluation['split']}, {evaluation['rows']} rows, {report['data'].get('fingerprint')}"
+    entry = EvalResultEntry(
+        dataset_id=publication.data,
+        task_id=publication.benchmark,
+        value=round(metric["value"], 6),
+        dataset_revision=publication.revision,
+        date=report["created"],
+        notes=notes + _interval(metric, evaluation["confidence"]),
+    )
+    return str(yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True))
 
 
 def _interval(metric: Mapping[str, Any], confidence: float) -> str:

@@ -17,6 +17,8 @@ from toolkit.errors import ConfigError
 from toolkit.settings import AdapterConfig
 from toolkit.training.depth import above_layers, layers, nearest
 
+_TASKS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS"}
+
 
 def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None) -> Any:
     """Put adapters into `model` and freeze everything but them and what stands above the layers.
@@ -24,7 +26,7 @@ def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None)
     Args:
         model: A transformers model; changed in place.
         config: `kind` is not "none".
-        origin: Name by which the base checkpoint is found again; it is kept with the adapters.
+        origin: Name by which transformers finds the base checkpoint: a Hub id or a folder; kept with the adapters.
         revision: Its commit.
 
     Returns:
@@ -56,8 +58,18 @@ def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None)
         except ValueError as error:
             reason = " ".join(str(error).split())[:300]
             raise ConfigError(f"No adapters can be put there: {reason}", "Set `adapter.targets=all-linear`.") from error
-    adapted.peft_config["default"].base_model_name_or_path = origin
+    kept = adapted.peft_config["default"]  # what is stored with the adapters, for peft's Auto classes
+    kept.base_model_name_or_path = origin
+    kept.task_type = _task_type(model)
     return adapted
+
+
+def _task_type(model: Any) -> str | None:
+    """Return peft's name of what a model does; None where it has none, and goes by the model's class."""
+    if model.config.is_encoder_decoder and model.can_generate():
+        return "SEQ_2_SEQ_LM"
+    name = type(model).__name__
+    return next((task for part, task in _TASKS.items() if part in name), None)
 
 
 def _check_targets(model: Any, targets: str, head: list[str]) -> None:

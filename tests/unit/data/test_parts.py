@@ -1,8 +1,11 @@
 """Outputs made of parts."""
 
 import csv
+import datetime
+import decimal
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -62,3 +65,47 @@ def test_a_place_that_is_taken_or_of_no_format(tmp_path):
         parts.check_output(tmp_path / "out.csv")
     with pytest.raises(ConfigError, match="no known format"):
         parts.check_output(tmp_path / "out.xlsx")
+
+
+def test_parquet_keeps_lists_of_texts_and_writes_what_no_column_can_hold_as_text(tmp_path):
+    output = tmp_path / "out.parquet"
+    parts.open_parts(output, {"input": "x"})
+    rows = [
+        {"words": ["ä", "\ud800"], "mixed": [1], "large": 2**70, "prediction": ["O", "O"], "problem": None},
+        {"words": [], "mixed": None, "large": 1, "prediction": None, "problem": None},
+    ]
+    parts.write_part(output, 0, rows)
+    parts.finish(output, 1)
+    table = pq.read_table(output)
+    assert table["words"].to_pylist() == [["ä", "?"], []]
+    assert table["prediction"].to_pylist() == [["O", "O"], None]
+    assert table["mixed"].to_pylist() == ["[1]", None]
+    assert table["large"].to_pylist() == [str(2**70), "1"]
+    assert table.schema.field("problem").type == pa.string()
+
+
+def test_columns_of_a_parquet_input_keep_types_values_and_metadata(tmp_path):
+    rows = 2600
+    given = pa.table(
+        {
+            "text": pa.array(["a"] * rows, pa.large_string()),
+            "day": pa.array([datetime.date(2020, 1, 2)] * rows),
+            "at": pa.array([datetime.datetime(2020, 1, 2, 3)] * rows, pa.timestamp("us", "Europe/Berlin")),
+            "price": pa.array([decimal.Decimal("1.10")] * rows, pa.decimal128(9, 2)),
+            "small": pa.array([None, *range(99)] * 26, pa.int8()),
+            "kind": pa.array(["x", "y"] * (rows // 2)).dictionary_encode(),
+            "raw": pa.array([b"\xff"] * rows),
+            "nested": pa.array([{"a": [1]}] * rows),
+        }
+    ).replace_schema_metadata({"mine": "kept"})
+    pq.write_table(given, tmp_path / "in.parquet", row_group_size=700)
+    output = tmp_path / "out.parquet"
+    parts.open_parts(output, {"input": "x"})
+    lines = [{**row, "prediction": str(place), "problem": None} for place, row in enumerate(given.to_pylist())]
+    parts.write_part(output, 0, lines[:2000])
+    parts.write_part(output, 1, lines[2000:])
+    parts.finish(output, 2, source=tmp_path / "in.parquet")
+    table = pq.read_table(output)
+    assert table.select(given.column_names).equals(given)
+    assert table.schema.metadata == {b"mine": b"kept"}
+    assert table["prediction"].to_pylist() == [str(place) for place in range(rows)]

@@ -1,0 +1,35 @@
+"""Which data sets on the Hub are benchmarks: those with an `eval.yaml`, which names the tasks that results are of."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolkit import sources
+
+
+def task_of(source: sources.Source, part: str) -> str | None:
+    """Return the one task of a benchmark that is asked on this part of a data set; None where there is not just one.
+
+    Args:
+        source: A data set on the Hub.
+        part: "test".
+    """
+    from huggingface_hub import hf_hub_download
+
+    if sources.hub_problem() is not None:
+        return None
+    try:
+        file = hf_hub_download(source.name, "eval.yaml", repo_type="dataset", revision=source.revision)
+        stated = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except Exception:  # no benchmark, or none that can be read
+        return None
+    listed = stated.get("tasks") if isinstance(stated, Mapping) else None
+    named = [task["id"] for task in listed or () if isinstance(task, Mapping) and _is_on(task, source.config, part)]
+    return str(named[0]) if len(named) == 1 else None
+
+
+def _is_on(task: Mapping[str, Any], config: str | None, part: str) -> bool:
+    """Whether a task is asked on a part of a configuration; what is left out of it is the data set's only one."""
+    return "id" in task and task.get("split", part) == part and (config is None or task.get("config", config) == config)
