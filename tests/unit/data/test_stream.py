@@ -30,9 +30,8 @@ LINES = [
     "line\u2028separator",
     "next\x85line",
     "form\x0cfeed",
-    "tab\x0bbed",
     "file\x1csign",
-    "last",
+    "last " * 100 + ".",
 ]
 
 
