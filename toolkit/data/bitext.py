@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit.data import catalogue
+from toolkit.data import catalogue, languages
 from toolkit.data.decode import open_text
 from toolkit.data.read import SPLITS
 from toolkit.errors import ConfigError, DataError
@@ -22,12 +22,12 @@ Pair = tuple[str | None, str | None]  # the two languages
 _CHUNK = 10_000
 
 
-def read(path: Path, languages: Pair, encoding: str | None = None) -> dict[str, pa.Table] | None:
+def read(path: Path, pair: Pair, encoding: str | None = None) -> dict[str, pa.Table] | None:
     """Read aligned texts into tables with the columns "source" and "target".
 
     Args:
         path: A file or folder.
-        languages: Source and target, as they stand in file names and in TMX files.
+        pair: Codes of source and target, in any of the spellings that file names and TMX files have.
         encoding: Of text files.
 
     Returns:
@@ -38,22 +38,26 @@ def read(path: Path, languages: Pair, encoding: str | None = None) -> dict[str, 
     """
     suffix = path.suffix.lower()
     if suffix == ".tmx" and path.is_file():
-        return {"all": _table(_tmx(path, languages), path, path.name)}
+        return {"all": _table(_tmx(path, pair), path, path.name)}
     if suffix == ".po" and path.is_file():
-        return {"all": _table(catalogue.pairs(path), path, path.name)}
+        (chosen,) = catalogue.of_language([path], path.parent, pair[1])
+        return {"all": _table(catalogue.pairs(chosen), path, path.name)}
     if path.is_dir():
-        return _folder(path, languages, encoding)
-    pair = _pair_of(path, languages)
-    return {"all": _table(_lines(*pair, encoding), path, pair[0].name)} if pair is not None else None
+        return _folder(path, pair, encoding)
+    files = _pair_of(path, pair)
+    return {"all": _table(_lines(*files, encoding), path, files[0].name)} if files is not None else None
 
 
-def _folder(folder: Path, languages: Pair, encoding: str | None) -> dict[str, pa.Table] | None:
-    source, target = languages
+def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Table] | None:
+    source, target = pair
     parts: dict[str, pa.Table] = {}
     if source and target:
-        for one in sorted(folder.glob(f"*.{source}")):
-            other = one.with_suffix(f".{target}")
-            if other.is_file():
+        endings: dict[str, list[str]] = {}
+        for file in sorted(file for file in folder.iterdir() if file.suffix and file.is_file()):
+            endings.setdefault(file.stem, []).append(file.suffix[1:])
+        for stem, found in endings.items():
+            one, other = (_of_language(folder / stem, found, language) for language in (source, target))
+            if one is not None and other is not None:
                 split = next((part for name, part in SPLITS.items() if one.stem.lower() == name), "all")
                 if split in parts:
                     raise DataError(
@@ -65,8 +69,7 @@ def _folder(folder: Path, languages: Pair, encoding: str | None) -> dict[str, pa
     catalogues = sorted(folder.rglob("*.po"))
     if not catalogues:
         return None
-    of_language = [path for path in catalogues if target in path.relative_to(folder).parts or path.stem == target]
-    chosen = of_language or catalogues
+    chosen = catalogue.of_language(catalogues, folder, target)
     tables = [_table(catalogue.pairs(path), path, path.relative_to(folder).as_posix(), empty=True) for path in chosen]
     joined = pa.concat_tables(tables)
     if not joined.num_rows:
@@ -74,22 +77,40 @@ def _folder(folder: Path, languages: Pair, encoding: str | None) -> dict[str, pa
     return {"all": joined}
 
 
-def _pair_of(path: Path, languages: Pair) -> tuple[Path, Path] | None:
+def _pair_of(path: Path, pair: Pair) -> tuple[Path, Path] | None:
     """Return the two files that `path` means, or None where it means no pair."""
-    source, target = languages
+    source, target = pair
     if not source or not target:
         return None
-    if path.suffix in (f".{source}", f".{target}") and path.is_file():
+    if path.is_file() and any(languages.alike(language, [path.suffix[1:]]) for language in (source, target)):
         path = path.with_suffix("")
     elif path.exists():
         return None
-    pair = path.with_name(f"{path.name}.{source}"), path.with_name(f"{path.name}.{target}")
-    missing = [file for file in pair if not file.is_file()]
-    if len(missing) == 2:
+    start = f"{path.name}."
+    beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    endings = [file.name.removeprefix(start) for file in beside if file.name.startswith(start) and file.is_file()]
+    one, other = (_of_language(path, endings, language) for language in (source, target))
+    if one is not None and other is not None:
+        return one, other
+    if one is None and other is None:
         return None
-    if missing:
-        raise DataError(f"There is no file {missing[0]} beside the other of the pair.", "Give both files one name.")
-    return pair
+    missing = path.with_name(f"{path.name}.{source if one is None else target}")
+    raise DataError(f"There is no file {missing} beside the other of the pair.", "Give both files one name.")
+
+
+def _of_language(stem: Path, endings: Sequence[str], language: str) -> Path | None:
+    """Return the file named `stem` whose ending is a language's code.
+
+    Raises:
+        DataError: Several are.
+    """
+    found = languages.alike(language, endings)
+    if len(found) > 1:
+        raise DataError(
+            f"Several files {stem}.… are of the language {language}: {', '.join(found)}.",
+            "Name the one that is meant with --source or --target, as its name ends, and keep the other elsewhere.",
+        )
+    return stem.with_name(f"{stem.name}.{found[0]}") if found else None
 
 
 Rows = Iterator[tuple[str, str, int]]  # source, target, place in the file
@@ -108,11 +129,11 @@ def _lines(one: Path, other: Path, encoding: str | None) -> Rows:
             yield source.removeprefix("\ufeff").rstrip("\r\n"), target.removeprefix("\ufeff").rstrip("\r\n"), number
 
 
-def _tmx(path: Path, languages: Pair) -> Rows:
+def _tmx(path: Path, pair: Pair) -> Rows:
     """Yield the translation units of a TMX file that have a variant in both languages."""
     from xml.etree import ElementTree
 
-    source, target = languages
+    source, target = pair
     if not source or not target:
         raise ConfigError("A TMX file holds several languages.", "Name two of them with --source and --target.")
     seen: set[str] = set()
@@ -122,30 +143,36 @@ def _tmx(path: Path, languages: Pair) -> Rows:
             if unit.tag.rpartition("}")[2] != "tu":
                 continue
             units += 1
-            variants = {}
-            for variant in unit.iter():
-                if variant.tag.rpartition("}")[2] == "tuv":
-                    language = variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or ""
-                    segment = next((part for part in variant if part.tag.rpartition("}")[2] == "seg"), None)
-                    variants[language.lower()] = "".join(segment.itertext()) if segment is not None else None
+            variants = _variants(unit)
             seen.update(variants)
-            both = [_of_language(variants, language) for language in (source, target)]
-            if None not in both:
-                yield both[0], both[1], units
+            one, other = (_in_language(variants, language) for language in (source, target))
+            if one is not None and other is not None:
+                yield one, other, units
             unit.clear()
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a TMX file that can be read: {error}.", "Export it again.") from None
-    if not any(_of_language(dict.fromkeys(seen, ""), language) is not None for language in (source, target)):
+    missing = [language for language in (source, target) if not languages.alike(language, seen)]
+    if missing:
         raise DataError(
-            f"{path} holds no {source} and no {target}; it holds {', '.join(sorted(seen)) or 'no units'}.",
+            f"{path} holds no {' and no '.join(missing)}; it holds {', '.join(sorted(seen)) or 'no units'}.",
             "Name two of its languages with --source and --target.",
         )
 
 
-def _of_language(variants: dict[str, Any], language: str) -> Any:
-    """Return the variant of a language: of exactly that code, or of one of its regions."""
-    wanted = language.lower().replace("_", "-")
-    return variants.get(wanted) or next((v for code, v in variants.items() if code.split("-")[0] == wanted), None)
+def _variants(unit: Any) -> dict[str, str]:
+    """Return the texts of a translation unit by language; of several in one language the first."""
+    variants: dict[str, str] = {}
+    for variant in unit.iter():
+        if variant.tag.rpartition("}")[2] == "tuv":
+            language = variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or ""
+            segment = next((part for part in variant if part.tag.rpartition("}")[2] == "seg"), None)
+            if segment is not None:
+                variants.setdefault(language, "".join(segment.itertext()))
+    return variants
+
+
+def _in_language(variants: dict[str, str], language: str) -> str | None:
+    return next((variants[code] for code in languages.alike(language, variants)), None)
 
 
 def _table(rows: Rows, path: Path, name: str, *, empty: bool = False) -> pa.Table:

@@ -3,13 +3,16 @@
 A message that a machine translated is marked fuzzy, so that no program shows it before somebody has looked at it.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolkit.data import languages
 from toolkit.errors import ConfigError, DataError
 
 FUZZY = "fuzzy"
+_CODE = re.compile(r"[A-Za-z]{2,3}([-_@].+)?")  # as headers state languages
 
 
 def read(path: Path) -> Any:
@@ -29,6 +32,47 @@ def read(path: Path) -> Any:
         return polib.pofile(str(path), wrapwidth=78)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise DataError(f"{path} is not a catalogue that can be read: {error}.", "Check it with `msgfmt -c`.") from None
+
+
+def of_language(paths: Sequence[Path], root: Path, target: str | None) -> list[Path]:
+    """Return the catalogues that translate into a language; those that do not say theirs are taken as they are.
+
+    Args:
+        paths: Catalogues.
+        root: Folder that they are in.
+        target: Code of the language; None where all are of one.
+
+    Raises:
+        DataError: None of them is of that language, or they are of several that may be meant.
+    """
+    stated = {path: _language(path, root, target) for path in paths}
+    known = sorted({language for language in stated.values() if language is not None})
+    listed = f"{root if len(paths) > 1 else paths[0]} holds translations into {', '.join(known)}"
+    meant = languages.alike(target, known) if target is not None else known
+    if known and not meant:
+        raise DataError(f"{listed}, and none into {target}.", "Name one of these with --target.")
+    if len({languages.normal(language) for language in meant}) > 1:
+        raise DataError(f"{listed}.", f"Name one of {', '.join(meant)} with --target.")
+    return [path for path, language in stated.items() if language in meant or (language is None and meant == known)]
+
+
+def _language(path: Path, root: Path, target: str | None) -> str | None:
+    """Return the language that a catalogue translates into: by the folder that gettext looks in, name, or header."""
+    folders = path.absolute().parts[:-1]
+    if "LC_MESSAGES" in folders[1:]:
+        return folders[folders.index("LC_MESSAGES") - 1]
+
+    def is_code(name: str) -> bool:
+        return languages.is_code(name) or (target is not None and bool(languages.alike(target, [name])))
+
+    named = next((name for name in (path.stem, path.stem.rpartition(".")[2]) if is_code(name)), None)
+    if named is not None:
+        return named
+    stated = str(read(path).metadata.get("Language", "")).strip()
+    if _CODE.fullmatch(stated):
+        return stated
+    above = path.relative_to(root).parts[:-1] or folders[-1:]
+    return next((name for name in reversed(above) if is_code(name)), None)
 
 
 def pairs(path: Path) -> Iterator[tuple[str, str, int]]:

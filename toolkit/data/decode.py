@@ -70,9 +70,19 @@ def read_text(path: Path, encoding: str | None) -> str:
         return stream.read().removeprefix("\ufeff")
 
 
+def read_lines(path: Path, encoding: str | None) -> list[str]:
+    """Return the lines of a whole file without their ends and without a byte order mark."""
+    with open_text(path, encoding) as stream:
+        lines = [line.rstrip("\r\n") for line in stream]
+    return [lines[0].removeprefix("\ufeff"), *lines[1:]] if lines else []
+
+
 @contextmanager
 def open_text(path: Path, encoding: str | None, errors: str = "strict") -> Iterator[TextIOWrapper]:
     """Open a file to read text; bytes that do not decode, now or while reading, raise a DataError.
+
+    A line ends at a line feed, with or without a carriage return before it; at a carriage return alone only in a file
+    that holds no line feed. No other character ends a line, and all line ends stay as they are.
 
     Args:
         path: The file.
@@ -84,18 +94,29 @@ def open_text(path: Path, encoding: str | None, errors: str = "strict") -> Itera
     encoding = encoding or _marked_encoding(path)
     if errors != "strict":
         _check_text(path, encoding)
-    # newline="" leaves line ends inside quoted CSV fields as they are.
-    with _open_bytes(path) as raw, TextIOWrapper(raw, encoding, errors, newline="") as stream:
-        try:
+    try:
+        line_end = _line_end(path, encoding)
+        with _open_bytes(path) as raw, TextIOWrapper(raw, encoding, errors, newline=line_end) as stream:
             yield stream
-        except UnicodeDecodeError:
-            _raise_undecodable(path, encoding)
-        except UnicodeError as error:
-            raise DataError(f"{path} is not {encoding}: {error}.", "Name its encoding: --set data.encoding=…") from None
+    except UnicodeDecodeError:
+        _raise_undecodable(path, encoding)
+    except UnicodeError as error:
+        raise DataError(f"{path} is not {encoding}: {error}.", "Name its encoding: --set data.encoding=…") from None
 
 
 def _open_bytes(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _line_end(path: Path, encoding: str) -> str:
+    """Return the character that ends the lines of a file, reading as far as its first line feed."""
+    returns = False
+    with _open_bytes(path) as raw, TextIOWrapper(raw, encoding, "replace", newline="") as stream:
+        while block := stream.read(2**16):
+            if "\n" in block:
+                return "\n"
+            returns = returns or "\r" in block
+    return "\r" if returns else "\n"
 
 
 def _check_gzip(path: Path) -> None:

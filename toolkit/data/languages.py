@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from toolkit.errors import ConfigError
@@ -28,8 +29,34 @@ _CODE = re.compile(r"[a-z]{2,3}_[A-Za-z]{2,4}")  # en_XX of mBART, eng_Latn of N
 
 def name_of(code: str) -> str:
     """Return the English name of a language, or the code itself where it is not known."""
-    base = re.split("[_-]", code)[0]
-    return next((name for one, three, name, *_ in _LANGUAGES if base in (one, three)), code)
+    base = normal(code)[0]
+    return next((name for one, _, name, *_ in _LANGUAGES if base == one), code)
+
+
+def is_code(text: str) -> bool:
+    """Whether a text is the code of a language that is known here, with or without a region or script."""
+    return any(normal(text)[0] in entry[:2] for entry in _LANGUAGES)
+
+
+def alike(wanted: str, known: Iterable[str]) -> list[str]:
+    """Return the codes among `known` that mean the language `wanted`, however they are spelt: en_US, EN-us.
+
+    Those of the same region; if there are none, a code without a region stands for all of them, and one with a region
+    for the language as such. Another region is another language.
+    """
+    spelt = {code: normal(code) for code in known}
+    language, region = normal(wanted)
+    exact = [code for code, normal in spelt.items() if normal == (language, region)]
+    if exact:
+        return exact
+    return [code for code, (one, other) in spelt.items() if one == language and (not region or not other)]
+
+
+@cache
+def normal(code: str) -> tuple[str, str]:
+    """Return the two-letter code of the language, where it has one, and what follows it: region, script, variant."""
+    base, *rest = re.split("[-_@.]", code.strip().lower())
+    return next((entry[0] for entry in _LANGUAGES if base in entry[:2]), base), "-".join(rest)
 
 
 def check(source: str | None, target: str | None) -> None:
@@ -42,9 +69,11 @@ def check(source: str | None, target: str | None) -> None:
         code = next((one for one, _, name, *_ in _LANGUAGES if given and given.lower() == name.lower()), None)
         if code is not None:
             raise ConfigError(f"{option} is {given!r}, the name of a language.", f"Give its code: {option} {code}.")
-    if source and source == target:
+    if source and target and normal(source) == normal(target):
         raise ConfigError(
-            f"--source and --target are both {source!r}.",
+            f"--source and --target are both {source!r}."
+            if source == target
+            else f"--source {source!r} and --target {target!r} are one language.",
             "Name two languages; or neither, where the columns source and target hold texts of one language.",
         )
 
@@ -111,7 +140,7 @@ def match(code: str, known: Iterable[str], option: str) -> str:
     if code in known:
         return code
     base, _, script = code.replace("-", "_").partition("_")
-    entry = next((entry for entry in _LANGUAGES if base in entry[:2]), [base])
+    entry = next((entry for entry in _LANGUAGES if base.lower() in entry[:2]), [base])
     found = [one for one in known if one.split("_")[0] in entry[:2]]
     wanted = script or "".join(entry[3:])
     found = [one for one in found if one.partition("_")[2] == wanted] or found if wanted else found

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from toolkit import runs
 from toolkit.errors import ConfigError
@@ -115,11 +115,22 @@ def _names(parts: Sequence[Path]) -> list[str]:
 
 def _write_csv(draft: Path, parts: Sequence[Path], delimiter: str) -> None:
     with draft.open("w", encoding="utf-8", newline="", errors="replace") as stream:
-        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+        writer = csv.writer(_Rows(stream), delimiter=delimiter, lineterminator="\r\n")
         names = _names(parts)
         writer.writerow(names)
         for part in parts:
             writer.writerows([_cell(row.get(name)) for name in names] for row in _read(part))
+
+
+class _Rows:
+    """Ends rows with a line feed; the csv module quotes a carriage return only where it writes one at row ends."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> int:
+        """Write one row."""
+        return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
 def _cell(value: Any) -> Any:

@@ -23,7 +23,7 @@ from toolkit.data import catalogue
 from toolkit.data.decode import open_text
 from toolkit.data.picture_folders import files
 from toolkit.data.read import in_utf8
-from toolkit.data.text_formats import MAX_FIELD, clean_names, field_limit, find_delimiter
+from toolkit.data.text_formats import MAX_FIELD, clean_names, csv_lines, field_limit, find_delimiter, returned
 from toolkit.errors import DataError, SourceError
 from toolkit.runs import open_for_arrow
 
@@ -82,7 +82,7 @@ def rows(
     if source == STANDARD_INPUT:
         # a reader of its own: Python aborts when it ends while a thread waits for a line of `sys.stdin`
         name = encoding or "utf-8"
-        with open(sys.stdin.fileno(), encoding=name, errors="surrogateescape", newline="", closefd=False) as lines:
+        with open(sys.stdin.fileno(), encoding=name, errors="surrogateescape", newline="\n", closefd=False) as lines:
             yield from _lines(lines)
         return
     path = Path(source)
@@ -171,16 +171,16 @@ def _csv(path: Path, stream: Iterable[str], delimiter: str | None) -> Iterator[R
     written: list[str] = []  # the lines of one row
 
     def kept() -> Iterator[str]:
-        for line in itertools.chain([header], lines):
+        for line in csv_lines(itertools.chain([header], lines)):
             written.append(line)
             yield line
 
     with field_limit(MAX_FIELD):
         reader = csv.reader(kept(), delimiter=delimiter or find_delimiter(header))
-        names = clean_names(next(reader, []), str(path))
+        names = clean_names(returned(next(reader, [])), str(path))
         end = blank + reader.line_num
         written.clear()
-        for fields in reader:
+        for fields in map(returned, reader):
             start, end = end + 1, blank + reader.line_num
             matching = end == start or _quotes_match(written, reader.dialect.delimiter)
             written.clear()

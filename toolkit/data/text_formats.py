@@ -9,7 +9,7 @@ import itertools
 import json
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -24,6 +24,7 @@ MAX_FIELD = 16 * 2**20  # characters; a longer field is nearly always a quote th
 CHUNK = 10_000  # rows that exist as Python objects at one time
 DELIMITERS = ",;\t|"
 ADDED = ("_file", "_row")
+_RETURN = "\udc0d"  # stands for a carriage return inside a line; no decoder makes this character
 
 _JSON_FIX = 'Write one object per line, such as {"text": "…", "label": "…"}, or the whole file as one list of objects.'
 _JSON_WORDS = {dict: "an object", list: "a list", str: "text", bool: "true/false", int: "a number", float: "a number"}
@@ -84,14 +85,14 @@ def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> tuple[p
                 f"{_shown(find_delimiter(header))} is.",
                 "Leave data.delimiter out: it is found by itself.",
             )
-        reader = csv.reader(itertools.chain([header], stream), delimiter=delimiter, strict=True)
+        reader = csv.reader(csv_lines(itertools.chain([header], stream)), delimiter=delimiter, strict=True)
         end = blank  # the last line of the row before
         names: list[str] | None = None
         chunks: list[pa.Table] = []
         rows: list[list[str]] = []
         starts = array("q")
         try:
-            for row in reader:
+            for row in map(returned, reader):
                 start, end = end + 1, blank + reader.line_num
                 if names is None:
                     names = clean_names(row, f"{path}:{start}")
@@ -109,6 +110,18 @@ def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> tuple[p
     return pa.concat_tables(chunks), pa.array(starts, pa.int64())
 
 
+def csv_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines as the csv module has to see them: it would end a row at a carriage return inside a line."""
+    for line in lines:
+        text = line.rstrip("\r\n")
+        yield text.replace("\r", _RETURN) + line[len(text) :] if "\r" in text else line
+
+
+def returned(fields: list[str]) -> list[str]:
+    """Return the fields of a row with the carriage returns that `csv_lines` took out."""
+    return [field.replace(_RETURN, "\r") for field in fields]
+
+
 @contextmanager
 def field_limit(limit: int) -> Iterator[None]:
     """Set the csv module's limit, which belongs to the whole process, and give it back."""
@@ -121,7 +134,7 @@ def field_limit(limit: int) -> Iterator[None]:
 
 def find_delimiter(header: str) -> str:
     """Return the delimiter that splits the header into the most names; a comma if none does."""
-    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
+    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader(csv_lines([header]), delimiter=delimiter), [])))
 
 
 def _text_table(rows: list[list[str]], names: list[str]) -> pa.Table:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from toolkit.data.decode import open_text
 from toolkit.data.markup import markup, numbers
 from toolkit.data.pairs import MARGIN, Sides, is_copy
-from toolkit.data.text_formats import find_delimiter
+from toolkit.data.text_formats import csv_lines, find_delimiter, returned
 from toolkit.errors import DataError, SourceError
 from toolkit.evaluation.intervals import wilson
 from toolkit.metrics import Metric, load
@@ -198,7 +198,9 @@ def read_glossary(path: Path) -> list[tuple[str, str]]:
     with open_text(path, None) as stream:
         lines = [line for line in stream if line.strip()]
     delimiter = "\t" if path.suffix.lower() == ".tsv" else find_delimiter(lines[0] if lines else "")
-    rows = [[field.strip() for field in row] for row in csv.reader(lines, delimiter=delimiter)]
+    rows = [
+        [field.strip() for field in row] for row in map(returned, csv.reader(csv_lines(lines), delimiter=delimiter))
+    ]
     terms = [(row[0], row[1]) for row in rows if len(row) > 1 and row[0] and row[1]]
     if terms and {terms[0][0].casefold(), terms[0][1].casefold()} & {"source", "target", "term", "translation"}:
         terms = terms[1:]

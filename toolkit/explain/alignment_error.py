@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.decode import read_text
+from toolkit.data.decode import read_lines
 from toolkit.errors import DataError, SourceError
 from toolkit.evaluation.intervals import Interval, bootstrap
 
@@ -45,7 +45,7 @@ def read_gold(path: Path) -> list[Gold]:
     if not path.is_file():
         raise SourceError(f"There is no gold alignment {path}.", "Check the path given with --gold.")
     found = []
-    for number, line in enumerate(read_text(path, None).splitlines(), 1):
+    for number, line in enumerate(read_lines(path, None), 1):
         links = [(_LINK.fullmatch(word), word) for word in line.split()]
         bad = [word for match, word in links if match is None]
         if bad:

@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("text", nargs="*", help="a text; standard input, line by line, when there is none")
     parser.add_argument("--second", help="second text of each pair")
     asked = parser.parse_args()
-    sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")  # type: ignore[union-attr]
+    sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace", newline="\n")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     model = Classifier(Path(__file__).parent)
     try:

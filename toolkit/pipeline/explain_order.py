@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.data.decode import read_text
+from toolkit.data.decode import read_lines
 from toolkit.errors import DataError, SourceError
 
 MOST_TEXTS = 200  # in one page
@@ -76,7 +76,7 @@ def lines_or_table(path: Path, of_table: Callable[[Path], list[Texts]], column: 
     if not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.")
     if path.suffix == ".txt":
-        texts: list[Texts] = [(line.strip(),) for line in read_text(path, None).splitlines() if line.strip()]
+        texts: list[Texts] = [(line.strip(),) for line in read_lines(path, None) if line.strip()]
     else:
         texts = of_table(path)
     if not texts:

@@ -91,7 +91,7 @@ def test_tmx(write):
     table = read(path, LANGUAGES)["all"]
     assert rows(table) == [("One bdog", "Un chien"), ("Two", "Deux")]
     assert table["_row"].to_pylist() == [1, 3]
-    with pytest.raises(DataError, match="en-us, fr"):
+    with pytest.raises(DataError, match="it holds FR, en, en-US, fr"):
         read(path, ("de", "it"))
     with pytest.raises(ConfigError, match="several languages"):
         read(path, (None, None))
@@ -110,6 +110,82 @@ def test_catalogues(write, tmp_path):
         read(write("broken.po", "msgid no quotes"), LANGUAGES)
     with pytest.raises(DataError, match="no aligned texts"):
         read(write("empty.po", 'msgid ""\nmsgstr ""\n'), LANGUAGES)
+
+
+@pytest.mark.parametrize("sign", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_line_ends_at_line_feed_only(sign, tmp_path):
+    (tmp_path / "corpus.en").write_bytes(f"\ufeffOne\r\nTwo{sign}and more\r\nThree".encode())
+    (tmp_path / "corpus.fr").write_bytes(b"Un\nDeux\nTrois\n")
+    expected = [("One", "Un"), (f"Two{sign}and more", "Deux"), ("Three", "Trois")]
+    assert rows(read(tmp_path / "corpus", LANGUAGES)["all"]) == expected
+
+
+def test_files_whose_lines_end_in_carriage_returns(tmp_path):
+    (tmp_path / "corpus.en").write_bytes(b"One\rTwo\r")
+    (tmp_path / "corpus.fr").write_bytes(b"Un\nDeux\n")
+    assert rows(read(tmp_path / "corpus", LANGUAGES)["all"]) == [("One", "Un"), ("Two", "Deux")]
+
+
+@pytest.mark.parametrize("language", ["en", "en-US", "en_us", "EN-us", "eng"])
+def test_tmx_language_in_any_spelling(language, write):
+    spellings = ("EN_us", "en-US", "en_US", "en-us")
+    units = "".join(
+        f'<tu><tuv {key}="{spelt}"><seg>s{n}</seg></tuv><tuv xml:lang="fr"><seg>t{n}</seg></tuv>'
+        f'<tuv xml:lang="fr"><seg>second</seg></tuv></tu>'
+        for n, (spelt, key) in enumerate((s, k) for s in spellings for k in ("xml:lang", "lang"))
+    )
+    path = write("memory.tmx", f'<tmx version="1.4"><header/><body>{units}</body></tmx>')
+    assert rows(read(path, (language, "fr_FR"))["all"]) == [(f"s{n}", f"t{n}") for n in range(8)]
+    with pytest.raises(DataError, match="no en-GB"):
+        read(path, ("en-GB", "fr"))
+
+
+def test_pair_of_files_with_region(write, tmp_path):
+    write("corpus.en_US", "One\n")
+    write("corpus.fr", "Un\n")
+    for name in ("corpus", "corpus.en_US"):
+        assert rows(read(tmp_path / name, ("en-US", "fr"))["all"]) == [("One", "Un")]
+    assert rows(read(tmp_path, ("en", "fr_FR"))["all"]) == [("One", "Un")]
+    write("corpus.en_GB", "One\n")
+    with pytest.raises(DataError, match="en_GB, en_US"):
+        read(tmp_path / "corpus", ("en", "fr"))
+
+
+def catalogue(word, language=""):
+    return PO.replace("UTF-8\\n", f"UTF-8\\nLanguage: {language}\\n").replace("Enregistrer", word)
+
+
+def test_catalogues_of_several_languages(write, tmp_path):
+    for language in ("de", "pt_BR"):
+        write(f"locale/{language}/LC_MESSAGES/app.po", catalogue(language))
+    write("po/fr.po", catalogue("fr"))
+    write("po/more/it/app.po", catalogue("it"))
+    write("app.po", catalogue("ast", language="ast"))
+    write("template.po", catalogue("unknown"))
+    for target, word in (("pt", "pt_BR"), ("de", "de"), ("fr_FR", "fr"), ("it", "it"), ("ast", "ast")):
+        assert rows(read(tmp_path, ("en", target))["all"])[0] == ("Save", word)
+    for target in ("nl", "pt_PT", None):
+        with pytest.raises(DataError, match="ast, de, fr, it, pt_BR"):
+            read(tmp_path, ("en", target))
+    write("po/pt_PT.po", catalogue("pt_PT"))
+    with pytest.raises(DataError, match="Name one of pt_BR, pt_PT"):
+        read(tmp_path, ("en", "pt"))
+
+
+def test_catalogues_that_state_no_language(write, tmp_path):
+    write("ui.po", catalogue("Sichern", language="de"))
+    write("help.po", catalogue("Retten"))
+    found = read(tmp_path, ("en", "de"))["all"]
+    assert {target for source, target in rows(found) if source == "Save"} == {"Sichern", "Retten"}
+    with pytest.raises(DataError, match="translations into de, and none into fr"):
+        read(tmp_path / "ui.po", LANGUAGES)
+    assert read(tmp_path / "help.po", LANGUAGES)["all"].num_rows == 3
+
+
+def test_catalogue_with_mark_and_without_charset(tmp_path):
+    text = PO.replace("UTF-8", "CHARSET").replace("Enregistrer", "Éditer")
+    (tmp_path / "app.po").write_bytes(f"\ufeff{text}".encode())
+    assert rows(read(tmp_path / "app.po", LANGUAGES)["all"])[0] == ("Save", "Éditer")
 
 
 def test_other_formats_are_left_to_others(write, tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from toolkit.data.languages import check, codes_of, match, name_of, token_number
+from toolkit.data.languages import alike, check, codes_of, match, name_of, token_number
 from toolkit.errors import ConfigError
 
 MBART = ("ar_AR", "en_XX", "fr_XX", "zh_CN")
@@ -45,13 +45,25 @@ def test_what_is_no_pair_of_languages_is_refused():
     check(None, None)
     with pytest.raises(ConfigError, match="--source and --target are both 'en'"):
         check("en", "en")
+    with pytest.raises(ConfigError, match="one language"):
+        check("en_US", "en-us")
+    check("en_US", "en_GB")
     with pytest.raises(ConfigError, match="the name of a language") as caught:
         check("en", "French")
     assert caught.value.fix == "Give its code: --target fr."
 
 
+def test_spellings_of_one_language_and_region():
+    known = ["en", "EN_us", "en-US", "en_GB", "fr"]
+    assert alike("en-us", known) == ["EN_us", "en-US"]
+    assert alike("eng", known) == ["en"]
+    assert alike("en", known[1:]) == ["EN_us", "en-US", "en_GB"]
+    assert alike("fr_CA", known) == ["fr"]
+    assert alike("en_AU", known[1:]) == []
+
+
 def test_names():
-    assert name_of("de") == name_of("deu_Latn") == "German"
+    assert name_of("de") == name_of("deu_Latn") == name_of("DE-at") == "German"
     assert name_of("tlh") == "tlh"
 
 

@@ -41,6 +41,17 @@ def test_csv_has_every_column_and_the_predictions_last(tmp_path):
     assert table[3][2] == '{"k": [1]}'
 
 
+def test_csv_rows_end_at_line_feeds_only(tmp_path):
+    output = tmp_path / "out.csv"
+    texts = ["a\rb", "c\r", "d\r\ne", "f"]
+    parts.open_parts(output, None)
+    parts.write_part(output, 0, [{"text": text, "prediction": "a"} for text in texts])
+    parts.finish(output, 1)
+    with output.open(encoding="utf-8", newline="") as stream:
+        assert [row["text"] for row in csv.DictReader(stream)] == texts
+    assert output.read_bytes().endswith(b"\nf,a\n")
+
+
 def test_parquet_keeps_numbers(tmp_path):
     table = pq.read_table(made(tmp_path / "out.parquet"))
     assert table["n"].to_pylist() == [1.0, None, 1.5]

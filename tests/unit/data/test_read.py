@@ -580,7 +580,7 @@ def test_what_the_csv_module_writes_reads_back_identical(tmp_path_factory, rows,
     path = write(tmp_path_factory.getbasetemp() / "round.csv", out.getvalue())
     found = columns(path)
     assert list(zip(found["one"], found["two"], found["three"], strict=True)) == rows
-    with path.open(encoding="utf-8", newline="") as stream:
+    with path.open(encoding="utf-8", newline="\n") as stream:
         lines = stream.readlines()
     for start, row in zip(found["_row"], rows, strict=True):
         assert next(csv.reader(lines[start - 1 :], delimiter=delimiter)) == list(row)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from toolkit.data import stream
+from toolkit.data.read import read as load
 from toolkit.data.stream import Row, check_input, rows
 from toolkit.errors import DataError, SourceError
 
@@ -21,6 +22,39 @@ def read(path, content):
 def test_lines_of_text_stay_one_to_one(tmp_path):
     found = read(tmp_path / "a.txt", "\ufeffone\r\n\ntwo")
     assert found == [({"text": "one"}, None), ({"text": ""}, None), ({"text": "two"}, None)]
+
+
+LINES = [
+    "plain",
+    "re\rturn",
+    "line\u2028separator",
+    "next\x85line",
+    "form\x0cfeed",
+    "file\x1csign",
+    "last " * 100 + ".",
+]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_at_line_feed_only(end, monkeypatch, tmp_path):
+    text = "".join(line + end for line in LINES)
+    assert [values["text"] for values, _ in read(tmp_path / "a.txt", text)] == LINES
+    with (tmp_path / "a.txt").open() as given:
+        monkeypatch.setattr(sys, "stdin", given)
+        assert [row.values["text"] for row in rows("-")] == LINES
+    for name, header in (("one.csv", ""), ("two.csv", "id,")):
+        table = f"{header}text{end}" + "".join(f"{'7,' if header else ''}{line}{end}" for line in LINES)
+        assert [(values["text"], problem) for values, problem in read(tmp_path / name, table)] == [
+            (line, None) for line in LINES
+        ]
+        assert load(tmp_path / name)["all"]["text"].to_pylist() == LINES
+        assert load(tmp_path / name)["all"]["_row"].to_pylist() == list(range(2, len(LINES) + 2))
+
+
+def test_lines_of_a_file_without_line_feeds_end_in_carriage_returns(tmp_path):
+    assert [values["text"] for values, _ in read(tmp_path / "a.txt", "one\rtwo\r")] == ["one", "two"]
+    assert [values for values, _ in read(tmp_path / "a.csv", "id,text\r1,one\r")] == [{"id": "1", "text": "one"}]
+    assert load(tmp_path / "a.csv")["all"]["text"].to_pylist() == ["one"]
 
 
 def test_standard_input(monkeypatch, tmp_path):
