@@ -170,6 +170,8 @@ def _wants_code(config: Mapping[str, Any]) -> bool:
     parts = [config, *(part for part in config.values() if isinstance(part, Mapping))]
     kernels = [str(part.get(key, "")) for part in parts for key in _KERNELS]
     return own or any("/" in kernel for kernel in kernels)
+
+
 def hub_id(origin: str) -> str | None:
     """Return the Hub id of a checkpoint by its origin, also of one that came in a package; None where it has none."""
     packaged = {alias.packaged: alias.hub for alias in ALIASES.values() if alias.packaged}

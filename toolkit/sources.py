@@ -27,10 +27,13 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _DATA_SUFFIXES = (
     ".csv",
     ".tsv",
+    ".tab",
     ".jsonl",
     ".ndjson",
     ".json",
     ".parquet",
+    ".arrow",
+    ".feather",
     ".gz",
     ".txt",
     ".zip",

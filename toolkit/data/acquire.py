@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from toolkit import sources
 from toolkit.data import split as split_
+from toolkit.data.packed import unpacked
 from toolkit.data.read import read
 from toolkit.errors import DataError, SourceError
 from toolkit.recipes import Recipe
@@ -29,10 +30,13 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
     source = sources.parse(config.source)
     path = sources.local_path(source)
     if path is not None:
-        own = reader(path, notes) if reader is not None else None
+        own = reader(unpacked(path), notes) if reader is not None else None
         if own is not None:
             return dict(own), config.source, notes
-        return read(path, encoding=config.encoding, delimiter=config.delimiter), config.source, []
+        tables = read(
+            path, encoding=config.encoding, delimiter=config.delimiter, names=config.column_names, notes=notes
+        )
+        return tables, config.source, notes
     pair = reader(Path(config.source), notes) if reader is not None and source.revision is None else None
     if pair is not None:  # corpus.en beside corpus.fr, named corpus
         return dict(pair), config.source, notes

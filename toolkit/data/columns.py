@@ -7,21 +7,26 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit import written
 from toolkit.data.rationales import phrases
 from toolkit.errors import DataError
 from toolkit.recipes import Column
 
 _WORDS = re.compile(r"[^\W_]+")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
 POSITION = ("_file", "_row")  # where each row stands in the user's files
 
 
-def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, str]) -> dict[str, str]:
+def find(
+    names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, str], *, headless: bool = False
+) -> dict[str, str]:
     """Decide which column of a table plays which role.
 
     Args:
         names: The table's columns.
         columns: What the recipe reads.
         chosen: Role → column, as the user named them.
+        headless: Whether the names look like a row of data, so that words in them say nothing.
 
     Returns:
         Role → column. Roles that are not required and not there are left out.
@@ -42,7 +47,7 @@ def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, s
             if free:
                 found[column.role] = free[0]
     for column in columns:  # "Review Text (EN)" is found by one of its words, if no other column has it
-        if column.role not in found and (column.required or column.kind in ("label", "labels")):
+        if column.role not in found and not headless and (column.required or column.kind in ("label", "labels")):
             words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in found.values()}
             alike = ([name for name, words in words_of.items() if wanted in words] for wanted in column.names)
             only = next((holders[0] for holders in alike if len(holders) == 1), None)
@@ -50,32 +55,34 @@ def find(names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, s
                 found[column.role] = only
     missing = [column for column in columns if column.required and column.role not in found]
     if missing:
-        raise _unrecognised(names, missing[0], {role: found[role] for role in chosen})
+        raise _unrecognised(names, missing[0], {role: found[role] for role in chosen}, headless)
     return found
 
 
-def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str]) -> DataError:
+def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str], headless: bool) -> DataError:
     """Say that no column plays a role, and what may be the reason."""
     problem = f"No column was recognised as the {column.role}: the table has {_listed(names)}."
     taken = next(((role, name) for role, name in chosen.items() if name.strip().lower() in column.names), None)
     if taken is not None:
         problem += f" `{taken[1]}` was named as the {taken[0]}."
-    elif any(len(name.split()) > 5 or name.replace(".", "", 1).isdigit() for name in names):
+    elif headless:
         return DataError(
             f"{problem} The first line looks like data.",
-            "Put the names of the columns into a line of their own before it, such as text,label.",
+            f"Name the {len(names)} columns in their order, as in --set 'data.column_names=[text, label]', or in a "
+            "line before it.",
         )
     return DataError(problem, f"Name it with {flag(column.role)}.")
 
 
 def unfold(table: pa.Table) -> pa.Table:
     """Return the table with a column beside each column of objects for every key in it: "translation.en"."""
-    for name in table.column_names:
-        if pa.types.is_struct(table[name].type):
-            for field in table[name].type:
-                inner = f"{name}.{field.name}"
-                if inner not in table.column_names:
-                    table = table.append_column(inner, pc.struct_field(table[name], field.name))
+    known = set(table.column_names)
+    for outer in table.schema:
+        if pa.types.is_struct(outer.type):
+            for field in outer.type:
+                inner = f"{outer.name}.{field.name}"
+                if inner not in known:
+                    table = table.append_column(inner, pc.struct_field(table[outer.name], field.name))
     return table
 
 
@@ -85,10 +92,11 @@ def flag(role: str) -> str:
 
 
 def _named(names: Sequence[str], wanted: str, role: str) -> str:
-    stripped = {name.strip(): name for name in names}
-    if wanted.strip() in stripped:
-        return stripped[wanted.strip()]
-    near = difflib.get_close_matches(wanted.strip(), list(stripped), n=1)
+    stripped = {written.normal(name.strip()): name for name in names}
+    sought = written.normal(wanted.strip())
+    if sought in stripped:
+        return stripped[sought]
+    near = difflib.get_close_matches(sought, list(stripped), n=1)
     guess = f" Did you mean `{near[0]}`?" if near else ""
     raise DataError(
         f"The table has no column `{wanted}` to use as the {role}; it has {_listed(names)}.{guess}",
@@ -108,17 +116,18 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
     """
     by_role = {column.role: column for column in columns}
     used = set(roles.values())
+    names = set(table.column_names)
     arrays: dict[str, pa.ChunkedArray] = {}
     for role, name in roles.items():
         if by_role[role].kind in ("text", "label", "target_text"):
             _refuse_nested(name, table[name].type)
         arrays[role] = coerce(table[name], by_role[role].kind)
-    for name in table.column_names:
+    for name, column in zip(table.column_names, table.columns, strict=True):
         if name not in used:
             kept = name
-            while kept in arrays or (kept != name and kept in table.column_names):
+            while kept in arrays or (kept != name and kept in names):
                 kept = f"other_{kept}"
-            arrays[kept] = table[name]
+            arrays[kept] = column
     return pa.table(arrays)
 
 
@@ -139,29 +148,35 @@ def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
     if kind == "phrases":
         return pa.chunked_array([pa.array(map(phrases, values.to_pylist()), pa.list_(pa.string()))])
     if kind in ("words", "labels"):
-        if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-            rows = [
-                None if row is None else [as_label(v) if v is not None else "" for v in row]
-                for row in values.to_pylist()
-            ]
-        else:
-            rows = [None if row is None else str(row).split() for row in values.to_pylist()]
+        convert = written.label if kind == "labels" else _as_word
+        listed = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
+        rows = [
+            None
+            if row is None
+            else [convert(v) if v is not None else "" for v in (row if listed else str(row).split())]
+            for row in values.to_pylist()
+        ]
         return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if kind == "label":
+        return _as_labels(values)
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return pc.utf8_trim_whitespace(values) if kind == "label" else values
-    convert = as_label if kind == "label" else str
-    return pa.chunked_array([pa.array([None if v is None else convert(v) for v in values.to_pylist()], pa.string())])
+        return values
+    return pa.chunked_array([pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())])
 
 
-def as_label(value: object) -> str:
-    """Return a label's written form: True → "true", 4.0 → "4"."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+def _as_labels(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return labels in their one written form; each different value is written once."""
+    encoded = values.combine_chunks().dictionary_encode()
+    labels = [written.label(value) for value in encoded.dictionary.to_pylist()]
+    if labels and all(_DECIMAL_COMMA.fullmatch(label) for label in labels if label):  # 4,0 as spreadsheets write it
+        labels = [label.partition(",")[0] for label in labels]
+    return pa.chunked_array([pa.array(labels, pa.string()).take(encoded.indices)])
+
+
+def _as_word(value: object) -> str:
+    return written.label(value) if isinstance(value, bool | float) else str(value).strip()
 
 
 def only_numbers(parts: Mapping[str, pa.Table], column: Column) -> list[str]:

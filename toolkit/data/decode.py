@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, NoReturn, cast
+from typing import BinaryIO, NoReturn, Protocol, cast
 
 from toolkit.errors import DataError
 
 MAX_UNPACKED = 8 * 2**30  # bytes; a small .gz can unpack to more than any memory holds
+MAX_LINE = 16 * 2**20  # characters
+_HARMLESS = 2**30  # bytes, which any machine holds
+_RATIO = 200  # honest data is seldom packed more than so many times
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = {
@@ -64,10 +67,61 @@ def check_encoding(encoding: str) -> None:
         ) from None
 
 
+def most_unpacked(path: Path) -> int:
+    """Return how many bytes the content of a file may take in memory: a few bytes must not become all of it."""
+    return max(_HARMLESS, _RATIO * path.stat().st_size)
+
+
+def too_large(path: Path) -> DataError:
+    """Return the refusal of a file that unpacks to more than `most_unpacked`."""
+    return DataError(
+        f"{path} unpacks to more than {most_unpacked(path) / 2**30:.3g} GiB, out of {path.stat().st_size:,} bytes.",
+        "If that is meant, write it as several files, or without the columns that are not needed.",
+    )
+
+
+class Readable(Protocol):
+    """What has lines to be read."""
+
+    def readline(self, size: int, /) -> str:
+        """Return the rest of the line, or `size` characters of it; nothing at the end."""
+
+
+def lines(stream: Readable) -> Iterator[str]:
+    """Yield the lines of a text; one longer than `MAX_LINE` is cut behind one character more, and the rest skipped."""
+    while line := stream.readline(MAX_LINE + 1):
+        rest = line
+        while len(rest) > MAX_LINE and not rest.endswith(("\n", "\r")):
+            rest = stream.readline(MAX_LINE + 1)
+        yield line
+
+
+def whole_lines(stream: Readable, path: Path) -> Iterator[str]:
+    """Yield the lines of a text.
+
+    Raises:
+        DataError: One is longer than `MAX_LINE`.
+    """
+    for number, line in enumerate(lines(stream), 1):
+        if len(line) > MAX_LINE:
+            raise DataError(
+                f"{path}:{number}: {too_long('line')}.", "Is it one example a line? Cut what is longer into several."
+            )
+        yield line
+
+
+def too_long(what: str) -> str:
+    """Say that a line, or an item, is longer than is read."""
+    return f"this {what} is longer than {MAX_LINE / 2**20:g} Mi characters"
+
+
 def read_text(path: Path, encoding: str | None) -> str:
     """Return the text of a whole file, line ends as written and without a byte order mark."""
     with open_text(path, encoding) as stream:
-        return stream.read().removeprefix("\ufeff")
+        text = stream.read(MAX_LINE + 1)
+        if len(text) > MAX_LINE:
+            raise DataError(f"{path}: {too_long('text')}.", "Cut it into several files.")
+        return text.removeprefix("\ufeff")
 
 
 def read_lines(path: Path, encoding: str | None) -> list[str]:
@@ -121,15 +175,14 @@ def _line_end(path: Path, encoding: str) -> str:
 
 def _check_gzip(path: Path) -> None:
     """Unpack once and keep nothing: a damaged or vast file is told before any row is read."""
-    size = 0
+    size, most = 0, min(MAX_UNPACKED, most_unpacked(path))
     try:
         with gzip.open(path) as stream:
             while block := stream.read(2**20):
                 size += len(block)
-                if size > MAX_UNPACKED:
-                    most = f"{MAX_UNPACKED / 2**30:g} GiB"
+                if size > most:
                     raise DataError(
-                        f"{path} unpacks to more than {most}, the most that is read from one file.",
+                        f"{path} unpacks to more than {most / 2**30:.3g} GiB, the most that is read from it.",
                         "Split it into several files (train-1.csv.gz, train-2.csv.gz, …), or convert it to Parquet.",
                     )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

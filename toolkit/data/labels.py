@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit import written as written_
 from toolkit.errors import DataError
 
 
@@ -156,7 +157,8 @@ def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> di
     if not trained:
         raise DataError("The model names no classes: it was not fine-tuned for this task.", "Fine-tune it first.")
     names = class_names(mapping)
-    known = {**{name.lower(): name for name in trained}, **{name: name for name in trained}}
+    plain = {written_.label(name): name for name in trained}
+    known = {**{label.lower(): name for label, name in plain.items()}, **plain, **{name: name for name in trained}}
     if all(name in known or name.lower() in known for name in names):
         matched = {name: known.get(name) or known[name.lower()] for name in names}
     elif _are_placeholders(trained) and len(names) == len(trained):

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from toolkit.data import columns as columns_
 from toolkit.data import groups as groups_
+from toolkit.data import headers, wording
 from toolkit.data import labels as labels_
 from toolkit.data import split as split_
-from toolkit.data import wording
 from toolkit.data.acquire import acquire
 from toolkit.data.look import look_at_pictures
 from toolkit.data.targets import check_aligned, number_labels
@@ -171,7 +171,8 @@ def load_table(
     ]
     for part, raw in parts.items():
         rows = columns_.unfold(_where(raw, config.where))
-        roles = columns_.find(rows.column_names, wanted, config.columns)
+        headless = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
+        roles = columns_.find(rows.column_names, wanted, config.columns, headless=headless)
         taken = [f"{role} is `{name}`" for role, name in roles.items() if role not in (name, *config.columns)]
         notes += [note for note in [f"Columns: {', '.join(taken)}."] if taken and note not in notes]
         prepared[part] = columns_.take_roles(rows, roles, recipe.COLUMNS)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from toolkit import sources
 from toolkit.data import columns as columns_
 from toolkit.data import pictures
+from toolkit.data.packed import unpacked
 from toolkit.errors import DataError
 from toolkit.recipes import Column
 from toolkit.settings import DataConfig
@@ -37,6 +38,7 @@ def look_at_pictures(
         DataError: Most of them cannot be decoded.
     """
     root = sources.local_path(sources.parse(config.source))
+    root = root if root is None else unpacked(root)
     kept, total = {}, sum(rows.num_rows for rows in parts.values())
     for part, rows in parts.items():
         if column.role not in rows.column_names:

@@ -9,21 +9,21 @@ so that each is accounted for: what turns out to be no picture is left out later
 of the classes, or of the parts, is said as well.
 """
 
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 
 from toolkit.data import arrays
+from toolkit.data.folders import files, visible
+from toolkit.data.packed import unpacked
 from toolkit.data.pictures import SUFFIXES
-from toolkit.data.read import data_files, in_utf8, split_of, visible
+from toolkit.data.read import data_files, in_utf8, split_of
 from toolkit.data.read import read as read_tables
 from toolkit.data.text_formats import ADDED
 from toolkit.errors import DataError
 
 SHOWN = 5  # names in a note
-_NOT_PICTURES = {"thumbs.db", "desktop.ini"}  # what systems put into folders of pictures
 
 
 def read(path: Path, notes: list[str]) -> dict[str, pa.Table] | None:
@@ -40,6 +40,7 @@ def read(path: Path, notes: list[str]) -> dict[str, pa.Table] | None:
         DataError: It is one of them, and cannot be read.
     """
     try:
+        path = unpacked(path)
         if path.is_file():
             if path.suffix.lower() == ".npz":
                 return arrays.read_npz(path)
@@ -122,15 +123,6 @@ def _classes(folder: Path) -> list[Path]:
     classes = [entry for entry in visible(folder) if entry.is_dir()]
     holds = [any(file.suffix.lower() in SUFFIXES for file in files(entry)) for entry in classes]
     return [entry for entry in classes if any(files(entry))] if any(holds) else []
-
-
-def files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder in the order of their names, but for hidden ones and what systems leave."""
-    for entry in visible(folder):
-        if entry.is_dir() and not entry.is_symlink():
-            yield from files(entry)
-        elif entry.name.lower() not in _NOT_PICTURES:
-            yield entry
 
 
 def _table(classes: list[Path], root: Path) -> pa.Table:

@@ -4,6 +4,9 @@
     folder/train.csv, folder/test.csv                 one table per split
     folder/data/train-00000-of-00002.parquet, …       shards are joined in the order of their names
     folder/train/pos/1.txt, folder/train/neg/7.txt    one text per file, the folder is its label
+    lines.txt                                         one text per line, with its label or without: see `text_lines`
+    saved/dataset_dict.json, saved/train/…            as `save_to_disk` of the datasets library writes it
+    reviews.zip                                       what is in it, as if it had been unpacked
 
 Every row carries where it came from: `_file` and `_row`, so that it can be found again in the user's own file.
 """
@@ -12,19 +15,28 @@ import difflib
 import itertools
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
+from toolkit.data import arrow_files
 from toolkit.data.decode import check_encoding, read_text
+from toolkit.data.folders import files, visible
+from toolkit.data.json_rows import read_json
+from toolkit.data.packed import unpacked
 from toolkit.data.pictures import SUFFIXES as PICTURES
-from toolkit.data.text_formats import ADDED, clean_names, read_csv, read_json
+from toolkit.data.text_formats import ADDED, check_delimiter, clean_names, read_csv
+from toolkit.data.text_lines import read_lines
 from toolkit.errors import DataError, SourceError
-from toolkit.runs import open_for_arrow
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
-SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")
-KNOWN = f"{', '.join(TEXT_SUFFIXES)} (each also with .gz) and .parquet"
+CSV_SUFFIXES = (".csv", ".tsv", ".tab")
+TEXT_SUFFIXES = (*CSV_SUFFIXES, ".jsonl", ".ndjson", ".json")
+LINES = (".txt", ".txt.gz")
+SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), *arrow_files.SUFFIXES)
+KNOWN = f"{', '.join(TEXT_SUFFIXES)}, .txt (each also with .gz), {', '.join(arrow_files.SUFFIXES)} and .zip"
 SPLITS = {
     "train": "train",
     "validation": "validation",
@@ -40,21 +52,46 @@ _OF_PICTURES = (
     "there are two at least, or a table with the names of the files and their labels."
 )
 # What the datasets library writes beside the data.
-_NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+_NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", arrow_files.STATE}
 
 
-def read(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> dict[str, pa.Table]:
+@dataclass(frozen=True)
+class _Form:
+    """How text files are written.
+
+    Attributes:
+        encoding: None: UTF-8, or what a byte order mark says.
+        delimiter: None: found by itself.
+        names: Of the columns; empty where the first line has them.
+    """
+
+    encoding: str | None
+    delimiter: str | None
+    names: Sequence[str]
+
+
+def read(
+    path: Path,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    names: Sequence[str] = (),
+    notes: list[str] | None = None,
+) -> dict[str, pa.Table]:
     """Read a file, or a folder of files, into Arrow tables.
 
     Args:
-        path: A .csv, .tsv, .jsonl, .ndjson or .json file (each also with .gz), a .parquet file, or a folder.
+        path: A .csv, .tsv, .tab, .jsonl, .ndjson, .json or .txt file (each also with .gz), a .parquet, .arrow or
+            .feather file, a folder, or a .zip of one or of files.
         encoding: Of text files; without it UTF-8, or UTF-16 where a byte order mark says so.
-        delimiter: Of .csv and .tsv files; without it found from the header line.
+        delimiter: Of .csv, .tsv and .tab files; without it found from the header line.
+        names: Of the columns of such files and of .txt, where no line of them has any.
+        notes: Told what was passed over, or guessed.
 
     Returns:
         {"all": table} for a single file, or one table for each of "train", "validation" and "test" that a folder
         holds. Two columns are added at the end of each: `_file`, relative to `path`, and `_row`, the 1-based line on
-        which the row starts (in Parquet and JSON lists: the 1-based number of the record).
+        which the row starts (in Parquet, Arrow and JSON lists: the 1-based number of the record).
 
     Raises:
         SourceError: There is nothing at `path`.
@@ -62,17 +99,15 @@ def read(path: Path, *, encoding: str | None = None, delimiter: str | None = Non
     """
     if encoding:
         check_encoding(encoding)
-    delimiter = "\t" if delimiter in ("\\t", "tab") else delimiter
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise DataError(
-            f"{delimiter!r} cannot separate columns; a delimiter is one character.",
-            r"Use --set data.delimiter=';' or another character; \t is the tab.",
-        )
+    form = _Form(encoding, check_delimiter(delimiter), names)
+    notes = notes if notes is not None else []
+    labels: dict[Path, str] = {}
     try:
         if not path.exists():
             raise _missing(path)
-        splits = _find_splits(path) if path.is_dir() else {"all": [path]}
-        return {split: _read_split(files, path, encoding, delimiter) for split, files in splits.items()}
+        path = unpacked(path)
+        splits = _find_splits(path, labels) if path.is_dir() else {"all": [path]}
+        return {split: _read_split(files, path, form, labels, notes) for split, files in splits.items()}
     except OSError as error:
         raise DataError(
             f"{error.filename or path} cannot be read: {error.strerror or error}.",
@@ -95,14 +130,9 @@ def _missing(path: Path) -> SourceError:
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-def visible(folder: Path) -> list[Path]:
-    """Return what a folder holds, but for hidden files, in the order of the names."""
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
 def _suffix(path: Path) -> str:
     """Return the known ending of a file name, such as ".csv.gz", or nothing."""
-    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
+    return next((suffix for suffix in (*SUFFIXES, *LINES) if path.name.lower().endswith(suffix)), "")
 
 
 def split_of(name: str) -> str | None:
@@ -112,18 +142,26 @@ def split_of(name: str) -> str | None:
 
 
 def data_files(folder: Path) -> list[Path]:
-    """Return the tables that stand in a folder."""
-    return [p for p in visible(folder) if _suffix(p) and p.name not in _NOT_DATA and not p.is_dir()]
+    """Return the tables that stand in a folder; lines of text are none, for any folder may hold a readme.txt."""
+    saved = arrow_files.shards(folder)
+    if saved:
+        return saved
+    return [p for p in visible(folder) if _suffix(p) in SUFFIXES and p.name not in _NOT_DATA and not p.is_dir()]
 
 
-def _class_files(folder: Path) -> list[Path]:
-    """Return the texts of a folder that holds one folder per class: pos/1.txt, neg/2.txt."""
-    classes = [entry for entry in visible(folder) if entry.is_dir()]
-    return [text for label in classes for text in visible(label) if text.suffix.lower() == ".txt"]
+def _class_files(folder: Path, labels: dict[Path, str]) -> list[Path]:
+    """Return the texts of a folder that holds one folder per class, pos/1.txt, neg/2.txt, and note their labels."""
+    found = []
+    for entry in visible(folder):
+        if entry.is_dir() and not any(split_of(inner.name) for inner in visible(entry) if inner.is_dir()):
+            texts = [file for file in files(entry) if file.suffix.lower() == ".txt"]
+            labels.update(dict.fromkeys(texts, in_utf8(entry.name)))
+            found += texts
+    return found
 
 
-def _find_splits(folder: Path) -> dict[str, list[Path]]:
-    """Return the files of each split in `folder`."""
+def _find_splits(folder: Path, labels: dict[Path, str]) -> dict[str, list[Path]]:
+    """Return the files of each split in `folder`, and note the labels of those that are one text each."""
     entries = visible(folder)
     if (folder / "config.json").exists() and any(entry.suffix == ".safetensors" for entry in entries):
         raise DataError(
@@ -133,30 +171,35 @@ def _find_splits(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
     for entry in entries:
         if part := split_of(entry.name):
-            files = data_files(entry) or _class_files(entry) if entry.is_dir() else [entry] if _suffix(entry) else []
-            found[part] += files
+            if entry.is_dir():
+                found[part] += data_files(entry) or _class_files(entry, labels)
+            elif _suffix(entry) in SUFFIXES:
+                found[part].append(entry)
     if any(found.values()):
         return {split: files for split, files in found.items() if files}
-    return _find_unnamed(folder, entries)
+    return _find_unnamed(folder, entries, labels)
 
 
-def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
-    """Return the files of a folder in which nothing is named train, validation or test."""
-    files = data_files(folder)
-    if len(files) == 1:
-        return {"all": files}
-    if files:
+def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) -> dict[str, list[Path]]:
+    """Return the files of a folder in which no table is named train, validation or test."""
+    tables = data_files(folder)
+    if len(tables) == 1 or tables == arrow_files.shards(folder) != []:
+        return {"all": tables}
+    if tables:
         raise DataError(
-            f"{folder} holds {len(files)} data files, and no name says which to use: {_listed(files)}.",
-            f"Name one of them, such as {files[0]}, or rename them to train and test (train{_suffix(files[0])}, …).",
+            f"{folder} holds {len(tables)} data files, and no name says which to use: {_listed(tables)}.",
+            f"Name one of them, such as {tables[0]}, or rename them to train and test (train{_suffix(tables[0])}, …).",
         )
-    texts = _class_files(folder)
-    if len({text.parent for text in texts}) > 1:
+    texts = _class_files(folder, labels)
+    if len({labels[text] for text in texts}) > 1:
         return {"all": texts}
+    lines = _lines(entries)
+    if lines:
+        return lines
     folders = [entry for entry in entries if entry.is_dir()]
     inner = [entry for entry in folders if entry.name == "data"] or folders
     if len(inner) == 1:
-        return _find_splits(inner[0])
+        return _find_splits(inner[0], labels)
     if not entries:
         raise DataError(
             f"The folder {folder} is empty.",
@@ -171,6 +214,18 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
     raise DataError(f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.", advice)
 
 
+def _lines(entries: list[Path]) -> dict[str, list[Path]]:
+    """Return the files of lines of text in a folder that holds no table: by their parts, or the only one."""
+    texts = [entry for entry in entries if _suffix(entry) in LINES and not entry.is_dir()]
+    named: dict[str, list[Path]] = {}
+    for text in texts:
+        if part := split_of(text.name):
+            named.setdefault(part, []).append(text)
+    if "train" in named:
+        return named
+    return {"all": texts} if len(texts) == len(entries) == 1 else {}
+
+
 def _listed(paths: list[Path], most: int = 8) -> str:
     more = f" and {len(paths) - most} more" if len(paths) > most else ""
     return ", ".join(path.name for path in paths[:most]) + more
@@ -179,7 +234,7 @@ def _listed(paths: list[Path], most: int = 8) -> str:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def _read_split(files: list[Path], root: Path, encoding: str | None, delimiter: str | None) -> pa.Table:
+def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, str], notes: list[str]) -> pa.Table:
     """Read the files of one split and join them."""
     kinds = sorted({_suffix(file) or file.suffix.lower() for file in files})
     if len(kinds) > 1:
@@ -187,9 +242,9 @@ def _read_split(files: list[Path], root: Path, encoding: str | None, delimiter: 
             f"{_listed(files)} would make one split, but they have different formats ({', '.join(kinds)}).",
             "Keep the files of one format, or name one file.",
         )
-    if root.is_dir() and kinds == [".txt"]:
-        return _read_classes(files, root, encoding)
-    tables = [_read_file(file, root, encoding, delimiter) for file in files]
+    if all(file in labels for file in files):
+        return _read_classes(files, root, form.encoding, labels)
+    tables = [_read_file(file, root, form, notes) for file in files]
     if "json" not in kinds[0]:  # JSON may leave keys out; a table has all its columns
         for file, table in zip(files, tables, strict=True):
             if odd := set(table.column_names) ^ set(tables[0].column_names):
@@ -207,7 +262,7 @@ def _read_split(files: list[Path], root: Path, encoding: str | None, delimiter: 
     return joined.select([name for name in joined.column_names if name not in ADDED] + list(ADDED))
 
 
-def _read_file(file: Path, root: Path, encoding: str | None, delimiter: str | None) -> pa.Table:
+def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Table:
     suffix = _suffix(file)
     if not suffix:
         raise DataError(
@@ -218,12 +273,14 @@ def _read_file(file: Path, root: Path, encoding: str | None, delimiter: str | No
         )
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty (0 bytes).", "Write or download it again, or name another file.")
-    if suffix == ".parquet":
-        table, rows = _read_parquet(file)
-    elif suffix.startswith((".csv", ".tsv")):
-        table, rows = read_csv(file, encoding, delimiter)
+    if suffix in arrow_files.SUFFIXES:
+        table, rows = _read_arrow(file)
+    elif suffix.startswith(CSV_SUFFIXES):
+        table, rows = read_csv(file, form.encoding, form.delimiter, form.names, notes)
+    elif suffix in LINES:
+        table, rows = read_lines(file, form.encoding, form.delimiter, form.names, notes)
     else:
-        table, rows = read_json(file, encoding)
+        table, rows = read_json(file, form.encoding)
     if not table.num_rows or not table.num_columns:
         raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end, or name another file.")
     name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
@@ -237,30 +294,21 @@ def in_utf8(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
-    """Read a Parquet file and number its records from 1."""
-    from pyarrow import parquet
-
-    with open_for_arrow(file) as stream:
-        try:
-            table = parquet.ParquetFile(stream).read()
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{file} cannot be read as Parquet: it is cut short, damaged or of another format ({error}).",
-                "Download or write it again.",
-            ) from None
+def _read_arrow(file: Path) -> tuple[pa.Table, pa.Array]:
+    """Read a Parquet or Arrow file and number its records from 1."""
+    table = arrow_files.read(file)
     if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
         table = table.drop_columns(list(ADDED))
     table = table.rename_columns(clean_names(table.column_names, str(file)))
-    return table, pa.array(range(1, table.num_rows + 1), pa.int64())
+    return table, pa.array(np.arange(1, table.num_rows + 1))
 
 
-def _read_classes(files: list[Path], root: Path, encoding: str | None) -> pa.Table:
+def _read_classes(files: list[Path], root: Path, encoding: str | None, labels: dict[Path, str]) -> pa.Table:
     """Read one text per file; the folder that holds the file is its label."""
     names = pa.array([in_utf8(file.relative_to(root).as_posix()) for file in files])
     columns = {
         "text": pa.array([read_text(file, encoding) for file in files], pa.string()),
-        "label": pa.array([in_utf8(file.parent.name) for file in files], pa.string()),
+        "label": pa.array([labels[file] for file in files], pa.string()),
         ADDED[0]: names.dictionary_encode(),
         ADDED[1]: pa.repeat(pa.scalar(1, pa.int64()), len(files)),
     }

@@ -1,10 +1,13 @@
 """Rows of a file one by one, in bounded memory; a row that cannot be read is said to be bad and the rest goes on.
 
-lines of text (.txt, standard input)   {"text": line}
-.csv, .tsv, .jsonl, .ndjson (and .gz)  as they stand; {"unread": line} of a line that is no JSON object
-.po                                    {"text": message} of each message without a translation
-.parquet                               in batches of rows
-a folder                               {"file": name} for each file in it, however deep
+lines of text (standard input)       {"text": line}
+.txt (and .gz)                       the same; with tabs or fastText's labels in every line, see `text_lines`
+.csv, .tsv, .tab (and .gz)           as they stand
+.jsonl, .ndjson, .json (and .gz)     as they stand; {"unread": line} of a line that is no JSON object
+.po                                  {"text": message} of each message without a translation
+.parquet, .arrow, .feather           in batches of rows; as well a folder that `save_to_disk` wrote
+a folder                             {"file": name} for each file in it, however deep
+.zip                                 the table in it, or else each file
 """
 
 import csv
@@ -14,22 +17,25 @@ import queue
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.data import catalogue
+from toolkit import written as written_
+from toolkit.data import arrow_files, catalogue, decode, json_rows, text_formats
 from toolkit.data.decode import open_text
-from toolkit.data.picture_folders import files
-from toolkit.data.read import in_utf8
-from toolkit.data.text_formats import MAX_FIELD, clean_names, csv_lines, field_limit, find_delimiter, returned
+from toolkit.data.folders import files
+from toolkit.data.packed import unpacked
+from toolkit.data.read import CSV_SUFFIXES, in_utf8
+from toolkit.data.text_lines import find_layout
 from toolkit.errors import DataError, SourceError
-from toolkit.runs import open_for_arrow
 
 STANDARD_INPUT = "-"
 UNREAD = "unread"  # where a line is kept that has no columns
-SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".po")
+_JSON = (".jsonl", ".ndjson", ".json")
+SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, ".po", ".zip")
+_SAMPLE = 1000  # lines that say how the others are to be read
 _UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
 
 
@@ -63,13 +69,17 @@ def check_input(source: str) -> None:
     if _kind(path) not in SUFFIXES:
         raise DataError(
             f"{source} is of no format that is read row by row.",
-            f"Give one that ends in {', '.join(SUFFIXES)} (text also with .gz); write a JSON list as .jsonl, "
-            "and of pictures name the folder.",
+            f"Give one that ends in {', '.join(SUFFIXES)} (text also with .gz); of pictures name the folder.",
         )
 
 
 def rows(
-    source: str, *, encoding: str | None = None, delimiter: str | None = None, everything: bool = False
+    source: str,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    names: Sequence[str] = (),
+    everything: bool = False,
 ) -> Iterator[Row]:
     """Yield the rows of a file, or of standard input, in their order.
 
@@ -77,6 +87,7 @@ def rows(
         source: The file, or "-".
         encoding: Of a text file.
         delimiter: Of the columns of CSV.
+        names: Of the columns of CSV, and of text, where no line of it names them.
         everything: Of a catalogue also the messages that are translated already.
     """
     if source == STANDARD_INPUT:
@@ -85,24 +96,57 @@ def rows(
         with open(sys.stdin.fileno(), encoding=name, errors="surrogateescape", newline="\n", closefd=False) as lines:
             yield from _lines(lines)
         return
-    path = Path(source)
-    if path.is_dir():
-        yield from (Row({"file": in_utf8(file.relative_to(path).as_posix())}) for file in files(path))
-        return
+    delimiter = text_formats.check_delimiter(delimiter)
+    path = table_in(Path(source))
     kind = _kind(path)
-    if kind == ".parquet":
-        yield from _parquet(path)
-        return
-    if kind == ".po":
-        yield from (Row({"text": message}) for message in catalogue.messages(path, everything=everything))
-        return
-    with open_text(path, encoding, "surrogateescape") as stream:
-        if kind == ".txt":
-            yield from _lines(stream)
-        elif kind in (".csv", ".tsv"):
-            yield from _csv(path, stream, delimiter or ("\t" if kind == ".tsv" else None))
+    if path.is_dir():
+        saved = arrow_files.shards(path)
+        if saved:
+            yield from itertools.chain.from_iterable(map(_arrow, saved))
         else:
-            yield from _json_lines(stream)
+            yield from (Row({"file": in_utf8(file.relative_to(path).as_posix())}) for file in files(path))
+    elif kind in arrow_files.SUFFIXES:
+        yield from _arrow(path)
+    elif kind == ".po":
+        yield from (Row({"text": message}) for message in catalogue.messages(path, everything=everything))
+    else:
+        with open_text(path, encoding, "surrogateescape") as stream:
+            if kind == ".txt":
+                yield from _text(path, stream, delimiter, names)
+            elif kind in CSV_SUFFIXES:
+                yield from _csv(path, stream, delimiter, names)
+            else:
+                yield from _json(path, stream)
+
+
+def table_in(path: Path) -> Path:
+    """Return what a .zip holds: the table that is alone in it, or the folder of its files; any other path as it is."""
+    folder = unpacked(path)
+    inside = list(itertools.islice(files(folder), 2)) if folder != path else []
+    return inside[0] if len(inside) == 1 and _kind(inside[0]) in SUFFIXES else folder
+
+
+def in_chunks(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
+    """Yield up to `most` rows at a time, and fewer where these hold much."""
+    chunk: list[Row] = []
+    held = 0
+    for row in rows:
+        chunk.append(row)
+        held += _held(row.values)
+        if len(chunk) == most or held >= text_formats.CHUNK_CHARACTERS:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+def _held(value: Any) -> int:
+    """Return about how many characters or bytes a value holds."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_held, value.values()))
+    return 8 + sum(map(_held, value)) if isinstance(value, list) else 8
 
 
 def as_they_come(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
@@ -144,57 +188,99 @@ def _kind(path: Path) -> str:
     return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
 
 
-def _lines(stream: Iterable[str]) -> Iterator[Row]:
-    for number, line in enumerate(stream):
-        text = line.removeprefix("\ufeff") if not number else line
-        yield _decoded({"text": text.rstrip("\r\n")})
+def _lines(stream: decode.Readable) -> Iterator[Row]:
+    for number, line in enumerate(decode.lines(stream), 1):
+        text = line.removeprefix("\ufeff") if number == 1 else line
+        yield _decoded({"text": text.rstrip("\r\n")}, _too_long(number, line))
+
+
+def _too_long(number: int, line: str) -> str | None:
+    return f"line {number}: {decode.too_long('line')}" if len(line) > decode.MAX_LINE else None
+
+
+def _text(path: Path, stream: decode.Readable, delimiter: str | None, names: Sequence[str]) -> Iterator[Row]:
+    """Yield the lines of a text, each a text, or split into columns where all of the first lines have them."""
+    lines = decode.lines(stream)
+    head = list(itertools.islice(lines, _SAMPLE))
+    head[:1] = [line.removeprefix("\ufeff") for line in head[:1]]
+    layout = find_layout([line.rstrip("\r\n") for line in head], delimiter, names, str(path))
+    bare = layout.names == ("text",)
+    skip = layout.header
+    for number, line in enumerate(itertools.chain(head, lines), 1):
+        text = line.rstrip("\r\n")
+        if not bare and not text.strip():
+            continue
+        if skip:
+            skip = False
+            continue
+        values = (text,) if bare else layout.values(text)
+        if values is None:
+            problem = f"line {number}: not the {len(layout.names)} columns of the first line"
+            yield _decoded(dict(itertools.zip_longest(layout.names, [text])), problem)
+        else:
+            yield _decoded(dict(zip(layout.names, values, strict=True)), _too_long(number, line))
 
 
 def _decoded(values: dict[str, Any], problem: str | None = None) -> Row:
     """Return a row of texts; where bytes of it are no text, that is its problem, and signs stand for them."""
-    wrong = next((found for value in values.values() if value and (found := _UNDECODED.search(value))), None)
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    wrong = next((found for value in texts.values() if (found := _UNDECODED.search(value))), None)
     if wrong is None:
         return Row(values, problem)
-    shown = {name: value and _UNDECODED.sub("\ufffd", value) for name, value in values.items()}
+    shown = {**values, **{name: _UNDECODED.sub("\ufffd", value) for name, value in texts.items()}}
     byte = f"the byte 0x{ord(wrong[0]) - 0xDC00:02x} does not decode: --set data.encoding=… names another encoding"
     return Row(shown, problem or byte)
 
 
-def _csv(path: Path, stream: Iterable[str], delimiter: str | None) -> Iterator[Row]:
-    blank, header = 0, ""
-    lines = iter(stream)
-    for header in lines:
-        if header.strip("\ufeff\r\n\t "):
-            break
-        blank += 1
-    header = header.removeprefix("\ufeff")
+def _csv(path: Path, stream: decode.Readable, delimiter: str | None, given: Sequence[str]) -> Iterator[Row]:
+    lines = decode.lines(stream)
+    begin = text_formats.opening(lines, path, delimiter)
     written: list[str] = []  # the lines of one row
 
     def kept() -> Iterator[str]:
-        for line in csv_lines(itertools.chain([header], lines)):
+        for line in text_formats.csv_lines(itertools.chain([begin.header], lines)):
             written.append(line)
             yield line
 
-    with field_limit(MAX_FIELD):
-        reader = csv.reader(kept(), delimiter=delimiter or find_delimiter(header))
-        names = clean_names(returned(next(reader, [])), str(path))
-        end = blank + reader.line_num
-        written.clear()
-        for fields in map(returned, reader):
-            start, end = end + 1, blank + reader.line_num
-            matching = end == start or _quotes_match(written, reader.dialect.delimiter)
+    with text_formats.field_limit(text_formats.MAX_FIELD):
+        counted = text_formats.Counted(kept())
+        reader = csv.reader(counted, delimiter=begin.delimiter)
+        names: list[str] | None = None
+        end = begin.passed
+        while True:
             written.clear()
-            if not matching:
+            counted.row = 0
+            problem = None
+            try:
+                fields = text_formats.returned(next(reader))
+            except StopIteration:
+                return
+            except csv.Error as error:
+                fields = []
+                problem = "a field is longer than is read; is a quote open?" if "limit" in str(error) else str(error)
+            start, end = end + 1, begin.passed + reader.line_num
+            if names is None:
+                if problem is not None:
+                    raise DataError(f"{path}:{start}: {problem}", "The first line must name the columns.")
+                names = text_formats.header_names(fields, given, str(path))
+                if not given or fields == names:
+                    continue
+            cut = any(len(line) > decode.MAX_LINE for line in written)
+            matching = problem is not None or cut or end == start or _quotes_match(written, begin.delimiter)
+            if problem is not None or cut:
+                row = dict(itertools.zip_longest(names, fields[: len(names)]))
+                yield _decoded(row, f"line {start}: {problem or decode.too_long('line')}")
+            elif not matching:
                 problem = f"line {start}: its quotes do not match, so that the row ends with line {end}"
                 yield _decoded(dict(itertools.zip_longest(names, fields[: len(names)])), problem)
             elif len(fields) == len(names):
                 yield _decoded(dict(zip(names, fields, strict=True)))
             elif fields and not (len(fields) == 1 and not fields[0].strip()):
                 head, rest = fields[: len(names) - 1], fields[len(names) - 1 :]
-                last = [reader.dialect.delimiter.join(rest)] if rest else []
+                last = [begin.delimiter.join(rest)] if rest else []
                 known = dict(zip(names, [*head, *last], strict=False))
-                counted = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
-                problem = f"line {start}: {counted} where the header has {len(names)}"
+                counted_fields = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
+                problem = f"line {start}: {counted_fields} where the header has {len(names)}"
                 yield _decoded({name: known.get(name) for name in names}, problem)
 
 
@@ -207,17 +293,22 @@ def _quotes_match(lines: Sequence[str], delimiter: str) -> bool:
     return True
 
 
-def _json_lines(stream: Iterable[str]) -> Iterator[Row]:
-    for number, line in enumerate(stream, 1):
-        text = (line.removeprefix("\ufeff") if number == 1 else line).strip()
+def _json(path: Path, stream: Any) -> Iterator[Row]:
+    source = json_rows.Source(stream)
+    if source.is_list:
+        yield from (Row(_normal(value)) for _, value in json_rows.list_items(path, source))
+        return
+    for number, line in enumerate(decode.lines(source), source.line):
+        text = line.strip()
         if not text:
             continue
-        raw = _decoded({UNREAD: text})
+        raw = _decoded({UNREAD: text}, _too_long(number, line))
         if raw.problem is not None:
-            yield Row(raw.values, f"line {number}: {raw.problem}")
+            problem = raw.problem if raw.problem.startswith("line ") else f"line {number}: {raw.problem}"
+            yield Row(raw.values, problem)
             continue
         try:
-            value = json.loads(text)
+            value = json_rows.parse(text)
         except json.JSONDecodeError as error:
             yield Row(
                 raw.values, f"line {number}: not JSON: {error.msg.removesuffix(' at')} at character {error.colno}"
@@ -226,19 +317,13 @@ def _json_lines(stream: Iterable[str]) -> Iterator[Row]:
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
             yield Row(raw.values, f"line {number}: not JSON that can be read: {error}")
             continue
-        yield Row(value) if isinstance(value, dict) else Row(raw.values, f"line {number}: no object with keys")
+        yield Row(_normal(value)) if isinstance(value, dict) else Row(raw.values, f"line {number}: no object with keys")
 
 
-def _parquet(path: Path) -> Iterator[Row]:
-    import pyarrow as pa
-    from pyarrow import parquet
+def _normal(values: dict[str, Any]) -> dict[str, Any]:
+    return {written_.normal(name): value for name, value in values.items()}
 
-    with open_for_arrow(path) as stream:
-        try:
-            for batch in parquet.ParquetFile(stream).iter_batches(batch_size=1024):
-                yield from (Row(values) for values in batch.to_pylist())
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{path} cannot be read as Parquet: it is cut short, damaged or of another format ({error}).",
-                "Download or write it again.",
-            ) from None
+
+def _arrow(path: Path) -> Iterator[Row]:
+    for batch in arrow_files.batches(path):
+        yield from (Row(_normal(values)) for values in batch.to_pylist())

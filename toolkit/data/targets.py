@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit import written as written_
 from toolkit.data import columns as columns_
 from toolkit.data import labels as labels_
 from toolkit.data import wording
@@ -54,7 +55,7 @@ def number_labels(
             f"The column of the {target.role} is empty.", f"Name another with {columns_.flag(target.role)}."
         )
     names_by_count: Mapping[int, Sequence[str]] = getattr(recipe, "LABEL_NAMES", {})
-    if trained is not None and set(written) <= set(trained):
+    if trained is not None and set(written) <= {written_.label(name) for name in trained}:
         names_by_count = {}  # the model itself was trained with bare numbers
     mapping = labels_.name_classes(written, config.label_map, names_by_count)
     if not config.label_map and any(label != name for label, name in mapping.items()):

@@ -1,7 +1,7 @@
-"""CSV and JSON files as Arrow tables, with the line on which every row starts.
+"""CSV files as Arrow tables, with the line on which every row starts.
 
 Rows become Arrow a chunk at a time, so that memory stays near the size of the data; every error names file and line.
-CSV values stay as they are written: "01" and "NA" are text. JSON values keep their types.
+Values stay as they are written: "01" and "NA" are text.
 """
 
 import csv
@@ -11,57 +11,126 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from io import TextIOWrapper
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from toolkit.data.decode import open_text
+from toolkit import written
+from toolkit.data import wording
+from toolkit.data.decode import most_unpacked, open_text, too_large, whole_lines
 from toolkit.errors import DataError
 
 MAX_FIELD = 16 * 2**20  # characters; a longer field is nearly always a quote that was never closed
+MAX_ROW = 4 * MAX_FIELD
 CHUNK = 10_000  # rows that exist as Python objects at one time
+CHUNK_CHARACTERS = 2**26  # and their characters
+CHUNK_CELLS = 1_000_000
 DELIMITERS = ",;\t|"
 ADDED = ("_file", "_row")
 _RETURN = "\udc0d"  # stands for a carriage return inside a line; no decoder makes this character
-
-_JSON_FIX = 'Write one object per line, such as {"text": "…", "label": "…"}, or the whole file as one list of objects.'
-_JSON_WORDS = {dict: "an object", list: "a list", str: "text", bool: "true/false", int: "a number", float: "a number"}
+_SEPARATOR = re.compile(r'"?sep=(.)"?[;,]*\s*', re.IGNORECASE)  # the first line of what is meant for Excel
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
 def clean_names(names: Sequence[str], where: str) -> list[str]:
-    """Return the column names without white space and byte order mark around them.
+    """Return the column names in NFC, without white space and byte order mark around them.
+
+    A column without a name, as the index that pandas writes, is called by its place: column_1.
 
     Raises:
-        DataError: A name is empty (but for the first: the index that pandas writes), double, or taken by the toolkit.
+        DataError: A name is double, or taken by the toolkit.
     """
-    clean = [name.strip().removeprefix("\ufeff").strip() for name in names]
-    if clean and not clean[0]:
-        clean[0] = "column_1"
+    clean = [written.normal(name.strip().removeprefix("\ufeff").strip()) for name in names]
+    taken = set(clean)
+    known: set[str] = set()
     for position, name in enumerate(clean, 1):
         if not name:
-            raise DataError(f"{where}: column {position} has no name.", "Name it in the header, or delete the column.")
-        if not _encodes(name):
+            name = f"column_{position}"
+            while name in taken:
+                name += "_"
+            clean[position - 1] = name
+        if not encodes(name):
             raise DataError(f"{where}: the name of column {position} holds half a character.", "Rename the column.")
-        if name in clean[: position - 1]:
+        if name in known:
             raise DataError(f"{where}: two columns are named `{name}`.", "Rename one of them in the header.")
         if name in ADDED:
             raise DataError(
                 f"{where}: a column is named `{name}`, which the toolkit adds itself to find rows again.",
                 "Rename or delete that column.",
             )
+        known.add(name)
     return clean
+
+
+def unnamed(names: Sequence[str]) -> list[int]:
+    """Return the places of the columns that have no name."""
+    return [place for place, name in enumerate(names) if not name.strip("\ufeff \t")]
+
+
+def encodes(value: Any) -> bool:
+    """Whether a value can be written in UTF-8: it holds no half of a character."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 # --- CSV ------------------------------------------------------------------------------------------------------------
 
 
-def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> tuple[pa.Table, pa.Array]:
-    """Read a CSV or TSV file; every value stays text.
+@dataclass(frozen=True)
+class Opening:
+    """How a CSV file begins.
+
+    Attributes:
+        passed: Lines before the header.
+        header: The first line that is neither blank nor `sep=;`.
+        delimiter: What separates the columns.
+    """
+
+    passed: int
+    header: str
+    delimiter: str
+
+
+def opening(lines: Iterator[str], path: Path, delimiter: str | None) -> Opening:
+    """Read a CSV file to its header.
+
+    Args:
+        lines: The file's, of which those to the header are taken.
+        path: The file, whose name says that tabs separate the columns, or not.
+        delimiter: As the user named it.
+    """
+    passed, header, said = 0, "", None
+    for header in lines:
+        header = header.removeprefix("\ufeff")
+        separator = _SEPARATOR.fullmatch(header) if said is None else None
+        if separator is not None:
+            said = separator[1]
+        elif header.strip():
+            break
+        passed += 1
+    tabs = {".tsv", ".tab"} & {suffix.lower() for suffix in path.suffixes}
+    return Opening(passed, header, delimiter or said or ("\t" if tabs else find_delimiter(header)))
+
+
+def read_csv(
+    path: Path, encoding: str | None, delimiter: str | None, given: Sequence[str] = (), notes: list[str] | None = None
+) -> tuple[pa.Table, pa.Array]:
+    """Read a CSV or TSV file; every value stays text. Rows without any value are passed over.
+
+    Args:
+        path: The file.
+        encoding: Of its text.
+        delimiter: Of its columns; found when None.
+        given: Names of the columns, of a file without a header.
+        notes: Told what was passed over.
 
     Returns:
         The table and, for each of its rows, the 1-based line on which the row starts.
@@ -69,45 +138,131 @@ def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> tuple[p
     Raises:
         DataError: With the line, if a row has the wrong number of fields or quotes that do not close.
     """
+    notes = notes if notes is not None else []
     with open_text(path, encoding) as stream, field_limit(MAX_FIELD):
-        blank = 0
-        header = ""
-        for header in stream:
-            if header.strip("\ufeff\r\n\t "):
-                break
-            blank += 1
-        header = header.removeprefix("\ufeff")
-        if not delimiter:
-            delimiter = "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else find_delimiter(header)
-        elif delimiter not in header and find_delimiter(header) in header:
+        source = whole_lines(stream, path)
+        begin = opening(source, path, delimiter)
+        if delimiter and delimiter not in begin.header and find_delimiter(begin.header) in begin.header:
             raise DataError(
-                f"{path}: {_shown(delimiter)}, which was given as the delimiter, is not in the header; "
-                f"{_shown(find_delimiter(header))} is.",
+                f"{path}: {shown(delimiter)}, which was given as the delimiter, is not in the header; "
+                f"{shown(find_delimiter(begin.header))} is.",
                 "Leave data.delimiter out: it is found by itself.",
             )
-        reader = csv.reader(csv_lines(itertools.chain([header], stream)), delimiter=delimiter, strict=True)
-        end = blank  # the last line of the row before
+        counted = Counted(csv_lines(itertools.chain([begin.header], source)))
+        reader = csv.reader(counted, delimiter=begin.delimiter, strict=True)
+        end = begin.passed  # the last line of the row before
+        table = Chunks(path)
         names: list[str] | None = None
-        chunks: list[pa.Table] = []
-        rows: list[list[str]] = []
+        bare: list[int] = []
         starts = array("q")
+        empty = array("q")
         try:
             for row in map(returned, reader):
-                start, end = end + 1, blank + reader.line_num
+                start, end = end + 1, begin.passed + reader.line_num
+                counted.row = 0
                 if names is None:
-                    names = clean_names(row, f"{path}:{start}")
+                    bare = [] if given else unnamed(row)
+                    names = header_names(row, given, f"{path}:{start}")
+                    if not given or row == names:
+                        continue
+                if len(row) > 1 and not any(row):
+                    empty.append(start)
                 elif len(row) == len(names):
-                    rows.append(row)
+                    table.add(row, names, counted.total)
                     starts.append(start)
-                    if len(rows) == CHUNK:
-                        chunks.append(_text_table(rows, names))
-                        rows = []
                 elif row and not (len(row) == 1 and row[0].isspace()):
-                    raise _wrong_width(f"{path}:{start}", len(row), names, delimiter)
+                    raise _wrong_width(f"{path}:{start}", len(row), names, begin.delimiter)
         except csv.Error as error:
-            raise _broken_quotes(path, encoding, end + 1, blank + reader.line_num, delimiter, str(error)) from None
-    chunks.append(_text_table(rows, names or []))
-    return pa.concat_tables(chunks), pa.array(starts, pa.int64())
+            last = begin.passed + reader.line_num
+            raise _broken_quotes(path, encoding, end + 1, last, begin.delimiter, str(error)) from None
+    if empty:
+        many, were = wording.rows(len(empty))
+        notes.append(f"{many} of {path.name} without any value {were} passed over (first: line {empty[0]}).")
+    return _without_empty(table.joined(names or []), bare, path, notes), pa.array(starts, pa.int64())
+
+
+def header_names(row: Sequence[str], given: Sequence[str], where: str) -> list[str]:
+    """Return the names of the columns: of the header, or as the user gave them.
+
+    Raises:
+        DataError: The user gave more of them, or fewer.
+    """
+    if given and len(given) != len(row):
+        raise DataError(
+            f"{where}: this row has {len(row)} fields, but data.column_names has {len(given)} names.",
+            "Give one name for each column, in their order.",
+        )
+    return clean_names(given or row, where)
+
+
+def _without_empty(table: pa.Table, places: Sequence[int], path: Path, notes: list[str]) -> pa.Table:
+    """Leave out the columns at `places`, which have no name, where they have no values either."""
+    empty = [place for place in places if not pc.any(pc.not_equal(table[place], "")).as_py()]
+    called = [table.column_names[place] for place in places if place not in set(empty)]
+    if empty:
+        many = "1 column" if len(empty) == 1 else f"{len(empty):,} columns"
+        were = "was" if len(empty) == 1 else "were"
+        notes.append(f"{many} of {path.name} with neither a name nor a value {were} passed over.")
+    if called:
+        notes.append(f"In {path.name} columns without a name are called {', '.join(called[:8])}.")
+    return table.drop_columns([table.column_names[place] for place in empty])
+
+
+class Counted:
+    """Lines, and how many characters they have.
+
+    Attributes:
+        total: Characters of all lines so far.
+        row: Characters since this was last set to 0.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.total = self.row = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.total += len(line)
+        self.row += len(line)
+        if self.row > MAX_ROW:
+            raise csv.Error("limit")
+        return line
+
+
+class Chunks:
+    """Rows of texts that become Arrow some at a time, however many or long they are."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._most = most_unpacked(path)
+        self._rows: list[Sequence[str]] = []
+        self._tables: list[pa.Table] = []
+        self._begin = self._size = 0
+
+    def add(self, row: Sequence[str], names: Sequence[str], characters: int) -> None:
+        """Add a row; `characters` have been read so far."""
+        self._rows.append(row)
+        count = len(self._rows)
+        if count == CHUNK or count * len(names) >= CHUNK_CELLS or characters - self._begin >= CHUNK_CHARACTERS:
+            self._close(names)
+            self._begin = characters
+
+    def _close(self, names: Sequence[str]) -> None:
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(names)
+        arrays = [pa.array(column, pa.string()) for column in columns]
+        self._tables.append(pa.Table.from_arrays(arrays, names=list(names)))
+        self._rows = []
+        self._size += sum(array.nbytes for array in arrays)
+        if self._size > self._most:
+            raise too_large(self._path)
+
+    def joined(self, names: Sequence[str]) -> pa.Table:
+        """Return all rows in one table."""
+        self._close(names)
+        return pa.concat_tables(self._tables)
 
 
 def csv_lines(lines: Iterable[str]) -> Iterator[str]:
@@ -132,17 +287,28 @@ def field_limit(limit: int) -> Iterator[None]:
         csv.field_size_limit(before)
 
 
+def check_delimiter(delimiter: str | None) -> str | None:
+    """Return a delimiter that the user named as the character that it is.
+
+    Raises:
+        DataError: It is none.
+    """
+    delimiter = "\t" if delimiter in ("\\t", "tab") else delimiter
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise DataError(
+            f"{delimiter!r} cannot separate columns; a delimiter is one character.",
+            r"Use --set data.delimiter=';' or another character; \t is the tab.",
+        )
+    return delimiter
+
+
 def find_delimiter(header: str) -> str:
     """Return the delimiter that splits the header into the most names; a comma if none does."""
     return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader(csv_lines([header]), delimiter=delimiter), [])))
 
 
-def _text_table(rows: list[list[str]], names: list[str]) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], names=names)
-
-
-def _shown(delimiter: str) -> str:
+def shown(delimiter: str) -> str:
+    """Return a delimiter as messages show it."""
     return "tab" if delimiter == "\t" else f"`{delimiter}`"
 
 
@@ -151,7 +317,7 @@ def _wrong_width(where: str, found: int, names: list[str], delimiter: str) -> Da
     fields = "1 field" if found == 1 else f"{found} fields"
     return DataError(
         f"{where}: this row has {fields}, but the header names {columns} ({', '.join(names[:8])}).",
-        f"Put text that holds a {_shown(delimiter)} or a line break in double quotes. If {_shown(delimiter)} is not "
+        f"Put text that holds a {shown(delimiter)} or a line break in double quotes. If {shown(delimiter)} is not "
         "what separates the columns, name what does, such as --set data.delimiter=';'.",
     )
 
@@ -172,129 +338,3 @@ def _broken_quotes(path: Path, encoding: str | None, start: int, end: int, delim
         return DataError(f"{path}:{line}: the double quote that opens a field here is never closed.", fix)
     ends = "" if end == line else f" (it ends in line {end})"
     return DataError(f"{path}:{line}: the quoted field that starts here has text behind its closing quote{ends}.", fix)
-
-
-# --- JSON -----------------------------------------------------------------------------------------------------------
-
-
-def read_json(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
-    """Read JSON lines, or one list of objects; absent keys become null.
-
-    A column of text and numbers (or true/false) becomes text throughout.
-
-    Returns:
-        The table and, for each of its rows, the 1-based line (of a list: the 1-based position in it).
-
-    Raises:
-        DataError: With the line, if it is not an object, or if a column mixes kinds that no type can hold.
-    """
-    kinds: dict[str, dict[type, int]] = {}  # column -> kind of value -> where it was first seen
-    chunks: list[tuple[int, dict[str, pa.Array]]] = []
-    starts = array("q")
-    with open_text(path, encoding) as stream:
-        unit, records = _records(path, stream)
-        while batch := list(itertools.islice(records, CHUNK)):
-            numbers, objects = zip(*batch, strict=True)
-            starts.extend(numbers)
-            columns = {}
-            for name in dict.fromkeys(itertools.chain.from_iterable(objects)):
-                places = dict(zip(numbers, (record.get(name) for record in objects), strict=True))
-                columns[name] = _json_array(f"{path}: `{name}`", unit, places, kinds.setdefault(name, {}))
-            chunks.append((len(objects), columns))
-    names = clean_names(list(kinds), str(path))
-    tables = []
-    for size, columns in chunks:
-        arrays = [_same_kind(columns.get(name, pa.nulls(size)), seen) for name, seen in kinds.items()]
-        tables.append(pa.Table.from_arrays(arrays, names=names))
-    try:
-        table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: the values of a column do not fit one type ({error}).", _JSON_FIX) from None
-    return table, pa.array(starts, pa.int64())
-
-
-def _records(path: Path, stream: TextIOWrapper) -> tuple[str, Iterator[tuple[int, dict[str, Any]]]]:
-    """Return the objects, each with its line; or with its position, if the file is one list."""
-    numbered = ((number, line) for number, line in enumerate(stream, 1) if line.strip("\ufeff\r\n\t "))
-    first, text = next(numbered, (1, ""))
-    text = text.removeprefix("\ufeff")
-    if text.lstrip().startswith("["):
-        items = _parse(path, first, text + stream.read())
-        return "item", ((place, _object(f"{path}: item {place}", item)) for place, item in enumerate(items, 1))
-    lines = itertools.chain([(first, text)] if text else [], numbered)
-    return "line", (
-        (number, _object(f"{path}:{number}", _parse(path, number, line.rstrip()))) for number, line in lines
-    )
-
-
-def _parse(path: Path, line: int, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"{path}:{line + error.lineno - 1}"
-        raise DataError(
-            f"{where}: not JSON: {error.msg.removesuffix(' at')} at character {error.colno}.", _JSON_FIX
-        ) from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
-        raise DataError(f"{path}:{line}: not JSON that can be read: {error}.", _JSON_FIX) from None
-
-
-def _object(where: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: an object was expected here, not {_JSON_WORDS.get(type(value), 'null')}.", _JSON_FIX)
-    return value
-
-
-def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, int]) -> pa.Array:
-    """Turn one chunk of a column into an array, and note in `seen` which kinds of values came up where."""
-    for place, value in values.items():
-        if value is not None:
-            seen.setdefault(type(value), place)
-    nested = seen.keys() & {dict, list}
-    if nested and len(seen) > 1:
-        one = next(iter(nested))
-        two = next(kind for kind in seen if kind is not one)
-        raise DataError(
-            f"{what} is {_JSON_WORDS[two]} in {unit} {seen[two]} but {_JSON_WORDS[one]} in {unit} {seen[one]}.",
-            "Give the column one kind of value throughout.",
-        )
-    column = list(values.values())
-    try:
-        return _text_array(column) if _mixed(seen) else pa.array(column)
-    except UnicodeEncodeError:
-        broken = next(place for place, value in values.items() if not _encodes(value))
-        raise DataError(
-            f"{what} in {unit} {broken} holds half a character (a lone surrogate such as \\ud83d).",
-            "Remove it, or replace it with the whole character.",
-        ) from None
-    except (pa.ArrowException, OverflowError) as error:
-        if nested:
-            raise DataError(
-                f"{what} holds values of different types inside, between {unit} {next(iter(values))} and "
-                f"{next(reversed(values))} ({error}).",
-                "Give the same key the same type of value throughout.",
-            ) from None
-        seen.setdefault(str, 0)  # a number too large for 64 bits: only text holds it
-        return _text_array(column)
-
-
-def _mixed(seen: dict[type, int]) -> bool:
-    return len({float if kind is int else kind for kind in seen}) > 1
-
-
-def _same_kind(column: pa.Array, seen: dict[type, int]) -> pa.Array:
-    """Turn a chunk of numbers into text, if text turned up in the column elsewhere."""
-    return _text_array(column.to_pylist()) if _mixed(seen) and column.type != pa.string() else column
-
-
-def _text_array(values: list[Any]) -> pa.Array:
-    """Write numbers and true/false as JSON does, so that 1 and "1" are the same label."""
-    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string())
-
-
-def _encodes(value: Any) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -197,7 +197,7 @@ def read_glossary(path: Path) -> list[tuple[str, str]]:
         raise SourceError(f"There is no glossary {path}.", "Check the path given with --glossary.")
     with open_text(path, None) as stream:
         lines = [line for line in stream if line.strip()]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else find_delimiter(lines[0] if lines else "")
+    delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else find_delimiter(lines[0] if lines else "")
     rows = [
         [field.strip() for field in row] for row in map(returned, csv.reader(csv_lines(lines), delimiter=delimiter))
     ]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data import columns, picture_folders, pictures, pixels
+from toolkit.data import columns, folders, pictures, pixels
+from toolkit.data.read import SUFFIXES as TABLES
 from toolkit.data.read import data_files, read
 from toolkit.errors import DataError, SourceError
 from toolkit.explain import patches, regions
@@ -35,11 +36,11 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
     path = tables[0] if len(tables) == 1 else path
     if path.is_dir():
         most = config.data.max_pixels
-        every: list[Row] = [{"path": str(file)} for file in picture_folders.files(path)]
+        every: list[Row] = [{"path": str(file)} for file in folders.files(path)]
         found = [one for one in every if pictures.look(one, most).problem is None]
     elif not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.")
-    elif path.suffix.lower() in {".csv", ".tsv", ".json", ".jsonl", ".parquet"}:
+    elif path.name.lower().endswith(TABLES):
         table = pa.concat_tables(read(path).values(), promote_options="permissive")
         wanted = [column for column in recipe.COLUMNS if column.kind == "image"]
         named = {role: name for role, name in config.data.columns.items() if name in table.column_names}

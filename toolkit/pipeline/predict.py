@@ -9,7 +9,7 @@ from typing import Any
 
 import toolkit
 from toolkit import recipes, runs
-from toolkit.data import catalogue, columns, parts, picture_folders, stream, wording
+from toolkit.data import catalogue, columns, folders, headers, parts, stream, wording
 from toolkit.data.markup import markup
 from toolkit.data.stream import Row
 from toolkit.errors import ConfigError, DataError, Interrupted
@@ -224,7 +224,13 @@ def _explainer(target: str, stored: judge.StoredModel) -> Explainer:
 def _rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Row]:
     data = values.get("data", {})
     everything = bool(options.get("retranslate"))
-    return stream.rows(source, encoding=data.get("encoding"), delimiter=data.get("delimiter"), everything=everything)
+    return stream.rows(
+        source,
+        encoding=data.get("encoding"),
+        delimiter=data.get("delimiter"),
+        names=data.get("column_names") or (),
+        everything=everything,
+    )
 
 
 def _count(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> int | None:
@@ -276,8 +282,7 @@ def _chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[list[
     if arriving:
         yield from stream.as_they_come(rows, size)
         return
-    while chunk := list(itertools.islice(rows, size)):
-        yield chunk
+    yield from stream.in_chunks(rows, size)
 
 
 def _identity(stored: judge.StoredModel, source: Path, config: Any, rows: Sequence[Any]) -> dict[str, Any]:
@@ -295,7 +300,7 @@ def _identity(stored: judge.StoredModel, source: Path, config: Any, rows: Sequen
 
 def _state(source: Path) -> list[int]:
     """Return numbers that change when a file does, or any file of a folder."""
-    files = picture_folders.files(source) if source.is_dir() else [source]
+    files = folders.files(source) if source.is_dir() else [source]
     facts = [file.stat() for file in files if file.exists()]  # a link may lead nowhere
     return [len(facts), sum(one.st_size for one in facts), max((one.st_mtime_ns for one in facts), default=0)]
 
@@ -315,10 +320,10 @@ def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: M
     """Decide by the first rows which column plays which role: as named for training, where the input has that one."""
     names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == stream.UNREAD)))
     roles = [column.role for column in inputs]
+    headless = headers.looks_like_data(names, [[row.values.get(name) for name in names] for row in first])
+    chosen = {role: name for role, name in named.items() if role in roles and name in names}
     try:
-        return columns.find(
-            names, inputs, {role: name for role, name in named.items() if role in roles and name in names}
-        )
+        return columns.find(names, inputs, chosen, headless=headless)
     except DataError as error:
         raise _other_kind(source, inputs) or error from None
 
@@ -340,4 +345,6 @@ def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
 
 
 def _root(source: str) -> Path | None:
-    return None if source == stream.STANDARD_INPUT else Path(source)
+    if source == stream.STANDARD_INPUT:
+        return None
+    return stream.table_in(Path(source))

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from toolkit import card, checkpoints, hub, hub_benchmarks, recipes, runs, sources
-from toolkit.errors import ConfigError, ModelError, RecipeError, SourceError
+from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.report import usage
 from toolkit.report.card import Publication, to_card, to_eval_results

@@ -75,16 +75,12 @@ def test_a_word_that_two_columns_share_finds_neither():
     assert "recognised as the text" in fault(["review_id", "review_body", "label"])
 
 
-@pytest.mark.parametrize(
-    ("names", "data"),
-    [
-        (["a film that never finds its way home", "negative"], True),
-        (["good", "1"], True),
-        (["body", "opinion"], False),
-    ],
-)
-def test_a_table_without_a_header_is_recognised(names, data):
-    assert ("The first line looks like data" in fault(names)) == data
+def test_words_in_a_first_row_of_data_are_no_names():
+    names = ["17", "the content of it was fine", "first class"]
+    with pytest.raises(DataError) as caught:
+        find(names, COLUMNS, {}, headless=True)
+    assert "The first line looks like data" in str(caught.value)
+    assert "data.column_names" in str(caught.value)
 
 
 def test_a_column_that_plays_the_other_role_already_is_named():

@@ -57,6 +57,11 @@ def columns(path: Path, split: str = "all", **options) -> dict[str, list]:
     [
         ("a.csv", "text,label\ngood,1\nbad,0\n"),
         ("a.tsv", "text\tlabel\ngood\t1\nbad\t0\n"),
+        ("a.tab", "text\tlabel\ngood\t1\nbad\t0\n"),
+        ("a.txt", "text\tlabel\ngood\t1\nbad\t0\n"),
+        ("b.txt", "__label__1 good\n__label__0 bad\n"),
+        ("a.csv", "sep=;\ntext;label\ngood;1\nbad;0\n"),
+        ("a.csv", "text,label,\ngood,1,\nbad,0,\n,,\n"),
         ("a.jsonl", '{"text": "good", "label": "1"}\n{"text": "bad", "label": "0"}\n'),
         ("a.ndjson", '{"text": "good", "label": "1"}\n{"text": "bad", "label": "0"}\n'),
         ("a.json", '{"text": "good", "label": "1"}\n{"text": "bad", "label": "0"}\n'),
@@ -139,7 +144,6 @@ def test_header_of_one_name(tmp_path):
     ("header", "said"),
     [
         ("text,text ", "two columns are named `text`"),
-        ("text,label,", "column 3 has no name"),
         ("text,_row,label", "`_row`"),
     ],
 )
@@ -311,7 +315,10 @@ def test_types_that_clash_inside_objects(tmp_path, monkeypatch, chunk):
     [
         ("a.jsonl", '{"x": 1}\n\n{"x": 1,}\n', "a.jsonl:3: not JSON"),
         ("a.jsonl", '{"x": 1}\n"text"\n', "a.jsonl:2: an object was expected here, not text"),
-        ("a.jsonl", '["text", 1]\n["more", 2]\n', "a.jsonl:2: not JSON"),
+        ("a.jsonl", '["text", 1]\n["more", 2]\n', "a.jsonl: item 1: an object was expected here, not text"),
+        ("a.json", '[{"x": 1}]\n[{"x": 2}]\n', "a.json:2: not JSON"),
+        ("a.json", '[{"x": 1}\n', "the list is not closed"),
+        ("a.json", '[{"x": 1} {"x": 2}]\n', "not JSON: expecting ',' delimiter at character 11"),
         ("a.json", '{\n  "x": 1\n}\n', "a.json:1: not JSON"),
         ("a.json", '\n[{"x": 1},\n {"x": }]', "a.json:3: not JSON"),
         ("a.json", '[{"x": 1}, null]', "a.json: item 2: an object was expected here, not null"),
@@ -578,6 +585,9 @@ def test_what_the_csv_module_writes_reads_back_identical(tmp_path_factory, rows,
     writer.writerow(["one", "two", "three"])
     writer.writerows(rows)
     path = write(tmp_path_factory.getbasetemp() / "round.csv", out.getvalue())
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        return
     found = columns(path)
     assert list(zip(found["one"], found["two"], found["three"], strict=True)) == rows
     with path.open(encoding="utf-8", newline="\n") as stream:
