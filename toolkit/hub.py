@@ -17,7 +17,7 @@ from typing import Any
 
 from toolkit import sources
 from toolkit.errors import ConfigError, RunError, SourceError
-from toolkit.hub_answers import no_access, patiently, said
+from toolkit.hub_answers import no_access, patiently, said, unless_unknown
 
 Content = Path | bytes
 
@@ -73,17 +73,13 @@ def check(destination: Destination) -> bool:
     Raises:
         CallError: The name, the token or the visibility; the message says which.
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    _check_call(destination)
-    if not get_token():
-        raise SourceError(
-            "No Hub token is set, so nothing can be pushed.", "Run `hf auth login` with a write token, or set HF_TOKEN."
-        )
-    problem = sources.hub_problem()
+    check_call(destination)
+    problem = obstacle()
     if problem is not None:
-        raise SourceError(f"{problem}, so nothing can be pushed.", "`toolkit doctor` looks at the Hub and the token.")
+        raise problem
     api = HfApi()
     with said(destination.name, SourceError):
         account = patiently(api.whoami)
@@ -93,7 +89,7 @@ def check(destination: Destination) -> bool:
         except RepositoryNotFoundError:
             found = None
         if found is not None and not destination.pull_request:
-            patiently(lambda: api.auth_check(destination.name, write=True))
+            unless_unknown(lambda: api.auth_check(destination.name, write=True))
     if found is None and destination.pull_request:
         raise SourceError(
             f"The Hub has no model {destination.name} that you may read, so there is nothing to propose a change to.",
@@ -104,7 +100,26 @@ def check(destination: Destination) -> bool:
     return found is not None
 
 
-def _check_call(destination: Destination) -> None:
+def obstacle() -> SourceError | None:
+    """Return why nothing can be pushed from here at all, wherever to; None where it can."""
+    from huggingface_hub import get_token
+
+    if not get_token():
+        return SourceError(
+            "No Hub token is set, so nothing can be pushed.", "Run `hf auth login` with a write token, or set HF_TOKEN."
+        )
+    problem = sources.hub_problem()
+    if problem is not None:
+        return SourceError(f"{problem}, so nothing can be pushed.", "`toolkit doctor` looks at the Hub and the token.")
+    return None
+
+
+def check_call(destination: Destination) -> None:
+    """Check what can be known of a destination without the Hub.
+
+    Raises:
+        ConfigError: It cannot be the name of a repository, a branch or a tag.
+    """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 

@@ -26,6 +26,18 @@ def patiently(action: Callable[[], T]) -> T:
     raise AssertionError  # the loop returns or raises
 
 
+def unless_unknown(check: Callable[[], object]) -> None:
+    """Ask patiently for a check that a Hub of one's own, or an older one, may not know; then it is left out."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        patiently(check)
+    except HfHubHTTPError as error:
+        named = error.response is not None and error.response.headers.get("X-Error-Code")
+        if named or _status(error) not in (404, 405, 501):
+            raise
+
+
 def _wait_before_retry(error: Exception, attempt: int) -> float | None:
     """Return the seconds to wait, or None where another try is of no use."""
     import httpx2

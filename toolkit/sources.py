@@ -174,6 +174,10 @@ def _probe(endpoint: str) -> str | None:
 
     try:
         get_session().head(endpoint, timeout=PROBE_SECONDS)
+    except ImportError:
+        return f"{endpoint} cannot be reached through a SOCKS proxy, which ALL_PROXY names, without the package socksio"
+    except ValueError:
+        return f"{endpoint} cannot be reached through a proxy of a kind that is not known, which ALL_PROXY names"
     except Exception as error:  # any transport's own error means the same: no Hub
         return f"{endpoint} cannot be reached ({type(error).__name__})"
     return None

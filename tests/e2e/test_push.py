@@ -197,6 +197,11 @@ def test_nothing_is_sent_by_a_dry_run_or_without_a_licence(made: Made, hub: Loca
     dry = toolkit("push", made.run, "tester/other", "--dry-run", cwd=made.cwd, env=env)
     assert dry.code == 0, dry.text
     assert "model.safetensors" in dry.out
+    for without in ({**env, "HF_TOKEN": ""}, {**env, "HF_HUB_OFFLINE": "1"}):
+        unasked = toolkit("push", made.run, "tester/other", "--dry-run", cwd=made.cwd, env=without)
+        assert unasked.code == 0, unasked.text
+        assert unasked.out.splitlines()[:-1] == dry.out.splitlines()[:-1], "the same files"
+        assert "were not checked" in unasked.err
     public = toolkit("push", made.run, "tester/other", "--public", cwd=made.cwd, env=env)
     assert public.code == 2
     assert "--license" in public.err

@@ -289,3 +289,20 @@ def test_what_passes_is_waited_for(hub, waits, status, step):
 
 def test_the_local_hub_is_asked(hub):
     assert HfApi().endpoint == hub.endpoint
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_hub_that_does_not_know_the_check_of_permission_is_pushed_to(hub, status):
+    push()
+    hub.fail("auth-check", status, times=9)
+    assert not push().changed
+
+
+def test_a_hub_that_says_no_is_believed(hub):
+    push()
+    hub.fail("auth-check", 403, times=9)
+    with pytest.raises(SourceError, match="may not write"):
+        push()
+    hub.fail("auth-check", 404, times=9, code="RepoNotFound")
+    with pytest.raises(SourceError):
+        push()

@@ -1,5 +1,6 @@
 """Names are told apart, resolved to paths, and answered in the user's terms when they lead nowhere."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -315,3 +316,24 @@ def test_an_address_of_the_web_is_refused_by_name(address):
         sources.parse(address)
     assert address in caught.value.problem
     assert "Download" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [("socks5://u:secret@127.0.0.1:9", "without the package socksio"), ("socks://u:secret@h:1", "kind")],
+)
+def test_a_proxy_that_cannot_be_used_is_named_without_its_password(proxy, words, fresh_probe, monkeypatch):
+    from huggingface_hub import close_session
+
+    monkeypatch.setitem(sys.modules, "socksio", None)  # as where it is not installed
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    close_session()
+    try:
+        problem = sources.hub_problem()
+    finally:
+        close_session()
+    assert problem is not None
+    assert "ALL_PROXY" in problem
+    assert words in problem
+    assert "secret" not in problem

@@ -10,7 +10,7 @@ import typer
 
 from toolkit.cli.faults import explained
 from toolkit.cli.streams import OutputLost, Stream, shown
-from toolkit.errors import Interrupted, ToolkitError
+from toolkit.errors import Interrupted
 
 INTERRUPTED = 130  # exit code, as shells expect it
 _LOG_SECONDS = 10.0
@@ -41,7 +41,7 @@ def report_failure(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, OutputLost) and error.reader_gone:
         return error.exit_code
-    known = error if isinstance(error, ToolkitError) else explained(error)
+    known = explained(error)
     if isinstance(known, Interrupted):
         note(f"\n{known.problem}\n  → {known.fix}")
         return known.exit_code

@@ -23,7 +23,12 @@ _FIXES = {
 
 
 def explained(error: BaseException) -> ToolkitError | None:
-    """Return what the user can do about an exception that the machine or the input caused; None for any other."""
+    """Return what the user can do about an exception that the machine or the input caused; None for any other.
+
+    A refusal of an input is taken at its word, unless it was raised because memory ran out while the input was read.
+    """
+    if isinstance(error, ToolkitError) and not (isinstance(error, CallError) and _is_of_memory(error.__cause__)):
+        return error
     if _is_of_memory(error):
         return RunError(
             "Memory ran out.",
@@ -48,13 +53,12 @@ def explained(error: BaseException) -> ToolkitError | None:
     return None
 
 
-def _is_of_memory(error: BaseException) -> bool:
+def _is_of_memory(error: BaseException | None) -> bool:
     """Whether memory ran out; torch, Python's importer and others say so in exceptions of other kinds."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno == errno.ENOMEM):
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
             return True
-        if not isinstance(seen, ToolkitError) and _NO_MEMORY.search(str(seen)):
+        if not isinstance(error, ToolkitError) and _NO_MEMORY.search(str(error)):
             return True
-        seen = seen.__cause__
+        error = error.__cause__
     return False

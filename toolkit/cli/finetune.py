@@ -145,9 +145,11 @@ def finetune(
             return
         run = pipeline.finetune(prepared, command, watch, resume=resume, team=team)
         if team.is_main:
-            _conclude(run, recipe)
-            if push_to is not None:
-                push_now(str(run.path), recipe, Destination(push_to), watch)
+            try:
+                _conclude(run, recipe)
+            finally:  # whether or not there was somebody to read it
+                if push_to is not None:
+                    push_now(str(run.path), recipe, Destination(push_to), watch)
 
 
 def _announce(prepared: "Prepared") -> None:

@@ -37,7 +37,9 @@ def push(
 
     destination = hub.Destination(name, public, revision, pull_request, tag)
     with Watcher() as watch:
-        parcel = pipeline.pack(target, destination, licence, watch, recipe_name=recipe, examples=examples)
+        parcel = pipeline.pack(
+            target, destination, licence, watch, recipe_name=recipe, examples=examples, dry=dry_run
+        )
         if dry_run:
             sizes = [(path, f"{pipeline.size_of(content):,} bytes") for path, content in parcel.files.items()]
             say(table(sizes))
@@ -50,6 +52,8 @@ def push(
 def _plan(parcel: "pipeline.Parcel") -> str:
     destination = parcel.destination
     known = "exists" if parcel.exists else f"would be made, {'public' if destination.public else 'private'}"
+    if parcel.exists is None:
+        known = "was not looked for"
     return f"{len(parcel.files)} files, {parcel.size / 1e6:,.1f} MB; {destination.name} {known}."
 
 

@@ -38,13 +38,13 @@ class Parcel:
         destination: Where to.
         files: Path in the repository → file here, or bytes.
         title: Of the commit.
-        exists: Whether the repository is there.
+        exists: Whether the repository is there; None where the Hub was not asked.
     """
 
     destination: hub.Destination
     files: Mapping[str, hub.Content]
     title: str
-    exists: bool
+    exists: bool | None
 
     @property
     def size(self) -> int:
@@ -94,6 +94,7 @@ def pack(
     *,
     recipe_name: str | None = None,
     examples: bool = True,
+    dry: bool = False,
 ) -> Parcel:
     """Check everything that can be checked, and put together what would be sent; nothing is sent.
 
@@ -104,13 +105,13 @@ def pack(
         observe: Told what happens.
         recipe_name: The task; the one stored with the model when None.
         examples: Whether the report may quote single texts of the data.
+        dry: Whether nothing will be sent, so that what only the Hub can say may stay open.
 
     Raises:
         ToolkitError: What stands in the way of a push.
     """
     run = _run(target)
-    observe(Stage(f"Asking the Hub about {destination.name}"))
-    exists = hub.check(destination)
+    exists = _ask(destination, observe, dry=dry)
     observe(Stage("Putting the files together"))
     roots = _roots(run)
     report = portable(_report(run), roots)
@@ -124,7 +125,8 @@ def pack(
     files = _model_files(run, roots) | plots
     publication = _publication(run, report, destination, licence, recipe_name, tuple(files), observe)
     page = to_card(report, publication)
-    hub.check_card(page, destination)
+    if exists is not None:
+        hub.check_card(page, destination)
     config = yaml.safe_dump(report["config"], sort_keys=False, allow_unicode=True)
     command = report["command"].replace("\n", " ")
     files |= {
@@ -143,6 +145,17 @@ def pack(
         if size_of(content) > LARGEST_FILE:
             raise ModelError(f"{path} is larger than the Hub takes (500 GB).", "Save the model in several shards.")
     return Parcel(destination, files, f"Upload {report['title']}", exists)
+
+
+def _ask(destination: hub.Destination, observe: Observe, *, dry: bool) -> bool | None:
+    """Return whether the repository exists; None where the Hub cannot be asked, and need not be."""
+    hub.check_call(destination)
+    problem = hub.obstacle() if dry else None
+    if problem is not None:
+        observe(Note(f"{problem.problem} Name, permission and card were not checked. {problem.fix}"))
+        return None
+    observe(Stage(f"Asking the Hub about {destination.name}"))
+    return hub.check(destination)
 
 
 def push(parcel: Parcel, observe: Observe) -> hub.Pushed:

@@ -1,0 +1,81 @@
+"""Where caches are kept when the home folder cannot be written, or there is none."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from toolkit import environment
+
+NOWHERE = "/dev/null/home"  # cannot be made, not even by the superuser
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment.temporary_folder.cache_clear()
+    yield tmp_path / f"finetune-toolkit-{os.getuid()}"
+    environment.temporary_folder.cache_clear()
+
+
+def redirected(**given: str) -> dict[str, str]:
+    environ = dict(given)
+    environment.use_writable_caches(environ)
+    return {name: value for name, value in environ.items() if name not in given}
+
+
+def test_caches_that_can_be_written_stay(tmp_path, temporary, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert redirected() == {}
+    assert redirected(HF_HOME=str(tmp_path / "new"), XDG_CACHE_HOME=str(tmp_path / "cache")) == {}
+    assert not temporary.exists()
+
+
+@pytest.mark.parametrize(
+    ("home", "given"), [(NOWHERE, {}), ("/", {"XDG_CACHE_HOME": NOWHERE}), ("/", {"HF_HOME": NOWHERE})]
+)
+def test_caches_that_cannot_be_written_are_temporary(home, given, temporary, monkeypatch):
+    monkeypatch.setenv("HOME", home)
+    moved = redirected(**given)
+    assert {"HF_DATASETS_CACHE", "HF_MODULES_CACHE", "HF_HUB_CACHE"} <= set(moved)
+    assert all(Path(folder).is_relative_to(temporary) for folder in moved.values())
+    assert temporary.stat().st_mode & 0o777 == 0o700
+
+
+def test_models_in_a_cache_that_is_read_only_are_still_found(tmp_path, temporary, monkeypatch):
+    monkeypatch.setattr(environment, "write_problem", lambda folder: "Read-only file system")
+    (tmp_path / "huggingface" / "hub").mkdir(parents=True)
+    moved = redirected(HF_HOME=str(tmp_path / "huggingface"))
+    assert "HF_HUB_CACHE" not in moved
+    assert "HF_DATASETS_CACHE" in moved
+
+
+def test_what_the_user_set_stays(temporary, monkeypatch):
+    monkeypatch.setenv("HOME", NOWHERE)
+    assert "HF_DATASETS_CACHE" not in redirected(HF_DATASETS_CACHE="/data/cache")
+
+
+def test_a_user_without_a_home_gets_no_folder_called_tilde(tmp_path, temporary, monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as it answers where the user is not known
+    monkeypatch.chdir(tmp_path)
+    assert environment.cache_folder() == temporary
+    assert "HF_HUB_CACHE" in redirected()
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_folder_that_somebody_else_put_there_is_not_used(tmp_path, temporary):
+    temporary.mkdir(mode=0o755)  # as another user would, who wants to be read from
+    temporary.chmod(0o777)
+    assert environment.temporary_folder() != temporary
+    environment.temporary_folder.cache_clear()
+    temporary.rmdir()
+    temporary.symlink_to(tmp_path)
+    assert environment.temporary_folder() != temporary
+
+
+def test_the_own_cache_is_temporary_where_home_cannot_be_written(temporary, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", NOWHERE)
+    assert environment.cache_folder() == temporary
