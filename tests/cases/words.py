@@ -41,7 +41,7 @@ def case_words_without_pieces(folder: Path) -> None:
 
 
 def case_script_that_the_vocabulary_does_not_know(folder: Path) -> None:
-    """The share of unknown tokens and a model that knows the script are said by inspect, before training, in reports."""
+    """Unknown tokens and a model that knows the script are named by inspect, before training, and in the report."""
     words = {"negative": ["ፊልሙ", "አሰልቺ", "ደካማ", "መጥፎ"], "positive": ["ጥሩ", "ታሪኩ", "ወደድኩት", "ድንቅ"]}
     lines = [f"{' '.join(row)},{label}" for label, known in words.items() for row in permutations(known)]
     (folder / "data.csv").write_text("\n".join(["text,label", *lines]) + "\n", encoding="utf-8")
@@ -56,7 +56,7 @@ def case_script_that_the_vocabulary_does_not_know(folder: Path) -> None:
     )  # fmt: skip
     assert [one.code for one in said] == [0, 0], [one.text for one in said]
     report = json.loads((folder / "run" / "report.json").read_text(encoding="utf-8"))
-    for text in (said[0].text, said[1].text, " ".join(report["warnings"])):
+    for text in (said[0].text, said[1].text, " ".join(report["verdict"]["warnings"])):
         plain = " ".join(text.split())
         assert "% of the tokens are unknown to the model" in plain
         assert "Ethiopic" in plain
