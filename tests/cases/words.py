@@ -1,6 +1,7 @@
 """Words of which the tokenizer makes nothing."""
 
 import json
+from itertools import permutations
 from pathlib import Path
 
 from tests.support import checkpoints
@@ -37,3 +38,26 @@ def case_words_without_pieces(folder: Path) -> None:
         assert json.loads(line)["prediction"] == ["B-PER", "O", "B-PER", "O", "B-PER"]
     report = json.loads((folder / "judged" / "report.json").read_text(encoding="utf-8"))
     assert report["evaluation"]["metrics"][0]["value"] == 1.0
+
+
+def case_script_that_the_vocabulary_does_not_know(folder: Path) -> None:
+    """Unknown tokens and a model that knows the script are named by inspect, before training, and in the report."""
+    words = {"negative": ["ፊልሙ", "አሰልቺ", "ደካማ", "መጥፎ"], "positive": ["ጥሩ", "ታሪኩ", "ወደድኩት", "ድንቅ"]}
+    lines = [f"{' '.join(row)},{label}" for label, known in words.items() for row in permutations(known)]
+    (folder / "data.csv").write_text("\n".join(["text,label", *lines]) + "\n", encoding="utf-8")
+    model = ("--model", checkpoints.TINY)
+    said = several(
+        [
+            ("inspect", "data.csv", *model),
+            ("finetune", "sentiment", *model, "--data", "data.csv", "--epochs", "1", "--output", "run",
+             "--set", "evaluation.resamples=100", "--set", "evaluation.baselines=false"),
+        ],
+        cwd=folder,
+    )  # fmt: skip
+    assert [one.code for one in said] == [0, 0], [one.text for one in said]
+    report = json.loads((folder / "run" / "report.json").read_text(encoding="utf-8"))
+    for text in (said[0].text, said[1].text, " ".join(report["verdict"]["warnings"])):
+        plain = " ".join(text.split())
+        assert "% of the tokens are unknown to the model" in plain
+        assert "Ethiopic" in plain
+        assert "FacebookAI/xlm-roberta-base" in plain

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from toolkit import __version__, environment, recipes, runs
 from toolkit.config import RunConfig
-from toolkit.data import batch, cache, pictures, pixels
+from toolkit.data import batch, cache, pictures, pixels, vocabulary
 from toolkit.data.batch import Columns, Features, encode_chunks, join
 from toolkit.data.digest import table_digest
 from toolkit.pipeline import judge
@@ -94,6 +94,20 @@ def through_trunk(
         else:
             found.append(join(encode(config)))
     return found
+
+
+def remarks(recipe: recipes.Recipe, rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
+    """Return what the user should know of training rows before training: how well they are read, and what recipes say.
+
+    Args:
+        recipe: The task.
+        rows: The training rows, in its roles.
+        processor: Its tokenizer or image processor.
+        config: The run's configuration.
+    """
+    unread = vocabulary.unread_rows(rows, recipe.COLUMNS, processor)
+    own = recipe.remarks(rows, processor, config) if hasattr(recipe, "remarks") else []
+    return [*([unread] if unread else []), *own]
 
 
 def stage_of(recipe: recipes.Recipe) -> str:

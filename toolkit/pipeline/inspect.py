@@ -12,6 +12,7 @@ from toolkit.data.inspect import inspect as describe_parts
 from toolkit.data.load import Table, divide, load_table
 from toolkit.data.split import shared_rows
 from toolkit.errors import DataError, SourceError
+from toolkit.pipeline.inputs import remarks
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,8 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
         unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
         lengths_of: Any = partial(recipe.preprocess, processor=processor, config=unlimited)
         unit = "tokens"
-        if hasattr(recipe, "remarks"):
-            learnt = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
-            notes += recipe.remarks(learnt, processor, config) if learnt is not None else []
+        learnt = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
+        notes += remarks(recipe, learnt, processor, config) if learnt is not None else []
     except SourceError as error:
         lengths_of, unit = None, "words"
         notes.append(f"{error.problem} Lengths are counted in words; name a tokenizer with --model.")

@@ -13,6 +13,7 @@ import toolkit
 from toolkit import card, environment, models, recipes, runs
 from toolkit.attention import heads
 from toolkit.config import RunConfig
+from toolkit.data import vocabulary
 from toolkit.data.batch import Features, encode
 from toolkit.data.load import Splits
 from toolkit.evaluation import answers, scores
@@ -198,7 +199,7 @@ def judge(
         training=circumstances.training,
         environment=environment.describe(),
         config=config.model_dump() if circumstances.config is None else circumstances.config,
-        warnings=[*_warnings(truth, given.facts["truncated"], stored, said, rows), *circumstances.warnings],
+        warnings=[*_warnings(truth, given.facts, stored, said, rows), *circumstances.warnings],
     )
     return Verdict(report, given)
 
@@ -227,6 +228,7 @@ def ask(
         "split": split,
         "loss": said.loss,
         "truncated": features.truncated,
+        "unread": vocabulary.unread_rows(rows, recipe.COLUMNS, subject.processor),
         "columns": list(said.columns),
         "model": {
             "architecture": type(subject.model).__name__,
@@ -333,10 +335,10 @@ def baseline_predictions(recipe: recipes.Recipe, splits: Splits) -> dict[str, li
 
 
 def _warnings(
-    truth: Sequence[Any], truncated: int, stored: StoredModel, said: Predictions, table: pa.Table
+    truth: Sequence[Any], facts: Mapping[str, Any], stored: StoredModel, said: Predictions, table: pa.Table
 ) -> list[str]:
-    warnings = []
-    rows, config = len(truth), stored.config
+    rows, config, truncated = len(truth), stored.config, facts["truncated"]
+    warnings = [facts["unread"]] if facts.get("unread") else []
     if stored.recipe.COLUMNS[-1].kind == "label" and len(set(truth)) == 1:
         warnings.append(
             f"All {rows:,} test examples are of the class {stored.labels[truth[0]]}: nothing is seen of how the model "

@@ -11,7 +11,7 @@ from toolkit import models
 from toolkit.data.batch import Features
 from toolkit.pipeline.build import build_model, restrain
 from toolkit.pipeline.events import Note, Observe, Stage
-from toolkit.pipeline.inputs import encode_parts, stage_of
+from toolkit.pipeline.inputs import encode_parts, remarks, stage_of
 from toolkit.pipeline.prepare import Prepared
 from toolkit.team import ALONE, Team
 
@@ -59,7 +59,7 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
     moving, total = models.trainable(model), models.size(model)[0]
     if moving < total:
         observe(Note(f"{moving:,} of {total:,} parameters are trained."))
-    for remark in recipe.remarks(prepared.splits.train, processor, config) if hasattr(recipe, "remarks") else ():
+    for remark in remarks(recipe, prepared.splits.train, processor, config):
         observe(Note(remark))
     observe(Stage(stage_of(recipe)))
     with team.main_first():

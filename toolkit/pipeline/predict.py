@@ -9,7 +9,7 @@ from typing import Any
 
 import toolkit
 from toolkit import recipes, runs
-from toolkit.data import catalogue, columns, folders, headers, parts, stream, wording
+from toolkit.data import catalogue, columns, folders, headers, parts, stream, vocabulary, wording
 from toolkit.data.markup import markup
 from toolkit.data.stream import Row
 from toolkit.errors import ConfigError, DataError, Interrupted
@@ -102,6 +102,9 @@ def predict(
     roles = _roles(source, head, inputs, config.data.columns)
     explainer = _explainer(target, stored) if explained else None
     temperature = stored_temperature(stored_card(checkpoint))
+    unread = _unread(head, inputs, roles, stored)
+    if unread is not None:
+        observe(Note(unread))
     chunks = itertools.chain([head], chunks)
     tally = Tally(roles[inputs[0].role] if recipe.COLUMNS[-1].kind == "target_text" else None)
     asker = Asker(stored, inputs, roles, temperature, all_scores, _root(source), explainer, tally.add_cut)
@@ -208,6 +211,18 @@ class Tally:
         """Return what became of all rows."""
         marked = None if self.column is None else self.marked
         return Predicted(output, self.rows, self.bad, self.first, marked, self.kept)
+
+
+def _unread(
+    rows: Sequence[Row], inputs: Sequence[Column], roles: Mapping[str, str], stored: judge.StoredModel
+) -> str | None:
+    """Say that the model's vocabulary knows little of these rows' texts."""
+    names = [roles[column.role] for column in inputs if column.kind in ("text", "words") and column.role in roles]
+    if not names:
+        return None
+    texts = [" ".join(str(row.values.get(name) or "") for name in names) for row in rows if row.problem is None]
+    translates = recipes.generates(stored.recipe)
+    return vocabulary.unread(texts, stored.subject.processor, translates=translates)
 
 
 def _explainer(target: str, stored: judge.StoredModel) -> Explainer:
