@@ -21,7 +21,7 @@ def task_of(source: sources.Source, part: str) -> str | None:
     if sources.hub_problem() is not None:
         return None
     try:
-        file = hf_hub_download(source.name, "eval.yaml", repo_type="dataset", revision=source.revision)
+        file = hf_hub_download(source.name, "eval.yaml", repo_type="dataset")
         stated = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except Exception:  # no benchmark, or none that can be read
         return None

@@ -288,17 +288,18 @@ def save(model: Any, processor: Any, folder: Path) -> None:
     with runs.aside(folder) as draft, quiet():
         model.save_pretrained(draft, **_gathered(model))
         compatibility.settle_config(model, draft)
-        save_processor(processor, draft)
+        save_processor(processor, model, draft)
 
 
-def save_processor(processor: Any, folder: Path) -> None:
-    """Write a tokenizer or image processor to a folder that is there."""
+def save_processor(processor: Any, model: Any, folder: Path) -> None:
+    """Write the tokenizer or image processor of a model to a folder that is there."""
     tokenizer = getattr(processor, "backend_tokenizer", None)
     if tokenizer is not None:  # how the last text was cut is not part of it
         tokenizer.no_truncation()
         tokenizer.no_padding()
     processor.save_pretrained(folder)
-    compatibility.settle_tokenizer(folder)
+    if (folder / "tokenizer_config.json").is_file():
+        compatibility.settle_tokenizer(processor, model, folder)
 
 
 def _gathered(model: Any) -> dict[str, Any]:

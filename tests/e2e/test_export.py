@@ -91,7 +91,8 @@ def test_what_export_json_says(made: Made, onnx: Path) -> None:
     report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
     accuracy = next(m["value"] for m in report["evaluation"]["metrics"] if m["name"] == "accuracy")
     assert found.difference.original == pytest.approx(accuracy)
-    assert found.exported_bytes == sum((onnx / name).stat().st_size for name in ("model.onnx", "model.onnx.data"))
+    assert found.exported_bytes == (onnx / "model.onnx").stat().st_size
+    assert not (onnx / "model.onnx.data").exists()  # a browser loads one file
     assert found.original_bytes == (made.run / "model" / "model.safetensors").stat().st_size
     assert found.exported_speed is not None
     assert found.exported_speed.one_ms > 0
@@ -173,6 +174,13 @@ def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path
     assert ways[found.quantization.chosen].agreement.same == max(one.agreement.same for one in ways.values())
     assert found.quantization.calibration_rows + ways["static"].agreement.rows == 40  # all validation rows
     assert f"{found.quantization.chosen} is taken" in outcome.err
+    for one in ways.values():  # asked one at a time and together
+        assert one.batching.agreement.rows == one.agreement.rows
+        assert one.batching.drift is not None
+    fixed, anew = ways["static"].batching.drift, ways["dynamic"].batching.drift
+    assert fixed is not None
+    assert anew is not None
+    assert fixed.largest < 1e-4 < anew.largest
     import onnx as reader
 
     kinds = {node.op_type for node in reader.load(tmp_path / "small" / "model.onnx").graph.node}
@@ -255,12 +263,55 @@ def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) ->
         "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "1",
         "--output", "run", "--set", "options.image_size=32", "--set", "evaluation.checks=[]",
     )  # fmt: skip
-    outcomes = several([training, ("export", "run", "--to", "onnx")], tmp_path)
-    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[-1].text
+    exports = [("export", "run", "--to", form, "--tolerance", "0.2") for form in graph.FORMS]
+    outcomes = several([training, *exports], tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0] * 5, outcomes[-1].text
     folder = tmp_path / "run" / "exports" / "onnx"
     assert facts(folder).agreement.value == 1.0
     assert (folder / "preprocessor_config.json").is_file()
     assert not (folder / "run.py").exists()  # it reads texts
+
+
+def test_a_graph_of_more_than_2_gb_keeps_its_weights_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    model, sample = models.make("bert")
+    monkeypatch.setattr(graph, "_LARGEST_FILE", 1000)
+    graph.save(graph.trace(model, sample, "onnx"), tmp_path)
+    assert (tmp_path / "model.onnx.data").is_file()
+    with torch.inference_mode():
+        torch.testing.assert_close(Graph(tmp_path)(**sample).logits, model(**sample).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_eight_bits_with_dynamic_ranges_are_asked_one_at_a_time_by_the_program_beside_them(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "WAYS", ("dynamic",))
+    run(made, tmp_path / "out", form="onnx-int8", tolerance=1.0)
+    rows = pq.read_table(made.run / "predictions.parquet")["text"].to_pylist()[:6]
+    together = asked(sys.executable, tmp_path / "out", [*rows, rows[0]])
+    assert together[0] == together[-1]  # the last is asked alone
+
+
+def test_labels_of_words_leave_in_every_form(tiny_bert: Path, tmp_path: Path) -> None:
+    rows = [
+        {"words": [name, verb, "home", str(day)], "labels": ["B-PER", "O", "B-LOC", "O"]}
+        for day in range(20)
+        for name, verb in (("Ann", "goes"), ("Bob", "is"), ("Cy", "ran"))
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    training = ("finetune", "tokens", "--model", tiny_bert, "--data", "rows.jsonl", "--epochs", "3", "--output", "run")
+    settings = ("--learning-rate", "1e-3", "--set", "evaluation.checks=[]")
+    exports = [("export", "run", "--to", form, "--tolerance", "0.2") for form in graph.FORMS]
+    outcomes = several([(*training, *settings), *exports], tmp_path)
+    assert [outcome.code for outcome in outcomes] == [0] * 5, outcomes[-1].text
+    for form in graph.FORMS:
+        found = facts(tmp_path / "run" / "exports" / form)
+        assert "labels" not in found.inputs
+        assert found.difference is not None
+        assert found.difference.metric == "entity_f1"
+        if form != "onnx-int8":
+            assert found.agreement.value == 1.0
 
 
 def test_what_writes_texts_leaves_as_safetensors_alone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """From a run to the Hub and back, through the command line."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,12 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import DATA, Made
-from tests.support import checkpoints
+from tests.support import bitext, checkpoints
 from tests.support.cli import environment, several, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit import runs
+from toolkit.report import usage
 
 NAME = "acme/reviews"
 USER = "zaphod-beeblebrox"
@@ -31,12 +33,12 @@ print(snapshot_download(sys.argv[1]))
 """
 PEFT = """
 import sys, torch
-from peft import PeftModel
+from huggingface_hub import snapshot_download
+from peft import AutoPeftModelForSequenceClassification
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
-base, name, text = sys.argv[1:]
+name, text = sys.argv[1:]
 merged = AutoModelForSequenceClassification.from_pretrained(name).eval()
-plain = AutoModelForSequenceClassification.from_pretrained(base, num_labels=merged.config.num_labels)
-adapted = PeftModel.from_pretrained(plain, name, subfolder="adapter").eval()
+adapted = AutoPeftModelForSequenceClassification.from_pretrained(snapshot_download(name) + "/adapter").eval()
 inputs = AutoTokenizer.from_pretrained(name)(text, return_tensors="pt")
 with torch.no_grad():
     print(float((adapted(**inputs).logits - merged(**inputs).logits).abs().max()))
@@ -167,12 +169,16 @@ def test_adapters_are_pushed_beside_the_merged_model_and_peft_loads_them(
     tiny_distilbert: Path, empty_hub: LocalHub, tmp_path: Path
 ) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 120)
+    base = "distilbert/distilbert-base-uncased"
+    empty_hub.add(base, tiny_distilbert)
     env = empty_hub.environment(tmp_path / "hf", empty_hub.token)
-    call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1", "--output", "run")
+    call = ("finetune", "sentiment", "--model", "distilbert", "--data", table, "--epochs", "1", "--output", "run")
     outcome = toolkit(*call, "--set", "adapter.kind=lora", "--push-to", "acme/lora", cwd=tmp_path, env=env)
     assert outcome.code == 0, outcome.text
     assert "adapter/adapter_model.safetensors" in empty_hub.files("acme/lora")
-    program = [sys.executable, "-c", PEFT, str(tiny_distilbert), "acme/lora", "a wonderful film"]
+    config = json.loads(empty_hub.files("acme/lora")["adapter/adapter_config.json"].read_text(encoding="utf-8"))
+    assert (config["base_model_name_or_path"], config["task_type"]) == (base, "SEQ_CLS")
+    program = [sys.executable, "-c", PEFT, "acme/lora", "a wonderful film"]
     done = subprocess.run(program, env=environment(env), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1e-5
@@ -187,8 +193,7 @@ def test_a_run_on_hub_data_names_them(made: Made, hub: LocalHub) -> None:
     metadata = yaml.safe_load(files["README.md"].read_text(encoding="utf-8").split("---\n")[1])
     assert metadata["datasets"] == [DATA]
     assert metadata["base_model"] == "distilbert/distilbert-base-uncased"
-    entries = yaml.safe_load(files[".eval_results/toolkit.yaml"].read_text(encoding="utf-8"))
-    assert entries[0]["dataset"] == {"id": DATA, "task_id": "accuracy"}
+    assert ".eval_results/toolkit.yaml" not in files  # the data set is no benchmark
     assert json.loads(files["report.json"].read_text(encoding="utf-8"))["evaluation"]["errors"] == []
 
 
@@ -226,3 +231,40 @@ def test_a_push_that_would_be_refused_stops_the_training_before_it_begins(
     assert outcome.code == 2
     assert "states the licence `my-own`" in outcome.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_results_on_a_benchmark_name_its_task(made: Made, reviews_parquet: Path, tmp_path: Path) -> None:
+    tasks = [{"id": "binary", "config": "default", "split": "test"}, {"id": "hard", "split": "validation"}]
+    with LocalHub() as hub:
+        benchmark = shutil.copytree(reviews_parquet, tmp_path / "benchmark")
+        (benchmark / "eval.yaml").write_text(yaml.safe_dump({"name": "Reviews", "tasks": tasks}), encoding="utf-8")
+        hub.add(DATA, benchmark, kind="dataset")
+        env = hub.environment(tmp_path / "hf", hub.token)
+        outcome = toolkit("push", made.run, NAME, "--license", "mit", cwd=made.cwd, env=env)
+        assert outcome.code == 0, outcome.text
+        (entry,) = yaml.safe_load(hub.files(NAME)[".eval_results/toolkit.yaml"].read_text(encoding="utf-8"))
+    report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
+    assert entry["dataset"]["id"] == DATA
+    assert entry["dataset"]["task_id"] == "binary"
+    assert entry["value"] == pytest.approx(report["evaluation"]["metrics"][0]["value"], abs=1e-6)
+
+
+def test_the_program_on_the_card_of_a_translator_says_what_predict_says(tmp_path: Path) -> None:
+    bitext.flan(tmp_path / "flan")
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(80))
+    source = "one cat sees two dog"
+    (tmp_path / "in.txt").write_text(f"{source}\n", encoding="utf-8")
+    training = ("finetune", "translation", "--model", "flan", "--data", "toy.tsv", "--source", "en", "--target", "de")
+    settings = ("--epochs", "2", "--learning-rate", "1e-2", "--set", "evaluation.checks=[]", "--output", "run")
+    predict = ("predict", "run", "--input", "in.txt", "--output", "out.txt")
+    with LocalHub() as hub:
+        env = hub.environment(tmp_path / "hf", hub.token)
+        outcomes = several([(*training, *settings, "--push-to", NAME), predict], tmp_path, env)
+        assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[-1].text
+        card = hub.files(NAME)["README.md"].read_text(encoding="utf-8")
+        (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+        assert "translate English to German: " in code
+        program = code.replace(usage.TEXT, source)
+        done = subprocess.run([sys.executable, "-c", program], env=environment(env), capture_output=True, text=True)
+    assert done.stdout.strip() == (tmp_path / "out.txt").read_text(encoding="utf-8").strip(), done.stderr
+    assert done.stdout.strip()

@@ -48,6 +48,22 @@ def t5(folder: Path, width: int = 32) -> Path:
     return folder
 
 
+def flan(folder: Path) -> Path:
+    """Write a T5 whose output layer is not its table of embeddings, as FLAN-T5 and T5 v1.1 have it."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    t5(folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"] = torch.randn(weights["shared.weight"].shape, generator=torch.Generator().manual_seed(1))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["tie_word_embeddings"] = False
+    del config["scale_decoder_outputs"]  # files of before transformers 5 do not have it
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
 def marian(folder: Path) -> Path:
     """Write a checkpoint shaped like OPUS-MT's: two SentencePiece models, one vocabulary, tiny random weights."""
     import sentencepiece

@@ -23,6 +23,7 @@ from toolkit.export.runtime import Graph
 from toolkit.pipeline import judge
 from toolkit.pipeline.evaluate import Examination, prepare_evaluation, shown
 from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.finetune import write_card
 
 REPORT = "export.json"
 STANDALONE = "run.py"  # asks an export that classifies texts, without the toolkit
@@ -199,6 +200,8 @@ def _write(
         models.save(model, processor, draft)
         if card.is_file():
             shutil.copy(card, draft / runs.CARD)
+        else:
+            write_card(draft, stored.config, {})
         return None
     collate = partial(recipe.collate, processor=processor)
     sample = _as_floats(_two_or_more(_inputs(stored.subject, features), collate), processor)
@@ -207,7 +210,7 @@ def _write(
     if others is not None:
         exported, chosen = _in_eight_bits(stored, exported, others, draft, observe)
     graph.save(exported, draft)
-    models.save_processor(processor, draft)
+    models.save_processor(processor, model, draft)
     kinds = [column.kind for column in recipe.COLUMNS if column.required]
     if form.startswith("onnx") and kinds == ["text", "label"]:
         shutil.copy(Path(graph.__file__).with_name(STANDALONE), draft / STANDALONE)

@@ -38,7 +38,7 @@ tokenizer, model = AutoTokenizer.from_pretrained(name), AutoModelForSeq2SeqLM.fr
 inputs = tokenizer({text}, return_tensors="pt"{cut})
 longest = min({longest}, int({factor} * inputs["input_ids"].shape[1]) + {spare})
 written = model.generate(**inputs, max_length=longest + 1)
-print(tokenizer.decode(written[0], skip_special_tokens=True).strip())
+print(tokenizer.decode(written[0]{behind}, skip_special_tokens=True).strip())
 """
 
 
@@ -50,6 +50,7 @@ def code(
     pairs: bool = False,
     prefix: str = "",
     length_factor: float = 2.0,
+    forced: bool = False,
 ) -> str:
     """Return a program that asks a model about one example.
 
@@ -60,6 +61,7 @@ def code(
         pairs: Whether two texts are classified together.
         prefix: What stands before every text.
         length_factor: Tokens of a translation for each token of its source, at most.
+        forced: Whether a translation begins with a token of its language, which not every tokenizer leaves out.
     """
     cut = f", truncation=True, max_length={max_length}" if max_length else ""
     text = json.dumps(TEXT, ensure_ascii=False)
@@ -68,9 +70,8 @@ def code(
         return _TOKENS.format(**known, text=text).lstrip()
     if task == "translation":
         asked = f"{json.dumps(prefix, ensure_ascii=False)} + {text}" if prefix else text
-        return _TRANSLATION.format(
-            **known, text=asked, longest=max_length or 512, factor=length_factor, spare=SPARE
-        ).lstrip()
+        bounds = {"longest": max_length or 512, "factor": length_factor, "spare": SPARE}
+        return _TRANSLATION.format(**known, **bounds, text=asked, behind="[2:]" if forced else "").lstrip()
     if task == "image-classification":
         given = json.dumps(PICTURE)
     elif pairs:

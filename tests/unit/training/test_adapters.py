@@ -147,3 +147,10 @@ def test_depth_is_known_through_adapters():
 def test_a_model_without_layers_is_refused():
     with pytest.raises(ConfigError, match="no stack of layers"):
         adapters.attach(torch.nn.Linear(2, 2), AdapterConfig(kind="lora"), "x", None)
+
+
+@pytest.mark.parametrize("family", models.FAMILIES)
+def test_adapters_say_what_task_they_are_for(family):
+    adapted = adapters.attach(models.make(family)[0], AdapterConfig(kind="lora"), "org/base", None)
+    tasks = dict.fromkeys(("marian", "t5", "mbart", "m2m100"), "SEQ_2_SEQ_LM") | {"vit": None, "llama": None}
+    assert adapted.peft_config["default"].task_type == tasks.get(family, "SEQ_CLS")
