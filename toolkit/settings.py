@@ -11,6 +11,8 @@ def _as_text(value: Any) -> Any:
     """YAML reads the label 1 as a number and true as a boolean; here labels are their written form."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value) if isinstance(value, int | float) else value
 
 
@@ -63,6 +65,14 @@ class DataConfig(Section):
     )
     where: dict[str, Text] = Field({}, description="Keep only the rows whose column equals the value")
     label_map: dict[Text, Text | None] = Field({}, description="Label as written → label to learn; null drops the row")
+    min_label_rows: int | None = Field(
+        None, ge=1, description="Rows to learn from that a label must have; rarer ones go where rare_labels says"
+    )
+    rare_labels: Literal["drop", "merge"] = Field(
+        "drop",
+        description="What becomes of labels with fewer than min_label_rows rows: drop leaves their rows out, merge "
+        "makes them one class, other",
+    )
     encoding: str | None = Field(
         None, description="Text encoding of the files; UTF-8, or UTF-16 with a mark, when not given"
     )
@@ -271,7 +281,7 @@ class EvaluationConfig(Section):
     group_column: str | None = Field(
         None, description="Column that names groups of people, for the bias check's figures by group (needs fairlearn)"
     )
-    positive_class: str | None = Field(
+    positive_class: Text | None = Field(
         None, description="Class that is to be found, for sensitivity and specificity at chosen operating points"
     )
     operating_points: list[str] = Field(

@@ -12,10 +12,12 @@ import difflib
 import itertools
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
 
+from toolkit.data import class_names
 from toolkit.data.decode import check_encoding, read_text
 from toolkit.data.pictures import SUFFIXES as PICTURES
 from toolkit.data.text_formats import ADDED, clean_names, read_csv, read_json
@@ -27,11 +29,13 @@ SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".par
 KNOWN = f"{', '.join(TEXT_SUFFIXES)} (each also with .gz) and .parquet"
 SPLITS = {
     "train": "train",
+    "training": "train",
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
     "dev": "validation",
     "test": "test",
+    "testing": "test",
 }
 # A letter behind the word makes it another word: value.csv and devices.csv are not splits.
 _SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
@@ -111,6 +115,12 @@ def split_of(name: str) -> str | None:
     return SPLITS[match[1].lower()] if match else None
 
 
+def are_parts(folders: Collection[Path]) -> bool:
+    """Whether folders are parts of a data set by their names, and not classes: train, or test beside validation."""
+    parts = {split_of(folder.name) for folder in folders} - {None}
+    return "train" in parts or len(parts) > 1
+
+
 def data_files(folder: Path) -> list[Path]:
     """Return the tables that stand in a folder."""
     return [p for p in visible(folder) if _suffix(p) and p.name not in _NOT_DATA and not p.is_dir()]
@@ -151,7 +161,15 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> dict[str, list[Path]]:
             f"Name one of them, such as {files[0]}, or rename them to train and test (train{_suffix(files[0])}, …).",
         )
     texts = _class_files(folder)
-    if len({text.parent for text in texts}) > 1:
+    classes = {text.parent for text in texts}
+    if are_parts(classes):
+        raise DataError(
+            f"{folder} holds texts in {_listed(sorted(classes))}, which are parts of a data set and no classes; the "
+            "texts in them have no labels.",
+            "Put the texts of each class into a folder of their own (train/good/1.txt, train/bad/2.txt), or give a "
+            "table with a text and a label in each row.",
+        )
+    if len(classes) > 1:
         return {"all": texts}
     folders = [entry for entry in entries if entry.is_dir()]
     inner = [entry for entry in folders if entry.name == "data"] or folders
@@ -251,6 +269,7 @@ def _read_parquet(file: Path) -> tuple[pa.Table, pa.Array]:
             ) from None
     if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
         table = table.drop_columns(list(ADDED))
+    table = class_names.named(table, class_names.in_schema(table.schema), str(file))
     table = table.rename_columns(clean_names(table.column_names, str(file)))
     return table, pa.array(range(1, table.num_rows + 1), pa.int64())
 

@@ -82,7 +82,7 @@ def finetune(
         judge.store(verdict, run.path)
         with runs.aside(run.model) as draft:
             shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
-            _write_card(draft, config, calibration)
+            _write_card(draft, config, splits, calibration)
         if (best / ADAPTER).is_dir():
             with runs.aside(run.path / ADAPTER) as draft:
                 shutil.copytree(best / ADAPTER, draft)
@@ -196,11 +196,12 @@ def _baselines(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
     return found
 
 
-def _write_card(folder: Any, config: RunConfig, calibration: Mapping[str, Any]) -> None:
+def _write_card(folder: Any, config: RunConfig, splits: Splits, calibration: Mapping[str, Any]) -> None:
     """Store beside the weights what later commands need to use them: the recipe, and how inputs are prepared."""
-    keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": config.data.label_map}
+    keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": dict(splits.label_map)}
     card = {
         "recipe": config.recipe,
+        **({"labels": list(splits.labels)} if splits.labels else {}),
         "attention": config.attention,
         "data": keep,
         "evaluation": config.evaluation.model_dump(),
