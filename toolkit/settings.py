@@ -4,16 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from toolkit import written
 
 
-def _as_text(value: Any) -> Any:
+def _as_label(value: Any) -> Any:
     """YAML reads the label 1 as a number and true as a boolean; here labels are their written form."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value) if isinstance(value, int | float) else value
+    return written.label(value) if isinstance(value, str | int | float) else value
 
 
 def _as_class_weights(value: Any) -> Any:
@@ -22,7 +20,7 @@ def _as_class_weights(value: Any) -> Any:
         return value
     if not isinstance(value, Mapping):
         raise ValueError("must be balanced, or a map from labels to weights")
-    weights = {_as_text(label): weight for label, weight in value.items()}
+    weights = {_as_label(label): weight for label, weight in value.items()}
     if not all(isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights.values()):
         raise ValueError("the weights of classes must be numbers that are not negative")
     if not any(weights.values()):
@@ -43,7 +41,8 @@ def _as_freeze(value: Any) -> Any:
     return value
 
 
-Text = Annotated[str, BeforeValidator(_as_text)]
+Label = Annotated[str, BeforeValidator(_as_label)]
+Name = Annotated[str, AfterValidator(written.normal)]  # of a column
 ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_as_class_weights)]
 Freeze = Annotated[int | str | None, BeforeValidator(_as_freeze)]
 
@@ -60,11 +59,13 @@ class DataConfig(Section):
     source: str = Field(
         "", description="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path"
     )
-    columns: dict[str, str] = Field(
+    columns: dict[str, Name] = Field(
         {}, description="Role → column of the table, for columns that are not found by name"
     )
-    where: dict[str, Text] = Field({}, description="Keep only the rows whose column equals the value")
-    label_map: dict[Text, Text | None] = Field({}, description="Label as written → label to learn; null drops the row")
+    where: dict[Name, Label] = Field({}, description="Keep only the rows whose column equals the value")
+    label_map: dict[Label, Label | None] = Field(
+        {}, description="Label as written → label to learn; null drops the row"
+    )
     min_label_rows: int | None = Field(
         None, ge=1, description="Rows to learn from that a label must have; rarer ones go where rare_labels says"
     )
@@ -87,7 +88,7 @@ class DataConfig(Section):
     test_fraction: float = Field(
         0.15, gt=0, lt=0.5, description="Share of train carved off for the final test if none is given"
     )
-    group_column: str | None = Field(
+    group_column: Name | None = Field(
         None, description="Column whose value stays on one side of every border between parts, such as the patient"
     )
     deduplicate: bool = Field(True, description="Remove from train what also stands in a held-out part")
@@ -278,10 +279,10 @@ class EvaluationConfig(Section):
         description="What to ask of the model beyond the rows: robustness, bias, cost, explanations (what some right "
         "and some wrong answers rest on)",
     )
-    group_column: str | None = Field(
+    group_column: Name | None = Field(
         None, description="Column that names groups of people, for the bias check's figures by group (needs fairlearn)"
     )
-    positive_class: Text | None = Field(
+    positive_class: Label | None = Field(
         None, description="Class that is to be found, for sensitivity and specificity at chosen operating points"
     )
     operating_points: list[str] = Field(

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit import written
 from toolkit.errors import DataError
 
 _DESCRIPTION = b"huggingface"  # key of the schema's metadata
@@ -23,8 +24,7 @@ _NUMBER = r"^-?\d+(\.0+)?$"
 def in_schema(schema: pa.Schema) -> dict[str, list[str]]:
     """Return the names of classes that stand in a file's schema: column → names in the order of their numbers."""
     try:
-        written = json.loads((schema.metadata or {})[_DESCRIPTION])
-        return of_features(written["info"]["features"])
+        return of_features(json.loads((schema.metadata or {})[_DESCRIPTION])["info"]["features"])
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return {}
 
@@ -87,9 +87,8 @@ def named(table: pa.Table, names: Mapping[str, Sequence[str]], where: str) -> pa
 
 def order(table: pa.Table, column: str) -> list[str]:
     """Return the names of a column's classes in the order of their numbers; empty where nothing says it."""
-    written = (table.schema.field(column).metadata or {}).get(_ORDER)
-    names: list[str] = json.loads(written) if written else []
-    return names
+    noted = (table.schema.field(column).metadata or {}).get(_ORDER)
+    return [written.label(name) for name in json.loads(noted)] if noted else []
 
 
 def describing(names: Sequence[str], labels: Collection[str]) -> list[str]:
@@ -124,7 +123,7 @@ def beside(table: pa.Table, column: str) -> tuple[str, list[str]] | None:
             pairs = pa.table({"number": numbers, "name": texts}).group_by(["number", "name"]).aggregate([])
             seen = sorted((row["number"], row["name"]) for row in pairs.to_pylist() if None not in row.values())
             if seen and len({number for number, _ in seen}) == len({text for _, text in seen}) == len(seen):
-                return name, [text for _, text in seen]
+                return name, [written.label(text) for _, text in seen]
     return None
 
 

@@ -3,10 +3,12 @@
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit import written
 from toolkit.data import cells
 from toolkit.data import class_names as class_names_
 from toolkit.data.rationales import phrases
@@ -14,7 +16,8 @@ from toolkit.errors import DataError
 from toolkit.recipes import Column
 
 _WORDS = re.compile(r"[^\W_]+")
-_WHOLE_NUMBER = r"^(-?\d+)\.0+$"
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
+Listed = TypeVar("Listed")
 POSITION = ("_file", "_row")  # where each row stands in the user's files
 
 
@@ -187,7 +190,7 @@ def _is_list(kind: pa.DataType) -> bool:
     return any(check(kind) for check in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
 
 
-def _numbered(read: Callable[[str], list[str] | None], cell: str, row: int) -> list[str] | None:
+def _numbered(read: Callable[[str], Listed], cell: str, row: int) -> Listed:
     """Read a cell; an error says in which row."""
     try:
         return read(cell)
@@ -213,23 +216,23 @@ def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
     if kind == "phrases":
         return pa.chunked_array([pa.array(map(phrases, values.to_pylist()), pa.list_(pa.string()))])
     if kind in ("words", "labels"):
-        if _is_list(values.type):
-            rows = [
-                None if row is None else [as_label(v) if v is not None else "" for v in row]
-                for row in values.to_pylist()
-            ]
-        else:
-            read = labels_of if kind == "labels" else words_of
-            rows = [
-                None if cell is None else _numbered(read, str(cell), row) for row, cell in enumerate(values.to_pylist())
-            ]
+        convert = written.label if kind == "labels" else _as_word
+        read = labels_of if kind == "labels" else words_of
+        listed = _is_list(values.type)
+        rows = [
+            None
+            if row is None
+            else [convert(v) if v is not None else "" for v in (row if listed else _numbered(read, str(row), place))]
+            for place, row in enumerate(values.to_pylist())
+        ]
         return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if kind == "label":
+        return _as_labels(values)
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return _as_labels(values) if kind == "label" else values
-    convert = as_label if kind == "label" else str
-    return pa.chunked_array([pa.array([None if v is None else convert(v) for v in values.to_pylist()], pa.string())])
+        return values
+    return pa.chunked_array([pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())])
 
 
 def words_of(text: str) -> list[str]:
@@ -249,21 +252,20 @@ def labels_of(text: str) -> list[str]:
         BrokenListError: The list is cut short.
     """
     listed = cells.items(text, bare=True)
-    return [as_label(label) for label in (text.split() if listed is None else listed)]
+    return text.split() if listed is None else listed
 
 
 def _as_labels(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the written form of labels that are texts: "1.0" → "1", as of the number."""
-    return pc.replace_substring_regex(pc.utf8_trim_whitespace(values), _WHOLE_NUMBER, r"\1")
+    """Return labels in their one written form; each different value is written once."""
+    encoded = values.combine_chunks().dictionary_encode()
+    labels = [written.label(value) for value in encoded.dictionary.to_pylist()]
+    if labels and all(_DECIMAL_COMMA.fullmatch(label) for label in labels if label):  # 4,0 as spreadsheets write it
+        labels = [label.partition(",")[0] for label in labels]
+    return pa.chunked_array([pa.array(labels, pa.string()).take(encoded.indices)])
 
 
-def as_label(value: object) -> str:
-    """Return a label's written form: True → "true", 4.0 → "4", "4.0" → "4"."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return re.sub(_WHOLE_NUMBER, r"\1", str(value).strip())
+def _as_word(value: object) -> str:
+    return written.label(value) if isinstance(value, bool | float) else str(value).strip()
 
 
 def only_numbers(parts: Mapping[str, pa.Table], column: Column) -> list[str]:

@@ -10,7 +10,14 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit import written as written_
 from toolkit.errors import DataError
+
+FEW = 20  # classes; so many are never taken for something else
+_MISSING = {"na", "n/a", "nan", "null", "none", "?"}
+_UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that say there is no label
+_NO_LABEL = "-1"  # what benchmarks write into test parts whose labels they keep
+_AMOUNT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def values(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -22,29 +29,6 @@ def counts(column: pa.ChunkedArray) -> Counter[str]:
     """Count each label as written, leaving nulls and empty texts out."""
     counted = pc.value_counts(values(column))
     return Counter({item["values"]: item["counts"] for item in counted.to_pylist() if item["values"] not in (None, "")})
-
-
-FEW = 20  # classes; so many are never taken for something else
-_MISSING = {"na", "n/a", "nan", "null", "none", "?"}
-_UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that say there is no label
-_NO_LABEL = "-1"  # what benchmarks write into test parts whose labels they keep
-_BOOLEANS = {"true", "false"}
-_WHOLE = re.compile(r"(-?\d+)\.0+")
-_AMOUNT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
-
-
-def reading(label: str) -> str:
-    """Return one written form for labels that mean the same: TRUE and True are true, 1.0 is 1."""
-    whole = _WHOLE.fullmatch(label)
-    if whole:
-        return whole[1]
-    return label.casefold() if label.casefold() in _BOOLEANS else label
-
-
-def meant(wanted: str, names: Sequence[str]) -> str | None:
-    """Return which of `names` a user means: the one written so, else the only one with the same reading; or None."""
-    alike = [name for name in names if reading(name) == reading(wanted)]
-    return wanted if wanted in names else alike[0] if len(alike) == 1 else None
 
 
 def has_none(counted: Mapping[str, int], learnt: Mapping[str, int]) -> bool:
@@ -81,28 +65,23 @@ def name_classes(
     if label_map:
         return _mapped(written, label_map)
     rank = {name: place for place, name in enumerate(order)}
-    ordered = sorted(written, key=lambda label: (rank.get(label, len(rank)), *_order(reading(label)), label))
+    ordered = sorted(written, key=lambda label: (rank.get(label, len(rank)), *_order(label)))
     names = names_by_count.get(len(ordered))
     if names and ordered == numbers(len(ordered)):
         return dict(zip(ordered, names, strict=True))
-    if {reading(label) for label in ordered} <= _BOOLEANS:
-        return {label: reading(label) for label in ordered}
     return {label: None if label.casefold() in _UNLABELLED else label for label in ordered}
 
 
 def _mapped(written: Sequence[str], label_map: Mapping[str, str | None]) -> dict[str, str | None]:
     """Return the class of each written label by the user's mapping, in the mapping's order."""
-    keys = {label: meant(label, list(label_map)) for label in written}
     targets = [name for name in label_map.values() if name is not None]
-    full = {**label_map, **{label: label for label in targets if label in keys and keys[label] is None}}
-    keys |= {label: label for label in full if label in keys}
-    outside = [label for label, key in keys.items() if key is None]
+    label_map = {**label_map, **{name: name for name in targets if name in written and name not in label_map}}
+    outside = [label for label in written if label not in label_map]
     if outside:
-        idle = [key for key in label_map if key not in keys.values()]
         near = [
             f" Did you mean `{label}` by `{similar[0]}`?"
             for label in outside
-            if (similar := difflib.get_close_matches(label, idle, n=1))
+            if (similar := difflib.get_close_matches(label, [key for key in label_map if key not in written], n=1))
         ]
         raise DataError(
             f"{listed(outside)} {'is a label' if len(outside) == 1 else 'are labels'} in the data "
@@ -111,7 +90,7 @@ def _mapped(written: Sequence[str], label_map: Mapping[str, str | None]) -> dict
             f"Map it too (`--set 'data.label_map={{\"{outside[0]}\": NAME}}'`), "
             "or drop its rows with null in the place of NAME.",
         )
-    return {label: full[key] for key in full for label in sorted(keys) if keys[label] == key}
+    return {label: name for label, name in label_map.items() if label in written}
 
 
 def numbers(count: int) -> list[str]:
@@ -142,8 +121,7 @@ def hints(
         label_map: The user's mapping.
     """
     found = []
-    used = {meant(label, list(label_map)) for label in counted}
-    idle = [label for label in label_map if label not in used]
+    idle = [label for label in label_map if label not in counted]
     if idle:
         found.append(f"No row has the {'label' if len(idle) == 1 else 'labels'} {listed(idle)} of `data.label_map`.")
     folded: dict[str, list[str]] = {}
@@ -169,6 +147,8 @@ def hints(
             f"Label {_NO_LABEL} is learnt as a class. If it says that a row has no label, leave these rows out: "
             f"--set 'data.label_map={json.dumps(kept)}'."
         )
+    if not label_map and any("." in label for label in mapping):
+        found += [sentence for sentence in [amounts(list(mapping))] if sentence]
     unlabelled = [label for label, name in mapping.items() if name is None]
     if unlabelled and not label_map:
         found.append(f"Rows of {listed(unlabelled)} have no label and are left out; `data.label_map` changes that.")
@@ -252,7 +232,8 @@ def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> di
     if not trained:
         raise DataError("The model names no classes: it was not fine-tuned for this task.", "Fine-tune it first.")
     names = class_names(mapping)
-    known = {**{name.lower(): name for name in trained}, **{name: name for name in trained}}
+    plain = {written_.label(name): name for name in trained}
+    known = {**{label.lower(): name for label, name in plain.items()}, **plain, **{name: name for name in trained}}
     if all(name in known or name.lower() in known for name in names):
         matched = {name: known.get(name) or known[name.lower()] for name in names}
     elif _are_placeholders(trained) and len(names) == len(trained) and not set(names) & set(numbers(len(names))):

@@ -234,9 +234,7 @@ def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
             raise DataError(
                 f"`where` names the column `{name}`, which is not there.", f"It has {', '.join(table.column_names)}."
             )
-        values = columns_.coerce(table[name], "label")
-        alike = [v for v in pc.unique(values).to_pylist() if v and labels_.reading(v) == labels_.reading(wanted)]
-        table = table.filter(pc.is_in(values, pa.array([wanted] if wanted in alike else alike, pa.string())))
+        table = table.filter(pc.equal(columns_.coerce(table[name], "label"), wanted))
         if table.num_rows == 0:
             raise DataError(f"No row has {name} = {wanted}.", "Check the value of `data.where`.")
     return table

@@ -130,7 +130,7 @@ def _assumed(classes: Mapping[str, str | None], recipe: Recipe, config: DataConf
     """Say how labels that are bare numbers are read, where the task would have names for them."""
     if config.label_map or not _names_for_numbers(recipe):
         return []
-    named = {label: name for label, name in classes.items() if name not in (label, labels_.reading(label), None)}
+    named = {label: name for label, name in classes.items() if name not in (label, None)}
     if named:
         return [
             f"Labels {', '.join(named)} are numbers without names, and are read as "

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.labels import meant
+from toolkit import written
 from toolkit.errors import ConfigError
 from toolkit.evaluation.intervals import wilson
 from toolkit.metrics.probability import chances_of
@@ -45,13 +45,13 @@ def number_of(positive: str | None, labels: Sequence[str]) -> int | None:
     """
     if positive is None:
         return None
-    known = meant(positive, labels)
-    if known is None:
+    known = [written.label(label) for label in labels]
+    if positive not in labels and written.label(positive) not in known:
         raise ConfigError(
             f"`evaluation.positive_class` is {positive!r}, which is no class of this data.",
             f"The classes are {', '.join(labels)}." if labels else "Unset it: this task has no classes.",
         )
-    return list(labels).index(known)
+    return list(labels).index(positive) if positive in labels else known.index(written.label(positive))
 
 
 def thresholds(

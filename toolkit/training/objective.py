@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from toolkit.data.batch import Ragged
-from toolkit.data.labels import meant
 from toolkit.errors import ConfigError
 from toolkit.settings import LossConfig
 
@@ -108,8 +107,7 @@ def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], label
         counts = np.bincount(labels[labels >= 0], minlength=len(names))
         present = np.count_nonzero(counts)
         return [float(counts.sum() / (present * count)) if count else 1.0 for count in counts]
-    known = {name: meant(name, names) for name in wanted}
-    unknown = [name for name, own in known.items() if own is None]
+    unknown = [name for name in wanted if name not in names]
     if unknown:
         near = difflib.get_close_matches(unknown[0], names, n=1)
         guess = f" Did you mean `{near[0]}`?" if near else ""
@@ -117,8 +115,7 @@ def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], label
             f"`loss.class_weights` names {', '.join(unknown)}, which is no class of this data.{guess}",
             f"The classes are {', '.join(names)}.",
         )
-    weights = {own: wanted[name] for name, own in known.items()}
-    return [float(weights.get(name, 1.0)) for name in names]
+    return [float(wanted.get(name, 1.0)) for name in names]
 
 
 def cross_entropy(weights: Sequence[float] | None, gamma: float, smoothing: float) -> Objective:
