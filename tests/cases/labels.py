@@ -158,7 +158,7 @@ def case_pictures_in_parts_without_classes(folder: Path) -> None:
     assert "day 12" in table.out, table.text
     assert "dark 12" in asked.out, asked.text
     assert refused.code == 2
-    assert "--class-from-name" in refused.err
+    assert "options.class_from_name=true" in refused.err
 
 
 def case_names_of_classes_exchanged_after_the_run(folder: Path) -> None:

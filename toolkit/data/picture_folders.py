@@ -112,7 +112,8 @@ def _without_classes(folder: Path, parts: Sequence[Path]) -> DataError:
     fix += "table with the name of a file and its label in each row, and put it beside these folders."
     if len(found) > 1:
         shown = ", ".join(f"{label} ({count:,})" for label, count in found.most_common(SHOWN))
-        fix += f" The names of the files begin with {shown}: if these are the classes, add --class-from-name."
+        fix += f" The names of the files begin with {shown}: if these are the classes, add "
+        fix += "--set options.class_from_name=true."
     return DataError(
         f"The folders {names} in {folder} hold pictures, but they are parts of a data set and no classes.", fix
     )
@@ -137,7 +138,7 @@ def _by_name(folder: Path) -> dict[str, pa.Table]:
     if len({label for rows in found.values() for _, label in rows if label}) < 2:
         raise DataError(
             f"The names of the pictures in {folder} are not those of two classes at least with a number behind each.",
-            "Leave out --class-from-name, and put the pictures of each class into a folder of their own.",
+            "Leave out options.class_from_name, and put the pictures of each class into a folder of their own.",
         )
     return {part: _table(rows, folder) for part, rows in found.items() if rows}
 

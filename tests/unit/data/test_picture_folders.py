@@ -85,7 +85,7 @@ def test_parts_are_never_classes(tmp_path: Path, image: recipes.Recipe):
     with pytest.raises(DataError, match="parts of a data set and no classes") as caught:
         load_table(image, DataConfig(source=str(tmp_path)))
     assert "dark (9), light (9)" in caught.value.fix
-    assert "--class-from-name" in caught.value.fix
+    assert "options.class_from_name=true" in caught.value.fix
     splits = load_splits(image, DataConfig(source=str(tmp_path)), 0, {"class_from_name": True})
     assert splits.labels == ("dark", "light")
     assert sum(part["rows"] for part in splits.facts["splits"]) == 18
