@@ -56,6 +56,9 @@ class Options(BaseModel):
     image_size: int | None = Field(
         None, ge=8, le=2048, description="Height and width that the model sees, in pixels; the checkpoint's by default"
     )
+    class_from_name: bool = Field(
+        False, description="The class of a picture stands in its name before a number: cat.0.jpg, dog_12.png"
+    )
     augment: Literal["auto", "none", "light", "photos", "medical", "microscope", "digits"] = Field(
         "auto",
         description="How pictures are changed at random in training: a set of the values below, safe for its kind of "
@@ -74,7 +77,7 @@ class Options(BaseModel):
 
 def read(path: Path, config: DataConfig, options: Mapping[str, Any], notes: list[str]) -> dict[str, pa.Table] | None:
     """Read a folder of pictures or an array file; other tables are read as everywhere."""
-    return picture_folders.read(path, notes)
+    return picture_folders.read(path, notes, class_from_name=options.get("class_from_name", False))
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:

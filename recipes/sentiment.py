@@ -43,11 +43,8 @@ COLUMNS = (
     ),
 )
 
-LABEL_NAMES = {
-    2: ("negative", "positive"),
-    3: ("negative", "neutral", "positive"),
-    5: ("very negative", "negative", "neutral", "positive", "very positive"),
-}
+# What 0 and 1 are taken for where nothing names them; of three numbers or more nobody knows the order.
+LABEL_NAMES = {2: ("negative", "positive")}
 
 # How positive each class is, for checks of direction, negation and bias.
 POLARITY = {

@@ -26,7 +26,12 @@ _VALUES = {
     ("options",),
     *(("evaluation", key) for key in EvaluationConfig.model_fields),
 }
-_FACTS = {"recipe": str, "calibration": dict, "pruned_heads": dict}  # what is no value of the configuration
+_FACTS = {
+    "recipe": str,
+    "labels": list,
+    "calibration": dict,
+    "pruned_heads": dict,
+}  # what is no value of the configuration
 
 
 def read(folder: Path) -> dict[str, Any]:

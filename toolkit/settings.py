@@ -69,6 +69,14 @@ class DataConfig(Section):
     label_map: dict[Label, Label | None] = Field(
         {}, description="Label as written → label to learn; null drops the row"
     )
+    min_label_rows: int | None = Field(
+        None, ge=1, description="Rows to learn from that a label must have; rarer ones go where rare_labels says"
+    )
+    rare_labels: Literal["drop", "merge"] = Field(
+        "drop",
+        description="What becomes of labels with fewer than min_label_rows rows: drop leaves their rows out, merge "
+        "makes them one class, other",
+    )
     encoding: str | None = Field(
         None, description="Text encoding of the files; UTF-8, or UTF-16 with a mark, when not given"
     )

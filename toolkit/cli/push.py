@@ -37,9 +37,7 @@ def push(
 
     destination = hub.Destination(name, public, revision, pull_request, tag)
     with Watcher() as watch:
-        parcel = pipeline.pack(
-            target, destination, licence, watch, recipe_name=recipe, examples=examples, dry=dry_run
-        )
+        parcel = pipeline.pack(target, destination, licence, watch, recipe_name=recipe, examples=examples, dry=dry_run)
         if dry_run:
             sizes = [(path, f"{pipeline.size_of(content):,} bytes") for path, content in parcel.files.items()]
             say(table(sizes))

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import sources
+from toolkit.data import class_names
 from toolkit.data import split as split_
 from toolkit.data.packed import unpacked
 from toolkit.data.read import read
@@ -116,31 +117,15 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
     for part, dataset in loaded.items():
         name = {"valid": "validation", "val": "validation", "dev": "validation"}.get(str(part), str(part))
         if name in split_.PARTS or len(loaded) == 1:
-            parts[name if name in split_.PARTS else "all"] = _with_positions(
-                _named_classes(dataset), source.name, str(part)
-            )
+            names = class_names.of_features(dataset.features.to_dict())
+            table = class_names.named(dataset.with_format("arrow")[:], names, source.name)
+            parts[name if name in split_.PARTS else "all"] = _with_positions(table, source.name, str(part))
     if not parts:
         raise DataError(
             f"{source.name} has the parts {', '.join(map(str, loaded))}; none is train or test.",
             "Name a local copy instead.",
         )
     return parts
-
-
-def _named_classes(dataset: Any) -> pa.Table:
-    import datasets
-
-    table = dataset.with_format("arrow")[:]
-    for name, feature in dataset.features.items():
-        if isinstance(feature, datasets.ClassLabel):
-            names = feature.names
-            written = [names[v] if v is not None and v >= 0 else None for v in table[name].to_pylist()]
-            table = table.set_column(table.column_names.index(name), name, pa.array(written, pa.string()))
-        inner = getattr(feature, "feature", None)
-        if isinstance(inner, datasets.ClassLabel):
-            rows = [None if row is None else [inner.names[v] for v in row] for row in table[name].to_pylist()]
-            table = table.set_column(table.column_names.index(name), name, pa.array(rows, pa.list_(pa.string())))
-    return table
 
 
 def _with_positions(table: pa.Table, name: str, part: str) -> pa.Table:

@@ -4,7 +4,7 @@
     saved/data-00000-of-00001.arrow, saved/state.json      as `save_to_disk` of the datasets library writes them
 
 A value that repeats is held once in these files, so that a few bytes can stand for more than any memory holds: texts
-are counted before they are written out. NaN is a missing value; numbers of classes that have names become the names.
+are counted before they are written out. NaN is a missing value.
 """
 
 import json
@@ -49,12 +49,10 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
         DataError: It is damaged, or a row unpacks to far more than the file's size.
     """
     with open_for_arrow(file) as stream, _damage(file):
-        names: dict[str, list[str]] | None = None
         for packed in _parquet(stream, file) if file.suffix.lower() == ".parquet" else _arrow(stream):
             packed.validate(full=True)  # offsets that lead out of the file, texts that are not UTF-8
-            names = class_names(packed.schema, file.parent) if names is None else names
             for piece in _pieces(packed, file):
-                yield _plain(piece, names)
+                yield _plain(piece)
 
 
 @contextmanager
@@ -157,15 +155,15 @@ def _lengths(values: pa.Array) -> "np.ndarray[Any, np.dtype[np.int64]]":
     return np.full(len(values), -(-values.nbytes // max(1, len(values))), np.int64)
 
 
-def _plain(batch: pa.RecordBatch, names: dict[str, list[str]]) -> pa.RecordBatch:
-    """Return a batch in which each row holds its own values, NaN is null, and classes have their names."""
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch in which each row holds its own values and NaN is null; the file's notes stay with it."""
     columns = []
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        column = _written_out(column)
+    for column in map(_written_out, batch.columns):
         if pa.types.is_floating(column.type):
             column = pc.if_else(pc.is_nan(column), None, column)
-        columns.append(_named(column, names[name]) if name in names else column)
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+        columns.append(column)
+    fields = [pa.field(name, column.type) for name, column in zip(batch.schema.names, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, metadata=batch.schema.metadata))
 
 
 def _written_out(array: pa.Array) -> pa.Array:
@@ -194,40 +192,6 @@ def _holds_dictionary(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return True
     return any(_holds_dictionary(kind.field(place).type) for place in range(kind.num_fields))
-
-
-# --- names of classes -----------------------------------------------------------------------------------------------
-
-
-def class_names(schema: pa.Schema, folder: Path) -> dict[str, list[str]]:
-    """Return column → names of its classes, as the datasets library notes them in a file or beside it."""
-    try:
-        written = (schema.metadata or {}).get(b"huggingface")
-        features = json.loads(written)["info"]["features"] if written else {}
-        beside = folder / "dataset_info.json"
-        if not features and (folder / STATE).is_file() and beside.is_file():
-            features = json.loads(beside.read_text(encoding="utf-8"))["features"]
-    except (ValueError, KeyError, TypeError, RecursionError, OSError):
-        return {}  # notes that cannot be read are none
-    found = {}
-    for name, feature in features.items() if isinstance(features, dict) else ():
-        while isinstance(feature, dict) and "feature" in feature:  # a class for each word
-            feature = feature["feature"]
-        names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
-        if isinstance(names, list) and names and all(isinstance(one, str) for one in names):
-            found[name] = names
-    return found
-
-
-def _named(array: pa.Array, names: list[str]) -> pa.Array:
-    """Replace the numbers of classes by their names; -1, which stands for no label, and what has no name are null."""
-    kind = array.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _relisted(array, _named(array.flatten(), names))
-    if not pa.types.is_integer(kind):
-        return array
-    known = pa.array(np.arange(len(names)), pa.int64())
-    return pa.array(names, pa.string()).take(pc.index_in(array.cast(pa.int64()), known))
 
 
 def shards(folder: Path) -> list[Path]:

@@ -2,18 +2,22 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit import written
+from toolkit.data import cells
+from toolkit.data import class_names as class_names_
 from toolkit.data.rationales import phrases
 from toolkit.errors import DataError
 from toolkit.recipes import Column
 
 _WORDS = re.compile(r"[^\W_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
+Listed = TypeVar("Listed")
 POSITION = ("_file", "_row")  # where each row stands in the user's files
 
 
@@ -46,9 +50,11 @@ def find(
             free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in found.values()]
             if free:
                 found[column.role] = free[0]
+    labels = [name for column in columns if column.kind in ("label", "labels") for name in column.names]
     for column in columns:  # "Review Text (EN)" is found by one of its words, if no other column has it
         if column.role not in found and not headless and (column.required or column.kind in ("label", "labels")):
-            words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in found.values()}
+            taken = {*found.values(), *class_names_.describing(names, labels)}
+            words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in taken}
             alike = ([name for name, words in words_of.items() if wanted in words] for wanted in column.names)
             only = next((holders[0] for holders in alike if len(holders) == 1), None)
             if only is not None:
@@ -91,6 +97,11 @@ def flag(role: str) -> str:
     return f"--{role}-column COLUMN" if role in ("text", "label") else f"--set data.columns.{role}=COLUMN"
 
 
+def lacks(names: Sequence[str], wanted: str | None) -> bool:
+    """Whether a column that a user named is not among a table's."""
+    return wanted is not None and wanted.strip() not in {name.strip() for name in names}
+
+
 def _named(names: Sequence[str], wanted: str, role: str) -> str:
     stripped = {written.normal(name.strip()): name for name in names}
     sought = written.normal(wanted.strip())
@@ -119,9 +130,17 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
     names = set(table.column_names)
     arrays: dict[str, pa.ChunkedArray] = {}
     for role, name in roles.items():
-        if by_role[role].kind in ("text", "label", "target_text"):
-            _refuse_nested(name, table[name].type)
-        arrays[role] = coerce(table[name], by_role[role].kind)
+        kind = by_role[role].kind
+        try:
+            values = _single(table, name) if kind == "label" else table[name]
+            if kind in ("text", "label", "target_text"):
+                _refuse_nested(name, values.type)
+            arrays[role] = coerce(values, kind)
+        except cells.BrokenListError as error:
+            raise DataError(
+                f"{_place(table, error.row)}: `{name}` {error}.",
+                "Write the whole list, such as ['O', 'B-PER'], or one item after the other with spaces between.",
+            ) from None
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name not in used:
             kept = name
@@ -129,6 +148,62 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
                 kept = f"other_{kept}"
             arrays[kept] = column
     return pa.table(arrays)
+
+
+def _single(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return labels that stand alone in lists without these.
+
+    Raises:
+        DataError: A row has several.
+        BrokenListError: A list in a cell is cut short.
+    """
+    values = table[name]
+    if _is_list(values.type):
+        rows = values.to_pylist()
+    elif pa.types.is_string(values.type) and pc.any(pc.starts_with(values, "[")).as_py():
+        texts = values.to_pylist()
+        rows = [None if cell is None else _numbered(cells.items, cell, row) for row, cell in enumerate(texts)]
+        if any(row is None and cell for row, cell in zip(rows, texts, strict=True)):
+            return values
+    else:
+        return values
+    several = [place for place, row in enumerate(rows) if row and len(row) > 1]
+    if any(isinstance(item, dict | list) for row in rows for item in row or ()):
+        _refuse_nested(name, values.type)
+    if several:
+        first = rows[several[0]]
+        raise several_labels(len(several), len(rows), f"{_place(table, several[0])}: {', '.join(map(str, first))}")
+    single = [row[0] if row else None for row in rows]
+    return pa.chunked_array([pa.array(single)])
+
+
+def several_labels(count: int, rows: int, first: str) -> DataError:
+    """Say that rows have several labels each, which is not learnt here."""
+    return DataError(
+        f"{count:,} of {rows:,} rows have several labels ({first}).",
+        "One class is learnt for each row. Leave one label in each row; or learn one label at a time, from a column "
+        "of its own that says yes or no. To learn each combination as a class, map all of them with data.label_map.",
+    )
+
+
+def _place(table: pa.Table, row: int) -> str:
+    """Return where a row stands in the user's files."""
+    if not set(POSITION) <= set(table.column_names):
+        return f"row {row + 1}"
+    return f"{table[POSITION[0]][row].as_py()}, row {table[POSITION[1]][row].as_py()}"
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(check(kind) for check in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
+
+
+def _numbered(read: Callable[[str], Listed], cell: str, row: int) -> Listed:
+    """Read a cell; an error says in which row."""
+    try:
+        return read(cell)
+    except cells.BrokenListError as error:
+        error.row = row
+        raise
 
 
 def _refuse_nested(name: str, kind: pa.DataType) -> None:
@@ -149,12 +224,13 @@ def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(map(phrases, values.to_pylist()), pa.list_(pa.string()))])
     if kind in ("words", "labels"):
         convert = written.label if kind == "labels" else _as_word
-        listed = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
+        read = labels_of if kind == "labels" else words_of
+        listed = _is_list(values.type)
         rows = [
             None
             if row is None
-            else [convert(v) if v is not None else "" for v in (row if listed else str(row).split())]
-            for row in values.to_pylist()
+            else [convert(v) if v is not None else "" for v in (row if listed else _numbered(read, str(row), place))]
+            for place, row in enumerate(values.to_pylist())
         ]
         return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
     if pa.types.is_dictionary(values.type):
@@ -164,6 +240,26 @@ def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         return values
     return pa.chunked_array([pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())])
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a cell: a list of quoted words, or a text cut at white space.
+
+    Raises:
+        BrokenListError: The list is cut short.
+    """
+    listed = cells.items(text)
+    return text.split() if listed is None else listed
+
+
+def labels_of(text: str) -> list[str]:
+    """Return the labels of a cell, one for each word: a list, or labels with white space between.
+
+    Raises:
+        BrokenListError: The list is cut short.
+    """
+    listed = cells.items(text, bare=True)
+    return text.split() if listed is None else listed
 
 
 def _as_labels(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -17,22 +17,18 @@ def hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
-def files(folder: Path, seen: set[Path] | None = None) -> Iterator[Path]:
+def files(folder: Path) -> Iterator[Path]:
     """Yield the visible files below a folder in the order of their names.
 
-    Links to folders are followed, into each folder once.
-
-    Args:
-        folder: The folder.
-        seen: Folders that are passed by.
+    Links to folders are followed, but for those that lead back to a folder above.
     """
-    seen = set() if seen is None else seen
     here = folder.resolve()
-    if here in seen:
-        return
-    seen.add(here)
+    yield from _below(folder, frozenset({here, *here.parents}))
+
+
+def _below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     for entry in visible(folder):
-        if entry.is_dir():
-            yield from files(entry, seen)
-        else:
+        if not entry.is_dir():
             yield entry
+        elif (inner := entry.resolve()) not in above:
+            yield from _below(entry, above | {inner})

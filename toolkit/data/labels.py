@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +12,12 @@ import pyarrow.compute as pc
 
 from toolkit import written as written_
 from toolkit.errors import DataError
+
+FEW = 20  # classes; so many are never taken for something else
+_MISSING = {"na", "n/a", "nan", "null", "none", "?"}
+_UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that say there is no label
+_NO_LABEL = "-1"  # what benchmarks write into test parts whose labels they keep
+_AMOUNT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def values(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -24,11 +31,22 @@ def counts(column: pa.ChunkedArray) -> Counter[str]:
     return Counter({item["values"]: item["counts"] for item in counted.to_pylist() if item["values"] not in (None, "")})
 
 
-_MISSING = {"na", "n/a", "nan", "null", "none", "?"}
+def has_none(counted: Mapping[str, int], learnt: Mapping[str, int]) -> bool:
+    """Whether a part has no labels: none are written, or only what stands for none and train never has.
+
+    Args:
+        counted: Labels of the part.
+        learnt: Labels of the train part.
+    """
+    nothing = {_NO_LABEL, *_MISSING, *_UNLABELLED}
+    return all(label.casefold() in nothing and label not in learnt for label in counted)
 
 
 def name_classes(
-    written: Sequence[str], label_map: Mapping[str, str | None], names_by_count: Mapping[int, Sequence[str]]
+    written: Sequence[str],
+    label_map: Mapping[str, str | None],
+    names_by_count: Mapping[int, Sequence[str]],
+    order: Sequence[str] = (),
 ) -> dict[str, str | None]:
     """Decide which class each written label stands for.
 
@@ -36,6 +54,7 @@ def name_classes(
         written: The different labels in the data.
         label_map: The user's mapping; None drops the rows of that label. Empty means none was given.
         names_by_count: The recipe's names for labels that are just the numbers 0 to n-1, by n.
+        order: Classes in the order in which the data describe them; others follow, sorted.
 
     Returns:
         Written label → class name, or None for rows to drop; in the order of the classes.
@@ -44,28 +63,51 @@ def name_classes(
         DataError: A label is outside the mapping.
     """
     if label_map:
-        targets = [name for name in label_map.values() if name is not None]
-        label_map = {**label_map, **{name: name for name in targets if name in written and name not in label_map}}
-        outside = [label for label in written if label not in label_map]
-        if outside:
-            near = [
-                f" Did you mean `{label}` by `{meant[0]}`?"
-                for label in outside
-                if (meant := difflib.get_close_matches(label, [key for key in label_map if key not in written], n=1))
-            ]
-            raise DataError(
-                f"{_listed(outside)} {'is a label' if len(outside) == 1 else 'are labels'} in the data "
-                "but not in the mapping, "
-                f"which has {_listed(list(label_map))}.{near[0] if near else ''}",
-                f"Map it too (`--set 'data.label_map={{\"{outside[0]}\": NAME}}'`), "
-                "or drop its rows with null in the place of NAME.",
-            )
-        return {label: name for label, name in label_map.items() if label in written}
-    ordered = sorted(written, key=_order)
+        return _mapped(written, label_map)
+    rank = {name: place for place, name in enumerate(order)}
+    ordered = sorted(written, key=lambda label: (rank.get(label, len(rank)), *_order(label)))
     names = names_by_count.get(len(ordered))
-    if names and ordered == [str(number) for number in range(len(ordered))]:
+    if names and ordered == numbers(len(ordered)):
         return dict(zip(ordered, names, strict=True))
-    return {label: label for label in ordered}
+    return {label: None if label.casefold() in _UNLABELLED else label for label in ordered}
+
+
+def _mapped(written: Sequence[str], label_map: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return the class of each written label by the user's mapping, in the mapping's order."""
+    targets = [name for name in label_map.values() if name is not None]
+    label_map = {**label_map, **{name: name for name in targets if name in written and name not in label_map}}
+    outside = [label for label in written if label not in label_map]
+    if outside:
+        near = [
+            f" Did you mean `{label}` by `{similar[0]}`?"
+            for label in outside
+            if (similar := difflib.get_close_matches(label, [key for key in label_map if key not in written], n=1))
+        ]
+        raise DataError(
+            f"{listed(outside)} {'is a label' if len(outside) == 1 else 'are labels'} in the data "
+            "but not in the mapping, "
+            f"which has {listed(list(label_map))}.{near[0] if near else ''}",
+            f"Map it too (`--set 'data.label_map={{\"{outside[0]}\": NAME}}'`), "
+            "or drop its rows with null in the place of NAME.",
+        )
+    return {label: name for label, name in label_map.items() if label in written}
+
+
+def numbers(count: int) -> list[str]:
+    """Return the labels 0 to count - 1, as they are written."""
+    return [str(number) for number in range(count)]
+
+
+def amounts(names: Sequence[str]) -> str:
+    """Return a sentence where labels are so many numbers that they may be no classes; else nothing."""
+    if len(names) <= FEW or not all(_AMOUNT.fullmatch(name) for name in names):
+        return ""
+    values = [float(name) for name in names]
+    return (
+        f"The labels are {len(names):,} different numbers, from {min(values):g} to {max(values):g}. If they are "
+        "amounts, and not numbers of classes, cut them into ranges (low, middle, high) in a column of its own: classes "
+        "are learnt here, and nothing of which number is near another."
+    )
 
 
 def hints(
@@ -81,7 +123,7 @@ def hints(
     found = []
     idle = [label for label in label_map if label not in counted]
     if idle:
-        found.append(f"No row has the {'label' if len(idle) == 1 else 'labels'} {_listed(idle)} of `data.label_map`.")
+        found.append(f"No row has the {'label' if len(idle) == 1 else 'labels'} {listed(idle)} of `data.label_map`.")
     folded: dict[str, list[str]] = {}
     for name in class_names(mapping):
         folded.setdefault(name.casefold(), []).append(name)
@@ -90,15 +132,26 @@ def hints(
         together = json.dumps({name: folded[name.casefold()][0] for name in class_names(mapping)}, ensure_ascii=False)
         line = f": --set 'data.label_map={together}'" if len(together) < 200 and "'" not in together else ""
         found.append(
-            f"Labels {_listed(alike)} differ in capitals only and are learnt as different classes. To learn them as "
+            f"Labels {listed(alike)} differ in capitals only and are learnt as different classes. To learn them as "
             f"one, map all labels with `data.label_map`{line}."
         )
     blank = [label for label in mapping if label.casefold() in _MISSING]
     if blank and not label_map:
         found.append(
-            f"Label {_listed(blank)} reads like a missing value and is learnt as a class. To leave its rows out, "
+            f"Label {listed(blank)} reads like a missing value and is learnt as a class. To leave its rows out, "
             "map all labels with `data.label_map`, and this one to null."
         )
+    if not label_map and _NO_LABEL in mapping and set(mapping) - {_NO_LABEL} == set(numbers(len(mapping) - 1)):
+        kept = {label: None if label == _NO_LABEL else label for label in mapping}
+        found.append(
+            f"Label {_NO_LABEL} is learnt as a class. If it says that a row has no label, leave these rows out: "
+            f"--set 'data.label_map={json.dumps(kept)}'."
+        )
+    if not label_map and any("." in label for label in mapping):
+        found += [sentence for sentence in [amounts(list(mapping))] if sentence]
+    unlabelled = [label for label, name in mapping.items() if name is None]
+    if unlabelled and not label_map:
+        found.append(f"Rows of {listed(unlabelled)} have no label and are left out; `data.label_map` changes that.")
     unnamed = [label for label, name in mapping.items() if label == name]
     if not label_map and len(unnamed) >= 4 and set(unnamed) <= {"1", "2", "3", "4", "5"}:
         found.append(
@@ -139,6 +192,28 @@ def encode(column: pa.ChunkedArray, mapping: Mapping[str, str | None]) -> pa.Chu
     return pc.take(pa.array(list(numbers.values()), pa.int64()), positions)
 
 
+def match_numbers(
+    written: Sequence[str], trained: Sequence[str], assumed: Sequence[str]
+) -> dict[str, str | None] | None:
+    """Match labels that are numbers of classes, all or some of them, to a model's classes.
+
+    What a number means is known where the model's classes have no names, or are those that the recipe assumes for
+    numbers, in the same order.
+
+    Args:
+        written: The different labels in the data.
+        trained: The model's classes.
+        assumed: The recipe's names for so many classes that are just numbers.
+
+    Returns:
+        Written label → the model's name; None where the labels are no numbers, or nobody knows what they mean.
+    """
+    alike = [name.lower() for name in trained] == [name.lower() for name in assumed]
+    if not set(written) <= set(numbers(len(trained))) or not (alike or _are_placeholders(trained)):
+        return None
+    return {label: trained[int(label)] for label in sorted(written, key=int)}
+
+
 def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> dict[str, str | None]:
     """Match the data's classes to those a model was trained with.
 
@@ -161,7 +236,7 @@ def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> di
     known = {**{label.lower(): name for label, name in plain.items()}, **plain, **{name: name for name in trained}}
     if all(name in known or name.lower() in known for name in names):
         matched = {name: known.get(name) or known[name.lower()] for name in names}
-    elif _are_placeholders(trained) and len(names) == len(trained):
+    elif _are_placeholders(trained) and len(names) == len(trained) and not set(names) & set(numbers(len(names))):
         matched = dict(zip(names, trained, strict=True))
     else:
         raise _mismatch(mapping, names, trained)
@@ -194,14 +269,23 @@ def name_placeholders(
 
 
 def _mismatch(mapping: Mapping[str, str | None], names: Sequence[str], trained: Sequence[str]) -> DataError:
-    written = next(label for label, name in mapping.items() if name == names[0])
+    if set(mapping) <= set(numbers(len(trained))):
+        whole = json.dumps(dict(zip(numbers(len(trained)), trained, strict=True)), ensure_ascii=False)
+        fix = f"If the numbers count the model's classes in this order, say so: `--set 'data.label_map={whole}'`."
+    else:
+        written = next(label for label, name in mapping.items() if name == names[0])
+        label = json.dumps(written, ensure_ascii=False)
+        fix = (
+            f"Say which is which: `--set 'data.label_map={{{label}: CLASS, …}}'`, with every label of the data in the "
+            "braces, and in the place of CLASS one of the model's."
+        )
     return DataError(
         f"The labels of the data do not match the model's.\n  data:  {', '.join(names)}\n  model: {', '.join(trained)}",
-        f"Say which is which: `--set 'data.label_map={{\"{written}\": {trained[0]}}}'`, "
-        "with every label in the braces.",
+        fix,
     )
 
 
-def _listed(labels: Sequence[str]) -> str:
+def listed(labels: Sequence[str]) -> str:
+    """Return labels as a sentence shows them: the first ten, and how many more there are."""
     shown = ", ".join(f"`{label}`" for label in labels[:10])
     return shown + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")

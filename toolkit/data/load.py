@@ -1,7 +1,7 @@
 """From a name to three clean tables: acquire, find the columns, number the labels, split, separate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from toolkit.data import columns as columns_
 from toolkit.data import groups as groups_
-from toolkit.data import headers, wording
 from toolkit.data import labels as labels_
 from toolkit.data import split as split_
+from toolkit.data import wording
 from toolkit.data.acquire import acquire
 from toolkit.data.look import look_at_pictures
+from toolkit.data.roles import in_roles
 from toolkit.data.targets import check_aligned, number_labels
 from toolkit.errors import DataError
 from toolkit.recipes import Column, Recipe
@@ -33,6 +34,7 @@ class Splits:
         test: Rows that nothing looked at before the end.
         labels: Names of the classes in the order of their numbers; empty for a task without classes.
         facts: Source, origin, fingerprint, rows and classes of each part, and notes, as the report shows them.
+        label_map: What later data's labels are mapped by: the user's mapping, and what became of rare labels.
     """
 
     train: pa.Table
@@ -40,6 +42,7 @@ class Splits:
     test: pa.Table
     labels: tuple[str, ...]
     facts: dict[str, Any]
+    label_map: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Table:
         notes: Sentences on what was dropped, mapped or assumed.
         counts: How many rows were dropped and why.
         unreadable: Pictures that were left out: {"file", "row", "name", "reason"}.
+        label_map: As of `Splits`.
     """
 
     parts: dict[str, pa.Table]
@@ -61,6 +65,7 @@ class Table:
     notes: tuple[str, ...]
     counts: dict[str, int]
     unreadable: tuple[dict[str, Any], ...] = ()
+    label_map: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def load_splits(
@@ -124,7 +129,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         "notes": [*table.notes, *grouped, *_duplicate_notes(duplicates, removed=config.deduplicate)],
         **({"unreadable": list(table.unreadable)} if table.unreadable else {}),
     }
-    return Splits(parts["train"], parts["validation"], parts["test"], table.labels, facts)
+    return Splits(parts["train"], parts["validation"], parts["test"], table.labels, facts, table.label_map)
 
 
 def _at_most(train: pa.Table, label: str | None, most: int, seed: int) -> pa.Table:
@@ -163,19 +168,9 @@ def load_table(
     parts, origin, acquired_notes = acquire(config, _reader(recipe, config, options))
     notes = list(acquired_notes)
     counts: dict[str, int] = {}
-    prepared = {}
     target = next((c for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
-    wanted = [
-        replace(c, required=False) if lenient and target is not None and c.role == target.role else c
-        for c in recipe_columns(recipe, options)
-    ]
-    for part, raw in parts.items():
-        rows = columns_.unfold(_where(raw, config.where))
-        headless = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
-        roles = columns_.find(rows.column_names, wanted, config.columns, headless=headless)
-        taken = [f"{role} is `{name}`" for role, name in roles.items() if role not in (name, *config.columns)]
-        notes += [note for note in [f"Columns: {', '.join(taken)}."] if taken and note not in notes]
-        prepared[part] = columns_.take_roles(rows, roles, recipe.COLUMNS)
+    kept = {part: columns_.unfold(_where(raw, config.where)) for part, raw in parts.items()}
+    prepared, order = in_roles(kept, recipe_columns(recipe, options), target, config, notes, lenient=lenient)
     unreadable: list[dict[str, Any]] = []
     for column in recipe.COLUMNS:
         if column.kind == "image":
@@ -188,8 +183,11 @@ def load_table(
         notes += without
         target = None if without else target
     names: tuple[str, ...] = ()
+    label_map: Mapping[str, str | None] = config.label_map
     if target is not None:
-        prepared, names = number_labels(prepared, target, recipe, config, labels, counts, notes, lenient=lenient)
+        prepared, names, label_map = number_labels(
+            prepared, target, recipe, config, labels, counts, notes, lenient=lenient, order=order
+        )
         check_aligned(prepared, recipe.COLUMNS)
     if clean and hasattr(recipe, "clean"):
         prepared = _clean(prepared, recipe, options, counts, notes)
@@ -198,7 +196,7 @@ def load_table(
             raise DataError(
                 f"No usable row is left in the {part} part of {origin}.", "Check the columns, `where` and the labels."
             )
-    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable))
+    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map)
 
 
 def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
@@ -296,11 +294,13 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
             "A classifier needs at least two classes; check the label column.",
         )
     for part, seen in present.items():
-        unseen = sorted(seen - present["train"])
+        unseen = [labels[number] for number in sorted(seen - present["train"])]
         if unseen:
+            many = len(unseen) > 1
             raise DataError(
-                f"The {part} part has the label `{labels[unseen[0]]}`, which train has not.",
-                "Add training examples of it, or map it to another label (`data.label_map`).",
+                f"The {part} part has the label{'s' * many} {labels_.listed(unseen)}, which train has not.",
+                f"Add training examples of {'them' if many else 'it'}, or map {'them' if many else 'it'} to another "
+                "label (`data.label_map`).",
             )
 
 

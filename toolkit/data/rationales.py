@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from toolkit.data import cells
+
 
 def phrases(value: Any) -> list[str]:
-    """Return the phrases of one cell: a list, a JSON list, or a string with phrases separated by |."""
+    """Return the phrases of one cell: a list, a list as text, or a string with phrases separated by |."""
     if value is None:
         return []
     if isinstance(value, str):
@@ -15,9 +17,16 @@ def phrases(value: Any) -> list[str]:
         try:
             listed = json.loads(text) if text.startswith("[") else None
         except ValueError:
-            listed = None
+            listed = _written(text)
         value = listed if isinstance(listed, list) else text.split("|")
     return [cut for phrase in value if phrase is not None and (cut := str(phrase).strip())]
+
+
+def _written(text: str) -> list[str] | None:
+    try:
+        return cells.items(text)
+    except cells.BrokenListError:
+        return None
 
 
 def spans(text: str, wanted: Sequence[str]) -> Iterator[tuple[int, int]]:

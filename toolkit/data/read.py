@@ -15,14 +15,14 @@ import difflib
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data import arrow_files
+from toolkit.data import arrow_files, class_names
 from toolkit.data.decode import check_encoding, read_text
 from toolkit.data.folders import files, visible
 from toolkit.data.json_rows import read_json
@@ -39,11 +39,13 @@ SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), *arro
 KNOWN = f"{', '.join(TEXT_SUFFIXES)}, .txt (each also with .gz), {', '.join(arrow_files.SUFFIXES)} and .zip"
 SPLITS = {
     "train": "train",
+    "training": "train",
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
     "dev": "validation",
     "test": "test",
+    "testing": "test",
 }
 # A letter behind the word makes it another word: value.csv and devices.csv are not splits.
 _SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
@@ -141,6 +143,12 @@ def split_of(name: str) -> str | None:
     return SPLITS[match[1].lower()] if match else None
 
 
+def are_parts(folders: Collection[Path]) -> bool:
+    """Whether folders are parts of a data set by their names, and not classes: train, or test beside validation."""
+    parts = {split_of(folder.name) for folder in folders} - {None}
+    return "train" in parts or len(parts) > 1
+
+
 def data_files(folder: Path) -> list[Path]:
     """Return the tables that stand in a folder; lines of text are none, for any folder may hold a readme.txt."""
     saved = arrow_files.shards(folder)
@@ -191,6 +199,14 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
             f"Name one of them, such as {tables[0]}, or rename them to train and test (train{_suffix(tables[0])}, …).",
         )
     texts = _class_files(folder, labels)
+    parents = sorted({text.parent for text in texts})
+    if are_parts(parents):
+        raise DataError(
+            f"{folder} holds texts in {_listed(parents)}, which are parts of a data set and no classes; the texts in "
+            "them have no labels.",
+            "Put the texts of each class into a folder of their own (train/good/1.txt, train/bad/2.txt), or give a "
+            "table with a text and a label in each row.",
+        )
     if len({labels[text] for text in texts}) > 1:
         return {"all": texts}
     lines = _lines(entries)
@@ -299,6 +315,8 @@ def _read_arrow(file: Path) -> tuple[pa.Table, pa.Array]:
     table = arrow_files.read(file)
     if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
         table = table.drop_columns(list(ADDED))
+    saved = file.parent if (file.parent / arrow_files.STATE).is_file() else None
+    table = class_names.named(table, class_names.in_schema(table.schema, saved), str(file))
     table = table.rename_columns(clean_names(table.column_names, str(file)))
     return table, pa.array(np.arange(1, table.num_rows + 1))
 

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.data import labels as labels_
 from toolkit.data import pictures
 from toolkit.data.batch import Integers
 from toolkit.data.digest import table_digest
 from toolkit.errors import DataError
 
 PARTS = ("train", "validation", "test")
+_SHOWN = 10  # rare labels that a message names
 
 
 def carve(
@@ -94,20 +96,31 @@ def choose(classes: Integers, count: int, random: np.random.Generator, *, spare:
 
 
 def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], needed: int) -> None:
-    counted = Counter(train[label].to_pylist())
+    numbers = train[label].to_pylist()
+    counted = Counter(numbers)
     rare = [number for number in range(len(labels)) if counted[number] < needed]
     if not rare:
         return
-    number = rare[0]
-    where = [train["_row"][i].as_py() for i, value in enumerate(train[label].to_pylist()) if value == number]
-    times = {1: "once", 2: "twice"}.get(counted[number], f"{counted[number]} times")
+    shown = "; ".join(_times(train, numbers, number, labels[number]) for number in rare[:_SHOWN])
+    more = f"; and {len(rare) - _SHOWN:,} more labels" if len(rare) > _SHOWN else ""
+    together = ", ".join(f'"{labels[number]}": OTHER' for number in rare[:2]) + (", …" if len(rare) > 2 else "")
+    amounts = labels_.amounts(labels)
     raise DataError(
-        f"The label `{labels[number]}` appears {times} (row {', '.join(map(str, where))}): "
-        f"too few to be learnt and also tested; {needed} are needed.",
-        f"Add examples, merge it into another label (`--set 'data.label_map={{\"{labels[number]}\": OTHER}}'`; "
-        "map all labels then), "
-        "or bring parts of your own (train and test files in one folder).",
+        f"{shown}{more}: too few to be learnt and also tested; {needed} are needed."
+        + (f" {amounts}" if amounts else ""),
+        f"Add examples; leave these rows out (--set data.min_label_rows={needed}), or merge them into one class (the "
+        f"same with --set data.rare_labels=merge) or into others (`--set 'data.label_map={{{together}}}'`; map all "
+        "labels then); or bring parts of your own (train and test files in one folder).",
     )
+
+
+def _times(train: pa.Table, numbers: Sequence[int], number: int, label: str) -> str:
+    """Say how often a label appears, and in which rows."""
+    where = [str(train["_row"][place].as_py()) for place, value in enumerate(numbers) if value == number]
+    if not where:
+        return f"The label `{label}` appears in no row of train"
+    times = {1: "once", 2: "twice"}.get(len(where), f"{len(where)} times")
+    return f"The label `{label}` appears {times} (row{'s' * (len(where) > 1)} {', '.join(where)})"
 
 
 def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:

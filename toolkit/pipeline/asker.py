@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.data import columns, pictures
+from toolkit.data.cells import BrokenListError
 from toolkit.data.markup import keep_markup
 from toolkit.data.stream import Row
 from toolkit.errors import DataError
@@ -185,6 +186,12 @@ def _problem(values: Mapping[str, Any], required: Mapping[str, str]) -> str | No
             return f"`{name}` is empty"
         if any("\ud800" <= sign <= "\udfff" for sign in str(value)):
             return f"`{name}` holds half a character"
+        if kind == "words" and isinstance(value, str):
+            try:
+                if not columns.words_of(value):
+                    return f"`{name}` is empty"
+            except BrokenListError as error:
+                return f"`{name}` {error}"
     return None
 
 
@@ -200,7 +207,9 @@ def _input(value: Any, kind: str) -> Any:
     if value is None:
         return None
     if kind == "words":
-        return ["" if word is None else str(word) for word in value] if isinstance(value, list) else str(value).split()
+        if isinstance(value, list):
+            return ["" if word is None else str(word) for word in value]
+        return columns.words_of(str(value))
     return str(value)
 
 

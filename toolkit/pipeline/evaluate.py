@@ -16,7 +16,7 @@ from toolkit.config import RunConfig, resolve
 from toolkit.config_files import read_file
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
-from toolkit.errors import DataError, SourceError, ToolkitError
+from toolkit.errors import DataError, ModelError, SourceError, ToolkitError
 from toolkit.evaluation import answers, screening, writing
 from toolkit.evaluation.findings import stored_temperature, stored_thresholds
 from toolkit.foreign import damage
@@ -314,7 +314,26 @@ def find_stored(
         if not stored_card(checkpoint):
             checkpoints.check_head(checkpoint)
         labels = checkpoints.label_names(checkpoint)
+        _check_labels(target, checkpoint, labels)
     return checkpoint, recipe, config, labels
+
+
+def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Sequence[str]) -> None:
+    """Refuse a model whose names of classes are not those that it learnt: they were exchanged afterwards.
+
+    Raises:
+        ModelError: With both.
+    """
+    learnt = stored_card(checkpoint).get("labels")
+    if learnt is None and runs.is_run(Path(target)):
+        learnt = runs.Run(Path(target)).facts.get("labels")
+    if learnt and list(learnt) != list(labels):
+        raise ModelError(
+            f"The classes in {checkpoint.path / 'config.json'} (id2label) are not those that the model learnt.\n"
+            f"  config.json: {', '.join(labels)}\n  learnt:      {', '.join(map(str, learnt))}",
+            f"Put them back in this order, or, if you gave them other names on purpose, change `labels` in "
+            f"{runs.CARD} beside it as well.",
+        )
 
 
 def stored_configuration(

@@ -1,7 +1,7 @@
 """Train, export, judge and report."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,7 +82,7 @@ def finetune(
         judge.store(verdict, run.path)
         with runs.aside(run.model) as draft:
             shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
-            write_card(draft, config, calibration)
+            write_card(draft, config, splits.labels, splits.label_map, calibration)
         if (best / ADAPTER).is_dir():
             with runs.aside(run.path / ADAPTER) as draft:
                 shutil.copytree(best / ADAPTER, draft)
@@ -196,11 +196,18 @@ def _baselines(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
     return found
 
 
-def write_card(folder: Any, config: RunConfig, calibration: Mapping[str, Any]) -> None:
+def write_card(
+    folder: Path,
+    config: RunConfig,
+    labels: Sequence[str],
+    label_map: Mapping[str, str | None],
+    calibration: Mapping[str, Any],
+) -> None:
     """Store beside the weights what later commands need to use them: the recipe, and how inputs are prepared."""
-    keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": config.data.label_map}
+    keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": dict(label_map)}
     card = {
         "recipe": config.recipe,
+        **({"labels": list(labels)} if labels else {}),
         "attention": config.attention,
         "data": keep,
         "evaluation": config.evaluation.model_dump(),

@@ -162,10 +162,78 @@ def test_exchanged_columns_are_suspected():
     assert columns.suspect_swap(many, COLUMNS) == ""
 
 
-@pytest.mark.parametrize(("value", "what"), [({"en": "a"}, "objects"), (["a"], "lists")])
-@pytest.mark.parametrize("role", ["text", "label"])
+@pytest.mark.parametrize(
+    ("value", "what", "role"),
+    [({"en": "a"}, "objects", "text"), ({"en": "a"}, "objects", "label"), (["a"], "lists", "text"),
+     ([[0, 5, 1]], "lists", "label"), ([{"start": 0}], "lists", "label")],
+)  # fmt: skip
 def test_objects_and_lists_are_no_texts_and_no_labels(value, what, role):
     columns = [Column("text", ("text",)), Column("label", ("label",), kind="label")]
     table = pa.table({name: [value if name == role else "a"] for name in ("text", "label")})
     with pytest.raises(DataError, match=f"`{role}` holds {what}"):
         take_roles(table, {"text": "text", "label": "label"}, columns)
+
+
+# --- labels in lists ------------------------------------------------------------------------------------------------
+
+LABEL = (Column("label", ("label",), kind="label"),)
+
+
+def labels_in(values, kind=None) -> list[str | None]:
+    table = pa.table(
+        {"label": pa.array(values, kind), "_file": ["a.csv"] * len(values), "_row": range(2, len(values) + 2)}
+    )
+    return take_roles(table, {"label": "label"}, LABEL)["label"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([["good"], ["bad"], [], None], ["good", "bad", None, None]),
+        ([[1], [0]], ["1", "0"]),
+        (['["good"]', "['bad']", ""], ["good", "bad", None]),
+        (["[good]", "bad"], ["[good]", "bad"]),  # no list of quoted labels
+        (["0.0", "1.0", "1", "10.50", "v1.0"], ["0", "1", "1", "10.50", "v1.0"]),
+    ],
+)
+def test_a_label_that_stands_alone_in_a_list(values, expected):
+    assert labels_in(values) == expected
+
+
+@pytest.mark.parametrize("values", [[["a"], ["a", "b"]], ["['a']", "['a', 'b']"], [["a"], ["b", "a"], []]])
+def test_several_labels_in_a_list_are_recognised_with_the_first_row(values):
+    with pytest.raises(DataError, match=rf"1 of {len(values)} rows have several labels \(a.csv, row 3: ") as caught:
+        labels_in(values)
+    assert "data.label_map" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "expected"),
+    [
+        ("labels", "['O', 'B-PER']", ["O", "B-PER"]),
+        ("labels", "['O' 'B-PER'\n 'O']", ["O", "B-PER", "O"]),
+        ("labels", '["O", "B-PER"]', ["O", "B-PER"]),
+        ("labels", "array(['O', 'B-PER'], dtype=object)", ["O", "B-PER"]),
+        ("labels", "[0 3 1]", ["0", "3", "1"]),
+        ("labels", "[O, B-PER]", ["O", "B-PER"]),
+        ("words", "['a', ',', \"it's\", 'caf\\xe9']", ["a", ",", "it's", "café"]),
+        ("words", "[]", []),
+        ("words", "[laughs] yes [applause]", ["[laughs]", "yes", "[applause]"]),
+        ("words", "[see below]", ["[see", "below]"]),
+    ],
+)
+def test_lists_that_are_written_into_cells(kind, cell, expected):
+    assert coerce(chunked([cell, None]), kind).to_pylist() == [expected, None]
+
+
+@pytest.mark.parametrize("cell", ["['O', 'B-PER'", "['O' 'B-PER' ... 'O']", "['O', 'B-", "['O'] ['B']"])
+def test_a_list_that_is_cut_short_is_refused_with_its_row(cell):
+    table = pa.table({"labels": ["O O", cell], "_file": ["ner.csv"] * 2, "_row": [2, 3]})
+    with pytest.raises(DataError, match=r"ner.csv, row 3: `labels` .* cut short"):
+        take_roles(table, {"labels": "labels"}, (Column("labels", ("labels",), kind="labels"),))
+
+
+def test_a_column_that_names_the_classes_is_never_the_text():
+    names = ["headline", "label", "label_text"]
+    assert "recognised as the text" in fault(names)
+    assert find(["title", "title_text", "label"], COLUMNS, {}) == {"text": "title_text", "label": "label"}

@@ -75,7 +75,7 @@ def test_white_space_in_headers_and_labels_is_no_obstacle(sentiment, write):
 def test_numbers_get_the_recipes_names_and_it_is_said(sentiment, write_csv):
     table = load_table(sentiment, config(write_csv("all.csv", [(f"film {n}", n % 2) for n in range(20)])))
     assert table.labels == ("negative", "positive")
-    assert "Labels 0, 1 were read as negative, positive" in table.notes[0]
+    assert "Labels 0, 1 are numbers without names, and are read as negative, positive" in table.notes[0]
     assert table.parts["all"]["label"].to_pylist() == [0, 1] * 10
 
 
@@ -139,6 +139,10 @@ def test_a_held_out_label_that_train_has_not(sentiment, write_csv, tmp_path, fau
     write_csv("reviews/test.csv", [("strange", "mixed"), ("good one", "good")])
     said = fault(load_splits, sentiment, config(tmp_path / "reviews"), 0)
     assert "The test part has the label `mixed`, which train has not" in said
+    write_csv("reviews/test.csv", [("strange", "mixed"), ("odd", "odd"), ("good one", "good")])
+    assert "the labels `mixed`, `odd`, which train has not" in fault(
+        load_splits, sentiment, config(tmp_path / "reviews"), 0
+    )
 
 
 def test_empty_texts_are_left_out_and_counted(sentiment, write_csv):
@@ -177,7 +181,7 @@ def test_inspect_notes_what_training_refuses(sentiment, write_csv, fault):
     assert "90 of them stand in one row only" in fault(load_table, sentiment, path)
     table = load_table(sentiment, path, lenient=True)
     assert len(table.labels) == 90
-    assert "training would refuse it" in table.notes[0]
+    assert "Training would refuse this table" in table.notes[0]
 
 
 def test_inspect_shows_a_table_without_labels(sentiment, write_csv, fault):
@@ -226,6 +230,113 @@ def test_a_part_without_labels_is_left_aside(sentiment, write_csv, tmp_path):
     splits = load_splits(sentiment, config(tmp_path / "reviews"), 0)
     assert "The test part has no labels and is left aside." in splits.facts["notes"]
     assert not splits.facts["splits"][2]["given"]
+
+
+@pytest.mark.parametrize("header", ["text", "text,id"])
+def test_a_test_part_without_a_column_of_labels_is_left_aside(sentiment, write, write_csv, tmp_path, header):
+    write_csv("reviews/train.csv", GOOD + BAD)
+    write("reviews/test.csv", header + "\n" + "".join(f"unknown {n}{',1' * (header != 'text')}\n" for n in range(9)))
+    for columns in ({}, {"label": "label"}):
+        splits = load_splits(sentiment, config(tmp_path / "reviews", columns=columns), 0)
+        assert "The test part has no column of the label and is left aside." in splits.facts["notes"]
+        assert set(load_table(sentiment, config(tmp_path / "reviews"), lenient=True).parts) == {"train"}
+
+
+def test_a_test_part_that_holds_minus_one_is_left_aside(sentiment, write_csv, tmp_path):
+    write_csv("reviews/train.csv", [(f"film {n}", n % 2) for n in range(40)])
+    write_csv("reviews/test.csv", [(f"unknown {n}", -1) for n in range(9)])
+    splits = load_splits(sentiment, config(tmp_path / "reviews"), 0)
+    assert splits.labels == ("negative", "positive")
+    assert "The test part has no labels, only -1, and is left aside." in splits.facts["notes"]
+
+
+def test_evaluation_on_rows_without_labels_is_refused(sentiment, write_csv, fault):
+    path = config(write_csv("all.csv", [(f"unknown {n}", -1) for n in range(9)]))
+    assert "No row has a label: all hold -1" in fault(load_table, sentiment, path, ("negative", "positive"))
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [((0, 1), ("negative", "positive")), ((0, 1, 2), ("0", "1", "2")), ((0, 1, 2, 3, 4), ("0", "1", "2", "3", "4"))],
+)
+def test_of_three_numbers_nobody_knows_the_names(sentiment, write_csv, values, labels):
+    table = load_table(
+        sentiment, config(write_csv("all.csv", [(f"film {n}", values[n % len(values)]) for n in range(30)]))
+    )
+    assert table.labels == labels
+    assert "are numbers without names" in table.notes[0]
+
+
+def test_numbers_are_judged_as_the_run_read_them(sentiment, write_csv, fault):
+    one = config(write_csv("all.csv", [(f"film {n}", 1) for n in range(9)]))
+    table = load_table(sentiment, one, ("negative", "positive"))
+    assert table.parts["all"]["label"].to_pylist() == [1] * 9
+    assert "1 are numbers without names, and are read as positive" in table.notes[0]
+    assert "do not match" in fault(load_table, sentiment, one, ("positive", "negative"))
+    unnamed = load_table(sentiment, one, ("LABEL_0", "LABEL_1"))
+    assert unnamed.parts["all"]["label"].to_pylist() == [1] * 9
+
+
+@pytest.mark.parametrize("fate", ["drop", "merge"])
+def test_rare_labels_are_left_out_or_merged(sentiment, write_csv, fate):
+    rare = [(f"odd {n}", f"odd {n % 4}") for n in range(8)]
+    path = config(write_csv("all.csv", GOOD + BAD + rare), min_label_rows=5, rare_labels=fate)
+    splits = load_splits(sentiment, path, 0)
+    assert splits.labels == (("bad", "good", "other") if fate == "merge" else ("bad", "good"))
+    assert sum(part["rows"] for part in splits.facts["splits"]) == (48 if fate == "merge" else 40)
+    assert any("odd 0 2, odd 1 2, odd 2 2, odd 3 2" in note for note in splits.facts["notes"])
+    assert splits.label_map["odd 3"] == ("other" if fate == "merge" else None)
+    later = load_table(
+        sentiment, config(write_csv("new.csv", GOOD[:5] + rare[:3]), label_map=splits.label_map), splits.labels
+    )
+    assert later.parts["all"].num_rows == (8 if fate == "merge" else 5)
+
+
+def test_no_rare_label_leaves_the_mapping_as_it_is(sentiment, write_csv):
+    splits = load_splits(sentiment, config(write_csv("all.csv", GOOD + BAD), min_label_rows=5), 0)
+    assert splits.labels == ("bad", "good")
+    assert splits.label_map == {}
+
+
+def test_amounts_get_no_advice_on_classes_alone(sentiment, write_csv, fault):
+    prices = config(write_csv("all.csv", [(f"film {n}", n / 7) for n in range(90)]))
+    assert "from 0 to 12.7143. If they are amounts" in fault(load_splits, sentiment, prices, 0)
+    grades = config(write_csv("few.csv", [(f"film {n}", n // 3 / 10) for n in range(100)]))
+    assert "If they are amounts" in fault(load_splits, sentiment, grades, 0)
+
+
+def test_several_labels_in_a_cell_are_refused_and_shown(sentiment, write_csv, fault):
+    path = write_csv("all.csv", [(f"film {n}", ("food", "room", "food|room")[n % 3]) for n in range(60)])
+    said = fault(load_splits, sentiment, config(path), 0)
+    assert "20 of 60 rows have several labels (such as `food|room`" in said
+    assert "20 of 60 rows have several labels" in load_table(sentiment, config(path), lenient=True).notes[0]
+    mapped = {"food": "food", "room": "room", "food|room": "both"}
+    assert load_splits(sentiment, config(path, label_map=mapped), 0).labels == ("food", "room", "both")
+
+
+def test_the_unlabelled_texts_of_a_folder_are_no_class(sentiment, write, tmp_path):
+    for part in ("train", "test"):
+        for label in ("neg", "pos", *(["unsup"] if part == "train" else [])):
+            for n in range(6):
+                write(f"{part}/{label}/{n}.txt", f"{part} {label} {n}")
+    splits = load_splits(sentiment, config(tmp_path), 0)
+    assert splits.labels == ("neg", "pos")
+    assert splits.facts["counts"]["without_label"] == 6
+    assert any("`unsup`" in note for note in splits.facts["notes"])
+
+
+def test_parts_without_folders_of_classes_are_no_classes(sentiment, write, tmp_path, fault):
+    for part in ("train", "test"):
+        for n in range(6):
+            write(f"{part}/{n}.txt", f"{part} {n}")
+    said = fault(load_splits, sentiment, config(tmp_path), 0)
+    assert "test, train, which are parts of a data set and no classes" in said
+
+
+@pytest.mark.parametrize("wanted", ["true", "TRUE"])
+def test_a_filter_reads_booleans_however_they_are_written(sentiment, write, wanted):
+    path = write("all.csv", "text,label,kept\n" + "".join(f"film {n},{n % 2},{n < 12}\n" for n in range(20)))
+    assert load_table(sentiment, config(path, where={"kept": wanted})).parts["all"].num_rows == 12
 
 
 def test_no_train_part(sentiment, write_csv, tmp_path, fault):
@@ -348,10 +459,10 @@ def test_class_names_come_from_the_schema(sentiment, on_hub):
     label = datasets.ClassLabel(names=["sad", "glad"])
     on_hub({"train": hub_set({"text": ["a", "b", "c"], "label": [1, 0, -1]}, label=label), "unsupervised": None})
     table = load_table(sentiment, DataConfig(source="org/data:small@v1"))
-    assert table.labels == ("glad", "sad")
+    assert table.labels == ("sad", "glad")  # in the order of the numbers
     assert table.origin == "org/data:small@v1"
     assert table.counts == {"without_label": 1}
-    assert table.parts["train"].to_pylist()[0] == {"text": "a", "label": 0, "_file": "org/data/train", "_row": 1}
+    assert table.parts["train"].to_pylist()[0] == {"text": "a", "label": 1, "_file": "org/data/train", "_row": 1}
 
 
 def test_parts_by_other_names(sentiment, on_hub):

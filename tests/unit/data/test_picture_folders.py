@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.pictures import folder, hostile
+from tests.support.pictures import folder, hostile, picture
 from toolkit import recipes
 from toolkit.data import picture_folders, pictures
 from toolkit.data.load import load_splits, load_table
@@ -70,6 +70,98 @@ def test_what_lies_beside_the_parts_is_said(tmp_path: Path):
     assert set(picture_folders.read(tmp_path, notes)) == {"train"}
     (note,) = notes
     assert note.startswith("holdout is not read, with 6 pictures:")
+
+
+def loose(path: Path, names: dict[str, str]) -> None:
+    """Write pictures whose folder is a part: name → class."""
+    path.mkdir(parents=True)
+    for seed, (name, label) in enumerate(names.items()):
+        picture(label == "light", seed=seed).save(path / name)
+
+
+def test_parts_are_never_classes(tmp_path: Path, image: recipes.Recipe):
+    loose(tmp_path / "train", {f"{label}.{n}.png": label for label in ("dark", "light") for n in range(9)})
+    loose(tmp_path / "test", {f"{n}.png": "dark" for n in range(4)})
+    with pytest.raises(DataError, match="parts of a data set and no classes") as caught:
+        load_table(image, DataConfig(source=str(tmp_path)))
+    assert "dark (9), light (9)" in caught.value.fix
+    assert "options.class_from_name=true" in caught.value.fix
+    splits = load_splits(image, DataConfig(source=str(tmp_path)), 0, {"class_from_name": True})
+    assert splits.labels == ("dark", "light")
+    assert sum(part["rows"] for part in splits.facts["splits"]) == 18
+    assert any("test part has no labels" in note for note in splits.facts["notes"])
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("cat.0.jpg", "cat"), ("great_pyrenees_12.jpg", "great_pyrenees"), ("cat (3).jpg", "cat"), ("cat7.jpg", "cat"),
+        ("12.jpg", None), ("IMG_2013_0001.jpg", None), ("P1_03.jpg", None), ("cat.jpg", None),
+    ],
+)  # fmt: skip
+def test_the_class_in_a_name(name: str, label: str | None):
+    assert picture_folders._class_of(Path(name)) == label
+
+
+def test_names_that_hold_no_classes_are_refused(tmp_path: Path):
+    loose(tmp_path / "train", {f"IMG_{n:03}.png": "dark" for n in range(9)})
+    with pytest.raises(DataError, match="not those of two classes"):
+        picture_folders.read(tmp_path, [], class_from_name=True)
+
+
+@pytest.mark.parametrize("ending", ["", ".png"])
+def test_a_table_names_pictures_in_a_part_by_their_names_without_endings(
+    tmp_path: Path, image: recipes.Recipe, ending: str
+):
+    names = {f"{n:02}a": ("dark", "light")[n % 2] for n in range(20)}
+    loose(tmp_path / "train", {f"{name}.png": label for name, label in names.items()})
+    loose(tmp_path / "test", {f"{n}b.png": "dark" for n in range(30)})
+    lines = [f"{name}{ending},{label}" for name, label in names.items()]
+    (tmp_path / "labels.csv").write_text("\n".join(["id,breed", *lines]), encoding="utf-8")
+    table = load_table(image, DataConfig(source=str(tmp_path), columns={"label": "breed"}))
+    assert table.labels == ("dark", "light")
+    assert table.parts["all"].num_rows == 20
+
+
+def test_folders_named_training_and_testing_are_parts(tmp_path: Path):
+    folder(tmp_path, 3, parts=("Training", "Testing"))
+    parts = picture_folders.read(tmp_path, [])
+    assert {name: set(table["label"].to_pylist()) for name, table in parts.items()} == {
+        "train": {"dark", "light"}, "test": {"dark", "light"}
+    }  # fmt: skip
+
+
+def test_a_test_part_without_classes_and_its_table_are_passed_over(tmp_path: Path):
+    folder(tmp_path, 3, parts=("train",))
+    loose(tmp_path / "test", {f"x{n}.png": "dark" for n in range(4)})
+    (tmp_path / "sample_submission.csv").write_text("file,label\nx0.png,dark\nx1.png,dark\n", encoding="utf-8")
+    notes: list[str] = []
+    assert set(picture_folders.read(tmp_path, notes)) == {"train"}
+    assert any(note.startswith("test is not read: its 4 pictures") for note in notes)
+    assert any(note.startswith("sample_submission.csv is not read") for note in notes)
+
+
+def test_a_class_may_be_called_test(tmp_path: Path):
+    folder(tmp_path, 2)
+    (tmp_path / "light").rename(tmp_path / "test")
+    (table,) = picture_folders.read(tmp_path, []).values()
+    assert set(table["label"].to_pylist()) == {"dark", "test"}
+
+
+def test_folders_that_hold_the_same_folders_are_remarked(tmp_path: Path):
+    folder(tmp_path, 2, parts=("site one", "site two"))
+    notes: list[str] = []
+    picture_folders.read(tmp_path, notes)
+    assert any("each folder holds the folders dark, light" in note for note in notes)
+
+
+def test_linked_folders_are_followed_and_circles_are_not(tmp_path: Path):
+    folder(tmp_path / "data", 2)
+    folder(tmp_path / "more", 3)
+    (tmp_path / "data" / "dark" / "more").symlink_to(tmp_path / "more" / "dark")
+    (tmp_path / "data" / "dark" / "back").symlink_to(tmp_path / "data")
+    (table,) = picture_folders.read(tmp_path / "data", []).values()
+    assert table["label"].to_pylist().count("dark") == 5
 
 
 @pytest.mark.parametrize(

@@ -92,13 +92,23 @@ def test_rows_without_a_class_are_carved_too():
         split.carve({"train": table([2])}, label=None, labels=(), fractions=FRACTIONS, seed=0)
 
 
-@pytest.mark.parametrize(("times", "said"), [(1, "once (row 40)"), (2, "twice (row 40, 41)")])
+@pytest.mark.parametrize(("times", "said"), [(1, "once (row 40)"), (2, "twice (rows 40, 41)")])
 def test_a_rare_label_is_named_with_its_rows(times, said):
     with pytest.raises(DataError) as caught:
         carve({"train": table([40, times])})
     assert f"`class 1` appears {said}" in caught.value.problem
     assert "3 are needed" in caught.value.problem
     assert """--set 'data.label_map={"class 1": OTHER}'""" in caught.value.fix
+
+
+def test_rare_labels_are_named_together():
+    with pytest.raises(DataError) as caught:
+        carve({"train": table([40, 1, 30, 2])}, classes=4)
+    assert "`class 1` appears once" in caught.value.problem
+    assert "`class 3` appears twice" in caught.value.problem
+    assert "class 2" not in caught.value.problem
+    assert "data.min_label_rows=3" in caught.value.fix
+    assert "data.rare_labels=merge" in caught.value.fix
 
 
 def test_a_label_that_appears_once_is_fine_where_nothing_is_carved():

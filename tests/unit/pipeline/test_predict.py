@@ -7,6 +7,7 @@ import pytest
 from toolkit import recipes
 from toolkit.data.stream import Row
 from toolkit.errors import DataError
+from toolkit.pipeline import asker
 from toolkit.pipeline.predict import Tally, _roles, _state, _untaken, _writer
 from toolkit.recipes import Column
 
@@ -75,3 +76,11 @@ def test_rows_that_were_not_read_to_their_end_are_said():
     tally.remark(200, told.append)
     (note,) = told
     assert note.text.startswith("2 rows were read for the first 200 tokens alone")
+
+
+def test_words_in_a_list_in_a_cell_are_asked_about_as_words():
+    assert asker._input("['Ada', 'left']", "words") == ["Ada", "left"]
+    assert asker._input("[laughs] Ada left", "words") == ["[laughs]", "Ada", "left"]
+    assert asker._problem({"tokens": "['Ada', 'left']"}, {"tokens": "words"}) is None
+    assert "is empty" in str(asker._problem({"tokens": "[]"}, {"tokens": "words"}))
+    assert "cut short" in str(asker._problem({"tokens": "['Ada' ... 'left']"}, {"tokens": "words"}))
