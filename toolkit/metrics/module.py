@@ -37,7 +37,7 @@ def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | 
             f"The metric `{metric}` is not one of the toolkit's own ({', '.join(METRICS)}) and {problem}.",
             "Name one of these in the recipe, or try again with a network.",
         )
-    if Path(metric).exists():  # the library would take its code from there
+    if Path(str(metric)).exists():  # the library would take its code from there
         raise SourceError(
             f"{metric} is the name of a file or folder here, and code of the folder one stands in is not run.",
             "Run the command in another folder.",
