@@ -65,12 +65,20 @@ def toolkit(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = N
 
 
 def several(
-    commands: Sequence[Sequence[str | Path]], cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
+    commands: Sequence[Sequence[str | Path]],
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 300,
+    *,
+    all_of_them: bool = False,
 ) -> list[Outcome]:
-    """Run `toolkit` with each list of arguments in turn, to the first that fails; what is heavy is imported once."""
+    """Run `toolkit` with each list of arguments in turn; what is heavy is imported once.
+
+    To the first that fails, unless `all_of_them` are wanted.
+    """
     with tempfile.TemporaryDirectory() as place:
         subprocess.run(
-            [sys.executable, "-m", "tests.support.forks", place],
+            [sys.executable, "-P", "-m", "tests.support.forks", place, *(["all"] if all_of_them else [])],
             cwd=cwd,
             env={**environment(env), "PYTHONPATH": str(Path(__file__).parents[2])},
             input=json.dumps([list(map(str, command)) for command in commands]),

@@ -1,6 +1,6 @@
 """Run commands of the toolkit in turn, each in a process of its own, forked from one that has imported what is heavy.
 
-    python -m tests.support.forks FOLDER      the commands as JSON on standard input, to the first that fails
+    python -m tests.support.forks FOLDER [all]     the commands as JSON on standard input, to the first that fails
 
 FOLDER/N.out and FOLDER/N.err hold what command N printed, FOLDER/N.json its exit code and its processor time.
 """
@@ -37,7 +37,7 @@ def main() -> None:
         code = os.waitstatus_to_exitcode(status)
         ended = json.dumps([code, usage.ru_utime + usage.ru_stime])
         folder.joinpath(f"{number}.json").write_text(ended, encoding="utf-8")
-        if code:
+        if code and len(sys.argv) == 2:
             break
 
 

@@ -1,5 +1,7 @@
 """Assignments and files: what is written is what is read, and what cannot be read is said with its line."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,3 +175,20 @@ def test_a_file_that_cannot_be_read(tmp_path, write):
     (tmp_path / "latin.yaml").write_bytes(b"model: caf\xe9\n")
     with pytest.raises(ConfigError, match="not valid YAML"):
         read_file(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 5000 + "]" * 5000, "a: " + "[" * 200 + "]" * 200])
+def test_a_file_that_nests_too_deeply_is_refused(write, text):
+    with pytest.raises(ConfigError, match="nests its values too deeply"):
+        read_file(write("deep.yaml", text))
+    with pytest.raises(ConfigError, match="nests values too deeply"):
+        parse_assignments([f"options.x={text.removeprefix('a: ')}"])
+
+
+def test_aliases_that_multiply_are_refused_at_once(write):
+    names = "abcdefghijkl"
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in itertools.pairwise(names)]
+    with pytest.raises(ConfigError, match="repeats them too often"):
+        read_file(write("bomb.yaml", "\n".join(lines)))
+    assert read_file(write("fine.yaml", "a: &a [1]\nb: *a\n")) == {"a": [1], "b": [1]}

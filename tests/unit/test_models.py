@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support import models as toys
 from toolkit import checkpoints, models, runs, sources
 from toolkit.errors import ModelError, SourceError
 from toolkit.settings import LoadingConfig, TrainingConfig
@@ -116,6 +117,62 @@ def test_classes_come_in_the_order_of_the_logits():
         "LABEL_0",
         "LABEL_1",
     )
+
+
+NAMED = {
+    "a list": {"id2label": ["sad", "glad", "mad"]},
+    "names to numbers": {"id2label": {"mad": 2, "sad": 0, "glad": 1}},
+    "written numbers": {"id2label": {"mad": "2", "sad": "0", "glad": "1"}},
+    "label2id alone": {"label2id": {"mad": 2, "sad": 0, "glad": 1}},
+}
+
+
+@pytest.mark.parametrize("how", NAMED)
+def test_names_of_classes_are_read_whatever_way_they_are_written(tmp_path, how):
+    from transformers import AutoModelForSequenceClassification as Auto
+
+    model, _ = toys.make("bert")
+    model.save_pretrained(tmp_path)
+    toys.tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**config, "id2label": None, "label2id": None, **NAMED[how]}), encoding="utf-8")
+    found = checkpoints.locate(str(tmp_path), LoadingConfig())
+    assert checkpoints.label_names(found) == ("sad", "glad", "mad")
+    loaded = models.load(Auto, tmp_path, checkpoints.label_names(found), LoadingConfig(), TrainingConfig())
+    assert loaded.config.id2label == {0: "sad", 1: "glad", 2: "mad"}
+    assert models.load_tokenizer(tmp_path, LoadingConfig()).is_fast
+    assert models.load_bare(tmp_path, LoadingConfig()).config.model_type == "bert"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"id2label": 7},
+        {"id2label": {"sad": "first"}},
+        {"id2label": {"0": None}},
+        {"id2label": {"sad": 0, "glad": 0}},
+        {"model_type": ["bert"]},
+        {"pad_token_id": "x"},
+        {"max_position_embeddings": [512]},
+    ],
+)
+def test_a_config_that_holds_something_else_is_refused(tmp_path, values):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", **values}), encoding="utf-8")
+    with pytest.raises(ModelError, match=next(iter(values))):
+        checkpoints.locate(str(tmp_path), LoadingConfig())
+
+
+@pytest.mark.parametrize(
+    "values", [{"attn_implementation": "acme/kernel"}, {"text_config": {"experts_implementation": "acme/kernel@v1:f"}}]
+)
+def test_code_of_the_hub_that_computes_a_part_of_the_model_is_asked_for(tmp_path, values):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", **values}), encoding="utf-8")
+    with pytest.raises(ModelError, match="code of its own"):
+        checkpoints.locate(str(tmp_path), LoadingConfig())
+    assert checkpoints.locate(str(tmp_path), LoadingConfig(trust_remote_code=True)).path == tmp_path
 
 
 @pytest.mark.parametrize(

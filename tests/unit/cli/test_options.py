@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from toolkit.cli.options import command_line, layers, names
+from toolkit.cli.options import command_line, layers, names, own_recipe
 from toolkit.errors import ConfigError
 
 
@@ -43,3 +43,21 @@ def test_a_misspelt_name_in_a_list_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean `robustness`") as error:
         names("bias,robustnes", known)
     assert "or all" in error.value.fix
+
+
+@pytest.mark.parametrize("key", ["trust_remote_code", "allow_pickle"])
+def test_a_file_does_not_let_code_run_unless_it_is_typed_too(tmp_path, key):
+    file = tmp_path / "config.yaml"
+    file.write_text(f"loading:\n  {key}: true\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="Only what is typed does"):
+        layers({"training.epochs": 3.0}, config_file=file)
+    assert dict(layers({f"loading.{key}": True}, config_file=file))["flag"] == {"loading": {key: True}}
+    typed = [f"loading.{key}=false"]
+    assert dict(layers({}, config_file=file, assignments=typed))["--set"] == {"loading": {key: False}}
+    file.write_text(f"loading:\n  {key}: false\n  from_scratch: true\n", encoding="utf-8")
+    assert layers({}, config_file=file)
+
+
+def test_a_recipe_of_ones_own_is_named_again():
+    assert own_recipe("sentiment") == []
+    assert own_recipe("./mine.py") == ["--recipe", "./mine.py"]

@@ -1,5 +1,7 @@
 """A file of predictions is found again by what decides it, and by nothing else."""
 
+import json
+
 import pyarrow as pa
 import pytest
 
@@ -68,3 +70,14 @@ def test_a_table_of_unknown_origin_is_refused(tmp_path):
     with pytest.raises(SourceError, match="which model"):
         answers.read(path)
     assert answers.find([path], "one") is None
+
+
+@pytest.mark.parametrize(
+    "facts", [[], 7, {"identity": "one"}, {"columns": ["absent"]}, {"columns": 7}, {"columns": [], "labels": "ab"}]
+)
+def test_facts_of_another_kind_are_no_predictions(tmp_path, facts):
+    path = tmp_path / "predictions.parquet"
+    stored = pa.table({"prediction": [1]}).replace_schema_metadata({b"toolkit": json.dumps(facts).encode()})
+    runs.write_table(path, stored)
+    with pytest.raises(SourceError, match="does not say"):
+        answers.read(path)

@@ -1,0 +1,95 @@
+"""Folders that came from somebody else: a model, a run, the folder one stands in."""
+
+import csv
+import json
+import random
+from pathlib import Path
+
+from tests.support import hostile
+from tests.support.checkpoints import TINY
+from tests.support.cli import Outcome, several, toolkit
+
+CLASSES = ["rainy", "sunny", "windy"]
+
+
+def weather(folder: Path) -> Path:
+    """Write a small classifier of three classes with random weights to `folder`/model, and two lines to ask about."""
+    from tests.support.models import bert, tokenizer
+
+    model = bert()
+    model.config.update({"id2label": dict(enumerate(CLASSES)), "label2id": None})
+    with_three = type(model)(model.config)
+    with_three.save_pretrained(folder / "model")
+    tokenizer().save_pretrained(folder / "model")
+    (folder / "in.txt").write_text("the cat sat on a mat\non and on\n", encoding="utf-8")
+    return folder / "model"
+
+
+def ask(folder: Path, model: str = "model") -> Outcome:
+    """Ask a model about the lines; whatever happens, nothing that was planted was run."""
+    said = toolkit("predict", model, "--input", "in.txt", "--output", f"{model}.csv", cwd=folder)
+    assert not (folder / hostile.MARK).exists(), said.text
+    return said
+
+
+def case_card_switches_on_code(folder: Path) -> None:
+    """A card with `loading` is refused, and the code beside the model is not run."""
+    model = weather(folder)
+    hostile.edit(model / "toolkit.json", loading={"trust_remote_code": True, "allow_pickle": True})
+    hostile.edit(model / "config.json", auto_map={"AutoModelForSequenceClassification": "evil.Evil"})
+    (model / "evil.py").write_text(hostile.evil(folder), encoding="utf-8")
+    said = ask(folder)
+    assert (said.code, "loading.trust_remote_code" in said.err) == (2, True), said.text
+
+
+def case_card_names_a_recipe_file(folder: Path) -> None:
+    """A recipe file that a card names is not run, and the message names --recipe."""
+    model = weather(folder)
+    for name in ("model/evil.py", "../evil.py", str(folder / "evil.py")):
+        hostile.edit(model / "toolkit.json", recipe=name)
+        for place in (model / "evil.py", folder / "evil.py"):
+            place.write_text(hostile.evil(folder), encoding="utf-8")
+        said = ask(folder)
+        assert (said.code, "--recipe" in said.err) == (2, True), said.text
+
+
+def case_names_of_classes_in_other_forms(folder: Path) -> None:
+    """`id2label` as a list, as names → numbers, and `label2id` alone give the predictions of the usual form."""
+    model = weather(folder)
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    turned = {name: number for number, name in enumerate(CLASSES)}
+    forms = {
+        "usual": {"id2label": dict(enumerate(CLASSES))},
+        "list": {"id2label": CLASSES},
+        "turned": {"id2label": turned},
+        "label2id": {"label2id": turned},
+    }
+    for name, form in forms.items():
+        model.with_name(name).mkdir()
+        for file in model.iterdir():
+            (folder / name / file.name).write_bytes(file.read_bytes())
+        written = {**config, "id2label": None, "label2id": None, **form}
+        (folder / name / "config.json").write_text(json.dumps(written), encoding="utf-8")
+    said = several([["predict", name, "-i", "in.txt", "-o", f"{name}.csv"] for name in forms], folder)
+    assert [one.code for one in said] == [0] * len(forms), said[-1].text
+    assert len({(folder / f"{name}.csv").read_text(encoding="utf-8") for name in forms}) == 1
+    with (folder / "usual.csv").open(encoding="utf-8", newline="") as stream:
+        assert {row["prediction"] for row in csv.DictReader(stream)} <= set(CLASSES)
+
+
+def case_current_folder_is_not_imported(folder: Path) -> None:
+    """Two processes train in a folder with a datasets.py and an evaluate.py, which are not imported."""
+    for name in ("datasets", "evaluate"):
+        (folder / f"{name}.py").write_text(hostile.evil(folder), encoding="utf-8")
+    draw, words = random.Random(0), {"sunny": "warm bright dry", "rainy": "wet grey cold"}
+    with (folder / "weather.csv").open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["text", "label"])
+        for number in range(60):
+            label = ("sunny", "rainy")[number % 2]
+            rows.writerow([f"day {number} was {draw.choice(words[label].split())}", label])
+    quick = ("--set", "evaluation.baselines=false", "--set", "evaluation.resamples=100", "--epochs", "1")
+    common = ("--model", TINY, "--data", "weather.csv", "--output", "run", "--num-processes", "2")
+    said = toolkit("finetune", "sentiment", *common, *quick, cwd=folder)
+    assert said.code == 0, said.text
+    assert not (folder / hostile.MARK).exists()

@@ -1,0 +1,55 @@
+import pytest
+
+from toolkit import foreign, runs
+from toolkit.errors import ConfigError, SourceError
+
+
+def test_links_that_lead_out_of_a_run_are_refused(tmp_path):
+    run = tmp_path / "run"
+    (run / "data").mkdir(parents=True)
+    (run / "model").mkdir()
+    (run / "data" / "inside").symlink_to(run / "model")
+    (run / "model" / "model.safetensors").symlink_to(tmp_path / "blob")  # as caches keep them
+    foreign.check_links(run)
+    for name, target in (
+        ("evaluations", tmp_path),
+        (".claim", tmp_path / "mine"),
+        ("data/x", "../.."),
+        ("loop", "loop"),
+    ):
+        (run / name).symlink_to(target)
+        with pytest.raises(SourceError, match="leads out of the run"):
+            foreign.check_links(run)
+        (run / name).unlink()
+
+
+def test_a_run_in_a_linked_folder_is_a_run(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "real")
+    foreign.check_links(tmp_path / "run")
+
+
+def test_the_place_of_a_run_with_such_a_link_is_refused(tmp_path):
+    runs.write_json(tmp_path / "run" / "run.json", {"status": "failed"})
+    (tmp_path / "run" / ".write-test").symlink_to(tmp_path / "mine")
+    with pytest.raises(SourceError, match="leads out"):
+        runs.check_place(str(tmp_path / "run"))
+
+
+def test_damage_is_said_with_the_file_and_what_is_said_already_is_left(tmp_path):
+    for error in (KeyError("x"), IndexError(), AttributeError("x"), RecursionError(), MemoryError()):
+        with pytest.raises(SourceError, match="damaged-file") as caught, foreign.damage(tmp_path / "damaged-file"):
+            raise error
+        assert type(error).__name__ in caught.value.problem
+    refusal = ConfigError("said", "so")
+    with pytest.raises(ConfigError) as kept, foreign.damage(tmp_path):
+        raise refusal
+    assert kept.value is refusal
+
+
+@pytest.mark.parametrize("facts", [{"data": [1]}, {"training": "x"}, {"model": 7}, {"labels": {}}])
+def test_facts_of_another_kind_are_damage(tmp_path, facts):
+    runs.write_json(tmp_path / "run.json", {"status": "complete", **facts})
+    with pytest.raises(SourceError, match="not what was written"):
+        runs.read_facts(tmp_path)
+    assert runs.Run(tmp_path).facts == {}
