@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from toolkit.data import catalogue
 from toolkit.data.decode import open_text
+from toolkit.data.folders import hidden
 from toolkit.data.read import SPLITS
 from toolkit.errors import ConfigError, DataError
 
@@ -53,7 +54,7 @@ def _folder(folder: Path, languages: Pair, encoding: str | None) -> dict[str, pa
     if source and target:
         for one in sorted(folder.glob(f"*.{source}")):
             other = one.with_suffix(f".{target}")
-            if other.is_file():
+            if other.is_file() and not hidden(one.name):
                 split = next((part for name, part in SPLITS.items() if one.stem.lower() == name), "all")
                 if split in parts:
                     raise DataError(
@@ -62,7 +63,7 @@ def _folder(folder: Path, languages: Pair, encoding: str | None) -> dict[str, pa
                 parts[split] = _table(_lines(one, other, encoding), folder, one.name)
     if parts:
         return parts
-    catalogues = sorted(folder.rglob("*.po"))
+    catalogues = sorted(path for path in folder.rglob("*.po") if not hidden(path.name))
     if not catalogues:
         return None
     of_language = [path for path in catalogues if target in path.relative_to(folder).parts or path.stem == target]
