@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.data import pictures
-from toolkit.data.decode import MAX_UNPACKED
+from toolkit.data.decode import MAX_UNPACKED, check_gzip, most_unpacked, too_large
 from toolkit.errors import DataError
 
 _IMAGES = ("images", "image", "x", "data", "pixels", "arr_0")
@@ -48,11 +48,11 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
     try:
         with zipfile.ZipFile(file) as archive:
             size = sum(info.file_size for info in archive.infolist())
-        if size > MAX_UNPACKED:
-            raise DataError(f"{file} unpacks to {size / 2**30:.1f} GiB.", "Cut it into several files.")
+        if size > min(MAX_UNPACKED, most_unpacked(file)):
+            raise too_large(file)
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{file} cannot be read as an .npz file: {error}.",
             "Download or write it again; arrays of objects are refused, for they are pickled code.",
@@ -105,6 +105,8 @@ def read_pixels(file: Path) -> dict[str, pa.Table] | None:
         return None
     if named and not all(_PIXEL.fullmatch(name) for number, name in enumerate(names) if number not in labels):
         return None
+    if opener is gzip.open:
+        check_gzip(file)
     try:
         with opener(file, "rb") as stream:
             values = np.loadtxt(stream, np.float32, delimiter=",", skiprows=int(named), ndmin=2)
@@ -155,11 +157,11 @@ def _idx(file: Path) -> Array:
             shape = struct.unpack(f">{dimensions}I", stream.read(4 * dimensions))
             dtype = np.dtype(_IDX_TYPES[kind])
             size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-            if zero or size > MAX_UNPACKED:
+            if zero or size > min(MAX_UNPACKED, most_unpacked(file)):
                 raise ValueError("its head makes no sense")
             data = stream.read(size)
         return np.frombuffer(data, dtype).reshape(shape)
-    except (OSError, EOFError, KeyError, ValueError, struct.error) as error:
+    except (OSError, EOFError, KeyError, ValueError, zlib.error, struct.error) as error:
         raise DataError(f"{file} cannot be read as an idx file: {error}.", "Download it again.") from None
 
 

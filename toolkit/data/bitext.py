@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from toolkit.data import catalogue, languages
 from toolkit.data.decode import open_text
+from toolkit.data.folders import hidden, visible
 from toolkit.data.read import SPLITS
 from toolkit.errors import ConfigError, DataError
 
@@ -53,7 +54,7 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Tabl
     parts: dict[str, pa.Table] = {}
     if source and target:
         endings: dict[str, list[str]] = {}
-        for file in sorted(file for file in folder.iterdir() if file.suffix and file.is_file()):
+        for file in (file for file in visible(folder) if file.suffix and file.is_file()):
             endings.setdefault(file.stem, []).append(file.suffix[1:])
         for stem, found in endings.items():
             one, other = (_of_language(folder / stem, found, language) for language in (source, target))
@@ -66,7 +67,7 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Tabl
                 parts[split] = _table(_lines(one, other, encoding), folder, one.name)
     if parts:
         return parts
-    catalogues = sorted(folder.rglob("*.po"))
+    catalogues = sorted(path for path in folder.rglob("*.po") if not hidden(path.name))
     if not catalogues:
         return None
     chosen = catalogue.of_language(catalogues, folder, target)

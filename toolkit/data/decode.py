@@ -144,7 +144,7 @@ def open_text(path: Path, encoding: str | None, errors: str = "strict") -> Itera
         errors: "surrogateescape" reads a byte that does not decode as half a character; a binary file is refused still.
     """
     if path.suffix.lower() == ".gz":
-        _check_gzip(path)
+        check_gzip(path)
     encoding = encoding or _marked_encoding(path)
     if errors != "strict":
         _check_text(path, encoding)
@@ -173,7 +173,7 @@ def _line_end(path: Path, encoding: str) -> str:
     return "\r" if returns else "\n"
 
 
-def _check_gzip(path: Path) -> None:
+def check_gzip(path: Path) -> None:
     """Unpack once and keep nothing: a damaged or vast file is told before any row is read."""
     size, most = 0, min(MAX_UNPACKED, most_unpacked(path))
     try:

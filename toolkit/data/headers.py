@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 _NUMBER = re.compile(r"\s*[-+]?\d+([.,]\d+)?\s*")
-_LOOKED_AT = 1000  # rows
+_LOOKED_AT = 1000  # rows, and columns
 _WORDS = 5  # that a name has at most
 
 
@@ -20,7 +20,9 @@ def looks_like_data(names: Sequence[str], rows: Sequence[Sequence[object]]) -> b
         names: The first line.
         rows: Some of the rows below it.
     """
-    rows = [row for row in rows if list(row) != list(names)]  # files that were joined repeat their header
+    if len(names) > _LOOKED_AT:
+        return False
+    rows = [row for row in rows[:_LOOKED_AT] if list(row) != list(names)]  # files that were joined repeat their header
     votes = False
     for place, name in enumerate(names):
         values = [str(row[place]) for row in rows if row[place] not in (None, "")]
@@ -34,7 +36,7 @@ def looks_like_data(names: Sequence[str], rows: Sequence[Sequence[object]]) -> b
 
 def of_table(table: pa.Table) -> bool:
     """Whether the names of a table's columns are values like those below them; of texts alone, as CSV has them."""
-    if not all(pa.types.is_string(kind) for kind in table.schema.types) or table.num_columns > _LOOKED_AT:
+    if table.num_columns > _LOOKED_AT or not all(pa.types.is_string(kind) for kind in table.schema.types):
         return False
     columns = [column.to_pylist() for column in table.slice(0, _LOOKED_AT).columns]
     return looks_like_data(table.column_names, list(zip(*columns, strict=True)))

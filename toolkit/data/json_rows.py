@@ -41,7 +41,7 @@ def read_json(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
     kinds: dict[str, dict[type, int]] = {}  # column -> kind of value -> where it was first seen
     chunks: list[tuple[int, dict[str, pa.Array]]] = []
     starts = array("q")
-    size, most = 0, decode.most_unpacked(path)
+    size, most, filled = 0, decode.most_unpacked(path), 0
     with open_text(path, encoding) as stream:
         source = Source(stream)
         unit = "item" if source.is_list else "line"
@@ -55,8 +55,10 @@ def read_json(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
                 columns[name] = _json_array(f"{path}: `{name}`", unit, places, kinds.setdefault(name, {}))
             chunks.append((len(objects), columns))
             size += sum(column.nbytes for column in columns.values())
-            if size > most or _CELL * len(starts) * len(kinds) > most:
-                raise _too_many_keys(path, len(kinds)) if size <= most else decode.too_large(path)
+            cells = len(starts) * len(kinds)
+            filled += sum(map(len, objects))
+            if max(size, _CELL * cells) > most:
+                raise _too_many_keys(path, len(kinds)) if 2 * filled < cells else decode.too_large(path)
     names = clean_names(list(kinds), str(path))
     tables = []
     for length, columns in chunks:
@@ -171,7 +173,7 @@ class _ListText:
         gone = self._text[: self._at]
         self._line += gone.count("\n")
         self._column = len(gone) - gone.rfind("\n") - 1 if "\n" in gone else self._column + len(gone)
-        block = self._source.read(_BLOCK)
+        block = self._source.read(max(_BLOCK, len(self._text) - self._at))  # what is parsed again is twice as long
         self._text, self._at = self._text[self._at :] + block, 0
         return bool(block)
 
@@ -202,6 +204,8 @@ class _ListText:
                 raise self.fault(str(error)) from None
             if end == len(self._text) and self._more():
                 continue  # a number may go on
+            if end - self._at > decode.MAX_LINE:
+                raise self.fault(decode.too_long("item"))
             self._at = end
             return value
 

@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit import written
+from toolkit.data.folders import files
 from toolkit.errors import ConfigError, DataError
 
 SUFFIXES = (
@@ -319,12 +321,17 @@ class _Finder:
             return name
         if self.known is None:
             self.known = _index(folder if self.root is None or self.root.is_file() else self.root)
-        return self.known.get(name.replace("\\", "/").removeprefix("./").lower(), str(direct))
+        return self.known.get(_key(name.replace("\\", "/").removeprefix("./")), str(direct))
 
     def _folder(self, place: str) -> Path | None:
         if self.root is None:
             return None
         return self.root.parent if self.root.is_file() else (self.root / place).parent if place else self.root
+
+
+def _key(name: str) -> str:
+    """Return what names of one file have in common, whatever the system that wrote them."""
+    return written.normal(name).lower()
 
 
 def _index(folder: Path) -> dict[str, str]:
@@ -333,9 +340,9 @@ def _index(folder: Path) -> dict[str, str]:
     What names more than one file is left out.
     """
     found: dict[str, list[str]] = {}
-    for file in sorted(folder.rglob("*")):
+    for file in files(folder):
         if file.suffix.lower() in SUFFIXES:
-            parts = [part.lower() for part in file.relative_to(folder).parts]
+            parts = [_key(part) for part in file.relative_to(folder).parts]
             for start in range(len(parts)):
                 whole = "/".join(parts[start:])
                 for name in {whole, whole.removesuffix(file.suffix.lower())}:

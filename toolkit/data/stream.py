@@ -35,6 +35,7 @@ STANDARD_INPUT = "-"
 UNREAD = "unread"  # where a line is kept that has no columns
 _JSON = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, ".po", ".zip")
+_CHUNK_BYTES = 2**27
 _SAMPLE = 1000  # lines that say how the others are to be read
 _UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
 
@@ -129,11 +130,11 @@ def table_in(path: Path) -> Path:
 def in_chunks(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
     """Yield up to `most` rows at a time, and fewer where these hold much."""
     chunk: list[Row] = []
-    held = 0
+    held = 0  # bytes
     for row in rows:
         chunk.append(row)
         held += _held(row.values)
-        if len(chunk) == most or held >= text_formats.CHUNK_CHARACTERS:
+        if len(chunk) == most or held >= _CHUNK_BYTES:
             yield chunk
             chunk, held = [], 0
     if chunk:
@@ -141,12 +142,12 @@ def in_chunks(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
 
 
 def _held(value: Any) -> int:
-    """Return about how many characters or bytes a value holds."""
+    """Return about how many bytes a value takes."""
     if isinstance(value, str | bytes):
-        return len(value)
+        return 50 + len(value)
     if isinstance(value, dict):
-        return sum(map(_held, value.values()))
-    return 8 + sum(map(_held, value)) if isinstance(value, list) else 8
+        return 50 + sum(map(_held, value.values()))
+    return 50 + sum(map(_held, value)) if isinstance(value, list) else 30
 
 
 def as_they_come(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:

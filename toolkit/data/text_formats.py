@@ -24,10 +24,11 @@ from toolkit.data.decode import most_unpacked, open_text, too_large, whole_lines
 from toolkit.errors import DataError
 
 MAX_FIELD = 16 * 2**20  # characters; a longer field is nearly always a quote that was never closed
-MAX_ROW = 4 * MAX_FIELD
+MAX_ROW = 2 * MAX_FIELD
+_EXPLAINED = 2**20  # characters of a row in which the broken field is looked for
 CHUNK = 10_000  # rows that exist as Python objects at one time
 CHUNK_CHARACTERS = 2**26  # and their characters
-CHUNK_CELLS = 1_000_000
+CHUNK_CELLS = 4_000_000
 DELIMITERS = ",;\t|"
 ADDED = ("_file", "_row")
 _RETURN = "\udc0d"  # stands for a carriage return inside a line; no decoder makes this character
@@ -252,10 +253,10 @@ class Chunks:
 
     def _close(self, names: Sequence[str]) -> None:
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(names)
-        arrays = [pa.array(column, pa.string()) for column in columns]
-        self._tables.append(pa.Table.from_arrays(arrays, names=list(names)))
+        table = pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], names=list(names))
+        self._tables.append(table)
         self._rows = []
-        self._size += sum(array.nbytes for array in arrays)
+        self._size += table.nbytes
         if self._size > self._most:
             raise too_large(self._path)
 
@@ -326,6 +327,8 @@ def _broken_quotes(path: Path, encoding: str | None, start: int, end: int, delim
     """Explain a row, from line `start` to line `end`, that the csv module could not split."""
     with open_text(path, encoding) as stream:
         row = "".join(itertools.islice(stream, start - 1, end)).removeprefix("\ufeff")
+    if len(row) > _EXPLAINED:
+        row = ""
     # Whole fields, each with the delimiter behind it: the field that is left after them is the broken one.
     other = re.escape(delimiter)
     whole = re.match(rf'(?:(?:"[^"]*(?:""[^"]*)*"|[^"{other}][^{other}]*)?{other})*', row)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from toolkit.data import decode, text_formats
+from toolkit.data import decode, json_rows, text_formats
 from toolkit.data.read import read
 from toolkit.errors import DataError, SourceError, ToolkitError
 
@@ -637,3 +637,154 @@ def test_a_folder_of_pictures_is_said_to_be_one(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(DataError, match=r"it holds cat, dog, and in them files that end in \.jpg, \.png\."):
         read(tmp_path)
+
+
+# --- what other programs write --------------------------------------------------------------------------------------
+
+
+def noted(path: Path, **options) -> tuple[dict[str, list], str]:
+    notes: list[str] = []
+    (table,) = read(path, notes=notes, **options).values()
+    return table.to_pydict(), " ".join(notes)
+
+
+def test_columns_and_rows_that_hold_nothing_are_passed_over(tmp_path):
+    rows = "good,1,,kept\nbad,0,,\n" + ",,,\n" * 400
+    found, notes = noted(write(tmp_path / "a.csv", f"text,label,,\n{rows}"))
+    assert list(found) == ["text", "label", "column_4", "_file", "_row"]
+    assert found["column_4"] == ["kept", ""]
+    assert found["_row"] == [2, 3]
+    assert "400 rows of a.csv" in notes
+    assert "line 4" in notes
+    assert "1 column of a.csv" in notes
+    assert "column_4" in notes
+
+
+def test_a_name_by_place_that_is_taken(tmp_path):
+    assert list(columns(write(tmp_path / "a.csv", "column_2,\n1,2\n")))[:2] == ["column_2", "column_2_"]
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;;", "\ufeffsep=;"])
+def test_the_separator_that_the_first_line_names(tmp_path, line):
+    found = columns(write(tmp_path / "a.csv", f"{line}\r\ntext;a,b,c\r\none, two;1\r\n"))
+    assert (found["text"], found["a,b,c"], found["_row"]) == (["one, two"], ["1"], [3])
+
+
+@pytest.mark.parametrize("first", ["", "label,text\n"])
+def test_names_of_columns_that_are_given(tmp_path, first):
+    path = write(tmp_path / "a.csv", f"{first}good,a film\nbad,another\n")
+    assert columns(path, names=["label", "text"])["text"] == ["a film", "another"]
+    assert "has 2 fields, but data.column_names has 3 names" in fault(path, names=["a", "b", "c"])
+
+
+def test_names_in_both_normal_forms_are_one(tmp_path):
+    (found,) = read(write(tmp_path / "a.csv", "cafe\u0301\n1\n")).values()
+    assert found.column_names[0] == "caf\u00e9"
+    (found,) = read(write(tmp_path / "a.jsonl", '{"cafe\u0301": 1}')).values()
+    assert found.column_names[0] == "caf\u00e9"
+
+
+def test_nan_in_json_is_missing(tmp_path):
+    found = columns(
+        write(tmp_path / "a.jsonl", '{"a": NaN, "b": "x"}\n{"a": 1.5, "b": NaN}\n{"a": Infinity, "b": "NaN"}')
+    )
+    assert found["a"] == [None, 1.5, float("inf")]
+    assert found["b"] == ["x", None, "NaN"]
+
+
+def test_a_list_is_read_block_by_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_rows, "_BLOCK", 7)
+    records = [{"text": 'ein [langer] Text, “quoted" \\ ”' * n, "n": {"x": [10**n]}} for n in range(1, 12)]
+    for indent in (None, 1):
+        path = write(tmp_path / "a.json", json.dumps(records, indent=indent))
+        assert columns(path)["text"] == [record["text"] for record in records]
+        assert columns(path)["_row"] == list(range(1, 12))
+    pieces = json.dumps(records, indent=1).split('"n"')
+    path = write(tmp_path / "a.json", '"n"'.join(pieces[:8]) + "n" + '"n"'.join(pieces[8:]))
+    line = next(n for n, one in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if " n:" in one)
+    assert f"a.json:{line}: not JSON" in fault(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "x" * 3000),
+        ("a.csv", "text\n" + "x" * 3000),
+        ("a.jsonl", json.dumps({"x": "x" * 3000})),
+        ("a.json", json.dumps([{"x": "x" * 3000}])),
+    ],
+)
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_a_line_has_a_bound(tmp_path, monkeypatch, name, content, packed):
+    monkeypatch.setattr(decode, "MAX_LINE", 1000)
+    assert "is longer than" in fault(write(tmp_path / (name + packed), content))
+
+
+def test_a_text_of_a_class_has_a_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "MAX_LINE", 1000)
+    for name in ("pos/1.txt", "neg/1.txt"):
+        write(tmp_path / name, "x\n" * 1000)
+    assert "is longer than" in fault(tmp_path)
+
+
+def test_a_row_of_many_lines_has_a_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_formats, "MAX_ROW", 1000)
+    assert "is longer than" in fault(write(tmp_path / "a.csv", "text,label\n" + '"a\n",' * 1000))
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
+def test_rows_of_little_are_counted_as_they_are_in_memory(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(decode, "_HARMLESS", 200_000)
+    monkeypatch.setattr(decode, "_RATIO", 1)
+    monkeypatch.setattr(text_formats, "CHUNK", 100)
+    row = "1,2,3,4,5,6,7\n" if "csv" in name else '{"a":1,"b":2}\n'
+    header = "a,b,c,d,e,f,g\n" if "csv" in name else ""
+    assert "unpacks to more than" in fault(write(tmp_path / name, header + row * 13_000))
+
+
+def test_keys_that_are_values_are_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "_HARMLESS", 100_000)
+    monkeypatch.setattr(decode, "_RATIO", 1)
+    path = write(tmp_path / "a.jsonl", "".join(f'{{"k{n}": 1}}\n' for n in range(300)))
+    assert "300 different keys" in fault(path)
+
+
+def test_many_columns_take_time_in_proportion(tmp_path):
+    count = 40_000
+    path = write(tmp_path / "a.csv", ",".join(f"c{n}" for n in range(count)) + "\n" + ",".join(["1"] * count) + "\n")
+    before = time.process_time()
+    assert read(path)["all"].num_columns == count + 2
+    assert time.process_time() - before < 6  # seconds; usually 1, and it was 30 for comparing each name with all others
+
+
+@pytest.mark.parametrize("folder", ["pos/more", "neg/deep/er"])
+def test_texts_of_a_class_lie_however_deep(tmp_path, folder):
+    for name in ("pos/1.txt", "neg/1.txt", f"{folder}/2.txt", "__MACOSX/pos/._1.txt", "pos/._1.txt"):
+        write(tmp_path / name, name)
+    found = columns(tmp_path)
+    assert found["label"].count(folder[:3]) == 2
+    assert len(found["label"]) == 3
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    for name in ("data/pos/1.txt", "data/neg/1.txt", "elsewhere/2.txt"):
+        write(tmp_path / name, name)
+    (tmp_path / "data/pos/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "data/pos")
+    found = columns(tmp_path / "data")
+    assert found["_file"] == ["neg/1.txt", "pos/1.txt", "pos/linked/2.txt"]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["train.txt", "test.txt", "readme.md"], {"train": 2, "test": 2}),
+        (["lines.txt"], {"all": 2}),
+        (["readme.txt", "data.csv"], {"all": 1}),
+        (["train.txt", "train.csv"], {"train": 1}),
+    ],
+)
+def test_lines_of_text_in_a_folder(tmp_path, names, splits):
+    for name in names:
+        write(tmp_path / name, "text,label\ngood,1\n")
+    assert {split: table.num_rows for split, table in read(tmp_path).items()} == splits

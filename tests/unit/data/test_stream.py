@@ -1,14 +1,16 @@
 """Rows one by one: what is read, what is bad, and that the rest goes on."""
 
 import gzip
+import itertools
 import sys
 import threading
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from toolkit.data import stream
+from toolkit.data import decode, stream, text_formats
 from toolkit.data.read import read as load
 from toolkit.data.stream import Row, check_input, rows
 from toolkit.errors import DataError, SourceError
@@ -169,3 +171,83 @@ def test_an_error_of_the_source_is_raised_behind_the_rows_before_it():
         for taken in chunks:
             seen += taken
     assert seen == [Row({"text": "good"})]
+
+
+def test_lines_that_are_too_long_cost_their_row_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "MAX_LINE", 100)
+    long = "x" * 1000
+    found = read(tmp_path / "a.txt", f"one\n{long}\r\ntwo\n")
+    assert [(values["text"], bool(problem)) for values, problem in found] == [
+        ("one", False),
+        ("x" * 101, True),
+        ("two", False),
+    ]
+    found = read(tmp_path / "a.jsonl", f'{{"text": "one"}}\n{{"text": "{long}"}}\n{{"text": "two"}}\n')
+    assert [bool(problem) for _, problem in found] == [False, True, False]
+    assert found[2][0] == {"text": "two"}
+    found = read(tmp_path / "a.csv", f"text,n\none,1\n{long},2\ntwo,3\n")
+    assert [bool(problem) for _, problem in found] == [False, True, False]
+    assert found[2][0] == {"text": "two", "n": "3"}
+
+
+def test_a_field_that_is_too_long_is_a_problem_of_its_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_formats, "MAX_FIELD", 50)
+    found = read(tmp_path / "a.csv", "text,n\none,1\n" + "x" * 60 + ",2\ntwo,3\n")
+    assert [bool(problem) for _, problem in found] == [False, True, False]
+    assert found[2] == ({"text": "two", "n": "3"}, None)
+
+
+def test_chunks_hold_so_many_bytes_at_most(monkeypatch):
+    monkeypatch.setattr(stream, "_CHUNK_BYTES", 1000)
+    given = [Row({"text": "x" * size}) for size in (10, 2000, 10, 10, 10, 10)]
+    chunks = list(stream.in_chunks(iter(given), 3))
+    assert [len(chunk) for chunk in chunks] == [2, 3, 1]
+    assert list(itertools.chain(*chunks)) == given
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tab", "text\tlabel\none\tx\ntwo\t\n"),
+        ("a.csv", "sep=;\ntext;label\none;x\ntwo;\n"),
+        ("a.txt", "text\tlabel\none\tx\ntwo\t\n"),
+        ("a.json", '[{"text": "one", "label": "x"}, {"text": "two", "label": ""}]'),
+        ("a.json", '{"text": "one", "label": "x"}\n{"text": "two", "label": ""}'),
+    ],
+)
+def test_formats(tmp_path, name, content):
+    assert read(tmp_path / name, content) == [
+        ({"text": "one", "label": "x"}, None),
+        ({"text": "two", "label": ""}, None),
+    ]
+    check_input(str(tmp_path / name))
+
+
+def test_names_of_columns_that_are_given(tmp_path):
+    (tmp_path / "a.csv").write_text("one,1\ntwo,2\n")
+    found = [row.values for row in rows(str(tmp_path / "a.csv"), names=["text", "n"])]
+    assert found == [{"text": "one", "n": "1"}, {"text": "two", "n": "2"}]
+
+
+def test_what_is_missing_and_what_classes_are_called(tmp_path):
+    assert read(tmp_path / "a.jsonl", '{"text": NaN, "cafe\u0301": 1}') == [({"text": None, "caf\u00e9": 1}, None)]
+    table = pa.table({"score": [float("nan"), 1.5], "kind": pa.array(["a", "b"]).dictionary_encode()})
+    pq.write_table(table, tmp_path / "a.parquet")
+    found = [row.values for row in rows(str(tmp_path / "a.parquet"))]
+    assert found == [{"score": None, "kind": "a"}, {"score": 1.5, "kind": "b"}]
+
+
+def test_an_archive_and_a_saved_data_set(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("deep/a.csv", "text\none\n")
+    assert [row.values for row in rows(str(tmp_path / "a.zip"))] == [{"text": "one"}]
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name in ("cat/1.png", "dog/2.png", "__MACOSX/cat/._1.png"):
+            archive.writestr(name, "x")
+    assert [row.values for row in rows(str(tmp_path / "b.zip"))] == [{"file": "cat/1.png"}, {"file": "dog/2.png"}]
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved/state.json").write_text('{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
+    table = pa.table({"text": ["one", "two"]})
+    with pa.ipc.new_stream(tmp_path / "saved/data-00000-of-00001.arrow", table.schema) as writer:
+        writer.write_table(table)
+    assert [row.values["text"] for row in rows(str(tmp_path / "saved"))] == ["one", "two"]

@@ -1,0 +1,24 @@
+"""A first line that is data is told from names."""
+
+import pytest
+
+from toolkit.data.headers import looks_like_data
+
+
+@pytest.mark.parametrize(
+    ("lines", "data"),
+    [
+        (["text,label", "a film,good", "another,bad"], False),
+        (["a film,good", "another,bad", "third,good"], True),
+        (["17,a film,x", "3,another,y"], True),
+        (["id,a film", "3,another"], False),
+        (["country,2019,2020", "France,1,2"], True),
+        (["id,country,2019", "1,France,1"], False),
+        (["a film that never finds its way home,x", "another,y"], True),
+        (["body,opinion", "a film,good", "body,opinion", "another,bad"], False),
+        (["body,opinion"], False),
+    ],
+)
+def test_first_lines(lines, data):
+    names, *rows = (line.split(",") for line in lines)
+    assert looks_like_data(names, rows) == data
