@@ -26,7 +26,7 @@ from toolkit.serve.refusals import raw, too_late, unreadable
 
 BACKLOG = 2048  # connections that the kernel keeps for us
 SPARED = 16  # descriptors for everything else that the process opens
-SILENT = 1.0  # seconds in which a connection was surely looked at: who has asked nothing by then may be closed
+SILENT = 0.3  # seconds in which a connection was surely looked at: who has asked nothing by then may be closed
 LINGER = 5.0  # seconds for what was written to be taken away
 LAST = 0.5  # seconds in which requests that were under way at the end may still arrive
 
