@@ -78,6 +78,8 @@ def use_writable_caches(environ: MutableMapping[str, str]) -> None:
     Args:
         environ: Of this process; what is set there already stays.
     """
+    if not environ.get("XDG_CACHE_HOME"):  # an empty one counts as none, and libraries take it for the current folder
+        environ.pop("XDG_CACHE_HOME", None)
     user = _user_cache(environ)
     home = Path(environ["HF_HOME"]).expanduser() if "HF_HOME" in environ else user and user / "huggingface"
     if home is None or write_problem(home):

@@ -30,6 +30,9 @@ def test_caches_that_can_be_written_stay(tmp_path, temporary, monkeypatch):
     assert redirected() == {}
     assert redirected(HF_HOME=str(tmp_path / "new"), XDG_CACHE_HOME=str(tmp_path / "cache")) == {}
     assert not temporary.exists()
+    empty = {"XDG_CACHE_HOME": ""}
+    environment.use_writable_caches(empty)
+    assert empty == {}
 
 
 @pytest.mark.parametrize(

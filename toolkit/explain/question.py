@@ -21,12 +21,14 @@ class Model:
         collate: Stacks examples' features into a batch of tensors.
         padding: The token that stands for nothing; of no meaning for pictures.
         batch_size: Examples in one forward pass.
+        pause: Called after each of them.
     """
 
     network: Any
     collate: Collate
     padding: int
     batch_size: int = 64
+    pause: Callable[[], None] = lambda: None
 
     def batch(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Stack features on the model's device."""
@@ -43,6 +45,7 @@ class Model:
                 logits = self.network(**self.batch([features[row] for row in rows])).logits
                 for row, chances in zip(rows, logits.double().softmax(dim=-1).cpu().numpy(), strict=True):
                     found[row] = chances
+                self.pause()
         return np.stack(found)
 
 

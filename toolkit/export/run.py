@@ -8,6 +8,7 @@ python run.py "a man sleeps" --second "he is awake"    for a model of pairs of t
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -79,6 +80,12 @@ def answers(model: Classifier, texts: Sequence[str], second: str | None) -> Iter
         yield f"{label}\t{probability}\t{' '.join(text.splitlines())}"
 
 
+def shown(line: str) -> str:
+    """Return a line without what a terminal would obey: control characters but tabs, and changes of direction."""
+    obeyed = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+    return re.sub(obeyed, lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
 def main() -> None:
     """Print a line for each text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,7 +98,7 @@ def main() -> None:
     try:
         for texts in batches(asked.text or (line.rstrip("\r\n") for line in sys.stdin)):
             for line in answers(model, texts, asked.second):
-                print(line, flush=True)
+                print(shown(line) if sys.stdout.isatty() else line, flush=True)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,6 +1,6 @@
 """What an answer of the service rests on, by the method that is known to be the most faithful for this model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,15 @@ class Explainer:
     trust: Mapping[str, Any] | None
     methods: Sequence[str]
 
-    def explain(self, given: Mapping[str, Any], method: str | None) -> dict[str, Any]:
+    def explain(
+        self, given: Mapping[str, Any], method: str | None, pause: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
         """Score each word, or each patch, of one input.
 
         Args:
             given: Role → text, or picture.
             method: Name of a method; the default when None.
+            pause: Called between forward passes, which are then kept short: others may use the model meanwhile.
 
         Raises:
             ConfigError: There is no such method.
@@ -46,7 +49,7 @@ class Explainer:
         chosen = method or self.methods[0]
         if chosen not in self.methods:
             raise ConfigError(f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.")
-        found, chances = explain_one(self.stored.subject, self._given(given), chosen)
+        found, chances = explain_one(self.stored.subject, self._given(given), chosen, pause)
         scores = [round(float(score), 6) for score in found.scores[chosen]]
         definition, one = BY_NAME[chosen], found.example
         shown: dict[str, Any]

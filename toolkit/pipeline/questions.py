@@ -1,6 +1,7 @@
 """Explain what a loaded model says of single texts and pictures, prepared as its recipe prepared them in training."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,19 +19,26 @@ from toolkit.pipeline import explain_pictures, judge
 from toolkit.pipeline.events import Counted, Observe
 from toolkit.pipeline.explain_order import Given, Texts
 
+SHORT = 8  # examples in a forward pass, where others wait for the model
 
-def explain_one(loaded: judge.Subject, given: Given, method: str) -> tuple[Explanation, np.ndarray[Any, Any]]:
+
+def explain_one(
+    loaded: judge.Subject, given: Given, method: str, pause: Callable[[], None] | None = None
+) -> tuple[Explanation, np.ndarray[Any, Any]]:
     """Explain what a loaded model says of one example, by one method; return it with the probability of each class.
 
     Args:
         loaded: A model that chooses one class for a text or a picture.
         given: One text, or two for a pair; or a picture, with "bytes" or "path".
         method: Name of a method.
+        pause: Called between forward passes, which are then of few examples.
 
     Raises:
         DataError: The text holds no word, or the picture cannot be read.
     """
     model = asked(loaded) if isinstance(given, tuple) else explain_pictures.asked(loaded)
+    if pause is not None:
+        model = replace(model, batch_size=min(model.batch_size, SHORT), pause=pause)
     (found,) = explained(model, loaded, [given], [method], lambda _event: None)
     return found
 

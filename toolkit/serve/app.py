@@ -6,19 +6,24 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import toolkit
+from toolkit.errors import ToolkitError
+from toolkit.recipes import Column
 from toolkit.serve.batcher import Batcher
 from toolkit.serve.guard import Guard
 from toolkit.serve.limits import Limits
+from toolkit.serve.logs import LOG
 from toolkit.serve.messages import (
     Explanation,
     Health,
+    Prediction,
     Predictions,
     Problem,
+    Unfit,
     prediction,
     request_types,
     values,
 )
-from toolkit.serve.refusals import answer_refusals, refusal
+from toolkit.serve.refusals import SCHEMA, answer_refusals, faults, refusal
 from toolkit.serve.service import Service
 
 if TYPE_CHECKING:
@@ -60,33 +65,24 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
     answer_refusals(app)
     app.add_middleware(Guard, limits=limits, hosts=hosts)
 
-    def rows(inputs: Sequence[Any]) -> list[dict[str, Any]]:
-        found = []
-        for number, one in enumerate(inputs, 1):
-            try:
-                found.append(values(one, service.inputs))
-            except (binascii.Error, ValueError):
-                raise HTTPException(
-                    422, refusal(f"Input {number} is not base64.", "Encode the picture's bytes.")
-                ) from None
-        return found
-
     async def predict(request: Any) -> Predictions:
-        """Answer one or more inputs."""
-        answers = await batcher.ask(rows(request.inputs))
-        wrong = [(number, answer["problem"]) for number, answer in enumerate(answers, 1) if answer["problem"]]
-        if wrong:
-            number, problem = wrong[0]
-            more = f" So do {len(wrong) - 1} more." if len(wrong) > 1 else ""
-            raise HTTPException(
-                422, refusal(f"Input {number} cannot be answered: {problem}.{more}", "Leave it out, or mend it.")
-            )
-        return Predictions(model=service.name, predictions=[prediction(answer) for answer in answers])
+        """Answer one or more inputs, each by itself."""
+        read = [_read(one, service.inputs) for one in request.inputs]
+        good = [one for one in read if not isinstance(one, Problem)]
+        answers = await batcher.ask(good) if good else []
+        failures = [one for one in answers if isinstance(one, Exception) and not isinstance(one, ToolkitError)]
+        if failures and len(failures) == len(answers):
+            raise failures[0]
+        left = iter(answers)
+        told = [one if isinstance(one, Problem) else _told(next(left)) for one in read]
+        return Predictions(model=service.name, predictions=told)
 
     async def explain(request: Any) -> Explanation:
         """Say what the answer to one input rests on."""
-        (given,) = rows([request.input])
-        return Explanation(**await batcher.alone(lambda: service.explain(given, request.method)))
+        given = _read(request.input, service.inputs)
+        if isinstance(given, Problem):
+            raise HTTPException(422, refusal(given.problem, given.fix))
+        return Explanation(**await batcher.alone(lambda pause: service.explain(given, request.method, pause)))
 
     async def health() -> Health:
         """Say that the service answers."""
@@ -101,3 +97,25 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
     if page is not None:
         app.get("/", response_class=HTMLResponse, include_in_schema=False)(lambda: HTMLResponse(page))
     return app
+
+
+def _read(one: Any, inputs: Sequence[Column]) -> Mapping[str, Any] | Problem:
+    """Bring an input into role → value, or say why that cannot be done."""
+    if isinstance(one, Unfit):
+        return Problem(problem=f"The input does not fit: {faults(one.errors, 'it')}", fix=SCHEMA)
+    try:
+        return values(one, inputs)
+    except (binascii.Error, ValueError):
+        return Problem(problem="The picture is not base64.", fix="Encode the bytes of its file.")
+
+
+def _told(answer: Mapping[str, Any] | Exception) -> Prediction | Problem:
+    """Bring an answer to one input into its shape; what the model failed with stays in the log."""
+    if isinstance(answer, ToolkitError):
+        return Problem(problem=answer.problem, fix=answer.fix)
+    if isinstance(answer, Exception):
+        LOG.error("The model failed on an input", exc_info=answer)
+        return Problem(problem="The model failed on this input.", fix="The service's own log says more.")
+    if answer["problem"]:
+        return Problem(problem=f"The input cannot be answered: {answer['problem']}.", fix="Leave it out, or mend it.")
+    return prediction(answer)

@@ -4,14 +4,16 @@ ask ─┐                       ┌─ one job's answers
 ask ─┼─→ queue ─→ answer() ──┼─ …
 ask ─┘   (while the model is busy, the next batch gathers)
 
-The model is used by one thread, which is what torch's own threads are made for.
+The model is used by one thread, which is what torch's own threads are made for. Nobody holds it for long: a request of
+more inputs than make a batch is answered in turns with the others, and work that takes its time, as explanations do,
+lets a batch pass whenever it pauses.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from toolkit.serve.limits import Limits
@@ -20,22 +22,33 @@ Input = TypeVar("Input")
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
+Pause = Callable[[], None]
+
 
 class Overloaded(Exception):
     """More is waiting than may wait."""
 
 
-@dataclass(frozen=True)
+class Abandoned(Exception):
+    """Nobody waits for the result of some work any more."""
+
+
+@dataclass
 class _Job(Generic[Input]):
-    """What one caller waits for: inputs to be answered with those of others, or work of its own."""
+    """What one caller waits for: answers to inputs, or the result of work of its own."""
 
     inputs: Sequence[Input]
-    work: Callable[[], Any] | None
+    work: Callable[[Pause], Any] | None
     done: asyncio.Future[Any]
+    begun: int = 0  # inputs that are answered or being answered
+    answers: list[Any] = field(default_factory=list)
 
     @property
-    def size(self) -> int:
-        return max(1, len(self.inputs))
+    def waiting(self) -> int:
+        return 1 if self.work is not None else len(self.inputs) - self.begun
+
+
+_Pieces = list[tuple[_Job[Input], Sequence[Input]]]
 
 
 class Batcher(Generic[Input, Answer]):
@@ -51,7 +64,8 @@ class Batcher(Generic[Input, Answer]):
     def __init__(self, answer: Callable[[Sequence[Input]], Sequence[Answer]], limits: Limits) -> None:
         self._answer = answer
         self._limits = limits
-        self._jobs: deque[_Job[Input]] = deque()
+        self._asked: deque[_Job[Input]] = deque()
+        self._alone: deque[_Job[Input]] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._worker: asyncio.Task[None] | None = None
@@ -65,90 +79,130 @@ class Batcher(Generic[Input, Answer]):
         """Leave what still waits, and wait for what is being answered."""
         if self._worker is not None:
             self._worker.cancel()
-        for job in self._jobs:
+        for job in (*self._asked, *self._alone):
             job.done.cancel()
         await asyncio.to_thread(self._thread.shutdown)
 
     @property
     def waiting(self) -> int:
         """How many inputs wait."""
-        return sum(job.size for job in self._jobs)
+        return sum(job.waiting for job in (*self._asked, *self._alone))
 
-    async def ask(self, inputs: Sequence[Input]) -> list[Answer]:
-        """Return the answer to each input.
+    async def ask(self, inputs: Sequence[Input]) -> list[Answer | Exception]:
+        """Return the answer to each input, or what `answer` raised for it alone.
 
         Raises:
             Overloaded: Too much is waiting.
             TimeoutError: It took longer than a request may.
-            Exception: What `answer` raised for these inputs alone.
         """
-        answers: list[Answer] = await self._wait(inputs, None)
+        answers: list[Answer | Exception] = await self._wait(self._asked, inputs, None)
         return answers
 
-    async def alone(self, work: Callable[[], Result]) -> Result:
-        """Return what `work` returns on the model's thread; raises as `ask` does."""
-        result: Result = await self._wait((), work)
+    async def alone(self, work: Callable[[Pause], Result]) -> Result:
+        """Return what `work` returns on the model's thread; raises as `ask` does, and what `work` raises.
+
+        Args:
+            work: Is given a function to call between its steps: it lets others be answered meanwhile, and raises
+                `Abandoned` when nobody waits any more.
+        """
+        if len(self._alone) >= self._limits.explanations:
+            raise Overloaded
+        result: Result = await self._wait(self._alone, (), work)
         return result
 
-    async def _wait(self, inputs: Sequence[Input], work: Callable[[], Any] | None) -> Any:
+    async def _wait(
+        self, queue: deque[_Job[Input]], inputs: Sequence[Input], work: Callable[[Pause], Any] | None
+    ) -> Any:
         job = _Job(inputs, work, asyncio.get_running_loop().create_future())
-        if self._jobs and self.waiting + job.size > self._limits.waiting:
+        waiting = self.waiting
+        if waiting and waiting + job.waiting > self._limits.waiting:
             raise Overloaded
-        self._jobs.append(job)
+        queue.append(job)
         self._arrived.set()
         async with asyncio.timeout(self._limits.seconds):
             return await job.done
 
     async def _work(self) -> None:
+        """Answer a batch and do one piece of other work in turns, so that neither holds up the other for ever."""
         while True:
             await self._arrived.wait()
-            batch = self._next()
-            if not batch:
+            pieces = self._next()
+            if pieces:
+                self._deliver(pieces, await self._run(lambda asked=pieces: self._answers(asked)))  # type: ignore[misc]
+            if self._alone:
+                await self._do(self._alone.popleft())
+            elif not pieces:
                 self._arrived.clear()
-            elif len(batch) == 1:
-                await self._settle(batch[0])
-            else:
-                await self._settle_together(batch)
 
-    def _next(self) -> list[_Job[Input]]:
-        """Take the jobs of the next batch; callers that have gone away are passed over."""
-        batch: list[_Job[Input]] = []
-        while self._jobs:
-            job = self._jobs[0]
-            full = batch and (job.work is not None or sum(j.size for j in batch) + job.size > self._limits.batch)
-            if full:
-                break
-            self._jobs.popleft()
+    def _next(self) -> _Pieces[Input]:
+        """Take the inputs of the next batch; callers that have gone away are passed over.
+
+        A job of which inputs are left goes to the end of the queue.
+        """
+        pieces: _Pieces[Input] = []
+        room = self._limits.batch
+        for _ in range(len(self._asked)):
+            job = self._asked.popleft()
             if job.done.done():
                 continue
-            batch.append(job)
-            if job.work is not None:
+            taken = job.inputs[job.begun : job.begun + room]
+            job.begun += len(taken)
+            room -= len(taken)
+            pieces.append((job, taken))
+            if job.waiting:
+                self._asked.append(job)
+            if not room:
                 break
-        return batch
+        return pieces
 
-    async def _settle_together(self, batch: Sequence[_Job[Input]]) -> None:
-        """Answer a batch; where that fails, answer each job alone, so that a bad one harms no other."""
-        inputs = [one for job in batch for one in job.inputs]
+    def _answers(self, pieces: _Pieces[Input]) -> list[Answer | Exception]:
+        """Answer a batch; where that fails, answer each input alone, so that a bad one harms no other."""
+        inputs = [one for _, taken in pieces for one in taken]
         try:
-            answers = iter(await self._run(lambda: self._answer(inputs)))
-        except Exception:
-            for job in batch:
-                await self._settle(job)
+            return list(self._answer(inputs))
+        except Exception as error:
+            if len(inputs) == 1:
+                return [error]
+            return [one for job, taken in pieces for alone in taken for one in self._answers([(job, [alone])])]
+
+    def _deliver(self, pieces: _Pieces[Input], answers: Sequence[Answer | Exception]) -> None:
+        left = iter(answers)
+        for job, taken in pieces:
+            job.answers += [next(left) for _ in taken]
+            if len(job.answers) == len(job.inputs) and not job.done.done():
+                job.done.set_result(job.answers)
+
+    async def _do(self, job: _Job[Input]) -> None:
+        """Do work of its own."""
+        work = job.work
+        if work is None or job.done.done():
             return
-        for job in batch:
-            theirs = [next(answers) for _ in job.inputs]
-            if not job.done.done():
-                job.done.set_result(theirs)
-
-    async def _settle(self, job: _Job[Input]) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            result = await self._run(job.work or (lambda: self._answer(job.inputs)))
+            result = await self._run(lambda: work(lambda: self._pause(job, loop)))
         except Exception as error:
             if not job.done.done():
                 job.done.set_exception(error)
+        except asyncio.CancelledError:
+            job.done.cancel()
+            raise
+        else:
+            if not job.done.done():
+                job.done.set_result(result)
+
+    def _pause(self, job: _Job[Input], loop: asyncio.AbstractEventLoop) -> None:
+        """Answer a batch in the midst of other work; called on the model's thread."""
+        if job.done.done():
+            raise Abandoned
+        if not self._asked:
             return
-        if not job.done.done():
-            job.done.set_result(result)
+
+        async def take() -> _Pieces[Input]:
+            return self._next()
+
+        pieces = asyncio.run_coroutine_threadsafe(take(), loop).result()
+        if pieces:
+            loop.call_soon_threadsafe(self._deliver, pieces, self._answers(pieces))
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

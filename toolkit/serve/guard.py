@@ -2,12 +2,13 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from toolkit.serve.limits import Limits
-from toolkit.serve.refusals import refusal, said, too_busy, too_large, unknown_host
+from toolkit.serve.refusals import said, too_busy, too_large, too_late, unknown_host
 
 _PORT = re.compile(r":\d*$")
 PATIENCE = 5.0  # seconds for the rest of a request that is refused: who is cut off while sending sees no answer
@@ -57,17 +58,22 @@ class Guard:
         return too_busy() if self.open >= self.limits.connections else None
 
     def _counted(self, receive: Any) -> Any:
-        """Bound the body, before it is held in memory, by its size and the time that each piece of it takes."""
+        """Bound the body, before it is held in memory, by its size and by the time that it takes."""
         from fastapi import HTTPException
 
-        seen = 0
+        seen, whole = 0, False
+        began = time.monotonic()
 
         async def counted() -> Any:
-            nonlocal seen
+            nonlocal seen, whole
+            if whole:  # what follows is that the caller goes away
+                return await receive()
+            left = began + self.limits.seconds + seen / self.limits.bytes_per_second - time.monotonic()
             try:
-                message = await asyncio.wait_for(receive(), self.limits.seconds)
+                message = await asyncio.wait_for(receive(), left)
             except TimeoutError:
-                raise HTTPException(408, refusal("The request did not arrive in time.", "Send it again.")) from None
+                raise HTTPException(408, too_late()) from None
+            whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self.limits.body_bytes:
                 raise HTTPException(413, too_large(self.limits.body_bytes))

@@ -1,10 +1,11 @@
 """What goes over the wire: requests that fit the model's recipe, answers, and refusals."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, WrapValidator, create_model
 
 from toolkit.recipes import Column
 from toolkit.serve.limits import Limits
@@ -13,7 +14,7 @@ CLOSED = ConfigDict(extra="forbid")
 
 
 class Problem(BaseModel):
-    """A refusal: what is wrong, and what to do next."""
+    """A refusal of a request, or of one of its inputs: what is wrong, and what to do next."""
 
     problem: str
     fix: str
@@ -33,10 +34,28 @@ class Prediction(BaseModel):
 
 
 class Predictions(BaseModel):
-    """The answers, in the order of the inputs."""
+    """The answers, in the order of the inputs; an input that cannot be answered has a problem in its place."""
 
     model: str
-    predictions: list[Prediction]
+    predictions: list[Prediction | Problem]
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """An input that does not fit, among others that may.
+
+    Attributes:
+        errors: As pydantic reports them.
+    """
+
+    errors: Sequence[Any]
+
+
+def _or_unfit(given: Any, fit: Callable[[Any], Any]) -> Any:
+    try:
+        return fit(given)
+    except ValidationError as error:
+        return Unfit(error.errors())
 
 
 class Method(BaseModel):
@@ -78,7 +97,8 @@ class Health(BaseModel):
 def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseModel], type[BaseModel]]:
     """Return the types of the requests /predict and /explain for a recipe: a field for each column that it asks about.
 
-    Where one column says all, its bare value may stand in the place of an input.
+    Where one column says all, its bare value may stand in the place of an input. An input of /predict that does not fit
+    is `Unfit`, and the others are answered.
     """
     text = Annotated[str, Field(min_length=1, max_length=limits.characters)]
     kinds: dict[str, tuple[Any, str]] = {
@@ -101,7 +121,10 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
     ask = create_model(
         "Ask",
         __config__=CLOSED,
-        inputs=(list[one], Field(min_length=1, max_length=limits.inputs, description="What to answer")),
+        inputs=(
+            list[Annotated[one, WrapValidator(_or_unfit)]],
+            Field(min_length=1, max_length=limits.inputs, description="What to answer"),
+        ),
     )
     why = create_model(
         "Why",

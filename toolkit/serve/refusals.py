@@ -1,11 +1,12 @@
 """One shape for every refusal: what is wrong, and what to do next."""
 
+import http
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ToolkitError
-from toolkit.serve.batcher import Overloaded
+from toolkit.serve.batcher import Abandoned, Overloaded
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -46,28 +47,42 @@ def too_busy() -> Any:
     return said(503, refusal("Too many requests are waiting.", "Ask again in a second."), headers)
 
 
-def unreadable() -> bytes:
-    """Return the body of the answer to what is no HTTP request."""
-    return json.dumps(
-        refusal(
-            "This is no HTTP request that can be read.",
-            "Check its first line, its Host and its Content-Length; an HTTP library writes them by itself.",
-        )
-    ).encode()
+def unreadable() -> dict[str, str]:
+    """Refuse what is no HTTP request."""
+    return refusal(
+        "This is no HTTP request that can be read.",
+        "Check its first line, its Host and its Content-Length; an HTTP library writes them by itself.",
+    )
 
 
-def faults(errors: Sequence[Any]) -> str:
+def too_late() -> dict[str, str]:
+    """Refuse a request that does not arrive."""
+    return refusal("The request did not arrive in time.", "Send it again.")
+
+
+def raw(code: int, detail: Mapping[str, str]) -> bytes:
+    """Return a refusal as it goes over the line, where no request was read that it could be an answer to."""
+    body = json.dumps(detail).encode()
+    head = (
+        f"HTTP/1.1 {code} {http.HTTPStatus(code).phrase}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def faults(errors: Sequence[Any], whole: str = "the body") -> str:
     """Say in words what does not fit in a request; its first faults only.
 
     Args:
         errors: As pydantic reports them.
+        whole: What they were found in.
     """
     more = len(errors) - SHOWN
-    told = [_fault(one) for one in errors[:SHOWN]] + ([f"and {more} more"] if more > 0 else [])
+    told = [_fault(one, whole) for one in errors[:SHOWN]] + ([f"and {more} more"] if more > 0 else [])
     return f"{'; '.join(told)}."
 
 
-def _fault(error: Mapping[str, Any]) -> str:
+def _fault(error: Mapping[str, Any], whole: str) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "json_invalid":
         return f"the body is not JSON: {context.get('error', error['msg'])}, at character {int(error['loc'][-1]) + 1}"
@@ -83,16 +98,14 @@ def _fault(error: Mapping[str, Any]) -> str:
         "model_attributes_type": "is no object with keys",
         "model_type": "is no object with keys",
     }
-    return f"{_place(error['loc'])} {words.get(kind, error['msg'])}"
+    return f"{_place(error['loc'], whole)} {words.get(kind, error['msg'])}"
 
 
-def _place(where: Sequence[str | int]) -> str:
-    """Name a place as people do: ("body", "inputs", 0, "object", "text") is "`text` of input 1"."""
-    parts = [part for part in where[1:] if part not in _BRANCHES]
+def _place(where: Sequence[str | int], whole: str) -> str:
+    """Name a place as people do: ("body", "input", "object", "text") is "`text` of `input`"."""
+    parts = [part for part in where if part not in ("body", *_BRANCHES)]
     if not parts:
-        return "the body"
-    if parts[0] == "inputs" and len(parts) > 1:
-        parts[:2] = [f"input {int(parts[1]) + 1}"]
+        return whole
     named = [f"word {part + 1}" if isinstance(part, int) else part for part in parts]
     shown = [name if " " in name else f"`{name}`" for name in named]
     return " of ".join(reversed(shown))
@@ -135,8 +148,9 @@ def answer_refusals(app: "FastAPI") -> None:
     async def overloaded(_request: Request, _error: Overloaded) -> Any:
         return too_busy()
 
+    @app.exception_handler(Abandoned)
     @app.exception_handler(TimeoutError)
-    async def late(_request: Request, _error: TimeoutError) -> Any:
+    async def late(_request: Request, _error: Exception) -> Any:
         return said(504, refusal("The answer took too long.", "Ask for fewer or shorter inputs at a time."))
 
     @app.exception_handler(ToolkitError)

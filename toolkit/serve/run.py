@@ -9,7 +9,6 @@ from typing import Any
 
 from toolkit.errors import ConfigError, RunError
 from toolkit.serve.limits import Limits
-from toolkit.serve.refusals import unreadable
 
 
 def check_installed() -> None:
@@ -68,37 +67,29 @@ def serve(
         RunError: The service could not start.
     """
     import uvicorn
-    from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class Protocol(H11Protocol):
-        """Refuses what is no HTTP request in the shape of every refusal."""
-
-        def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
-            body = unreadable()
-            head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
-            self.transport.close()
-
-    class Server(uvicorn.Server):
-        """Tells when it has started."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                started()
+    from toolkit.serve.connections import Server, protocol
+    from toolkit.serve.logs import LOG, Seldom
 
     settings = uvicorn.Config(
         app,
         log_level="warning",
-        http=Protocol,
+        use_colors=False,
+        http=protocol(limits),
+        ws="none",
         timeout_graceful_shutdown=int(limits.seconds) + 1,
         server_header=False,
     )
-    server = Server(settings)
+    seldom = Seldom()
+    LOG.addFilter(seldom)
+    server = Server(settings, opened, limits, started)
     hold(server)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again once everything has been answered
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[opened])
+    if threading.current_thread() is threading.main_thread():  # uvicorn raises it again once everything was answered
+        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    try:
+        with suppress(KeyboardInterrupt):
+            server.run()
+    finally:
+        LOG.removeFilter(seldom)
     if not server.started:
         raise RunError("The service could not start.", "Its log above says why.")

@@ -1,6 +1,6 @@
 """One loaded model behind the service: what it is asked, what it answers, and what an answer rests on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,6 +39,7 @@ class Service:
     explainer: Explainer | None
     prepared: ExitStack = field(default_factory=ExitStack)
     ready: bool = False
+    explaining: bool = False
 
     @property
     def inputs(self) -> Sequence[Column]:
@@ -59,7 +60,8 @@ class Service:
 
     def answer(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Answer each input: a mapping of role → value. What cannot be answered has a "problem"."""
-        self._prepare()
+        if not self.explaining:
+            self._prepare()
         groups: dict[tuple[str, ...], list[int]] = {}  # a pair of texts is prepared otherwise than one text
         for number, one in enumerate(inputs):
             groups.setdefault(tuple(c.role for c in self.inputs if c.required or c.role in one), []).append(number)
@@ -70,8 +72,13 @@ class Service:
                 answers[number] = {key: value for key, value in answer.items() if key not in roles}
         return answers
 
-    def explain(self, given: Mapping[str, Any], method: str | None) -> dict[str, Any]:
+    def explain(self, given: Mapping[str, Any], method: str | None, pause: Callable[[], None]) -> dict[str, Any]:
         """Say what the answer to one input rests on.
+
+        Args:
+            given: Role → value.
+            method: Name of a method; the default when None.
+            pause: Called between forward passes; `answer` may be called meanwhile, on this thread.
 
         Raises:
             ModelError: This model's answers cannot be explained.
@@ -79,7 +86,11 @@ class Service:
         if self.explainer is None:
             raise ModelError("The answers of this model cannot be explained.", "Ask /predict.")
         self._release()
-        return self.explainer.explain(given, method)
+        self.explaining = True
+        try:
+            return self.explainer.explain(given, method, pause)
+        finally:
+            self.explaining = False
 
     def _prepare(self) -> None:
         """Arrange batches without padding once, not for every request."""

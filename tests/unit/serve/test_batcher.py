@@ -49,7 +49,7 @@ def test_everyone_gets_their_own_answers_in_order(asked, most):
 
     assert run(callers, answer, batch=most) == [[2 * one for one in inputs] for inputs in asked]
     assert sum(map(len, answer.batches)) == sum(map(len, asked))
-    assert all(len(batch) <= most or len(batch) <= 5 for batch in answer.batches)
+    assert all(len(batch) <= most for batch in answer.batches)
     assert len(answer.threads) == 1
 
 
@@ -65,11 +65,78 @@ def test_what_waits_is_answered_together():
 
 def test_one_that_fails_harms_no_other():
     async def callers(batcher):
-        return await asyncio.gather(*(batcher.ask([n]) for n in (1, -1, 2)), return_exceptions=True)
+        return await asyncio.gather(*(batcher.ask(asked) for asked in ([1], [-1, 3], [2])))
 
-    first, bad, last = run(callers, Counting(), batch=8)
-    assert (first, last) == ([2], [4])
+    first, (bad, good), last = run(callers, Counting(), batch=8)
+    assert (first, good, last) == ([2], 6, [4])
     assert isinstance(bad, ValueError)
+
+
+def test_a_large_request_is_answered_in_turns_with_the_others():
+    answer = Counting()
+
+    async def callers(batcher):
+        return await asyncio.gather(batcher.ask(list(range(20))), batcher.ask([50]), batcher.ask([60]))
+
+    large, *small = run(callers, answer, batch=5)
+    assert large == [2 * number for number in range(20)]
+    assert small == [[100], [120]]
+    assert [one for batch in answer.batches[:2] for one in batch if one >= 50] == [50, 60]
+
+
+def test_others_are_answered_at_the_pauses_of_work_of_its_own():
+    answer, order = Counting(), []
+
+    def work(pause):
+        for step in range(3):
+            time.sleep(0.02)
+            pause()
+            order.append(step)
+        return "worked"
+
+    async def callers(batcher):
+        slow = asyncio.create_task(batcher.alone(work))
+        await asyncio.sleep(0.01)
+        assert await batcher.ask([4]) == [8]
+        order.append("answered")
+        return await slow
+
+    assert run(callers, answer) == "worked"
+    assert order.index("answered") < order.index(2)
+
+
+def test_work_that_nobody_waits_for_ends_at_its_next_pause():
+    ended = threading.Event()
+
+    def work(pause):
+        try:
+            while True:
+                time.sleep(0.01)
+                pause()
+        finally:
+            ended.set()
+
+    async def callers(batcher):
+        with pytest.raises(TimeoutError):
+            await batcher.alone(work)
+        return await batcher.ask([1])
+
+    assert run(callers, Counting(), seconds=0.1) == [2]
+    assert ended.wait(5)
+
+
+def test_more_work_of_its_own_than_may_wait_is_told_to_come_again():
+    release = threading.Event()
+
+    async def callers(batcher):
+        jobs = [asyncio.create_task(batcher.alone(lambda _pause: release.wait(5))) for _ in range(6)]
+        await asyncio.sleep(0.05)
+        release.set()
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    said = run(callers, Counting(), explanations=2)
+    assert sum(isinstance(one, Overloaded) for one in said) >= 3
+    assert said[0] is True
 
 
 def test_too_many_are_told_to_come_again_and_the_others_are_answered():
@@ -108,16 +175,17 @@ def test_work_of_its_own_runs_on_the_same_thread_between_batches():
     answer = Counting()
 
     async def callers(batcher):
-        return await asyncio.gather(batcher.ask([1]), batcher.alone(threading.get_ident), batcher.ask([2]))
+        return await asyncio.gather(
+            batcher.ask([1]), batcher.alone(lambda _pause: threading.get_ident()), batcher.ask([2])
+        )
 
     first, thread, last = run(callers, answer)
     assert (first, last) == ([2], [4])
     assert answer.threads == {thread}
-    assert answer.batches == [[1], [2]]
 
 
 def test_its_failure_reaches_its_caller():
-    def fail() -> None:
+    def fail(_pause: Callable[[], None]) -> None:
         raise KeyError("gone")
 
     async def callers(batcher):

@@ -98,6 +98,8 @@
       const values = given();
       const said = await post("predict", { inputs: [values] });
       if (number !== asked) return;
+      const { problem, fix } = said.predictions[0];
+      if (problem) throw new Error(`${problem} ${fix}`);
       show(said.predictions[0], values.words || []);
       if (form.dataset.explains === "yes") {
         const reasons = await post("explain", { input: values });

@@ -1,0 +1,36 @@
+"""Machines that give less than usual: no home folder, no memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.checkpoints import reviews
+from tests.support.cli import environment, toolkit
+
+NOWHERE = "/dev/null/home"  # cannot be made, not even by the superuser
+
+
+def case_no_home(folder: Path) -> None:
+    """Local data and a local model need no home folder; nothing is written but to the temporary one."""
+    here, temporary = folder / "here", folder / "tmp"
+    here.mkdir()
+    temporary.mkdir()
+    table = reviews(folder / "reviews.csv", 60)
+    without = {"HOME": NOWHERE, "XDG_CACHE_HOME": "", "TMPDIR": str(temporary)}
+    call = ("finetune", "sentiment", "--model", "pkg://cognition/model", "--data", table, "--dry-run")
+    outcome = toolkit(*call, cwd=here, env=without)
+    assert outcome.code == 0, outcome.text
+    assert list(here.iterdir()) == []
+
+
+def case_no_memory(folder: Path) -> None:
+    """Memory that runs out is said, and is no fault of the toolkit."""
+    table = reviews(folder / "reviews.csv", 60)
+    for megabytes in (150, 300):
+        command = f"ulimit -v {megabytes * 1024}; {sys.executable} -m toolkit inspect {table}"
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True, timeout=100
+        )
+        assert done.returncode == 1, done.stderr
+        assert "Memory ran out" in done.stderr
+        assert "fault in the toolkit" not in done.stderr
