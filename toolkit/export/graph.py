@@ -151,6 +151,7 @@ def save(exported: Any, folder: Path) -> None:
             (component,) = exported.components.values()
             onnx_ir.save(component.program, str(file))
             weights.unlink()
+            weights.touch()  # transformers' own loader asks for it
 
 
 @contextlib.contextmanager
