@@ -67,7 +67,7 @@ def verdict(
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
     statements += _unfaithful(evaluation)
     statements += _biased(evaluation) + _unfair(evaluation)
-    statements += _gap(training)
+    statements += _gap(training) + _probe_kept(training)
     if training is not None and training.get("stopped_early"):
         statements.append(
             f"Training stopped early at step {training['steps']:,}; "
@@ -370,6 +370,17 @@ def _overfitting(training: Mapping[str, Any] | None) -> list[str]:
     return [
         f"{rose}, while the loss on train rows fell from {learned[0]:.3f} to {learned[1]:.3f}: "
         f"the model began to overfit. {OVERFITTING}"
+    ]
+
+
+def _probe_kept(training: Mapping[str, Any] | None) -> list[str]:
+    """Say that no step of fine-tuning did better than the linear probe that it began from."""
+    probe = (training or {}).get("linear_probe") or {}
+    if not probe.get("installed") or (training or {}).get("best_step") != 0:
+        return []
+    return [
+        "Fine-tuning did not do better on validation rows than the logistic regression on the frozen features from "
+        "which it began: the backbone is as it came, and that regression is its head."
     ]
 
 
