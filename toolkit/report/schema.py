@@ -254,6 +254,7 @@ REPORT: dict[str, Any] = {
     },
     "environment": {},
     "config": {},
+    "advice": [{"id": str, "evidence": str, "advice": str, "command": str}],
 }
 
 
