@@ -27,7 +27,7 @@ from toolkit.training import augment
 DEFAULTS: dict[str, Any] = {
     "model": "vit",
     "data": {"source": "AI-Lab-Makerere/beans"},
-    "training": {"epochs": 4, "best_metric": "accuracy"},
+    "training": {"best_metric": "accuracy"},
     "evaluation": {"checks": ["explanations"]},
 }
 

@@ -21,7 +21,7 @@ from toolkit.recipes import Column
 DEFAULTS: dict[str, Any] = {
     "model": "distilbert",
     "data": {"source": "cornell-movie-review-data/rotten_tomatoes"},
-    "training": {"epochs": 2, "best_metric": "accuracy"},
+    "training": {"best_metric": "accuracy"},
 }
 
 # The canonical training sentences of the same data set, inside a Python package.

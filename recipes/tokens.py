@@ -22,7 +22,7 @@ from toolkit.recipes import Column
 DEFAULTS: dict[str, Any] = {
     "model": "distilbert",
     "data": {"source": "lhoestq/conll2003"},
-    "training": {"epochs": 3, "best_metric": "entity_f1"},
+    "training": {"best_metric": "entity_f1"},
 }
 
 COLUMNS = (

@@ -114,8 +114,12 @@ class LoadingConfig(Section):
 class TrainingConfig(Section):
     """How the weights move."""
 
-    epochs: float = Field(3.0, gt=0, le=1000, description="Passes over the training rows")
-    batch_size: int = Field(32, ge=1, description="Examples an optimizer step sees, over all devices")
+    epochs: float = Field(
+        3.0, gt=0, le=1000, description="Passes over the training rows; by their number when not given"
+    )
+    batch_size: int = Field(
+        32, ge=1, description="Examples an optimizer step sees, over all devices; by the training rows when not given"
+    )
     micro_batch_size: int | None = Field(
         None, ge=1, description="Examples in one forward pass; batch_size when not given"
     )
@@ -143,6 +147,10 @@ class TrainingConfig(Section):
     )
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="Factor on the learning rate for each layer further from the head"
+    )
+    linear_probe: bool = Field(
+        True,
+        description="Fit a logistic regression on the frozen features first: a baseline, and where the head begins",
     )
     freeze: Freeze = Field(
         None,
@@ -178,7 +186,9 @@ class TrainingConfig(Section):
         200, ge=2, description="Rows at most that a task which writes its answers writes at each validation"
     )
     early_stopping_patience: int | None = Field(
-        3, ge=1, description="Validations without improvement before training stops; null never stops early"
+        3,
+        ge=1,
+        description="Validations without improvement before training stops, null never; half of all when not given",
     )
     best_metric: str = Field(
         "loss", description="Validation figure that picks the best checkpoint: loss, or a metric of the recipe"

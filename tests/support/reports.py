@@ -288,6 +288,14 @@ def sample() -> dict[str, Any]:
             "data": {"source": "cornell-movie-review-data/rotten_tomatoes", "text": "text", "label": "label"},
             "training": {"epochs": 2, "learning_rate": 1e-4, "batch_size": 32, "seed": 7},
         },
+        "advice": [
+            {
+                "id": "classes.never-predicted",
+                "evidence": "“<script>alert(1)</script>” is never predicted, on 12 rows that are of it.",
+                "advice": "Weigh rare classes more, or add examples of them.",
+                "command": "toolkit finetune sentiment --model minilm --set loss.class_weights=balanced",
+            }
+        ],
     }
 
 

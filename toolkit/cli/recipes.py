@@ -55,12 +55,15 @@ def show(
     preset: options.Preset = None,
     config: options.ConfigFile = None,
     assignments: options.Assignments = None,
+    data: options.Data = None,
 ) -> None:
-    """Show every value that a run would use, the layer it came from, and what it means."""
+    """Show every value that a run would use, the layer or rule it came from, and what it means."""
     from toolkit import pipeline
     from toolkit.config import describe, leaves
 
-    loaded, resolved = pipeline.configure(recipe, options.layers({}, preset, config, assignments))
+    loaded, resolved = pipeline.configure(recipe, options.layers({"data.source": data}, preset, config, assignments))
+    if data is not None:
+        resolved = pipeline.fill_from_data(loaded, resolved)
     meanings = dict(describe())
     own = getattr(loaded, "Options", None)
     if own is not None:
@@ -69,7 +72,10 @@ def show(
     for path, value in leaves(resolved.config.model_dump()):
         key = ".".join(path)
         meaning = meanings.get(key) or next((text for name, text in meanings.items() if key.startswith(f"{name}.")), "")
-        rows.append((key, _shown(value), resolved.origin(key), meaning))
+        origin = resolved.origin(key)
+        if origin == "default" and key in pipeline.KEYS_FROM_ROWS:
+            value, origin = None, "from the training rows, see --data"
+        rows.append((key, _shown(value), origin, meaning))
     width = shutil.get_terminal_size().columns
     for key, value, origin, meaning in rows:
         say(_entry(f"{key:<36}  {value}", f"({origin})", width))

@@ -6,6 +6,8 @@ RunConfig → Splits → (model, processor) → train() → run directory → Sc
 
 from toolkit.pipeline.attend import attend
 from toolkit.pipeline.compare import compare
+from toolkit.pipeline.defaults import KEYS as KEYS_FROM_ROWS
+from toolkit.pipeline.defaults import fill_from_data
 from toolkit.pipeline.evaluate import Examination, evaluate, prepare_evaluation
 from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
 from toolkit.pipeline.explain import explain, read_inputs, reads_pictures
@@ -26,6 +28,7 @@ from toolkit.pipeline.tune import tune
 from toolkit.training.search_space import build as search_space
 
 __all__ = [
+    "KEYS_FROM_ROWS",
     "Counted",
     "Event",
     "Examination",
@@ -47,6 +50,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "fill_from_data",
     "finetune",
     "finetune_seeds",
     "inspect",

@@ -54,7 +54,8 @@ def finetune(
     with terminable(), claimed(run.path) if team.is_main else nullcontext(), _recorded(run, command, team):
         if team.is_main:
             _describe(run, prepared, command, created)
-        best, training = fit(run, prepared, observe, state, team)
+        fitted = fit(run, prepared, observe, state, team)
+        best, training = fitted.best, fitted.facts
         observe(Stage("Judging on held-out data"))
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
@@ -64,7 +65,7 @@ def finetune(
             return run
         run.record(training=training)
         if config.evaluation.baselines:
-            said = said.beside(_baselines(prepared, observe))
+            said = said.beside({**_baselines(prepared, observe), **fitted.baselines})
         circumstances = judge.Circumstances(
             command,
             created,

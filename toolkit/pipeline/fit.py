@@ -15,13 +15,13 @@ from toolkit import models, runs
 from toolkit.config import RunConfig, leaves
 from toolkit.data.batch import Features, pad, probe
 from toolkit.errors import RunError
-from toolkit.pipeline import judge
+from toolkit.pipeline import judge, linear_probe
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.inputs import through_trunk
 from toolkit.pipeline.material import Material, gather
 from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.resume import stoppable
-from toolkit.pipeline.validation import Validator, higher_is_better, sample, written
+from toolkit.pipeline.validation import Validator, higher_is_better, sample, tolerance, written
 from toolkit.team import Team
 from toolkit.training import adapters, checkpoint, regularise, trackers, trunk
 from toolkit.training.loop import TrainingResult, train
@@ -51,10 +51,23 @@ class Lesson:
     whole: bool
 
 
-def fit(
-    run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.State | None, team: Team
-) -> tuple[Path, dict[str, Any]]:
-    """Train, and return the folder of the best model and what the report says of the training."""
+@dataclass(frozen=True)
+class Fitted:
+    """What training left.
+
+    Attributes:
+        best: Folder of the best model.
+        facts: What the report says of the training.
+        baselines: Predictions of the test rows by what was fitted on the way; empty in all processes but the main one.
+    """
+
+    best: Path
+    facts: dict[str, Any]
+    baselines: dict[str, list[Any]]
+
+
+def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.State | None, team: Team) -> Fitted:
+    """Train, from the linear probe on where there is one, and keep the best model."""
     from toolkit.training.devices import accelerator_for
 
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
@@ -69,14 +82,15 @@ def fit(
     pace = team.from_main(lambda: _pace(run, material, config, say))
     tracked = config.training.trackers if team.is_main else []
     accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
+    begun = linear_probe.begin(material, prepared, accelerator, observe, team)
     lesson = _lesson(material, prepared, accelerator, pace, observe, team)
     objective = regularise.regularised(
         objective_for(config.loss, splits.labels, lesson.train.columns["labels"]), config.loss
     )
     validate = _validator(lesson, material, prepared, team)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
-    begun = f", from step {state.step}" if state is not None else ""
-    observe(Stage(f"Training on {device} in {pace.precision}{', compiled' if pace.compiled else ''}{begun}"))
+    resumed = f", from step {state.step}" if state is not None else ""
+    observe(Stage(f"Training on {device} in {pace.precision}{', compiled' if pace.compiled else ''}{resumed}"))
     for note in _shared_out(config, team, state):
         say(note)
     folder = run.path / "checkpoints"
@@ -110,10 +124,14 @@ def fit(
             team=team,
             augment=material.augment,
             pace=pace,
+            validate_first=begun.installed,
+            tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
         )
     facts = _input_facts(material.features[0]) | _training_facts(result, config, device, pace, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(material.model)}
-    return checkpoint.best_path(folder, result.best_step), facts
+    facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
+    baselines = {linear_probe.BASELINE: list(begun.predictions)} if begun.predictions is not None else {}
+    return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines)
 
 
 def _say(observe: Observe) -> Callable[[str], None]:

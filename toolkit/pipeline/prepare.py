@@ -15,7 +15,7 @@ from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
 from toolkit.evaluation import screening, writing
 from toolkit.metrics import load
-from toolkit.pipeline import fresh
+from toolkit.pipeline import defaults, fresh
 from toolkit.pipeline.build import check_restraints, lengthening
 from toolkit.pipeline.checks import check_columns
 from toolkit.pipeline.events import Observe, Stage
@@ -117,6 +117,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     if afresh:
         checkpoint = fresh.make(recipe, resolved.config, splits, observe)
         resolved = _fitted(resolved, checkpoint, notes)
+    resolved = defaults.fill(resolved, splits.train.num_rows)
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)
     notes += _never_warm(resolved.config, splits.train.num_rows)
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))

@@ -313,7 +313,7 @@ class _Searching:
 
         try:
             runs.write_text(run.path / "config.yaml", to_yaml(prepared.config))
-            _, facts = fit(run, prepared, watch, None, ALONE)
+            facts = fit(run, prepared, watch, None, ALONE).facts
         finally:
             shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
         best = next(values for values in facts["evaluations"] if values["step"] == facts["best_step"])

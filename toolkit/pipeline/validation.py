@@ -1,5 +1,6 @@
 """What a model is judged by while it learns: validation's figures, and its loss on rows that it learns from."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,9 +77,23 @@ def higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:
     """Whether a larger value of a validation figure is the better one."""
     if metric == "loss":
         return False
-    named = next((m for m in recipe.METRICS if metric in (m, getattr(m, "name", m))), metric)
-    definition = load(named)[1]
+    definition = _definition(recipe, metric)
     return definition.higher_is_better if definition is not None else True
+
+
+def tolerance(recipe: recipes.Recipe, metric: str, rows: int) -> Callable[[float], float]:
+    """Return how far behind the best value so far a later one may be by chance: the standard error of a share.
+
+    A figure that is no share of rows, such as the loss, has none.
+    """
+    definition = _definition(recipe, metric) if metric != "loss" else None
+    if definition is None or definition.unit != "fraction" or not rows:
+        return lambda _best: 0.0
+    return lambda best: math.sqrt(max(0.0, best * (1.0 - best)) / rows)
+
+
+def _definition(recipe: recipes.Recipe, metric: str) -> Any:
+    return load(next((m for m in recipe.METRICS if metric in (m, getattr(m, "name", m))), metric))[1]
 
 
 def _number(value: float | None) -> float:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from toolkit.report.advice import advise
+
 SCHEMA_VERSION = 1
-OVERFITTING = "Fewer epochs, more dropout or more data would help."
 
 
 def build(
@@ -24,7 +25,7 @@ def build(
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     """Assemble the report; every argument becomes the section of its name."""
-    return {
+    report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "toolkit_version": version,
         "created": created,
@@ -40,6 +41,7 @@ def build(
         "environment": dict(environment),
         "config": dict(config),
     }
+    return {**report, "advice": advise(report)}
 
 
 def verdict(
@@ -67,7 +69,7 @@ def verdict(
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
     statements += _unfaithful(evaluation)
     statements += _biased(evaluation) + _unfair(evaluation)
-    statements += _gap(training)
+    statements += _gap(training) + _probe_kept(training)
     if training is not None and training.get("stopped_early"):
         statements.append(
             f"Training stopped early at step {training['steps']:,}; "
@@ -76,7 +78,7 @@ def verdict(
     return {
         "headline": headline,
         "statements": statements,
-        "warnings": [*warnings, *_collapsed(evaluation, training), *_leaked(evaluation), *_overfitting(training)],
+        "warnings": [*warnings, *_collapsed(evaluation, training), *_leaked(evaluation)],
     }
 
 
@@ -349,27 +351,14 @@ def _leaked(evaluation: Mapping[str, Any]) -> list[str]:
     return [f"Of {found['rows']:,} test rows {found['found']:,} nearly repeat a training row.{without}"]
 
 
-def _overfitting(training: Mapping[str, Any] | None) -> list[str]:
-    """Warn when the kept weights are not the last and validation loss has risen well above its best."""
-    if (training or {}).get("best_step") is None:  # no step of that training left these weights
+def _probe_kept(training: Mapping[str, Any] | None) -> list[str]:
+    """Say that no step of fine-tuning did better than the linear probe that it began from."""
+    probe = (training or {}).get("linear_probe") or {}
+    if not probe.get("installed") or (training or {}).get("best_step") != 0:
         return []
-    points = [point for point in (training or {}).get("evaluations") or [] if point.get("loss") is not None]
-    if len(points) < 2:
-        return []
-    best, last = min(points, key=lambda point: point["loss"]), points[-1]
-    if last["loss"] < 1.1 * best["loss"]:
-        return []
-    rose = f"Validation loss rose from {best['loss']:.3f} to {last['loss']:.3f} by the end of training"
-    learned = [point.get("train_loss") for point in (best, last)]
-    if None in learned:
-        return [f"{rose}: the model began to overfit. {OVERFITTING}"]
-    if learned[1] >= learned[0]:
-        return [
-            f"{rose}, and so did the loss on train rows: training became unstable. A lower learning rate would help."
-        ]
     return [
-        f"{rose}, while the loss on train rows fell from {learned[0]:.3f} to {learned[1]:.3f}: "
-        f"the model began to overfit. {OVERFITTING}"
+        "Fine-tuning did not do better on validation rows than the logistic regression on the frozen features from "
+        "which it began: the backbone is as it came, and that regression is its head."
     ]
 
 

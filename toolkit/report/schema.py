@@ -248,11 +248,13 @@ REPORT: dict[str, Any] = {
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
         **dict.fromkeys(("trainable_parameters", "processes"), float),
         **dict.fromkeys(("compiled", "stopped_early"), bool),
+        "linear_probe": {"pooling": str, "accuracy": float, "loss": float, "installed": bool},
         "loss": [{"step": float, "epoch": float, "value": float}],
         "evaluations": [{}],
     },
     "environment": {},
     "config": {},
+    "advice": [{"id": str, "evidence": str, "advice": str, "command": str}],
 }
 
 

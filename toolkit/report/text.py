@@ -11,7 +11,7 @@ def to_text(report: Mapping[str, Any], width: int = 100) -> str:
     """Return the verdict, the figures with their intervals, and the warnings."""
     figures = [_figure(figure) for figure in report["evaluation"]["metrics"]]
     figures += [f"  {baseline['title']}: {_figure(baseline['metrics'][0]).strip()}" for baseline in report["baselines"]]
-    return "\n".join(["", *_verdict(report["verdict"], width), "", *figures, ""])
+    return "\n".join(["", *_verdict(report["verdict"], width), *_advice(report, width), "", *figures, ""])
 
 
 def comparison_to_text(report: Mapping[str, Any], width: int = 100) -> str:
@@ -29,6 +29,15 @@ def verdict_to_text(report: Mapping[str, Any], width: int = 100) -> str:
 def _verdict(verdict: Mapping[str, Any], width: int) -> list[str]:
     lines = [verdict["headline"], *verdict["statements"], *(f"Mind: {warning}" for warning in verdict["warnings"])]
     return [line for text in lines for line in textwrap.wrap(text, width, subsequent_indent="  ")]
+
+
+def _advice(report: Mapping[str, Any], width: int) -> list[str]:
+    """Return what to do next, each piece with the command to type, whole in one line to be copied."""
+    lines = []
+    for piece in report.get("advice") or []:
+        lines += ["", *textwrap.wrap(f"Advice: {piece['evidence']} {piece['advice']}", width, subsequent_indent="  ")]
+        lines += [f"  {piece['command']}"] if piece["command"] else []
+    return lines
 
 
 def _figure(figure: Mapping[str, Any]) -> str:

@@ -86,6 +86,8 @@ def train(
     after_step: Callable[[int, Any], None] = lambda _step, _loss: None,
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     pace: Pace | None = None,
+    validate_first: bool = False,
+    tolerance: Callable[[float], float] = lambda _best: 0.0,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `save`.
 
@@ -112,6 +114,8 @@ def train(
             each class (B, C) are the objective's and do not reach the model.
         pace: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
             None.
+        tolerance: Best validation figure so far → how far behind it weights of a later step may be and still be kept.
+        validate_first: Whether the model as it comes may be the best: it is validated before the first step.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
@@ -135,7 +139,7 @@ def train(
             save(accelerator.unwrap_model(prepared), step)
 
     precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
-    keeper = BestKeeper(config, higher_is_better, keep, precision)
+    keeper = BestKeeper(config, higher_is_better, keep, precision, tolerance)
     meter = Meter(total_steps, precision)
     step = 0
     if state is not None:
@@ -158,7 +162,17 @@ def train(
         forward = Forward(prepared, accelerator, objective, collate, features, config, quick, say, augment, together)
         last_state = time.monotonic()
 
+        def judge_step() -> None:
+            with meter.paused(), average.applied(_bare(optimizer)), sharding.gathered(prepared):
+                prepared.eval()
+                parallel.share_buffers(team, prepared)
+                values = validate(accelerator.unwrap_model(prepared))
+                prepared.train()
+                observe(keeper.consider(step, step / steps_per_epoch, values))
+
         prepared.train()
+        if validate_first and step == 0:
+            judge_step()
         for indices, share in inputs:
             meter.wait(inputs.waited)
             mine, items = forward.backward(share)
@@ -183,12 +197,7 @@ def train(
                 for progress in meter.report():
                     observe(progress)
             if validating:
-                with meter.paused(), average.applied(_bare(optimizer)), sharding.gathered(prepared):
-                    prepared.eval()
-                    parallel.share_buffers(team, prepared)
-                    values = validate(accelerator.unwrap_model(prepared))
-                    prepared.train()
-                    observe(keeper.consider(step, step / steps_per_epoch, values))
+                judge_step()
             if write_state is not None and writing:
                 with meter.paused():
                     facts = {**keeper.facts(), "meter": meter.facts(), "processes": team.size}

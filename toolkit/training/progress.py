@@ -50,7 +50,7 @@ class Validation:
         step: Optimizer steps taken before it.
         epoch: Passes over the data before it.
         values: "loss" and the recipe's metrics.
-        best: Whether it is the best so far.
+        best: Whether its weights were kept, in the place of those before.
     """
 
     step: int
@@ -60,11 +60,31 @@ class Validation:
 
 
 class BestKeeper:
-    """Remembers validations, has the best weights saved, and knows when patience is over."""
+    """Remembers validations, has the best weights saved, and knows when patience is over.
+
+    Weights that trained longer are kept in the place of better ones while they are no further behind than chance puts
+    them (`tolerance`): on few validation rows the highest of many figures is mostly luck, and later weights have gone
+    through more of the falling learning rate.
+
+    Source: the one-standard-error rule, Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3.
+
+    Args:
+        config: Names the metric, and the patience with it.
+        higher_is_better: Which way it improves.
+        save: Keeps the weights of a step.
+        precision: In which steps are computed, for messages.
+        tolerance: Best value so far → how far behind it a later value may be.
+    """
 
     def __init__(
-        self, config: TrainingConfig, higher_is_better: bool, save: Callable[[int], None], precision: str = "fp32"
+        self,
+        config: TrainingConfig,
+        higher_is_better: bool,
+        save: Callable[[int], None],
+        precision: str = "fp32",
+        tolerance: Callable[[float], float] = lambda _best: 0.0,
     ) -> None:
+        self.tolerance = tolerance
         self.precision = precision
         self.metric = config.best_metric
         self.patience = config.early_stopping_patience
@@ -78,14 +98,21 @@ class BestKeeper:
         """Take note of a validation; save the weights if it is the best so far."""
         for name in ("loss", self.metric):
             check_finite(f"validation {name}", values[name], step, self.precision)
-        best = not self.validations or self._merit(values) > max(self._merit(v.values) for v in self.validations)
-        if best:
-            self.best_step, self.since_best = step, 0
+        best = max((self._merit(v.values) for v in self.validations), default=(-math.inf, -math.inf))
+        improved = self._merit(values) > best
+        self.since_best = 0 if improved else self.since_best + 1
+        kept = improved or self._is_near(values, best[0])
+        if kept:
+            self.best_step = step
             self.save(step)
-        else:
-            self.since_best += 1
-        self.validations.append(Validation(step, epoch, dict(values), best))
+        self.validations.append(Validation(step, epoch, dict(values), kept))
         return self.validations[-1]
+
+    def _is_near(self, values: Mapping[str, float], best: float) -> bool:
+        """Whether weights are no further behind the best than chance, and ahead of those before the first step."""
+        merit = self._merit(values)
+        start = [self._merit(v.values) for v in self.validations if v.step == 0]
+        return best - merit[0] < self.tolerance(abs(best)) and all(merit > before for before in start)
 
     def _merit(self, values: Mapping[str, float]) -> tuple[float, float]:
         return (self.sign * values[self.metric], -values["loss"])  # of equals, the one with the lower loss

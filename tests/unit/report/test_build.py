@@ -107,41 +107,6 @@ def test_a_model_that_tells_no_classes_apart_is_warned_of():
     assert warnings([[0, 0], [0, 15]]) == warnings([[14, 1], [0, 15]]) == []
 
 
-@pytest.mark.parametrize(
-    ("losses", "warned"),
-    [
-        ([0.5, 0.4, 0.45], True),
-        ([0.5, 0.4, 0.43], False),
-        ([0.5, 0.4, 0.3], False),
-        ([0.5], False),
-        ([None, 0.5], False),
-        ([], False),
-    ],
-)
-def test_overfitting_is_warned_of_where_it_shows(losses, warned):
-    training = {"best_step": 1, "evaluations": [{"step": n, "loss": loss} for n, loss in enumerate(losses)]}
-    found = judge(training=training, warnings=["first"])["warnings"]
-    assert found[0] == "first"
-    assert (len(found) == 2) is warned
-    if warned:
-        assert "rose from 0.400 to 0.450" in found[1]
-    assert judge(training={**training, "best_step": None})["warnings"] == []  # the weights are no longer those
-
-
-@pytest.mark.parametrize(
-    ("learned", "said"),
-    [
-        ((0.3, 0.1), "while the loss on train rows fell from 0.300 to 0.100: the model began to overfit"),
-        ((0.3, 0.3), "and so did the loss on train rows: training became unstable"),
-        ((None, 0.1), "by the end of training: the model began to overfit"),
-    ],
-)
-def test_overfitting_is_told_from_instability_by_the_loss_on_train_rows(learned, said):
-    points = [{"loss": loss, "train_loss": t} for loss, t in zip((0.4, 0.6), learned, strict=True)]
-    (warning,) = judge(training={"best_step": 1, "evaluations": points})["warnings"]
-    assert said in warning
-
-
 def test_the_gap_of_the_kept_weights_is_named():
     points = [{"step": 10, "loss": 0.5, "train_loss": 0.45}, {"step": 20, "loss": 0.4, "train_loss": 0.25}]
     statements = judge(training={"best_step": 20, "evaluations": points})["statements"]

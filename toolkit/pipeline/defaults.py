@@ -1,0 +1,68 @@
+"""Values of training that follow from the rows at hand, where neither the user nor the recipe set them.
+
+A small table needs about as many optimizer steps as a larger one before the weights do their work, so it gets smaller
+batches and more passes.
+"""
+
+import math
+
+from toolkit import recipes
+from toolkit.config import Resolved
+from toolkit.data.load import load_splits
+
+STEPS = 400  # optimizer steps that a run has at least, while that takes no more than `PASSES` passes
+PASSES = 6
+FEWEST_STEPS = 250  # steps that it has at least, while that takes no more than `MOST_PASSES` passes
+MOST_PASSES = 20
+FEWEST_PASSES = 2
+FROM_SCRATCH = 4  # times as many steps and passes for random weights
+KEYS = ("training.batch_size", "training.epochs", "training.early_stopping_patience")
+_BATCHES = (8, 16, 32)
+_BATCHES_OF_A_PASS = 64  # that a larger batch must leave
+
+
+def fill(resolved: Resolved, rows: int) -> Resolved:
+    """Set batch size, epochs and patience by the number of training rows, where nothing else set them.
+
+    Args:
+        resolved: The configuration so far.
+        rows: Training rows.
+    """
+    training = resolved.config.training
+    unset = {key.partition(".")[2] for key in KEYS if resolved.origin(key) == "default"}
+    batch = batch_size(rows) if "batch_size" in unset else training.batch_size
+    need = FROM_SCRATCH if resolved.config.loading.from_scratch else 1
+    passes = epochs(rows, batch, need) if "epochs" in unset else training.epochs
+    values = {"batch_size": batch, "epochs": passes, "early_stopping_patience": patience(passes)}
+    found = {name: value for name, value in values.items() if name in unset}
+    return resolved.with_values(f"from {rows:,} training rows", {"training": found})
+
+
+def fill_from_data(recipe: recipes.Recipe, resolved: Resolved) -> Resolved:
+    """Read the data that the configuration names, and `fill`."""
+    config = resolved.config
+    splits = load_splits(recipe, config.data, config.training.seed, config.options)
+    return fill(resolved, splits.train.num_rows)
+
+
+def batch_size(rows: int) -> int:
+    """Return the examples of an optimizer step: 8 for fewer than 1,024 rows, 16 for fewer than 2,048, else 32."""
+    return max(size for size in _BATCHES if size == _BATCHES[0] or size * _BATCHES_OF_A_PASS <= rows)
+
+
+def epochs(rows: int, batch: int, need: int = 1) -> float:
+    """Return the passes over the training rows, whole ones, that give enough optimizer steps.
+
+    Args:
+        rows: Training rows.
+        batch: Examples of a step.
+        need: Factor on all steps and passes.
+    """
+    steps = math.ceil(rows / batch)  # of one pass
+    wanted = min(STEPS / steps, max(PASSES, FEWEST_STEPS / steps))
+    return float(need * min(MOST_PASSES, max(FEWEST_PASSES, math.ceil(wanted))))
+
+
+def patience(passes: float) -> int:
+    """Return the validations without improvement after which training stops: half of all, 3 at least."""
+    return max(3, math.ceil(passes / 2))

@@ -1,0 +1,99 @@
+"""Probe the checkpoint before fine-tuning: the first figure, a baseline, and where the head begins."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from toolkit import recipes
+from toolkit.data.batch import Features, Integers, Ragged, probe
+from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.inputs import encode_parts
+from toolkit.pipeline.material import Material
+from toolkit.pipeline.prepare import Prepared
+from toolkit.team import Team
+from toolkit.training import linear_probe
+from toolkit.training.linear_probe import Probe, Vectors
+from toolkit.training.objective import RATIONALE
+
+BASELINE = "Frozen features + logistic regression"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What probing the checkpoint gave.
+
+    Attributes:
+        installed: Whether the model's last layer holds the probe's weights now.
+        facts: For the report: {"pooling", "accuracy", "loss", "rows", "installed"}; None where nothing was probed.
+        predictions: Of the best probe for each test row; None where no baseline is wanted.
+    """
+
+    installed: bool = False
+    facts: Mapping[str, Any] | None = None
+    predictions: Sequence[Any] | None = None
+
+
+def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Observe, team: Team) -> Begun:
+    """Fit a linear probe, set the model's last layer to it, and predict the test rows with it.
+
+    Args:
+        material: The model, with what moves in it, and its inputs.
+        prepared: The run.
+        accelerator: Computes in the run's precision.
+        observe: Told what happens.
+        team: The processes that share the work; all begin with the main one's probe.
+    """
+    config, recipe = prepared.config, prepared.recipe
+    wanted = config.training.linear_probe and not config.loading.from_scratch
+    if not wanted or not recipes.has_classes(recipe) or recipes.generates(recipe):
+        return Begun()
+    observe(Stage("Fitting a logistic regression on the frozen features"))
+    train, validation = (features.without(RATIONALE) for features in material.features)
+    model = material.model.to(accelerator.device)
+    layer = linear_probe.output_layer(model, probe(train, material.collate))
+    take = partial(
+        linear_probe.vectors,
+        model,
+        layer,
+        collate=material.collate,
+        batch_size=config.evaluation.batch_size,
+        autocast=accelerator.autocast,
+    )
+
+    def fitted() -> list[Probe]:
+        classes = len(prepared.splits.labels)
+        rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
+        some = train.take(np.sort(rows[: linear_probe.rows_for(classes)]))
+        learned, held_out = (linear_probe.joined([part for _, part in take(features=f)]) for f in (some, validation))
+        return linear_probe.fit(learned, held_out, classes)
+
+    probes = team.from_main(fitted)
+    if not probes:
+        return Begun()
+    best = probes[0]
+    head = next((one for one in probes if one.pooling == linear_probe.HEAD), None)
+    predictions = None
+    if team.is_main and config.evaluation.baselines:
+        (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
+        predictions = _predictions(best, take(features=test), test)
+    installed = layer is not None and layer.weight.requires_grad and head is not None
+    if head is not None and installed:
+        linear_probe.install(layer, head)
+    unit = "words" if isinstance(train.columns["labels"], Ragged) else "examples"
+    observe(Note(f"It is right on {best.accuracy:.1%} of the validation {unit} ({best.pooling})."))
+    facts = {"pooling": best.pooling, "accuracy": best.accuracy, "loss": best.loss, "installed": installed}
+    return Begun(installed, facts, predictions)
+
+
+def _predictions(best: Probe, batches: Iterable[tuple[Integers, Vectors]], test: Features) -> list[Any]:
+    """Return the class of each row, or the classes of its words, in the order of the rows."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for numbers, vectors in batches:
+        for number, predicted in zip(numbers, best.predictions(vectors.by_pooling[best.pooling]), strict=True):
+            found[int(number)].append(predicted)
+    by_word = isinstance(test.columns["labels"], Ragged)
+    return [found[row] if by_word else found[row][0] for row in range(len(test))]

@@ -1,0 +1,262 @@
+"""A linear probe: logistic regression on what a pretrained model makes of each example before it is fine-tuned.
+
+    inputs → backbone (as it came) → one vector for each example, or for each word → logistic regression
+
+The probe takes one forward pass over some of the rows, tells how far the checkpoint comes without fine-tuning, and is
+where fine-tuning begins: the model's last layer is set to its weights, so that training does not first distort the
+backbone to fit random ones.
+
+Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
+section 3.4 (LP-FT).
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.data.batch import Features, plan_evaluation
+
+Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+HEAD = "head input"  # what reaches the last layer
+ROWS = 2000  # examples that the probe learns from at most; for more classes than 40, 50 for each
+_ROWS_PER_CLASS = 50
+_VECTORS = 20_000  # words that it learns from at most
+_UNSEEN = -5.0  # logit of a class that train does not show, beside the least likely of the others
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the L2 penalty that are tried
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors of the rows of a split, by the way in which they were taken from the model.
+
+    Attributes:
+        by_pooling: "head input", "first token", "mean" → vectors. Each of shape (N, D).
+        labels: Class numbers. Shape (N,).
+    """
+
+    by_pooling: Mapping[str, Floats]
+    labels: np.ndarray[Any, np.dtype[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted logistic regression.
+
+    Attributes:
+        pooling: Which vectors it reads.
+        weight: Shape (C, D).
+        bias: Shape (C,).
+        loss: Mean negative log-likelihood of the validation vectors, in nats.
+        accuracy: Share of the validation vectors whose class it finds.
+    """
+
+    pooling: str
+    weight: Floats
+    bias: Floats
+    loss: float
+    accuracy: float
+
+    def predictions(self, vectors: Floats) -> list[int]:
+        """Return the most likely class of each vector (N, D)."""
+        return [int(number) for number in (vectors @ self.weight.T + self.bias).argmax(axis=1)]
+
+
+def output_layer(model: Any, batch: Mapping[str, Any]) -> Any | None:
+    """Return the linear layer whose output is the logits, or None where something stands behind it.
+
+    Args:
+        model: With a head for its classes.
+        batch: A real one on the CPU.
+    """
+    import torch
+
+    sized = [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_labels
+    ]
+    outputs: dict[int, Any] = {}
+    hooks = [
+        layer.register_forward_hook(lambda module, _inputs, output: outputs.update({id(module): output}))
+        for layer in sized
+    ]
+    try:
+        with _evaluating(model):
+            logits = _run(model, batch).logits
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return next((m for m in sized if id(m) in outputs and _same(outputs[id(m)], logits)), None)
+
+
+def vectors(
+    model: Any,
+    layer: Any | None,
+    features: Features,
+    collate: Collate,
+    batch_size: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Iterator[tuple[np.ndarray[Any, np.dtype[np.int64]], Vectors]]:
+    """Yield (row numbers, their vectors), batch by batch, rows of like lengths together.
+
+    Where each word has a label, words of a row stand one after another, and row numbers are repeated.
+
+    Args:
+        model: On its device.
+        layer: From `output_layer`.
+        features: The rows, with "labels".
+        collate: Stacks rows into a batch.
+        batch_size: Rows in a forward pass.
+        autocast: Makes the context in which the model computes.
+    """
+    import torch
+
+    captured: dict[str, Any] = {}
+
+    def keep_input(_module: Any, arguments: tuple[Any, ...]) -> None:
+        captured[HEAD] = arguments[0]
+
+    def keep_output(_module: Any, _inputs: Any, output: Any) -> None:
+        captured["hidden"] = getattr(output, "last_hidden_state", None)
+
+    hooks = [layer.register_forward_pre_hook(keep_input)] if layer is not None else []
+    base = getattr(model, "base_model", model)
+    if base is not model:
+        hooks.append(base.register_forward_hook(keep_output))
+    try:
+        with _evaluating(model):
+            for rows in plan_evaluation(features.lengths, batch_size):
+                batch = collate([features[int(row)] for row in rows])
+                captured.clear()
+                with torch.no_grad(), autocast():
+                    _run(model, batch)
+                labels = np.asarray(batch["labels"])
+                known = labels >= 0  # (B,) or (B, T): the rest is no word of its own
+                taken = _pooled(captured, batch, by_word=labels.ndim > 1)
+                numbers = np.broadcast_to(rows.reshape(-1, *[1] * (labels.ndim - 1)), labels.shape)[known]
+                yield numbers, Vectors({name: pooled[known] for name, pooled in taken.items()}, labels[known])
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _pooled(captured: Mapping[str, Any], batch: Mapping[str, Any], by_word: bool) -> dict[str, Floats]:
+    """Return vectors by pooling: (B, D) each, or (B, T, D) by word."""
+    found = {}
+    if captured.get(HEAD) is not None:
+        found[HEAD] = captured[HEAD]
+    hidden = captured.get("hidden")
+    if hidden is not None and not by_word:
+        if hidden.ndim == 4:  # (B, C, H, W): maps of a convolution
+            found["mean"] = hidden.mean(dim=(2, 3))
+        elif hidden.ndim == 3:  # (B, T, D)
+            mask = batch.get("attention_mask")
+            if mask is None or tuple(mask.shape) != tuple(hidden.shape[:2]):
+                found["mean"] = hidden.mean(dim=1)
+            else:
+                weights = mask.to(hidden.device).unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
+                found["mean"] = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+            found["first token"] = hidden[:, 0]
+    return {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
+
+
+def joined(parts: Sequence[Vectors], most: int = _VECTORS) -> Vectors:
+    """Put the vectors of several batches together, `most` of them at most, taken evenly."""
+    labels = np.concatenate([part.labels for part in parts])
+    chosen = np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).astype(np.int64))
+    names = parts[0].by_pooling
+    pooled = {name: np.concatenate([part.by_pooling[name] for part in parts])[chosen] for name in names}
+    return Vectors(pooled, labels[chosen])
+
+
+def rows_for(classes: int) -> int:
+    """Return how many rows the probe learns from at most."""
+    return max(ROWS, _ROWS_PER_CLASS * classes)
+
+
+def fit(train: Vectors, validation: Vectors, classes: int) -> list[Probe]:
+    """Fit logistic regressions, one for each pooling, the penalty chosen on validation; the most likely first.
+
+    Args:
+        train: What they learn from.
+        validation: What chooses the penalty and the order, by log-likelihood.
+        classes: How many there are; those that train does not show get a low bias.
+    """
+    if len(np.unique(train.labels)) < 2 or not len(validation):
+        return []
+    probes = [
+        min((_fitted(name, strength, train, validation, classes) for strength in _STRENGTHS), key=lambda p: p.loss)
+        for name in train.by_pooling
+    ]
+    return sorted(probes, key=lambda probe: probe.loss)
+
+
+def _fitted(name: str, strength: float, train: Vectors, validation: Vectors, classes: int) -> Probe:
+    from sklearn.linear_model import LogisticRegression
+
+    seen = train.by_pooling[name].astype(np.float64)
+    mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one that has not quite converged is still a start
+        model = LogisticRegression(C=strength, max_iter=300).fit((seen - mean) / scale, train.labels)
+    weight, bias = np.zeros((classes, seen.shape[1])), np.full(classes, float(model.intercept_.min()) + _UNSEEN)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(model.classes_) == 2:  # one row stands for both
+        coefficients = np.vstack([-coefficients, coefficients]) / 2
+        intercepts = np.hstack([-intercepts, intercepts]) / 2
+    weight[model.classes_] = coefficients / scale
+    bias[model.classes_] = intercepts - (coefficients / scale) @ mean
+    logits = validation.by_pooling[name] @ weight.T + bias  # (N, C)
+    logits = logits - logits.max(axis=1, keepdims=True)
+    likelihoods = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    truth = validation.labels
+    return Probe(
+        name,
+        weight.astype(np.float32),
+        bias.astype(np.float32),
+        loss=float(-likelihoods[np.arange(len(truth)), truth].mean()),
+        accuracy=float((logits.argmax(axis=1) == truth).mean()),
+    )
+
+
+def install(layer: Any, probe: Probe) -> None:
+    """Set a model's last layer to the weights of a probe of what reaches it."""
+    import torch
+
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(probe.weight))
+        if layer.bias is not None:
+            layer.bias.copy_(torch.from_numpy(probe.bias))
+
+
+def _run(model: Any, batch: Mapping[str, Any]) -> Any:
+    return model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
+
+
+def _same(output: Any, logits: Any) -> bool:
+    import torch
+
+    return tuple(output.shape) == tuple(logits.shape) and torch.equal(output, logits)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Put a model in evaluation mode without gradients for a while."""
+    import torch
+
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
