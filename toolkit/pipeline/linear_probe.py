@@ -1,6 +1,5 @@
 """Probe the checkpoint before fine-tuning: the first figure, a baseline, and where the head begins."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit import recipes
-from toolkit.data.batch import Features, Integers, Ragged, probe
+from toolkit import models, recipes
+from toolkit.data.batch import Integers, Ragged, probe
+from toolkit.pipeline import judge
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.inputs import encode_parts
 from toolkit.pipeline.material import Material
@@ -28,7 +28,7 @@ class Begun:
 
     Attributes:
         installed: Whether the model's last layer holds the probe's weights now.
-        facts: For the report: {"pooling", "accuracy", "loss", "rows", "installed"}; None where nothing was probed.
+        facts: For the report: {"pooling", "accuracy", "loss", "installed"}; None where nothing was probed.
         predictions: Of the best probe for each test row; None where no baseline is wanted.
     """
 
@@ -76,24 +76,29 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
         return Begun()
     best = probes[0]
     head = next((one for one in probes if one.pooling == linear_probe.HEAD), None)
-    predictions = None
-    if team.is_main and config.evaluation.baselines:
-        (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
-        predictions = _predictions(best, take(features=test), test)
     installed = layer is not None and layer.weight.requires_grad and head is not None
     if head is not None and installed:
         linear_probe.install(layer, head)
-    unit = "words" if isinstance(train.columns["labels"], Ragged) else "examples"
+    by_word = isinstance(train.columns["labels"], Ragged)
+    predictions = None
+    if team.is_main and config.evaluation.baselines and (installed or not by_word):
+        (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
+        if by_word:  # which word is which, the recipe knows
+            subject = judge.Subject(model, material.processor, recipe, prepared.splits.labels, config)
+            with models.plainly(model):
+                predictions = judge.predict_features(subject, test).columns["prediction"]
+        else:
+            predictions = _predictions(best, take(features=test), len(test))
+    unit = "words" if by_word else "examples"
     observe(Note(f"It is right on {best.accuracy:.1%} of the validation {unit} ({best.pooling})."))
     facts = {"pooling": best.pooling, "accuracy": best.accuracy, "loss": best.loss, "installed": installed}
     return Begun(installed, facts, predictions)
 
 
-def _predictions(best: Probe, batches: Iterable[tuple[Integers, Vectors]], test: Features) -> list[Any]:
-    """Return the class of each row, or the classes of its words, in the order of the rows."""
-    found: dict[int, list[int]] = defaultdict(list)
+def _predictions(best: Probe, batches: Iterable[tuple[Integers, Vectors]], rows: int) -> list[int]:
+    """Return the class of each row, in their order."""
+    found = [0] * rows
     for numbers, vectors in batches:
         for number, predicted in zip(numbers, best.predictions(vectors.by_pooling[best.pooling]), strict=True):
-            found[int(number)].append(predicted)
-    by_word = isinstance(test.columns["labels"], Ragged)
-    return [found[row] if by_word else found[row][0] for row in range(len(test))]
+            found[int(number)] = predicted
+    return found

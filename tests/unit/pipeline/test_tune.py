@@ -11,6 +11,7 @@ from toolkit.config import resolve
 from toolkit.config_files import read_file
 from toolkit.errors import ConfigError, Interrupted, RunError
 from toolkit.pipeline import Prepared, Stage
+from toolkit.pipeline.fit import Fitted
 from toolkit.pipeline.tune import folder_of, tune
 from toolkit.training.progress import Validation
 from toolkit.training.search_space import build
@@ -43,7 +44,7 @@ class Fit:
         loss = abs(rate - 2e-4) * 1e4
         for epoch in range(1, int(prepared.config.training.epochs) + 1):
             observe(Validation(epoch, float(epoch), {"loss": loss}, best=True))
-        return run.path, {"evaluations": [{"step": 1, "loss": loss}], "best_step": 1}
+        return Fitted(run.path, {"evaluations": [{"step": 1, "loss": loss}], "best_step": 1}, {})
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_bad_trials_are_pruned(search):
             self.rates.append(0.0)
             for epoch in (1, 2):
                 observe(Validation(epoch, float(epoch), {"loss": float(len(self.rates))}, best=True))
-            return run.path, {"evaluations": [{"step": 1, "loss": float(len(self.rates))}], "best_step": 1}
+            return Fitted(run.path, {"evaluations": [{"step": 1, "loss": float(len(self.rates))}], "best_step": 1}, {})
 
     found, _ = search(Worsening())
     assert [trial.state for trial in found.trials] == ["complete"] * 4 + ["pruned"] * 2
