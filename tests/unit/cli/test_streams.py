@@ -72,6 +72,13 @@ def test_control_characters_are_shown(text):
     assert json.loads(f'"{result}"') == f"a{text}b"
 
 
+@pytest.mark.parametrize("text", [*OBEYED, "a\tb", "é 中 \u200d \u00a0"])
+def test_the_program_beside_an_export_shows_the_same(text):
+    from toolkit.export import run
+
+    assert run.shown(text) == shown(text)
+
+
 @given(st.text())
 def test_nothing_else_changes(text):
     kept = "".join(sign for sign in text if sign in "\t\n" or (sign.isprintable() and sign.isascii()))
