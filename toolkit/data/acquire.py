@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import sources
+from toolkit.data import arrow_files
 from toolkit.data import split as split_
 from toolkit.data.packed import unpacked
 from toolkit.data.read import read
@@ -128,19 +129,15 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
 
 
 def _named_classes(dataset: Any) -> pa.Table:
-    import datasets
-
+    """Return the rows of a data set, read as those of its files would be."""
     table = dataset.with_format("arrow")[:]
+    names = {}
     for name, feature in dataset.features.items():
-        if isinstance(feature, datasets.ClassLabel):
-            names = feature.names
-            written = [names[v] if v is not None and v >= 0 else None for v in table[name].to_pylist()]
-            table = table.set_column(table.column_names.index(name), name, pa.array(written, pa.string()))
-        inner = getattr(feature, "feature", None)
-        if isinstance(inner, datasets.ClassLabel):
-            rows = [None if row is None else [inner.names[v] for v in row] for row in table[name].to_pylist()]
-            table = table.set_column(table.column_names.index(name), name, pa.array(rows, pa.list_(pa.string())))
-    return table
+        classes = getattr(getattr(feature, "feature", feature), "names", None)  # a class, or one for each word
+        if classes:
+            names[name] = list(classes)
+    pieces = [arrow_files.plain(batch, names) for batch in table.to_batches()]
+    return pa.Table.from_batches(pieces) if pieces else table
 
 
 def _with_positions(table: pa.Table, name: str, part: str) -> pa.Table:

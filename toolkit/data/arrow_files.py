@@ -54,7 +54,7 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
             packed.validate(full=True)  # offsets that lead out of the file, texts that are not UTF-8
             names = class_names(packed.schema, file.parent) if names is None else names
             for piece in _pieces(packed, file):
-                yield _plain(piece, names)
+                yield plain(piece, names)
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def _lengths(values: pa.Array) -> "np.ndarray[Any, np.dtype[np.int64]]":
     return np.full(len(values), -(-values.nbytes // max(1, len(values))), np.int64)
 
 
-def _plain(batch: pa.RecordBatch, names: dict[str, list[str]]) -> pa.RecordBatch:
+def plain(batch: pa.RecordBatch, names: dict[str, list[str]]) -> pa.RecordBatch:
     """Return a batch in which each row holds its own values, NaN is null, and classes have their names."""
     columns = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
