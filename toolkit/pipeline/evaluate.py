@@ -19,7 +19,7 @@ from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
 from toolkit.errors import DataError, RecipeError, SourceError, ToolkitError
 from toolkit.evaluation import answers, screening, writing
-from toolkit.evaluation.findings import stored_temperature, stored_thresholds
+from toolkit.evaluation.findings import stored_fit, stored_temperature, stored_thresholds
 from toolkit.pipeline import judge, seen
 from toolkit.pipeline.checks import check_columns, run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
@@ -168,6 +168,7 @@ def evaluate(
         subject.facts,
         own.facts.get("training") if own is not None else None,
         temperature=stored_temperature(stored_card(subject.checkpoint)),
+        fit=stored_fit(stored_card(subject.checkpoint)),
         thresholds=_thresholds(subject, stored, observe),
         repeated=_repeated(own) if own is not None else None,
         checks=run_checks(stored, rows, said.predictions, observe),
@@ -199,7 +200,7 @@ def _learnt(subject: Examination) -> list[str]:
     return [told] if count else []
 
 
-def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observe) -> dict[str, float] | None:
+def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observe) -> screening.Chosen | None:
     """Return the stored thresholds, or choose them on the run's validation rows where others are asked for."""
     settings = subject.config.evaluation
     positive = screening.number_of(settings.positive_class, subject.labels)

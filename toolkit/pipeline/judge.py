@@ -15,7 +15,7 @@ from toolkit.attention import heads
 from toolkit.config import RunConfig
 from toolkit.data.batch import Features, encode
 from toolkit.data.load import Splits
-from toolkit.evaluation import answers, scores
+from toolkit.evaluation import answers, scores, screening
 from toolkit.evaluation.findings import findings
 from toolkit.evaluation.generate import write
 from toolkit.evaluation.predict import Predictions, predict
@@ -120,7 +120,8 @@ class Circumstances:
         data: Facts about the data.
         training: Facts about the training, when the rows are the run's own.
         temperature: Fitted on validation rows; None where there is none.
-        thresholds: Operating point → threshold chosen on validation rows; None where there are none.
+        fit: How it was found, or why there is none.
+        thresholds: Chosen on validation rows; None where there are none.
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where nobody looked.
         checks: What was asked of the model beyond the rows, as sections of the report.
         config: The configuration that the report shows; the one that the model was loaded with when None.
@@ -134,7 +135,8 @@ class Circumstances:
     data: Mapping[str, Any]
     training: Mapping[str, Any] | None
     temperature: float | None = None
-    thresholds: Mapping[str, float] | None = None
+    fit: Mapping[str, Any] | None = None
+    thresholds: screening.Chosen | None = None
     repeated: Sequence[dict[str, Any]] | None = None
     checks: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
@@ -187,6 +189,7 @@ def judge(
                 circumstances.temperature,
                 circumstances.repeated,
                 circumstances.thresholds,
+                circumstances.fit,
             ),
             **circumstances.checks,
         },

@@ -16,8 +16,9 @@ from toolkit import models, recipes, runs
 from toolkit.attention import heads
 from toolkit.data.batch import Features, plan_evaluation
 from toolkit.errors import ConfigError, ModelError
-from toolkit.evaluation import answers, scores
+from toolkit.evaluation import answers, scores, screening
 from toolkit.pipeline import judge
+from toolkit.pipeline.calibrate import calibrate
 from toolkit.pipeline.evaluate import Examination, baselines_of, stored_card
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.pipeline.validation import higher_is_better
@@ -251,15 +252,28 @@ def _store(
     loaded = whole.subject
     heads.zero(heads.find(loaded.model, heads.inputs_for(loaded.model)), pruned)
     models.save(loaded.model, loaded.processor, made.model)
-    card = {**stored_card(subject.checkpoint), "pruned_heads": {str(layer): listed for layer, listed in pruned.items()}}
+    stored_before = {key: value for key, value in stored_card(subject.checkpoint).items() if key != "calibration"}
+    card = {**stored_before, "pruned_heads": {str(layer): listed for layer, listed in pruned.items()}}
     runs.write_json(made.model / runs.CARD, card)
     origin = run.facts["model"]  # the report is of a model fine-tuned from it, as the whole one's is
     config = subject.config.model_copy(update={"model": origin})
     stored = judge.StoredModel(made.model, subject.recipe, subject.labels, config)
     observe(Stage("Judging the pruned model on held-out data"))
     said = judge.ask(stored, subject.rows, subject.split, observe)
+    calibration = calibrate(stored, runs.read_table(made.path / "data" / "validation.parquet"))
+    runs.write_json(made.model / runs.CARD, {**card, **({"calibration": calibration} if calibration else {})})
     said = said.beside({BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, observe)})
-    circumstances = judge.Circumstances(command, created, subject.split, origin, subject.facts, keep.get("training"))
+    circumstances = judge.Circumstances(
+        command,
+        created,
+        subject.split,
+        origin,
+        subject.facts,
+        keep.get("training"),
+        temperature=calibration.get("temperature"),
+        fit=calibration.get("fit"),
+        thresholds=screening.Chosen.of(calibration.get("screening")),
+    )
     verdict = judge.judge(stored, said, subject.rows, circumstances, observe)
     judge.store(verdict, made.path)
     made.record(status="complete", environment=verdict.report["environment"])
