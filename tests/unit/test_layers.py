@@ -19,7 +19,7 @@ MODULES = {
 # Each floor may use its own rooms (training may be used by evaluation) and those below, and never one above.
 FLOORS = (
     ("errors", "settings", "config", "config_files", "environment", "claim"),
-    ("recipes", "sources", "runs", "launch", "team"),
+    ("recipes", "sources", "runs", "checksums", "launch", "team"),
     ("attention", "data", "checkpoints", "models", "metrics", "seq2seq", "hub_answers"),
     ("training", "evaluation", "explain", "export"),
     ("report", "hub"),

@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import checkpoints, recipes, runs
+from toolkit import checkpoints, checksums, recipes, runs
+from toolkit.claim import sole_writer
 from toolkit.config import RunConfig, resolve
 from toolkit.config_files import read_file
 from toolkit.data.load import Table, load_table, part_facts
@@ -88,7 +89,7 @@ def prepare_evaluation(
         return Examination(checkpoint, recipe, config, labels, none, "none", {}, None, own=False)
     observe(Stage("Reading data"))
     if run is not None and not named:
-        rows = runs.read_table(run.path / "data" / "test.parquet")
+        rows = checksums.read_rows(run.path / "data" / "test.parquet")
         facts = run.facts.get("data", {})
         check_columns(config, recipe, rows.column_names)
         return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
@@ -145,11 +146,21 @@ def evaluate(
     """
     screening.number_of(subject.config.evaluation.positive_class, subject.labels)  # or it is refused
     created = datetime.now(UTC)
+    folder = _folder(subject, output, created)
+    with sole_writer(folder):
+        report = _judge(subject, folder, command, created, observe, fresh=fresh)
+    return folder, report
+
+
+def _judge(
+    subject: Examination, folder: Path, command: str, created: datetime, observe: Observe, *, fresh: bool
+) -> dict[str, Any]:
     rows = subject.rows
     earlier = [] if fresh else _earlier(subject)
-    folder = _folder(subject, output, created)
     own = subject.run if subject.own else None
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    for file in filter(checksums.is_changed, earlier):
+        observe(Note(f"{file} was changed after it was written, and is not used."))
     said = answers.find(earlier, stored.identity(rows)) if earlier else None
     if said is None:
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))
@@ -178,7 +189,7 @@ def evaluate(
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
     verdict = judge.judge(stored, said, rows, circumstances, observe)
     judge.store(verdict, folder)
-    return folder, verdict.report
+    return verdict.report
 
 
 def _config_shown(subject: Examination) -> dict[str, Any]:
@@ -212,7 +223,7 @@ def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observ
         observe(Note("No validation rows come with this model, so no thresholds can be chosen for screening."))
         return None
     observe(Stage("Choosing thresholds on validation rows"))
-    said = judge.ask(stored, runs.read_table(kept), "validation", None)
+    said = judge.ask(stored, checksums.read_rows(kept), "validation", None)
     chances = said.predictions.columns.get("probabilities")
     if chances is None:
         return None
@@ -225,7 +236,7 @@ def baselines_of(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:
     for home in (run.path, run.path / "evaluations" / "held-out"):
         with suppress(SourceError):
             return answers.read(home / answers.FILE).baselines
-    observe(Note(f"{run.path / answers.FILE} is missing or damaged: what the baselines said is lost with it."))
+    observe(Note(f"{run.path / answers.FILE} is missing, damaged or changed: what the baselines said is lost with it."))
     return {}
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from toolkit import recipes, runs
+from toolkit import checksums, recipes, runs
 from toolkit.claim import claimed
 from toolkit.config import RunConfig
 from toolkit.config_files import to_yaml
@@ -154,6 +154,7 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
     """Keep the rows that the run is judged on, so that it can be judged again on any machine."""
     for name, rows in (("validation", splits.validation), ("test", splits.test)):
         runs.write_table(run.path / "data" / f"{name}.parquet", pictures.embedded(rows))
+    checksums.record(run.path, ["data/validation.parquet", "data/test.parquet"])
 
 
 def _find_repeated(run: runs.Run, prepared: Prepared, observe: Observe) -> list[dict[str, Any]] | None:

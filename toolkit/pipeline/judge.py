@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 import toolkit
-from toolkit import environment, models, recipes, runs
+from toolkit import checksums, environment, models, recipes, runs
 from toolkit.attention import heads
 from toolkit.config import RunConfig
 from toolkit.data.batch import Features, encode
@@ -246,6 +246,7 @@ def ask(
 def store(verdict: Verdict, folder: Path) -> None:
     """Write predictions and report to `folder`."""
     answers.write(folder / answers.FILE, verdict.answers)
+    checksums.record(folder, [answers.FILE])
     store_report(verdict.report, folder)
 
 
@@ -254,6 +255,7 @@ def store_report(report: Mapping[str, Any], folder: Path) -> None:
     runs.write_json(folder / "report.json", report)
     runs.write_text(folder / "report.md", to_markdown(report))
     runs.write_text(folder / "report.html", to_html(report))
+    checksums.record(folder, ["report.json"])
 
 
 def roles(recipe: recipes.Recipe, rows: pa.Table) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import toolkit
-from toolkit import models, recipes, runs
+from toolkit import checksums, models, recipes, runs
 from toolkit.attention import heads
 from toolkit.data.batch import Features, plan_evaluation
 from toolkit.errors import ConfigError, ModelError
@@ -75,7 +75,7 @@ def prune_heads(
         pictures.check()
     whole = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config, slim=False)
     loaded = whole.subject
-    rows = runs.read_table(run.path / "data" / "validation.parquet")
+    rows = checksums.read_rows(run.path / "data" / "validation.parquet")
     features = judge.encode_rows(rows, subject.recipe, loaded.processor, subject.config)
     batches = _batches(loaded, features, wanted.rows)
     layers = heads.find(loaded.model, batches[0])
@@ -245,6 +245,7 @@ def _store(
     made.record(**keep, status="running", command=command, created=when, pruned_from=run.path.name)
     shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
     shutil.copytree(run.path / "data", made.path / "data")
+    checksums.record(made.path, ["data/validation.parquet", "data/test.parquet"])
     # asked before any head is silenced: the model is the same object
     before = answers.find([run.path / answers.FILE], whole.identity(subject.rows))
     if before is None:
