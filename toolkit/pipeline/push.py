@@ -283,14 +283,17 @@ def _publication(
 
 def _code(run: runs.Run, task: str, name: str, stored: Mapping[str, Any]) -> str:
     """Return the program on the card, with what this run's inputs need."""
-    test, generation = run.path / "data" / "test.parquet", run.model / "generation_config.json"
-    decoding = runs.read_object(generation) if generation.is_file() else {}
+    test = run.path / "data" / "test.parquet"
+    config, decoding = (
+        runs.read_object(file) if file.is_file() else {}
+        for file in (run.model / "config.json", run.model / "generation_config.json")
+    )
     return usage.code(
         task,
         name,
         max_length=(stored.get("data") or {}).get("max_length"),
         pairs=test.is_file() and "text_pair" in runs.column_names(test),
-        prefix=runs.read_object(run.model / "config.json").get("prefix") or "",
+        prefix=config.get("prefix") or "",
         length_factor=(stored.get("options") or {}).get("length_factor", 2.0),
         forced=decoding.get("forced_bos_token_id") is not None,
     )
