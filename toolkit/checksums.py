@@ -52,9 +52,7 @@ def read_rows(file: Path) -> Any:
     Raises:
         SourceError: The file is missing, damaged or changed.
     """
-    check(
-        file, "Copy the run directory again. To judge a model on the rows as they are now, name the file with --data."
-    )
+    check(file, "Undo the change, or copy the run directory again; other rows are named with --data.")
     return runs.read_table(file)
 
 

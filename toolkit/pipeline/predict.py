@@ -161,8 +161,13 @@ def _write_parts(work: _Work, asker: Asker, chunks: Iterator[list[Row]], tally: 
     if kept.parts:
         observe(Note(f"{kept.parts * work.rows[0]:,} rows were done before: going on behind them."))
     if kept.thrown_away:
-        what = "standard input is read anew" if total is None else f"another {', '.join(kept.differing)}"
-        observe(Note(f"{kept.thrown_away:,} rows that were done before are thrown away: {what}."))
+        what = (
+            "standard input is read anew"
+            if total is None
+            else f"they were made with another {', '.join(kept.differing)}"
+        )
+        many, were = wording.rows(kept.thrown_away)
+        observe(Note(f"{many} {were} done before and thrown away: {what}."))
     observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
     number = 0
     again = "Standard input is read once: give all of it again." if total is None else f"Go on with: {work.command}"
