@@ -1,7 +1,7 @@
-"""One process at a time trains in a run directory."""
+"""One process at a time trains in a run directory, or writes an output."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.errors import ConfigError
@@ -16,20 +16,45 @@ def claimed(run: Path) -> Iterator[None]:
     Raises:
         ConfigError: Another process trains there.
     """
+    with _locked(run / NAME, busy(run)):
+        yield
+
+
+@contextmanager
+def sole_writer(output: Path) -> Iterator[None]:
+    """Keep a file or folder that is to be written to this process while the block lasts; it need not be there yet.
+
+    The lock lies beside it, since the output may be put in its place whole.
+
+    Raises:
+        ConfigError: Another process writes it.
+    """
+    output = output.absolute()
+    with suppress(OSError):  # the writer will say why
+        output.parent.mkdir(parents=True, exist_ok=True)
+    message = f"Another process is writing {output}."
+    lock = output.with_name(f".{output.name}{NAME}")
+    with _locked(lock, ConfigError(message, "Wait for it to end, or give another --output.")):
+        yield
+
+
+@contextmanager
+def _locked(lock: Path, taken: ConfigError) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(run / NAME)
+    holder = FileLock(lock)
     try:
-        lock.acquire(timeout=0)
+        holder.acquire(timeout=0)
     except Timeout:
-        raise busy(run) from None
+        raise taken from None
     except (OSError, NotImplementedError):  # a file system without locks: all is as if it were alone
         pass
     try:
         yield
     finally:
-        lock.release()
-        (run / NAME).unlink(missing_ok=True)
+        if holder.is_locked:  # removed first: whoever comes later makes a lock of its own, and nobody holds this one
+            lock.unlink(missing_ok=True)
+        holder.release()
 
 
 def is_claimed(run: Path) -> bool:

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+_TEMPORARY = "finetune-toolkit-"
 PACKAGES = (
     "torch",
     "transformers",
@@ -104,18 +105,23 @@ def _below_home(path: str) -> Path | None:
         return None
 
 
+def is_temporary(folder: Path) -> bool:
+    """Whether a folder lies in what `temporary_folder` returned, to this process or to the one that started it."""
+    return any(part.startswith(_TEMPORARY) for part in folder.parts)
+
+
 @cache
 def temporary_folder() -> Path:
     """Return a folder that this user alone may write to, the same one in every process where that can be had."""
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = Path(tempfile.gettempdir()) / f"finetune-toolkit-{user}"
+    folder = Path(tempfile.gettempdir()) / f"{_TEMPORARY}{user}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
     except OSError:
         found = None
     ours = found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077
-    return folder if ours or user == "user" else Path(tempfile.mkdtemp(prefix="finetune-toolkit-"))
+    return folder if ours or user == "user" else Path(tempfile.mkdtemp(prefix=_TEMPORARY))
 
 
 def existing(path: Path) -> Path:

@@ -85,7 +85,7 @@ def load(
                     trust_remote_code=loading.trust_remote_code,
                     use_safetensors=None if loading.allow_pickle else True,
                 )
-    if _reads_last_token(config):
+    if labels and _reads_last_token(config):
         model.config.pad_token_id = load_tokenizer(path, loading).pad_token_id
     return model
 

@@ -8,6 +8,7 @@
     model/               weights (safetensors), processor, label names
     predictions.parquet  what the model and the baselines said of each test row
     report.json, report.md, report.html
+    SHA256SUMS           digests of the held-out rows, the predictions and the report, by which a change is noticed
 
 A directory is a run once `run.json` says so; `status` is "complete" only after everything is there.
 Files appear whole or not at all: they are written aside, synced and renamed.
@@ -15,6 +16,7 @@ Files appear whole or not at all: they are written aside, synced and renamed.
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -83,7 +85,7 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
     path = Path(output) if output else HOME / stem
     try:
         if output is None:
-            path = _free(path)
+            path = free(path)
         elif is_run(path):  # one that came to nothing, or it would have been refused
             _clear(Run(path))
         path.mkdir(parents=True, exist_ok=True)
@@ -177,13 +179,10 @@ def _encodes(name: str) -> bool:
     return True
 
 
-def _free(path: Path) -> Path:
-    count = 2
-    free = path
-    while free.exists():
-        free = path.with_name(f"{path.name}-{count}")
-        count += 1
-    return free
+def free(path: Path) -> Path:
+    """Return a path, or where something is there already, one with a number behind it."""
+    further = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], further) if not one.exists())
 
 
 def slug(model: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import checkpoints
-from tests.support.cli import environment, toolkit
+from tests.support.cli import environment, several, toolkit
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "transformers", "datasets", "evaluate", "peft", "accelerate", "sklearn"}
@@ -126,7 +126,22 @@ def test_a_copied_recipe_runs_by_its_path(tiny_distilbert: Path, tmp_path: Path)
     common = ("--model", tiny_distilbert, "--data", table, "--epochs", "1", "--output", "run")
     outcome = toolkit("finetune", "./mine.py", *common, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    assert toolkit("evaluate", "run", cwd=tmp_path).code == 0
+    assert "toolkit evaluate run --recipe ./mine.py" in outcome.out
+    unasked = toolkit("evaluate", "run", cwd=tmp_path)
+    assert (unasked.code, "--recipe run/mine.py" in unasked.err) == (2, True), unasked.text
+    (tmp_path / "in.txt").write_text("a fine film\n", encoding="utf-8")
+    own = ("--recipe", "mine.py")
+    commands = [
+        ("evaluate", "run", *own),
+        ("evaluate", "run", "--trust-remote-code"),  # the copy that the run keeps
+        ("predict", "run", "-i", "in.txt", "-o", "out.csv", *own),
+        ("explain", "run", "a fine film", "--rows", "0", *own),
+        ("export", "run", "--to", "safetensors", "--output", "exported", *own),
+        ("compare", "run", "run/evaluations/held-out", "--output", "compared", *own),
+        ("prune-heads", "run", "--rows", "8", "--output", "pruned", *own),
+    ]
+    said = several(commands, tmp_path)
+    assert [one.code for one in said] == [0] * len(commands), said[-1].text
     assert (tmp_path / "run" / "mine.py").read_bytes() == (tmp_path / "mine.py").read_bytes()
 
 

@@ -278,7 +278,7 @@ def test_a_graph_of_more_than_2_gb_keeps_its_weights_beside_it(tmp_path: Path, m
     model, sample = models.make("bert")
     monkeypatch.setattr(graph, "_LARGEST_FILE", 1000)
     graph.save(graph.trace(model, sample, "onnx"), tmp_path)
-    assert (tmp_path / "model.onnx.data").stat().st_size > (tmp_path / "model.onnx").stat().st_size / 2
+    assert (tmp_path / "model.onnx.data").stat().st_size > 4 * 16 * 50  # the table of embeddings at least
     with torch.inference_mode():
         torch.testing.assert_close(Graph(tmp_path)(**sample).logits, model(**sample).logits, atol=1e-4, rtol=1e-4)
 

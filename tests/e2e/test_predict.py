@@ -18,7 +18,7 @@ from tests.support.cli import environment, toolkit
 from toolkit import runs
 from toolkit.errors import DataError, Interrupted
 from toolkit.pipeline import judge
-from toolkit.pipeline.events import Counted, Event, Observe
+from toolkit.pipeline.events import Counted, Event, Note, Observe
 
 predicting = importlib.import_module("toolkit.pipeline.predict")  # the package's attribute is the function
 
@@ -93,5 +93,14 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     assert counted == [10, 20, 30, 30, 35, 35]  # the parts that were there, and then within parts and behind them
     run("whole.csv")
     assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
+    asked.clear()
+    with pytest.raises(Interrupted):
+        run("edited.csv")
+    when = source.stat()
+    source.write_text(source.read_text(encoding="utf-8").replace("0 times", "9 times"), encoding="utf-8")
+    os.utime(source, ns=(when.st_atime_ns, when.st_mtime_ns))
+    run("edited.csv")
+    assert any("20 rows were done before and thrown away" in event.text for event in seen if isinstance(event, Note))
+    assert "seen 9 times" in Path("edited.csv").read_text(encoding="utf-8").splitlines()[1]
     with pytest.raises(DataError, match="already"):
         predicting.predict(str(made.run), "whole.csv", Path("twice.csv"), {}, None, lambda event: None)

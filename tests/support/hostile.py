@@ -63,7 +63,8 @@ def with_recipe(name: str) -> Change:
         for file in ("model/toolkit.json", "run.json", "report.json"):
             edit(run / file, recipe=named)
         config = (run / "config.yaml").read_text(encoding="utf-8")
-        (run / "config.yaml").write_text(f"recipe: {named}\n" + config.partition("\n")[2], encoding="utf-8")
+        first = f"recipe: {json.dumps(named)}\n"
+        (run / "config.yaml").write_text(first + config.partition("\n")[2], encoding="utf-8")
         table = pq.read_table(run / "predictions.parquet")
         facts = {**json.loads(table.schema.metadata[b"toolkit"]), "recipe": named}
         stored = table.replace_schema_metadata({b"toolkit": json.dumps(facts).encode()})
@@ -73,8 +74,7 @@ def with_recipe(name: str) -> Change:
 
 
 def pickled(run: Path) -> None:
-    """Weights and digests of rows that are pickled code, and a card that allows it."""
-    import numpy as np
+    """Weights that are pickled code, and a card that allows it."""
     import torch
 
     class Evil:
@@ -84,6 +84,16 @@ def pickled(run: Path) -> None:
     (run / "model" / "model.safetensors").unlink()
     torch.save({"weight": Evil()}, run / "model" / "pytorch_model.bin")
     edit(run / "model" / "toolkit.json", loading={"allow_pickle": True})
+
+
+def forged_digests(run: Path) -> None:
+    """Digests of rows that are a pickled array of objects."""
+    import numpy as np
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return exec, (evil(run.parent),)
+
     np.save(run / "data" / "train.npy", np.array([Evil()], dtype=object), allow_pickle=True)
 
 

@@ -49,6 +49,13 @@ def findings() -> dict[str, Any]:
             ],
             **figures,
             "scaled": {**figures, "ece": _interval(0.012, 0.012)},
+            "fit": {
+                "rows": 258,
+                "temperature": 1.62,
+                "gain": {"value": 0.05, "low": 0.02, "high": 0.08},
+                "kept": True,
+                "reason": "it lowers the log loss of rows that it was not fitted on",
+            },
         },
         "slices": {
             "confidence": 0.95,
@@ -131,10 +138,19 @@ def findings() -> dict[str, Any]:
             "confidence": 0.95,
             "positives": 640,
             "negatives": 640,
+            "validation_positives": 128,
+            "validation_negatives": 130,
             "points": [
                 {
                     "name": "sensitivity=0.95",
                     "threshold": 0.21,
+                    "target": 0.95,
+                    "missed": True,
+                    "missed_on_validation": False,
+                    "on_validation": {
+                        "sensitivity": {"value": 0.953, "low": 0.902, "high": 0.978},
+                        "specificity": {"value": 0.6, "low": 0.51, "high": 0.68},
+                    },
                     "sensitivity": {"value": 0.94, "low": 0.92, "high": 0.96},
                     "specificity": {"value": 0.61, "low": 0.57, "high": 0.65},
                     "positive_predictive_value": {"value": 0.71, "low": 0.68, "high": 0.74},

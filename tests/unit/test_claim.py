@@ -26,3 +26,20 @@ def test_what_a_killed_process_left_holds_nobody_up(tmp_path):
     assert not claim.is_claimed(tmp_path)
     with claim.claimed(tmp_path):
         assert claim.is_claimed(tmp_path)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_an_output_has_one_writer(there, tmp_path):
+    output = tmp_path / "made" / "out.csv"
+    if there:
+        output.mkdir(parents=True)
+    with claim.sole_writer(output):
+        with pytest.raises(ConfigError, match="Another process is writing"), claim.sole_writer(output):
+            pass
+        with claim.sole_writer(output.with_name("other.csv")):
+            pass
+        with pytest.raises(ConfigError), claim.sole_writer(output):  # refused, and nothing is taken from the first
+            pass
+    with claim.sole_writer(output):
+        pass
+    assert [file.name for file in output.parent.iterdir()] == (["out.csv"] if there else [])

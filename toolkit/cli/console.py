@@ -162,9 +162,14 @@ class Watcher:
             self._bar = None
 
 
+def one_line(text: str) -> str:
+    """Return a label or a name on one line, so that it cannot pass for another line of what is printed."""
+    return text.replace("\n", "\\n")
+
+
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] | None = None) -> str:
     """Lay out rows in columns as wide as their widest cell; the last column runs free."""
-    everything = [header, *rows] if header else rows
+    everything = [tuple(map(one_line, row)) for row in ([header, *rows] if header else rows)]
     if not everything:
         return ""
     widths = [max(len(row[i]) for row in everything) for i in range(len(everything[0]))]

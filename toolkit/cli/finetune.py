@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say, table
+from toolkit.cli.console import Watcher, note, one_line, say, table
 from toolkit.cli.processes import member, start
 from toolkit.cli.push import push_now
 
@@ -160,7 +160,7 @@ def _announce(prepared: "Prepared") -> None:
     note(f"  data   {prepared.splits.facts['origin']}: {parts}")
     if prepared.splits.labels:
         more = len(prepared.splits.labels) - 8
-        note(f"  labels {', '.join(prepared.splits.labels[:8])}{f' and {more} more' if more > 0 else ''}")
+        note(f"  labels {one_line(', '.join(prepared.splits.labels[:8]))}{f' and {more} more' if more > 0 else ''}")
 
 
 def _conclude_seeds(home: Path, report: dict[str, Any]) -> None:

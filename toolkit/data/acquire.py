@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import sources
-from toolkit.data import class_names
+from toolkit.data import arrow_files, class_names
 from toolkit.data import split as split_
 from toolkit.data.packed import unpacked
 from toolkit.data.read import read
@@ -118,7 +118,7 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
         name = {"valid": "validation", "val": "validation", "dev": "validation"}.get(str(part), str(part))
         if name in split_.PARTS or len(loaded) == 1:
             names = class_names.of_features(dataset.features.to_dict())
-            table = class_names.named(dataset.with_format("arrow")[:], names, source.name)
+            table = class_names.named(_plain(dataset), names, source.name)
             parts[name if name in split_.PARTS else "all"] = _with_positions(table, source.name, str(part))
     if not parts:
         raise DataError(
@@ -126,6 +126,13 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
             "Name a local copy instead.",
         )
     return parts
+
+
+def _plain(dataset: Any) -> pa.Table:
+    """Return the rows of a data set, read as those of its files would be."""
+    table = dataset.with_format("arrow")[:]
+    pieces = [arrow_files.plain(batch) for batch in table.to_batches()]
+    return pa.Table.from_batches(pieces) if pieces else table
 
 
 def _with_positions(table: pa.Table, name: str, part: str) -> pa.Table:

@@ -52,7 +52,7 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
         for packed in _parquet(stream, file) if file.suffix.lower() == ".parquet" else _arrow(stream):
             packed.validate(full=True)  # offsets that lead out of the file, texts that are not UTF-8
             for piece in _pieces(packed, file):
-                yield _plain(piece)
+                yield plain(piece)
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def _lengths(values: pa.Array) -> "np.ndarray[Any, np.dtype[np.int64]]":
     return np.full(len(values), -(-values.nbytes // max(1, len(values))), np.int64)
 
 
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch in which each row holds its own values and NaN is null; the file's notes stay with it."""
     columns = []
     for column in map(_written_out, batch.columns):

@@ -11,11 +11,12 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from toolkit import runs
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, SourceError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 Rows = Sequence[Mapping[str, Any]]
@@ -42,15 +43,46 @@ def folder_of(output: Path) -> Path:
     return output.with_name(f".{output.name}.parts")
 
 
-def open_parts(output: Path, identity: Mapping[str, Any] | None) -> int:
-    """Return how many parts of the same work are there; those of other work go. None is never the same work."""
+@dataclass(frozen=True)
+class Kept:
+    """What was found of an output that was begun before.
+
+    Attributes:
+        parts: How many parts of the same work there are.
+        thrown_away: How many rows of other work there were.
+        differing: What that other work differs in: keys of its identity.
+    """
+
+    parts: int = 0
+    thrown_away: int = 0
+    differing: tuple[str, ...] = ()
+
+
+def open_parts(output: Path, identity: Mapping[str, Any] | None) -> Kept:
+    """Find the parts of the same work; those of other work go. None is never the same work."""
     folder = folder_of(output)
     known = folder / "identity.json"
-    if identity is not None and known.is_file() and runs.read_object(known) == identity:
-        return len(list(folder.glob("*.jsonl")))
+    before = _identity(known)
+    if identity is not None and before == identity:
+        return Kept(len(list(folder.glob("*.jsonl"))))
+    lost = sum(_rows_in(part) for part in folder.glob("*.jsonl"))
+    keys = dict.fromkeys([*(identity or {}), *before])
+    differing = tuple(key for key in keys if before.get(key) != (identity or {}).get(key))
     shutil.rmtree(folder, ignore_errors=True)
     runs.write_json(known, identity or {})
-    return 0
+    return Kept(thrown_away=lost, differing=differing)
+
+
+def _identity(known: Path) -> dict[str, Any]:
+    try:
+        return runs.read_object(known)
+    except SourceError:
+        return {}
+
+
+def _rows_in(part: Path) -> int:
+    with part.open("rb") as stream:
+        return sum(1 for _ in stream)
 
 
 def write_part(output: Path, number: int, rows: Rows) -> None:

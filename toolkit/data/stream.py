@@ -219,16 +219,16 @@ def _text(path: Path, stream: decode.Readable, delimiter: str | None, names: Seq
             problem = f"line {number}: not the {len(layout.names)} columns of the first line"
             yield _decoded(dict(itertools.zip_longest(layout.names, [text])), problem)
         else:
-            yield _decoded(dict(zip(layout.names, values, strict=True)), _too_long(number, line))
+            texts = [" ".join(value) if isinstance(value, list) else value for value in values]  # fastText's labels
+            yield _decoded(dict(zip(layout.names, texts, strict=True)), _too_long(number, line))
 
 
 def _decoded(values: dict[str, Any], problem: str | None = None) -> Row:
     """Return a row of texts; where bytes of it are no text, that is its problem, and signs stand for them."""
-    texts = {name: value for name, value in values.items() if isinstance(value, str)}
-    wrong = next((found for value in texts.values() if (found := _UNDECODED.search(value))), None)
+    wrong = next((found for value in values.values() if value and (found := _UNDECODED.search(value))), None)
     if wrong is None:
         return Row(values, problem)
-    shown = {**values, **{name: _UNDECODED.sub("\ufffd", value) for name, value in texts.items()}}
+    shown = {name: value and _UNDECODED.sub("\ufffd", value) for name, value in values.items()}
     byte = f"the byte 0x{ord(wrong[0]) - 0xDC00:02x} does not decode: --set data.encoding=… names another encoding"
     return Row(shown, problem or byte)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.doctor.check import Check, gib, within
-from toolkit.environment import write_problem
+from toolkit.environment import is_temporary, write_problem
 
 SCAN_SECONDS = 3.0  # a cache of thousands of files on a network disk takes minutes
 TOKEN_SECONDS = 6.0
@@ -94,8 +94,13 @@ def cache() -> Iterator[Check]:
     folder = Path(constants.HF_HUB_CACHE)
     shown = _short(folder)
     problem = write_problem(folder)
+    fix = "Set HF_HOME to a folder that you may write to, or mend its permissions."
+    if is_temporary(folder):
+        yield Check(
+            "cache", "warning", f"the user's own cannot be written; {shown}, which will be emptied, is used", fix
+        )
+        return
     if problem:
-        fix = "Set HF_HOME to a folder that you may write to, or mend its permissions."
         yield Check("cache", "warning", f"{shown} cannot be written, so nothing can be downloaded ({problem})", fix)
         return
     if not folder.exists():

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from toolkit import runs
+from toolkit import checksums, runs
 from toolkit.data.pictures import is_type, slim
 from toolkit.data.split import fingerprint, row_keys
 from toolkit.errors import SourceError
@@ -23,6 +24,7 @@ from toolkit.evaluation.predict import Predictions
 FILE = "predictions.parquet"
 BASELINE = "baseline: "  # begins the name of a baseline's column
 POSITION = ("_file", "_row")
+_AGAIN = "`toolkit evaluate MODEL` writes such a file anew; name the folder that it prints."
 
 _METADATA = b"toolkit"
 _FACTS = {"identity": str, "recipe": str, "split": str, "labels": list, "columns": list, "model": dict}
@@ -109,8 +111,9 @@ def read(path: Path) -> Answers:
     """Read a file of predictions.
 
     Raises:
-        SourceError: It is missing or damaged, or was not written by `write`.
+        SourceError: It is missing, damaged or changed, or was not written by `write`.
     """
+    checksums.check(path, _AGAIN)
     found = runs.read_table(path)
     try:
         facts = json.loads((found.schema.metadata or {})[_METADATA])
@@ -118,10 +121,20 @@ def read(path: Path) -> Answers:
             raise TypeError
         found.select(facts["columns"])
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
-        raise SourceError(
-            f"{path} does not say which model and rows it belongs to.", "Evaluate the model again to write it anew."
-        ) from None
+        raise SourceError(f"{path} does not say which model and rows it belongs to.", _AGAIN) from None
+    if not checksums.is_recorded(path) and not _agree(found):
+        raise SourceError(f"{path} was changed: its predictions are not the likeliest of its probabilities.", _AGAIN)
     return Answers(found, facts)
+
+
+def _agree(table: pa.Table) -> bool:
+    """Whether each prediction is the likeliest class, where there are probabilities of classes."""
+    if not {"prediction", "probabilities"} <= set(table.column_names) or not table.num_rows:
+        return True
+    said = np.asarray(table["prediction"].to_pylist())
+    chances = np.asarray(table["probabilities"].to_pylist(), np.float64)
+    own = chances[np.arange(len(said)), said]
+    return bool((own >= chances.max(axis=1) - 1e-6).all())
 
 
 def find(candidates: Iterable[Path], wanted: str) -> Answers | None:

@@ -1,7 +1,8 @@
 """Whether a model is as often right as it is sure, and the temperature that brings the two together."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any
 
@@ -12,6 +13,8 @@ from toolkit.metrics.probability import brier, chances_of, log_loss, mean
 from toolkit.settings import EvaluationConfig
 
 BINS = 10
+FOLDS = 10  # parts of the rows that are scaled in turn by the temperature of the others
+MISTAKES = 10  # rows that must be wrong before a temperature is judged
 REDRAWS = 1000  # of a perfectly calibrated model's luck
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -23,6 +26,7 @@ def section(
     config: EvaluationConfig,
     seed: int,
     temperature: float | None,
+    fit: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on calibration.
 
@@ -32,6 +36,7 @@ def section(
         config: Confidence and resamples.
         seed: Of the draws.
         temperature: By which the logits may be divided, fitted on other rows; None where there is none.
+        fit: How that was found, or why there is none: `Fit.as_dict`.
     """
     chances, true = chances_of(probabilities), np.asarray(references, np.int64)
     confidence, right = chances.max(axis=1), (chances.argmax(axis=1) == true).astype(np.float64)
@@ -43,6 +48,7 @@ def section(
         **_figures(chances, true, config, seed),
         "p": calibrated_p(confidence, right, seed),
         "temperature": temperature,
+        "fit": fit,
     }
     if temperature is not None:
         found["scaled"] = _figures(scaled(chances, temperature), true, config, seed)
@@ -141,7 +147,7 @@ def calibrated_p(confidence: Floats, right: Floats, seed: int) -> float:
     return (1 + as_large) / (1 + REDRAWS)
 
 
-def fit_temperature(probabilities: Sequence[Any], references: Sequence[int]) -> float | None:
+def fit_temperature(probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers) -> float | None:
     """Return the temperature T at which softmax(logits / T) has the least log loss (Guo et al. 2017, section 4.2).
 
     Logits are known up to a constant as the logarithms of the probabilities, and a constant changes nothing. The loss
@@ -171,6 +177,70 @@ def fit_temperature(probabilities: Sequence[Any], references: Sequence[int]) -> 
         middle = math.sqrt(low * high)
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
     return 1 / math.sqrt(low * high)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A temperature fitted on some rows, and what it does to rows that it was not fitted on.
+
+    Attributes:
+        rows: How many rows it was fitted on.
+        temperature: The fitted value; None where there is none.
+        gain: By how much it lowers the log loss of a row that it was not fitted on; None where there is none.
+        kept: Whether that is more than chance explains.
+        reason: Why it is kept or not.
+    """
+
+    rows: int
+    temperature: float | None
+    gain: Interval | None
+    kept: bool
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the model's card and the report hold it."""
+        return asdict(self)
+
+
+def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], confidence: float, seed: int) -> Fit:
+    """Fit a temperature, and find out by cross-validation whether it helps on other rows.
+
+    A temperature that was fitted on a few rows follows their luck, and makes a model worse that was calibrated. So each
+    tenth of the rows is scaled by the temperature of the others, and the temperature of all is kept if that lowers the
+    log loss by more than chance explains (the interval of the mean over the rows lies above zero) and does not raise
+    the calibration error. Where few rows are wrong the interval does not hold, and none is kept.
+
+    Args:
+        probabilities: Of each class, for each row. Shape (N, C).
+        references: The true classes.
+        confidence: Of the interval.
+        seed: Decides which rows are scaled together.
+    """
+    chances, true = chances_of(probabilities), np.asarray(references, np.int64)
+    rows, right = len(true), (chances.argmax(axis=1) == true).astype(np.float64)
+    wrong = rows - int(right.sum())
+    temperature = fit_temperature(chances, true)
+    if temperature is None or wrong < MISTAKES:
+        reason = f"{wrong} of these rows are predicted wrongly, and fewer than {MISTAKES} do not tell"
+        return Fit(rows, temperature, None, False, reason)
+    number = np.random.default_rng(seed).permutation(rows) % FOLDS
+    held_out = chances.copy()
+    for inside in (number == fold for fold in range(FOLDS)):
+        fitted = fit_temperature(chances[~inside], true[~inside])
+        if fitted is not None:
+            held_out[inside] = scaled(chances[inside], fitted)
+    saved = log_loss(chances, true) - log_loss(held_out, true)
+    middle, error = float(saved.mean()), float(saved.std(ddof=1)) / math.sqrt(rows)
+    spread = NormalDist().inv_cdf(0.5 + confidence / 2) * error
+    gain = Interval(middle, middle - spread, middle + spread)
+    before, after = (plain_error(part.max(axis=1), right) for part in (chances, held_out))
+    if gain.low <= 0:
+        reason = "on rows that it was not fitted on it helps no more than chance explains"
+    elif after > before:
+        reason = "on rows that it was not fitted on the calibration error grows"
+    else:
+        return Fit(rows, temperature, gain, True, "it lowers the log loss of rows that it was not fitted on")
+    return Fit(rows, temperature, gain, False, reason)
 
 
 def scaled(chances: Floats, temperature: float) -> Floats:

@@ -1,5 +1,6 @@
 """Several models side by side on the same examples: who is ahead, by how much, and where they part."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -169,22 +170,14 @@ def compare(
         computable = [
             d for _, d in scores.computable({c: one[c] for c in one if c in other}, definitions, aligned.labels)
         ]
-        differences = [
-            {
-                "name": definition.name,
-                "title": definition.title,
-                "unit": definition.unit,
-                **{
-                    key: value
-                    for key, value in scores.difference(
-                        definition, one, other, references, aligned.labels, joint, seed
-                    ).items()
-                    if key in ("value", "low", "high")
-                },
-            }
-            for definition in computable
-            if definition is not None
-        ]
+        differences = []
+        for definition in computable:
+            if definition is None:
+                continue
+            ahead = scores.difference(definition, one, other, references, aligned.labels, joint, seed)
+            if not math.isnan(ahead["value"]):  # as of an area under a curve where one class alone occurs
+                named = {"name": definition.name, "title": definition.title, "unit": definition.unit}
+                differences.append(named | {key: ahead[key] for key in ("value", "low", "high")})
         pair = {"one": aligned.names[i], "other": aligned.names[j], "p": p, "confidence": confidence}
         pairs.append({**pair, **_agreement(one, other, references, counted=by is None), "differences": differences})
     rows, disagreeing = _disagreements(aligned, references, inputs, by)

@@ -29,7 +29,8 @@ def findings(
     config: RunConfig,
     temperature: float | None,
     pairs: Sequence[dict[str, Any]] | None,
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: screening.Chosen | None = None,
+    fit: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the report's sections on groups, and for classes with probabilities those on calibration and labels.
 
@@ -41,7 +42,8 @@ def findings(
         labels: Names of the classes.
         config: The run's configuration.
         temperature: Fitted on validation; None where there is none.
-        thresholds: Operating point → threshold chosen on validation rows; None where there are none.
+        thresholds: Chosen on validation rows; None where there are none.
+        fit: How the temperature was found, or why there is none; None where that is not known.
         pairs: Test rows that repeat training rows, from `near_duplicates.describe`; None where nobody looked.
     """
     columns, seed, settings = predictions.columns, config.training.seed, config.evaluation
@@ -53,9 +55,9 @@ def findings(
         classes = [labels[number] for number in references]
         if "probabilities" in columns:
             chances = columns["probabilities"]
-            found["calibration"] = calibration.section(chances, references, settings, seed, temperature)
+            found["calibration"] = calibration.section(chances, references, settings, seed, temperature, fit)
             positive = settings.positive_class
-            if thresholds and positive is not None and positive in labels:
+            if thresholds is not None and positive is not None and positive in labels:
                 number = list(labels).index(positive)
                 found["screening"] = screening.section(
                     chances, references, number, labels, thresholds, settings.confidence
@@ -120,19 +122,26 @@ def text_roles(recipe: Any, rows: pa.Table) -> list[str]:
     return [c.role for c in recipe.COLUMNS if c.kind in ("text", "words") and c.role in rows.column_names]
 
 
-def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> dict[str, float] | None:
+def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> screening.Chosen | None:
     """Return the thresholds that are stored with a model, or None where there are none for what is to be found now."""
-    stored, meant = card.get("calibration"), card.get("evaluation") or {}
+    meant = card.get("evaluation") or {}
     if any(meant.get(key) != getattr(settings, key) for key in ("positive_class", "operating_points")):
         return None
-    found = stored.get("thresholds") if isinstance(stored, Mapping) else None
-    if not isinstance(found, Mapping) or not all(isinstance(value, int | float) for value in found.values()):
-        return None
-    return {str(name): float(value) for name, value in found.items()}
+    return screening.Chosen.of(_calibration(card).get("screening"))
+
+
+def stored_fit(card: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return how the stored temperature was found, or why there is none; None where a model does not say."""
+    fit = _calibration(card).get("fit")
+    return fit if isinstance(fit, Mapping) else None
 
 
 def stored_temperature(card: Mapping[str, Any]) -> float | None:
     """Return the temperature that is stored with a model, or None."""
-    stored = card.get("calibration")
-    value = stored.get("temperature") if isinstance(stored, Mapping) else None
+    value = _calibration(card).get("temperature")
     return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _calibration(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    stored = card.get("calibration")
+    return stored if isinstance(stored, Mapping) else {}

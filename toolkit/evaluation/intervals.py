@@ -111,11 +111,11 @@ def bootstrap_weighted(
     drawn = np.concatenate([figure(weights) for weights in resampled_weights(examples, resamples, seed)])
     groups = np.random.default_rng(seed).permutation(examples) % min(_GROUPS, examples)
     left_out = np.stack([figure((groups != group)[None].astype(np.float64))[0] for group in range(groups.max() + 1)])
-    return bca(value, drawn[~np.isnan(drawn)], left_out[~np.isnan(left_out)], confidence)
+    return bca(value, drawn, left_out, confidence)
 
 
 def bca(value: float, drawn: Floats, jackknife: Floats, confidence: float, counts: Floats | None = None) -> Interval:
-    """Return the bias-corrected and accelerated interval.
+    """Return the bias-corrected and accelerated interval; where a figure is NaN, since undefined, it is passed over.
 
     Args:
         value: The figure on all examples.
@@ -124,13 +124,15 @@ def bca(value: float, drawn: Floats, jackknife: Floats, confidence: float, count
         confidence: For example 0.95.
         counts: How many examples each entry of `jackknife` stands for; one when None. Shape (N,).
     """
-    if not len(drawn) or np.ptp(drawn) == 0:
+    weights = np.ones(len(jackknife)) if counts is None else counts
+    weights, jackknife = weights[~np.isnan(jackknife)], jackknife[~np.isnan(jackknife)]
+    drawn = drawn[~np.isnan(drawn)]
+    if math.isnan(value) or not len(drawn) or np.ptp(drawn) == 0:
         return Interval(value, value, value)
     normal = NormalDist()
     below = ((drawn < value).sum() + 0.5 * (drawn == value).sum()) / len(drawn)
     bias = normal.inv_cdf(min(max(below, 1 / (len(drawn) + 1)), 1 - 1 / (len(drawn) + 1)))
-    weights = np.ones(len(jackknife)) if counts is None else counts
-    spread = np.average(jackknife, weights=weights) - jackknife
+    spread = np.average(jackknife, weights=weights) - jackknife if len(jackknife) else jackknife
     squares = float(weights @ spread**2)
     acceleration = float(weights @ spread**3) / (6 * squares**1.5) if squares > 0 else 0.0
 
@@ -159,10 +161,9 @@ def f1_score(right: float, predicted: float, true: float, confidence: float) -> 
     """Return an interval of F1 that stays honest where everything is right or wrong, and resampling says nothing.
 
     Of the cases in which a class is predicted or true, J = right / (predicted + true - right) is the share in which it
-    is both. That is a proportion, with Wilson's interval; and F1 = 2 J / (1 + J) grows with J.
+    is both. That is a proportion, with Wilson's interval; and F1 = 2 J / (1 + J) grows with J. There must be a case.
     """
-    cases = predicted + true - right
-    share = wilson(right, cases, confidence) if cases else Interval(0.0, 0.0, 1.0)
+    share = wilson(right, predicted + true - right, confidence)
     return Interval(*(2 * j / (1 + j) for j in (share.value, share.low, share.high)))
 
 

@@ -55,7 +55,7 @@ def score(
             continue
         said = columns[column(definition)]
         value = as_module(definition, labels).compute(predictions=said, references=references)[definition.name]
-        if math.isnan(value):  # one class alone has no area under a curve
+        if math.isnan(value):  # one class alone has no area under a curve, and no correlation
             continue
         found = figure_interval(definition, said, references, labels, config, seed)
         low, high = (found.low, found.high) if found is not None else (None, None)
@@ -69,13 +69,14 @@ def score(
 def values(
     columns: Columns, references: Sequence[Any], metrics: Sequence[str | Definition], labels: Sequence[str]
 ) -> dict[str, float]:
-    """Compute each metric without its interval, as validation during training needs it."""
+    """Compute each metric that is defined, without its interval, as validation during training needs it."""
     found: dict[str, float] = {}
     for module, definition in computable(columns, metrics, labels):
         said = columns["prediction" if definition is None else column(definition)]
         module = module if definition is None else as_module(definition, labels)
         computed = module.compute(predictions=said, references=references)
-        found.update({name: float(value) for name, value in computed.items() if isinstance(value, int | float)})
+        figures = {name: float(value) for name, value in computed.items() if isinstance(value, int | float)}
+        found.update({name: value for name, value in figures.items() if definition is None or not math.isnan(value)})
     return found
 
 
@@ -166,7 +167,7 @@ def difference(
 def per_class(
     predictions: Sequence[int], references: Sequence[int], labels: Sequence[str], config: EvaluationConfig, seed: int
 ) -> list[dict[str, Any]]:
-    """Return precision, recall and F1 of each class with intervals."""
+    """Return precision, recall and F1 of each class with intervals; no value where a figure is 0 of 0."""
     statistics = classes_.class_counts(predictions, references, labels)
     total = statistics.sum(axis=0)
     different, counts = intervals.distinct(statistics)
@@ -179,23 +180,21 @@ def per_class(
     for name, figure in (("precision", classes_.precision), ("recall", classes_.recall), ("f1", classes_.f1)):
         value, samples, jackknife = figure(total), figure(drawn), figure(left_out)
         for number, row in enumerate(rows):
+            right, predicted, true = (float(part[number]) for part in counted)
+            trials = {"precision": predicted, "recall": true, "f1": predicted + true}[name]
+            if not trials:  # 0 of 0 is no share
+                row[name] = {"value": None, "low": None, "high": None}
+                continue
             found = intervals.bca(
                 float(value[number]), samples[:, number], jackknife[:, number], config.confidence, counts
             )
             if found.low == found.high:  # all right or all wrong: resampling says nothing
-                right, predicted, true = (float(part[number]) for part in counted)
-                found = _without_resampling(name, right, predicted, true, config.confidence)
+                if name == "f1":
+                    found = intervals.f1_score(right, predicted, true, config.confidence)
+                else:
+                    found = intervals.wilson(right, trials, config.confidence)
             row[name] = {"value": found.value, "low": found.low, "high": found.high}
     return rows
-
-
-def _without_resampling(
-    figure: str, right: float, predicted: float, true: float, confidence: float
-) -> intervals.Interval:
-    if figure == "f1":
-        return intervals.f1_score(right, predicted, true, confidence)
-    trials = predicted if figure == "precision" else true
-    return intervals.wilson(right, trials, confidence) if trials else intervals.Interval(0.0, 0.0, 1.0)
 
 
 def confusion(predictions: Sequence[int], references: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
@@ -318,10 +317,11 @@ def baseline_section(
         "metrics": score(columns, references, definitions, labels, config.evaluation, seed),
     }
     if definitions:
-        first, *others = (
+        found = (
             difference(definition, ours, columns, references, labels, config.evaluation, seed)
             for definition in definitions
             if definition is definitions[0] or definition.value_type == "string"  # of texts no figure says it all
         )
-        section |= {"difference": first, "further_differences": others}
+        first, *others = [one if not math.isnan(one["value"]) else None for one in found]
+        section |= {"difference": first, "further_differences": [one for one in others if one is not None]}
     return section

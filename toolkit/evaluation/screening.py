@@ -7,6 +7,7 @@ measured on would flatter.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,52 @@ def number_of(positive: str | None, labels: Sequence[str]) -> int | None:
     return list(labels).index(positive) if positive in labels else known.index(written.label(positive))
 
 
-def thresholds(
-    probabilities: Sequence[Any], references: Sequence[int], positive: int, points: Sequence[str]
-) -> dict[str, float]:
+@dataclass(frozen=True)
+class Point:
+    """An operating point, as it was chosen on validation rows.
+
+    Attributes:
+        name: As "sensitivity=0.95"; "balanced" has no target.
+        threshold: What scores so much or more is called positive.
+        sensitivity: Reached there on validation rows.
+        specificity: Reached there on validation rows.
+    """
+
+    name: str
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Thresholds, and the validation rows that they rest on.
+
+    Attributes:
+        positives: Validation rows of the class to be found.
+        negatives: The others.
+        points: Empty where all rows, or none, are of the class.
+    """
+
+    positives: int
+    negatives: int
+    points: tuple[Point, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the model's card holds it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, stored: Any) -> "Chosen | None":
+        """Read what a card holds; None where it holds nothing of this form."""
+        try:
+            points = tuple(Point(**point) for point in stored["points"])
+            return cls(int(stored["positives"]), int(stored["negatives"]), points)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+def thresholds(probabilities: Sequence[Any], references: Sequence[int], positive: int, points: Sequence[str]) -> Chosen:
     """Choose on validation rows the threshold of each operating point: what scores so much or more is called positive.
 
     For a sensitivity it is the highest that reaches it, for a specificity the lowest; "balanced" is where the sum of
@@ -68,12 +112,10 @@ def thresholds(
         positive: Number of the class to be found.
         points: As the configuration has them.
 
-    Returns:
-        Point → threshold; empty where only one of the two occurs.
     """
     scores, true = chances_of(probabilities)[:, positive], np.asarray(references) == positive
     if true.all() or not true.any():
-        return {}
+        return Chosen(int(true.sum()), int((~true).sum()), ())
     candidates = np.unique(scores)  # ascending
     # halfway to the next lower score: on these rows the same, on others not as near to either side
     halfway = candidates[:-1] + np.diff(candidates) / 2
@@ -89,7 +131,11 @@ def thresholds(
             enough = edges[specificity >= wanted - 1e-12]
             above_all = float(np.nextafter(candidates[-1], 2))
             found[f"{name}={wanted:g}"] = float(enough[0]) if len(enough) else above_all
-    return found
+    reached = [
+        Point(name, threshold, float((scores[true] >= threshold).mean()), float((scores[~true] < threshold).mean()))
+        for name, threshold in found.items()
+    ]
+    return Chosen(int(true.sum()), int((~true).sum()), tuple(reached))
 
 
 def section(
@@ -97,7 +143,7 @@ def section(
     references: Sequence[int],
     positive: int,
     labels: Sequence[str],
-    chosen: Mapping[str, float],
+    chosen: Chosen,
     confidence: float,
 ) -> dict[str, Any]:
     """Return the report's section on screening.
@@ -107,32 +153,55 @@ def section(
         references: The true classes.
         positive: Number of the class to be found.
         labels: Names of the classes.
-        chosen: Operating point → threshold, from `thresholds` on other rows.
+        chosen: From `thresholds` on other rows.
         confidence: Of the intervals (Wilson's).
     """
     scores, true = chances_of(probabilities)[:, positive], np.asarray(references) == positive
     points = []
-    for name, threshold in chosen.items():
-        called = scores >= threshold
+    for point in chosen.points:
+        called = scores >= point.threshold
         shares = {
             "sensitivity": (called & true, true),
             "specificity": (~called & ~true, ~true),
             "positive_predictive_value": (called & true, called),
             "negative_predictive_value": (~called & ~true, ~called),
         }
-        figures = {key: _share(hits, among, confidence) for key, (hits, among) in shares.items()}
-        points.append({"name": name, "threshold": threshold, **figures})
+        figures = {key: _share(int(hits.sum()), int(among.sum()), confidence) for key, (hits, among) in shares.items()}
+        there = {
+            "sensitivity": _share(round(point.sensitivity * chosen.positives), chosen.positives, confidence),
+            "specificity": _share(round(point.specificity * chosen.negatives), chosen.negatives, confidence),
+        }
+        points.append(
+            {
+                "name": point.name,
+                "threshold": point.threshold,
+                **figures,
+                "on_validation": there,
+                **_target(point.name, figures, there),
+            }
+        )
     return {
         "positive": labels[positive],
         "confidence": confidence,
         "positives": int(true.sum()),
         "negatives": int((~true).sum()),
+        "validation_positives": chosen.positives,
+        "validation_negatives": chosen.negatives,
         "points": points,
     }
 
 
-def _share(hits: Any, among: Any, confidence: float) -> dict[str, float | None]:
-    if not among.any():
+def _target(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a point was to reach, and where it is missed: on these rows, and on validation rows."""
+    if "=" not in name:
+        return {}
+    ((figure, wanted),) = parse([name])
+    missed = [figures[figure]["value"] is not None and figures[figure]["value"] < wanted for figures in (here, there)]
+    return {"target": wanted, "missed": missed[0], "missed_on_validation": missed[1]}
+
+
+def _share(hits: int, among: int, confidence: float) -> dict[str, float | None]:
+    if not among:
         return {"value": None, "low": None, "high": None}
-    found = wilson(float(hits.sum()), float(among.sum()), confidence)
+    found = wilson(float(hits), float(among), confidence)
     return {"value": found.value, "low": found.low, "high": found.high}

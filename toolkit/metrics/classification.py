@@ -38,19 +38,19 @@ def overlaps(sums: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def precision(sums: Floats) -> Floats:
-    """Share of the predictions of a class that are right; 0 where it was never predicted. (..., 3 C) → (..., C)."""
+    """Share of the predictions of a class that are right; NaN where it was never predicted. (..., 3 C) → (..., C)."""
     hits, predicted, _ = overlaps(sums)
-    return divide(hits, predicted)
+    return _defined(divide(hits, predicted), predicted)
 
 
 def recall(sums: Floats) -> Floats:
-    """Share of a class that was found. (..., 3 C) → (..., C)."""
+    """Share of a class that was found; NaN where there is none of it. (..., 3 C) → (..., C)."""
     hits, _, true = overlaps(sums)
-    return divide(hits, true)
+    return _defined(divide(hits, true), true)
 
 
 def f1(sums: Floats) -> Floats:
-    """Harmonic mean of precision and recall, 2 TP / (predicted + true). (..., 3 C) → (..., C)."""
+    """Harmonic mean of precision and recall, 2 TP / (predicted + true), or 0 without either. (..., 3 C) → (..., C)."""
     hits, predicted, true = overlaps(sums)
     return divide(2 * hits, predicted + true)
 
@@ -69,18 +69,27 @@ def _weighted_f1(sums: Floats) -> Floats:
 
 
 def _matthews(sums: Floats) -> Floats:
-    """Matthews correlation for any number of classes (Gorodkin 2004, equation 8)."""
+    """Matthews correlation for any number of classes (Gorodkin 2004, equation 8).
+
+    Where one class alone is predicted it is 0, the limit of its neighbours (Chicco and Jurman 2020); where one class
+    alone is true nothing can be correlated, and it is NaN.
+    """
     hits, predicted, true = overlaps(sums)
     total = true.sum(-1)
     covariance = hits.sum(-1) * total - (predicted * true).sum(-1)
     spread = np.sqrt((total**2 - (predicted**2).sum(-1)) * (total**2 - (true**2).sum(-1)))
-    return divide(covariance, spread)
+    return _defined(divide(covariance, spread), (true > 0).sum(-1) > 1)
 
 
 def divide(numerator: Floats, denominator: Floats) -> Floats:
     """Divide; 0 where the denominator is 0."""
     result = np.zeros(np.broadcast(numerator, denominator).shape)
     return np.divide(numerator, denominator, out=result, where=np.asarray(denominator) != 0)
+
+
+def _defined(figures: Floats, known: Any) -> Floats:
+    """Return the figures, NaN where `known` is 0."""
+    return np.where(np.asarray(known) != 0, figures, np.nan)
 
 
 METRICS = {

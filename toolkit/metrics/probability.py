@@ -11,7 +11,7 @@ from toolkit.metrics.classification import divide
 _CELLS = 4_000_000  # weights that are ranked at a time
 
 
-def chances_of(predictions: Sequence[Any]) -> Floats:
+def chances_of(predictions: Sequence[Any] | Floats) -> Floats:
     """Return the probabilities as one array. Shape (N, C)."""
     return np.asarray(predictions, np.float64).reshape(len(predictions), -1)
 

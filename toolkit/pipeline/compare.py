@@ -7,6 +7,7 @@ from typing import Any
 
 import toolkit
 from toolkit import card, environment, recipes, runs
+from toolkit.claim import sole_writer
 from toolkit.errors import ConfigError, SourceError
 from toolkit.evaluation import answers
 from toolkit.evaluation.compare import align
@@ -76,7 +77,8 @@ def compare(
         "comparison": found,
         "environment": environment.describe(),
     }
-    judge.store_report(report, folder)
+    with sole_writer(folder):
+        judge.store_report(report, folder)
     return folder, report
 
 

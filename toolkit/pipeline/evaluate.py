@@ -11,14 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import card, checkpoints, recipes, runs
+from toolkit import card, checkpoints, checksums, recipes, runs
+from toolkit.claim import sole_writer
 from toolkit.config import RunConfig, resolve
 from toolkit.config_files import read_file
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.split import fingerprint
 from toolkit.errors import DataError, ModelError, SourceError, ToolkitError
 from toolkit.evaluation import answers, screening, writing
-from toolkit.evaluation.findings import stored_temperature, stored_thresholds
+from toolkit.evaluation.findings import stored_fit, stored_temperature, stored_thresholds
 from toolkit.foreign import damage
 from toolkit.pipeline import judge, seen
 from toolkit.pipeline.checks import check_columns, run_checks
@@ -96,7 +97,7 @@ def prepare_evaluation(
         return Examination(checkpoint, recipe, config, labels, none, "none", {}, None, own=False)
     observe(Stage("Reading data"))
     if run is not None and not named:
-        rows = runs.read_table(run.path / "data" / "test.parquet")
+        rows = checksums.read_rows(run.path / "data" / "test.parquet")
         facts = _told(run)
         check_columns(config, recipe, rows.column_names)
         return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
@@ -166,11 +167,21 @@ def evaluate(
     """
     screening.number_of(subject.config.evaluation.positive_class, subject.labels)  # or it is refused
     created = datetime.now(UTC)
+    folder = _folder(subject, output, created)
+    with sole_writer(folder):
+        report = _judge(subject, folder, command, created, observe, fresh=fresh)
+    return folder, report
+
+
+def _judge(
+    subject: Examination, folder: Path, command: str, created: datetime, observe: Observe, *, fresh: bool
+) -> dict[str, Any]:
     rows = subject.rows
     earlier = [] if fresh else _earlier(subject)
-    folder = _folder(subject, output, created)
     own = subject.run if subject.own else None
     stored = subject.stored(observe)
+    for file in filter(checksums.is_changed, earlier):
+        observe(Note(f"{file} was changed after it was written, and is not used."))
     said = answers.find(earlier, stored.identity(rows)) if earlier else None
     if said is None:
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))
@@ -189,6 +200,7 @@ def evaluate(
         subject.facts,
         own.facts.get("training") if own is not None else None,
         temperature=stored_temperature(stored_card(subject.checkpoint)),
+        fit=stored_fit(stored_card(subject.checkpoint)),
         thresholds=_thresholds(subject, stored, observe),
         repeated=_repeated(own, rows.num_rows) if own is not None else None,
         checks=run_checks(stored, rows, said.predictions, observe),
@@ -198,7 +210,7 @@ def evaluate(
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
     verdict = judge.judge(stored, said, rows, circumstances, observe)
     judge.store(verdict, folder)
-    return folder, verdict.report
+    return verdict.report
 
 
 def _config_shown(subject: Examination) -> dict[str, Any]:
@@ -220,7 +232,7 @@ def _learnt(subject: Examination) -> list[str]:
     return [told] if count else []
 
 
-def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observe) -> dict[str, float] | None:
+def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observe) -> screening.Chosen | None:
     """Return the stored thresholds, or choose them on the run's validation rows where others are asked for."""
     settings = subject.config.evaluation
     positive = screening.number_of(settings.positive_class, subject.labels)
@@ -232,7 +244,7 @@ def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observ
         observe(Note("No validation rows come with this model, so no thresholds can be chosen for screening."))
         return None
     observe(Stage("Choosing thresholds on validation rows"))
-    said = judge.ask(stored, runs.read_table(kept), "validation", None)
+    said = judge.ask(stored, checksums.read_rows(kept), "validation", None)
     chances = said.predictions.columns.get("probabilities")
     if chances is None:
         return None
@@ -245,7 +257,7 @@ def baselines_of(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:
     for home in (run.path, run.path / "evaluations" / "held-out"):
         with suppress(SourceError):
             return answers.read(home / answers.FILE).baselines
-    observe(Note(f"{run.path / answers.FILE} is missing or damaged: what the baselines said is lost with it."))
+    observe(Note(f"{run.path / answers.FILE} is missing, damaged or changed: what the baselines said is lost with it."))
     return {}
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 import toolkit
 from toolkit import recipes, runs
+from toolkit.claim import sole_writer
 from toolkit.data import columns
 from toolkit.data.read import read
 from toolkit.errors import ConfigError, ModelError
@@ -116,10 +117,11 @@ def explain(
         regions=_regions(loaded, order, [one for one, _ in explained], methods),
     )
     folder = explanation_store.folder(subject, output, created)
-    runs.write_json(folder / "explanation.json", built)
-    runs.write_text(folder / "explanation.html", document.to_html(built, explained))
-    if order.pictures:
-        document.draw(built, explained, folder)
+    with sole_writer(folder):
+        runs.write_json(folder / "explanation.json", built)
+        runs.write_text(folder / "explanation.html", document.to_html(built, explained))
+        if order.pictures:
+            document.draw(built, explained, folder)
     return folder, built
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 import toolkit
 from toolkit import recipes, runs
+from toolkit.claim import sole_writer
 from toolkit.data import columns
 from toolkit.data.read import read
 from toolkit.errors import ConfigError, DataError
@@ -102,10 +103,11 @@ def explain(
         notes=notes,
     )
     folder = explanation_store.folder(subject, output, created)
-    runs.write_json(folder / "explanation.json", built)
-    runs.write_text(folder / "explanation.html", document.to_html(built))
-    if order.pictures:
-        document.draw(built, folder)
+    with sole_writer(folder):
+        runs.write_json(folder / "explanation.json", built)
+        runs.write_text(folder / "explanation.html", document.to_html(built))
+        if order.pictures:
+            document.draw(built, folder)
     return folder, built
 
 

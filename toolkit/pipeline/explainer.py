@@ -9,6 +9,7 @@ from toolkit import recipes, runs
 from toolkit.errors import ConfigError
 from toolkit.explain.attributions import BY_NAME, available
 from toolkit.explain.patches import Picture
+from toolkit.foreign import damage
 from toolkit.pipeline import judge
 from toolkit.report import overlays
 from toolkit.report.explanation import verdict
@@ -98,4 +99,10 @@ def explainer_for(target: str, stored: judge.StoredModel) -> Explainer | None:
 def _measured(run: Path) -> dict[str, Any] | None:
     """Read the newest of what `toolkit explain` measured for a run."""
     files = sorted((run / "explanations").glob("trust-*.json"), key=lambda file: file.stat().st_mtime)
-    return runs.read_object(files[-1]) if files else None
+    if not files:
+        return None
+    found = runs.read_object(files[-1])
+    with damage(files[-1]):
+        if found["best"] not in {None, *BY_NAME} or not isinstance(found["methods"], dict | list):
+            raise TypeError
+    return found

@@ -16,7 +16,7 @@ def folder(subject: Examination, output: str | None, created: datetime) -> Path:
     """Return the folder of an explanation: inside the run, or under runs/, when `output` is None."""
     if output or subject.run is None:
         return runs.create(output, "explain", subject.checkpoint.name, created).path
-    return subject.run.path / "explanations" / f"{created:%Y%m%d-%H%M%S}"
+    return runs.free(subject.run.path / "explanations" / f"{created:%Y%m%d-%H%M%S}")
 
 
 def measurement(subject: Examination, facts: Sequence[Any]) -> Path | None:

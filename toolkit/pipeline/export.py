@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 import toolkit
-from toolkit import models, recipes, runs
+from toolkit import checksums, models, recipes, runs
+from toolkit.claim import sole_writer
 from toolkit.config import merge
 from toolkit.data.batch import Features, probe
 from toolkit.errors import ConfigError, DataError
@@ -99,7 +100,7 @@ def export(
     features = _encoded(stored.subject, measured)
     original = judge.predict_features(stored.subject, features, observe)
     observe(Stage(f"Exporting to {form}"))
-    with runs.aside(folder) as draft:
+    with sole_writer(folder), runs.aside(folder) as draft:
         chosen = _write(stored, form, features, held_back, draft, observe)
         observe(Stage("Asking the export about the same rows"))
         loaded = _loaded(stored, form, draft)
@@ -167,7 +168,7 @@ def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, _Held
     if form != "onnx-int8":
         return taken, None
     if others is None and validation is not None:
-        held_back = _HeldBack(runs.read_table(validation), "validation")
+        held_back = _HeldBack(checksums.read_rows(validation), "validation")
     else:
         held_back = _HeldBack(subject.rows.take(others), subject.split)
     left = held_back.rows.num_rows

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from toolkit import recipes, runs
+from toolkit import checksums, recipes, runs
 from toolkit.claim import claimed
 from toolkit.config import RunConfig
 from toolkit.config_files import to_yaml
@@ -15,9 +15,9 @@ from toolkit.data import pictures
 from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import screening
-from toolkit.evaluation.calibration import fit_temperature
 from toolkit.evaluation.findings import repeated
 from toolkit.pipeline import fresh, judge, seen
+from toolkit.pipeline.calibrate import calibrate
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.pipeline.fit import ADAPTER, fit
@@ -60,7 +60,7 @@ def finetune(
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
         said = judge.ask(stored, splits.test, "held-out test", observe, team)
-        calibration = _calibration(stored, prepared, team)
+        calibration = calibrate(stored, splits.validation, team)
         if not team.is_main:
             return run
         run.record(training=training)
@@ -74,7 +74,8 @@ def finetune(
             splits.facts,
             training,
             temperature=calibration.get("temperature"),
-            thresholds=calibration.get("thresholds"),
+            fit=calibration.get("fit"),
+            thresholds=screening.Chosen.of(calibration.get("screening")),
             repeated=_find_repeated(run, prepared, observe),
             checks=run_checks(stored, splits.test, said.predictions, observe),
             config=config.model_dump(),  # the run's own: it may have begun from scratch
@@ -154,26 +155,7 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
     """Keep the rows that the run is judged on, so that it can be judged again on any machine."""
     for name, rows in (("validation", splits.validation), ("test", splits.test)):
         runs.write_table(run.path / "data" / f"{name}.parquet", pictures.embedded(rows))
-
-
-def _calibration(stored: judge.StoredModel, prepared: Prepared, team: Team) -> dict[str, Any]:
-    """Fit the temperature, and thresholds if asked for, on validation rows; nothing without probabilities."""
-    if prepared.recipe.COLUMNS[-1].kind != "label":
-        return {}
-    said = judge.ask(stored, prepared.splits.validation, "validation", None, team)
-    columns = said.predictions.columns
-    if "probabilities" not in columns:
-        return {}
-    chances, truth = columns["probabilities"], judge.references(prepared.recipe, said.table)
-    found: dict[str, Any] = {"fitted_on": "validation", "rows": said.table.num_rows}
-    temperature = fit_temperature(chances, truth)
-    if temperature is not None:
-        found["temperature"] = temperature
-    settings = prepared.config.evaluation
-    positive = screening.number_of(settings.positive_class, prepared.splits.labels)
-    if positive is not None:
-        found["thresholds"] = screening.thresholds(chances, truth, positive, settings.operating_points)
-    return found
+    checksums.record(run.path, ["data/validation.parquet", "data/test.parquet"])
 
 
 def _find_repeated(run: runs.Run, prepared: Prepared, observe: Observe) -> list[dict[str, Any]] | None:

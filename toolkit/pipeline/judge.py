@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 import toolkit
-from toolkit import card, environment, models, recipes, runs
+from toolkit import card, checksums, environment, models, recipes, runs
 from toolkit.attention import heads
 from toolkit.config import RunConfig
 from toolkit.data import vocabulary
 from toolkit.data.batch import Features, encode
 from toolkit.data.load import Splits
-from toolkit.evaluation import answers, scores
+from toolkit.evaluation import answers, scores, screening
 from toolkit.evaluation.findings import findings
 from toolkit.evaluation.generate import write
 from toolkit.evaluation.predict import Predictions, predict
@@ -121,7 +121,8 @@ class Circumstances:
         data: Facts about the data.
         training: Facts about the training, when the rows are the run's own.
         temperature: Fitted on validation rows; None where there is none.
-        thresholds: Operating point → threshold chosen on validation rows; None where there are none.
+        fit: How it was found, or why there is none.
+        thresholds: Chosen on validation rows; None where there are none.
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where nobody looked.
         checks: What was asked of the model beyond the rows, as sections of the report.
         config: The configuration that the report shows; the one that the model was loaded with when None.
@@ -135,7 +136,8 @@ class Circumstances:
     data: Mapping[str, Any]
     training: Mapping[str, Any] | None
     temperature: float | None = None
-    thresholds: Mapping[str, float] | None = None
+    fit: Mapping[str, Any] | None = None
+    thresholds: screening.Chosen | None = None
     repeated: Sequence[dict[str, Any]] | None = None
     checks: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
@@ -188,6 +190,7 @@ def judge(
                 circumstances.temperature,
                 circumstances.repeated,
                 circumstances.thresholds,
+                circumstances.fit,
             ),
             **circumstances.checks,
         },
@@ -245,6 +248,7 @@ def ask(
 def store(verdict: Verdict, folder: Path) -> None:
     """Write predictions and report to `folder`."""
     answers.write(folder / answers.FILE, verdict.answers)
+    checksums.record(folder, [answers.FILE])
     store_report(verdict.report, folder)
 
 
@@ -253,6 +257,7 @@ def store_report(report: Mapping[str, Any], folder: Path) -> None:
     runs.write_json(folder / "report.json", report)
     runs.write_text(folder / "report.md", to_markdown(report))
     runs.write_text(folder / "report.html", to_html(report))
+    checksums.record(folder, ["report.json"])
 
 
 def roles(recipe: recipes.Recipe, rows: pa.Table) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import toolkit
-from toolkit import recipes, runs
-from toolkit.data import catalogue, columns, folders, headers, parts, stream, vocabulary, wording
+from toolkit import recipes
+from toolkit.claim import sole_writer
+from toolkit.data import catalogue, columns, headers, parts, stream, vocabulary, wording
 from toolkit.data.markup import markup
 from toolkit.data.stream import Row
 from toolkit.errors import ConfigError, DataError, Interrupted
@@ -19,12 +19,14 @@ from toolkit.pipeline.asker import Asker
 from toolkit.pipeline.evaluate import find_stored, stored_card
 from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
 from toolkit.pipeline.explainer import Explainer, explainer_for
+from toolkit.pipeline.prediction_identity import identity
 from toolkit.pipeline.resume import terminable
 from toolkit.recipes import Column
 
 CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
 EXPLAINED = 64  # where each is explained, which takes long: so many are done again after a kill
 WRITTEN = 512  # the same where answers are written token by token, which takes longer
+WRITTEN_TEXTS = (".txt", ".po")  # formats of nothing but the texts that were written
 ADDED = ("prediction", "score", "calibrated_score", "explanation", "problem")
 
 
@@ -83,7 +85,7 @@ def predict(
     if tell is None:
         if output.exists() and Path(source).exists() and output.samefile(source):
             raise ConfigError(f"{output} is the input as well.", "Give another --output.")
-        parts.check_output(output, (".txt", ".po"))
+        parts.check_output(output, WRITTEN_TEXTS)
     stream.check_input(source)
     observe(Stage("Looking for the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
@@ -118,19 +120,60 @@ def predict(
                     tell(answer)
         tally.remark(config.data.max_length, observe)
         return tally.outcome(None)
-    total = _count(source, values, config.options)
-    identity = None
-    if total is not None:
-        identity = _identity(stored, Path(source), config.model_dump(), [size, all_scores, explained])
-    done = parts.open_parts(output, identity)
-    if done:
-        observe(Note(f"{done * size:,} rows were done before: going on behind them."))
+    work = _Work(
+        source, lambda: _rows(source, values, config.options), output, write, [size, all_scores, explained], command
+    )
+    with sole_writer(output):
+        parts.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
+        _write_parts(work, asker, chunks, tally, observe)
+    tally.remark(config.data.max_length, observe)
+    return tally.outcome(output)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is written where.
+
+    Attributes:
+        source: The file that is read; "-" for standard input.
+        read: Reads its rows from the first on.
+        output: The file that is written.
+        write: Writes it; None for a table.
+        rows: How many rows a part has, and what is written of each.
+        command: Goes on after a stop.
+    """
+
+    source: str
+    read: Callable[[], Iterator[Row]]
+    output: Path
+    write: "Write | None"
+    rows: Sequence[Any]
+    command: str
+
+
+def _write_parts(work: _Work, asker: Asker, chunks: Iterator[list[Row]], tally: "Tally", observe: Observe) -> None:
+    """Answer all rows part by part, keeping the parts that are there, and make the output of them."""
+    output = work.output
+    of_file = work.source != stream.STANDARD_INPUT  # which is read once
+    total = sum(1 for _ in work.read()) if of_file else None
+    same = identity(asker, Path(work.source), work.read, work.rows) if of_file else None
+    kept = parts.open_parts(output, same)
+    if kept.parts:
+        observe(Note(f"{kept.parts * work.rows[0]:,} rows were done before: going on behind them."))
+    if kept.thrown_away:
+        what = (
+            "standard input is read anew"
+            if total is None
+            else f"they were made with another {', '.join(kept.differing)}"
+        )
+        many, were = wording.rows(kept.thrown_away)
+        observe(Note(f"{many} {were} done before and thrown away: {what}."))
     observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
     number = 0
-    again = "Standard input is read once: give all of it again." if total is None else f"Go on with: {command}"
+    again = "Standard input is read once: give all of it again." if total is None else f"Go on with: {work.command}"
     with _stoppable(tally, f"kept; {output} is written when all are", again):
         for number, chunk in enumerate(chunks, 1):
-            if number <= done:
+            if number <= kept.parts:
                 answers = parts.read_part(output, number - 1)
             else:
                 answers = asker.answer(chunk, _counted(observe, tally.rows, total))
@@ -138,9 +181,8 @@ def predict(
             tally.add(answers)
             if total is not None:
                 observe(Counted(tally.rows, total))
-        parts.finish(output, number, write, Path(source) if Path(source).suffix.lower() == ".parquet" else None)
-    tally.remark(config.data.max_length, observe)
-    return tally.outcome(output)
+        typed = Path(work.source) if Path(work.source).suffix.lower() == ".parquet" else None
+        parts.finish(output, number, work.write, typed)
 
 
 def _counted(observe: Observe, before: int, total: int | None) -> Observe | None:
@@ -248,11 +290,6 @@ def _rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) ->
     )
 
 
-def _count(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> int | None:
-    """Return how many rows there are; None for standard input, which is read once."""
-    return None if source == stream.STANDARD_INPUT else sum(1 for _ in _rows(source, values, options))
-
-
 Write = Callable[[Path, Iterator[dict[str, Any]]], None]
 
 
@@ -265,7 +302,7 @@ def _writer(
         ConfigError: The answers are no texts, or the input is no catalogue.
     """
     suffix = output.suffix.lower()
-    if suffix not in (".txt", ".po"):
+    if suffix not in WRITTEN_TEXTS:
         return None
     if recipe.COLUMNS[-1].kind != "target_text":
         raise ConfigError(f"{output} would hold nothing but texts, and this task does not write texts.", "Write .csv.")
@@ -298,26 +335,6 @@ def _chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[list[
         yield from stream.as_they_come(rows, size)
         return
     yield from stream.in_chunks(rows, size)
-
-
-def _identity(stored: judge.StoredModel, source: Path, config: Any, rows: Sequence[Any]) -> dict[str, Any]:
-    """Name all that decides the output, so that nothing is gone on with that began otherwise."""
-    files = sorted(file for file in stored.folder.iterdir() if file.is_file())
-    return {
-        "toolkit": toolkit.__version__,
-        "model": {file.name: runs.digest(file) for file in files},
-        "recipe": runs.digest(Path(stored.recipe.__file__)),
-        "settings": {key: config[key] for key in ("attention", "data", "options")},
-        "input": [str(source.resolve()), *_state(source)],
-        "rows": list(rows),
-    }
-
-
-def _state(source: Path) -> list[int]:
-    """Return numbers that change when a file does, or any file of a folder."""
-    files = folders.files(source) if source.is_dir() else [source]
-    facts = [file.stat() for file in files if file.exists()]  # a link may lead nowhere
-    return [len(facts), sum(one.st_size for one in facts), max((one.st_mtime_ns for one in facts), default=0)]
 
 
 def _untaken(chunk: list[Row]) -> list[Row]:

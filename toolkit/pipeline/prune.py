@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 import toolkit
-from toolkit import models, recipes, runs
+from toolkit import checksums, models, recipes, runs
 from toolkit.attention import heads
 from toolkit.data.batch import Features, plan_evaluation
 from toolkit.errors import ConfigError, ModelError
-from toolkit.evaluation import answers, scores
+from toolkit.evaluation import answers, scores, screening
 from toolkit.pipeline import judge
+from toolkit.pipeline.calibrate import calibrate
 from toolkit.pipeline.evaluate import Examination, baselines_of, stored_card
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
 from toolkit.pipeline.validation import higher_is_better
@@ -74,7 +75,7 @@ def prune_heads(
         pictures.check()
     whole = subject.stored(observe, slim=False)
     loaded = whole.subject
-    rows = runs.read_table(run.path / "data" / "validation.parquet")
+    rows = checksums.read_rows(run.path / "data" / "validation.parquet")
     features = judge.encode_rows(rows, subject.recipe, loaded.processor, subject.config)
     batches = _batches(loaded, features, wanted.rows)
     layers = heads.find(loaded.model, batches[0])
@@ -244,6 +245,7 @@ def _store(
     made.record(**keep, status="running", command=command, created=when, pruned_from=run.path.name)
     shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
     shutil.copytree(run.path / "data", made.path / "data")
+    checksums.record(made.path, ["data/validation.parquet", "data/test.parquet"])
     # asked before any head is silenced: the model is the same object
     before = answers.find([run.path / answers.FILE], whole.identity(subject.rows))
     if before is None:
@@ -251,18 +253,28 @@ def _store(
     loaded = whole.subject
     heads.zero(heads.find(loaded.model, heads.inputs_for(loaded.model)), pruned)
     models.save(loaded.model, loaded.processor, made.model)
-    facts = {
-        **stored_card(subject.checkpoint),
-        "pruned_heads": {str(layer): listed for layer, listed in pruned.items()},
-    }
+    facts = {key: value for key, value in stored_card(subject.checkpoint).items() if key != "calibration"}
+    facts |= {"pruned_heads": {str(layer): listed for layer, listed in pruned.items()}}
     runs.write_json(made.model / runs.CARD, facts)
     origin = run.facts["model"]  # the report is of a model fine-tuned from it, as the whole one's is
     config = subject.config.model_copy(update={"model": origin})
     stored = judge.StoredModel(made.model, subject.recipe, subject.labels, config)
     observe(Stage("Judging the pruned model on held-out data"))
     said = judge.ask(stored, subject.rows, subject.split, observe)
+    calibration = calibrate(stored, runs.read_table(made.path / "data" / "validation.parquet"))
+    runs.write_json(made.model / runs.CARD, {**facts, **({"calibration": calibration} if calibration else {})})
     said = said.beside({BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, observe)})
-    circumstances = judge.Circumstances(command, created, subject.split, origin, subject.facts, keep.get("training"))
+    circumstances = judge.Circumstances(
+        command,
+        created,
+        subject.split,
+        origin,
+        subject.facts,
+        keep.get("training"),
+        temperature=calibration.get("temperature"),
+        fit=calibration.get("fit"),
+        thresholds=screening.Chosen.of(calibration.get("screening")),
+    )
     verdict = judge.judge(stored, said, subject.rows, circumstances, observe)
     judge.store(verdict, made.path)
     made.record(status="complete", environment=verdict.report["environment"])

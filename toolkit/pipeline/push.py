@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from toolkit import card, checkpoints, hub, hub_benchmarks, recipes, runs, sources
+from toolkit import card, checkpoints, checksums, hub, hub_benchmarks, recipes, runs, sources
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.report import usage
@@ -180,10 +180,12 @@ def _run(target: str) -> runs.Run:
 
 def _report(run: runs.Run) -> dict[str, Any]:
     """Read the run's report; a later evaluation on the same rows stands in for it, for it may have found more."""
-    report = _read_report(run.path / "report.json")
-    later = run.path / "evaluations" / "held-out" / "report.json"
+    own, later = run.path / "report.json", run.path / "evaluations" / "held-out" / "report.json"
+    checksums.check(own, "Undo the change, or copy the run directory again.")
+    report = _read_report(own)
     if not later.is_file():
         return report
+    checksums.check(later, f"`toolkit evaluate {run.path}` writes it anew.")
     again = _read_report(later)
     same = again["evaluation"]["metrics"] == report["evaluation"]["metrics"]
     kept = {key: report[key] for key in ("command", "created", "title", "training", "config", "environment", "model")}
@@ -281,14 +283,17 @@ def _publication(
 
 def _code(run: runs.Run, task: str, name: str, stored: Mapping[str, Any]) -> str:
     """Return the program on the card, with what this run's inputs need."""
-    test, generation = run.path / "data" / "test.parquet", run.model / "generation_config.json"
-    decoding = runs.read_object(generation) if generation.is_file() else {}
+    test = run.path / "data" / "test.parquet"
+    config, decoding = (
+        runs.read_object(file) if file.is_file() else {}
+        for file in (run.model / "config.json", run.model / "generation_config.json")
+    )
     return usage.code(
         task,
         name,
         max_length=(stored.get("data") or {}).get("max_length"),
         pairs=test.is_file() and "text_pair" in runs.column_names(test),
-        prefix=runs.read_object(run.model / "config.json").get("prefix") or "",
+        prefix=config.get("prefix") or "",
         length_factor=(stored.get("options") or {}).get("length_factor", 2.0),
         forced=decoding.get("forced_bos_token_id") is not None,
     )

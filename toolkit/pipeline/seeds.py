@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import toolkit
-from toolkit import environment, runs
+from toolkit import checksums, environment, runs
 from toolkit.errors import ConfigError
 from toolkit.evaluation import answers
 from toolkit.evaluation.seeds import section
@@ -72,6 +72,8 @@ def finetune_seeds(
 
 
 def _report(prepared: Prepared, folders: list[Path], command: str, created: datetime) -> dict[str, Any]:
+    for folder in folders:
+        checksums.check(folder / "report.json", "Undo the change, or train that seed again.")
     reports = [runs.read_object(folder / "report.json") for folder in folders]
     said = [answers.read(folder / answers.FILE).table["prediction"].to_pylist() for folder in folders]
     found = section([folder.name for folder in folders], reports, said)

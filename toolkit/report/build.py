@@ -78,7 +78,7 @@ def verdict(
     return {
         "headline": headline,
         "statements": statements,
-        "warnings": [*warnings, *_collapsed(evaluation, training), *_leaked(evaluation)],
+        "warnings": [*warnings, *_collapsed(evaluation, training), *_missed(evaluation), *_leaked(evaluation)],
     }
 
 
@@ -337,6 +337,27 @@ def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None
         rate, steps = training["learning_rate"], training["steps"]
         why = f": the learning rate ({rate:g}) may be too high, or the steps ({steps:,}) too few"
     return [f"Every example is called “{given[0]}”. The model tells no classes apart{why}."]
+
+
+def _missed(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say which operating points do not reach what they were chosen for."""
+    found = evaluation.get("screening") or {}
+    told = []
+    for point in found.get("points") or ():
+        figure = point["name"].partition("=")[0]
+        for where, missed, figures in (
+            ("validation", point.get("missed_on_validation"), point.get("on_validation")),
+            (evaluation["split"], point.get("missed"), point),
+        ):
+            if missed and figures:
+                reached, chosen = figures[figure], [found[f"validation_{kind}"] for kind in ("positives", "negatives")]
+                interval = f"{100 * found['confidence']:g} % interval {100 * reached['low']:.1f} to "
+                told.append(
+                    f"{point['name']} is missed on {where} rows: {shown(reached['value'], 'fraction')} ({interval}"
+                    f"{100 * reached['high']:.1f}). The threshold was chosen on "
+                    f"{chosen[0]:,} positive and {chosen[1]:,} negative validation rows."
+                )
+    return told
 
 
 def _leaked(evaluation: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ _CALIBRATION = {
     "bins": [{"count": float, "confidence": float, "accuracy": _INTERVAL}],
     **_FIGURES,
     "scaled": _FIGURES,
+    "fit": {"rows": float, "temperature": float, "gain": _INTERVAL, "kept": bool, "reason": str},
 }
 
 _GROUP = {"by": str, "name": str, "rows": float, "accuracy": _INTERVAL, "p": float}
@@ -147,11 +148,13 @@ _COST = {
 
 _SCREENING = {
     "positive": str,
-    **dict.fromkeys(("confidence", "positives", "negatives"), float),
+    **dict.fromkeys(("confidence", "positives", "negatives", "validation_positives", "validation_negatives"), float),
     "points": [
         {
             "name": str,
-            "threshold": float,
+            **dict.fromkeys(("threshold", "target"), float),
+            **dict.fromkeys(("missed", "missed_on_validation"), bool),
+            "on_validation": {"sensitivity": _INTERVAL, "specificity": _INTERVAL},
             **dict.fromkeys(
                 ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value"), _INTERVAL
             ),

@@ -57,18 +57,27 @@ def screening(found: Mapping[str, Any]) -> list[Section]:
         return []
     columns = ["Chosen for", "Threshold", "Sensitivity", "Specificity", "Right when positive", "Right when negative"]
     keys = ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value")
-    rows = [
-        [
-            Cell(str(point["name"])),
-            Cell(formats.measure(point["threshold"], "score")),
-            *(estimated(point[key], "fraction") for key in keys),
-        ]
-        for point in found["points"]
-    ]
+    rows, chosen = [], []
+    for point in found["points"]:
+        first = [Cell(str(point["name"])), Cell(formats.measure(point["threshold"], "score"))]
+        rows.append([*first, *(estimated(point[key], alert=_missed(point, key, point["missed"])) for key in keys)])
+        there, missed = point["on_validation"], point["missed_on_validation"]
+        chosen.append([*first, *(estimated(there[key], alert=_missed(point, key, missed)) for key in keys[:2])])
     lead = f"“{found['positive']}” is what is to be found: {formats.count(found['positives'])} of the examples are, "
-    lead += f"{formats.count(found['negatives'])} are not. The thresholds were chosen on validation rows and stand as "
-    lead += "they were; intervals are Wilson's."
-    return [Section("screening", "As a screening test", lead, [Table("Operating points", columns, rows)])]
+    lead += f"{formats.count(found['negatives'])} are not. The thresholds were chosen on "
+    lead += f"{formats.count(found['validation_positives'])} validation rows that are and "
+    lead += f"{formats.count(found['validation_negatives'])} that are not, and stand as they were; intervals are "
+    lead += "Wilson's."
+    tables: list[Block] = [
+        Table("Operating points", columns, rows),
+        Table("On the validation rows that they were chosen on", columns[:4], chosen),
+    ]
+    return [Section("screening", "As a screening test", lead, tables)]
+
+
+def _missed(point: Mapping[str, Any], key: str, missed: bool | None) -> str:
+    """Say that a figure misses its target."""
+    return "target missed" if missed and str(point["name"]).startswith(f"{key}=") else ""
 
 
 def calibration(found: Mapping[str, Any]) -> list[Section]:
@@ -104,13 +113,37 @@ def calibration(found: Mapping[str, Any]) -> list[Section]:
     plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (found, scaled)[: len(columns) - 1]]
     blocks.append(Table("Calibration", columns, [rows[0], plain, *rows[1:]]))
     if temperature is not None:
-        text = f"The temperature {temperature:.3f} was fitted on validation rows and is stored with the model as an "
-        text += "option: it divides the logits, and changes no prediction. The weights are as they were."
+        text = f"The temperature {temperature:.3f} was fitted on {_rows(found['fit'])}validation rows and is stored "
+        text += (
+            "with the model as an option: it divides the logits, and changes no prediction. The weights are as they "
+        )
+        text += f"were.{_gain(found['fit'], found['confidence'])}"
+        before, after = found["ece"]["value"], scaled["ece"]["value"]
+        if before is not None and after is not None and after > before:
+            text += " On these rows the calibration error is larger with it."
+        blocks.append(Text(text))
+    elif found["fit"]["reason"]:
+        text = f"No temperature is stored with the model: {_rows(found['fit'])}validation rows were looked at, and "
+        text += f"{found['fit']['reason']}.{_gain(found['fit'], found['confidence'])}"
         blocks.append(Text(text))
     lead = f"On average the model is {formats.measure(found['mean_confidence'], 'fraction')} sure and right on "
     lead += f"{formats.measure(found['accuracy'], 'fraction')}. A perfectly calibrated model would show an error this "
     lead += f"large with probability {formats.p_value(found['p'])}."
     return [Section("calibration", "Is it as right as it is sure?", lead, blocks)]
+
+
+def _rows(fit: Mapping[str, Any]) -> str:
+    return f"{formats.count(fit['rows'])} " if fit["rows"] is not None else ""
+
+
+def _gain(fit: Mapping[str, Any], confidence: float | None) -> str:
+    """Say what cross-validation found of a fitted temperature."""
+    if fit["gain"]["value"] is None or confidence is None:
+        return ""
+    text = (
+        f" Cross-validated, a temperature ({formats.measure(fit['temperature'], 'score')} on all of them) lowers the "
+    )
+    return f"{text}log loss by {formats.estimate(fit['gain'], 'score')}, {100 * confidence:g} % interval."
 
 
 def groups(found: Mapping[str, Any]) -> list[Section]:

@@ -96,6 +96,11 @@ class BestKeeper:
 
     def consider(self, step: int, epoch: float, values: Mapping[str, float]) -> Validation:
         """Take note of a validation; save the weights if it is the best so far."""
+        if self.metric not in values:
+            raise RunError(
+                f"The validation rows do not define {self.metric}, by which the best weights are chosen.",
+                "Choose another training.best_metric, such as loss, or give validation rows of every class.",
+            )
         for name in ("loss", self.metric):
             check_finite(f"validation {name}", values[name], step, self.precision)
         best = max((self._merit(v.values) for v in self.validations), default=(-math.inf, -math.inf))

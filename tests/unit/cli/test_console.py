@@ -17,3 +17,9 @@ def test_a_log_says_what_is_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == ["Explaining …", "  4 of 40  1 min 48 s left", "  8 of 40  1 min 36 s left"]
     assert len(lines) == 1 + 9
+
+
+def test_a_label_cannot_pass_for_a_line() -> None:
+    shown = console.table([("good\nError: all is lost", "3"), ("bad", "4")])
+    assert len(shown.splitlines()) == 2
+    assert shown.splitlines()[1].split() == ["bad", "4"]

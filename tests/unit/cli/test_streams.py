@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,13 @@ def test_control_characters_are_shown(text):
     assert json.loads(f'"{result}"') == f"a{text}b"
 
 
+@pytest.mark.parametrize("text", [*OBEYED, "a\tb", "é 中 \u200d \u00a0"])
+def test_the_program_beside_an_export_shows_the_same(text):
+    from toolkit.export import run
+
+    assert run.shown(text) == shown(text)
+
+
 @given(st.text())
 def test_nothing_else_changes(text):
     kept = "".join(sign for sign in text if sign in "\t\n" or (sign.isprintable() and sign.isascii()))
@@ -134,6 +142,15 @@ def test_data_on_a_terminal_is_the_same_json_without_control_characters(monkeypa
     assert not {"\x9b", "\u202e", "\x1b"} & set(seen)
 
 
+def _read_until(terminal: int, mark: str) -> str:
+    """Return what a terminal shows, up to a mark; a terminal hands it on in pieces."""
+    seen = b""
+    while mark not in seen.decode(errors="replace"):
+        assert select.select([terminal], [], [], 20)[0], seen
+        seen += os.read(terminal, 100_000)
+    return seen.decode()
+
+
 def test_a_bar_on_a_terminal_draws_and_what_others_write_is_shown(monkeypatch):
     from toolkit.pipeline.events import Counted
 
@@ -146,7 +163,7 @@ def test_a_bar_on_a_terminal_draws_and_what_others_write_is_shown(monkeypatch):
             watch(Counted(1, 4))
             sys.stderr.write("library says \x9b31m\n")
         console.note("afterwards \x1b[31m")
-        seen = os.read(leader, 100_000).decode()
+        seen = _read_until(leader, "afterwards")
     os.close(leader)
     assert "1/4" in seen
     assert "\x1b[?25l" in seen, "the bar hides the cursor"

@@ -237,3 +237,31 @@ def test_a_column_that_names_the_classes_is_never_the_text():
     names = ["headline", "label", "label_text"]
     assert "recognised as the text" in fault(names)
     assert find(["title", "title_text", "label"], COLUMNS, {}) == {"text": "title_text", "label": "label"}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "form"),
+    [
+        ([0.0, 1.0, None], pa.float64(), ["0", "1", None]),
+        ([0, 1, None], pa.int8(), ["0", "1", None]),
+        (["0.0", " 1", None], pa.string(), ["0", "1", None]),
+        (["0,0", "1,0", ""], pa.string(), ["0", "1", ""]),
+        (["0,0", "1,5", None], pa.string(), ["0,0", "1,5", None]),
+        ([False, True, None], pa.bool_(), ["false", "true", None]),
+        (["False", "TRUE", None], pa.large_string(), ["false", "true", None]),
+        (["cafe\u0301", "caf\u00e9", None], pa.string(), ["caf\u00e9", "caf\u00e9", None]),
+    ],
+)
+def test_labels_have_one_form_in_every_format(values, kind, form):
+    assert coerce(chunked(values, kind), "label").to_pylist() == form
+    dictionary = chunked(values, kind).dictionary_encode()
+    assert coerce(dictionary, "label").to_pylist() == form
+    assert coerce(chunked([values]), "labels").to_pylist()[0][:1] == ["0,0" if values[0] == "0,0" else form[0]]
+
+
+def test_words_stay_as_they_are():
+    assert coerce(chunked([["True", "1.0", "cafe\u0301"]]), "words").to_pylist() == [["True", "1.0", "cafe\u0301"]]
+
+
+def test_columns_are_found_in_either_normal_form():
+    assert find(["caf\u00e9", "label"], COLUMNS, {"text": "cafe\u0301"})["text"] == "caf\u00e9"

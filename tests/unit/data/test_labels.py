@@ -240,3 +240,10 @@ def test_a_models_placeholders_take_the_names_of_the_data(label_map, written, na
     matched = by_number or labels.match_model(classes, trained)
     assert labels.name_placeholders(classes, matched, trained) == names
     assert labels.name_placeholders(classes, matched, ("sad", "glad")) == ("sad", "glad")
+
+
+def test_a_model_that_wrote_its_labels_otherwise_is_matched():
+    trained = ["True", "cafe\u0301", "2.0"]
+    mapping = {"true": "true", "caf\u00e9": "caf\u00e9", "2": "2"}
+    assert labels.match_model(mapping, trained) == dict(zip(mapping, trained, strict=True))
+    assert labels.match_model({"Caf\u00e9": "CAF\u00c9"}, trained) == {"Caf\u00e9": "cafe\u0301"}

@@ -19,7 +19,7 @@ ROWS = [
 
 
 def made(output):
-    assert parts.open_parts(output, {"input": "x"}) == 0
+    assert parts.open_parts(output, {"input": "x"}) == parts.Kept(differing=("input",))
     for number, rows in enumerate(ROWS):
         parts.write_part(output, number, rows)
     parts.finish(output, len(ROWS))
@@ -63,11 +63,15 @@ def test_only_the_same_work_is_gone_on_with(tmp_path):
     output = tmp_path / "out.csv"
     parts.open_parts(output, {"input": "x"})
     parts.write_part(output, 0, ROWS[0])
-    assert parts.open_parts(output, {"input": "x"}) == 1
+    assert parts.open_parts(output, {"input": "x"}) == parts.Kept(1)
     assert parts.read_part(output, 0) == ROWS[0]
-    assert parts.open_parts(output, {"input": "y"}) == 0
+    assert parts.open_parts(output, {"input": "y"}) == parts.Kept(0, 2, ("input",))
     parts.write_part(output, 0, ROWS[0])
-    assert parts.open_parts(output, None) == 0
+    assert parts.open_parts(output, {"input": "y", "model": "m"}) == parts.Kept(0, 2, ("model",))
+    parts.write_part(output, 0, ROWS[0])
+    assert parts.open_parts(output, None).thrown_away == 2
+    (parts.folder_of(output) / "identity.json").write_text("{", encoding="utf-8")
+    assert parts.open_parts(output, {"input": "x"}).parts == 0
 
 
 def test_a_place_that_is_taken_or_of_no_format(tmp_path):

@@ -227,3 +227,20 @@ def test_the_same_picture_on_both_sides_is_found(tmp_path: Path, image: recipes.
     splits = load_splits(image, DataConfig(source=str(tmp_path)), 7)
     assert splits.facts["counts"]["train_in_held_out"] == 1
     assert splits.train.num_rows + splits.validation.num_rows == 16
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path):
+    folder(tmp_path / "data", 2)
+    folder(tmp_path / "other", 1)
+    (tmp_path / "data" / "dark" / "more").symlink_to(tmp_path / "other" / "dark")
+    (tmp_path / "data" / "dark" / "again").symlink_to(tmp_path / "data" / "dark")
+    (tmp_path / "data" / "__MACOSX").mkdir()
+    (tmp_path / "data" / "__MACOSX" / "._000.png").touch()
+    (table,) = picture_folders.read(tmp_path / "data", []).values()
+    assert table["_file"].to_pylist() == [
+        "dark/000.png",
+        "dark/001.png",
+        "dark/more/000.png",
+        "light/000.png",
+        "light/001.png",
+    ]

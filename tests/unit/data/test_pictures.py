@@ -181,3 +181,14 @@ def test_hostile_files_are_all_accounted_for(tmp_path: Path):
     for row, problem in zip(looked.to_pylist(), problems, strict=True):
         if problem is None:
             assert pictures.decode(row, MOST).size == (row["width"], row["height"])
+
+
+def test_names_of_files_meet_in_either_normal_form(tmp_path: Path):
+    folder(tmp_path / "pictures", 1)
+    (tmp_path / "pictures" / "dark" / "000.png").rename(tmp_path / "pictures" / "dark" / "cafe\u0301.png")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "caf\u00e9.png").touch()
+    (tmp_path / "pictures" / "._caf\u00e9.png").touch()
+    for name in ("pictures/dark/caf\u00e9.png", "Caf\u00e9.png", "caf\u00e9"):
+        (found,) = pictures.column(pa.chunked_array([pa.array([name])]), ["table.csv"], tmp_path).to_pylist()
+        assert found["path"] == str(tmp_path / "pictures/dark/cafe\u0301.png")

@@ -14,8 +14,10 @@ def both(path, content, **options):
     (table,) = read(path, notes=notes, **options).values()
     found = table.drop_columns(["_file", "_row"]).to_pylist()
     streamed = [row.values for row in stream.rows(str(path), **options)]
-    listed = [{k: v if not isinstance(v, list) or len(v) > 1 else v[0] for k, v in row.items()} for row in streamed]
-    assert [row for row in listed if row["text"]] == found or any(isinstance(row.get("label"), list) for row in found)
+    joined = [
+        {name: value if isinstance(value, str) else " ".join(value) for name, value in row.items()} for row in found
+    ]
+    assert [row for row in streamed if row["text"]] == joined
     return found, " ".join(notes)
 
 

@@ -103,6 +103,8 @@ def test_cache(monkeypatch, tmp_path):
     assert "damaged: 1 (models--org--damaged)" in one(network.cache).finding
     monkeypatch.setattr(network, "write_problem", lambda _: "Read-only file system")
     assert "Read-only" in one(network.cache).finding
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "finetune-toolkit-7" / "huggingface" / "hub"))
+    assert (one(network.cache).verdict, "will be emptied" in one(network.cache).finding) == ("warning", True)
 
 
 def test_cache_too_large_to_count(monkeypatch, tmp_path):

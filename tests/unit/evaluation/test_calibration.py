@@ -92,6 +92,53 @@ def test_without_a_mistake_there_is_no_temperature_to_fit():
     assert calibration.fit_temperature([[0.9, 0.1], [0.2, 0.8]], [0, 1]) is None
 
 
+def simulated(seed: int, rows: int, temperature: float, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a model says whose logits are `temperature` times too large, and the truth."""
+    random = np.random.default_rng([7, seed])
+    logits = random.normal(size=(rows, classes)) * 1.5
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    true = (honest.cumsum(axis=1) > random.random((rows, 1))).argmax(axis=1)
+    return calibration.scaled(honest, 1 / temperature), true
+
+
+@pytest.mark.parametrize("rows", [20, 42, 100, 400])
+def test_calibrated_models_are_not_made_worse(rows):
+    """On fresh rows, over models that are calibrated as they are; a temperature of no use is nearly always refused."""
+    change, errors, kept = [], [], 0
+    for seed in range(100):
+        fit = calibration.choose_temperature(*simulated(seed, rows, 1.0), 0.95, seed)
+        assert fit.kept or fit.reason
+        kept += fit.kept
+        if fit.kept:
+            chances, true = simulated(seed + 1000, 2000, 1.0)
+            after = calibration.scaled(chances, fit.temperature)
+            change.append(np.log(chances[np.arange(2000), true] / after[np.arange(2000), true]).mean())
+            right = (chances.argmax(axis=1) == true).astype(float)
+            errors.append(np.subtract(*(calibration.plain_error(part.max(axis=1), right) for part in (after, chances))))
+    assert kept <= 5
+    assert max(change, default=0.0) < 0.02
+    assert max(errors, default=0.0) < 0.05
+    if rows == 42:  # fitted without the check, it does harm
+        plain = [calibration.fit_temperature(*simulated(seed, rows, 1.0)) for seed in range(100)]
+        assert np.mean([one < 0.8 or one > 1.25 for one in plain if one is not None]) > 0.2
+
+
+def test_a_temperature_that_helps_is_kept():
+    for seed in range(10):
+        fit = calibration.choose_temperature(*simulated(seed, 400, 2.0), 0.95, seed)
+        assert fit.kept
+        assert fit.temperature == pytest.approx(2, rel=0.35)
+        assert 0 < fit.gain.low < fit.gain.value
+
+
+def test_few_mistakes_do_not_tell_a_temperature():
+    chances = np.array([[0.9, 0.1]] * 50 + [[0.4, 0.6]] * 9)
+    fit = calibration.choose_temperature(chances, [0] * 59, 0.95, 0)
+    assert (fit.kept, fit.rows, fit.gain) == (False, 59, None)
+    assert "9 of these rows" in fit.reason
+    assert calibration.choose_temperature([[0.9, 0.1]], [0], 0.95, 0).temperature is None
+
+
 def test_scaling_mends_what_the_temperature_was_fitted_for():
     random = np.random.default_rng(2)
     logits = random.normal(size=(2000, 2)) * 3

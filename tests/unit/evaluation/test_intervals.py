@@ -202,7 +202,6 @@ def test_f1_from_its_share():
     assert found.low < found.value < found.high
     assert intervals.f1_score(40, 40, 40, 0.95).high == 1
     assert intervals.f1_score(0, 3, 4, 0.95).low == 0
-    assert intervals.f1_score(0, 0, 0, 0.95) == intervals.Interval(0, 0, 1)
 
 
 def test_wilsons_known_values():

@@ -101,8 +101,47 @@ def test_each_class_is_counted():
     assert rows["good"]["recall"]["value"] == pytest.approx(3 / 4)
     assert rows["mixed"]["f1"]["value"] == 0
     for row in rows.values():
-        for name in ("precision", "recall", "f1"):
+        for name in ("recall", "f1", *(["precision"] if row["label"] != "mixed" else [])):  # never predicted
             assert 0 <= row[name]["low"] <= row[name]["high"] <= 1
+
+
+def test_figures_that_are_0_of_0_have_no_value():
+    said, true = [0] * 30 + [1] * 10 + [2] * 5, [0] * 25 + [3] * 20
+    rows = {row["label"]: row for row in scores.per_class(said, true, ("a", "b", "c", "d", "e"), CONFIG, seed=0)}
+    undefined = {"value": None, "low": None, "high": None}
+    assert rows["d"]["precision"] == undefined
+    assert rows["d"]["recall"]["value"] == rows["d"]["f1"]["value"] == 0
+    assert rows["d"]["recall"]["high"] < 0.2
+    for label in ("b", "c"):
+        assert rows[label]["recall"] == undefined
+        assert rows[label]["precision"]["value"] == rows[label]["f1"]["value"] == 0
+    assert rows["e"]["precision"] == rows["e"]["recall"] == rows["e"]["f1"] == undefined
+
+
+def test_precision_of_a_class_that_is_predicted_once():
+    """Samples without it say nothing of it; they are no precision of 0."""
+    said, true = [0] * 40 + [1], [0] * 35 + [1] * 6
+    row = scores.per_class(said, true, ("a", "b"), CONFIG, seed=0)[1]
+    assert row["precision"]["value"] == row["precision"]["high"] == 1
+    assert row["precision"]["low"] == pytest.approx(0.2065, abs=1e-3)  # Wilson's of 1 of 1
+
+
+def test_one_class_alone_has_no_correlation():
+    chances = [[0.6, 0.4], [0.3, 0.7]] * 20
+    columns = {"prediction": [0, 1] * 20, "probabilities": chances}
+    names = ["accuracy", "f1", "matthews", "auroc"]
+    found = {figure["name"] for figure in scores.score(columns, [1] * 40, names, ("a", "b"), CONFIG, 0)}
+    assert found == {"accuracy", "f1"}
+    assert scores.values(columns, [1] * 40, names, ("a", "b")).keys() == found
+    guess = {"prediction": [1] * 40}
+    (figure,) = scores.score(guess, [0, 1] * 20, ["matthews"], ("a", "b"), CONFIG, 0)
+    assert figure["value"] == 0
+    from toolkit.metrics.classification import METRICS
+
+    section = scores.baseline_section(
+        "x", guess["prediction"], columns, [1] * 40, [METRICS["matthews"]], ("a", "b"), RunConfig(recipe="x", model="m")
+    )
+    assert section["difference"] is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=30))

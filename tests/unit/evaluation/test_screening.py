@@ -1,5 +1,7 @@
 """Thresholds are chosen on other rows, and reach there what was asked for."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,10 +20,16 @@ def chances(scores) -> list[list[float]]:
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=60))
 def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
     scores, true = np.array([one for one, _ in rows]) / 20, np.array([two for _, two in rows])
-    found = screening.thresholds(chances(scores), true.astype(int).tolist(), 1, POINTS)
+    chosen = screening.thresholds(chances(scores), true.astype(int).tolist(), 1, POINTS)
+    assert (chosen.positives, chosen.negatives) == (true.sum(), (~true).sum())
     if true.all() or not true.any():
-        assert found == {}
+        assert chosen.points == ()
         return
+    found = {point.name: point.threshold for point in chosen.points}
+    for point in chosen.points:
+        assert point.sensitivity == pytest.approx((scores >= point.threshold)[true].mean())
+        assert point.specificity == pytest.approx((scores < point.threshold)[~true].mean())
+    assert screening.Chosen.of(json.loads(json.dumps(chosen.as_dict()))) == chosen
     sensitivity = (scores >= found["sensitivity=0.9"])[true].mean()
     assert sensitivity >= 0.9 - 1e-9
     weakest = min((one for one in scores if one >= found["sensitivity=0.9"]), default=1.0)
@@ -37,12 +45,17 @@ def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
 
 def test_a_threshold_stands_halfway_between_the_scores_that_it_parts():
     found = screening.thresholds(chances([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
-    assert found == {"balanced": pytest.approx(0.55), "specificity=1": pytest.approx(0.55)}
+    assert [(point.name, point.threshold) for point in found.points] == [
+        ("balanced", pytest.approx(0.55)), ("specificity=1", pytest.approx(0.55))
+    ]  # fmt: skip
 
 
 def test_figures_are_counted_on_the_test_rows():
     scores, true = [0.9, 0.8, 0.4, 0.6, 0.1, 0.2], [1, 1, 1, 0, 0, 0]
-    found = screening.section(chances(scores), true, 1, ("well", "ill"), {"x": 0.5, "never": 2.0}, 0.95)
+    points = (screening.Point("sensitivity=0.9", 0.5, 1.0, 0.75), screening.Point("specificity=1", 2.0, 0.0, 1.0))
+    chosen = screening.Chosen(5, 4, points)
+    found = screening.section(chances(scores), true, 1, ("well", "ill"), chosen, 0.95)
+    assert (found["validation_positives"], found["validation_negatives"]) == (5, 4)
     assert (found["positive"], found["positives"], found["negatives"]) == ("ill", 3, 3)
     point, never = found["points"]
     for key in ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value"):
@@ -50,6 +63,15 @@ def test_figures_are_counted_on_the_test_rows():
         assert point[key]["low"] < 2 / 3 < point[key]["high"]
     assert never["sensitivity"]["value"] == 0
     assert never["positive_predictive_value"]["value"] is None
+    assert (point["target"], point["missed"], point["missed_on_validation"]) == (0.9, True, False)
+    assert (never["target"], never["missed"], never["missed_on_validation"]) == (1.0, False, False)
+    assert point["on_validation"]["specificity"]["value"] == 0.75
+    assert point["on_validation"]["sensitivity"]["low"] < 0.9  # of five rows
+
+
+def test_stored_thresholds_of_another_form_are_none():
+    for stored in (None, {}, {"balanced": 0.5}, {"positives": 1, "negatives": 1, "points": [{"name": "x"}]}):
+        assert screening.Chosen.of(stored) is None
 
 
 @pytest.mark.parametrize("point", ["sensitivity", "sensitivity=2", "recall=0.9", "sensitivity=-1"])

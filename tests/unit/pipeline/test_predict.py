@@ -1,5 +1,6 @@
 """What is counted while a file is answered, and which of its columns are asked about."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from toolkit import recipes
 from toolkit.data.stream import Row
 from toolkit.errors import DataError
 from toolkit.pipeline import asker
-from toolkit.pipeline.predict import Tally, _roles, _state, _untaken, _writer
+from toolkit.pipeline.predict import Tally, _roles, _untaken, _writer
+from toolkit.pipeline.prediction_identity import content
 from toolkit.recipes import Column
 
 
@@ -63,10 +65,29 @@ def test_a_line_that_is_no_row_brings_no_column():
     assert _roles("table.jsonl", [Row({"unread": "a film"})], TEXT, {"text": "unread"}) == {"text": "unread"}
 
 
-def test_a_link_that_leads_nowhere_is_no_fault(tmp_path):
-    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "here.png").write_bytes(b"123")
-    assert _state(tmp_path)[:2] == [1, 3]
+def test_content_decides_and_not_size_or_time(tmp_path):
+    file = tmp_path / "in.txt"
+    file.write_bytes(b"one two")
+    before, when = content(file), file.stat().st_mtime
+    file.write_bytes(b"two one")
+    os.utime(file, (when, when))
+    assert content(file) != before
+    file.write_bytes(b"one two")
+    assert content(file) == before
+
+
+def test_content_of_a_folder_and_of_named_files(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere")  # no fault
+    (folder / "here.png").write_bytes(b"123")
+    before = content(folder)
+    (folder / "here.png").write_bytes(b"321")
+    other = content(folder)
+    (folder / "here.png").rename(folder / "there.png")
+    (tmp_path / "table.csv").write_text("file\nphotos/there.png\n")
+    named = content(tmp_path / "table.csv", [folder / "there.png"])
+    assert len({before, other, content(folder), named, content(tmp_path / "table.csv")}) == 5
 
 
 def test_rows_that_were_not_read_to_their_end_are_said():

@@ -203,6 +203,7 @@ def test_no_model_is_named_where_none_is_clearly_ahead():
 
 def test_planted_faults_are_named_in_the_verdict():
     found = sample()
+    found["evaluation"].pop("screening")
     said = verdict(found["evaluation"], (), None, ())
     assert (
         "Too sure of itself: 91.0 % sure on average, right on 83.9 %, "
@@ -246,3 +247,9 @@ def test_fragile_biased_and_unfair_models_are_named():
     found["fairness"]["gaps"][0]["p"] = 0.3
     said = "\n".join(verdict(found, (), None, ())["statements"])
     assert not [word for word in ("Fragile", "Depends", "Differs") if word in said]
+
+
+def test_a_missed_target_is_named():
+    (warning,) = judge(screening=sample()["evaluation"]["screening"])["warnings"]
+    assert "sensitivity=0.95 is missed on held-out test rows: 94.0 %" in warning
+    assert "on 128 positive and 130 negative validation rows" in warning

@@ -154,6 +154,33 @@ def test_the_page_says_what_the_report_says() -> None:
     assert len(scopes) == page.tags.count("th")
 
 
+def test_figures_that_are_undefined_are_dashes() -> None:
+    report = sample()
+    report["evaluation"]["per_class"][0]["precision"] = {"value": None, "low": None, "high": None}
+    (line,) = (line for line in render.to_markdown(report).splitlines() if line.startswith("| negative | 640 |"))
+    assert line.split("|")[3].strip() == "–"
+    row = render.to_html(report).partition('<th scope="row"><bdi>negative</bdi></th>')[2].partition("</tr>")[0]
+    assert "<b>–</b>" in row
+
+
+def test_operating_points_say_what_they_rest_on() -> None:
+    markdown = render.to_markdown(sample())
+    assert "128 validation rows that are and 130 that are not" in markdown
+    assert "| sensitivity=0.95 | 0.210 | 95.3 % (90.2 to 97.8) |" in markdown
+    assert markdown.count("target missed") == 1
+
+
+def test_a_temperature_that_is_not_kept_says_why() -> None:
+    report = sample()
+    found = report["evaluation"]["calibration"]
+    fit = {**found["fit"], "kept": False, "reason": "it helps no more than chance explains"}
+    report["evaluation"]["calibration"] = {**found, "temperature": None, "scaled": None, "fit": fit}
+    markdown = render.to_markdown(report)
+    assert "No temperature is stored with the model: 258 validation rows" in markdown
+    assert "it helps no more than chance explains" in markdown
+    assert "At temperature" not in markdown
+
+
 def test_pictures_of_mistakes_are_shown_if_they_are_the_toolkits_own() -> None:
     report = sample()
     report["evaluation"]["errors"][0]["picture"] = "data:image/png;base64,AAAA"
@@ -169,7 +196,7 @@ def test_the_markdown_says_what_the_report_says() -> None:
     assert "| Accuracy | 83.9 % (81.8 to 86.0) | 76.0 % (73.9 to 78.1) | 50.0 % (47.3 to 52.7) |" in markdown
     assert "| negative | 550 (85.9 %) | 90 (14.1 %) |" in markdown
     assert "```sh\ntoolkit finetune sentiment" in markdown
-    assert markdown_shape(markdown).count("table_open") == 15
+    assert markdown_shape(markdown).count("table_open") == 16
     assert "begs to be loved" not in markdown  # single examples are not for a model card
 
 

@@ -1,0 +1,72 @@
+"""Digests of the files that figures rest on, so that a file that was edited afterwards is not believed.
+
+A run directory and the folder of an evaluation hold a SHA256SUMS, as `sha256sum --check SHA256SUMS` reads it. A file
+that no SHA256SUMS names, as of earlier versions, is taken as it is.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from toolkit import runs
+from toolkit.errors import SourceError
+
+FILE = "SHA256SUMS"
+
+
+def record(folder: Path, names: Iterable[str]) -> None:
+    """Write down the digests of some files of a folder, beside those that are written down already.
+
+    Args:
+        folder: Holds the files.
+        names: Their paths in it, with forward slashes.
+    """
+    digests = {**_recorded(folder), **{name: runs.digest(folder / name) for name in names}}
+    runs.write_text(folder / FILE, "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())))
+
+
+def is_recorded(file: Path) -> bool:
+    """Whether the digest of a file is written down, in its folder or in the one above."""
+    return _expected(file) is not None
+
+
+def is_changed(file: Path) -> bool:
+    """Whether a file is another than the one whose digest is written down."""
+    expected = _expected(file)
+    return expected is not None and file.is_file() and runs.digest(file) != expected
+
+
+def check(file: Path, advice: str) -> None:
+    """Refuse a file that was changed after its digest was written down.
+
+    Raises:
+        SourceError: It was.
+    """
+    if is_changed(file):
+        raise SourceError(f"{file} was changed after it was written: its digest is not the one in {FILE}.", advice)
+
+
+def read_rows(file: Path) -> Any:
+    """Read rows that a run keeps.
+
+    Raises:
+        SourceError: The file is missing, damaged or changed.
+    """
+    check(file, "Undo the change, or copy the run directory again; other rows are named with --data.")
+    return runs.read_table(file)
+
+
+def _expected(file: Path) -> str | None:
+    for folder in (file.parent, file.parent.parent):
+        found = _recorded(folder).get(file.relative_to(folder).as_posix())
+        if found is not None:
+            return found
+    return None
+
+
+def _recorded(folder: Path) -> dict[str, str]:
+    try:
+        lines = (folder / FILE).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}

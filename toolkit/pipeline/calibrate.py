@@ -1,0 +1,36 @@
+"""What is settled on validation rows once a model is trained: its temperature, and thresholds where they are wanted."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit.evaluation import screening
+from toolkit.evaluation.calibration import choose_temperature
+from toolkit.pipeline import judge
+from toolkit.team import ALONE, Team
+
+
+def calibrate(stored: judge.StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[str, Any]:
+    """Return what a model's card holds under "calibration"; nothing for a model without probabilities of classes.
+
+    Args:
+        stored: The model.
+        rows: Validation rows.
+        team: The processes that share the work; each calls this with the same rows.
+    """
+    if stored.recipe.COLUMNS[-1].kind != "label":
+        return {}
+    said = judge.ask(stored, rows, "validation", None, team)
+    chances = said.predictions.columns.get("probabilities")
+    if chances is None:
+        return {}
+    truth = judge.references(stored.recipe, said.table)
+    settings = stored.config.evaluation
+    fit = choose_temperature(chances, truth, settings.confidence, stored.config.training.seed)
+    found: dict[str, Any] = {"fitted_on": "validation", "rows": fit.rows, "fit": fit.as_dict()}
+    if fit.kept:
+        found["temperature"] = fit.temperature
+    positive = screening.number_of(settings.positive_class, stored.labels)
+    if positive is not None:
+        found["screening"] = screening.thresholds(chances, truth, positive, settings.operating_points).as_dict()
+    return found
