@@ -8,22 +8,28 @@ import typer
 
 from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say, say_json
+from toolkit.errors import ConfigError
 
 
 def predict(
     target: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[INPUT]...", help="Texts, or files of pictures, to predict here and now."),
+    ] = None,
     source: Annotated[
-        str, typer.Option("--input", "-i", help="Text lines, CSV, TSV, JSONL, Parquet or .po; - for standard input.")
-    ],
+        str | None,
+        typer.Option("--input", "-i", help="Text lines, CSV, TSV, JSONL, Parquet or .po; - for standard input."),
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--output",
             "-o",
             help="CSV, TSV, JSONL or Parquet file to write; what writes texts writes .txt and .po too; - for JSON "
             "lines on standard output, each as soon as it is known.",
         ),
-    ],
+    ] = None,
     recipe: options.RecipeOfModel = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the score of every class.")] = False,
     explain: Annotated[
@@ -34,7 +40,7 @@ def predict(
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Ask a model about every row of a file, and write what it says beside the rows, in their order.
+    """Predict what is typed, or every row of a file, and write predictions beside the rows, in their order.
 
     A run that was stopped goes on where it was by the same command.
     """
@@ -46,6 +52,13 @@ def predict(
         "loading.trust_remote_code": trust_remote_code or None,
     }
     values = options.merged(flags, assignments)
+    if inputs and not (source or output or explain):
+        with Watcher() as watch:
+            found = pipeline.predict_inputs(target, inputs, values, recipe, watch, all_scores=all_scores)
+        for row in found:
+            say(_line(row, all_scores))
+        return
+    source, output = _places(inputs, source, output)
     with Watcher() as watch:
         done = pipeline.predict(
             target,
@@ -65,6 +78,43 @@ def predict(
         say(f"{done.rows:,} rows in {done.output}")
         if done.marked:
             say(f"rows with placeholders or markup: {done.marked:,}; answers that hold the same: {done.kept:,}")
+
+
+def _places(inputs: list[str] | None, source: str | None, output: Path | None) -> tuple[str, Path]:
+    """Return which file is read and which is written.
+
+    Raises:
+        ConfigError: One of them is not named, or inputs are typed as well.
+    """
+    if inputs:
+        raise ConfigError(
+            "Inputs were typed, which are printed here; --input, --output and --explain are of files.",
+            "Leave these out, or write the inputs into a file.",
+        )
+    if source is None or output is None:
+        missing = "--input" if source is None else "--output"
+        raise ConfigError(
+            f"There is nothing to predict: {missing} is missing.",
+            'Type a text behind the model, as in `toolkit predict RUN "a text"`, or give --input FILE --output FILE.',
+        )
+    return source, output
+
+
+def _line(row: dict[str, Any], all_scores: bool) -> str:
+    """Return the prediction of one input as a line: the class with its score, labels with their words, or a text."""
+    if row["problem"] is not None:
+        return f"(no prediction: {row['problem']})  {row['input']}"
+    prediction = row["prediction"]
+    if isinstance(prediction, list):
+        words = row["input"].split()
+        pairs = zip(words, prediction, strict=False) if len(words) == len(prediction) else ((p, "") for p in prediction)
+        return "  ".join(f"{word}/{label}" if label else str(word) for word, label in pairs)
+    if row.get("score") is None:
+        return str(prediction)
+    score = row["score"] if all_scores else row.get("calibrated_score", row["score"])
+    scores = {name.removeprefix("score: "): value for name, value in row.items() if name.startswith("score: ")}
+    more = f"  ({', '.join(f'{name} {100 * value:.1f} %' for name, value in scores.items())})" if scores else ""
+    return f"{prediction}  {100 * score:.1f} %{more}  {row['input']}"
 
 
 def _say_row(row: dict[str, Any]) -> None:

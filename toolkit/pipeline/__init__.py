@@ -17,6 +17,7 @@ from toolkit.pipeline.finetune import finetune
 from toolkit.pipeline.inspect import Inspected, inspect
 from toolkit.pipeline.lr_find import lr_find
 from toolkit.pipeline.predict import Predicted, predict
+from toolkit.pipeline.predict_inputs import predict_inputs
 from toolkit.pipeline.prepare import Prepared, configure, plan, prepare
 from toolkit.pipeline.prune import Pruning, prune_heads
 from toolkit.pipeline.push import Parcel, check_destination, check_licence, pack, push, size_of
@@ -58,6 +59,7 @@ __all__ = [
     "pack",
     "plan",
     "predict",
+    "predict_inputs",
     "prepare",
     "prepare_evaluation",
     "prune_heads",

@@ -140,7 +140,7 @@ def train(
 
     precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
     keeper = BestKeeper(config, higher_is_better, keep, precision, tolerance)
-    meter = Meter(total_steps, precision)
+    meter = Meter(total_steps, precision, validate_every)
     step = 0
     if state is not None:
         with damage(state.path):

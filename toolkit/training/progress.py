@@ -184,11 +184,23 @@ class _Step:
 
 
 class Meter:
-    """Keeps the running loss and the clock; losses stay on the device until they are reported."""
+    """Keeps the running loss and the clock; losses stay on the device until they are reported.
 
-    def __init__(self, total_steps: int, precision: str = "fp32") -> None:
+    The first step of a process also warms up libraries and the allocator, so the time left follows from the steps after
+    it, and from what validations took so far.
+
+    Args:
+        total_steps: Optimizer steps planned.
+        precision: In which they are computed, for messages.
+        validate_every: Optimizer steps between validations; none when None.
+    """
+
+    def __init__(self, total_steps: int, precision: str = "fp32", validate_every: int | None = None) -> None:
         self.total_steps = total_steps
         self.precision = precision
+        self.validate_every = validate_every
+        self._pauses = 0
+        self._first: tuple[int, float] | None = None  # a step of this process, and the time of training at its end
         self.losses: list[dict[str, float]] = []
         self._unread: list[_Step] = []
         self._window: list[float] = []
@@ -208,6 +220,8 @@ class Meter:
         ends = validating or step % math.ceil(self.total_steps / WINDOWS) == 0
         self._unread.append(_Step(step, epoch, learning_rate, loss, rows, ends))
         self._samples += len(rows)
+        if self._first is None:
+            self._first = (step, self.seconds - self._paused)
 
     def wait(self, seconds: float) -> None:
         """Take note of how long training stood waiting for data."""
@@ -238,7 +252,6 @@ class Meter:
         if at.ends:
             self._window = []
             self.losses.append({"step": at.step, "epoch": round(at.epoch, 4), "value": mean})
-        left = (self.seconds - self._paused) / at.step * (self.total_steps - at.step)
         return Progress(
             at.step,
             self.total_steps,
@@ -246,10 +259,19 @@ class Meter:
             mean,
             at.learning_rate,
             self.samples_per_second,
-            left,
+            self._seconds_left(at.step),
             self.waiting,
             whole=at.ends,
         )
+
+    def _seconds_left(self, step: int) -> float:
+        """Estimate the time to the end of training, validations included."""
+        first, begun = self._first or (0, 0.0)
+        trained = self.seconds - self._paused
+        pace = (trained - begun) / (step - first) if step > first else trained / max(1, step)
+        left = self.total_steps - step
+        validations = math.ceil(left / self.validate_every) if self.validate_every and self._pauses else 0
+        return pace * left + validations * self._paused / max(1, self._pauses)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -259,6 +281,7 @@ class Meter:
             yield
         finally:
             self._paused += time.perf_counter() - start
+            self._pauses += 1
 
     @property
     def seconds(self) -> float:

@@ -1,7 +1,10 @@
 """Which weights are kept, and when patience is over."""
 
+import numpy as np
+import pytest
+
 from toolkit.settings import TrainingConfig
-from toolkit.training.progress import BestKeeper
+from toolkit.training.progress import BestKeeper, Meter
 
 
 def keeper(tolerance: float = 0.0, metric: str = "accuracy") -> tuple[BestKeeper, list[int]]:
@@ -33,3 +36,19 @@ def test_weights_before_the_first_step_give_way_to_better_ones_alone():
     kept, saved = keeper(0.05)
     consider(kept, [(0, 0.80), (10, 0.79), (20, 0.78), (30, 0.81), (40, 0.80)])
     assert saved == [0, 30]
+
+
+def test_the_time_left_leaves_the_first_step_out_and_counts_validations(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("toolkit.training.progress.time.perf_counter", lambda: now[0])
+    meter = Meter(total_steps=100, validate_every=10)
+    rows = np.arange(8)
+    for step in range(1, 21):
+        now[0] += 30.0 if step == 1 else 0.5  # the first step warms up
+        meter.count(step, step / 10, 1e-4, 0.5, rows)
+        if step % 10 == 0:
+            with meter.paused():
+                now[0] += 4.0
+    *_, last = meter.report()
+    assert last.step == 20
+    assert last.seconds_left == pytest.approx(80 * 0.5 + 8 * 4.0)

@@ -1,0 +1,53 @@
+"""Predict a few inputs that were typed, and return what the model says of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit import recipes
+from toolkit.data.stream import Row
+from toolkit.evaluation.findings import stored_temperature
+from toolkit.pipeline import judge
+from toolkit.pipeline.asker import Asker
+from toolkit.pipeline.evaluate import find_stored, stored_card
+from toolkit.pipeline.events import Observe, Stage
+
+
+def predict_inputs(
+    target: str,
+    inputs: Sequence[str],
+    values: Mapping[str, Any],
+    recipe_name: str | None,
+    observe: Observe,
+    *,
+    all_scores: bool = False,
+) -> list[dict[str, Any]]:
+    """Predict texts, or pictures by the names of their files.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        inputs: The texts or names.
+        values: Nested configuration values laid over the stored ones.
+        recipe_name: The task; the one stored with the model when None.
+        observe: Told what happens.
+        all_scores: Return the score of every class.
+
+    Returns:
+        For each input "input", "prediction", the scores of a task with classes, and "problem" or None.
+
+    Raises:
+        CallError: The model cannot be used.
+    """
+    observe(Stage("Looking for the model"))
+    checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
+    columns = [column for column in recipes.columns(recipe, config.options) if column.is_input]
+    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
+    first = columns[0].role
+    temperature = stored_temperature(stored_card(checkpoint))
+    asker = Asker(stored, columns, {first: first}, temperature, all_scores, Path.cwd())
+    answers = asker.answer([Row({first: text}) for text in inputs])
+    return [{"input": text, **_without(answer, first)} for text, answer in zip(inputs, answers, strict=True)]
+
+
+def _without(answer: Mapping[str, Any], role: str) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name != role}
