@@ -198,7 +198,8 @@ def test_the_model_before_pruning_is_asked_while_it_is_whole(
     monkeypatch.setattr(prune.judge, "ask", asked)
     subject = prepare_evaluation(str(run), {}, None, lambda _event: None)
     prune.prune_heads(subject, prune.Pruning(40, 0.0, 0.5), str(tmp_path / "pruned"), "prune", lambda _event: None)
-    assert order[-3:] == ["asked run", "silenced", "asked pruned"]  # before it, copies for the curve
+    # before it, copies for the curve; behind it, the validation rows for its temperature
+    assert order[-4:] == ["asked run", "silenced", "asked pruned", "asked pruned"]
 
 
 def test_explain_says_what_is_wrong(made: Made) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from toolkit import hub, runs
-from toolkit.errors import ConfigError, RecipeError
-from toolkit.pipeline.push import _publication, check_licence
+from toolkit import checksums, hub, runs
+from toolkit.errors import ConfigError, RecipeError, SourceError
+from toolkit.pipeline.push import _publication, _report, check_licence
 
 
 def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
@@ -41,3 +41,17 @@ def test_a_licence_that_the_hub_does_not_know_is_found_before_training(tmp_path,
         check_licence(hub.Destination("someone/model"), str(tmp_path), from_scratch=False)
     assert "toolkit push --license" in caught.value.fix
     check_licence(hub.Destination("someone/model"), str(tmp_path), from_scratch=True)
+
+
+@pytest.mark.parametrize("edited", ["report.json", "evaluations/held-out/report.json"])
+def test_edited_report_is_not_pushed(edited, tmp_path):
+    keys = ("command", "created", "title", "training", "config", "environment", "model")
+    report = {"evaluation": {"metrics": [{"name": "accuracy", "value": 0.8}]}, **dict.fromkeys(keys, "")}
+    for folder in (tmp_path, tmp_path / "evaluations" / "held-out"):
+        runs.write_json(folder / "report.json", report)
+        checksums.record(folder, ["report.json"])
+    assert _report(runs.Run(tmp_path)) == report
+    better = (tmp_path / edited).read_text(encoding="utf-8").replace("0.8", "0.9")
+    (tmp_path / edited).write_text(better, encoding="utf-8")
+    with pytest.raises(SourceError, match=r"report\.json was changed"):
+        _report(runs.Run(tmp_path))
