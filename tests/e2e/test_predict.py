@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.conftest import Made
-from tests.support.cli import environment, toolkit
+from tests.support.cli import environment, several, toolkit
 from toolkit import runs
 from toolkit.errors import DataError, Interrupted
 from toolkit.pipeline import judge
@@ -104,3 +104,22 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     assert "seen 9 times" in Path("edited.csv").read_text(encoding="utf-8").splitlines()[1]
     with pytest.raises(DataError, match="already"):
         predicting.predict(str(made.run), "whole.csv", Path("twice.csv"), {}, None, lambda event: None)
+
+
+def test_typed_texts_are_answered_on_the_screen(made: Made, tmp_path: Path) -> None:
+    commands = [
+        ("predict", made.run, "a warm and funny film", " "),
+        ("predict", made.run, "a warm and funny film", "--output", "out.csv"),
+        ("predict", made.run),
+    ]
+    said, both, nothing = several(commands, cwd=tmp_path, all_of_them=True)
+    assert said.code == 0, said.text
+    first, second = said.out.splitlines()
+    assert first.startswith(("neg", "pos"))
+    assert first.endswith("a warm and funny film")
+    assert "%" in first
+    assert "`text` is empty" in second
+    assert (both.code, nothing.code) == (2, 2)
+    assert "--output" in both.err
+    assert "--input" in nothing.err
+    assert not (tmp_path / "out.csv").exists()
