@@ -85,8 +85,22 @@ def test_recipes_show_says_where_each_value_came_from(tmp_path: Path) -> None:
     assert "file mine.yaml" in rows["training.epochs"]
     assert " 9" in rows["training.epochs"]
     assert "--set" in rows["training.seed"]
-    assert "default" in rows["training.batch_size"]
+    assert "from the training rows" in rows["training.batch_size"]
     assert "recipe" in rows["training.best_metric"]
+
+
+def test_recipes_show_fills_in_what_follows_from_the_rows(tmp_path: Path) -> None:
+    checkpoints.reviews(tmp_path / "reviews.csv", 400)
+    call = ("recipes", "show", "sentiment", "--data", "reviews.csv")
+    plain, typed = several([call, (*call, "--set", "training.epochs=1")], cwd=tmp_path)
+    shown = [
+        {line.split()[0]: line for line in outcome.out.splitlines() if line.startswith("training.")}
+        for outcome in (plain, typed)
+    ]
+    for rows in shown:
+        assert re.search(r" 8 .*\(from \d+ training rows\)", rows["training.batch_size"])
+    assert "training rows" in shown[0]["training.epochs"]
+    assert re.search(r" 1(\.0)? .*--set", shown[1]["training.epochs"])
 
 
 def test_recipes_show_explains_a_recipes_own_keys(tmp_path: Path) -> None:
