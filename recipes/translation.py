@@ -26,7 +26,7 @@ from toolkit.settings import DataConfig
 DEFAULTS: dict[str, Any] = {
     "model": "opus-mt",
     "data": {"source": "Helsinki-NLP/opus_books:en-fr", "max_length": 200},
-    "training": {"epochs": 3, "best_metric": "chrf", "schedule": "linear"},
+    "training": {"epochs": 3, "batch_size": 32, "best_metric": "chrf", "schedule": "linear"},
     "evaluation": {"batch_size": 32},
 }
 
