@@ -276,6 +276,12 @@ def test_a_folder_without_a_tokenizer_is_said(folder):
         models.load_tokenizer(folder, LoadingConfig())
 
 
+def test_a_folder_in_the_place_of_a_tokenizer_is_none(folder):
+    (folder / "tokenizer.json").mkdir()
+    with pytest.raises(ModelError, match="holds no tokenizer"):
+        models.load_tokenizer(folder, LoadingConfig())
+
+
 def test_a_tokenizer_that_is_broken_is_said(folder):
     (folder / "tokenizer.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be loaded"):
