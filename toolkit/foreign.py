@@ -58,14 +58,19 @@ def check_links(run: Path) -> None:
         if Path(folder) == run and "model" in folders:
             folders.remove("model")
         for link in (path for name in (*folders, *files) if (path := Path(folder, name)).is_symlink()):
-            if not _leads_into(home, link):
-                raise SourceError(
-                    f"{link} is a link that leads out of the run directory.",
-                    "Put what it leads to in its place, or remove it.",
-                )
+            if not leads_into(home, link):
+                raise leads_out(link)
 
 
-def _leads_into(home: Path, link: Path) -> bool:
+def leads_out(link: Path) -> SourceError:
+    """Return the refusal of a link that leads out of its run directory."""
+    return SourceError(
+        f"{link} is a link that leads out of the run directory.", "Put what it leads to in its place, or remove it."
+    )
+
+
+def leads_into(home: Path, link: Path) -> bool:
+    """Whether a link leads to something in a folder, which is given as it is without links."""
     try:
         return link.resolve().is_relative_to(home)
     except (OSError, RuntimeError):  # in a circle

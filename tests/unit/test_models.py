@@ -341,6 +341,20 @@ def test_code_of_the_checkpoints_own_is_refused_by_name(tmp_path):
     assert checkpoints.locate(str(own), LoadingConfig(trust_remote_code=True)).path == own
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"attn_implementation": "org/kernel"},
+        {"_experts_implementation_internal": "org/kernel"},
+        {"text_config": {"inner": {"attn_implementation": {"": "org/kernel"}}}},
+    ],
+)
+def test_kernels_of_the_hub_need_trust_however_deep_they_are_named(named, tmp_path):
+    own = stored(tmp_path / "model", {"model_type": "bert", **named})
+    assert "--trust-remote-code" in fault(own)
+    assert checkpoints.locate(str(own), LoadingConfig(trust_remote_code=True)).path == own
+
+
 def test_a_known_family_that_also_brings_code_needs_no_trust(tmp_path):
     config = {"model_type": "bert", "auto_map": {"AutoModel": "modeling.Model"}}
     assert checkpoints.locate(str(stored(tmp_path / "model", config)), LoadingConfig()).config == config
