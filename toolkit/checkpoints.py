@@ -10,12 +10,17 @@ from types import MappingProxyType
 from typing import Any
 
 from toolkit import recipes, runs, sources
+from toolkit.config import leaves
 from toolkit.data.languages import TOLD_IN_WORDS
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.settings import LoadingConfig
 
 # keys under which a configuration may name a repository whose code computes a part of the model
-_KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
+_KERNELS = tuple(
+    f"{before}{part}_implementation{after}"
+    for part in ("attn", "experts")
+    for before, after in (("", ""), ("_", ""), ("_", "_internal"))
+)
 
 
 @dataclass(frozen=True)
@@ -167,9 +172,7 @@ def names_of_classes(config: Mapping[str, Any]) -> dict[str, str] | None:
 def _wants_code(config: Mapping[str, Any]) -> bool:
     """Whether a configuration is of a family that the checkpoint's own code defines, or names code on the Hub."""
     own = "auto_map" in config and "model_type" in config and not _built_in(config["model_type"])
-    parts = [config, *(part for part in config.values() if isinstance(part, Mapping))]
-    kernels = [str(part.get(key, "")) for part in parts for key in _KERNELS]
-    return own or any("/" in kernel for kernel in kernels)
+    return own or any("/" in str(value) for key, value in leaves(config) if any(part in _KERNELS for part in key))
 
 
 def hub_id(origin: str) -> str | None:

@@ -50,10 +50,29 @@ def read_rows(file: Path) -> Any:
     """Read rows that a run keeps.
 
     Raises:
-        SourceError: The file is missing, damaged or changed.
+        SourceError: The file is missing, damaged or changed, or names files of pictures.
     """
     check(file, "Undo the change, or copy the run directory again; other rows are named with --data.")
-    return runs.read_table(file)
+    rows = runs.read_table(file)
+    if any(_names_files(column) for column in rows.columns):
+        raise SourceError(
+            f"{file} names files of pictures instead of holding them; files that a run names are not opened.",
+            "Copy the run directory again; other rows are named with --data.",
+        )
+    return rows
+
+
+def _names_files(column: Any) -> bool:
+    """Whether a column holds pictures of which some have a path and no bytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_struct(column.type) or "path" not in {field.name for field in column.type}:
+        return False
+    named = pc.is_valid(pc.struct_field(column, "path"))
+    if "bytes" in {field.name for field in column.type}:
+        named = pc.and_(named, pc.is_null(pc.struct_field(column, "bytes")))
+    return bool(pc.any(named).as_py())
 
 
 def _expected(file: Path) -> str | None:
@@ -66,7 +85,8 @@ def _expected(file: Path) -> str | None:
 
 def _recorded(folder: Path) -> dict[str, str]:
     try:
-        lines = (folder / FILE).read_text(encoding="utf-8").split("\n")
+        file = folder / FILE
+        lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []  # which a pipe is not
     except (OSError, UnicodeDecodeError):
         return {}
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}

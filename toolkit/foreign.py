@@ -1,6 +1,7 @@
 """What is refused of a run directory, which may have come from anybody."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,27 +24,53 @@ def damage(file: Path) -> Iterator[None]:
         ) from error
 
 
-def check_links(run: Path) -> None:
-    """Refuse a run directory with a link that leads out of it: what is written there would land anywhere.
+def is_device(path: Path) -> bool:
+    """Whether a path leads to a pipe, a socket or a device: one that is read may wait, or go on, for ever."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR)
+    except (OSError, ValueError):  # a link into nothing; whoever reads it says so
+        return False
 
-    The model is left out: it is only read, and caches keep its files elsewhere.
+
+def check_no_devices(folder: Path) -> None:
+    """Refuse a folder with a pipe, a socket or a device in it; what lies in folders of it is not looked at.
 
     Raises:
-        SourceError: With the link.
+        SourceError: With what it is.
+    """
+    for entry in sorted(folder.iterdir()):
+        if is_device(entry):
+            raise SourceError(f"{entry} is a pipe, a socket or a device, and no file.", "Remove it; it is no data.")
+
+
+def check_links(run: Path) -> None:
+    """Refuse a run directory with a link that leads out of it, since what is written there would land anywhere.
+
+    Pipes and devices in it are refused as well. Links of the model are left out: it is only read, and caches keep its
+    files elsewhere.
+
+    Raises:
+        SourceError: With the link, or what is no file.
     """
     home = run.resolve()
     for folder, folders, files in os.walk(run):
+        check_no_devices(Path(folder))
         if Path(folder) == run and "model" in folders:
             folders.remove("model")
         for link in (path for name in (*folders, *files) if (path := Path(folder, name)).is_symlink()):
-            if not _leads_into(home, link):
-                raise SourceError(
-                    f"{link} is a link that leads out of the run directory.",
-                    "Put what it leads to in its place, or remove it.",
-                )
+            if not leads_into(home, link):
+                raise leads_out(link)
 
 
-def _leads_into(home: Path, link: Path) -> bool:
+def leads_out(link: Path) -> SourceError:
+    """Return the refusal of a link that leads out of its run directory."""
+    return SourceError(
+        f"{link} is a link that leads out of the run directory.", "Put what it leads to in its place, or remove it."
+    )
+
+
+def leads_into(home: Path, link: Path) -> bool:
+    """Whether a link leads to something in a folder, which is given as it is without links."""
     try:
         return link.resolve().is_relative_to(home)
     except (OSError, RuntimeError):  # in a circle

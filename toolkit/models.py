@@ -157,7 +157,8 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
     from transformers import AutoTokenizer
 
     # without one transformers makes a tokenizer that knows no word, and says nothing
-    if not any(f.name in _VOCABULARIES or f.suffix in (".model", ".spm", ".tiktoken") for f in path.iterdir()):
+    files = [file for file in path.iterdir() if file.is_file()]
+    if not any(file.name in _VOCABULARIES or file.suffix in (".model", ".spm", ".tiktoken") for file in files):
         raise ModelError(f"{path} holds no tokenizer (tokenizer.json).", "Save the tokenizer into the same folder.")
     with model_errors(path), quiet(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")  # punctuation is left as it is

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from toolkit.errors import ModelError, SourceError
+from toolkit.foreign import check_no_devices
 
 PROBE_SECONDS = 2.5  # the whole of finding out that there is no network must fit in five seconds
 
@@ -227,6 +228,8 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
     if not path.exists():
         raise SourceError(f"There is no folder {name}.", "Check the path; Hub ids have the form org/name.")
     files = [file.name for file in path.iterdir()] if path.is_dir() else []
+    if files:
+        check_no_devices(path)
     _check_adapter(files, name)
     if not path.is_dir() or not (path / "config.json").is_file():
         raise ModelError(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit import runs
 from toolkit.errors import ModelError
 
 # what torch.compile, data parallelism and training loops put around a model's name for a weight
@@ -76,6 +77,7 @@ def read(auto: Any, path: Path, *, new_head: bool, **arguments: Any) -> Any:
     Raises:
         ModelError: Weights are missing, of another shape, not floating-point numbers, or not finite.
     """
+    _check_index(path)
     _check_numbers(path)
     model, info = _from_pretrained(auto, path, **arguments)
     note = None
@@ -179,6 +181,23 @@ def _incomplete(path: Path, model: Any, faults: Mapping[str, str], unexpected: A
         f"numbers: {next(iter(faults.values()))}.{other}",
         "Save the whole model with `save_pretrained`, and check that config.json and weights belong together.",
     )
+
+
+def _check_index(path: Path) -> None:
+    """Refuse an index that leads out of the folder, or from weights in safetensors to pickled ones.
+
+    Raises:
+        ModelError: With the file that it names.
+    """
+    for index in sorted((*path.glob("*.safetensors.index.json"), *path.glob("*.bin.index.json"))):
+        listed = runs.read_object(index).get("weight_map")
+        kind = ".safetensors" if index.name.endswith(".safetensors.index.json") else ""
+        for file in listed.values() if isinstance(listed, dict) else ():
+            if not isinstance(file, str) or Path(file).name != file or not file.endswith(kind):
+                raise ModelError(
+                    f"{index} says that weights stand in {str(file)[:200]!r}, which is no {kind or 'file'} beside it.",
+                    "Download or copy the checkpoint again, from somebody whom you trust.",
+                )
 
 
 def _check_numbers(path: Path) -> None:

@@ -1,5 +1,6 @@
 """A file that was changed after its digest was written down is noticed."""
 
+import os
 import subprocess
 
 import pyarrow as pa
@@ -32,6 +33,24 @@ def test_a_change_is_noticed_wherever_the_folder_lies(tmp_path):
     assert not checksums.is_changed(run / "report.json")
 
 
+@pytest.mark.parametrize("picture", [{"bytes": None, "path": "/home/me/1.png"}, {"path": "1.png"}])
+def test_files_that_kept_rows_name_are_not_opened(picture, tmp_path):
+    runs.write_table(tmp_path / "test.parquet", pa.table({"image": [picture]}))
+    with pytest.raises(SourceError, match="not opened"):
+        checksums.read_rows(tmp_path / "test.parquet")
+
+
+def test_pictures_that_kept_rows_hold_may_have_names(tmp_path):
+    runs.write_table(tmp_path / "test.parquet", pa.table({"image": [{"bytes": b"P5", "path": "1.png"}]}))
+    assert checksums.read_rows(tmp_path / "test.parquet").num_rows == 1
+
+
+def test_digests_are_not_read_from_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / checksums.FILE)
+    runs.write_text(tmp_path / "report.json", "{}")
+    assert not checksums.is_changed(tmp_path / "report.json")
+
+
 def test_what_nobody_wrote_down_is_taken_as_it_is(tmp_path):
     runs.write_text(tmp_path / "report.json", "{}")
     assert not checksums.is_recorded(tmp_path / "report.json")
@@ -44,7 +63,7 @@ def test_predictions_without_a_digest_agree_with_their_probabilities(predictions
     chances = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
     file = tmp_path / answers.FILE
     table = pa.table({"prediction": predictions, "probabilities": chances})
-    answers.write(file, answers.Answers(table, {"identity": "x"}))
+    answers.write(file, answers.Answers(table, {"identity": "x", "columns": ["prediction", "probabilities"]}))
     assert (answers.find([file], "x") is not None) == believed
     if not believed:
         with pytest.raises(SourceError, match="not the likeliest"):

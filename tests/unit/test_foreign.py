@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from toolkit import foreign, runs
@@ -53,3 +55,21 @@ def test_facts_of_another_kind_are_damage(tmp_path, facts):
     with pytest.raises(SourceError, match="not what was written"):
         runs.read_facts(tmp_path)
     assert runs.Run(tmp_path).facts == {}
+
+
+def test_pipes_and_devices_in_a_run_are_refused(tmp_path):
+    run = tmp_path / "run"
+    (run / "data").mkdir(parents=True)
+    foreign.check_links(run)
+    os.mkfifo(run / "data" / "test.parquet")
+    with pytest.raises(SourceError, match=r"test\.parquet is a pipe"):
+        foreign.check_links(run)
+
+
+def test_what_a_device_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    (tmp_path / "file").write_text("")
+    kinds = {name: foreign.is_device(tmp_path / name) for name in ("pipe", "endless", "nowhere", "file", ".")}
+    assert kinds == {"pipe": True, "endless": True, "nowhere": False, "file": False, ".": False}

@@ -276,6 +276,12 @@ def test_a_folder_without_a_tokenizer_is_said(folder):
         models.load_tokenizer(folder, LoadingConfig())
 
 
+def test_a_folder_in_the_place_of_a_tokenizer_is_none(folder):
+    (folder / "tokenizer.json").mkdir()
+    with pytest.raises(ModelError, match="holds no tokenizer"):
+        models.load_tokenizer(folder, LoadingConfig())
+
+
 def test_a_tokenizer_that_is_broken_is_said(folder):
     (folder / "tokenizer.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be loaded"):
@@ -331,6 +337,20 @@ def test_code_of_the_checkpoints_own_is_refused_by_name(tmp_path):
     config = {"model_type": "brand_new", "auto_map": {"AutoModel": "modeling.Model"}}
     own = stored(tmp_path / "model", config)
     (own / "modeling.py").write_text("raise AssertionError('the code was run')", encoding="utf-8")
+    assert "--trust-remote-code" in fault(own)
+    assert checkpoints.locate(str(own), LoadingConfig(trust_remote_code=True)).path == own
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"attn_implementation": "org/kernel"},
+        {"_experts_implementation_internal": "org/kernel"},
+        {"text_config": {"inner": {"attn_implementation": {"": "org/kernel"}}}},
+    ],
+)
+def test_kernels_of_the_hub_need_trust_however_deep_they_are_named(named, tmp_path):
+    own = stored(tmp_path / "model", {"model_type": "bert", **named})
     assert "--trust-remote-code" in fault(own)
     assert checkpoints.locate(str(own), LoadingConfig(trust_remote_code=True)).path == own
 

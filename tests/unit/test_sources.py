@@ -1,5 +1,6 @@
 """Names are told apart, resolved to paths, and answered in the user's terms when they lead nowhere."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -160,6 +161,14 @@ def test_pickled_weights_are_refused_unless_allowed(tmp_path, weights):
     assert f"pickled code ({weights})" in said
     assert "loading.allow_pickle=true" in said
     assert sources.locate_model([str(folder)], allow_pickle=True).path == folder
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "extra"])
+def test_checkpoints_with_pipes_are_refused(name, tmp_path):
+    checkpoint(tmp_path / "model", "config.json", "model.safetensors")
+    (tmp_path / "model" / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "model" / name)
+    assert f"{name} is a pipe" in fault(str(tmp_path / "model"))
 
 
 def test_safetensors_beside_pickled_weights_are_enough(tmp_path):

@@ -1,5 +1,6 @@
 """Which weights of a checkpoint reach the model: wrappers, missing parts, other shapes, other numbers."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,18 @@ def test_missing_shard_is_refused(tmp_path: Path) -> None:
     assert len(shards) > 2
     shards[1].unlink()
     assert shards[1].name in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["../elsewhere.safetensors", "/tmp/elsewhere.safetensors", "pickled.bin", 7])
+def test_an_index_names_safetensors_beside_it(place: object, tmp_path: Path) -> None:
+    small.FAMILIES["bert"]().save_pretrained(tmp_path, max_shard_size="4kB")
+    index = tmp_path / "model.safetensors.index.json"
+    told = json.loads(index.read_text(encoding="utf-8"))
+    told["weight_map"][min(told["weight_map"])] = place
+    index.write_text(json.dumps(told), encoding="utf-8")
+    said = refusal(tmp_path)
+    assert str(place) in said
+    assert "no .safetensors beside it" in said
 
 
 # --- other shapes and numbers ---------------------------------------------------------------------------------------

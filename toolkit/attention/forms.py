@@ -167,12 +167,20 @@ def allowed(form: Form, layer: int, query: Any, key: Any, real: Any) -> Any:
         best = scores.topk(min(form.count, length), dim=-1).indices  # (B, H, T, K)
         looks = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, best, value=True)
     else:
+        form = within(form, length)
         table = blocks_seen(form, layer, query, key, real)  # (B, H or 1, blocks, K)
         count = table.shape[2]
         seen = (table[..., None] == torch.arange(count, device=query.device)).any(dim=-2)  # (B, H or 1, blocks, blocks)
         of = places // form.block
         looks = seen[:, :, of][..., of] | (places[:, None] < form.seers)
     return (looks & keys) | itself
+
+
+def within(form: BlockSparse | TopBlocks, length: int) -> BlockSparse | TopBlocks:
+    """Return a form that sees the same in `length` tokens with blocks no larger: all of a block is held in memory."""
+    if isinstance(form, BlockSparse):
+        return BlockSparse(min(form.block, length), min(form.random, length))
+    return TopBlocks(min(form.block, length), min(form.count, length))
 
 
 def blocks_seen(form: BlockSparse | TopBlocks, layer: int, query: Any, key: Any, real: Any) -> Any:

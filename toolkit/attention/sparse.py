@@ -145,9 +145,10 @@ def attention(
     if isinstance(form, SlidingWindow):
         if rate == 0 and flex.suits(query):
             return flex.attention(form, query, key, value, real, scale, flex.compiled())
-        block = max(_SMALLEST_BLOCK, form.window // 2)
+        block = max(_SMALLEST_BLOCK, min(form.window // 2, query.shape[2]))
         table, radius, shared = _neighbours(-(-query.shape[2] // block), query.device), form.window // 2, form.seers
     else:
+        form = forms.within(form, query.shape[2])
         block, radius, shared = form.block, None, 0
         table = forms.blocks_seen(form, layer, query, key, real)
     shared = min(shared, query.shape[2])

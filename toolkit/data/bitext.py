@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from toolkit.data import catalogue, languages
 from toolkit.data.decode import open_text
-from toolkit.data.folders import hidden, visible
+from toolkit.data.folders import files, visible
 from toolkit.data.read import SPLITS
 from toolkit.errors import ConfigError, DataError
 
@@ -67,7 +67,7 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Tabl
                 parts[split] = _table(_lines(one, other, encoding), folder, one.name)
     if parts:
         return parts
-    catalogues = sorted(path for path in folder.rglob("*.po") if not hidden(path.name))
+    catalogues = sorted(path for path in files(folder) if path.suffix == ".po")
     if not catalogues:
         return None
     chosen = catalogue.of_language(catalogues, folder, target)

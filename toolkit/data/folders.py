@@ -1,15 +1,27 @@
 """What a folder holds, as far as it is data."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from toolkit.foreign import is_device
 
 # What systems put into folders, and into archives of them.
 _OF_SYSTEMS = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
 def visible(folder: Path) -> list[Path]:
-    """Return what a folder holds, but for hidden files and what systems leave, in the order of the names."""
-    return sorted(entry for entry in folder.iterdir() if not hidden(entry.name))
+    """Return what a folder holds, in the order of the names, but for hidden files, what systems leave, and devices."""
+    with os.scandir(folder) as entries:  # which mostly knows of what kind they are
+        return sorted(folder / entry.name for entry in entries if not hidden(entry.name) and not _is_device(entry))
+
+
+def _is_device(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # a link in a circle
+        if entry.is_file() or entry.is_dir():
+            return False
+    return is_device(Path(entry.path))
 
 
 def hidden(name: str) -> bool:

@@ -253,6 +253,8 @@ def in_groups(
 def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) -> pa.ChunkedArray:
     """Bring a column in which pictures stand into one shape; nothing is opened yet.
 
+    What a file says of digests and sizes is left out: it may say anything.
+
     Args:
         values: Structures with "bytes" and "path" as `datasets` writes them, bytes, or names of files.
         places: The file that each row stands in, relative to `root`.
@@ -263,8 +265,6 @@ def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) ->
     """
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     values = values.cast(kind) if kind is not values.type else values
-    if is_type(kind):
-        return values
     if pa.types.is_struct(kind) and {"bytes", "path"} & {field.name for field in kind}:
         names = {field.name for field in kind}
         chunks = [
@@ -351,23 +351,16 @@ def _index(folder: Path) -> dict[str, str]:
 
 
 def looked_at(values: pa.ChunkedArray, most_pixels: int) -> tuple[pa.ChunkedArray, list[str | None]]:
-    """Look at every picture of a column, a few at a time; return the column with what was seen, and each problem.
-
-    What was seen before, as in the rows that a run keeps, is not looked at again.
-    """
+    """Look at every picture of a column, a few at a time; return the column with what was seen, and each problem."""
     chunks: list[pa.Array] = []
     problems: list[str | None] = []
     for start in range(0, len(values), _CHUNK):
         part = values.slice(start, _CHUNK).combine_chunks()
         rows = part.to_pylist()
-        seen = in_groups(rows, lambda group: [_seen(row or {}, most_pixels) for row in group])
+        seen = in_groups(rows, lambda group: [look(row or {}, most_pixels) for row in group])
         problems += [one.problem for one in seen]
         chunks.append(_array(part.field("bytes"), part.field("path"), seen))
     return pa.chunked_array(chunks, TYPE), problems
-
-
-def _seen(row: Mapping[str, Any], most_pixels: int) -> Seen:
-    return Seen(row["digest"], row["width"], row["height"]) if row.get("digest") else look(row, most_pixels)
 
 
 def name(picture: Mapping[str, Any]) -> str:

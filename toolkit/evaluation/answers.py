@@ -120,11 +120,21 @@ def read(path: Path) -> Answers:
         if not all(isinstance(facts.get(name, kind()), kind) for name, kind in _FACTS.items()):
             raise TypeError
         found.select(facts["columns"])
+        _check_classes(found, len(facts.get("labels", ())))
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         raise SourceError(f"{path} does not say which model and rows it belongs to.", _AGAIN) from None
     if not checksums.is_recorded(path) and not _agree(found):
         raise SourceError(f"{path} was changed: its predictions are not the likeliest of its probabilities.", _AGAIN)
     return Answers(found, facts)
+
+
+def _check_classes(table: pa.Table, count: int) -> None:
+    """Raise a ValueError where an answer is the number of a class that there is not."""
+    said = table["prediction"] if "prediction" in table.column_names else None
+    if said is not None and count and pa.types.is_integer(said.type) and table.num_rows:
+        found = np.asarray(said.to_pylist(), np.float64)  # NaN for a missing one
+        if not ((found >= 0) & (found < count)).all():
+            raise ValueError("no such class")
 
 
 def _agree(table: pa.Table) -> bool:
@@ -133,6 +143,8 @@ def _agree(table: pa.Table) -> bool:
         return True
     said = np.asarray(table["prediction"].to_pylist())
     chances = np.asarray(table["probabilities"].to_pylist(), np.float64)
+    if chances.ndim != 2 or said.dtype.kind != "i" or not ((said >= 0) & (said < chances.shape[1])).all():
+        return False
     own = chances[np.arange(len(said)), said]
     return bool((own >= chances.max(axis=1) - 1e-6).all())
 

@@ -13,6 +13,7 @@ import yaml
 
 from toolkit import card, checkpoints, checksums, hub, hub_benchmarks, recipes, runs, sources
 from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit.foreign import leads_into, leads_out
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.report import usage
 from toolkit.report.card import Publication, to_card, to_eval_results
@@ -206,11 +207,20 @@ def _read_report(file: Path) -> dict[str, Any]:
 
 
 def _model_files(run: runs.Run, roots: list[str]) -> dict[str, hub.Content]:
+    """Return the files of the model and of its adapters by their names on the Hub.
+
+    Raises:
+        SourceError: One is a link to a file outside of the run directory, which may be anything of this machine.
+        ModelError: No weights are among them.
+    """
     found: dict[str, hub.Content] = {}
+    home = run.path.resolve()
     for folder, prefix in ((run.model, ""), (run.path / "adapter", "adapter/")):
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
             if not file.is_file() or not _PASSES.fullmatch(file.name):
                 continue
+            if not leads_into(home, file):
+                raise leads_out(file)
             path = f"{prefix}{file.name}"
             found[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
     if not any(path.endswith(".safetensors") for path in found):

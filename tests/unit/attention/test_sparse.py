@@ -56,6 +56,18 @@ def test_padding_changes_no_result(name, shape, more, seed):
     torch.testing.assert_close(together[:, :, : shape[2]], alone, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "name", ["sliding-window:900000000000", "block-sparse:900000000000:900000000000", "top-blocks:900000000000:9000000"]
+)
+def test_a_reach_beyond_the_text_takes_no_memory(name):
+    (query, key, value), real = drawn((2, 2, 7, 4), 1)
+    (form,) = forms.parse(name)
+    expected = sparse.attention(forms.Dense(), 0, query, key, value, real)
+    rows = real[:, None, :, None]
+    torch.testing.assert_close(sparse.attention(form, 0, query, key, value, real) * rows, expected * rows)
+    assert (forms.allowed(form, 0, query, key, real) | ~real[:, None, None, :]).all()
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_gradients_are_those_of_dense_attention(name):
     tensors, real = drawn((2, 2, 37, 4), 5, gradient=True)

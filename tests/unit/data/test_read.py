@@ -561,6 +561,7 @@ def test_forbidden_paths(tmp_path, monkeypatch, name):
 
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     monkeypatch.setattr(gzip, "open", refuse)
     message = fault(path)
     assert f"{path} cannot be read: Permission denied" in message
@@ -788,3 +789,12 @@ def test_lines_of_text_in_a_folder(tmp_path, names, splits):
     for name in names:
         write(tmp_path / name, "text,label\ngood,1\n")
     assert {split: table.num_rows for split, table in read(tmp_path).items()} == splits
+
+
+def test_pipes_and_devices_in_folders_are_no_data(tmp_path):
+    for label in ("good", "bad"):
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        (tmp_path / "texts" / label / "1.txt").write_text(label, encoding="utf-8")
+    os.mkfifo(tmp_path / "texts" / "good" / "2.txt")
+    (tmp_path / "texts" / "bad" / "endless.txt").symlink_to("/dev/zero")
+    assert read(tmp_path / "texts")["all"]["text"].to_pylist() == ["bad", "good"]

@@ -81,3 +81,13 @@ def test_facts_of_another_kind_are_no_predictions(tmp_path, facts):
     runs.write_table(path, stored)
     with pytest.raises(SourceError, match="does not say"):
         answers.read(path)
+
+
+@pytest.mark.parametrize("said", [[0, 2], [0, -1], [10**9, 0], [0, None]])
+def test_classes_that_there_are_not_are_no_predictions(said, tmp_path):
+    path = tmp_path / "predictions.parquet"
+    table = pa.table({"prediction": pa.array(said, pa.int64()), "probabilities": [[0.9, 0.1], [0.2, 0.8]]})
+    for facts in ({"columns": ["prediction"], "labels": ["a", "b"]}, {"columns": ["prediction"]}):
+        answers.write(path, answers.Answers(table, facts))
+        with pytest.raises(SourceError):
+            answers.read(path)

@@ -4,7 +4,7 @@ import pytest
 
 from toolkit import checksums, hub, runs
 from toolkit.errors import ConfigError, RecipeError, SourceError
-from toolkit.pipeline.push import _publication, _report, check_licence
+from toolkit.pipeline.push import _model_files, _publication, _report, check_licence
 
 
 def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
@@ -45,8 +45,9 @@ def test_a_licence_that_the_hub_does_not_know_is_found_before_training(tmp_path,
 
 @pytest.mark.parametrize("edited", ["report.json", "evaluations/held-out/report.json"])
 def test_edited_report_is_not_pushed(edited, tmp_path):
-    keys = ("command", "created", "title", "training", "config", "environment", "model")
-    report = {"evaluation": {"metrics": [{"name": "accuracy", "value": 0.8}]}, **dict.fromkeys(keys, "")}
+    objects = {key: {"name": "any"} for key in ("config", "environment", "model", "data", "verdict", "training")}
+    evaluation = {"metrics": [{"name": "accuracy", "value": 0.8}]}
+    report = {"command": "any", "created": "any", "title": "any", "evaluation": evaluation, **objects}
     for folder in (tmp_path, tmp_path / "evaluations" / "held-out"):
         runs.write_json(folder / "report.json", report)
         checksums.record(folder, ["report.json"])
@@ -55,3 +56,15 @@ def test_edited_report_is_not_pushed(edited, tmp_path):
     (tmp_path / edited).write_text(better, encoding="utf-8")
     with pytest.raises(SourceError, match=r"report\.json was changed"):
         _report(runs.Run(tmp_path))
+
+
+def test_links_to_files_of_this_machine_are_not_pushed(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    run.model.mkdir(parents=True)
+    (run.model / "model.safetensors").write_bytes(b"weights")
+    (run.model / "merges.txt").symlink_to(run.model / "model.safetensors")
+    assert _model_files(run, []).keys() == {"model.safetensors", "merges.txt"}
+    (tmp_path / "mine").write_text("secret", encoding="utf-8")
+    (run.model / "vocab.txt").symlink_to(tmp_path / "mine")
+    with pytest.raises(SourceError, match=r"vocab\.txt is a link that leads out"):
+        _model_files(run, [])

@@ -1,10 +1,12 @@
 """A run knows again what it learnt from."""
 
 import pyarrow as pa
+import pytest
 
 from tests.support import pictures as drawn
 from toolkit import recipes, runs
 from toolkit.data.load import load_table
+from toolkit.errors import SourceError
 from toolkit.pipeline import seen
 from toolkit.settings import DataConfig
 
@@ -27,3 +29,13 @@ def test_pictures_are_known_again_in_other_files(tmp_path):
     (tmp_path / "data").rename(tmp_path / "moved")
     again = load_table(recipe, DataConfig(source=str(tmp_path / "moved"))).parts["all"]
     assert seen.count(run, recipe, again) == 4
+
+
+def test_digests_that_claim_more_than_there_is_are_damage(tmp_path):
+    recipe, run = recipes.load("sentiment"), runs.Run(tmp_path)
+    rows = pa.table({"text": ["one"], "label": [0]})
+    seen.remember(run, recipe, rows)
+    file = tmp_path / seen.FILE
+    file.write_bytes(file.read_bytes().replace(b"(1,), }      ", b"(9999999,), }"))
+    with pytest.raises(SourceError, match="something else"):
+        seen.count(run, recipe, rows)

@@ -1,10 +1,12 @@
 """States of training on disk: what is whole is found, what is damaged is passed over, what is old goes."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from toolkit import runs
 from toolkit.errors import RunError
 from toolkit.training import checkpoint
 
@@ -100,6 +102,17 @@ def test_a_state_whose_best_model_is_damaged_is_not_whole(damage: str, tmp_path:
     state, notes = checkpoint.newest(tmp_path)
     assert state is None
     assert "its best model is not what was written" in notes[0]
+
+
+def test_a_state_that_names_files_of_elsewhere_is_not_whole(tmp_path: Path) -> None:
+    written(tmp_path / "checkpoints", 7)
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    file = tmp_path / "checkpoints" / "step-00000007" / "state.json"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    for place in ("/dev/zero", "../../mine"):
+        state["sha256"] = {place: runs.digest(tmp_path / "mine")}
+        file.write_text(json.dumps(state), encoding="utf-8")
+        assert place in str(checkpoint._fault(file.parent))
 
 
 def test_no_state_at_all(tmp_path: Path) -> None:
