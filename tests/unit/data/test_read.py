@@ -788,3 +788,21 @@ def test_lines_of_text_in_a_folder(tmp_path, names, splits):
     for name in names:
         write(tmp_path / name, "text,label\ngood,1\n")
     assert {split: table.num_rows for split, table in read(tmp_path).items()} == splits
+
+
+def test_a_link_to_nothing(tmp_path: Path):
+    (tmp_path / "a.csv").symlink_to("gone.csv")
+    with pytest.raises(SourceError, match=r"a\.csv is a link to gone\.csv, which is not there"):
+        read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv", "Sample Submission.csv"])
+def test_the_form_of_an_answer_is_not_read_with_a_folder(tmp_path: Path, name: str):
+    write(tmp_path / "labels.csv", "text,label\na film,1\n")
+    write(tmp_path / name, "text,label\nmade up,0\n")
+    notes: list[str] = []
+    (table,) = read(tmp_path, notes=notes).values()
+    assert table["text"].to_pylist() == ["a film"]
+    assert notes == [f"{name} is not read: by its name it is the form of an answer, with labels that are made up."]
+    (table,) = read(tmp_path / name).values()
+    assert table["text"].to_pylist() == ["made up"]
