@@ -160,6 +160,12 @@ def test_bad_names(tmp_path, header, said, suffix):
     assert said in fault(path)
 
 
+def test_a_row_of_data_that_repeats_a_value_may_lack_names(tmp_path):
+    said = fault(write(tmp_path / "a.csv", "0,0,a film\n1,0,another\n"))
+    assert "two columns are named `0`" in said
+    assert "data.column_names=" in said
+
+
 def test_values_stay_as_written(tmp_path):
     found = columns(write(tmp_path / "a.csv", 'a,b,c,d\n01,NA," x ",1e3\n,null,,true\n'))
     assert [found[name] for name in "abcd"] == [["01", ""], ["NA", "null"], [" x ", ""], ["1e3", "true"]]
