@@ -100,6 +100,18 @@ def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {"prediction": found}
 
 
+def label_remarks(labels: Sequence[str]) -> list[str]:
+    """Say that no label is one of the IOB scheme, so that no word belongs to an entity."""
+    if any(label.startswith(("B-", "I-")) for label in labels):
+        return []
+    names = dict(zip(labels, (OUTSIDE, "B-PER", "I-PER"), strict=False))
+    said = ", ".join(f"{label}: {name}" for label, name in names.items())
+    return [
+        "No label begins with B- or I-, so that no word belongs to an entity and entity F1 is 0. Name all labels in "
+        f"the IOB scheme, as in --set 'data.label_map={{{said}}}'."
+    ]
+
+
 def entities(labels: Sequence[str]) -> set[tuple[int, int, str]]:
     """Return the entities of a sentence as (first word, end, type); an I- with nothing to continue opens one."""
     found = set()

@@ -65,6 +65,7 @@ class Recipe(Protocol):
         start(rows, folder, config): writes a checkpoint with random weights and a vocabulary learnt from the training
             rows, for `--from-scratch` where no `--model` is named.
         remarks(rows, processor, config) → sentences: what the user should know of the data before training starts.
+        label_remarks(labels) → sentences: what is odd about the names of the classes.
         augmentation(processor, labels, config) → a function on batches, or None: changes training batches at random, on
             the device where the model is.
     """

@@ -92,3 +92,10 @@ def test_entities_of_words_without_a_label(recipe: Any) -> None:
 def test_table_of_words_without_labels_is_read(recipe: Any, processor: Any, tmp_path: Path) -> None:
     features = encode(pa.table({"words": [["we", "met"]]}), lambda rows: recipe.preprocess(rows, processor, config()))
     assert recipe.collate([features[0]], processor).keys() == {"input_ids", "attention_mask"}
+
+
+def test_labels_outside_the_scheme_are_remarked_on(recipe: Any):
+    assert recipe.label_remarks(["O", "B-PER"]) == recipe.label_remarks(["I-LOC", "O"]) == []
+    (numbers,) = recipe.label_remarks(["0", "1", "2"])
+    assert "entity F1 is 0" in numbers
+    assert "data.label_map={0: O, 1: B-PER, 2: I-PER}" in numbers

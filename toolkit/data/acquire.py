@@ -10,7 +10,7 @@ import pyarrow as pa
 from toolkit import sources
 from toolkit.data import arrow_files, class_names
 from toolkit.data import split as split_
-from toolkit.data.packed import unpacked
+from toolkit.data.packed import opened
 from toolkit.data.read import read
 from toolkit.errors import DataError, SourceError
 from toolkit.recipes import Recipe
@@ -31,7 +31,8 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
     source = sources.parse(config.source)
     path = sources.local_path(source)
     if path is not None:
-        own = reader(unpacked(path), notes) if reader is not None else None
+        with opened(path) as place:
+            own = reader(place, notes) if reader is not None else None
         if own is not None:
             return dict(own), config.source, notes
         tables = read(

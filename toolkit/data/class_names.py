@@ -6,6 +6,7 @@ ClassLabel), or in a column beside the numbers: `label_text` or `label_name` bes
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ _DESCRIPTION = b"huggingface"  # key of the schema's metadata
 _SAVED = "dataset_info.json"  # what `save_to_disk` writes beside the rows
 _ORDER = b"classes"  # key of a field's metadata: the names in the order of their numbers
 _BESIDE = re.compile(r"(.+)[ _-](text|names?)", re.IGNORECASE)
+_FEW = 50  # names; more are texts of their own
 _NUMBER = r"^-?\d+(\.0+)?$"
 
 
@@ -135,6 +137,23 @@ def beside(table: pa.Table, column: str) -> tuple[str, list[str]] | None:
             seen = sorted((row["number"], row["name"]) for row in pairs.to_pylist() if None not in row.values())
             if seen and len({number for number, _ in seen}) == len({text for _, text in seen}) == len(seen):
                 return name, [written.label(text) for _, text in seen]
+    return None
+
+
+def contradicting(table: pa.Table, column: str) -> str | None:
+    """Return a sentence where a column beside class numbers would name them, but is not one name for each."""
+    candidates = describing(table.column_names, [column.strip().lower()])
+    if _whole_numbers(table[column]) is None or beside(table, column) is not None:
+        return None
+    for name in candidates:
+        pairs = Counter(zip(map(str, table[column].to_pylist()), map(str, table[name].to_pylist()), strict=True))
+        names = {one: [text for number, text in pairs if number == one] for one, _ in pairs}
+        one = next((number for number in names if len(names[number]) > 1), None)
+        if one is not None and len({text for _, text in pairs}) <= _FEW:
+            return (
+                f"`{name}` does not name the numbers of `{column}`: beside {one} stand {', '.join(names[one][:5])}. "
+                "It is not used."
+            )
     return None
 
 

@@ -22,7 +22,7 @@ POSITION = ("_file", "_row")  # where each row stands in the user's files
 
 
 def find(
-    names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, str], *, headless: bool = False
+    names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, str], *, likely: Sequence[str] = ()
 ) -> dict[str, str]:
     """Decide which column of a table plays which role.
 
@@ -30,7 +30,7 @@ def find(
         names: The table's columns.
         columns: What the recipe reads.
         chosen: Role → column, as the user named them.
-        headless: Whether the names look like a row of data, so that words in them say nothing.
+        likely: What the columns may be called, where the names look like a row of data: words in these say nothing.
 
     Returns:
         Role → column. Roles that are not required and not there are left out.
@@ -52,7 +52,7 @@ def find(
                 found[column.role] = free[0]
     labels = [name for column in columns if column.kind in ("label", "labels") for name in column.names]
     for column in columns:  # "Review Text (EN)" is found by one of its words, if no other column has it
-        if column.role not in found and not headless and (column.required or column.kind in ("label", "labels")):
+        if column.role not in found and not likely and (column.required or column.kind in ("label", "labels")):
             taken = {*found.values(), *class_names_.describing(names, labels)}
             words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in taken}
             alike = ([name for name, words in words_of.items() if wanted in words] for wanted in column.names)
@@ -61,21 +61,21 @@ def find(
                 found[column.role] = only
     missing = [column for column in columns if column.required and column.role not in found]
     if missing:
-        raise _unrecognised(names, missing[0], {role: found[role] for role in chosen}, headless)
+        raise _unrecognised(names, missing[0], {role: found[role] for role in chosen}, likely)
     return found
 
 
-def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str], headless: bool) -> DataError:
+def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str], likely: Sequence[str]) -> DataError:
     """Say that no column plays a role, and what may be the reason."""
     problem = f"No column was recognised as the {column.role}: the table has {_listed(names)}."
     taken = next(((role, name) for role, name in chosen.items() if name.strip().lower() in column.names), None)
     if taken is not None:
         problem += f" `{taken[1]}` was named as the {taken[0]}."
-    elif headless:
+    elif likely:
+        many = "column" if len(names) == 1 else f"{len(names)} columns in their order"
         return DataError(
             f"{problem} The first line looks like data.",
-            f"Name the {len(names)} columns in their order, as in --set 'data.column_names=[text, label]', or in a "
-            "line before it.",
+            f"Name the {many}, as in --set 'data.column_names=[{', '.join(likely)}]', or in a line before it.",
         )
     return DataError(problem, f"Name it with {flag(column.role)}.")
 

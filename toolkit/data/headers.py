@@ -8,6 +8,7 @@ import pyarrow as pa
 _NUMBER = re.compile(r"\s*[-+]?\d+([.,]\d+)?\s*")
 _LOOKED_AT = 1000  # rows, and columns
 _WORDS = 5  # that a name has at most
+TEXT, LABEL = "text", "label"
 
 
 def looks_like_data(names: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
@@ -34,9 +35,32 @@ def looks_like_data(names: Sequence[str], rows: Sequence[Sequence[object]]) -> b
     return votes
 
 
-def of_table(table: pa.Table) -> bool:
-    """Whether the names of a table's columns are values like those below them; of texts alone, as CSV has them."""
+def likely_names(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return what the columns may be called where the names look like data; else nothing.
+
+    The longest is the text; the label is the one with the fewest values, two at least, that stand in many rows.
+
+    Args:
+        names: The first line.
+        rows: Some of the rows below it.
+    """
+    if not looks_like_data(names, rows):
+        return []
+    columns = list(zip(names, *rows[:_LOOKED_AT], strict=True))
+    found = [f"column_{place}" for place in range(1, len(columns) + 1)]
+    lengths = [sum(len(str(value)) for value in column) for column in columns]
+    longest = lengths.index(max(lengths))
+    different = {place: len(set(column)) for place, column in enumerate(columns) if place != longest}
+    few = {place: count for place, count in different.items() if 2 <= count <= len(columns[0]) / 2}
+    found[longest] = TEXT
+    if few:
+        found[min(few, key=lambda place: few[place])] = LABEL
+    return found
+
+
+def of_table(table: pa.Table) -> list[str]:
+    """Return `likely_names` of a table of texts alone, as CSV has them; else nothing."""
     if table.num_columns > _LOOKED_AT or not all(pa.types.is_string(kind) for kind in table.schema.types):
-        return False
+        return []
     columns = [column.to_pylist() for column in table.slice(0, _LOOKED_AT).columns]
-    return looks_like_data(table.column_names, list(zip(*columns, strict=True)))
+    return likely_names(table.column_names, list(zip(*columns, strict=True)))

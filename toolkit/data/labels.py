@@ -14,7 +14,8 @@ from toolkit import written as written_
 from toolkit.errors import DataError
 
 FEW = 20  # classes; so many are never taken for something else
-_MISSING = {"na", "n/a", "nan", "null", "none", "?"}
+_MISSING = {"na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"}
+_JOINED = re.compile(r"[;|]")
 _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that say there is no label
 _NO_LABEL = "-1"  # what benchmarks write into test parts whose labels they keep
 _AMOUNT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
@@ -140,6 +141,12 @@ def hints(
         found.append(
             f"Label {listed(blank)} reads like a missing value and is learnt as a class. To leave its rows out, "
             "map all labels with `data.label_map`, and this one to null."
+        )
+    joined = [label for label in mapping if len([piece for piece in _JOINED.split(label) if piece.strip()]) > 1]
+    if joined and not label_map:
+        found.append(
+            f"{'Label' if len(joined) == 1 else 'Labels'} {listed(joined)} may be several labels in one cell. One "
+            "class is learnt for each row, and each of these as a class of its own."
         )
     if not label_map and _NO_LABEL in mapping and set(mapping) - {_NO_LABEL} == set(numbers(len(mapping) - 1)):
         kept = {label: None if label == _NO_LABEL else label for label in mapping}

@@ -10,7 +10,8 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -34,6 +35,24 @@ def unpacked(path: Path) -> Path:
         return path
     facts = path.stat()
     return _unpack(path.resolve(), facts.st_size, facts.st_mtime_ns)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """Give the folder into which a .zip was unpacked, or any other path as it is; errors name the .zip, not the folder.
+
+    Raises:
+        DataError: As `unpacked`, or what is raised within.
+    """
+    folder = unpacked(path)
+    try:
+        yield folder
+    except DataError as error:
+        if folder == path or str(folder) not in str(error):
+            raise
+        fix = error.fix.replace(str(folder), str(path.with_suffix("")))
+        first = fix if fix == error.fix else f"Unpack {path.name} first. {fix}"
+        raise DataError(error.problem.replace(str(folder), str(path)), first) from None
 
 
 @cache

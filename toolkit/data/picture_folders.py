@@ -23,7 +23,7 @@ from toolkit.data import arrays
 from toolkit.data.folders import files, visible
 from toolkit.data.packed import unpacked
 from toolkit.data.pictures import SUFFIXES
-from toolkit.data.read import are_parts, data_files, in_utf8, split_of
+from toolkit.data.read import are_parts, data_files, forms, in_utf8, split_of
 from toolkit.data.read import read as read_tables
 from toolkit.data.text_formats import ADDED
 from toolkit.errors import DataError
@@ -89,6 +89,7 @@ def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] |
     if tables and not _all_aside(tables, [*chain(*parts.values()), *classes]):
         return None
     notes += [f"{table.name} is not read: it is no table of the pictures beside it." for table in tables]
+    notes += forms(folder)
     if parts:
         notes += _unlabelled(bare) + _passed_over([entry for entry in folders if entry not in held])
         notes += _loose(entries)
@@ -98,6 +99,8 @@ def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] |
         notes += [f"No picture lies in {', '.join(empty[:SHOWN])}, so there is no such class."] if empty else []
         notes += _loose(entries) + _nested(classes)
         return {"all": _table(_labelled(classes), root)}
+    if not folders and len({label for file in _pictures(folder) if (label := _class_of(file))}) > 1:
+        raise _without_classes(folder, [])
     return _folder(folders[0], root, notes) if len(folders) == 1 else None
 
 
@@ -107,18 +110,17 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _without_classes(folder: Path, parts: Sequence[Path]) -> DataError:
-    """Say that the parts of a data set hold pictures, and nothing says of which class they are."""
+    """Say that a folder, or the parts of a data set in it, hold pictures, and nothing says of which class they are."""
     names = ", ".join(part.name for part in parts)
-    found = Counter(label for part in parts for file in _pictures(part) if (label := _class_of(file)))
+    found = Counter(label for part in parts or [folder] for file in _pictures(part) if (label := _class_of(file)))
     fix = "Put the pictures of each class into a folder of their own (train/rose/1.jpg, train/tulip/2.jpg), or write a "
     fix += "table with the name of a file and its label in each row, and put it beside these folders."
     if len(found) > 1:
         shown = ", ".join(f"{label} ({count:,})" for label, count in found.most_common(SHOWN))
         fix += f" The names of the files begin with {shown}: if these are the classes, add "
         fix += "--set options.class_from_name=true."
-    return DataError(
-        f"The folders {names} in {folder} hold pictures, but they are parts of a data set and no classes.", fix
-    )
+    problem = f"The folders {names} in {folder} hold pictures, but they are parts of a data set and no classes."
+    return DataError(problem if parts else f"The pictures in {folder} lie in no folder of a class.", fix)
 
 
 def _class_of(file: Path) -> str | None:

@@ -15,7 +15,7 @@ import difflib
 import itertools
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from toolkit.data import arrow_files, class_names
 from toolkit.data.decode import check_encoding, read_text
 from toolkit.data.folders import files, visible
 from toolkit.data.json_rows import read_json
-from toolkit.data.packed import unpacked
+from toolkit.data.packed import opened
 from toolkit.data.pictures import SUFFIXES as PICTURES
 from toolkit.data.text_formats import ADDED, check_delimiter, clean_names, read_csv
 from toolkit.data.text_lines import read_lines
@@ -53,6 +53,8 @@ _OF_PICTURES = (
     "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class, of which "
     "there are two at least, or a table with the names of the files and their labels."
 )
+# The form of an answer, as competitions put it beside the data: its labels are made up.
+_FORM = re.compile(r"sample[ _-]?submissions?(?![a-z])", re.IGNORECASE)
 # What the datasets library writes beside the data.
 _NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", arrow_files.STATE}
 
@@ -107,9 +109,10 @@ def read(
     try:
         if not path.exists():
             raise _missing(path)
-        path = unpacked(path)
-        splits = _find_splits(path, labels) if path.is_dir() else {"all": [path]}
-        return {split: _read_split(files, path, form, labels, notes) for split, files in splits.items()}
+        with opened(path) as place:
+            splits = _find_splits(place, labels) if place.is_dir() else {"all": [place]}
+            notes += _forms(splits) if place.is_dir() else []
+            return {split: _read_split(files, place, form, labels, notes) for split, files in splits.items()}
     except OSError as error:
         raise DataError(
             f"{error.filename or path} cannot be read: {error.strerror or error}.",
@@ -118,6 +121,10 @@ def read(
 
 
 def _missing(path: Path) -> SourceError:
+    if path.is_symlink():
+        return SourceError(
+            f"{path} is a link to {path.readlink()}, which is not there.", "Mend the link, or name a file."
+        )
     missing = path
     while not missing.parent.exists():
         missing = missing.parent
@@ -154,7 +161,22 @@ def data_files(folder: Path) -> list[Path]:
     saved = arrow_files.shards(folder)
     if saved:
         return saved
-    return [p for p in visible(folder) if _suffix(p) in SUFFIXES and p.name not in _NOT_DATA and not p.is_dir()]
+    tables = [p for p in visible(folder) if _suffix(p) in SUFFIXES and p.name not in _NOT_DATA and not p.is_dir()]
+    return [table for table in tables if not _FORM.match(table.name)]
+
+
+def forms(folder: Path) -> list[str]:
+    """Say of tables in a folder that are the form of an answer that they are not read."""
+    return [
+        f"{entry.name} is not read: by its name it is the form of an answer, with labels that are made up."
+        for entry in visible(folder)
+        if _FORM.match(entry.name) and _suffix(entry) in SUFFIXES
+    ]
+
+
+def _forms(splits: Mapping[str, Sequence[Path]]) -> list[str]:
+    folders = dict.fromkeys(file.parent for files in splits.values() for file in files[:1])
+    return [sentence for folder in folders for sentence in forms(folder)]
 
 
 def _class_files(folder: Path, labels: dict[Path, str]) -> list[Path]:
@@ -215,6 +237,7 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
     folders = [entry for entry in entries if entry.is_dir()]
     inner = [entry for entry in folders if entry.name == "data"] or folders
     if len(inner) == 1:
+        labels.clear()  # the folder is not that of a class
         return _find_splits(inner[0], labels)
     if not entries:
         raise DataError(

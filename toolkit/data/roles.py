@@ -45,11 +45,11 @@ def in_roles(
         held_out = part != "train" and "train" in parts
         if target is not None and held_out and columns_.lacks(rows.column_names, chosen.get(target.role)):
             del chosen[target.role]
-        headless = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
+        likely = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
         wanted = _wanted(columns, target, optional=lenient or held_out)
-        roles = columns_.find(rows.column_names, wanted, chosen, headless=headless)
+        roles = columns_.find(rows.column_names, wanted, chosen, likely=likely)
         if target is not None and target.role in roles:
-            roles, own = _named(rows, roles, target, config)
+            roles, own = _named(rows, roles, target, config, notes)
             order = order or own
         elif held_out:
             without.append(part)
@@ -70,14 +70,17 @@ def _wanted(columns: Sequence[Column], target: Column | None, *, optional: bool)
 
 
 def _named(
-    rows: pa.Table, roles: Mapping[str, str], target: Column, config: DataConfig
+    rows: pa.Table, roles: Mapping[str, str], target: Column, config: DataConfig, notes: list[str]
 ) -> tuple[dict[str, str], list[str]]:
     """Take the column that names the classes for the labels, where there is one; return the order of the classes.
 
     A mapping of the user's is of the labels as they are written.
     """
     column = roles[target.role]
-    found = class_names.beside(rows, column) if target.kind == "label" and not config.label_map else None
+    sought = target.kind == "label" and not config.label_map
+    found = class_names.beside(rows, column) if sought else None
     if found is None:
+        contradiction = class_names.contradicting(rows, column) if sought else None
+        notes += [contradiction] if contradiction is not None else []
         return dict(roles), class_names.order(rows, column)
     return {**roles, target.role: found[0]}, found[1]

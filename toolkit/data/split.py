@@ -101,12 +101,12 @@ def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], neede
     rare = [number for number in range(len(labels)) if counted[number] < needed]
     if not rare:
         return
-    shown = "; ".join(_times(train, numbers, number, labels[number]) for number in rare[:_SHOWN])
+    shown = "; the ".join(_times(train, numbers, number, labels[number]) for number in rare[:_SHOWN])
     more = f"; and {len(rare) - _SHOWN:,} more labels" if len(rare) > _SHOWN else ""
     together = ", ".join(f'"{labels[number]}": OTHER' for number in rare[:2]) + (", …" if len(rare) > 2 else "")
     amounts = labels_.amounts(labels)
     raise DataError(
-        f"{shown}{more}: too few to be learnt and also tested; {needed} are needed."
+        f"The {shown}{more}: too few to be learnt and also tested; {needed} are needed."
         + (f" {amounts}" if amounts else ""),
         f"Add examples; leave these rows out (--set data.min_label_rows={needed}), or merge them into one class (the "
         f"same with --set data.rare_labels=merge) or into others (`--set 'data.label_map={{{together}}}'`; map all "
@@ -118,9 +118,9 @@ def _times(train: pa.Table, numbers: Sequence[int], number: int, label: str) -> 
     """Say how often a label appears, and in which rows."""
     where = [str(train["_row"][place].as_py()) for place, value in enumerate(numbers) if value == number]
     if not where:
-        return f"The label `{label}` appears in no row of train"
+        return f"label `{label}` appears in no row of train"
     times = {1: "once", 2: "twice"}.get(len(where), f"{len(where)} times")
-    return f"The label `{label}` appears {times} (row{'s' * (len(where) > 1)} {', '.join(where)})"
+    return f"label `{label}` appears {times} (row{'s' * (len(where) > 1)} {', '.join(where)})"
 
 
 def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:

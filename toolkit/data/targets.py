@@ -14,6 +14,7 @@ from toolkit.recipes import Column, Recipe
 from toolkit.settings import DataConfig
 
 OTHER = "other"  # the class that rare ones are merged into
+REFUSED = "Training would refuse this table."  # begins a note that stands for an error
 
 
 def number_labels(
@@ -61,9 +62,11 @@ def number_labels(
         problem = None if label_map else _no_labels(counted, target, parts, recipe)
         if problem is not None and not lenient:
             raise problem
-        notes += [] if problem is None else [f"Training would refuse this table. {problem.problem} {problem.fix}"]
+        notes += [] if problem is None else [f"{REFUSED} {problem.problem} {problem.fix}"]
         classes = labels_.name_classes(list(counted), label_map, _names_for_numbers(recipe), order)
-        notes += _assumed(classes, recipe, config) + labels_.hints(counted, classes, label_map)
+        notes += _assumed(classes, recipe, config)
+        notes += labels_.hints(counted, classes, label_map) if problem is None else []
+        notes += recipe.label_remarks(labels_.class_names(classes)) if hasattr(recipe, "label_remarks") else []
         mapping = _without_rare(classes, by_part, target, config, notes)
         label_map = label_map if mapping == classes else mapping
     numbered = {}

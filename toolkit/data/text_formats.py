@@ -38,10 +38,15 @@ _SEPARATOR = re.compile(r'"?sep=(.)"?[;,]*\s*', re.IGNORECASE)  # the first line
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
-def clean_names(names: Sequence[str], where: str) -> list[str]:
+def clean_names(names: Sequence[str], where: str, *, line: bool = False) -> list[str]:
     """Return the column names in NFC, without white space and byte order mark around them.
 
     A column without a name, as the index that pandas writes, is called by its place: column_1.
+
+    Args:
+        names: As they are written.
+        where: The file, for messages.
+        line: Whether they are a line of text, which might be a row of data.
 
     Raises:
         DataError: A name is double, or taken by the toolkit.
@@ -58,7 +63,10 @@ def clean_names(names: Sequence[str], where: str) -> list[str]:
         if not encodes(name):
             raise DataError(f"{where}: the name of column {position} holds half a character.", "Rename the column.")
         if name in known:
-            raise DataError(f"{where}: two columns are named `{name}`.", "Rename one of them in the header.")
+            fix = "Rename one of them in the header."
+            if line:
+                fix += " If that is a row of data, name the columns in their order: --set 'data.column_names=[…]'."
+            raise DataError(f"{where}: two columns are named `{name}`.", fix)
         if name in ADDED:
             raise DataError(
                 f"{where}: a column is named `{name}`, which the toolkit adds itself to find rows again.",
@@ -193,7 +201,7 @@ def header_names(row: Sequence[str], given: Sequence[str], where: str) -> list[s
             f"{where}: this row has {len(row)} fields, but data.column_names has {len(given)} names.",
             "Give one name for each column, in their order.",
         )
-    return clean_names(given or row, where)
+    return clean_names(given or row, where, line=not given)
 
 
 def _without_empty(table: pa.Table, places: Sequence[int], path: Path, notes: list[str]) -> pa.Table:

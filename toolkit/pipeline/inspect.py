@@ -11,6 +11,7 @@ from toolkit.data.inspect import Part
 from toolkit.data.inspect import inspect as describe_parts
 from toolkit.data.load import Table, divide, load_table
 from toolkit.data.split import shared_rows
+from toolkit.data.targets import REFUSED
 from toolkit.errors import DataError, SourceError
 from toolkit.pipeline.inputs import remarks
 
@@ -47,7 +48,8 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
             if target is None or all(target in rows.column_names for rows in table.parts.values()):
                 divide(table, recipe, config.data, config.training.seed)
         except DataError as error:
-            notes.append(f"Training would refuse this table. {error.problem} {error.fix}")
+            refusal = f"{REFUSED} {error.problem} {error.fix}"
+            notes += [] if any(note.startswith(REFUSED) for note in table.notes) else [refusal]
     if any(column.kind == "image" for column in recipe.COLUMNS):
         return _inspected(recipe, table, notes, None, "pixels")
     try:

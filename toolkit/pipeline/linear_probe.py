@@ -90,7 +90,10 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
         else:
             predictions = _predictions(best, take(features=test), len(test))
     unit = "words" if by_word else "examples"
-    observe(Note(f"It is right on {best.accuracy:.1%} of the validation {unit} ({best.pooling})."))
+    read = {"mean": "the mean of all tokens"}.get(best.pooling, f"the {best.pooling}")
+    begun = f" Fine-tuning begins from that on the {head.pooling}: {head.accuracy:.1%}." if head and installed else ""
+    begun = begun if head is not best else ""
+    observe(Note(f"It is right on {best.accuracy:.1%} of the validation {unit}; it reads {read}.{begun}"))
     facts = {"pooling": best.pooling, "accuracy": best.accuracy, "loss": best.loss, "installed": installed}
     return Begun(installed, facts, predictions)
 

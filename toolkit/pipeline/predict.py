@@ -10,6 +10,7 @@ from typing import Any
 from toolkit import recipes
 from toolkit.claim import sole_writer
 from toolkit.data import catalogue, columns, headers, parts, stream, vocabulary, wording
+from toolkit.data.folders import files
 from toolkit.data.markup import markup
 from toolkit.data.stream import Row
 from toolkit.errors import ConfigError, DataError, Interrupted
@@ -24,6 +25,7 @@ from toolkit.pipeline.resume import terminable
 from toolkit.recipes import Column
 
 CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
+MOST_TABLES = 20  # in a folder; more are texts, one in each file
 EXPLAINED = 64  # where each is explained, which takes long: so many are done again after a kill
 WRITTEN = 512  # the same where answers are written token by token, which takes longer
 WRITTEN_TEXTS = (".txt", ".po")  # formats of nothing but the texts that were written
@@ -352,10 +354,10 @@ def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: M
     """Decide by the first rows which column plays which role: as named for training, where the input has that one."""
     names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == stream.UNREAD)))
     roles = [column.role for column in inputs]
-    headless = headers.looks_like_data(names, [[row.values.get(name) for name in names] for row in first])
+    likely = headers.likely_names(names, [[row.values.get(name) for name in names] for row in first])
     chosen = {role: name for role, name in named.items() if role in roles and name in names}
     try:
-        return columns.find(names, inputs, chosen, headless=headless)
+        return columns.find(names, inputs, chosen, likely=likely)
     except DataError as error:
         raise _other_kind(source, inputs) or error from None
 
@@ -363,7 +365,15 @@ def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: M
 def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
     """Say that texts were given to a model of pictures, or pictures to one of texts; None where it is neither."""
     of_pictures = any(column.kind == "image" for column in inputs)
-    if not of_pictures and Path(source).is_dir():
+    folder = None if of_pictures else _root(source)
+    if folder is not None and folder.is_dir():
+        tables = [file for file in files(folder) if file.suffix.lower() in stream.SUFFIXES]
+        if 0 < len(tables) <= MOST_TABLES:
+            listed = ", ".join(file.relative_to(folder).as_posix() for file in tables)
+            return DataError(
+                f"{source} holds {len(tables)} files, and predictions are written for one table: {listed}.",
+                f"Name one of these with --input{'' if folder == Path(source) else ', unpacked'}.",
+            )
         return DataError(
             f"{source} is a folder, as models of pictures take, and this model reads texts.",
             "Give a file of texts, one a line, or a table with a column of them.",

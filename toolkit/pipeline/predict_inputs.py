@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import recipes
+from toolkit.data import stream
 from toolkit.data.stream import Row
+from toolkit.errors import ConfigError
 from toolkit.evaluation.findings import stored_temperature
 from toolkit.pipeline import judge
 from toolkit.pipeline.asker import Asker
 from toolkit.pipeline.evaluate import find_stored, stored_card
 from toolkit.pipeline.events import Observe, Stage
+
+MOST_NAME = 255  # characters of a file's name; what is longer is no name
 
 
 def predict_inputs(
@@ -43,10 +47,22 @@ def predict_inputs(
     columns = [column for column in recipes.columns(recipe, config.options) if column.is_input]
     stored = judge.StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     first = columns[0].role
+    if columns[0].kind != "image":
+        _refuse_tables(inputs)
     temperature = stored_temperature(stored_card(checkpoint))
     asker = Asker(stored, columns, {first: first}, temperature, all_scores, Path.cwd())
     answers = asker.answer([Row({first: text}) for text in inputs])
     return [{"input": text, **_without(answer, first)} for text, answer in zip(inputs, answers, strict=True)]
+
+
+def _refuse_tables(inputs: Sequence[str]) -> None:
+    """Refuse names of files with rows: they would be read as texts."""
+    for text in inputs:
+        if text.lower().endswith(stream.SUFFIXES) and len(text) < MOST_NAME and Path(text).is_file():
+            raise ConfigError(
+                f"{text} is a file, and what is typed here is a text.",
+                f"Predict its rows with --input {text} --output FILE.",
+            )
 
 
 def _without(answer: Mapping[str, Any], role: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
+SHOWN = 0.001  # loss that is shown
 HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which hardly anything was learnt
 LOSS_ROSE = 1.1  # times its lowest, by which validation loss rises when a model overfits
 MANY_CUT = 0.05  # share of the examples
@@ -63,6 +64,7 @@ class Symptoms:
         command = shlex.split(self.report.get("command") or "")
         if command[:2] != ["toolkit", "finetune"]:
             return None
+        command = _without(_without(command, "--output"), "-o")  # that folder holds the run already
         for name, value in options.items():
             command = _with(command, name, value)
         return shlex.join(command)
@@ -82,6 +84,12 @@ def _with(command: Sequence[str], name: str, value: object) -> list[str]:
             before = word
         return [*kept, "--set", f"{key}={value}"]
     flag = f"--{name.replace('_', '-')}"
+    return [*_without(command, flag), flag, str(value)]
+
+
+def _without(command: Sequence[str], flag: str) -> list[str]:
+    """Leave an option and its value out of a command line."""
+    kept: list[str] = []
     skip = False
     for word in command:
         if skip or word.startswith(f"{flag}="):
@@ -90,7 +98,7 @@ def _with(command: Sequence[str], name: str, value: object) -> list[str]:
             skip = True
         else:
             kept.append(word)
-    return [*kept, flag, str(value)]
+    return kept
 
 
 Advice = dict[str, Any]
@@ -150,6 +158,8 @@ def _still_improving(symptoms: Symptoms) -> Iterator[Advice]:
     if len(points) < 2 or not epochs or symptoms.training.get("stopped_early"):
         return
     before, last = points[-2], points[-1]
+    if last.get(symptoms.settings.get("best_metric") or "loss") == 1 or before["loss"] - last["loss"] < SHOWN:
+        return  # every validation row is right, or the fall is not seen in the figures
     if last["step"] == symptoms.training.get("best_step") and last["loss"] < (1 - STILL_FALLING) * before["loss"]:
         yield _piece(
             "training.still-improving",

@@ -88,3 +88,11 @@ def test_names_beside_numbers_are_learnt_unless_a_map_speaks_of_the_numbers(sent
     assert splits.facts["notes"] == ["Columns: label is `label_text`."]
     mapped = DataConfig(source=str(path), label_map={"0": "no", "1": "yes"})
     assert load_splits(sentiment, mapped, 0).labels == ("no", "yes")
+
+
+def test_names_that_contradict_each_other_are_said(sentiment, write):
+    names = ["c" if n == 4 else "abc"[n % 3] for n in range(12)]
+    lines = "".join(f"film {n},{n % 3},{name}\n" for n, name in enumerate(names))
+    table = load_table(sentiment, DataConfig(source=str(write("a.csv", f"text,label,label_text\n{lines}"))))
+    assert table.labels == ("0", "1", "2")
+    assert "`label_text` does not name the numbers of `label`: beside 1 stand b, c. It is not used." in table.notes

@@ -78,9 +78,9 @@ def test_a_word_that_two_columns_share_finds_neither():
 def test_words_in_a_first_row_of_data_are_no_names():
     names = ["17", "the content of it was fine", "first class"]
     with pytest.raises(DataError) as caught:
-        find(names, COLUMNS, {}, headless=True)
+        find(names, COLUMNS, {}, likely=["column_1", "text", "label"])
     assert "The first line looks like data" in str(caught.value)
-    assert "data.column_names" in str(caught.value)
+    assert "data.column_names=[column_1, text, label]" in str(caught.value)
 
 
 def test_a_column_that_plays_the_other_role_already_is_named():

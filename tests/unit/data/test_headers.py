@@ -2,7 +2,7 @@
 
 import pytest
 
-from toolkit.data.headers import looks_like_data
+from toolkit.data.headers import likely_names, looks_like_data
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,10 @@ from toolkit.data.headers import looks_like_data
 def test_first_lines(lines, data):
     names, *rows = (line.split(",") for line in lines)
     assert looks_like_data(names, rows) == data
+
+
+def test_likely_names_go_by_the_longest_column_and_that_with_few_values():
+    rows = [("0", "17", "NO_QUERY", f"a film of some length {n}") for n in range(9)] + [("4", "18", "NO_QUERY", "bad")]
+    assert likely_names(rows[0], rows[1:]) == ["label", "column_2", "column_3", "text"]
+    assert likely_names(["text", "label"], [("a film", "good"), ("another", "bad")]) == []
+    assert likely_names(["1", "2"], [(str(n), str(n + 1)) for n in range(2, 9)]) == ["text", "column_2"]

@@ -127,6 +127,10 @@ def test_encoded_labels_decode_to_what_was_written(values, cut):
     [
         (["Good", "good", "bad"], {}, "differ in capitals only"),
         (["good", "bad", "NA"], {}, "reads like a missing value"),
+        (["good", "bad", "#N/A"], {}, "reads like a missing value"),
+        (["good", "sport;cars"], {}, "Label `sport;cars` may be several labels in one cell"),
+        (["good", "sport;cars"], {"good": "good", "sport;cars": "both"}, None),
+        (["good", "bad;"], {}, None),
         (["good", "bad"], {}, None),
         (["-1", "0", "1", "2"], {}, '{"-1": null, "0": "0", "1": "1", "2": "2"}'),
         (["-1", "1"], {}, None),

@@ -92,3 +92,20 @@ def test_names_whose_encoding_is_not_said(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"cafe!", "café".encode()))  # the flag of UTF-8 stays unset
     (table,) = read(path).values()
     assert table["label"].to_pylist() == ["café", "pub"]
+
+
+def test_messages_name_the_archive_and_not_the_folder_it_was_unpacked_into(tmp_path):
+    path = archive(tmp_path / "two.zip", {"a.csv": "text,label\ngood,1\n", "b.csv": "text,label\ngood,1\n"})
+    with pytest.raises(DataError) as caught:
+        read(path)
+    assert caught.value.problem.startswith(f"{path} holds 2 data files")
+    assert caught.value.fix.startswith("Unpack two.zip first. Name one of them, such as ")
+    assert str(tmp_path / "two" / "a.csv") in caught.value.fix
+
+
+def test_parts_of_lines_in_a_folder_of_an_archive(tmp_path):
+    lines = {f"ft/{part}.txt": "__label__good a film\n__label__bad another\n" for part in ("train", "test")}
+    parts = read(archive(tmp_path / "ft.zip", lines))
+    assert {part: table["label"].to_pylist() for part, table in parts.items()} == {
+        "train": ["good", "bad"], "test": ["good", "bad"]
+    }  # fmt: skip

@@ -244,3 +244,14 @@ def test_links_to_folders_are_followed_once(tmp_path: Path):
         "light/000.png",
         "light/001.png",
     ]
+
+
+def test_the_form_of_an_answer_is_no_table_of_pictures(tmp_path: Path, image: recipes.Recipe):
+    loose(tmp_path / "train", {f"{label}.{n}.png": label for label in ("dark", "light") for n in range(5)})
+    loose(tmp_path / "test", {f"{n}.png": "dark" for n in range(4)})
+    lines = ["id,label", *(f"{n},0.5" for n in range(4))]
+    (tmp_path / "sample_submission.csv").write_text("\n".join(lines), encoding="utf-8")
+    for source in (tmp_path, tmp_path / "train"):
+        with pytest.raises(DataError) as raised:
+            load_table(image, DataConfig(source=str(source)))
+        assert raised.value.fix.endswith("add --set options.class_from_name=true.")

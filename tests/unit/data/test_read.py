@@ -160,6 +160,12 @@ def test_bad_names(tmp_path, header, said, suffix):
     assert said in fault(path)
 
 
+def test_a_row_of_data_that_repeats_a_value_may_lack_names(tmp_path):
+    said = fault(write(tmp_path / "a.csv", "0,0,a film\n1,0,another\n"))
+    assert "two columns are named `0`" in said
+    assert "data.column_names=" in said
+
+
 def test_values_stay_as_written(tmp_path):
     found = columns(write(tmp_path / "a.csv", 'a,b,c,d\n01,NA," x ",1e3\n,null,,true\n'))
     assert [found[name] for name in "abcd"] == [["01", ""], ["NA", "null"], [" x ", ""], ["1e3", "true"]]
@@ -798,3 +804,21 @@ def test_pipes_and_devices_in_folders_are_no_data(tmp_path):
     os.mkfifo(tmp_path / "texts" / "good" / "2.txt")
     (tmp_path / "texts" / "bad" / "endless.txt").symlink_to("/dev/zero")
     assert read(tmp_path / "texts")["all"]["text"].to_pylist() == ["bad", "good"]
+
+
+def test_a_link_to_nothing(tmp_path: Path):
+    (tmp_path / "a.csv").symlink_to("gone.csv")
+    with pytest.raises(SourceError, match=r"a\.csv is a link to gone\.csv, which is not there"):
+        read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv", "Sample Submission.csv"])
+def test_the_form_of_an_answer_is_not_read_with_a_folder(tmp_path: Path, name: str):
+    write(tmp_path / "labels.csv", "text,label\na film,1\n")
+    write(tmp_path / name, "text,label\nmade up,0\n")
+    notes: list[str] = []
+    (table,) = read(tmp_path, notes=notes).values()
+    assert table["text"].to_pylist() == ["a film"]
+    assert notes == [f"{name} is not read: by its name it is the form of an answer, with labels that are made up."]
+    (table,) = read(tmp_path / name).values()
+    assert table["text"].to_pylist() == ["made up"]

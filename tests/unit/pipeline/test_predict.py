@@ -7,9 +7,10 @@ import pytest
 
 from toolkit import recipes
 from toolkit.data.stream import Row
-from toolkit.errors import DataError
+from toolkit.errors import ConfigError, DataError
 from toolkit.pipeline import asker
 from toolkit.pipeline.predict import Tally, _roles, _untaken, _writer
+from toolkit.pipeline.predict_inputs import _refuse_tables
 from toolkit.pipeline.prediction_identity import content
 from toolkit.recipes import Column
 
@@ -105,3 +106,18 @@ def test_words_in_a_list_in_a_cell_are_asked_about_as_words():
     assert asker._problem({"tokens": "['Ada', 'left']"}, {"tokens": "words"}) is None
     assert "is empty" in str(asker._problem({"tokens": "[]"}, {"tokens": "words"}))
     assert "cut short" in str(asker._problem({"tokens": "['Ada' ... 'left']"}, {"tokens": "words"}))
+
+
+def test_a_folder_of_several_tables_is_answered_with_their_names(tmp_path):
+    for name in ("test.csv", "train.csv"):
+        (tmp_path / name).write_text("text\na film\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"holds 2 files, .* one table: test\.csv, train\.csv"):
+        _roles(str(tmp_path), [Row({"file": "test.csv"})], TEXT, {})
+
+
+def test_the_name_of_a_table_is_not_read_as_a_text(tmp_path):
+    table = tmp_path / "films.csv"
+    table.write_text("text\na film\n", encoding="utf-8")
+    _refuse_tables(["a film", "gone.csv", "a" * 5000 + ".csv", str(tmp_path)])
+    with pytest.raises(ConfigError, match=r"films\.csv is a file, and what is typed here is a text"):
+        _refuse_tables(["a film", str(table)])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.reports import sample
 from toolkit import checksums, hub, runs
 from toolkit.errors import ConfigError, RecipeError, SourceError
 from toolkit.pipeline.push import _model_files, _publication, _report, check_licence
@@ -45,9 +46,8 @@ def test_a_licence_that_the_hub_does_not_know_is_found_before_training(tmp_path,
 
 @pytest.mark.parametrize("edited", ["report.json", "evaluations/held-out/report.json"])
 def test_edited_report_is_not_pushed(edited, tmp_path):
-    objects = {key: {"name": "any"} for key in ("config", "environment", "model", "data", "verdict", "training")}
-    evaluation = {"metrics": [{"name": "accuracy", "value": 0.8}]}
-    report = {"command": "any", "created": "any", "title": "any", "evaluation": evaluation, **objects}
+    report = sample()
+    report["title"] = "0.8"
     for folder in (tmp_path, tmp_path / "evaluations" / "held-out"):
         runs.write_json(folder / "report.json", report)
         checksums.record(folder, ["report.json"])

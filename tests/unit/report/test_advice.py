@@ -148,3 +148,18 @@ def test_a_task_without_classes():
     report = healthy()
     del report["evaluation"]["labels"], report["evaluation"]["confusion"]
     assert advise(report) == []
+
+
+def test_an_output_that_is_taken_is_not_named_again():
+    report, _ = PLANTED["training.still-improving"]
+    report = copy.deepcopy(report)
+    for option in ("--output mine", "--output=mine", "-o mine"):
+        report["command"] = f"toolkit finetune sentiment {option} --data mine.csv"
+        (piece,) = advise(report)
+        assert piece["command"] == "toolkit finetune sentiment --data mine.csv --epochs 6"
+
+
+def test_no_longer_training_where_every_row_is_right_or_the_fall_is_not_seen():
+    right = point(10, 0.3, 0.3, 0.9), point(20, 0.2, 0.2, 1.0), point(30, 0.1, 0.1, 1.0)
+    tiny = point(10, 0.0009, 0.0009, 0.9), point(20, 0.0007, 0.0007, 0.9), point(30, 0.0002, 0.0002, 0.9)
+    assert advise(with_points(*right)) == advise(with_points(*tiny)) == []
