@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit import runs
 from toolkit.errors import ModelError
 
 # what torch.compile, data parallelism and training loops put around a model's name for a weight
@@ -20,6 +21,7 @@ _INNER = r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_mo
 _OUTER = re.compile(r"(?:(?:module|model)\.)+")
 _ONLY_PRETRAINING = ("mask_token", "mask_emb")  # read where tokens or patches are masked, and nowhere else
 _STATISTICS = ("running_mean", "running_var")  # buffers that are learnt
+_SHARD = re.compile(r"[^/\\:]+\.safetensors")
 _NUMBERS = ("F64", "F32", "F16", "BF16")
 
 
@@ -74,8 +76,10 @@ def read(auto: Any, path: Path, *, new_head: bool, **arguments: Any) -> Any:
         arguments: For `from_pretrained`.
 
     Raises:
-        ModelError: Weights are missing, of another shape, not floating-point numbers, or not finite.
+        ModelError: Weights are missing, of another shape, not floating-point numbers, not finite, or not in
+            safetensors of this folder.
     """
+    _check_shards(path)
     _check_numbers(path)
     model, info = _from_pretrained(auto, path, **arguments)
     note = None
@@ -179,6 +183,18 @@ def _incomplete(path: Path, model: Any, faults: Mapping[str, str], unexpected: A
         f"numbers: {next(iter(faults.values()))}.{other}",
         "Save the whole model with `save_pretrained`, and check that config.json and weights belong together.",
     )
+
+
+def _check_shards(path: Path) -> None:
+    """Refuse an index that names anything but safetensors beside it: pickled code, or files of elsewhere."""
+    for index in sorted(path.glob("*.safetensors.index.json")):
+        shards = runs.read_object(index).get("weight_map")
+        for shard in shards.values() if isinstance(shards, dict) else [shards]:
+            if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
+                raise ModelError(
+                    f"{index} names {str(shard)!r} as a file of weights; only safetensors in its own folder are read.",
+                    "Download or copy the checkpoint again, from where you know who made it.",
+                )
 
 
 def _check_numbers(path: Path) -> None:

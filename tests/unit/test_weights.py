@@ -1,5 +1,6 @@
 """Which weights of a checkpoint reach the model: wrappers, missing parts, other shapes, other numbers."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,22 @@ def test_missing_shard_is_refused(tmp_path: Path) -> None:
     assert len(shards) > 2
     shards[1].unlink()
     assert shards[1].name in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("named", ["weights.bin", "../elsewhere/model.safetensors", "sub/model.safetensors", 7])
+def test_index_that_names_other_files_is_refused(named: object, tmp_path: Path) -> None:
+    small.FAMILIES["bert"]().save_pretrained(tmp_path, max_shard_size="4kB")
+    index = tmp_path / "model.safetensors.index.json"
+    listed = json.loads(index.read_text(encoding="utf-8"))
+    listed["weight_map"]["classifier.bias"] = named
+    index.write_text(json.dumps(listed), encoding="utf-8")
+    assert f"names {str(named)!r}" in refusal(tmp_path)
+
+
+def test_index_without_a_list_is_refused(tmp_path: Path) -> None:
+    small.FAMILIES["bert"]().save_pretrained(tmp_path, max_shard_size="4kB")
+    (tmp_path / "model.safetensors.index.json").write_text("{}", encoding="utf-8")
+    assert "names 'None'" in refusal(tmp_path)
 
 
 # --- other shapes and numbers ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from toolkit import checksums, hub, runs
 from toolkit.errors import ConfigError, RecipeError, SourceError
-from toolkit.pipeline.push import _publication, _report, check_licence
+from toolkit.pipeline.push import _model_files, _publication, _report, check_licence
 
 
 def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
@@ -55,3 +55,16 @@ def test_edited_report_is_not_pushed(edited, tmp_path):
     (tmp_path / edited).write_text(better, encoding="utf-8")
     with pytest.raises(SourceError, match=r"report\.json was changed"):
         _report(runs.Run(tmp_path))
+
+
+@pytest.mark.parametrize("edited", ["model/model.safetensors", "adapter/adapter_model.safetensors"])
+def test_weights_that_are_not_those_of_the_report_are_not_pushed(edited, tmp_path):
+    run = runs.Run(tmp_path)
+    for file in (run.model / "model.safetensors", tmp_path / "adapter" / "adapter_model.safetensors"):
+        file.parent.mkdir()
+        file.write_bytes(b"weights")
+    checksums.record_weights(run)
+    assert set(_model_files(run, [])) == {"model.safetensors", "adapter/adapter_model.safetensors"}
+    (tmp_path / edited).write_bytes(b"others!")
+    with pytest.raises(SourceError, match=r"safetensors was changed"):
+        _model_files(run, [])
