@@ -25,6 +25,12 @@ def record(folder: Path, names: Iterable[str]) -> None:
     runs.write_text(folder / FILE, "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())))
 
 
+def record_weights(run: runs.Run) -> None:
+    """Write down the digests of a run's weights, which its report is about."""
+    files = (*run.model.glob("*.safetensors"), *(run.path / "adapter").glob("*.safetensors"))
+    record(run.path, [file.relative_to(run.path).as_posix() for file in files])
+
+
 def is_recorded(file: Path) -> bool:
     """Whether the digest of a file is written down, in its folder or in the one above."""
     return _expected(file) is not None

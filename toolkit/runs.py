@@ -8,7 +8,7 @@
     model/               weights (safetensors), processor, label names
     predictions.parquet  what the model and the baselines said of each test row
     report.json, report.md, report.html
-    SHA256SUMS           digests of the held-out rows, the predictions and the report, by which a change is noticed
+    SHA256SUMS           digests of held-out rows, weights, predictions and report, by which a change is noticed
 
 A directory is a run once `run.json` says so; `status` is "complete" only after everything is there.
 Files appear whole or not at all: they are written aside, synced and renamed.

@@ -75,7 +75,8 @@ def read(auto: Any, path: Path, *, new_head: bool, **arguments: Any) -> Any:
         arguments: For `from_pretrained`.
 
     Raises:
-        ModelError: Weights are missing, of another shape, not floating-point numbers, or not finite.
+        ModelError: Weights are missing, of another shape, not floating-point numbers, not finite, or not in
+            safetensors of this folder.
     """
     _check_index(path)
     _check_numbers(path)
@@ -192,7 +193,7 @@ def _check_index(path: Path) -> None:
     for index in sorted((*path.glob("*.safetensors.index.json"), *path.glob("*.bin.index.json"))):
         listed = runs.read_object(index).get("weight_map")
         kind = ".safetensors" if index.name.endswith(".safetensors.index.json") else ""
-        for file in listed.values() if isinstance(listed, dict) else ():
+        for file in listed.values() if isinstance(listed, dict) else [listed]:
             if not isinstance(file, str) or Path(file).name != file or not file.endswith(kind):
                 raise ModelError(
                     f"{index} says that weights stand in {str(file)[:200]!r}, which is no {kind or 'file'} beside it.",

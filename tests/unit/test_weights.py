@@ -226,6 +226,12 @@ def test_an_index_names_safetensors_beside_it(place: object, tmp_path: Path) -> 
     assert "no .safetensors beside it" in said
 
 
+def test_an_index_without_a_list_is_refused(tmp_path: Path) -> None:
+    small.FAMILIES["bert"]().save_pretrained(tmp_path, max_shard_size="4kB")
+    (tmp_path / "model.safetensors.index.json").write_text("{}", encoding="utf-8")
+    assert "'None'" in refusal(tmp_path)
+
+
 # --- other shapes and numbers ---------------------------------------------------------------------------------------
 
 

@@ -337,8 +337,15 @@ def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Seque
         ModelError: With both.
     """
     learnt = stored_card(checkpoint).get("labels")
-    if learnt is None and runs.is_run(Path(target)):
-        learnt = runs.Run(Path(target)).facts.get("labels")
+    of_run = runs.Run(Path(target)).facts.get("labels") if runs.is_run(Path(target)) else None
+    if learnt and of_run and list(learnt) != list(of_run) and set(map(str, learnt)) == set(map(str, of_run)):
+        raise ModelError(  # no new names: the held-out rows keep numbers, and would be exchanged with the answers
+            f"The classes in {checkpoint.path / runs.CARD} stand in another order than in the run's run.json.\n"
+            f"  {runs.CARD}: {', '.join(map(str, learnt))}\n  run.json:     {', '.join(map(str, of_run))}",
+            "Put them back in the order of run.json, here and in config.json. Where labels of the data are exchanged, "
+            "train again with `data.label_map`.",
+        )
+    learnt = learnt or of_run
     if learnt and list(learnt) != list(labels):
         raise ModelError(
             f"The classes in {checkpoint.path / 'config.json'} (id2label) are not those that the model learnt.\n"

@@ -88,6 +88,7 @@ def finetune(
         if (best / ADAPTER).is_dir():
             with runs.aside(run.path / ADAPTER) as draft:
                 shutil.copytree(best / ADAPTER, draft)
+        checksums.record_weights(run)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         run.record(status="complete", environment=verdict.report["environment"], finished=finished)
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # of no more use

@@ -277,5 +277,6 @@ def _store(
     )
     verdict = judge.judge(stored, said, subject.rows, circumstances, observe)
     judge.store(verdict, made.path)
+    checksums.record_weights(made)
     made.record(status="complete", environment=verdict.report["environment"])
     return made

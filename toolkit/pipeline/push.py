@@ -222,6 +222,7 @@ def _model_files(run: runs.Run, roots: list[str]) -> dict[str, hub.Content]:
             if not leads_into(home, file):
                 raise leads_out(file)
             path = f"{prefix}{file.name}"
+            checksums.check(file, "Undo the change, or copy the run directory again: the report is of other files.")
             found[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
     if not any(path.endswith(".safetensors") for path in found):
         raise ModelError(f"{run.model} holds no weights.", "Copy the run directory again, all of it.")

@@ -44,3 +44,14 @@ def test_exchanged_names_are_refused_with_both(stored, card, learnt):
 def test_names_that_agree_or_that_nothing_is_known_of_are_taken(stored, card, learnt):
     *_, labels = find_stored(str(stored(["up", "down"], card, learnt)), {}, None)
     assert labels == ("up", "down")
+
+
+def test_names_in_another_order_than_the_runs_are_refused(stored):
+    with pytest.raises(ModelError, match="another order") as caught:
+        find_stored(str(stored(["down", "up"], {"labels": ["down", "up"]}, ["up", "down"])), {}, None)
+    assert "run.json:     up, down" in caught.value.problem
+
+
+def test_new_names_are_taken(stored):
+    *_, labels = find_stored(str(stored(["rise", "fall"], {"labels": ["rise", "fall"]}, ["up", "down"])), {}, None)
+    assert labels == ("rise", "fall")

@@ -68,3 +68,16 @@ def test_links_to_files_of_this_machine_are_not_pushed(tmp_path):
     (run.model / "vocab.txt").symlink_to(tmp_path / "mine")
     with pytest.raises(SourceError, match=r"vocab\.txt is a link that leads out"):
         _model_files(run, [])
+
+
+@pytest.mark.parametrize("edited", ["model/model.safetensors", "adapter/adapter_model.safetensors"])
+def test_weights_that_are_not_those_of_the_report_are_not_pushed(edited, tmp_path):
+    run = runs.Run(tmp_path)
+    for file in (run.model / "model.safetensors", tmp_path / "adapter" / "adapter_model.safetensors"):
+        file.parent.mkdir()
+        file.write_bytes(b"weights")
+    checksums.record_weights(run)
+    assert set(_model_files(run, [])) == {"model.safetensors", "adapter/adapter_model.safetensors"}
+    (tmp_path / edited).write_bytes(b"others!")
+    with pytest.raises(SourceError, match=r"safetensors was changed"):
+        _model_files(run, [])
