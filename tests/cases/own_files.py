@@ -30,6 +30,7 @@ def _run() -> Path:
         lines.append(f"day {number} of the trip was {' and '.join(chance.choices(WORDS[kind], k=3))},{label}")
     (home / "days.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     options = ["--epochs", "2", "--learning-rate", "5e-4", "--set", "data.validation_fraction=0.25"]
+    options += ["--batch-size", "32", "--set", "training.linear_probe=false"]  # few steps from a random head
     screening = ["evaluation.positive_class=rainy", "evaluation.operating_points=[sensitivity=0.99]"]
     settings = [part for value in screening for part in ("--set", value)]
     command = ["finetune", "sentiment", "--model", TINY, "--data", "days.csv", "--output", "run", *options, *settings]
