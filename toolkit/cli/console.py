@@ -114,7 +114,7 @@ class Watcher:
             self._advance(event.step, event.total_steps, text, line=line, finished=event.step == event.total_steps)
         elif isinstance(event, Validation):
             figures = "  ".join(f"{name} {value:.4f}" for name, value in event.values.items())
-            self._print(f"  validation at epoch {event.epoch:.2f}: {figures}{'  (best so far)' if event.best else ''}")
+            self._print(f"  validation at epoch {event.epoch:.2f}: {figures}{'  (kept)' if event.best else ''}")
 
     def _counted(self, done: int, total: int) -> str | None:
         """Say how far a stage has come and what is left, unless it has only just begun."""
