@@ -134,7 +134,8 @@ def bca(value: float, drawn: Floats, jackknife: Floats, confidence: float, count
     bias = normal.inv_cdf(min(max(below, 1 / (len(drawn) + 1)), 1 - 1 / (len(drawn) + 1)))
     spread = np.average(jackknife, weights=weights) - jackknife if len(jackknife) else jackknife
     squares = float(weights @ spread**2)
-    acceleration = float(weights @ spread**3) / (6 * squares**1.5) if squares > 0 else 0.0
+    # divided first: the cube of the spread of tiny losses is no longer a number above 0
+    acceleration = float(weights @ (spread / squares**0.5) ** 3) / 6 if squares > 0 else 0.0
 
     def level(tail: float) -> float:
         z = bias + normal.inv_cdf(tail)

@@ -270,3 +270,12 @@ def test_a_million_examples_take_bounded_memory():
     tracemalloc.stop()
     assert found.low == pytest.approx(0.8 - 1.96 * 0.0004, abs=5e-5)
     assert peak < 8 * statistics.nbytes
+
+
+def test_the_interval_scales_with_its_figure_however_small_that_is():
+    values = np.random.default_rng(0).exponential(size=(40, 1))
+    usual = bootstrap(values, lambda sums: sums[..., 0] / 40, confidence=0.95, resamples=200, seed=1)
+    for scale in (1e-80, 1e-120):
+        tiny = bootstrap(scale * values, lambda sums: sums[..., 0] / 40, confidence=0.95, resamples=200, seed=1)
+        assert tiny.low == pytest.approx(scale * usual.low, rel=1e-6)
+        assert tiny.high == pytest.approx(scale * usual.high, rel=1e-6)
