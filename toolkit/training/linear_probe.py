@@ -12,12 +12,13 @@ section 3.4 (LP-FT).
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from toolkit import models
 from toolkit.data.batch import Features, plan_evaluation
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
@@ -90,7 +91,7 @@ def output_layer(model: Any, batch: Mapping[str, Any]) -> Any | None:
         for layer in sized
     ]
     try:
-        with _evaluating(model):
+        with models.plainly(model):
             logits = _run(model, batch).logits
     finally:
         for hook in hooks:
@@ -118,8 +119,6 @@ def vectors(
         batch_size: Rows in a forward pass.
         autocast: Makes the context in which the model computes.
     """
-    import torch
-
     captured: dict[str, Any] = {}
 
     def keep_input(_module: Any, arguments: tuple[Any, ...]) -> None:
@@ -133,11 +132,11 @@ def vectors(
     if base is not model:
         hooks.append(base.register_forward_hook(keep_output))
     try:
-        with _evaluating(model):
+        with models.plainly(model):
             for rows in plan_evaluation(features.lengths, batch_size):
                 batch = collate([features[int(row)] for row in rows])
                 captured.clear()
-                with torch.no_grad(), autocast():
+                with autocast():
                     _run(model, batch)
                 labels = np.asarray(batch["labels"])
                 known = labels >= 0  # (B,) or (B, T): the rest is no word of its own
@@ -246,17 +245,3 @@ def _same(output: Any, logits: Any) -> bool:
     import torch
 
     return tuple(output.shape) == tuple(logits.shape) and torch.equal(output, logits)
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Put a model in evaluation mode without gradients for a while."""
-    import torch
-
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
