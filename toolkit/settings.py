@@ -152,6 +152,11 @@ class TrainingConfig(Section):
         True,
         description="Fit a logistic regression on the frozen features first: a baseline, and where the head begins",
     )
+    mean_pooling: bool = Field(
+        True,
+        description="Let the head read the mean of all tokens, by a layer that is added, where rows are few and a "
+        "logistic regression on the mean is better",
+    )
     freeze: Freeze = Field(
         None,
         description="What stays as it is: a number of layers from the input up (and the embeddings), embeddings, "

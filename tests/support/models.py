@@ -32,6 +32,26 @@ def roberta() -> Any:
     return RobertaForSequenceClassification(config)
 
 
+def electra() -> Any:
+    from transformers import ElectraConfig, ElectraForSequenceClassification
+
+    config = ElectraConfig(
+        vocab_size=WORDS, embedding_size=16, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=24,
+    )  # fmt: skip
+    return ElectraForSequenceClassification(config)
+
+
+def albert() -> Any:
+    from transformers import AlbertConfig, AlbertForSequenceClassification
+
+    config = AlbertConfig(
+        vocab_size=WORDS, embedding_size=8, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=24,
+    )  # fmt: skip
+    return AlbertForSequenceClassification(config)
+
+
 def modernbert() -> Any:
     from transformers import ModernBertConfig, ModernBertForSequenceClassification
 

@@ -82,7 +82,10 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
     pace = team.from_main(lambda: _pace(run, material, config, say))
     tracked = config.training.trackers if team.is_main else []
     accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
-    begun = linear_probe.begin(material, prepared, accelerator, observe, team)
+    before = run.facts.get("pooling_layer") if state is not None else None
+    begun = linear_probe.begin(material, prepared, accelerator, observe, team, before)
+    if team.is_main and begun.facts is not None:
+        run.record(pooling_layer=begun.facts["pooling_layer"])
     lesson = _lesson(material, prepared, accelerator, pace, observe, team)
     objective = regularise.regularised(
         objective_for(config.loss, splits.labels, lesson.train.columns["labels"]), config.loss

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import models, recipes
+from toolkit.config import RunConfig
 from toolkit.data.batch import Integers, Ragged, probe
 from toolkit.pipeline import judge
 from toolkit.pipeline.events import Note, Observe, Stage
@@ -15,7 +16,7 @@ from toolkit.pipeline.inputs import encode_parts
 from toolkit.pipeline.material import Material
 from toolkit.pipeline.prepare import Prepared
 from toolkit.team import Team
-from toolkit.training import linear_probe
+from toolkit.training import linear_probe, mean_pooling, regularise
 from toolkit.training.linear_probe import Probe, Vectors
 from toolkit.training.objective import RATIONALE
 
@@ -28,7 +29,8 @@ class Begun:
 
     Attributes:
         installed: Whether the model's last layer holds the probe's weights now.
-        facts: For the report: {"pooling", "accuracy", "loss", "installed"}; None where nothing was probed.
+        facts: For the report: {"pooling", "accuracy", "loss", "installed", "pooling_layer"}; None where nothing was
+            probed.
         predictions: Of the best probe for each test row; None where no baseline is wanted.
     """
 
@@ -37,8 +39,13 @@ class Begun:
     predictions: Sequence[Any] | None = None
 
 
-def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Observe, team: Team) -> Begun:
+def begin(
+    material: Material, prepared: Prepared, accelerator: Any, observe: Observe, team: Team, recorded: bool | None = None
+) -> Begun:
     """Fit a linear probe, set the model's last layer to it, and predict the test rows with it.
+
+    Where a probe of the mean of all tokens is better than one of what the last layer reads, and there are few rows to
+    change that by fine-tuning, a layer that pools by the mean is added to the model.
 
     Args:
         material: The model, with what moves in it, and its inputs.
@@ -46,6 +53,7 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
         accelerator: Computes in the run's precision.
         observe: Told what happens.
         team: The processes that share the work; all begin with the main one's probe.
+        recorded: Whether that layer was added in the run that is resumed; None decides anew.
     """
     config, recipe = prepared.config, prepared.recipe
     wanted = config.training.linear_probe and not config.loading.from_scratch
@@ -54,7 +62,8 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
     observe(Stage("Fitting a logistic regression on the frozen features"))
     train, validation = (features.without(RATIONALE) for features in material.features)
     model = material.model.to(accelerator.device)
-    layer = linear_probe.output_layer(model, probe(train, material.collate))
+    batch = probe(train, material.collate)
+    layer = linear_probe.output_layer(model, batch)
     take = partial(
         linear_probe.vectors,
         model,
@@ -63,22 +72,29 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
         batch_size=config.evaluation.batch_size,
         autocast=accelerator.autocast,
     )
+    classes = len(prepared.splits.labels)
+    most = linear_probe.rows_for(classes)
 
     def fitted() -> list[Probe]:
-        classes = len(prepared.splits.labels)
         rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
-        some = train.take(np.sort(rows[: linear_probe.rows_for(classes)]))
+        some = train.take(np.sort(rows[:most]))
         learned, held_out = (linear_probe.joined([part for _, part in take(features=f)]) for f in (some, validation))
-        return linear_probe.fit(learned, held_out, classes)
+        return linear_probe.fit(learned, held_out, classes, config.training.seed)
 
     probes = team.from_main(fitted)
     if not probes:
         return Begun()
     best = probes[0]
+    of_layer = layer is not None and layer.weight.requires_grad
+    mean = next((one for one in probes if one.pooling == linear_probe.MEAN), None)
+    better = mean is best and len(train) <= most and _may_pool(config) and material.adapted is None
+    pools = better if recorded is None else recorded
+    pooled = mean_pooling.add(model, layer, batch) if pools and of_layer and mean is not None else None
     head = next((one for one in probes if one.pooling == linear_probe.HEAD), None)
-    installed = layer is not None and layer.weight.requires_grad and head is not None
-    if head is not None and installed:
-        linear_probe.install(layer, head)
+    start = linear_probe.scaled(mean, pooled) if pooled is not None and mean is not None else head
+    installed = of_layer and start is not None
+    if installed and start is not None:
+        linear_probe.install(layer, start)
     by_word = isinstance(train.columns["labels"], Ragged)
     predictions = None
     if team.is_main and config.evaluation.baselines and (installed or not by_word):
@@ -91,11 +107,25 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
             predictions = _predictions(best, take(features=test), len(test))
     unit = "words" if by_word else "examples"
     read = {"mean": "the mean of all tokens"}.get(best.pooling, f"the {best.pooling}")
-    begun = f" Fine-tuning begins from that on the {head.pooling}: {head.accuracy:.1%}." if head and installed else ""
-    begun = begun if head is not best else ""
+    begun = ""
+    if pooled is not None:
+        begun = " A layer that averages the tokens was added to the model."
+    elif installed and head is not None and head is not best:
+        begun = f" Fine-tuning begins from that on the {head.pooling}: {head.accuracy:.1%}."
     observe(Note(f"It is right on {best.accuracy:.1%} of the validation {unit}; it reads {read}.{begun}"))
-    facts = {"pooling": best.pooling, "accuracy": best.accuracy, "loss": best.loss, "installed": installed}
+    facts = {
+        "pooling": best.pooling,
+        "accuracy": best.accuracy,
+        "loss": best.loss,
+        "installed": installed,
+        "pooling_layer": pooled is not None,
+    }
     return Begun(installed, facts, predictions)
+
+
+def _may_pool(config: RunConfig) -> bool:
+    """Whether the configuration leaves attention alone, which the added layer sets to be uniform."""
+    return config.training.mean_pooling and config.attention == "dense" and not regularise.wanted(config.loss)
 
 
 def _predictions(best: Probe, batches: Iterable[tuple[Integers, Vectors]], rows: int) -> list[int]:

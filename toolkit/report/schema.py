@@ -251,7 +251,7 @@ REPORT: dict[str, Any] = {
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
         **dict.fromkeys(("trainable_parameters", "processes"), float),
         **dict.fromkeys(("compiled", "stopped_early"), bool),
-        "linear_probe": {"pooling": str, "accuracy": float, "loss": float, "installed": bool},
+        "linear_probe": {"pooling": str, "accuracy": float, "loss": float, "installed": bool, "pooling_layer": bool},
         "loss": [{"step": float, "epoch": float, "value": float}],
         "evaluations": [{}],
     },
