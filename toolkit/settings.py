@@ -243,6 +243,14 @@ class LossConfig(Section):
         description="What an example of each class counts in the loss: balanced (inverse to its frequency in train), "
         "or label → weight, 1 for those not named",
     )
+    logit_adjustment: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        description="How far frequent classes are held back in training: τ times the logarithm of their share is added "
+        "to the logits of the loss. 1 finds rare classes as readily as frequent ones, 0 does nothing; when not given, "
+        "the linear probe decides",
+    )
     focal_gamma: float = Field(
         0.0, ge=0, le=10, description="Exponent γ of the focal loss, which turns to examples not yet learned; 0 is off"
     )

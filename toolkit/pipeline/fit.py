@@ -88,7 +88,8 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
         run.record(pooling_layer=begun.facts["pooling_layer"])
     lesson = _lesson(material, prepared, accelerator, pace, observe, team)
     objective = regularise.regularised(
-        objective_for(config.loss, splits.labels, lesson.train.columns["labels"]), config.loss
+        objective_for(config.loss, splits.labels, lesson.train.columns["labels"], _adjustment(config, begun)),
+        config.loss,
     )
     validate = _validator(lesson, material, prepared, team)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
@@ -135,6 +136,12 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
     baselines = {linear_probe.BASELINE: list(begun.predictions)} if begun.predictions is not None else {}
     return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines)
+
+
+def _adjustment(config: RunConfig, begun: linear_probe.Begun) -> float:
+    """Return how far frequent classes are held back: as typed, or as the linear probe found best."""
+    typed = config.loss.logit_adjustment
+    return typed if typed is not None else float((begun.facts or {}).get("logit_adjustment", 0.0))
 
 
 def _say(observe: Observe) -> Callable[[str], None]:

@@ -16,7 +16,7 @@ from toolkit.pipeline.inputs import encode_parts
 from toolkit.pipeline.material import Material
 from toolkit.pipeline.prepare import Prepared
 from toolkit.team import Team
-from toolkit.training import linear_probe, mean_pooling, regularise
+from toolkit.training import class_balance, linear_probe, mean_pooling, regularise
 from toolkit.training.linear_probe import Probe, Vectors
 from toolkit.training.objective import RATIONALE
 
@@ -29,8 +29,8 @@ class Begun:
 
     Attributes:
         installed: Whether the model's last layer holds the probe's weights now.
-        facts: For the report: {"pooling", "accuracy", "loss", "installed", "pooling_layer"}; None where nothing was
-            probed.
+        facts: For the report: {"pooling", "accuracy", "loss", "installed", "pooling_layer",
+            "logit_adjustment"}; None where nothing was probed.
         predictions: Of the best probe for each test row; None where no baseline is wanted.
     """
 
@@ -79,12 +79,13 @@ def begin(
         rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
         some = train.take(np.sort(rows[:most]))
         learned, held_out = (linear_probe.joined([part for _, part in take(features=f)]) for f in (some, validation))
-        return linear_probe.fit(learned, held_out, classes, config.training.seed)
+        return linear_probe.fit(learned, held_out, classes, config.training.seed, balance=_may_balance(config))
 
     probes = team.from_main(fitted)
     if not probes:
         return Begun()
     best = probes[0]
+    by_word = isinstance(train.columns["labels"], Ragged)
     of_layer = layer is not None and layer.weight.requires_grad
     mean = next((one for one in probes if one.pooling == linear_probe.MEAN), None)
     better = mean is best and len(train) <= most and _may_pool(config) and material.adapted is None
@@ -93,9 +94,12 @@ def begin(
     head = next((one for one in probes if one.pooling == linear_probe.HEAD), None)
     start = linear_probe.scaled(mean, pooled) if pooled is not None and mean is not None else head
     installed = of_layer and start is not None
+    adjustment = 0.0 if by_word else best.adjustment
+    if adjustment and start is not None:
+        shares = class_balance.log_shares(np.asarray(train.columns["labels"], np.int64), classes)
+        start = linear_probe.balanced(start, adjustment * shares)
     if installed and start is not None:
         linear_probe.install(layer, start)
-    by_word = isinstance(train.columns["labels"], Ragged)
     predictions = None
     if team.is_main and config.evaluation.baselines and (installed or not by_word):
         (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
@@ -112,6 +116,8 @@ def begin(
         begun = " A layer that averages the tokens was added to the model."
     elif installed and head is not None and head is not best:
         begun = f" Fine-tuning begins from that on the {head.pooling}: {head.accuracy:.1%}."
+    if adjustment:
+        begun += f" Frequent classes are held back in training (loss.logit_adjustment {adjustment:g})."
     observe(Note(f"It is right on {best.accuracy:.1%} of the validation {unit}; it reads {read}.{begun}"))
     facts = {
         "pooling": best.pooling,
@@ -119,8 +125,15 @@ def begin(
         "loss": best.loss,
         "installed": installed,
         "pooling_layer": pooled is not None,
+        "logit_adjustment": adjustment,
     }
     return Begun(installed, facts, predictions)
+
+
+def _may_balance(config: RunConfig) -> bool:
+    """Whether nothing was said about the weight of classes in the loss."""
+    loss = config.loss
+    return loss.logit_adjustment is None and loss.class_weights is None and not loss.focal_gamma
 
 
 def _may_pool(config: RunConfig) -> bool:

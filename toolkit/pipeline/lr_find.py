@@ -48,7 +48,10 @@ def lr_find(
         material.collate,
         config.training,
         accelerator_for(config.training, pace.precision),
-        objective=regularised(objective_for(config.loss, splits.labels, features.columns["labels"]), config.loss),
+        objective=regularised(
+            objective_for(config.loss, splits.labels, features.columns["labels"], config.loss.logit_adjustment or 0.0),
+            config.loss,
+        ),
         lowest=lowest,
         highest=highest,
         steps=steps,

@@ -20,7 +20,7 @@ import numpy as np
 
 from toolkit import models
 from toolkit.data.batch import Features, Integers, plan_evaluation
-from toolkit.training import mean_pooling
+from toolkit.training import class_balance, mean_pooling
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -63,6 +63,7 @@ class Probe:
         loss: Mean negative log-likelihood of the validation vectors, in nats.
         accuracy: Share of the validation vectors whose class it finds.
         cross_validated_loss: Like `loss`, of all rows at hand, each predicted by what the other folds taught.
+        adjustment: How far frequent classes should be held back, the τ of `class_balance`.
     """
 
     pooling: str
@@ -71,6 +72,7 @@ class Probe:
     loss: float
     accuracy: float
     cross_validated_loss: float
+    adjustment: float = 0.0
 
     def predictions(self, vectors: Floats) -> list[int]:
         """Return the most likely class of each vector (N, D)."""
@@ -188,7 +190,7 @@ def rows_for(classes: int) -> int:
     return max(ROWS, _ROWS_PER_CLASS * classes)
 
 
-def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0) -> list[Probe]:
+def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balance: bool = False) -> list[Probe]:
     """Fit logistic regressions, one for each pooling, the penalty chosen by cross-validation; the most likely first.
 
     A validation part of a hundred rows cannot tell poolings apart that differ by five points, so the order and the
@@ -199,40 +201,45 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0) -> lis
         validation: What their `loss` and `accuracy` are of.
         classes: How many there are; those that train does not show get a low bias.
         seed: Of the folds.
+        balance: Whether to ask how far frequent classes should be held back.
     """
     if len(np.unique(train.labels)) < 2 or not len(validation):
         return []
-    folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(train) + len(validation))
+    labels = np.concatenate([train.labels, validation.labels])
+    folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(labels))
     found = []
     for name, vectors in train.by_pooling.items():
         rows = np.concatenate([vectors, validation.by_pooling[name]])
-        labels = np.concatenate([train.labels, validation.labels])
-        losses = {strength: _cross_validated(rows, labels, folds, strength, classes) for strength in _STRENGTHS}
-        strength = min(losses, key=lambda one: losses[one])
+        tried = {strength: _cross_validated(rows, labels, folds, strength, classes) for strength in _STRENGTHS}
+        strength = min(tried, key=lambda one: tried[one][0])
+        loss, out_of_fold = tried[strength]
         weight, bias = _regression(vectors, train.labels, strength, classes)
-        likelihoods, right = _judged(weight, bias, validation.by_pooling[name], validation.labels)
-        probe = Probe(
-            name,
-            weight.astype(np.float32),
-            bias.astype(np.float32),
-            loss=float(-likelihoods.mean()),
-            accuracy=float(right.mean()),
-            cross_validated_loss=losses[strength],
+        logits = validation.by_pooling[name] @ weight.T + bias  # (N, C)
+        found.append(
+            Probe(
+                name,
+                weight.astype(np.float32),
+                bias.astype(np.float32),
+                loss=float(-_likelihoods(logits, validation.labels).mean()),
+                accuracy=float((logits.argmax(axis=1) == validation.labels).mean()),
+                cross_validated_loss=loss,
+                adjustment=class_balance.choose(out_of_fold, labels, seed) if balance else 0.0,
+            )
         )
-        found.append(probe)
     return sorted(found, key=lambda probe: probe.cross_validated_loss)
 
 
-def _cross_validated(vectors: Floats, labels: Integers, folds: Integers, strength: float, classes: int) -> float:
-    """Return the mean negative log-likelihood of each fold by what the others teach, in nats."""
-    losses = []
-    for fold in range(_FOLDS):
+def _cross_validated(
+    vectors: Floats, labels: Integers, folds: Integers, strength: float, classes: int
+) -> tuple[float, Doubles]:
+    """Return (mean negative log-likelihood in nats, logits (N, C)) of each fold by what the others teach."""
+    logits = np.zeros((len(labels), classes))
+    for fold in np.unique(folds):
         held_out = folds == fold
-        if not held_out.any() or len(np.unique(labels[~held_out])) < 2:
-            continue
-        weight, bias = _regression(vectors[~held_out], labels[~held_out], strength, classes)
-        losses.append(-_judged(weight, bias, vectors[held_out], labels[held_out])[0])
-    return float(np.concatenate(losses).mean()) if losses else float("inf")
+        if len(np.unique(labels[~held_out])) > 1:
+            weight, bias = _regression(vectors[~held_out], labels[~held_out], strength, classes)
+            logits[held_out] = vectors[held_out] @ weight.T + bias
+    return float(-_likelihoods(logits, labels).mean()), logits
 
 
 def _regression(vectors: Floats, labels: Integers, strength: float, classes: int) -> tuple[Doubles, Doubles]:
@@ -254,12 +261,11 @@ def _regression(vectors: Floats, labels: Integers, strength: float, classes: int
     return weight, bias
 
 
-def _judged(weight: Doubles, bias: Doubles, vectors: Floats, labels: Integers) -> tuple[Doubles, Doubles]:
-    """Return the log-likelihood of each row's class (N,), and whether that class is the most likely one (N,)."""
-    logits = vectors @ weight.T + bias  # (N, C)
+def _likelihoods(logits: Doubles, labels: Integers) -> Doubles:
+    """Return the log-likelihood of each row's class. Shape (N,)."""
     logits = logits - logits.max(axis=1, keepdims=True)
-    likelihoods = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return likelihoods[np.arange(len(labels)), labels], (logits.argmax(axis=1) == labels).astype(np.float64)
+    likelihoods: Doubles = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return likelihoods[np.arange(len(labels)), labels]
 
 
 def install(layer: Any, probe: Probe) -> None:
@@ -270,6 +276,11 @@ def install(layer: Any, probe: Probe) -> None:
         layer.weight.copy_(torch.from_numpy(probe.weight))
         if layer.bias is not None:
             layer.bias.copy_(torch.from_numpy(probe.bias))
+
+
+def balanced(probe: Probe, shift: Doubles) -> Probe:
+    """Return a probe whose logits lack `shift` (C,)."""
+    return replace(probe, bias=(probe.bias - shift).astype(np.float32))
 
 
 def scaled(probe: Probe, pooled: mean_pooling.Pooled) -> Probe:

@@ -10,7 +10,7 @@ and accumulated micro-batches give the gradient of one large batch, with class w
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from toolkit.data.batch import Ragged
 from toolkit.errors import ConfigError
 from toolkit.settings import LossConfig
+from toolkit.training.class_balance import log_shares
 
 IGNORED = -100
 RATIONALE = "rationale"  # marks of tokens, which the loss reads and no model takes
@@ -68,18 +69,21 @@ def _own(outputs: Any, batch: Batch) -> Any:
 OWN = Objective("the model's own loss", count_items, _own)
 
 
-def objective_for(config: LossConfig, names: Sequence[str], labels: Ragged | np.ndarray[Any, Any]) -> Objective:
+def objective_for(
+    config: LossConfig, names: Sequence[str], labels: Ragged | np.ndarray[Any, Any], adjustment: float = 0.0
+) -> Objective:
     """Return the objective that was asked for.
 
     Args:
         config: Weights, focus, smoothing; with none of them it is the model's own loss.
         names: The classes.
         labels: Of the training rows, numbers into `names`.
+        adjustment: The τ of `class_balance`, by which frequent classes are held back.
 
     Raises:
         ConfigError: The weights name unknown classes, or the task has no classes to weigh.
     """
-    if not (config.class_weights or config.focal_gamma or config.label_smoothing):
+    if not (config.class_weights or config.focal_gamma or config.label_smoothing or adjustment):
         return OWN
     flat = labels.values if isinstance(labels, Ragged) else labels
     if not np.issubdtype(flat.dtype, np.integer):
@@ -87,7 +91,9 @@ def objective_for(config: LossConfig, names: Sequence[str], labels: Ragged | np.
             "The keys under `loss` are for tasks with classes, and these labels are numbers.", "Unset them."
         )
     weights = None if config.class_weights is None else class_weights(config.class_weights, names, flat)
-    return cross_entropy(weights, config.focal_gamma, config.label_smoothing)
+    shift = adjustment * log_shares(flat.astype(np.int64), len(names)) if adjustment else None
+    found = cross_entropy(weights, config.focal_gamma, config.label_smoothing, shift)
+    return replace(found, name=f"{found.name}, logits adjusted by {adjustment:g}") if adjustment else found
 
 
 def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], labels: np.ndarray[Any, Any]) -> list[float]:
@@ -118,7 +124,9 @@ def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], label
     return [float(wanted.get(name, 1.0)) for name in names]
 
 
-def cross_entropy(weights: Sequence[float] | None, gamma: float, smoothing: float) -> Objective:
+def cross_entropy(
+    weights: Sequence[float] | None, gamma: float, smoothing: float, shift: np.ndarray[Any, Any] | None = None
+) -> Objective:
     """Return a cross entropy over the model's logits.
 
     For an item of class y whose probability is p, the loss is
@@ -131,6 +139,7 @@ def cross_entropy(weights: Sequence[float] | None, gamma: float, smoothing: floa
         weights: Of each class; None is 1 for all.
         gamma: Exponent γ; 0 is plain cross entropy.
         smoothing: ε.
+        shift: Added to the logits, (C,).
 
     Sources: Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5; Szegedy et al. 2016, "Rethinking
     the Inception Architecture", section 7.
@@ -138,6 +147,7 @@ def cross_entropy(weights: Sequence[float] | None, gamma: float, smoothing: floa
     import torch
 
     table = None if weights is None else torch.tensor(weights)
+    added = None if shift is None else torch.tensor(shift, dtype=torch.float32)
 
     def weight(batch: Batch) -> float:
         if table is None:
@@ -148,10 +158,13 @@ def cross_entropy(weights: Sequence[float] | None, gamma: float, smoothing: floa
         return float(table[labels[labels != IGNORED].cpu()].sum())
 
     def mean(outputs: Any, batch: Batch) -> Any:
+        logits = outputs.logits.float()
+        if added is not None:
+            logits = logits + added.to(logits.device)
         if are_shares(batch["labels"]):
-            return _of_shares(outputs.logits.float(), batch["labels"]) / weight(batch)
-        labels = batch["labels"].reshape(-1).to(outputs.logits.device)  # (N,)
-        logits = outputs.logits.reshape(len(labels), -1).float()  # (N, C)
+            return _of_shares(logits, batch["labels"]) / weight(batch)
+        labels = batch["labels"].reshape(-1).to(logits.device)  # (N,)
+        logits = logits.reshape(len(labels), -1)  # (N, C)
         losses = torch.nn.functional.cross_entropy(
             logits,
             labels,
