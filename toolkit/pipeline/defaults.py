@@ -11,11 +11,11 @@ from toolkit.config import Resolved
 from toolkit.data.load import load_splits
 
 STEPS = 400  # optimizer steps that a run has at least, while that takes no more than `PASSES` passes
-PASSES = 6
-FEWEST_STEPS = 250  # steps that it has at least, while that takes no more than `MOST_PASSES` passes
+PASSES = 4
+FEWEST_STEPS = 200  # steps that it has at least, while that takes no more than `MOST_PASSES` passes
 MOST_PASSES = 20
 FEWEST_PASSES = 2
-FROM_SCRATCH = 4  # times as many steps and passes for random weights
+FROM_SCRATCH = 6  # times as many steps and passes for random weights
 KEYS = ("training.batch_size", "training.epochs", "training.early_stopping_patience")
 _BATCHES = (8, 16, 32)
 _BATCHES_OF_A_PASS = 64  # that a larger batch must leave

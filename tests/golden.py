@@ -1,0 +1,168 @@
+"""What small runs of every recipe leave behind, so that a change of the code's form can be held against it.
+
+    python -m tests.golden write FOLDER     run every case and write FOLDER/golden.json
+    python -m tests.golden check FOLDER     run every case again, name each difference, exit with 1 if there is one
+
+A record holds digests of weights and depends on the machine, so it is made before a change and compared after every
+step of it. Times, versions, paths and wording are not part of it.
+"""
+
+import csv
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from tests.support import bitext, planted
+from tests.support.checkpoints import TINY, reviews
+from tests.support.cli import several
+
+# Keys of reports whose values differ from run to run, or are sentences.
+VARYING = {
+    "about", "advice", "command", "cost", "created", "environment", "finished", "headline", "notes", "origin",
+    "samples_per_second", "seconds", "sentences", "statements", "title", "toolkit", "verdict", "version", "waiting",
+    "warnings", "source", "fingerprint",
+}  # fmt: skip
+QUICK = ("--epochs", "1", "--set", "evaluation.resamples=200")
+
+
+def sentiment(home: Path) -> list[list[str]]:
+    """One class for a text."""
+    reviews(home / "data.csv")
+    return [["finetune", "sentiment", "--model", TINY, "--checks", "robustness,bias"], *_verbs("data.csv", "onnx")]
+
+
+def adapters(home: Path) -> list[list[str]]:
+    """One class for a text, learnt by adapters from a random head, with class weights."""
+    reviews(home / "data.csv")
+    settings = ["adapter.kind=lora", "loss.class_weights=balanced", "training.linear_probe=false"]
+    return [["finetune", "sentiment", "--model", TINY, *(p for one in settings for p in ("--set", one))]]
+
+
+def pairs(home: Path) -> list[list[str]]:
+    """One class for two texts."""
+    reviews(home / "one.csv")
+    with (home / "one.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    with (home / "data.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "text_pair", "label"])
+        writer.writerows([row["text"], f"number {n}", row["label"]] for n, row in enumerate(rows))
+    (home / "one.csv").unlink()
+    return [["finetune", "sentiment", "--model", TINY], *_verbs("data.csv")]
+
+
+def image(home: Path) -> list[list[str]]:
+    """One class for a picture."""
+    planted.model(home / "vit")
+    planted.folder(home / "data", 40, 0)
+    return [["finetune", "image", "--model", str(home / "vit")], *_verbs("data", "onnx")]
+
+
+def tokens(home: Path) -> list[list[str]]:
+    """A label for each word."""
+    reviews(home / "data.csv")
+    with (home / "data.csv").open(encoding="utf-8") as stream:
+        rows = [row["text"].split() for row in csv.DictReader(stream)]
+    lines = [{"tokens": words, "ner_tags": ["B-NUM" if word.isdecimal() else "O" for word in words]} for words in rows]
+    (home / "data.csv").unlink()
+    (home / "data.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return [["finetune", "tokens", "--model", TINY], *_verbs("data.jsonl", "onnx")]
+
+
+def translation(home: Path) -> list[list[str]]:
+    """A text for a text."""
+    bitext.t5(home / "t5")
+    bitext.tsv(home / "data.tsv", bitext.pairs(160))
+    return [["finetune", "translation", "--model", str(home / "t5")], *_verbs("data.tsv")]
+
+
+def _verbs(data: str, export: str | None = None) -> list[list[str]]:
+    """Return what is done with a run after it is made."""
+    commands = [["evaluate", "run", "--fresh", "--output", "again"], ["predict", "run", "--input", data, "--output", "said.csv"]]
+    return [*commands, *([["export", "run", "--to", export]] if export else [])]
+
+
+CASES: dict[str, Callable[[Path], list[list[str]]]] = {
+    case.__name__: case for case in (sentiment, adapters, pairs, image, tokens, translation)
+}
+
+
+def record(case: str) -> dict[str, Any]:
+    """Run a case in a folder of its own and return what it left."""
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary).resolve()
+        first, *others = CASES[case](home)
+        data = next(home.glob("data*")).name
+        commands = [[*first, "--data", data, "--output", "run", *QUICK], *others]
+        outcomes = several(commands, cwd=home, timeout=900)
+        found: dict[str, Any] = {"commands": [[" ".join(c), o.code] for c, o in zip(commands, outcomes, strict=False)]}
+        if outcomes[-1].code:
+            found["error"] = outcomes[-1].err[-2000:]
+        run = home / "run"
+        found["files"] = sorted(str(file.relative_to(home)) for file in home.rglob("*") if file.is_file())
+        found["weights"] = _digest(run / "model" / "model.safetensors")
+        found["predictions"] = _jsonable(pq.read_table(run / "predictions.parquet").to_pylist())
+        for name in ("run", "again"):
+            report = home / name / "report.json"
+            found[f"report of {name}"] = _steady(json.loads(report.read_text("utf-8"))) if report.is_file() else None
+        said = home / "said.csv"
+        found["predicted file"] = said.read_text("utf-8").splitlines() if said.is_file() else None
+        exported = next(run.rglob("export.json"), None)
+        found["export"] = _steady(json.loads(exported.read_text("utf-8"))) if exported else None
+        return found
+
+
+def _digest(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
+def _jsonable(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _steady(value: Any) -> Any:
+    """Leave out of a report what differs from run to run."""
+    if isinstance(value, dict):
+        return {key: _steady(below) for key, below in value.items() if key not in VARYING}
+    return [_steady(below) for below in value] if isinstance(value, list) else value
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Yield a line for each value that is not what it was."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}):
+            yield from differences(before.get(key, "absent"), after.get(key, "absent"), f"{path}/{key}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (left, right) in enumerate(zip(before, after, strict=True)):
+            yield from differences(left, right, f"{path}[{number}]")
+    elif before != after:
+        yield f"{path}: {str(before)[:200]} → {str(after)[:200]}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write a record, or compare with one."""
+    verb, folder = arguments[0], Path(arguments[1])
+    file = folder / "golden.json"
+    before = json.loads(file.read_text("utf-8")) if verb == "check" else None
+    after = {}
+    for case in arguments[2:] or CASES:
+        after[case] = record(case)
+        sys.stderr.write(f"{case}: {[code for _, code in after[case]['commands']]}\n")
+    if before is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(after, indent=1, ensure_ascii=False), encoding="utf-8")
+        return 0
+    lines = [line for case in after for line in differences(before.get(case), after[case], case)]
+    sys.stdout.write("".join(f"{line}\n" for line in lines[:200]))
+    sys.stdout.write(f"{len(lines)} differences\n")
+    return min(1, len(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
