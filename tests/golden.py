@@ -34,7 +34,7 @@ QUICK = ("--epochs", "1", "--set", "evaluation.resamples=200")
 def sentiment(home: Path) -> list[list[str]]:
     """One class for a text."""
     reviews(home / "data.csv")
-    return [["finetune", "sentiment", "--model", TINY, "--checks", "robustness,bias"], *_verbs("data.csv", "onnx")]
+    return [["finetune", "sentiment", "--model", TINY, "--set", "evaluation.checks=[robustness,bias]"], *_verbs("data.csv", "onnx")]
 
 
 def adapters(home: Path) -> list[list[str]]:
@@ -79,7 +79,9 @@ def translation(home: Path) -> list[list[str]]:
     """A text for a text."""
     bitext.t5(home / "t5")
     bitext.tsv(home / "data.tsv", bitext.pairs(160))
-    return [["finetune", "translation", "--model", str(home / "t5")], *_verbs("data.tsv")]
+    evaluate, predict = _verbs("data.tsv")
+    named = [*predict, "--set", "data.columns.source=en"]
+    return [["finetune", "translation", "--model", str(home / "t5")], evaluate, named]
 
 
 def _verbs(data: str, export: str | None = None) -> list[list[str]]:
@@ -102,8 +104,9 @@ def record(case: str) -> dict[str, Any]:
         commands = [[*first, "--data", data, "--output", "run", *QUICK], *others]
         outcomes = several(commands, cwd=home, timeout=900)
         found: dict[str, Any] = {"commands": [[" ".join(c), o.code] for c, o in zip(commands, outcomes, strict=False)]}
-        if outcomes[-1].code:
-            found["error"] = outcomes[-1].err[-2000:]
+        for command, outcome in zip(commands, outcomes, strict=False):
+            if outcome.code:
+                raise RuntimeError(f"{' '.join(command)}\n{outcome.text}")
         run = home / "run"
         found["files"] = sorted(str(file.relative_to(home)) for file in home.rglob("*") if file.is_file())
         found["weights"] = _digest(run / "model" / "model.safetensors")
