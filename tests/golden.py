@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import torch
 
 from tests.support import bitext, planted
 from tests.support.checkpoints import TINY, reviews
@@ -24,9 +25,9 @@ from tests.support.cli import several
 
 # Keys of reports whose values differ from run to run, or are sentences.
 VARYING = {
-    "about", "advice", "command", "cost", "created", "environment", "finished", "headline", "notes", "origin",
-    "samples_per_second", "seconds", "sentences", "statements", "title", "toolkit", "verdict", "version", "waiting",
-    "warnings", "source", "fingerprint",
+    "about", "advice", "command", "cost", "created", "environment", "exported_speed", "fingerprint", "finished",
+    "headline", "notes", "origin", "original_speed", "samples_per_second", "seconds", "sentences", "source",
+    "statements", "title", "toolkit", "verdict", "version", "waiting", "warnings",
 }  # fmt: skip
 QUICK = ("--epochs", "1", "--set", "evaluation.resamples=200")
 
@@ -34,7 +35,8 @@ QUICK = ("--epochs", "1", "--set", "evaluation.resamples=200")
 def sentiment(home: Path) -> list[list[str]]:
     """One class for a text."""
     reviews(home / "data.csv")
-    return [["finetune", "sentiment", "--model", TINY, "--set", "evaluation.checks=[robustness,bias]"], *_verbs("data.csv", "onnx")]
+    checks = ["--set", "evaluation.checks=[robustness,bias]"]
+    return [["finetune", "sentiment", "--model", TINY, *checks], *_verbs("data.csv", "onnx")]
 
 
 def adapters(home: Path) -> list[list[str]]:
@@ -59,6 +61,7 @@ def pairs(home: Path) -> list[list[str]]:
 
 def image(home: Path) -> list[list[str]]:
     """One class for a picture."""
+    torch.manual_seed(0)
     planted.model(home / "vit")
     planted.folder(home / "data", 40, 0)
     return [["finetune", "image", "--model", str(home / "vit")], *_verbs("data", "onnx")]
@@ -79,15 +82,17 @@ def translation(home: Path) -> list[list[str]]:
     """A text for a text."""
     bitext.t5(home / "t5")
     bitext.tsv(home / "data.tsv", bitext.pairs(160))
+    languages = ["--source", "en", "--target", "de"]
     evaluate, predict = _verbs("data.tsv")
     named = [*predict, "--set", "data.columns.source=en"]
-    return [["finetune", "translation", "--model", str(home / "t5")], evaluate, named]
+    return [["finetune", "translation", "--model", str(home / "t5"), *languages], evaluate, named]
 
 
 def _verbs(data: str, export: str | None = None) -> list[list[str]]:
     """Return what is done with a run after it is made."""
-    commands = [["evaluate", "run", "--fresh", "--output", "again"], ["predict", "run", "--input", data, "--output", "said.csv"]]
-    return [*commands, *([["export", "run", "--to", export]] if export else [])]
+    evaluate = ["evaluate", "run", "--fresh", "--output", "again"]
+    predict = ["predict", "run", "--input", data, "--output", "said.csv"]
+    return [evaluate, predict, *([["export", "run", "--to", export]] if export else [])]
 
 
 CASES: dict[str, Callable[[Path], list[list[str]]]] = {
