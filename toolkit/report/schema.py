@@ -85,6 +85,14 @@ _EXPLANATIONS = {
     "not_tested": str,
 }
 
+_FAITHFULNESS = {
+    **dict.fromkeys(("examples", "confidence"), float),
+    **dict.fromkeys(("best", "unit", "headline", "not_tested"), str),
+    "methods": [{"name": str, "title": str, **_INTERVAL}],
+    "statements": [str],
+    "warnings": [str],
+}
+
 _BIAS = {
     "confidence": float,
     "scored": bool,
@@ -221,6 +229,7 @@ REPORT: dict[str, Any] = {
         "robustness": _ROBUSTNESS,
         "bias": _BIAS,
         "explanations": _EXPLANATIONS,
+        "faithfulness": _FAITHFULNESS,
         "fairness": _FAIRNESS,
         "cost": _COST,
         "screening": _SCREENING,
