@@ -69,6 +69,7 @@ def findings() -> dict[str, Any]:
         },
         "label_errors": {
             "doubted": 14,
+            "noise": {"rate": 0.02, "p": 1.0},
             "examples": [
                 {**place, "suggestion": "positive", "label_probability": 0.02, "suggestion_probability": 0.98},
             ],

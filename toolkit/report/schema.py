@@ -32,6 +32,7 @@ _SLICES = {
 
 _LABEL_ERRORS = {
     "doubted": float,
+    "noise": {"rate": float, "p": float},
     "examples": [
         {
             **_PLACE,
