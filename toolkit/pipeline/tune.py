@@ -322,6 +322,8 @@ class _Searching:
                 self.observe(event)
             elif isinstance(event, Validation):
                 self.observe(event)
+                if event.early:
+                    return
                 trial.report(event.values[metric], round(100 * event.epoch))
                 if trial.should_prune():
                     raise optuna.TrialPruned
