@@ -168,8 +168,7 @@ def train(
         last_state = time.monotonic()
 
         def judge_step(look: Callable[[Any], Mapping[str, float]] | None = None) -> None:
-            reason = None if look else "validation"
-            with meter.paused(reason), average.applied(_bare(optimizer)), sharding.gathered(prepared):
+            with meter.paused("validation"), average.applied(_bare(optimizer)), sharding.gathered(prepared):
                 prepared.eval()
                 parallel.share_buffers(team, prepared)
                 values = (look or validate)(accelerator.unwrap_model(prepared))

@@ -197,6 +197,12 @@ class _Step:
     work: float
 
 
+def _usual(seconds: list[float]) -> float:
+    """Return the mean of some times without the first, which also warms up, unless it is the only one."""
+    usual = seconds[1:] or seconds
+    return sum(usual) / len(usual)
+
+
 class Meter:
     """Keeps the running loss and the clock; losses stay on the device until they are reported.
 
@@ -305,7 +311,7 @@ class Meter:
         first = self._first or at
         pace = (at.trained - first.trained) / (at.work - first.work) if at.work > first.work else at.trained / at.work
         validations = self._validations_left(at.step)
-        pauses = sum(validations * sum(each) / len(each) for each in self._pauses.values())
+        pauses = sum(validations * _usual(each) for each in self._pauses.values())
         return pace * (self.total_steps - at.step) + pauses
 
     def _validations_left(self, step: int) -> int:

@@ -43,20 +43,20 @@ def test_the_time_left_leaves_the_first_step_out_and_counts_validations(monkeypa
     monkeypatch.setattr("toolkit.training.progress.time.perf_counter", lambda: now[0])
     meter = Meter(total_steps=100, validate_every=10)
     rows = np.arange(8)
-    for step in range(1, 21):
+    for step in range(1, 31):
         now[0] += 30.0 if step == 1 else 0.5  # the first step warms up
         meter.count(step, step / 10, 1e-4, 0.5, rows)
         *_, last = meter.report()
         if step % 10 == 0:
             with meter.paused("validation"):
-                now[0] += 4.0
+                now[0] += 4.0 if step > 10 else 8.0  # the first also warms up
             with meter.paused("saving"):
                 now[0] += 1.0
         if step == 15:
             with meter.paused():  # does not recur
                 now[0] += 100.0
-    assert last.step == 20
-    assert last.seconds_left == pytest.approx(80 * 0.5 + 9 * 5.0)  # the validation that follows this step included
+    assert last.step == 30
+    assert last.seconds_left == pytest.approx(70 * 0.5 + 8 * 5.0)  # the validation that follows this step included
 
 
 def test_steps_count_by_the_length_of_their_examples(monkeypatch):
