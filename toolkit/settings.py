@@ -300,10 +300,10 @@ class EvaluationConfig(Section):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence of the intervals")
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the intervals")
     baselines: bool = Field(True, description="Compute the recipe's baselines on the same split")
-    checks: list[Literal["robustness", "bias", "cost", "explanations"]] = Field(
+    checks: list[Literal["robustness", "bias", "cost", "explanations", "faithfulness"]] = Field(
         [],
         description="What to ask of the model beyond the rows: robustness, bias, cost, explanations (what some right "
-        "and some wrong answers rest on)",
+        "and some wrong answers rest on), faithfulness (of each method of explaining, for explain and serve)",
     )
     group_column: Name | None = Field(
         None, description="Column that names groups of people, for the bias check's figures by group (needs fairlearn)"

@@ -66,7 +66,7 @@ def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for command in commands
         if command[0] == "toolkit" and "--preset" not in command and PICTURES not in command
     ]
-    assert len(ran) == 7
+    assert len(ran) == 9
     for arguments, outcome in zip(ran, several(ran, folder, made.env), strict=False):
         assert outcome.code == 0, (arguments, outcome.text)
         said = folder / f"{arguments[0]}.txt"
@@ -109,9 +109,20 @@ def test_explain_says_what_a_run_looks_at_and_how_far_to_believe_it(gallery: Pat
     assert seen.document.count("<button") == 2 * 3
 
 
+def test_an_explanation_is_by_the_default_method_until_the_methods_are_measured(gallery: Path) -> None:
+    files = sorted((gallery / "runs" / "reviews" / "explanations").glob("*/explanation.json"))
+    first, later = (found for file in files if len((found := json.loads(file.read_text("utf-8")))["texts"]) == 1)
+    assert [method["name"] for method in first["methods"]] == ["leave-one-out"]
+    assert first["trust"] is None
+    assert "toolkit explain runs/reviews --measure" in first["verdict"]["headline"]
+    assert later["trust"]["texts"] == 60
+    assert [method["name"] for method in later["methods"]] == [later["trust"]["best"] or "leave-one-out"]
+
+
 def test_many_texts_are_explained_at_once(gallery: Path) -> None:
-    (folder,) = (path.parent for path in (gallery / "runs" / "reviews" / "explanations").glob("*/explanation.json"))
+    (folder,) = {path.parent for path in (gallery / "runs" / "reviews" / "explanations").glob("*/text-1.png")}
     found = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+    assert len(found["methods"]) == 7
     assert len(found["texts"]) == len(list(folder.glob("text-*.png"))) == TEXTS
     assert (folder / f"text-{TEXTS}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -158,8 +169,8 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
         assert not [text for text in one["verdict"]["statements"] if "Loss of the kept weights" in text]
     assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
     told = toolkit(
-        "explain", run, "a dull film", "--file", "reviews.csv", "--minutes", "0", "--output", tmp_path / "why",
-        cwd=gallery, env=made.env,
+        "explain", run, "a dull film", "--file", "reviews.csv", "--measure", "--minutes", "0",
+        "--output", tmp_path / "why", cwd=gallery, env=made.env,
     )  # fmt: skip
     assert told.code == 0, told.text
     assert f"Time for 1 of {TEXTS + 1} texts" in told.err
@@ -234,7 +245,7 @@ def test_the_most_faithful_method_finds_what_a_trained_model_rests_on(tmp_path: 
         "finetune", "sentiment", "--model", "minilm", "--epochs", "1", "--output", "run", cwd=tmp_path, timeout=3000
     )
     assert trained.code == 0, trained.text
-    outcome = toolkit("explain", "run", SENTENCE, "--output", "out", cwd=tmp_path, timeout=3000)
+    outcome = toolkit("explain", "run", SENTENCE, "--measure", "--output", "out", cwd=tmp_path, timeout=3000)
     assert outcome.code == 0, outcome.text
     found = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
     assert found["trust"]["best"] is not None

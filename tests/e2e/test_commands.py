@@ -149,7 +149,7 @@ def test_a_copied_recipe_runs_by_its_path(tiny_distilbert: Path, tmp_path: Path)
         ("evaluate", "run", *own),
         ("evaluate", "run", "--trust-remote-code"),  # the copy that the run keeps
         ("predict", "run", "-i", "in.txt", "-o", "out.csv", *own),
-        ("explain", "run", "a fine film", "--rows", "0", *own),
+        ("explain", "run", "a fine film", *own),
         ("export", "run", "--to", "safetensors", "--output", "exported", *own),
         ("compare", "run", "run/evaluations/held-out", "--output", "compared", *own),
         ("prune-heads", "run", "--rows", "8", "--output", "pruned", *own),

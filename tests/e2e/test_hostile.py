@@ -17,7 +17,7 @@ COMMANDS = {
     "evaluate": f"evaluate {{t}} {FEW}",
     "fresh": f"evaluate {{t}} --fresh {FEW}",
     "other rows": f"evaluate {{t}} --data r.csv --output {{t}}-judged {FEW}",
-    "explain": "explain {t} film --rows 0",
+    "explain": "explain {t} film",
     "export": "export {t} --to safetensors --rows 8 --output {t}-exported",
     "compare": "compare {t} good --output {t}-compared",
     "prune-heads": "prune-heads {t} --rows 8 --output {t}-pruned",

@@ -60,7 +60,7 @@ def test_the_pointing_game_of_a_larger_model_on_more_pictures(tmp_path: Path) ->
         ["finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "8",
          "--batch-size", "16", "--learning-rate", "2e-3", "--output", "run", "--set", "options.image_size=32",
          "--set", "training.device=cpu"],
-        ["explain", "run", "--file", "scans", "--output", "explained"],
+        ["explain", "run", "--file", "scans", "--measure", "--output", "explained"],
     ):  # fmt: skip
         outcome = toolkit(*command, cwd=tmp_path, timeout=1200)
         assert outcome.code == 0, outcome.text
@@ -102,7 +102,7 @@ def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
     for file, box in made.boxes.items():
         lines.append(f"scans/{file.partition('-')[0]}/{file},{' '.join(str(round(planted.SIDE * x)) for x in box)}")
     (made.cwd / "boxes.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    call = ("explain", PICTURES, "--file", "boxes.csv", "--rows", "0", "--method", "relevance", "--output", "boxed")
+    call = ("explain", PICTURES, "--file", "boxes.csv", "--method", "relevance", "--output", "boxed")
     outcome = toolkit(*call, cwd=made.cwd)
     assert outcome.code == 0, outcome.text
     found = json.loads((made.cwd / "boxed" / "explanation.json").read_text(encoding="utf-8"))["regions"]["relevance"]

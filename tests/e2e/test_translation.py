@@ -164,6 +164,13 @@ def test_lines_come_back_as_lines_and_a_catalogue_as_a_catalogue(run: Path, tmp_
 
 
 def test_a_translation_is_aligned_with_its_source(run: Path, tmp_path: Path) -> None:
+    at_once = toolkit("explain", run, "one cat sees two dog", "--output", "at-once", cwd=tmp_path)
+    assert at_once.code == 0, at_once.text
+    found = json.loads((tmp_path / "at-once" / "explanation.json").read_text(encoding="utf-8"))
+    assert found["trust"] is None
+    assert f"toolkit explain {run} --measure" in found["verdict"]["headline"]
+    measured = toolkit("explain", run, "--measure", cwd=tmp_path)
+    assert measured.code == 0, measured.text
     outcome = toolkit("explain", run, "one cat sees two dog", "--png", "--output", "aligned", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     assert "the diagonal for" in outcome.out
@@ -187,7 +194,7 @@ def test_an_alignment_that_people_made_gives_an_error_rate(run: Path, tmp_path: 
     bitext.tsv(tmp_path / "pairs.tsv", rows)
     gold = [" ".join(f"{place}-{place}" for place, _ in enumerate(source.split())) for source, _ in rows]
     (tmp_path / "gold.txt").write_text("\n".join(gold) + "\n", encoding="utf-8")
-    command = ("explain", run, "--file", "pairs.tsv", "--gold", "gold.txt", "--rows", "0", "--output", "aligned")
+    command = ("explain", run, "--file", "pairs.tsv", "--gold", "gold.txt", "--output", "aligned")
     outcome = toolkit(*command, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     rates = json.loads((tmp_path / "aligned" / "explanation.json").read_text(encoding="utf-8"))["error_rates"]

@@ -69,6 +69,7 @@ def findings() -> dict[str, Any]:
         },
         "label_errors": {
             "doubted": 14,
+            "noise": {"rate": 0.02, "p": 1.0},
             "examples": [
                 {**place, "suggestion": "positive", "label_probability": 0.02, "suggestion_probability": 0.98},
             ],
@@ -80,6 +81,19 @@ def findings() -> dict[str, Any]:
             "other_label": 1,
             "without": {"rows": 1279, "metric": _metric("accuracy", "Accuracy", 0.8385, 0.02)},
             "pairs": [{"similarity": 0.91, "test": place, "train": {**place, "row": 4, "label": "positive"}}],
+        },
+        "faithfulness": {
+            "examples": 60,
+            "confidence": 0.95,
+            "best": "leave-one-out",
+            "unit": "score",
+            "methods": [
+                {"name": "leave-one-out", "title": "Leaving each word out", **_interval(0.6)},
+                {"name": "random", "title": "Drawn at random", **_interval(-0.1)},
+            ],
+            "headline": "Leaving each word out is the most faithful way to explain this model.",
+            "statements": ["It is ahead of drawing at random by 0.70 (0.60 to 0.80)."],
+            "warnings": [],
         },
         "robustness": {
             "rows": 1000,

@@ -106,15 +106,18 @@ class Watcher:
         elif isinstance(event, Note):
             note(f"  note: {event.text}")
         elif isinstance(event, Counted):
-            self._advance(event.done, event.total, "", line=self._counted(event.done, event.total))
+            line = self._counted(event.done, event.total)
+            self._advance(event.done, event.total, "", line, line.rpartition("  ")[2] if line else "")
         elif isinstance(event, Progress):
             text = f"loss {event.loss:.4f}  {event.samples_per_second:.0f} samples/s  waiting {event.waiting:.0%}"
             place = f"  step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}"
-            line = f"{place}  {text}  {duration(event.seconds_left)} left"
-            self._advance(event.step, event.total_steps, text, line=line, finished=event.step == event.total_steps)
+            left = f"{'at most ' if event.may_stop_early else ''}{duration(event.seconds_left)} left"
+            finished = event.step == event.total_steps
+            self._advance(event.step, event.total_steps, text, f"{place}  {text}  {left}", left, finished)
         elif isinstance(event, Validation):
             figures = "  ".join(f"{name} {value:.4f}" for name, value in event.values.items())
-            self._print(f"  validation at epoch {event.epoch:.2f}: {figures}{'  (kept)' if event.best else ''}")
+            name = "first look, on some rows," if event.early else "validation"
+            self._print(f"  {name} at epoch {event.epoch:.2f}: {figures}{'  (kept)' if event.best else ''}")
 
     def _counted(self, done: int, total: int) -> str | None:
         """Say how far a stage has come and what is left, unless it has only just begun."""
@@ -123,10 +126,10 @@ class Watcher:
             return None
         return f"  {done:,} of {total:,}  {duration(seconds / done * (total - done))} left"
 
-    def _advance(self, done: int, total: int, text: str, line: str | None = None, finished: bool = False) -> None:
+    def _advance(self, done: int, total: int, text: str, line: str | None, left: str, finished: bool = False) -> None:
         if self.live:
             self._open(total)
-            self._bar.update(self._task, completed=done, text=shown(text))
+            self._bar.update(self._task, completed=done, text=shown(text), left=left)
         elif line is not None and (finished or time.monotonic() - self._last_line >= _LOG_SECONDS):
             self._last_line = time.monotonic()
             note(line)
@@ -136,11 +139,11 @@ class Watcher:
             return
         from rich.console import Console
         from rich.file_proxy import FileProxy
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         drawn: Any = sys.stderr.drawn_on() if isinstance(sys.stderr, Stream) else sys.stderr
         self._bar = Progress(
-            TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("  "), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False),
             TextColumn("{task.fields[text]}", markup=False), console=Console(file=drawn), transient=True,
             redirect_stdout=sys.stdout.isatty(),
         )  # fmt: skip
@@ -148,7 +151,7 @@ class Watcher:
         for name in ("stdout", "stderr"):  # what others write meanwhile goes through the bar, which restores both
             if isinstance(getattr(sys, name), FileProxy):
                 setattr(sys, name, Stream(getattr(sys, name), vital=False))
-        self._task = self._bar.add_task("", total=total, text="")
+        self._task = self._bar.add_task("", total=total, text="", left="")
 
     def _print(self, line: str) -> None:
         if self._bar is not None:

@@ -8,6 +8,8 @@ import typer
 from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say
 
+_CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")
+
 
 def evaluate(
     target: Annotated[
@@ -24,7 +26,7 @@ def evaluate(
     max_length: options.MaxLength = None,
     checks: Annotated[
         str | None,
-        typer.Option("--checks", help="What to ask beyond the rows: robustness, bias, cost, explanations, or all."),
+        typer.Option("--checks", help=f"What to ask beyond the rows: {', '.join(_CHECKS)}, or all."),
     ] = None,
     glossary: options.Glossary = None,
     assignments: options.Assignments = None,
@@ -50,7 +52,7 @@ def evaluate(
         "data.columns.label": label_column,
         "data.max_length": max_length,
         "evaluation.glossary": glossary,
-        "evaluation.checks": options.names(checks, ("robustness", "bias", "cost", "explanations")),
+        "evaluation.checks": options.names(checks, _CHECKS),
         "loading.trust_remote_code": trust_remote_code or None,
     }
 

@@ -22,11 +22,17 @@ def explain(
         typer.Option("--file", help="Many: a text a line (.txt), a table, or a folder of pictures."),
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option("--method", help="Explain by this method alone; repeatable. All when not given.")
+        list[str] | None,
+        typer.Option(
+            "--method", help="Explain by this method, or by `all`; repeatable. The most faithful one when not given."
+        ),
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure once how faithful the methods are, and keep the result.")
+    ] = False,
     rows: Annotated[
-        int, typer.Option("--rows", min=0, help="Examples of the model's data to measure the methods on; 0: do not.")
-    ] = 60,
+        int | None, typer.Option("--rows", min=0, help="Measure on so many held-out examples; 60 with --measure.")
+    ] = None,
     png: Annotated[bool, typer.Option("--png", help="Also draw a PNG file for each.")] = False,
     gold: Annotated[
         Path | None,
@@ -42,16 +48,19 @@ def explain(
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Show which words or patches a prediction rests on, by several methods, and how far each can be believed.
+    """Show which words or patches a prediction rests on; of a translation, which source word each word comes from.
 
-    Of a translation it shows which source word each word comes from.
-
-    How far is measured once for a run, on its held-out rows: the top words or patches are left out, or kept alone,
-    and compared with some drawn at random; and the weights are made random, to see whether the explanation notices.
+    The explanation is by the method that was measured to be the most faithful for this model, or else by leaving each
+    word out. `--measure` measures the methods on held-out rows: the top words or patches are left out, or kept alone,
+    and compared with some drawn at random; and the weights are made random, to see whether the explanation changes.
+    It takes minutes, once for a run, and no text has to be given.
     """
     from toolkit import pipeline
     from toolkit.errors import ConfigError
 
+    number = rows if rows is not None else pipeline.EXAMPLES if measure else 0
+    if data is not None and not number:
+        raise ConfigError("--data names examples to measure the methods on.", "Add --measure, or leave --data out.")
     flags = {
         "data.source": data,
         "data.columns.text": text_column,
@@ -59,24 +68,31 @@ def explain(
     }
     values = options.merged(flags, assignments)
     with Watcher() as watch:
-        subject = pipeline.prepare_evaluation(target, values, recipe, watch, needs_rows=False)
+        subject = pipeline.prepare_evaluation(target, values, recipe, watch, needs_rows=bool(number))
         if pipeline.reads_pictures(subject):
-            found = [one for path in texts or () for one in pipeline.read_inputs(Path(path), subject)]
+            inputs = [picture for path in texts or () for picture in pipeline.read_inputs(Path(path), subject)]
         else:
-            found = [(text,) for text in texts or ()]
-        found += pipeline.read_inputs(file, subject) if file is not None else []
-        if not found:
+            inputs = [(text,) for text in texts or ()]
+        inputs += pipeline.read_inputs(file, subject) if file is not None else []
+        if not inputs and not number:
             raise ConfigError(
                 "There is nothing to explain.", 'Give a text after the run, "in quotes", a picture, or a --file.'
             )
-        order = pipeline.Order(found, method or (), rows, png, gold, minutes)
-        folder, built = pipeline.explain(subject, order, output, options.command_line(), watch)
+        command = pipeline.measuring_command(target, has_data=subject.run is not None)
+        order = pipeline.Order(inputs, method or (), number, png, gold, minutes, command)
+        if not inputs:
+            verdict = pipeline.measure_explanations(subject, order, watch)
+        else:
+            folder, built = pipeline.explain(subject, order, output, options.command_line(), watch)
+    if not inputs:
+        _print_verdict(verdict)
+        return
     _print(built)
     say(f"\npage  {folder / 'explanation.html'}")
 
 
 def _print(built: dict[str, object]) -> None:
-    """Print the top words by the first method, which is the most faithful, and what to believe."""
+    """Print the top words by the first method, which is the most faithful of those shown, and what to believe."""
     from typing import cast
 
     from toolkit.report.explanation import top_words

@@ -79,6 +79,12 @@ def tune(
     ]
     say(table(rows, header))
     say(f"\nBest: trial {found.best.number + 1}, {found.metric} {found.best.value:.4f} on validation.")
+    if found.lead is not None:
+        say(found.lead.sentence(found.metric))
+    for piece in found.advice:
+        say(f"Advice: {piece['evidence']} {piece['advice']}")
+        if piece["command"]:
+            say(f"  {piece['command']}")
     say(table([("preset", str(found.preset)), ("train", found.command)]))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.evaluation.label_noise import noise
 from toolkit.evaluation.scores import shown_text, thumbnail
 from toolkit.metrics.probability import chances_of
 
@@ -56,6 +57,7 @@ def section(
     samples = rows.take(pa.array([row for row, _ in shown], pa.int64())).to_pylist() if shown else []
     return {
         "doubted": len(found),
+        "noise": noise(probabilities, references),
         "examples": [
             {
                 "file": sample.get("_file"),

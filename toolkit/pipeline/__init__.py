@@ -8,10 +8,14 @@ from toolkit.pipeline.attend import attend
 from toolkit.pipeline.compare import compare
 from toolkit.pipeline.defaults import KEYS as KEYS_FROM_ROWS
 from toolkit.pipeline.defaults import fill_from_data
-from toolkit.pipeline.evaluate import Examination, evaluate, prepare_evaluation
+from toolkit.pipeline.evaluate import evaluate, prepare_evaluation
 from toolkit.pipeline.events import Counted, Event, Note, Observe, Stage
-from toolkit.pipeline.explain import explain, read_inputs, reads_pictures
-from toolkit.pipeline.explain_order import Order
+from toolkit.pipeline.examination import Examination
+from toolkit.pipeline.explain import explain
+from toolkit.pipeline.explain import measure as measure_explanations
+from toolkit.pipeline.explain_inputs import read_inputs, reads_pictures
+from toolkit.pipeline.explain_order import EXAMPLES, Order
+from toolkit.pipeline.explanation_store import command as measuring_command
 from toolkit.pipeline.export import Exported, export
 from toolkit.pipeline.finetune import finetune
 from toolkit.pipeline.inspect import Inspected, inspect
@@ -29,6 +33,7 @@ from toolkit.pipeline.tune import tune
 from toolkit.training.search_space import build as search_space
 
 __all__ = [
+    "EXAMPLES",
     "KEYS_FROM_ROWS",
     "Counted",
     "Event",
@@ -56,6 +61,8 @@ __all__ = [
     "finetune_seeds",
     "inspect",
     "lr_find",
+    "measure_explanations",
+    "measuring_command",
     "pack",
     "plan",
     "predict",

@@ -1,4 +1,4 @@
-"""What is asked of a model beyond the rows it is judged on: robustness, bias, cost, explanations."""
+"""What is asked of a model beyond the rows it is judged on: robustness, bias, cost, explanations, faithfulness."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import recipes
+from toolkit import recipes, runs
 from toolkit.config import RunConfig
 from toolkit.data import pictures
 from toolkit.errors import ConfigError, DataError
@@ -14,17 +14,20 @@ from toolkit.evaluation import bias, cost, fairness, robustness
 from toolkit.evaluation.perturbations import load_lists
 from toolkit.evaluation.predict import Predictions
 from toolkit.evaluation.probe import Probe, polarity
-from toolkit.pipeline import judge, looks
+from toolkit.pipeline import explain_measure, judge, looks
 from toolkit.pipeline.events import Observe, Stage
 
 
-def run_checks(stored: judge.StoredModel, rows: pa.Table, said: Predictions, observe: Observe) -> dict[str, Any]:
+def run_checks(
+    stored: judge.StoredModel, rows: pa.Table, said: Predictions, run: runs.Run | None, observe: Observe
+) -> dict[str, Any]:
     """Run the checks that `evaluation.checks` names, and return their sections of the report.
 
     Args:
         stored: The model.
         rows: Examples with their truth.
         said: What the model said of them.
+        run: The run that the model belongs to.
         observe: Told what happens.
     """
     wanted = stored.config.evaluation.checks
@@ -44,6 +47,8 @@ def run_checks(stored: judge.StoredModel, rows: pa.Table, said: Predictions, obs
     if "explanations" in wanted:
         observe(Stage("Looking at what answers rest on"))
         found["explanations"] = looks.section(stored, rows, said, role, kind)
+    if "faithfulness" in wanted:
+        found["faithfulness"] = explain_measure.section(stored, rows, run, observe)
     return found
 
 

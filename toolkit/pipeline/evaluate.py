@@ -4,7 +4,6 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,43 +23,13 @@ from toolkit.foreign import damage
 from toolkit.pipeline import judge, seen
 from toolkit.pipeline.checks import check_columns, run_checks
 from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.examination import Examination
 from toolkit.pipeline.prepare import configure
 from toolkit.report.schema import REPORT, faults
 
 # Of a data set with several parts, the one a model is judged on.
 _PREFERRED = ("test", "all", "validation", "train")
 MOST_COMMON = "Most common class of these rows"
-
-
-@dataclass(frozen=True)
-class Examination:
-    """Everything that is settled before a model is asked anything.
-
-    Attributes:
-        checkpoint: The model's folder.
-        recipe: The task.
-        config: What was stored with the model, with the given values laid over it.
-        labels: Names of the classes.
-        rows: What it is judged on.
-        split: What the rows are, in words.
-        facts: Facts about the data.
-        run: The run that the model belongs to, if it is one.
-        own: Whether the rows are the run's own held-out ones.
-    """
-
-    checkpoint: checkpoints.Checkpoint
-    recipe: recipes.Recipe
-    config: RunConfig
-    labels: Sequence[str]
-    rows: pa.Table
-    split: str
-    facts: Mapping[str, Any]
-    run: runs.Run | None
-    own: bool
-
-    def stored(self, observe: Observe, *, slim: bool = True) -> judge.StoredModel:
-        """Return the model, to be loaded when it is first asked something."""
-        return judge.StoredModel(self.checkpoint.path, self.recipe, self.labels, self.config, slim, observe)
 
 
 def prepare_evaluation(
@@ -74,7 +43,7 @@ def prepare_evaluation(
             on its own held-out rows.
         recipe_name: The task; the one stored with the model when None.
         observe: Told what happens.
-        needs_rows: Whether a model that no data come with or are named for is refused; else it has no rows.
+        needs_rows: Whether rows are read, and a model that none come with or are named for is refused.
 
     Raises:
         DataError: There is nothing to judge it on, or labels do not match.
@@ -92,9 +61,9 @@ def prepare_evaluation(
         observe(Note(remark))
     writing.check_glossary(config.evaluation)
     screening.parse(config.evaluation.operating_points)
-    if run is None and not named:
+    if not needs_rows:
         none = pa.table({column.role: pa.array([], pa.string()) for column in recipe.COLUMNS})
-        return Examination(checkpoint, recipe, config, labels, none, "none", {}, None, own=False)
+        return Examination(checkpoint, recipe, config, labels, none, "none", {}, run, own=False)
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = checksums.read_rows(run.path / "data" / "test.parquet")
@@ -203,7 +172,7 @@ def _judge(
         fit=stored_fit(stored_card(subject.checkpoint)),
         thresholds=_thresholds(subject, stored, observe),
         repeated=_repeated(own, rows.num_rows) if own is not None else None,
-        checks=run_checks(stored, rows, said.predictions, observe),
+        checks=run_checks(stored, rows, said.predictions, subject.run, observe),
         config=_config_shown(subject),
         warnings=learnt,
     )

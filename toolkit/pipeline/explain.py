@@ -1,38 +1,32 @@
-"""Explain a model's predictions, and measure how far the explanations can be believed."""
+"""Explain a model's predictions: at once by the default method, or by several whose faithfulness is measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 import toolkit
 from toolkit import recipes, runs
 from toolkit.claim import sole_writer
-from toolkit.data import columns
-from toolkit.data.read import read
-from toolkit.errors import ConfigError, ModelError
-from toolkit.explain import trust
+from toolkit.errors import ConfigError
 from toolkit.explain.attributions import BY_NAME, Explanation, available
-from toolkit.explain.question import Model
-from toolkit.pipeline import explain_pictures, explain_translations, explanation_store, judge, questions
-from toolkit.pipeline.evaluate import Examination
-from toolkit.pipeline.events import Counted, Note, Observe, Stage
-from toolkit.pipeline.explain_order import MOST_TEXTS, Budget, Given, Order, Texts, lines_or_table
-from toolkit.recipes import Column
+from toolkit.pipeline import (
+    explain_measure,
+    explain_pictures,
+    explain_translations,
+    explanation_store,
+    judge,
+    questions,
+)
+from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.examination import Examination
+from toolkit.pipeline.explain_inputs import reads_pictures, text_columns
+from toolkit.pipeline.explain_order import ALL, MOST_TEXTS, Budget, Order
+from toolkit.pipeline.explainer import ONE_PASS, QUICK, default_method
 from toolkit.report import explanation as document
 from toolkit.report import pictures
 
-
-def read_texts(path: Path, subject: Examination) -> list[Texts]:
-    """Read many texts: the lines of a .txt file, or the text columns of a table."""
-
-    def of_table(path: Path) -> list[Texts]:
-        return _texts_of(pa.concat_tables(read(path).values(), promote_options="permissive"), subject)
-
-    return lines_or_table(path, of_table, "text")
+LONG = 64  # words of a text; to leave out each of more takes longer than one waits for
 
 
 def explain(
@@ -41,7 +35,7 @@ def explain(
     """Explain what the model says of each text.
 
     Args:
-        subject: The model and its data, from `prepare_evaluation`.
+        subject: The model, and rows where methods are measured, from `prepare_evaluation`.
         order: What to explain.
         output: Folder to write to; inside the run, or under runs/, when None.
         command: The command line, for the page.
@@ -61,17 +55,18 @@ def explain(
         raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.")
     of_pictures = reads_pictures(subject)
     if not of_pictures:
-        _text_columns(subject)
+        text_columns(subject)
     if order.pictures and not of_pictures:
         pictures.check()
     created, budget = datetime.now(UTC), Budget.of(order.minutes)
     stored = subject.stored(observe, slim=False)
     loaded = stored.subject
     model = explain_pictures.asked(loaded) if of_pictures else questions.asked(loaded)
-    watched = questions.attention_fits(loaded, order.texts[0])
-    methods = tuple(order.methods) or available(watched)
+    measured = explanation_store.find_measurement(subject.run, stored) if not order.rows else None
+    known = available(questions.attention_fits(loaded, order.texts[0]))
+    methods = _methods(order, known, measured)
     notes = []
-    if not watched:
+    if len(methods) > 1 and len(known) < len(available()):
         notes.append(
             "This family's attention is not over the whole picture, so the methods that need it are left out."
             if of_pictures
@@ -82,24 +77,13 @@ def explain(
         notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} {thing}s.")
     number = min(len(order.texts), MOST_TEXTS)
     observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
-    measures = bool(order.rows and subject.rows.num_rows)
-    within = budget.part(0.5) if measures else budget
+    within = budget.part(0.5) if order.rows else budget
     explained = questions.explained(model, loaded, order.texts[:MOST_TEXTS], methods, observe, within.spent)
     if len(explained) < number:
         notes.append(f"Time for {len(explained)} of {number} {thing}s; --minutes gives more, --method takes less.")
-    measured = _trust(model, loaded, subject, methods, order.rows, observe, budget) if measures else None
-    if order.rows and not measures:
-        notes.append(
-            "No examples come with this model, so how far to believe each method was not measured: name --data."
-        )
-    if measures and measured is None:
-        notes.append(
-            "How far to believe each method was not measured: that takes two examples, or time for "
-            f"{trust.LEAST_TEXTS} of more."
-        )
-    if measured is not None and measured["texts"] < min(order.rows, subject.rows.num_rows):
-        notes.append(f"Time to measure the methods on {measured['texts']} examples; --minutes gives more.")
-    if "integrated-gradients" not in available():
+    if order.rows:
+        measured = explain_measure.measure(stored, subject.rows, order.rows, subject.run, observe, budget, methods)
+    if len(methods) > 1 and "integrated-gradients" not in available():
         notes.append("Integrated gradients are left out: `pip install finetune-toolkit[explain]` brings captum.")
     for text in notes:
         observe(Note(text))
@@ -114,6 +98,7 @@ def explain(
         created=created.isoformat(timespec="seconds"),
         version=toolkit.__version__,
         notes=notes,
+        verdict=explain_measure.told(stored, measured, order.to_measure),
         regions=_regions(loaded, order, [one for one, _ in explained], methods),
     )
     folder = explanation_store.folder(subject, output, created)
@@ -125,6 +110,37 @@ def explain(
     return folder, built
 
 
+def measure(subject: Examination, order: Order, observe: Observe) -> dict[str, Any]:
+    """Measure how faithful the methods are, and explain nothing.
+
+    Args:
+        subject: The model and its data, from `prepare_evaluation`.
+        order: Methods, on how many rows, and for how long.
+        observe: Told what happens.
+
+    Returns:
+        What was measured in plain words: "headline", "statements" and "warnings".
+
+    Raises:
+        ConfigError: There is no such method.
+        ModelError: The model's predictions cannot be explained.
+    """
+    _check_methods(order.methods)
+    stored = subject.stored(observe, slim=False)
+    methods = () if ALL in order.methods else order.methods
+    budget = Budget.of(order.minutes)
+    result = explain_measure.measure(stored, subject.rows, order.rows, subject.run, observe, budget, methods)
+    return explain_measure.told(stored, result, order.to_measure)
+
+
+def _methods(order: Order, known: Sequence[str], measured: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the methods to explain by."""
+    if ALL in order.methods or (order.rows and not order.methods):
+        return tuple(known)
+    slow = any(not isinstance(one, tuple) or len(" ".join(one).split()) > LONG for one in order.texts)
+    return tuple(order.methods) or (default_method(known, measured, ONE_PASS if slow else QUICK),)
+
+
 def _regions(
     loaded: judge.Subject, order: Order, explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
@@ -133,99 +149,10 @@ def _regions(
     return explain_pictures.judge_regions(loaded, rows, explained, methods) if rows else None
 
 
-def reads_pictures(subject: Examination) -> bool:
-    """Whether the model classifies pictures."""
-    return any(column.kind == "image" for column in subject.recipe.COLUMNS)
-
-
-def read_inputs(path: Path, subject: Examination) -> list[Any]:
-    """Read many texts or pictures from a file or a folder, whichever the model takes."""
-    if reads_pictures(subject):
-        return list(explain_pictures.read_pictures(path, subject.recipe, subject.config))
-    if recipes.generates(subject.recipe):
-        return list(explain_translations.read_pairs(path, subject))
-    return list(read_texts(path, subject))
-
-
 def _check_methods(wanted: Sequence[str]) -> None:
-    unknown = [name for name in wanted if name not in BY_NAME]
+    unknown = [name for name in wanted if name not in (*BY_NAME, ALL)]
     if unknown:
-        raise ConfigError(f"There is no method `{unknown[0]}`.", f"Methods: {', '.join(BY_NAME)}.")
-    missing = [name for name in wanted if name not in available()]
+        raise ConfigError(f"There is no method `{unknown[0]}`.", f"Methods: {', '.join(BY_NAME)}, {ALL}.")
+    missing = [name for name in wanted if name not in (*available(), ALL)]
     if missing:
         raise ConfigError("Integrated gradients need captum.", "pip install finetune-toolkit[explain]")
-
-
-def _texts_of(rows: pa.Table, subject: Examination) -> list[Texts]:
-    """Return the texts of each row of a table."""
-    wanted = _text_columns(subject)
-    named = {role: name for role, name in subject.config.data.columns.items() if name in rows.column_names}
-    chosen = {column.role: named[column.role] for column in wanted if column.role in named}
-    found = columns.find(rows.column_names, wanted, chosen)
-    values = [rows[found[column.role]].to_pylist() for column in wanted if column.role in found]
-    return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
-
-
-def _text_columns(subject: Examination) -> list[Column]:
-    wanted = [column for column in subject.recipe.COLUMNS if column.kind == "text"]
-    if not wanted:
-        raise ModelError(
-            f"The recipe {subject.config.recipe} reads no whole texts, so there is nothing to explain word by word.",
-            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
-        )
-    return wanted
-
-
-def _pictures_of(subject: Examination) -> list[Given]:
-    (role,) = (column.role for column in subject.recipe.COLUMNS if column.kind == "image")
-    return [row for row in subject.rows[role].to_pylist() if row]
-
-
-def _trust(
-    model: Model,
-    loaded: judge.Subject,
-    subject: Examination,
-    methods: Sequence[str],
-    rows: int,
-    observe: Observe,
-    budget: Budget,
-) -> dict[str, Any] | None:
-    """Measure the methods on rows of the model's data, or read what was measured before.
-
-    What is cut short for want of time is not kept for later calls, and None where it would say too little.
-    """
-    texts: list[Given] = _pictures_of(subject) if reads_pictures(subject) else list(_texts_of(subject.rows, subject))
-    seed = subject.config.training.seed
-    chosen = np.random.default_rng(seed).permutation(len(texts))[:rows]
-    texts = [texts[row] for row in chosen]
-    named = [one if isinstance(one, tuple) else one["digest"] for one in texts]
-    store = explanation_store.measurement(subject, [named, list(methods)])
-    if store is not None and store.is_file():
-        return runs.read_object(store)
-    observe(
-        Stage(
-            f"Measuring how far {', '.join(methods)} can be believed, on {len(texts)} examples; "
-            "kept for calls with these methods and this --rows"
-        )
-    )
-    within = budget.part(0.4)
-    explained = [one for one, _ in questions.explained(model, loaded, texts, methods, observe, within.spent)]
-    if len(explained) < max(2, min(len(texts), trust.LEAST_TEXTS)):
-        return None
-
-    def report(stage: str, done: int, total: int) -> None:
-        observe(Stage(stage) if done == 0 else Counted(done, total))
-
-    measured = trust.measure(
-        model,
-        explained,
-        methods,
-        confidence=subject.config.evaluation.confidence,
-        resamples=subject.config.evaluation.resamples,
-        seed=seed,
-        observe=report,
-        within=lambda share: budget.part(share).spent,
-    )
-    if store is not None and not trust.cut_short(measured, len(texts)):
-        runs.write_json(store, measured)
-    return measured

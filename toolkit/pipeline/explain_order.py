@@ -4,15 +4,31 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from toolkit import recipes
+from toolkit.config import RunConfig
 from toolkit.data.decode import read_lines
 from toolkit.errors import DataError, SourceError
 
 MOST_TEXTS = 200  # in one page
+EXAMPLES = 60  # on which methods are measured when no number is given
+ALL = "all"  # in the place of names of methods
 
 Texts = tuple[str, ...]
 Given = Texts | Mapping[str, Any]
+
+
+class Subject(Protocol):
+    """What says how inputs are read: a recipe and its configuration."""
+
+    @property
+    def recipe(self) -> recipes.Recipe:
+        """The task."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's configuration."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +37,22 @@ class Order:
 
     Attributes:
         texts: Each one text, two for a pair (of a source and its translation, too), or a picture.
-        methods: Names; all that work here when empty.
-        rows: How many of the model's own examples the methods are measured on; 0 measures nothing.
+        methods: Names, or "all"; when empty those that are measured by this call, and else the default one alone.
+        rows: How many examples of the model's data the methods are measured on; 0 measures nothing, and what was
+            measured before is read.
         pictures: Whether to draw PNG files too.
         gold: Alignments that people made, a line for each of `texts`, in Pharaoh's format.
         minutes: After which the work stops with what is done; None to do all of it.
+        to_measure: The command that measures the methods, for explanations without a measurement.
     """
 
     texts: Sequence[Given]
     methods: Sequence[str] = ()
-    rows: int = 60
+    rows: int = 0
     pictures: bool = False
     gold: Path | None = None
     minutes: float | None = None
+    to_measure: str = ""
 
 
 @dataclass(frozen=True)

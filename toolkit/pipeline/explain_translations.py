@@ -18,25 +18,25 @@ from toolkit.data.read import read
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.intervals import bootstrap, paired_difference
 from toolkit.explain import alignment, alignment_error
-from toolkit.explain.alignment import Reading, Seen
+from toolkit.explain.alignment import Seen
 from toolkit.explain.alignment_error import Gold
 from toolkit.explain.trust import LEAST_TEXTS
 from toolkit.pipeline import explanation_store, judge
-from toolkit.pipeline.evaluate import Examination
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
-from toolkit.pipeline.explain_order import MOST_TEXTS, Budget, Order, Texts, lines_or_table
+from toolkit.pipeline.examination import Examination
+from toolkit.pipeline.explain_order import MOST_TEXTS, Budget, Order, Subject, Texts, lines_or_table
 from toolkit.report import alignment as document
 from toolkit.report import pictures
 
 Figure = dict[str, float]
 
 
-def read_pairs(path: Path, subject: Examination) -> list[Texts]:
+def read_pairs(path: Path, subject: Subject) -> list[Texts]:
     """Read the lines of a .txt file, or a table of sources, with their translations where it has them."""
     return lines_or_table(path, lambda path: _pairs_of(path, subject), "source")
 
 
-def _pairs_of(path: Path, subject: Examination) -> list[Texts]:
+def _pairs_of(path: Path, subject: Subject) -> list[Texts]:
     own = getattr(subject.recipe, "read", None)
     custom = own(path, subject.config.data, subject.config.options, []) if own is not None else None
     table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
@@ -78,13 +78,17 @@ def explain(
     loaded = stored.subject
     observe(Stage(f"Aligning {len(given)} translation{'s' if len(given) > 1 else ''}"))
     pairs = _translated(loaded, given)
-    seen = _look(loaded, pairs, observe, budget.part(0.5) if order.rows else budget, by_spaces=golds is not None)
+    within = budget.part(0.5) if order.rows else budget
+    seen = _look(loaded, pairs, observe, within, by_spaces=golds is not None)
     if len(seen) < len(pairs):
         notes.append(f"Time for {len(seen)} of {len(pairs)} translations; --minutes gives more.")
         golds = None if golds is None else golds[: len(seen)]
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     known = alignment.readings(loaded.model, seen[0].pair, collate)
-    trust = _trust(loaded, subject, known, order.rows, observe, budget) if order.rows else None
+    if order.rows:
+        trust = measure(stored, subject.rows, order.rows, subject.run, observe, budget)
+    else:
+        trust = explanation_store.find_measurement(subject.run, stored)
     chosen = trust["reading"] if trust else alignment.usual(known)
     for text in notes:
         observe(Note(text))
@@ -101,6 +105,7 @@ def explain(
         created=created.isoformat(timespec="seconds"),
         version=toolkit.__version__,
         notes=notes,
+        to_measure=order.to_measure,
     )
     folder = explanation_store.folder(subject, output, created)
     with sole_writer(folder):
@@ -166,34 +171,45 @@ def _look(
     return found
 
 
-def _trust(
-    loaded: judge.Subject, subject: Examination, known: Sequence[Reading], rows: int, observe: Observe, budget: Budget
+def measure(
+    stored: judge.StoredModel, rows: pa.Table, number: int, run: runs.Run | None, observe: Observe, budget: Budget
 ) -> dict[str, Any] | None:
-    """Choose where attention is read on one half of some rows, and say on the other how far it can be believed."""
-    source, target = subject.recipe.COLUMNS[0].role, subject.recipe.COLUMNS[-1].role
-    pairs = list(zip(*(subject.rows[role].to_pylist() for role in (source, target)), strict=True))
-    seed = subject.config.training.seed
-    pairs = [pairs[row] for row in np.random.default_rng(seed).permutation(len(pairs))[:rows] if all(pairs[row])]
+    """Choose where attention is read on one half of some rows, and say on the other how far it can be believed.
+
+    Args:
+        stored: The model.
+        rows: Sources with their translations.
+        number: On how many of them, drawn at random.
+        run: The run that keeps the result; None for a model that belongs to none.
+        observe: Told what happens.
+        budget: Until when.
+
+    Returns:
+        Figures; None where there are too few rows, or too little time.
+    """
+    source, target = stored.recipe.COLUMNS[0].role, stored.recipe.COLUMNS[-1].role
+    pairs = list(zip(*(rows[role].to_pylist() for role in (source, target)), strict=True))
+    seed = stored.config.training.seed
+    pairs = [pairs[row] for row in np.random.default_rng(seed).permutation(len(pairs))[:number] if all(pairs[row])]
     if len(pairs) < 4:
+        observe(Note("How far attention can be believed was not measured: that takes four pairs."))
         return None
-    store = explanation_store.measurement(subject, ["alignment", pairs])
+    store = explanation_store.measurement(run, stored, ["alignment", pairs])
     if store is not None and store.is_file():
         return runs.read_object(store)
-    observe(
-        Stage(
-            f"Measuring how far attention can be believed, on {len(pairs)} pairs; kept for calls with the same --rows"
-        )
-    )
+    observe(Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs"))
+    loaded = stored.subject
     seen = _look(loaded, pairs, observe, budget, by_spaces=False)
     if len(seen) < min(len(pairs), LEAST_TEXTS):
         observe(Note("There was no time to measure how far attention can be believed; --minutes gives more."))
         return None
+    known = alignment.readings(loaded.model, seen[0].pair, partial(loaded.recipe.collate, processor=loaded.processor))
     choosing, judging = seen[::2], seen[1::2]
     shares = [
         _share(alignment.agreement(alignment.read_at(number), choosing).sum(axis=0)) for number in range(len(known))
     ]
     best = int(np.argmax(shares))
-    evaluation = subject.config.evaluation
+    evaluation = stored.config.evaluation
     settings: dict[str, Any] = {
         "confidence": evaluation.confidence, "resamples": evaluation.resamples, "seed": seed,
     }  # fmt: skip

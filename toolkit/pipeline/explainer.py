@@ -1,4 +1,4 @@
-"""What an answer of the service rests on, by the method that is known to be the most faithful for this model."""
+"""Explain single predictions by the method that was measured as the most faithful for the model, or by a quick one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from toolkit import recipes, runs
 from toolkit.errors import ConfigError
 from toolkit.explain.attributions import BY_NAME, available
 from toolkit.explain.patches import Picture
-from toolkit.foreign import damage
-from toolkit.pipeline import judge
+from toolkit.pipeline import explanation_store, judge
 from toolkit.report import overlays
-from toolkit.report.explanation import verdict
+from toolkit.report.explanation import unmeasured, verdict
 
-UNMEASURED = "How far to believe this was not measured; `toolkit explain` measures it for a run."
 QUICK = "leave-one-out"  # works for every family, and needs one forward pass a word
+_TO_MEASURE = "toolkit explain RUN --measure"  # who is served does not learn where the run lies
+ONE_PASS = "relevance"  # needs one forward and one backward pass, where attention can be recorded
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Explainer:
 
     Attributes:
         stored: The model.
-        trust: How far each method can be believed, as `toolkit explain` measured it; None where it did not.
+        trust: How faithful each method is, where it was measured.
         methods: Names of the methods that may be asked for, the default first.
     """
 
@@ -77,8 +77,8 @@ class Explainer:
 
     def _belief(self) -> str:
         if self.trust is None:
-            return UNMEASURED
-        return str(verdict([BY_NAME[name] for name in self.methods], self.trust)["headline"])
+            return unmeasured(_TO_MEASURE)
+        return str(verdict(self.trust, _TO_MEASURE)["headline"])
 
 
 def explainer_for(target: str, stored: judge.StoredModel) -> Explainer | None:
@@ -86,23 +86,23 @@ def explainer_for(target: str, stored: judge.StoredModel) -> Explainer | None:
     kinds = {column.kind for column in stored.recipe.COLUMNS}
     if "label" not in kinds or recipes.generates(stored.recipe) or not kinds & {"text", "image"}:
         return None
-    trust = _measured(Path(target))
-    best = trust["best"] if trust is not None else None
+    run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
+    trust = explanation_store.find_measurement(run, stored)
     # whether a picture's attention can be laid over it is known once that was measured
     known = [
         name for name in available("text" in kinds or trust is not None) if trust is None or name in trust["methods"]
     ]
-    first = best or (QUICK if QUICK in known else known[0])
+    first = default_method(known, trust)
     return Explainer(stored, trust, [first, *(name for name in known if name != first)])
 
 
-def _measured(run: Path) -> dict[str, Any] | None:
-    """Read the newest of what `toolkit explain` measured for a run."""
-    files = sorted((run / "explanations").glob("trust-*.json"), key=lambda file: file.stat().st_mtime)
-    if not files:
-        return None
-    found = runs.read_object(files[-1])
-    with damage(files[-1]):
-        if found["best"] not in {None, *BY_NAME} or not isinstance(found["methods"], dict | list):
-            raise TypeError
-    return found
+def default_method(known: Sequence[str], trust: Mapping[str, Any] | None, otherwise: str = QUICK) -> str:
+    """Return the method that explains where none is named: the most faithful one where that was measured.
+
+    Args:
+        known: Methods that work for the model.
+        trust: How faithful each is, where it was measured.
+        otherwise: The method to prefer where it was not.
+    """
+    best: str | None = trust["best"] if trust is not None else None
+    return next(name for name in (best, otherwise, QUICK, *known) if name and name in known)

@@ -22,8 +22,9 @@ from toolkit.evaluation.predict import Predictions
 from toolkit.export import graph, parity, schema
 from toolkit.export.runtime import Graph
 from toolkit.pipeline import judge
-from toolkit.pipeline.evaluate import Examination, prepare_evaluation, shown
+from toolkit.pipeline.evaluate import prepare_evaluation, shown
 from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.examination import Examination
 from toolkit.pipeline.finetune import write_card
 
 REPORT = "export.json"

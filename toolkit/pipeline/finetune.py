@@ -77,7 +77,7 @@ def finetune(
             fit=calibration.get("fit"),
             thresholds=screening.Chosen.of(calibration.get("screening")),
             repeated=_find_repeated(run, prepared, observe),
-            checks=run_checks(stored, splits.test, said.predictions, observe),
+            checks=run_checks(stored, splits.test, said.predictions, run, observe),
             config=config.model_dump(),  # the run's own: it may have begun from scratch
         )
         verdict = judge.judge(stored, said, splits.test, circumstances, observe)

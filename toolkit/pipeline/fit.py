@@ -103,7 +103,8 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
     with _rows_named(splits.train, folder), stoppable() as stop_asked, told as log:
 
         def watch(event: Progress | Validation) -> None:
-            if team.is_main and (isinstance(event, Validation) or event.whole):
+            shown = event.early if isinstance(event, Validation) else not event.whole  # to the user alone
+            if team.is_main and not shown:
                 run.log(_as_line(event))
                 log(trackers.figures(_as_line(event)), event.step)
             observe(event)
@@ -129,6 +130,7 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
             augment=material.augment,
             pace=pace,
             validate_first=begun.installed,
+            look=validate.look(),
             tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
         )
     facts = _input_facts(material.features[0]) | _training_facts(result, config, device, pace, team)

@@ -19,8 +19,9 @@ from toolkit.errors import ConfigError, ModelError
 from toolkit.evaluation import answers, scores, screening
 from toolkit.pipeline import judge
 from toolkit.pipeline.calibrate import calibrate
-from toolkit.pipeline.evaluate import Examination, baselines_of, stored_card
+from toolkit.pipeline.evaluate import baselines_of, stored_card
 from toolkit.pipeline.events import Counted, Note, Observe, Stage
+from toolkit.pipeline.examination import Examination
 from toolkit.pipeline.validation import higher_is_better
 from toolkit.report import pictures, pruning
 

@@ -5,7 +5,8 @@
         study.lock        held while a trial is begun
         running/0003      held by the process that makes the trial; the system lets go of it when the process dies
         trials/0003/      configuration and metrics of one trial; its weights are not kept
-        best.yaml         the best trial's values, for `toolkit finetune RECIPE --config`
+        best.yaml         the best trial's values, for `toolkit finetune RECIPE --config`, and how far it is ahead
+        trial-3.yaml      those of a cheaper trial that is as good, where there is one
 
 Every trial draws from a generator of its own, made of the seed and the trial's number, so that processes that share
 a search try different values. A trial whose process was killed is made again with its values and under its number.
@@ -15,7 +16,7 @@ import hashlib
 import json
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,34 +26,18 @@ from toolkit import runs
 from toolkit.config import leaves, merge
 from toolkit.config_files import to_yaml, values_to_yaml
 from toolkit.errors import ConfigError, Interrupted, RunError
+from toolkit.pipeline import tune_lead
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.fit import fit
 from toolkit.pipeline.prepare import Prepared
-from toolkit.pipeline.validation import higher_is_better
+from toolkit.pipeline.tune_lead import Trial
+from toolkit.pipeline.validation import higher_is_better, tolerance
+from toolkit.report.advice import Advice
 from toolkit.team import ALONE
 from toolkit.training.progress import Progress, Validation
 from toolkit.training.search_space import Space, nested, suggest
 
 _FOUND = ("command", "recipe", "model", "default")  # origins of values that nobody chose
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What became of one trial.
-
-    Attributes:
-        number: From 0, in the order of their starts.
-        state: "complete", "pruned", "failed" or "running".
-        value: Best validation figure, or None.
-        values: Dotted key → value that was tried.
-        error: Why it failed, in one line.
-    """
-
-    number: int
-    state: str
-    value: float | None
-    values: dict[str, Any]
-    error: str | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +51,8 @@ class Search:
         best: The best one.
         preset: File of the best values.
         command: The command that runs it.
+        lead: How far the best trial is ahead; None where it is the only complete one.
+        advice: What to do where chance decided, as in a report.
     """
 
     folder: Path
@@ -74,6 +61,8 @@ class Search:
     best: Trial
     preset: Path
     command: str
+    lead: tune_lead.Lead | None = None
+    advice: Sequence[Advice] = ()
 
 
 def folder_of(prepared: Prepared, space: Space) -> Path:
@@ -132,13 +121,38 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
         )
     sign = 1 if higher_is_better(prepared.recipe, prepared.config.training.best_metric) else -1
     best = max(complete, key=lambda trial: (sign * (trial.value or 0.0), -trial.number))
-    preset = folder / "best.yaml"
     loading = prepared.config.loading
     trusting = ["--trust-remote-code"] if loading.trust_remote_code else []  # no file may say so
     trusting += ["--set", "loading.allow_pickle=true"] if loading.allow_pickle else []
-    again = shlex.join(["toolkit", "finetune", prepared.config.recipe, "--config", str(preset), *trusting])
-    _write_preset(prepared, best, preset, again)
-    return Search(folder, prepared.config.training.best_metric, found, best, preset, again)
+
+    def train(preset: Path) -> str:
+        return shlex.join(["toolkit", "finetune", prepared.config.recipe, "--config", str(preset), *trusting])
+
+    def preset_of(trial: Trial) -> str:
+        preset = folder / f"trial-{trial.number + 1}.yaml"
+        _write_preset(prepared, trial, preset, train(preset), ())
+        return train(preset)
+
+    lead, advice = _lead(prepared, found, best, command, preset_of)
+    preset, metric = folder / "best.yaml", prepared.config.training.best_metric
+    remarks = [lead.sentence(metric)] if lead is not None else []
+    for piece in advice:
+        remarks += [f"{piece['evidence']} {piece['advice']}", *filter(None, [piece["command"]])]
+    _write_preset(prepared, best, preset, train(preset), remarks)
+    return Search(folder, metric, found, best, preset, train(preset), lead, advice)
+
+
+def _lead(
+    prepared: Prepared, trials: Sequence[Trial], best: Trial, command: str, preset_of: Callable[[Trial], str]
+) -> tuple[tune_lead.Lead | None, list[Advice]]:
+    metric = prepared.config.training.best_metric
+    rows, given = tune_lead.validation_part(prepared.splits.facts)
+    error, higher = tolerance(prepared.recipe, metric, rows), higher_is_better(prepared.recipe, metric)
+    lead = tune_lead.lead(trials, best, error, rows, higher)
+    if lead is None:
+        return None, []
+    fraction = None if given else prepared.config.data.validation_fraction
+    return lead, list(tune_lead.advice(lead, command, fraction, preset_of))
 
 
 def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
@@ -215,7 +229,8 @@ def _places(study: Any) -> dict[int, int]:
 def _trial(trial: Any, places: Mapping[int, int]) -> Trial:
     state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}.get(trial.state.name, "running")
     values = dict(trial.user_attrs.get("values", trial.params))
-    return Trial(places[trial.number], state, trial.value, values, trial.user_attrs.get("error"))
+    told = trial.user_attrs
+    return Trial(places[trial.number], state, trial.value, values, told.get("error"), told.get("seconds"))
 
 
 @dataclass(frozen=True)
@@ -307,6 +322,8 @@ class _Searching:
                 self.observe(event)
             elif isinstance(event, Validation):
                 self.observe(event)
+                if event.early:
+                    return
                 trial.report(event.values[metric], round(100 * event.epoch))
                 if trial.should_prune():
                     raise optuna.TrialPruned
@@ -314,6 +331,7 @@ class _Searching:
         try:
             runs.write_text(run.path / "config.yaml", to_yaml(prepared.config))
             facts = fit(run, prepared, watch, None, ALONE).facts
+            trial.set_user_attr("seconds", facts.get("seconds"))
         finally:
             shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
         best = next(values for values in facts["evaluations"] if values["step"] == facts["best_step"])
@@ -345,8 +363,11 @@ def _state(name: str) -> Any:
     return optuna.trial.TrialState[name]
 
 
-def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str) -> None:
-    """Write what the user set and what the search found; the first line is the command that runs it."""
+def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str, remarks: Sequence[str]) -> None:
+    """Write what the user set and what the search found; the first line is the command that runs it.
+
+    `remarks` stand as comments below it.
+    """
     values: dict[str, Any] = {"recipe": prepared.config.recipe}
     for key, value in leaves(prepared.config.model_dump()):
         if prepared.resolved.origin(".".join(key)) not in _FOUND and key[0] != "output":
@@ -354,4 +375,5 @@ def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str) -> 
     for dotted, value in best.values.items():
         values = merge(values, nested(dotted.split("."), value))
     figure = f"# {prepared.config.training.best_metric} {best.value:.4f} on validation, trial {best.number + 1}"
-    runs.write_text(path, f"# {command}\n{figure}\n{values_to_yaml(values)}")
+    told = "".join(f"# {one_line}\n" for remark in remarks for one_line in remark.splitlines())
+    runs.write_text(path, f"# {command}\n{figure}\n{told}{values_to_yaml(values)}")

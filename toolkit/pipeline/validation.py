@@ -15,6 +15,8 @@ from toolkit.metrics import load
 from toolkit.pipeline import judge
 from toolkit.team import Team
 
+LOOKED_AT = 250  # validation rows at most, for the first figure
+WRITTEN = 32  # the same where answers are written token by token
 SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
 
 
@@ -53,6 +55,18 @@ class Validator:
             truth = [self.references[int(row)] for row in self.written]
         values = scores.values(columns, truth, subject.recipe.METRICS, subject.labels)
         return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
+
+    def look(self) -> "Validator":
+        """Return what judges on some of the rows, for a first figure that costs little."""
+        most = LOOKED_AT if self.written is None else WRITTEN
+        rows = np.unique(np.linspace(0, len(self.features) - 1, min(most, len(self.features))).astype(np.int64))
+        return replace(
+            self,
+            features=self.features.take(rows),
+            learned=self.learned.take(np.arange(min(most, len(self.learned)))),
+            references=[self.references[int(row)] for row in rows],
+            written=None if self.written is None else np.arange(len(rows)),
+        )
 
     def _ask(self, subject: judge.Subject, features: Features, answers: bool = True) -> Any:
         return judge.predict_features(subject, features, team=self.team, collate=self.collate, answers=answers)

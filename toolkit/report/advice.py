@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from toolkit.evaluation.label_noise import TOLERATED
+
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
 SHOWN = 0.001  # loss that is shown
 HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which hardly anything was learnt
 LOSS_ROSE = 1.1  # times its lowest, by which validation loss rises when a model overfits
 MANY_CUT = 0.05  # share of the examples
+DOUBTED = 0.01  # chance of labels that contradict the model as much, where few are wrong
 FEW_ROWS = 100  # of validation, on which figures are too coarse to choose by
 _GAP = 0.1  # share of train loss within which validation loss equals it
 
@@ -64,13 +67,13 @@ class Symptoms:
         command = shlex.split(self.report.get("command") or "")
         if command[:2] != ["toolkit", "finetune"]:
             return None
-        command = _without(_without(command, "--output"), "-o")  # that folder holds the run already
+        command = without_option(without_option(command, "--output"), "-o")  # that folder holds the run already
         for name, value in options.items():
-            command = _with(command, name, value)
+            command = with_option(command, name, value)
         return shlex.join(command)
 
 
-def _with(command: Sequence[str], name: str, value: object) -> list[str]:
+def with_option(command: Sequence[str], name: str, value: object) -> list[str]:
     """Set an option of a command line, `epochs` as --epochs and `training__dropout` as --set training.dropout."""
     key = name.replace("__", ".")
     kept: list[str] = []
@@ -84,10 +87,10 @@ def _with(command: Sequence[str], name: str, value: object) -> list[str]:
             before = word
         return [*kept, "--set", f"{key}={value}"]
     flag = f"--{name.replace('_', '-')}"
-    return [*_without(command, flag), flag, str(value)]
+    return [*without_option(command, flag), flag, str(value)]
 
 
-def _without(command: Sequence[str], flag: str) -> list[str]:
+def without_option(command: Sequence[str], flag: str) -> list[str]:
     """Leave an option and its value out of a command line."""
     kept: list[str] = []
     skip = False
@@ -229,6 +232,21 @@ def _range_test(symptoms: Symptoms) -> str | None:
     return shlex.join(["toolkit", "lr-find", str(recipe), "--model", str(model), "--data", str(source)])
 
 
+def _labels_doubted(symptoms: Symptoms) -> Iterator[Advice]:
+    found = symptoms.report["evaluation"].get("label_errors") or {}
+    noise = found.get("noise") or {}
+    rate, p, doubted = noise.get("rate"), noise.get("p"), found.get("doubted")
+    if rate is None or p is None or not doubted or p >= DOUBTED:
+        return
+    yield _piece(
+        "labels.doubted",
+        f"The labels contradict the model as if {100 * rate:.0f} % of them were wrong, which its confidence does not "
+        f"explain (p = {p:.2g} for {100 * TOLERATED:.0f} % or fewer); {doubted:,} labels are doubted.",
+        "Check the labels that the report doubts, and correct such rows in your data.",
+        None,
+    )
+
+
 def _texts_cut(symptoms: Symptoms) -> Iterator[Advice]:
     cut, rows = symptoms.training.get("truncated") or 0, symptoms.rows("train")
     length = ((symptoms.report.get("config") or {}).get("data") or {}).get("max_length")
@@ -263,6 +281,7 @@ _RULES: tuple[Callable[[Symptoms], Iterator[Advice]], ...] = (
     _never_predicted,
     _overfitting,
     _still_improving,
+    _labels_doubted,
     _texts_cut,
     _few_validation_rows,
 )

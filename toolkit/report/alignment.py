@@ -9,6 +9,7 @@ import numpy as np
 from toolkit.explain.alignment import Reading, Seen, links
 from toolkit.explain.alignment_error import Gold
 from toolkit.report import plots
+from toolkit.report.explanation import unmeasured
 from toolkit.report.formats import estimate, measure
 from toolkit.report.render import environment
 
@@ -29,6 +30,7 @@ def build(
     created: str,
     version: str,
     notes: Sequence[str],
+    to_measure: str,
 ) -> dict[str, Any]:
     """Put together what explanation.json holds.
 
@@ -45,6 +47,7 @@ def build(
         created: When.
         version: The toolkit's.
         notes: Sentences for the reader.
+        to_measure: The command that measures how far attention can be believed.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -55,7 +58,7 @@ def build(
         "unit": "link",
         "reading": known[chosen].title,
         "readings": [one.title for one in known],
-        "verdict": verdict(trust, error_rates),
+        "verdict": verdict(trust, error_rates, to_measure),
         "notes": list(notes),
         "trust": trust,
         "error_rates": error_rates,
@@ -80,7 +83,7 @@ def _text(seen: Seen, chosen: int, gold: Gold | None) -> dict[str, Any]:
     }
 
 
-def verdict(trust: Mapping[str, Any] | None, error_rates: Mapping[str, Any] | None) -> dict[str, Any]:
+def verdict(trust: Mapping[str, Any] | None, error_rates: Mapping[str, Any] | None, to_measure: str) -> dict[str, Any]:
     """Say in plain words how far to believe the links."""
     statements, warnings = [], []
     if error_rates is not None:
@@ -98,7 +101,7 @@ def verdict(trust: Mapping[str, Any] | None, error_rates: Mapping[str, Any] | No
             "matters most."
         )
     else:
-        headline = "How far to believe these links was not measured."
+        headline = unmeasured(to_measure)
     if trust is not None:
         statements.append(
             f"The word that matters most is the one without which the translated word’s probability falls furthest: "

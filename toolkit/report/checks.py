@@ -78,8 +78,25 @@ def explanations(found: Mapping[str, Any]) -> list[Section]:
     if of_pictures:
         lead += "Blue speaks for the answer, orange against it; the frame holds the strongest patch and what is "
         lead += "connected with it. "
-    lead += "How far to believe each is measured by toolkit explain."
+    lead += "How faithful each is: --checks faithfulness, or toolkit explain RUN --measure."
     return [Section("explanations", title, lead, blocks)]
+
+
+def faithfulness(found: Mapping[str, Any]) -> list[Section]:
+    """How faithful each method of explaining is for the model."""
+    title = "Which explanations are faithful"
+    if not found["methods"]:
+        return [Section("faithfulness", title, f"Not tested. {found['not_tested']}")] if found["not_tested"] else []
+    fraction = found["unit"] == "fraction"
+    what = "Names what matters most" if fraction else "Faithfulness"
+    rows = [[Cell(one["title"] or one["name"]), estimated(one, found["unit"] or "score")] for one in found["methods"]]
+    blocks: list[Block] = [Table("Methods", ["Method", what], rows)]
+    blocks += [Text(line) for line in (*found["statements"], *found["warnings"])]
+    lead = f"{found['headline']} " if found["headline"] else ""
+    if not fraction:
+        lead += "Faithfulness is comprehensiveness minus sufficiency: how far the class falls when the top words or "
+        lead += "patches are left out, less how far it falls when they alone are kept."
+    return [Section("faithfulness", title, lead.strip(), blocks)]
 
 
 def _explained(one: Mapping[str, Any], titles: Sequence[str]) -> Example:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.explain.attributions import Explanation, Method
+from toolkit.explain.attributions import BY_NAME, Explanation, Method
 from toolkit.explain.patches import Picture
 from toolkit.report import maps, overlays, plots
 from toolkit.report.render import environment
@@ -29,6 +29,7 @@ def build(
     created: str,
     version: str,
     notes: Sequence[str],
+    verdict: Mapping[str, Any],
     regions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put together what explanation.json holds.
@@ -44,6 +45,7 @@ def build(
         created: When.
         version: The toolkit's.
         notes: Sentences for the reader.
+        verdict: From `verdict`.
         regions: Method → how well the boxes around its top patches meet given ones.
     """
     return {
@@ -53,7 +55,7 @@ def build(
         "command": command,
         "model": {"name": model, "origin": origin, "labels": list(labels)},
         "unit": "patch" if any(isinstance(one.example, Picture) for one, _ in explained) else "word",
-        "verdict": verdict(methods, trust),
+        "verdict": dict(verdict),
         "notes": list(notes),
         "methods": [
             {"name": m.name, "title": m.title, "about": m.about, "signed": m.signed}
@@ -66,9 +68,21 @@ def build(
 
 
 def _most_faithful_first(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> list[Method]:
+    """Order methods by their faithfulness; those that were not measured stand last."""
     if trust is None:
         return list(methods)
-    return sorted(methods, key=lambda m: (m.name != trust["best"], -trust["methods"][m.name]["faithfulness"]["value"]))
+
+    def place(method: Method) -> tuple[bool, bool, float]:
+        figures = trust["methods"].get(method.name)
+        return method.name != trust["best"], figures is None, -figures["faithfulness"]["value"] if figures else 0.0
+
+    return sorted(methods, key=place)
+
+
+def _measured(trust: Mapping[str, Any], of_pictures: bool) -> list[Method]:
+    """Return the methods that were measured."""
+    methods = [BY_NAME[name] for name in trust["methods"]]
+    return [method.for_pictures() for method in methods] if of_pictures else methods
 
 
 def _text(explanation: Explanation, chances: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
@@ -94,12 +108,22 @@ def top_words(text: Mapping[str, Any], method: str, most: int = 5) -> list[tuple
     return [(text["words"][place], scores[place]) for place in order[:most]]
 
 
-def verdict(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Say in plain words which method to believe, and what to mistrust."""
+def unmeasured(command: str) -> str:
+    """Say that nothing was measured, and which command measures it."""
+    return f"How faithful this explanation is was not measured; measure it once with: {command}"
+
+
+def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool = False) -> dict[str, Any]:
+    """Say in plain words which method to believe, and what to mistrust.
+
+    Args:
+        trust: From `toolkit.explain.trust`, if it was measured.
+        command: What to type to measure it.
+        of_pictures: Whether the model classifies pictures.
+    """
     if trust is None:
-        headline = "How far to believe these pictures was not measured."
-        return {"headline": headline, "statements": [], "warnings": []}
-    titles = {method.name: method.title for method in methods}
+        return {"headline": unmeasured(command), "statements": [], "warnings": []}
+    titles = {method.name: method.title for method in _measured(trust, of_pictures)}
     figures, best = trust["methods"], trust["best"]
     warnings = []
     chance = [titles[name] for name in titles if not figures[name]["beats_random"]]
@@ -170,6 +194,8 @@ def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
         for one, weights in zip(recorded, fitted, strict=True)
     ]
     trust = explanation["trust"]
+    named = _measured(trust, explanation["unit"] == "patch") if trust else []
+    measured = [{"name": m.name, "title": m.title, "about": m.about} for m in _most_faithful_first(named, trust)]
     return (
         environment("html")
         .get_template("explain.html.j2")
@@ -182,7 +208,8 @@ def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
             pictures=[
                 overlays.plain(one.example.pixels) if isinstance(one.example, Picture) else None for one, _ in explained
             ],
-            picture=_picture(explanation["methods"], trust) if trust else None,
+            measured=measured,
+            picture=_picture(measured, trust) if trust else None,
             maps=packed,
             **maps.script(),
         )

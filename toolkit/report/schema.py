@@ -32,6 +32,7 @@ _SLICES = {
 
 _LABEL_ERRORS = {
     "doubted": float,
+    "noise": {"rate": float, "p": float},
     "examples": [
         {
             **_PLACE,
@@ -83,6 +84,14 @@ _EXPLANATIONS = {
         }
     ],
     "not_tested": str,
+}
+
+_FAITHFULNESS = {
+    **dict.fromkeys(("examples", "confidence"), float),
+    **dict.fromkeys(("best", "unit", "headline", "not_tested"), str),
+    "methods": [{"name": str, "title": str, **_INTERVAL}],
+    "statements": [str],
+    "warnings": [str],
 }
 
 _BIAS = {
@@ -221,6 +230,7 @@ REPORT: dict[str, Any] = {
         "robustness": _ROBUSTNESS,
         "bias": _BIAS,
         "explanations": _EXPLANATIONS,
+        "faithfulness": _FAITHFULNESS,
         "fairness": _FAIRNESS,
         "cost": _COST,
         "screening": _SCREENING,

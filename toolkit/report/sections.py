@@ -16,7 +16,7 @@ from toolkit.report.blocks import (
     estimated,
     place,
 )
-from toolkit.report.checks import bias, cost, explanations, fairness, robustness, untested
+from toolkit.report.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.comparison import comparison, seeds
 from toolkit.report.writing import writing
 
@@ -43,6 +43,7 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
         *label_errors(evaluation["label_errors"]),
         *near_duplicates(evaluation["near_duplicates"]),
         *explanations(evaluation["explanations"]),
+        *faithfulness(evaluation["faithfulness"]),
         *robustness(evaluation["robustness"]),
         *bias(evaluation["bias"]),
         *fairness(evaluation["fairness"]),

@@ -87,6 +87,7 @@ def train(
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     pace: Pace | None = None,
     validate_first: bool = False,
+    look: Callable[[Any], Mapping[str, float]] | None = None,
     tolerance: Callable[[float], float] = lambda _best: 0.0,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `save`.
@@ -116,6 +117,8 @@ def train(
             None.
         tolerance: Best validation figure so far → how far behind it weights of a later step may be and still be kept.
         validate_first: Whether the model as it comes may be the best: it is validated before the first step.
+        look: Judges the model on some of the validation rows: a first figure for the user after a tenth of the steps,
+            where no validation comes before. It changes nothing.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
@@ -140,7 +143,9 @@ def train(
 
     precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
     keeper = BestKeeper(config, higher_is_better, keep, precision, tolerance)
-    meter = Meter(total_steps, precision, validate_every)
+    meter = Meter(total_steps, precision, validate_every, keeper.may_stop_early)
+    mean_work = max(1e-9, float(features.lengths.sum()) / steps_per_epoch)
+    look_at = max(1, total_steps // 10) if look is not None and not validate_first else 0
     step = 0
     if state is not None:
         with damage(state.path):
@@ -162,13 +167,14 @@ def train(
         forward = Forward(prepared, accelerator, objective, collate, features, config, quick, say, augment, together)
         last_state = time.monotonic()
 
-        def judge_step() -> None:
-            with meter.paused(), average.applied(_bare(optimizer)), sharding.gathered(prepared):
+        def judge_step(look: Callable[[Any], Mapping[str, float]] | None = None) -> None:
+            with meter.paused("validation"), average.applied(_bare(optimizer)), sharding.gathered(prepared):
                 prepared.eval()
                 parallel.share_buffers(team, prepared)
-                values = validate(accelerator.unwrap_model(prepared))
+                values = (look or validate)(accelerator.unwrap_model(prepared))
                 prepared.train()
-                observe(keeper.consider(step, step / steps_per_epoch, values))
+                epoch = step / steps_per_epoch
+                observe(Validation(step, epoch, values, False, True) if look else keeper.consider(step, epoch, values))
 
         prepared.train()
         if validate_first and step == 0:
@@ -191,15 +197,18 @@ def train(
                 average.update(_bare(optimizer), config.ema_decay, step)
             validating = step % validate_every == 0 or step == total_steps
             rate = max(group["lr"] for group in optimizer.param_groups)
-            meter.count(step, step / steps_per_epoch, rate, loss, indices, validating)
+            work = float(features.lengths[indices].sum()) / mean_work
+            meter.count(step, step / steps_per_epoch, rate, loss, indices, validating, work)
             writing = write_state is not None and (validating or stopping or due)
             if validating or writing or meter.due():  # a state is written of what is still a number
                 for progress in meter.report():
                     observe(progress)
             if validating:
                 judge_step()
+            elif step == look_at and step < validate_every:
+                judge_step(look)
             if write_state is not None and writing:
-                with meter.paused():
+                with meter.paused("saving" if validating else None):
                     facts = {**keeper.facts(), "meter": meter.facts(), "processes": team.size}
                     randoms = team.everyones(checkpoint.random_state())
                     tensors = checkpoint.gather(accelerator.unwrap_model(prepared), _bare(optimizer))

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from toolkit.data.batch import Integers
@@ -29,6 +29,7 @@ class Progress:
         seconds_left: Estimate to the end of training.
         waiting: Share of the time that was spent on waiting for data.
         whole: Whether the window is over; windows end at steps that the clock does not decide.
+        may_stop_early: Whether training may end before `seconds_left` are over, by early stopping.
     """
 
     step: int
@@ -40,6 +41,7 @@ class Progress:
     seconds_left: float
     waiting: float = 0.0
     whole: bool = True
+    may_stop_early: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,14 @@ class Validation:
         epoch: Passes over the data before it.
         values: "loss" and the recipe's metrics.
         best: Whether its weights were kept, in the place of those before.
+        early: Whether it is a first figure for the user, on some of the rows; it decides nothing.
     """
 
     step: int
     epoch: float
     values: Mapping[str, float]
     best: bool
+    early: bool = False
 
 
 class BestKeeper:
@@ -127,6 +131,10 @@ class BestKeeper:
         """Whether too many validations have gone by without improvement."""
         return self.patience is not None and self.since_best >= self.patience
 
+    def may_stop_early(self, validations_left: int) -> bool:
+        """Whether patience can be over before the last of so many validations to come."""
+        return self.patience is not None and validations_left > self.patience - self.since_best
+
     def facts(self) -> dict[str, Any]:
         """Return what `restore` needs."""
         validations = [asdict(validation) for validation in self.validations]
@@ -173,7 +181,11 @@ class NonFiniteLoss(RunError):
 
 @dataclass(frozen=True)
 class _Step:
-    """One optimizer step, whose loss may still be on the device; `ends` tells whether a window ends with it."""
+    """One optimizer step, whose loss may still be on the device.
+
+    `ends` tells whether a window ends with it; `trained` is the time of training alone at its end, in seconds, and
+    `work` all work so far, in mean steps.
+    """
 
     step: int
     epoch: float
@@ -181,26 +193,43 @@ class _Step:
     loss: Any
     rows: Integers
     ends: bool
+    trained: float
+    work: float
+
+
+def _usual(seconds: list[float]) -> float:
+    """Return the mean of some times without the first, which also warms up, unless it is the only one."""
+    usual = seconds[1:] or seconds
+    return sum(usual) / len(usual)
 
 
 class Meter:
     """Keeps the running loss and the clock; losses stay on the device until they are reported.
 
     The first step of a process also warms up libraries and the allocator, so the time left follows from the steps after
-    it, and from what validations took so far.
+    it, each counted by the length of its examples, and from what validations and saving took so far.
 
     Args:
         total_steps: Optimizer steps planned.
         precision: In which they are computed, for messages.
         validate_every: Optimizer steps between validations; none when None.
+        may_stop_early: Validations left → whether training may end before the last of them.
     """
 
-    def __init__(self, total_steps: int, precision: str = "fp32", validate_every: int | None = None) -> None:
+    def __init__(
+        self,
+        total_steps: int,
+        precision: str = "fp32",
+        validate_every: int | None = None,
+        may_stop_early: Callable[[int], bool] = lambda _left: False,
+    ) -> None:
         self.total_steps = total_steps
         self.precision = precision
         self.validate_every = validate_every
-        self._pauses = 0
-        self._first: tuple[int, float] | None = None  # a step of this process, and the time of training at its end
+        self.may_stop_early = may_stop_early
+        self._pauses: dict[str, list[float]] = {}  # what training paused for → seconds of each pause
+        self._first: _Step | None = None  # of this process
+        self._work = 0.0
         self.losses: list[dict[str, float]] = []
         self._unread: list[_Step] = []
         self._window: list[float] = []
@@ -211,17 +240,27 @@ class Meter:
         self._last_report = self._start
 
     def count(
-        self, step: int, epoch: float, learning_rate: float, loss: Any, rows: Integers, validating: bool = False
+        self,
+        step: int,
+        epoch: float,
+        learning_rate: float,
+        loss: Any,
+        rows: Integers,
+        validating: bool = False,
+        work: float = 1.0,
     ) -> None:
         """Take note of one optimizer step: its loss, a number or a tensor, and the examples that it saw.
 
-        A window ends every total_steps / WINDOWS steps and before each validation.
+        A window ends every total_steps / WINDOWS steps and before each validation. `work` is the length of its examples
+        as a multiple of a step's mean.
         """
         ends = validating or step % math.ceil(self.total_steps / WINDOWS) == 0
-        self._unread.append(_Step(step, epoch, learning_rate, loss, rows, ends))
+        self._work += work
+        at = _Step(step, epoch, learning_rate, loss, rows, ends, self.seconds - self._paused, self._work)
+        self._unread.append(at)
         self._samples += len(rows)
         if self._first is None:
-            self._first = (step, self.seconds - self._paused)
+            self._first = at
 
     def wait(self, seconds: float) -> None:
         """Take note of how long training stood waiting for data."""
@@ -243,7 +282,9 @@ class Meter:
             if not math.isfinite(loss):
                 raise NonFiniteLoss(at.step, loss, at.rows, self.precision)
             self._window.append(loss)
-            if at.ends or at is unread[-1]:
+            if at is unread[-1]:  # the device has come so far now
+                at = replace(at, trained=self.seconds - self._paused)
+            if at.ends or at.step == unread[-1].step:
                 yield self._progress(at)
         self._last_report = time.perf_counter()
 
@@ -259,29 +300,41 @@ class Meter:
             mean,
             at.learning_rate,
             self.samples_per_second,
-            self._seconds_left(at.step),
+            self._seconds_left(at),
             self.waiting,
             whole=at.ends,
+            may_stop_early=self.may_stop_early(self._validations_left(at.step)),
         )
 
-    def _seconds_left(self, step: int) -> float:
-        """Estimate the time to the end of training, validations included."""
-        first, begun = self._first or (0, 0.0)
-        trained = self.seconds - self._paused
-        pace = (trained - begun) / (step - first) if step > first else trained / max(1, step)
-        left = self.total_steps - step
-        validations = math.ceil(left / self.validate_every) if self.validate_every and self._pauses else 0
-        return pace * left + validations * self._paused / max(1, self._pauses)
+    def _seconds_left(self, at: _Step) -> float:
+        """Estimate the time from the end of a step to the end of training, validations and saving included."""
+        first = self._first or at
+        pace = (at.trained - first.trained) / (at.work - first.work) if at.work > first.work else at.trained / at.work
+        validations = self._validations_left(at.step)
+        pauses = sum(validations * _usual(each) for each in self._pauses.values())
+        return pace * (self.total_steps - at.step) + pauses
+
+    def _validations_left(self, step: int) -> int:
+        """Return how many validations come after a step, the one at its end included; none after the last step."""
+        if not self.validate_every or step == self.total_steps:
+            return 0
+        return math.ceil(self.total_steps / self.validate_every) - (step - 1) // self.validate_every
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Take the time of a block out of the speed."""
+    def paused(self, reason: str | None = None) -> Iterator[None]:
+        """Take the time of a block out of the speed.
+
+        Args:
+            reason: What recurs with each validation, such as "validation"; None for what does not.
+        """
         start = time.perf_counter()
         try:
             yield
         finally:
-            self._paused += time.perf_counter() - start
-            self._pauses += 1
+            seconds = time.perf_counter() - start
+            self._paused += seconds
+            if reason is not None:
+                self._pauses.setdefault(reason, []).append(seconds)
 
     @property
     def seconds(self) -> float:

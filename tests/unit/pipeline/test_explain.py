@@ -10,7 +10,8 @@ from tests.support import models
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
 from toolkit.pipeline import explain_order, judge, questions
-from toolkit.pipeline.explain import explain, read_texts
+from toolkit.pipeline.explain import explain
+from toolkit.pipeline.explain_inputs import read_texts
 from toolkit.pipeline.explain_order import Budget, Order
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -26,6 +27,18 @@ def prepared():
     resolved = resolve([*layers, ("flag", user)])
     splits = SimpleNamespace(facts={"fingerprint": "sha256:1"})
     return Prepared(recipes.load("sentiment"), resolved, None, splits, ())
+
+
+class CountedFit:
+    """Stands in for training: trials are right on so many of 200 validation rows, and take so long."""
+
+    def __init__(self, *trials: tuple[int, float]) -> None:
+        self.trials = list(trials)
+
+    def __call__(self, run, prepared, observe, state, team):
+        right, seconds = self.trials.pop(0)
+        facts = {"evaluations": [{"step": 1, "accuracy": right / 200}], "best_step": 1, "seconds": seconds}
+        return Fitted(run.path, facts, {})
 
 
 class Fit:
@@ -71,6 +84,48 @@ def test_the_best_trial_becomes_a_preset_that_runs(search, prepared):
     again = resolve([("file", values)]).config
     assert again.training.learning_rate == found.best.values["training.learning_rate"]
     assert (again.training.seed, again.data) == (5, prepared.config.data)
+
+
+@pytest.fixture
+def counted(prepared):
+    resolved = prepared.resolved.with_values("flag", {"training": {"best_metric": "accuracy"}})
+    facts = {"fingerprint": "sha256:1", "splits": [{"name": "validation", "rows": 200, "given": False}]}
+    return replace(prepared, resolved=resolved, splits=SimpleNamespace(facts=facts))
+
+
+def test_a_lead_of_one_row_is_named_with_what_to_do(search, counted, tmp_path):
+    found, _ = search(CountedFit((160, 90.0), (170, 100.0), (169, 20.0)), trials=3, prepared=counted)
+    assert (found.best.number, found.lead.second.number) == (1, 2)
+    assert found.lead.rows_ahead == pytest.approx(1)
+    assert [trial.number for trial in found.lead.near] == [2]  # ten rows are more than a standard error, of five
+    cheaper, more = found.advice
+    assert (cheaper["id"], more["id"]) == ("tune.cheaper-trial", "tune.more-validation-rows")
+    preset = tmp_path / "search" / "trial-3.yaml"
+    assert shlex.split(cheaper["command"])[-1] == str(preset)
+    again = resolve([("file", read_file(preset))]).config
+    assert again.training.learning_rate == found.trials[2].values["training.learning_rate"]
+    assert shlex.split(more["command"])[-2:] == ["--set", "data.validation_fraction=0.2"]
+    told = found.preset.read_text(encoding="utf-8")
+    assert more["evidence"] in told
+    assert cheaper["command"] in told
+    resolve([("file", read_file(found.preset))])
+
+
+def test_a_clear_lead_gets_no_advice(search, counted):
+    found, _ = search(CountedFit((150, 90.0), (180, 100.0), (160, 20.0)), trials=3, prepared=counted)
+    assert found.lead.rows_ahead == pytest.approx(20)
+    assert list(found.advice) == []
+
+
+def test_where_every_row_is_right_one_row_decides_nothing(search, counted):
+    found, _ = search(CountedFit((200, 90.0), (199, 100.0), (180, 20.0)), trials=3, prepared=counted)
+    assert [trial.number for trial in found.lead.near] == [1]
+    assert [piece["id"] for piece in found.advice] == ["tune.more-validation-rows"]
+
+
+def test_a_single_trial_leads_nobody(search, counted):
+    found, _ = search(CountedFit((150, 90.0)), trials=1, prepared=counted)
+    assert (found.lead, list(found.advice)) == (None, [])
 
 
 def test_the_same_seed_tries_the_same_values(search, tmp_path):

@@ -82,6 +82,12 @@ def few_validation_rows() -> dict[str, Any]:
     return report
 
 
+def doubted_labels() -> dict[str, Any]:
+    report = healthy()
+    report["evaluation"]["label_errors"] = {"doubted": 40, "noise": {"rate": 0.1, "p": 0.0002}}
+    return report
+
+
 PLANTED = {
     "training.still-improving": (
         with_points(point(10, 0.6, 0.6, 0.7), point(20, 0.5, 0.45, 0.75), point(30, 0.4, 0.35, 0.8)),
@@ -114,6 +120,16 @@ def test_a_planted_symptom_gets_its_advice_and_no_other(identifier):
     assert option in piece["command"]
     assert piece["evidence"]
     assert piece["advice"]
+
+
+def test_doubted_labels_are_named_where_the_noise_is_more_than_chance():
+    (piece,) = advise(doubted_labels())
+    assert (piece["id"], piece["command"]) == ("labels.doubted", None)
+    assert "40 labels" in piece["evidence"]
+    for noise in ({"rate": 0.1, "p": 0.02}, {"rate": None, "p": None}, None):
+        report = healthy()
+        report["evaluation"]["label_errors"] = {"doubted": 40, "noise": noise}
+        assert advise(report) == []
 
 
 def test_a_healthy_run_gets_none():

@@ -30,6 +30,7 @@ def built(trust=TRUST, rates=None, golds=None, words=("le", "chat")):
     document = alignment.build(
         [Seen(pair, np.stack([weights[::-1], weights]), weights)], 1, KNOWN, trust, rates, golds, model="mine",
         origin="a/model", command="toolkit explain", created="2026-01-01T00:00:00+00:00", version="1", notes=[],
+        to_measure="toolkit explain runs/mine --measure",
     )  # fmt: skip
     return document, alignment.to_html(document)
 
@@ -60,7 +61,7 @@ def test_it_says_when_attention_is_no_better_than_the_diagonal():
 
 def test_it_says_so_when_nothing_was_measured():
     document, html = built(None)
-    assert document["verdict"]["headline"] == "How far to believe these links was not measured."
+    assert "toolkit explain runs/mine --measure" in document["verdict"]["headline"]
     assert "Where attention is read" not in html
 
 

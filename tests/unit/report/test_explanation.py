@@ -10,6 +10,7 @@ from tests.support import toys
 from toolkit.explain.attributions import BY_NAME, Explanation
 from toolkit.report import explanation
 
+MEASURE = "toolkit explain runs/mine --measure"
 METHODS = [BY_NAME["attention"], BY_NAME["leave-one-out"], BY_NAME["rollout"]]
 
 
@@ -55,7 +56,7 @@ def built(trust=TRUST, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
     explained = explained_with(np.full((2, 2, len(words), len(words)), 1 / len(words)), words, scores)
     document = explanation.build(
         explained, METHODS, trust, model="mine", origin="a/model", labels=["no", "yes"], command="toolkit explain",
-        created="2026-01-01T00:00:00+00:00", version="1", notes=[],
+        created="2026-01-01T00:00:00+00:00", version="1", notes=[], verdict=explanation.verdict(trust, MEASURE),
     )  # fmt: skip
     return document, explanation.to_html(document, explained)
 
@@ -102,8 +103,25 @@ def test_it_says_so_when_no_method_beats_random():
 
 def test_it_says_so_when_nothing_was_measured():
     document, html = built(None)
-    assert document["verdict"]["headline"] == "How far to believe these pictures was not measured."
+    assert MEASURE in document["verdict"]["headline"]
+    assert MEASURE in html
     assert "Faithfulness" not in html
+
+
+def test_a_method_that_was_not_measured_is_shown_without_figures():
+    shown = [BY_NAME["rollout"], BY_NAME["gradient-input"]]
+    explained = explained_with(None)
+    explained[0][0].scores["gradient-input"] = np.zeros(3)
+    document = explanation.build(
+        explained, shown, TRUST, model="mine", origin="a/model", labels=["no", "yes"], command="toolkit explain",
+        created="2026-01-01T00:00:00+00:00", version="1", notes=[], verdict=explanation.verdict(TRUST, MEASURE),
+    )  # fmt: skip
+    html = explanation.to_html(document, explained)
+    assert [method["name"] for method in document["methods"]] == ["rollout", "gradient-input"]
+    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful way to explain this model."
+    table = html[html.index('id="faithfulness"') :]
+    assert table.index("Leaving each word out") < table.index("Mean attention") < table.index("Attention rollout")
+    assert "Gradient" not in table
 
 
 def test_words_are_shaded_by_their_share_of_the_largest():

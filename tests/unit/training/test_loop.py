@@ -83,6 +83,8 @@ class Fit:
         objective=OWN,
         seen=None,
         write=None,
+        look=None,
+        validate_first=False,
         **config,
     ):
         self.model = model if model is not None else build()
@@ -111,6 +113,8 @@ class Fit:
             higher_is_better=metric is not None,
             observe=self.events.append,
             write_state=write,
+            look=look,
+            validate_first=validate_first,
         )
 
     @property
@@ -221,6 +225,33 @@ def test_evaluation_every_so_many_steps_and_at_the_end():
     assert fit.result.validations == fit.validations
     assert [v.step for v in Fit(epochs=2).validations] == [6, 12]
     assert [v.step for v in Fit(evaluate_every=100).validations] == [6]
+
+
+def test_a_first_figure_comes_after_a_tenth_and_changes_nothing():
+    looked = []
+
+    def look(model):
+        assert not model.training
+        looked.append(copy.deepcopy(model.state_dict()))
+        return {"loss": 0.0}  # better than every validation, and yet not kept
+
+    without = Fit(model=build(0.1), losses=[0.5, 0.4], epochs=5, evaluate_every=15)
+    fit = Fit(model=build(0.1), losses=[0.5, 0.4], epochs=5, evaluate_every=15, look=look)
+    first, *others = fit.validations
+    assert (first.step, first.early, first.best) == (3, True, False)
+    assert others == without.validations
+    assert fit.result.validations == without.result.validations
+    assert fit.result.losses == without.result.losses
+    assert equal(fit.weights, without.weights)
+    assert len(fit.saved) == len(without.saved)
+    assert not equal(looked[0], fit.weights)
+
+
+def test_no_first_figure_where_a_validation_comes_as_soon():
+    look = dict.fromkeys(["loss"], 0.0)
+    for options in ({"evaluate_every": 3}, {"validate_first": True}):
+        fit = Fit(epochs=5, look=lambda _model: look, **options)
+        assert not any(validation.early for validation in fit.validations)
 
 
 def test_progress_is_told_before_each_validation():

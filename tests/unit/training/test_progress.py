@@ -43,12 +43,37 @@ def test_the_time_left_leaves_the_first_step_out_and_counts_validations(monkeypa
     monkeypatch.setattr("toolkit.training.progress.time.perf_counter", lambda: now[0])
     meter = Meter(total_steps=100, validate_every=10)
     rows = np.arange(8)
-    for step in range(1, 21):
+    for step in range(1, 31):
         now[0] += 30.0 if step == 1 else 0.5  # the first step warms up
         meter.count(step, step / 10, 1e-4, 0.5, rows)
+        *_, last = meter.report()
         if step % 10 == 0:
-            with meter.paused():
-                now[0] += 4.0
+            with meter.paused("validation"):
+                now[0] += 4.0 if step > 10 else 8.0  # the first also warms up
+            with meter.paused("saving"):
+                now[0] += 1.0
+        if step == 15:
+            with meter.paused():  # does not recur
+                now[0] += 100.0
+    assert last.step == 30
+    assert last.seconds_left == pytest.approx(70 * 0.5 + 8 * 5.0)  # the validation that follows this step included
+
+
+def test_steps_count_by_the_length_of_their_examples(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("toolkit.training.progress.time.perf_counter", lambda: now[0])
+    meter = Meter(total_steps=100)
+    for step in range(1, 12):  # the first steps happen to have short texts
+        now[0] += 0.25
+        meter.count(step, step / 10, 1e-4, 0.5, np.arange(8), work=0.5)
     *_, last = meter.report()
-    assert last.step == 20
-    assert last.seconds_left == pytest.approx(80 * 0.5 + 8 * 4.0)
+    assert last.seconds_left == pytest.approx(89 * 0.5)
+
+
+def test_the_time_left_is_the_most_while_patience_may_end_before():
+    kept, _ = keeper()
+    kept.patience = 2
+    consider(kept, [(10, 0.9), (20, 0.8)])
+    assert [kept.may_stop_early(left) for left in (3, 2, 1, 0)] == [True, True, False, False]
+    kept.patience = None
+    assert not kept.may_stop_early(9)
