@@ -130,7 +130,7 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
             augment=material.augment,
             pace=pace,
             validate_first=begun.installed,
-            look=validate.look(),
+            early_validation=validate.early(),
             tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
         )
     facts = _input_facts(material.features[0]) | _training_facts(result, config, device, pace, team)

@@ -15,8 +15,8 @@ from toolkit.metrics import load
 from toolkit.pipeline import judge
 from toolkit.team import Team
 
-LOOKED_AT = 250  # validation rows at most, for the first figure
-WRITTEN = 32  # the same where answers are written token by token
+EARLY_ROWS = 250  # validation rows at most, for the first figure
+EARLY_WRITTEN = 32  # the same where answers are written token by token
 SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
 
 
@@ -56,9 +56,9 @@ class Validator:
         values = scores.values(columns, truth, subject.recipe.METRICS, subject.labels)
         return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
 
-    def look(self) -> "Validator":
+    def early(self) -> "Validator":
         """Return what judges on some of the rows, for a first figure that costs little."""
-        most = LOOKED_AT if self.written is None else WRITTEN
+        most = EARLY_ROWS if self.written is None else EARLY_WRITTEN
         rows = np.unique(np.linspace(0, len(self.features) - 1, min(most, len(self.features))).astype(np.int64))
         return replace(
             self,

@@ -87,7 +87,7 @@ def train(
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     pace: Pace | None = None,
     validate_first: bool = False,
-    look: Callable[[Any], Mapping[str, float]] | None = None,
+    early_validation: Callable[[Any], Mapping[str, float]] | None = None,
     tolerance: Callable[[float], float] = lambda _best: 0.0,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `save`.
@@ -117,8 +117,8 @@ def train(
             None.
         tolerance: Best validation figure so far → how far behind it weights of a later step may be and still be kept.
         validate_first: Whether the model as it comes may be the best: it is validated before the first step.
-        look: Judges the model on some of the validation rows: a first figure for the user after a tenth of the steps,
-            where no validation comes before. It changes nothing.
+        early_validation: Judges the model on some of the validation rows: a first figure for the user after a tenth of
+            the steps, where no validation comes before. It changes nothing.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
@@ -145,7 +145,7 @@ def train(
     keeper = BestKeeper(config, higher_is_better, keep, precision, tolerance)
     meter = Meter(total_steps, precision, validate_every, keeper.may_stop_early)
     mean_work = max(1e-9, float(features.lengths.sum()) / steps_per_epoch)
-    look_at = max(1, total_steps // 10) if look is not None and not validate_first else 0
+    early_step = max(1, total_steps // 10) if early_validation is not None and not validate_first else 0
     step = 0
     if state is not None:
         with damage(state.path):
@@ -167,14 +167,14 @@ def train(
         forward = Forward(prepared, accelerator, objective, collate, features, config, quick, say, augment, together)
         last_state = time.monotonic()
 
-        def judge_step(look: Callable[[Any], Mapping[str, float]] | None = None) -> None:
+        def judge_step(judge: Callable[[Any], Mapping[str, float]] | None = None) -> None:
             with meter.paused("validation"), average.applied(_bare(optimizer)), sharding.gathered(prepared):
                 prepared.eval()
                 parallel.share_buffers(team, prepared)
-                values = (look or validate)(accelerator.unwrap_model(prepared))
+                values = (judge or validate)(accelerator.unwrap_model(prepared))
                 prepared.train()
                 epoch = step / steps_per_epoch
-                observe(Validation(step, epoch, values, False, True) if look else keeper.consider(step, epoch, values))
+                observe(Validation(step, epoch, values, False, True) if judge else keeper.consider(step, epoch, values))
 
         prepared.train()
         if validate_first and step == 0:
@@ -205,8 +205,8 @@ def train(
                     observe(progress)
             if validating:
                 judge_step()
-            elif step == look_at and step < validate_every:
-                judge_step(look)
+            elif step == early_step and step < validate_every:
+                judge_step(early_validation)
             if write_state is not None and writing:
                 with meter.paused("saving" if validating else None):
                     facts = {**keeper.facts(), "meter": meter.facts(), "processes": team.size}

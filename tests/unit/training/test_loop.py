@@ -83,7 +83,7 @@ class Fit:
         objective=OWN,
         seen=None,
         write=None,
-        look=None,
+        early_validation=None,
         validate_first=False,
         **config,
     ):
@@ -113,7 +113,7 @@ class Fit:
             higher_is_better=metric is not None,
             observe=self.events.append,
             write_state=write,
-            look=look,
+            early_validation=early_validation,
             validate_first=validate_first,
         )
 
@@ -236,7 +236,7 @@ def test_a_first_figure_comes_after_a_tenth_and_changes_nothing():
         return {"loss": 0.0}  # better than every validation, and yet not kept
 
     without = Fit(model=build(0.1), losses=[0.5, 0.4], epochs=5, evaluate_every=15)
-    fit = Fit(model=build(0.1), losses=[0.5, 0.4], epochs=5, evaluate_every=15, look=look)
+    fit = Fit(model=build(0.1), losses=[0.5, 0.4], epochs=5, evaluate_every=15, early_validation=look)
     first, *others = fit.validations
     assert (first.step, first.early, first.best) == (3, True, False)
     assert others == without.validations
@@ -250,7 +250,7 @@ def test_a_first_figure_comes_after_a_tenth_and_changes_nothing():
 def test_no_first_figure_where_a_validation_comes_as_soon():
     look = dict.fromkeys(["loss"], 0.0)
     for options in ({"evaluate_every": 3}, {"validate_first": True}):
-        fit = Fit(epochs=5, look=lambda _model: look, **options)
+        fit = Fit(epochs=5, early_validation=lambda _model: look, **options)
         assert not any(validation.early for validation in fit.validations)
 
 
