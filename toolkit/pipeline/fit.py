@@ -16,6 +16,7 @@ from toolkit.config import RunConfig, leaves
 from toolkit.data.batch import Features, pad, probe
 from toolkit.errors import RunError
 from toolkit.pipeline import judge, linear_probe
+from toolkit.pipeline.budgeted import Limits
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.inputs import through_trunk
 from toolkit.pipeline.material import Material, gather
@@ -66,8 +67,15 @@ class Fitted:
     baselines: dict[str, list[Any]]
 
 
-def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.State | None, team: Team) -> Fitted:
-    """Train, from the linear probe on where there is one, and keep the best model."""
+def fit(
+    run: runs.Run,
+    prepared: Prepared,
+    observe: Observe,
+    state: checkpoint.State | None,
+    team: Team,
+    limits: Limits | None = None,
+) -> Fitted:
+    """Train, from the linear probe on where there is one and within a budget if any, and keep the best model."""
     from toolkit.training.devices import accelerator_for
 
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
@@ -82,7 +90,8 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
     pace = team.from_main(lambda: _pace(run, material, config, say))
     tracked = config.training.trackers if team.is_main else []
     accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
-    begun = linear_probe.begin(material, prepared, accelerator, observe, team)
+    probing = (None, True) if limits is None else (limits.allocation.probe_rows, limits.allocation.probe_test)
+    begun = linear_probe.begin(material, prepared, accelerator, observe, team, probing[0], on_test=probing[1])
     lesson = _lesson(material, prepared, accelerator, pace, observe, team)
     objective = regularise.regularised(
         objective_for(config.loss, splits.labels, lesson.train.columns["labels"]), config.loss
@@ -124,11 +133,13 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
             team=team,
             augment=material.augment,
             pace=pace,
-            validate_first=begun.installed,
+            validate_first=begun.installed or limits is not None,
             tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
+            fitting=None if limits is None else limits.step_plan(config.training, team),
         )
     facts = _input_facts(material.features[0]) | _training_facts(result, config, device, pace, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(material.model)}
+    facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
     baselines = {linear_probe.BASELINE: list(begun.predictions)} if begun.predictions is not None else {}
     return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines)

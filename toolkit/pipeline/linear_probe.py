@@ -37,7 +37,16 @@ class Begun:
     predictions: Sequence[Any] | None = None
 
 
-def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Observe, team: Team) -> Begun:
+def begin(
+    material: Material,
+    prepared: Prepared,
+    accelerator: Any,
+    observe: Observe,
+    team: Team,
+    most_rows: int | None = None,
+    *,
+    on_test: bool = True,
+) -> Begun:
     """Fit a linear probe, set the model's last layer to it, and predict the test rows with it.
 
     Args:
@@ -46,6 +55,8 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
         accelerator: Computes in the run's precision.
         observe: Told what happens.
         team: The processes that share the work; all begin with the main one's probe.
+        most_rows: Training rows that it learns from at most; by the number of classes when None.
+        on_test: Whether there is time to predict the test rows.
     """
     config, recipe = prepared.config, prepared.recipe
     wanted = config.training.linear_probe and not config.loading.from_scratch
@@ -67,7 +78,7 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
     def fitted() -> list[Probe]:
         classes = len(prepared.splits.labels)
         rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
-        some = train.take(np.sort(rows[: linear_probe.rows_for(classes)]))
+        some = train.take(np.sort(rows[: most_rows or linear_probe.rows_for(classes)]))
         learned, held_out = (linear_probe.joined([part for _, part in take(features=f)]) for f in (some, validation))
         return linear_probe.fit(learned, held_out, classes)
 
@@ -81,7 +92,7 @@ def begin(material: Material, prepared: Prepared, accelerator: Any, observe: Obs
         linear_probe.install(layer, head)
     by_word = isinstance(train.columns["labels"], Ragged)
     predictions = None
-    if team.is_main and config.evaluation.baselines and (installed or not by_word):
+    if team.is_main and on_test and config.evaluation.baselines and (installed or not by_word):
         (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
         if by_word:  # which word is which, the recipe knows
             subject = judge.Subject(model, material.processor, recipe, prepared.splits.labels, config)

@@ -9,6 +9,7 @@ import numpy as np
 
 from toolkit import checkpoints, recipes, runs
 from toolkit.attention import forms, resolution
+from toolkit.budget import written
 from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
 from toolkit.data.acquire import fallback_data
 from toolkit.data.load import Splits, load_splits
@@ -214,7 +215,8 @@ def plan(prepared: Prepared) -> str:
     steps = _steps(prepared.config, rows)
     epochs = f"{training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}"
     unit = "step" if steps == 1 else "steps"
+    most = "" if training.budget is None else f"Within {written(training.budget)}, at most "
     return (
-        f"{steps:,} optimizer {unit} of {training.batch_size} examples ({epochs} of {rows:,} rows), "
+        f"{most}{steps:,} optimizer {unit} of {training.batch_size} examples ({epochs} of {rows:,} rows), "
         f"peak learning rate {training.learning_rate:g}, seed {training.seed}."
     )

@@ -251,6 +251,12 @@ REPORT: dict[str, Any] = {
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
         **dict.fromkeys(("trainable_parameters", "processes"), float),
         **dict.fromkeys(("compiled", "stopped_early"), bool),
+        "budget": {
+            **dict.fromkeys(("seconds", "before_training", "kept_for_evaluation", "probe_rows"), float),
+            **dict.fromkeys(("train_rows", "validation_rows", "test_rows"), float),
+            **dict.fromkeys(("steps_planned", "steps_without_limit"), float),
+            "fewer_rows": [str],
+        },
         "linear_probe": {"pooling": str, "accuracy": float, "loss": float, "installed": bool},
         "loss": [{"step": float, "epoch": float, "value": float}],
         "evaluations": [{}],

@@ -1,0 +1,217 @@
+"""A run within a budget: what is measured and left out so that all of it fits, and what the report says of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import budget, recipes
+from toolkit.data.load import Splits
+from toolkit.errors import ConfigError
+from toolkit.pipeline import allocation, timing
+from toolkit.pipeline.allocation import Allocation, Sizes
+from toolkit.pipeline.events import Note, Observe, Stage
+from toolkit.pipeline.prepare import Prepared
+from toolkit.pipeline.timing import Timings
+from toolkit.settings import TrainingConfig
+from toolkit.team import Team
+from toolkit.training import linear_probe
+from toolkit.training.loop import TrainingResult
+from toolkit.training.step_plan import StepPlan
+
+MEASURING = 0.02  # share of the budget that predicting rows takes for the measurement, about
+LONGEST = 3.0  # seconds that it takes at most
+TOLERANCE = 0.05  # share of the budget by which a slow machine may exceed it before fewer test rows are evaluated
+_SAMPLE = 1000  # rows on which baselines are timed
+_WRITTEN = 12 / 3e8  # seconds for each parameter that writing a state takes: weights and two moments
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a budget allows in this run.
+
+    Attributes:
+        clock: The command's.
+        timings: What the model costs here.
+        slow: How many times slower than on an idle machine the command began.
+        start: Seconds from the start of the process until the allocation was made.
+        at_hand: Rows that the data have.
+        allocation: What the time is spent on.
+    """
+
+    clock: budget.Clock
+    timings: Timings
+    slow: float
+    start: float
+    at_hand: Sizes
+    allocation: Allocation
+
+    @property
+    def fewer(self) -> list[str]:
+        """Parts of the data of which not all rows are used."""
+        names = ("train", "validation", "test")
+        return [name for name in names if getattr(self.allocation.rows, name) < getattr(self.at_hand, name)]
+
+    @property
+    def suffices_for_answers(self) -> bool:
+        """Whether the answers of the model before fine-tuning take a small share of the time."""
+        return self.timings.write * self.allocation.rows.test <= allocation.BASELINES * max(0.0, self.clock.left)
+
+    def seconds_for_training(self, rise: float = 1.0) -> float:
+        """Return the seconds that are left for training when what follows takes `rise` times as long as measured."""
+        return self.clock.left - rise * self.allocation.after
+
+    def step_plan(self, config: TrainingConfig, team: Team) -> Callable[[int, int], StepPlan]:
+        """Return what `train` calls to have the number of its steps limited."""
+
+        def fitting(most: int, every: int) -> StepPlan:
+            return StepPlan(
+                config,
+                most,
+                every,
+                self.seconds_for_training,
+                self.timings.step(config.batch_size) / team.size,
+                self.allocation.validation / team.size,
+                _WRITTEN * self.timings.parameters,
+                team,
+            )
+
+        return fitting
+
+    def facts(self, result: TrainingResult) -> dict[str, Any]:
+        """Return what the report says of the budget."""
+        used = self.allocation.rows
+        return {
+            "seconds": self.clock.seconds,
+            "before_training": round(self.start + self.allocation.before, 2),
+            "kept_for_evaluation": round(self.allocation.after, 2),
+            "train_rows": used.train,
+            "validation_rows": used.validation,
+            "test_rows": used.test,
+            "fewer_rows": self.fewer,
+            "probe_rows": self.allocation.probe_rows,
+            "steps_planned": result.planned_steps,
+            "steps_without_limit": result.unlimited_steps,
+        }
+
+
+def limit(prepared: Prepared, started: float | None, observe: Observe, team: Team) -> Limits | None:
+    """Measure the model and divide the budget; None for a run without one.
+
+    Args:
+        prepared: From `prepare`.
+        started: When the command began, on `time.monotonic`; now when None.
+        observe: Told what happens.
+        team: The processes that share the work; the main one measures.
+
+    Raises:
+        ConfigError: The budget is too small for the least run.
+    """
+    seconds = prepared.config.training.budget
+    if seconds is None:
+        return None
+    clock = budget.Clock(time.monotonic() if started is None else started, seconds)
+    observe(Stage("Measuring what fits into the budget"))
+    limits = team.from_main(lambda: _measured(prepared, clock))
+    least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **wishes(prepared))
+    if clock.spent + least > seconds:
+        enough = budget.written(1.2 * (clock.spent + least))
+        raise ConfigError(
+            f"A budget of {budget.written(seconds)} is too small: {clock.spent:.0f} s have passed, and a linear probe "
+            f"and a report on few rows take about {least:.0f} s more.",
+            f"Give --budget {enough} or more, a smaller model, or fewer rows.",
+        )
+    observe(Note(_sentence(limits)))
+    return limits
+
+
+def _measured(prepared: Prepared, clock: budget.Clock) -> Limits:
+    config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
+    slow = allocation.slowness(clock.spent)
+    most = min(LONGEST, MEASURING * clock.seconds)
+    timings, _ = timing.measure(prepared.checkpoint.path, recipe, splits, config, most)
+    at_hand = Sizes(splits.train.num_rows, splits.validation.num_rows, splits.test.num_rows)
+    start = clock.spent
+    allocated = allocation.allocate(
+        clock.seconds - start, at_hand, timings, slow, baselines=config.evaluation.baselines, **wishes(prepared)
+    )
+    return Limits(clock, timings, slow, start, at_hand, allocated)
+
+
+def wishes(prepared: Prepared) -> dict[str, int]:
+    """Return the rows that a run without a budget would probe, and those that a validation would write answers to."""
+    config, recipe = prepared.config, prepared.recipe
+    probes = config.training.linear_probe and not config.loading.from_scratch and recipes.has_classes(recipe)
+    rows = linear_probe.rows_for(len(prepared.splits.labels)) if probes and not recipes.generates(recipe) else 0
+    answers = min(config.training.validation_answers, prepared.splits.validation.num_rows)
+    return {
+        "probe_rows": min(rows, prepared.splits.train.num_rows),
+        "answers": answers if recipes.generates(recipe) else 0,
+    }
+
+
+def _sentence(limits: Limits) -> str:
+    """Say what the budget is spent on, and which rows are left out."""
+    allocated, seconds = limits.allocation, limits.clock.seconds
+    training = max(0.0, limits.seconds_for_training() - allocated.before)
+    parts = [
+        f"Of {budget.written(seconds)}, {limits.clock.spent:.0f} s have passed, "
+        f"about {training:.0f} s are for training, and {allocated.after:.0f} s are kept for evaluation and report."
+    ]
+    fewer = [
+        f"{getattr(allocated.rows, name):,} of {getattr(limits.at_hand, name):,} {name} rows" for name in limits.fewer
+    ]
+    if fewer:
+        parts.append(f"The budget suffices for {', '.join(fewer)}.")
+    if training <= 0:
+        parts.append("It suffices for the linear probe alone, without fine-tuning.")
+    return " ".join(parts)
+
+
+def reduced(prepared: Prepared, limits: Limits | None) -> Prepared:
+    """Return the run with the rows that the budget suffices for, drawn at random from the seed."""
+    if limits is None:
+        return prepared
+    splits, rows, seed = prepared.splits, limits.allocation.rows, prepared.config.training.seed
+    fewer = {name: timing.sample(getattr(splits, name), getattr(rows, name), seed) for name in limits.fewer}
+    resolved = prepared.resolved
+    if limits.allocation.answers:
+        resolved = resolved.with_values("budget", {"training": {"validation_answers": limits.allocation.answers}})
+    return replace(prepared, splits=replace(splits, **fewer), resolved=resolved)
+
+
+def rows_to_evaluate(rows: pa.Table, prepared: Prepared, limits: Limits | None) -> list[int] | None:
+    """Return the numbers of the test rows that can be evaluated in the time that training left; None for all."""
+    if limits is None:
+        return None
+    late = limits.clock.left + TOLERANCE * limits.clock.seconds
+    fit = allocation.test_rows(late, limits.timings, limits.slow, rows.num_rows, limits.allocation.rows.validation)
+    return None if fit >= rows.num_rows else timing.chosen(rows.num_rows, fit, prepared.config.training.seed)
+
+
+def within(
+    compute: Callable[[Splits], Any], splits: Splits, limits: Limits | None, seed: int, *, all_rows: bool = False
+) -> Any | None:
+    """Compute something on the rows of train and test, or on as many train rows as its share of the time suffices for.
+
+    Args:
+        compute: Its time grows with the rows.
+        splits: The data.
+        limits: The budget's; None takes all rows.
+        seed: Draws the rows.
+        all_rows: Whether the result is of no use on fewer rows; then it is None where they are too many.
+    """
+    if limits is None:
+        return compute(splits)
+    few = replace(splits, train=timing.sample(splits.train, _SAMPLE, seed), test=splits.test.slice(0, _SAMPLE))
+    if few.train.num_rows == splits.train.num_rows and few.test.num_rows == splits.test.num_rows:
+        return compute(splits)
+    start = time.perf_counter()
+    compute(few)
+    each = (time.perf_counter() - start) / (few.train.num_rows + few.test.num_rows)
+    fit = int(allocation.BASELINES * max(0.0, limits.clock.left) / max(each, 1e-9)) - splits.test.num_rows
+    if fit >= splits.train.num_rows:
+        return compute(splits)
+    return None if all_rows or fit < _SAMPLE else compute(replace(splits, train=timing.sample(splits.train, fit, seed)))
