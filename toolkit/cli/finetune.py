@@ -138,6 +138,7 @@ def finetune(
     with member(training.device) as team, Watcher(silent=not team.is_main) as watch:
         if push_to is not None and team.is_main:
             pipeline.check_destination(Destination(push_to), watch)
+        resolved = pipeline.choose_model(loaded, resolved, watch, started=started, resume=resume, team=team)
         with team.main_first():
             prepared = pipeline.prepare(loaded, resolved, watch, resume=resume)
         if push_to is not None and team.is_main:

@@ -37,7 +37,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.",
+        help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path; `finetune` chooses with auto, or "
+        "auto:NAME,NAME among some.",
         autocompletion=complete_model,
     ),
 ]

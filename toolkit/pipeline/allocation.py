@@ -3,7 +3,11 @@
 import math
 from dataclasses import dataclass
 
+from toolkit import recipes
+from toolkit.config import RunConfig
+from toolkit.data.load import Splits
 from toolkit.pipeline.timing import Timings
+from toolkit.training import linear_probe
 
 SAFETY = 1.25  # factor on the estimated time of what comes after training
 EVALUATION = 0.4  # share of the time left that the evaluation may take; beyond it fewer test rows are used
@@ -122,6 +126,15 @@ def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answe
     """Return the seconds that the least run takes from here on: the probe, no steps, few rows, the report."""
     least = allocate(0.0, rows, timings, slow, probe_rows=probe_rows, answers=answers, baselines=False)
     return math.ceil(least.before + least.after)
+
+
+def wishes(recipe: recipes.Recipe, config: RunConfig, splits: Splits) -> dict[str, int]:
+    """Return the rows that a run without a budget would probe, and those that a validation would write answers to."""
+    writes = recipes.generates(recipe)
+    probes = config.training.linear_probe and not config.loading.from_scratch and recipes.has_classes(recipe)
+    rows = linear_probe.rows_for(len(splits.labels)) if probes and not writes else 0
+    answers = min(config.training.validation_answers, splits.validation.num_rows) if writes else 0
+    return {"probe_rows": min(rows, splits.train.num_rows), "answers": answers}
 
 
 def _within(seconds: float, each: float, rows: int) -> int:

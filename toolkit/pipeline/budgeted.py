@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import budget, recipes
+from toolkit import budget
 from toolkit.data.load import Splits
 from toolkit.errors import ConfigError
 from toolkit.pipeline import allocation, timing
@@ -17,7 +17,6 @@ from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.timing import Timings
 from toolkit.settings import TrainingConfig
 from toolkit.team import Team
-from toolkit.training import linear_probe
 from toolkit.training.loop import TrainingResult
 from toolkit.training.step_plan import StepPlan
 
@@ -115,7 +114,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     clock = budget.Clock(time.monotonic() if started is None else started, seconds)
     observe(Stage("Measuring what fits into the budget"))
     limits = team.from_main(lambda: _measured(prepared, clock))
-    least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **wishes(prepared))
+    least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_wishes(prepared))
     if clock.spent + least > seconds:
         enough = budget.written(1.2 * (clock.spent + least))
         raise ConfigError(
@@ -135,21 +134,13 @@ def _measured(prepared: Prepared, clock: budget.Clock) -> Limits:
     at_hand = Sizes(splits.train.num_rows, splits.validation.num_rows, splits.test.num_rows)
     start = clock.spent
     allocated = allocation.allocate(
-        clock.seconds - start, at_hand, timings, slow, baselines=config.evaluation.baselines, **wishes(prepared)
+        clock.seconds - start, at_hand, timings, slow, baselines=config.evaluation.baselines, **_wishes(prepared)
     )
     return Limits(clock, timings, slow, start, at_hand, allocated)
 
 
-def wishes(prepared: Prepared) -> dict[str, int]:
-    """Return the rows that a run without a budget would probe, and those that a validation would write answers to."""
-    config, recipe = prepared.config, prepared.recipe
-    probes = config.training.linear_probe and not config.loading.from_scratch and recipes.has_classes(recipe)
-    rows = linear_probe.rows_for(len(prepared.splits.labels)) if probes and not recipes.generates(recipe) else 0
-    answers = min(config.training.validation_answers, prepared.splits.validation.num_rows)
-    return {
-        "probe_rows": min(rows, prepared.splits.train.num_rows),
-        "answers": answers if recipes.generates(recipe) else 0,
-    }
+def _wishes(prepared: Prepared) -> dict[str, int]:
+    return allocation.wishes(prepared.recipe, prepared.config, prepared.splits)
 
 
 def _sentence(limits: Limits) -> str:

@@ -71,6 +71,8 @@ def finetune(
             compared = _compared(run, prepared, observe, limits)
         fitted = fit(run, prepared, observe, state, team, limits)
         best, training = fitted.best, fitted.facts
+        if prepared.model_choice:
+            training["model_choice"] = prepared.model_choice
         observe(Stage("Judging on held-out data"))
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
@@ -137,8 +139,10 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
         data=prepared.splits.facts,
         labels=list(prepared.splits.labels),
         notes=list(prepared.notes),
+        **({"model_choice": prepared.model_choice} if prepared.model_choice else {}),
     )
-    runs.write_text(run.path / "config.yaml", to_yaml(prepared.config))
+    reason = f"# model: {prepared.model_choice}\n" if prepared.model_choice else ""
+    runs.write_text(run.path / "config.yaml", f"{reason}{to_yaml(prepared.config)}")
     if prepared.config.recipe.endswith(".py"):  # a file of one's own, which may move or change
         source = Path(prepared.recipe.__file__)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
