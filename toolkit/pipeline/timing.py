@@ -1,5 +1,6 @@
 """Measure on a few rows what a model costs on this machine: loading, inputs, predictions, written answers."""
 
+import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from toolkit.pipeline.build import build_model
 
 SAMPLE = 256  # rows, drawn at random, on which inputs and predictions are timed at most
 WRITTEN = 8  # rows that answers are written to
-_FIRST = 4  # rows of the first pass, which warms up and says how many more can be timed
+_FIRST = 4  # rows of the first pass, which warms up, and of the next
+_GROUP = 32  # rows of a pass at most
 _BACKWARD = 3.0  # times a forward pass: forward and backward together
 _UPDATE = 1.5e-9  # seconds that AdamW takes for each parameter on a CPU core
 
@@ -71,12 +73,11 @@ def measure(
     start = time.perf_counter()
     features = judge.encode_rows(rows, recipe, processor, config)
     encode = (time.perf_counter() - start) / rows.num_rows
-    first = _predict(subject, few)
-    more = int(min(len(features), max(_FIRST, most / max(1e-9, first / len(few)))))
-    forward = _predict(subject, features.take(np.arange(more))) / more
+    _predict(subject, few)  # warms up
+    forward = _seconds_of_row(subject, features, most)
     write = 0.0
     if recipes.generates(recipe):
-        asked = features.take(np.arange(min(WRITTEN, more)))
+        asked = features.take(np.arange(min(WRITTEN, len(features))))
         start = time.perf_counter()
         judge.predict_features(subject, asked)
         write = (time.perf_counter() - start) / len(asked)
@@ -92,6 +93,18 @@ def chosen(rows: int, few: int, seed: int) -> list[int]:
     """Return the numbers of `few` of the rows, drawn from `seed`, in their order."""
     drawn = np.random.default_rng([seed, 3]).choice(rows, few, replace=False)
     return [int(number) for number in np.sort(drawn)]
+
+
+def _seconds_of_row(subject: judge.Subject, features: Features, most: float) -> float:
+    """Predict groups of rows for `most` seconds, two groups at least; return the median of their seconds for a row."""
+    begun, size, figures = time.perf_counter(), _FIRST, list[float]()
+    done = 0
+    while done < len(features) and (len(figures) < 2 or time.perf_counter() - begun < most):
+        rows = np.arange(done, min(done + size, len(features)))
+        figures.append(_predict(subject, features.take(rows)) / len(rows))
+        done += size
+        size = min(2 * size, _GROUP)
+    return statistics.median(figures)
 
 
 def _predict(subject: judge.Subject, features: Features) -> float:

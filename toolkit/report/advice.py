@@ -61,7 +61,7 @@ class Symptoms:
         """Whether training took fewer steps than without a limit of time, and was not stopped otherwise."""
         budget, steps = self.training.get("budget") or {}, self.training.get("steps")
         whole = budget.get("steps_without_limit")
-        return bool(steps and whole and steps < whole and not self.training.get("stopped_early"))
+        return bool(steps is not None and whole and steps < whole and not self.training.get("stopped_early"))
 
     def rows(self, part: str) -> int:
         """Return the rows of a part of the data."""
