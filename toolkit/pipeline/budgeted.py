@@ -1,7 +1,7 @@
 """A run within a budget: what is measured and left out so that all of it fits, and what the report says of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from toolkit.team import Team
 from toolkit.training.loop import TrainingResult
 from toolkit.training.step_plan import StepPlan
 
-MEASURING = 0.02  # share of the budget that predicting rows takes for the measurement, about
+MEASURING = 0.04  # share of the budget that predicting rows takes for the measurement, about
 LONGEST = 3.0  # seconds that it takes at most
 TOLERANCE = 0.05  # share of the budget by which a slow machine may exceed it before fewer test rows are evaluated
 _SAMPLE = 1000  # rows on which baselines are timed
@@ -47,11 +47,15 @@ class Limits:
     at_hand: Sizes
     allocation: Allocation
 
-    @property
-    def fewer(self) -> list[str]:
-        """Parts of the data of which not all rows are used."""
+    def fewer(self, used: Sizes) -> list[str]:
+        """Return the parts of the data of which not all rows are used."""
         names = ("train", "validation", "test")
-        return [name for name in names if getattr(self.allocation.rows, name) < getattr(self.at_hand, name)]
+        return [name for name in names if getattr(used, name) < getattr(self.at_hand, name)]
+
+    def evaluated(self, facts: Mapping[str, Any], test: int) -> dict[str, Any]:
+        """Return the facts with the number of test rows that were evaluated."""
+        used = replace(self.allocation.rows, test=test)
+        return {**facts, "test_rows": test, "fewer_rows": self.fewer(used)}
 
     @property
     def suffices_for_answers(self) -> bool:
@@ -88,8 +92,7 @@ class Limits:
             "kept_for_evaluation": round(self.allocation.after, 2),
             "train_rows": used.train,
             "validation_rows": used.validation,
-            "test_rows": used.test,
-            "fewer_rows": self.fewer,
+            "test_rows": used.test,  # until `evaluated` knows
             "probe_rows": self.allocation.probe_rows,
             "steps_planned": result.planned_steps,
             "steps_without_limit": result.unlimited_steps,
@@ -152,21 +155,28 @@ def _sentence(limits: Limits) -> str:
         f"about {training:.0f} s are for training, and {allocated.after:.0f} s are kept for evaluation and report."
     ]
     fewer = [
-        f"{getattr(allocated.rows, name):,} of {getattr(limits.at_hand, name):,} {name} rows" for name in limits.fewer
+        f"{getattr(allocated.rows, name):,} of {getattr(limits.at_hand, name):,} {name} rows"
+        for name in limits.fewer(allocated.rows)
     ]
     if fewer:
-        parts.append(f"The budget suffices for {', '.join(fewer)}.")
+        parts.append(f"The budget is planned for {', '.join(fewer)}.")
     if training <= 0:
         parts.append("It suffices for the linear probe alone, without fine-tuning.")
     return " ".join(parts)
 
 
 def reduced(prepared: Prepared, limits: Limits | None) -> Prepared:
-    """Return the run with the rows that the budget suffices for, drawn at random from the seed."""
+    """Return the run with the rows of train and validation that the budget suffices for, drawn from the seed.
+
+    How many test rows are evaluated is settled when training has ended: see `rows_to_evaluate`.
+    """
     if limits is None:
         return prepared
     splits, rows, seed = prepared.splits, limits.allocation.rows, prepared.config.training.seed
-    fewer = {name: timing.sample(getattr(splits, name), getattr(rows, name), seed) for name in limits.fewer}
+    fewer = {
+        "train": timing.sample(splits.train, rows.train, seed),
+        "validation": timing.sample(splits.validation, rows.validation, seed),
+    }
     resolved = prepared.resolved
     if limits.allocation.answers:
         resolved = resolved.with_values("budget", {"training": {"validation_answers": limits.allocation.answers}})

@@ -77,8 +77,9 @@ def finetune(
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
         test, kept = splits.test, team.from_main(lambda: budgeted.rows_to_evaluate(splits.test, prepared, limits))
-        if kept is not None:  # training left less time than was kept for them
-            test = test.take(kept)
+        test = test if kept is None else test.take(kept)
+        if limits is not None:
+            training["budget"] = limits.evaluated(training["budget"], test.num_rows)
         said = judge.ask(stored, test, "held-out test", observe, team)
         calibration = calibrate(stored, splits.validation, team)
         if not team.is_main:

@@ -1,6 +1,5 @@
 """Measure on a few rows what a model costs on this machine: loading, inputs, predictions, written answers."""
 
-import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,7 @@ from toolkit.pipeline.build import build_model
 
 SAMPLE = 256  # rows, drawn at random, on which inputs and predictions are timed at most
 WRITTEN = 8  # rows that answers are written to
-_FIRST = 4  # rows of the first pass, which warms up, and of the next
-_GROUP = 32  # rows of a pass at most
+_FIRST = 4  # rows of the first pass, which warms up
 _BACKWARD = 3.0  # times a forward pass: forward and backward together
 _UPDATE = 1.5e-9  # seconds that AdamW takes for each parameter on a CPU core
 
@@ -96,15 +94,15 @@ def chosen(rows: int, few: int, seed: int) -> list[int]:
 
 
 def _seconds_of_row(subject: judge.Subject, features: Features, most: float) -> float:
-    """Predict groups of rows for `most` seconds, two groups at least; return the median of their seconds for a row."""
-    begun, size, figures = time.perf_counter(), _FIRST, list[float]()
-    done = 0
-    while done < len(features) and (len(figures) < 2 or time.perf_counter() - begun < most):
-        rows = np.arange(done, min(done + size, len(features)))
-        figures.append(_predict(subject, features.take(rows)) / len(rows))
-        done += size
-        size = min(2 * size, _GROUP)
-    return statistics.median(figures)
+    """Predict larger and larger groups of rows, for `most` seconds about; return the seconds of a row of the last."""
+    begun, size, start = time.perf_counter(), 2 * _FIRST, 0
+    while True:
+        rows = np.arange(start, min(start + size, len(features)))
+        seconds = _predict(subject, features.take(rows))
+        start += len(rows)
+        size = min(2 * size, len(features) - start)
+        if not size or time.perf_counter() - begun + 2 * seconds > most:  # the next would take longer than there is
+            return seconds / len(rows)
 
 
 def _predict(subject: judge.Subject, features: Features) -> float:

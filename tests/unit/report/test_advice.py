@@ -95,7 +95,7 @@ PLANTED = {
     ),
     "training.budget-too-short": (
         with_points(point(10, 0.6, 0.6, 0.7), point(20, 0.5, 0.45, 0.75), point(30, 0.4, 0.35, 0.8), **SHORT),
-        "--budget 1m30s",
+        "--budget 90s",
     ),
     "training.hardly-learnt": (
         with_points(point(10, 0.691, 0.69, 0.52), point(20, 0.689, 0.686, 0.54), point(30, 0.687, 0.68, 0.55)),
