@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import budget
+from toolkit import budget, runs
 from toolkit.data.load import Splits
 from toolkit.errors import ConfigError
-from toolkit.pipeline import allocation, timing
+from toolkit.pipeline import allocation, judge, timing
 from toolkit.pipeline.allocation import Allocation, Sizes
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.prepare import Prepared
@@ -165,6 +165,18 @@ def _sentence(limits: Limits) -> str:
     return " ".join(parts)
 
 
+def kept_rows(run: runs.Run, limits: Limits, *, resumed: bool) -> Limits:
+    """Keep in the run which rows it learns from and is validated on; take those of the run that is resumed."""
+    rows = limits.allocation.rows
+    known = run.facts.get("budget_rows")
+    if resumed and isinstance(known, Mapping) and all(isinstance(known.get(n), int) for n in ("train", "validation")):
+        at_hand = limits.at_hand
+        train, validation = min(known["train"], at_hand.train), min(known["validation"], at_hand.validation)
+        rows = replace(rows, train=max(1, train), validation=max(1, validation))
+    run.record(budget_rows={"train": rows.train, "validation": rows.validation})
+    return replace(limits, allocation=replace(limits.allocation, rows=rows))
+
+
 def reduced(prepared: Prepared, limits: Limits | None) -> Prepared:
     """Return the run with the rows of train and validation that the budget suffices for, drawn from the seed.
 
@@ -183,13 +195,24 @@ def reduced(prepared: Prepared, limits: Limits | None) -> Prepared:
     return replace(prepared, splits=replace(splits, **fewer), resolved=resolved)
 
 
-def rows_to_evaluate(rows: pa.Table, prepared: Prepared, limits: Limits | None) -> list[int] | None:
-    """Return the numbers of the test rows that can be evaluated in the time that training left; None for all."""
+def rows_to_evaluate(stored: judge.StoredModel, rows: pa.Table, limits: Limits | None) -> list[int] | None:
+    """Return the numbers of the test rows that can be evaluated in the time that training left; None for all.
+
+    The model is timed once more, as the machine may have become slower.
+
+    Args:
+        stored: The trained model.
+        rows: All test rows.
+        limits: The budget's; None for a run without one.
+    """
     if limits is None:
         return None
+    seed, before = stored.config.training.seed, limits.timings
+    timings = timing.timed_again(stored.subject, timing.sample(rows, allocation.FEWEST, seed), before)
+    slow = limits.slow * max(1.0, timings.forward / before.forward)
     late = limits.clock.left + TOLERANCE * limits.clock.seconds
-    fit = allocation.test_rows(late, limits.timings, limits.slow, rows.num_rows, limits.allocation.rows.validation)
-    return None if fit >= rows.num_rows else timing.chosen(rows.num_rows, fit, prepared.config.training.seed)
+    fit = allocation.test_rows(late, timings, slow, rows.num_rows, limits.allocation.rows.validation)
+    return None if fit >= rows.num_rows else timing.chosen(rows.num_rows, fit, seed)
 
 
 def within(

@@ -64,6 +64,8 @@ def finetune(
     with terminable(), claimed(run.path) if team.is_main else nullcontext(), _recorded(run, command, team):
         if team.is_main:
             _describe(run, prepared, command, created)
+        if limits is not None:
+            limits = team.from_main(partial(budgeted.kept_rows, run, limits, resumed=state is not None))
         prepared = budgeted.reduced(prepared, limits)
         splits = prepared.splits
         compared = None  # with a budget what takes a time of its own comes first, and training gets what it leaves
@@ -76,7 +78,7 @@ def finetune(
         observe(Stage("Judging on held-out data"))
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
-        test, kept = splits.test, team.from_main(lambda: budgeted.rows_to_evaluate(splits.test, prepared, limits))
+        test, kept = splits.test, team.from_main(lambda: budgeted.rows_to_evaluate(stored, splits.test, limits))
         test = test if kept is None else test.take(kept)
         if limits is not None:
             training["budget"] = limits.evaluated(training["budget"], test.num_rows)

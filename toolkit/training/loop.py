@@ -248,7 +248,7 @@ def train(
         losses=meter.losses,
         validations=keeper.validations,
         planned_steps=total_steps if limited is None or limited.planned is None else limited.planned,
-        unlimited_steps=total_steps if limited is None else limited.most,
+        unlimited_steps=total_steps if limited is None else limited.unlimited,
     )
 
 

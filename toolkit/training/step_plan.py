@@ -48,7 +48,7 @@ class StepPlan:
         team: Team = ALONE,
     ) -> None:
         self.config = config
-        self.most = most
+        self.most = self.unlimited = most
         self._every = every
         self.total = most
         self.planned: int | None = None
