@@ -118,10 +118,10 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     observe(Stage("Measuring what fits into the budget"))
     limits = team.from_main(lambda: _measured(prepared, clock))
     least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_wishes(prepared))
-    if clock.spent + least > seconds:
-        enough = budget.written(1.2 * (clock.spent + least))
+    if limits.start + least > seconds:
+        enough = budget.written(1.2 * (limits.start + least))
         raise ConfigError(
-            f"A budget of {budget.written(seconds)} is too small: {clock.spent:.0f} s have passed, and a linear probe "
+            f"A budget of {budget.written(seconds)} is too small: {limits.start:.0f} s have passed, and a linear probe "
             f"and a report on few rows take about {least:.0f} s more.",
             f"Give --budget {enough} or more, a smaller model, or fewer rows.",
         )
@@ -149,9 +149,9 @@ def _wishes(prepared: Prepared) -> dict[str, int]:
 def _sentence(limits: Limits) -> str:
     """Say what the budget is spent on, and which rows are left out."""
     allocated, seconds = limits.allocation, limits.clock.seconds
-    training = max(0.0, limits.seconds_for_training() - allocated.before)
+    training = max(0.0, allocated.training)
     parts = [
-        f"Of {budget.written(seconds)}, {limits.clock.spent:.0f} s have passed, "
+        f"Of {budget.written(seconds)}, {limits.start:.0f} s have passed, "
         f"about {training:.0f} s are for training, and {allocated.after:.0f} s are kept for evaluation and report."
     ]
     fewer = [
