@@ -12,8 +12,8 @@ from toolkit.training import linear_probe
 SAFETY = 1.25  # factor on the estimated time of what comes after training
 EVALUATION = 0.4  # share of the time left that the evaluation may take; beyond it fewer test rows are used
 VALIDATION = 0.04  # the same of one validation
-PROBE = 0.12  # the same of the linear probe
-PROBE_ON_TEST = 0.05  # the same of its predictions of the test rows
+PROBE = 0.1  # the same of the linear probe
+PROBE_ON_TEST = 0.04  # the same of its predictions of the test rows
 ENCODING = 0.1  # the same of making model inputs
 BASELINES = 0.05  # the same of each baseline, and of the search for repeated rows
 FEWEST = 100  # rows that are evaluated, validated on and probed at least, where there are as many

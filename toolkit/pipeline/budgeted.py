@@ -115,6 +115,11 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     if seconds is None:
         return None
     clock = budget.Clock(time.monotonic() if started is None else started, seconds)
+    if team.from_main(lambda: clock.left) <= 0:
+        raise ConfigError(
+            f"A budget of {budget.written(seconds)} is too small: loading libraries and data alone took longer.",
+            f"Give --budget {budget.written(3 * team.from_main(lambda: clock.spent))} or more.",
+        )
     observe(Stage("Measuring what fits into the budget"))
     limits = team.from_main(lambda: _measured(prepared, clock))
     least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_wishes(prepared))
