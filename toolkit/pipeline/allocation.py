@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 from toolkit import recipes
 from toolkit.config import RunConfig
@@ -15,14 +16,23 @@ VALIDATION = 0.04  # the same of one validation
 PROBE = 0.1  # the same of the linear probe
 PROBE_ON_TEST = 0.04  # the same of its predictions of the test rows
 ENCODING = 0.1  # the same of making model inputs
+FROZEN = 0.5  # the same with a frozen backbone, whose output is computed once for each row
 BASELINES = 0.05  # the same of each baseline, and of the search for repeated rows
 FEWEST = 100  # rows that are evaluated, validated on and probed at least, where there are as many
 ANSWERS = 10  # answers that a validation writes at least
 _PROBE_START = 1.5  # seconds of importing scikit-learn and fitting, on a machine that starts in `START`
 _REPORT = 2.5  # seconds of figures, files and the end of the process, on such a machine
 _REPORT_ROW = 0.001  # seconds of the intervals of a test row, on such a machine
-START = 5.0  # seconds to the end of loading libraries, model and data on two cores of 2023
+START = 5.0  # seconds to the end of loading libraries, model and data on two idle cores of a server
 SLOWEST = 6.0  # a longer start than this times `START` is put down to downloads and much data
+
+
+class Wishes(TypedDict):
+    """What a run without a budget would do: see `allocate`."""
+
+    probe_rows: int
+    answers: int
+    frozen: bool
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,15 @@ def test_rows(seconds: float, timings: Timings, slow: float, test: int, validati
 
 
 def allocate(
-    left: float, rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answers: int, baselines: bool
+    left: float,
+    rows: Sizes,
+    timings: Timings,
+    slow: float,
+    *,
+    probe_rows: int,
+    answers: int,
+    baselines: bool,
+    frozen: bool = False,
 ) -> Allocation:
     """Divide the time that is left.
 
@@ -103,17 +121,19 @@ def allocate(
         probe_rows: Rows that the linear probe would learn from; 0 where there is none.
         answers: Rows whose answers a validation would write.
         baselines: Whether the probe's predictions of the test rows are wanted.
+        frozen: Whether the output of a frozen backbone is computed once, for all rows that are learnt from.
     """
     share = max(0.0, left)
     validation = _within(VALIDATION * share, 2 * timings.forward, rows.validation)  # of train rows as many
     written = min(answers, max(ANSWERS, int(VALIDATION * share / timings.write))) if timings.write else 0
-    train = _within(ENCODING * share, timings.encode, rows.train)
+    each = timings.encode + (timings.forward if frozen else 0.0)
+    train = _within((FROZEN if frozen else ENCODING) * share, each, rows.train)
     test = test_rows(EVALUATION * share, timings, slow, rows.test, validation)
     seconds_of_validation = 2 * validation * timings.forward + written * timings.write
     used = Sizes(train, validation, test)
     probed = min(train, _within(PROBE * share, timings.forward, probe_rows)) if probe_rows else 0
     on_test = bool(probed) and baselines and test * timings.forward <= PROBE_ON_TEST * share
-    before = timings.load + (train + validation) * timings.encode + seconds_of_validation
+    before = timings.load + (train + validation) * each + seconds_of_validation
     if probed:
         before += _PROBE_START * slow + (probed + validation + (test if on_test else 0)) * timings.forward
     after = after_training(timings, slow, test, validation)
@@ -122,19 +142,22 @@ def allocate(
     )
 
 
-def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answers: int) -> float:
+def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answers: int, frozen: bool = False) -> float:
     """Return the seconds that the least run takes from here on: the probe, no steps, few rows, the report."""
-    least = allocate(0.0, rows, timings, slow, probe_rows=probe_rows, answers=answers, baselines=False)
+    wished = Wishes(probe_rows=probe_rows, answers=answers, frozen=frozen)
+    least = allocate(0.0, rows, timings, slow, baselines=False, **wished)
     return math.ceil(least.before + least.after)
 
 
-def wishes(recipe: recipes.Recipe, config: RunConfig, splits: Splits) -> dict[str, int]:
-    """Return the rows that a run without a budget would probe, and those that a validation would write answers to."""
+def wishes(recipe: recipes.Recipe, config: RunConfig, splits: Splits) -> Wishes:
+    """Return what a run without a budget would do."""
     writes = recipes.generates(recipe)
     probes = config.training.linear_probe and not config.loading.from_scratch and recipes.has_classes(recipe)
     rows = linear_probe.rows_for(len(splits.labels)) if probes and not writes else 0
     answers = min(config.training.validation_answers, splits.validation.num_rows) if writes else 0
-    return {"probe_rows": min(rows, splits.train.num_rows), "answers": answers}
+    return Wishes(
+        probe_rows=min(rows, splits.train.num_rows), answers=answers, frozen=config.training.freeze == "trunk"
+    )
 
 
 def _within(seconds: float, each: float, rows: int) -> int:

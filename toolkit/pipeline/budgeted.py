@@ -147,7 +147,7 @@ def _measured(prepared: Prepared, clock: budget.Clock) -> Limits:
     return Limits(clock, timings, slow, start, at_hand, allocated)
 
 
-def _wishes(prepared: Prepared) -> dict[str, int]:
+def _wishes(prepared: Prepared) -> allocation.Wishes:
     return allocation.wishes(prepared.recipe, prepared.config, prepared.splits)
 
 

@@ -13,10 +13,13 @@ from toolkit.data.batch import Features
 from toolkit.data.load import Splits
 from toolkit.pipeline import judge
 from toolkit.pipeline.build import build_model
+from toolkit.pipeline.events import Counted, Event
 
 SAMPLE = 256  # rows, drawn at random, on which inputs and predictions are timed at most
 WRITTEN = 8  # rows that answers are written to
 _FIRST = 4  # rows of the first pass, which warms up
+_FEW = 32  # rows that a large model is timed on
+_BATCH = 16  # rows of a pass
 _BACKWARD = 3.0  # times a forward pass: forward and backward together
 _UPDATE = 1.5e-9  # seconds that AdamW takes for each parameter on a CPU core
 
@@ -71,8 +74,11 @@ def measure(
     start = time.perf_counter()
     features = judge.encode_rows(rows, recipe, processor, config)
     encode = (time.perf_counter() - start) / rows.num_rows
+    start = time.perf_counter()
     _predict(subject, few)  # warms up
-    forward = _seconds_of_row(subject, features, most)
+    first = time.perf_counter() - start
+    more = features if first * SAMPLE / 8 / _BATCH < most else features.take(np.arange(min(_FEW, len(features))))
+    forward = _predict(subject, more)
     write = 0.0
     if recipes.generates(recipe):
         asked = features.take(np.arange(min(WRITTEN, len(features))))
@@ -91,9 +97,7 @@ def timed_again(subject: judge.Subject, rows: pa.Table, before: Timings) -> Timi
         before: An earlier measurement.
     """
     features = judge.encode_rows(rows, subject.recipe, subject.processor, subject.config)
-    few = np.arange(min(_FIRST, len(features)))
-    _predict(subject, features.take(few))  # warms up
-    forward = _predict(subject, features) / len(features)
+    forward = _predict(subject, features)
     return replace(before, load=0.0, forward=forward, write=before.write * forward / before.forward)
 
 
@@ -108,20 +112,19 @@ def chosen(rows: int, few: int, seed: int) -> list[int]:
     return [int(number) for number in np.sort(drawn)]
 
 
-def _seconds_of_row(subject: judge.Subject, features: Features, most: float) -> float:
-    """Predict larger and larger groups of rows, for `most` seconds about; return the seconds of a row of the last."""
-    begun, size, start = time.perf_counter(), 2 * _FIRST, 0
-    while True:
-        rows = np.arange(start, min(start + size, len(features)))
-        seconds = _predict(subject, features.take(rows))
-        start += len(rows)
-        size = min(2 * size, len(features) - start)
-        if not size or time.perf_counter() - begun + 2 * seconds > most:  # the next would take longer than there is
-            return seconds / len(rows)
-
-
 def _predict(subject: judge.Subject, features: Features) -> float:
-    """Return the seconds of predicting some rows, without writing answers."""
+    """Return the seconds of predicting a row, without writing answers and without what a call takes once."""
+    ends: list[tuple[int, float]] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Counted):
+            ends.append((event.done, time.perf_counter()))
+
+    evaluation = subject.config.evaluation.model_copy(update={"batch_size": _BATCH})
+    small = replace(subject, config=subject.config.model_copy(update={"evaluation": evaluation}))
     start = time.perf_counter()
-    judge.predict_features(subject, features, answers=False)
-    return time.perf_counter() - start
+    judge.predict_features(small, features, observe, answers=False)
+    if len(ends) < 2:
+        return (time.perf_counter() - start) / len(features)
+    (before, begun), (done, ended) = ends[0], ends[-1]
+    return (ended - begun) / (done - before)

@@ -26,6 +26,7 @@ def case(seed: int) -> tuple[Sizes, Timings, float, dict]:
         parameters=int(10 ** draw.uniform(6, 9)),
     )
     wishes = {"probe_rows": 0 if writes else min(rows.train, 2000), "answers": min(200, rows.validation) * writes}
+    wishes["frozen"] = not writes and draw.random() < 0.3
     return rows, timings, draw.uniform(1, 6), wishes
 
 
