@@ -129,7 +129,7 @@ def best(found: Sequence[Candidate]) -> Candidate:
     """
     fitting = [one for one in found if one.share is not None and one.share >= ENOUGH]
     if not fitting:
-        return max(found, key=lambda one: one.share if one.share is not None else -1.0)
+        return max(found, key=lambda one: one.share if one.share is not None else -np.inf)
     if any(one.loss is None for one in fitting):
         return fitting[-1]
     return min(fitting, key=lambda one: one.loss if one.loss is not None else np.inf)

@@ -79,13 +79,7 @@ def measure(
     first = time.perf_counter() - start
     more = features if first * SAMPLE / 8 / _BATCH < most else features.take(np.arange(min(_FEW, len(features))))
     forward = _predict(subject, more)
-    write = 0.0
-    if recipes.generates(recipe):
-        asked = features.take(np.arange(min(WRITTEN, len(features))))
-        start = time.perf_counter()
-        judge.predict_features(subject, asked)
-        write = (time.perf_counter() - start) / len(asked)
-    return Timings(load, encode, forward, write, models.size(model)[0]), subject
+    return Timings(load, encode, forward, _write(subject, features), models.size(model)[0]), subject
 
 
 def timed_again(subject: judge.Subject, rows: pa.Table, before: Timings) -> Timings:
@@ -97,8 +91,17 @@ def timed_again(subject: judge.Subject, rows: pa.Table, before: Timings) -> Timi
         before: An earlier measurement.
     """
     features = judge.encode_rows(rows, subject.recipe, subject.processor, subject.config)
-    forward = _predict(subject, features)
-    return replace(before, load=0.0, forward=forward, write=before.write * forward / before.forward)
+    return replace(before, load=0.0, forward=_predict(subject, features), write=_write(subject, features))
+
+
+def _write(subject: judge.Subject, features: Features) -> float:
+    """Return the seconds of writing the answer of a row; 0 where answers cost nothing."""
+    if not recipes.generates(subject.recipe):
+        return 0.0
+    asked = features.take(np.arange(min(WRITTEN, len(features))))
+    start = time.perf_counter()
+    judge.predict_features(subject, asked)
+    return (time.perf_counter() - start) / len(asked)
 
 
 def sample(rows: pa.Table, most: int, seed: int) -> pa.Table:

@@ -28,8 +28,9 @@ def test_without_probes_of_all_the_largest_that_fits_is_taken():
 
 
 def test_where_none_fits_it_is_the_one_that_comes_furthest():
-    found = [candidate("small", 4, 0.3), candidate("middle", 20, 0.1), candidate("large", 100)]
-    assert best(found).checkpoint.name == "small"
+    for share in (0.3, -5.0):
+        found = [candidate("small", 4, share), candidate("middle", 20, share - 0.1), candidate("large", 100)]
+        assert best(found).checkpoint.name == "small"
 
 
 @pytest.fixture
