@@ -66,6 +66,10 @@ class Limits:
         """Return the seconds that are left for training when what follows takes `rise` times as long as measured."""
         return self.clock.left - rise * self.allocation.after
 
+    def steps(self, batch_size: int) -> int:
+        """Return how many optimizer steps fit, about."""
+        return max(0, int(self.allocation.training / self.timings.step(batch_size)))
+
     def step_plan(self, config: TrainingConfig, team: Team) -> Callable[[int, int], StepPlan]:
         """Return what `train` calls to have the number of its steps limited."""
 
@@ -131,6 +135,9 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
             f"Give --budget {enough} or more, a smaller model, or fewer rows.",
         )
     observe(Note(_sentence(limits)))
+    checks = prepared.config.evaluation.checks
+    if checks:
+        observe(Note(f"With a budget there are no checks ({', '.join(checks)}); `toolkit evaluate` makes them."))
     return limits
 
 

@@ -87,7 +87,7 @@ def fit(
             Note("Attention is looked at in training, so batches are padded and it is spelt out: steps are slower.")
         )
     say = _say(observe)
-    pace = team.from_main(lambda: _pace(run, material, config, say))
+    pace = team.from_main(lambda: _pace(run, material, config, say, limits))
     tracked = config.training.trackers if team.is_main else []
     accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
     probing = (None, True) if limits is None else (limits.allocation.probe_rows, limits.allocation.probe_test)
@@ -149,7 +149,9 @@ def _say(observe: Observe) -> Callable[[str], None]:
     return lambda text: observe(Note(text))
 
 
-def _pace(run: runs.Run, material: Material, config: RunConfig, say: Callable[[str], None]) -> Pace:
+def _pace(
+    run: runs.Run, material: Material, config: RunConfig, say: Callable[[str], None], limits: Limits | None
+) -> Pace:
     """Decide how steps are computed: as in the run that is resumed, as asked for, or as measured; write it down."""
     from toolkit.training import pace
     from toolkit.training.devices import pick_device
@@ -162,6 +164,7 @@ def _pace(run: runs.Run, material: Material, config: RunConfig, say: Callable[[s
         middle = rows[len(rows) // 2 :][: config.training.micro_batch_size or config.training.batch_size]
         material.model.to(device).train()
         steps = math.ceil(len(features) / config.training.batch_size * config.training.epochs)
+        steps = steps if limits is None else min(steps, limits.steps(config.training.batch_size))
         trial = None if regularise.wanted(config.loss) else probe(features, collate)
         batch = collate([features[int(row)] for row in middle])
         chosen = pace.measured(material.model, batch, trial, config.training, device, steps, say)
