@@ -157,8 +157,9 @@ def train(
             keeper.restore(state.facts)
             meter.restore(state.facts["meter"])
             step = int(state.step)
-            if limited is not None and "plan" in state.facts:
-                limited.restore(state.facts["plan"])
+            if limited is not None:
+                whole = {"total": total_steps, "planned": None, "progress": step / total_steps}
+                limited.restore(state.facts.get("plan", whole))
     plan = () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps)
     trial = None if objective.penalty is not None else probe(features, collate)  # recorded attention is padded
     ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))

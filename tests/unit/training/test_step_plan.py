@@ -108,3 +108,9 @@ def test_a_resumed_run_keeps_to_its_plan():
     assert again.step == whole.step
     short = Run(5, 10_000, lambda _step: 0.1, restored=state)
     assert 100 < short.step < whole.step
+
+
+def test_a_run_that_had_no_limit_goes_on_where_its_schedule_was():
+    usual = learning_rate_factor(CONFIG, 400)
+    again = Run(1000, 400, lambda _step: 0.1, restored={"total": 400, "planned": None, "progress": 0.5, "step": 200})
+    assert again.rates == pytest.approx([usual(step) for step in range(200, 400)])
