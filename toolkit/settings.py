@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from toolkit import written
+from toolkit import budget, written
 
 
 def _as_label(value: Any) -> Any:
@@ -45,6 +45,7 @@ Label = Annotated[str, BeforeValidator(_as_label)]
 Name = Annotated[str, AfterValidator(written.normal)]  # of a column
 ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_as_class_weights)]
 Freeze = Annotated[int | str | None, BeforeValidator(_as_freeze)]
+Seconds = Annotated[float | None, BeforeValidator(budget.seconds_of)]
 
 
 class Section(BaseModel):
@@ -119,6 +120,13 @@ class TrainingConfig(Section):
     )
     batch_size: int = Field(
         32, ge=1, description="Examples an optimizer step sees, over all devices; by the training rows when not given"
+    )
+    budget: Seconds = Field(
+        None,
+        ge=1,
+        le=30 * 24 * 3600,
+        description="Time that the whole of `finetune` may take, such as 90s, 5m or 2h, from the start of the process "
+        "to its end; no limit when not given",
     )
     micro_batch_size: int | None = Field(
         None, ge=1, description="Examples in one forward pass; batch_size when not given"

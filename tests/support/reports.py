@@ -297,6 +297,19 @@ def sample() -> dict[str, Any]:
             "learning_rate": 1e-4,
             "batch_size": 32,
             "seed": 7,
+            "model_choice": "auto: minilm, from 5,971 rows and 3m",
+            "budget": {
+                "seconds": 180.0,
+                "before_training": 16.2,
+                "kept_for_evaluation": 14.8,
+                "train_rows": 5971,
+                "validation_rows": 800,
+                "test_rows": 1280,
+                "fewer_rows": ["validation"],
+                "probe_rows": 2000,
+                "steps_planned": 371,
+                "steps_without_limit": 374,
+            },
             "loss": [
                 {
                     "step": step,

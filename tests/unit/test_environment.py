@@ -82,3 +82,10 @@ def test_a_folder_that_somebody_else_put_there_is_not_used(tmp_path, temporary):
 def test_the_own_cache_is_temporary_where_home_cannot_be_written(temporary, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", NOWHERE)
     assert environment.cache_folder() == temporary
+
+
+def test_threads_that_wait_give_up_their_core_unless_told_otherwise():
+    for given in ({}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}):
+        environ = dict(given)
+        environment.wait_briefly(environ)
+        assert environ == (given or {"GOMP_SPINCOUNT": "1000"})

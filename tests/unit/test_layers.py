@@ -18,7 +18,7 @@ MODULES = {
 
 # Each floor may use its own rooms (training may be used by evaluation) and those below, and never one above.
 FLOORS = (
-    ("errors", "written", "settings", "config", "config_files", "environment", "claim", "foreign"),
+    ("errors", "written", "budget", "settings", "config", "config_files", "environment", "claim", "foreign"),
     ("recipes", "sources", "runs", "checksums", "launch", "team"),
     (
         *("attention", "card", "data", "checkpoints", "models", "weights", "metrics", "seq2seq", "hub_answers"),

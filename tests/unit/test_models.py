@@ -411,14 +411,14 @@ def test_a_misspelt_alias_is_answered_with_the_nearest(no_hub, monkeypatch):
 def test_with_no_network_the_message_names_what_works(no_hub, monkeypatch):
     monkeypatch.setattr(sources, "_cached", lambda *_: None)
     monkeypatch.setattr(sources, "cached_models", lambda: ["org/kept"])
-    monkeypatch.setattr(checkpoints, "_is_there", lambda name: True)
+    monkeypatch.setattr(checkpoints, "is_there", lambda name: True)
     said = fault("org/absent")
     assert "org/absent is not on this machine and there is no network" in said
     assert "minilm (packaged)" in said
     assert "org/kept (cached)" in said
     assert "vit-tiny (for pictures, with --from-scratch)" in said
     monkeypatch.setattr(sources, "cached_models", list)
-    monkeypatch.setattr(checkpoints, "_is_there", lambda name: False)
+    monkeypatch.setattr(checkpoints, "is_there", lambda name: False)
     assert "finetune-toolkit[demo]" in fault("org/absent")
 
 

@@ -80,6 +80,7 @@ def main() -> None:
     """Run the command line; every failure ends in one message and a documented exit code."""
     prepare_streams()
     environment.use_writable_caches(os.environ)
+    environment.wait_briefly(os.environ)
     sys.exit(_run(sys.argv[1:]))
 
 

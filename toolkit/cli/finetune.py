@@ -31,6 +31,14 @@ def finetune(
     config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Passes over the training rows.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="TIME",
+            help="Time that the whole command may take, such as 90s, 5m or 2h: the best model in that time.",
+        ),
+    ] = None,
     batch_size: options.BatchSize = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak step size.")] = None,
     max_length: options.MaxLength = None,
@@ -102,6 +110,7 @@ def finetune(
         "data.group_column": group_column,
         "attention": attention,
         "training.epochs": epochs,
+        "training.budget": budget,
         "training.learning_rate": learning_rate,
         "training.num_processes": num_processes,
         "training.strategy": strategy,
@@ -110,8 +119,11 @@ def finetune(
         "loading.from_scratch": from_scratch or None,
     }
     from toolkit import pipeline
+    from toolkit.budget import process_start
     from toolkit.errors import ConfigError
     from toolkit.hub import Destination
+
+    started = process_start()
 
     if push_to is not None and seeds is not None:
         raise ConfigError(
@@ -119,11 +131,14 @@ def finetune(
         )
     loaded, resolved = pipeline.configure(recipe, options.layers(flags, preset, config, assignments))
     training = resolved.config.training
+    if training.budget is not None and seeds is not None:
+        raise ConfigError("--seeds makes several runs, and --budget limits one.", "Give --epochs instead of --budget.")
     if not dry_run:
         start(training.num_processes, training.device)
     with member(training.device) as team, Watcher(silent=not team.is_main) as watch:
         if push_to is not None and team.is_main:
             pipeline.check_destination(Destination(push_to), watch)
+        resolved = pipeline.choose_model(loaded, resolved, watch, started=started, resume=resume, team=team)
         with team.main_first():
             prepared = pipeline.prepare(loaded, resolved, watch, resume=resume)
         if push_to is not None and team.is_main:
@@ -143,7 +158,7 @@ def finetune(
             if team.is_main:
                 _conclude_seeds(home, report)
             return
-        run = pipeline.finetune(prepared, command, watch, resume=resume, team=team)
+        run = pipeline.finetune(prepared, command, watch, resume=resume, team=team, started=started)
         if team.is_main:
             try:
                 _conclude(run, recipe)

@@ -18,7 +18,7 @@ def complete_model(incomplete: str) -> list[str]:
     """Complete the alias of a model in the shell."""
     from toolkit.checkpoints import ALIASES
 
-    return [name for name in ALIASES if name.startswith(incomplete)]
+    return [name for name in (*ALIASES, "auto") if name.startswith(incomplete)]
 
 
 Recipe = Annotated[
@@ -37,7 +37,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path.",
+        help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path; `finetune` chooses with auto, or "
+        "auto:NAME,NAME among some.",
         autocompletion=complete_model,
     ),
 ]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from toolkit import launch
+from toolkit import budget, launch
 from toolkit.errors import ConfigError, ProcessLost
 from toolkit.team import Team, joined
 
@@ -33,7 +33,9 @@ def start(wanted: int | None, device: str) -> None:
     if place is None:
         number = launch.processes(wanted, device)
         if number > 1:
-            raise Told(launch.start([*launch.program(), *sys.argv[1:]], number, os.environ))
+            environ = dict(os.environ)
+            budget.hand_on_start(environ)
+            raise Told(launch.start([*launch.program(), *sys.argv[1:]], number, environ))
     elif wanted is not None and wanted != place.size:
         raise ConfigError(
             f"`training.num_processes` is {wanted}, but {place.launcher} started {place.size}.",

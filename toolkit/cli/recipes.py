@@ -63,6 +63,7 @@ def show(
 
     loaded, resolved = pipeline.configure(recipe, options.layers({"data.source": data}, preset, config, assignments))
     if data is not None:
+        resolved = pipeline.choose_model(loaded, resolved, lambda _event: None)
         resolved = pipeline.fill_from_data(loaded, resolved)
     meanings = dict(describe())
     own = getattr(loaded, "Options", None)

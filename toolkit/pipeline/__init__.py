@@ -5,6 +5,7 @@ RunConfig → Splits → (model, processor) → train() → run directory → Sc
 """
 
 from toolkit.pipeline.attend import attend
+from toolkit.pipeline.auto_model import choose_model
 from toolkit.pipeline.compare import compare
 from toolkit.pipeline.defaults import KEYS as KEYS_FROM_ROWS
 from toolkit.pipeline.defaults import fill_from_data
@@ -51,6 +52,7 @@ __all__ = [
     "attend",
     "check_destination",
     "check_licence",
+    "choose_model",
     "compare",
     "configure",
     "evaluate",

@@ -155,7 +155,7 @@ def _judge(
     if said is None:
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))
         said = judge.ask(stored, rows, subject.split, observe)
-        said = said.beside(baselines_of(own, observe) if own is not None else _most_common(subject))
+        said = said.beside(baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject))
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
     learnt = _learnt(subject)
@@ -221,11 +221,15 @@ def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observ
     return screening.thresholds(chances, truth, positive, settings.operating_points)
 
 
-def baselines_of(run: runs.Run, observe: Observe) -> Mapping[str, list[Any]]:
+def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, list[Any]]:
     """Return what the baselines said of a run's held-out rows: they learnt from rows that the run does not keep."""
     for home in (run.path, run.path / "evaluations" / "held-out"):
         with suppress(SourceError):
-            return answers.read(home / answers.FILE).baselines
+            found = answers.read(home / answers.FILE)
+            if len(found.table) == rows:
+                return found.baselines
+            observe(Note("The baselines were computed on fewer rows, within a budget, and are left out."))
+            return {}
     observe(Note(f"{run.path / answers.FILE} is missing, damaged or changed: what the baselines said is lost with it."))
     return {}
 

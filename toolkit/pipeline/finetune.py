@@ -3,7 +3,9 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from toolkit.data.load import Splits
 from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import screening
 from toolkit.evaluation.findings import repeated
-from toolkit.pipeline import fresh, judge, seen
+from toolkit.pipeline import budgeted, fresh, judge, seen
+from toolkit.pipeline.budgeted import Limits
 from toolkit.pipeline.calibrate import calibrate
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Observe, Stage
@@ -30,7 +33,13 @@ BEFORE = "Before fine-tuning"
 
 
 def finetune(
-    prepared: Prepared, command: str, observe: Observe, *, resume: bool = False, team: Team = ALONE
+    prepared: Prepared,
+    command: str,
+    observe: Observe,
+    *,
+    resume: bool = False,
+    team: Team = ALONE,
+    started: float | None = None,
 ) -> runs.Run:
     """Train, export, judge and report.
 
@@ -40,6 +49,7 @@ def finetune(
         observe: Told what happens.
         resume: Go on with the run of the same configuration and data that did not finish.
         team: The processes that share the work; the main one alone writes.
+        started: When the command began, on `time.monotonic`, for `training.budget`; now when None.
 
     Returns:
         The complete run directory; in the other processes it may not be complete yet.
@@ -48,24 +58,39 @@ def finetune(
         RunError: The run could not go on; run.json says how it ended.
         Interrupted: Ctrl-C, or the machine asked the process to end.
     """
-    config, splits = prepared.config, prepared.splits
-    created = datetime.now(UTC)
+    config, created = prepared.config, datetime.now(UTC)
+    limits = budgeted.limit(prepared, started, observe, team)
     run, state = team.from_main(lambda: _open(prepared, created, observe, resume))
     with terminable(), claimed(run.path) if team.is_main else nullcontext(), _recorded(run, command, team):
         if team.is_main:
             _describe(run, prepared, command, created)
-        fitted = fit(run, prepared, observe, state, team)
+        if limits is not None:
+            limits = team.from_main(partial(budgeted.kept_rows, run, limits, resumed=state is not None))
+        prepared = budgeted.reduced(prepared, limits)
+        splits = prepared.splits
+        compared = None  # with a budget what takes a time of its own comes first, and training gets what it leaves
+        if limits is not None and team.is_main:
+            compared = _compared(run, prepared, observe, limits)
+        fitted = fit(run, prepared, observe, state, team, limits)
         best, training = fitted.best, fitted.facts
+        if prepared.model_choice:
+            training["model_choice"] = prepared.model_choice
         observe(Stage("Judging on held-out data"))
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
-        said = judge.ask(stored, splits.test, "held-out test", observe, team)
+        test, kept = splits.test, team.from_main(lambda: budgeted.rows_to_evaluate(stored, splits.test, limits))
+        test = test if kept is None else test.take(kept)
+        if limits is not None:
+            training["budget"] = limits.evaluated(training["budget"], test.num_rows)
+        said = judge.ask(stored, test, "held-out test", observe, team)
         calibration = calibrate(stored, splits.validation, team)
         if not team.is_main:
             return run
         run.record(training=training)
+        compared = compared or _compared(run, prepared, observe)
         if config.evaluation.baselines:
-            said = said.beside({**_baselines(prepared, observe), **fitted.baselines})
+            beside = {**compared.predictions, **fitted.baselines}
+            said = said.beside(beside if kept is None else {n: [p[row] for row in kept] for n, p in beside.items()})
         circumstances = judge.Circumstances(
             command,
             created,
@@ -76,11 +101,11 @@ def finetune(
             temperature=calibration.get("temperature"),
             fit=calibration.get("fit"),
             thresholds=screening.Chosen.of(calibration.get("screening")),
-            repeated=_find_repeated(run, prepared, observe),
-            checks=run_checks(stored, splits.test, said.predictions, run, observe),
+            repeated=compared.repeated if kept is None else None,
+            checks=run_checks(stored, test, said.predictions, run, observe) if limits is None else {},
             config=config.model_dump(),  # the run's own: it may have begun from scratch
         )
-        verdict = judge.judge(stored, said, splits.test, circumstances, observe)
+        verdict = judge.judge(stored, said, test, circumstances, observe)
         judge.store(verdict, run.path)
         with runs.aside(run.model) as draft:
             shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
@@ -117,8 +142,10 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
         data=prepared.splits.facts,
         labels=list(prepared.splits.labels),
         notes=list(prepared.notes),
+        **({"model_choice": prepared.model_choice} if prepared.model_choice else {}),
     )
-    runs.write_text(run.path / "config.yaml", to_yaml(prepared.config))
+    reason = f"# model: {prepared.model_choice}\n" if prepared.model_choice else ""
+    runs.write_text(run.path / "config.yaml", f"{reason}{to_yaml(prepared.config)}")
     if prepared.config.recipe.endswith(".py"):  # a file of one's own, which may move or change
         source = Path(prepared.recipe.__file__)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
@@ -159,25 +186,49 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
     checksums.record(run.path, ["data/validation.parquet", "data/test.parquet"])
 
 
-def _find_repeated(run: runs.Run, prepared: Prepared, observe: Observe) -> list[dict[str, Any]] | None:
-    """Find the test rows that repeat a training row, and keep them for later evaluations; None where nobody looked."""
-    splits = prepared.splits
+@dataclass(frozen=True)
+class Compared:
+    """What is found out without the trained model.
+
+    Attributes:
+        predictions: Of each baseline for the test rows.
+        repeated: Test rows that repeat a training row; None where they were not searched for.
+    """
+
+    predictions: dict[str, list[Any]]
+    repeated: list[dict[str, Any]] | None
+
+
+def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limits | None = None) -> Compared:
+    """Compute the baselines, find repeated rows and keep them for later evaluations, as far as a budget allows."""
+    recipe, splits, seed = prepared.recipe, prepared.splits, prepared.config.training.seed
+    predictions: dict[str, list[Any]] = {}
+    if prepared.config.evaluation.baselines:
+        for name, function in getattr(recipe, "BASELINES", {}).items():
+            found = budgeted.within(partial(judge.baseline_predictions, function), splits, limits, seed)
+            predictions |= {name: found} if found is not None else {}
+        if limits is None or limits.suffices_for_answers:
+            predictions |= _before(prepared, observe)
     observe(Stage("Looking for test rows in train"))
-    pairs = repeated(prepared.recipe, splits.train, splits.test, splits.labels)
+    find = partial(_repeated, recipe)
+    pairs = budgeted.within(find, splits, limits, seed, all_rows=True)
     if pairs is not None:
         runs.write_json(run.path / runs.NEAR_DUPLICATES, {"pairs": pairs})
-    return pairs
+    return Compared(predictions, pairs)
 
 
-def _baselines(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
-    """Return what the recipe's baselines say of test, and where answers are written what the model said untrained."""
+def _repeated(recipe: recipes.Recipe, splits: Splits) -> list[dict[str, Any]] | None:
+    return repeated(recipe, splits.train, splits.test, splits.labels)
+
+
+def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
+    """Return what the model answered before fine-tuning, where answers are written."""
     recipe, splits = prepared.recipe, prepared.splits
-    found = judge.baseline_predictions(recipe, splits)
-    if recipes.generates(recipe) and prepared.checkpoint.origin != fresh.NAME:
-        observe(Stage("Asking the model as it was before fine-tuning"))
-        before = judge.StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)
-        found[BEFORE] = list(judge.ask(before, splits.test, "held-out test", observe).predictions.columns["prediction"])
-    return found
+    if not recipes.generates(recipe) or prepared.checkpoint.origin == fresh.NAME:
+        return {}
+    observe(Stage("Asking the model as it was before fine-tuning"))
+    before = judge.StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)
+    return {BEFORE: list(judge.ask(before, splits.test, "held-out test", observe).predictions.columns["prediction"])}
 
 
 def write_card(

@@ -16,6 +16,7 @@ from toolkit.config import RunConfig, leaves
 from toolkit.data.batch import Features, pad, probe
 from toolkit.errors import RunError
 from toolkit.pipeline import judge, linear_probe
+from toolkit.pipeline.budgeted import Limits
 from toolkit.pipeline.events import Note, Observe, Stage
 from toolkit.pipeline.inputs import through_trunk
 from toolkit.pipeline.material import Material, gather
@@ -66,8 +67,15 @@ class Fitted:
     baselines: dict[str, list[Any]]
 
 
-def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.State | None, team: Team) -> Fitted:
-    """Train, from the linear probe on where there is one, and keep the best model."""
+def fit(
+    run: runs.Run,
+    prepared: Prepared,
+    observe: Observe,
+    state: checkpoint.State | None,
+    team: Team,
+    limits: Limits | None = None,
+) -> Fitted:
+    """Train, from the linear probe on where there is one and within a budget if any, and keep the best model."""
     from toolkit.training.devices import accelerator_for
 
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
@@ -79,11 +87,14 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
             Note("Attention is looked at in training, so batches are padded and it is spelt out: steps are slower.")
         )
     say = _say(observe)
-    pace = team.from_main(lambda: _pace(run, material, config, say))
+    pace = team.from_main(lambda: _pace(run, material, config, say, limits))
     tracked = config.training.trackers if team.is_main else []
     accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
+    probing = (None, True) if limits is None else (limits.allocation.probe_rows, limits.allocation.probe_test)
     before = run.facts.get("pooling_layer") if state is not None else None
-    begun = linear_probe.begin(material, prepared, accelerator, observe, team, before)
+    begun = linear_probe.begin(
+        material, prepared, accelerator, observe, team, probing[0], on_test=probing[1], recorded=before
+    )
     if team.is_main and begun.facts is not None:
         run.record(pooling_layer=begun.facts["pooling_layer"])
     lesson = _lesson(material, prepared, accelerator, pace, observe, team)
@@ -129,12 +140,14 @@ def fit(run: runs.Run, prepared: Prepared, observe: Observe, state: checkpoint.S
             team=team,
             augment=material.augment,
             pace=pace,
-            validate_first=begun.installed,
             early_validation=validate.early(),
+            validate_first=begun.installed or limits is not None,
             tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
+            fitting=None if limits is None else limits.step_plan(config.training, team),
         )
     facts = _input_facts(material.features[0]) | _training_facts(result, config, device, pace, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(material.model)}
+    facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
     baselines = {linear_probe.BASELINE: list(begun.predictions)} if begun.predictions is not None else {}
     return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines)
@@ -150,7 +163,9 @@ def _say(observe: Observe) -> Callable[[str], None]:
     return lambda text: observe(Note(text))
 
 
-def _pace(run: runs.Run, material: Material, config: RunConfig, say: Callable[[str], None]) -> Pace:
+def _pace(
+    run: runs.Run, material: Material, config: RunConfig, say: Callable[[str], None], limits: Limits | None
+) -> Pace:
     """Decide how steps are computed: as in the run that is resumed, as asked for, or as measured; write it down."""
     from toolkit.training import pace
     from toolkit.training.devices import pick_device
@@ -163,6 +178,7 @@ def _pace(run: runs.Run, material: Material, config: RunConfig, say: Callable[[s
         middle = rows[len(rows) // 2 :][: config.training.micro_batch_size or config.training.batch_size]
         material.model.to(device).train()
         steps = math.ceil(len(features) / config.training.batch_size * config.training.epochs)
+        steps = steps if limits is None else min(steps, limits.steps(config.training.batch_size))
         trial = None if regularise.wanted(config.loss) else probe(features, collate)
         batch = collate([features[int(row)] for row in middle])
         chosen = pace.measured(material.model, batch, trial, config.training, device, steps, say)

@@ -333,10 +333,9 @@ def references(recipe: recipes.Recipe, rows: pa.Table) -> list[Any]:
     return found
 
 
-def baseline_predictions(recipe: recipes.Recipe, splits: Splits) -> dict[str, list[Any]]:
-    """Let each of the recipe's baselines learn from train and predict test."""
-    functions = getattr(recipe, "BASELINES", {})
-    return {name: function(splits.train, splits.test, splits.labels) for name, function in functions.items()}
+def baseline_predictions(function: Callable[..., list[Any]], splits: Splits) -> list[Any]:
+    """Let a baseline learn from train and predict test."""
+    return function(splits.train, splits.test, splits.labels)
 
 
 def _warnings(

@@ -40,7 +40,15 @@ class Begun:
 
 
 def begin(
-    material: Material, prepared: Prepared, accelerator: Any, observe: Observe, team: Team, recorded: bool | None = None
+    material: Material,
+    prepared: Prepared,
+    accelerator: Any,
+    observe: Observe,
+    team: Team,
+    most_rows: int | None = None,
+    *,
+    on_test: bool = True,
+    recorded: bool | None = None,
 ) -> Begun:
     """Fit a linear probe, set the model's last layer to it, and predict the test rows with it.
 
@@ -53,6 +61,8 @@ def begin(
         accelerator: Computes in the run's precision.
         observe: Told what happens.
         team: The processes that share the work; all begin with the main one's probe.
+        most_rows: Training rows that it learns from at most; by the number of classes when None.
+        on_test: Whether there is time to predict the test rows.
         recorded: Whether that layer was added in the run that is resumed; None decides anew.
     """
     config, recipe = prepared.config, prepared.recipe
@@ -73,7 +83,7 @@ def begin(
         autocast=accelerator.autocast,
     )
     classes = len(prepared.splits.labels)
-    most = linear_probe.rows_for(classes)
+    most = most_rows or linear_probe.rows_for(classes)
 
     def fitted() -> list[Probe]:
         rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
@@ -101,7 +111,7 @@ def begin(
     if installed and start is not None:
         linear_probe.install(layer, start)
     predictions = None
-    if team.is_main and config.evaluation.baselines and (installed or not by_word):
+    if team.is_main and on_test and config.evaluation.baselines and (installed or not by_word):
         (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
         if by_word:  # which word is which, the recipe knows
             subject = judge.Subject(model, material.processor, recipe, prepared.splits.labels, config)

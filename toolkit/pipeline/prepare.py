@@ -9,6 +9,7 @@ import numpy as np
 
 from toolkit import checkpoints, recipes, runs
 from toolkit.attention import forms, resolution
+from toolkit.budget import written
 from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
 from toolkit.data.acquire import fallback_data
 from toolkit.data.load import Splits, load_splits
@@ -21,6 +22,8 @@ from toolkit.pipeline.checks import check_columns
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.training import regularise, sharding, trackers
 from toolkit.training.objective import class_weights
+
+AUTO = "auto"  # as the model: to be chosen
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class Prepared:
     def config(self) -> RunConfig:
         """The complete configuration."""
         return self.resolved.config
+
+    @property
+    def model_choice(self) -> str | None:
+        """Why the model was chosen, where `--model auto` was given."""
+        origin = self.resolved.origin("model")
+        return origin if origin.startswith(f"{AUTO}:") else None
 
 
 def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe, Resolved]:
@@ -79,6 +88,10 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
         resume: Whether the output folder may hold a run that did not finish.
     """
     runs.check_place(resolved.config.output, resume=resume)
+    if resolved.config.model.partition(":")[0] == AUTO:
+        raise ConfigError(
+            "`--model auto` is for `toolkit finetune`.", "Name a model; `toolkit recipes list` shows some."
+        )
     observe(Stage("Looking for model and data"))
     notes = []
     afresh = fresh.wanted(recipe, resolved)
@@ -167,7 +180,7 @@ def _check_machine(config: RunConfig) -> None:
 
 def _never_warm(config: RunConfig, rows: int) -> list[str]:
     """Say that a warm-up takes as many steps as there are, or more."""
-    steps, warmup = _steps(config, rows), config.training.warmup_steps or 0
+    steps, warmup = steps_of(config, rows), config.training.warmup_steps or 0
     if warmup < steps:
         return []
     return [
@@ -176,7 +189,8 @@ def _never_warm(config: RunConfig, rows: int) -> list[str]:
     ]
 
 
-def _steps(config: RunConfig, rows: int) -> int:
+def steps_of(config: RunConfig, rows: int) -> int:
+    """Return the optimizer steps of a run without a budget."""
     return math.ceil(math.ceil(rows / config.training.batch_size) * config.training.epochs)
 
 
@@ -211,10 +225,11 @@ def _check_adapter(config: RunConfig) -> None:
 def plan(prepared: Prepared) -> str:
     """Say in one sentence what `finetune` would do."""
     training, rows = prepared.config.training, prepared.splits.train.num_rows
-    steps = _steps(prepared.config, rows)
+    steps = steps_of(prepared.config, rows)
     epochs = f"{training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}"
     unit = "step" if steps == 1 else "steps"
+    most = "" if training.budget is None else f"Within {written(training.budget)}, at most "
     return (
-        f"{steps:,} optimizer {unit} of {training.batch_size} examples ({epochs} of {rows:,} rows), "
+        f"{most}{steps:,} optimizer {unit} of {training.batch_size} examples ({epochs} of {rows:,} rows), "
         f"peak learning rate {training.learning_rate:g}, seed {training.seed}."
     )

@@ -264,7 +264,9 @@ def _store(
     said = judge.ask(stored, subject.rows, subject.split, observe)
     calibration = calibrate(stored, runs.read_table(made.path / "data" / "validation.parquet"))
     runs.write_json(made.model / runs.CARD, {**facts, **({"calibration": calibration} if calibration else {})})
-    said = said.beside({BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, observe)})
+    said = said.beside(
+        {BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, subject.rows.num_rows, observe)}
+    )
     circumstances = judge.Circumstances(
         command,
         created,

@@ -21,10 +21,12 @@ from toolkit.pipeline.prepare import Prepared
 from toolkit.settings import EvaluationConfig
 from toolkit.training import checkpoint
 
-# where things are kept, who is told, how often a state is written, how the result is judged: none changes a weight
+# where things are kept, who is told, how often a state is written, how the result is judged: none changes a weight.
+# A budget may be another when a run is resumed, as its clock begins anew.
 _HARMLESS = (
     ("output",),
     ("data", "cache_gib"),
+    ("training", "budget"),
     ("training", "checkpoint_minutes"),
     ("training", "trackers"),
     *(("evaluation", key) for key in EvaluationConfig.model_fields if key not in ("batch_size", "precision")),

@@ -97,6 +97,10 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
         Interrupted: Ctrl-C; what was found is kept.
         RunError: Every trial failed.
     """
+    if prepared.config.training.budget is not None:
+        raise ConfigError(
+            "`training.budget` limits one run, and a search makes many.", "Unset it; --trials limits a search."
+        )
     study = _open(prepared, space, folder)
     search = _Searching(study, prepared, space, folder, trials, observe)
     with search.alone():

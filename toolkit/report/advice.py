@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from toolkit.budget import written
 from toolkit.evaluation.label_noise import TOLERATED
 
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
@@ -56,6 +57,13 @@ class Symptoms:
         """The loss of guessing among the classes, in nats; None for a task without classes."""
         classes = len(self.report["evaluation"].get("labels") or ())
         return math.log(classes) if classes > 1 else None
+
+    @cached_property
+    def ended_by_budget(self) -> bool:
+        """Whether training took fewer steps than without a limit of time, and was not stopped otherwise."""
+        budget, steps = self.training.get("budget") or {}, self.training.get("steps")
+        whole = budget.get("steps_without_limit")
+        return bool(steps is not None and whole and steps < whole and not self.training.get("stopped_early"))
 
     def rows(self, part: str) -> int:
         """Return the rows of a part of the data."""
@@ -158,7 +166,7 @@ def _rising(points: Sequence[Mapping[str, Any]]) -> bool:
 
 def _still_improving(symptoms: Symptoms) -> Iterator[Advice]:
     points, epochs = symptoms.points, symptoms.settings.get("epochs")
-    if len(points) < 2 or not epochs or symptoms.training.get("stopped_early"):
+    if len(points) < 2 or not epochs or symptoms.training.get("stopped_early") or symptoms.ended_by_budget:
         return
     before, last = points[-2], points[-1]
     if last.get(symptoms.settings.get("best_metric") or "loss") == 1 or before["loss"] - last["loss"] < SHOWN:
@@ -170,6 +178,24 @@ def _still_improving(symptoms: Symptoms) -> Iterator[Advice]:
             "Train for longer.",
             symptoms.again(epochs=f"{2 * epochs:g}"),
         )
+
+
+def _budget_too_short(symptoms: Symptoms) -> Iterator[Advice]:
+    """The budget ended training while the last weights were the best."""
+    budget, training = symptoms.training.get("budget") or {}, symptoms.training
+    if not symptoms.ended_by_budget or training.get("best_step") != training.get("steps"):
+        return
+    if symptoms.points and symptoms.points[-1].get(symptoms.settings.get("best_metric") or "loss") == 1:
+        return  # every validation row is right
+    steps, whole = training["steps"], budget["steps_without_limit"]
+    other = budget["before_training"] + budget["kept_for_evaluation"]
+    enough = other + training["seconds"] * min(4.0, whole / max(1, steps))
+    yield _piece(
+        "training.budget-too-short",
+        f"The budget ended training after {steps:,} of {whole:,} steps, and the last weights were the best.",
+        "Give more time.",
+        symptoms.again(budget=written(10 * math.ceil(max(1.5 * budget["seconds"], enough) / 10))),
+    )
 
 
 def _overfitting(symptoms: Symptoms) -> Iterator[Advice]:
@@ -282,6 +308,7 @@ _RULES: tuple[Callable[[Symptoms], Iterator[Advice]], ...] = (
     _overfitting,
     _still_improving,
     _labels_doubted,
+    _budget_too_short,
     _texts_cut,
     _few_validation_rows,
 )

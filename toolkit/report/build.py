@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from toolkit.report import within_budget
 from toolkit.report.advice import advise
 
 SCHEMA_VERSION = 1
@@ -69,7 +70,7 @@ def verdict(
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
     statements += _unfaithful(evaluation)
     statements += _biased(evaluation) + _unfair(evaluation)
-    statements += _gap(training) + _probe_kept(training)
+    statements += _gap(training) + _probe_kept(training) + within_budget.statements(training)
     if training is not None and training.get("stopped_early"):
         statements.append(
             f"Training stopped early at step {training['steps']:,}; "

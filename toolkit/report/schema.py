@@ -256,7 +256,7 @@ REPORT: dict[str, Any] = {
         "unreadable": [{**_PLACE, "name": str, "reason": str}],
     },
     "training": {
-        **dict.fromkeys(("device", "precision", "attention_kernel", "optimizer", "objective"), str),
+        **dict.fromkeys(("device", "precision", "attention_kernel", "optimizer", "objective", "model_choice"), str),
         **dict.fromkeys(("seconds", "epochs", "steps", "samples_per_second", "waiting", "best_step"), float),
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
         **dict.fromkeys(("trainable_parameters", "processes"), float),
@@ -268,6 +268,12 @@ REPORT: dict[str, Any] = {
             "installed": bool,
             "pooling_layer": bool,
             "logit_adjustment": float,
+        },
+        "budget": {
+            **dict.fromkeys(("seconds", "before_training", "kept_for_evaluation", "probe_rows"), float),
+            **dict.fromkeys(("train_rows", "validation_rows", "test_rows"), float),
+            **dict.fromkeys(("steps_planned", "steps_without_limit"), float),
+            "fewer_rows": [str],
         },
         "loss": [{"step": float, "epoch": float, "value": float}],
         "evaluations": [{}],

@@ -212,6 +212,7 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
     rate, speed, waiting = (training[name] for name in ("learning_rate", "samples_per_second", "waiting"))
     facts = {
         "Model": model["name"],
+        "Chosen": training["model_choice"],
         "Weights from": model["origin"],
         "Architecture": model["architecture"],
         "Parameters": model["parameters"] and formats.count(model["parameters"]),
@@ -220,6 +221,7 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
             filter(None, (training["device"], training["precision"], training["compiled"] and "compiled layers"))
         ),
         "Duration": training["seconds"] and formats.duration(training["seconds"]),
+        "Budget": training["budget"]["seconds"] and formats.duration(training["budget"]["seconds"]),
         "Speed": speed and f"{formats.count(round(speed, 1))} examples per second",
         "Waiting for data": waiting is not None and f"{100 * waiting:.1f} % of the time of training",
         "Epochs": training["epochs"] is not None and _text(training["epochs"]),

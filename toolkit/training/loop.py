@@ -32,6 +32,7 @@ from toolkit.training.pace import Pace
 from toolkit.training.progress import BestKeeper, Meter, Progress, Validation
 from toolkit.training.schedule import build_optimizer, learning_rate_factor
 from toolkit.training.speed import quickened
+from toolkit.training.step_plan import StepPlan
 
 WriteState = Callable[[int, checkpoint.Tensors, Mapping[str, Any], Sequence[Mapping[str, Any]]], None]
 
@@ -51,6 +52,8 @@ class TrainingResult:
         stopped_early: Whether early stopping ended it.
         losses: Training loss along the way: {"step", "epoch", "value"}.
         validations: Each validation.
+        planned_steps: Steps planned once the speed was known, where the time was limited.
+        unlimited_steps: Steps of the training without a limit.
     """
 
     steps: int
@@ -63,6 +66,8 @@ class TrainingResult:
     stopped_early: bool
     losses: Sequence[Mapping[str, float]]
     validations: Sequence[Validation]
+    planned_steps: int
+    unlimited_steps: int
 
 
 def train(
@@ -89,6 +94,7 @@ def train(
     validate_first: bool = False,
     early_validation: Callable[[Any], Mapping[str, float]] | None = None,
     tolerance: Callable[[float], float] = lambda _best: 0.0,
+    fitting: Callable[[int, int], StepPlan] | None = None,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `save`.
 
@@ -119,6 +125,8 @@ def train(
         validate_first: Whether the model as it comes may be the best: it is validated before the first step.
         early_validation: Judges the model on some of the validation rows: a first figure for the user after a tenth of
             the steps, where no validation comes before. It changes nothing.
+        fitting: (steps without a limit, steps between validations) → the plan that fits into a limited time; no limit
+            when None.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
@@ -133,9 +141,10 @@ def train(
     optimizer = accelerator.prepare_optimizer(build_optimizer(model, config))
     steps_per_epoch = math.ceil(len(features) / config.batch_size)
     total_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
-    factor = factor or learning_rate_factor(config, total_steps)
-    peaks = [group["lr"] for group in optimizer.param_groups]
     validate_every = config.evaluate_every or steps_per_epoch
+    limited = fitting(total_steps, validate_every) if fitting is not None else None
+    factor = factor or (limited.factor if limited is not None else learning_rate_factor(config, total_steps))
+    peaks = [group["lr"] for group in optimizer.param_groups]
 
     def keep(step: int) -> None:
         if team.is_main:
@@ -153,6 +162,9 @@ def train(
             keeper.restore(state.facts)
             meter.restore(state.facts["meter"])
             step = int(state.step)
+            if limited is not None:
+                whole = {"total": total_steps, "planned": None, "progress": step / total_steps}
+                limited.restore(state.facts.get("plan", whole))
     plan = () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps)
     trial = None if objective.penalty is not None else probe(features, collate)  # recorded attention is padded
     ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
@@ -168,6 +180,7 @@ def train(
         last_state = time.monotonic()
 
         def judge_step(judge: Callable[[Any], Mapping[str, float]] | None = None) -> None:
+            start = time.monotonic()
             with meter.paused("validation"), average.applied(_bare(optimizer)), sharding.gathered(prepared):
                 prepared.eval()
                 parallel.share_buffers(team, prepared)
@@ -175,11 +188,16 @@ def train(
                 prepared.train()
                 epoch = step / steps_per_epoch
                 observe(Validation(step, epoch, values, False, True) if judge else keeper.consider(step, epoch, values))
+            if limited is not None:
+                limited.validated(time.monotonic() - start, meter.trained)
 
         prepared.train()
         if validate_first and step == 0:
             judge_step()
-        for indices, share in inputs:
+        if limited is not None:
+            limited.begin(step, meter.trained)
+            meter.total_steps = total_steps = limited.total
+        for indices, share in inputs if step < total_steps else ():
             meter.wait(inputs.waited)
             mine, items = forward.backward(share)
             due = time.monotonic() - last_state >= 60 * config.checkpoint_minutes
@@ -193,9 +211,13 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             step += 1
             after_step(step, loss)
+            if limited is not None:
+                limited.after(step, meter.trained)
+                meter.total_steps = total_steps = limited.total
             if config.ema_decay is not None:
                 average.update(_bare(optimizer), config.ema_decay, step)
-            validating = step % validate_every == 0 or step == total_steps
+            on_the_way = step % validate_every == 0 and (limited is None or limited.validate)
+            validating = on_the_way or step == total_steps
             rate = max(group["lr"] for group in optimizer.param_groups)
             work = float(features.lengths[indices].sum()) / mean_work
             meter.count(step, step / steps_per_epoch, rate, loss, indices, validating, work)
@@ -210,6 +232,7 @@ def train(
             if write_state is not None and writing:
                 with meter.paused("saving" if validating else None):
                     facts = {**keeper.facts(), "meter": meter.facts(), "processes": team.size}
+                    facts |= {"plan": limited.facts()} if limited is not None else {}
                     randoms = team.everyones(checkpoint.random_state())
                     tensors = checkpoint.gather(accelerator.unwrap_model(prepared), _bare(optimizer))
                     if team.is_main:
@@ -221,7 +244,7 @@ def train(
                 raise Interrupted(
                     f"Stopped at step {step} of {total_steps}.{kept}", "Go on with the same command and --resume."
                 )
-            if keeper.patience_is_over:
+            if keeper.patience_is_over or step >= total_steps:
                 break
     return TrainingResult(
         steps=step,
@@ -234,6 +257,8 @@ def train(
         stopped_early=step < total_steps,
         losses=meter.losses,
         validations=keeper.validations,
+        planned_steps=total_steps if limited is None or limited.planned is None else limited.planned,
+        unlimited_steps=total_steps if limited is None else limited.unlimited,
     )
 
 

@@ -342,9 +342,14 @@ class Meter:
         return time.perf_counter() - self._start
 
     @property
+    def trained(self) -> float:
+        """Time of training alone, in seconds."""
+        return self.seconds - self._paused
+
+    @property
     def samples_per_second(self) -> float:
         """Speed of training alone."""
-        return self._samples / max(1e-9, self.seconds - self._paused)
+        return self._samples / max(1e-9, self.trained)
 
     @property
     def waiting(self) -> float:

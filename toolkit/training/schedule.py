@@ -8,7 +8,7 @@ from toolkit.settings import TrainingConfig
 from toolkit.training.depth import depths
 
 
-def learning_rate_factor(config: TrainingConfig, total_steps: int) -> Callable[[int], float]:
+def learning_rate_factor(config: TrainingConfig, total_steps: int) -> Callable[[float], float]:
     """Return the factor on the peak learning rate as a function of the optimizer steps taken.
 
     It rises linearly from 0 over the warm-up, then falls towards `min_learning_rate_fraction`: along a line or half a
@@ -21,14 +21,14 @@ def learning_rate_factor(config: TrainingConfig, total_steps: int) -> Callable[[
     share = config.warmup_fraction
     warmup = min(config.warmup_steps if config.warmup_steps is not None else round(total_steps * share), total_steps)
 
-    def falling(step: int) -> float:
+    def falling(step: float) -> float:
         """1 at the end of the warm-up; step counts from there."""
         if config.schedule == "inverse-sqrt":
             return math.sqrt(max(1, warmup) / (max(1, warmup) + step))
         progress = min(1.0, step / max(1, total_steps - warmup))
         return 1.0 - progress if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
 
-    def factor(step: int) -> float:
+    def factor(step: float) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
         if config.schedule == "constant":

@@ -88,10 +88,20 @@ def doubted_labels() -> dict[str, Any]:
     return report
 
 
+SHORT = {
+    "steps": 30,
+    "seconds": 35.0,
+    "budget": {"seconds": 60.0, "before_training": 12.0, "kept_for_evaluation": 10.0, "steps_without_limit": 40},
+}
+
 PLANTED = {
     "training.still-improving": (
         with_points(point(10, 0.6, 0.6, 0.7), point(20, 0.5, 0.45, 0.75), point(30, 0.4, 0.35, 0.8)),
         "--epochs 6",
+    ),
+    "training.budget-too-short": (
+        with_points(point(10, 0.6, 0.6, 0.7), point(20, 0.5, 0.45, 0.75), point(30, 0.4, 0.35, 0.8), **SHORT),
+        "--budget 90s",
     ),
     "training.hardly-learnt": (
         with_points(point(10, 0.691, 0.69, 0.52), point(20, 0.689, 0.686, 0.54), point(30, 0.687, 0.68, 0.55)),
@@ -130,6 +140,13 @@ def test_doubted_labels_are_named_where_the_noise_is_more_than_chance():
         report = healthy()
         report["evaluation"]["label_errors"] = {"doubted": 40, "noise": noise}
         assert advise(report) == []
+
+
+@pytest.mark.parametrize("changes", [{"steps": 40}, {"best_step": 20}, {"stopped_early": True}])
+def test_a_budget_that_sufficed_is_not_too_short(changes):
+    training = {**SHORT, **changes}
+    report = with_points(point(10, 0.42, 0.4, 0.79), point(20, 0.4, 0.36, 0.8), point(30, 0.4, 0.35, 0.8), **training)
+    assert "training.budget-too-short" not in {piece["id"] for piece in advise(report)}
 
 
 def test_a_healthy_run_gets_none():

@@ -18,6 +18,7 @@ from toolkit.training import progress
 from toolkit.training.loop import train
 from toolkit.training.objective import OWN, cross_entropy
 from toolkit.training.progress import NonFiniteLoss, Progress, Validation
+from toolkit.training.step_plan import StepPlan
 
 ROWS = 44
 
@@ -85,6 +86,7 @@ class Fit:
         write=None,
         early_validation=None,
         validate_first=False,
+        fitting=None,
         **config,
     ):
         self.model = model if model is not None else build()
@@ -114,7 +116,8 @@ class Fit:
             observe=self.events.append,
             write_state=write,
             early_validation=early_validation,
-            validate_first=validate_first,
+            validate_first=validate_first or fitting is not None,
+            fitting=fitting,
         )
 
     @property
@@ -128,6 +131,47 @@ class Fit:
 
 def equal(one, other) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
+
+
+# --- a limited time ---------------------------------------------------------------------------------------------------
+
+
+class Limited(StepPlan):
+    """A plan of a fixed number of steps, as if the clock had it so from some step on."""
+
+    def __init__(self, steps, most, every, since=0):
+        super().__init__(TrainingConfig(learning_rate=1e-3), most, every, lambda _rise: 0.0, 1.0, 0.0, 0.0)
+        self.steps, self.since = steps, since
+
+    def _fitting(self, step, seconds):
+        return (self.most if step < self.since else self.steps), True
+
+
+def test_training_ends_when_the_time_does_and_its_last_weights_are_validated():
+    fit = Fit(epochs=3, fitting=lambda most, every: Limited(9, most, every))
+    assert (fit.result.steps, fit.result.total_steps, fit.result.unlimited_steps) == (9, 9, 18)
+    assert [one.step for one in fit.validations] == [0, 6, 9]
+    assert not fit.result.stopped_early
+
+
+def test_training_ends_at_once_when_there_is_no_time_left():
+    fit = Fit(epochs=3, fitting=lambda most, every: Limited(7, most, every, since=7))
+    assert fit.result.steps == 7
+    assert [one.step for one in fit.validations] == [0, 6, 7]
+
+
+def test_without_time_the_model_is_the_one_that_came():
+    fit = Fit(epochs=3, fitting=lambda most, every: Limited(0, most, every))
+    assert (fit.result.steps, fit.result.best_step, fit.result.unlimited_steps) == (0, 0, 18)
+    assert [one.step for one in fit.validations] == [0]
+    assert equal(fit.saved[0], build().state_dict())
+
+
+def test_a_plan_that_limits_nothing_changes_no_weight():
+    plain = Fit(epochs=2)
+    limited = Fit(epochs=2, fitting=lambda most, every: Limited(most, most, every))
+    for name, weights in plain.weights.items():
+        torch.testing.assert_close(limited.weights[name], weights, rtol=1e-4, atol=1e-6)
 
 
 # --- steps ----------------------------------------------------------------------------------------------------------
