@@ -17,10 +17,11 @@ from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import screening
 from toolkit.evaluation.findings import repeated
 from toolkit.pipeline import fresh, judge, seen
-from toolkit.pipeline.calibrate import calibrate
+from toolkit.pipeline.calibrate import calibrate, settled
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.pipeline.fit import ADAPTER, fit
+from toolkit.pipeline.fit_few_labels import fit_few_labels
 from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.resume import find_state, terminable, unfinished
 from toolkit.team import ALONE, Team
@@ -54,13 +55,17 @@ def finetune(
     with terminable(), claimed(run.path) if team.is_main else nullcontext(), _recorded(run, command, team):
         if team.is_main:
             _describe(run, prepared, command, created)
-        fitted = fit(run, prepared, observe, state, team)
+        few = config.training.few_labels == "on"
+        fitted = fit_few_labels(run, prepared, observe, team) if few else fit(run, prepared, observe, state, team)
         best, training = fitted.best, fitted.facts
         observe(Stage("Judging on held-out data"))
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
         said = judge.ask(stored, splits.test, "held-out test", observe, team)
-        calibration = calibrate(stored, splits.validation, team)
+        if fitted.out_of_fold is not None:
+            calibration = settled(*fitted.out_of_fold, stored, "cross-validation")
+        else:
+            calibration = calibrate(stored, splits.validation, team)
         if not team.is_main:
             return run
         run.record(training=training)
@@ -154,9 +159,11 @@ def _recorded(run: runs.Run, command: str, team: Team) -> Iterator[None]:
 
 def _keep_held_out(run: runs.Run, splits: Splits) -> None:
     """Keep the rows that the run is judged on, so that it can be judged again on any machine."""
-    for name, rows in (("validation", splits.validation), ("test", splits.test)):
+    parts = {"validation": splits.validation, "test": splits.test}
+    kept = {name: rows for name, rows in parts.items() if rows.num_rows}  # with few labels there is no validation
+    for name, rows in kept.items():
         runs.write_table(run.path / "data" / f"{name}.parquet", pictures.embedded(rows))
-    checksums.record(run.path, ["data/validation.parquet", "data/test.parquet"])
+    checksums.record(run.path, [f"data/{name}.parquet" for name in kept])
 
 
 def _find_repeated(run: runs.Run, prepared: Prepared, observe: Observe) -> list[dict[str, Any]] | None:

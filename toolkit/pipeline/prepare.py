@@ -15,7 +15,7 @@ from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
 from toolkit.evaluation import screening, writing
 from toolkit.metrics import load
-from toolkit.pipeline import defaults, fresh
+from toolkit.pipeline import defaults, few_labels, fresh
 from toolkit.pipeline.build import check_restraints, lengthening
 from toolkit.pipeline.checks import check_columns
 from toolkit.pipeline.events import Observe, Stage
@@ -69,7 +69,14 @@ def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe
     return recipe, resolved
 
 
-def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, resume: bool = False) -> Prepared:
+def prepare(
+    recipe: recipes.Recipe,
+    resolved: Resolved,
+    observe: Observe,
+    *,
+    resume: bool = False,
+    may_compare: bool = False,
+) -> Prepared:
     """Find model and data and settle every value, before anything is trained or written.
 
     Args:
@@ -77,6 +84,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
         resolved: From `configure`.
         observe: Told what happens.
         resume: Whether the output folder may hold a run that did not finish.
+        may_compare: Whether ways of training may be compared where labels are few.
     """
     runs.check_place(resolved.config.output, resume=resume)
     observe(Stage("Looking for model and data"))
@@ -117,6 +125,8 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     if afresh:
         checkpoint = fresh.make(recipe, resolved.config, splits, observe)
         resolved = _fitted(resolved, checkpoint, notes)
+    if may_compare:
+        resolved, splits = few_labels.settle(resolved, recipe, splits)
     resolved = defaults.fill(resolved, splits.train.num_rows)
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)
     notes += _never_warm(resolved.config, splits.train.num_rows)

@@ -252,6 +252,17 @@ REPORT: dict[str, Any] = {
         **dict.fromkeys(("trainable_parameters", "processes"), float),
         **dict.fromkeys(("compiled", "stopped_early"), bool),
         "linear_probe": {"pooling": str, "accuracy": float, "loss": float, "installed": bool, "pooling_layer": bool},
+        "few_labels": {
+            **dict.fromkeys(("rows", "folds", "temperature"), float),
+            "chosen": str,
+            "candidates": [
+                {
+                    "name": str,
+                    **dict.fromkeys(("folds", "accuracy", "log_likelihood", "standard_error"), float),
+                    **dict.fromkeys(("difference", "difference_standard_error", "seconds"), float),
+                }
+            ],
+        },
         "loss": [{"step": float, "epoch": float, "value": float}],
         "evaluations": [{}],
     },

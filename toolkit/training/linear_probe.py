@@ -202,13 +202,11 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0) -> lis
     """
     if len(np.unique(train.labels)) < 2 or not len(validation):
         return []
-    folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(train) + len(validation))
     found = []
     for name, vectors in train.by_pooling.items():
         rows = np.concatenate([vectors, validation.by_pooling[name]])
         labels = np.concatenate([train.labels, validation.labels])
-        losses = {strength: _cross_validated(rows, labels, folds, strength, classes) for strength in _STRENGTHS}
-        strength = min(losses, key=lambda one: losses[one])
+        strength, cross_validated = _strength(rows, labels, classes, seed)
         weight, bias = _regression(vectors, train.labels, strength, classes)
         likelihoods, right = _judged(weight, bias, validation.by_pooling[name], validation.labels)
         probe = Probe(
@@ -217,10 +215,32 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0) -> lis
             bias.astype(np.float32),
             loss=float(-likelihoods.mean()),
             accuracy=float(right.mean()),
-            cross_validated_loss=losses[strength],
+            cross_validated_loss=cross_validated,
         )
         found.append(probe)
     return sorted(found, key=lambda probe: probe.cross_validated_loss)
+
+
+def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """Return weight (C, D) and bias (C,) of a logistic regression whose penalty is chosen by cross-validation.
+
+    Args:
+        vectors: Shape (N, D).
+        labels: Class numbers, of at least two classes. Shape (N,).
+        classes: How many there are; those that `labels` do not show get a low bias.
+        seed: Of the folds.
+    """
+    strength, _ = _strength(vectors, labels, classes, seed)
+    weight, bias = _regression(vectors, labels, strength, classes)
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def _strength(vectors: Floats, labels: Integers, classes: int, seed: int) -> tuple[float, float]:
+    """Return the inverse strength of the penalty with the least cross-validated loss, and that loss."""
+    folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(labels))
+    losses = {strength: _cross_validated(vectors, labels, folds, strength, classes) for strength in _STRENGTHS}
+    strength = min(losses, key=lambda one: losses[one])
+    return strength, losses[strength]
 
 
 def _cross_validated(vectors: Floats, labels: Integers, folds: Integers, strength: float, classes: int) -> float:
@@ -264,12 +284,17 @@ def _judged(weight: Doubles, bias: Doubles, vectors: Floats, labels: Integers) -
 
 def install(layer: Any, probe: Probe) -> None:
     """Set a model's last layer to the weights of a probe of what reaches it."""
+    set_weights(layer, probe.weight, probe.bias)
+
+
+def set_weights(layer: Any, weight: Floats, bias: Floats) -> None:
+    """Set a linear layer to weight (C, D) and bias (C,)."""
     import torch
 
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(probe.weight))
+        layer.weight.copy_(torch.from_numpy(weight))
         if layer.bias is not None:
-            layer.bias.copy_(torch.from_numpy(probe.bias))
+            layer.bias.copy_(torch.from_numpy(bias))
 
 
 def scaled(probe: Probe, pooled: mean_pooling.Pooled) -> Probe:
