@@ -49,7 +49,8 @@ def settle(resolved: Resolved, recipe: recipes.Recipe, splits: Splits) -> tuple[
     found: dict[str, Any] = {"few_labels": value} if value != wanted else {}
     if chosen and resolved.origin("training.epochs") == "default":
         found["epochs"] = PASSES
-    resolved = resolved.with_values(f"from {rows:,} labelled rows", {"training": found})
+    if found:
+        resolved = resolved.with_values(f"from {rows:,} labelled rows", {"training": found})
     return (resolved, pooled) if chosen else (resolved, splits)
 
 
