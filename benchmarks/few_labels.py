@@ -179,7 +179,10 @@ def _setfit(python: str, data: Path, seed: int, train: Sequence[Row]) -> dict[st
 
 
 def markdown(record: Mapping[str, Any]) -> str:
-    """Return a record as a table: mean accuracy in per cent over draws, its spread, and CPU seconds."""
+    """Return a record as a table: mean accuracy in per cent over draws, its spread, and CPU seconds.
+
+    SetFit's number of draws stands in brackets where it ran on fewer.
+    """
     groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
     for one in record["draws"]:
         groups[one["set"], one["rows_per_class"]].append(one)
@@ -191,7 +194,8 @@ def markdown(record: Mapping[str, Any]) -> str:
         cells = [name, str(size), str(len(draws))]
         cells += [_spread([one["ways"][way]["accuracy"] for one in draws]) for way in ways]
         cells.append(_spread([one["ways"][one["chosen"]]["accuracy"] for one in draws]))
-        cells.append(_spread([peer["accuracy"] for peer in peers]))
+        fewer = f" ({len(peers)})" if 0 < len(peers) < len(draws) else ""
+        cells.append(_spread([peer["accuracy"] for peer in peers]) + fewer)
         cells.append(_mean([one["cpu_seconds"] for one in draws]))
         cells.append(_mean([peer["training_cpu_seconds"] for peer in peers]))
         lines.append(f"| {' | '.join(cells)} |")

@@ -1,6 +1,7 @@
 """A table with few labels, through the real command line."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,15 @@ def test_two_processes_keep_the_same_model(home: Path) -> None:
     finetune(home, "two", "--num-processes", "2")
     weights = [runs.digest(home / run / "model" / "model.safetensors") for run in ("run", "two")]
     assert weights[0] == weights[1]
+
+
+def test_resume_compares_again_and_keeps_the_same_model(home: Path) -> None:
+    stopped = home / "stopped"
+    shutil.copytree(home / "run", stopped, ignore=shutil.ignore_patterns("model", "report.*", "evaluations"))
+    facts = json.loads((stopped / "run.json").read_text(encoding="utf-8"))
+    (stopped / "run.json").write_text(json.dumps({**facts, "status": "interrupted"}), encoding="utf-8")
+    finetune(home, "stopped", "--resume")
+    weights = [runs.digest(home / run / "model" / "model.safetensors") for run in ("run", "stopped")]
+    assert weights[0] == weights[1]
+    logged = [(home / run / "metrics.jsonl").read_text(encoding="utf-8").splitlines() for run in ("run", "stopped")]
+    assert len(logged[0]) == len(logged[1])  # lines of the run before are gone

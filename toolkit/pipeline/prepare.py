@@ -127,6 +127,8 @@ def prepare(
         resolved = _fitted(resolved, checkpoint, notes)
     if may_compare:
         resolved, splits = few_labels.settle(resolved, recipe, splits)
+    else:
+        resolved = resolved.with_values("command", {"training": {"few_labels": "off"}})
     resolved = defaults.fill(resolved, splits.train.num_rows)
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)
     notes += _never_warm(resolved.config, splits.train.num_rows)
@@ -222,6 +224,11 @@ def plan(prepared: Prepared) -> str:
     """Say in one sentence what `finetune` would do."""
     training, rows = prepared.config.training, prepared.splits.train.num_rows
     steps = _steps(prepared.config, rows)
+    if training.few_labels == "on":
+        return (
+            f"{rows:,} labelled rows: ways of training are compared by cross-validation, and the best is trained on "
+            f"all of them, peak learning rate {training.learning_rate:g}, seed {training.seed}."
+        )
     epochs = f"{training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}"
     unit = "step" if steps == 1 else "steps"
     return (
