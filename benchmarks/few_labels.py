@@ -150,6 +150,7 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
             "accuracy": float((predicted == truth).mean()),
             "cpu_seconds": round(seconds, 2),
             "folds": len(found[name].done),
+            "ahead_of_probe": selection.difference(found[name], found[candidates.PROBE]),
             "cross_validated": {
                 "accuracy": found[name].accuracy(),
                 "log_likelihood": float(found[name].log_likelihoods().mean()),
