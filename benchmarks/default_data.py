@@ -67,7 +67,8 @@ def _write_pictures(folder: Path, rows: Sequence[Row]) -> None:
 
 
 @cache
-def _films(source: str) -> tuple[Row, ...]:
+def all_films(source: str) -> tuple[Row, ...]:
+    """Return all reviews of a source, shuffled."""
     from toolkit import sources
 
     csv.field_size_limit(10**9)
@@ -81,7 +82,7 @@ def films(source: str, rows: int, share: float = 0.5) -> Make:
     """Return what makes a table of reviews of which `share` are positive; test rows have the same share."""
 
     def make() -> tuple[Sequence[Row], Sequence[Row]]:
-        by_label = {label: [row for row in _films(source) if row[1] == label] for label in _FILMS.values()}
+        by_label = {label: [row for row in all_films(source) if row[1] == label] for label in _FILMS.values()}
         test_rows = TEST_ROWS if source == "rotten_tomatoes" else TEST_ROWS // 2
         parts: list[list[Row]] = []
         begin = dict.fromkeys(by_label, 0)
@@ -99,7 +100,8 @@ def films(source: str, rows: int, share: float = 0.5) -> Make:
 
 
 @cache
-def _sections() -> dict[str, list[str]]:
+def all_sections() -> dict[str, list[str]]:
+    """Return the descriptions in each section, shuffled."""
     if shutil.which("apt-cache") is None:
         raise MissingError("apt-cache is not there")
     listed = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
@@ -118,7 +120,7 @@ def sections(classes: int, rows: int, *, skewed: bool = False) -> Make:
     """Return what makes a table of descriptions in the largest sections, equally many of each or halving."""
 
     def make() -> tuple[Sequence[Row], Sequence[Row]]:
-        chosen = sorted(_sections().items(), key=lambda item: -len(item[1]))[:classes]
+        chosen = sorted(all_sections().items(), key=lambda item: -len(item[1]))[:classes]
         weights = [0.5**place if skewed else 1.0 for place in range(classes)]
         train: list[Row] = []
         test: list[Row] = []

@@ -142,6 +142,31 @@ def load_bare(path: Path, loading: LoadingConfig) -> Any:
         ).eval()
 
 
+def load_masked(path: Path, loading: LoadingConfig, training: TrainingConfig) -> tuple[Any, bool]:
+    """Load a checkpoint as a masked language model, and return with it whether weights of its head are new.
+
+    Raises:
+        ModelError: transformers cannot load it, or weights of its backbone are missing.
+    """
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    with model_errors(path), quiet(), weights.watched() as loaded:
+        known = _renamed(path).get("config")
+        config = known or AutoConfig.from_pretrained(path, trust_remote_code=loading.trust_remote_code)
+        _forget_code(config, loading)
+        for name, value in dropout_settings(config, training).items():
+            setattr(config, name, value)
+        model = weights.read(
+            AutoModelForMaskedLM,
+            path,
+            new_head=True,
+            config=config,
+            trust_remote_code=loading.trust_remote_code,
+            use_safetensors=None if loading.allow_pickle else True,
+        )
+    return model, any(one.new for one in loaded)
+
+
 def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **arguments: Any) -> Any:
     """Load the tokenizer of a checkpoint folder.
 

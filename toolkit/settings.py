@@ -165,6 +165,11 @@ class TrainingConfig(Section):
         description="Let the head read the mean of all tokens, by a layer that is added, where rows are few and a "
         "logistic regression on the mean is better",
     )
+    few_labels: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compare a linear probe, contrastive fine-tuning and fine-tuning by cross-validation and keep the "
+        "best; auto does so for texts with 64 labelled rows a class or fewer, where nothing else says how to train",
+    )
     freeze: Freeze = Field(
         None,
         description="What stays as it is: a number of layers from the input up (and the embeddings), embeddings, "

@@ -221,7 +221,7 @@ def test_dry_run_writes_nothing(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     outcome = toolkit("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--dry-run", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    assert "optimizer steps" in outcome.out
+    assert "51 labelled rows" in outcome.out
     assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
 
 

@@ -310,6 +310,29 @@ def sample() -> dict[str, Any]:
                 "steps_planned": 371,
                 "steps_without_limit": 374,
             },
+            "few_labels": {
+                "rows": 48,
+                "folds": 3,
+                "chosen": "contrastive fine-tuning",
+                "temperature": 1.4,
+                "candidates": [
+                    {
+                        "name": name,
+                        "folds": folds,
+                        "accuracy": 0.6,
+                        "log_likelihood": -0.7,
+                        "standard_error": None if folds == 1 else 0.05,
+                        "difference": ahead,
+                        "difference_standard_error": None if ahead is None else 0.03,
+                        "seconds": 4.2,
+                    }
+                    for name, folds, ahead in (
+                        ("linear probe", 3, -0.05),
+                        ("contrastive fine-tuning", 3, None),
+                        ("fine-tuning", 1, -0.1),
+                    )
+                ],
+            },
             "loss": [
                 {
                     "step": step,

@@ -21,6 +21,7 @@ from toolkit.cli import (
     inspect,
     lr_find,
     predict,
+    pretrain,
     prune_heads,
     push,
     recipes,
@@ -47,6 +48,7 @@ app.command("evaluate", cls=WithOwnOptions)(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("explain")(explain.explain)
 app.command("attend")(attend.attend)
+app.command("pretrain")(pretrain.pretrain)
 app.command("predict", cls=WithOwnOptions)(predict.predict)
 app.command("prune-heads")(prune_heads.prune_heads)
 app.command("export")(export.export)

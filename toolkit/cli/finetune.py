@@ -71,6 +71,10 @@ def finetune(
         bool,
         typer.Option("--tune-speed", help="Measure what trains fastest here, once, and remember it."),
     ] = False,
+    few: Annotated[
+        bool,
+        typer.Option("--few", help="Few labels: compare cheap and costly ways of training, and keep the best."),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run of the same values and data that did not finish.")
     ] = False,
@@ -116,6 +120,7 @@ def finetune(
         "training.strategy": strategy,
         "evaluation.glossary": glossary,
         "training.tune_speed": tune_speed or None,
+        "training.few_labels": "on" if few else None,
         "loading.from_scratch": from_scratch or None,
     }
     from toolkit import pipeline
@@ -140,7 +145,7 @@ def finetune(
             pipeline.check_destination(Destination(push_to), watch)
         resolved = pipeline.choose_model(loaded, resolved, watch, started=started, resume=resume, team=team)
         with team.main_first():
-            prepared = pipeline.prepare(loaded, resolved, watch, resume=resume)
+            prepared = pipeline.prepare(loaded, resolved, watch, resume=resume, may_compare=True)
         if push_to is not None and team.is_main:
             scratch = prepared.config.loading.from_scratch
             pipeline.check_licence(Destination(push_to), prepared.checkpoint.origin, from_scratch=scratch)

@@ -24,6 +24,7 @@ from toolkit.pipeline.lr_find import lr_find
 from toolkit.pipeline.predict import Predicted, predict
 from toolkit.pipeline.predict_inputs import predict_inputs
 from toolkit.pipeline.prepare import Prepared, configure, plan, prepare
+from toolkit.pipeline.pretrain import pretrain
 from toolkit.pipeline.prune import Pruning, prune_heads
 from toolkit.pipeline.push import Parcel, check_destination, check_licence, pack, push, size_of
 from toolkit.pipeline.resume import unfinished
@@ -71,6 +72,7 @@ __all__ = [
     "predict_inputs",
     "prepare",
     "prepare_evaluation",
+    "pretrain",
     "prune_heads",
     "push",
     "read_inputs",

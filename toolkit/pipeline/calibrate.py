@@ -1,5 +1,6 @@
 """What is settled on validation rows once a model is trained: its temperature, and thresholds where they are wanted."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -24,10 +25,21 @@ def calibrate(stored: judge.StoredModel, rows: pa.Table, team: Team = ALONE) -> 
     chances = said.predictions.columns.get("probabilities")
     if chances is None:
         return {}
-    truth = judge.references(stored.recipe, said.table)
+    return settled(chances, judge.references(stored.recipe, said.table), stored, "validation")
+
+
+def settled(chances: Sequence[Any], truth: Sequence[int], stored: judge.StoredModel, fitted_on: str) -> dict[str, Any]:
+    """Return the same from probabilities (N, C) of rows that the model did not learn from.
+
+    Args:
+        chances: Probabilities of each class, for each row.
+        truth: The true classes.
+        stored: The model.
+        fitted_on: What the rows are.
+    """
     settings = stored.config.evaluation
     fit = choose_temperature(chances, truth, settings.confidence, stored.config.training.seed)
-    found: dict[str, Any] = {"fitted_on": "validation", "rows": fit.rows, "fit": fit.as_dict()}
+    found: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
     if fit.kept:
         found["temperature"] = fit.temperature
     positive = screening.number_of(settings.positive_class, stored.labels)

@@ -20,10 +20,11 @@ from toolkit.evaluation import screening
 from toolkit.evaluation.findings import repeated
 from toolkit.pipeline import budgeted, fresh, judge, seen
 from toolkit.pipeline.budgeted import Limits
-from toolkit.pipeline.calibrate import calibrate
+from toolkit.pipeline.calibrate import calibrate, settled
 from toolkit.pipeline.checks import run_checks
 from toolkit.pipeline.events import Observe, Stage
 from toolkit.pipeline.fit import ADAPTER, fit
+from toolkit.pipeline.fit_few_labels import fit_few_labels
 from toolkit.pipeline.prepare import Prepared
 from toolkit.pipeline.resume import find_state, terminable, unfinished
 from toolkit.team import ALONE, Team
@@ -71,7 +72,10 @@ def finetune(
         compared = None  # with a budget what takes a time of its own comes first, and training gets what it leaves
         if limits is not None and team.is_main:
             compared = _compared(run, prepared, observe, limits)
-        fitted = fit(run, prepared, observe, state, team, limits)
+        few = config.training.few_labels == "on"
+        fitted = (
+            fit_few_labels(run, prepared, observe, team) if few else fit(run, prepared, observe, state, team, limits)
+        )
         best, training = fitted.best, fitted.facts
         if prepared.model_choice:
             training["model_choice"] = prepared.model_choice
@@ -83,7 +87,10 @@ def finetune(
         if limits is not None:
             training["budget"] = limits.evaluated(training["budget"], test.num_rows)
         said = judge.ask(stored, test, "held-out test", observe, team)
-        calibration = calibrate(stored, splits.validation, team)
+        if fitted.out_of_fold is not None:
+            calibration = settled(*fitted.out_of_fold, stored, "cross-validation")
+        else:
+            calibration = calibrate(stored, splits.validation, team)
         if not team.is_main:
             return run
         run.record(training=training)
@@ -181,9 +188,11 @@ def _recorded(run: runs.Run, command: str, team: Team) -> Iterator[None]:
 
 def _keep_held_out(run: runs.Run, splits: Splits) -> None:
     """Keep the rows that the run is judged on, so that it can be judged again on any machine."""
-    for name, rows in (("validation", splits.validation), ("test", splits.test)):
+    parts = {"validation": splits.validation, "test": splits.test}
+    kept = {name: rows for name, rows in parts.items() if rows.num_rows}  # with few labels there is no validation
+    for name, rows in kept.items():
         runs.write_table(run.path / "data" / f"{name}.parquet", pictures.embedded(rows))
-    checksums.record(run.path, ["data/validation.parquet", "data/test.parquet"])
+    checksums.record(run.path, [f"data/{name}.parquet" for name in kept])
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,14 @@ class Fitted:
         best: Folder of the best model.
         facts: What the report says of the training.
         baselines: Predictions of the test rows by what was fitted on the way; empty in all processes but the main one.
+        out_of_fold: (Probabilities of each class, labels) of the training rows by models that did not learn from them,
+            where they serve as validation rows; else None.
     """
 
     best: Path
     facts: dict[str, Any]
     baselines: dict[str, list[Any]]
+    out_of_fold: tuple[list[list[float]], list[int]] | None = None
 
 
 def fit(
@@ -116,8 +119,8 @@ def fit(
         def watch(event: Progress | Validation) -> None:
             shown = event.early if isinstance(event, Validation) else not event.whole  # to the user alone
             if team.is_main and not shown:
-                run.log(_as_line(event))
-                log(trackers.figures(_as_line(event)), event.step)
+                run.log(log_line(event))
+                log(trackers.figures(log_line(event)), event.step)
             observe(event)
 
         result = train(
@@ -145,7 +148,7 @@ def fit(
             tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
             fitting=None if limits is None else limits.step_plan(config.training, team),
         )
-    facts = _input_facts(material.features[0]) | _training_facts(result, config, device, pace, team)
+    facts = input_facts(material.features[0]) | training_facts(result, config, device, pace, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(material.model)}
     facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
@@ -271,7 +274,8 @@ def _keep(model: Any, material: Material, folder: Path) -> None:
         adapters.save(material.adapted, draft / ADAPTER)
 
 
-def _as_line(event: Progress | Validation) -> Mapping[str, Any]:
+def log_line(event: Progress | Validation) -> Mapping[str, Any]:
+    """Return an event as a line of metrics.jsonl."""
     if isinstance(event, Validation):
         return {"event": "validation", "step": event.step, "epoch": event.epoch, **event.values, "best": event.best}
     return {
@@ -284,12 +288,14 @@ def _as_line(event: Progress | Validation) -> Mapping[str, Any]:
     }
 
 
-def _input_facts(features: Features) -> dict[str, Any]:
+def input_facts(features: Features) -> dict[str, Any]:
+    """Return what the report says of the training inputs."""
     tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
     return {**tokens, "truncated": features.truncated}
 
 
-def _training_facts(result: TrainingResult, config: RunConfig, device: str, pace: Pace, team: Team) -> dict[str, Any]:
+def training_facts(result: TrainingResult, config: RunConfig, device: str, pace: Pace, team: Team) -> dict[str, Any]:
+    """Return what the report says of the training."""
     return {
         "device": device,
         "processes": team.size,

@@ -16,7 +16,7 @@ from toolkit.data.load import Splits, load_splits
 from toolkit.errors import ConfigError
 from toolkit.evaluation import screening, writing
 from toolkit.metrics import load
-from toolkit.pipeline import defaults, fresh
+from toolkit.pipeline import defaults, few_labels, fresh
 from toolkit.pipeline.build import check_restraints, lengthening
 from toolkit.pipeline.checks import check_columns
 from toolkit.pipeline.events import Observe, Stage
@@ -78,7 +78,14 @@ def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe
     return recipe, resolved
 
 
-def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, resume: bool = False) -> Prepared:
+def prepare(
+    recipe: recipes.Recipe,
+    resolved: Resolved,
+    observe: Observe,
+    *,
+    resume: bool = False,
+    may_compare: bool = False,
+) -> Prepared:
     """Find model and data and settle every value, before anything is trained or written.
 
     Args:
@@ -86,6 +93,7 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
         resolved: From `configure`.
         observe: Told what happens.
         resume: Whether the output folder may hold a run that did not finish.
+        may_compare: Whether ways of training may be compared where labels are few.
     """
     runs.check_place(resolved.config.output, resume=resume)
     if resolved.config.model.partition(":")[0] == AUTO:
@@ -130,6 +138,10 @@ def prepare(recipe: recipes.Recipe, resolved: Resolved, observe: Observe, *, res
     if afresh:
         checkpoint = fresh.make(recipe, resolved.config, splits, observe)
         resolved = _fitted(resolved, checkpoint, notes)
+    if may_compare:
+        resolved, splits = few_labels.settle(resolved, recipe, splits)
+    else:
+        resolved = resolved.with_values("command", {"training": {"few_labels": "off"}})
     resolved = defaults.fill(resolved, splits.train.num_rows)
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)
     notes += _never_warm(resolved.config, splits.train.num_rows)
@@ -226,6 +238,11 @@ def plan(prepared: Prepared) -> str:
     """Say in one sentence what `finetune` would do."""
     training, rows = prepared.config.training, prepared.splits.train.num_rows
     steps = steps_of(prepared.config, rows)
+    if training.few_labels == "on":
+        return (
+            f"{rows:,} labelled rows: ways of training are compared by cross-validation, and the best is trained on "
+            f"all of them, peak learning rate {training.learning_rate:g}, seed {training.seed}."
+        )
     epochs = f"{training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}"
     unit = "step" if steps == 1 else "steps"
     most = "" if training.budget is None else f"Within {written(training.budget)}, at most "

@@ -15,7 +15,7 @@ import toolkit
 from toolkit import checksums, models, recipes, runs
 from toolkit.attention import heads
 from toolkit.data.batch import Features, plan_evaluation
-from toolkit.errors import ConfigError, ModelError
+from toolkit.errors import ConfigError, ModelError, RunError
 from toolkit.evaluation import answers, scores, screening
 from toolkit.pipeline import judge
 from toolkit.pipeline.calibrate import calibrate
@@ -74,6 +74,11 @@ def prune_heads(
     runs.check_place(output)
     if wanted.pictures:
         pictures.check()
+    if not (run.path / "data" / "validation.parquet").is_file() and run.facts.get("few_labels"):
+        raise RunError(
+            f"{run.path} has no validation rows to prune by: its labels are few, and all were learned from.",
+            "Train it again with `--set training.few_labels=off`, or with a validation part.",
+        )
     whole = subject.stored(observe, slim=False)
     loaded = whole.subject
     rows = checksums.read_rows(run.path / "data" / "validation.parquet")

@@ -70,7 +70,8 @@ def verdict(
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
     statements += _unfaithful(evaluation)
     statements += _biased(evaluation) + _unfair(evaluation)
-    statements += _gap(training) + _probe_kept(training) + within_budget.statements(training)
+    statements += _gap(training) + _probe_kept(training) + _compared_ways(training)
+    statements += within_budget.statements(training)
     if training is not None and training.get("stopped_early"):
         statements.append(
             f"Training stopped early at step {training['steps']:,}; "
@@ -376,11 +377,27 @@ def _leaked(evaluation: Mapping[str, Any]) -> list[str]:
 def _probe_kept(training: Mapping[str, Any] | None) -> list[str]:
     """Say that no step of fine-tuning did better than the linear probe that it began from."""
     probe = (training or {}).get("linear_probe") or {}
+    if (training or {}).get("few_labels"):
+        return []
     if not probe.get("installed") or (training or {}).get("best_step") != 0:
         return []
     return [
         "Fine-tuning did not do better on validation rows than the logistic regression on the frozen features from "
         "which it began: the backbone is as it came, and that regression is its head."
+    ]
+
+
+def _compared_ways(training: Mapping[str, Any] | None) -> list[str]:
+    """Say which way of training was taken, where labels are few."""
+    comparison = (training or {}).get("few_labels") or {}
+    if not comparison:
+        return []
+    names = [row["name"] for row in comparison["candidates"]]
+    kept = next(row for row in comparison["candidates"] if row["name"] == comparison["chosen"])
+    return [
+        f"Few labels: {', '.join(names[:-1])} and {names[-1]} were compared by cross-validation on the "
+        f"{comparison['rows']:,} labelled rows. {kept['name'].capitalize()} was taken "
+        f"({shown(kept['accuracy'], 'fraction')} right there) and learned from all of them."
     ]
 
 

@@ -275,6 +275,17 @@ REPORT: dict[str, Any] = {
             **dict.fromkeys(("steps_planned", "steps_without_limit"), float),
             "fewer_rows": [str],
         },
+        "few_labels": {
+            **dict.fromkeys(("rows", "folds", "temperature"), float),
+            "chosen": str,
+            "candidates": [
+                {
+                    "name": str,
+                    **dict.fromkeys(("folds", "accuracy", "log_likelihood", "standard_error"), float),
+                    **dict.fromkeys(("difference", "difference_standard_error", "seconds"), float),
+                }
+            ],
+        },
         "loss": [{"step": float, "epoch": float, "value": float}],
         "evaluations": [{}],
     },

@@ -48,6 +48,7 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
         *bias(evaluation["bias"]),
         *fairness(evaluation["fairness"]),
         *cost(evaluation["cost"], report["model"]),
+        *candidates(report["training"]["few_labels"]),
         *untested(evaluation),
     ]
 
@@ -189,6 +190,35 @@ def _group_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         ],
         words=frozenset({1}),
     )
+
+
+def candidates(found: Mapping[str, Any]) -> list[Section]:
+    """Ways of training that were compared where labels are few."""
+    if not found["candidates"]:
+        return []
+    rows = [
+        [
+            Cell(f"{row['name']}, kept" if row["name"] == found["chosen"] else row["name"]),
+            Cell(f"{formats.count(row['folds'])} of {formats.count(found['folds'])}"),
+            Cell(formats.measure(row["accuracy"], "fraction")),
+            Cell(formats.measure(row["log_likelihood"], "score"), _error(row["standard_error"])),
+            Cell(formats.measure(row["difference"], "score", True), _error(row["difference_standard_error"])),
+            Cell(formats.count(round(row["seconds"], 1)) if row["seconds"] is not None else "–"),
+        ]
+        for row in found["candidates"]
+    ]
+    lead = (
+        f"Each way of training predicted the {formats.count(found['rows'])} labelled rows by cross-validation, every "
+    )
+    lead += "row by a model that did not learn from it. The way with the highest log-likelihood is kept, of "
+    lead += "equals the cheaper one; one that is clearly behind is dropped before its last fold. The kept way was then "
+    lead += "trained on all rows."
+    columns = ["Way of training", "Folds", "Accuracy", "Log-likelihood", "Ahead of the kept one", "Seconds"]
+    return [Section("few-labels", "Ways of training compared", lead, [Table("Ways of training", columns, rows)])]
+
+
+def _error(value: float | None) -> str:
+    return f"± {formats.measure(value, 'score')}" if value is not None else ""
 
 
 def label_errors(found: Mapping[str, Any]) -> list[Section]:

@@ -11,7 +11,25 @@ def to_text(report: Mapping[str, Any], width: int = 100) -> str:
     """Return the verdict, the figures with their intervals, and the warnings."""
     figures = [_figure(figure) for figure in report["evaluation"]["metrics"]]
     figures += [f"  {baseline['title']}: {_figure(baseline['metrics'][0]).strip()}" for baseline in report["baselines"]]
-    return "\n".join(["", *_verdict(report["verdict"], width), *_advice(report, width), "", *figures, ""])
+    lines = [*_verdict(report["verdict"], width), *_advice(report, width), "", *figures, *_candidates(report)]
+    return "\n".join(["", *lines, ""])
+
+
+def _candidates(report: Mapping[str, Any]) -> list[str]:
+    """Return the ways of training that were compared, a line each."""
+    comparison = (report.get("training") or {}).get("few_labels")
+    if not comparison:
+        return []
+    lines = ["", f"  Cross-validated on {comparison['rows']:,} labelled rows:"]
+    for row in comparison["candidates"]:
+        error = f" ± {row['standard_error']:.3f}" if row["standard_error"] is not None else ""
+        folds = "" if row["folds"] == comparison["folds"] else f", {row['folds']} of {comparison['folds']} folds"
+        kept = ", kept" if row["name"] == comparison["chosen"] else ""
+        lines.append(
+            f"    {row['name']}: accuracy {shown(row['accuracy'], 'fraction')}, "
+            f"log-likelihood {row['log_likelihood']:.3f}{error}, {row['seconds']:.0f} s{folds}{kept}"
+        )
+    return lines
 
 
 def comparison_to_text(report: Mapping[str, Any], width: int = 100) -> str:

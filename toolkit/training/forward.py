@@ -107,6 +107,8 @@ class Forward:
                 if self.augment is not None:
                     batch = inputs = self.augment(inputs)
                     inputs = {n: tensor for n, tensor in inputs.items() if n != "labels" or not are_shares(tensor)}
+                if not self.objective.labels:
+                    inputs = {name: tensor for name, tensor in inputs.items() if name != "labels"}
                 with self.accelerator.autocast():
                     if self.loss is not None:
                         loss = self.loss(self.model, inputs)

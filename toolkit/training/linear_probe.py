@@ -206,13 +206,10 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balanc
     if len(np.unique(train.labels)) < 2 or not len(validation):
         return []
     labels = np.concatenate([train.labels, validation.labels])
-    folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(labels))
     found = []
     for name, vectors in train.by_pooling.items():
         rows = np.concatenate([vectors, validation.by_pooling[name]])
-        tried = {strength: _cross_validated(rows, labels, folds, strength, classes) for strength in _STRENGTHS}
-        strength = min(tried, key=lambda one: tried[one][0])
-        loss, out_of_fold = tried[strength]
+        strength, loss, out_of_fold = _strength(rows, labels, classes, seed)
         weight, bias = _regression(vectors, train.labels, strength, classes)
         logits = validation.by_pooling[name] @ weight.T + bias  # (N, C)
         found.append(
@@ -227,6 +224,28 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balanc
             )
         )
     return sorted(found, key=lambda probe: probe.cross_validated_loss)
+
+
+def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """Return weight (C, D) and bias (C,) of a logistic regression whose penalty is chosen by cross-validation.
+
+    Args:
+        vectors: Shape (N, D).
+        labels: Class numbers, of at least two classes. Shape (N,).
+        classes: How many there are; those that `labels` do not show get a low bias.
+        seed: Of the folds.
+    """
+    strength, _, _ = _strength(vectors, labels, classes, seed)
+    weight, bias = _regression(vectors, labels, strength, classes)
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def _strength(vectors: Floats, labels: Integers, classes: int, seed: int) -> tuple[float, float, Doubles]:
+    """Return the inverse strength of the penalty with the least cross-validated loss, that loss, out-of-fold logits."""
+    folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(labels))
+    tried = {strength: _cross_validated(vectors, labels, folds, strength, classes) for strength in _STRENGTHS}
+    strength = min(tried, key=lambda one: tried[one][0])
+    return strength, *tried[strength]
 
 
 def _cross_validated(
@@ -270,12 +289,17 @@ def _likelihoods(logits: Doubles, labels: Integers) -> Doubles:
 
 def install(layer: Any, probe: Probe) -> None:
     """Set a model's last layer to the weights of a probe of what reaches it."""
+    set_weights(layer, probe.weight, probe.bias)
+
+
+def set_weights(layer: Any, weight: Floats, bias: Floats) -> None:
+    """Set a linear layer to weight (C, D) and bias (C,)."""
     import torch
 
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(probe.weight))
+        layer.weight.copy_(torch.from_numpy(weight))
         if layer.bias is not None:
-            layer.bias.copy_(torch.from_numpy(probe.bias))
+            layer.bias.copy_(torch.from_numpy(bias))
 
 
 def balanced(probe: Probe, shift: Doubles) -> Probe:

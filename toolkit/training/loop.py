@@ -167,6 +167,8 @@ def train(
                 limited.restore(state.facts.get("plan", whole))
     plan = () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps)
     trial = None if objective.penalty is not None else probe(features, collate)  # recorded attention is padded
+    if trial is not None and not objective.labels:
+        trial.pop("labels")
     ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
     inputs = Prefetched(
         plan,

@@ -34,12 +34,14 @@ class Objective:
         weight: Batch, with its labels, → what it weighs in the mean over a step.
         mean: (Outputs, batch) → the mean loss over the batch, a scalar with a gradient.
         penalty: (Records of attention, batch) → what is added to that mean; None where attention is not looked at.
+        labels: Whether the model is given the labels too, and computes a loss of its own from them.
     """
 
     name: str
     weight: Callable[[Batch], float]
     mean: Callable[[Any, Batch], Any]
     penalty: Callable[[Any, Batch], Any] | None = None
+    labels: bool = True
 
 
 def model_inputs(batch: Batch) -> dict[str, Any]:
