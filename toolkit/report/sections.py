@@ -26,11 +26,14 @@ LABELS = 10  # doubted labels that the page shows
 def findings(report: Mapping[str, Any]) -> list[Section]:
     """What the predictions show beyond the figures."""
     evaluation = report["evaluation"]
+    carved = not any(split["name"] == "validation" for split in report["data"]["splits"])
+    few = bool(report["training"]["few_labels"]["candidates"]) and carved
+    rows = "labelled rows (predicted by cross-validation)" if few else "validation rows"
     return [
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),
-        *screening(evaluation["screening"]),
-        *calibration(evaluation["calibration"]),
+        *screening(evaluation["screening"], rows),
+        *calibration(evaluation["calibration"], rows),
         *groups(evaluation["slices"]),
         *writing(evaluation["writing"]),
     ]
@@ -53,7 +56,7 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
     ]
 
 
-def screening(found: Mapping[str, Any]) -> list[Section]:
+def screening(found: Mapping[str, Any], chosen_on: str = "validation rows") -> list[Section]:
     """What the model finds, and what it clears, at thresholds that were set beforehand."""
     if not found["points"]:
         return []
@@ -67,12 +70,12 @@ def screening(found: Mapping[str, Any]) -> list[Section]:
         chosen.append([*first, *(estimated(there[key], alert=_missed(point, key, missed)) for key in keys[:2])])
     lead = f"“{found['positive']}” is what is to be found: {formats.count(found['positives'])} of the examples are, "
     lead += f"{formats.count(found['negatives'])} are not. The thresholds were chosen on "
-    lead += f"{formats.count(found['validation_positives'])} validation rows that are and "
+    lead += f"{formats.count(found['validation_positives'])} {chosen_on} that are and "
     lead += f"{formats.count(found['validation_negatives'])} that are not, and stand as they were; intervals are "
     lead += "Wilson's."
     tables: list[Block] = [
         Table("Operating points", columns, rows),
-        Table("On the validation rows that they were chosen on", columns[:4], chosen),
+        Table(f"On the {chosen_on} that they were chosen on", columns[:4], chosen),
     ]
     return [Section("screening", "As a screening test", lead, tables)]
 
@@ -82,7 +85,7 @@ def _missed(point: Mapping[str, Any], key: str, missed: bool | None) -> str:
     return "target missed" if missed and str(point["name"]).startswith(f"{key}=") else ""
 
 
-def calibration(found: Mapping[str, Any]) -> list[Section]:
+def calibration(found: Mapping[str, Any], fitted_on: str = "validation rows") -> list[Section]:
     """Whether the model is as often right as it is sure."""
     bins = [row for row in found["bins"] if None not in (row["confidence"], row["count"], *row["accuracy"].values())]
     if not bins:
@@ -115,7 +118,7 @@ def calibration(found: Mapping[str, Any]) -> list[Section]:
     plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (found, scaled)[: len(columns) - 1]]
     blocks.append(Table("Calibration", columns, [rows[0], plain, *rows[1:]]))
     if temperature is not None:
-        text = f"The temperature {temperature:.3f} was fitted on {_rows(found['fit'])}validation rows and is stored "
+        text = f"The temperature {temperature:.3f} was fitted on {_rows(found['fit'])}{fitted_on} and is stored "
         text += (
             "with the model as an option: it divides the logits, and changes no prediction. The weights are as they "
         )
@@ -125,7 +128,7 @@ def calibration(found: Mapping[str, Any]) -> list[Section]:
             text += " On these rows the calibration error is larger with it."
         blocks.append(Text(text))
     elif found["fit"]["reason"]:
-        text = f"No temperature is stored with the model: {_rows(found['fit'])}validation rows were looked at, and "
+        text = f"No temperature is stored with the model: {_rows(found['fit'])}{fitted_on} were looked at, and "
         text += f"{found['fit']['reason']}.{_gain(found['fit'], found['confidence'])}"
         blocks.append(Text(text))
     lead = f"On average the model is {formats.measure(found['mean_confidence'], 'fraction')} sure and right on "
