@@ -94,12 +94,12 @@ def fit(
     tracked = config.training.trackers if team.is_main else []
     accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
     probing = (None, True) if limits is None else (limits.allocation.probe_rows, limits.allocation.probe_test)
-    before = run.facts.get("pooling_layer") if state is not None else None
+    before = run.facts.get("linear_probe") if state is not None else None
     begun = linear_probe.begin(
         material, prepared, accelerator, observe, team, probing[0], on_test=probing[1], recorded=before
     )
     if team.is_main and begun.facts is not None:
-        run.record(pooling_layer=begun.facts["pooling_layer"])
+        run.record(linear_probe=begun.facts)
     lesson = _lesson(material, prepared, accelerator, pace, observe, team)
     objective = regularise.regularised(
         objective_for(config.loss, splits.labels, lesson.train.columns["labels"], _adjustment(config, begun)),
@@ -157,9 +157,8 @@ def fit(
 
 
 def _adjustment(config: RunConfig, begun: linear_probe.Begun) -> float:
-    """Return how far frequent classes are held back: as typed, or as the linear probe found best."""
-    typed = config.loss.logit_adjustment
-    return typed if typed is not None else float((begun.facts or {}).get("logit_adjustment", 0.0))
+    """Return how far frequent classes are held back: as the linear probe says, or as typed where there is none."""
+    return float((begun.facts or {}).get("logit_adjustment", config.loss.logit_adjustment or 0.0))
 
 
 def _say(observe: Observe) -> Callable[[str], None]:

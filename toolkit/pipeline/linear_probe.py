@@ -1,7 +1,7 @@
 """Probe the checkpoint before fine-tuning: the first figure, a baseline, and where the head begins."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,13 +24,28 @@ BASELINE = "Frozen features + logistic regression"
 
 
 @dataclass(frozen=True)
+class Start:
+    """What the output layer begins with.
+
+    Attributes:
+        probe: Its weights; None where it keeps random ones.
+        pooling_layer: Whether a layer that averages the tokens was added to the model.
+        adjustment: How far frequent classes are held back in training.
+    """
+
+    probe: Probe | None
+    pooling_layer: bool
+    adjustment: float
+
+
+@dataclass(frozen=True)
 class Begun:
     """What probing the checkpoint gave.
 
     Attributes:
         installed: Whether the model's last layer holds the probe's weights now.
-        facts: For the report: {"pooling", "accuracy", "loss", "installed", "pooling_layer",
-            "logit_adjustment"}; None where nothing was probed.
+        facts: For the report: {"pooling", "accuracy", "loss", "installed", "pooling_layer", "logit_adjustment"}; None
+            where nothing was probed.
         predictions: Of the best probe for each test row; None where no baseline is wanted.
     """
 
@@ -48,7 +63,7 @@ def begin(
     most_rows: int | None = None,
     *,
     on_test: bool = True,
-    recorded: bool | None = None,
+    recorded: Mapping[str, Any] | None = None,
 ) -> Begun:
     """Fit a linear probe, set the model's last layer to it, and predict the test rows with it.
 
@@ -63,7 +78,7 @@ def begin(
         team: The processes that share the work; all begin with the main one's probe.
         most_rows: Training rows that it learns from at most; by the number of classes when None.
         on_test: Whether there is time to predict the test rows.
-        recorded: Whether that layer was added in the run that is resumed; None decides anew.
+        recorded: The facts of the run that is resumed, which decide instead of this probe.
     """
     config, recipe = prepared.config, prepared.recipe
     wanted = config.training.linear_probe and not config.loading.from_scratch
@@ -84,32 +99,30 @@ def begin(
     )
     classes = len(prepared.splits.labels)
     most = most_rows or linear_probe.rows_for(classes)
+    by_word = isinstance(train.columns["labels"], Ragged)
 
     def fitted() -> list[Probe]:
         rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
         some = train.take(np.sort(rows[:most]))
         learned, held_out = (linear_probe.joined([part for _, part in take(features=f)]) for f in (some, validation))
-        return linear_probe.fit(learned, held_out, classes, config.training.seed, balance=_may_balance(config))
+        balance = _may_balance(config) and not by_word
+        return linear_probe.fit(learned, held_out, classes, config.training.seed, balance=balance)
 
     probes = team.from_main(fitted)
     if not probes:
         return Begun()
     best = probes[0]
-    by_word = isinstance(train.columns["labels"], Ragged)
-    of_layer = layer is not None and layer.weight.requires_grad
-    mean = next((one for one in probes if one.pooling == linear_probe.MEAN), None)
-    better = mean is best and len(train) <= most and _may_pool(config) and material.adapted is None
-    pools = better if recorded is None else recorded
-    pooled = mean_pooling.add(model, layer, batch) if pools and of_layer and mean is not None else None
-    head = next((one for one in probes if one.pooling == linear_probe.HEAD), None)
-    start = linear_probe.scaled(mean, pooled) if pooled is not None and mean is not None else head
-    installed = of_layer and start is not None
-    adjustment = 0.0 if by_word else best.adjustment
-    if adjustment and start is not None:
-        shares = class_balance.log_shares(np.asarray(train.columns["labels"], np.int64), classes)
-        start = linear_probe.balanced(start, adjustment * shares)
-    if installed and start is not None:
-        linear_probe.install(layer, start)
+    trainable = layer is not None and layer.weight.requires_grad
+    pools = len(train) <= most and _may_pool(config) and material.adapted is None and trainable
+    start = _start(model, layer, batch, probes, recorded, pools=pools)
+    if config.loss.logit_adjustment is not None:
+        start = replace(start, adjustment=config.loss.logit_adjustment)
+    installed = trainable and start.probe is not None
+    if installed and start.probe is not None:
+        shift = np.zeros(classes)
+        if start.adjustment and not by_word:
+            shift = start.adjustment * class_balance.log_shares(np.asarray(train.columns["labels"], np.int64), classes)
+        linear_probe.install(layer, linear_probe.balanced(start.probe, shift))
     predictions = None
     if team.is_main and on_test and config.evaluation.baselines and (installed or not by_word):
         (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
@@ -119,25 +132,50 @@ def begin(
                 predictions = judge.predict_features(subject, test).columns["prediction"]
         else:
             predictions = _predictions(best, take(features=test), len(test))
-    unit = "words" if by_word else "examples"
-    read = {"mean": "the mean of all tokens"}.get(best.pooling, f"the {best.pooling}")
-    begun = ""
-    if pooled is not None:
-        begun = " A layer that averages the tokens was added to the model."
-    elif installed and head is not None and head is not best:
-        begun = f" Fine-tuning begins from that on the {head.pooling}: {head.accuracy:.1%}."
-    if adjustment:
-        begun += f" Frequent classes are held back in training (loss.logit_adjustment {adjustment:g})."
-    observe(Note(f"It is right on {best.accuracy:.1%} of the validation {unit}; it reads {read}.{begun}"))
+    observe(Note(_sentences(best, start, installed=installed, by_word=by_word)))
     facts = {
         "pooling": best.pooling,
         "accuracy": best.accuracy,
         "loss": best.loss,
         "installed": installed,
-        "pooling_layer": pooled is not None,
-        "logit_adjustment": adjustment,
+        "pooling_layer": start.pooling_layer,
+        "logit_adjustment": start.adjustment,
     }
     return Begun(installed, facts, predictions)
+
+
+def _start(
+    model: Any,
+    layer: Any,
+    batch: Mapping[str, Any],
+    probes: Sequence[Probe],
+    recorded: Mapping[str, Any] | None,
+    *,
+    pools: bool,
+) -> Start:
+    """Decide what the output layer begins with, and add the layer that pools where it is to read the mean."""
+    best = probes[0]
+    by_pooling = {one.pooling: one for one in probes}
+    mean, head = by_pooling.get(linear_probe.MEAN), by_pooling.get(linear_probe.HEAD)
+    decided = recorded or {"pooling_layer": pools and best is mean, "logit_adjustment": best.adjustment}
+    pooled = mean_pooling.add(model, layer, batch) if decided["pooling_layer"] and mean is not None else None
+    start = linear_probe.scaled(mean, pooled) if mean is not None and pooled is not None else head
+    return Start(start, pooled is not None, float(decided["logit_adjustment"]))
+
+
+def _sentences(best: Probe, start: Start, *, installed: bool, by_word: bool) -> str:
+    """Say what the probe is worth and what fine-tuning begins from."""
+    read = {linear_probe.MEAN: "the mean of all tokens"}.get(best.pooling, f"the {best.pooling}")
+    parts = [
+        f"It is right on {best.accuracy:.1%} of the validation {'words' if by_word else 'examples'}; it reads {read}."
+    ]
+    if start.pooling_layer:
+        parts.append("A layer that averages the tokens was added to the model.")
+    elif installed and start.probe is not None and start.probe is not best:
+        parts.append(f"Fine-tuning begins from that on the {start.probe.pooling}: {start.probe.accuracy:.1%}.")
+    if start.adjustment:
+        parts.append(f"Frequent classes are held back in training (loss.logit_adjustment {start.adjustment:g}).")
+    return " ".join(parts)
 
 
 def _may_balance(config: RunConfig) -> bool:
