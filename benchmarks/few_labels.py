@@ -146,9 +146,10 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
         trained = way(bench, everything, lambda _event: None)
         seconds = time.process_time() - begun
         predicted = (bench.vectors(test)[candidates.HEAD] @ trained.weight.T + trained.bias).argmax(axis=1)
-        ways[name] = {
-            "accuracy": float((predicted == truth).mean()),
-            "cpu_seconds": round(seconds, 2),
+        ways[name] = {"accuracy": float((predicted == truth).mean()), "cpu_seconds": round(seconds, 2)}
+        if name not in found:
+            continue
+        ways[name] |= {
             "folds": len(found[name].done),
             "ahead_of_probe": selection.difference(found[name], found[candidates.PROBE]),
             "cross_validated": {
