@@ -231,9 +231,8 @@ def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -
         seed: Of the folds.
     """
     if len(np.unique(labels)) < 2:
-        bias = np.full(classes, _UNSEEN, np.float32)
-        bias[labels] = 0.0
-        return np.zeros((classes, vectors.shape[1]), np.float32), bias
+        constant = np.where(np.isin(np.arange(classes), labels), 0.0, _UNSEEN)
+        return np.zeros((classes, vectors.shape[1]), np.float32), constant.astype(np.float32)
     strength, _ = _strength(vectors, labels, classes, seed)
     weight, bias = _regression(vectors, labels, strength, classes)
     return weight.astype(np.float32), bias.astype(np.float32)
