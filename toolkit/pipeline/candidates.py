@@ -34,6 +34,7 @@ PROBE = "linear probe"
 CONTRASTIVE = "contrastive fine-tuning"
 FINE_TUNING = "fine-tuning"
 FOLDS = 3
+_FEWEST_TO_FINE_TUNE = 32  # rows; of fewer, cross-validation does not tell fine-tuning and the contrastive way apart
 _CLEARLY = 2.0  # standard errors by which what the head reads must be better than the mean of all tokens
 _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0, 0)
 
@@ -200,11 +201,12 @@ def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict
     """Return the out-of-fold logits of each way of training, and the seconds that each took."""
     folds = bench.folds
     empty = np.zeros((len(bench.labels), bench.classes))
-    found = {name: OutOfFold(empty.copy(), bench.labels, folds, ()) for name in WAYS}
-    seconds = dict.fromkeys(WAYS, 0.0)
-    left = list(WAYS)
+    ways = [name for name in WAYS if name != FINE_TUNING or len(bench.labels) >= _FEWEST_TO_FINE_TUNE]
+    found = {name: OutOfFold(empty.copy(), bench.labels, folds, ()) for name in ways}
+    seconds = dict.fromkeys(ways, 0.0)
+    left = list(ways)
     for fold in np.unique(folds).tolist():
-        for name in [name for name in WAYS if name in left]:
+        for name in left:
             observe(Stage(f"Comparing ways of training, fold {fold + 1} of {FOLDS}: {name}"))
             begun = time.perf_counter()
             trained = WAYS[name](bench, np.flatnonzero(folds != fold), lambda _event: None)
@@ -256,7 +258,10 @@ WAYS: Mapping[str, Way] = {PROBE: _probed, CONTRASTIVE: _contrasted, FINE_TUNING
 def _train(
     bench: Bench, features: Features, config: TrainingConfig, objective: Objective, watch: Watch
 ) -> TrainingResult:
-    """Train to the last planned step; there are no rows to validate on."""
+    """Train to the last planned step, with a random state of its own; there are no rows to validate on."""
+    from accelerate.utils import set_seed
+
+    set_seed(config.seed)
     plain = config.model_copy(
         update={"best_metric": "loss", "evaluate_every": 10**9, "early_stopping_patience": None, "trackers": []}
     )

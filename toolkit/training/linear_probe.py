@@ -231,10 +231,13 @@ def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -
 
     Args:
         vectors: Shape (N, D).
-        labels: Class numbers, of at least two classes. Shape (N,).
+        labels: Class numbers. Shape (N,).
         classes: How many there are; those that `labels` do not show get a low bias.
         seed: Of the folds.
     """
+    if len(np.unique(labels)) < 2:
+        constant = np.where(np.isin(np.arange(classes), labels), 0.0, _UNSEEN)
+        return np.zeros((classes, vectors.shape[1]), np.float32), constant.astype(np.float32)
     strength, _, _ = _strength(vectors, labels, classes, seed)
     weight, bias = _regression(vectors, labels, strength, classes)
     return weight.astype(np.float32), bias.astype(np.float32)

@@ -137,3 +137,9 @@ def test_a_model_whose_scores_are_picked_from_many_has_no_last_layer():
     assert linear_probe.output_layer(model, batch) is None
     _, batches = take(model, None, features)
     assert "mean" in batches[0].by_pooling
+
+
+def test_regression_on_one_class_predicts_it():
+    vectors = RANDOM.standard_normal((5, 4)).astype(np.float32)
+    weight, bias = linear_probe.regression(vectors, np.full(5, 2), 3)
+    assert ((vectors @ weight.T + bias).argmax(axis=1) == 2).all()
