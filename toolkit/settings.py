@@ -168,7 +168,8 @@ class TrainingConfig(Section):
     few_labels: Literal["auto", "on", "off"] = Field(
         "auto",
         description="Compare a linear probe, contrastive fine-tuning and fine-tuning by cross-validation and keep the "
-        "best; auto does so for texts with 64 labelled rows a class or fewer, where nothing else says how to train",
+        "best; auto does so for texts with 128 labelled rows or 16 a class, or fewer, where nothing else says how to "
+        "train",
     )
     freeze: Freeze = Field(
         None,

@@ -16,8 +16,10 @@ from toolkit.data.load import Splits, part_facts
 from toolkit.errors import ConfigError
 from toolkit.training import regularise
 
-ROWS_PER_CLASS = 64  # on average, up to which `auto` compares ways of training
-ROWS = 1000  # in all, likewise: more take longer than they are worth
+# Where `auto` compares ways of training: with so many rows, or so many a class. More take longer than they are worth.
+FEW_ROWS = 128
+ROWS_PER_CLASS = 16  # on average
+ROWS = 500  # in all
 PASSES = 6.0  # of fine-tuning, where not set: without validation rows nothing stops it earlier
 _NEUTRAL = {  # keys under `training` that do not say how the weights are to move
     *("few_labels", "seed", "device", "num_processes", "precision", "trackers", "attention_kernel", "compile"),
@@ -43,7 +45,7 @@ def settle(resolved: Resolved, recipe: recipes.Recipe, splits: Splits) -> tuple[
         raise ConfigError(f"`training.few_labels` is on, but {obstacle}.", "Unset one of the two.")
     pooled = _pooled(splits)
     rows = pooled.train.num_rows
-    few = rows <= min(ROWS, ROWS_PER_CLASS * max(1, len(splits.labels)))
+    few = rows <= max(FEW_ROWS, min(ROWS, ROWS_PER_CLASS * len(splits.labels)))
     chosen = wanted == "on" or (wanted == "auto" and obstacle is None and few and not _planned(resolved))
     value = "on" if chosen else "off"
     found: dict[str, Any] = {"few_labels": value} if value != wanted else {}
