@@ -51,8 +51,7 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
         bench = candidates.bench(prepared, observe, stop_asked)
         baseline = _baseline(bench, prepared)
         found, seconds = candidates.compared(bench, observe)
-        whole = {name: candidate for name, candidate in found.items() if len(candidate.done) == len(found[PROBE].done)}
-        chosen = selection.choose(whole)
+        chosen = candidates.choose(found)
         observe(Stage(f"Training on all rows: {chosen}"))
         begun = time.perf_counter()
         trained = WAYS[chosen](bench, np.arange(len(bench.labels)), watch)

@@ -2,11 +2,14 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from tests.support import checkpoints
 from toolkit import pipeline
 from toolkit.errors import ConfigError
+from toolkit.pipeline import candidates
+from toolkit.training.selection import OutOfFold
 
 
 @pytest.fixture
@@ -92,3 +95,18 @@ def test_searches_and_range_tests_compare_nothing(prepare, tmp_path):
     values = {"model": checkpoints.TINY, "data": {"source": "reviews.csv"}}
     recipe, resolved = pipeline.configure("sentiment", [("flag", values)])
     assert pipeline.prepare(recipe, resolved, lambda _event: None).splits.validation.num_rows > 0
+
+
+def way(right: float, seed: int = 0) -> OutOfFold:
+    """Return out-of-fold predictions of 60 rows whose classes get logits of `right` more than others, and noise."""
+    labels = np.arange(60) % 2
+    noise = np.random.default_rng(seed).standard_normal((60, 2))
+    logits = noise + right * np.eye(2)[labels]
+    return OutOfFold(logits, labels, np.arange(60) % 3, (0, 1, 2))
+
+
+def test_contrastive_fine_tuning_is_kept_unless_another_is_clearly_ahead():
+    close = {candidates.PROBE: way(1.0, 1), candidates.CONTRASTIVE: way(1.0, 2)}
+    assert candidates.choose(close) == candidates.CONTRASTIVE
+    ahead = {candidates.PROBE: way(4.0, 1), candidates.CONTRASTIVE: way(0.2, 2)}
+    assert candidates.choose(ahead) == candidates.PROBE
