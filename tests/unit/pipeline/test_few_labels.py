@@ -106,7 +106,7 @@ def way(right: float, seed: int = 0) -> OutOfFold:
 
 
 def test_contrastive_fine_tuning_is_kept_unless_another_is_clearly_ahead():
-    close = {candidates.PROBE: way(1.0, 1), candidates.CONTRASTIVE: way(1.0, 2)}
+    close = {candidates.PROBE: way(1.0, 4), candidates.CONTRASTIVE: way(1.0, 20)}  # ahead by half a standard error
     assert candidates.choose(close) == candidates.CONTRASTIVE
     ahead = {candidates.PROBE: way(4.0, 1), candidates.CONTRASTIVE: way(0.2, 2)}
     assert candidates.choose(ahead) == candidates.PROBE
