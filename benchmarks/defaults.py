@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,20 +74,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.output.is_file():
         before = json.loads(options.output.read_text(encoding="utf-8"))
         record |= {key: before[key] for key in ("tables", "left_out")}
+
+    def write_record() -> None:
+        options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
     for name in options.tables.split(","):
         record["left_out"].pop(name, None)
         try:
-            _contend(name, options, record["tables"].setdefault(name, {"contenders": {}}))
+            for _ in _contend(name, options, record["tables"].setdefault(name, {"contenders": {}})):
+                write_record()
         except MissingError as error:
             record["tables"].pop(name)
             record["left_out"][name] = str(error)
-        options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            write_record()
     sys.stdout.write(markdown(record))
     return 0
 
 
-def _contend(name: str, options: argparse.Namespace, found: dict[str, Any]) -> None:
-    """Add what each contender reached on a table."""
+def _contend(name: str, options: argparse.Namespace, found: dict[str, Any]) -> Iterator[str]:
+    """Add what each contender reached on a table; yield its name when that is done."""
     from toolkit import sources
 
     table = TABLES[name]
@@ -111,6 +116,7 @@ def _contend(name: str, options: argparse.Namespace, found: dict[str, Any]) -> N
                 seconds = str(max(30, round(found["contenders"]["toolkit"]["wall_seconds"])))
                 script = str(ROOT / "benchmarks" / "contenders" / "autogluon_trainer.py")
                 found["contenders"][contender] = _json_of([options.autogluon, script, folder, str(data), seconds])
+            yield contender
 
 
 def _toolkit(recipe: str, model: str, data: Path, run: Path, found: dict[str, Any]) -> None:
