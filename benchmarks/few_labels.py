@@ -37,7 +37,7 @@ SIZES = (8, 64)
 DRAWS = 10
 TEST_ROWS = 500
 MOST_PAIRS = 6000
-FRESH = 2000  # the constants of the contrastive loss and of the comparison were chosen on draws below
+FRESH = 3000  # the constants of the contrastive loss and of the comparison were chosen on draws below
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -35,7 +35,7 @@ CONTRASTIVE = "contrastive fine-tuning"
 FINE_TUNING = "fine-tuning"
 FOLDS = 3
 _FEWEST_TO_FINE_TUNE = 32  # rows; of fewer, cross-validation does not tell fine-tuning and the contrastive way apart
-_CLEARLY = 2.0  # standard errors by which what the head reads must be better than the mean of all tokens
+_CLEARLY = 2.0  # standard errors by which another feature or way must be better than what is best on average
 _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0, 0)
 
 
@@ -214,7 +214,7 @@ def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict
             found[name].logits[held_out] = trained.logits[held_out]
             found[name] = replace(found[name], done=(*found[name].done, fold))
             seconds[name] += time.perf_counter() - begun
-        left = [name for name in left if name == PROBE or not selection.is_behind(name, found)]
+        left = [name for name in left if name != FINE_TUNING or not selection.is_behind(name, found)]
     return found, seconds
 
 
@@ -253,7 +253,7 @@ def _fine_tuned(bench: Bench, rows: Integers, watch: Watch) -> Trained:
 
 
 def choose(found: Mapping[str, OutOfFold]) -> str:
-    """Return the way to keep: contrastive fine-tuning, unless another is ahead by more than one standard error.
+    """Return the way to keep: contrastive fine-tuning, unless another is ahead by more than two standard errors.
 
     On a few dozen rows cross-validation tells ways apart by little more than chance, and with so few labels contrastive
     fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", table 2).
@@ -263,7 +263,7 @@ def choose(found: Mapping[str, OutOfFold]) -> str:
     """
     whole = {name: candidate for name, candidate in found.items() if len(candidate.done) == len(found[PROBE].done)}
     return selection.choose(
-        {name: whole[name] for name in sorted(whole, key=lambda name: name != CONTRASTIVE)}, noise=1.0
+        {name: whole[name] for name in sorted(whole, key=lambda name: name != CONTRASTIVE)}, noise=_CLEARLY
     )
 
 
