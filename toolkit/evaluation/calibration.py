@@ -89,13 +89,18 @@ def _bins(confidence: Floats, right: Floats, level: float) -> list[dict[str, Any
 
 
 def _gaps(confidence: Floats, right: Floats, number: Integers) -> tuple[Floats, Floats, Floats]:
-    """Return each bin's share of the examples, mean of confidence minus rightness, and that mean's standard error."""
+    """Return each bin's share of the examples, mean of confidence minus rightness, and that mean's standard error.
+
+    One example alone shows no spread; its standard error is that of a prediction which is right as often as it says.
+    """
     sizes = np.bincount(number).astype(np.float64)
-    held = sizes > 1
+    held = sizes > 0
     gap = confidence - right
     mean = np.bincount(number, gap)[held] / sizes[held]
     squares = np.bincount(number, gap**2)[held] / sizes[held] - mean**2
-    return sizes[held] / len(gap), mean, np.sqrt(np.maximum(squares, 0) / (sizes[held] - 1))
+    spread = np.maximum(squares, 0) / np.maximum(sizes[held] - 1, 1)
+    alone = np.bincount(number, confidence * (1 - confidence))[held]
+    return sizes[held] / len(gap), mean, np.sqrt(np.where(sizes[held] > 1, spread, alone))
 
 
 def plain_error(confidence: Floats, right: Floats) -> float:

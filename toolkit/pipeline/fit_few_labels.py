@@ -116,6 +116,7 @@ def _probe_facts(probe: OutOfFold, bench: Bench) -> dict[str, Any]:
         "loss": float(-probe.log_likelihoods().mean()),
         "installed": True,
         "pooling_layer": bench.pooled,
+        "logit_adjustment": 0.0,
     }
 
 

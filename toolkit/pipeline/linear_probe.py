@@ -113,7 +113,8 @@ def begin(
         return Begun()
     best = probes[0]
     trainable = layer is not None and layer.weight.requires_grad
-    pools = len(train) <= most and _may_pool(config) and material.adapted is None and trainable
+    few = len(train) <= linear_probe.rows_for(classes)
+    pools = few and _may_pool(config) and material.adapted is None and trainable
     start = _start(model, layer, batch, probes, recorded, pools=pools)
     if config.loss.logit_adjustment is not None:
         start = replace(start, adjustment=config.loss.logit_adjustment)

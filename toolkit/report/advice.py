@@ -76,6 +76,7 @@ class Symptoms:
         if command[:2] != ["toolkit", "finetune"]:
             return None
         command = without_option(without_option(command, "--output"), "-o")  # that folder holds the run already
+        command = [word for word in command if word != "--resume"]
         for name, value in options.items():
             command = with_option(command, name, value)
         return shlex.join(command)

@@ -335,7 +335,7 @@ def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None
             "(`loss.class_weights=balanced`)."
         ]
     why = ""
-    if training is not None:
+    if training is not None and training["steps"]:
         rate, steps = training["learning_rate"], training["steps"]
         why = f": the learning rate ({rate:g}) may be too high, or the steps ({steps:,}) too few"
     return [f"Every example is called “{given[0]}”. The model tells no classes apart{why}."]

@@ -207,9 +207,24 @@ def _balance(splits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"labels": [] if many else labels, "many": many, "rows": rows}
 
 
+def _probe_facts(probe: Mapping[str, Any]) -> dict[str, str]:
+    """What a linear probe was worth, and what it decided about the training."""
+    if probe["accuracy"] is None:
+        return {}
+    read = {"mean": "the mean of all tokens"}.get(probe["pooling"], f"the {probe['pooling']}")
+    adjustment = probe["logit_adjustment"]
+    return {
+        "Linear probe": f"right on {100 * probe['accuracy']:.1f} % of the validation rows; it reads {read}",
+        "Head began from": "the linear probe" if probe["installed"] else "",
+        "Layers added": "one that averages the tokens" if probe["pooling_layer"] else "",
+        "Logit adjustment": f"{_text(adjustment)}, chosen by the linear probe" if adjustment else "",
+    }
+
+
 def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is known of the model and its training, in the order in which one asks for it."""
     rate, speed, waiting = (training[name] for name in ("learning_rate", "samples_per_second", "waiting"))
+    moved = training["steps"] != 0  # a logistic regression has no optimizer
     facts = {
         "Model": model["name"],
         "Chosen": training["model_choice"],
@@ -228,11 +243,12 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
         "Steps": training["steps"] is not None and formats.count(training["steps"]),
         "Best step": training["best_step"] is not None and formats.count(training["best_step"]),
         "Stopped early": training["stopped_early"] is not None and _text(training["stopped_early"]),
+        **_probe_facts(training["linear_probe"]),
         "Trained parameters": training["trainable_parameters"] and formats.count(training["trainable_parameters"]),
         "Minimised": training["objective"],
-        "Optimizer": training["optimizer"],
-        "Learning rate": rate is not None and _text(rate),
-        "Batch size": training["batch_size"] and formats.count(training["batch_size"]),
+        "Optimizer": moved and training["optimizer"],
+        "Learning rate": moved and rate is not None and _text(rate),
+        "Batch size": moved and training["batch_size"] and formats.count(training["batch_size"]),
         "Seed": training["seed"] is not None and _text(training["seed"]),
     }
     return [(term, str(text)) for term, text in facts.items() if text]
