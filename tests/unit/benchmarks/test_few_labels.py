@@ -1,6 +1,4 @@
-"""The benchmark of few labels: its table, and what the document shows of the written record."""
-
-import json
+"""The benchmark of few labels: its table."""
 
 from benchmarks import few_labels
 
@@ -17,8 +15,3 @@ def test_table_has_mean_and_spread_of_the_draws():
     *_, line = few_labels.markdown(record).splitlines()
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == ["films", "8", "2", "62.0 ± 2.8", "64.0 ± 2.8", "64.0 ± 2.8", "60.0 (1)", "20", "80"]
-
-
-def test_document_shows_the_written_record():
-    text = (few_labels.ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    assert few_labels.markdown(json.loads(few_labels.RESULT.read_text(encoding="utf-8"))) in text
