@@ -1,8 +1,9 @@
 """Few labels: ways of training from one checkpoint, compared by cross-validation.
 
     for each fold                                     `training.selection`
-        for each way that is not clearly behind       the same checkpoint each time
+        for each way                                  the same checkpoint each time
             train on the other folds → logits of this fold
+        fine-tuning is dropped where it is clearly behind
 
 Ways of training, the cheapest first: a logistic regression on the frozen features; a backbone that is tuned with a
 supervised contrastive loss, and a logistic regression on its features; fine-tuning from the first of them on.

@@ -213,9 +213,9 @@ def candidates(found: Mapping[str, Any]) -> list[Section]:
     lead = (
         f"Each way of training predicted the {formats.count(found['rows'])} labelled rows by cross-validation, every "
     )
-    lead += "row by a model that did not learn from it. The way with the highest log-likelihood is kept, of "
-    lead += "equals the cheaper one; one that is clearly behind is dropped before its last fold. The kept way was then "
-    lead += "trained on all rows."
+    lead += "row by a model that did not learn from it. Contrastive fine-tuning is kept unless another way is ahead by "
+    lead += "more than two standard errors; fine-tuning is dropped where it is clearly behind after a fold. The kept "
+    lead += "way was then trained on all rows."
     columns = ["Way of training", "Folds", "Accuracy", "Log-likelihood", "Ahead of the kept one", "Seconds"]
     return [Section("few-labels", "Ways of training compared", lead, [Table("Ways of training", columns, rows)])]
 
