@@ -61,14 +61,9 @@ def load(
         ModelError: transformers cannot load it, or weights of its backbone are missing.
     """
     import torch
-    from transformers import AutoConfig
 
     with model_errors(path):
-        known = _renamed(path).get("config")
-        config = known or AutoConfig.from_pretrained(path, trust_remote_code=loading.trust_remote_code)
-        _forget_code(config, loading)
-        for name, value in dropout_settings(config, training).items():
-            setattr(config, name, value)
+        config = _configuration(path, loading, training)
         config.id2label = dict(enumerate(labels))
         config.label2id = {name: number for number, name in enumerate(labels)}
         for name, value in arguments.items():
@@ -88,6 +83,18 @@ def load(
     if labels and _reads_last_token(config):
         model.config.pad_token_id = load_tokenizer(path, loading).pad_token_id
     return model
+
+
+def _configuration(path: Path, loading: LoadingConfig, training: TrainingConfig) -> Any:
+    """Read a checkpoint's configuration, with the dropout that was asked for."""
+    from transformers import AutoConfig
+
+    known = _renamed(path).get("config")
+    config = known or AutoConfig.from_pretrained(path, trust_remote_code=loading.trust_remote_code)
+    _forget_code(config, loading)
+    for name, value in dropout_settings(config, training).items():
+        setattr(config, name, value)
+    return config
 
 
 def _reads_last_token(config: Any) -> bool:
@@ -148,14 +155,10 @@ def load_masked(path: Path, loading: LoadingConfig, training: TrainingConfig) ->
     Raises:
         ModelError: transformers cannot load it, or weights of its backbone are missing.
     """
-    from transformers import AutoConfig, AutoModelForMaskedLM
+    from transformers import AutoModelForMaskedLM
 
     with model_errors(path), quiet(), weights.watched() as loaded:
-        known = _renamed(path).get("config")
-        config = known or AutoConfig.from_pretrained(path, trust_remote_code=loading.trust_remote_code)
-        _forget_code(config, loading)
-        for name, value in dropout_settings(config, training).items():
-            setattr(config, name, value)
+        config = _configuration(path, loading, training)
         model = weights.read(
             AutoModelForMaskedLM,
             path,

@@ -55,7 +55,7 @@ def f1(sums: Floats) -> Floats:
     return divide(2 * hits, predicted + true)
 
 
-def _macro_f1(sums: Floats) -> Floats:
+def macro_f1(sums: Floats) -> Floats:
     """Mean F1 over the classes that occur, in truth or prediction, as scikit-learn takes it."""
     _, predicted, true = overlaps(sums)
     occurs = (predicted + true) > 0
@@ -96,7 +96,7 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("accuracy", "Accuracy", _right, _share, proportion=True),
-        Metric("f1", "Macro F1", class_counts, _macro_f1, overlaps=overlaps),
+        Metric("f1", "Macro F1", class_counts, macro_f1, overlaps=overlaps),
         Metric("f1_weighted", "Weighted F1", class_counts, _weighted_f1),
         Metric("matthews", "Matthews correlation", class_counts, _matthews, unit="score"),
     )

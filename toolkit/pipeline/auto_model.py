@@ -27,7 +27,7 @@ from toolkit.errors import ConfigError, ModelError, SourceError, ToolkitError
 from toolkit.pipeline import allocation, defaults, judge, timing
 from toolkit.pipeline.allocation import Sizes
 from toolkit.pipeline.events import Note, Observe, Stage
-from toolkit.pipeline.prepare import AUTO, steps_of
+from toolkit.pipeline.prepare import AUTO, check_family, steps_of
 from toolkit.team import ALONE, Team
 from toolkit.training import linear_probe
 
@@ -175,11 +175,7 @@ def candidates(recipe: recipes.Recipe, config: RunConfig) -> list[Candidate]:
     for name in named or _at_hand():
         with suppress(*(() if named else (ModelError, SourceError, ConfigError))):
             checkpoint = checkpoints.locate(name, config.loading, config.options)
-            if recipes.generates(recipe):
-                checkpoints.check_writer(checkpoint)
-            else:
-                images = any(column.kind == "image" for column in recipe.COLUMNS)
-                checkpoints.check_classifier(checkpoint, of_pictures=images)
+            check_family(recipe, checkpoint)
             elsewhere = name not in checkpoints.ALIASES and any(
                 part in one for one in checkpoints.architectures(checkpoint) for part in _TRAINED
             )
@@ -260,14 +256,7 @@ def _probed(subject: judge.Subject, splits: Splits, config: RunConfig) -> float 
     collate = partial(subject.recipe.collate, processor=subject.processor)
     layer = linear_probe.output_layer(subject.model, probe(features[0], collate))
     learnt, held_out = (
-        linear_probe.joined(
-            [
-                part
-                for _, part in linear_probe.vectors(
-                    subject.model, layer, some, collate, config.evaluation.batch_size, nullcontext
-                )
-            ]
-        )
+        linear_probe.collected(subject.model, layer, some, collate, config.evaluation.batch_size, nullcontext)
         for some in features
     )
     probes = linear_probe.fit(learnt, held_out, len(splits.labels))

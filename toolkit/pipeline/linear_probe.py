@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,15 +42,18 @@ class Begun:
     """What probing the checkpoint gave.
 
     Attributes:
-        installed: Whether the model's last layer holds the probe's weights now.
         facts: For the report: {"pooling", "accuracy", "loss", "installed", "pooling_layer", "logit_adjustment"}; None
             where nothing was probed.
         predictions: Of the best probe for each test row; None where no baseline is wanted.
     """
 
-    installed: bool = False
     facts: Mapping[str, Any] | None = None
     predictions: Sequence[Any] | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether the model's last layer holds the probe's weights now."""
+        return bool(self.facts and self.facts["installed"])
 
 
 def begin(
@@ -89,14 +91,11 @@ def begin(
     model = material.model.to(accelerator.device)
     batch = probe(train, material.collate)
     layer = linear_probe.output_layer(model, batch)
-    take = partial(
-        linear_probe.vectors,
-        model,
-        layer,
-        collate=material.collate,
-        batch_size=config.evaluation.batch_size,
-        autocast=accelerator.autocast,
-    )
+    reading = {
+        "collate": material.collate,
+        "batch_size": config.evaluation.batch_size,
+        "autocast": accelerator.autocast,
+    }
     classes = len(prepared.splits.labels)
     most = most_rows or linear_probe.rows_for(classes)
     by_word = isinstance(train.columns["labels"], Ragged)
@@ -104,7 +103,7 @@ def begin(
     def fitted() -> list[Probe]:
         rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
         some = train.take(np.sort(rows[:most]))
-        learned, held_out = (linear_probe.joined([part for _, part in take(features=f)]) for f in (some, validation))
+        learned, held_out = (linear_probe.collected(model, layer, rows, **reading) for rows in (some, validation))
         balance = _may_balance(config) and not by_word
         return linear_probe.fit(learned, held_out, classes, config.training.seed, balance=balance)
 
@@ -132,7 +131,7 @@ def begin(
             with models.plainly(model):
                 predictions = judge.predict_features(subject, test).columns["prediction"]
         else:
-            predictions = _predictions(best, take(features=test), len(test))
+            predictions = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
     observe(Note(_sentences(best, start, installed=installed, by_word=by_word)))
     facts = {
         "pooling": best.pooling,
@@ -142,7 +141,7 @@ def begin(
         "pooling_layer": start.pooling_layer,
         "logit_adjustment": start.adjustment,
     }
-    return Begun(installed, facts, predictions)
+    return Begun(facts, predictions)
 
 
 def _start(
@@ -166,7 +165,7 @@ def _start(
 
 def _sentences(best: Probe, start: Start, *, installed: bool, by_word: bool) -> str:
     """Say what the probe is worth and what fine-tuning begins from."""
-    read = {linear_probe.MEAN: "the mean of all tokens"}.get(best.pooling, f"the {best.pooling}")
+    read = linear_probe.in_words(best.pooling)
     parts = [
         f"It is right on {best.accuracy:.1%} of the validation {'words' if by_word else 'examples'}; it reads {read}."
     ]

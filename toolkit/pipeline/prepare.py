@@ -108,12 +108,10 @@ def prepare(
     else:
         checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []
+        check_family(recipe, checkpoint)
         if recipes.generates(recipe):
-            checkpoints.check_writer(checkpoint)
             notes += checkpoints.unasked(checkpoint, resolved.config.options)
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
-        else:
-            checkpoints.check_classifier(checkpoint, of_pictures=any(one.kind == "image" for one in recipe.COLUMNS))
         resolved = _fitted(resolved, checkpoint, notes)
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
@@ -146,6 +144,18 @@ def prepare(
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)
     notes += _never_warm(resolved.config, splits.train.num_rows)
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
+
+
+def check_family(recipe: recipes.Recipe, checkpoint: checkpoints.Checkpoint) -> None:
+    """Refuse a checkpoint whose family is not for the task.
+
+    Raises:
+        ModelError: With what it is for.
+    """
+    if recipes.generates(recipe):
+        checkpoints.check_writer(checkpoint)
+    else:
+        checkpoints.check_classifier(checkpoint, of_pictures=any(one.kind == "image" for one in recipe.COLUMNS))
 
 
 def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.report.advice import Advice, with_option, without_option
+from toolkit.report.advice import Advice, repeated
 
 MOST_VALIDATION = 0.3  # share of the rows
 CHEAPER = 0.9  # share of the winner's time, below which another trial is called cheaper
@@ -122,20 +122,16 @@ def advice(
             f"trial {found.best.number + 1} in {found.best.seconds:.0f} s: take the cheaper one.",
             "command": preset_of(cheapest),
         }
+    again = None
     larger = min(MOST_VALIDATION, 2 * validation_fraction) if validation_fraction else None
+    if larger and larger > (validation_fraction or 0):
+        again = repeated(shlex.split(command), data__validation_fraction=f"{larger:g}")
     yield {
         "id": "tune.more-validation-rows",
         "evidence": evidence,
         "advice": "Search again with more validation rows to tell them apart.",
-        "command": _with_fraction(command, larger) if larger and larger > (validation_fraction or 0) else None,
+        "command": again,
     }
-
-
-def _with_fraction(command: str, fraction: float) -> str:
-    words = shlex.split(command)
-    for option in ("--output", "-o"):  # that folder holds the search with fewer rows
-        words = without_option(words, option)
-    return shlex.join(with_option(words, "data__validation_fraction", f"{fraction:g}"))
 
 
 def validation_part(facts: Mapping[str, Any]) -> tuple[int, bool]:

@@ -75,11 +75,16 @@ class Symptoms:
         command = shlex.split(self.report.get("command") or "")
         if command[:2] != ["toolkit", "finetune"]:
             return None
-        command = without_option(without_option(command, "--output"), "-o")  # that folder holds the run already
-        command = [word for word in command if word != "--resume"]
-        for name, value in options.items():
-            command = with_option(command, name, value)
-        return shlex.join(command)
+        return repeated(command, **options)
+
+
+def repeated(command: Sequence[str], **options: object) -> str:
+    """Return a command line with other options, and without the folder that holds what it wrote already."""
+    words = without_option(without_option(command, "--output"), "-o")
+    words = [word for word in words if word != "--resume"]
+    for name, value in options.items():
+        words = with_option(words, name, value)
+    return shlex.join(words)
 
 
 def with_option(command: Sequence[str], name: str, value: object) -> list[str]:

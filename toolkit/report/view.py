@@ -12,6 +12,7 @@ import yaml
 
 from toolkit.report import formats, plots, sections
 from toolkit.report.schema import REPORT, fill
+from toolkit.training.linear_probe import in_words
 
 MATRIX_LABELS = 12  # above this many classes, the confused pairs say more than the matrix
 PAIRS = 15
@@ -211,7 +212,7 @@ def _probe_facts(probe: Mapping[str, Any]) -> dict[str, str]:
     """What a linear probe was worth, and what it decided about the training."""
     if probe["accuracy"] is None:
         return {}
-    read = {"mean": "the mean of all tokens"}.get(probe["pooling"], f"the {probe['pooling']}")
+    read = in_words(probe["pooling"])
     adjustment = probe["logit_adjustment"]
     return {
         "Linear probe": f"right on {100 * probe['accuracy']:.1f} % of the validation rows; it reads {read}",

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.metrics.classification import class_counts, macro_f1
+
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -51,26 +53,22 @@ def choose(logits: Doubles, labels: Integers, seed: int) -> float:
     resamples = np.random.default_rng([seed, 4]).multinomial(
         len(labels), np.full(len(labels), 1 / len(labels)), _RESAMPLES
     )
-    base, base_resampled = _macro_f1(plain, labels, classes, resamples)
+    base, base_resampled = _resampled_f1(plain, labels, classes, resamples)
     best, best_value = 0.0, base
     for strength in STRENGTHS:
         predicted = (logits - strength * shift).argmax(axis=1)
-        value, resampled = _macro_f1(predicted, labels, classes, resamples)
+        value, resampled = _resampled_f1(predicted, labels, classes, resamples)
         surely = float((resampled > base_resampled).mean()) >= _SURELY
         if value > best_value and surely and float((predicted == labels).mean()) >= right - slack:
             best, best_value = strength, value
     return best
 
 
-def _macro_f1(
+def _resampled_f1(
     predicted: Integers, labels: Integers, classes: int, resamples: np.ndarray[Any, Any]
 ) -> tuple[float, Doubles]:
-    """Return macro F1 over the classes that occur, of the rows (scalar) and of each resample (R,)."""
-    is_predicted = (predicted[:, None] == np.arange(classes)).astype(np.float64)  # (N, C)
-    is_true = (labels[:, None] == np.arange(classes)).astype(np.float64)
+    """Return macro F1 of the rows (scalar) and of each resample (R,)."""
+    counts = class_counts(predicted.tolist(), labels.tolist(), [str(number) for number in range(classes)])  # (N, 3 C)
     weights = np.concatenate([np.ones((1, len(labels))), resamples])  # (1 + R, N)
-    hits = weights @ (is_predicted * is_true)  # (1 + R, C)
-    both = weights @ (is_predicted + is_true)
-    f1 = np.where(both > 0, 2 * hits / np.maximum(both, 1), np.nan)
-    values: Doubles = np.nanmean(f1, axis=1)
+    values = macro_f1(weights @ counts)
     return float(values[0]), values[1:]

@@ -79,6 +79,11 @@ class Probe:
         return [int(number) for number in (vectors @ self.weight.T + self.bias).argmax(axis=1)]
 
 
+def in_words(pooling: str) -> str:
+    """Name what a probe reads in a sentence."""
+    return "the mean of all tokens" if pooling == MEAN else f"the {pooling}"
+
+
 def output_layer(model: Any, batch: Mapping[str, Any]) -> Any | None:
     """Return the linear layer whose output is the logits, or None where something stands behind it.
 
@@ -164,16 +169,27 @@ def _pooled(captured: Mapping[str, Any], batch: Mapping[str, Any], by_word: bool
     hidden = captured.get("hidden")
     if hidden is not None and not by_word:
         if hidden.ndim == 4:  # (B, C, H, W): maps of a convolution
-            found["mean"] = hidden.mean(dim=(2, 3))
+            found[MEAN] = hidden.mean(dim=(2, 3))
         elif hidden.ndim == 3:  # (B, T, D)
             mask = batch.get("attention_mask")
             if mask is None or tuple(mask.shape) != tuple(hidden.shape[:2]):
-                found["mean"] = hidden.mean(dim=1)
+                found[MEAN] = hidden.mean(dim=1)
             else:
-                weights = mask.to(hidden.device).unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
-                found["mean"] = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+                found[MEAN] = mean_pooling.mean_of_tokens(hidden, mask)
     vectors = {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
     return vectors if MEAN not in vectors else vectors | {MEAN: mean_pooling.normalised(vectors[MEAN])}
+
+
+def collected(
+    model: Any,
+    layer: Any | None,
+    features: Features,
+    collate: Collate,
+    batch_size: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Vectors:
+    """Return what `vectors` yields as one, in its order; of very many words some are left out."""
+    return joined([part for _, part in vectors(model, layer, features, collate, batch_size, autocast)])
 
 
 def joined(parts: Sequence[Vectors], most: int = _VECTORS) -> Vectors:
@@ -217,7 +233,7 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balanc
                 name,
                 weight.astype(np.float32),
                 bias.astype(np.float32),
-                loss=float(-_likelihoods(logits, validation.labels).mean()),
+                loss=float(-log_likelihoods(logits, validation.labels).mean()),
                 accuracy=float((logits.argmax(axis=1) == validation.labels).mean()),
                 cross_validated_loss=loss,
                 adjustment=class_balance.choose(out_of_fold, labels, seed) if balance else 0.0,
@@ -261,7 +277,7 @@ def _cross_validated(
         if len(np.unique(labels[~held_out])) > 1:
             weight, bias = _regression(vectors[~held_out], labels[~held_out], strength, classes)
             logits[held_out] = vectors[held_out] @ weight.T + bias
-    return float(-_likelihoods(logits, labels).mean()), logits
+    return float(-log_likelihoods(logits, labels).mean()), logits
 
 
 def _regression(vectors: Floats, labels: Integers, strength: float, classes: int) -> tuple[Doubles, Doubles]:
@@ -283,11 +299,11 @@ def _regression(vectors: Floats, labels: Integers, strength: float, classes: int
     return weight, bias
 
 
-def _likelihoods(logits: Doubles, labels: Integers) -> Doubles:
-    """Return the log-likelihood of each row's class. Shape (N,)."""
-    logits = logits - logits.max(axis=1, keepdims=True)
-    likelihoods: Doubles = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return likelihoods[np.arange(len(labels)), labels]
+def log_likelihoods(logits: Doubles, labels: Integers) -> Doubles:
+    """Return the log-likelihood of each row's class, in nats, from logits (N, C). Shape (N,)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    likelihoods: Doubles = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=1))
+    return likelihoods
 
 
 def install(layer: Any, probe: Probe) -> None:

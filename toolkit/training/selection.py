@@ -3,7 +3,7 @@
     rows → folds; each way is trained on all folds but one and predicts that one
         → logits of each row by a model that did not learn from it ("out of fold")
         → one temperature, fitted on the other folds → log-likelihood of each row
-    the way with the highest mean is chosen, of equals the cheapest; one that is clearly behind is dropped early
+    the first way is chosen, unless another has a mean that is higher by more than the noise
 
 Log-likelihoods of the same rows are compared in pairs, which removes how difficult each row is.
 
@@ -14,13 +14,11 @@ Sources: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from toolkit.data.batch import Integers
-
-Doubles = np.ndarray[Any, np.dtype[np.float64]]
+from toolkit.training.linear_probe import Doubles, log_likelihoods
 
 _BEHIND = 1.0  # standard errors behind the best at which a way is given up before its last fold
 _TEMPERATURES = np.geomspace(0.25, 8.0, 41)
@@ -58,7 +56,7 @@ class OutOfFold:
 
     def log_likelihoods(self) -> Doubles:
         """Return the log-likelihood of each known row's class, in nats, after `scaled`."""
-        return _log_likelihoods(self.scaled(), self.labels[self.known])
+        return log_likelihoods(self.scaled(), self.labels[self.known])
 
     def accuracy(self) -> float:
         """Return the share of the known rows whose class is the most likely one."""
@@ -97,14 +95,8 @@ def folds_of(labels: Integers, groups: Integers, count: int, seed: int) -> Integ
 
 def temperature(logits: Doubles, labels: Integers) -> float:
     """Return the divisor of logits (N, C) with the least log loss, of 41 between a quarter and 8."""
-    losses = [-_log_likelihoods(logits / value, labels).mean() for value in _TEMPERATURES]
+    losses = [-log_likelihoods(logits / value, labels).mean() for value in _TEMPERATURES]
     return float(_TEMPERATURES[int(np.argmin(losses))])
-
-
-def _log_likelihoods(logits: Doubles, labels: Integers) -> Doubles:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    likelihoods: Doubles = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=1))
-    return likelihoods
 
 
 def difference(one: OutOfFold, other: OutOfFold) -> tuple[float, float]:
@@ -123,7 +115,7 @@ def choose(candidates: Mapping[str, OutOfFold], noise: float = 0.0) -> str:
     """Return the name of the candidate to take.
 
     Args:
-        candidates: By name, the cheapest first, each with all folds predicted.
+        candidates: By name, the one to prefer first, each with all folds predicted.
         noise: Standard errors of the mean difference by which a later one must be ahead; on a few dozen rows even a
             difference worth having is seldom larger than one.
     """
