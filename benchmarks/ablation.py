@@ -106,9 +106,9 @@ def read_batches(count: int) -> list[Any]:
     from transformers import AutoTokenizer
 
     from toolkit import recipes, sources
-    from toolkit.data.batch import pad, plan_epoch
+    from toolkit.config.settings import DataConfig
+    from toolkit.data.batching.batch import pad, plan_epoch
     from toolkit.data.load import load_splits
-    from toolkit.settings import DataConfig
 
     splits = load_splits(recipes.load("sentiment"), DataConfig(source=DATA, where=WHERE), 7)
     tokenizer = AutoTokenizer.from_pretrained(sources.package_path(MODEL.removeprefix("pkg://")))
@@ -128,7 +128,7 @@ def build(
 
     from toolkit import models, sources
     from toolkit.attention import packed
-    from toolkit.training import compiling, dropout, embedding
+    from toolkit.training.acceleration import compiling, embedding_gradient, fast_dropout
 
     path = sources.package_path(MODEL.removeprefix("pkg://"))
 
@@ -144,11 +144,11 @@ def build(
         ready = None
         if packing:
             with untrimmed if packing == "all layers" else contextlib.nullcontext():
-                ready = after.enter_context(packed.unpadded(model, batches[0], dropout.drop))
+                ready = after.enter_context(packed.unpadded(model, batches[0], fast_dropout.drop))
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
         return Variant(title, model, optimizer, ready, bf16, [float("inf")] * len(batches))
 
-    cheap, kept = dropout.cheapen, embedding.keep_gradient
+    cheap, kept = fast_dropout.cheapen, embedding_gradient.keep_gradient
     yield variant("padded, dropout as the checkpoint has it", 0.1)
     yield variant("+ no dropout of attention weights", 0.0)
     yield variant("+ cheap dropout of hidden states", 0.0, cheap)

@@ -172,8 +172,8 @@ def prepare(options: argparse.Namespace, folder: Path) -> tuple[Task, dict[str, 
     from tokenizers import Tokenizer
 
     from toolkit import recipes, sources
+    from toolkit.config.settings import DataConfig
     from toolkit.data.load import load_splits
-    from toolkit.settings import DataConfig
 
     data = DataConfig(source=DATA, where=WHERE, max_train_rows=options.rows)
     splits = load_splits(recipes.load("sentiment"), data, options.seed)

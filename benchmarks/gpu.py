@@ -106,10 +106,10 @@ def train_toolkit(rows: Sequence[Any], options: argparse.Namespace) -> float:
     """Return the seconds that the toolkit's loop takes, from the second tenth of the steps on."""
     import numpy as np
 
-    from toolkit.data.batch import Features, Ragged, pad
-    from toolkit.settings import TrainingConfig
-    from toolkit.training.devices import accelerator_for
-    from toolkit.training.loop import train
+    from toolkit.config.settings import TrainingConfig
+    from toolkit.data.batching.batch import Features, Ragged, pad
+    from toolkit.training.distributed.devices import accelerator_for
+    from toolkit.training.loop.train import train
 
     lengths = np.array([len(row) for row in rows])
     ids = Ragged(np.concatenate(rows).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
@@ -136,7 +136,7 @@ def train_trainer(rows: Sequence[Any], options: argparse.Namespace, attention_dr
     from datasets import Dataset
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    from toolkit.data.batch import pad
+    from toolkit.data.batching.batch import pad
 
     marks: list[float] = []
 

@@ -62,8 +62,8 @@ def lengths(wanted: Sequence[int], repeats: int) -> list[dict[str, float]]:
     from transformers import AutoModelForSequenceClassification
 
     from toolkit import models, sources
-    from toolkit.data.batch import pad
-    from toolkit.training.speed import quickened
+    from toolkit.data.batching.batch import pad
+    from toolkit.training.acceleration.accelerate_model import quickened
 
     torch.manual_seed(0)
     path = sources.package_path(MODEL.removeprefix("pkg://"))

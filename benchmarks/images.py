@@ -36,11 +36,11 @@ from benchmarks import gpu, machine
 from benchmarks.contenders.picture_trainer import fastest, theirs
 from benchmarks.finetune import RESULTS, rotate, say, write
 from benchmarks.picture_workloads import WORKLOADS, Ready, Turn, Workload, draw_pictures, settle, training_flops
+from toolkit.commands.evaluate import judge
 from toolkit.data.load import Splits, load_splits
-from toolkit.pipeline import judge
-from toolkit.training.devices import accelerator_for, pick_device
-from toolkit.training.loop import train
-from toolkit.training.pace import Pace, measured
+from toolkit.training.acceleration.autotune import Pace, measured
+from toolkit.training.distributed.devices import accelerator_for, pick_device
+from toolkit.training.loop.train import train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -59,7 +59,7 @@ def write_rows(folder: Path, words: int, train: int, test: int) -> None:
     import numpy as np
 
     from toolkit import sources
-    from toolkit.data.read import read
+    from toolkit.data.sources.local_files import read
 
     (table,) = read(sources.package_path(DATA.removeprefix("pkg://"))).values()
     reviews = {

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.pipeline import configure
-from toolkit.pipeline.prepare import Prepared, prepare
+from toolkit.commands.finetune.prepare import Prepared, prepare
+from toolkit.commands.verbs import configure
 
 CLASSES = ("china", "flower")  # the photographs of scikit-learn
 

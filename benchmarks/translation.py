@@ -31,15 +31,16 @@ import pyarrow.compute as pc
 from benchmarks import machine
 from benchmarks.evaluate import profile
 from benchmarks.finetune import RESULTS, rotate, say, write
+from toolkit.commands.evaluate import judge
+from toolkit.commands.finetune.prepare import prepare
+from toolkit.commands.verbs import configure
+from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
-from toolkit.evaluation.generate import SPARE
+from toolkit.inference.generate import SPARE
 from toolkit.metrics.translation import METRICS
-from toolkit.pipeline import configure, judge
-from toolkit.pipeline.prepare import prepare
-from toolkit.settings import EvaluationConfig
-from toolkit.training.devices import accelerator_for
-from toolkit.training.loop import train
-from toolkit.training.objective import OWN
+from toolkit.training.distributed.devices import accelerator_for
+from toolkit.training.loop.objective import OWN
+from toolkit.training.loop.train import train
 
 Turn = tuple[float, float, list[str]]  # seconds of training, seconds of translating, translations
 JUDGED = ("bleu", "chrf")

@@ -15,14 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from toolkit import models
 from toolkit.attention import resolution
 from toolkit.config import RunConfig
-from toolkit.data import picture_folders
-from toolkit.data.batch import pad
-from toolkit.data.pixels import prepared, take_bytes
+from toolkit.config.settings import DataConfig
+from toolkit.data.batching.batch import pad
+from toolkit.data.images import image_folders
+from toolkit.data.images.pixels import prepared, take_bytes
 from toolkit.evaluation.baselines import majority, pixel_logistic_regression
-from toolkit.evaluation.predict import probabilities
+from toolkit.inference.predict import probabilities
 from toolkit.recipes import Column
-from toolkit.settings import DataConfig
-from toolkit.training import augment
+from toolkit.training.augmentation import augment
 
 DEFAULTS: dict[str, Any] = {
     "model": "vit",
@@ -77,7 +77,7 @@ class Options(BaseModel):
 
 def read(path: Path, config: DataConfig, options: Mapping[str, Any], notes: list[str]) -> dict[str, pa.Table] | None:
     """Read a folder of pictures or an array file; other tables are read as everywhere."""
-    return picture_folders.read(path, notes, class_from_name=options.get("class_from_name", False))
+    return image_folders.read(path, notes, class_from_name=options.get("class_from_name", False))
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from toolkit import models
 from toolkit.config import RunConfig
-from toolkit.data import rationales
-from toolkit.data.batch import pad
+from toolkit.data.batching import rationales
+from toolkit.data.batching.batch import pad
 from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
-from toolkit.evaluation.predict import probabilities
+from toolkit.inference.predict import probabilities
 from toolkit.recipes import Column
 
 DEFAULTS: dict[str, Any] = {

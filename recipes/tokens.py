@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from toolkit import models
 from toolkit.config import RunConfig
-from toolkit.data.batch import pad
+from toolkit.data.batching.batch import pad
 from toolkit.metrics import Metric
 from toolkit.recipes import Column
 

@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from toolkit import seq2seq
 from toolkit.config import RunConfig
-from toolkit.data import bitext, languages, pairs, vocabulary
-from toolkit.data.batch import pad
+from toolkit.config.settings import DataConfig
+from toolkit.data.batching import vocabulary
+from toolkit.data.batching.batch import pad
+from toolkit.data.bitext import languages, pair_filters, parallel_files
 from toolkit.evaluation.baselines import source_itself
-from toolkit.evaluation.generate import by_beam_search
+from toolkit.inference.generate import by_beam_search
 from toolkit.recipes import Column
-from toolkit.settings import DataConfig
 
 DEFAULTS: dict[str, Any] = {
     "model": "opus-mt",
@@ -71,13 +72,13 @@ class Options(BaseModel):
 
 def read(path: Path, data: DataConfig, options: Mapping[str, Any], notes: list[str]) -> dict[str, pa.Table] | None:
     """Read pairs of files, TMX and gettext catalogues."""
-    return bitext.read(path, (options.get("source"), options.get("target")), data.encoding)
+    return parallel_files.read(path, (options.get("source"), options.get("target")), data.encoding)
 
 
-def clean(rows: pa.Table, options: Mapping[str, Any]) -> dict[str, pairs.Flags]:
+def clean(rows: pa.Table, options: Mapping[str, Any]) -> dict[str, pair_filters.Flags]:
     """Find the pairs that teach nothing good: reason → which."""
     sources, targets = (rows[side].to_pylist() for side in ("source", "target"))
-    return pairs.poor(sources, targets, options["max_length_ratio"]) if options["clean"] else {}
+    return pair_filters.poor(sources, targets, options["max_length_ratio"]) if options["clean"] else {}
 
 
 def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:

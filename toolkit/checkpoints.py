@@ -11,9 +11,9 @@ from typing import Any
 
 from toolkit import recipes, runs, sources
 from toolkit.config import leaves
-from toolkit.data.languages import TOLD_IN_WORDS
+from toolkit.config.settings import LoadingConfig
+from toolkit.data.bitext.languages import TOLD_IN_WORDS
 from toolkit.errors import ConfigError, ModelError, SourceError
-from toolkit.settings import LoadingConfig
 
 # keys under which a configuration may name a repository whose code computes a part of the model
 _KERNELS = tuple(

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import compatibility, runs, weights
-from toolkit.data import pictures
+from toolkit.config.settings import LoadingConfig, TrainingConfig
+from toolkit.data.images import image_columns
 from toolkit.errors import ModelError, ToolkitError
-from toolkit.settings import LoadingConfig, TrainingConfig
 
 # The families name the same two knobs differently.
 _HIDDEN_DROPOUT = (
@@ -213,7 +213,7 @@ def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = 
     Raises:
         ModelError: It cannot be loaded.
     """
-    pictures.pillow()
+    image_columns.pillow()
     with model_errors(path), quiet():
         from transformers import AutoImageProcessor, ViTImageProcessor
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit import checkpoints, models
 from toolkit.config import RunConfig
-from toolkit.data import languages
+from toolkit.data.bitext import languages
 from toolkit.errors import ModelError
 
 PAD, END = "<pad>", "</s>"

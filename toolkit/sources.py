@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from toolkit.errors import ModelError, SourceError
-from toolkit.foreign import check_no_devices
+from toolkit.runs.trust import check_no_devices
 
 PROBE_SECONDS = 2.5  # the whole of finding out that there is no network must fit in five seconds
 

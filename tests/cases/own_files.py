@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tests.support.checkpoints import TINY
 from tests.support.cli import several, toolkit
-from toolkit.claim import sole_writer
+from toolkit.runs.lock import sole_writer
 
 WORDS = {"sunny": ("bright", "warm", "clear"), "rainy": ("wet", "grey", "cold"), "windy": ("gusty", "rough", "loud")}
 

@@ -16,7 +16,8 @@ from tests.e2e.conftest import Made
 from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import checkpoints
 from tests.support.cli import several, toolkit
-from toolkit.pipeline import prepare_evaluation, prune
+from toolkit.commands import prune_heads
+from toolkit.commands.verbs import prepare_evaluation
 
 ROOT = Path(__file__).parents[2]
 PICTURES = "runs/pictures"  # commands on it are run in test_image_explain.py
@@ -195,7 +196,7 @@ def test_the_model_before_pruning_is_asked_while_it_is_whole(
     run = shutil.copytree(made.run, tmp_path / "run")
     (run / "predictions.parquet").unlink()
     order: list[str] = []
-    zero, ask = prune.heads.zero, prune.judge.ask
+    zero, ask = prune_heads.heads.zero, prune_heads.judge.ask
 
     def zeroed(*arguments: Any) -> None:
         order.append("silenced")
@@ -205,10 +206,12 @@ def test_the_model_before_pruning_is_asked_while_it_is_whole(
         order.append(f"asked {stored.folder.relative_to(tmp_path).parts[0]}")
         return ask(stored, *arguments)
 
-    monkeypatch.setattr(prune.heads, "zero", zeroed)
-    monkeypatch.setattr(prune.judge, "ask", asked)
+    monkeypatch.setattr(prune_heads.heads, "zero", zeroed)
+    monkeypatch.setattr(prune_heads.judge, "ask", asked)
     subject = prepare_evaluation(str(run), {}, None, lambda _event: None)
-    prune.prune_heads(subject, prune.Pruning(40, 0.0, 0.5), str(tmp_path / "pruned"), "prune", lambda _event: None)
+    prune_heads.prune_heads(
+        subject, prune_heads.Pruning(40, 0.0, 0.5), str(tmp_path / "pruned"), "prune", lambda _event: None
+    )
     # before it, copies for the curve; behind it, the validation rows for its temperature
     assert order[-4:] == ["asked run", "silenced", "asked pruned", "asked pruned"]
 

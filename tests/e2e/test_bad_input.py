@@ -253,7 +253,7 @@ def test_a_shell_that_knows_only_ascii(tmp_path: Path) -> None:
     refused(outcome, "PYTHONUTF8=1", tmp_path)
 
 
-@pytest.mark.parametrize("module", ["typer", "toolkit.pipeline", "toolkit.data.load"])
+@pytest.mark.parametrize("module", ["typer", "toolkit.commands", "toolkit.data.load"])
 def test_ctrl_c_during_an_import_is_one_line(module: str, tmp_path: Path) -> None:
     program = (
         "import sys\n"

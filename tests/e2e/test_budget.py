@@ -11,7 +11,7 @@ import yaml
 
 from tests.support import checkpoints
 from tests.support.cli import several, start, toolkit
-from toolkit.report.schema import REPORT, faults
+from toolkit.report.document.schema import REPORT, faults
 
 COMMON = ("finetune", "sentiment", "--data", "reviews.csv", "--set", "evaluation.resamples=100")
 

@@ -18,7 +18,7 @@ from toolkit.export import graph
 from toolkit.export.runtime import Graph
 from toolkit.export.schema import Export
 
-exporting = importlib.import_module("toolkit.pipeline.export")  # the package's attribute is the function
+exporting = importlib.import_module("toolkit.commands.export")  # the package's attribute is the function
 
 
 def facts(folder: Path) -> Export:

@@ -9,7 +9,7 @@ import pytest
 from tests.support import checkpoints
 from tests.support.cli import Outcome, toolkit
 from toolkit import runs
-from toolkit.report.schema import REPORT, faults
+from toolkit.report.document.schema import REPORT, faults
 
 NAMES = ["linear probe", "contrastive fine-tuning", "fine-tuning"]
 

@@ -13,7 +13,7 @@ from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import Outcome, several, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import serving
-from toolkit.report.schema import REPORT, faults
+from toolkit.report.document.schema import REPORT, faults
 
 SMALL = ("--set", "options.image_size=16", "--set", "training.device=cpu")
 

@@ -11,7 +11,7 @@ from tests.e2e.conftest import DATA, Made
 from tests.support import checkpoints
 from tests.support.cli import several, toolkit
 from tests.support.hub import LocalHub
-from toolkit.report.schema import REPORT, faults
+from toolkit.report.document.schema import REPORT, faults
 
 
 def report_of(folder: Path) -> dict:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.support import bitext, checkpoints, planted, vision
-from toolkit.report import usage
+from toolkit.report.pages import usage
 
-exporting = importlib.import_module("toolkit.pipeline.export")  # the package's attributes are the functions
-predicting = importlib.import_module("toolkit.pipeline.predict")
+exporting = importlib.import_module("toolkit.commands.export")  # the package's attributes are the functions
+predicting = importlib.import_module("toolkit.commands.predict.run")
 SOURCES = ("one cat sees two dog", "three red house and blue tree not", "six dog loves")
 BUILD = {
     "t5": bitext.t5,

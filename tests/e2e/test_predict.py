@@ -16,11 +16,11 @@ import pytest
 from tests.e2e.conftest import Made
 from tests.support.cli import environment, several, toolkit
 from toolkit import runs
+from toolkit.commands.evaluate import judge
 from toolkit.errors import DataError, Interrupted
-from toolkit.pipeline import judge
-from toolkit.pipeline.events import Counted, Event, Note, Observe
+from toolkit.events import Counted, Event, Note, Observe
 
-predicting = importlib.import_module("toolkit.pipeline.predict")  # the package's attribute is the function
+predicting = importlib.import_module("toolkit.commands.predict.run")  # the package's attribute is the function
 
 
 def test_it_says_what_the_evaluation_said_in_the_same_order(made: Made, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.support import checkpoints
 from tests.support.cli import toolkit
 from tests.support.hub import LocalHub
 from toolkit import sources
-from toolkit.data.read import read
+from toolkit.data.sources.local_files import read
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from tests.support.cli import environment, several, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit import runs
-from toolkit.report import usage
+from toolkit.report.pages import usage
 
 NAME = "acme/reviews"
 USER = "zaphod-beeblebrox"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.browser import CHROMIUM, QUIET, browser
 from tests.support.reports import comparison, many_classes, sample
-from toolkit.report.render import to_html
+from toolkit.report.pages.render import to_html
 
 POLICY = re.compile('<meta http-equiv="Content-Security-Policy"[^>]*>')
 PICTURE = '<img src="http://127.0.0.1:9/picture.png" alt="">'

@@ -15,7 +15,7 @@ from tests.support import bitext
 from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import several, start, toolkit
 from tests.support.hub import LocalHub
-from toolkit.report.schema import REPORT, faults
+from toolkit.report.document.schema import REPORT, faults
 
 CATALOGUE = """# kept
 msgid ""

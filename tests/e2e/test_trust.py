@@ -11,7 +11,7 @@ from tests.e2e.conftest import Made
 from tests.support import checkpoints
 from tests.support.browser import check_page
 from tests.support.cli import toolkit
-from toolkit.report.schema import REPORT, faults
+from toolkit.report.document.schema import REPORT, faults
 
 MISLABELLED, LEAKED = 11, 30  # lines of test.csv
 WOMEN, MEN = ("woman", "mother", "daughter", "sister", "wife"), ("man", "father", "son", "brother", "husband")

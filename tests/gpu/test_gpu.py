@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import checkpoints
 from tests.support.cli import environment, start, toolkit
-from toolkit import launch
+from toolkit.distributed import launcher as distributed_launcher
 
 COMMON = (
     "--model", checkpoints.TINY, "--data", "reviews.csv", "--batch-size", "8", "--output", "run",
@@ -70,7 +70,7 @@ def made(hidden_size: int = 64):
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    from toolkit.data.batch import pad
+    from toolkit.data.batching.batch import pad
 
     torch.manual_seed(0)
     sizes = {"hidden_size": hidden_size, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
@@ -113,10 +113,10 @@ def test_no_step_waits_for_the_device() -> None:
     import numpy as np
     import torch
 
-    from toolkit.data.batch import Features, Ragged, pad
-    from toolkit.settings import TrainingConfig
-    from toolkit.training.devices import accelerator_for
-    from toolkit.training.loop import train
+    from toolkit.config.settings import TrainingConfig
+    from toolkit.data.batching.batch import Features, Ragged, pad
+    from toolkit.training.distributed.devices import accelerator_for
+    from toolkit.training.loop.train import train
 
     lengths = np.arange(96) % 40 + 4
     flat = np.random.default_rng(0).integers(5, 200, lengths.sum()).astype(np.int32)
@@ -174,7 +174,7 @@ def test_every_gpu_is_used_by_itself_and_the_steps_stay(strategy: str, place: Pa
     for output, more in (("all", ("--strategy", strategy)), ("one", ("--num-processes", "1"))):
         outcome = toolkit("finetune", "sentiment", *COMMON, *plain, "--output", output, *more, cwd=place)
         assert outcome.code == 0, outcome.text
-    assert facts(place / "all")["processes"] == launch.count_gpus()
+    assert facts(place / "all")["processes"] == distributed_launcher.count_gpus()
     assert facts(place / "one")["processes"] == 1
     assert facts(place / "all")["steps"] == facts(place / "one")["steps"]
     assert validation_losses(place / "all") == pytest.approx(validation_losses(place / "one"), rel=0.02, abs=0.002)

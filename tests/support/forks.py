@@ -20,7 +20,7 @@ HEAVY = (
     "captum.attr",
     "matplotlib.figure",
     "scipy.stats",
-    "toolkit.pipeline",
+    "toolkit.commands",
 )
 
 

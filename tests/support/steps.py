@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.batch import Features, Ragged, pad
-from toolkit.team import Team, joined
-from toolkit.training.sharding import gathered, whole
+from toolkit.data.batching.batch import Features, Ragged, pad
+from toolkit.distributed.process_group import Team, joined
+from toolkit.training.distributed.sharding import gathered, whole
 
 CASES = {
     "plain": {"batch_size": 8},
@@ -96,7 +96,7 @@ def translator(seed: int) -> Any:
 
 def case_of_pairs(team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train on pairs of texts; the loss of all of them is what is seen."""
-    from toolkit.evaluation.predict import predict
+    from toolkit.inference.predict import predict
 
     model = translator(seed=team.rank)
 
@@ -127,7 +127,7 @@ def collate(rows: Any) -> dict[str, Any]:
 
 def ask(model: Any, team: Team) -> Any:
     """Predict every row."""
-    from toolkit.evaluation.predict import predict, probabilities
+    from toolkit.inference.predict import predict, probabilities
 
     def extract(outputs: Any, batch: Any) -> dict[str, list[Any]]:
         chances = probabilities(outputs.logits)
@@ -140,8 +140,8 @@ def fit(model: Any, team: Team, config: Mapping[str, Any], **more: Any) -> Any:
     """Train with validations."""
     from accelerate import Accelerator
 
-    from toolkit.settings import TrainingConfig
-    from toolkit.training.loop import train
+    from toolkit.config.settings import TrainingConfig
+    from toolkit.training.loop.train import train
 
     usual = {"epochs": 2, "learning_rate": 1e-3, "seed": 0, "weight_decay": 0.5, "evaluate_every": 3}
     calls: dict[str, Any] = {"save": lambda *_: None, "observe": lambda _: None, "higher_is_better": False, **more}
@@ -176,7 +176,7 @@ def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
 def resumed(team: Team, states: Path, config: Mapping[str, Any]) -> bool:
     """Whether a run with dropout, stopped and taken up again, ends like one that was not, in every process."""
     from toolkit.errors import Interrupted
-    from toolkit.training import checkpoint
+    from toolkit.training.loop import checkpoint
 
     undisturbed, begun, later = (build(team.rank, dropout=0.1) for _ in range(3))
     asked: list[None] = []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from toolkit.data.batch import pad
+from toolkit.data.batching.batch import pad
 from toolkit.explain.question import Model
 from toolkit.explain.words import Example
 

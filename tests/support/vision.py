@@ -95,8 +95,9 @@ def tried(name: str, data: str) -> dict[str, Any]:
     import pyarrow.parquet as pq
     from transformers import pipeline as pipeline_of
 
-    from toolkit import checkpoints, pipeline
-    from toolkit.data import pictures
+    from toolkit import checkpoints
+    from toolkit.commands import verbs
+    from toolkit.data.images import image_columns
     from toolkit.errors import ToolkitError
 
     values = {
@@ -106,14 +107,14 @@ def tried(name: str, data: str) -> dict[str, Any]:
         "evaluation": {"baselines": False, "resamples": 100},
         "output": name,
     }
-    prepared = pipeline.prepare(*pipeline.configure("image", [("flag", values)]), lambda _event: None)
-    run = pipeline.finetune(prepared, "", lambda _event: None)
+    prepared = verbs.prepare(*verbs.configure("image", [("flag", values)]), lambda _event: None)
+    run = verbs.finetune(prepared, "", lambda _event: None)
     classify = pipeline_of("image-classification", model=str(run.model))
     said = pq.read_table(run.path / "predictions.parquet").to_pylist()
     labels = prepared.splits.labels
     off = 0.0
     for row, picture in zip(said, prepared.splits.test["image"].to_pylist(), strict=True):
-        theirs = {one["label"]: one["score"] for one in classify(pictures.decode(picture, 10**6))}
+        theirs = {one["label"]: one["score"] for one in classify(image_columns.decode(picture, 10**6))}
         off = max(off, *(abs(theirs[label] - p) for label, p in zip(labels, row["probabilities"], strict=True)))
     path = checkpoints.locate(name, prepared.config.loading).path
     try:

@@ -13,8 +13,8 @@ from tokenizers.models import WordLevel
 
 from toolkit import checkpoints, models
 from toolkit.attention import packed
-from toolkit.data.batch import pad
-from toolkit.settings import LoadingConfig, TrainingConfig
+from toolkit.config.settings import LoadingConfig, TrainingConfig
+from toolkit.data.batching.batch import pad
 
 TABLE = 26  # rows of the table of positions
 SMALL = {

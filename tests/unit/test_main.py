@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import toolkit
-from toolkit import __main__, launch
+from toolkit import __main__
+from toolkit.distributed import launcher
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_a_folder_that_is_named_in_full_stays(paths, tmp_path):
 def test_a_process_of_a_run_imports_this_toolkit_and_nothing_from_here(tmp_path):
     for name in ("toolkit", "datasets", "json", "typer"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('planted')", encoding="utf-8")
-    program = launch.program()
+    program = launcher.program()
     program[-1] = program[-1].replace(
         "; main()", "; import toolkit, typer, json, sys; print(toolkit.__file__, sys.path)"
     )

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support import models as toys
 from toolkit import checkpoints, models, runs, sources
+from toolkit.config.settings import LoadingConfig, TrainingConfig
 from toolkit.errors import ModelError, SourceError
-from toolkit.settings import LoadingConfig, TrainingConfig
 
 SMALL = {"vocab_size": 40, "num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
 

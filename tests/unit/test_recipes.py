@@ -151,7 +151,7 @@ def test_a_recipes_defaults_are_a_valid_configuration():
 
 def test_presets_are_valid_and_begin_with_their_command():
     from toolkit.config import resolve
-    from toolkit.config_files import read_file
+    from toolkit.config.files import read_file
 
     for name, path in recipes.presets().items():
         resolve([("command", {"recipe": "x"}), ("preset", read_file(path))])

@@ -7,10 +7,10 @@ import torch
 from tests.support import bitext
 from toolkit import models, recipes, seq2seq
 from toolkit.config import RunConfig
+from toolkit.config.settings import LoadingConfig
 from toolkit.errors import ConfigError, ModelError
-from toolkit.evaluation.generate import SPARE
+from toolkit.inference.generate import SPARE
 from toolkit.seq2seq import write_untrained
-from toolkit.settings import LoadingConfig
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import torch
 
 from tests.support import checkpoints
 from toolkit import recipes, sources
+from toolkit.commands.evaluate import judge
 from toolkit.config import resolve
-from toolkit.data.batch import encode
-from toolkit.pipeline import judge
+from toolkit.data.batching.batch import encode
 
 LABELS = ("B-PER", "I-PER", "O")
 

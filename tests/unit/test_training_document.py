@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from toolkit import recipes
-from toolkit.settings import AdapterConfig, LossConfig, Section, TrainingConfig
+from toolkit.config.settings import AdapterConfig, LossConfig, Section, TrainingConfig
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 SECTIONS = {"training": TrainingConfig, "loss": LossConfig, "adapter": AdapterConfig}

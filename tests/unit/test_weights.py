@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.support import models as small
 from toolkit import models, sources, weights
+from toolkit.config.settings import LoadingConfig, TrainingConfig
 from toolkit.errors import ModelError
-from toolkit.settings import LoadingConfig, TrainingConfig
 
 Change = Callable[[dict[str, torch.Tensor]], Mapping[str, torch.Tensor]]
 CLASSES = transformers.AutoModelForSequenceClassification

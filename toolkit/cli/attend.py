@@ -33,11 +33,11 @@ def attend(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Watch attention being computed: a real text through a real head, with every step's shape and numbers."""
-    from toolkit import pipeline
-    from toolkit.settings import LoadingConfig
+    from toolkit.commands import verbs
+    from toolkit.config.settings import LoadingConfig
 
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
-    seen = pipeline.attend(model, text, layer=layer, head=head, loading=loading, page=html)
+    seen = verbs.attend(model, text, layer=layer, head=head, loading=loading, page=html)
     for number, step in enumerate(seen.steps, 1):
         say(f"\n{number}. {step.title}  {step.shape}" + (f"  {step.equation}" if step.equation else ""))
         say(f"   {step.meaning}")
@@ -51,7 +51,7 @@ def attend(
 
 def _lines(step: "Step") -> Iterator[str]:
     """Lay a step's numbers out as a table, cut at what fits on a terminal."""
-    from toolkit.report.walkthrough import number
+    from toolkit.report.pages.walkthrough import number
 
     wide = step.cut or len(step.columns) > _COLUMNS
     header = ("", *(_short(column) for column in step.columns[:_COLUMNS]), "…" if wide else "")

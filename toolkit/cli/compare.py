@@ -18,16 +18,16 @@ def compare(
     seed: options.Seed = None,
 ) -> None:
     """Set models side by side on the rows that all of them were judged on: differences, agreement, disagreements."""
-    from toolkit import pipeline
+    from toolkit.commands import verbs
     from toolkit.config import resolve
 
     layers = options.layers({"recipe": "-", "training.seed": seed}, assignments=assignments)
     config = resolve(layers).config
     with Watcher() as watch:
-        folder, report = pipeline.compare(
+        folder, report = verbs.compare(
             targets, recipe, output, options.command_line(), config.evaluation, config.training.seed, watch
         )
-    from toolkit.report.text import comparison_to_text
+    from toolkit.report.pages.terminal import comparison_to_text
 
     say(comparison_to_text(report))
     say(f"report  {folder / 'report.html'}")

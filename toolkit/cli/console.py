@@ -96,8 +96,8 @@ class Watcher:
         """Show one event."""
         if self.silent:
             return
-        from toolkit.pipeline import Counted, Note, Stage
-        from toolkit.training.progress import Progress, Validation
+        from toolkit.events import Counted, Note, Stage
+        from toolkit.training.loop.progress import Progress, Validation
 
         if isinstance(event, Stage):
             self._close()

@@ -37,7 +37,8 @@ def evaluate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check model, data and labels; judge nothing.")] = False,
 ) -> None:
     """Reload a model from disk and judge it: on its run's held-out rows, or on data of yours."""
-    from toolkit import pipeline, runs
+    from toolkit import runs
+    from toolkit.commands import verbs
 
     command = options.command_line()
     if output is not None:
@@ -58,15 +59,15 @@ def evaluate(
 
     values = options.merged(flags, assignments)
     with Watcher() as watch:
-        subject = pipeline.prepare_evaluation(target, values, recipe, watch)
+        subject = verbs.prepare_evaluation(target, values, recipe, watch)
         for text in subject.facts.get("notes", ()) if not subject.own else ():
             note(f"  note: {text}")
         if dry_run:
             rows = f"{subject.rows.num_rows:,} {subject.split} rows of {subject.facts['origin']}"
             say(f"Nothing was judged: this was a dry run. {subject.checkpoint.origin} fits {rows}.")
             return
-        folder, report = pipeline.evaluate(subject, output, command, watch, fresh=fresh)
-    from toolkit.report.text import to_text
+        folder, report = verbs.evaluate(subject, output, command, watch, fresh=fresh)
+    from toolkit.report.pages.terminal import to_text
 
     say(to_text(report))
     say(f"report  {folder / 'report.html'}")

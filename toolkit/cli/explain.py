@@ -55,10 +55,10 @@ def explain(
     and compared with some drawn at random; and the weights are made random, to see whether the explanation changes.
     It takes minutes, once for a run, and no text has to be given.
     """
-    from toolkit import pipeline
+    from toolkit.commands import verbs
     from toolkit.errors import ConfigError
 
-    number = rows if rows is not None else pipeline.EXAMPLES if measure else 0
+    number = rows if rows is not None else verbs.EXAMPLES if measure else 0
     if data is not None and not number:
         raise ConfigError("--data names examples to measure the methods on.", "Add --measure, or leave --data out.")
     flags = {
@@ -68,22 +68,22 @@ def explain(
     }
     values = options.merged(flags, assignments)
     with Watcher() as watch:
-        subject = pipeline.prepare_evaluation(target, values, recipe, watch, needs_rows=bool(number))
-        if pipeline.reads_pictures(subject):
-            inputs = [picture for path in texts or () for picture in pipeline.read_inputs(Path(path), subject)]
+        subject = verbs.prepare_evaluation(target, values, recipe, watch, needs_rows=bool(number))
+        if verbs.reads_pictures(subject):
+            inputs = [picture for path in texts or () for picture in verbs.read_inputs(Path(path), subject)]
         else:
             inputs = [(text,) for text in texts or ()]
-        inputs += pipeline.read_inputs(file, subject) if file is not None else []
+        inputs += verbs.read_inputs(file, subject) if file is not None else []
         if not inputs and not number:
             raise ConfigError(
                 "There is nothing to explain.", 'Give a text after the run, "in quotes", a picture, or a --file.'
             )
-        command = pipeline.measuring_command(target, has_data=subject.run is not None)
-        order = pipeline.Order(inputs, method or (), number, png, gold, minutes, command)
+        command = verbs.measuring_command(target, has_data=subject.run is not None)
+        order = verbs.Order(inputs, method or (), number, png, gold, minutes, command)
         if not inputs:
-            verdict = pipeline.measure_explanations(subject, order, watch)
+            verdict = verbs.measure_explanations(subject, order, watch)
         else:
-            folder, built = pipeline.explain(subject, order, output, options.command_line(), watch)
+            folder, built = verbs.explain(subject, order, output, options.command_line(), watch)
     if not inputs:
         _print_verdict(verdict)
         return
@@ -95,7 +95,7 @@ def _print(built: dict[str, object]) -> None:
     """Print the top words by the first method, which is the most faithful of those shown, and what to believe."""
     from typing import cast
 
-    from toolkit.report.explanation import top_words
+    from toolkit.report.pages.explanation import top_words
 
     content = cast("dict[str, Any]", built)
     if content["unit"] == "link":

@@ -40,7 +40,7 @@ def export(
     export.json says on how many rows the export agrees, what it costs in accuracy, its size and its speed.
     One that disagrees by more than --tolerance is not written.
     """
-    from toolkit import pipeline
+    from toolkit.commands import verbs
 
     flags = {
         "data.source": data,
@@ -51,7 +51,7 @@ def export(
     }
     values = options.merged(flags, assignments)
     with Watcher() as watch:
-        done = pipeline.export(target, form, output, values, recipe, watch, rows=rows, tolerance=tolerance)
+        done = verbs.export(target, form, output, values, recipe, watch, rows=rows, tolerance=tolerance)
     say(table(_lines(done.report)))
     say(f"export  {done.folder}")
 

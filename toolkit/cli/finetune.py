@@ -13,7 +13,7 @@ from toolkit.cli.processes import member, start
 from toolkit.cli.push import push_now
 
 if TYPE_CHECKING:
-    from toolkit.pipeline import Prepared
+    from toolkit.commands.finetune.prepare import Prepared
     from toolkit.runs import Run
 
 EPILOG = (
@@ -123,10 +123,10 @@ def finetune(
         "training.few_labels": "on" if few else None,
         "loading.from_scratch": from_scratch or None,
     }
-    from toolkit import pipeline
-    from toolkit.budget import process_start
+    from toolkit.commands import verbs
+    from toolkit.config.time_budget import process_start
     from toolkit.errors import ConfigError
-    from toolkit.hub import Destination
+    from toolkit.hub.upload import Destination
 
     started = process_start()
 
@@ -134,7 +134,7 @@ def finetune(
         raise ConfigError(
             "--seeds makes several runs, and --push-to pushes one.", "Push the one you choose afterwards."
         )
-    loaded, resolved = pipeline.configure(recipe, options.layers(flags, preset, config, assignments))
+    loaded, resolved = verbs.configure(recipe, options.layers(flags, preset, config, assignments))
     training = resolved.config.training
     if training.budget is not None and seeds is not None:
         raise ConfigError("--seeds makes several runs, and --budget limits one.", "Give --epochs instead of --budget.")
@@ -142,28 +142,28 @@ def finetune(
         start(training.num_processes, training.device)
     with member(training.device) as team, Watcher(silent=not team.is_main) as watch:
         if push_to is not None and team.is_main:
-            pipeline.check_destination(Destination(push_to), watch)
-        resolved = pipeline.choose_model(loaded, resolved, watch, started=started, resume=resume, team=team)
+            verbs.check_destination(Destination(push_to), watch)
+        resolved = verbs.choose_model(loaded, resolved, watch, started=started, resume=resume, team=team)
         with team.main_first():
-            prepared = pipeline.prepare(loaded, resolved, watch, resume=resume, may_compare=True)
+            prepared = verbs.prepare(loaded, resolved, watch, resume=resume, may_compare=True)
         if push_to is not None and team.is_main:
             scratch = prepared.config.loading.from_scratch
-            pipeline.check_licence(Destination(push_to), prepared.checkpoint.origin, from_scratch=scratch)
+            verbs.check_licence(Destination(push_to), prepared.checkpoint.origin, from_scratch=scratch)
         if team.is_main:
             _announce(prepared)
         if dry_run:
             if resume:
-                pipeline.unfinished(prepared, watch)
+                verbs.unfinished(prepared, watch)
             if team.is_main:
-                say(f"Nothing was trained: this was a dry run. {pipeline.plan(prepared)}")
+                say(f"Nothing was trained: this was a dry run. {verbs.plan(prepared)}")
             return
         command = options.command_line(without=["--push-to"])
         if seeds is not None:
-            home, report = pipeline.finetune_seeds(prepared, seeds, command, watch, resume=resume, team=team)
+            home, report = verbs.finetune_seeds(prepared, seeds, command, watch, resume=resume, team=team)
             if team.is_main:
                 _conclude_seeds(home, report)
             return
-        run = pipeline.finetune(prepared, command, watch, resume=resume, team=team, started=started)
+        run = verbs.finetune(prepared, command, watch, resume=resume, team=team, started=started)
         if team.is_main:
             try:
                 _conclude(run, recipe)
@@ -184,14 +184,14 @@ def _announce(prepared: "Prepared") -> None:
 
 
 def _conclude_seeds(home: Path, report: dict[str, Any]) -> None:
-    from toolkit.report.text import verdict_to_text
+    from toolkit.report.pages.terminal import verdict_to_text
 
     say(verdict_to_text(report))
     say(table([("runs", str(home)), ("report", str(home / "report.html"))]))
 
 
 def _conclude(run: "Run", recipe: str) -> None:
-    from toolkit.report.text import to_text
+    from toolkit.report.pages.terminal import to_text
 
     say(to_text(json.loads((run.path / "report.json").read_text(encoding="utf-8"))))
     say(

@@ -10,7 +10,7 @@ from toolkit.cli import options
 from toolkit.cli.console import note, say, table
 
 if TYPE_CHECKING:
-    from toolkit.data.inspect import Part
+    from toolkit.data.tables.inspect import Part
 
 _MOST_CLASSES = 12  # that are shown
 
@@ -32,7 +32,7 @@ def inspect(
     assignments: options.Assignments = None,
 ) -> None:
     """Show rows, classes, lengths in tokens, what would be cut, duplicates and oddities of a table."""
-    from toolkit import pipeline
+    from toolkit.commands import verbs
 
     flags = {
         "data.source": data,
@@ -41,8 +41,8 @@ def inspect(
         "data.columns.text": text_column,
         "data.columns.label": label_column,
     }
-    loaded, resolved = pipeline.configure(recipe, options.layers(flags, assignments=assignments))
-    seen = pipeline.inspect(loaded, resolved.config)
+    loaded, resolved = verbs.configure(recipe, options.layers(flags, assignments=assignments))
+    seen = verbs.inspect(loaded, resolved.config)
     for text in seen.table.notes:
         note(f"  note: {text}")
     longest = resolved.config.data.max_length
@@ -60,7 +60,7 @@ def inspect(
             )
     if show:
         sheet = Path(f"{Path(data).stem or 'data'}-contact-sheet.png")
-        remark = pipeline.show(loaded, resolved.config, seen.table, sheet)
+        remark = verbs.show(loaded, resolved.config, seen.table, sheet)
         if remark:
             note(f"  note: {remark}")
         say(f"\nContact sheet: {sheet}")

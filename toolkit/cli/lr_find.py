@@ -40,7 +40,8 @@ def lr_find(
             f"The learning rate cannot rise from {lowest:g} to {highest:g}.",
             "Give a positive --lowest and a larger --highest.",
         )
-    from toolkit import pipeline, runs
+    from toolkit import runs
+    from toolkit.commands import verbs
 
     runs.check_place(output)
     given = options.training_flags(
@@ -53,14 +54,14 @@ def lr_find(
         label_column=label_column,
         trust_remote_code=trust_remote_code,
     )
-    loaded, resolved = pipeline.configure(recipe, options.layers(given, preset, config, assignments))
+    loaded, resolved = verbs.configure(recipe, options.layers(given, preset, config, assignments))
     with Watcher() as watch:
-        prepared = pipeline.prepare(loaded, resolved, watch)
+        prepared = verbs.prepare(loaded, resolved, watch)
         for text in prepared.notes:
             note(f"  note: {text}")
         folder = runs.create(output, f"lr-find-{Path(recipe).stem}", prepared.config.model, datetime.now(UTC)).path
         try:
-            found = pipeline.lr_find(prepared, folder, watch, steps=steps, lowest=lowest, highest=highest)
+            found = verbs.lr_find(prepared, folder, watch, steps=steps, lowest=lowest, highest=highest)
         except BaseException:
             if not any(folder.iterdir()):
                 folder.rmdir()  # nothing was found, and nothing is left behind

@@ -97,7 +97,7 @@ def layers(
     """
     from toolkit import recipes
     from toolkit.config import leaves, merge
-    from toolkit.config_files import parse_assignments, read_file
+    from toolkit.config.files import parse_assignments, read_file
     from toolkit.errors import ConfigError
 
     found: list[tuple[str, dict[str, Any]]] = []

@@ -44,7 +44,7 @@ def predict(
 
     A run that was stopped goes on where it was by the same command.
     """
-    from toolkit import pipeline
+    from toolkit.commands import verbs
 
     flags = {
         "data.columns.text": text_column,
@@ -54,13 +54,13 @@ def predict(
     values = options.merged(flags, assignments)
     if inputs and not (source or output or explain):
         with Watcher() as watch:
-            found = pipeline.predict_inputs(target, inputs, values, recipe, watch, all_scores=all_scores)
+            found = verbs.predict_inputs(target, inputs, values, recipe, watch, all_scores=all_scores)
         for row in found:
             say(_line(row, all_scores))
         return
     source, output = _places(inputs, source, output)
     with Watcher() as watch:
-        done = pipeline.predict(
+        done = verbs.predict(
             target,
             source,
             output,

@@ -25,7 +25,7 @@ def pretrain(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Adapt a pretrained model to texts without labels by predicting hidden words; use the result as --model."""
-    from toolkit import pipeline
+    from toolkit.commands import verbs
 
     given = options.training_flags(
         model=model,
@@ -38,9 +38,9 @@ def pretrain(
         trust_remote_code=trust_remote_code,
     )
     given |= {"output": output, "training.epochs": epochs, "training.learning_rate": learning_rate}
-    recipe, resolved = pipeline.configure("sentiment", options.layers(given, None, None, assignments))
+    recipe, resolved = verbs.configure("sentiment", options.layers(given, None, None, assignments))
     with Watcher() as watch:
-        folder, facts = pipeline.pretrain(recipe, resolved, watch)
+        folder, facts = verbs.pretrain(recipe, resolved, watch)
     before, after = facts["perplexity_before"], facts["perplexity"]
     say(
         f"Perplexity of hidden tokens in {facts['held_out_texts']:,} held-out texts: {before:,.1f} before, "

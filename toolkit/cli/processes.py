@@ -5,9 +5,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from toolkit import budget, launch
+from toolkit.config import time_budget
+from toolkit.distributed import launcher
+from toolkit.distributed.process_group import Team, joined
 from toolkit.errors import ConfigError, ProcessLost
-from toolkit.team import Team, joined
 
 
 class Told(Exception):
@@ -29,13 +30,13 @@ def start(wanted: int | None, device: str) -> None:
         Told: They have ended.
         ConfigError: There are fewer GPUs than processes, or a launcher started another number.
     """
-    place = launch.notice(os.environ)
+    place = launcher.notice(os.environ)
     if place is None:
-        number = launch.processes(wanted, device)
+        number = launcher.processes(wanted, device)
         if number > 1:
             environ = dict(os.environ)
-            budget.hand_on_start(environ)
-            raise Told(launch.start([*launch.program(), *sys.argv[1:]], number, environ))
+            time_budget.hand_on_start(environ)
+            raise Told(launcher.start([*launcher.program(), *sys.argv[1:]], number, environ))
     elif wanted is not None and wanted != place.size:
         raise ConfigError(
             f"`training.num_processes` is {wanted}, but {place.launcher} started {place.size}.",
@@ -46,7 +47,7 @@ def start(wanted: int | None, device: str) -> None:
 @contextmanager
 def member(device: str) -> Iterator[Team]:
     """Be one of the processes of the run; the first that fails says why, and the others end in silence."""
-    place = launch.notice(os.environ)
+    place = launcher.notice(os.environ)
     if place is not None and place.rank:
         os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # the main process says what libraries have to say
     with joined(device) as team:
@@ -56,5 +57,5 @@ def member(device: str) -> Iterator[Team]:
         except (Exception, KeyboardInterrupt) as error:
             told_by_launcher = isinstance(error, ProcessLost) and place is not None and place.ours
             if told_by_launcher or not team.first_to_fail():
-                raise Told(launch.ECHO) from None
+                raise Told(launcher.ECHO) from None
             raise

@@ -9,8 +9,8 @@ from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say, table
 
 if TYPE_CHECKING:
-    from toolkit import pipeline
-    from toolkit.hub import Destination, Pushed
+    from toolkit.commands import verbs
+    from toolkit.hub.upload import Destination, Pushed
 
 
 def push(
@@ -33,21 +33,22 @@ def push(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, list the files, send nothing.")] = False,
 ) -> None:
     """Put a run on the Hugging Face Hub: weights, processor, report, and a model card written from the report."""
-    from toolkit import hub, pipeline
+    from toolkit.commands import verbs
+    from toolkit.hub import upload
 
-    destination = hub.Destination(name, public, revision, pull_request, tag)
+    destination = upload.Destination(name, public, revision, pull_request, tag)
     with Watcher() as watch:
-        parcel = pipeline.pack(target, destination, licence, watch, recipe_name=recipe, examples=examples, dry=dry_run)
+        parcel = verbs.pack(target, destination, licence, watch, recipe_name=recipe, examples=examples, dry=dry_run)
         if dry_run:
-            sizes = [(path, f"{pipeline.size_of(content):,} bytes") for path, content in parcel.files.items()]
+            sizes = [(path, f"{verbs.size_of(content):,} bytes") for path, content in parcel.files.items()]
             say(table(sizes))
             say(f"Nothing was pushed: this was a dry run. {_plan(parcel)}")
             return
-        pushed = pipeline.push(parcel, watch)
+        pushed = verbs.push(parcel, watch)
     _conclude(destination, pushed)
 
 
-def _plan(parcel: "pipeline.Parcel") -> str:
+def _plan(parcel: "verbs.Parcel") -> str:
     destination = parcel.destination
     known = "exists" if parcel.exists else f"would be made, {'public' if destination.public else 'private'}"
     if parcel.exists is None:
@@ -57,11 +58,11 @@ def _plan(parcel: "pipeline.Parcel") -> str:
 
 def push_now(target: str, recipe: str, destination: "Destination", watch: Watcher) -> None:
     """Push a run that was just made with a recipe; when that fails, say how it is done later."""
-    from toolkit import pipeline
+    from toolkit.commands import verbs
     from toolkit.errors import RunError, ToolkitError
 
     try:
-        pushed = pipeline.push(pipeline.pack(target, destination, None, watch, recipe_name=recipe), watch)
+        pushed = verbs.push(verbs.pack(target, destination, None, watch, recipe_name=recipe), watch)
     except ToolkitError as error:
         later = shlex.join(["toolkit", "push", target, destination.name, *options.own_recipe(recipe)])
         raise RunError(

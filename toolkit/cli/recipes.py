@@ -58,13 +58,13 @@ def show(
     data: options.Data = None,
 ) -> None:
     """Show every value that a run would use, the layer or rule it came from, and what it means."""
-    from toolkit import pipeline
+    from toolkit.commands import verbs
     from toolkit.config import describe, leaves
 
-    loaded, resolved = pipeline.configure(recipe, options.layers({"data.source": data}, preset, config, assignments))
+    loaded, resolved = verbs.configure(recipe, options.layers({"data.source": data}, preset, config, assignments))
     if data is not None:
-        resolved = pipeline.choose_model(loaded, resolved, lambda _event: None)
-        resolved = pipeline.fill_from_data(loaded, resolved)
+        resolved = verbs.choose_model(loaded, resolved, lambda _event: None)
+        resolved = verbs.fill_from_data(loaded, resolved)
     meanings = dict(describe())
     own = getattr(loaded, "Options", None)
     if own is not None:
@@ -74,7 +74,7 @@ def show(
         key = ".".join(path)
         meaning = meanings.get(key) or next((text for name, text in meanings.items() if key.startswith(f"{name}.")), "")
         origin = resolved.origin(key)
-        if origin == "default" and key in pipeline.KEYS_FROM_ROWS:
+        if origin == "default" and key in verbs.KEYS_FROM_ROWS:
             value, origin = None, "from the training rows, see --data"
         rows.append((key, _shown(value), origin, meaning))
     width = shutil.get_terminal_size().columns

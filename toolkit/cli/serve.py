@@ -78,7 +78,7 @@ def _run(
 
     check_installed()
     with listen(host, port) as opened, Watcher() as watch:
-        from toolkit.report.ask import page
+        from toolkit.report.pages.service import page
         from toolkit.serve.app import LOOPBACK, create_app
         from toolkit.serve.service import load
 

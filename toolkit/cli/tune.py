@@ -39,8 +39,9 @@ def tune(
 
     What is searched: learning rate, epochs, batch size, weight decay, dropout and warm-up, but for what is set.
     """
-    from toolkit import pipeline, runs
-    from toolkit.config_files import read_file
+    from toolkit import runs
+    from toolkit.commands import verbs
+    from toolkit.config.files import read_file
 
     given = options.training_flags(
         model=model,
@@ -54,17 +55,17 @@ def tune(
     )
     if output is not None:
         runs.check_writable(Path(output))
-    loaded, resolved = pipeline.configure(recipe, options.layers(given, preset, config, assignments))
+    loaded, resolved = verbs.configure(recipe, options.layers(given, preset, config, assignments))
     wanted: dict[str, Any] = {**(read_file(space) if space else {}), **_searched(search or [])}
     with Watcher() as watch:
-        prepared = pipeline.prepare(loaded, resolved, watch)
+        prepared = verbs.prepare(loaded, resolved, watch)
         for text in prepared.notes:
             note(f"  note: {text}")
-        ranges = pipeline.search_space(prepared.resolved, wanted)
-        folder = Path(output) if output else pipeline.search_folder(prepared, ranges)
+        ranges = verbs.search_space(prepared.resolved, wanted)
+        folder = Path(output) if output else verbs.search_folder(prepared, ranges)
         note(f"  search {folder}")
         again = f"{options.command_line(without=['--trials'])} --trials {trials}"
-        found = pipeline.tune(prepared, ranges, folder, trials, again, watch)
+        found = verbs.tune(prepared, ranges, folder, trials, again, watch)
     keys = list(ranges)
     header = ("trial", "state", found.metric, *(key.rpartition(".")[2] for key in keys), "")
     rows = [

@@ -9,19 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.data import columns as columns_
-from toolkit.data import groups as groups_
-from toolkit.data import labels as labels_
-from toolkit.data import split as split_
-from toolkit.data import wording
-from toolkit.data.acquire import acquire
-from toolkit.data.look import look_at_pictures
-from toolkit.data.roles import in_roles
-from toolkit.data.targets import check_aligned, number_labels
+from toolkit.config.settings import DataConfig
+from toolkit.data.images.validate_images import look_at_pictures
+from toolkit.data.sources.acquire import acquire
+from toolkit.data.tables import columns as columns_
+from toolkit.data.tables import groups as groups_
+from toolkit.data.tables import labels as labels_
+from toolkit.data.tables import split as split_
+from toolkit.data.tables import wording
+from toolkit.data.tables.encode_labels import check_aligned, number_labels
+from toolkit.data.tables.roles import in_roles
 from toolkit.errors import DataError
 from toolkit.recipes import Column, Recipe
 from toolkit.recipes import columns as recipe_columns
-from toolkit.settings import DataConfig
 
 
 @dataclass(frozen=True)

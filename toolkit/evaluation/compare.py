@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import DataError
 from toolkit.evaluation import scores
-from toolkit.evaluation.answers import Answers
-from toolkit.evaluation.significance import holm, mcnemar
+from toolkit.evaluation.prediction_store import Answers
+from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
-from toolkit.settings import EvaluationConfig
 
 DISAGREEMENTS = 20  # examples that a report shows
 

@@ -6,18 +6,11 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.config import RunConfig
-from toolkit.evaluation import (
-    calibration,
-    label_errors,
-    near_duplicates,
-    near_pictures,
-    scores,
-    screening,
-    slices,
-    writing,
-)
-from toolkit.evaluation.predict import Predictions
-from toolkit.settings import EvaluationConfig
+from toolkit.config.settings import EvaluationConfig
+from toolkit.evaluation import scores
+from toolkit.evaluation.checks import calibration, generation_quality, label_errors, operating_points, slices
+from toolkit.evaluation.duplicates import near_duplicate_images, near_duplicates
+from toolkit.inference.predict import Predictions
 
 
 def findings(
@@ -29,7 +22,7 @@ def findings(
     config: RunConfig,
     temperature: float | None,
     pairs: Sequence[dict[str, Any]] | None,
-    thresholds: screening.Chosen | None = None,
+    thresholds: operating_points.Chosen | None = None,
     fit: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the report's sections on groups, and for classes with probabilities those on calibration and labels.
@@ -59,7 +52,7 @@ def findings(
             positive = settings.positive_class
             if thresholds is not None and positive is not None and positive in labels:
                 number = list(labels).index(positive)
-                found["screening"] = screening.section(
+                found["screening"] = operating_points.section(
                     chances, references, number, labels, thresholds, settings.confidence
                 )
             shown = [column.role for column in recipe.COLUMNS if column.is_input and column.role in rows.column_names]
@@ -71,7 +64,7 @@ def findings(
         found["slices"] = slices.section(right, rows, texts, classes, roles, settings.confidence, seed)
     if target.kind == "target_text":
         sources = [scores.shown_text(row, inputs) for row in rows.select(inputs).to_pylist()]
-        found["writing"] = writing.section(sources, columns, references, rows, recipe.METRICS, settings)
+        found["writing"] = generation_quality.section(sources, columns, references, rows, recipe.METRICS, settings)
     if pairs is not None:
         of_texts = bool(inputs)
         found["near_duplicates"] = near_duplicates.section(
@@ -85,7 +78,7 @@ def findings(
             inputs or picture_roles(recipe, rows),
             target.role,
             kind="text" if of_texts else "image",
-            threshold=near_duplicates.THRESHOLD if of_texts else near_pictures.THRESHOLD,
+            threshold=near_duplicates.THRESHOLD if of_texts else near_duplicate_images.THRESHOLD,
         )
     return found
 
@@ -106,9 +99,9 @@ def repeated(recipe: Any, train: pa.Table, test: pa.Table, labels: Sequence[str]
         pairs = near_duplicates.find(near_duplicates.texts(train, inputs), list(near_duplicates.texts(test, inputs)))
     else:
         inputs = picture_roles(recipe, train)
-        if len(inputs) != 1 or train.num_rows * test.num_rows > near_pictures.MOST_COMPARED:
+        if len(inputs) != 1 or train.num_rows * test.num_rows > near_duplicate_images.MOST_COMPARED:
             return None
-        pairs = near_pictures.find(train[inputs[0]], test[inputs[0]])
+        pairs = near_duplicate_images.find(train[inputs[0]], test[inputs[0]])
     return near_duplicates.describe(pairs, train, inputs, recipe.COLUMNS[-1].role, labels)
 
 
@@ -122,12 +115,12 @@ def text_roles(recipe: Any, rows: pa.Table) -> list[str]:
     return [c.role for c in recipe.COLUMNS if c.kind in ("text", "words") and c.role in rows.column_names]
 
 
-def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> screening.Chosen | None:
+def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> operating_points.Chosen | None:
     """Return the thresholds that are stored with a model, or None where there are none for what is to be found now."""
     meant = card.get("evaluation") or {}
     if any(meant.get(key) != getattr(settings, key) for key in ("positive_class", "operating_points")):
         return None
-    return screening.Chosen.of(_calibration(card).get("screening"))
+    return operating_points.Chosen.of(_calibration(card).get("screening"))
 
 
 def stored_fit(card: Mapping[str, Any]) -> Mapping[str, Any] | None:

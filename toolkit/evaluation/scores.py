@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.config import RunConfig
-from toolkit.data import pictures
-from toolkit.evaluation import intervals
-from toolkit.evaluation.predict import Predictions
-from toolkit.evaluation.significance import mcnemar
+from toolkit.config.settings import EvaluationConfig
+from toolkit.data.images import image_columns
+from toolkit.evaluation.statistics import intervals
+from toolkit.evaluation.statistics.significance import mcnemar
+from toolkit.inference.predict import Predictions
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics import classification as classes_
-from toolkit.settings import EvaluationConfig
 
 Columns = Mapping[str, Sequence[Any]]
 Definition = Metric | RankMetric
@@ -246,7 +246,7 @@ def confident_errors(
 
 def thumbnail(row: Mapping[str, Any], roles: Sequence[str]) -> dict[str, str]:
     """Return a small copy of the picture among a row's inputs, if there is one."""
-    made = [pictures.thumbnail(row[role]) for role in roles if isinstance(row.get(role), dict)]
+    made = [image_columns.thumbnail(row[role]) for role in roles if isinstance(row.get(role), dict)]
     return {"picture": made[0]} if made and made[0] is not None else {}
 
 
@@ -257,7 +257,7 @@ def shown_text(row: Mapping[str, Any], roles: Sequence[str]) -> str:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, dict):
-        return pictures.name(value)
+        return image_columns.name(value)
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.decode import read_lines
+from toolkit.data.formats.text_decoding import read_lines
 from toolkit.errors import DataError, SourceError
-from toolkit.evaluation.intervals import Interval, bootstrap
+from toolkit.evaluation.statistics.intervals import Interval, bootstrap
 
 Link = tuple[int, int]  # source word, target word
 _LINK = re.compile(r"(\d+)([-?p])(\d+)")

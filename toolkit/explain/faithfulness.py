@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.evaluation.intervals import Interval, bootstrap
+from toolkit.evaluation.statistics.intervals import Interval, bootstrap
 from toolkit.explain.attributions import Explanation
 from toolkit.explain.question import Model
 from toolkit.explain.words import Floats

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import RunError
-from toolkit.evaluation.intervals import wilson
+from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.export.schema import Agreement, Drift
 
 FLOAT_DRIFT = 1e-3  # that a probability may be off by where nothing is rounded to 8 bits

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.data.pixels import normalised
+from toolkit.data.images.pixels import normalised
 
 ONNX = "model.onnx"
 TORCH = "model.pt2"

@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit import recipes, runs
-from toolkit.data.stream import Row
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.run import find_stored, shown, stored_card
+from toolkit.commands.explain.service import Explainer, explainer_for
+from toolkit.commands.predict.predictor import Asker
+from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ModelError
 from toolkit.evaluation.findings import stored_temperature
-from toolkit.pipeline import judge
-from toolkit.pipeline.asker import Asker
-from toolkit.pipeline.evaluate import find_stored, shown, stored_card
-from toolkit.pipeline.events import Observe, Stage
-from toolkit.pipeline.explainer import Explainer, explainer_for
+from toolkit.events import Observe, Stage
 from toolkit.recipes import Column
 
 WARM_UP = "Is it ready?"
@@ -97,7 +97,7 @@ class Service:
         if self.ready:
             return
         from toolkit.attention.packed import unpadded
-        from toolkit.data.batch import probe
+        from toolkit.data.batching.batch import probe
 
         subject = self.asker.stored.subject
         if any(column.kind in ("text", "words") for column in self.inputs):

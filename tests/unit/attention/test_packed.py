@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from toolkit import models
 from toolkit.attention import packed, sequences, sparse
-from toolkit.data.batch import pad
-from toolkit.settings import AdapterConfig
-from toolkit.training import adapters, dropout
+from toolkit.config.settings import AdapterConfig
+from toolkit.data.batching.batch import pad
+from toolkit.training.acceleration import fast_dropout
+from toolkit.training.adaptation import adapters
 
 LENGTHS = (5, 9, 3, 9, 7, 12)
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -272,7 +273,7 @@ def test_attention_weights_are_dropped_at_the_rate_that_was_asked_for():
     length, rows = 50, 40
     layout = sequences.lay_out(torch.ones(rows, length), "cpu")
     zeros = torch.zeros(1, 2, rows * length, 8)
-    for drop in (None, dropout.drop):
+    for drop in (None, fast_dropout.drop):
         sequences.Now.layout, sequences.Now.drop = layout, drop
         try:
             output, _ = sequences.attention(None, zeros, zeros, torch.ones_like(zeros), None, dropout=0.3)

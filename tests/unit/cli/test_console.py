@@ -3,7 +3,7 @@
 import pytest
 
 from toolkit.cli import console
-from toolkit.pipeline.events import Counted, Stage
+from toolkit.events import Counted, Stage
 
 
 def test_a_log_says_what_is_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

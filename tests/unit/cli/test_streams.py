@@ -152,7 +152,7 @@ def _read_until(terminal: int, mark: str) -> str:
 
 
 def test_a_bar_on_a_terminal_draws_and_what_others_write_is_shown(monkeypatch):
-    from toolkit.pipeline.events import Counted
+    from toolkit.events import Counted
 
     leader, follower = pty.openpty()
     monkeypatch.setenv("TERM", "xterm")

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit import sources
-from toolkit.data import acquire
+from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_splits, load_table
+from toolkit.data.sources import acquire
 from toolkit.errors import DataError, SourceError
-from toolkit.settings import DataConfig
 
 GOOD = [(f"a good film number {n}", "good") for n in range(20)]
 BAD = [(f"a bad film number {n}", "bad") for n in range(20)]

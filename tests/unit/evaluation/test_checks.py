@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from tests.support.pictures import encoded
-from toolkit.data import pictures
-from toolkit.evaluation import bias, cost, energy, picture_changes, robustness
-from toolkit.evaluation.perturbations import load_lists
-from toolkit.evaluation.probe import Probe, polarity
-from toolkit.report import checks
-from toolkit.report.schema import REPORT, faults, fill
+from toolkit.data.images import image_columns
+from toolkit.evaluation.checks import bias, cost, energy, robustness
+from toolkit.evaluation.perturbations import image_changes
+from toolkit.evaluation.perturbations.counterfactual import Probe, polarity
+from toolkit.evaluation.perturbations.text_changes import load_lists
+from toolkit.report.document.schema import REPORT, faults, fill
+from toolkit.report.sections import checks
 
 LISTS = load_lists(None)
 GOOD = {"wonderful", "good", "liked", "fond", "excellent", "recommend", "fine", "works"}
@@ -108,7 +109,7 @@ def spotted(size=60):
 
 
 def finds_spots(rows, least=160):
-    values = [np.asarray(pictures.decode(row, 10**6))[0, 0].mean() for row in rows]
+    values = [np.asarray(image_columns.decode(row, 10**6))[0, 0].mean() for row in rows]
     chances = [[0.1, 0.9] if value >= least else [0.9, 0.1] for value in values]
     return {"prediction": [int(value >= least) for value in values], "probabilities": chances}
 
@@ -123,7 +124,7 @@ def test_a_model_of_pictures_that_falls_for_cropping_is_found():
     assert by_name["brighter"]["difference"]["value"] == by_name["jpeg"]["difference"]["value"] == 0
     failure = by_name["crop"]["failures"][0]
     assert (failure["file"], failure["before"], failure["after"]) == ("f.csv", "positive", "negative")
-    assert failure["picture"].startswith(pictures.THUMBNAIL)
+    assert failure["picture"].startswith(image_columns.THUMBNAIL)
     assert failure["picture"] != failure["changed_picture"]
     (section,) = checks.robustness(fill(REPORT, {"evaluation": {"robustness": found}})["evaluation"]["robustness"])
     assert section.title == "When the picture changes"
@@ -132,19 +133,19 @@ def test_a_model_of_pictures_that_falls_for_cropping_is_found():
 
 def test_changed_pictures_keep_their_kind_and_the_seed_decides():
     rows, _, _ = spotted(4)
-    for one in picture_changes.changes():
+    for one in image_changes.changes():
         changed, again = (one.change(rows[1], random.Random(seed)) for seed in (0, 0))
         assert changed["bytes"] == again["bytes"] != rows[1]["bytes"]
         others = {one.change(rows[1], random.Random(seed))["bytes"] for seed in range(8)}
         assert (len(others) > 1) == (one.name in ("noise", "crop"))
-        assert pictures.decode(changed, 10**6).mode == "RGB"
+        assert image_columns.decode(changed, 10**6).mode == "RGB"
 
 
 def test_large_pictures_are_reduced_before_they_are_changed():
     from PIL import Image
 
     large = {"bytes": encoded(Image.new("RGB", (2000, 500)), "PNG")}
-    assert pictures.decode(picture_changes.reduced(large), 10**6).size == (512, 128)
+    assert image_columns.decode(image_changes.reduced(large), 10**6).size == (512, 128)
 
 
 def study(minds=None, weights=(-1.0, 1.0)):
@@ -248,7 +249,7 @@ def test_a_gpus_own_counter_is_read(monkeypatch):
 
 
 def test_the_section_on_cost_covers_short_and_long_batches(tmp_path):
-    from toolkit.data.batch import Features, Ragged
+    from toolkit.data.batching.batch import Features, Ragged
 
     (tmp_path / "model.safetensors").write_bytes(b"12345")
     asked = []

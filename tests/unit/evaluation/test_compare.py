@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import DataError
-from toolkit.evaluation import answers
-from toolkit.evaluation.answers import Answers
+from toolkit.evaluation import prediction_store
 from toolkit.evaluation.compare import align, compare
-from toolkit.evaluation.predict import Predictions
-from toolkit.settings import EvaluationConfig
+from toolkit.evaluation.prediction_store import Answers
+from toolkit.inference.predict import Predictions
 
 LABELS = ("bad", "good")
 CONFIG = EvaluationConfig(resamples=200)
@@ -20,7 +20,7 @@ def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> Answers:
     rows = pa.table({"text": texts, "label": truth, "_file": ["f.csv"] * len(texts), "_row": range(len(texts))})
     chances = [[0.9 if number == one else 0.1 for number in range(len(labels))] for one in said]
     predictions = Predictions({"prediction": said, "probabilities": chances}, None)
-    table = answers.table(rows, ("text", "label"), ("text",), predictions)
+    table = prediction_store.table(rows, ("text", "label"), ("text",), predictions)
     facts = {"labels": list(labels), "recipe": recipe, "columns": ["prediction", "probabilities"], "split": "test"}
     return Answers(table, facts)
 
@@ -106,7 +106,7 @@ def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
     files = []
     for said in (good, poor):
         rows = pa.table({"source": sources, "target": references, "_file": ["f.tsv"] * 3, "_row": [2, 3, 4]})
-        table = answers.table(rows, ("source", "target"), ("source",), Predictions({"prediction": said}, None))
+        table = prediction_store.table(rows, ("source", "target"), ("source",), Predictions({"prediction": said}, None))
         files.append(
             Answers(table, {"labels": [], "recipe": "translation", "columns": ["prediction"], "split": "test"})
         )

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.config import RunConfig
+from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
-from toolkit.evaluation.predict import Predictions
+from toolkit.inference.predict import Predictions
 from toolkit.metrics import Metric
-from toolkit.settings import EvaluationConfig
 
 CONFIG = EvaluationConfig(resamples=200)
 LABELS = ("bad", "good", "mixed")

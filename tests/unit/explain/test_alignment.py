@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.support import models
-from toolkit.data.batch import pad
+from toolkit.data.batching.batch import pad
 from toolkit.explain import alignment
 from toolkit.explain.alignment import Bitext, Reading, Seen
 

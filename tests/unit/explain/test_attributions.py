@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support import models, toys
-from toolkit.data.batch import pad
+from toolkit.data.batching.batch import pad
 from toolkit.errors import ModelError
 from toolkit.explain import attention, attributions
 from toolkit.explain.question import Model, log_odds

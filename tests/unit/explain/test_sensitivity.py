@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import models
-from toolkit.data.batch import pad
+from toolkit.data.batching.batch import pad
 from toolkit.explain import sensitivity
 from toolkit.explain.attributions import explain
 from toolkit.explain.question import Model

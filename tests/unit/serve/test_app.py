@@ -15,7 +15,7 @@ import pytest
 
 from toolkit.errors import DataError
 from toolkit.recipes import Column
-from toolkit.report.ask import page
+from toolkit.report.pages.service import page
 from toolkit.serve.app import LOOPBACK, create_app
 from toolkit.serve.limits import Limits
 from toolkit.serve.run import listen, serve

@@ -5,10 +5,11 @@ import torch
 
 from tests.support import classifiers as small
 from toolkit import models
+from toolkit.config.settings import AdapterConfig
 from toolkit.errors import ModelError
-from toolkit.settings import AdapterConfig
-from toolkit.training import adapters, dropout
-from toolkit.training.depth import freeze
+from toolkit.training.acceleration import fast_dropout
+from toolkit.training.adaptation import adapters
+from toolkit.training.adaptation.layer_groups import freeze
 
 
 def gradients(family: str, limit: str, checkpointing: bool) -> dict[str, torch.Tensor]:
@@ -19,7 +20,7 @@ def gradients(family: str, limit: str, checkpointing: bool) -> dict[str, torch.T
         adapters.attach(model, AdapterConfig(kind="lora", dropout=0.2), "x", None)
     if checkpointing:
         models.checkpoint_activations(model)
-    dropout.cheapen(model.train())
+    fast_dropout.cheapen(model.train())
     torch.manual_seed(3)
     model(**small.batch()).loss.backward()
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}

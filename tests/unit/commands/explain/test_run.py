@@ -1,0 +1,82 @@
+"""What `explain` is given: files of texts, names of methods."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import models
+from toolkit.commands.evaluate import judge
+from toolkit.commands.explain import request, text
+from toolkit.commands.explain.inputs import read_texts
+from toolkit.commands.explain.request import Budget, Order
+from toolkit.commands.explain.run import explain
+from toolkit.config import RunConfig
+from toolkit.errors import ConfigError, DataError, ModelError, SourceError
+
+
+@dataclass
+class Subject:
+    """The part of an examination that reading texts needs."""
+
+    recipe: Any
+    config: RunConfig
+
+
+@pytest.fixture
+def subject(sentiment):
+    return Subject(sentiment, RunConfig(recipe="sentiment"))
+
+
+def test_texts_are_lines_or_columns(subject, write):
+    assert read_texts(write("a.txt", "one\n\n  two \n"), subject) == [("one",), ("two",)]
+    assert read_texts(write("b.csv", "id,review\n1,good film\n2,\n3,bad\n"), subject) == [("good film",), ("bad",)]
+    pairs = write("c.csv", "sentence1,sentence2\na cat,a mat\n")
+    assert read_texts(pairs, subject) == [("a cat", "a mat")]
+
+
+def test_files_without_texts(subject, write):
+    with pytest.raises(SourceError, match=r"There is no file nowhere\.txt"):
+        read_texts(Path("nowhere.txt"), subject)
+    with pytest.raises(DataError, match="holds no text"):
+        read_texts(write("a.txt", "\n \n"), subject)
+    with pytest.raises(DataError, match="No column was recognised as the text"):
+        read_texts(write("a.csv", "id,size\n1,2\n"), subject)
+
+
+def test_a_text_without_words_is_named(sentiment):
+    loaded = judge.Subject(
+        models.make("bert")[0], models.tokenizer(), sentiment, ["bad", "good"], RunConfig(recipe="sentiment")
+    )
+    with pytest.raises(DataError, match="Text 2, “ ”, holds no word"):
+        text.examples_of(text.asked(loaded), loaded, [("good",), (" ",), ("bad",)])
+
+
+def test_a_recipe_of_single_words_is_refused(tokens, write):
+    with pytest.raises(ModelError, match="reads no whole texts"):
+        read_texts(write("a.csv", "tokens,ner_tags\na,O\n"), Subject(tokens, RunConfig(recipe="tokens")))
+
+
+def test_methods_are_checked_before_anything_is_loaded(monkeypatch):
+    with pytest.raises(ConfigError, match="There is no method `magic`"):
+        explain(None, Order([("a",)], ("magic",)), None, "", print)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="need captum"):
+        explain(None, Order([("a",)], ("integrated-gradients",)), None, "", print)
+
+
+def test_time_is_shared_out(monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr(request.time, "monotonic", lambda: now[0])
+    whole = Budget.of(2)
+    half = whole.part(0.5)
+    now[0] += 59
+    assert not half.spent()
+    now[0] += 1
+    assert half.spent()
+    assert not whole.spent()
+    now[0] += 90
+    assert whole.spent()
+    assert whole.part(0.5).spent()
+    assert not Budget.of(None).part(0.5).spent()

@@ -1,0 +1,123 @@
+"""What is counted while a file is answered, and which of its columns are asked about."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from toolkit import recipes
+from toolkit.commands.predict import predictor
+from toolkit.commands.predict.identity import content
+from toolkit.commands.predict.inputs import _refuse_tables
+from toolkit.commands.predict.run import Tally, _roles, _untaken, _writer
+from toolkit.data.sources.row_stream import Row
+from toolkit.errors import ConfigError, DataError
+from toolkit.recipes import Column
+
+
+def test_texts_that_kept_their_placeholders_are_counted():
+    tally = Tally("text")
+    rows = [("plain", "schlicht"), ("%s files", "%s Dateien"), ("<b>now</b>", "jetzt"), ("{0}", None), (None, None)]
+    tally.add([{"text": text, "prediction": said, "problem": said and None} for text, said in rows])
+    found = tally.outcome(None)
+    assert (found.rows, found.marked, found.kept) == (5, 2, 1)
+
+
+def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
+    tally = Tally()
+    tally.add([{"text": "%s", "prediction": "positive", "problem": None}])
+    assert tally.outcome(None).marked is None
+
+
+def test_a_catalogue_that_is_to_become_lines_is_remarked_on():
+    said = []
+    for source, output in (("in.po", "out.txt"), ("in.po", "out.po"), ("in.txt", "out.txt")):
+        assert _writer(recipes.load("translation"), {}, source, Path(output), said.append) is not None
+    (note,) = said
+    assert note.text.startswith("out.txt will hold bare translations")
+
+
+TEXT = [Column("text", ("text",))]
+IMAGE = [Column("image", ("image", "file"), kind="image")]
+
+
+def test_pictures_for_a_model_of_texts_and_texts_for_one_of_pictures(tmp_path):
+    with pytest.raises(DataError, match="is a folder, as models of pictures take, and this model reads texts"):
+        _roles(str(tmp_path), [Row({"file": "a.png"})], TEXT, {})
+    for source in ("-", "notes.txt"):
+        with pytest.raises(DataError, match="holds lines of text, and this model reads pictures"):
+            _roles(source, [Row({"text": "a film"})], IMAGE, {})
+    assert _roles("names.txt", [Row({"text": "a.png"})], IMAGE, {"image": "text"}) == {"image": "text"}
+    with pytest.raises(DataError, match="No column was recognised as the text"):
+        _roles("table.csv", [Row({"words": 1, "more": 2})], TEXT, {})
+
+
+@pytest.mark.parametrize("name", ["prediction", "problem", "score: good"])
+def test_a_column_that_the_output_needs_is_refused_wherever_it_stands(name):
+    rows = [Row({"text": "a film"}), Row({"text": "a film", name: "mine"})]
+    assert _untaken(rows[:1]) == rows[:1]
+    with pytest.raises(DataError, match=f"has a column `{name}` already"):
+        _untaken(rows)
+
+
+def test_a_line_that_is_no_row_brings_no_column():
+    first = [Row({"unread": "{"}, "not JSON"), Row({"text": "a film"})]
+    assert _roles("table.jsonl", first, TEXT, {}) == {"text": "text"}
+    assert _roles("table.jsonl", [Row({"unread": "a film"})], TEXT, {"text": "unread"}) == {"text": "unread"}
+
+
+def test_content_decides_and_not_size_or_time(tmp_path):
+    file = tmp_path / "in.txt"
+    file.write_bytes(b"one two")
+    before, when = content(file), file.stat().st_mtime
+    file.write_bytes(b"two one")
+    os.utime(file, (when, when))
+    assert content(file) != before
+    file.write_bytes(b"one two")
+    assert content(file) == before
+
+
+def test_content_of_a_folder_and_of_named_files(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere")  # no fault
+    (folder / "here.png").write_bytes(b"123")
+    before = content(folder)
+    (folder / "here.png").write_bytes(b"321")
+    other = content(folder)
+    (folder / "here.png").rename(folder / "there.png")
+    (tmp_path / "table.csv").write_text("file\nphotos/there.png\n")
+    named = content(tmp_path / "table.csv", [folder / "there.png"])
+    assert len({before, other, content(folder), named, content(tmp_path / "table.csv")}) == 5
+
+
+def test_rows_that_were_not_read_to_their_end_are_said():
+    tally, told = Tally(), []
+    tally.remark(200, told.append)
+    tally.add_cut(2)
+    tally.remark(200, told.append)
+    (note,) = told
+    assert note.text.startswith("2 rows were read for the first 200 tokens alone")
+
+
+def test_words_in_a_list_in_a_cell_are_asked_about_as_words():
+    assert predictor._input("['Ada', 'left']", "words") == ["Ada", "left"]
+    assert predictor._input("[laughs] Ada left", "words") == ["[laughs]", "Ada", "left"]
+    assert predictor._problem({"tokens": "['Ada', 'left']"}, {"tokens": "words"}) is None
+    assert "is empty" in str(predictor._problem({"tokens": "[]"}, {"tokens": "words"}))
+    assert "cut short" in str(predictor._problem({"tokens": "['Ada' ... 'left']"}, {"tokens": "words"}))
+
+
+def test_a_folder_of_several_tables_is_answered_with_their_names(tmp_path):
+    for name in ("test.csv", "train.csv"):
+        (tmp_path / name).write_text("text\na film\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"holds 2 files, .* one table: test\.csv, train\.csv"):
+        _roles(str(tmp_path), [Row({"file": "test.csv"})], TEXT, {})
+
+
+def test_the_name_of_a_table_is_not_read_as_a_text(tmp_path):
+    table = tmp_path / "films.csv"
+    table.write_text("text\na film\n", encoding="utf-8")
+    _refuse_tables(["a film", "gone.csv", "a" * 5000 + ".csv", str(tmp_path)])
+    with pytest.raises(ConfigError, match=r"films\.csv is a file, and what is typed here is a text"):
+        _refuse_tables(["a film", str(table)])

@@ -1,0 +1,57 @@
+"""A model's names of classes are those that it learnt, or it is not asked."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from toolkit import runs
+from toolkit.commands.evaluate.run import find_stored
+from toolkit.errors import ModelError
+
+
+@pytest.fixture
+def stored(tmp_path: Path):
+    """Write a model's files without weights that anybody loads, in a run or on its own."""
+
+    def write(names: list[str], card: dict[str, object], learnt: list[str] | None = None) -> Path:
+        model = tmp_path / "run" / "model"
+        model.mkdir(parents=True)
+        config = {"model_type": "bert", "id2label": dict(enumerate(names)), "architectures": ["BertForX"]}
+        (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        (model / "model.safetensors").touch()
+        (model / runs.CARD).write_text(json.dumps({"recipe": "sentiment", **card}), encoding="utf-8")
+        if learnt is not None:
+            runs.write_json(tmp_path / "run" / "run.json", {"status": "complete", "labels": learnt})
+            (tmp_path / "run" / "config.yaml").touch()
+            return tmp_path / "run"
+        return model
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("card", "learnt"), [({"labels": ["up", "down"]}, None), ({}, ["up", "down"]), ({"labels": ["up", "down"]}, ["x"])]
+)
+def test_exchanged_names_are_refused_with_both(stored, card, learnt):
+    with pytest.raises(ModelError) as caught:
+        find_stored(str(stored(["down", "up"], card, learnt)), {}, None)
+    assert "config.json: down, up" in caught.value.problem
+    assert "learnt:      up, down" in caught.value.problem
+
+
+@pytest.mark.parametrize(("card", "learnt"), [({"labels": ["up", "down"]}, ["up", "down"]), ({}, None)])
+def test_names_that_agree_or_that_nothing_is_known_of_are_taken(stored, card, learnt):
+    *_, labels = find_stored(str(stored(["up", "down"], card, learnt)), {}, None)
+    assert labels == ("up", "down")
+
+
+def test_names_in_another_order_than_the_runs_are_refused(stored):
+    with pytest.raises(ModelError, match="another order") as caught:
+        find_stored(str(stored(["down", "up"], {"labels": ["down", "up"]}, ["up", "down"])), {}, None)
+    assert "run.json:     up, down" in caught.value.problem
+
+
+def test_new_names_are_taken(stored):
+    *_, labels = find_stored(str(stored(["rise", "fall"], {"labels": ["rise", "fall"]}, ["up", "down"])), {}, None)
+    assert labels == ("rise", "fall")

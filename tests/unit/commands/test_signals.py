@@ -1,0 +1,22 @@
+"""A wish to end, from a keyboard or from a machine, is one and the same."""
+
+import os
+import signal
+
+import pytest
+
+from toolkit.commands.finetune.resume import stoppable, terminable
+
+
+def test_sigterm_ends_like_ctrl_c_and_the_handler_is_given_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_in_training_it_is_a_wish_first():
+    with pytest.raises(KeyboardInterrupt), terminable(), stoppable() as asked:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked()
+        os.kill(os.getpid(), signal.SIGTERM)

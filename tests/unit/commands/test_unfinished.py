@@ -1,0 +1,86 @@
+"""Which run is taken up again, and what is said when there is none."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from toolkit import runs
+from toolkit.commands.finetune.resume import find_state
+from toolkit.commands.verbs import Note, unfinished
+from toolkit.config import RunConfig
+from toolkit.config.files import to_yaml
+from toolkit.errors import ConfigError, SourceError
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def prepare(**values):
+        return SimpleNamespace(
+            config=RunConfig(recipe="sentiment", **values), splits=SimpleNamespace(facts={"fingerprint": "abc"})
+        )
+
+    return prepare
+
+
+def begin(path, config, status="interrupted"):
+    run = runs.Run(path)
+    runs.write_text(path / "config.yaml", to_yaml(config))
+    run.record(status=status, data={"fingerprint": "abc"})
+    return run
+
+
+def notes(prepared):
+    heard = []
+    return unfinished(prepared, heard.append), " ".join(event.text for event in heard if isinstance(event, Note))
+
+
+def test_nothing_to_resume_is_said(prepared):
+    run, said = notes(prepared())
+    assert run is None
+    assert "There is nothing to resume" in said
+    assert "A new run begins" in said
+
+
+def test_nothing_to_resume_in_the_folder_named_is_said(prepared):
+    run, said = notes(prepared(output="mine"))
+    assert run is None
+    assert said == "There is nothing to resume in mine; a new run begins."
+
+
+def test_what_sets_the_nearest_run_apart_is_said(prepared):
+    begin(runs.HOME / "one", prepared(training={"epochs": 9}).config)
+    run, said = notes(prepared())
+    assert run is None
+    assert "runs/one has another training.epochs" in said
+
+
+def test_a_run_of_the_same_kind_is_taken_up(prepared):
+    begin(runs.HOME / "one", prepared().config)
+    begin(runs.HOME / "whole", prepared().config, status="complete")
+    run, said = notes(prepared())
+    assert run == runs.Run(runs.HOME / "one")
+    assert "Going on with runs/one" in said
+
+
+def test_what_changes_no_weight_may_differ(prepared, tmp_path):
+    run = begin(tmp_path / "mine", prepared(output="mine").config)
+    now = {"training": {"checkpoint_minutes": 1, "trackers": ["tensorboard"]}, "evaluation": {"checks": ["cost"]}}
+    assert notes(prepared(output=str(run.path), **now))[0] == run
+    with pytest.raises(ConfigError, match=r"another evaluation\.precision"):
+        notes(prepared(output=str(run.path), evaluation={"precision": "bf16"}))
+
+
+def test_a_damaged_record_is_not_blamed_on_the_data(prepared, tmp_path):
+    run = begin(tmp_path / "mine", prepared(output="mine").config)
+    (run.path / "run.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"run\.json cannot be read"):
+        notes(prepared(output=str(run.path)))
+
+
+def test_a_run_without_a_state_is_said_to_begin_again(prepared, tmp_path):
+    run = begin(tmp_path / "mine", prepared(output="mine").config)
+    heard = []
+    assert find_state(run, heard.append) is None
+    assert "begins at the first step again" in heard[0].text

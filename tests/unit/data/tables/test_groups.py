@@ -1,0 +1,81 @@
+"""No group on both sides of a border."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit import recipes
+from toolkit.config.settings import DataConfig
+from toolkit.data.load import load_splits
+from toolkit.data.tables import groups
+from toolkit.errors import DataError
+
+FRACTIONS = {"validation": 0.2, "test": 0.2}
+
+
+def table(names, classes=None) -> pa.Table:
+    classes = [number % 2 for number in range(len(names))] if classes is None else classes
+    return pa.table({"patient": pa.array(names, pa.string()), "label": classes, "place": range(len(names))})
+
+
+def carved(rows: pa.Table, **given_parts) -> dict[str, pa.Table]:
+    return groups.carve({"train": rows, **given_parts}, "patient", label="label", labels=("a", "b"),
+                        fractions=FRACTIONS, seed=3)  # fmt: skip
+
+
+def sides(parts) -> list[set]:
+    return [set(rows["patient"].to_pylist()) - {None} for rows in parts.values()]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 30).map(str)), min_size=60, max_size=200))
+def test_no_group_is_on_two_sides_and_no_row_is_lost(names):
+    rows = table([*names, *map(str, range(40))])
+    parts = carved(rows)
+    one, other, third = sides(parts)
+    assert not (one & other or one & third or other & third)
+    assert sorted(place for part in parts.values() for place in part["place"].to_pylist()) == list(range(len(rows)))
+    assert set(parts["train"]["label"].to_pylist()) == {0, 1}
+
+
+def test_shares_of_rows_and_classes_are_about_those_asked_for():
+    names = [f"p{number // 5}" for number in range(1000)]
+    classes = [int(number // 5 % 4 == 0) for number in range(1000)]  # a patient has one class
+    parts = carved(table(names, classes))
+    for part in ("validation", "test"):
+        assert 170 <= parts[part].num_rows <= 230
+        assert 0.2 <= sum(parts[part]["label"].to_pylist()) / parts[part].num_rows <= 0.3
+    assert carved(table(names, classes))["test"].equals(parts["test"])
+
+
+def test_given_parts_lose_what_stands_in_a_held_out_one():
+    parts = {"train": table(["a", "b", None, "c"]), "test": table(["b", None]), "validation": table(["c", "b", "d"])}
+    kept, notes = groups.whole(parts, "patient")
+    assert [kept[part]["patient"].to_pylist() for part in ("train", "validation", "test")] == [
+        ["a", None],
+        ["c", "d"],
+        ["b", None],
+    ]
+    assert notes == [
+        "1 validation rows whose patient also stands in a held-out part were removed.",
+        "2 train rows whose patient also stands in a held-out part were removed.",
+    ]
+
+
+def test_what_is_refused():
+    with pytest.raises(DataError, match="does not have"):
+        groups.whole({"train": table(["a"])}, "subject")
+    with pytest.raises(DataError, match="Every patient of the train part"):
+        groups.whole({"train": table(["a"]), "test": table(["a"])}, "patient")
+    with pytest.raises(DataError, match="too few"):
+        carved(table(["a"] * 10))
+
+
+def test_a_run_divides_by_groups(write_csv):
+    rows = [(f"text {number} of {number // 4}", "yn"[number % 2], number // 4) for number in range(120)]
+    file = write_csv("all.csv", rows, header="text,label,patient")
+    recipe = recipes.load("sentiment")
+    splits = load_splits(recipe, DataConfig(source=str(file), group_column="patient"), 7)
+    one, other, third = (set(part["patient"].to_pylist()) for part in (splits.train, splits.validation, splits.test))
+    assert one and other and third
+    assert not (one & other or one & third or other & third)

@@ -1,0 +1,159 @@
+"""A model that is as often right as it is sure is left in peace, and one that is not is found."""
+
+import numpy as np
+import pytest
+from scipy import optimize
+
+from toolkit.config.settings import EvaluationConfig
+from toolkit.evaluation.checks import calibration
+
+CONFIG = EvaluationConfig(resamples=200)
+
+
+def drawn(seed: int, size: int, truth=lambda sure: sure) -> tuple[np.ndarray, np.ndarray]:
+    """Return confidences between a half and one, and who is right when `truth` says how often."""
+    random = np.random.default_rng([5, seed])
+    sure = 0.5 + 0.5 * random.beta(5, 1.5, size)
+    return sure, (random.random(size) < truth(sure)).astype(float)
+
+
+def both(sure: np.ndarray) -> np.ndarray:
+    return np.stack([1 - sure, sure], axis=1)
+
+
+def test_the_plain_error_is_a_weighted_mean_of_gaps():
+    sure = np.repeat([0.6, 0.7, 0.8, 0.9], 50)
+    right = np.concatenate([np.arange(50) < count for count in (30, 25, 40, 50)]).astype(float)
+    assert calibration.plain_error(sure, right) == pytest.approx((0 + 0.2 + 0 + 0.1) / 4)
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        lambda c: c,
+        lambda c: c - 0.03,
+        lambda c: c - 0.1,
+        lambda c: 0.5 + 0.8 * (c - 0.5),
+        lambda c: c - 0.04 * (c > 0.85),
+    ],
+    ids=["perfect", "three points", "ten points", "too steep", "too sure at the top"],
+)
+def test_intervals_of_the_calibration_error_hold_the_true_error_of_the_bins(monkeypatch, truth):
+    monkeypatch.setattr(calibration, "REDRAWS", 100)
+    held, found, plain = [], [], []
+    for seed in range(200):
+        sure, right = drawn(seed, 400, truth)
+        number = calibration.bin_of(sure)
+        true_error = np.abs(np.bincount(number, sure - truth(sure))).sum() / len(sure)
+        interval = calibration.calibration_error(sure, right, 0.95, seed)
+        held.append(interval.low <= true_error <= interval.high)
+        found.append(interval.value - true_error)
+        plain.append(calibration.plain_error(sure, right) - true_error)
+    assert np.mean(held) >= 0.92
+    assert abs(np.mean(found)) <= max(abs(np.mean(plain)), 0.006)  # of large errors a little too much is taken off
+
+
+def test_a_calibrated_model_is_refused_as_rarely_as_promised(monkeypatch):
+    monkeypatch.setattr(calibration, "REDRAWS", 200)
+    p_values = np.array([calibration.calibrated_p(*drawn(seed, 300), seed) for seed in range(300)])
+    assert np.mean(p_values < 0.05) == pytest.approx(0.05, abs=0.035)
+    assert np.mean(p_values < 0.5) == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_planted_overconfident_model_is_found():
+    sure, right = drawn(0, 800, lambda c: c - 0.15)
+    found = calibration.section(both(sure), np.where(right == 1, 1, 0), CONFIG, 0, None)
+    assert found["p"] < 0.01
+    assert found["ece"]["low"] > 0.08
+    assert found["mean_confidence"] - found["accuracy"] == pytest.approx(0.15, abs=0.04)
+    assert sum(row["count"] for row in found["bins"]) == 800
+    assert len(found["bins"]) == 10
+
+
+def test_the_temperature_is_the_one_of_least_loss():
+    random = np.random.default_rng(1)
+    logits = random.normal(size=(500, 3)) * 2
+    weights = np.exp(logits / 2.5)
+    true = [random.choice(3, p=row / row.sum()) for row in weights]
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = calibration.fit_temperature(chances, true)
+
+    def loss(temperature):
+        return -np.log(calibration.scaled(chances, temperature)[np.arange(500), true]).mean()
+
+    best = optimize.minimize_scalar(loss, bounds=(0.1, 10), method="bounded", options={"xatol": 1e-6})
+    assert found == pytest.approx(best.x, rel=1e-3)
+    assert found == pytest.approx(2.5, rel=0.2)
+    assert calibration.scaled(chances, 1.0) == pytest.approx(chances)
+    assert calibration.scaled(chances, found).argmax(axis=1).tolist() == chances.argmax(axis=1).tolist()
+
+
+def test_without_a_mistake_there_is_no_temperature_to_fit():
+    assert calibration.fit_temperature([[0.9, 0.1], [0.2, 0.8]], [0, 1]) is None
+
+
+def simulated(seed: int, rows: int, temperature: float, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a model says whose logits are `temperature` times too large, and the truth."""
+    random = np.random.default_rng([7, seed])
+    logits = random.normal(size=(rows, classes)) * 1.5
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    true = (honest.cumsum(axis=1) > random.random((rows, 1))).argmax(axis=1)
+    return calibration.scaled(honest, 1 / temperature), true
+
+
+@pytest.mark.parametrize("rows", [20, 42, 100, 400])
+def test_calibrated_models_are_not_made_worse(rows):
+    """On fresh rows, over models that are calibrated as they are; a temperature of no use is nearly always refused."""
+    change, errors, kept = [], [], 0
+    for seed in range(100):
+        fit = calibration.choose_temperature(*simulated(seed, rows, 1.0), 0.95, seed)
+        assert fit.kept or fit.reason
+        kept += fit.kept
+        if fit.kept:
+            chances, true = simulated(seed + 1000, 2000, 1.0)
+            after = calibration.scaled(chances, fit.temperature)
+            change.append(np.log(chances[np.arange(2000), true] / after[np.arange(2000), true]).mean())
+            right = (chances.argmax(axis=1) == true).astype(float)
+            errors.append(np.subtract(*(calibration.plain_error(part.max(axis=1), right) for part in (after, chances))))
+    assert kept <= 5
+    assert max(change, default=0.0) < 0.02
+    assert max(errors, default=0.0) < 0.05
+    if rows == 42:  # fitted without the check, it does harm
+        plain = [calibration.fit_temperature(*simulated(seed, rows, 1.0)) for seed in range(100)]
+        assert np.mean([one < 0.8 or one > 1.25 for one in plain if one is not None]) > 0.2
+
+
+def test_a_temperature_that_helps_is_kept():
+    for seed in range(10):
+        fit = calibration.choose_temperature(*simulated(seed, 400, 2.0), 0.95, seed)
+        assert fit.kept
+        assert fit.temperature == pytest.approx(2, rel=0.35)
+        assert 0 < fit.gain.low < fit.gain.value
+
+
+def test_few_mistakes_do_not_tell_a_temperature():
+    chances = np.array([[0.9, 0.1]] * 50 + [[0.4, 0.6]] * 9)
+    fit = calibration.choose_temperature(chances, [0] * 59, 0.95, 0)
+    assert (fit.kept, fit.rows, fit.gain) == (False, 59, None)
+    assert "9 of these rows" in fit.reason
+    assert calibration.choose_temperature([[0.9, 0.1]], [0], 0.95, 0).temperature is None
+
+
+def test_scaling_mends_what_the_temperature_was_fitted_for():
+    random = np.random.default_rng(2)
+    logits = random.normal(size=(2000, 2)) * 3
+    sharp = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    honest = calibration.scaled(sharp, 3.0)
+    true = (random.random(2000) < honest[:, 1]).astype(int)
+    temperature = calibration.fit_temperature(sharp[1000:], true[1000:])
+    found = calibration.section(sharp[:1000], true[:1000], CONFIG, 0, temperature)
+    assert found["scaled"]["ece"]["value"] < 0.05 < found["ece"]["low"]
+    assert found["scaled"]["log_loss"]["value"] < found["log_loss"]["value"]
+    assert found["temperature"] == pytest.approx(3, rel=0.25)
+
+
+def test_one_confidence_for_all_makes_one_bin():
+    found = calibration.section([[0.4, 0.6]] * 30, [1] * 18 + [0] * 12, CONFIG, 0, None)
+    assert [row["count"] for row in found["bins"]] == [30]
+    assert found["ece"]["low"] == 0
+    assert found["p"] > 0.5

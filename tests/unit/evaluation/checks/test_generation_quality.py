@@ -1,0 +1,86 @@
+"""What translations lose or add is counted, beside what their references do."""
+
+import pyarrow as pa
+import pytest
+
+from toolkit.config.settings import EvaluationConfig
+from toolkit.errors import DataError, SourceError
+from toolkit.evaluation.checks.generation_quality import read_glossary, section
+from toolkit.report.document.schema import REPORT, faults
+
+SOURCES = ["Save {0} files", "It costs 1,000 euros", "The cat sat on the mat", "The dog", "A long story about a cat"]
+REFERENCES = [
+    "{0} Dateien sichern",
+    "Es kostet 1.000 Euro",
+    "Die Katze saß auf der Matte",
+    "Der Hund",
+    "Eine lange Geschichte",
+]
+
+
+def judged(said, **values):
+    rows = pa.table({"source": SOURCES, "_file": ["in.tsv"] * 5, "_row": list(range(2, 7))})
+    columns = {"prediction": said, "cut": [False] * 4 + [True]}
+    found = section(SOURCES, columns, REFERENCES, rows, ("chrf", "bleu"), EvaluationConfig(**values))
+    assert faults(REPORT["evaluation"]["writing"], found) == []
+    return found
+
+
+def failed(found):
+    return {check["name"]: round(check["failed"]["value"] * check["tried"]) for check in found["checks"]}
+
+
+def test_perfect_translations_fail_nowhere():
+    found = judged(REFERENCES)
+    assert set(failed(found).values()) == {0, 1}
+    assert failed(found)["cut"] == 1
+    assert all(not check["references_failed"] for check in found["checks"])
+
+
+@pytest.mark.parametrize(
+    ("row", "said", "check"),
+    [
+        (0, "Dateien sichern", "markup"),
+        (1, "Es kostet Euro", "numbers"),
+        (2, "The cat sat on the mat", "untranslated"),
+        (2, "der der der der Katze", "repetition"),
+        (2, "Katze", "short"),
+        (3, "Der Hund und noch vieles mehr, das nirgends stand", "long"),
+        (3, "", "empty"),
+    ],
+)
+def test_each_fault_is_counted(row, said, check):
+    found = judged([said if number == row else text for number, text in enumerate(REFERENCES)])
+    assert failed(found)[check] == 1
+    (failure,) = next(one for one in found["checks"] if one["name"] == check)["failures"]
+    assert (failure["file"], failure["row"], failure["written"]) == ("in.tsv", row + 2, said)
+
+
+def test_the_worst_come_first():
+    worst = judged([*REFERENCES[:3], "xyz", REFERENCES[4]])["worst"]
+    assert worst[0]["written"] == "xyz"
+    assert worst[0]["score"] < worst[1]["score"]
+
+
+def test_a_glossary(write):
+    path = write("terms.csv", "source,target\ncat,Katze\ndog,Hund\nhorse,Pferd\n")
+    found = judged([*REFERENCES[:3], "Der Köter", "Eine Geschichte"], glossary=str(path))["glossary"]
+    assert found["kept"]["value"] == pytest.approx(1 / 3)
+    assert found["references_kept"] == pytest.approx(2 / 3)
+    assert found["terms"][0] == {"term": "dog", "translation": "Hund", "tried": 1, "kept": 0.0}
+    assert found["terms"][-1] == {"term": "horse", "translation": "Pferd", "tried": 0, "kept": None}
+    assert read_glossary(write("terms.tsv", "cat\tKatze\n")) == [("cat", "Katze")]
+    with pytest.raises(DataError, match="no terms"):
+        read_glossary(write("empty.csv", "source,target\n"))
+    with pytest.raises(SourceError, match="no glossary"):
+        read_glossary(path.with_name("absent.csv"))
+
+
+@pytest.mark.parametrize(("failing", "clear"), [(2, False), (30, True)])
+def test_a_few_more_than_the_references_are_not_clearly_more(failing, clear):
+    sources, references = ["Save it now"] * 48, ["Jetzt sichern"] * 48
+    rows = pa.table({"source": sources, "_file": ["in.tsv"] * 48, "_row": list(range(48))})
+    said = ["" if row < failing else text for row, text in enumerate(references)]
+    found = section(sources, {"prediction": said}, references, rows, ("chrf", "bleu"), EvaluationConfig())
+    (empty,) = [check for check in found["checks"] if check["name"] == "empty"]
+    assert empty["clear"] is clear

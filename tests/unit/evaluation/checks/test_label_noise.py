@@ -1,0 +1,55 @@
+"""Planted wrong labels are noticed, and clean ones are left alone: rates over simulated test sets."""
+
+import numpy as np
+import pytest
+
+from toolkit.evaluation.checks.label_noise import LEAST, LEVEL, noise
+
+RUNS = 40
+
+
+def test_set(kind: str, rows: int, wrong: float, seed: int, temperature: float = 1.0):
+    """Draw a test set from classes with known probabilities; the model knows them but for its temperature."""
+    rng = np.random.default_rng(seed)
+    shares = {"two": [0.5, 0.5], "skewed": [0.95, 0.05], "hard": [0.25] * 4, "many": [0.1] * 10}[kind]
+    truth = rng.choice(len(shares), rows, p=shares)
+    centres = 4.5 * np.eye(len(shares)) * (0.75 if kind == "skewed" else 1.0)
+    if kind == "hard":
+        centres[3] = centres[2] + 0.7  # two classes that are nearly alike
+    points = centres[truth] + rng.normal(size=(rows, len(shares)))
+    logits = np.log(shares) - 0.5 * ((points[:, None] - centres) ** 2).sum(axis=-1)
+    chances = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+    chances /= chances.sum(axis=1, keepdims=True)
+    turned = (truth + rng.integers(1, len(shares), rows)) % len(shares)
+    return chances, np.where(rng.random(rows) < wrong, turned, truth)
+
+
+test_set.__test__ = False  # type: ignore[attr-defined]
+
+
+def fired(kind, rows, wrong, temperature=1.0):
+    found = [noise(*test_set(kind, rows, wrong, seed, temperature)) for seed in range(RUNS)]
+    return sum(one["p"] < LEVEL for one in found) / RUNS
+
+
+@pytest.mark.parametrize("kind", ["two", "skewed", "hard", "many"])
+@pytest.mark.parametrize("temperature", [1.0, 0.3, 2.0])
+def test_clean_labels_are_left_alone(kind, temperature):
+    assert fired(kind, 300, 0.0, temperature) <= 0.05
+
+
+@pytest.mark.parametrize(("kind", "least"), [("two", 0.1), ("skewed", 0.7), ("hard", 0.9), ("many", 0.9)])
+@pytest.mark.parametrize("wrong", [0.1, 0.2])
+def test_planted_wrong_labels_are_noticed(kind, wrong, least):
+    assert fired(kind, 600, wrong, 0.5) >= least
+
+
+def test_the_rate_is_estimated():
+    rates = [noise(*test_set("many", 2000, 0.1, seed))["rate"] for seed in range(10)]
+    assert np.mean(rates) == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_model_that_knows_little_cannot_tell():
+    chances, labels = test_set("two", 600, 0.2, 0)
+    assert noise(0.5 + 0.01 * (chances - 0.5), np.random.default_rng(0).integers(0, 2, 600))["p"] > LEVEL
+    assert noise(chances[: LEAST - 1], labels[: LEAST - 1]) is None

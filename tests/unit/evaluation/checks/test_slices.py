@@ -1,0 +1,92 @@
+"""A planted bad group is found; where mistakes fall at random, false alarms are as rare as promised."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from toolkit.evaluation.checks import slices
+
+WORDS = [f"word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+
+def sentences(random, size=400):
+    return [" ".join(random.choice(WORDS, random.integers(3, 12), replace=False)) for _ in range(size)]
+
+
+def study(wrong, rows, seed=0, classes=None):
+    return slices.section(~wrong, rows, rows["text"].to_pylist(), classes, ["text"], 0.95, seed)
+
+
+def test_mistakes_at_random_rarely_make_any_group_look_bad(monkeypatch):
+    monkeypatch.setattr(slices, "SHUFFLES", 200)
+    alarms = []
+    for seed in range(150):
+        random = np.random.default_rng([7, seed])
+        texts = sentences(random, 300)
+        rows = pa.table({"text": texts, "source": random.choice(["a", "b", "c"], 300)})
+        wrong = random.random(300) < 0.2
+        alarms.append(study(wrong, rows, seed)["clear"] > 0)
+    assert np.mean(alarms) <= 0.09  # 0.05 and twice the error of so few draws
+
+
+def test_a_planted_bad_word_is_found_and_no_innocent_one():
+    random = np.random.default_rng(0)
+    texts = sentences(random)
+    wrong = np.array([random.random() < (0.6 if "wordq" in text.split() else 0.1) for text in texts])
+    found = study(wrong, pa.table({"text": texts}))
+    assert [(one["by"], one["name"]) for one in found["worst"]] == [("word", "wordq")]
+    (worst,) = found["worst"]
+    assert worst["p"] < 0.05
+    assert worst["rows"] == sum("wordq" in text.split() for text in texts)
+    assert worst["accuracy"]["low"] < worst["accuracy"]["value"] < worst["accuracy"]["high"] < found["accuracy"]
+
+
+def test_a_planted_bad_source_is_found_among_columns_of_every_kind():
+    random = np.random.default_rng(1)
+    source = random.choice(["web", "mail", "chat"], 400)
+    rows = pa.table(
+        {
+            "text": sentences(random),
+            "source": pa.array(source).dictionary_encode(),
+            "stars": random.integers(1, 100, 400),
+            "score": pa.array([None if value < 0.2 else value for value in random.random(400)]),
+            "same": ["x"] * 400,
+            "id": [f"id{number}" for number in range(400)],
+            "words": pa.array([["a"]] * 400),
+            "_file": ["f.csv"] * 400,
+            "_row": range(400),
+        }
+    )
+    wrong = random.random(400) < np.where(source == "chat", 0.5, 0.1)
+    found = study(wrong, rows)
+    assert (found["worst"][0]["by"], found["worst"][0]["name"]) == ("source", "chat")
+    groups = {one["by"] for one in found["groups"]}
+    assert groups == {"length", "source", "stars", "score"}
+    for by in ("length", "stars"):
+        assert sum(one["rows"] for one in found["groups"] if one["by"] == by) == 400
+
+
+def test_classes_are_groups_and_small_groups_are_none():
+    random = np.random.default_rng(2)
+    classes = ["common"] * 185 + ["rare"] * 15
+    found = study(np.arange(200) >= 185, pa.table({"text": sentences(random, 200)}), classes=classes)
+    assert [(one["name"], one["rows"]) for one in found["groups"] if one["by"] == "class"] == [("common", 185)]
+    assert found["smallest"] == 20
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(60, bool), np.ones(60, bool)])
+def test_without_mistakes_or_with_nothing_else_no_group_stands_out(wrong):
+    found = study(wrong, pa.table({"text": sentences(np.random.default_rng(3), 60)}))
+    assert found["worst"] == []
+    assert found["looked_at"] >= 5
+
+
+def test_few_rows_make_no_groups():
+    found = study(np.array([True, False]), pa.table({"text": ["a", "b"]}))
+    assert (found["looked_at"], found["groups"], found["worst"]) == (0, [], [])
+
+
+def test_apostrophes_and_case_belong_to_words():
+    texts = ["Don't go", "don’t stop", "DON'T"] * 10 + ["other"] * 40
+    names = {one.name: len(one.members) for one in slices.by_word(texts)}
+    assert names == {"don't": 20}

@@ -1,0 +1,69 @@
+"""Mean and spread over seeds, counted by hand, and an interval that covers the mean."""
+
+import numpy as np
+import pytest
+
+from tests.support.reports import sample
+from toolkit.evaluation.statistics import seed_spread
+from toolkit.report.document.build import seeds_verdict
+from toolkit.report.document.schema import REPORT, faults
+
+
+def reports(values):
+    found = []
+    for number, value in enumerate(values):
+        report = sample()
+        report["evaluation"]["metrics"] = [{**report["evaluation"]["metrics"][0], "value": value}]
+        report["config"]["training"]["seed"] = number
+        found.append(report)
+    return found
+
+
+def test_mean_and_spread_counted_by_hand():
+    found = seed_spread.section("abc", reports([0.80, 0.82, 0.87]), [[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 1, 1]])
+    assert faults(REPORT["seeds"], found) == []
+    (figure,) = found["summary"]
+    assert figure["value"] == pytest.approx(0.83)
+    assert figure["deviation"] == pytest.approx(np.std([0.80, 0.82, 0.87], ddof=1))
+    assert (figure["lowest"], figure["highest"]) == (0.80, 0.87)
+    assert found["agreement"] == 0.5
+    assert [(run["name"], run["seed"]) for run in found["runs"]] == [("a", 0), ("b", 1), ("c", 2)]
+
+
+def test_the_interval_of_the_mean_covers_it():
+    random = np.random.default_rng(0)
+    held = []
+    for values in random.normal(0.8, 0.01, (1000, 5)):
+        found = seed_spread.summary(values.tolist(), 0.95)
+        held.append(found["low"] <= 0.8 <= found["high"])
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_a_figure_that_not_all_runs_have_is_left_out():
+    several = reports([0.8, 0.9])
+    several[1]["evaluation"]["metrics"].append({**several[0]["evaluation"]["metrics"][0], "name": "auroc"})
+    assert [figure["name"] for figure in seed_spread.section("ab", several, [[0], [0]])["summary"]] == ["accuracy"]
+
+
+def test_the_verdict_says_mean_spread_and_how_often_baselines_are_beaten():
+    several = reports([0.80, 0.82, 0.87])
+    several[0]["baselines"][0]["difference"]["low"] = -0.01
+    found = seed_spread.section("abc", several, [[0], [0], [1]])
+    said = seeds_verdict(found, [report["baselines"] for report in several])
+    assert said["headline"] == (
+        "Right on 83.0 % on average over 3 seeds (standard deviation 3.61 points, 80.0 to 87.0) on 1,280 test examples."
+    )
+    assert said["statements"][0] == (
+        "Beside TF-IDF + logistic regression: clearly better with 2 of 3 seeds, clearly worse with 0, "
+        "+7.9 points on average."
+    )
+    assert said["statements"][-1] == "All seeds say the same of 0.0 % of the examples."
+    assert len(said["warnings"]) == 1
+
+
+def test_an_interval_stays_where_its_figure_can_be():
+    found = seed_spread.summary([0.8, 0.95], 0.95, (0.0, 1.0))
+    assert (found["low"], found["high"]) == (0.0, 1.0)
+    assert seed_spread._bounds({"name": "matthews", "unit": "score"}) == (-1, 1)
+    assert seed_spread._bounds({"name": "accuracy", "unit": "fraction"}) == (0, 1)
+    assert seed_spread._bounds({"name": "bleu", "unit": "points"}) == seed_spread.ANY

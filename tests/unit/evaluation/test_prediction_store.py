@@ -1,0 +1,93 @@
+"""A file of predictions is found again by what decides it, and by nothing else."""
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from toolkit import runs
+from toolkit.errors import SourceError
+from toolkit.evaluation import prediction_store
+from toolkit.inference.predict import Predictions
+
+ROWS = pa.table({"text": ["fine", "dull"], "label": [1, 0], "mood": ["x", "y"], "_file": ["a.csv"] * 2, "_row": [2, 3]})
+ROLES = ("text", "label")
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("model.safetensors", "config.json", "toolkit.json", "README.md"):
+        (folder / name).write_text(name, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def recipe(write):
+    return write("recipe.py", "METRICS = ()")
+
+
+def identity(model, recipe, rows=ROWS, **settings):
+    return prediction_store.identity(model, recipe, rows, ROLES, {"max_length": 8, **settings})
+
+
+def test_the_same_model_rows_and_settings_have_the_same_identity(model, recipe):
+    before = identity(model, recipe)
+    (model / "toolkit.json").write_text("{}", encoding="utf-8")
+    (model / "README.md").write_text("a card", encoding="utf-8")
+    moved = ROWS.set_column(3, "_file", pa.array(["b.csv"] * 2))
+    assert identity(model, recipe, moved) == before
+
+
+def test_whatever_changes_a_prediction_changes_the_identity(model, recipe):
+    seen = {identity(model, recipe), identity(model, recipe, max_length=9), identity(model, recipe, ROWS.slice(0, 1))}
+    (model / "config.json").write_text("other", encoding="utf-8")
+    seen.add(identity(model, recipe))
+    recipe.write_text("METRICS = (1,)", encoding="utf-8")
+    seen.add(identity(model, recipe))
+    assert len(seen) == 5
+
+
+def test_what_was_written_is_found_by_its_identity(tmp_path):
+    said = Predictions({"prediction": [1, 1], "probabilities": [[0.2, 0.8], [0.4, 0.6]]}, 0.5)
+    table = prediction_store.table(ROWS, ROLES, ["text"], said)
+    path = tmp_path / "predictions.parquet"
+    given = prediction_store.Answers(table, {"identity": "one", "loss": 0.5, "columns": list(said.columns)})
+    prediction_store.write(path, given.beside({"Majority": [0, 0]}))
+    found = prediction_store.find([tmp_path / "missing.parquet", path], "one")
+    assert found is not None
+    assert found.predictions == said
+    assert found.baselines == {"Majority": [0, 0]}
+    assert found.table["text"].to_pylist() == ["fine", "dull"]
+    assert found.table["_row"].to_pylist() == [2, 3]
+    assert prediction_store.find([path], "other") is None
+
+
+def test_a_table_of_unknown_origin_is_refused(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    runs.write_table(path, pa.table({"prediction": [1]}))
+    with pytest.raises(SourceError, match="which model"):
+        prediction_store.read(path)
+    assert prediction_store.find([path], "one") is None
+
+
+@pytest.mark.parametrize(
+    "facts", [[], 7, {"identity": "one"}, {"columns": ["absent"]}, {"columns": 7}, {"columns": [], "labels": "ab"}]
+)
+def test_facts_of_another_kind_are_no_predictions(tmp_path, facts):
+    path = tmp_path / "predictions.parquet"
+    stored = pa.table({"prediction": [1]}).replace_schema_metadata({b"toolkit": json.dumps(facts).encode()})
+    runs.write_table(path, stored)
+    with pytest.raises(SourceError, match="does not say"):
+        prediction_store.read(path)
+
+
+@pytest.mark.parametrize("said", [[0, 2], [0, -1], [10**9, 0], [0, None]])
+def test_classes_that_there_are_not_are_no_predictions(said, tmp_path):
+    path = tmp_path / "predictions.parquet"
+    table = pa.table({"prediction": pa.array(said, pa.int64()), "probabilities": [[0.9, 0.1], [0.2, 0.8]]})
+    for facts in ({"columns": ["prediction"], "labels": ["a", "b"]}, {"columns": ["prediction"]}):
+        prediction_store.write(path, prediction_store.Answers(table, facts))
+        with pytest.raises(SourceError):
+            prediction_store.read(path)

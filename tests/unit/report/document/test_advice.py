@@ -1,0 +1,198 @@
+"""Advice is given where a symptom is planted, and nowhere else."""
+
+import copy
+import shlex
+from typing import Any
+
+import pytest
+
+from toolkit.report.document.advice import advise
+
+
+def point(step: int, loss: float, train_loss: float, accuracy: float) -> dict[str, Any]:
+    return {"step": step, "epoch": step / 10, "loss": loss, "train_loss": train_loss, "accuracy": accuracy}
+
+
+def healthy() -> dict[str, Any]:
+    """A report on a run in which nothing is wrong."""
+    return {
+        "recipe": "sentiment",
+        "command": "toolkit finetune sentiment --data mine.csv --set training.dropout=0.1 --epochs 3",
+        "model": {"name": "distilbert"},
+        "evaluation": {
+            "rows": 400,
+            "labels": ["bad", "good"],
+            "metrics": [{"name": "accuracy", "value": 0.85, "unit": "fraction"}],
+            "confusion": {"labels": ["bad", "good"], "matrix": [[170, 30], [30, 170]]},
+        },
+        "baselines": [{"title": "TF-IDF", "metrics": [{"unit": "fraction"}], "difference": _difference(0.1)}],
+        "data": {
+            "source": "mine.csv",
+            "splits": [
+                {"name": "train", "rows": 2000, "given": True, "classes": {"bad": 1900, "good": 100}},
+                {"name": "validation", "rows": 200, "given": False, "classes": {}},
+                {"name": "test", "rows": 400, "given": True, "classes": {}},
+            ],
+        },
+        "training": {
+            "truncated": 0,
+            "stopped_early": False,
+            "best_step": 30,
+            "evaluations": [point(10, 0.45, 0.40, 0.80), point(20, 0.40, 0.30, 0.84), point(30, 0.395, 0.25, 0.85)],
+        },
+        "config": {
+            "training": {"epochs": 3.0, "learning_rate": 1e-4, "best_metric": "accuracy"},
+            "data": {"max_length": 128},
+        },
+    }
+
+
+def _difference(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.05, "high": value + 0.05}
+
+
+def with_points(*points: dict[str, Any], **training: Any) -> dict[str, Any]:
+    report = healthy()
+    report["training"] |= {"evaluations": list(points), "best_step": points[-1]["step"], **training}
+    return report
+
+
+def never_predicted() -> dict[str, Any]:
+    report = healthy()
+    report["evaluation"]["confusion"]["matrix"] = [[370, 0], [30, 0]]
+    return report
+
+
+def below_a_baseline() -> dict[str, Any]:
+    report = healthy()
+    report["baselines"][0]["difference"] = _difference(-0.1)
+    return report
+
+
+def cut() -> dict[str, Any]:
+    report = healthy()
+    report["training"]["truncated"] = 500
+    return report
+
+
+def few_validation_rows() -> dict[str, Any]:
+    report = healthy()
+    report["data"]["splits"][0]["rows"] = 560
+    report["data"]["splits"][1]["rows"] = 40
+    return report
+
+
+def doubted_labels() -> dict[str, Any]:
+    report = healthy()
+    report["evaluation"]["label_errors"] = {"doubted": 40, "noise": {"rate": 0.1, "p": 0.0002}}
+    return report
+
+
+SHORT = {
+    "steps": 30,
+    "seconds": 35.0,
+    "budget": {"seconds": 60.0, "before_training": 12.0, "kept_for_evaluation": 10.0, "steps_without_limit": 40},
+}
+
+PLANTED = {
+    "training.still-improving": (
+        with_points(point(10, 0.6, 0.6, 0.7), point(20, 0.5, 0.45, 0.75), point(30, 0.4, 0.35, 0.8)),
+        "--epochs 6",
+    ),
+    "training.budget-too-short": (
+        with_points(point(10, 0.6, 0.6, 0.7), point(20, 0.5, 0.45, 0.75), point(30, 0.4, 0.35, 0.8), **SHORT),
+        "--budget 90s",
+    ),
+    "training.hardly-learnt": (
+        with_points(point(10, 0.691, 0.69, 0.52), point(20, 0.689, 0.686, 0.54), point(30, 0.687, 0.68, 0.55)),
+        "--learning-rate 0.0003",
+    ),
+    "training.rate-too-high": (
+        with_points(point(10, 0.5, 0.45, 0.78), point(20, 0.7, 0.69, 0.5), point(30, 0.69, 0.70, 0.5)),
+        "--learning-rate 3.3e-05",
+    ),
+    "training.overfitting": (
+        with_points(point(10, 0.4, 0.35, 0.85), point(20, 0.6, 0.1, 0.78), point(30, 0.9, 0.01, 0.74), best_step=10),
+        "--epochs 1",
+    ),
+    "classes.never-predicted": (never_predicted(), "--set loss.class_weights=balanced"),
+    "result.below-a-baseline": (below_a_baseline(), "lr-find"),
+    "data.texts-cut": (cut(), "--max-length 256"),
+    "data.few-validation-rows": (few_validation_rows(), "--set data.validation_fraction=0.2"),
+}
+
+
+@pytest.mark.parametrize("identifier", PLANTED)
+def test_a_planted_symptom_gets_its_advice_and_no_other(identifier):
+    report, option = PLANTED[identifier]
+    (piece,) = advise(report)
+    assert piece["id"] == identifier
+    assert option in piece["command"]
+    assert piece["evidence"]
+    assert piece["advice"]
+
+
+def test_doubted_labels_are_named_where_the_noise_is_more_than_chance():
+    (piece,) = advise(doubted_labels())
+    assert (piece["id"], piece["command"]) == ("labels.doubted", None)
+    assert "40 labels" in piece["evidence"]
+    for noise in ({"rate": 0.1, "p": 0.02}, {"rate": None, "p": None}, None):
+        report = healthy()
+        report["evaluation"]["label_errors"] = {"doubted": 40, "noise": noise}
+        assert advise(report) == []
+
+
+@pytest.mark.parametrize("changes", [{"steps": 40}, {"best_step": 20}, {"stopped_early": True}])
+def test_a_budget_that_sufficed_is_not_too_short(changes):
+    training = {**SHORT, **changes}
+    report = with_points(point(10, 0.42, 0.4, 0.79), point(20, 0.4, 0.36, 0.8), point(30, 0.4, 0.35, 0.8), **training)
+    assert "training.budget-too-short" not in {piece["id"] for piece in advise(report)}
+
+
+def test_a_healthy_run_gets_none():
+    assert advise(healthy()) == []
+
+
+def test_confidence_that_grows_while_accuracy_stays_is_no_overfitting():
+    points = point(10, 0.4, 0.35, 0.85), point(20, 0.6, 0.1, 0.85), point(30, 0.9, 0.01, 0.84)
+    assert advise(with_points(*points)) == []
+
+
+def test_an_option_is_given_once():
+    report, _ = PLANTED["training.still-improving"]
+    (piece,) = advise(report)
+    words = shlex.split(piece["command"])
+    assert words.count("--epochs") == 1
+    assert words[:3] == ["toolkit", "finetune", "sentiment"]
+    dropout = copy.deepcopy(never_predicted())
+    dropout["command"] += " --set loss.class_weights='{good: 2}'"
+    (piece,) = advise(dropout)
+    assert piece["command"].count("class_weights") == 1
+    assert "training.dropout=0.1" in piece["command"]
+
+
+def test_a_report_on_other_rows_gets_no_command_of_a_run():
+    report = never_predicted() | {"command": "toolkit evaluate runs/one --data other.csv", "training": None}
+    (piece,) = advise(report)
+    assert (piece["id"], piece["command"]) == ("classes.never-predicted", None)
+
+
+def test_a_task_without_classes():
+    report = healthy()
+    del report["evaluation"]["labels"], report["evaluation"]["confusion"]
+    assert advise(report) == []
+
+
+def test_an_output_that_is_taken_is_not_named_again():
+    report, _ = PLANTED["training.still-improving"]
+    report = copy.deepcopy(report)
+    for option in ("--output mine", "--output=mine", "-o mine"):
+        report["command"] = f"toolkit finetune sentiment {option} --data mine.csv"
+        (piece,) = advise(report)
+        assert piece["command"] == "toolkit finetune sentiment --data mine.csv --epochs 6"
+
+
+def test_no_longer_training_where_every_row_is_right_or_the_fall_is_not_seen():
+    right = point(10, 0.3, 0.3, 0.9), point(20, 0.2, 0.2, 1.0), point(30, 0.1, 0.1, 1.0)
+    tiny = point(10, 0.0009, 0.0009, 0.9), point(20, 0.0007, 0.0007, 0.9), point(30, 0.0002, 0.0002, 0.9)
+    assert advise(with_points(*right)) == advise(with_points(*tiny)) == []

@@ -1,0 +1,153 @@
+"""What the page on explanations says, and that nothing in a text becomes markup."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+
+from tests.support import toys
+from toolkit.explain.attributions import BY_NAME, Explanation
+from toolkit.report.pages import explanation
+
+MEASURE = "toolkit explain runs/mine --measure"
+METHODS = [BY_NAME["attention"], BY_NAME["leave-one-out"], BY_NAME["rollout"]]
+
+
+def figures(value, over, beats=True, unmoved=0.0):
+    def interval(middle):
+        return {"value": middle, "low": middle - 0.1, "high": middle + 0.1}
+
+    return {
+        "comprehensiveness": interval(value), "sufficiency": interval(0.0), "faithfulness": interval(value),
+        "over_random": interval(over) if over is not None else None, "beats_random": beats,
+        "sensitivity": [interval(0.9), interval(0.5), interval(unmoved)],
+    }  # fmt: skip
+
+
+TRUST = {
+    "texts": 60,
+    "confidence": 0.95,
+    "best": "leave-one-out",
+    "runner_up": "attention",
+    "lead": {"value": 0.2, "low": 0.1, "high": 0.3},
+    "methods": {
+        "attention": figures(0.1, 0.2, unmoved=0.7),
+        "leave-one-out": figures(0.3, 0.4),
+        "rollout": figures(-0.1, 0.0, beats=False),
+    },
+    "random": figures(-0.1, None, beats=False),
+    "stages": ["the head", "half", "everything"],
+    "sensitivity_texts": 12,
+}
+
+
+def explained_with(weights, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
+    text = toys.text(range(1, len(words) + 1))
+    text = type(text)((" ".join(words),), text.features, tuple(words), tuple(words), text.spans)
+    one = Explanation(
+        text, 1, {method.name: np.array(scores) for method in METHODS}, {"attention": np.zeros(0)},
+        weights,
+    )  # fmt: skip
+    return [(one, np.array([0.2, 0.8]))]
+
+
+def built(trust=TRUST, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
+    explained = explained_with(np.full((2, 2, len(words), len(words)), 1 / len(words)), words, scores)
+    document = explanation.build(
+        explained, METHODS, trust, model="mine", origin="a/model", labels=["no", "yes"], command="toolkit explain",
+        created="2026-01-01T00:00:00+00:00", version="1", notes=[], verdict=explanation.verdict(trust, MEASURE),
+    )  # fmt: skip
+    return document, explanation.to_html(document, explained)
+
+
+def test_the_most_faithful_method_is_named_and_stands_first():
+    document, html = built()
+    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful way to explain this model."
+    assert [method["name"] for method in document["methods"]] == ["leave-one-out", "attention", "rollout"]
+    said = " ".join(document["verdict"]["statements"])
+    assert "ahead of drawing at random by 0.40 (0.30 to 0.50)" in said
+    assert "ahead of mean attention by 0.20" in said
+    assert "it has it easiest" in said
+    assert document["verdict"]["warnings"] == [
+        "No better than drawing at random: Attention rollout.",
+        "Ranks nearly alike when every weight is random: Mean attention.",
+    ]
+    assert html.index("Leaving each word out") < html.index("Mean attention<")
+    assert "no better than chance" in html
+
+
+def test_a_lead_that_may_be_none_is_not_called_one():
+    trust = copy.deepcopy(TRUST)
+    trust["lead"] = {"value": 0.0, "low": -0.1, "high": 0.1}
+    said = built(trust)[0]["verdict"]
+    assert said["headline"] == (
+        "Leaving each word out and mean attention explain this model most faithfully, and cannot be told apart."
+    )
+    assert "The difference between the two is 0.00" in " ".join(said["statements"])
+    trust |= {"best": "attention", "runner_up": "leave-one-out"}  # which has it easiest, and gave up its place
+    document, _ = built(trust)
+    assert document["verdict"]["headline"].startswith("Mean attention and leaving each word out explain this model")
+    assert document["verdict"]["statements"][-1].endswith("told apart from it, that one stands first.")
+    assert [method["name"] for method in document["methods"]] == ["attention", "leave-one-out", "rollout"]
+
+
+def test_it_says_so_when_no_method_beats_random():
+    trust = {**copy.deepcopy(TRUST), "best": None, "runner_up": None, "lead": None}
+    for name in trust["methods"]:
+        trust["methods"][name]["beats_random"] = False
+    document, html = built(trust)
+    assert document["verdict"]["headline"].startswith("No method finds what matters to this model better than chance")
+    assert 'class="method best"' not in html
+
+
+def test_it_says_so_when_nothing_was_measured():
+    document, html = built(None)
+    assert MEASURE in document["verdict"]["headline"]
+    assert MEASURE in html
+    assert "Faithfulness" not in html
+
+
+def test_a_method_that_was_not_measured_is_shown_without_figures():
+    shown = [BY_NAME["rollout"], BY_NAME["gradient-input"]]
+    explained = explained_with(None)
+    explained[0][0].scores["gradient-input"] = np.zeros(3)
+    document = explanation.build(
+        explained, shown, TRUST, model="mine", origin="a/model", labels=["no", "yes"], command="toolkit explain",
+        created="2026-01-01T00:00:00+00:00", version="1", notes=[], verdict=explanation.verdict(TRUST, MEASURE),
+    )  # fmt: skip
+    html = explanation.to_html(document, explained)
+    assert [method["name"] for method in document["methods"]] == ["rollout", "gradient-input"]
+    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful way to explain this model."
+    table = html[html.index('id="faithfulness"') :]
+    assert table.index("Leaving each word out") < table.index("Mean attention") < table.index("Attention rollout")
+    assert "Gradient" not in table
+
+
+def test_words_are_shaded_by_their_share_of_the_largest():
+    document, html = built()
+    shades = re.findall(r'<span class="word( against)?" style="--share: ([\d.]+)" title="([^"]+)">(\w+)<', html)
+    assert shades[:3] == [("", "0.50", "+1.000", "good"), (" against", "1.00", "-2.000", "bad"),
+                          ("", "0.05", "+0.100", "film")]  # fmt: skip
+    assert explanation.top_words(document["texts"][0], "rollout", 2) == [("bad", -2.0), ("good", 1.0)]
+
+
+def test_without_recorded_attention_there_are_no_maps(tmp_path):
+    document, with_maps = built()
+    html = explanation.to_html(document, explained_with(None))
+    assert "Attention, layer by layer" in with_maps
+    assert "Attention, layer by layer" not in html
+    assert "<script" not in html
+    for number, weights in enumerate((None, np.full((2, 2, 3, 3), 1 / 3))):
+        folder = tmp_path / str(number)
+        (path,) = explanation.draw(document, explained_with(weights), folder)
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("word", ["<script>alert(1)</script>", '"><img src=x>', "</style>", "{{ 7 * 7 }}", "$x$"])
+def test_hostile_words_stay_text(word):
+    _, html = built(words=(word, "b"), scores=(0.0, 0.0))
+    assert html.count("<script") == 2
+    assert "<img" not in html
+    assert html.count("</style>") == 1
+    assert "49" not in html.partition("The words")[2].partition("How faithful")[0]

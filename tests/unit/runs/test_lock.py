@@ -1,0 +1,46 @@
+"""A run directory in which somebody trains is nobody else's."""
+
+import pytest
+
+from toolkit.runs import lock
+from toolkit import runs
+from toolkit.errors import ConfigError
+
+
+def test_a_run_in_which_somebody_trains_is_refused(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    run.path.mkdir()
+    run.record(status="running")
+    with lock.claimed(run.path):
+        for resume in (True, False):
+            with pytest.raises(ConfigError, match="Another process is training in"):
+                runs.check_place(str(run.path), resume=resume)
+        with pytest.raises(ConfigError, match="Another process"), lock.claimed(run.path):
+            pass
+        assert lock.is_claimed(run.path)
+    assert [file.name for file in run.path.iterdir()] == ["run.json"]
+    runs.check_place(str(run.path), resume=True)
+
+
+def test_what_a_killed_process_left_holds_nobody_up(tmp_path):
+    (tmp_path / lock.NAME).touch()
+    assert not lock.is_claimed(tmp_path)
+    with lock.claimed(tmp_path):
+        assert lock.is_claimed(tmp_path)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_an_output_has_one_writer(there, tmp_path):
+    output = tmp_path / "made" / "out.csv"
+    if there:
+        output.mkdir(parents=True)
+    with lock.sole_writer(output):
+        with pytest.raises(ConfigError, match="Another process is writing"), lock.sole_writer(output):
+            pass
+        with lock.sole_writer(output.with_name("other.csv")):
+            pass
+        with pytest.raises(ConfigError), lock.sole_writer(output):  # refused, and nothing is taken from the first
+            pass
+    with lock.sole_writer(output):
+        pass
+    assert [file.name for file in output.parent.iterdir()] == (["out.csv"] if there else [])

@@ -1,0 +1,134 @@
+import pytest
+
+from toolkit import model_metadata, runs
+from toolkit.config.settings import EvaluationConfig
+from toolkit.errors import ModelError, RecipeError, SourceError
+
+WHOLE = {
+    "recipe": "sentiment",
+    "attention": "sliding-window:8",
+    "positions": "repeat",
+    "data": {"max_length": 64, "columns": {"text": "review"}, "label_map": {"bad": "negative"}},
+    "evaluation": {**EvaluationConfig().model_dump(), "glossary": "/etc/passwd", "lists": "../lists.yaml"},
+    "training": {"seed": 3},
+    "options": {"beams": 2},
+    "calibration": {"temperature": 1.5},
+    "pruned_heads": {"0": [1, 2]},
+}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(values):
+        runs.write_json(tmp_path / runs.CARD, values)
+        return model_metadata.read(tmp_path)
+
+    return of
+
+
+def test_a_card_gives_what_the_model_needs_and_names_no_file(read):
+    found = model_metadata.values(read(WHOLE))
+    assert found.keys() == {"attention", "positions", "data", "evaluation", "training", "options"}
+    assert found["data"] == WHOLE["data"]
+    assert not {"glossary", "lists"} & found["evaluation"].keys()
+    assert read({}) == {}
+    assert model_metadata.read(runs.HOME / "nowhere") == {}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"loading": {"trust_remote_code": True}},
+        {"loading": {"allow_pickle": True}},
+        {"loading": {"from_scratch": False}},
+        {"loading": True},
+        {"loading": {}},
+        {"output": "/tmp"},
+        {"model": "other/model"},
+        {"data": {"source": "/etc"}},
+        {"data": []},
+        {"data": {"encoding": "utf-8"}},
+        {"training": {"seed": 1, "trackers": ["wandb"]}},
+        {"training": {"device": "cuda"}},
+        {"evaluation": "all"},
+        {"evaluation": {"unknown": 1}},
+        {"data.max_length": 5},
+    ],
+)
+def test_whatever_else_a_card_sets_is_refused(read, values):
+    with pytest.raises(ModelError, match="may not set"):
+        read(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"recipe": ["sentiment"]},
+        {"recipe": None},
+        {"calibration": [1]},
+        {"pruned_heads": [1]},
+        {"pruned_heads": {"one": [1]}},
+        {"pruned_heads": {"0": "1"}},
+        {"pruned_heads": {"0": [True]}},
+    ],
+)
+def test_facts_of_another_kind_are_damage(read, values):
+    with pytest.raises(ModelError, match="is not what it should be"):
+        read(values)
+
+
+def test_a_card_that_is_nested_beyond_the_stack_is_damage(tmp_path):
+    (tmp_path / runs.CARD).write_text('{"options": ' + "[" * 50_000 + "]" * 50_000 + "}", encoding="utf-8")
+    with pytest.raises(SourceError, match="too deeply"):
+        model_metadata.read(tmp_path)
+
+
+def test_files_that_the_run_used_are_said_and_not_opened():
+    (glossary, lists) = model_metadata.remarks(WHOLE, EvaluationConfig())
+    assert "/etc/passwd" in glossary
+    assert "evaluation.lists" in lists
+    assert model_metadata.remarks(WHOLE, EvaluationConfig(glossary="mine.csv", lists="mine.yaml")) == []
+    assert model_metadata.remarks({}, EvaluationConfig()) == []
+
+
+def test_an_installed_recipe_is_taken_by_name(tmp_path):
+    assert model_metadata.recipe_of({"recipe": "image"}, tmp_path, None, trusted=False) == "image"
+    assert model_metadata.recipe_of({"recipe": "image"}, tmp_path, "tokens", trusted=False) == "tokens"
+    assert model_metadata.recipe_of({"recipe": "./own.py"}, tmp_path, "my.py", trusted=False) == "my.py"
+    assert model_metadata.recipe_of({}, tmp_path, None, trusted=False) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["own.py", "./own.py", "../own.py", "sub/own.py", "/own.py", "image.py", "image\n", ""]
+)
+def test_code_that_a_card_names_is_not_taken(tmp_path, name):
+    for place in (tmp_path / "own.py", tmp_path.parent / "own.py"):
+        place.write_text("", encoding="utf-8")
+    with pytest.raises(RecipeError, match="not run because a folder names it") as caught:
+        model_metadata.recipe_of({"recipe": name}, tmp_path, None, trusted=False)
+    assert "--recipe" in caught.value.fix
+
+
+def test_a_trusted_folder_runs_its_own_copy_and_no_other(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    runs.write_json(run.path / "run.json", {})
+    run.model.mkdir()
+    (tmp_path / "own.py").write_text("", encoding="utf-8")
+    with pytest.raises(RecipeError):
+        model_metadata.recipe_of({"recipe": "../../own.py"}, run.model, None, trusted=True)
+    (run.path / "own.py").symlink_to(tmp_path / "own.py")
+    with pytest.raises(RecipeError):
+        model_metadata.recipe_of({"recipe": "own.py"}, run.model, None, trusted=True)
+    (run.path / "own.py").unlink()
+    (run.path / "own.py").write_text("", encoding="utf-8")
+    assert model_metadata.recipe_of({"recipe": "./own.py"}, run.model, None, trusted=True) == str(run.path / "own.py")
+    with pytest.raises(RecipeError) as caught:
+        model_metadata.recipe_of({"recipe": "./own.py"}, run.model, None, trusted=False)
+    assert str(run.path / "own.py") in caught.value.fix
+
+
+def test_what_stands_beside_a_model_that_belongs_to_no_run_is_not_its_copy(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "setup.py").write_text("", encoding="utf-8")
+    with pytest.raises(RecipeError):
+        model_metadata.recipe_of({"recipe": "setup.py"}, tmp_path / "model", None, trusted=True)

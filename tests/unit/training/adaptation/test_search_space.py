@@ -1,0 +1,77 @@
+"""Search spaces are read as they are documented, and refused before anything is trained."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.config import resolve
+from toolkit.errors import ConfigError
+from toolkit.training.adaptation.search_space import Choice, Range, build, nested, parse, suggest
+
+
+def resolved(**training):
+    layers = [("command", {"recipe": "sentiment"}), ("model", {"training": {"learning_rate": 1e-4}})]
+    return resolve([*layers, ("flag", {"training": training})] if training else layers)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("1e-5..1e-3:log", Range(1e-5, 1e-3, log=True, whole=False)),
+        ("0..0.3", Range(0, 0.3, log=False, whole=False)),
+        ("1..4", Range(1, 4, log=False, whole=True)),
+        ("16|32|64", Choice((16, 32, 64))),
+        ("linear | cosine", Choice(("linear", "cosine"))),
+        ("0.1", Choice((0.1,))),
+        (0.1, Choice((0.1,))),
+        ([1, "a"], Choice((1, "a"))),
+        ("null|0.1", Choice((None, 0.1))),
+    ],
+)
+def test_ranges_and_choices(written, expected):
+    assert parse("key", written) == expected
+
+
+@pytest.mark.parametrize("written", ["1..0", "0..1:log", "a..b", "1..", "1..1", "1..2:lin", "1e..3"])
+def test_what_is_neither_is_refused(written):
+    with pytest.raises(ConfigError, match="cannot be searched"):
+        parse("key", written)
+
+
+def test_the_usual_space_is_around_the_rate_that_would_be_used():
+    space = build(resolved(), {})
+    assert space["training.learning_rate"] == Range(2e-5, 4e-4, log=True, whole=False)
+    assert len(space) == 6
+
+
+def test_what_the_user_set_is_not_searched_unless_asked_for():
+    assert "training.dropout" not in build(resolved(dropout=0.1), {})
+    assert build(resolved(dropout=0.1), {"dropout": "0..0.2"})["training.dropout"] == Range(0, 0.2, False, False)
+    assert build(resolved(), {"training.schedule": "linear|cosine"})["training.schedule"] == Choice(
+        ("linear", "cosine")
+    )
+
+
+@pytest.mark.parametrize("given", [{"learnin_rate": "1..2"}, {"dropout": "0..1.5"}, {"schedule": "linear|wavy"}])
+def test_keys_and_values_are_checked_at_once(given):
+    with pytest.raises(ConfigError, match="--search"):
+        build(resolved(), given)
+
+
+@given(st.floats(0, 1))
+def test_suggestions_lie_inside(share):
+    trial = SimpleNamespace(
+        suggest_categorical=lambda _key, values: values[round(share * (len(values) - 1))],
+        suggest_int=lambda _key, low, high, log: low + round(share * (high - low)),
+        suggest_float=lambda _key, low, high, log: low + share * (high - low),
+    )
+    values = suggest(trial, build(resolved(), {}))
+    assert values["training.batch_size"] in (16, 32, 64)
+    assert 1 <= values["training.epochs"] <= 4
+    assert 2e-5 <= values["training.learning_rate"] <= 4e-4
+
+
+def test_nested_values():
+    assert nested(["a", "b"], 1) == {"a": {"b": 1}}

@@ -1,0 +1,27 @@
+"""What is refused before anything is shared out; that it works is shown in tests/invariant/test_processes.py."""
+
+import pytest
+import torch
+
+from toolkit.config.settings import AdapterConfig, TrainingConfig
+from toolkit.errors import ConfigError
+from toolkit.training.distributed.sharding import check, gathered, like, whole
+
+
+@pytest.mark.parametrize(
+    ("training", "adapter", "problem"),
+    [({}, {"kind": "lora"}, "`adapter.kind` lora"), ({"freeze": "trunk"}, {}, "`training.freeze` trunk")],
+)
+def test_what_leaves_nothing_to_share_out_is_refused(training, adapter, problem):
+    check(TrainingConfig(**training), AdapterConfig(**adapter))
+    with pytest.raises(ConfigError, match=problem):
+        check(TrainingConfig(strategy="fsdp", **training), AdapterConfig(**adapter))
+
+
+def test_what_is_not_shared_out_stays_as_it_is():
+    model, tensor = torch.nn.Linear(2, 2), torch.ones(3)
+    assert whole(tensor) is tensor
+    assert like(model.weight, tensor) is tensor
+    before = model.weight
+    with gathered(model):
+        assert model.weight is before

@@ -1,0 +1,1 @@
+"""The commands: a module for each, a folder where it takes several."""

@@ -1,0 +1,103 @@
+"""Set several judged models side by side, from what they said; nothing is asked again."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit import environment, model_metadata, recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.config.settings import EvaluationConfig
+from toolkit.errors import ConfigError, SourceError
+from toolkit.evaluation import prediction_store
+from toolkit.evaluation.compare import align
+from toolkit.evaluation.compare import compare as compare_aligned
+from toolkit.events import Observe, Stage
+from toolkit.report.document.build import SCHEMA_VERSION, comparison_verdict
+from toolkit.runs.lock import sole_writer
+
+
+def compare(
+    targets: Sequence[str],
+    recipe_name: str | None,
+    output: str | None,
+    command: str,
+    config: EvaluationConfig,
+    seed: int,
+    observe: Observe,
+) -> tuple[Path, dict[str, Any]]:
+    """Compare models on the rows that all of them were judged on.
+
+    Args:
+        targets: Run directories, folders of evaluations, or their files of predictions; at least two.
+        recipe_name: The task; the one that was judged by when None.
+        output: Folder for the report; under runs/ when None.
+        command: The command line, for the report.
+        config: Confidence and resamples.
+        seed: Of the bootstrap.
+        observe: Told what happens.
+
+    Returns:
+        The folder of the report, and the report.
+
+    Raises:
+        ConfigError: There are fewer than two models.
+        RecipeError: They were judged by a recipe that is not installed, and nobody named its file.
+        SourceError: A target holds no predictions.
+        DataError: The models were judged on different rows, or know other classes.
+    """
+    if len(targets) < 2:
+        raise ConfigError("One model cannot be compared with itself.", "Name two or more run directories.")
+    observe(Stage("Reading predictions"))
+    names = _names(targets)
+    files = [prediction_store.read(_file(target)) for target in targets]
+    for name, file in zip(names, files, strict=True):
+        if not {"recipe", "labels", "split"} <= file.facts.keys():
+            raise SourceError(f"{name} does not say what it was judged by.", "Evaluate the model again.")
+    named = model_metadata.installed(files[0].facts["recipe"], names[0], [_file(targets[0]).parent], recipe_name)
+    recipe = recipes.load(str(named))
+    target = recipe.COLUMNS[-1]
+    aligned = align(names, files, target.role, target.kind)
+    created = datetime.now(UTC)
+    folder = runs.create(output, "compare", names[0], created).path
+    observe(Stage(f"Comparing {len(names)} models on {aligned.rows.num_rows:,} rows"))
+    truth = judge.references(recipe, aligned.rows)
+    inputs = [column.role for column in recipe.COLUMNS if column.is_input]
+    found = compare_aligned(aligned, truth, recipe.METRICS, config, seed, inputs)
+    found["split"] = files[0].facts["split"]
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "toolkit_version": toolkit.__version__,
+        "created": created.isoformat(timespec="seconds"),
+        "title": f"Comparison of {', '.join(names)}",
+        "recipe": files[0].facts["recipe"],
+        "command": command,
+        "verdict": comparison_verdict(found),
+        "comparison": found,
+        "environment": environment.describe(),
+    }
+    with sole_writer(folder):
+        judge.store_report(report, folder)
+    return folder, report
+
+
+def _file(target: str) -> Path:
+    path = Path(target)
+    file = path / prediction_store.FILE if path.is_dir() else path
+    if not file.is_file():
+        raise SourceError(
+            f"{target} holds no predictions ({prediction_store.FILE}).",
+            "Name a run directory or the folder of an evaluation; `toolkit evaluate MODEL --data DATA` makes one.",
+        )
+    return file
+
+
+def _names(targets: Sequence[str]) -> list[str]:
+    """Name each model by the last part of its path that tells it from the others."""
+    parts = [[part for part in Path(target).parts if part not in ("/", prediction_store.FILE)] for target in targets]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(path[-length:]) for path in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ConfigError("A model is named twice.", "Name each run directory once.")

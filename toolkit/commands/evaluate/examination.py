@@ -1,0 +1,43 @@
+"""What is settled before a saved model is asked anything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import checkpoints, recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.config import RunConfig
+from toolkit.events import Observe
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Everything that is settled before a model is asked anything.
+
+    Attributes:
+        checkpoint: The model's folder.
+        recipe: The task.
+        config: What was stored with the model, with the given values laid over it.
+        labels: Names of the classes.
+        rows: What it is judged on.
+        split: What the rows are, in words.
+        facts: Facts about the data.
+        run: The run that the model belongs to, if it is one.
+        own: Whether the rows are the run's own held-out ones.
+    """
+
+    checkpoint: checkpoints.Checkpoint
+    recipe: recipes.Recipe
+    config: RunConfig
+    labels: Sequence[str]
+    rows: pa.Table
+    split: str
+    facts: Mapping[str, Any]
+    run: runs.Run | None
+    own: bool
+
+    def stored(self, observe: Observe, *, slim: bool = True) -> judge.StoredModel:
+        """Return the model, to be loaded when it is first asked something."""
+        return judge.StoredModel(self.checkpoint.path, self.recipe, self.labels, self.config, slim, observe)

@@ -1,0 +1,371 @@
+"""Judge a saved model: ask it, or take what it said before of the same rows, and compute every figure again."""
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import checkpoints, model_metadata, recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.checks import check_columns, run_checks
+from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.finetune import train_fingerprint
+from toolkit.commands.finetune.prepare import configure
+from toolkit.config import RunConfig, resolve
+from toolkit.config.files import read_file
+from toolkit.data.load import Table, load_table, part_facts
+from toolkit.data.tables.split import fingerprint
+from toolkit.errors import DataError, ModelError, SourceError, ToolkitError
+from toolkit.evaluation import prediction_store
+from toolkit.evaluation.checks import generation_quality, operating_points
+from toolkit.evaluation.findings import stored_fit, stored_temperature, stored_thresholds
+from toolkit.events import Note, Observe, Stage
+from toolkit.report.document.schema import REPORT, faults
+from toolkit.runs import checksums
+from toolkit.runs.lock import sole_writer
+from toolkit.runs.trust import damage
+
+# Of a data set with several parts, the one a model is judged on.
+_PREFERRED = ("test", "all", "validation", "train")
+MOST_COMMON = "Most common class of these rows"
+
+
+def prepare_evaluation(
+    target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe, *, needs_rows: bool = True
+) -> Examination:
+    """Find the model and the data, and match their labels.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        values: Nested configuration values laid over the stored ones. Without `data.source` a run is judged
+            on its own held-out rows.
+        recipe_name: The task; the one stored with the model when None.
+        observe: Told what happens.
+        needs_rows: Whether rows are read, and a model that none come with or are named for is refused.
+
+    Raises:
+        DataError: There is nothing to judge it on, or labels do not match.
+    """
+    observe(Stage("Looking for model and data"))
+    run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
+    named = "source" in values.get("data", {})
+    if run is None and not named and needs_rows:
+        raise _no_data_of_its_own(Path(target))
+    checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
+    for remark in (
+        *checkpoints.unasked(checkpoint, config.options),
+        *model_metadata.remarks(stored_card(checkpoint), config.evaluation),
+    ):
+        observe(Note(remark))
+    generation_quality.check_glossary(config.evaluation)
+    operating_points.parse(config.evaluation.operating_points)
+    if not needs_rows:
+        none = pa.table({column.role: pa.array([], pa.string()) for column in recipe.COLUMNS})
+        return Examination(checkpoint, recipe, config, labels, none, "none", {}, run, own=False)
+    observe(Stage("Reading data"))
+    if run is not None and not named:
+        rows = checksums.read_rows(run.path / "data" / "test.parquet")
+        facts = _told(run)
+        check_columns(config, recipe, rows.column_names)
+        return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
+    table = load_table(recipe, config.data, labels, options=config.options)
+    part = next(part for part in _PREFERRED if part in table.parts)
+    check_columns(config, recipe, table.parts[part].column_names)
+    facts = _data_facts(recipe, config, table, part, table.labels)
+    split = "given" if part == "all" else part
+    return Examination(checkpoint, recipe, config, table.labels, table.parts[part], split, facts, run, own=False)
+
+
+def _told(run: runs.Run) -> dict[str, Any]:
+    """Return the facts about a run's data.
+
+    Raises:
+        SourceError: What run.json says of data or training is not what a report can show.
+    """
+    told = {part: run.facts.get(part) for part in ("data", "training")}
+    wrong = [fault for fault in faults(REPORT, told) if not fault.endswith("is not in the schema")]
+    if wrong:
+        raise SourceError(f"{run.path / 'run.json'} is damaged: {wrong[0]}.", "Copy the run directory again.")
+    return told["data"] or {}
+
+
+def _no_data_of_its_own(path: Path) -> ToolkitError:
+    """Say what a target is, when it is no run and no data was named."""
+    name_data = "Name the data to judge it on with --data."
+    if (path / "config.json").is_file():
+        return DataError(f"{path} is a model and not a run, so no held-out data comes with it.", name_data)
+    seeds = sorted(folder.name for folder in path.iterdir() if runs.is_run(folder)) if path.is_dir() else []
+    if seeds:
+        return SourceError(f"{path} holds several runs.", f"Name one of them, such as {path / seeds[0]}.")
+    if any((path / name).exists() for name in ("config.yaml", "metrics.jsonl", "report.json", "checkpoints")):
+        return SourceError(f"{path} was a run directory, but its run.json is missing.", "Copy the whole folder again.")
+    if path.exists():
+        kind = "is a folder that holds neither run.json nor config.json" if path.is_dir() else "is a file"
+        return SourceError(f"{path} {kind}, so it is neither a run nor a model.", "Name a run directory or a model.")
+    if (
+        path.as_posix().count("/") == 1 and not path.is_absolute() and not path.parent.exists()
+    ):  # as Hub ids are written
+        return DataError(f"{path} is no folder here, and no held-out data comes with a model of the Hub.", name_data)
+    folders = [str(folder) for folder in runs.HOME.iterdir()] if runs.HOME.is_dir() else []
+    near = difflib.get_close_matches(str(path), folders, n=1)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    return SourceError(
+        f"There is no run directory {path}.{guess}",
+        "Name one that is there. For a model of the Hub or a short name, name the data too, with --data.",
+    )
+
+
+def evaluate(
+    subject: Examination, output: str | None, command: str, observe: Observe, *, fresh: bool = False
+) -> tuple[Path, dict[str, Any]]:
+    """Judge a run, a folder or a Hub model.
+
+    What the same model said earlier of the same rows is used again.
+
+    Args:
+        subject: From `prepare_evaluation`.
+        output: Folder for the report; inside the run, or under runs/, when None.
+        command: The command line, for the report.
+        observe: Told what happens.
+        fresh: Ask the model again, whatever it said before.
+
+    Returns:
+        The folder of the report, and the report.
+    """
+    operating_points.number_of(subject.config.evaluation.positive_class, subject.labels)  # or it is refused
+    created = datetime.now(UTC)
+    folder = _folder(subject, output, created)
+    with sole_writer(folder):
+        report = _judge(subject, folder, command, created, observe, fresh=fresh)
+    return folder, report
+
+
+def _judge(
+    subject: Examination, folder: Path, command: str, created: datetime, observe: Observe, *, fresh: bool
+) -> dict[str, Any]:
+    rows = subject.rows
+    earlier = [] if fresh else _earlier(subject)
+    own = subject.run if subject.own else None
+    stored = subject.stored(observe)
+    for file in filter(checksums.is_changed, earlier):
+        observe(Note(f"{file} was changed after it was written, and is not used."))
+    said = prediction_store.find(earlier, stored.identity(rows)) if earlier else None
+    if said is None:
+        observe(Stage(f"Asking about {rows.num_rows:,} rows"))
+        said = judge.ask(stored, rows, subject.split, observe)
+        said = said.beside(baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject))
+    else:
+        observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
+    learnt = _learnt(subject)
+    for warning in learnt:
+        observe(Note(warning))
+    circumstances = judge.Circumstances(
+        command,
+        created,
+        subject.split,
+        subject.checkpoint.origin,
+        subject.facts,
+        own.facts.get("training") if own is not None else None,
+        temperature=stored_temperature(stored_card(subject.checkpoint)),
+        fit=stored_fit(stored_card(subject.checkpoint)),
+        thresholds=_thresholds(subject, stored, observe),
+        repeated=_repeated(own, rows.num_rows) if own is not None else None,
+        checks=run_checks(stored, rows, said.predictions, subject.run, observe),
+        config=_config_shown(subject),
+        warnings=learnt,
+    )
+    observe(Stage(f"Judging on {rows.num_rows:,} rows"))
+    verdict = judge.judge(stored, said, rows, circumstances, observe)
+    judge.store(verdict, folder)
+    return verdict.report
+
+
+def _config_shown(subject: Examination) -> dict[str, Any]:
+    """Return the values that led to the report: of a run also those of its training, which are not used here."""
+    told = subject.config.model_dump()
+    of_training = ("model", "data", "training", "loss", "adapter", "loading", "options")
+    stored = subject.run.path / "config.yaml" if subject.run is not None and subject.own else None
+    if stored is None or not stored.is_file():
+        return {key: value for key, value in told.items() if key not in ("training", "loss", "adapter")}
+    return {**told, **{key: value for key, value in read_file(stored).items() if key in of_training}}
+
+
+def _learnt(subject: Examination) -> list[str]:
+    """Say how many of the rows the run has learnt from; its own held-out ones are none of them."""
+    if subject.run is None or subject.own:
+        return []
+    count = train_fingerprint.count(subject.run, subject.recipe, subject.rows)
+    told = f"{count:,} of {subject.rows.num_rows:,} rows are among those that the run learnt from: the figures flatter."
+    return [told] if count else []
+
+
+def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observe) -> operating_points.Chosen | None:
+    """Return the stored thresholds, or choose them on the run's validation rows where others are asked for."""
+    settings = subject.config.evaluation
+    positive = operating_points.number_of(settings.positive_class, subject.labels)
+    found = stored_thresholds(stored_card(subject.checkpoint), settings)
+    if positive is None or found is not None:
+        return found
+    kept = subject.run.path / "data" / "validation.parquet" if subject.run is not None else None
+    if kept is None or not kept.is_file():
+        observe(Note("No validation rows come with this model, so no thresholds can be chosen for screening."))
+        return None
+    observe(Stage("Choosing thresholds on validation rows"))
+    said = judge.ask(stored, checksums.read_rows(kept), "validation", None)
+    chances = said.predictions.columns.get("probabilities")
+    if chances is None:
+        return None
+    truth = judge.references(subject.recipe, said.table)
+    return operating_points.thresholds(chances, truth, positive, settings.operating_points)
+
+
+def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, list[Any]]:
+    """Return what the baselines said of a run's held-out rows: they learnt from rows that the run does not keep."""
+    for home in (run.path, run.path / "evaluations" / "held-out"):
+        with suppress(SourceError):
+            found = prediction_store.read(home / prediction_store.FILE)
+            if len(found.table) == rows:
+                return found.baselines
+            observe(Note("The baselines were computed on fewer rows, within a budget, and are left out."))
+            return {}
+    file = run.path / prediction_store.FILE
+    observe(Note(f"{file} is missing, damaged or changed: the predictions of the baselines are lost with it."))
+    return {}
+
+
+def _most_common(subject: Examination) -> dict[str, list[Any]]:
+    """Return what one would say who knows the rows' most common class alone: there are no rows to learn more from."""
+    if subject.recipe.COLUMNS[-1].kind != "label":
+        return {}
+    truth = judge.references(subject.recipe, subject.rows)
+    ranked = Counter(truth).most_common(1)
+    return {MOST_COMMON: [ranked[0][0]] * len(truth)} if len(set(truth)) > 1 else {}
+
+
+def _earlier(subject: Examination) -> list[Path]:
+    """Return the files in which this model's predictions may stand, the newest first."""
+    homes = [] if subject.own else [*runs.HOME.glob("evaluate-*")]
+    if subject.run is not None:
+        homes += [subject.run.path, *(subject.run.path / "evaluations").glob("*")]
+    files = [home / prediction_store.FILE for home in homes if (home / prediction_store.FILE).is_file()]
+    return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+
+
+def shown(target: str) -> str:
+    """Return how others see the model named: of a folder its last part, since the rest is this machine's."""
+    return Path(target).resolve().name if Path(target).exists() else target
+
+
+def stored_card(checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
+    """Read what is stored beside the weights for later commands; empty for a model of elsewhere."""
+    return model_metadata.read(checkpoint.path)
+
+
+def _repeated(run: runs.Run, rows: int) -> list[dict[str, Any]] | None:
+    """Read which of a run's test rows repeat a training row; None where it was not looked for."""
+    file = run.path / runs.NEAR_DUPLICATES
+    if not file.is_file():
+        return None
+    with damage(file):
+        found = [(int(pair["position"]), float(pair["similarity"]), dict(pair["train"])) for pair in _pairs(file)]
+        if not all(0 <= position < rows and "label" in train for position, _, train in found):
+            raise IndexError
+    return [{"position": position, "similarity": near, "train": train} for position, near, train in found]
+
+
+def _pairs(file: Path) -> list[dict[str, Any]]:
+    return list(runs.read_object(file)["pairs"])
+
+
+def find_stored(
+    target: str, values: Mapping[str, Any], recipe_name: str | None
+) -> tuple[checkpoints.Checkpoint, recipes.Recipe, RunConfig, Sequence[str]]:
+    """Find a model with all that is stored beside it: its folder, its recipe, its configuration, names of its classes.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        values: Nested configuration values laid over the stored ones.
+        recipe_name: The task; the one stored with the model, or that its class says, when None.
+
+    Raises:
+        CallError: There is no such model, it may not be loaded, or its recipe is not at hand.
+    """
+    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
+    checkpoint = checkpoints.locate(target, loading)
+    recipe, config = stored_configuration(checkpoint, values, recipe_name)
+    labels: Sequence[str] = ()
+    if recipes.has_classes(recipe):
+        if not stored_card(checkpoint):
+            checkpoints.check_head(checkpoint)
+        labels = checkpoints.label_names(checkpoint)
+        _check_labels(target, checkpoint, labels)
+    return checkpoint, recipe, config, labels
+
+
+def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Sequence[str]) -> None:
+    """Refuse a model whose names of classes are not those that it learnt: they were exchanged afterwards.
+
+    Raises:
+        ModelError: With both.
+    """
+    learnt = stored_card(checkpoint).get("labels")
+    of_run = runs.Run(Path(target)).facts.get("labels") if runs.is_run(Path(target)) else None
+    if learnt and of_run and list(learnt) != list(of_run) and set(map(str, learnt)) == set(map(str, of_run)):
+        raise ModelError(  # no new names: the held-out rows keep numbers, and would be exchanged with the answers
+            f"The classes in {checkpoint.path / runs.CARD} stand in another order than in the run's run.json.\n"
+            f"  {runs.CARD}: {', '.join(map(str, learnt))}\n  run.json:     {', '.join(map(str, of_run))}",
+            "Put them back in the order of run.json, here and in config.json. Where labels of the data are exchanged, "
+            "train again with `data.label_map`.",
+        )
+    learnt = learnt or of_run
+    if learnt and list(learnt) != list(labels):
+        raise ModelError(
+            f"The classes in {checkpoint.path / 'config.json'} (id2label) are not those that the model learnt.\n"
+            f"  config.json: {', '.join(labels)}\n  learnt:      {', '.join(map(str, learnt))}",
+            f"Put them back in this order, or, if you gave them other names on purpose, change `labels` in "
+            f"{runs.CARD} beside it as well.",
+        )
+
+
+def stored_configuration(
+    checkpoint: checkpoints.Checkpoint, values: Mapping[str, Any], recipe_name: str | None
+) -> tuple[recipes.Recipe, RunConfig]:
+    """Take what is stored with the model, and lay the given values on it."""
+    stored = stored_card(checkpoint)
+    trusted = bool(values.get("loading", {}).get("trust_remote_code"))
+    name = model_metadata.recipe_of(stored, checkpoint.path, recipe_name, trusted=trusted)
+    name = name or checkpoints.task_of(checkpoint) or "sentiment"
+    given = {**values, "model": checkpoint.name}
+    recipe, resolved = configure(name, [("model", model_metadata.values(stored)), ("flag", given)])
+    longest = checkpoints.longest_input(checkpoint)
+    if longest is not None and resolved.config.data.max_length > longest:
+        resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+    return recipe, resolved.config
+
+
+def _data_facts(
+    recipe: recipes.Recipe, config: RunConfig, table: Table, part: str, labels: Sequence[str]
+) -> dict[str, Any]:
+    rows: pa.Table = table.parts[part]
+    roles = [column.role for column in recipe.COLUMNS if column.role in rows.column_names]
+    label = next((column.role for column in recipe.COLUMNS if column.kind == "label"), None)
+    return {
+        "source": config.data.source,
+        "origin": table.origin,
+        "fingerprint": fingerprint({"test": rows}, roles),
+        "splits": [part_facts(part, rows, label, labels, given=True)],
+        "counts": dict(table.counts),
+        "notes": list(table.notes),
+    }
+
+
+def _folder(subject: Examination, output: str | None, created: datetime) -> Path:
+    if output or subject.run is None:
+        return runs.create(output, "evaluate", subject.checkpoint.name, created).path
+    source = Path(subject.config.data.source).stem or "data"
+    return subject.run.path / "evaluations" / ("held-out" if subject.own else f"{source}-{created:%Y%m%d-%H%M%S}")

@@ -1,0 +1,1 @@
+"""`explain`: attributions of texts, images and translations, and how faithful each method is."""

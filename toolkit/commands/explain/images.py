@@ -1,0 +1,145 @@
+"""Pictures to explain: where they come from, and how they are made ready for the model."""
+
+import io
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.commands.evaluate import judge
+from toolkit.data.images import image_columns, pixels
+from toolkit.data.sources import folders
+from toolkit.data.sources.local_files import SUFFIXES as TABLES
+from toolkit.data.sources.local_files import data_files, read
+from toolkit.data.tables import columns
+from toolkit.errors import DataError, SourceError
+from toolkit.explain import patches, regions
+from toolkit.explain.attributions import Explanation
+from toolkit.explain.patches import Picture
+from toolkit.explain.question import Model
+
+Row = Mapping[str, Any]  # with "bytes" or "path", as a table of pictures has it, and perhaps a "box"
+BOX = "box"  # column that says where the object is: left, top, right, bottom in pixels
+
+
+def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
+    """Read one picture, all good pictures of a folder, or those that a table names or holds.
+
+    A folder that holds one table is read as the table.
+
+    Raises:
+        SourceError: There is no such file.
+        DataError: There is no picture in it.
+    """
+    tables = data_files(path) if path.is_dir() else []
+    path = tables[0] if len(tables) == 1 else path
+    if path.is_dir():
+        most = config.data.max_pixels
+        every: list[Row] = [{"path": str(file)} for file in folders.files(path)]
+        found = [one for one in every if image_columns.look(one, most).problem is None]
+    elif not path.is_file():
+        raise SourceError(f"There is no file {path}.", "Check the path.")
+    elif path.name.lower().endswith(TABLES):
+        table = pa.concat_tables(read(path).values(), promote_options="permissive")
+        wanted = [column for column in recipe.COLUMNS if column.kind == "image"]
+        named = {role: name for role, name in config.data.columns.items() if name in table.column_names}
+        name = columns.find(table.column_names, wanted, {k: v for k, v in named.items() if k == wanted[0].role})
+        values = table[name[wanted[0].role]]
+        found = image_columns.column(values, [path.name] * len(values), path).to_pylist()
+        boxes = table[BOX].to_pylist() if BOX in table.column_names else [None] * len(found)
+        found = [{**one, BOX: box} for one, box in zip(found, boxes, strict=True)]
+    else:
+        found = [{"path": str(path)}]
+    if not found:
+        raise DataError(f"{path} holds no picture.", "Give a picture, a folder of them, or a table that names them.")
+    return found
+
+
+def asked(loaded: judge.Subject) -> Model:
+    """Return the model as it is asked about pictures: they reach it normalised, so that gradients reach them."""
+    collate = partial(loaded.recipe.collate, processor=loaded.processor)
+
+    def normalised(features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        batch = collate(features)
+        return {"pixel_values": pixels.normalised(batch["pixel_values"], loaded.processor)}
+
+    return Model(loaded.model, normalised, 0, loaded.config.evaluation.batch_size)
+
+
+def prepare(loaded: judge.Subject, rows: Sequence[Row]) -> list[Any]:
+    """Decode and cut pictures as the recipe does. Each of shape (3, H, W).
+
+    Raises:
+        DataError: A picture cannot be read.
+    """
+    (role,) = (column.role for column in loaded.recipe.COLUMNS if column.kind == "image")
+    for row in rows:
+        if problem := image_columns.look(row, loaded.config.data.max_pixels).problem:
+            raise DataError(f"The picture {image_columns.name(row)} {problem}.", "Name another, or leave it out.")
+    return list(loaded.recipe.preprocess({role: list(rows)}, loaded.processor, loaded.config)["pixel_values"])
+
+
+def boxes_in_view(loaded: judge.Subject, rows: Sequence[Row]) -> list[regions.Box | None]:
+    """Return where each row's box is in the picture as the model sees it, None for rows without one.
+
+    A white box on black is cut as the picture is, so that no way of cutting has to be known.
+
+    Raises:
+        DataError: A box is not one, or lies outside its picture.
+    """
+    found: list[regions.Box | None] = []
+    for row in rows:
+        written = row.get(BOX)
+        if written is None or written == "":
+            found.append(None)
+            continue
+        box, seen = regions.read_box(written), image_columns.look(row, loaded.config.data.max_pixels)
+        width, height = seen.width or 0, seen.height or 0
+        if box is None or box[2] > width or box[3] > height:
+            raise DataError(
+                f"The box `{written}` of {image_columns.name(row)} does not lie in its {width} × {height} pixels.",
+                f"Give left, top, right and bottom in pixels in the column `{BOX}`, or leave it empty.",
+            )
+        (mask,) = prepare(loaded, [{"bytes": _white_box(box, width, height)}])
+        found.append(regions.around(np.asarray(mask, np.float64).mean(axis=0) / 255))
+    return found
+
+
+def _white_box(box: regions.Box, width: int, height: int) -> bytes:
+    from PIL import Image, ImageDraw
+
+    image, stream = Image.new("L", (width, height)), io.BytesIO()
+    ImageDraw.Draw(image).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=255)
+    image.convert("RGB").save(stream, "PNG")
+    return stream.getvalue()
+
+
+def judge_regions(
+    loaded: judge.Subject, rows: Sequence[Row], explained: Sequence[Explanation], methods: Sequence[str]
+) -> dict[str, Any] | None:
+    """Say how well each method's regions meet the boxes that rows give; None where none does."""
+    boxes = boxes_in_view(loaded, rows)
+    given = [(one, box) for one, box in zip(explained, boxes, strict=True) if box is not None]
+    if not given:
+        return None
+    settings = loaded.config.evaluation
+    return {
+        name: regions.judge(
+            [(one.scores[name], one.example.grid) for one, _ in given if isinstance(one.example, Picture)],
+            [box for _, box in given],
+            confidence=settings.confidence,
+            resamples=settings.resamples,
+            seed=loaded.config.training.seed,
+        )
+        for name in methods
+    }
+
+
+def with_patches(model: Model, cut: Sequence[Any], rows: Sequence[Row], watched: bool) -> list[Picture]:
+    """Divide pictures into patches: the model's own where its attention is over the whole picture."""
+    found = patches.layout(model, cut[0]) if watched else None
+    grid, leading = found or ((patches.GRID, patches.GRID), 0)
+    return [Picture(image_columns.name(row), one, grid, leading) for row, one in zip(rows, cut, strict=True)]

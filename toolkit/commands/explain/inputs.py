@@ -1,0 +1,74 @@
+"""Read the texts or pictures that are to be explained."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import recipes
+from toolkit.commands.explain import images, translations
+from toolkit.commands.explain.request import Given, Subject, Texts, lines_or_table
+from toolkit.data.sources.local_files import read
+from toolkit.data.tables import columns
+from toolkit.errors import ModelError
+from toolkit.recipes import Column
+
+
+def read_texts(path: Path, subject: Subject) -> list[Texts]:
+    """Read many texts: the lines of a .txt file, or the text columns of a table."""
+
+    def of_table(path: Path) -> list[Texts]:
+        return texts_of(pa.concat_tables(read(path).values(), promote_options="permissive"), subject)
+
+    return lines_or_table(path, of_table, "text")
+
+
+def read_inputs(path: Path, subject: Subject) -> list[Any]:
+    """Read many texts or pictures from a file or a folder, whichever the model takes."""
+    if reads_pictures(subject):
+        return list(images.read_pictures(path, subject.recipe, subject.config))
+    if recipes.generates(subject.recipe):
+        return list(translations.read_pairs(path, subject))
+    return list(read_texts(path, subject))
+
+
+def reads_pictures(subject: Subject) -> bool:
+    """Whether the model classifies pictures."""
+    return any(column.kind == "image" for column in subject.recipe.COLUMNS)
+
+
+def examples_of(rows: pa.Table, subject: Subject) -> list[Given]:
+    """Return the texts or the picture of each row."""
+    return pictures_of(rows, subject) if reads_pictures(subject) else list(texts_of(rows, subject))
+
+
+def texts_of(rows: pa.Table, subject: Subject) -> list[Texts]:
+    """Return the texts of each row of a table."""
+    wanted = text_columns(subject)
+    named = {role: name for role, name in subject.config.data.columns.items() if name in rows.column_names}
+    chosen = {column.role: named[column.role] for column in wanted if column.role in named}
+    found = columns.find(rows.column_names, wanted, chosen)
+    values = [rows[found[column.role]].to_pylist() for column in wanted if column.role in found]
+    return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
+
+
+def text_columns(subject: Subject) -> Sequence[Column]:
+    """Return the columns of whole texts that the recipe reads.
+
+    Raises:
+        ModelError: It reads none.
+    """
+    wanted = [column for column in subject.recipe.COLUMNS if column.kind == "text"]
+    if not wanted:
+        raise ModelError(
+            f"The recipe {subject.config.recipe} reads no whole texts, so there is nothing to explain word by word.",
+            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+        )
+    return wanted
+
+
+def pictures_of(rows: pa.Table, subject: Subject) -> list[Given]:
+    """Return the picture of each row that has one."""
+    (role,) = (column.role for column in subject.recipe.COLUMNS if column.kind == "image")
+    return [row for row in rows[role].to_pylist() if row]

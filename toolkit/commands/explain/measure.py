@@ -1,0 +1,144 @@
+"""Measure once for a run how faithful each method of explaining its predictions is, and keep the result."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit import recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.explain import images, text, translations
+from toolkit.commands.explain import store as explain_store
+from toolkit.commands.explain.inputs import examples_of, reads_pictures
+from toolkit.commands.explain.request import EXAMPLES, Budget
+from toolkit.errors import ModelError
+from toolkit.events import Counted, Note, Observe, Stage
+from toolkit.explain import trust
+from toolkit.explain.attributions import BY_NAME, available
+from toolkit.report.pages.alignment import verdict as alignment_verdict
+from toolkit.report.pages.explanation import verdict
+
+Figures = dict[str, Any]
+
+_TOO_LITTLE = Note(
+    f"How faithful each method is was not measured: that takes two examples, or time for {trust.LEAST_TEXTS} of more."
+)
+
+
+def measure(
+    stored: judge.StoredModel,
+    rows: pa.Table,
+    number: int,
+    run: runs.Run | None,
+    observe: Observe,
+    budget: Budget,
+    methods: Sequence[str] = (),
+) -> Figures | None:
+    """Measure the methods on examples of the model's data, or read what was measured before on the same ones.
+
+    What is cut short for want of time is not kept for later calls, and None where it would say too little.
+
+    Args:
+        stored: The model.
+        rows: Examples.
+        number: On how many of them, drawn at random.
+        run: The run that keeps the result; None for a model that belongs to none.
+        observe: Told what happens.
+        budget: Until when.
+        methods: Names; all that work for the model when empty.
+
+    Raises:
+        ModelError: The model's predictions cannot be explained.
+    """
+    if recipes.generates(stored.recipe):
+        return translations.measure(stored, rows, number, run, observe, budget)
+    examples = examples_of(rows, stored)
+    seed = stored.config.training.seed
+    examples = [examples[row] for row in np.random.default_rng(seed).permutation(len(examples))[:number]]
+    if len(examples) < 2:
+        observe(_TOO_LITTLE)
+        return None
+    loaded = stored.whole().subject
+    model = images.asked(loaded) if reads_pictures(stored) else text.asked(loaded)
+    methods = methods or available(text.attention_fits(loaded, examples[0]))
+    named = [one if isinstance(one, tuple) else one["digest"] for one in examples]
+    store = explain_store.measurement(run, stored, [named, list(methods)])
+    if store is not None and store.is_file():
+        return runs.read_object(store)
+    observe(Stage(f"Measuring how faithful {', '.join(methods)} are, on {len(examples)} examples"))
+    within = budget.part(0.4)
+    explained = [one for one, _ in text.explained(model, loaded, examples, methods, observe, within.spent)]
+    if len(explained) < max(2, min(len(examples), trust.LEAST_TEXTS)):
+        observe(_TOO_LITTLE)
+        return None
+
+    def report(stage: str, done: int, total: int) -> None:
+        observe(Stage(stage) if done == 0 else Counted(done, total))
+
+    result = trust.measure(
+        model,
+        explained,
+        methods,
+        confidence=stored.config.evaluation.confidence,
+        resamples=stored.config.evaluation.resamples,
+        seed=seed,
+        observe=report,
+        within=lambda share: budget.part(share).spent,
+    )
+    whole = not trust.cut_short(result, len(examples))
+    if store is not None and whole:
+        runs.write_json(store, result)
+    if not whole:
+        observe(Note(f"Time to measure the methods on {result['texts']} examples; --minutes gives more."))
+    return result
+
+
+def told(stored: judge.StoredModel, result: Mapping[str, Any] | None, command: str) -> dict[str, Any]:
+    """Say in plain words what was measured of a model: a headline, statements and warnings.
+
+    Args:
+        stored: The model.
+        result: From `measure`.
+        command: What to type to measure it.
+    """
+    if recipes.generates(stored.recipe):
+        return alignment_verdict(result, None, command)
+    return verdict(result, command, of_pictures=reads_pictures(stored))
+
+
+def section(stored: judge.StoredModel, rows: pa.Table, run: runs.Run | None, observe: Observe) -> dict[str, Any]:
+    """Return the section of the report on how faithful the methods are; the run keeps what was measured.
+
+    Args:
+        stored: The model.
+        rows: Examples.
+        run: The run that the model belongs to.
+        observe: Told what happens.
+    """
+    kinds = {column.kind for column in stored.recipe.COLUMNS}
+    if not recipes.generates(stored.recipe) and not ("label" in kinds and kinds & {"text", "image"}):
+        return {"not_tested": "Methods are measured where a class is given to texts or pictures, and for translations."}
+    try:
+        result = measure(stored, rows, EXAMPLES, run, observe, Budget())
+    except ModelError as error:
+        return {"not_tested": error.problem}
+    if result is None:
+        return {"not_tested": "There are too few examples to measure the methods on."}
+    if "reading" in result:
+        unit, best = "fraction", "attention"
+        figures = [("attention", "Attention", result["attention"]), ("diagonal", "The diagonal", result["diagonal"])]
+    else:
+        unit, best = "score", result["best"]
+        methods = [BY_NAME[name].for_pictures() if "image" in kinds else BY_NAME[name] for name in result["methods"]]
+        figures = [(one.name, one.title, result["methods"][one.name]["faithfulness"]) for one in methods]
+        figures.sort(key=lambda figure: (figure[0] != best, -figure[2]["value"]))
+        figures.append(("random", "Drawn at random", result["random"]["faithfulness"]))
+    return {
+        "examples": result["texts"],
+        "confidence": result["confidence"],
+        "best": best,
+        "unit": unit,
+        "methods": [{"name": name, "title": title, **interval} for name, title, interval in figures],
+        **told(stored, result, ""),
+    }

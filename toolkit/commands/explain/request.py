@@ -1,0 +1,103 @@
+"""What to explain, how, and for how long."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from toolkit import recipes
+from toolkit.config import RunConfig
+from toolkit.data.formats.text_decoding import read_lines
+from toolkit.errors import DataError, SourceError
+
+MOST_TEXTS = 200  # in one page
+EXAMPLES = 60  # on which methods are measured when no number is given
+ALL = "all"  # in the place of names of methods
+
+Texts = tuple[str, ...]
+Given = Texts | Mapping[str, Any]
+
+
+class Subject(Protocol):
+    """What says how inputs are read: a recipe and its configuration."""
+
+    @property
+    def recipe(self) -> recipes.Recipe:
+        """The task."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's configuration."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to explain, and how.
+
+    Attributes:
+        texts: Each one text, two for a pair (of a source and its translation, too), or a picture.
+        methods: Names, or "all"; when empty those that are measured by this call, and else the default one alone.
+        rows: How many examples of the model's data the methods are measured on; 0 measures nothing, and what was
+            measured before is read.
+        pictures: Whether to draw PNG files too.
+        gold: Alignments that people made, a line for each of `texts`, in Pharaoh's format.
+        minutes: After which the work stops with what is done; None to do all of it.
+        to_measure: The command that measures the methods, for explanations without a measurement.
+    """
+
+    texts: Sequence[Given]
+    methods: Sequence[str] = ()
+    rows: int = 0
+    pictures: bool = False
+    gold: Path | None = None
+    minutes: float | None = None
+    to_measure: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Until when work goes on.
+
+    Attributes:
+        end: On the clock of `time.monotonic`; None for no end.
+    """
+
+    end: float | None = None
+
+    @classmethod
+    def of(cls, minutes: float | None) -> "Budget":
+        """Begin to count now."""
+        return cls(None if minutes is None else time.monotonic() + 60 * minutes)
+
+    def part(self, share: float) -> "Budget":
+        """Return a share of the time that is left."""
+        now = time.monotonic()
+        return Budget(None if self.end is None else now + share * max(0.0, self.end - now))
+
+    def spent(self) -> bool:
+        """Whether to stop."""
+        return self.end is not None and time.monotonic() >= self.end
+
+
+def lines_or_table(path: Path, of_table: Callable[[Path], list[Texts]], column: str) -> list[Texts]:
+    """Read many texts: the lines of a .txt file, or what `of_table` takes out of a table.
+
+    Args:
+        path: The file.
+        of_table: Reads a file that is no .txt.
+        column: What a table needs, as a user would call it.
+
+    Raises:
+        SourceError: There is no such file.
+        DataError: It holds no text.
+    """
+    if not path.is_file():
+        raise SourceError(f"There is no file {path}.", "Check the path.")
+    if path.suffix == ".txt":
+        texts: list[Texts] = [(line.strip(),) for line in read_lines(path, None) if line.strip()]
+    else:
+        texts = of_table(path)
+    if not texts:
+        raise DataError(f"{path} holds no text.", f"Give a line for each text, or a table with a {column} column.")
+    return texts

@@ -1,0 +1,154 @@
+"""Explain a model's predictions: at once by the default method, or by several whose faithfulness is measured."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit import recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.explain import images, store, translations
+from toolkit.commands.explain import measure as explain_measure
+from toolkit.commands.explain import text as explain_text
+from toolkit.commands.explain.inputs import reads_pictures, text_columns
+from toolkit.commands.explain.request import ALL, MOST_TEXTS, Budget, Order
+from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
+from toolkit.errors import ConfigError
+from toolkit.events import Note, Observe, Stage
+from toolkit.explain.attributions import BY_NAME, Explanation, available
+from toolkit.report.pages import explanation as document
+from toolkit.report.plots import explanation_images
+from toolkit.runs.lock import sole_writer
+
+LONG = 64  # words of a text; to leave out each of more takes longer than one waits for
+
+
+def explain(
+    subject: Examination, order: Order, output: str | None, command: str, observe: Observe
+) -> tuple[Path, dict[str, Any]]:
+    """Explain what the model says of each text.
+
+    Args:
+        subject: The model, and rows where methods are measured, from `prepare_evaluation`.
+        order: What to explain.
+        output: Folder to write to; inside the run, or under runs/, when None.
+        command: The command line, for the page.
+        observe: Told what happens.
+
+    Returns:
+        The folder, and the explanation as explanation.json holds it.
+
+    Raises:
+        ConfigError: There is no such method, or what draws pictures is not installed.
+        ModelError: The model does not classify texts, or its attention cannot be recorded.
+    """
+    _check_methods(order.methods)
+    if recipes.generates(subject.recipe):
+        return translations.explain(subject, order, output, command, observe)
+    if order.gold is not None:
+        raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.")
+    of_pictures = reads_pictures(subject)
+    if not of_pictures:
+        text_columns(subject)
+    if order.pictures and not of_pictures:
+        explanation_images.check()
+    created, budget = datetime.now(UTC), Budget.of(order.minutes)
+    stored = subject.stored(observe, slim=False)
+    loaded = stored.subject
+    model = images.asked(loaded) if of_pictures else explain_text.asked(loaded)
+    measured = store.find_measurement(subject.run, stored) if not order.rows else None
+    known = available(explain_text.attention_fits(loaded, order.texts[0]))
+    methods = _methods(order, known, measured)
+    notes = []
+    if len(methods) > 1 and len(known) < len(available()):
+        notes.append(
+            "This family's attention is not over the whole picture, so the methods that need it are left out."
+            if of_pictures
+            else "This family computes attention in a way of its own, which cannot be recorded or drawn."
+        )
+    thing = "picture" if of_pictures else "text"
+    if len(order.texts) > MOST_TEXTS:
+        notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} {thing}s.")
+    number = min(len(order.texts), MOST_TEXTS)
+    observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
+    within = budget.part(0.5) if order.rows else budget
+    explained = explain_text.explained(model, loaded, order.texts[:MOST_TEXTS], methods, observe, within.spent)
+    if len(explained) < number:
+        notes.append(f"Time for {len(explained)} of {number} {thing}s; --minutes gives more, --method takes less.")
+    if order.rows:
+        measured = explain_measure.measure(stored, subject.rows, order.rows, subject.run, observe, budget, methods)
+    if len(methods) > 1 and "integrated-gradients" not in available():
+        notes.append("Integrated gradients are left out: `pip install finetune-toolkit[explain]` brings captum.")
+    for text in notes:
+        observe(Note(text))
+    built = document.build(
+        explained,
+        [BY_NAME[name].for_pictures() if of_pictures else BY_NAME[name] for name in methods],
+        measured,
+        model=subject.checkpoint.name,
+        origin=subject.checkpoint.origin,
+        labels=subject.labels,
+        command=command,
+        created=created.isoformat(timespec="seconds"),
+        version=toolkit.__version__,
+        notes=notes,
+        verdict=explain_measure.told(stored, measured, order.to_measure),
+        regions=_regions(loaded, order, [one for one, _ in explained], methods),
+    )
+    folder = store.folder(subject, output, created)
+    with sole_writer(folder):
+        runs.write_json(folder / "explanation.json", built)
+        runs.write_text(folder / "explanation.html", document.to_html(built, explained))
+        if order.pictures:
+            document.draw(built, explained, folder)
+    return folder, built
+
+
+def measure(subject: Examination, order: Order, observe: Observe) -> dict[str, Any]:
+    """Measure how faithful the methods are, and explain nothing.
+
+    Args:
+        subject: The model and its data, from `prepare_evaluation`.
+        order: Methods, on how many rows, and for how long.
+        observe: Told what happens.
+
+    Returns:
+        What was measured in plain words: "headline", "statements" and "warnings".
+
+    Raises:
+        ConfigError: There is no such method.
+        ModelError: The model's predictions cannot be explained.
+    """
+    _check_methods(order.methods)
+    stored = subject.stored(observe, slim=False)
+    methods = () if ALL in order.methods else order.methods
+    budget = Budget.of(order.minutes)
+    result = explain_measure.measure(stored, subject.rows, order.rows, subject.run, observe, budget, methods)
+    return explain_measure.told(stored, result, order.to_measure)
+
+
+def _methods(order: Order, known: Sequence[str], measured: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the methods to explain by."""
+    if ALL in order.methods or (order.rows and not order.methods):
+        return tuple(known)
+    slow = any(not isinstance(one, tuple) or len(" ".join(one).split()) > LONG for one in order.texts)
+    return tuple(order.methods) or (default_method(known, measured, ONE_PASS if slow else QUICK),)
+
+
+def _regions(
+    loaded: judge.Subject, order: Order, explained: Sequence[Explanation], methods: Sequence[str]
+) -> dict[str, Any] | None:
+    """Say how well the regions of pictures meet boxes that came with them."""
+    rows = [one for one in order.texts[:MOST_TEXTS] if not isinstance(one, tuple)]
+    return images.judge_regions(loaded, rows, explained, methods) if rows else None
+
+
+def _check_methods(wanted: Sequence[str]) -> None:
+    unknown = [name for name in wanted if name not in (*BY_NAME, ALL)]
+    if unknown:
+        raise ConfigError(f"There is no method `{unknown[0]}`.", f"Methods: {', '.join(BY_NAME)}, {ALL}.")
+    missing = [name for name in wanted if name not in (*available(), ALL)]
+    if missing:
+        raise ConfigError("Integrated gradients need captum.", "pip install finetune-toolkit[explain]")

@@ -1,0 +1,109 @@
+"""Explain single predictions by the method that was measured as the most faithful for the model, or by a quick one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit import recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.explain import store
+from toolkit.errors import ConfigError
+from toolkit.explain.attributions import BY_NAME, available
+from toolkit.explain.patches import Picture
+from toolkit.report.pages.explanation import unmeasured, verdict
+from toolkit.report.plots import overlays
+
+QUICK = "leave-one-out"  # works for every family, and needs one forward pass a word
+_TO_MEASURE = "toolkit explain RUN --measure"  # who is served does not learn where the run lies
+ONE_PASS = "relevance"  # needs one forward and one backward pass, where attention can be recorded
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Explains one model's answers.
+
+    Attributes:
+        stored: The model.
+        trust: How faithful each method is, where it was measured.
+        methods: Names of the methods that may be asked for, the default first.
+    """
+
+    stored: judge.StoredModel
+    trust: Mapping[str, Any] | None
+    methods: Sequence[str]
+
+    def explain(
+        self, given: Mapping[str, Any], method: str | None, pause: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
+        """Score each word, or each patch, of one input.
+
+        Args:
+            given: Role → text, or picture.
+            method: Name of a method; the default when None.
+            pause: Called between forward passes, which are then kept short: others may use the model meanwhile.
+
+        Raises:
+            ConfigError: There is no such method.
+        """
+        from toolkit.commands.explain.text import explain_one
+
+        chosen = method or self.methods[0]
+        if chosen not in self.methods:
+            raise ConfigError(f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.")
+        found, chances = explain_one(self.stored.subject, self._given(given), chosen, pause)
+        scores = [round(float(score), 6) for score in found.scores[chosen]]
+        definition, one = BY_NAME[chosen], found.example
+        shown: dict[str, Any]
+        if isinstance(one, Picture):
+            definition = definition.for_pictures()
+            shown = {"grid": list(one.grid), "overlay": overlays.overlay(one.pixels, scores, one.grid)}
+        else:
+            shown = {"words": list(one.words)}
+        return {
+            "prediction": self.stored.labels[found.target],
+            "score": round(float(chances[found.target]), 6),
+            "scores": scores,
+            **shown,
+            "method": {"name": chosen, "title": definition.title, "about": definition.about},
+            "signed": definition.signed,
+            "belief": self._belief(),
+        }
+
+    def _given(self, given: Mapping[str, Any]) -> Any:
+        """Return an input as `explain_one` takes it: a picture, or a text or a pair."""
+        inputs = [column for column in self.stored.recipe.COLUMNS if column.is_input and column.role in given]
+        values = [given[column.role] for column in inputs]
+        return values[0] if inputs[0].kind == "image" else tuple(values)
+
+    def _belief(self) -> str:
+        if self.trust is None:
+            return unmeasured(_TO_MEASURE)
+        return str(verdict(self.trust, _TO_MEASURE)["headline"])
+
+
+def explainer_for(target: str, stored: judge.StoredModel) -> Explainer | None:
+    """Return what explains this model's answers; None where they are not one class for a text or a picture."""
+    kinds = {column.kind for column in stored.recipe.COLUMNS}
+    if "label" not in kinds or recipes.generates(stored.recipe) or not kinds & {"text", "image"}:
+        return None
+    run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
+    trust = store.find_measurement(run, stored)
+    # whether a picture's attention can be laid over it is known once that was measured
+    known = [
+        name for name in available("text" in kinds or trust is not None) if trust is None or name in trust["methods"]
+    ]
+    first = default_method(known, trust)
+    return Explainer(stored, trust, [first, *(name for name in known if name != first)])
+
+
+def default_method(known: Sequence[str], trust: Mapping[str, Any] | None, otherwise: str = QUICK) -> str:
+    """Return the method that explains where none is named: the most faithful one where that was measured.
+
+    Args:
+        known: Methods that work for the model.
+        trust: How faithful each is, where it was measured.
+        otherwise: The method to prefer where it was not.
+    """
+    best: str | None = trust["best"] if trust is not None else None
+    return next(name for name in (best, otherwise, QUICK, *known) if name and name in known)

@@ -1,0 +1,91 @@
+"""Where explanations are kept, and what was measured once about the methods of a run."""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit import runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.examination import Examination
+from toolkit.explain.attributions import BY_NAME
+from toolkit.runs.trust import damage
+
+
+def folder(subject: Examination, output: str | None, created: datetime) -> Path:
+    """Return the folder of an explanation: inside the run, or under runs/, when `output` is None."""
+    if output or subject.run is None:
+        return runs.create(output, "explain", subject.checkpoint.name, created).path
+    return runs.free(subject.run.path / "explanations" / f"{created:%Y%m%d-%H%M%S}")
+
+
+def measurement(run: runs.Run | None, model: judge.StoredModel, facts: Sequence[Any]) -> Path | None:
+    """Return the file of a measurement of a run's methods; None for a model that belongs to no run.
+
+    Args:
+        run: The run.
+        model: Its model.
+        facts: What the measurement depends on beside the model, the seed and the toolkit.
+    """
+    if run is None:
+        return None
+    named = json.dumps([toolkit.__version__, model.config.training.seed, *facts])
+    digest = hashlib.sha256(named.encode()).hexdigest()[:16]
+    return run.path / "explanations" / f"{_prefix(model)}{digest}.json"
+
+
+def find_measurement(run: runs.Run | None, model: judge.StoredModel) -> dict[str, Any] | None:
+    """Read what was measured of a run's methods: of several measurements that of most methods on most examples.
+
+    Args:
+        run: The run; None for a model that belongs to none.
+        model: The model; what was measured with other weights is not read.
+
+    Raises:
+        SourceError: A measurement holds something else than was written there.
+    """
+    home = run.path / "explanations" if run is not None else None
+    if home is None or not home.is_dir():
+        return None
+    files = sorted(home.glob("trust-*.json"), key=lambda file: file.stat().st_mtime)
+    prefix = _prefix(model) if files else ""
+    results = [_read(file) for file in files if file.name.startswith(prefix)]
+    return max(reversed(results), key=_extent, default=None)
+
+
+def command(target: str, has_data: bool) -> str:
+    """Return the command that measures the methods of a model.
+
+    Args:
+        target: Run directory, folder or Hub id.
+        has_data: Whether held-out examples come with it.
+    """
+    words = ["toolkit", "explain", target, "--measure"]
+    return shlex.join(words if has_data else [*words, "--data", "FILE"])
+
+
+def _prefix(model: judge.StoredModel) -> str:
+    """Return how the names of all measurements of a model begin."""
+    digest = hashlib.sha256(json.dumps(model.config.attention).encode())
+    for file in sorted(model.folder.glob("*.safetensors")):
+        digest.update(runs.digest(file).encode())
+    return f"trust-{digest.hexdigest()[:16]}-"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    found = runs.read_object(file)
+    with damage(file):
+        if "reading" in found:  # of translations
+            if not isinstance(found["reading"], int) or not isinstance(found["texts"], int):
+                raise TypeError
+        elif found["best"] not in {None, *BY_NAME} or not BY_NAME.keys() >= dict(found["methods"]).keys():
+            raise TypeError
+    return found
+
+
+def _extent(result: Mapping[str, Any]) -> tuple[int, int]:
+    return len(result.get("methods", ())), result["texts"]

@@ -1,0 +1,119 @@
+"""Explain what a loaded model says of single texts and pictures, prepared as its recipe prepared them in training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from toolkit.commands.evaluate import judge
+from toolkit.commands.explain import images
+from toolkit.commands.explain.request import Given, Texts
+from toolkit.errors import DataError, ModelError
+from toolkit.events import Counted, Observe
+from toolkit.explain import patches
+from toolkit.explain.attention import watchable
+from toolkit.explain.attributions import Explanation
+from toolkit.explain.attributions import explain as explain_text
+from toolkit.explain.patches import Picture
+from toolkit.explain.question import Model
+from toolkit.explain.words import Example, example
+
+SHORT = 8  # examples in a forward pass, where others wait for the model
+
+
+def explain_one(
+    loaded: judge.Subject, given: Given, method: str, pause: Callable[[], None] | None = None
+) -> tuple[Explanation, np.ndarray[Any, Any]]:
+    """Explain what a loaded model says of one example, by one method; return it with the probability of each class.
+
+    Args:
+        loaded: A model that chooses one class for a text or a picture.
+        given: One text, or two for a pair; or a picture, with "bytes" or "path".
+        method: Name of a method.
+        pause: Called between forward passes, which are then of few examples.
+
+    Raises:
+        DataError: The text holds no word, or the picture cannot be read.
+    """
+    model = asked(loaded) if isinstance(given, tuple) else images.asked(loaded)
+    if pause is not None:
+        model = replace(model, batch_size=min(model.batch_size, SHORT), pause=pause)
+    (found,) = explained(model, loaded, [given], [method], lambda _event: None)
+    return found
+
+
+def asked(loaded: judge.Subject) -> Model:
+    """Return the model as it is asked about texts."""
+    collate = partial(loaded.recipe.collate, processor=loaded.processor)
+    padding = getattr(loaded.processor, "pad_token_id", None) or 0
+    return Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size)
+
+
+def attention_fits(loaded: judge.Subject, given: Given) -> bool:
+    """Whether the model's attention can be recorded, and lies over all of such an input."""
+    if not watchable(loaded.model):
+        return False
+    if isinstance(given, tuple):
+        return True
+    (cut,) = images.prepare(loaded, [given])
+    return patches.layout(images.asked(loaded), cut) is not None
+
+
+def explained(
+    model: Model,
+    loaded: judge.Subject,
+    texts: Sequence[Given],
+    methods: Sequence[str],
+    observe: Observe,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
+    """Explain each example's most likely class; return it with the probability of every class.
+
+    `stop` is asked after each example whether to leave out the rest.
+    """
+    examples = examples_of(model, loaded, texts)
+    _check_classifier(model, examples[0])
+    chances = model.probabilities([one.features for one in examples])
+    found = []
+    for number, (one, row) in enumerate(zip(examples, chances, strict=True), 1):
+        found.append((explain_text(model, one, int(row.argmax()), methods), row))
+        observe(Counted(number, len(examples)))
+        if stop():
+            break
+    return found
+
+
+def examples_of(model: Model, loaded: judge.Subject, given: Sequence[Given]) -> list[Example | Picture]:
+    """Prepare texts or pictures, and divide them into the words or patches that are explained."""
+    rows = [one for one in given if not isinstance(one, tuple)]
+    if rows:
+        cut = images.prepare(loaded, rows)
+        return list(images.with_patches(model, cut, rows, watchable(loaded.model)))
+    texts = [one for one in given if isinstance(one, tuple)]
+    return [_example(loaded, one, number) for number, one in enumerate(texts, 1)]
+
+
+def _check_classifier(model: Model, one: Example | Picture) -> None:
+    import torch
+
+    with torch.inference_mode():
+        logits = getattr(model.network(**model.batch([one.features])), "logits", None)
+    if logits is None or logits.ndim != 2 or logits.shape[1] < 2:
+        raise ModelError(
+            f"{type(model.network).__name__} does not choose one class for a text.",
+            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+        )
+
+
+def _example(loaded: judge.Subject, texts: Texts, number: int) -> Example:
+    """Let the recipe prepare a text as it did in training."""
+    roles = [column.role for column in loaded.recipe.COLUMNS if column.kind == "text"]
+    rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
+    features = loaded.recipe.preprocess(rows, loaded.processor, loaded.config)
+    single = {name: values[0] for name, values in features.items() if name != "truncated"}
+    found = example(texts, single, loaded.processor, loaded.config.data.max_length)
+    if not found.words:
+        raise DataError(f"Text {number}, “{' / '.join(texts)}”, holds no word.", "Give a sentence, or leave it out.")
+    return found

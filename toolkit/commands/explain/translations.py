@@ -1,0 +1,270 @@
+"""Explain translations: which source word each word comes from, and how far that can be believed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import toolkit
+from toolkit import recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.explain import store as explain_store
+from toolkit.commands.explain.request import MOST_TEXTS, Budget, Order, Subject, Texts, lines_or_table
+from toolkit.data.sources.local_files import read
+from toolkit.data.tables import columns
+from toolkit.errors import ConfigError, DataError
+from toolkit.evaluation.statistics.intervals import bootstrap, paired_difference
+from toolkit.events import Counted, Note, Observe, Stage
+from toolkit.explain import alignment, alignment_error
+from toolkit.explain.alignment import Seen
+from toolkit.explain.alignment_error import Gold
+from toolkit.explain.trust import LEAST_TEXTS
+from toolkit.report.pages import alignment as document
+from toolkit.report.plots import explanation_images
+from toolkit.runs.lock import sole_writer
+
+Figure = dict[str, float]
+
+
+def read_pairs(path: Path, subject: Subject) -> list[Texts]:
+    """Read the lines of a .txt file, or a table of sources, with their translations where it has them."""
+    return lines_or_table(path, lambda path: _pairs_of(path, subject), "source")
+
+
+def _pairs_of(path: Path, subject: Subject) -> list[Texts]:
+    own = getattr(subject.recipe, "read", None)
+    custom = own(path, subject.config.data, subject.config.options, []) if own is not None else None
+    table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
+    wanted = [replace(one, required=one.is_input) for one in recipes.columns(subject.recipe, subject.config.options)]
+    named = {role: name for role, name in subject.config.data.columns.items() if name in table.column_names}
+    found = columns.find(table.column_names, wanted, named)
+    sides = [table[name].to_pylist() for name in (found[one.role] for one in wanted if one.role in found)]
+    return [tuple(str(text) for text in row) for row in zip(*sides, strict=True) if all(row)]
+
+
+def explain(
+    subject: Examination, order: Order, output: str | None, command: str, observe: Observe
+) -> tuple[Path, dict[str, Any]]:
+    """Align translations with their sources; translations that are not given are the model's own.
+
+    Returns:
+        The folder, and the explanation as explanation.json holds it.
+
+    Raises:
+        ConfigError: The gold alignment is of other texts.
+        ModelError: The attention cannot be recorded.
+    """
+    if order.methods:
+        raise ConfigError(
+            "Translations are explained by their alignment alone.", "Leave out --method, which is for classes."
+        )
+    if order.pictures:
+        explanation_images.check()
+    created, budget = datetime.now(UTC), Budget.of(order.minutes)
+    golds = None if order.gold is None else alignment_error.read_gold(order.gold)
+    given = [one for one in order.texts if isinstance(one, tuple)]
+    if golds is not None:
+        _check_gold(order.gold, golds, given)
+    notes = []
+    if len(given) > MOST_TEXTS and golds is None:
+        notes.append(f"The page holds the first {MOST_TEXTS} of {len(given):,} texts.")
+        given = given[:MOST_TEXTS]
+    stored = subject.stored(observe, slim=False)
+    loaded = stored.subject
+    observe(Stage(f"Aligning {len(given)} translation{'s' if len(given) > 1 else ''}"))
+    pairs = _translated(loaded, given)
+    within = budget.part(0.5) if order.rows else budget
+    seen = _look(loaded, pairs, observe, within, by_spaces=golds is not None)
+    if len(seen) < len(pairs):
+        notes.append(f"Time for {len(seen)} of {len(pairs)} translations; --minutes gives more.")
+        golds = None if golds is None else golds[: len(seen)]
+    collate = partial(loaded.recipe.collate, processor=loaded.processor)
+    known = alignment.readings(loaded.model, seen[0].pair, collate)
+    if order.rows:
+        trust = measure(stored, subject.rows, order.rows, subject.run, observe, budget)
+    else:
+        trust = explain_store.find_measurement(subject.run, stored)
+    chosen = trust["reading"] if trust else alignment.usual(known)
+    for text in notes:
+        observe(Note(text))
+    built = document.build(
+        seen,
+        chosen,
+        known,
+        trust,
+        None if golds is None else _error_rates(order.gold, golds, seen, chosen, subject),
+        golds,
+        model=subject.checkpoint.name,
+        origin=subject.checkpoint.origin,
+        command=command,
+        created=created.isoformat(timespec="seconds"),
+        version=toolkit.__version__,
+        notes=notes,
+        to_measure=order.to_measure,
+    )
+    folder = explain_store.folder(subject, output, created)
+    with sole_writer(folder):
+        runs.write_json(folder / "explanation.json", built)
+        runs.write_text(folder / "explanation.html", document.to_html(built))
+        if order.pictures:
+            document.draw(built, folder)
+    return folder, built
+
+
+def _check_gold(file: Path | None, golds: Sequence[Gold], given: Sequence[Texts]) -> None:
+    if any(len(texts) < 2 for texts in given):
+        raise ConfigError(
+            "A gold alignment is of given translations, and none are given.",
+            "Name a table of sources and translations with --file.",
+        )
+    if len(golds) != len(given):
+        raise ConfigError(
+            f"{file} has {len(golds)} lines, and there are {len(given)} pairs of texts.",
+            "Give a line for each pair, in their order; empty where nothing is aligned.",
+        )
+    for number, (gold, (source, target, *_)) in enumerate(zip(golds, given, strict=True), 1):
+        sizes = len(source.split()), len(target.split())
+        for link in sorted(gold.possible):
+            if link[0] >= sizes[0] or link[1] >= sizes[1]:
+                raise DataError(
+                    f"{file}, line {number}: {link[0]}-{link[1]} is beyond the pair, which has {sizes[0]} and "
+                    f"{sizes[1]} words.",
+                    "Count words between spaces, from 0, the source's first.",
+                )
+
+
+def _translated(loaded: judge.Subject, given: Sequence[Texts]) -> list[tuple[str, str]]:
+    """Put the model's own translation beside each text that has none."""
+    role = loaded.recipe.COLUMNS[0].role
+    alone = [texts[0] for texts in given if len(texts) < 2]
+    if not alone:
+        return [(texts[0], texts[1]) for texts in given]
+    rows = pa.table({role: pa.array(alone, pa.string())})
+    features = judge.encode_rows(rows, loaded.recipe, loaded.processor, loaded.config)
+    said = iter(judge.predict_features(loaded, features).columns["prediction"])
+    return [(texts[0], texts[1] if len(texts) > 1 else next(said)) for texts in given]
+
+
+def _look(
+    loaded: judge.Subject, pairs: Sequence[tuple[str, str]], observe: Observe, budget: Budget, *, by_spaces: bool
+) -> list[Seen]:
+    """Align pairs, at least one, until the time is spent."""
+    recipe, config = loaded.recipe, loaded.config
+    source, target = recipe.COLUMNS[0].role, recipe.COLUMNS[-1].role
+    collate = partial(recipe.collate, processor=loaded.processor)
+    found = []
+    for number, texts in enumerate(pairs, 1):
+        rows = {source: [texts[0]], target: [texts[1]]}
+        features = {name: values[0] for name, values in recipe.preprocess(rows, loaded.processor, config).items()}
+        pair = alignment.bitext(*texts, features, loaded.processor, by_spaces=by_spaces)
+        if not pair.source_words:
+            raise DataError(f"Text {number}, “{texts[0]}”, holds no word.", "Give a sentence, or leave it out.")
+        found.append(alignment.look(loaded.model, pair, collate, config.evaluation.batch_size))
+        observe(Counted(number, len(pairs)))
+        if budget.spent():
+            break
+    return found
+
+
+def measure(
+    stored: judge.StoredModel, rows: pa.Table, number: int, run: runs.Run | None, observe: Observe, budget: Budget
+) -> dict[str, Any] | None:
+    """Choose where attention is read on one half of some rows, and say on the other how far it can be believed.
+
+    Args:
+        stored: The model.
+        rows: Sources with their translations.
+        number: On how many of them, drawn at random.
+        run: The run that keeps the result; None for a model that belongs to none.
+        observe: Told what happens.
+        budget: Until when.
+
+    Returns:
+        Figures; None where there are too few rows, or too little time.
+    """
+    source, target = stored.recipe.COLUMNS[0].role, stored.recipe.COLUMNS[-1].role
+    pairs = list(zip(*(rows[role].to_pylist() for role in (source, target)), strict=True))
+    seed = stored.config.training.seed
+    pairs = [pairs[row] for row in np.random.default_rng(seed).permutation(len(pairs))[:number] if all(pairs[row])]
+    if len(pairs) < 4:
+        observe(Note("How far attention can be believed was not measured: that takes four pairs."))
+        return None
+    store = explain_store.measurement(run, stored, ["alignment", pairs])
+    if store is not None and store.is_file():
+        return runs.read_object(store)
+    observe(Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs"))
+    loaded = stored.subject
+    seen = _look(loaded, pairs, observe, budget, by_spaces=False)
+    if len(seen) < min(len(pairs), LEAST_TEXTS):
+        observe(Note("There was no time to measure how far attention can be believed; --minutes gives more."))
+        return None
+    known = alignment.readings(loaded.model, seen[0].pair, partial(loaded.recipe.collate, processor=loaded.processor))
+    choosing, judging = seen[::2], seen[1::2]
+    shares = [
+        _share(alignment.agreement(alignment.read_at(number), choosing).sum(axis=0)) for number in range(len(known))
+    ]
+    best = int(np.argmax(shares))
+    evaluation = stored.config.evaluation
+    settings: dict[str, Any] = {
+        "confidence": evaluation.confidence, "resamples": evaluation.resamples, "seed": seed,
+    }  # fmt: skip
+    counted = [alignment.agreement(alignment.read_at(number), judging) for number in range(len(known))]
+    plain = alignment.agreement(None, judging)
+    measured = {
+        "texts": len(judging),
+        "words": int(plain[:, 1].sum()),
+        "confidence": evaluation.confidence,
+        "reading": best,
+        "attention": _figure(bootstrap(counted[best], _share, **settings)),
+        "diagonal": _figure(bootstrap(plain, _share, **settings)),
+        "lead": _figure(paired_difference(counted[best], plain, _share, **settings)),
+        "readings": [float(_share(one.sum(axis=0))) for one in counted],
+    }
+    if store is not None and len(seen) == len(pairs):
+        runs.write_json(store, measured)
+    return measured
+
+
+def _share(sums: Any) -> Any:
+    return sums[..., 0] / np.maximum(sums[..., 1], 1)
+
+
+def _figure(found: Any) -> Figure:
+    return {"value": float(found.value), "low": float(found.low), "high": float(found.high)}
+
+
+def _error_rates(
+    file: Path | None, golds: Sequence[Gold], seen: Sequence[Seen], chosen: int, subject: Examination
+) -> dict[str, Any]:
+    """Return the alignment error rate of attention, of leaving words out, of the diagonal and of chance."""
+    evaluation, seed = subject.config.evaluation, subject.config.training.seed
+    settings: dict[str, Any] = {
+        "confidence": evaluation.confidence, "resamples": evaluation.resamples, "seed": seed,
+    }  # fmt: skip
+    sizes = [(len(one.pair.source_words), len(one.pair.target_words)) for one in seen]
+    ways: dict[str, Callable[[Seen], Any]] = {
+        "attention": lambda one: alignment.links(one.attention[chosen], one.pair),
+        "falls": lambda one: alignment.links(one.falls, one.pair),
+    }
+    made = {name: [way(one) for one in seen] for name, way in ways.items()}
+    made["diagonal"] = [alignment_error.diagonal(*size) for size in sizes]
+    statistics = {
+        name: np.array([alignment_error.counts(*pair) for pair in zip(links, golds, strict=True)], np.float64)
+        for name, links in made.items()
+    }
+    return {
+        "source": Path(str(file)).name,
+        "pairs": len(golds),
+        "confidence": evaluation.confidence,
+        **{name: _figure(alignment_error.interval(links, golds, **settings)) for name, links in made.items()},
+        "random": alignment_error.random_rate(sizes, golds, seed),
+        "lead": _figure(
+            paired_difference(statistics["diagonal"], statistics["attention"], alignment_error.error_rate, **settings)
+        ),
+    }

@@ -1,0 +1,361 @@
+"""Take a model out of its run, in a form that other programs run, and prove on held-out rows that it still answers."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import toolkit
+from toolkit import models, recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.run import prepare_evaluation, shown
+from toolkit.commands.finetune.run import write_card
+from toolkit.config import merge
+from toolkit.data.batching.batch import Features, probe
+from toolkit.errors import ConfigError, DataError
+from toolkit.evaluation import scores
+from toolkit.evaluation.checks import cost
+from toolkit.events import Note, Observe, Stage
+from toolkit.export import graph, parity, schema
+from toolkit.export.runtime import Graph
+from toolkit.inference.predict import Predictions
+from toolkit.runs import checksums
+from toolkit.runs.lock import sole_writer
+
+REPORT = "export.json"
+STANDALONE = "run.py"  # asks an export that classifies texts, without the toolkit
+CALIBRATION = 128  # rows that set the ranges of activations
+CHOICE = 256  # further rows, on which the ways to quantize are compared
+_WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx.data", ".pt2")
+# numbers are compared on one processor, in one precision
+_CIRCUMSTANCES = {"training": {"device": "cpu"}, "evaluation": {"precision": "fp32"}}
+
+
+@dataclass(frozen=True)
+class _HeldBack:
+    """Rows that 8 bits are chosen on, and where they are from."""
+
+    rows: pa.Table
+    source: str
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The outcome.
+
+    Attributes:
+        folder: The exported model.
+        report: As `export.json` holds it.
+    """
+
+    folder: Path
+    report: schema.Export
+
+
+def export(
+    target: str,
+    form: str,
+    output: str | None,
+    values: Mapping[str, Any],
+    recipe_name: str | None,
+    observe: Observe,
+    *,
+    rows: int = 1000,
+    tolerance: float | None = None,
+) -> Exported:
+    """Export a model, ask the export about held-out rows, and write how far it agrees.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        form: One of `graph.FORMS`.
+        output: Folder to write; exports/FORM in the run, or under runs/, when None.
+        values: Nested configuration values laid over the stored ones; `data.source` names other rows to ask about.
+        recipe_name: The task; the one stored with the model when None.
+        observe: Told what happens.
+        rows: How many held-out rows to ask about, at most.
+        tolerance: Share of them that may get another answer; the form's usual one when None.
+
+    Raises:
+        ConfigError: The form does not exist, or does not suit the task.
+        RunError: The export disagrees by more than is allowed; nothing was written then.
+    """
+    if form not in graph.FORMS:
+        raise ConfigError(f"There is no form `{form}`.", f"Forms: {', '.join(graph.FORMS)}.")
+    graph.check_installed(form)
+    subject = prepare_evaluation(target, merge(dict(values), _CIRCUMSTANCES), recipe_name, observe)
+    if recipes.generates(subject.recipe) and form != "safetensors":
+        raise ConfigError(
+            f"{subject.config.recipe} writes its answers token by token, which one graph cannot hold: --to {form} is "
+            "for tasks whose answer is read off one forward pass.",
+            "--to safetensors works; `toolkit predict` and `toolkit serve` write answers.",
+        )
+    folder = _place(subject, form, output)
+    measured, held_back = _parted(subject, form, rows)
+    stored = subject.stored(observe)
+    observe(Stage(f"Asking the model about {measured.num_rows:,} rows"))
+    features = _encoded(stored.subject, measured)
+    original = judge.predict_features(stored.subject, features, observe)
+    observe(Stage(f"Exporting to {form}"))
+    with sole_writer(folder), runs.aside(folder) as draft:
+        chosen = _write(stored, form, features, held_back, draft, observe)
+        observe(Stage("Asking the export about the same rows"))
+        loaded = _loaded(stored, form, draft)
+        said = judge.predict_features(loaded, features, observe)
+        allowed = parity.limits(form, tolerance)
+        agreement = parity.agreement(original.columns, said.columns, subject.config.evaluation.confidence)
+        moved = parity.drift(original.columns, said.columns)
+        parity.check(agreement, moved, allowed, form)
+        observe(Stage("Timing both"))
+        report = schema.Export(
+            version=toolkit.__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            form=form,
+            model=shown(target),
+            recipe=subject.config.recipe,
+            labels=list(subject.labels),
+            inputs=list(_inputs(stored.subject, features).columns),
+            max_length=subject.config.data.max_length if features.has_lengths else None,
+            rows=measured.num_rows,
+            split=subject.split,
+            confidence=subject.config.evaluation.confidence,
+            tolerance=allowed.share,
+            drift_tolerance=allowed.drift,
+            agreement=agreement,
+            drift=moved,
+            difference=_difference(subject, measured, original, said),
+            original_bytes=_bytes(subject.checkpoint.path),
+            exported_bytes=_bytes(draft),
+            threads=_threads(),
+            original_speed=_speed(stored.subject, features),
+            exported_speed=_speed(loaded, features),
+            quantization=chosen,
+        )
+        manifest = runs.read_object(draft / REPORT) if (draft / REPORT).is_file() else {}
+        runs.write_json(draft / REPORT, {**manifest, **report.model_dump()})
+    return Exported(folder, report)
+
+
+def _place(subject: Examination, form: str, output: str | None) -> Path:
+    """Return where to write: a new folder, or one that holds an earlier export, which is replaced whole."""
+    inside = subject.run.path / "exports" / form if subject.run is not None else None
+    folder = Path(output) if output else inside or runs.HOME / f"export-{runs.slug(subject.checkpoint.name)}-{form}"
+    if folder.exists() and not (folder / REPORT).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(
+            f"{folder} is there already, and it is no earlier export.", "Give another --output, or remove it first."
+        )
+    return folder
+
+
+def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, _HeldBack | None]:
+    """Return the rows to ask about, drawn by the run's seed, and for 8 bits the others, on which they are chosen.
+
+    Raises:
+        DataError: There are not enough rows for both.
+    """
+    order = np.random.default_rng(subject.config.training.seed).permutation(subject.rows.num_rows)
+    validation = subject.run.path / "data" / "validation.parquet" if subject.run is not None and subject.own else None
+    if form != "onnx-int8" or (validation is not None and validation.is_file()):
+        measured, others = order[:most], None
+    else:
+        measured, others = np.array_split(order, [min(most, len(order) // 2)])
+    if not len(measured):
+        raise DataError("There are no rows to ask about.", "Name a table with rows in it with --data.")
+    taken = subject.rows.take(pa.array(np.sort(measured)))
+    if form != "onnx-int8":
+        return taken, None
+    if others is None and validation is not None:
+        held_back = _HeldBack(checksums.read_rows(validation), "validation")
+    else:
+        held_back = _HeldBack(subject.rows.take(others), subject.split)
+    left = held_back.rows.num_rows
+    if left < 4:
+        raise DataError(f"Only {left} rows are left to calibrate 8 bits on.", "Name a larger table with --data.")
+    return taken, held_back
+
+
+def _encoded(subject: judge.Subject, rows: pa.Table) -> Features:
+    features = judge.encode_rows(rows, subject.recipe, subject.processor, subject.config)
+    return features if recipes.generates(subject.recipe) else features.without("labels")  # the loss is no answer
+
+
+def _inputs(subject: judge.Subject, features: Features) -> Features:
+    """Return what a graph takes: what the recipe puts into a batch, without labels."""
+    batch = subject.recipe.collate([features[0]], subject.processor)
+    for name in features.columns:
+        if name == "labels" or name not in batch:
+            features = features.without(name)
+    return features
+
+
+def _write(
+    stored: judge.StoredModel, form: str, features: Features, others: _HeldBack | None, draft: Path, observe: Observe
+) -> schema.Quantization | None:
+    """Write the exported model with all that it needs beside it."""
+    model, processor, recipe = stored.subject.model, stored.subject.processor, stored.recipe
+    card = stored.folder / runs.CARD
+    if form == "safetensors":
+        models.save(model, processor, draft)
+        if card.is_file():
+            shutil.copy(card, draft / runs.CARD)
+        else:
+            write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {})
+        return None
+    collate = partial(recipe.collate, processor=processor)
+    sample = _as_floats(_two_or_more(_inputs(stored.subject, features), collate), processor)
+    exported = graph.trace(model, sample, form.removesuffix("-int8"))
+    chosen = None
+    if others is not None:
+        exported, chosen = _in_eight_bits(stored, exported, others, draft, observe)
+    graph.save(exported, draft)
+    models.save_processor(processor, model, draft)
+    kinds = [column.kind for column in recipe.COLUMNS if column.required]
+    if form.startswith("onnx") and kinds == ["text", "label"]:
+        shutil.copy(Path(graph.__file__).with_name(STANDALONE), draft / STANDALONE)
+    return chosen
+
+
+def _two_or_more(features: Features, collate: Any) -> dict[str, Any]:
+    """Return a batch to trace with: a single example would be taken for a size that is fixed."""
+    return (
+        probe(features.take(np.arange(len(features)).repeat(2)), collate)
+        if len(features) < 4
+        else probe(features, collate)
+    )
+
+
+def _as_floats(batch: Mapping[str, Any], processor: Any) -> dict[str, Any]:
+    """Normalise pictures as the image processor does, whose output the graph is to take."""
+    import torch
+
+    from toolkit.data.images.pixels import normalised
+
+    bytes_ = {name for name, values in batch.items() if values.dtype == torch.uint8}
+    return {name: normalised(values, processor) if name in bytes_ else values for name, values in batch.items()}
+
+
+def _in_eight_bits(
+    stored: judge.StoredModel, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
+) -> tuple[Any, schema.Quantization]:
+    """Quantize in both ways, and keep the one that agrees better on rows that it was not calibrated on."""
+    random, rows = np.random.default_rng(stored.config.training.seed), held_back.rows
+    drawn = random.permutation(rows.num_rows)
+    calibrating, comparing = np.array_split(drawn[: CALIBRATION + CHOICE], [min(CALIBRATION, rows.num_rows // 2)])
+    subject = stored.subject
+    known, new = (_encoded(subject, rows.take(pa.array(np.sort(part)))) for part in (calibrating, comparing))
+    known = _inputs(subject, known)
+    collate = partial(stored.recipe.collate, processor=subject.processor)
+    batches = [
+        _as_floats(collate([known[int(row)] for row in part]), subject.processor)
+        for part in np.array_split(np.argsort(known.lengths, kind="stable"), range(16, len(known), 16))
+    ]
+    before = judge.predict_features(subject, new).columns
+    program = exported.program
+    programs, candidates = {}, []
+    for way in graph.WAYS:
+        observe(Stage(f"Rounding to 8 bits, {way}"))
+        programs[way] = graph.quantized(program, way, batches)
+        trial = draft.with_name(f"{way}")
+        graph.save(graph.replaced(exported, programs[way]), trial)
+        asked = replace(subject, model=Graph(trial, subject.processor))
+        after = judge.predict_features(asked, new).columns
+        batching = _batching(asked, new, after)
+        shutil.rmtree(trial)
+        found = parity.agreement(before, after, stored.config.evaluation.confidence)
+        moved = parity.drift(before, after)
+        candidates.append(schema.Candidate(way=way, agreement=found, drift=moved, batching=batching))
+    best = max(candidates, key=lambda one: one.agreement.same)  # of equals the first, which depends on no batch
+    told = ", ".join(f"{one.way} {one.agreement.value:.1%}" for one in candidates)
+    observe(Note(f"8 bits agree on {told} of {len(new):,} {held_back.source} rows: {best.way} is taken."))
+    alone = best.batching.agreement
+    if alone.same < alone.rows:
+        observe(
+            Note(
+                f"{alone.rows - alone.same:,} of {alone.rows:,} rows get another prediction in a batch than alone: "
+                "dynamic ranges are those of a whole batch. Ask one at a time where that matters."
+            )
+        )
+    chosen = schema.Quantization(
+        chosen=best.way, calibrated_on=held_back.source, calibration_rows=len(known), candidates=candidates
+    )
+    return graph.replaced(exported, programs[best.way]), chosen
+
+
+def _batching(subject: judge.Subject, rows: Features, together: Mapping[str, Sequence[Any]]) -> schema.Batching:
+    """Measure what depends on the other rows of a batch: ask again, one row at a time."""
+    settings = subject.config.evaluation
+    single = subject.config.model_copy(update={"evaluation": settings.model_copy(update={"batch_size": 1})})
+    alone = judge.predict_features(replace(subject, config=single), rows).columns
+    return schema.Batching(
+        batch_size=settings.batch_size,
+        agreement=parity.agreement(alone, together, settings.confidence),
+        drift=parity.drift(alone, together),
+    )
+
+
+def _loaded(stored: judge.StoredModel, form: str, draft: Path) -> judge.Subject:
+    """Load what was written, to be asked as the model was."""
+    if form == "safetensors":
+        return judge.StoredModel(draft, stored.recipe, stored.labels, stored.config).subject
+    return replace(stored.subject, model=Graph(draft, stored.subject.processor))
+
+
+def _difference(
+    subject: Examination, rows: pa.Table, before: Predictions, after: Predictions
+) -> schema.Difference | None:
+    """Compare the recipe's first metric of both; None where it has no interval of its own."""
+    truth, config = judge.references(subject.recipe, rows), subject.config
+    seed = config.training.seed
+    for _, metric in scores.computable(after.columns, subject.recipe.METRICS, subject.labels):
+        if metric is None:
+            continue
+        found = scores.difference(metric, after.columns, before.columns, truth, subject.labels, config.evaluation, seed)
+        each = [scores.values(one.columns, truth, [metric], subject.labels)[metric.name] for one in (before, after)]
+        return schema.Difference(
+            metric=metric.name,
+            title=metric.title,
+            original=each[0],
+            exported=each[1],
+            value=found["value"],
+            low=found["low"],
+            high=found["high"],
+        )
+    return None
+
+
+def _bytes(folder: Path) -> int:
+    """Return what the weights take on disk."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.name.endswith(_WEIGHTS))
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _speed(subject: judge.Subject, features: Features) -> schema.Speed | None:
+    """Time one example of middling length, and a batch of such; None where answers are written token by token."""
+    import torch
+
+    if recipes.generates(subject.recipe):
+        return None
+    features = _inputs(subject, features)
+    order = np.argsort(features.lengths, kind="stable")
+    size = min(len(order), subject.config.evaluation.batch_size)
+    start = (len(order) - size) // 2
+
+    def timed(rows: Sequence[int]) -> float:
+        batch = subject.recipe.collate([features[row] for row in rows], subject.processor)
+        with torch.inference_mode():
+            return float(np.median(cost.measure(lambda: subject.model(**batch)).seconds))
+
+    alone = timed([int(order[len(order) // 2])])
+    together = timed([int(row) for row in order[start : start + size]])
+    return schema.Speed(one_ms=1000 * alone, batch_size=size, examples_per_second=size / together)

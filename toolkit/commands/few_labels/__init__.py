@@ -1,0 +1,1 @@
+"""Few labels: several ways of training, compared by cross-validation."""

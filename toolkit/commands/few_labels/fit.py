@@ -1,0 +1,159 @@
+"""Fit the best of several ways of training on all labelled rows, and keep what the comparison says of it.
+
+    `candidates.compared` → the chosen way, trained on all rows → model
+                          → its out-of-fold logits → temperature, validation figures, thresholds
+
+No figure of the report's training section comes from a model that learned from the row it is about.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from toolkit import models, runs
+from toolkit.commands.few_labels import candidates
+from toolkit.commands.few_labels.candidates import FOLDS, PROBE, WAYS, Bench, Trained
+from toolkit.commands.finetune.fit import Fitted, input_facts, log_line, training_facts
+from toolkit.commands.finetune.prepare import Prepared
+from toolkit.commands.finetune.probe import BASELINE
+from toolkit.commands.finetune.resume import stoppable
+from toolkit.commands.finetune.tokenize import encode_parts
+from toolkit.distributed.process_group import ALONE, Team
+from toolkit.evaluation import scores
+from toolkit.events import Note, Observe, Stage
+from toolkit.training.acceleration import autotune
+from toolkit.training.adaptation import selection
+from toolkit.training.adaptation.linear_probe import HEAD, MEAN
+from toolkit.training.adaptation.selection import OutOfFold
+from toolkit.training.loop import checkpoint
+from toolkit.training.loop.progress import Progress, Validation
+
+
+def fit_few_labels(run: runs.Run, prepared: Prepared, observe: Observe, team: Team) -> Fitted:
+    """Compare ways of training, fit the best one on all rows and keep its model.
+
+    The main process computes and the others wait, since there are few rows to share out. Nothing is resumed in the
+    middle: `--resume` compares again, with the same result.
+    """
+    return team.from_main(lambda: _fit(run, prepared, observe))
+
+
+def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
+    def watch(event: Progress | Validation) -> None:
+        if isinstance(event, Progress):
+            observe(event)
+            if event.whole:
+                run.log(log_line(event))
+
+    with stoppable() as stop_asked:
+        bench = candidates.bench(prepared, observe, stop_asked)
+        baseline = _baseline(bench, prepared)
+        found, seconds = candidates.compared(bench, observe)
+        chosen = candidates.choose(found)
+        observe(Stage(f"Training on all rows: {chosen}"))
+        begun = time.perf_counter()
+        trained = WAYS[chosen](bench, np.arange(len(bench.labels)), watch)
+        trained = replace(trained, result=replace(trained.result, seconds=time.perf_counter() - begun))
+    winner = found[chosen]
+    by = selection.temperature(winner.logits, winner.labels)
+    bench.install(trained.weight / by, trained.bias / by)
+    best = checkpoint.best_path(run.path / "checkpoints", trained.result.best_step)
+    models.save(bench.model, bench.material.processor, best)
+    columns = _predictions(prepared, winner)
+    facts = {
+        **_training(bench, prepared, trained, winner, columns),
+        "linear_probe": _probe_facts(found[PROBE], bench),
+        "few_labels": _comparison(found, chosen, seconds, by),
+    }
+    for point in facts["evaluations"]:
+        run.log({"event": "validation", **point, "best": True})
+    run.record(few_labels=chosen)
+    observe(Note(_sentence(facts["few_labels"])))
+    given = prepared.splits.validation.num_rows > 0
+    return Fitted(best, facts, baseline, None if given else (columns["probabilities"], winner.labels.tolist()))
+
+
+def _baseline(bench: Bench, prepared: Prepared) -> dict[str, list[Any]]:
+    """Return what the linear probe, fitted on all rows, predicts of test."""
+    if not prepared.config.evaluation.baselines:
+        return {}
+    parts = (prepared.splits.test,)
+    (test,) = encode_parts(parts, prepared.recipe, bench.material.processor, bench.config, lambda _event: None)
+    weight, bias = bench.regression(bench.frozen, np.arange(len(bench.labels)))
+    return {BASELINE: (bench.vectors(test)[HEAD] @ weight.T + bias).argmax(axis=1).tolist()}
+
+
+def _predictions(prepared: Prepared, winner: OutOfFold) -> dict[str, Any]:
+    """Return what the recipe makes of the out-of-fold logits: "prediction" and "probabilities" of each row."""
+    import torch
+
+    outputs = SimpleNamespace(logits=torch.from_numpy(winner.scaled()))
+    made: dict[str, Any] = prepared.recipe.predictions(outputs, {})
+    return made
+
+
+def _training(
+    bench: Bench, prepared: Prepared, trained: Trained, winner: OutOfFold, columns: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the report's facts of training; its one validation is that of the out-of-fold predictions."""
+    config = bench.config.model_copy(update={"training": trained.config})
+    result, device = trained.result, bench.accelerator.device.type
+    facts = input_facts(bench.material.features[0])
+    facts |= training_facts(result, config, device, autotune.asked(config.training, device), ALONE)
+    figures = scores.values(columns, winner.labels.tolist(), prepared.recipe.METRICS, prepared.splits.labels)
+    loss = float(-winner.log_likelihoods().mean())
+    point = {"step": result.steps, "epoch": round(result.epochs, 4), "loss": loss, **figures}
+    trainable = models.trainable(bench.model) if result.steps else bench.layer.weight.numel() + bench.classes
+    return facts | {"objective": trained.objective, "trainable_parameters": trainable, "evaluations": [point]}
+
+
+def _probe_facts(probe: OutOfFold, bench: Bench) -> dict[str, Any]:
+    return {
+        "pooling": MEAN if bench.pooled else HEAD,
+        "accuracy": probe.accuracy(),
+        "loss": float(-probe.log_likelihoods().mean()),
+        "installed": True,
+        "pooling_layer": bench.pooled,
+        "logit_adjustment": 0.0,
+    }
+
+
+def _comparison(
+    found: Mapping[str, OutOfFold], chosen: str, seconds: Mapping[str, float], temperature: float
+) -> dict[str, Any]:
+    """Return the comparison as the report holds it."""
+    rows = []
+    for name, candidate in found.items():
+        ahead, error = selection.difference(candidate, found[chosen]) if name != chosen else (None, None)
+        rows.append(
+            {
+                "name": name,
+                "folds": len(candidate.done),
+                "accuracy": candidate.accuracy(),
+                "log_likelihood": float(candidate.log_likelihoods().mean()),
+                "standard_error": candidate.standard_error(),
+                "difference": ahead,
+                "difference_standard_error": error,
+                "seconds": round(seconds[name], 2),
+            }
+        )
+    return {
+        "rows": len(found[chosen].labels),
+        "folds": FOLDS,
+        "chosen": chosen,
+        "temperature": temperature,
+        "candidates": rows,
+    }
+
+
+def _sentence(comparison: Mapping[str, Any]) -> str:
+    """Put the comparison into a sentence."""
+    figures = "; ".join(
+        f"{row['name']} {row['accuracy']:.1%} (log-likelihood {row['log_likelihood']:.3f})"
+        for row in comparison["candidates"]
+    )
+    return f"Cross-validated on {comparison['rows']:,} rows: {figures}. Kept: {comparison['chosen']}."

@@ -1,0 +1,105 @@
+"""Whether a run has few labels, and what that changes about its parts.
+
+With few labels no row is set aside for validation: ways of training are compared by cross-validation over all rows to
+learn from (`candidates`), and the model that is kept learns from all of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import recipes
+from toolkit.config import Resolved
+from toolkit.data.load import Splits, part_facts
+from toolkit.errors import ConfigError
+from toolkit.training.loop import attention_loss
+
+# Where `auto` compares ways of training: with so many rows, or so many a class. More take longer than they are worth.
+FEW_ROWS = 128
+ROWS_PER_CLASS = 16  # on average
+ROWS = 500  # in all
+PASSES = 6.0  # of fine-tuning, where not set: without validation rows nothing stops it earlier
+_NEUTRAL = {  # keys under `training` that do not say how the weights are to move
+    *("few_labels", "seed", "device", "num_processes", "precision", "trackers", "attention_kernel", "compile"),
+    *("tune_speed", "checkpoint_minutes", "linear_probe", "mean_pooling", "micro_batch_size", "micro_batch_tokens"),
+}
+_OWN = ("default", "recipe", "model")  # layers that are not the user's
+
+
+def settle(resolved: Resolved, recipe: recipes.Recipe, splits: Splits) -> tuple[Resolved, Splits]:
+    """Decide whether the run compares ways of training, and give rows that were carved for validation back to train.
+
+    Args:
+        resolved: The configuration so far; `training.few_labels` is on or off afterwards.
+        recipe: The task.
+        splits: The data.
+
+    Raises:
+        ConfigError: `training.few_labels` is on, and the task or another setting does not allow it.
+    """
+    wanted = resolved.config.training.few_labels
+    obstacle = _obstacle(resolved, recipe)
+    if wanted == "on" and obstacle is not None:
+        raise ConfigError(f"`training.few_labels` is on, but {obstacle}.", "Unset one of the two.")
+    pooled = _pooled(splits)
+    rows = pooled.train.num_rows
+    few = rows <= max(FEW_ROWS, min(ROWS, ROWS_PER_CLASS * len(splits.labels)))
+    chosen = wanted == "on" or (wanted == "auto" and obstacle is None and few and not _planned(resolved))
+    value = "on" if chosen else "off"
+    found: dict[str, Any] = {"few_labels": value} if value != wanted else {}
+    if chosen and resolved.origin("training.epochs") == "default":
+        found["epochs"] = PASSES
+    if found:
+        resolved = resolved.with_values(f"from {rows:,} labelled rows", {"training": found})
+    return (resolved, pooled) if chosen else (resolved, splits)
+
+
+def _obstacle(resolved: Resolved, recipe: recipes.Recipe) -> str | None:
+    """Return why ways of training cannot be compared, as the end of a sentence; None where they can."""
+    config = resolved.config
+    texts = all(column.kind == "text" for column in recipe.COLUMNS if column.is_input)
+    reasons: Mapping[str, bool] = {
+        "the task is not the classification of whole texts": recipe.COLUMNS[-1].kind != "label"
+        or not texts
+        or recipes.generates(recipe),
+        "training begins from scratch": config.loading.from_scratch,
+        "`training.linear_probe` is off": not config.training.linear_probe,
+        "`training.budget` is set": config.training.budget is not None,
+        "`training.ema_decay` is set": config.training.ema_decay is not None,
+        "`training.freeze` is set": config.training.freeze is not None,
+        "`training.strategy` is fsdp": config.training.strategy == "fsdp",
+        "`adapter.kind` is set": config.adapter.kind != "none",
+        "`attention` is sparse": config.attention != "dense",
+        "there is a loss on attention": attention_loss.wanted(config.loss),
+    }
+    return next((reason for reason, applies in reasons.items() if applies), None)
+
+
+def _planned(resolved: Resolved) -> bool:
+    """Whether the user said how weights are to move: then there is nothing to choose."""
+    return any(
+        layer not in _OWN and (section == "loss" or (section == "training" and key not in _NEUTRAL))
+        for (section, _, key), layer in ((name.partition("."), layer) for name, layer in resolved.origins.items())
+    )
+
+
+def _pooled(splits: Splits) -> Splits:
+    """Return the parts with rows that were carved from train for validation in train again."""
+    facts: list[dict[str, Any]] = splits.facts["splits"]
+    carved = next((part for part in facts if part["name"] == "validation" and not part["given"]), None)
+    if carved is None:
+        return splits
+    train = pa.concat_tables([splits.train, splits.validation]).unify_dictionaries()
+    given = next(part["given"] for part in facts if part["name"] == "train")
+    label = "label" if "classes" in carved else None
+    joined = part_facts("train", train, label, splits.labels, given)
+    others = [part for part in facts if part["name"] not in ("train", "validation")]
+    note = "No rows are set aside for validation: all are learned from, and predicted by cross-validation."
+    return replace(
+        splits,
+        train=train,
+        validation=splits.validation.slice(0, 0),
+        facts={**splits.facts, "splits": [joined, *others], "notes": [*splits.facts["notes"], note]},
+    )

@@ -1,0 +1,1 @@
+"""`finetune`: settle, set up, fit, validate, resume."""

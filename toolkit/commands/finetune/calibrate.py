@@ -1,0 +1,48 @@
+"""What is settled on validation rows once a model is trained: its temperature, and thresholds where they are wanted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit.commands.evaluate import judge
+from toolkit.distributed.process_group import ALONE, Team
+from toolkit.evaluation.checks import operating_points
+from toolkit.evaluation.checks.calibration import choose_temperature
+
+
+def calibrate(stored: judge.StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[str, Any]:
+    """Return what a model's card holds under "calibration"; nothing for a model without probabilities of classes.
+
+    Args:
+        stored: The model.
+        rows: Validation rows.
+        team: The processes that share the work; each calls this with the same rows.
+    """
+    if stored.recipe.COLUMNS[-1].kind != "label":
+        return {}
+    said = judge.ask(stored, rows, "validation", None, team)
+    chances = said.predictions.columns.get("probabilities")
+    if chances is None:
+        return {}
+    return settled(chances, judge.references(stored.recipe, said.table), stored, "validation")
+
+
+def settled(chances: Sequence[Any], truth: Sequence[int], stored: judge.StoredModel, fitted_on: str) -> dict[str, Any]:
+    """Return the same from probabilities (N, C) of rows that the model did not learn from.
+
+    Args:
+        chances: Probabilities of each class, for each row.
+        truth: The true classes.
+        stored: The model.
+        fitted_on: What the rows are.
+    """
+    settings = stored.config.evaluation
+    fit = choose_temperature(chances, truth, settings.confidence, stored.config.training.seed)
+    found: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
+    if fit.kept:
+        found["temperature"] = fit.temperature
+    positive = operating_points.number_of(settings.positive_class, stored.labels)
+    if positive is not None:
+        found["screening"] = operating_points.thresholds(chances, truth, positive, settings.operating_points).as_dict()
+    return found

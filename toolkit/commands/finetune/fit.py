@@ -1,0 +1,318 @@
+"""Train a prepared run: load, encode, settle how the machine computes, and keep the best weights."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit import models, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.finetune import probe as finetune_probe
+from toolkit.commands.finetune.prepare import Prepared
+from toolkit.commands.finetune.resume import stoppable
+from toolkit.commands.finetune.setup import Material, gather
+from toolkit.commands.finetune.tokenize import through_trunk
+from toolkit.commands.finetune.validation import Validator, higher_is_better, sample, tolerance, written
+from toolkit.commands.time_budget.limits import Limits
+from toolkit.config import RunConfig, leaves
+from toolkit.data.batching.batch import Features, pad, probe
+from toolkit.distributed.process_group import Team
+from toolkit.errors import RunError
+from toolkit.events import Note, Observe, Stage
+from toolkit.training.acceleration import frozen_features
+from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.adaptation import adapters
+from toolkit.training.loop import attention_loss, checkpoint, trackers
+from toolkit.training.loop.objective import RATIONALE, objective_for
+from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
+from toolkit.training.loop.train import TrainingResult, train
+
+ADAPTER = "adapter"  # folder of the adapters, beside the model they were merged into
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the loop trains, once it is settled how the machine computes.
+
+    Attributes:
+        model: What moves: the whole model, or its head where the trunk's output is kept.
+        train: Its training inputs.
+        validation: Its validation inputs.
+        collate: Stacks them.
+        whole: Whether `model` is the whole model.
+    """
+
+    model: Any
+    train: Features
+    validation: Features
+    collate: Callable[[Sequence[Any]], dict[str, Any]]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training left.
+
+    Attributes:
+        best: Folder of the best model.
+        facts: What the report says of the training.
+        baselines: Predictions of the test rows by what was fitted on the way; empty in all processes but the main one.
+        out_of_fold: (Probabilities of each class, labels) of the training rows by models that did not learn from them,
+            where they serve as validation rows; else None.
+    """
+
+    best: Path
+    facts: dict[str, Any]
+    baselines: dict[str, list[Any]]
+    out_of_fold: tuple[list[list[float]], list[int]] | None = None
+
+
+def fit(
+    run: runs.Run,
+    prepared: Prepared,
+    observe: Observe,
+    state: checkpoint.State | None,
+    team: Team,
+    limits: Limits | None = None,
+) -> Fitted:
+    """Train, from the linear probe on where there is one and within a budget if any, and keep the best model."""
+    from toolkit.training.distributed.devices import accelerator_for
+
+    config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
+    material = gather(prepared, (splits.train, splits.validation), observe, team)
+    minded = attention_loss.wanted(config.loss)
+    if minded:
+        attention_loss.watchable(material.model)
+        observe(
+            Note("Attention is looked at in training, so batches are padded and it is spelt out: steps are slower.")
+        )
+    say = _say(observe)
+    pace = team.from_main(lambda: _pace(run, material, config, say, limits))
+    tracked = config.training.trackers if team.is_main else []
+    accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
+    probing = (None, True) if limits is None else (limits.allocation.probe_rows, limits.allocation.probe_test)
+    before = run.facts.get("linear_probe") if state is not None else None
+    begun = finetune_probe.begin(
+        material, prepared, accelerator, observe, team, probing[0], on_test=probing[1], recorded=before
+    )
+    if team.is_main and begun.facts is not None:
+        run.record(linear_probe=begun.facts)
+    lesson = _lesson(material, prepared, accelerator, pace, observe, team)
+    objective = attention_loss.regularised(
+        objective_for(config.loss, splits.labels, lesson.train.columns["labels"], _adjustment(config, begun)),
+        config.loss,
+    )
+    validate = _validator(lesson, material, prepared, team)
+    device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
+    resumed = f", from step {state.step}" if state is not None else ""
+    observe(Stage(f"Training on {device} in {pace.precision}{', compiled' if pace.compiled else ''}{resumed}"))
+    for note in _shared_out(config, team, state):
+        say(note)
+    folder = run.path / "checkpoints"
+    values = {".".join(key): value for key, value in leaves(config.model_dump())}
+    told = trackers.tracking(accelerator, tracked, values, say)
+    with _rows_named(splits.train, folder), stoppable() as stop_asked, told as log:
+
+        def watch(event: Progress | Validation) -> None:
+            shown = event.early if isinstance(event, Validation) else not event.whole  # to the user alone
+            if team.is_main and not shown:
+                run.log(log_line(event))
+                log(trackers.figures(log_line(event)), event.step)
+            observe(event)
+
+        result = train(
+            lesson.model,
+            material.features[0] if minded else lesson.train,
+            lesson.collate,
+            config.training,
+            accelerator,
+            objective=objective,
+            validate=validate,
+            save=lambda best, step: _keep(
+                best if lesson.whole else material.model, material, checkpoint.best_path(folder, step)
+            ),
+            higher_is_better=higher_is_better(recipe, config.training.best_metric),
+            observe=watch,
+            write_state=partial(checkpoint.write, folder),
+            state=state,
+            stop_asked=stop_asked,
+            say=say,
+            team=team,
+            augment=material.augment,
+            pace=pace,
+            early_validation=validate.early(),
+            validate_first=begun.installed or limits is not None,
+            tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
+            fitting=None if limits is None else limits.step_plan(config.training, team),
+        )
+    facts = input_facts(material.features[0]) | training_facts(result, config, device, pace, team)
+    facts |= {"objective": objective.name, "trainable_parameters": models.trainable(material.model)}
+    facts |= {"budget": limits.facts(result)} if limits is not None else {}
+    facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
+    baselines = {finetune_probe.BASELINE: list(begun.predictions)} if begun.predictions is not None else {}
+    return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines)
+
+
+def _adjustment(config: RunConfig, begun: finetune_probe.Begun) -> float:
+    """Return how far frequent classes are held back: as the linear probe says, or as typed where there is none."""
+    return float((begun.facts or {}).get("logit_adjustment", config.loss.logit_adjustment or 0.0))
+
+
+def _say(observe: Observe) -> Callable[[str], None]:
+    return lambda text: observe(Note(text))
+
+
+def _pace(
+    run: runs.Run, material: Material, config: RunConfig, say: Callable[[str], None], limits: Limits | None
+) -> Pace:
+    """Decide how steps are computed: as in the run that is resumed, as asked for, or as measured; write it down."""
+    from toolkit.training.acceleration import autotune
+    from toolkit.training.distributed.devices import pick_device
+
+    device = pick_device(config.training.device)
+    chosen = autotune.recorded(run.facts)
+    if chosen is None and config.training.tune_speed:
+        features, collate = material.features[0].without(RATIONALE), material.collate
+        rows = np.argsort(features.lengths, kind="stable")
+        middle = rows[len(rows) // 2 :][: config.training.micro_batch_size or config.training.batch_size]
+        material.model.to(device).train()
+        steps = math.ceil(len(features) / config.training.batch_size * config.training.epochs)
+        steps = steps if limits is None else min(steps, limits.steps(config.training.batch_size))
+        trial = None if attention_loss.wanted(config.loss) else probe(features, collate)
+        batch = collate([features[int(row)] for row in middle])
+        chosen = autotune.measured(material.model, batch, trial, config.training, device, steps, say)
+    chosen = chosen or autotune.asked(config.training, device)
+    run.record(**chosen.facts())
+    return chosen
+
+
+def _lesson(
+    material: Material, prepared: Prepared, accelerator: Any, pace: Pace, observe: Observe, team: Team
+) -> Lesson:
+    """Settle what is trained on what; where the trunk is frozen, and its input does not change, on what it makes."""
+    config, splits = prepared.config, prepared.splits
+    train_features, validation_features = (features.without(RATIONALE) for features in material.features)
+    plain = material.augment is None and not attention_loss.wanted(config.loss)
+    model, collate = material.model.to(accelerator.device), material.collate
+    below = frozen_features.find(model, probe(train_features, collate)) if plain else None
+    if below is None:
+        return Lesson(model, train_features, validation_features, collate, whole=True)
+    observe(Stage("Computing what the frozen trunk makes of each example"))
+    parts = [(splits.train, train_features), (splits.validation, validation_features)]
+    with team.main_first():
+        known, held_out = through_trunk(
+            below, parts, prepared.recipe, material.processor, config, accelerator, pace.precision
+        )
+    return Lesson(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
+
+
+def _validator(lesson: Lesson, material: Material, prepared: Prepared, team: Team) -> Validator:
+    config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
+    references = judge.references(recipe, splits.validation)
+
+    def attention(model: Any) -> dict[str, float]:
+        if not attention_loss.wanted(config.loss):
+            return {}
+        return attention_loss.measure(model, material.features[1], lesson.collate, config.evaluation.batch_size)
+
+    return Validator(
+        judge.Subject(lesson.model, material.processor, recipe, splits.labels, config),
+        lesson.validation,
+        sample(lesson.train, len(lesson.validation), config.training.seed),
+        references,
+        lesson.collate,
+        team,
+        written(recipe, len(references), config),
+        attention,
+    )
+
+
+@contextmanager
+def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
+    """Say of a loss that is no number which rows of the user's files were in the step, and what is still good."""
+    try:
+        yield
+    except NonFiniteLoss as error:
+        places: dict[str, list[int]] = {}
+        for row in train.select(["_file", "_row"]).take(np.sort(error.rows)).to_pylist():
+            places.setdefault(row["_file"], []).append(row["_row"])
+        named = "; ".join(f"{file}, rows {', '.join(map(str, rows))}" for file, rows in places.items())
+        state, _ = checkpoint.newest(folder)
+        kept = f" The state of step {state.step} is the last good one, in {folder}." if state is not None else ""
+        fix = f"{error.fix} If it ends there again, look at these rows."
+        raise RunError(f"{error.problem} Its batch: {named}.{kept}", fix) from error
+
+
+def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -> Iterator[str]:
+    """Say what becomes of the steps when several processes take them together."""
+    training = config.training
+    if team.size > 1:
+        yield (
+            f"Each step's {training.batch_size} examples are shared out among {team.size} processes, "
+            f"{training.batch_size / team.size:g} to each; steps and learning rate ({training.learning_rate:g}) stay "
+            "what they are with one process."
+        )
+    before = state.facts.get("processes", 1) if state is not None else team.size
+    if before != team.size:
+        yield (
+            f"The state was written by {before} process{'es' if before > 1 else ''}: rounding and dropout differ from "
+            "those of an uninterrupted run."
+        )
+
+
+def _keep(model: Any, material: Material, folder: Path) -> None:
+    """Write the model as it will be exported: adapters merged into the weights, and kept beside them as well."""
+    if material.adapted is None:
+        models.save(model, material.processor, folder)
+        return
+    with runs.aside(folder) as draft:
+        models.save(adapters.merged(material.adapted), material.processor, draft)
+        adapters.save(material.adapted, draft / ADAPTER)
+
+
+def log_line(event: Progress | Validation) -> Mapping[str, Any]:
+    """Return an event as a line of metrics.jsonl."""
+    if isinstance(event, Validation):
+        return {"event": "validation", "step": event.step, "epoch": event.epoch, **event.values, "best": event.best}
+    return {
+        "event": "training",
+        "step": event.step,
+        "epoch": round(event.epoch, 4),
+        "loss": event.loss,
+        "learning_rate": event.learning_rate,
+        "samples_per_second": round(event.samples_per_second, 2),
+    }
+
+
+def input_facts(features: Features) -> dict[str, Any]:
+    """Return what the report says of the training inputs."""
+    tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
+    return {**tokens, "truncated": features.truncated}
+
+
+def training_facts(result: TrainingResult, config: RunConfig, device: str, pace: Pace, team: Team) -> dict[str, Any]:
+    """Return what the report says of the training."""
+    return {
+        "device": device,
+        "processes": team.size,
+        **pace.facts(),
+        "seconds": round(result.seconds, 2),
+        "epochs": round(result.epochs, 3),
+        "steps": result.steps,
+        "samples_per_second": round(result.samples_per_second, 2),
+        "waiting": round(result.waiting, 4),
+        "best_step": result.best_step,
+        "stopped_early": result.stopped_early,
+        "optimizer": "AdamW",
+        "learning_rate": config.training.learning_rate,
+        "batch_size": config.training.batch_size,
+        "seed": config.training.seed,
+        "loss": list(result.losses),
+        "evaluations": [{"step": v.step, "epoch": round(v.epoch, 4), **v.values} for v in result.validations],
+    }

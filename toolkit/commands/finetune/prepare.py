@@ -1,0 +1,264 @@
+"""Settle everything before the first training step: recipe, configuration, checkpoint, data."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit import checkpoints, recipes, runs
+from toolkit.attention import forms, resolution
+from toolkit.commands.evaluate.checks import check_columns
+from toolkit.commands.few_labels import settle
+from toolkit.commands.finetune import defaults, from_scratch
+from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
+from toolkit.config.time_budget import written
+from toolkit.data.load import Splits, load_splits
+from toolkit.data.sources.acquire import fallback_data
+from toolkit.errors import ConfigError
+from toolkit.evaluation.checks import generation_quality, operating_points
+from toolkit.events import Observe, Stage
+from toolkit.inference.build_model import check_restraints, lengthening
+from toolkit.metrics import load
+from toolkit.training.distributed import sharding
+from toolkit.training.loop import attention_loss, trackers
+from toolkit.training.loop.objective import class_weights
+
+AUTO = "auto"  # as the model: to be chosen
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is settled before the first training step.
+
+    Attributes:
+        recipe: The task.
+        resolved: The complete configuration; what was found out is filled in.
+        checkpoint: The pretrained weights.
+        splits: The data.
+        notes: Sentences for the user.
+    """
+
+    recipe: recipes.Recipe
+    resolved: Resolved
+    checkpoint: checkpoints.Checkpoint
+    splits: Splits
+    notes: tuple[str, ...]
+
+    @property
+    def config(self) -> RunConfig:
+        """The complete configuration."""
+        return self.resolved.config
+
+    @property
+    def model_choice(self) -> str | None:
+        """Why the model was chosen, where `--model auto` was given."""
+        origin = self.resolved.origin("model")
+        return origin if origin.startswith(f"{AUTO}:") else None
+
+
+def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe, Resolved]:
+    """Resolve the configuration of a recipe from its defaults and the user's layers.
+
+    Raises:
+        RecipeError: There is no such recipe.
+        ConfigError: A key or value is wrong.
+    """
+    recipe = recipes.load(recipe_name)
+    resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.DEFAULTS), *layers])
+    options = getattr(recipe, "Options", None)
+    if options is not None:
+        filled = validate_options(options, resolved.config.options, resolved.origins)
+        complete = resolved.with_values("recipe", {"options": filled})
+        return recipe, Resolved(complete.config, {**complete.origins, **resolved.origins})
+    if resolved.config.options:
+        raise ConfigError(
+            f"The recipe `{recipe_name}` has no options of its own, but got {', '.join(resolved.config.options)}.",
+            f"`toolkit recipes show {recipe_name}` lists every key.",
+        )
+    return recipe, resolved
+
+
+def prepare(
+    recipe: recipes.Recipe,
+    resolved: Resolved,
+    observe: Observe,
+    *,
+    resume: bool = False,
+    may_compare: bool = False,
+) -> Prepared:
+    """Find model and data and settle every value, before anything is trained or written.
+
+    Args:
+        recipe: The task.
+        resolved: From `configure`.
+        observe: Told what happens.
+        resume: Whether the output folder may hold a run that did not finish.
+        may_compare: Whether ways of training may be compared where labels are few.
+    """
+    runs.check_place(resolved.config.output, resume=resume)
+    if resolved.config.model.partition(":")[0] == AUTO:
+        raise ConfigError(
+            "`--model auto` is for `toolkit finetune`.", "Name a model; `toolkit recipes list` shows some."
+        )
+    observe(Stage("Looking for model and data"))
+    notes = []
+    afresh = from_scratch.wanted(recipe, resolved)
+    if afresh:
+        resolved = resolved.with_values("recipe", {"model": from_scratch.NAME})
+    else:
+        checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
+        notes += [checkpoint.note] if checkpoint.note else []
+        check_family(recipe, checkpoint)
+        if recipes.generates(recipe):
+            notes += checkpoints.unasked(checkpoint, resolved.config.options)
+            recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
+        resolved = _fitted(resolved, checkpoint, notes)
+    replacement = fallback_data(recipe, resolved.config.data)
+    if replacement is not None:
+        notes.append(f"The Hub cannot be reached; {replacement['source']} stands in for {resolved.config.data.source}.")
+        resolved = resolved.with_values("fallback", {"data": replacement})
+    _check_best_metric(recipe, resolved.config)
+    forms.parse(resolved.config.attention)
+    _check_adapter(resolved.config)
+    sharding.check(resolved.config.training, resolved.config.adapter)
+    operating_points.parse(resolved.config.evaluation.operating_points)
+    trackers.check(resolved.config.training.trackers)
+    generation_quality.check_glossary(resolved.config.evaluation)
+    _check_machine(resolved.config)
+    observe(Stage("Reading data"))
+    splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
+    operating_points.number_of(resolved.config.evaluation.positive_class, splits.labels)
+    _check_classes(recipe, resolved.config, splits.labels)
+    check_columns(resolved.config, recipe, splits.test.column_names)
+    attention_loss.check(resolved.config.loss, resolved.config.training, splits.train.column_names)
+    if resolved.config.loss.class_weights is not None:
+        class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
+    if afresh:
+        checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
+        resolved = _fitted(resolved, checkpoint, notes)
+    if may_compare:
+        resolved, splits = settle.settle(resolved, recipe, splits)
+    else:
+        resolved = resolved.with_values("command", {"training": {"few_labels": "off"}})
+    resolved = defaults.fill(resolved, splits.train.num_rows)
+    check_restraints(recipe, resolved.config, checkpoint, splits.labels)
+    notes += _never_warm(resolved.config, splits.train.num_rows)
+    return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
+
+
+def check_family(recipe: recipes.Recipe, checkpoint: checkpoints.Checkpoint) -> None:
+    """Refuse a checkpoint whose family is not for the task.
+
+    Raises:
+        ModelError: With what it is for.
+    """
+    if recipes.generates(recipe):
+        checkpoints.check_writer(checkpoint)
+    else:
+        checkpoints.check_classifier(checkpoint, of_pictures=any(one.kind == "image" for one in recipe.COLUMNS))
+
+
+def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
+    """Fill in what depends on the checkpoint: the learning rate, and how many tokens it takes; see that patches fit."""
+    resolution.check(checkpoint.config, resolved.config.options.get("image_size"))
+    found: dict[str, Any] = {}
+    if resolved.config.training.learning_rate is None:
+        scratch = resolved.config.loading.from_scratch
+        found["learning_rate"] = checkpoints.learning_rate(
+            checkpoint,
+            resolved.config.adapter.kind,
+            from_scratch=scratch,
+            head_alone=resolved.config.training.freeze == "trunk",
+        )
+    resolved = resolved.with_values("model", {"training": found})
+    longest = checkpoints.longest_input(checkpoint)
+    if longest is not None and resolved.config.data.max_length > longest:
+        asked = resolved.origin("data.max_length") not in ("default", "recipe")
+        way = lengthening(resolved.config)
+        if asked and way is None:
+            raise ConfigError(
+                f"`data.max_length` is {resolved.config.data.max_length}, "
+                f"but {checkpoint.name} takes at most {longest} tokens.",
+                f"Use --max-length {longest} or less, or a sparse --attention such as sliding-window:256, with which "
+                "positions are extended.",
+            )
+        if asked:
+            done = {"repeat": "repeated", "interpolate": "interpolated"}[str(way)]
+            notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
+        else:
+            resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+    return resolved
+
+
+def _check_machine(config: RunConfig) -> None:
+    """Refuse a device, precision or kernel that is not there; torch is not imported where none is asked for."""
+    training = config.training
+    if (training.device, training.precision) != ("auto", "auto") or training.attention_kernel == "varlen":
+        from toolkit.training.acceleration.autotune import asked
+        from toolkit.training.distributed.devices import pick_device
+
+        asked(training, pick_device(training.device))
+
+
+def _never_warm(config: RunConfig, rows: int) -> list[str]:
+    """Say that a warm-up takes as many steps as there are, or more."""
+    steps, warmup = steps_of(config, rows), config.training.warmup_steps or 0
+    if warmup < steps:
+        return []
+    return [
+        f"`training.warmup_steps` is {warmup:,} and there are {steps:,} optimizer steps: the learning rate never "
+        "reaches its peak. Lower it, or unset it so that `training.warmup_fraction` decides."
+    ]
+
+
+def steps_of(config: RunConfig, rows: int) -> int:
+    """Return the optimizer steps of a run without a budget."""
+    return math.ceil(math.ceil(rows / config.training.batch_size) * config.training.epochs)
+
+
+def _check_best_metric(recipe: recipes.Recipe, config: RunConfig) -> None:
+    names = ["loss", *(metric if isinstance(metric, str) else metric.name for metric in recipe.METRICS)]
+    if config.training.best_metric not in names:
+        raise ConfigError(
+            f"`training.best_metric` is {config.training.best_metric!r}, which this recipe does not compute.",
+            f"Choose one of {', '.join(names)}.",
+        )
+
+
+def _check_classes(recipe: recipes.Recipe, config: RunConfig, labels: Sequence[str]) -> None:
+    """Refuse a figure that says nothing of so few classes as what picks the best weights."""
+    wanted = config.training.best_metric
+    chosen = next((one for one in recipe.METRICS if wanted in (one, getattr(one, "name", one))), None)
+    definition = load(chosen)[1] if chosen is not None else None
+    if definition is not None and len(labels) < definition.least_classes:
+        raise ConfigError(
+            f"`training.best_metric` is {wanted}, which says nothing with {len(labels)} classes.", "Choose loss."
+        )
+
+
+def _check_adapter(config: RunConfig) -> None:
+    if config.adapter.kind != "none" and config.training.freeze is not None:
+        raise ConfigError(
+            f"`training.freeze` and `adapter.kind` {config.adapter.kind} are set; adapters freeze all weights already.",
+            "Unset one of them; `adapter.targets` says which layers get adapters.",
+        )
+
+
+def plan(prepared: Prepared) -> str:
+    """Say in one sentence what `finetune` would do."""
+    training, rows = prepared.config.training, prepared.splits.train.num_rows
+    steps = steps_of(prepared.config, rows)
+    if training.few_labels == "on":
+        return (
+            f"{rows:,} labelled rows: ways of training are compared by cross-validation, and the best is trained on "
+            f"all of them, peak learning rate {training.learning_rate:g}, seed {training.seed}."
+        )
+    epochs = f"{training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}"
+    unit = "step" if steps == 1 else "steps"
+    most = "" if training.budget is None else f"Within {written(training.budget)}, at most "
+    return (
+        f"{most}{steps:,} optimizer {unit} of {training.batch_size} examples ({epochs} of {rows:,} rows), "
+        f"peak learning rate {training.learning_rate:g}, seed {training.seed}."
+    )

@@ -1,0 +1,268 @@
+"""Train, export, judge and report."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from toolkit import recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.checks import run_checks
+from toolkit.commands.few_labels.fit import fit_few_labels
+from toolkit.commands.finetune import from_scratch, train_fingerprint
+from toolkit.commands.finetune.calibrate import calibrate, settled
+from toolkit.commands.finetune.fit import ADAPTER, fit
+from toolkit.commands.finetune.prepare import Prepared
+from toolkit.commands.finetune.resume import find_state, terminable, unfinished
+from toolkit.commands.time_budget import limits as time_budget_limits
+from toolkit.commands.time_budget.limits import Limits
+from toolkit.config import RunConfig
+from toolkit.config.files import to_yaml
+from toolkit.data.images import image_columns
+from toolkit.data.load import Splits
+from toolkit.distributed.process_group import ALONE, Team
+from toolkit.errors import Interrupted, RunError
+from toolkit.evaluation.checks import operating_points
+from toolkit.evaluation.findings import repeated
+from toolkit.events import Observe, Stage
+from toolkit.runs import checksums
+from toolkit.runs.lock import claimed
+from toolkit.training.loop import checkpoint
+
+BEFORE = "Before fine-tuning"
+
+
+def finetune(
+    prepared: Prepared,
+    command: str,
+    observe: Observe,
+    *,
+    resume: bool = False,
+    team: Team = ALONE,
+    started: float | None = None,
+) -> runs.Run:
+    """Train, export, judge and report.
+
+    Args:
+        prepared: From `prepare`.
+        command: The command line, for the report.
+        observe: Told what happens.
+        resume: Go on with the run of the same configuration and data that did not finish.
+        team: The processes that share the work; the main one alone writes.
+        started: When the command began, on `time.monotonic`, for `training.budget`; now when None.
+
+    Returns:
+        The complete run directory; in the other processes it may not be complete yet.
+
+    Raises:
+        RunError: The run could not go on; run.json says how it ended.
+        Interrupted: Ctrl-C, or the machine asked the process to end.
+    """
+    config, created = prepared.config, datetime.now(UTC)
+    limits = time_budget_limits.limit(prepared, started, observe, team)
+    run, state = team.from_main(lambda: _open(prepared, created, observe, resume))
+    with terminable(), claimed(run.path) if team.is_main else nullcontext(), _recorded(run, command, team):
+        if team.is_main:
+            _describe(run, prepared, command, created)
+        if limits is not None:
+            limits = team.from_main(partial(time_budget_limits.kept_rows, run, limits, resumed=state is not None))
+        prepared = time_budget_limits.reduced(prepared, limits)
+        splits = prepared.splits
+        compared = None  # with a budget what takes a time of its own comes first, and training gets what it leaves
+        if limits is not None and team.is_main:
+            compared = _compared(run, prepared, observe, limits)
+        few = config.training.few_labels == "on"
+        fitted = (
+            fit_few_labels(run, prepared, observe, team) if few else fit(run, prepared, observe, state, team, limits)
+        )
+        best, training = fitted.best, fitted.facts
+        if prepared.model_choice:
+            training["model_choice"] = prepared.model_choice
+        observe(Stage("Judging on held-out data"))
+        trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
+        stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
+        test, kept = (
+            splits.test,
+            team.from_main(lambda: time_budget_limits.rows_to_evaluate(stored, splits.test, limits)),
+        )
+        test = test if kept is None else test.take(kept)
+        if limits is not None:
+            training["budget"] = limits.evaluated(training["budget"], test.num_rows)
+        said = judge.ask(stored, test, "held-out test", observe, team)
+        if fitted.out_of_fold is not None:
+            calibration = settled(*fitted.out_of_fold, stored, "cross-validation")
+        else:
+            calibration = calibrate(stored, splits.validation, team)
+        if not team.is_main:
+            return run
+        run.record(training=training)
+        compared = compared or _compared(run, prepared, observe)
+        if config.evaluation.baselines:
+            beside = {**compared.predictions, **fitted.baselines}
+            said = said.beside(beside if kept is None else {n: [p[row] for row in kept] for n, p in beside.items()})
+        circumstances = judge.Circumstances(
+            command,
+            created,
+            "held-out test",
+            prepared.checkpoint.origin,
+            splits.facts,
+            training,
+            temperature=calibration.get("temperature"),
+            fit=calibration.get("fit"),
+            thresholds=operating_points.Chosen.of(calibration.get("screening")),
+            repeated=compared.repeated if kept is None else None,
+            checks=run_checks(stored, test, said.predictions, run, observe) if limits is None else {},
+            config=config.model_dump(),  # the run's own: it may have begun from scratch
+        )
+        verdict = judge.judge(stored, said, test, circumstances, observe)
+        judge.store(verdict, run.path)
+        with runs.aside(run.model) as draft:
+            shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
+            write_card(draft, config, splits.labels, splits.label_map, calibration)
+        if (best / ADAPTER).is_dir():
+            with runs.aside(run.path / ADAPTER) as draft:
+                shutil.copytree(best / ADAPTER, draft)
+        checksums.record_weights(run)
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        run.record(status="complete", environment=verdict.report["environment"], finished=finished)
+    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # of no more use
+    return run
+
+
+def _open(
+    prepared: Prepared, created: datetime, observe: Observe, resume: bool
+) -> tuple[runs.Run, checkpoint.State | None]:
+    """Find the run to go on with and its newest state, or make a new one."""
+    run = unfinished(prepared, observe) if resume else None
+    if run is not None:
+        return run, find_state(run, observe)
+    config = prepared.config
+    return runs.create(config.output, config.recipe, config.model, created), None
+
+
+def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime) -> None:
+    """Write into the run directory what is known before training, and the rows that the run is judged on."""
+    run.record(
+        status="running",
+        command=command,
+        recipe=prepared.config.recipe,
+        created=created.isoformat(timespec="seconds"),
+        model=prepared.checkpoint.origin,
+        data=prepared.splits.facts,
+        labels=list(prepared.splits.labels),
+        notes=list(prepared.notes),
+        **({"model_choice": prepared.model_choice} if prepared.model_choice else {}),
+    )
+    reason = f"# model: {prepared.model_choice}\n" if prepared.model_choice else ""
+    runs.write_text(run.path / "config.yaml", f"{reason}{to_yaml(prepared.config)}")
+    if prepared.config.recipe.endswith(".py"):  # a file of one's own, which may move or change
+        source = Path(prepared.recipe.__file__)
+        runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
+    _keep_held_out(run, prepared.splits)
+    train_fingerprint.remember(run, prepared.recipe, prepared.splits.train)
+
+
+@contextmanager
+def _recorded(run: runs.Run, command: str, team: Team) -> Iterator[None]:
+    """Write into run.json how the run ended, if it does not end well; name the command that goes on."""
+    again = command if "--resume" in command.split() else f"{command} --resume"
+
+    def record(status: str) -> None:
+        if team.is_main:
+            with suppress(RunError, OSError):  # the disk that stopped the run may refuse this too
+                run.record(status=status)
+
+    try:
+        yield
+    except Interrupted as stop:
+        record("interrupted")
+        raise Interrupted(stop.problem, f"Go on with: {again}") from None
+    except KeyboardInterrupt:
+        record("interrupted")
+        raise Interrupted(
+            f"Interrupted. {run.path} is marked as such, and no command takes it for a whole run.",
+            f"Go on with: {again}",
+        ) from None
+    except Exception:
+        record("failed")
+        raise
+
+
+def _keep_held_out(run: runs.Run, splits: Splits) -> None:
+    """Keep the rows that the run is judged on, so that it can be judged again on any machine."""
+    parts = {"validation": splits.validation, "test": splits.test}
+    kept = {name: rows for name, rows in parts.items() if rows.num_rows}  # with few labels there is no validation
+    for name, rows in kept.items():
+        runs.write_table(run.path / "data" / f"{name}.parquet", image_columns.embedded(rows))
+    checksums.record(run.path, [f"data/{name}.parquet" for name in kept])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What is found out without the trained model.
+
+    Attributes:
+        predictions: Of each baseline for the test rows.
+        repeated: Test rows that repeat a training row; None where they were not searched for.
+    """
+
+    predictions: dict[str, list[Any]]
+    repeated: list[dict[str, Any]] | None
+
+
+def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limits | None = None) -> Compared:
+    """Compute the baselines, find repeated rows and keep them for later evaluations, as far as a budget allows."""
+    recipe, splits, seed = prepared.recipe, prepared.splits, prepared.config.training.seed
+    predictions: dict[str, list[Any]] = {}
+    if prepared.config.evaluation.baselines:
+        for name, function in getattr(recipe, "BASELINES", {}).items():
+            found = time_budget_limits.within(partial(judge.baseline_predictions, function), splits, limits, seed)
+            predictions |= {name: found} if found is not None else {}
+        if limits is None or limits.suffices_for_answers:
+            predictions |= _before(prepared, observe)
+    observe(Stage("Looking for test rows in train"))
+    find = partial(_repeated, recipe)
+    pairs = time_budget_limits.within(find, splits, limits, seed, all_rows=True)
+    if pairs is not None:
+        runs.write_json(run.path / runs.NEAR_DUPLICATES, {"pairs": pairs})
+    return Compared(predictions, pairs)
+
+
+def _repeated(recipe: recipes.Recipe, splits: Splits) -> list[dict[str, Any]] | None:
+    return repeated(recipe, splits.train, splits.test, splits.labels)
+
+
+def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
+    """Return what the model answered before fine-tuning, where answers are written."""
+    recipe, splits = prepared.recipe, prepared.splits
+    if not recipes.generates(recipe) or prepared.checkpoint.origin == from_scratch.NAME:
+        return {}
+    observe(Stage("Asking the model as it was before fine-tuning"))
+    before = judge.StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)
+    return {BEFORE: list(judge.ask(before, splits.test, "held-out test", observe).predictions.columns["prediction"])}
+
+
+def write_card(
+    folder: Path,
+    config: RunConfig,
+    labels: Sequence[str],
+    label_map: Mapping[str, str | None],
+    calibration: Mapping[str, Any],
+) -> None:
+    """Store beside the weights what later commands need to use them: the recipe, and how inputs are prepared."""
+    keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": dict(label_map)}
+    card = {
+        "recipe": config.recipe,
+        **({"labels": list(labels)} if labels else {}),
+        "attention": config.attention,
+        "data": keep,
+        "evaluation": config.evaluation.model_dump(),
+        "training": {"seed": config.training.seed},
+        "options": config.options,
+        **({"calibration": calibration} if calibration else {}),
+    }
+    runs.write_json(folder / runs.CARD, card)

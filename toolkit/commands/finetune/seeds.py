@@ -1,0 +1,94 @@
+"""The same training with several seeds, summed up by mean and spread.
+
+    runs/sentiment-distilbert-…/
+        seed-7/, seed-8/, …       whole runs
+        report.json, …            what they have in common, and how far chance moves them
+
+Data and splits are those of the first seed for all of them: what differs is the order of examples, dropout and the new
+weights of the head.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit import environment, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.finetune.prepare import Prepared
+from toolkit.commands.finetune.run import finetune
+from toolkit.distributed.process_group import ALONE, Team
+from toolkit.errors import ConfigError
+from toolkit.evaluation import prediction_store
+from toolkit.evaluation.statistics.seed_spread import section
+from toolkit.events import Note, Observe
+from toolkit.report.document.build import SCHEMA_VERSION, seeds_verdict
+from toolkit.runs import checksums
+
+
+def finetune_seeds(
+    prepared: Prepared, count: int, command: str, observe: Observe, *, resume: bool = False, team: Team = ALONE
+) -> tuple[Path, dict[str, Any]]:
+    """Fine-tune with `count` seeds, from the configured one on, and sum the runs up.
+
+    Args:
+        prepared: From `prepare`; its splits serve all seeds.
+        count: How many seeds; at least two.
+        command: The command line, for the reports.
+        observe: Told what happens.
+        resume: Keep the runs of the output folder that are complete, and go on with the one that is not.
+        team: The processes that share the work.
+
+    Returns:
+        The folder that holds the runs, and the report on all of them; empty in other processes than the main one.
+
+    Raises:
+        ConfigError: There are fewer than two seeds, or resuming was asked for without an output folder.
+    """
+    config = prepared.config
+    if count < 2:
+        raise ConfigError("One seed has no spread.", "Give --seeds 2 or more, or leave it out.")
+    if resume and config.output is None:
+        raise ConfigError("Several seeds are resumed in their folder.", "Name it with --output.")
+    created = datetime.now(UTC)
+    if resume:
+        home = Path(str(config.output))
+    else:
+        home = team.from_main(lambda: runs.create(config.output, config.recipe, config.model, created).path)
+    folders = [home / f"seed-{config.training.seed + number}" for number in range(count)]
+    for number, folder in enumerate(folders):
+        if resume and runs.Run(folder).complete:
+            continue
+        if team.is_main:
+            observe(Note(f"Seed {config.training.seed + number}, {number + 1} of {count}."))
+        values = {"output": str(folder), "training": {"seed": config.training.seed + number}}
+        one = replace(prepared, resolved=prepared.resolved.with_values("--seeds", values))
+        finetune(one, command, observe, resume=resume, team=team)
+    if not team.is_main:
+        return home, {}
+    report = _report(prepared, folders, command, created)
+    judge.store_report(report, home)
+    return home, report
+
+
+def _report(prepared: Prepared, folders: list[Path], command: str, created: datetime) -> dict[str, Any]:
+    for folder in folders:
+        checksums.check(folder / "report.json", "Undo the change, or train that seed again.")
+    reports = [runs.read_object(folder / "report.json") for folder in folders]
+    said = [prediction_store.read(folder / prediction_store.FILE).table["prediction"].to_pylist() for folder in folders]
+    found = section([folder.name for folder in folders], reports, said)
+    first = reports[0]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "toolkit_version": toolkit.__version__,
+        "created": created.isoformat(timespec="seconds"),
+        "title": f"{first['title']}, {len(folders)} seeds",
+        "recipe": first["recipe"],
+        "command": command,
+        "verdict": seeds_verdict(found, [report["baselines"] for report in reports]),
+        "seeds": found,
+        "data": first["data"],
+        "environment": environment.describe(),
+        "config": prepared.config.model_dump(),
+    }

@@ -1,0 +1,136 @@
+"""Tables to model inputs, taken from the user's cache where an earlier run made the same."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import __version__, environment, recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.config import RunConfig
+from toolkit.data.batching import batch, cache, vocabulary
+from toolkit.data.batching.batch import Columns, Features, encode_chunks, join
+from toolkit.data.images import image_columns, pixels
+from toolkit.data.tables.digest import table_digest
+from toolkit.events import Note, Observe
+from toolkit.training.acceleration.frozen_features import Trunk
+
+_PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or cuts
+
+
+def encode_parts(
+    parts: Sequence[pa.Table], recipe: recipes.Recipe, processor: Any, config: RunConfig, observe: Observe
+) -> list[Features]:
+    """Return the model inputs of some tables; what an earlier run made of the same is used again.
+
+    Args:
+        parts: Tables in the recipe's roles.
+        recipe: The task.
+        processor: As it was loaded: nothing was tokenized with it yet.
+        config: The run's configuration; `data.cache_gib` bounds the cache.
+        observe: Told when all of it was there.
+    """
+    if not config.data.cache_gib:
+        tables = (judge.input_columns(rows, recipe) for rows in parts)
+        return [batch.encode(rows, lambda chunk: recipe.preprocess(chunk, processor, config)) for rows in tables]
+    folder = environment.cache_folder() / "features"
+    makers = [_processor_digest(processor), *_maker_facts(recipe)]  # before anything changes the processor
+    found = []
+    for rows in parts:
+        inputs = judge.input_columns(rows, recipe)
+
+        def encode(watched: Any, inputs: pa.Table = inputs) -> Iterator[Columns]:
+            return encode_chunks(inputs, lambda chunk: recipe.preprocess(chunk, processor, watched))
+
+        identity = _identity(inputs, makers)
+        found.append(cache.remembered(folder, identity, config, encode, int(config.data.cache_gib * 2**30)))
+    if all(known for _, known in found):
+        what = "Pictures prepared by" if _of_pictures(recipe) else "Tokenized data of"
+        observe(Note(f"{what} an earlier run {'are' if _of_pictures(recipe) else 'is'} used."))
+    return [features for features, _ in found]
+
+
+def _identity(inputs: pa.Table, makers: Sequence[Any]) -> str:
+    """Name all that model inputs are made of, apart from the configuration."""
+    return hashlib.sha256(json.dumps([table_digest(inputs, inputs.column_names), *makers]).encode()).hexdigest()
+
+
+def through_trunk(
+    below: Trunk,
+    parts: Sequence[tuple[pa.Table, Features]],
+    recipe: recipes.Recipe,
+    processor: Any,
+    config: RunConfig,
+    accelerator: Any,
+    precision: str,
+) -> list[Features]:
+    """Return what a frozen trunk makes of some tables; what an earlier run made of the same is used again.
+
+    Args:
+        below: The trunk, on its device.
+        parts: Tables with their model inputs.
+        recipe: The task.
+        processor: What made the inputs.
+        config: The run's configuration; `data.cache_gib` bounds the cache.
+        accelerator: Computes in the run's precision.
+        precision: Its name.
+    """
+    collate = partial(recipe.collate, processor=processor)
+    makers = [_processor_digest(processor), *_maker_facts(recipe), below.digest(), precision, below.model.device.type]
+    found = []
+    for rows, features in parts:
+
+        def encode(watched: Any, features: Features = features) -> Iterator[Columns]:
+            return below.features(features, collate, watched.evaluation.batch_size, accelerator.autocast)
+
+        if config.data.cache_gib:
+            folder, most = environment.cache_folder() / "features", int(config.data.cache_gib * 2**30)
+            identity = _identity(judge.input_columns(rows, recipe), makers)
+            found.append(cache.remembered(folder, identity, config, encode, most)[0])
+        else:
+            found.append(join(encode(config)))
+    return found
+
+
+def remarks(recipe: recipes.Recipe, rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
+    """Return what the user should know of training rows before training: how well they are read, and what recipes say.
+
+    Args:
+        recipe: The task.
+        rows: The training rows, in its roles.
+        processor: Its tokenizer or image processor.
+        config: The run's configuration.
+    """
+    unread = vocabulary.unread_rows(rows, recipe.COLUMNS, processor)
+    own = recipe.remarks(rows, processor, config) if hasattr(recipe, "remarks") else []
+    return [*([unread] if unread else []), *own]
+
+
+def stage_of(recipe: recipes.Recipe) -> str:
+    """Name what is done to rows before they are learnt from."""
+    return "Preparing pictures" if _of_pictures(recipe) else "Tokenizing"
+
+
+def _of_pictures(recipe: recipes.Recipe) -> bool:
+    return any(column.kind == "image" for column in recipe.COLUMNS)
+
+
+def _processor_digest(processor: Any) -> str:
+    """Return a digest of a tokenizer or image processor as it would be saved."""
+    with tempfile.TemporaryDirectory() as folder:
+        processor.save_pretrained(folder)
+        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        named = [(path.relative_to(folder).as_posix(), runs.digest(path)) for path in files]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+
+
+def _maker_facts(recipe: recipes.Recipe) -> list[Any]:
+    """Return what else decides the inputs: the code and the libraries."""
+    makers = (recipe.__file__, batch.__file__, cache.__file__, image_columns.__file__, pixels.__file__)
+    code = [runs.digest(Path(str(file))) for file in makers]
+    return [*code, __version__, *(environment.version(package) for package in _PACKAGES)]

@@ -1,0 +1,49 @@
+"""The rows that a run has learnt from, remembered by a digest of each, so that judging them again is said."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit import runs
+from toolkit.data.images import image_columns
+from toolkit.recipes import Recipe
+from toolkit.runs.trust import damage
+
+FILE = "data/train.npy"  # digests of the training rows, sorted
+
+
+def digests(recipe: Recipe, rows: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return a digest of each row's inputs: of texts without the space around them, of pictures as they are seen."""
+    inputs = [column.role for column in recipe.COLUMNS if column.is_input and column.role in rows.column_names]
+    parts = rows.select(inputs).to_batches(max_chunksize=10_000)
+    every = (row for part in parts for row in zip(*map(_plain, part.columns), strict=True))
+    return np.frombuffer(b"".join(map(_digest, every)), np.uint64)
+
+
+def _digest(row: tuple[Any, ...]) -> bytes:
+    return hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def remember(run: runs.Run, recipe: Recipe, rows: pa.Table) -> None:
+    """Keep the digests of a run's training rows."""
+    with runs.aside(run.path / FILE) as draft:
+        np.save(draft, np.unique(digests(recipe, rows)))
+
+
+def count(run: runs.Run, recipe: Recipe, rows: pa.Table) -> int:
+    """Return how many rows the run has learnt from; 0 where it does not remember."""
+    file = run.path / FILE
+    if not file.is_file():
+        return 0
+    with damage(file):
+        known = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped: its head may claim more than there is
+        return int(np.isin(digests(recipe, rows), known).sum())
+
+
+def _plain(column: pa.Array) -> list[Any]:
+    if image_columns.is_type(column.type):
+        column = pc.struct_field(column, "digest")
+    return [value.strip() if isinstance(value, str) else value for value in column.to_pylist()]

@@ -1,0 +1,114 @@
+"""What a model is judged by while it learns: validation's figures, and its loss on rows that it learns from."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from toolkit import recipes
+from toolkit.commands.evaluate import judge
+from toolkit.config import RunConfig
+from toolkit.data.batching.batch import Features, Integers
+from toolkit.distributed.process_group import Team
+from toolkit.evaluation import scores
+from toolkit.metrics import load
+
+EARLY_ROWS = 250  # validation rows at most, for the first figure
+EARLY_WRITTEN = 32  # the same where answers are written token by token
+SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Judges a model in the middle of its training.
+
+    Attributes:
+        subject: Processor, recipe, labels and configuration; its model is the one in training.
+        features: The validation rows.
+        learned: Rows of train, the same each time, on which the loss is comparable with validation's.
+        references: The truth of the validation rows.
+        collate: Stacks examples into a batch of tensors.
+        team: The processes that share the work.
+        written: The rows that answers are written to; None where answers cost nothing.
+        more: Further figures of the model.
+    """
+
+    subject: judge.Subject
+    features: Features
+    learned: Features
+    references: Sequence[Any]
+    collate: Callable[[Sequence[Any]], dict[str, Any]]
+    team: Team
+    written: Integers | None = None
+    more: Callable[[Any], dict[str, float]] = lambda _model: {}
+
+    def __call__(self, model: Any) -> dict[str, float]:
+        """Return figures by name: "loss", "train_loss", the recipe's metrics, and `more`."""
+        subject = replace(self.subject, model=model)
+        said = self._ask(subject, self.features, answers=self.written is None)
+        learned = self._ask(subject, self.learned, answers=False)
+        columns, truth = said.columns, self.references
+        if self.written is not None:
+            columns = self._ask(subject, self.features.take(self.written)).columns
+            truth = [self.references[int(row)] for row in self.written]
+        values = scores.values(columns, truth, subject.recipe.METRICS, subject.labels)
+        return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
+
+    def early(self) -> "Validator":
+        """Return what judges on some of the rows, for a first figure that costs little."""
+        most = EARLY_ROWS if self.written is None else EARLY_WRITTEN
+        rows = np.unique(np.linspace(0, len(self.features) - 1, min(most, len(self.features))).astype(np.int64))
+        return replace(
+            self,
+            features=self.features.take(rows),
+            learned=self.learned.take(np.arange(min(most, len(self.learned)))),
+            references=[self.references[int(row)] for row in rows],
+            written=None if self.written is None else np.arange(len(rows)),
+        )
+
+    def _ask(self, subject: judge.Subject, features: Features, answers: bool = True) -> Any:
+        return judge.predict_features(subject, features, team=self.team, collate=self.collate, answers=answers)
+
+
+def sample(features: Features, size: int, seed: int) -> Features:
+    """Return `size` of the training rows at most, drawn from `seed`, in their order."""
+    random = np.random.default_rng([seed, 1])
+    size = min(size, len(features), SAMPLE)
+    return features.take(np.sort(random.choice(len(features), size, replace=False)))
+
+
+def written(recipe: recipes.Recipe, rows: int, config: RunConfig) -> Integers | None:
+    """Return the validation rows that answers are written to, spread evenly; None where answers cost nothing."""
+    if not recipes.generates(recipe):
+        return None
+    most = min(rows, config.training.validation_answers)
+    return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))
+
+
+def higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:
+    """Whether a larger value of a validation figure is the better one."""
+    if metric == "loss":
+        return False
+    definition = _definition(recipe, metric)
+    return definition.higher_is_better if definition is not None else True
+
+
+def tolerance(recipe: recipes.Recipe, metric: str, rows: int) -> Callable[[float], float]:
+    """Return how far behind the best value so far a later one may be by chance: the standard error of a share.
+
+    A figure that is no share of rows, such as the loss, has none.
+    """
+    definition = _definition(recipe, metric) if metric != "loss" else None
+    if definition is None or definition.unit != "fraction" or not rows:
+        return lambda _best: 0.0
+    return lambda best: math.sqrt(max(0.0, best * (1.0 - best)) / rows)
+
+
+def _definition(recipe: recipes.Recipe, metric: str) -> Any:
+    return load(next((m for m in recipe.METRICS if metric in (m, getattr(m, "name", m))), metric))[1]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

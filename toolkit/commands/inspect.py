@@ -1,0 +1,77 @@
+"""Look at a table the way a run would."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from toolkit import checkpoints, recipes
+from toolkit.commands.finetune.tokenize import remarks
+from toolkit.config import RunConfig
+from toolkit.data.load import Table, divide, load_table
+from toolkit.data.tables.encode_labels import REFUSED
+from toolkit.data.tables.inspect import Part
+from toolkit.data.tables.inspect import inspect as describe_parts
+from toolkit.data.tables.split import shared_rows
+from toolkit.errors import DataError, SourceError
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What `inspect` found.
+
+    Attributes:
+        table: The rows in the recipe's roles.
+        parts: What each part holds.
+        unit: What lengths are counted in: "tokens", "words" where no tokenizer is at hand, or "pixels" along the
+            shorter side of a picture.
+        shared: What stands on both sides of a border between parts → how many rows.
+    """
+
+    table: Table
+    parts: Sequence[Part]
+    unit: str
+    shared: Mapping[str, int]
+
+
+def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
+    """Look at a data source the way a run would, and train nothing.
+
+    Raises:
+        DataError: The table does not fit the recipe.
+    """
+    table = load_table(recipe, config.data, lenient=True, options=config.options, clean=True)
+    notes = []
+    target = next((c.role for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
+    if "train" in table.parts or "all" in table.parts:
+        try:
+            if target is None or all(target in rows.column_names for rows in table.parts.values()):
+                divide(table, recipe, config.data, config.training.seed)
+        except DataError as error:
+            refusal = f"{REFUSED} {error.problem} {error.fix}"
+            notes += [] if any(note.startswith(REFUSED) for note in table.notes) else [refusal]
+    if any(column.kind == "image" for column in recipe.COLUMNS):
+        return _inspected(recipe, table, notes, None, "pixels")
+    try:
+        checkpoint = checkpoints.locate(config.model, config.loading, config.options)
+        processor = recipe.load_processor(checkpoint.path, config)
+        unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
+        lengths_of: Any = partial(recipe.preprocess, processor=processor, config=unlimited)
+        unit = "tokens"
+        learnt = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
+        notes += remarks(recipe, learnt, processor, config) if learnt is not None else []
+    except SourceError as error:
+        lengths_of, unit = None, "words"
+        notes.append(f"{error.problem} Lengths are counted in words; name a tokenizer with --model.")
+    return _inspected(recipe, table, notes, lengths_of, unit)
+
+
+def _inspected(recipe: recipes.Recipe, table: Table, notes: list[str], lengths_of: Any, unit: str) -> Inspected:
+    parts = describe_parts(table, recipe.COLUMNS, lengths_of)
+    inputs = [c.role for c in recipe.COLUMNS if c.is_input]
+    shared = {}
+    for held_out in ("validation", "test"):
+        if "train" in table.parts and held_out in table.parts:
+            present = [role for role in inputs if role in table.parts["train"].column_names]
+            shared[f"train rows in {held_out}"] = shared_rows(table.parts["train"], table.parts[held_out], present)
+    return Inspected(replace(table, notes=(*table.notes, *notes)), parts, unit, shared)

@@ -1,0 +1,85 @@
+"""A sheet of pictures of each class: as they are, and as training would change them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit import checkpoints, recipes, runs
+from toolkit.config import RunConfig
+from toolkit.data.images import image_columns
+from toolkit.data.images.pixels import prepared, shown
+from toolkit.data.load import Table
+from toolkit.errors import ConfigError, RunError, SourceError
+from toolkit.report.pages import contact_sheet
+
+CLASSES = 20  # that a sheet shows
+EACH = 4  # pictures of a class
+SIZE = 224  # pixels that most models see
+
+
+def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) -> str | None:
+    """Draw the sheet of a loaded table; return a remark on it, if there is one.
+
+    Where the model is not to be had, pictures are drawn in the usual size, or the one that was asked for.
+
+    Args:
+        recipe: A task with pictures.
+        config: Says how pictures are changed.
+        table: From `load_table`.
+        path: PNG file to write.
+
+    Raises:
+        ConfigError: The task has no pictures.
+    """
+    import torch
+
+    role = next((column.role for column in recipe.COLUMNS if column.kind == "image"), None)
+    if role is None:
+        raise ConfigError("--show draws pictures, and this recipe has none.", "Name another with --recipe image.")
+    loading = config.loading.model_copy(update={"from_scratch": True})  # no weights are needed for this
+    remark = None
+    try:
+        checkpoint = checkpoints.locate(config.model, loading)
+    except SourceError as error:
+        size = config.options.get("image_size") or SIZE
+        config = config.model_copy(update={"options": {**config.options, "image_size": size}})
+        checkpoint = checkpoints.locate("vit-tiny", loading)
+        remark = f"{error.problem} The sheet is drawn for {size} × {size} pixels."
+    processor = recipe.load_processor(checkpoint.path, config)
+    rows = table.parts.get("train", next(iter(table.parts.values())))
+    change = getattr(recipe, "augmentation", lambda *_: None)(processor, table.labels, config)
+    random = np.random.default_rng(config.training.seed)
+    torch.manual_seed(config.training.seed)
+    lines = []
+    for name, places in _of_each_class(rows, recipe.COLUMNS[-1].role, table.labels, random):
+        chosen = rows[role].take(pa.array(places, pa.int64())).to_pylist()
+        raw = [image_columns.decode(row, config.data.max_pixels) for row in chosen]
+        seen = prepared(chosen, processor, config.data.max_pixels)
+        lines.append((name, raw, shown(_changed(change, torch.from_numpy(seen)), processor)))
+    if len(table.labels) > len(lines):
+        more = f"The sheet shows {len(lines)} of {len(table.labels)} classes."
+        remark = f"{remark} {more}" if remark else more
+    try:
+        with runs.aside(path) as draft:
+            contact_sheet.draw(lines).save(draft, "PNG")
+    except RunError as error:
+        raise RunError(error.problem, "Start the command in a folder that may be written to.") from None
+    return remark
+
+
+def _of_each_class(rows: pa.Table, target: str, labels: Any, random: np.random.Generator) -> list[tuple[str, Any]]:
+    if target not in rows.column_names:
+        return [("", random.permutation(rows.num_rows)[: CLASSES * EACH])]
+    numbers = rows[target].to_numpy()
+    return [
+        (name, random.permutation(np.flatnonzero(numbers == number))[:EACH])
+        for number, name in list(enumerate(labels))[:CLASSES]
+    ]
+
+
+def _changed(change: Any, pixels: Any) -> Any:
+    if change is None:
+        return pixels
+    return change({"pixel_values": pixels, "labels": pixels.new_zeros(len(pixels)).long()})["pixel_values"]

@@ -1,0 +1,74 @@
+"""Find a learning rate: the range test on a recipe's own model and data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit import runs
+from toolkit.commands.finetune.prepare import Prepared
+from toolkit.commands.finetune.setup import gather
+from toolkit.errors import RunError
+from toolkit.events import Counted, Note, Observe, Stage
+from toolkit.report.plots.range_plot import range_plot
+
+if TYPE_CHECKING:
+    from toolkit.training.loop.lr_range_test import RangeTest
+
+
+def lr_find(
+    prepared: Prepared, folder: Path, observe: Observe, *, steps: int, lowest: float, highest: float
+) -> "RangeTest":
+    """Run the range test and write what it saw to `folder`; nothing of the model is kept.
+
+    Args:
+        prepared: From `prepare`.
+        folder: Where `curve.json` and `curve.svg` are written.
+        observe: Told what happens.
+        steps: Optimizer steps.
+        lowest: Learning rate of the first step.
+        highest: Learning rate of the last step.
+
+    Raises:
+        RunError: The loss never fell.
+    """
+    from toolkit.training.acceleration.autotune import asked
+    from toolkit.training.distributed.devices import accelerator_for, pick_device
+    from toolkit.training.loop.attention_loss import regularised
+    from toolkit.training.loop.lr_range_test import range_test
+    from toolkit.training.loop.objective import objective_for
+
+    config, splits = prepared.config, prepared.splits
+    material = gather(prepared, [splits.train], observe)
+    (features,) = material.features
+    device = pick_device(config.training.device)
+    pace = asked(config.training, device)
+    observe(Stage(f"Raising the learning rate from {lowest:g} to {highest:g} in {steps} steps"))
+    found = range_test(
+        material.model,
+        features,
+        material.collate,
+        config.training,
+        accelerator_for(config.training, pace.precision),
+        objective=regularised(
+            objective_for(config.loss, splits.labels, features.columns["labels"], config.loss.logit_adjustment or 0.0),
+            config.loss,
+        ),
+        lowest=lowest,
+        highest=highest,
+        steps=steps,
+        observe=lambda done, total: observe(Counted(done, total)),
+        say=lambda text: observe(Note(text)),
+        augment=material.augment,
+        pace=pace,
+    )
+    if found.suggestion is None:
+        raise RunError(
+            f"The loss never fell below that of the first step, at a learning rate of {lowest:g}.",
+            "Begin lower (--lowest), give more --steps, or check labels and text columns with `toolkit inspect`.",
+        )
+    columns = {"learning_rate": found.learning_rates, "loss": found.losses, "smoothed_loss": found.smoothed}
+    runs.write_json(
+        folder / "curve.json", {"suggestion": found.suggestion, "burst": found.burst, "clear": found.clear, **columns}
+    )
+    picture = range_plot(found.learning_rates, found.losses, found.smoothed, found.suggestion)
+    runs.write_text(folder / "curve.svg", picture)
+    return found

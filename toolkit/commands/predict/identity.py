@@ -1,0 +1,67 @@
+"""What decides the output of `predict`, by its contents, so that nothing is gone on with that began otherwise."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import toolkit
+from toolkit import runs
+from toolkit.commands.predict.predictor import Asker
+from toolkit.data.images import image_columns
+from toolkit.data.sources import folders
+from toolkit.data.sources.row_stream import Row
+
+_CHUNK = 1024  # rows whose pictures are looked up at a time
+
+
+def identity(asker: Asker, source: Path, read: Callable[[], Iterator[Row]], rows: Sequence[Any]) -> dict[str, Any]:
+    """Return digests of the model, the settings and the input.
+
+    Args:
+        asker: The model, and which columns of the input it is asked about.
+        source: The file or folder that is read.
+        read: Reads its rows from the first on.
+        rows: How many rows a part has, and what is written of each.
+    """
+    stored = asker.stored
+    settings = stored.config.model_dump()
+    return {
+        "toolkit": toolkit.__version__,
+        "model": {file.name: runs.digest(file) for file in sorted(stored.folder.iterdir()) if file.is_file()},
+        "recipe": runs.digest(Path(stored.recipe.__file__)),
+        "settings": {
+            **{key: settings[key] for key in ("attention", "data", "options")},
+            "precision": settings["evaluation"]["precision"],
+            "rows": list(rows),
+        },
+        "input": content(source, _named_pictures(asker, source, read)),
+    }
+
+
+def content(source: Path, named: Iterable[Path] = ()) -> str:
+    """Return a digest of a file, or of all files of a folder with their names, and of the files that a table names."""
+    files = folders.files(source) if source.is_dir() else [source]
+    digest = hashlib.sha256()
+    for file in (*files, *named):
+        name = file.relative_to(source) if source.is_dir() else file.name
+        held = runs.digest(file) if file.is_file() else ""  # a link may lead nowhere
+        digest.update(os.fsencode(name) + f"\0{held}\0".encode())
+    return digest.hexdigest()
+
+
+def _named_pictures(asker: Asker, source: Path, read: Callable[[], Iterator[Row]]) -> Iterator[Path]:
+    """Yield the files of pictures that the rows of a table name."""
+    columns = [asker.roles[column.role] for column in asker.inputs if column.kind == "image"]
+    if source.is_dir() or not columns:
+        return
+    rows = read()
+    while chunk := list(islice(rows, _CHUNK)):
+        for column in columns:
+            names = [value for row in chunk if isinstance(value := row.values.get(column), str)]
+            found = image_columns.column(pa.chunked_array([pa.array(names, pa.string())]), [""] * len(names), source)
+            yield from (Path(picture["path"]) for picture in found.to_pylist() if picture["path"])

@@ -1,0 +1,69 @@
+"""Predict a few inputs that were typed, and return what the model says of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit import recipes
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.run import find_stored, stored_card
+from toolkit.commands.predict.predictor import Asker
+from toolkit.data.sources import row_stream
+from toolkit.data.sources.row_stream import Row
+from toolkit.errors import ConfigError
+from toolkit.evaluation.findings import stored_temperature
+from toolkit.events import Observe, Stage
+
+MOST_NAME = 255  # characters of a file's name; what is longer is no name
+
+
+def predict_inputs(
+    target: str,
+    inputs: Sequence[str],
+    values: Mapping[str, Any],
+    recipe_name: str | None,
+    observe: Observe,
+    *,
+    all_scores: bool = False,
+) -> list[dict[str, Any]]:
+    """Predict texts, or pictures by the names of their files.
+
+    Args:
+        target: Run directory, alias, folder or Hub id.
+        inputs: The texts or names.
+        values: Nested configuration values laid over the stored ones.
+        recipe_name: The task; the one stored with the model when None.
+        observe: Told what happens.
+        all_scores: Return the score of every class.
+
+    Returns:
+        For each input "input", "prediction", the scores of a task with classes, and "problem" or None.
+
+    Raises:
+        CallError: The model cannot be used.
+    """
+    observe(Stage("Looking for the model"))
+    checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
+    columns = [column for column in recipes.columns(recipe, config.options) if column.is_input]
+    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
+    first = columns[0].role
+    if columns[0].kind != "image":
+        _refuse_tables(inputs)
+    temperature = stored_temperature(stored_card(checkpoint))
+    asker = Asker(stored, columns, {first: first}, temperature, all_scores, Path.cwd())
+    answers = asker.answer([Row({first: text}) for text in inputs])
+    return [{"input": text, **_without(answer, first)} for text, answer in zip(inputs, answers, strict=True)]
+
+
+def _refuse_tables(inputs: Sequence[str]) -> None:
+    """Refuse names of files with rows: they would be read as texts."""
+    for text in inputs:
+        if text.lower().endswith(row_stream.SUFFIXES) and len(text) < MOST_NAME and Path(text).is_file():
+            raise ConfigError(
+                f"{text} is a file, and what is typed here is a text.",
+                f"Predict its rows with --input {text} --output FILE.",
+            )
+
+
+def _without(answer: Mapping[str, Any], role: str) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name != role}

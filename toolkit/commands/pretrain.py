@@ -1,0 +1,153 @@
+"""Adapt a checkpoint to texts without labels by masked language modelling, before it is fine-tuned.
+
+Source: Gururangan et al. 2020, "Don't Stop Pretraining: Adapt Language Models to Domains and Tasks".
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit import checkpoints, models, recipes, runs
+from toolkit.commands.evaluate import judge
+from toolkit.commands.finetune.fit import training_facts
+from toolkit.commands.finetune.resume import stoppable
+from toolkit.config import Resolved
+from toolkit.data.load import load_table
+from toolkit.distributed.process_group import ALONE
+from toolkit.errors import DataError, ModelError
+from toolkit.events import Note, Observe, Stage
+
+FACTS = "pretraining.json"  # beside the weights
+_HELD_OUT = 0.05  # of the texts, on which perplexity is measured
+_FEWEST, _MOST = 10, 2000  # texts held out
+
+
+def pretrain(recipe: recipes.Recipe, resolved: Resolved, observe: Observe) -> tuple[Path, dict[str, Any]]:
+    """Train a checkpoint to predict hidden tokens of texts, and write it as a checkpoint.
+
+    Args:
+        recipe: A recipe that reads texts; how they are tokenized is its own.
+        resolved: From `configure`; labels of the data are not read.
+        observe: Told what happens.
+
+    Returns:
+        The folder, and what `pretraining.json` in it says.
+
+    Raises:
+        ModelError: The checkpoint's tokenizer has no mask, or its family no masked language model.
+        DataError: There are too few texts.
+    """
+    from accelerate.utils import set_seed
+
+    from toolkit.training.acceleration import autotune
+    from toolkit.training.adaptation import masking
+    from toolkit.training.distributed.devices import accelerator_for, pick_device
+    from toolkit.training.loop.train import train
+
+    runs.check_place(resolved.config.output)
+    observe(Stage("Looking for model and data"))
+    checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading)
+    resolved = _filled(resolved, checkpoint)
+    config, training = resolved.config, resolved.config.training
+    set_seed(training.seed)
+    processor = recipe.load_processor(checkpoint.path, config)
+    if processor.mask_token_id is None:
+        raise ModelError(
+            f"The tokenizer of {checkpoint.name} has no mask token, so its model was not pretrained by masking.",
+            "Use a model such as minilm, distilbert or roberta.",
+        )
+    learned, held_out = _parts(recipe, resolved)
+    observe(Stage("Loading the model"))
+    model, is_new = models.load_masked(checkpoint.path, config.loading, training)
+    if is_new:
+        observe(Note("The checkpoint has no head that predicts tokens: it begins with the word embeddings as output."))
+    observe(Stage("Tokenizing"))
+    features, others = (judge.encode_rows(rows, recipe, processor, config) for rows in (learned, held_out))
+    device = pick_device(training.device)
+    chosen = autotune.asked(training, device)
+    accelerator = accelerator_for(training, chosen.precision)
+    folder = runs.free(Path(config.output)) if config.output else _place(checkpoint.name)
+    fixed = masking.collate(processor, training.seed, fixed=True)
+
+    def validate(judged: Any) -> dict[str, float]:
+        return {"loss": _loss(judged, others, fixed, config.evaluation.batch_size)}
+
+    observe(Stage(f"Training on {device} in {chosen.precision}"))
+    with stoppable() as stop_asked:
+        result = train(
+            model.to(accelerator.device),
+            features,
+            masking.collate(processor, training.seed),
+            training,
+            accelerator,
+            validate=validate,
+            save=lambda best, _step: models.save(best, processor, folder),
+            higher_is_better=False,
+            observe=observe,
+            stop_asked=stop_asked,
+            say=lambda text: observe(Note(text)),
+            pace=chosen,
+            validate_first=True,
+        )
+    by_step = {validation.step: math.exp(validation.values["loss"]) for validation in result.validations}
+    facts = {
+        "model": checkpoint.origin,
+        "data": config.data.source,
+        "texts": len(features),
+        "held_out_texts": len(others),
+        "truncated": features.truncated,
+        "new_head": is_new,
+        "masked_share": masking.SHARE,
+        "perplexity_before": by_step[0],
+        "perplexity": by_step[result.best_step],
+        "training": training_facts(result, config, device, chosen, ALONE),
+    }
+    runs.write_json(folder / FACTS, facts)
+    return folder, facts
+
+
+def _place(name: str) -> Path:
+    return runs.free(runs.HOME / f"pretrain-{runs.slug(name)}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+
+
+def _filled(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> Resolved:
+    """Set the learning rate and the longest input by the checkpoint, and pick the best weights by their loss."""
+    values: dict[str, Any] = {"best_metric": "loss"}
+    if resolved.config.training.learning_rate is None:
+        values["learning_rate"] = checkpoints.learning_rate(checkpoint, "none", from_scratch=False, head_alone=False)
+    longest = checkpoints.longest_input(checkpoint) or resolved.config.data.max_length
+    data = {"max_length": min(resolved.config.data.max_length, longest)}
+    return resolved.with_values("model", {"training": values, "data": data})
+
+
+def _parts(recipe: recipes.Recipe, resolved: Resolved) -> tuple[pa.Table, pa.Table]:
+    """Return the texts to learn from and those held out; a part named test or validation is not read."""
+    config = resolved.config
+    table = load_table(recipe, config.data, lenient=True, options=config.options)
+    rows = table.parts.get("train", table.parts.get("all"))
+    if rows is None:
+        raise DataError(f"{config.data.source} has no train part.", "Name the file with the texts.")
+    inputs = [column.role for column in recipe.COLUMNS if column.is_input and column.role in rows.column_names]
+    texts = rows.select(inputs).group_by(inputs).aggregate([])  # each text once
+    count = min(_MOST, max(_FEWEST, round(_HELD_OUT * texts.num_rows)))
+    if texts.num_rows < 2 * count:
+        raise DataError(f"{texts.num_rows} different texts are too few to learn from.", f"Give {2 * count} or more.")
+    order = np.random.default_rng(config.training.seed).permutation(texts.num_rows)
+    return texts.take(np.sort(order[count:])), texts.take(np.sort(order[:count]))
+
+
+def _loss(model: Any, features: Any, collate: Any, batch_size: int) -> float:
+    """Return the mean loss over hidden tokens of held-out texts, in nats."""
+    from toolkit.inference.predict import predict
+
+    model.eval()
+    empty: Mapping[str, Any] = {}
+    found = predict(
+        model, features, collate, lambda _outputs, _batch: dict(empty), batch_size=batch_size, device=model.device
+    )
+    return float("nan") if found.loss is None else found.loss

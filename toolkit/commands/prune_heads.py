@@ -1,0 +1,293 @@
+"""Leave heads of attention out of a trained model, the least important first, and see what that costs and saves."""
+
+import copy
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import toolkit
+from toolkit import models, recipes, runs
+from toolkit.attention import heads
+from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.run import baselines_of, stored_card
+from toolkit.commands.finetune.calibrate import calibrate
+from toolkit.commands.finetune.validation import higher_is_better
+from toolkit.data.batching.batch import Features, plan_evaluation
+from toolkit.errors import ConfigError, ModelError, RunError
+from toolkit.evaluation import prediction_store, scores
+from toolkit.evaluation.checks import operating_points
+from toolkit.events import Counted, Note, Observe, Stage
+from toolkit.report.pages import pruning
+from toolkit.report.plots import explanation_images
+from toolkit.runs import checksums
+
+BEFORE = "Before pruning"
+STEPS = 10  # points of the curve beside the whole model
+_ROUNDS = 11  # of timing the whole model and the pruned one in turn
+_TIMED = 16  # examples at most in a timed pass
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """How many heads to leave out.
+
+    Attributes:
+        rows: Validation rows at most on which importance is measured.
+        tolerance: How much of the headline metric may be lost on validation rows.
+        share: Share of all heads to leave out; what the tolerance allows when None.
+        pictures: Whether to draw the curve as a PNG file too.
+    """
+
+    rows: int = 500
+    tolerance: float = 0.01
+    share: float | None = None
+    pictures: bool = False
+
+
+def prune_heads(
+    subject: Examination, wanted: Pruning, output: str | None, command: str, observe: Observe
+) -> tuple[runs.Run, dict[str, Any]]:
+    """Measure how much each head matters, leave more and more out, and store the smallest model that is good enough.
+
+    Importance and curve are taken on validation rows; the pruned model is judged on the held-out test rows.
+
+    Args:
+        subject: A run, from `prepare_evaluation`.
+        wanted: How many heads to leave out.
+        output: Run directory of the pruned model; under runs/ when None.
+        command: The command line, for the reports.
+        observe: Told what happens.
+
+    Returns:
+        A run of its own, and what pruning.json in it holds.
+
+    Raises:
+        ConfigError: The model is no run, or what draws pictures is not installed.
+        ModelError: It does not learn classes, or its heads cannot be left out.
+    """
+    created = datetime.now(UTC)
+    run = _run(subject)
+    runs.check_place(output)
+    if wanted.pictures:
+        explanation_images.check()
+    if not (run.path / "data" / "validation.parquet").is_file() and run.facts.get("few_labels"):
+        raise RunError(
+            f"{run.path} has no validation rows to prune by: its labels are few, and all were learned from.",
+            "Train it again with `--set training.few_labels=off`, or with a validation part.",
+        )
+    whole = subject.stored(observe, slim=False)
+    loaded = whole.subject
+    rows = checksums.read_rows(run.path / "data" / "validation.parquet")
+    features = judge.encode_rows(rows, subject.recipe, loaded.processor, subject.config)
+    batches = _batches(loaded, features, wanted.rows)
+    layers = heads.find(loaded.model, batches[0])
+    observe(Stage(f"Measuring how much each of {sum(layer.heads for layer in layers)} heads matters"))
+    values = heads.importance(loaded.model, layers, batches)
+    observe(Stage("Leaving heads out, the least important first"))
+    truth = judge.references(subject.recipe, rows)
+    curve = _curve(loaded, features, truth, values, batches[len(batches) // 2], observe)
+    name = _headline(curve[0])
+    upward = higher_is_better(subject.recipe, name)
+    chosen = _choose(curve, name, wanted, upward=upward)
+    pruned = heads.by_layer(heads.order(values)[: curve[chosen]["left_out"]])
+    if not all(point["cut"] for point in curve):
+        observe(Note("This family's heads can be silenced but not cut out, so that its cost stays what it was."))
+    made = _store(subject, run, whole, pruned, output, command, created, observe)
+    found = {
+        "command": command,
+        "created": created.isoformat(timespec="seconds"),
+        "version": toolkit.__version__,
+        "model": subject.checkpoint.name,
+        "metric": name,
+        "higher_is_better": upward,
+        "share": wanted.share,
+        "tolerance": None if wanted.share is not None else wanted.tolerance,
+        "validation_rows": rows.num_rows,
+        "importance": [row.tolist() for row in values],
+        "curve": curve,
+        "chosen": chosen,
+        "pruned_heads": {str(layer): listed for layer, listed in pruned.items()},
+    }
+    runs.write_json(made.path / "pruning.json", found)
+    runs.write_text(made.path / "pruning.html", pruning.to_html(found))
+    if wanted.pictures:
+        explanation_images.draw_curve(found, made.path / "pruning.png")
+    return made, found
+
+
+def _run(subject: Examination) -> runs.Run:
+    if subject.run is None or not subject.own:
+        raise ConfigError("Heads are left out of a run, whose validation rows say which.", "Name a run directory.")
+    if recipes.generates(subject.recipe):
+        raise ModelError(
+            "The model writes texts, and heads are left out of models that choose classes.",
+            "Name a run of a recipe such as `sentiment` or `image`.",
+        )
+    return subject.run
+
+
+def _batches(loaded: judge.Subject, features: Features, most: int) -> list[dict[str, Any]]:
+    """Return batches of some of the examples on the model's device, longest first."""
+    rows = np.unique(np.linspace(0, len(features) - 1, min(len(features), most)).astype(np.int64))
+    chosen = features.take(rows)
+    collate = partial(loaded.recipe.collate, processor=loaded.processor)
+    return [
+        {name: tensor.to(loaded.model.device) for name, tensor in collate([chosen[int(row)] for row in plan]).items()}
+        for plan in plan_evaluation(chosen.lengths, loaded.config.evaluation.batch_size)
+    ]
+
+
+def _curve(
+    loaded: judge.Subject,
+    features: Features,
+    truth: Sequence[Any],
+    values: Sequence[heads.Floats],
+    batch: Mapping[str, Any],
+    observe: Observe,
+) -> list[dict[str, Any]]:
+    """Judge the model on all examples with more and more heads left out."""
+    ranked = heads.order(values)
+    total = sum(map(len, values))
+    counts = {min(len(ranked), round(total * step / STEPS)) for step in range(STEPS)} | {len(ranked)}
+    curve = []
+    for number, count in enumerate(sorted(counts), 1):
+        model = copy.deepcopy(loaded.model)
+        pruned = heads.by_layer(ranked[:count])
+        heads.zero(heads.find(model, batch), pruned)
+        cut = heads.slimmed(model, batch, pruned)
+        one = judge.Subject(model, loaded.processor, loaded.recipe, loaded.labels, loaded.config)
+        said = judge.predict_features(one, features)
+        curve.append(
+            {
+                "left_out": count,
+                "share": count / total,
+                "cut": cut,
+                "loss": said.loss,
+                **scores.values(said.columns, truth, loaded.recipe.METRICS, loaded.labels),
+                "parameters": models.size(model)[0],
+                "flops": _flops(model, batch),
+                **_time(loaded.model, model, batch),
+            }
+        )
+        observe(Counted(number, len(counts)))
+    return curve
+
+
+def _flops(model: Any, batch: Mapping[str, Any]) -> float:
+    """Return the multiplications and additions of a forward pass, for each example of a batch."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(**batch)
+    return float(counter.get_total_flops()) / len(batch["labels"])
+
+
+def _time(whole: Any, pruned: Any, batch: Mapping[str, Any]) -> dict[str, float]:
+    """Time a pruned model beside the whole one, in turn, so that other work on the machine disturbs both alike.
+
+    Returns:
+        "seconds" of a forward pass of the pruned model for each example, the median; "time", the median of its share
+        of the whole model's time in the same round, and "time_low" and "time_high", the quartiles.
+    """
+    some = {name: tensor[:_TIMED] for name, tensor in batch.items()}
+    rounds = [[_seconds(model, some) for model in (whole, pruned)] for _ in range(1 + _ROUNDS)]
+    taken = np.array(rounds[1:])  # (rounds, 2); the first warms up
+    low, middle, high = np.quantile(taken[:, 1] / taken[:, 0], (0.25, 0.5, 0.75)).tolist()
+    return {"seconds": float(np.median(taken[:, 1])), "time": middle, "time_low": low, "time_high": high}
+
+
+def _seconds(model: Any, batch: Mapping[str, Any]) -> float:
+    """Return the seconds of a forward pass, of the processor or a GPU's user, for each example of a batch."""
+    import torch
+
+    clock = time.process_time if model.device.type == "cpu" else time.perf_counter
+    start = clock()
+    with torch.inference_mode():
+        model(**batch).logits.cpu()  # a GPU has computed it when it is here
+    return (clock() - start) / len(batch["labels"])
+
+
+def _headline(point: Mapping[str, Any]) -> str:
+    """Return the name of the metric that stands first; the loss where there is none."""
+    named = list(point)
+    after = named[named.index("loss") + 1]
+    return "loss" if after == "parameters" else after
+
+
+def _choose(curve: Sequence[Mapping[str, Any]], name: str, wanted: Pruning, *, upward: bool) -> int:
+    """Return the number of the point with the most heads left out that is good enough."""
+    if wanted.share is not None:
+        return max(number for number, point in enumerate(curve) if point["share"] <= wanted.share + 1e-9)
+    sign = 1 if upward else -1
+    least = sign * curve[0][name] - wanted.tolerance
+    return max(number for number, point in enumerate(curve) if sign * point[name] >= least)
+
+
+def _store(
+    subject: Examination,
+    run: runs.Run,
+    whole: judge.StoredModel,
+    pruned: heads.Pruned,
+    output: str | None,
+    command: str,
+    created: datetime,
+    observe: Observe,
+) -> runs.Run:
+    """Write the pruned model as a run of its own, judged on the held-out rows beside the whole one.
+
+    `whole` is pruned in place, and no longer whole afterwards.
+    """
+    made = runs.create(output, "pruned", subject.checkpoint.name, created)
+    keep = {key: value for key, value in run.facts.items() if key not in ("status", "command", "created", "finished")}
+    if keep.get("training") is not None:  # no step of it left these weights: its losses are those of the whole model
+        keep["training"] = {**keep["training"], "best_step": None, "stopped_early": None}
+    when = created.isoformat(timespec="seconds")
+    made.record(**keep, status="running", command=command, created=when, pruned_from=run.path.name)
+    shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
+    shutil.copytree(run.path / "data", made.path / "data")
+    checksums.record(made.path, ["data/validation.parquet", "data/test.parquet"])
+    # asked before any head is silenced: the model is the same object
+    before = prediction_store.find([run.path / prediction_store.FILE], whole.identity(subject.rows))
+    if before is None:
+        before = judge.ask(whole, subject.rows, subject.split, observe)
+    loaded = whole.subject
+    heads.zero(heads.find(loaded.model, heads.inputs_for(loaded.model)), pruned)
+    models.save(loaded.model, loaded.processor, made.model)
+    facts = {key: value for key, value in stored_card(subject.checkpoint).items() if key != "calibration"}
+    facts |= {"pruned_heads": {str(layer): listed for layer, listed in pruned.items()}}
+    runs.write_json(made.model / runs.CARD, facts)
+    origin = run.facts["model"]  # the report is of a model fine-tuned from it, as the whole one's is
+    config = subject.config.model_copy(update={"model": origin})
+    stored = judge.StoredModel(made.model, subject.recipe, subject.labels, config)
+    observe(Stage("Judging the pruned model on held-out data"))
+    said = judge.ask(stored, subject.rows, subject.split, observe)
+    calibration = calibrate(stored, runs.read_table(made.path / "data" / "validation.parquet"))
+    runs.write_json(made.model / runs.CARD, {**facts, **({"calibration": calibration} if calibration else {})})
+    said = said.beside(
+        {BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, subject.rows.num_rows, observe)}
+    )
+    circumstances = judge.Circumstances(
+        command,
+        created,
+        subject.split,
+        origin,
+        subject.facts,
+        keep.get("training"),
+        temperature=calibration.get("temperature"),
+        fit=calibration.get("fit"),
+        thresholds=operating_points.Chosen.of(calibration.get("screening")),
+    )
+    verdict = judge.judge(stored, said, subject.rows, circumstances, observe)
+    judge.store(verdict, made.path)
+    checksums.record_weights(made)
+    made.record(status="complete", environment=verdict.report["environment"])
+    return made

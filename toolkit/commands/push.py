@@ -1,0 +1,369 @@
+"""Put a run on the Hub: weights, processor, label names, report, configuration, and a card written from the report."""
+
+import getpass
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolkit import checkpoints, model_metadata, recipes, runs, sources
+from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit.events import Note, Observe, Stage
+from toolkit.hub import benchmarks, upload
+from toolkit.report.document.portable import portable, quoted, without_examples
+from toolkit.report.document.schema import REPORT, faults
+from toolkit.report.pages import usage
+from toolkit.report.pages.model_card import Publication, to_card, to_eval_results
+from toolkit.report.pages.render import to_html
+from toolkit.report.plots.plot_files import plot_files
+from toolkit.runs import checksums
+from toolkit.runs.trust import leads_into, leads_out
+
+# What may leave the folder of a model, and nothing else: weights, and the small files beside them.
+_PASSES = re.compile(
+    r"(adapter_)?model(-\d+-of-\d+)?\.safetensors|(?!trainer_state)[^./][^/]*\.(json|txt|model|spm|jinja|tiktoken)"
+)
+_CONFIGURATION = re.compile(r"(.*/)?(.*config|toolkit)\.json")  # where libraries write down paths
+_TASKS = {"label": "text-classification", "labels": "token-classification", "target_text": "translation"}
+LARGEST_FILE = 500 * 10**9  # bytes; the Hub takes no larger one
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a push would send.
+
+    Attributes:
+        destination: Where to.
+        files: Path in the repository → file here, or bytes.
+        title: Of the commit.
+        exists: Whether the repository is there; None where the Hub was not asked.
+    """
+
+    destination: upload.Destination
+    files: Mapping[str, upload.Content]
+    title: str
+    exists: bool | None
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(size_of(content) for content in self.files.values())
+
+
+def size_of(content: upload.Content) -> int:
+    """Return how many bytes a file has."""
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def check_destination(destination: upload.Destination, observe: Observe) -> None:
+    """Find out, before hours of training, whether the push at their end would be let in."""
+    observe(Stage(f"Asking the Hub about {destination.name}"))
+    upload.check(destination)
+
+
+def check_licence(destination: upload.Destination, origin: str, *, from_scratch: bool) -> None:
+    """Find out, before hours of training, whether the Hub knows the licence that the card would state.
+
+    Args:
+        destination: Where the model will be pushed.
+        origin: The model that is fine-tuned.
+        from_scratch: Whether its weights are left behind.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    licence = None if from_scratch else _licence(origin, checkpoints.hub_id(origin))
+    if licence is None:
+        return
+    try:
+        upload.check_card(f"---\n{yaml.safe_dump({'license': licence})}---\n", destination)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{origin} states the licence `{licence}`. {error.problem}",
+            "Train without --push-to, and name a licence that the Hub knows with `toolkit push --license` afterwards.",
+        ) from error
+
+
+def pack(
+    target: str,
+    destination: upload.Destination,
+    licence: str | None,
+    observe: Observe,
+    *,
+    recipe_name: str | None = None,
+    examples: bool = True,
+    dry: bool = False,
+) -> Parcel:
+    """Check everything that can be checked, and put together what would be sent; nothing is sent.
+
+    Args:
+        target: A run directory.
+        destination: Where to push.
+        licence: The Hub's name of a licence; the one of the model that was fine-tuned when None.
+        observe: Told what happens.
+        recipe_name: The task; the one stored with the model when None.
+        examples: Whether the report may quote single texts of the data.
+        dry: Whether nothing will be sent, so that what only the Hub can say may stay open.
+
+    Raises:
+        ToolkitError: What stands in the way of a push.
+    """
+    run = _run(target)
+    exists = _ask(destination, observe, dry=dry)
+    observe(Stage("Putting the files together"))
+    roots = _roots(run)
+    report = portable(_report(run), roots)
+    if not examples:
+        report["evaluation"] = without_examples(report["evaluation"])
+    elif quoted(report["evaluation"]):
+        observe(
+            Note("The report quotes texts of your data, such as the worst mistakes; --no-examples leaves them out.")
+        )
+    plots = {f"plots/{name}": content for name, content in plot_files(report).items()}
+    files = _model_files(run, roots) | plots
+    publication = _publication(run, report, destination, licence, recipe_name, tuple(files), observe)
+    page = to_card(report, publication)
+    if exists is not None:
+        upload.check_card(page, destination)
+    config = yaml.safe_dump(report["config"], sort_keys=False, allow_unicode=True)
+    command = report["command"].replace("\n", " ")
+    files |= {
+        "README.md": page.encode(),
+        "report.json": _json(report),
+        "report.html": to_html(report).encode(),
+        "training_config.yaml": f"# {command}\n{config}".encode(),
+    }
+    results = to_eval_results(report, publication)
+    if results is not None:
+        files[".eval_results/toolkit.yaml"] = results.encode()
+    upload.refuse_secrets(files)
+    if exists:
+        upload.check_tag(files, destination)
+    for path, content in files.items():
+        if size_of(content) > LARGEST_FILE:
+            raise ModelError(f"{path} is larger than the Hub takes (500 GB).", "Save the model in several shards.")
+    return Parcel(destination, files, f"Upload {report['title']}", exists)
+
+
+def _ask(destination: upload.Destination, observe: Observe, *, dry: bool) -> bool | None:
+    """Return whether the repository exists; None where the Hub cannot be asked, and need not be."""
+    upload.check_call(destination)
+    problem = upload.obstacle() if dry else None
+    if problem is not None:
+        observe(Note(f"{problem.problem} Name, permission and card were not checked. {problem.fix}"))
+        return None
+    observe(Stage(f"Asking the Hub about {destination.name}"))
+    return upload.check(destination)
+
+
+def push(parcel: Parcel, observe: Observe) -> upload.Pushed:
+    """Send a parcel, in one commit."""
+    observe(Stage(f"Pushing {len(parcel.files)} files, {parcel.size / 1e6:,.1f} MB, to {parcel.destination.name}"))
+    return upload.publish(parcel.files, parcel.destination, parcel.title)
+
+
+def _run(target: str) -> runs.Run:
+    path = Path(target)
+    if not runs.is_run(path):
+        if not path.exists():
+            raise SourceError(f"There is no run directory {target}.", "Name a folder that `toolkit finetune` made.")
+        raise SourceError(
+            f"{target} is no run directory, so there is no report to write a model card from.",
+            "Name the folder that `toolkit finetune` made, with run.json in it.",
+        )
+    run = runs.Run(path)
+    runs.check_whole(run)
+    return run
+
+
+def _report(run: runs.Run) -> dict[str, Any]:
+    """Read the run's report; a later evaluation on the same rows stands in for it, for it may have found more."""
+    own, later = run.path / "report.json", run.path / "evaluations" / "held-out" / "report.json"
+    checksums.check(own, "Undo the change, or copy the run directory again.")
+    report = _read_report(own)
+    if not later.is_file():
+        return report
+    checksums.check(later, f"`toolkit evaluate {run.path}` writes it anew.")
+    again = _read_report(later)
+    same = again["evaluation"]["metrics"] == report["evaluation"]["metrics"]
+    kept = {key: report[key] for key in ("command", "created", "title", "training", "config", "environment", "model")}
+    return {**again, **kept} if same else report
+
+
+def _read_report(file: Path) -> dict[str, Any]:
+    """Read a report, and refuse one that lacks what a card is written from, or holds something else there."""
+    report = runs.read_object(file)
+    needed = ("command", "created", "title", "config", "environment", "model", "data", "evaluation", "verdict")
+    lacking = [key for key in needed if not report.get(key)]
+    wrong = [f"{key} is missing" for key in lacking] or [
+        fault for fault in faults(REPORT, report) if not fault.endswith("is not in the schema")
+    ]
+    if wrong:
+        raise SourceError(f"{file} is not a whole report: {wrong[0]}.", "Copy the run directory again, all of it.")
+    return report
+
+
+def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
+    """Return the files of the model and of its adapters by their names on the Hub.
+
+    Raises:
+        SourceError: One is a link to a file outside of the run directory, which may be anything of this machine.
+        ModelError: No weights are among them.
+    """
+    found: dict[str, upload.Content] = {}
+    home = run.path.resolve()
+    for folder, prefix in ((run.model, ""), (run.path / "adapter", "adapter/")):
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if not file.is_file() or not _PASSES.fullmatch(file.name):
+                continue
+            if not leads_into(home, file):
+                raise leads_out(file)
+            path = f"{prefix}{file.name}"
+            checksums.check(file, "Undo the change, or copy the run directory again: the report is of other files.")
+            found[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
+    if not any(path.endswith(".safetensors") for path in found):
+        raise ModelError(f"{run.model} holds no weights.", "Copy the run directory again, all of it.")
+    return found
+
+
+def _without_paths(file: Path, roots: list[str]) -> upload.Content:
+    """Return a file of settings as it is, or without the paths that a library noted in it."""
+    settings = runs.read_object(file)
+    cleaned = portable(settings, roots)
+    return file if cleaned == settings else _json(cleaned)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def _roots(run: runs.Run) -> list[str]:
+    """Return the folders of this machine that must not be named."""
+    folders = [Path.cwd(), run.path.resolve().parent, Path(tempfile.gettempdir())]
+    try:
+        folders.append(Path.home())
+        folders.append(Path("/home") / getpass.getuser())
+    except (RuntimeError, KeyError, OSError):  # a user without a home or a name, as containers have
+        pass
+    return [str(folder) for folder in folders]
+
+
+def _publication(
+    run: runs.Run,
+    report: Mapping[str, Any],
+    destination: upload.Destination,
+    licence: str | None,
+    recipe_name: str | None,
+    files: tuple[str, ...],
+    observe: Observe,
+) -> Publication:
+    stored = model_metadata.read(run.model)
+    named = model_metadata.recipe_of(stored, run.model, recipe_name, trusted=False)
+    recipe = recipes.load(named or "sentiment")
+    if (named or "").endswith(".py"):
+        text = f"The task is a recipe of your own, {Path(recipe.__file__).name}, which is not pushed: "
+        observe(Note(text + "`toolkit evaluate` will ask for it with --recipe."))
+    scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
+    origin = str(run.facts.get("model") or "")
+    base = None if scratch else checkpoints.hub_id(origin)
+    licence = licence or (None if scratch else _licence(origin, base))  # the weights are nobody else's
+    _check_licence(licence, destination, observe)
+    source = _data(report)
+    data = source.name if source is not None else None
+    of_pictures = any(column.kind == "image" for column in recipe.COLUMNS)
+    tasks = {**_TASKS, "label": "image-classification"} if of_pictures else _TASKS
+    task = next((tasks[column.kind] for column in recipe.COLUMNS if column.kind in tasks), None)
+    return Publication(
+        name=destination.name,
+        task=task,
+        licence=licence,
+        base_model=base,
+        data=data,
+        data_name=_data_name(report),
+        revision=source.revision if source is not None else None,
+        files=files,
+        max_length=(stored.get("data") or {}).get("max_length"),
+        from_scratch=scratch,
+        code=_code(run, task, destination.name, stored) if task else None,
+        benchmark=benchmarks.task_of(source, "test") if source is not None and _is_whole_test(report) else None,
+    )
+
+
+def _code(run: runs.Run, task: str, name: str, stored: Mapping[str, Any]) -> str:
+    """Return the program on the card, with what this run's inputs need."""
+    test = run.path / "data" / "test.parquet"
+    config, decoding = (
+        runs.read_object(file) if file.is_file() else {}
+        for file in (run.model / "config.json", run.model / "generation_config.json")
+    )
+    return usage.code(
+        task,
+        name,
+        max_length=(stored.get("data") or {}).get("max_length"),
+        pairs=test.is_file() and "text_pair" in runs.column_names(test),
+        prefix=config.get("prefix") or "",
+        length_factor=(stored.get("options") or {}).get("length_factor", 2.0),
+        forced=decoding.get("forced_bos_token_id") is not None,
+    )
+
+
+def _licence(origin: str, base: str | None) -> str | None:
+    """Return the licence of the model that was fine-tuned: from its card here, or from its page on the Hub."""
+    try:
+        folder = sources.local_path(sources.parse(origin))
+    except SourceError:
+        folder = None
+    page = folder / "README.md" if folder is not None else None
+    if page is not None and page.is_file():
+        head = re.match(r"---\r?\n(.*?)\r?\n---", page.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+        try:
+            stated = yaml.safe_load(head[1]) if head else None
+        except yaml.YAMLError:
+            stated = None
+        if isinstance(stated, dict) and isinstance(stated.get("license"), str):
+            return str(stated["license"])
+    return upload.licence_of(base) if base else None
+
+
+def _check_licence(licence: str | None, destination: upload.Destination, observe: Observe) -> None:
+    if licence is not None:
+        return
+    if destination.public:
+        raise ConfigError(
+            "Nothing says under which licence this model may be passed on.",
+            "Give the Hub's name of the licence with --license, such as apache-2.0; where a model was fine-tuned, the "
+            "licence of that one decides.",
+        )
+    observe(Note("No licence is known, so the card states none; --license names one."))
+
+
+def _data(report: Mapping[str, Any]) -> sources.Source | None:
+    """Return where the data are on the Hub, or None."""
+    try:
+        source = sources.parse(_written(report))
+    except SourceError:
+        return None
+    return source if source.kind == "hub" and "/" in source.name else None
+
+
+def _data_name(report: Mapping[str, Any]) -> str:
+    """Return what people call the data."""
+    written = _written(report)
+    return written if _data(report) is not None else Path(written).name or "data of its author's"
+
+
+def _written(report: Mapping[str, Any]) -> str:
+    return str(report["data"].get("origin") or report["data"].get("source") or "")
+
+
+def _is_whole_test(report: Mapping[str, Any]) -> bool:
+    """Whether the figures are of all rows of the test part that came with the data."""
+    parts = {part["name"]: part for part in report["data"].get("splits") or ()}
+    test = parts.get("test", {})
+    selected = (report["config"].get("data") or {}).get("where")
+    return bool(test.get("given")) and test["rows"] == report["evaluation"]["rows"] and not selected

@@ -1,0 +1,165 @@
+"""Divide the time of a budget: what is needed before and after training, and what is left for training."""
+
+import math
+from dataclasses import dataclass
+from typing import TypedDict
+
+from toolkit import recipes
+from toolkit.commands.time_budget.timing import Timings
+from toolkit.config import RunConfig
+from toolkit.data.load import Splits
+from toolkit.training.adaptation import linear_probe
+
+SAFETY = 1.25  # factor on the estimated time of what comes after training
+EVALUATION = 0.4  # share of the time left that the evaluation may take; beyond it fewer test rows are used
+VALIDATION = 0.04  # the same of one validation
+PROBE = 0.1  # the same of the linear probe
+PROBE_ON_TEST = 0.04  # the same of its predictions of the test rows
+ENCODING = 0.1  # the same of making model inputs
+FROZEN = 0.5  # the same with a frozen backbone, whose output is computed once for each row
+BASELINES = 0.05  # the same of each baseline, and of the search for repeated rows
+FEWEST = 100  # rows that are evaluated, validated on and probed at least, where there are as many
+ANSWERS = 10  # answers that a validation writes at least
+_PROBE_START = 1.5  # seconds of importing scikit-learn and fitting, on a machine that starts in `START`
+_REPORT = 2.5  # seconds of figures, files and the end of the process, on such a machine
+_REPORT_ROW = 0.001  # seconds of the intervals of a test row, on such a machine
+START = 5.0  # seconds to the end of loading libraries, model and data on two idle cores of a server
+SLOWEST = 6.0  # a longer start than this times `START` is put down to downloads and much data
+
+
+class Wishes(TypedDict):
+    """What a run without a budget would do: see `allocate`."""
+
+    probe_rows: int
+    answers: int
+    frozen: bool
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Rows of a run.
+
+    Attributes:
+        train: To learn from.
+        validation: To choose the best weights by.
+        test: To evaluate on.
+    """
+
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What a budget is spent on.
+
+    Attributes:
+        rows: Rows that are used.
+        probe_rows: Rows that the linear probe learns from at most.
+        probe_test: Whether the linear probe predicts the test rows.
+        answers: Rows that a validation of written answers takes at most.
+        before: Seconds from here to the first step, about.
+        validation: Seconds of a validation, about.
+        after: Seconds kept for what comes after training.
+        training: Seconds for training and validations; negative where the budget does not reach so far.
+    """
+
+    rows: Sizes
+    probe_rows: int
+    probe_test: bool
+    answers: int
+    before: float
+    validation: float
+    after: float
+    training: float
+
+
+def slowness(start: float) -> float:
+    """Return how many times slower than `START` a command began; it says how long the report's part will take."""
+    return min(SLOWEST, max(1.0, start / START))
+
+
+def after_training(timings: Timings, slow: float, test: int, validation: int) -> float:
+    """Return the seconds to be kept for evaluation, calibration, report and the end of the process.
+
+    Args:
+        timings: What the model costs.
+        slow: From `slowness`.
+        test: Test rows.
+        validation: Validation rows.
+    """
+    per_row = timings.forward + timings.write + timings.encode + _REPORT_ROW * slow
+    calibration = 0.0 if timings.write else validation * (timings.forward + timings.encode)
+    return SAFETY * (_REPORT * slow + timings.load + test * per_row + calibration)
+
+
+def test_rows(seconds: float, timings: Timings, slow: float, test: int, validation: int) -> int:
+    """Return how many of the test rows can be evaluated in so many seconds; `FEWEST` at least."""
+    fixed, one_more = (after_training(timings, slow, rows, validation) for rows in (0, 1))
+    return max(min(FEWEST, test), min(test, int((seconds - fixed) / (one_more - fixed))))
+
+
+def allocate(
+    left: float,
+    rows: Sizes,
+    timings: Timings,
+    slow: float,
+    *,
+    probe_rows: int,
+    answers: int,
+    baselines: bool,
+    frozen: bool = False,
+) -> Allocation:
+    """Divide the time that is left.
+
+    Args:
+        left: Seconds.
+        rows: Rows at hand.
+        timings: What the model costs.
+        slow: From `slowness`.
+        probe_rows: Rows that the linear probe would learn from; 0 where there is none.
+        answers: Rows whose answers a validation would write.
+        baselines: Whether the probe's predictions of the test rows are wanted.
+        frozen: Whether the output of a frozen backbone is computed once, for all rows that are learnt from.
+    """
+    share = max(0.0, left)
+    validation = _within(VALIDATION * share, 2 * timings.forward, rows.validation)  # of train rows as many
+    written = min(answers, max(ANSWERS, int(VALIDATION * share / timings.write))) if timings.write else 0
+    each = timings.encode + (timings.forward if frozen else 0.0)
+    train = _within((FROZEN if frozen else ENCODING) * share, each, rows.train)
+    test = test_rows(EVALUATION * share, timings, slow, rows.test, validation)
+    seconds_of_validation = 2 * validation * timings.forward + written * timings.write
+    used = Sizes(train, validation, test)
+    probed = min(train, _within(PROBE * share, timings.forward, probe_rows)) if probe_rows else 0
+    on_test = bool(probed) and baselines and test * timings.forward <= PROBE_ON_TEST * share
+    before = timings.load + (train + validation) * each + seconds_of_validation
+    if probed:
+        before += _PROBE_START * slow + (probed + validation + (test if on_test else 0)) * timings.forward
+    after = after_training(timings, slow, test, validation)
+    return Allocation(
+        used, probed, on_test, written, before, seconds_of_validation, after, training=left - before - after
+    )
+
+
+def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answers: int, frozen: bool = False) -> float:
+    """Return the seconds that the least run takes from here on: the probe, no steps, few rows, the report."""
+    wished = Wishes(probe_rows=probe_rows, answers=answers, frozen=frozen)
+    least = allocate(0.0, rows, timings, slow, baselines=False, **wished)
+    return math.ceil(least.before + least.after)
+
+
+def wishes(recipe: recipes.Recipe, config: RunConfig, splits: Splits) -> Wishes:
+    """Return what a run without a budget would do."""
+    writes = recipes.generates(recipe)
+    probes = config.training.linear_probe and not config.loading.from_scratch and recipes.has_classes(recipe)
+    rows = linear_probe.rows_for(len(splits.labels)) if probes and not writes else 0
+    answers = min(config.training.validation_answers, splits.validation.num_rows) if writes else 0
+    return Wishes(
+        probe_rows=min(rows, splits.train.num_rows), answers=answers, frozen=config.training.freeze == "trunk"
+    )
+
+
+def _within(seconds: float, each: float, rows: int) -> int:
+    """Return how many rows fit into some seconds; `FEWEST` at least, where there are as many."""
+    return min(rows, max(FEWEST, int(seconds / max(each, 1e-9))))

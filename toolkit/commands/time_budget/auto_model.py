@@ -1,0 +1,265 @@
+"""`--model auto`: choose the model of a run among those on this machine.
+
+    candidates, the smallest first ──► time a few rows ──► does enough of its training fit into the budget?
+                                                                     │ yes
+                                                       linear probe on a few rows, where time permits
+
+Of those that fit, the one whose probe makes the validation labels most likely is chosen; where they were not all
+probed, the largest. Without a budget the size is bounded by the device and the number of rows.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from toolkit import checkpoints, recipes, runs, sources, weights
+from toolkit.checkpoints import Checkpoint
+from toolkit.commands.evaluate import judge
+from toolkit.commands.finetune import defaults
+from toolkit.commands.finetune.prepare import AUTO, check_family, steps_of
+from toolkit.commands.time_budget import allocation, timing
+from toolkit.commands.time_budget.allocation import Sizes
+from toolkit.config import Resolved, RunConfig, time_budget
+from toolkit.config.files import read_file
+from toolkit.data.batching.batch import probe
+from toolkit.data.load import Splits, load_splits
+from toolkit.data.sources.acquire import fallback_data
+from toolkit.distributed.process_group import ALONE, Team
+from toolkit.errors import ConfigError, ModelError, SourceError, ToolkitError
+from toolkit.events import Note, Observe, Stage
+from toolkit.training.adaptation import linear_probe
+
+ENOUGH = 0.5  # share of a model's usual steps that has to fit into the budget
+CHOOSING = 0.15  # share of the budget that choosing may take
+PROBING = 0.05  # share of the time left that the probe of one candidate may take
+ROWS = 400  # training rows that a probe learns from
+VALIDATION_ROWS = 200
+# parameters at most without a budget
+ON_CPU = 35_000_000
+ON_GPU = 150_000_000
+ON_GPU_MANY = 400_000_000
+MANY_ROWS = 20_000
+_TRAINED = ("ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may be chosen.
+
+    Attributes:
+        checkpoint: Its weights on this machine.
+        parameters: How many it has.
+        share: Share of its usual steps that fits into the budget; None where that was not measured.
+        loss: Of its linear probe on validation rows, in nats; None where it was not probed.
+    """
+
+    checkpoint: Checkpoint
+    parameters: int
+    share: float | None = None
+    loss: float | None = None
+
+
+def choose_model(
+    recipe: recipes.Recipe,
+    resolved: Resolved,
+    observe: Observe,
+    *,
+    started: float | None = None,
+    resume: bool = False,
+    team: Team = ALONE,
+) -> Resolved:
+    """Return the configuration with the chosen model; as it is where a model is named.
+
+    Args:
+        recipe: The task.
+        resolved: From `configure`.
+        observe: Told what was chosen, and why.
+        started: When the command began, on `time.monotonic`, for a budget.
+        resume: Whether the model of an unfinished run is taken again.
+        team: The processes that share the work; the main one chooses.
+
+    Raises:
+        ConfigError: None of the models fits the task.
+    """
+    if not asked(resolved.config.model):
+        return resolved
+    return team.from_main(lambda: _choose(recipe, resolved, observe, started, resume))
+
+
+def asked(model: str) -> bool:
+    """Whether a model is to be chosen."""
+    return model == AUTO or model.startswith(f"{AUTO}:")
+
+
+def _choose(
+    recipe: recipes.Recipe, resolved: Resolved, observe: Observe, started: float | None, resume: bool
+) -> Resolved:
+    observe(Stage("Choosing a model"))
+    found = candidates(recipe, resolved.config)
+    before = _of_unfinished(resolved.config, [one.checkpoint.name for one in found]) if resume else None
+    if before is not None:
+        return resolved.with_values(f"auto: {before}, of the run that is resumed", {"model": before})
+    if not found:
+        name = recipe.DEFAULTS.get("model", "distilbert")
+        return resolved.with_values(f"auto: {name}, as none that fits is on this machine", {"model": name})
+    replacement = fallback_data(recipe, resolved.config.data)
+    filled = resolved if replacement is None else resolved.with_values("fallback", {"data": replacement})
+    config = filled.config
+    splits = load_splits(recipe, config.data, config.training.seed, config.options)
+    config = defaults.fill(filled, splits.train.num_rows).config
+    seconds, rows = config.training.budget, f"{splits.train.num_rows:,} rows"
+    if seconds is None:
+        chosen, why = _by_size(found, config, splits.train.num_rows), rows
+    else:
+        clock = time_budget.Clock(time_budget.process_start() if started is None else started, seconds)
+        found = _measured(found, recipe, splits, config, clock) if len(found) > 1 else found
+        chosen, why = best(found), f"{rows} and {time_budget.written(seconds)}"
+    sentence = f"auto: {chosen.checkpoint.name}, from {why}"
+    observe(Note(f"{sentence}. {_compared(found, chosen)}"))
+    return resolved.with_values(sentence, {"model": chosen.checkpoint.name})
+
+
+def best(found: Sequence[Candidate]) -> Candidate:
+    """Return the candidate that makes the best of a budget.
+
+    Args:
+        found: The smallest first; those that were not measured are larger than one that did not fit.
+    """
+    fitting = [one for one in found if one.share is not None and one.share >= ENOUGH]
+    if not fitting:
+        return max(found, key=lambda one: one.share if one.share is not None else -np.inf)
+    if any(one.loss is None for one in fitting):
+        return fitting[-1]
+    return min(fitting, key=lambda one: one.loss if one.loss is not None else np.inf)
+
+
+def _by_size(found: Sequence[Candidate], config: RunConfig, rows: int) -> Candidate:
+    """Return the largest that is not too large for the device; the smallest where all are."""
+    from toolkit.training.distributed.devices import pick_device
+
+    most = ON_CPU
+    if pick_device(config.training.device) != "cpu":
+        most = ON_GPU_MANY if rows >= MANY_ROWS else ON_GPU
+    return max((one for one in found if one.parameters <= most), key=lambda one: one.parameters, default=found[0])
+
+
+def _compared(found: Sequence[Candidate], chosen: Candidate) -> str:
+    """Say what the other candidates are, and how far they fit."""
+    if len(found) == 1:
+        return "It is the only one on this machine that fits the task."
+    parts = []
+    for one in found:
+        facts = [f"{one.parameters / 1e6:,.1f} M parameters"]
+        facts += [f"{100 * min(1.0, max(0.0, one.share)):.0f} % of its steps fit"] if one.share is not None else []
+        facts += [f"probe loss {one.loss:.3f}"] if one.loss is not None else []
+        parts.append(f"{one.checkpoint.name} ({', '.join(facts)})")
+    return f"Candidates: {'; '.join(parts)}."
+
+
+def candidates(recipe: recipes.Recipe, config: RunConfig) -> list[Candidate]:
+    """Return the models that fit the task, the smallest first: those that are named, or those on this machine.
+
+    Raises:
+        ConfigError: None is named behind the colon.
+        SourceError: One that is named is not there.
+        ModelError: One that is named does not fit.
+    """
+    named = [name.strip() for name in config.model.removeprefix(AUTO).removeprefix(":").split(",") if name.strip()]
+    if config.model != AUTO and not named:
+        raise ConfigError(
+            "`auto:` names no model.", "Give names with commas, as auto:minilm,distilbert, or auto alone."
+        )
+    found = {}
+    for name in named or _at_hand():
+        with suppress(*(() if named else (ModelError, SourceError, ConfigError))):
+            checkpoint = checkpoints.locate(name, config.loading, config.options)
+            check_family(recipe, checkpoint)
+            elsewhere = name not in checkpoints.ALIASES and any(
+                part in one for one in checkpoints.architectures(checkpoint) for part in _TRAINED
+            )
+            if named or not (elsewhere or (recipes.generates(recipe) and name not in checkpoints.ALIASES)):
+                found[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
+    return sorted(found.values(), key=lambda one: one.parameters)
+
+
+def _at_hand() -> list[str]:
+    """Return the names of models that are on this machine: in packages, and in the Hub's cache."""
+    cached = set(sources.cached_models())
+    names = []
+    for name, alias in checkpoints.ALIASES.items():
+        if alias.hub in cached or "{" in alias.hub:
+            names.append(name)
+        elif alias.packaged and checkpoints.is_there(alias.packaged):
+            names.append(name if sources.hub_problem() else alias.packaged)
+    known = {alias.hub for alias in checkpoints.ALIASES.values()}
+    return [name for name in names if _is_cached(name, cached)] + sorted(cached - known)
+
+
+def _is_cached(name: str, cached: set[str]) -> bool:
+    """Whether an alias whose name on the Hub depends on options can be in the cache at all."""
+    hub = checkpoints.ALIASES[name].hub if name in checkpoints.ALIASES else ""
+    return "{" not in hub or any(one.startswith(hub.partition("{")[0]) for one in cached)
+
+
+def _of_unfinished(config: RunConfig, names: Sequence[str]) -> str | None:
+    """Return the model that was chosen for the newest unfinished run, of the output folder or of runs/."""
+    if config.output is not None:
+        folders = [runs.Run(Path(config.output))]
+    else:
+        home = runs.HOME
+        there = sorted(home.iterdir(), key=lambda path: path.stat().st_mtime) if home.is_dir() else []
+        folders = [runs.Run(folder) for folder in reversed(there)]
+    for run in folders:
+        with suppress(ToolkitError):
+            if runs.is_run(run.path) and not run.complete and run.facts.get("model_choice"):
+                model = read_file(run.path / "config.yaml").get("model")
+                if model in names:
+                    return str(model)
+    return None
+
+
+def _measured(
+    found: Sequence[Candidate], recipe: recipes.Recipe, splits: Splits, config: RunConfig, clock: time_budget.Clock
+) -> list[Candidate]:
+    """Measure the candidates from the smallest on, to the first of which not enough steps fit."""
+    measured = list(found)
+    slow = allocation.slowness(clock.spent)
+    at_hand = Sizes(splits.train.num_rows, splits.validation.num_rows, splits.test.num_rows)
+    until = clock.spent + CHOOSING * clock.seconds
+    for place, one in enumerate(found):
+        if place and clock.spent > until:
+            break
+        longest = checkpoints.longest_input(one.checkpoint) or config.data.max_length
+        data = config.data.model_copy(update={"max_length": min(longest, config.data.max_length)})
+        own = config.model_copy(update={"data": data})
+        most = min(2.0, CHOOSING / 4 * clock.seconds)
+        timings, subject = timing.measure(one.checkpoint.path, recipe, splits, own, most)
+        wished = allocation.wishes(recipe, own, splits)
+        allocated = allocation.allocate(clock.left, at_hand, timings, slow, baselines=False, **wished)
+        need = steps_of(own, splits.train.num_rows) * timings.step(own.training.batch_size)
+        share = allocated.training / need
+        affordable = timings.forward * (ROWS + VALIDATION_ROWS) <= PROBING * clock.left and clock.spent <= until
+        loss = _probed(subject, splits, own) if share >= ENOUGH and affordable and wished["probe_rows"] else None
+        measured[place] = Candidate(one.checkpoint, one.parameters, share, loss)
+        if share < ENOUGH:
+            break
+    return measured
+
+
+def _probed(subject: judge.Subject, splits: Splits, config: RunConfig) -> float | None:
+    """Return the loss of a linear probe of the model on some validation rows; None where none can be fitted."""
+    tables = (splits.train, ROWS), (splits.validation, VALIDATION_ROWS)
+    rows = [timing.sample(table, most, config.training.seed) for table, most in tables]
+    features = [judge.encode_rows(part, subject.recipe, subject.processor, config) for part in rows]
+    collate = partial(subject.recipe.collate, processor=subject.processor)
+    layer = linear_probe.output_layer(subject.model, probe(features[0], collate))
+    learnt, held_out = (
+        linear_probe.collected(subject.model, layer, some, collate, config.evaluation.batch_size, nullcontext)
+        for some in features
+    )
+    probes = linear_probe.fit(learnt, held_out, len(splits.labels))
+    return probes[0].loss if probes else None

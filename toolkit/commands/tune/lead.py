@@ -1,0 +1,144 @@
+"""How far the best trial of a search is ahead, and what to do where chance decided between trials."""
+
+import math
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.report.document.advice import Advice, repeated
+
+MOST_VALIDATION = 0.3  # share of the rows
+CHEAPER = 0.9  # share of the winner's time, below which another trial is called cheaper
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one trial.
+
+    Attributes:
+        number: From 0, in the order of their starts.
+        state: "complete", "pruned", "failed" or "running".
+        value: Best validation figure, or None.
+        values: Dotted key → value that was tried.
+        error: Why it failed, in one line.
+        seconds: How long its training took, where that is known.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    values: dict[str, Any]
+    error: str | None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How far the best trial is ahead of the next.
+
+    Attributes:
+        best: The best trial.
+        second: The next one.
+        value: Difference of the validation figure, zero or more.
+        standard_error: Of the best trial's figure; zero where it is not a share of rows.
+        rows: Validation rows; zero where they are not counted.
+        near: Complete trials that are behind by less than the standard error, or by one row; without the best.
+    """
+
+    best: Trial
+    second: Trial
+    value: float
+    standard_error: float
+    rows: int
+    near: Sequence[Trial]
+
+    @property
+    def rows_ahead(self) -> float | None:
+        """The lead in validation rows; None where the figure is no share of them."""
+        return self.value * self.rows if self.standard_error else None
+
+    def sentence(self, metric: str) -> str:
+        """Say how far the best trial is ahead."""
+        best, second = self.best.number + 1, self.second.number + 1
+        if not self.value:
+            return f"Trials {best} and {second} have the same {metric}; the one that was begun first is taken."
+        ahead = f"Trial {best} is ahead of trial {second} by {self.value:.4f} {metric}"
+        if self.rows_ahead is None:
+            return f"{ahead}."
+        return f"{ahead}, which is {self.rows_ahead:.3g} of {self.rows:,} validation rows."
+
+
+def lead(
+    trials: Sequence[Trial], best: Trial, tolerance: Callable[[float], float], rows: int, higher: bool
+) -> Lead | None:
+    """Compare the best trial with the others; None where it is the only complete one.
+
+    Args:
+        trials: All trials.
+        best: The best one.
+        tolerance: Figure → its standard error.
+        rows: Validation rows.
+        higher: Whether a larger figure is the better one.
+    """
+    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    others = [trial for trial in complete if trial.number != best.number]
+    if not others or best.value is None:
+        return None
+    behind = {one.number: abs(best.value - (one.value or 0.0)) for one in others}
+    second = min(others, key=lambda one: (behind[one.number], one.number))
+    error = tolerance(best.value)
+    if rows and not error and higher and best.value == 1 and tolerance(0.5):
+        error = 1 / rows  # every row is right: the formula gives no error
+    reach = max(error, 1.5 / rows if error else 0.0)  # a lead of one row is none, whatever the rounding
+    near = [one for one in others if behind[one.number] < reach]
+    return Lead(best, second, behind[second.number], error, rows, near)
+
+
+def advice(
+    found: Lead, command: str, validation_fraction: float | None, preset_of: Callable[[Trial], str]
+) -> Iterator[Advice]:
+    """Say what to do where the lead is no more than chance gives.
+
+    Args:
+        found: From `lead`.
+        command: The command line of the search.
+        validation_fraction: Share of the rows that validation was carved from; None where it came with the data.
+        preset_of: Trial → the command that trains with its values.
+    """
+    if not found.near:
+        return
+    evidence = (
+        f"{len(found.near) + 1} trials are within one standard error ({found.standard_error:.4f}) of each other on "
+        f"{found.rows:,} validation rows: chance may have chosen between them."
+    )
+    times = [one for one in found.near if one.seconds is not None]
+    cheapest = min(times, key=lambda one: one.seconds or math.inf, default=None)
+    if cheapest is not None and found.best.seconds and (cheapest.seconds or 0) < CHEAPER * found.best.seconds:
+        yield {
+            "id": "tune.cheaper-trial",
+            "evidence": evidence,
+            "advice": f"Trial {cheapest.number + 1} is as good and trains in {cheapest.seconds:.0f} s, "
+            f"trial {found.best.number + 1} in {found.best.seconds:.0f} s: take the cheaper one.",
+            "command": preset_of(cheapest),
+        }
+    again = None
+    larger = min(MOST_VALIDATION, 2 * validation_fraction) if validation_fraction else None
+    if larger and larger > (validation_fraction or 0):
+        again = repeated(shlex.split(command), data__validation_fraction=f"{larger:g}")
+    yield {
+        "id": "tune.more-validation-rows",
+        "evidence": evidence,
+        "advice": "Search again with more validation rows to tell them apart.",
+        "command": again,
+    }
+
+
+def validation_part(facts: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return the number of validation rows, and whether they came with the data.
+
+    Args:
+        facts: About the data of a run.
+    """
+    part: Mapping[str, Any] = next((part for part in facts.get("splits", ()) if part["name"] == "validation"), {})
+    return int(part.get("rows", 0)), bool(part.get("given", True))

@@ -1,0 +1,27 @@
+"""The configuration of a run: its sections, its layers, and the ways in which people write it."""
+
+from toolkit.config.layers import (
+    Key,
+    Layer,
+    Resolved,
+    RunConfig,
+    describe,
+    leaves,
+    merge,
+    resolve,
+    validate,
+    validate_options,
+)
+
+__all__ = [
+    "Key",
+    "Layer",
+    "Resolved",
+    "RunConfig",
+    "describe",
+    "leaves",
+    "merge",
+    "resolve",
+    "validate",
+    "validate_options",
+]

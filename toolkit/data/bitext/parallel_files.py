@@ -1,0 +1,200 @@
+"""Files of aligned texts: a pair of files line by line (Moses), TMX, and gettext catalogues (.po).
+
+corpus.en + corpus.fr                named by either file, or by their common beginning
+folder/train.en, folder/train.fr     one pair per split
+memory.tmx                           translation units with a variant for each language
+messages.po                          messages that are translated, and neither fuzzy nor obsolete
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit.data.bitext import gettext_catalogue, languages
+from toolkit.data.formats.text_decoding import open_text
+from toolkit.data.sources.folders import files, visible
+from toolkit.data.sources.local_files import SPLITS
+from toolkit.errors import ConfigError, DataError
+
+Pair = tuple[str | None, str | None]  # the two languages
+_CHUNK = 10_000
+
+
+def read(path: Path, pair: Pair, encoding: str | None = None) -> dict[str, pa.Table] | None:
+    """Read aligned texts into tables with the columns "source" and "target".
+
+    Args:
+        path: A file or folder.
+        pair: Codes of source and target, in any of the spellings that file names and TMX files have.
+        encoding: Of text files.
+
+    Returns:
+        Tables by part, as `data.read.read` returns them; None where `path` is of no format that is read here.
+
+    Raises:
+        DataError: The files cannot be read, or are not aligned.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".tmx" and path.is_file():
+        return {"all": _table(_tmx(path, pair), path, path.name)}
+    if suffix == ".po" and path.is_file():
+        (chosen,) = gettext_catalogue.of_language([path], path.parent, pair[1])
+        return {"all": _table(gettext_catalogue.pairs(chosen), path, path.name)}
+    if path.is_dir():
+        return _folder(path, pair, encoding)
+    files = _pair_of(path, pair)
+    return {"all": _table(_lines(*files, encoding), path, files[0].name)} if files is not None else None
+
+
+def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Table] | None:
+    source, target = pair
+    parts: dict[str, pa.Table] = {}
+    if source and target:
+        endings: dict[str, list[str]] = {}
+        for file in (file for file in visible(folder) if file.suffix and file.is_file()):
+            endings.setdefault(file.stem, []).append(file.suffix[1:])
+        for stem, found in endings.items():
+            one, other = (_of_language(folder / stem, found, language) for language in (source, target))
+            if one is not None and other is not None:
+                split = next((part for name, part in SPLITS.items() if one.stem.lower() == name), "all")
+                if split in parts:
+                    raise DataError(
+                        f"{folder} holds several pairs of files for one part ({one.name}).", "Name one pair of files."
+                    )
+                parts[split] = _table(_lines(one, other, encoding), folder, one.name)
+    if parts:
+        return parts
+    catalogues = sorted(path for path in files(folder) if path.suffix == ".po")
+    if not catalogues:
+        return None
+    chosen = gettext_catalogue.of_language(catalogues, folder, target)
+    tables = [
+        _table(gettext_catalogue.pairs(path), path, path.relative_to(folder).as_posix(), empty=True) for path in chosen
+    ]
+    joined = pa.concat_tables(tables)
+    if not joined.num_rows:
+        raise DataError(f"The {len(chosen)} catalogues in {folder} hold no translated message.", "Name another folder.")
+    return {"all": joined}
+
+
+def _pair_of(path: Path, pair: Pair) -> tuple[Path, Path] | None:
+    """Return the two files that `path` means, or None where it means no pair."""
+    source, target = pair
+    if not source or not target:
+        return None
+    if path.is_file() and any(languages.alike(language, [path.suffix[1:]]) for language in (source, target)):
+        path = path.with_suffix("")
+    elif path.exists():
+        return None
+    start = f"{path.name}."
+    beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    endings = [file.name.removeprefix(start) for file in beside if file.name.startswith(start) and file.is_file()]
+    one, other = (_of_language(path, endings, language) for language in (source, target))
+    if one is not None and other is not None:
+        return one, other
+    if one is None and other is None:
+        return None
+    missing = path.with_name(f"{path.name}.{source if one is None else target}")
+    raise DataError(f"There is no file {missing} beside the other of the pair.", "Give both files one name.")
+
+
+def _of_language(stem: Path, endings: Sequence[str], language: str) -> Path | None:
+    """Return the file named `stem` whose ending is a language's code.
+
+    Raises:
+        DataError: Several are.
+    """
+    found = languages.alike(language, endings)
+    if len(found) > 1:
+        raise DataError(
+            f"Several files {stem}.… are of the language {language}: {', '.join(found)}.",
+            "Name the one that is meant with --source or --target, as its name ends, and keep the other elsewhere.",
+        )
+    return stem.with_name(f"{stem.name}.{found[0]}") if found else None
+
+
+Rows = Iterator[tuple[str, str, int]]  # source, target, place in the file
+
+
+def _lines(one: Path, other: Path, encoding: str | None) -> Rows:
+    """Yield the lines of two files side by side."""
+    with open_text(one, encoding) as sources, open_text(other, encoding) as targets:
+        for number, (source, target) in enumerate(zip_longest(sources, targets), 1):
+            if source is None or target is None:
+                raise DataError(
+                    f"{one} and {other} are not aligned: {(one if source is None else other).name} ends before "
+                    f"line {number:,}, and the other goes on.",
+                    "Line by line they must say the same.",
+                )
+            yield source.removeprefix("\ufeff").rstrip("\r\n"), target.removeprefix("\ufeff").rstrip("\r\n"), number
+
+
+def _tmx(path: Path, pair: Pair) -> Rows:
+    """Yield the translation units of a TMX file that have a variant in both languages."""
+    from xml.etree import ElementTree
+
+    source, target = pair
+    if not source or not target:
+        raise ConfigError("A TMX file holds several languages.", "Name two of them with --source and --target.")
+    seen: set[str] = set()
+    try:
+        units = 0
+        for _, unit in ElementTree.iterparse(path):
+            if unit.tag.rpartition("}")[2] != "tu":
+                continue
+            units += 1
+            variants = _variants(unit)
+            seen.update(variants)
+            one, other = (_in_language(variants, language) for language in (source, target))
+            if one is not None and other is not None:
+                yield one, other, units
+            unit.clear()
+    except (ElementTree.ParseError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a TMX file that can be read: {error}.", "Export it again.") from None
+    missing = [language for language in (source, target) if not languages.alike(language, seen)]
+    if missing:
+        raise DataError(
+            f"{path} holds no {' and no '.join(missing)}; it holds {', '.join(sorted(seen)) or 'no units'}.",
+            "Name two of its languages with --source and --target.",
+        )
+
+
+def _variants(unit: Any) -> dict[str, str]:
+    """Return the texts of a translation unit by language; of several in one language the first."""
+    variants: dict[str, str] = {}
+    for variant in unit.iter():
+        if variant.tag.rpartition("}")[2] == "tuv":
+            language = variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or ""
+            segment = next((part for part in variant if part.tag.rpartition("}")[2] == "seg"), None)
+            if segment is not None:
+                variants.setdefault(language, "".join(segment.itertext()))
+    return variants
+
+
+def _in_language(variants: dict[str, str], language: str) -> str | None:
+    return next((variants[code] for code in languages.alike(language, variants)), None)
+
+
+def _table(rows: Rows, path: Path, name: str, *, empty: bool = False) -> pa.Table:
+    """Put rows into a table, chunk by chunk, with the place that each stands at."""
+    chunks = [_chunk([], name)]
+    while chunk := list(islice(rows, _CHUNK)):
+        chunks.append(_chunk(chunk, name))
+    if len(chunks) == 1 and not empty:
+        raise DataError(f"{path} holds no aligned texts.", "Check the languages (--source, --target) and the file.")
+    return pa.concat_tables(chunks)
+
+
+def _chunk(rows: Sequence[tuple[str, str, int]], name: str) -> pa.Table:
+    files = pa.DictionaryArray.from_arrays(pa.array([0] * len(rows), pa.int32()), pa.array([name]))
+    return pa.table(
+        {
+            "source": pa.array([source for source, _, _ in rows], pa.string()),
+            "target": pa.array([target for _, target, _ in rows], pa.string()),
+            "_file": files,
+            "_row": pa.array([place for _, _, place in rows], pa.int64()),
+        }
+    )

@@ -1,0 +1,204 @@
+"""Parquet and Arrow files, a piece at a time, with what is packed in them unpacked within bounds.
+
+    reviews.parquet, reviews.arrow, reviews.feather
+    saved/data-00000-of-00001.arrow, saved/state.json      as `save_to_disk` of the datasets library writes them
+
+A value that repeats is held once in these files, so that a few bytes can stand for more than any memory holds: texts
+are counted before they are written out. NaN is a missing value.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.data.formats.text_decoding import most_unpacked, too_large
+from toolkit.errors import DataError
+from toolkit.runs import open_for_arrow
+
+SUFFIXES = (".parquet", ".arrow", ".feather")
+STATE = "state.json"  # beside the shards of a data set that was saved to disk
+_BATCH_ROWS = 4096
+_BATCH_BYTES = 2**26
+
+
+def read(file: Path) -> pa.Table:
+    """Read a file into one table.
+
+    Raises:
+        DataError: It is damaged, or unpacks to far more than its size.
+    """
+    size, most, pieces = 0, most_unpacked(file), []
+    for batch in batches(file):
+        size += batch.nbytes
+        if size > most:
+            raise too_large(file)
+        pieces.append(batch)
+    return pa.Table.from_batches(pieces) if pieces else pa.table({})
+
+
+def batches(file: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file, as many at a time as take little memory.
+
+    Raises:
+        DataError: It is damaged, or a row unpacks to far more than the file's size.
+    """
+    with open_for_arrow(file) as stream, _damage(file):
+        for packed in _parquet(stream, file) if file.suffix.lower() == ".parquet" else _arrow(stream):
+            packed.validate(full=True)  # offsets that lead out of the file, texts that are not UTF-8
+            for piece in _pieces(packed, file):
+                yield plain(piece)
+
+
+@contextmanager
+def _damage(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        kind = "Parquet" if file.suffix.lower() == ".parquet" else "Arrow"
+        raise DataError(
+            f"{file} cannot be read as {kind}: it is cut short, damaged or of another format ({error}).",
+            "Download or write it again.",
+        ) from None
+
+
+def _parquet(stream: Any, file: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file; texts that it holds once for many rows stay so."""
+    from pyarrow import parquet
+
+    metadata = parquet.read_metadata(stream)
+    repeated: set[str] = set()
+    rows = _BATCH_ROWS
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        spread = 0  # bytes of the numbers, and of the texts of which only an upper bound is known
+        for place in range(group.num_columns):
+            column = group.column(place)
+            if column.physical_type != "BYTE_ARRAY":
+                width = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}.get(column.physical_type, 8)
+                spread += column.num_values * width
+            elif any("DICTIONARY" in encoding for encoding in column.encodings):
+                repeated.add(column.path_in_schema)
+            elif "DELTA_BYTE_ARRAY" in column.encodings:  # a text may be the one before it and a little more
+                rows = min(rows, max(1, _BATCH_BYTES // max(1, column.total_uncompressed_size)))
+        if spread + group.num_rows > most_unpacked(file):
+            raise too_large(file)
+        size = max(spread, group.total_byte_size)
+        rows = min(rows, max(1, _BATCH_BYTES * group.num_rows // max(1, size)))
+    yield from parquet.ParquetFile(stream, read_dictionary=sorted(repeated)).iter_batches(batch_size=rows)
+
+
+def _arrow(stream: Any) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of an Arrow file, or of the stream of batches that `datasets` writes."""
+    head = stream.read(6)
+    stream.seek(0)
+    if head == b"ARROW1":
+        reader = pa.ipc.open_file(stream)
+        found: Iterator[pa.RecordBatch] = map(reader.get_batch, range(reader.num_record_batches))
+    else:
+        reader = pa.ipc.open_stream(stream)
+        found = iter(reader)
+    for field in reader.schema:
+        if _aliases(field.type):
+            raise pa.ArrowNotImplementedError(f"{field.name} is of the type {field.type}")
+    yield from found
+
+
+def _aliases(kind: pa.DataType) -> bool:
+    """Whether values of a type may share bytes in ways that are not counted here."""
+    if any(word in str(kind) for word in ("_view", "run_end_encoded", "union")):
+        return True
+    return isinstance(kind, pa.BaseExtensionType)
+
+
+def _pieces(batch: pa.RecordBatch, file: Path) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into pieces that take little memory when they are written out, down to single rows."""
+    size = _size(batch)
+    if batch.num_rows > 1 and (batch.num_rows > _BATCH_ROWS or size > _BATCH_BYTES):
+        half = batch.num_rows // 2
+        yield from _pieces(batch.slice(0, half), file)
+        yield from _pieces(batch.slice(half), file)
+    elif size > most_unpacked(file):
+        raise too_large(file)
+    else:
+        yield batch
+
+
+def _size(batch: pa.RecordBatch) -> int:
+    """Return how many bytes a batch takes when each row holds its own texts."""
+    return sum(_bytes(column) for column in batch.columns)
+
+
+def _bytes(array: pa.Array) -> int:
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        each = _lengths(array.dictionary)
+        return int(pc.sum(pc.take(pa.array(each), array.indices)).as_py() or 0) + 8 * len(array)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _bytes(array.flatten()) + 8 * len(array)
+    if pa.types.is_struct(kind):
+        return sum(_bytes(part) for part in array.flatten()) + len(array)
+    return int(array.nbytes)
+
+
+def _lengths(values: pa.Array) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Return how many bytes each value of a dictionary takes. Shape (N,)."""
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind):
+        lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False)
+        return np.asarray(lengths, np.int64)
+    return np.full(len(values), -(-values.nbytes // max(1, len(values))), np.int64)
+
+
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch in which each row holds its own values and NaN is null; the file's notes stay with it."""
+    columns = []
+    for column in map(_written_out, batch.columns):
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_nan(column), None, column)
+        columns.append(column)
+    fields = [pa.field(name, column.type) for name, column in zip(batch.schema.names, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, metadata=batch.schema.metadata))
+
+
+def _written_out(array: pa.Array) -> pa.Array:
+    """Replace dictionaries by the values that they stand for, also inside lists and objects."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _written_out(array.dictionary.take(array.indices))
+    if not pa.types.is_nested(kind) or not _holds_dictionary(kind):
+        return array
+    if pa.types.is_struct(kind):
+        parts = [_written_out(part) for part in array.flatten()]
+        fields = [pa.field(field.name, part.type) for field, part in zip(kind, parts, strict=True)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
+    return _relisted(array, _written_out(array.flatten()))
+
+
+def _relisted(lists: pa.Array, values: pa.Array) -> pa.Array:
+    """Return lists as long as those of an array, with other values."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    large = pa.types.is_large_list(lists.type)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64() if large else pa.int32())
+    return (pa.LargeListArray if large else pa.ListArray).from_arrays(offsets, values, mask=lists.is_null())
+
+
+def _holds_dictionary(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return True
+    return any(_holds_dictionary(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def shards(folder: Path) -> list[Path]:
+    """Return the files of a data set that was saved to disk, in their order; none where the folder holds none."""
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        names = [str(one["filename"]) for one in state["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return [folder / Path(name).name for name in names]

@@ -1,0 +1,1 @@
+"""Images as columns and as model inputs."""

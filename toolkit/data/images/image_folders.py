@@ -1,0 +1,229 @@
+"""Folders of pictures, and array files, as tables of pictures with labels.
+
+    flowers/rose/1.jpg, flowers/tulip/red/7.png        one folder for each class, however deep the pictures lie
+    flowers/train/rose/1.jpg, flowers/test/rose/9.jpg  the same in parts
+    pets/train/cat.0.jpg, pets/test/1.jpg              parts; classes in names of files, if asked for
+    cells.npz, folder of idx files, digits.csv         see `arrays`
+
+A folder that holds a table (names of files and labels) is read as a table. Folders named train or test are parts, never
+classes. In a folder of a class every file is a row,
+so that each is accounted for: what turns out to be no picture is left out later, and said. What lies beside the folders
+of the classes, or of the parts, is said as well.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+
+from toolkit.data.formats.csv_files import ADDED
+from toolkit.data.images import image_arrays
+from toolkit.data.images.image_columns import SUFFIXES
+from toolkit.data.sources.folders import files, visible
+from toolkit.data.sources.local_files import are_parts, data_files, forms, in_utf8, split_of
+from toolkit.data.sources.local_files import read as read_tables
+from toolkit.data.sources.zip_archives import unpacked
+from toolkit.errors import DataError
+
+SHOWN = 5  # names in a note
+# cat.0.jpg, cat_12.jpg, cat (3).jpg: what stands before the number, which holds no number itself
+_CLASS = re.compile(r"([^\d\W](?:[^\d]*[^\W\d_])?)[ ._-]*\(?\d+\)?")
+
+
+def read(path: Path, notes: list[str], *, class_from_name: bool = False) -> dict[str, pa.Table] | None:
+    """Read a folder of pictures, or array files of them, into tables by part; None where `path` is neither.
+
+    Args:
+        path: A file or a folder.
+        notes: Told of pictures and tables in it that are passed over.
+        class_from_name: Whether what stands before the number in a file's name is its class.
+
+    Returns:
+        Columns are `image` (name of the file, or the picture itself), `label`, `_file` and `_row`.
+
+    Raises:
+        DataError: It is one of them, and cannot be read.
+    """
+    try:
+        path = unpacked(path)
+        if path.is_file():
+            if path.suffix.lower() == ".npz":
+                return image_arrays.read_npz(path)
+            return image_arrays.read_pixels(path) if path.name.lower().endswith((".csv", ".csv.gz")) else None
+        if not path.is_dir():
+            return None
+        return _by_name(path) if class_from_name else _folder(path, path, notes)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or path} cannot be read: {error.strerror or error}.", "Check that you may read it."
+        ) from None
+
+
+def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] | None:
+    idx = image_arrays.idx_files(folder)
+    if idx:
+        return image_arrays.read_idx(idx)
+    entries = visible(folder)
+    packed = [entry for entry in entries if entry.suffix.lower() == ".npz" and entry.is_file()]
+    if len(packed) == 1:
+        return image_arrays.read_npz(packed[0])
+    folders = [entry for entry in entries if entry.is_dir()]
+    splits = [(entry, split_of(entry.name)) for entry in folders]
+    if any(part and data_files(entry) for entry, part in splits):
+        return None
+    held = {entry: (part, _classes(entry)) for entry, part in splits if part is not None}
+    parts: dict[str, list[Path]] = {}
+    for part, inside in held.values():
+        if inside:
+            parts.setdefault(part, []).extend(inside)
+    tables = data_files(folder)
+    bare = [entry for entry, (_, inside) in held.items() if not inside and _pictures(entry)]
+    if bare and not parts and are_parts(bare):
+        if tables:
+            return None  # they say which picture is what
+        raise _without_classes(folder, bare)
+    classes = [] if parts else _classes(folder)
+    if tables and not _all_aside(tables, [*chain(*parts.values()), *classes]):
+        return None
+    notes += [f"{table.name} is not read: it is no table of the pictures beside it." for table in tables]
+    notes += forms(folder)
+    if parts:
+        notes += _unlabelled(bare) + _passed_over([entry for entry in folders if entry not in held])
+        notes += _loose(entries)
+        return {part: _table(_labelled(classes), root) for part, classes in parts.items()}
+    if len(classes) > 1:
+        empty = [entry.name for entry in folders if entry not in classes]
+        notes += [f"No picture lies in {', '.join(empty[:SHOWN])}, so there is no such class."] if empty else []
+        notes += _loose(entries) + _nested(classes)
+        return {"all": _table(_labelled(classes), root)}
+    if not folders and len({label for file in _pictures(folder) if (label := _class_of(file))}) > 1:
+        raise _without_classes(folder, [])
+    return _folder(folders[0], root, notes) if len(folders) == 1 else None
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures that lie in a folder itself."""
+    return [entry for entry in visible(folder) if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+
+
+def _without_classes(folder: Path, parts: Sequence[Path]) -> DataError:
+    """Say that a folder, or the parts of a data set in it, hold pictures, and nothing says of which class they are."""
+    names = ", ".join(part.name for part in parts)
+    found = Counter(label for part in parts or [folder] for file in _pictures(part) if (label := _class_of(file)))
+    fix = "Put the pictures of each class into a folder of their own (train/rose/1.jpg, train/tulip/2.jpg), or write a "
+    fix += "table with the name of a file and its label in each row, and put it beside these folders."
+    if len(found) > 1:
+        shown = ", ".join(f"{label} ({count:,})" for label, count in found.most_common(SHOWN))
+        fix += f" The names of the files begin with {shown}: if these are the classes, add "
+        fix += "--set options.class_from_name=true."
+    problem = f"The folders {names} in {folder} hold pictures, but they are parts of a data set and no classes."
+    return DataError(problem if parts else f"The pictures in {folder} lie in no folder of a class.", fix)
+
+
+def _class_of(file: Path) -> str | None:
+    match = _CLASS.fullmatch(file.stem)
+    return match[1] if match else None
+
+
+def _by_name(folder: Path) -> dict[str, pa.Table]:
+    """Read pictures whose class stands in their names before a number; a part in which none does has no labels."""
+    found: dict[str, list[tuple[Path, str | None]]] = {}
+    folders = [entry for entry in visible(folder) if entry.is_dir()]
+    if len(folders) == 1 and not split_of(folders[0].name) and not _pictures(folder):
+        return _by_name(folders[0])
+    parts = [entry for entry in folders if split_of(entry.name)]
+    for entry in parts if are_parts(parts) else [folder]:
+        part = split_of(entry.name) if entry is not folder else "all"
+        named = [(file, _class_of(file)) for file in files(entry) if file.suffix.lower() in SUFFIXES]
+        found.setdefault(str(part), []).extend(named)
+    if len({label for rows in found.values() for _, label in rows if label}) < 2:
+        raise DataError(
+            f"The names of the pictures in {folder} are not those of two classes at least with a number behind each.",
+            "Leave out options.class_from_name, and put the pictures of each class into a folder of their own.",
+        )
+    return {part: _table(rows, folder) for part, rows in found.items() if rows}
+
+
+def _all_aside(tables: list[Path], classes: list[Path]) -> bool:
+    """Whether tables are not about the pictures in the folders of classes: they name none, and have far fewer rows."""
+    pictures = [file for label in classes for file in files(label)]
+    if len(classes) < 2 or any(split_of(table.name) for table in tables):
+        return False
+    names = {name for file in pictures for name in (file.name.lower(), file.stem.lower())}
+    return all(_aside(table, names, len(pictures)) for table in tables)
+
+
+def _aside(file: Path, names: set[str], pictures: int) -> bool:
+    try:
+        (table,) = read_tables(file).values()
+    except DataError:
+        return False  # whoever reads tables says what is wrong
+    texts = [column for column in table.columns[: -len(ADDED)] if pa.types.is_string(column.type)]
+    values = [str(value).lower().replace("\\", "/") for column in texts for value in column.to_pylist()[:100]]
+    if any(value.rpartition("/")[2] in names for value in values if value):
+        return False
+    return any(value.endswith(SUFFIXES) for value in values) or table.num_rows < pictures / 2
+
+
+def _passed_over(folders: list[Path]) -> list[str]:
+    """Say of folders with pictures, beside those of parts, that they are not read."""
+    counts = {entry.name: sum(file.suffix.lower() in SUFFIXES for file in files(entry)) for entry in folders}
+    problem = "it holds no part of the data by its name"
+    return [f"{name} is not read, with {count:,} pictures: {problem}." for name, count in counts.items() if count]
+
+
+def _unlabelled(parts: list[Path]) -> list[str]:
+    """Say of parts whose pictures lie in no folder of a class that they are not read."""
+    return [
+        f"{part.name} is not read: its {len(_pictures(part)):,} pictures lie in no folder of a class." for part in parts
+    ]
+
+
+def _nested(classes: list[Path]) -> list[str]:
+    """Say that the folders taken for classes hold the same folders each, so that these may be the classes."""
+    inner = [{entry.name for entry in visible(label) if entry.is_dir()} for label in classes]
+    shared = sorted(set.intersection(*inner))
+    if len(shared) < 2:
+        return []
+    return [
+        f"The classes are {', '.join(label.name for label in classes[:SHOWN])}, and each folder holds the folders "
+        f"{', '.join(shared[:SHOWN])}. If these are the classes, put them on top, or name the others train and test."
+    ]
+
+
+def _loose(entries: list[Path]) -> list[str]:
+    """Say of pictures outside of all folders that they are not read."""
+    loose = [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+    more = f" and {len(loose) - SHOWN:,} more" if len(loose) > SHOWN else ""
+    return [f"In no folder of a class, and not read: {', '.join(loose[:SHOWN])}{more}."] if loose else []
+
+
+def _classes(folder: Path) -> list[Path]:
+    """Return the folders of the classes, where any of them holds a picture."""
+    classes = [entry for entry in visible(folder) if entry.is_dir()]
+    holds = [any(file.suffix.lower() in SUFFIXES for file in files(entry)) for entry in classes]
+    return [entry for entry in classes if any(files(entry))] if any(holds) else []
+
+
+def _labelled(classes: list[Path]) -> list[tuple[Path, str | None]]:
+    return [(file, label.name) for label in classes for file in files(label)]
+
+
+def _table(rows: Sequence[tuple[Path, str | None]], root: Path) -> pa.Table:
+    names = [file.relative_to(root).as_posix() for file, _ in rows]
+    # a name that Arrow cannot hold stays out of the table, and the file's contents stand in for it
+    plain = [in_utf8(name) == name for name in names]
+    held = [
+        {"path": str(file)} if kept else {"bytes": file.read_bytes()}
+        for (file, _), kept in zip(rows, plain, strict=True)
+    ]
+    columns = {
+        "image": pa.array(held, pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])),
+        "label": pa.array([label and in_utf8(label) for _, label in rows], pa.string()),
+        "_file": pa.array([in_utf8(name) for name in names]).dictionary_encode(),
+        "_row": pa.repeat(pa.scalar(1, pa.int64()), len(rows)),
+    }
+    return pa.table(columns)

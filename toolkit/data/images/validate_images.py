@@ -1,0 +1,76 @@
+"""Look at every picture of a data set before anything is learnt, and leave out what cannot be decoded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit import sources
+from toolkit.config.settings import DataConfig
+from toolkit.data.images import image_columns
+from toolkit.data.sources.zip_archives import unpacked
+from toolkit.data.tables import columns as columns_
+from toolkit.errors import DataError
+from toolkit.recipes import Column
+
+SHOWN = 5  # unreadable pictures that a note names
+
+
+def look_at_pictures(
+    parts: dict[str, pa.Table],
+    column: Column,
+    config: DataConfig,
+    unreadable: list[dict[str, Any]],
+    counts: dict[str, int],
+    notes: list[str],
+) -> dict[str, pa.Table]:
+    """Decode every picture once, and leave out what cannot be decoded: it must not end a run hours later.
+
+    Args:
+        parts: Part → rows in the recipe's roles.
+        column: The pictures'.
+        config: Where the data is, and how many pixels a picture may have.
+        unreadable: Told of each picture that is left out: {"file", "row", "name", "reason"}.
+        counts: Told how many.
+        notes: Told what the user should know.
+
+    Raises:
+        DataError: Most of them cannot be decoded.
+    """
+    root = sources.local_path(sources.parse(config.source))
+    root = root if root is None else unpacked(root)
+    kept, total = {}, sum(rows.num_rows for rows in parts.values())
+    for part, rows in parts.items():
+        if column.role not in rows.column_names:
+            kept[part] = rows
+            continue
+        raw = image_columns.column(rows[column.role], rows["_file"].to_pylist(), root)
+        seen, problems = image_columns.looked_at(raw, config.max_pixels)
+        rows = rows.set_column(rows.column_names.index(column.role), column.role, seen)
+        bad = [number for number, problem in enumerate(problems) if problem is not None]
+        kept[part] = rows.filter(pa.array([problem is None for problem in problems], pa.bool_()))
+        for place, number in zip(
+            rows.select(["_file", "_row"]).take(pa.array(bad, pa.int64())).to_pylist(), bad, strict=True
+        ):
+            name = image_columns.name(raw[number].as_py() or {}) if raw[number]["path"].is_valid else ""
+            found = {"file": place["_file"], "row": place["_row"], "name": name, "reason": problems[number]}
+            unreadable.append(found)
+    if not unreadable:
+        return kept
+    shown = "; ".join(_described(one) for one in unreadable[:SHOWN])
+    more = f"; and {len(unreadable) - SHOWN:,} more" if len(unreadable) > SHOWN else ""
+    said = f"{len(unreadable):,} of {total:,} pictures"
+    if len(unreadable) > total / 2:
+        large = sum("data.max_pixels" in one["reason"] for one in unreadable) > len(unreadable) / 2
+        advice = f"Are they where the table says? {columns_.flag(column.role)} names another column."
+        raise DataError(f"{said} cannot be read: {shown}{more}.", "Raise data.max_pixels." if large else advice)
+    counts["unreadable"] = len(unreadable)
+    notes.append(f"{said} could not be read and were left out: {shown}{more}.")
+    return kept
+
+
+def _described(one: Mapping[str, Any]) -> str:
+    """Say which picture it is and what is wrong with it; the file of a picture that is alone in it is its name."""
+    named = str(one["file"]).endswith(one["name"]) and one["name"]
+    place = one["file"] if named else f"{one['file']}, row {one['row']}{', ' + one['name'] if one['name'] else ''},"
+    return f"{place} {one['reason']}"

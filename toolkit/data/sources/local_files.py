@@ -1,0 +1,357 @@
+"""Local files and folders as Arrow tables.
+
+    reviews.csv                                       one table, "all"
+    folder/train.csv, folder/test.csv                 one table per split
+    folder/data/train-00000-of-00002.parquet, …       shards are joined in the order of their names
+    folder/train/pos/1.txt, folder/train/neg/7.txt    one text per file, the folder is its label
+    lines.txt                                         one text per line, with its label or without: see `text_lines`
+    saved/dataset_dict.json, saved/train/…            as `save_to_disk` of the datasets library writes it
+    reviews.zip                                       what is in it, as if it had been unpacked
+
+Every row carries where it came from: `_file` and `_row`, so that it can be found again in the user's own file.
+"""
+
+import difflib
+import itertools
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.data.formats import arrow_files
+from toolkit.data.formats.csv_files import ADDED, check_delimiter, clean_names, read_csv
+from toolkit.data.formats.json_rows import read_json
+from toolkit.data.formats.text_decoding import check_encoding, read_text
+from toolkit.data.formats.text_lines import read_lines
+from toolkit.data.images.image_columns import SUFFIXES as PICTURES
+from toolkit.data.sources.folders import files, visible
+from toolkit.data.sources.zip_archives import opened
+from toolkit.data.tables import class_names
+from toolkit.errors import DataError, SourceError
+
+CSV_SUFFIXES = (".csv", ".tsv", ".tab")
+TEXT_SUFFIXES = (*CSV_SUFFIXES, ".jsonl", ".ndjson", ".json")
+LINES = (".txt", ".txt.gz")
+SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), *arrow_files.SUFFIXES)
+KNOWN = f"{', '.join(TEXT_SUFFIXES)}, .txt (each also with .gz), {', '.join(arrow_files.SUFFIXES)} and .zip"
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+# A letter behind the word makes it another word: value.csv and devices.csv are not splits.
+_SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
+_OF_PICTURES = (
+    "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class, of which "
+    "there are two at least, or a table with the names of the files and their labels."
+)
+# The form of an answer, as competitions put it beside the data: its labels are made up.
+_FORM = re.compile(r"sample[ _-]?submissions?(?![a-z])", re.IGNORECASE)
+# What the datasets library writes beside the data.
+_NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", arrow_files.STATE}
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How text files are written.
+
+    Attributes:
+        encoding: None: UTF-8, or what a byte order mark says.
+        delimiter: None: found by itself.
+        names: Of the columns; empty where the first line has them.
+    """
+
+    encoding: str | None
+    delimiter: str | None
+    names: Sequence[str]
+
+
+def read(
+    path: Path,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    names: Sequence[str] = (),
+    notes: list[str] | None = None,
+) -> dict[str, pa.Table]:
+    """Read a file, or a folder of files, into Arrow tables.
+
+    Args:
+        path: A .csv, .tsv, .tab, .jsonl, .ndjson, .json or .txt file (each also with .gz), a .parquet, .arrow or
+            .feather file, a folder, or a .zip of one or of files.
+        encoding: Of text files; without it UTF-8, or UTF-16 where a byte order mark says so.
+        delimiter: Of .csv, .tsv and .tab files; without it found from the header line.
+        names: Of the columns of such files and of .txt, where no line of them has any.
+        notes: Told what was passed over, or guessed.
+
+    Returns:
+        {"all": table} for a single file, or one table for each of "train", "validation" and "test" that a folder
+        holds. Two columns are added at the end of each: `_file`, relative to `path`, and `_row`, the 1-based line on
+        which the row starts (in Parquet, Arrow and JSON lists: the 1-based number of the record).
+
+    Raises:
+        SourceError: There is nothing at `path`.
+        DataError: What is there cannot be read as a table.
+    """
+    if encoding:
+        check_encoding(encoding)
+    form = _Form(encoding, check_delimiter(delimiter), names)
+    notes = notes if notes is not None else []
+    labels: dict[Path, str] = {}
+    try:
+        if not path.exists():
+            raise _missing(path)
+        with opened(path) as place:
+            splits = _find_splits(place, labels) if place.is_dir() else {"all": [place]}
+            notes += _forms(splits) if place.is_dir() else []
+            return {split: _read_split(files, place, form, labels, notes) for split, files in splits.items()}
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or path} cannot be read: {error.strerror or error}.",
+            "Check that the file is there and that you may read it (ls -l shows its permissions).",
+        ) from None
+
+
+def _missing(path: Path) -> SourceError:
+    if path.is_symlink():
+        return SourceError(
+            f"{path} is a link to {path.readlink()}, which is not there.", "Mend the link, or name a file."
+        )
+    missing = path
+    while not missing.parent.exists():
+        missing = missing.parent
+    neighbours = sorted(entry.name for entry in missing.parent.iterdir()) if missing.parent.is_dir() else []
+    near = difflib.get_close_matches(missing.name, neighbours)
+    fix = f"Check the spelling; the path is looked up from {Path.cwd()}."
+    if near:
+        fix = f"Did you mean {' or '.join(str(missing.with_name(name)) for name in near)}?"
+    return SourceError(f"There is no file or folder {path}.", fix)
+
+
+# --- folders --------------------------------------------------------------------------------------------------------
+
+
+def _suffix(path: Path) -> str:
+    """Return the known ending of a file name, such as ".csv.gz", or nothing."""
+    return next((suffix for suffix in (*SUFFIXES, *LINES) if path.name.lower().endswith(suffix)), "")
+
+
+def split_of(name: str) -> str | None:
+    """Return the part of a data set that a file or folder is by its name, or None."""
+    match = _SPLIT_NAME.match(name)
+    return SPLITS[match[1].lower()] if match else None
+
+
+def are_parts(folders: Collection[Path]) -> bool:
+    """Whether folders are parts of a data set by their names, and not classes: train, or test beside validation."""
+    parts = {split_of(folder.name) for folder in folders} - {None}
+    return "train" in parts or len(parts) > 1
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Return the tables that stand in a folder; lines of text are none, for any folder may hold a readme.txt."""
+    saved = arrow_files.shards(folder)
+    if saved:
+        return saved
+    tables = [p for p in visible(folder) if _suffix(p) in SUFFIXES and p.name not in _NOT_DATA and not p.is_dir()]
+    return [table for table in tables if not _FORM.match(table.name)]
+
+
+def forms(folder: Path) -> list[str]:
+    """Say of tables in a folder that are the form of an answer that they are not read."""
+    return [
+        f"{entry.name} is not read: by its name it is the form of an answer, with labels that are made up."
+        for entry in visible(folder)
+        if _FORM.match(entry.name) and _suffix(entry) in SUFFIXES
+    ]
+
+
+def _forms(splits: Mapping[str, Sequence[Path]]) -> list[str]:
+    folders = dict.fromkeys(file.parent for files in splits.values() for file in files[:1])
+    return [sentence for folder in folders for sentence in forms(folder)]
+
+
+def _class_files(folder: Path, labels: dict[Path, str]) -> list[Path]:
+    """Return the texts of a folder that holds one folder per class, pos/1.txt, neg/2.txt, and note their labels."""
+    found = []
+    for entry in visible(folder):
+        if entry.is_dir() and not any(split_of(inner.name) for inner in visible(entry) if inner.is_dir()):
+            texts = [file for file in files(entry) if file.suffix.lower() == ".txt"]
+            labels.update(dict.fromkeys(texts, in_utf8(entry.name)))
+            found += texts
+    return found
+
+
+def _find_splits(folder: Path, labels: dict[Path, str]) -> dict[str, list[Path]]:
+    """Return the files of each split in `folder`, and note the labels of those that are one text each."""
+    entries = visible(folder)
+    if (folder / "config.json").exists() and any(entry.suffix == ".safetensors" for entry in entries):
+        raise DataError(
+            f"{folder} looks like a model (config.json and .safetensors), not like a data set.",
+            "Name the folder or file that holds the data; a model is given with --model.",
+        )
+    found: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
+    for entry in entries:
+        if part := split_of(entry.name):
+            if entry.is_dir():
+                found[part] += data_files(entry) or _class_files(entry, labels)
+            elif _suffix(entry) in SUFFIXES:
+                found[part].append(entry)
+    if any(found.values()):
+        return {split: files for split, files in found.items() if files}
+    return _find_unnamed(folder, entries, labels)
+
+
+def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) -> dict[str, list[Path]]:
+    """Return the files of a folder in which no table is named train, validation or test."""
+    tables = data_files(folder)
+    if len(tables) == 1 or tables == arrow_files.shards(folder) != []:
+        return {"all": tables}
+    if tables:
+        raise DataError(
+            f"{folder} holds {len(tables)} data files, and no name says which to use: {_listed(tables)}.",
+            f"Name one of them, such as {tables[0]}, or rename them to train and test (train{_suffix(tables[0])}, …).",
+        )
+    texts = _class_files(folder, labels)
+    parents = sorted({text.parent for text in texts})
+    if are_parts(parents):
+        raise DataError(
+            f"{folder} holds texts in {_listed(parents)}, which are parts of a data set and no classes; the texts in "
+            "them have no labels.",
+            "Put the texts of each class into a folder of their own (train/good/1.txt, train/bad/2.txt), or give a "
+            "table with a text and a label in each row.",
+        )
+    if len({labels[text] for text in texts}) > 1:
+        return {"all": texts}
+    lines = _lines(entries)
+    if lines:
+        return lines
+    folders = [entry for entry in entries if entry.is_dir()]
+    inner = [entry for entry in folders if entry.name == "data"] or folders
+    if len(inner) == 1:
+        labels.clear()  # the folder is not that of a class
+        return _find_splits(inner[0], labels)
+    if not entries:
+        raise DataError(
+            f"The folder {folder} is empty.",
+            f"Name a file or folder that holds data: {KNOWN}; for pictures also a folder for each class, .npz or idx.",
+        )
+    inside = itertools.islice((file.suffix.lower() for file in folder.rglob("*.*") if file.is_file()), 1000)
+    kinds = sorted({suffix for suffix in inside if suffix})
+    below = f", and in them files that end in {', '.join(kinds[:5])}" if folders and kinds else ""
+    advice = f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder."
+    if any(suffix in PICTURES for suffix in kinds):
+        advice = _OF_PICTURES
+    raise DataError(f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.", advice)
+
+
+def _lines(entries: list[Path]) -> dict[str, list[Path]]:
+    """Return the files of lines of text in a folder that holds no table: by their parts, or the only one."""
+    texts = [entry for entry in entries if _suffix(entry) in LINES and not entry.is_dir()]
+    named: dict[str, list[Path]] = {}
+    for text in texts:
+        if part := split_of(text.name):
+            named.setdefault(part, []).append(text)
+    if "train" in named:
+        return named
+    return {"all": texts} if len(texts) == len(entries) == 1 else {}
+
+
+def _listed(paths: list[Path], most: int = 8) -> str:
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(path.name for path in paths[:most]) + more
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, str], notes: list[str]) -> pa.Table:
+    """Read the files of one split and join them."""
+    kinds = sorted({_suffix(file) or file.suffix.lower() for file in files})
+    if len(kinds) > 1:
+        raise DataError(
+            f"{_listed(files)} would make one split, but they have different formats ({', '.join(kinds)}).",
+            "Keep the files of one format, or name one file.",
+        )
+    if all(file in labels for file in files):
+        return _read_classes(files, root, form.encoding, labels)
+    tables = [_read_file(file, root, form, notes) for file in files]
+    if "json" not in kinds[0]:  # JSON may leave keys out; a table has all its columns
+        for file, table in zip(files, tables, strict=True):
+            if odd := set(table.column_names) ^ set(tables[0].column_names):
+                raise DataError(
+                    f"{file} and {files[0]} make one split, but `{min(odd)}` is a column of only one of them.",
+                    "Give both the same columns, or name one file.",
+                )
+    try:
+        joined = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{_listed(files)} make one split, but the types of a column differ ({error}).",
+            "Give the column the same type in every file, or name one file.",
+        ) from None
+    return joined.select([name for name in joined.column_names if name not in ADDED] + list(ADDED))
+
+
+def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Table:
+    suffix = _suffix(file)
+    if not suffix:
+        raise DataError(
+            f"{file} is of no known format: its name ends in {file.suffix or 'no extension'}.",
+            _OF_PICTURES
+            if file.suffix.lower() in PICTURES
+            else f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
+        )
+    if file.stat().st_size == 0:
+        raise DataError(f"{file} is empty (0 bytes).", "Write or download it again, or name another file.")
+    if suffix in arrow_files.SUFFIXES:
+        table, rows = _read_arrow(file)
+    elif suffix.startswith(CSV_SUFFIXES):
+        table, rows = read_csv(file, form.encoding, form.delimiter, form.names, notes)
+    elif suffix in LINES:
+        table, rows = read_lines(file, form.encoding, form.delimiter, form.names, notes)
+    else:
+        table, rows = read_json(file, form.encoding)
+    if not table.num_rows or not table.num_columns:
+        raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end, or name another file.")
+    name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
+    # A dictionary keeps the name once, not once per row.
+    names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([name]))
+    return table.append_column(ADDED[0], names).append_column(ADDED[1], rows)
+
+
+def in_utf8(name: str) -> str:
+    """Return a file name as text that Arrow takes, also where Python could not read it in the locale's encoding."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _read_arrow(file: Path) -> tuple[pa.Table, pa.Array]:
+    """Read a Parquet or Arrow file and number its records from 1."""
+    table = arrow_files.read(file)
+    if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
+        table = table.drop_columns(list(ADDED))
+    saved = file.parent if (file.parent / arrow_files.STATE).is_file() else None
+    table = class_names.named(table, class_names.in_schema(table.schema, saved), str(file))
+    table = table.rename_columns(clean_names(table.column_names, str(file)))
+    return table, pa.array(np.arange(1, table.num_rows + 1))
+
+
+def _read_classes(files: list[Path], root: Path, encoding: str | None, labels: dict[Path, str]) -> pa.Table:
+    """Read one text per file; the folder that holds the file is its label."""
+    names = pa.array([in_utf8(file.relative_to(root).as_posix()) for file in files])
+    columns = {
+        "text": pa.array([read_text(file, encoding) for file in files], pa.string()),
+        "label": pa.array([labels[file] for file in files], pa.string()),
+        ADDED[0]: names.dictionary_encode(),
+        ADDED[1]: pa.repeat(pa.scalar(1, pa.int64()), len(files)),
+    }
+    return pa.table(columns)

@@ -1,0 +1,1 @@
+"""Columns, labels and parts of a table."""

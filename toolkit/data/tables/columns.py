@@ -1,0 +1,300 @@
+"""Find a recipe's columns in a table, and bring their values into one shape."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.config import normal_form
+from toolkit.data.batching.rationales import phrases
+from toolkit.data.formats import cells
+from toolkit.data.tables import class_names as class_names_
+from toolkit.errors import DataError
+from toolkit.recipes import Column
+
+_WORDS = re.compile(r"[^\W_]+")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
+Listed = TypeVar("Listed")
+POSITION = ("_file", "_row")  # where each row stands in the user's files
+
+
+def find(
+    names: Sequence[str], columns: Sequence[Column], chosen: Mapping[str, str], *, likely: Sequence[str] = ()
+) -> dict[str, str]:
+    """Decide which column of a table plays which role.
+
+    Args:
+        names: The table's columns.
+        columns: What the recipe reads.
+        chosen: Role → column, as the user named them.
+        likely: What the columns may be called, where the names look like a row of data: words in these say nothing.
+
+    Returns:
+        Role → column. Roles that are not required and not there are left out.
+
+    Raises:
+        DataError: A named column is not there, or a required one is not found.
+    """
+    names = [name for name in names if name not in POSITION]
+    roles = [column.role for column in columns]
+    for role in chosen:
+        if role not in roles:
+            raise DataError(f"This recipe has no column `{role}`.", f"Its columns are {', '.join(roles)}.")
+    by_lower = {name.strip().lower(): name for name in reversed(names)}
+    found = {role: _named(names, wanted, role) for role, wanted in chosen.items()}
+    for column in columns:
+        if column.role not in found:
+            free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in found.values()]
+            if free:
+                found[column.role] = free[0]
+    labels = [name for column in columns if column.kind in ("label", "labels") for name in column.names]
+    for column in columns:  # "Review Text (EN)" is found by one of its words, if no other column has it
+        if column.role not in found and not likely and (column.required or column.kind in ("label", "labels")):
+            taken = {*found.values(), *class_names_.describing(names, labels)}
+            words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in taken}
+            alike = ([name for name, words in words_of.items() if wanted in words] for wanted in column.names)
+            only = next((holders[0] for holders in alike if len(holders) == 1), None)
+            if only is not None:
+                found[column.role] = only
+    missing = [column for column in columns if column.required and column.role not in found]
+    if missing:
+        raise _unrecognised(names, missing[0], {role: found[role] for role in chosen}, likely)
+    return found
+
+
+def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str], likely: Sequence[str]) -> DataError:
+    """Say that no column plays a role, and what may be the reason."""
+    problem = f"No column was recognised as the {column.role}: the table has {_listed(names)}."
+    taken = next(((role, name) for role, name in chosen.items() if name.strip().lower() in column.names), None)
+    if taken is not None:
+        problem += f" `{taken[1]}` was named as the {taken[0]}."
+    elif likely:
+        many = "column" if len(names) == 1 else f"{len(names)} columns in their order"
+        return DataError(
+            f"{problem} The first line looks like data.",
+            f"Name the {many}, as in --set 'data.column_names=[{', '.join(likely)}]', or in a line before it.",
+        )
+    return DataError(problem, f"Name it with {flag(column.role)}.")
+
+
+def unfold(table: pa.Table) -> pa.Table:
+    """Return the table with a column beside each column of objects for every key in it: "translation.en"."""
+    known = set(table.column_names)
+    for outer in table.schema:
+        if pa.types.is_struct(outer.type):
+            for field in outer.type:
+                inner = f"{outer.name}.{field.name}"
+                if inner not in known:
+                    table = table.append_column(inner, pc.struct_field(table[outer.name], field.name))
+    return table
+
+
+def flag(role: str) -> str:
+    """Return the option by which a user names the column of `role`."""
+    return f"--{role}-column COLUMN" if role in ("text", "label") else f"--set data.columns.{role}=COLUMN"
+
+
+def lacks(names: Sequence[str], wanted: str | None) -> bool:
+    """Whether a column that a user named is not among a table's."""
+    return wanted is not None and wanted.strip() not in {name.strip() for name in names}
+
+
+def _named(names: Sequence[str], wanted: str, role: str) -> str:
+    stripped = {normal_form.normal(name.strip()): name for name in names}
+    sought = normal_form.normal(wanted.strip())
+    if sought in stripped:
+        return stripped[sought]
+    near = difflib.get_close_matches(sought, list(stripped), n=1)
+    guess = f" Did you mean `{near[0]}`?" if near else ""
+    raise DataError(
+        f"The table has no column `{wanted}` to use as the {role}; it has {_listed(names)}.{guess}",
+        f"Name one of these with {flag(role)}.",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "no columns"
+
+
+def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Column]) -> pa.Table:
+    """Rename the found columns to their roles and coerce their values; the others stay as metadata.
+
+    A metadata column that already has the name of a role gets the prefix "other_".
+    """
+    by_role = {column.role: column for column in columns}
+    used = set(roles.values())
+    names = set(table.column_names)
+    arrays: dict[str, pa.ChunkedArray] = {}
+    for role, name in roles.items():
+        kind = by_role[role].kind
+        try:
+            values = _single(table, name) if kind == "label" else table[name]
+            if kind in ("text", "label", "target_text"):
+                _refuse_nested(name, values.type)
+            arrays[role] = coerce(values, kind)
+        except cells.BrokenListError as error:
+            raise DataError(
+                f"{_place(table, error.row)}: `{name}` {error}.",
+                "Write the whole list, such as ['O', 'B-PER'], or one item after the other with spaces between.",
+            ) from None
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if name not in used:
+            kept = name
+            while kept in arrays or (kept != name and kept in names):
+                kept = f"other_{kept}"
+            arrays[kept] = column
+    return pa.table(arrays)
+
+
+def _single(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return labels that stand alone in lists without these.
+
+    Raises:
+        DataError: A row has several.
+        BrokenListError: A list in a cell is cut short.
+    """
+    values = table[name]
+    if _is_list(values.type):
+        rows = values.to_pylist()
+    elif pa.types.is_string(values.type) and pc.any(pc.starts_with(values, "[")).as_py():
+        texts = values.to_pylist()
+        rows = [None if cell is None else _numbered(cells.items, cell, row) for row, cell in enumerate(texts)]
+        if any(row is None and cell for row, cell in zip(rows, texts, strict=True)):
+            return values
+    else:
+        return values
+    several = [place for place, row in enumerate(rows) if row and len(row) > 1]
+    if any(isinstance(item, dict | list) for row in rows for item in row or ()):
+        _refuse_nested(name, values.type)
+    if several:
+        first = rows[several[0]]
+        raise several_labels(len(several), len(rows), f"{_place(table, several[0])}: {', '.join(map(str, first))}")
+    single = [row[0] if row else None for row in rows]
+    return pa.chunked_array([pa.array(single)])
+
+
+def several_labels(count: int, rows: int, first: str) -> DataError:
+    """Say that rows have several labels each, which is not learnt here."""
+    return DataError(
+        f"{count:,} of {rows:,} rows have several labels ({first}).",
+        "One class is learnt for each row. Leave one label in each row; or learn one label at a time, from a column "
+        "of its own that says yes or no. To learn each combination as a class, map all of them with data.label_map.",
+    )
+
+
+def _place(table: pa.Table, row: int) -> str:
+    """Return where a row stands in the user's files."""
+    if not set(POSITION) <= set(table.column_names):
+        return f"row {row + 1}"
+    return f"{table[POSITION[0]][row].as_py()}, row {table[POSITION[1]][row].as_py()}"
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(check(kind) for check in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
+
+
+def _numbered(read: Callable[[str], Listed], cell: str, row: int) -> Listed:
+    """Read a cell; an error says in which row."""
+    try:
+        return read(cell)
+    except cells.BrokenListError as error:
+        error.row = row
+        raise
+
+
+def _refuse_nested(name: str, kind: pa.DataType) -> None:
+    """Refuse objects and lists where a text or a label is wanted: their written form is no example."""
+    if pa.types.is_nested(kind):
+        what = "objects" if pa.types.is_struct(kind) or pa.types.is_map(kind) else "lists"
+        raise DataError(
+            f"The column `{name}` holds {what}, not single values.",
+            "Write what is inside them into columns of their own, and name these with --text-column or --label-column.",
+        )
+
+
+def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """Bring a column into the shape its kind promises: strings, or lists of strings; nulls stay."""
+    if kind == "image":
+        return values  # `pictures.column` brings them into shape, for it needs to know where their files are
+    if kind == "phrases":
+        return pa.chunked_array([pa.array(map(phrases, values.to_pylist()), pa.list_(pa.string()))])
+    if kind in ("words", "labels"):
+        convert = normal_form.label if kind == "labels" else _as_word
+        read = labels_of if kind == "labels" else words_of
+        listed = _is_list(values.type)
+        rows = [
+            None
+            if row is None
+            else [convert(v) if v is not None else "" for v in (row if listed else _numbered(read, str(row), place))]
+            for place, row in enumerate(values.to_pylist())
+        ]
+        return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if kind == "label":
+        return _as_labels(values)
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return values
+    return pa.chunked_array([pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())])
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a cell: a list of quoted words, or a text cut at white space.
+
+    Raises:
+        BrokenListError: The list is cut short.
+    """
+    listed = cells.items(text)
+    return text.split() if listed is None else listed
+
+
+def labels_of(text: str) -> list[str]:
+    """Return the labels of a cell, one for each word: a list, or labels with white space between.
+
+    Raises:
+        BrokenListError: The list is cut short.
+    """
+    listed = cells.items(text, bare=True)
+    return text.split() if listed is None else listed
+
+
+def _as_labels(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return labels in their one written form; each different value is written once."""
+    encoded = values.combine_chunks().dictionary_encode()
+    labels = [normal_form.label(value) for value in encoded.dictionary.to_pylist()]
+    if labels and all(_DECIMAL_COMMA.fullmatch(label) for label in labels if label):  # 4,0 as spreadsheets write it
+        labels = [label.partition(",")[0] for label in labels]
+    return pa.chunked_array([pa.array(labels, pa.string()).take(encoded.indices)])
+
+
+def _as_word(value: object) -> str:
+    return normal_form.label(value) if isinstance(value, bool | float) else str(value).strip()
+
+
+def only_numbers(parts: Mapping[str, pa.Table], column: Column) -> list[str]:
+    """Return a sentence when a column of texts holds nothing but numbers; else nothing."""
+    if column.kind != "text" or any(column.role not in rows.column_names for rows in parts.values()):
+        return []
+    if not all(
+        pc.all(pc.match_substring_regex(rows[column.role], r"^\s*[-+]?[0-9][0-9.,eE+-]*\s*$")).as_py()
+        for rows in parts.values()
+    ):
+        return []
+    return [
+        f"The column of the {column.role} holds only numbers. Is it the right one? {flag(column.role)} names another."
+    ]
+
+
+def suspect_swap(table: pa.Table, columns: Sequence[Column]) -> str:
+    """Return a sentence when the text column has few values, as if text and label were exchanged; else nothing."""
+    text = next((column.role for column in columns if column.kind == "text"), None)
+    if text is None or text not in table.column_names:
+        return ""
+    different = len(pc.unique(table[text]))
+    if different > max(20, table.num_rows // 20):
+        return ""
+    return f" The {text} column has only {different:,}: are the two exchanged?"

@@ -1,0 +1,87 @@
+"""Bring each part of a data set into the roles of a recipe; what has no labels is left aside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from toolkit.config.settings import DataConfig
+from toolkit.data.formats import headers
+from toolkit.data.tables import class_names
+from toolkit.data.tables import columns as columns_
+from toolkit.recipes import Column
+
+
+def in_roles(
+    parts: Mapping[str, pa.Table],
+    columns: Sequence[Column],
+    target: Column | None,
+    config: DataConfig,
+    notes: list[str],
+    *,
+    lenient: bool,
+) -> tuple[dict[str, pa.Table], list[str]]:
+    """Find the columns of each part.
+
+    Args:
+        parts: Part → rows as they were read.
+        columns: The recipe's.
+        target: The column of labels, if the recipe has one.
+        config: Names columns.
+        notes: Told which columns were found by other names, and which part is left aside.
+        lenient: Whether there may be no column of labels at all.
+
+    Returns:
+        The parts in the recipe's roles, and the classes in the order in which the data describe them. A held-out part
+        without a column of labels is left aside, where train has one.
+
+    Raises:
+        DataError: A column is missing, or holds what cannot be read.
+    """
+    prepared: dict[str, pa.Table] = {}
+    order: list[str] = []
+    without = []
+    for part, rows in parts.items():
+        chosen = dict(config.columns)
+        held_out = part != "train" and "train" in parts
+        if target is not None and held_out and columns_.lacks(rows.column_names, chosen.get(target.role)):
+            del chosen[target.role]
+        likely = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
+        wanted = _wanted(columns, target, optional=lenient or held_out)
+        roles = columns_.find(rows.column_names, wanted, chosen, likely=likely)
+        if target is not None and target.role in roles:
+            roles, own = _named(rows, roles, target, config, notes)
+            order = order or own
+        elif held_out:
+            without.append(part)
+        taken = [f"{role} is `{name}`" for role, name in roles.items() if role not in (name, *config.columns)]
+        notes += [note for note in [f"Columns: {', '.join(taken)}."] if taken and note not in notes]
+        prepared[part] = columns_.take_roles(rows, roles, columns)
+    if target is not None and target.role in prepared.get("train", pa.table({})).column_names:
+        for part in without:
+            notes.append(f"The {part} part has no column of the {target.role} and is left aside.")
+            del prepared[part]
+    return prepared, order
+
+
+def _wanted(columns: Sequence[Column], target: Column | None, *, optional: bool) -> list[Column]:
+    """Return the recipe's columns; that of the labels is not required where it is optional."""
+    free = target.role if optional and target is not None else None
+    return [replace(column, required=False) if column.role == free else column for column in columns]
+
+
+def _named(
+    rows: pa.Table, roles: Mapping[str, str], target: Column, config: DataConfig, notes: list[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Take the column that names the classes for the labels, where there is one; return the order of the classes.
+
+    A mapping of the user's is of the labels as they are written.
+    """
+    column = roles[target.role]
+    sought = target.kind == "label" and not config.label_map
+    found = class_names.beside(rows, column) if sought else None
+    if found is None:
+        contradiction = class_names.contradicting(rows, column) if sought else None
+        notes += [contradiction] if contradiction is not None else []
+        return dict(roles), class_names.order(rows, column)
+    return {**roles, target.role: found[0]}, found[1]

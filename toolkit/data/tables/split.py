@@ -1,0 +1,188 @@
+"""Carve what is missing from train, and keep what is held out apart from what is learnt."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.data.batching.batch import Integers
+from toolkit.data.images import image_columns
+from toolkit.data.tables import labels as labels_
+from toolkit.data.tables.digest import table_digest
+from toolkit.errors import DataError
+
+PARTS = ("train", "validation", "test")
+_SHOWN = 10  # rare labels that a message names
+
+
+def carve(
+    tables: Mapping[str, pa.Table],
+    *,
+    label: str | None,
+    labels: Sequence[str],
+    fractions: Mapping[str, float],
+    seed: int,
+) -> dict[str, pa.Table]:
+    """Fill in the parts that the data does not bring, stratified by class where there is one for each row.
+
+    Args:
+        tables: The parts that are given; train among them.
+        label: Column of class numbers to stratify by, or None.
+        labels: Names of the classes, for messages.
+        fractions: Part → share of train to take, for "validation" and "test".
+        seed: Decides which rows.
+
+    Returns:
+        All of "train", "validation" and "test".
+    """
+    random = np.random.default_rng(seed)
+    parts = dict(tables)
+    missing = [part for part in ("test", "validation") if part not in parts]
+    train = parts["train"]
+    if missing and label is not None:
+        _check_frequencies(train, label, labels, needed=len(missing) + 1)
+    classes = classes_of(train, label)
+    indices = np.arange(train.num_rows)
+    for spare, part in zip(range(len(missing), 0, -1), missing, strict=True):
+        different = len(labels) if label is not None else 1
+        count = max(round(train.num_rows * fractions[part]), different)
+        if count > len(indices) - spare * different:
+            raise DataError(
+                f"{train.num_rows} rows are too few to carve a {part} part from.",
+                "Give more rows, or given parts (train and test files in one folder).",
+            )
+        taken = choose(classes[indices], count, random, spare=spare)
+        parts[part] = train.take(indices[taken])
+        indices = np.delete(indices, taken)
+    parts["train"] = train.take(indices)
+    return parts
+
+
+def classes_of(rows: pa.Table, label: str | None) -> Integers:
+    """Return the class number of each row; 0 for all where there is no such column. Shape (rows,)."""
+    numbers: Integers = rows[label].to_numpy() if label is not None else np.zeros(rows.num_rows, np.int64)
+    return numbers
+
+
+def choose(classes: Integers, count: int, random: np.random.Generator, *, spare: int) -> Integers:
+    """Choose `count` rows at random: of each class its share, at least one, and never its last `spare`.
+
+    Args:
+        classes: Class number of each row. Shape (rows,).
+        count: From the number of classes to what is left without the spared rows.
+        random: Decides which rows.
+        spare: Rows of each class that are left.
+
+    Returns:
+        Positions of the chosen rows, ascending. Shape (count,).
+    """
+    _, inverse, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    share = sizes * count / len(classes)
+    quota = np.clip(np.floor(share), 1, sizes - spare).astype(np.int64)
+    while quota.sum() != count:
+        step = 1 if quota.sum() < count else -1
+        movable = quota < sizes - spare if step > 0 else quota > 1
+        quota[np.argmax(np.where(movable, step * (share - quota), -np.inf))] += step
+    shuffled = random.permutation(len(classes))
+    by_class = shuffled[np.argsort(inverse[shuffled], kind="stable")]
+    starts = np.cumsum(sizes) - sizes
+    chosen = [by_class[start : start + number] for start, number in zip(starts, quota, strict=True)]
+    return np.sort(np.concatenate(chosen))
+
+
+def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], needed: int) -> None:
+    numbers = train[label].to_pylist()
+    counted = Counter(numbers)
+    rare = [number for number in range(len(labels)) if counted[number] < needed]
+    if not rare:
+        return
+    shown = "; the ".join(_times(train, numbers, number, labels[number]) for number in rare[:_SHOWN])
+    more = f"; and {len(rare) - _SHOWN:,} more labels" if len(rare) > _SHOWN else ""
+    together = ", ".join(f'"{labels[number]}": OTHER' for number in rare[:2]) + (", …" if len(rare) > 2 else "")
+    amounts = labels_.amounts(labels)
+    raise DataError(
+        f"The {shown}{more}: too few to be learnt and also tested; {needed} are needed."
+        + (f" {amounts}" if amounts else ""),
+        f"Add examples; leave these rows out (--set data.min_label_rows={needed}), or merge them into one class (the "
+        f"same with --set data.rare_labels=merge) or into others (`--set 'data.label_map={{{together}}}'`; map all "
+        "labels then); or bring parts of your own (train and test files in one folder).",
+    )
+
+
+def _times(train: pa.Table, numbers: Sequence[int], number: int, label: str) -> str:
+    """Say how often a label appears, and in which rows."""
+    where = [str(train["_row"][place].as_py()) for place, value in enumerate(numbers) if value == number]
+    if not where:
+        return f"label `{label}` appears in no row of train"
+    times = {1: "once", 2: "twice"}.get(len(where), f"{len(where)} times")
+    return f"label `{label}` appears {times} (row{'s' * (len(where) > 1)} {', '.join(where)})"
+
+
+def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return a 64-bit key for each row. Shape (rows,).
+
+    It is equal for texts that differ only in case and white space, and for pictures that look the same.
+    """
+    if not columns:
+        return np.arange(table.num_rows, dtype=np.uint64)  # nothing to compare: no two rows are alike
+    keys = np.empty(table.num_rows, np.uint64)
+    position = 0
+    chosen = pa.table({name: _comparable(table[name]) for name in columns})
+    for batch in chosen.to_batches(max_chunksize=10_000):
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            text = "\x1f".join(
+                " ".join((v if isinstance(v, str) else " ".join(map(str, v or ()))).split()) for v in row
+            )
+            digest = hashlib.blake2b(text.casefold().encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            keys[position] = int.from_bytes(digest, "little")
+            position += 1
+    return keys
+
+
+def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return what rows are compared by: of pictures, the digest of what is seen."""
+    return pc.struct_field(column, "digest") if image_columns.is_type(column.type) else column
+
+
+def separate(
+    parts: Mapping[str, pa.Table], columns: Sequence[str], *, remove: bool
+) -> tuple[dict[str, pa.Table], dict[str, int]]:
+    """Find the texts that stand on both sides of a border between parts, and remove them from the learning side.
+
+    Test is left as it is; validation loses what stands in test; train loses what stands in either.
+
+    Returns:
+        The parts, and how many rows of train stand in the held-out parts, of validation in test, and
+        how many rows that train keeps repeat an earlier one.
+    """
+    keys = {part: row_keys(table, columns) for part, table in parts.items()}
+    leaked = {
+        "train": np.isin(keys["train"], np.concatenate([keys["validation"], keys["test"]])),
+        "validation": np.isin(keys["validation"], keys["test"]),
+    }
+    learnt = keys["train"][~leaked["train"]] if remove else keys["train"]
+    found = {
+        "train_in_held_out": int(leaked["train"].sum()),
+        "validation_in_test": int(leaked["validation"].sum()),
+        "repeated_in_train": len(learnt) - len(np.unique(learnt)),
+    }
+    if not remove:
+        return dict(parts), found
+    kept = {part: table.filter(pa.array(~leaked[part])) if part in leaked else table for part, table in parts.items()}
+    return kept, found
+
+
+def fingerprint(parts: Mapping[str, pa.Table], columns: Sequence[str]) -> str:
+    """Return a digest of what is learnt from and tested on: the same rows in the same parts give the same digest."""
+    known = [[part, table_digest(parts[part], columns)] for part in PARTS if part in parts]
+    return f"sha256:{hashlib.sha256(json.dumps(known).encode()).hexdigest()}"
+
+
+def shared_rows(one: pa.Table, other: pa.Table, columns: Sequence[str]) -> int:
+    """Count the rows of `one` whose text also stands in `other`."""
+    return int(np.isin(row_keys(one, columns), row_keys(other, columns)).sum())

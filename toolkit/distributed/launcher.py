@@ -1,0 +1,280 @@
+"""Use every device: notice that one run was started as several processes, or start them.
+
+`accelerate launch`, `torchrun` and SLURM's `srun` start a command several times and tell each process its place
+through the environment. Where none of them did and there is more than one GPU, `start` does it with the very
+variables that `accelerate launch` sets, so that all that follows is the same. It is not handed over to that
+command because its agent kills processes 30 seconds after a signal, before a large state is written, ends every
+failure with exit code 1 below a traceback of its own, and starts no more than one process on a CPU without MPI.
+
+    toolkit finetune …                      this process waits, passes signals on, and returns the exit code
+        ├── toolkit finetune … (rank 0)     prints and writes
+        └── toolkit finetune … (rank 1)     computes
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from toolkit.errors import ConfigError, RunError
+
+ECHO = 75  # exit code of a process that ended because another did; that other one says why
+GRACE_SECONDS = 20.0  # for the others to end by themselves once one has failed
+LAST_SECONDS = 2.0  # for the others once the one that writes has ended after a signal
+_PARENT = "TOOLKIT_LAUNCHER"
+_OURS = "this command"
+_GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA's and AMD's drivers, and of WSL's
+_SLURM_PORTS = range(15000, 30000)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of the processes of one run this is.
+
+    Attributes:
+        rank: Counted from 0 over all machines; 0 prints and writes.
+        size: How many there are.
+        local_rank: Counted from 0 on this machine.
+        launcher: Who started them, in words.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    launcher: str
+
+    @property
+    def ours(self) -> bool:
+        """Whether `start` began the process, and tells the user how it ended if it cannot do so itself."""
+        return self.launcher == _OURS
+
+
+def notice(environ: Mapping[str, str]) -> Place | None:
+    """Return this process's place if a launcher started it, else None.
+
+    Args:
+        environ: Of the process.
+
+    Raises:
+        ConfigError: The launcher's variables are not numbers.
+    """
+    try:
+        if "RANK" in environ and "WORLD_SIZE" in environ:
+            launcher = _OURS if _PARENT in environ else "the launcher"
+            local_rank = int(environ.get("LOCAL_RANK", environ["RANK"]))
+            return Place(int(environ["RANK"]), int(environ["WORLD_SIZE"]), local_rank, launcher)
+        if int(environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:  # only srun sets it, not sbatch
+            tasks = int(environ["SLURM_STEP_NUM_TASKS"])
+            return Place(int(environ["SLURM_PROCID"]), tasks, int(environ["SLURM_LOCALID"]), "SLURM")
+    except (KeyError, ValueError) as error:
+        raise ConfigError(
+            f"The launcher's variables RANK, WORLD_SIZE or SLURM_… cannot be understood: {error}.",
+            "Unset them, or start the command with `accelerate launch -m toolkit …`.",
+        ) from None
+    if "ACCELERATE_MIXED_PRECISION" in environ:  # accelerate launch --num_processes 1
+        return Place(0, 1, 0, "accelerate launch")
+    return None
+
+
+def rendezvous(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that let the processes find each other, where the launcher did not set them.
+
+    SLURM names no meeting place: it is the step's first machine, at a port that follows from the job's number.
+    """
+    found = {"RANK": str(place.rank), "WORLD_SIZE": str(place.size), "LOCAL_RANK": str(place.local_rank)}
+    if "MASTER_ADDR" not in environ:
+        found["MASTER_ADDR"] = _first_host(environ.get("SLURM_STEP_NODELIST", "")) or "127.0.0.1"
+    if "MASTER_PORT" not in environ:
+        number = sum(int(environ.get(name, "0")) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+        found["MASTER_PORT"] = str(_SLURM_PORTS[number % len(_SLURM_PORTS)])
+    return found
+
+
+def _first_host(nodes: str) -> str:
+    """Return the first of SLURM's hosts: "gpu[07-09,12],login" → "gpu07"."""
+    prefix, bracket, rest = nodes.split(",", 1)[0].partition("[")
+    return prefix + re.split(r"[-,\]]", rest)[0] if bracket else prefix
+
+
+def processes(wanted: int | None, device: str) -> int:
+    """Return how many processes to start: as many as asked for, or one for each GPU.
+
+    Args:
+        wanted: `training.num_processes`.
+        device: `training.device`.
+
+    Raises:
+        ConfigError: There are fewer GPUs than processes.
+    """
+    if wanted == 1 or device == "mps" or (device == "cpu" and wanted is None):
+        if device == "mps" and wanted is not None and wanted > 1:
+            raise ConfigError("There is one MPS device, which one process uses.", "Use --num-processes 1.")
+        return 1
+    present = 0 if device == "cpu" else count_gpus()
+    if wanted is not None and 0 < present < wanted:
+        raise ConfigError(
+            f"{wanted} processes need as many GPUs, and there {'is' if present == 1 else 'are'} {present}.",
+            f"Use --num-processes {present}, or `--set training.device=cpu`.",
+        )
+    return wanted or max(1, present)
+
+
+def count_gpus() -> int:
+    """Count the GPUs that this process may use; the driver is asked, and none of them is initialized."""
+    if sys.platform.startswith("linux") and not any(Path(file).exists() for file in _GPU_FILES):
+        return 0  # known without torch, whose import takes seconds
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def program() -> list[str]:
+    """Return the command that runs this very toolkit again; nothing is imported from the folder one stands in."""
+    home = str(Path(__file__).parents[2])
+    found = f"import sys; sys.path.insert(0, {home!r}); import toolkit; sys.path.remove({home!r})"
+    return [sys.executable, "-P", "-c", f"{found}; from toolkit.__main__ import main; main()"]
+
+
+def start(command: Sequence[str], number: int, environ: Mapping[str, str]) -> int:
+    """Run `command` as `number` processes of one run, and wait for all of them.
+
+    Ctrl-C and SIGTERM are passed on to the main one, on whose wish all stop together. When one fails the others are
+    given a little time to end.
+
+    Args:
+        command: Program and arguments, the same for each.
+        number: How many.
+        environ: Of this process.
+
+    Returns:
+        The exit code of the one that failed, or 0.
+
+    Raises:
+        RunError: One of them was killed, or they lost each other.
+    """
+    port = _free_port()
+    with _Crew() as crew:
+        for rank in range(number):
+            variables = {**environ, **_variables(rank, number, port, environ)}
+            crew.add(subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, start_new_session=True))
+        crew.wait()
+    return crew.outcome()
+
+
+def _variables(rank: int, number: int, port: int, environ: Mapping[str, str]) -> dict[str, str]:
+    threads = environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // number))
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(number),
+        "LOCAL_WORLD_SIZE": str(number),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": threads,
+        _PARENT: str(os.getpid()),
+    }
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class _Crew:
+    """The processes of one run, and what to do when one of them fails or the user has had enough."""
+
+    def __init__(self) -> None:
+        self.members: list[subprocess.Popen[bytes]] = []
+        self.signals = 0
+        self._before: dict[int, Any] = {}
+        self._ended: set[int] = set()  # ranks that were ended from here
+
+    def __enter__(self) -> "_Crew":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._pass_on)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kill()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def add(self, member: subprocess.Popen[bytes]) -> None:
+        """Take a process in."""
+        self.members.append(member)
+
+    def wait(self) -> None:
+        """Wait until all have ended."""
+        deadline = float("inf")
+        while any(member.poll() is None for member in self.members):
+            failed = any(member.poll() not in (None, 0) for member in self.members)
+            if self.signals and self.members[0].poll() is not None:
+                deadline = min(deadline, time.monotonic() + LAST_SECONDS)
+            elif failed and not self.signals:  # the main one, asked to stop, may take its time to write
+                deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
+            if time.monotonic() > deadline:
+                self._kill()
+            time.sleep(0.05)
+
+    def outcome(self) -> int:
+        """Return the exit code of the run: of the process that failed, not of those that ended because of it."""
+        codes = {rank: member.returncode for rank, member in enumerate(self.members) if rank not in self._ended}
+        told = [code for code in codes.values() if code > 0 and code != ECHO]
+        if told:
+            return told[0]
+        killed = {rank: -code for rank, code in codes.items() if code < 0}
+        if killed and self.signals:
+            return 128 + next(iter(killed.values()))
+        if killed:
+            rank, number = next(iter(killed.items()))
+            raise RunError(
+                f"Process {rank} of {len(self.members)} was ended by {signal.Signals(number).name}.",
+                "Go on with the same command and --resume. If memory ran out, lower `training.micro_batch_size` "
+                "or --num-processes.",
+            )
+        if any(codes.values()):
+            raise RunError("The processes of the run lost each other.", "Go on with the same command and --resume.")
+        return 0
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self.signals += 1
+        if self.signals > 2:  # neither the first nor the second was heeded
+            for member in self.members:
+                member.kill()
+        elif self.members:
+            self.members[0].send_signal(number)
+
+    def _kill(self) -> None:
+        for rank, member in enumerate(self.members):
+            if member.poll() is None:
+                self._ended.add(rank)
+                member.kill()
+        for member in self.members:
+            member.wait()
+
+
+def die_with_launcher(environ: Mapping[str, str]) -> None:
+    """End this process when the one that started it is killed, so that nothing writes to a run given up (Linux)."""
+    if _PARENT not in environ or not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(environ[_PARENT]):  # it was killed before the line above
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,176 @@
+"""Whether who is spoken of changes what a text is taken for.
+
+Counterfactual swaps: terms of one group are put in the place of another's, in texts of the data and in neutral
+sentences, and the model's answers to the versions of one text are compared (after Dixon et al. 2018, "Measuring and
+Mitigating Unintended Bias in Text Classification"; Garg et al. 2019, "Counterfactual Fairness in Text Classification
+through Robustness"). Words are swapped one for one: the grammar of a few versions suffers.
+"""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.evaluation.perturbations.counterfactual import Probe
+from toolkit.evaluation.perturbations.text_changes import Lists, replace
+from toolkit.evaluation.statistics.intervals import Floats
+
+MOST_ROWS = 200  # texts of the data for each category, chosen at random from more
+LEAST_ROWS = 10
+SHOWN = 5
+NOT_TESTED = (
+    "Other traits, other languages than English, indirect mentions, and whether errors fall more on some people who "
+    "write."
+)
+BY_COLUMN = "A column that names groups of people gives figures for each: evaluation.group_column."
+
+
+def section(probe: Probe, texts: Sequence[str], places: Sequence[tuple[Any, Any]], lists: Lists) -> dict[str, Any]:
+    """Return the report's section on bias.
+
+    Args:
+        probe: The model.
+        texts: Of the data.
+        places: File and row of each text.
+        lists: Words and sentences of the checks.
+    """
+    studies = []
+    for category, entry in lists["identity"].items():
+        groups = {str(group): [str(term) for term in terms] for group, terms in entry["groups"].items()}
+        if len(groups) < 2:
+            continue
+        rows = _holding(texts, groups)
+        if len(rows) > MOST_ROWS:
+            rows = sorted(random.Random(f"{category} {probe.seed}").sample(rows, MOST_ROWS))
+        if len(rows) >= LEAST_ROWS:
+            versions = [[_swapped(texts[row], groups, group) for group in groups] for row in rows]
+            studies.append(_study(probe, category, "data", list(groups), versions, [places[row] for row in rows]))
+        sentences = _filled(entry, groups)
+        if len(sentences) >= LEAST_ROWS:
+            nowhere: list[tuple[Any, Any]] = [(None, None)] * len(sentences)
+            studies.append(_study(probe, category, "sentences", list(groups), sentences, nowhere))
+    return {
+        "confidence": probe.confidence,
+        "scored": probe.weights is not None,
+        "studies": studies,
+        "not_tested": NOT_TESTED,
+    }
+
+
+def _holding(texts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[int]:
+    """Return the rows of the texts that hold a term of any group."""
+    terms = sorted({term for group in groups.values() for term in group}, key=len, reverse=True)
+    pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, terms))})(?!\w)", re.IGNORECASE)
+    return [row for row, text in enumerate(texts) if pattern.search(text)]
+
+
+def _swapped(text: str, groups: Mapping[str, Sequence[str]], wanted: str) -> str:
+    """Put the terms of one group in the place of every other group's."""
+    own = groups[wanted]
+    pairs = [
+        (term, own[place % len(own)])
+        for group, terms in groups.items()
+        if group != wanted
+        for place, term in enumerate(terms)
+        if term not in own
+    ]
+    return replace(text, pairs)
+
+
+def _filled(entry: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Fill the templates of a category: for each template and place in the lists the versions, one for each group."""
+    places = [place for place in entry.get("terms", [0]) if all(place < len(terms) for terms in groups.values())]
+    return [
+        [_sentence(template, terms[place]) for terms in groups.values()]
+        for template in entry.get("templates", [])
+        for place in places
+    ]
+
+
+def _sentence(template: str, term: str) -> str:
+    text = template.format(term)
+    text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
+    return text[:1].upper() + text[1:]
+
+
+def _study(
+    probe: Probe,
+    category: str,
+    source: str,
+    groups: Sequence[str],
+    versions: Sequence[Sequence[str]],
+    places: Sequence[tuple[Any, Any]],
+) -> dict[str, Any]:
+    """Compare the answers to the versions of each text.
+
+    Args:
+        probe: The model.
+        category: What sets the groups apart.
+        source: "data" or "sentences".
+        groups: Their names.
+        versions: For each text its version for each group. Shape (N, G).
+        places: File and row of each text.
+    """
+    said = probe.ask([text for row in versions for text in row])
+    predicted = np.asarray(said["prediction"]).reshape(len(versions), len(groups))
+    scores = probe.scores(said).reshape(len(versions), len(groups))
+    flipped = (predicted != predicted[:, :1]).any(axis=1)
+    study: dict[str, Any] = {
+        "category": category,
+        "source": source,
+        "texts": len(versions),
+        "versions": len(groups),
+        "flipped": probe.share(flipped),
+        "gaps": _gaps(probe, groups, scores) if probe.weights is not None else [],
+        "failures": _failures(probe, groups, versions, predicted, scores, flipped, places),
+    }
+    return study
+
+
+def _gaps(probe: Probe, groups: Sequence[str], scores: Floats) -> list[dict[str, Any]]:
+    """Return how much more positive each group's versions are found than those of the other groups, on average.
+
+    The intervals of a category hold jointly (Bonferroni). Of two groups the second only mirrors the first.
+    """
+    count = len(groups)
+    others = (scores.sum(axis=1, keepdims=True) - scores) / (count - 1)
+    compared = groups[:1] if count == 2 else groups
+    level = 1 - (1 - probe.confidence) / len(compared)
+    gaps = []
+    for number, group in enumerate(compared):
+        score = probe.mean((scores - others)[:, number], level)
+        versus = groups[1] if count == 2 else "the others"
+        clear = not score["low"] <= 0 <= score["high"]
+        gaps.append({"group": group, "versus": versus, "score": score, "clear": clear})
+    return gaps
+
+
+def _failures(
+    probe: Probe,
+    groups: Sequence[str],
+    versions: Sequence[Sequence[str]],
+    predicted: np.ndarray[Any, Any],
+    scores: Floats,
+    flipped: np.ndarray[Any, Any],
+    places: Sequence[tuple[Any, Any]],
+) -> list[dict[str, Any]]:
+    """Return the texts whose class depends on the group, those first whose score moves most."""
+    rows = np.flatnonzero(flipped)
+    rows = rows[np.argsort(-np.ptp(scores[rows], axis=1), kind="stable")][:SHOWN] if len(rows) else rows
+    found = []
+    for row in rows.tolist():
+        one, other = 0, int(np.flatnonzero(predicted[row] != predicted[row, 0])[0])
+        found.append(
+            {
+                "file": places[row][0],
+                "row": places[row][1],
+                "text": versions[row][one],
+                "changed": versions[row][other],
+                "before": probe.labels[predicted[row, one]],
+                "after": probe.labels[predicted[row, other]],
+                "groups": f"{groups[one]}, {groups[other]}",
+            }
+        )
+    return found

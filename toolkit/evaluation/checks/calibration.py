@@ -1,0 +1,256 @@
+"""Whether a model is as often right as it is sure, and the temperature that brings the two together."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from toolkit.config.settings import EvaluationConfig
+from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
+from toolkit.metrics.probability import brier, chances_of, log_loss, mean
+
+BINS = 10
+FOLDS = 10  # parts of the rows that are scaled in turn by the temperature of the others
+MISTAKES = 10  # rows that must be wrong before a temperature is judged
+REDRAWS = 1000  # of a perfectly calibrated model's luck
+
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def section(
+    probabilities: Sequence[Any],
+    references: Sequence[int],
+    config: EvaluationConfig,
+    seed: int,
+    temperature: float | None,
+    fit: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the report's section on calibration.
+
+    Args:
+        probabilities: Of each class, for each example. Shape (N, C).
+        references: The true classes.
+        config: Confidence and resamples.
+        seed: Of the draws.
+        temperature: By which the logits may be divided, fitted on other rows; None where there is none.
+        fit: How that was found, or why there is none: `Fit.as_dict`.
+    """
+    chances, true = chances_of(probabilities), np.asarray(references, np.int64)
+    confidence, right = chances.max(axis=1), (chances.argmax(axis=1) == true).astype(np.float64)
+    found: dict[str, Any] = {
+        "confidence": config.confidence,
+        "mean_confidence": float(confidence.mean()),
+        "accuracy": float(right.mean()),
+        "bins": _bins(confidence, right, config.confidence),
+        **_figures(chances, true, config, seed),
+        "p": calibrated_p(confidence, right, seed),
+        "temperature": temperature,
+        "fit": fit,
+    }
+    if temperature is not None:
+        found["scaled"] = _figures(scaled(chances, temperature), true, config, seed)
+    return found
+
+
+def _figures(chances: Floats, true: Integers, config: EvaluationConfig, seed: int) -> dict[str, Any]:
+    confidence, right = chances.max(axis=1), (chances.argmax(axis=1) == true).astype(np.float64)
+    error = calibration_error(confidence, right, config.confidence, seed)
+    figures: dict[str, Any] = {"ece": _as_dict(error), "ece_plain": plain_error(confidence, right)}
+    for name, loss in (("brier", brier), ("log_loss", log_loss)):
+        statistics = np.stack([loss(chances, true), np.ones(len(true))], axis=1)
+        figures[name] = _as_dict(
+            bootstrap(statistics, mean, confidence=config.confidence, resamples=config.resamples, seed=seed)
+        )
+    return figures
+
+
+def _as_dict(found: Interval) -> dict[str, float]:
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def bin_of(confidence: Floats) -> Integers:
+    """Sort examples into ten bins with about as many examples each; equal confidences share a bin. Shape (N,)."""
+    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, BINS + 1)[1:-1]))
+    return np.searchsorted(edges, confidence, side="right")
+
+
+def _bins(confidence: Floats, right: Floats, level: float) -> list[dict[str, Any]]:
+    number = bin_of(confidence)
+    rows = []
+    for members in (number == index for index in np.unique(number)):
+        count = int(members.sum())
+        accuracy = wilson(float(right[members].sum()), count, level)
+        sure = float(confidence[members].mean())
+        rows.append({"count": count, "confidence": sure, "accuracy": _as_dict(accuracy)})
+    return rows
+
+
+def _gaps(confidence: Floats, right: Floats, number: Integers) -> tuple[Floats, Floats, Floats]:
+    """Return each bin's share of the examples, mean of confidence minus rightness, and that mean's standard error.
+
+    One example alone shows no spread; its standard error is that of a prediction which is right as often as it says.
+    """
+    sizes = np.bincount(number).astype(np.float64)
+    held = sizes > 0
+    gap = confidence - right
+    mean = np.bincount(number, gap)[held] / sizes[held]
+    squares = np.bincount(number, gap**2)[held] / sizes[held] - mean**2
+    spread = np.maximum(squares, 0) / np.maximum(sizes[held] - 1, 1)
+    alone = np.bincount(number, confidence * (1 - confidence))[held]
+    return sizes[held] / len(gap), mean, np.sqrt(np.where(sizes[held] > 1, spread, alone))
+
+
+def plain_error(confidence: Floats, right: Floats) -> float:
+    """Return the expected calibration error as it is usually computed (Guo et al. 2017, equation 3), biased upward."""
+    share, gap, _ = _gaps(confidence, right, bin_of(confidence))
+    return float((share * np.abs(gap)).sum())
+
+
+def calibration_error(confidence: Floats, right: Floats, level: float, seed: int) -> Interval:
+    """Return the expected calibration error without most of its bias, and an interval.
+
+    A bin's gap is never exactly zero by chance, so the plain error of a perfect model is above zero. Taking each gap to
+    be normal with the standard error of its bin, that excess can be computed and taken off (after Kumar, Liang and Ma
+    2019, "Verified Uncertainty Calibration"); of large errors it takes off a little too much. The interval goes from
+    the corrected error minus to the plain error plus the usual multiple of the standard error. It begins at zero unless
+    perfect calibration is refused by `calibrated_p`, since near zero the normal approximation does not hold. By
+    simulation it holds the true error of these bins about as often as it says, or more often.
+
+    Args:
+        confidence: Probability of the predicted class. Shape (N,).
+        right: Whether the prediction is right, 1 or 0. Shape (N,).
+        level: Confidence of the interval, for example 0.95.
+        seed: Of the redraws.
+    """
+    share, gap, error = _gaps(confidence, right, bin_of(confidence))
+    size, safe = np.abs(gap), np.maximum(error, 1e-12)
+    below = np.array([NormalDist().cdf(-z) for z in size / safe])
+    folded = safe * math.sqrt(2 / math.pi) * np.exp(-((size / safe) ** 2) / 2) + size * (1 - 2 * below)
+    plain = float((share * size).sum())
+    value = max(0.0, plain - float((share * (folded - size)).sum()))
+    spread = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt(float(((share * error) ** 2).sum()))
+    clear = calibrated_p(confidence, right, seed) < 1 - level
+    return Interval(value, max(0.0, value - spread) if clear else 0.0, min(1.0, plain + spread))
+
+
+def calibrated_p(confidence: Floats, right: Floats, seed: int) -> float:
+    """Return the chance of a plain error at least as large for a model that is right exactly as often as it is sure.
+
+    By redrawing who is right (Bröcker and Smith 2007, "Increasing the Reliability of Reliability Diagrams").
+    """
+    random = np.random.default_rng(seed)
+    number = bin_of(confidence)
+    bins = int(number.max()) + 1
+    observed = np.abs(np.bincount(number, confidence - right, bins)).sum()
+    as_large = 0
+    for _ in range(REDRAWS):
+        luck = random.random(len(confidence)) < confidence
+        as_large += np.abs(np.bincount(number, confidence - luck, bins)).sum() >= observed
+    return (1 + as_large) / (1 + REDRAWS)
+
+
+def fit_temperature(probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers) -> float | None:
+    """Return the temperature T at which softmax(logits / T) has the least log loss (Guo et al. 2017, section 4.2).
+
+    Logits are known up to a constant as the logarithms of the probabilities, and a constant changes nothing. The loss
+    is convex in 1 / T, so its derivative is followed by bisection.
+
+    Args:
+        probabilities: Of each class, for each example. Shape (N, C).
+        references: The true classes.
+
+    Returns:
+        Between 0.05 and 20; None where every prediction is right, since the loss then has no minimum.
+    """
+    logits = np.log(np.maximum(chances_of(probabilities), 1e-300))
+    true = np.asarray(references, np.int64)
+    own = logits[np.arange(len(true)), true]
+    if (own == logits.max(axis=1)).all():
+        return None
+
+    def slope(inverse: float) -> float:
+        """Derivative of the loss by 1 / T: the mean logit under the model minus that of the truth."""
+        weights = np.exp(inverse * (logits - logits.max(axis=1, keepdims=True)))
+        expected = (weights * logits).sum(axis=1) / weights.sum(axis=1)
+        return float((expected - own).mean())
+
+    low, high = 0.05, 20.0
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return 1 / math.sqrt(low * high)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A temperature fitted on some rows, and what it does to rows that it was not fitted on.
+
+    Attributes:
+        rows: How many rows it was fitted on.
+        temperature: The fitted value; None where there is none.
+        gain: By how much it lowers the log loss of a row that it was not fitted on; None where there is none.
+        kept: Whether that is more than chance explains.
+        reason: Why it is kept or not.
+    """
+
+    rows: int
+    temperature: float | None
+    gain: Interval | None
+    kept: bool
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the model's card and the report hold it."""
+        return asdict(self)
+
+
+def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], confidence: float, seed: int) -> Fit:
+    """Fit a temperature, and find out by cross-validation whether it helps on other rows.
+
+    A temperature that was fitted on a few rows follows their luck, and makes a model worse that was calibrated. So each
+    tenth of the rows is scaled by the temperature of the others, and the temperature of all is kept if that lowers the
+    log loss by more than chance explains (the interval of the mean over the rows lies above zero) and does not raise
+    the calibration error. Where few rows are wrong the interval does not hold, and none is kept.
+
+    Args:
+        probabilities: Of each class, for each row. Shape (N, C).
+        references: The true classes.
+        confidence: Of the interval.
+        seed: Decides which rows are scaled together.
+    """
+    chances, true = chances_of(probabilities), np.asarray(references, np.int64)
+    rows, right = len(true), (chances.argmax(axis=1) == true).astype(np.float64)
+    wrong = rows - int(right.sum())
+    temperature = fit_temperature(chances, true)
+    if temperature is None or wrong < MISTAKES:
+        reason = f"{wrong} of these rows are predicted wrongly, and fewer than {MISTAKES} do not tell"
+        return Fit(rows, temperature, None, False, reason)
+    number = np.random.default_rng(seed).permutation(rows) % FOLDS
+    held_out = chances.copy()
+    for inside in (number == fold for fold in range(FOLDS)):
+        fitted = fit_temperature(chances[~inside], true[~inside])
+        if fitted is not None:
+            held_out[inside] = scaled(chances[inside], fitted)
+    saved = log_loss(chances, true) - log_loss(held_out, true)
+    middle, error = float(saved.mean()), float(saved.std(ddof=1)) / math.sqrt(rows)
+    spread = NormalDist().inv_cdf(0.5 + confidence / 2) * error
+    gain = Interval(middle, middle - spread, middle + spread)
+    before, after = (plain_error(part.max(axis=1), right) for part in (chances, held_out))
+    if gain.low <= 0:
+        reason = "on rows that it was not fitted on it helps no more than chance explains"
+    elif after > before:
+        reason = "on rows that it was not fitted on the calibration error grows"
+    else:
+        return Fit(rows, temperature, gain, True, "it lowers the log loss of rows that it was not fitted on")
+    return Fit(rows, temperature, gain, False, reason)
+
+
+def scaled(chances: Floats, temperature: float) -> Floats:
+    """Return the probabilities at another temperature. Shape (N, C)."""
+    powers = np.log(np.maximum(chances, 1e-300)) / temperature
+    weights = np.exp(powers - powers.max(axis=1, keepdims=True))
+    result: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return result

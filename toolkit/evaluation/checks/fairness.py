@@ -1,0 +1,129 @@
+"""How a classifier treats the groups of people that a column names: figures for each, and the widest gaps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import ConfigError
+from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.evaluation.statistics.significance import holm
+
+SMALLEST = 20  # rows of a group
+SHUFFLES = 1000
+
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def section(
+    column: str,
+    groups: Sequence[Any],
+    predictions: Sequence[int],
+    references: Sequence[int],
+    labels: Sequence[str],
+    *,
+    confidence: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the report's section on the groups of one column.
+
+    The figures are fairlearn's (Bird et al. 2020, "Fairlearn: A toolkit for assessing and improving fairness in AI"):
+    accuracy, and of two classes how often each group is given the second, with and without it being true. Beside the
+    gap between the highest and the lowest group stands the chance of so wide a gap if the groups were drawn by lot,
+    adjusted for the number of figures (Holm).
+
+    Args:
+        column: Name of the column.
+        groups: Its value for each row; rows without one are left out.
+        predictions: Class of each row.
+        references: True class of each row.
+        labels: Names of the classes.
+        confidence: Of the intervals.
+        seed: Of the shuffles.
+
+    Raises:
+        ConfigError: fairlearn is not installed.
+    """
+    names = np.array([str(value) if value is not None else "" for value in groups])
+    sizes = {name: int((names == name).sum()) for name in np.unique(names).tolist() if name}
+    kept = [name for name, size in sizes.items() if size >= SMALLEST]
+    rows = np.flatnonzero(np.isin(names, kept))
+    found: dict[str, Any] = {
+        "column": column,
+        "confidence": confidence,
+        "smallest": SMALLEST,
+        "left_out": sorted(set(sizes) - set(kept)),
+        "groups": [],
+        "gaps": [],
+    }
+    if len(kept) < 2:
+        return found
+    said, true = np.asarray(predictions, np.int64)[rows], np.asarray(references, np.int64)[rows]
+    members, frame = names[rows], _frame(said, true, names[rows], labels)
+    for name in kept:
+        right = (said == true)[members == name]
+        accuracy = wilson(float(right.sum()), float(len(right)), confidence)
+        figures = {figure: float(value) for figure, value in frame.by_group.loc[name].items() if not np.isnan(value)}
+        figures.pop("accuracy")
+        interval = {"value": accuracy.value, "low": accuracy.low, "high": accuracy.high}
+        found["groups"].append({"name": name, "rows": sizes[name], "accuracy": interval, "rates": figures})
+    codes = np.searchsorted(sorted(kept), members)
+    widths = {figure: float(value) for figure, value in frame.difference().items() if not np.isnan(value)}
+    p_values = holm([_luck(*_counted(figure, said, true), codes, width, seed) for figure, width in widths.items()])
+    found["gaps"] = [
+        {"figure": figure, "value": width, "p": p} for (figure, width), p in zip(widths.items(), p_values, strict=True)
+    ]
+    return found
+
+
+def _frame(said: Integers, true: Integers, members: Any, labels: Sequence[str]) -> Any:
+    """Return fairlearn's table of figures by group."""
+    try:
+        from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+    except ImportError:
+        raise ConfigError(
+            "Figures for groups of people need fairlearn, which is not installed.",
+            "Install it with `pip install finetune-toolkit[fairness]`, or leave evaluation.group_column out.",
+        ) from None
+    from sklearn.metrics import accuracy_score
+
+    metrics: dict[str, Any] = {"accuracy": accuracy_score}
+    if len(labels) == 2:
+        metrics |= {
+            "selection_rate": selection_rate,
+            "true_positive_rate": true_positive_rate,
+            "false_positive_rate": false_positive_rate,
+        }
+    return MetricFrame(metrics=metrics, y_true=true, y_pred=said, sensitive_features=members)
+
+
+def _counted(figure: str, said: Integers, true: Integers) -> tuple[Any, Any]:
+    """Return which rows hit, and which rows count, for a figure that is the share of hits among those that count."""
+    all_rows = np.ones(len(true), bool)
+    return {
+        "accuracy": (said == true, all_rows),
+        "selection_rate": (said == 1, all_rows),
+        "true_positive_rate": (said == 1, true == 1),
+        "false_positive_rate": (said == 1, true == 0),
+    }[figure]
+
+
+def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int) -> float:
+    """Return the chance of so wide a gap between the highest and lowest group if the groups were drawn by lot.
+
+    Args:
+        hits: Whether each row hits. Shape (N,).
+        counted: Whether it counts. Shape (N,).
+        codes: Number of its group. Shape (N,).
+        width: The gap that was seen.
+        seed: Of the shuffles.
+    """
+    random = np.random.default_rng(seed)
+    codes, hits = codes[counted], hits[counted].astype(np.float64)
+    sizes = np.bincount(codes)
+    held = sizes > 0
+    as_wide = 0
+    for _ in range(SHUFFLES):
+        shares = np.bincount(random.permutation(codes), hits, len(sizes))[held] / sizes[held]
+        as_wide += shares.max() - shares.min() >= width - 1e-12
+    return (1 + as_wide) / (1 + SHUFFLES)

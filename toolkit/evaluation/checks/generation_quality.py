@@ -1,0 +1,259 @@
+"""What written answers lose, add or repeat, beside the same of the references; the worst of them; a glossary kept."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.config.settings import EvaluationConfig
+from toolkit.data.bitext.markup import markup, numbers
+from toolkit.data.bitext.pair_filters import MARGIN, Sides, is_copy
+from toolkit.data.formats.csv_files import csv_lines, find_delimiter, returned
+from toolkit.data.formats.text_decoding import open_text
+from toolkit.errors import DataError, SourceError
+from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.metrics import Metric, load
+
+SHOWN = 5  # failures of a check
+WORST = 20  # answers
+LENGTH = 2.0  # factor from which an answer is too long or too short for its reference
+_SPARE = 10  # characters that short texts may differ by
+_REPEATS = 3  # times that the same words may not follow one another
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question about an answer.
+
+    Attributes:
+        name: Its key.
+        title: As the report prints it, of the answers that fail.
+        applies: (source, reference) → whether it can be asked.
+        fails: (source, reference, answer) → whether the answer fails.
+    """
+
+    name: str
+    title: str
+    applies: Callable[[str, str], bool]
+    fails: Callable[[str, str, str], bool]
+
+
+def _repeats(text: str) -> bool:
+    """Whether one to four words follow themselves three times or more, or a letter ten times."""
+    words = text.split()
+    for size in range(1, 5):
+        run = 0
+        for at in range(size, len(words)):
+            run = run + 1 if words[at] == words[at - size] and any(map(str.isalpha, words[at])) else 0
+            if run >= size * (_REPEATS - 1):
+                return True
+    return re.search(r"(\w)\1{9}", text) is not None
+
+
+CHECKS = (
+    Check("empty", "Nothing was written", lambda _s, _r: True, lambda _s, _r, said: not said.strip()),
+    Check(
+        "markup",
+        "Placeholders or markup changed",
+        lambda source, _r: bool(markup(source)),
+        lambda source, _r, said: markup(said) != markup(source),
+    ),
+    Check(
+        "numbers",
+        "A number is missing",
+        lambda source, _r: bool(numbers(source)),
+        lambda source, _r, said: bool(numbers(source) - numbers(said)),
+    ),
+    Check(
+        "short",
+        "Less than half as long as the reference",
+        lambda _s, _r: True,
+        lambda _s, reference, said: LENGTH * (len(said) + _SPARE) < len(reference) + _SPARE,
+    ),
+    Check(
+        "long",
+        "More than twice as long as the reference",
+        lambda _s, _r: True,
+        lambda _s, reference, said: len(said) + _SPARE > LENGTH * (len(reference) + _SPARE),
+    ),
+    Check(
+        "repetition",
+        "The same words again and again",
+        lambda source, _r: not _repeats(source),
+        lambda _s, _r, said: _repeats(said),
+    ),
+)
+
+
+def section(
+    sources: Sequence[str],
+    columns: Mapping[str, Sequence[Any]],
+    references: Sequence[str],
+    rows: pa.Table,
+    metrics: Sequence[Any],
+    config: EvaluationConfig,
+) -> dict[str, Any]:
+    """Return the report's section on written answers.
+
+    Args:
+        sources: What was asked.
+        columns: "prediction", what was written, and "cut" where it is known: whether it was cut at its bound.
+        references: What should have been written.
+        rows: The examples.
+        metrics: The recipe's; the worst answers are found by the first.
+        config: Confidence, and the glossary.
+    """
+    said = [text or "" for text in columns["prediction"]]
+    places = _places(rows)
+
+    def shown(row: int, remark: str = "") -> dict[str, Any]:
+        file, number = places[row]
+        return {
+            "file": file,
+            "row": number,
+            "source": sources[row],
+            "reference": references[row],
+            "written": said[row],
+            "remark": remark,
+        }
+
+    checks = []
+    for check, asked, failed, references_failed in _asked(sources, said, references, columns.get("cut")):
+        if not asked:
+            continue
+        found = wilson(len(failed), len(asked), config.confidence)
+        checks.append(
+            {
+                "name": check.name,
+                "title": check.title,
+                "tried": len(asked),
+                "failed": {"value": found.value, "low": found.low, "high": found.high},
+                "references_failed": None if references_failed is None else len(references_failed) / len(asked),
+                "clear": found.low > wilson(len(references_failed or ()), len(asked), config.confidence).high,
+                "failures": [shown(row, check.title) for row in failed[:SHOWN]],
+            }
+        )
+    _, metric = load(metrics[0])
+    result: dict[str, Any] = {"confidence": config.confidence, "checks": checks}
+    if isinstance(metric, Metric):
+        each = np.asarray(metric.aggregate(metric.statistics(said, references, ())), np.float64)
+        order = np.argsort(each if metric.higher_is_better else -each, kind="stable")[:WORST]
+        result["worst"] = [{**shown(int(row)), "score": float(each[row])} for row in order]
+        result["worst_by"] = metric.title
+    if config.glossary is not None:
+        result["glossary"] = _glossary(config.glossary, sources, said, references, config.confidence)
+    return result
+
+
+Asked = tuple[Check, Sequence[int], Sequence[int], Sequence[int] | None]
+
+
+def _asked(
+    sources: Sequence[str], said: Sequence[str], references: Sequence[str], cut: Sequence[bool] | None
+) -> list[Asked]:
+    """Ask every check of every answer, and of the references: (check, asked rows, failed, references that fail)."""
+    found: list[Asked] = []
+    for check in CHECKS:
+        asked = [row for row, source in enumerate(sources) if check.applies(source, references[row])]
+        failed = [row for row in asked if check.fails(sources[row], references[row], said[row])]
+        theirs = [row for row in asked if check.fails(sources[row], references[row], references[row])]
+        found.append((check, asked, failed, theirs))
+    every = range(len(sources))
+    sides = Sides.learn(sources, references)
+    lean = sides.lean(said) if sides is not None else np.zeros(len(said))
+    theirs_lean = sides.lean(references) if sides is not None else lean
+    copied = [row for row in every if is_copy(sources[row], said[row]) or lean[row] < -MARGIN]
+    theirs = [row for row in every if is_copy(sources[row], references[row]) or theirs_lean[row] < -MARGIN]
+    plain = Check("untranslated", "Left in the language of the source", lambda _s, _r: True, lambda _s, _r, _a: False)
+    found.append((plain, every, copied, theirs))
+    if cut is not None:
+        ended = Check("cut", "Cut at its longest length", plain.applies, plain.fails)
+        found.append((ended, every, [row for row in every if cut[row]], None))
+    return found
+
+
+def _places(rows: pa.Table) -> list[tuple[Any, Any]]:
+    columns = [rows[n].to_pylist() if n in rows.column_names else [None] * rows.num_rows for n in ("_file", "_row")]
+    return list(zip(*columns, strict=True))
+
+
+# --- glossary -------------------------------------------------------------------------------------------------------
+
+
+def read_glossary(path: Path) -> list[tuple[str, str]]:
+    """Read terms and their translations: the first two columns of a CSV or TSV file, with or without a header.
+
+    Raises:
+        SourceError: There is no such file.
+        DataError: It has no two columns.
+    """
+    if not path.is_file():
+        raise SourceError(f"There is no glossary {path}.", "Check the path given with --glossary.")
+    with open_text(path, None) as stream:
+        lines = [line for line in stream if line.strip()]
+    delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else find_delimiter(lines[0] if lines else "")
+    rows = [
+        [field.strip() for field in row] for row in map(returned, csv.reader(csv_lines(lines), delimiter=delimiter))
+    ]
+    terms = [(row[0], row[1]) for row in rows if len(row) > 1 and row[0] and row[1]]
+    if terms and {terms[0][0].casefold(), terms[0][1].casefold()} & {"source", "target", "term", "translation"}:
+        terms = terms[1:]
+    if not terms:
+        raise DataError(f"The glossary {path} holds no terms.", "Write a term and its translation in each line.")
+    return terms
+
+
+def check_glossary(config: EvaluationConfig) -> None:
+    """Read the glossary that is named, if one is, before anything is trained or asked.
+
+    Raises:
+        SourceError: There is no such file.
+        DataError: It holds no terms.
+    """
+    if config.glossary is not None:
+        read_glossary(Path(config.glossary))
+
+
+def _glossary(
+    file: str, sources: Sequence[str], said: Sequence[str], references: Sequence[str], confidence: float
+) -> dict[str, Any]:
+    """Return how often a term in a source is translated as the glossary says, and how often the references do."""
+    terms = list(dict.fromkeys(read_glossary(Path(file))))
+    tried: Counter[tuple[str, str]] = Counter()
+    kept: Counter[tuple[str, str]] = Counter()
+    theirs = 0
+    for term, translation in terms:
+        asked, wanted = _word(term), _word(translation)
+        for source, answer, reference in zip(sources, said, references, strict=True):
+            if asked.search(source):
+                tried[term, translation] += 1
+                kept[term, translation] += wanted.search(answer) is not None
+                theirs += wanted.search(reference) is not None
+    total = tried.total()
+    share = wilson(kept.total(), total, confidence) if total else None
+    rows = [
+        {
+            "term": pair[0],
+            "translation": pair[1],
+            "tried": tried[pair],
+            "kept": kept[pair] / tried[pair] if tried[pair] else None,
+        }
+        for pair in terms
+    ]
+    return {
+        "source": Path(file).name,
+        "kept": None if share is None else {"value": share.value, "low": share.low, "high": share.high},
+        "references_kept": theirs / total if total else None,
+        "terms": sorted(rows, key=lambda row: (row["tried"] == 0, row["kept"], -row["tried"])),
+    }
+
+
+def _word(term: str) -> re.Pattern[str]:
+    """Return a pattern that finds a term at the beginning of a word, with whatever ending, in any case."""
+    return re.compile(rf"(?<!\w){re.escape(term)}", re.IGNORECASE)

@@ -1,0 +1,74 @@
+"""Labels that are probably wrong, by confident learning.
+
+A label is doubted when the model gives another class more than it usually gives to examples of that class (Northcutt,
+Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", section 3). The model must not
+have learned from the rows, which is so for held-out ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.evaluation.checks.label_noise import noise
+from toolkit.evaluation.scores import shown_text, thumbnail
+from toolkit.metrics.probability import chances_of
+
+SHOWN = 20
+
+
+def doubted(probabilities: Sequence[Any], references: Sequence[int]) -> list[tuple[int, int]]:
+    """Return (row, class that the model would give it) of doubted labels, the most doubtful first.
+
+    Args:
+        probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).
+        references: The labels.
+    """
+    chances, labels = chances_of(probabilities), np.asarray(references, np.int64)
+    rows, classes = np.arange(len(labels)), chances.shape[1]
+    # Self-confidence of each class: what the model gives on average to a class among examples that have its label.
+    usual = np.array([chances[labels == c, c].mean() if (labels == c).any() else np.inf for c in range(classes)])
+    likely = np.where(chances >= usual, chances, -1.0)  # (N, C)
+    best = likely.argmax(axis=1)
+    flagged = np.flatnonzero((likely[rows, best] >= 0) & (best != labels))
+    margin = chances[flagged, labels[flagged]] - chances[flagged, best[flagged]]
+    return [(int(row), int(best[row])) for row in flagged[np.argsort(margin, kind="stable")]]
+
+
+def section(
+    probabilities: Sequence[Any],
+    references: Sequence[int],
+    rows: pa.Table,
+    labels: Sequence[str],
+    inputs: Sequence[str],
+) -> dict[str, Any]:
+    """Return the report's section on labels to check.
+
+    Args:
+        probabilities: Of each class, for each example. Shape (N, C).
+        references: The labels.
+        rows: The examples, with "_file" and "_row".
+        labels: Names of the classes.
+        inputs: Columns to show, as text or as a small copy of the picture.
+    """
+    found = doubted(probabilities, references)
+    shown = found[:SHOWN]
+    samples = rows.take(pa.array([row for row, _ in shown], pa.int64())).to_pylist() if shown else []
+    return {
+        "doubted": len(found),
+        "noise": noise(probabilities, references),
+        "examples": [
+            {
+                "file": sample.get("_file"),
+                "row": sample.get("_row"),
+                "text": shown_text(sample, inputs),
+                "label": labels[references[row]],
+                "suggestion": labels[other],
+                "label_probability": float(probabilities[row][references[row]]),
+                "suggestion_probability": float(probabilities[row][other]),
+                **thumbnail(sample, inputs),
+            }
+            for (row, other), sample in zip(shown, samples, strict=True)
+        ],
+    }

@@ -1,0 +1,207 @@
+"""Groups of examples on which the model is worse than elsewhere, found without crying wolf.
+
+Many groups are looked at, so some look bad by luck. A group counts as worse only if so many mistakes would fall into
+some group of the same collection in fewer than one of twenty shuffles of the mistakes over all examples.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.evaluation.statistics.intervals import wilson
+
+SMALLEST = 20  # examples in a group
+SHUFFLES = 1000
+MOST_WORDS = 2000
+MOST_VALUES = 30  # of a column, for its values to be groups
+SHOWN = 10
+
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A group of examples.
+
+    Attributes:
+        by: What groups them: "length", "class", "word", or the name of a column.
+        name: Which of them it is.
+        members: Row numbers, ascending.
+    """
+
+    by: str
+    name: str
+    members: Integers
+
+
+def section(
+    right: Sequence[bool],
+    rows: pa.Table,
+    texts: Sequence[str],
+    classes: Sequence[str] | None,
+    roles: Sequence[str],
+    confidence: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the report's section on groups of examples.
+
+    Args:
+        right: Whether each example's prediction is right.
+        rows: The examples; every column that is not one of `roles` is metadata.
+        texts: The examples as text.
+        classes: True class of each example by name; None for a task without.
+        roles: The recipe's columns.
+        confidence: Of the intervals; one minus it is the chance of any false alarm among the worst groups.
+        seed: Of the shuffles.
+    """
+    wrong = ~np.asarray(right, bool)
+    slices = [*by_length(texts), *by_class(classes), *by_column(rows, roles), *by_word(texts)]
+    p_values = adjusted(wrong, slices, seed)
+    described = [_described(one, wrong, p, confidence) for one, p in zip(slices, p_values, strict=True)]
+    clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
+    clear.sort(key=lambda number: (p_values[number], -float(wrong[slices[number].members].mean())))
+    chosen = clear[:SHOWN]
+    # Intervals of groups that were picked for being bad are widened for the picking.
+    widened = 1 - (1 - confidence) * len(chosen) / max(1, len(slices))
+    return {
+        "confidence": confidence,
+        "accuracy": float(1 - wrong.mean()) if len(wrong) else None,
+        "looked_at": len(slices),
+        "smallest": SMALLEST,
+        "clear": len(clear),
+        "groups": [found for one, found in zip(slices, described, strict=True) if one.by != "word"],
+        "worst_confidence": widened if chosen else None,
+        "worst": [_described(slices[number], wrong, p_values[number], widened) for number in chosen],
+    }
+
+
+def _described(one: Slice, wrong: np.ndarray[Any, Any], p: float, confidence: float) -> dict[str, Any]:
+    found = wilson(float((~wrong[one.members]).sum()), float(len(one.members)), confidence)
+    return {
+        "by": one.by,
+        "name": one.name,
+        "rows": len(one.members),
+        "accuracy": {"value": found.value, "low": found.low, "high": found.high},
+        "p": p,
+    }
+
+
+def by_length(texts: Sequence[str]) -> list[Slice]:
+    """Group texts by their number of words, into four groups of about the same size."""
+    lengths = np.array([len(text.split()) for text in texts], np.int64)
+    return _quarters("length", lengths.astype(np.float64), " words")
+
+
+def _quarters(by: str, values: np.ndarray[Any, np.dtype[np.float64]], unit: str = "") -> list[Slice]:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return []
+    edges = np.unique(np.quantile(known, [0.25, 0.5, 0.75], method="lower"))
+    number = np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="left"))
+    slices = []
+    for index in np.unique(number[number >= 0]):
+        members = np.flatnonzero(number == index)
+        low, high = values[members].min(), values[members].max()
+        name = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        slices.append(Slice(by, name + unit, members))
+    return _large(slices)
+
+
+def by_class(classes: Sequence[str] | None) -> list[Slice]:
+    """Group examples by their true class."""
+    return _by_value("class", classes) if classes is not None else []
+
+
+def _by_value(by: str, values: Sequence[Any]) -> list[Slice]:
+    places: dict[str, list[int]] = {}
+    for row, value in enumerate(values):
+        if value is not None:
+            places.setdefault(str(value), []).append(row)
+    if len(places) > MOST_VALUES and by != "class":
+        return []
+    return _large([Slice(by, name, np.array(rows, np.int64)) for name, rows in sorted(places.items())])
+
+
+def by_column(rows: pa.Table, roles: Sequence[str]) -> list[Slice]:
+    """Group examples by each metadata column: numbers by their quarters, other values as they are."""
+    slices = []
+    for name in rows.column_names:
+        if name in roles or name in ("_row", "_key"):
+            continue
+        column = rows[name]
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_nested(kind):
+            continue
+        different = len(pc.unique(column))
+        if (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and different > MOST_VALUES // 3:
+            values = np.array([np.nan if value is None else value for value in column.to_pylist()], np.float64)
+            slices += _quarters(name, values)
+        elif different > 1 and not pa.types.is_nested(kind):
+            slices += _by_value(name, column.to_pylist())
+    return slices
+
+
+def by_word(texts: Sequence[str]) -> list[Slice]:
+    """Group texts by the words that stand in them; the most frequent words of too many texts are no groups."""
+    holding: dict[str, list[int]] = {}
+    for row, text in enumerate(texts):
+        for word in set(_WORD.findall(text.casefold())):
+            holding.setdefault(word, []).append(row)
+    counted = Counter({word: len(rows) for word, rows in holding.items() if SMALLEST <= len(rows) <= len(texts) / 2})
+    return [Slice("word", word, np.array(holding[word], np.int64)) for word, _ in counted.most_common(MOST_WORDS)]
+
+
+def _large(slices: list[Slice]) -> list[Slice]:
+    """Leave out small groups, and a group that is everything."""
+    return [one for one in slices if len(one.members) >= SMALLEST] if len(slices) > 1 else []
+
+
+def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) -> list[float]:
+    """Return for each group the chance that shuffled mistakes make some group look at least as bad.
+
+    How bad a group looks is the hypergeometric chance of so many mistakes or more among so many examples, which sets
+    small and large groups on one scale; the smallest over all groups is compared with that of shuffled mistakes
+    (Westfall and Young 1993, "Resampling-Based Multiple Testing", the single-step minP method). The chance of any false
+    alarm is then at most the level at which p is read, however the groups overlap.
+
+    Args:
+        wrong: Whether each example was mistaken. Shape (N,).
+        slices: The groups.
+        seed: Of the shuffles.
+    """
+    from scipy.sparse import csr_matrix
+
+    if not slices or not wrong.any():
+        return [1.0] * len(slices)
+    sizes = np.array([len(one.members) for one in slices])
+    members = np.concatenate([one.members for one in slices])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    matrix = csr_matrix((np.ones(len(members), np.float32), members, starts), shape=(len(slices), len(wrong)))
+    random = np.random.default_rng(seed)
+    shuffled = np.stack([random.permutation(wrong) for _ in range(SHUFFLES)], axis=1).astype(np.float32)  # (N, B)
+    counts = np.rint(matrix @ shuffled).astype(np.int64)  # (S, B)
+    observed = np.rint(matrix @ wrong.astype(np.float32)).astype(np.int64)  # (S,)
+    luck = np.ones(SHUFFLES)
+    own = np.ones(len(slices))
+    for size, table in _tails(np.unique(sizes), int(wrong.sum()), len(wrong)).items():
+        rows = np.flatnonzero(sizes == size)
+        luck = np.minimum(luck, table[counts[rows]].min(axis=0))
+        own[rows] = table[observed[rows]]
+    luck.sort()
+    as_small = np.searchsorted(luck, own * (1 + 1e-9), side="right")
+    return [float(p) for p in (1 + as_small) / (1 + SHUFFLES)]
+
+
+def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Return for each size of a group the chances of 0, 1, 2, … or more mistakes in it."""
+    from scipy.stats import hypergeom
+
+    return {int(size): hypergeom.sf(np.arange(-1, size), examples, mistakes, size) for size in sizes}

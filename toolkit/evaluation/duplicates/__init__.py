@@ -1,0 +1,1 @@
+"""Test rows that repeat training rows."""

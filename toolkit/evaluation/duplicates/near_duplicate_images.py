@@ -1,0 +1,121 @@
+"""Test pictures that stand, almost pixel for pixel, among the pictures that were learned from.
+
+Pictures are compared at 16 × 16 pixels by how their colours go together (Pearson's correlation): once as a whole, and
+once with the means of 4 × 4 pixels taken off, which leaves the detail. The lower of the two is their likeness. So a
+copy is found when it was saved again, resized or made brighter, and not when it was mirrored or much cropped. Where
+all pictures look alike, as clothes on an empty ground do, that alone would find copies everywhere: a pair counts only
+when it is also much nearer than pictures of this data usually are (after Lowe 2004, "Distinctive Image Features from
+Scale-Invariant Keypoints", section 7.1).
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.data.images import image_columns
+from toolkit.evaluation.duplicates.near_duplicates import Pair
+
+THRESHOLD = 0.85  # likeness from which two pictures are near-duplicates
+NEARER = 0.3  # and how far they may be from each other, as a share of the distance to the tenth nearest
+USUAL = 10
+SIDE, BLOCK = 16, 4  # pixels
+LEAST = 16  # pixels of a picture's shorter side: with fewer there is no detail to tell pictures apart by
+MOST_COMPARED = 2_000_000_000  # pairs of pictures; more would take minutes
+FLAT = 1.0  # a picture with less detail than this is one colour
+_CHUNK = 1024  # pictures at a time
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def reduced(picture: Mapping[str, Any]) -> image_columns.Pixels | None:
+    """Return a picture at 16 × 16 pixels (16, 16, 3); None for one that is smaller, or can no longer be read."""
+    from PIL import Image
+
+    try:
+        with image_columns.opened(picture, most_pixels=2**62) as image:
+            if min(image.size) < LEAST:
+                return None
+            image.draft("RGB", (8 * SIDE, 8 * SIDE))  # a JPEG is decoded at a fraction of its size
+            seen = image_columns.as_seen(image)
+    except image_columns.UnreadableError:
+        return None
+    return np.asarray(seen.resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8)
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What pictures look like; of one that cannot be compared all is nought, which is like nothing.
+
+    Attributes:
+        coarse: Means of blocks, of length 1 together with the detail. Shape (N, 48).
+        detail: What is left of the pixels without these means, of length 1. Shape (N, 768).
+        share: Length of the detail in that of the whole. Shape (N, 1).
+    """
+
+    coarse: Floats
+    detail: Floats
+    share: Floats
+
+    def likeness(self, other: "_Looks") -> Floats:
+        """Return how alike the N pictures are to the M others: the lower of both correlations. Shape (N, M).
+
+        Means and details are at right angles, so the product of the wholes is the sum of the products of these two.
+        """
+        detail = self.detail @ other.detail.T
+        found: Floats = np.minimum(detail, self.coarse @ other.coarse.T + self.share * other.share.T * detail)
+        return found
+
+
+def _look(rows: Sequence[Mapping[str, Any] | None]) -> _Looks:
+    small = image_columns.in_groups(rows, lambda group: [reduced(row or {}) for row in group])
+    values = np.stack([np.zeros((SIDE, SIDE, 3)) if one is None else one for one in small]).astype(np.float32)
+    values -= values.mean(axis=(1, 2, 3), keepdims=True)
+    blocks = values.reshape(-1, SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
+    means = blocks.mean(axis=(2, 4), keepdims=True)
+    detail = (blocks - means).reshape(len(values), -1)
+    coarse = BLOCK * means.reshape(len(values), -1)  # as long as blocks filled with their means
+    length = np.linalg.norm(detail, axis=1, keepdims=True)
+    whole = np.hypot(length, np.linalg.norm(coarse, axis=1, keepdims=True))
+    usable = length > FLAT
+    return _Looks(
+        *(
+            np.divide(part, over, out=np.zeros_like(part), where=usable)
+            for part, over in ((coarse, whole), (detail, length), (length, whole))
+        )
+    )
+
+
+def find(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[Pair]:
+    """Return for each test picture the training picture that is most like it, where one is a near-duplicate.
+
+    Args:
+        train: Pictures that were learned from.
+        test: Held-out pictures.
+    """
+    looked = [_look(chunk) for chunk in _chunks(test)]
+    rows = len(test)
+    nearest = np.full((rows, USUAL), -1.0, np.float32)  # likeness of the most alike, the highest last
+    best = np.zeros(rows, np.int64)
+    for number, chunk in enumerate(_chunks(train)):
+        learned = _look(chunk)
+        for start, held in enumerate(looked):
+            part = slice(start * _CHUNK, (start + 1) * _CHUNK)
+            alike = held.likeness(learned)
+            place, top = alike.argmax(axis=1), alike.max(axis=1)
+            better = top > nearest[part, -1]
+            best[part][better] = number * _CHUNK + place[better]
+            kept = np.partition(alike, -USUAL, axis=1)[:, -USUAL:] if alike.shape[1] > USUAL else alike
+            nearest[part] = np.sort(np.concatenate([nearest[part], kept], axis=1), axis=1)[:, -USUAL:]
+    usual = nearest[:, max(0, USUAL - math.ceil(len(train) / 2))]  # of few pictures, the middle one is the usual
+    near = (nearest[:, -1] >= THRESHOLD) & (1 - nearest[:, -1] <= NEARER * (1 - usual))
+    pairs = [Pair(int(row), int(best[row]), min(1.0, float(nearest[row, -1]))) for row in np.flatnonzero(near)]
+    return sorted(pairs, key=lambda pair: (-pair.similarity, pair.test))
+
+
+def _chunks(values: pa.ChunkedArray) -> Iterator[list[Mapping[str, Any] | None]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values.slice(start, _CHUNK).to_pylist()

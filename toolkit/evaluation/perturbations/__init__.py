@@ -1,0 +1,1 @@
+"""Changes to inputs that a prediction should survive, or follow."""

@@ -1,0 +1,67 @@
+"""Asking a model about inputs that are not in the data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
+from toolkit.metrics.probability import chances_of, mean
+
+Answer = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A model that can be asked, and how to read what it says.
+
+    Attributes:
+        ask: Texts, or pictures → columns of predictions, "prediction" and "probabilities".
+        labels: Names of the classes.
+        weights: For each class how positive it is, from -1 to 1; None where the classes have no such order.
+        confidence: Of the intervals.
+        resamples: Bootstrap samples behind them.
+        seed: Of every draw.
+    """
+
+    ask: Callable[[Sequence[Any]], Answer]
+    labels: Sequence[str]
+    weights: Sequence[float] | None
+    confidence: float
+    resamples: int
+    seed: int
+
+    def scores(self, said: Answer) -> Floats:
+        """Return how positive the model finds each text, from -1 to 1. Shape (N,)."""
+        weights = np.asarray(self.weights if self.weights is not None else (0.0,) * len(self.labels))
+        scores: Floats = chances_of(said["probabilities"]) @ weights
+        return scores
+
+    def share(self, hits: Sequence[bool] | np.ndarray[Any, Any]) -> dict[str, float]:
+        """Return a share of texts with Wilson's interval."""
+        return as_dict(wilson(float(np.sum(hits)), float(len(hits)), self.confidence))
+
+    def mean(self, values: Floats, confidence: float | None = None) -> dict[str, float]:
+        """Return the mean of a number for each text, with its bootstrap interval."""
+        statistics = np.stack([values, np.ones(len(values))], axis=1)
+        level = self.confidence if confidence is None else confidence
+        return as_dict(bootstrap(statistics, mean, confidence=level, resamples=self.resamples, seed=self.seed))
+
+
+def as_dict(found: Interval) -> dict[str, float]:
+    """Return an interval as the report holds it."""
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def polarity(recipe: Any, labels: Sequence[str]) -> list[float] | None:
+    """Return how positive each class is, the strongest being 1 or -1, where the recipe's POLARITY knows all of them.
+
+    Args:
+        recipe: The task.
+        labels: Names of the classes.
+    """
+    known: Mapping[str, float] = getattr(recipe, "POLARITY", {})
+    found = [known[label.casefold()] for label in labels if label.casefold() in known]
+    strongest = max(map(abs, found), default=0.0)
+    return [value / strongest for value in found] if len(found) == len(labels) and strongest else None

@@ -1,0 +1,108 @@
+"""Changes to a text that should not change what it is taken for, and the words they need."""
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.config import merge
+from toolkit.config.files import read_file
+from toolkit.errors import ConfigError
+
+Lists = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """A change to an input.
+
+    Attributes:
+        name: Short name.
+        title: As the report prints it.
+        change: (input, source of chance) → the input changed; an equal one where there is nothing to change.
+    """
+
+    name: str
+    title: str
+    change: Callable[[Any, random.Random], Any]
+
+
+def load_lists(extra: str | None) -> Lists:
+    """Read the words and sentences of the checks, and lay those of a user's file over them: lists are added.
+
+    Raises:
+        ConfigError: The file cannot be read, or has a key that is not known.
+    """
+    lists = read_file(Path(__file__).parent / "lists" / "english.yaml")
+    if extra is None:
+        return lists
+    own = read_file(Path(extra))
+    unknown = sorted(set(own) - set(lists))
+    if unknown:
+        raise ConfigError(
+            f"{extra} has the key `{unknown[0]}`, which no check reads.", f"The keys are {', '.join(lists)}."
+        )
+    return _added(lists, own)
+
+
+def _added(base: Lists, over: Lists) -> Lists:
+    """Lay nested mappings over each other; lists that stand in both are joined."""
+    joined = merge(base, over)
+    for key in base.keys() & over.keys():
+        if isinstance(base[key], list) and isinstance(over[key], list):
+            joined[key] = [*base[key], *(item for item in over[key] if item not in base[key])]
+        elif isinstance(base[key], Mapping) and isinstance(over[key], Mapping):
+            joined[key] = _added(base[key], over[key])
+    return joined
+
+
+def perturbations(lists: Lists) -> list[Perturbation]:
+    """Return the changes that leave a text's meaning alone."""
+    pairs = [(str(long), str(short)) for long, short in lists["contractions"]]
+    before, after = lists["neutral_prefixes"], lists["neutral_suffixes"]
+    return [
+        Perturbation("typos", "A typo in every eighth word", typos),
+        Perturbation("lower_case", "Lower case", lambda text, _: text.lower()),
+        Perturbation("upper_case", "Upper case", lambda text, _: text.upper()),
+        Perturbation("no_punctuation", "No punctuation", lambda text, _: re.sub(r"\s*[.,;:!?…]+(?=\s|$)", "", text)),
+        Perturbation("contractions", "Contractions", lambda text, _: replace(text, pairs)),
+        Perturbation("full_forms", "Contractions written out", lambda text, _: replace(text, [p[::-1] for p in pairs])),
+        Perturbation("prefix", "A neutral sentence before", lambda text, r: f"{r.choice(before)} {text}"),
+        Perturbation("suffix", "A neutral sentence after", lambda text, r: f"{text} {r.choice(after)}"),
+    ]
+
+
+def typos(text: str, chance: random.Random) -> str:
+    """Swap, leave out or double a letter in about every eighth word of four letters or more; at least in one."""
+    words = re.split(r"(\s+)", text)
+    long = [place for place, word in enumerate(words) if len(word) > 3 and word.isalpha()]
+    for place in chance.sample(long, k=min(len(long), max(1, round(len(long) / 8)))):
+        word = words[place]
+        at = chance.randrange(1, len(word) - 1)  # the first and last letters stay
+        kind = chance.randrange(3)
+        if kind == 0 and word[at] != word[at - 1] and at > 1:
+            words[place] = word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
+        elif kind == 1:
+            words[place] = word[:at] + word[at + 1 :]
+        else:
+            words[place] = word[:at] + word[at] + word[at:]
+    return "".join(words)
+
+
+def replace(text: str, pairs: list[tuple[str, str]]) -> str:
+    """Replace whole words, whatever their case; what began with a capital letter still does."""
+    table = {one.casefold(): other for one, other in reversed(pairs)}
+    if not table:
+        return text
+    longest_first = sorted(table, key=len, reverse=True)
+    pattern = re.compile(rf"(?<![\w'])({'|'.join(map(re.escape, longest_first))})(?![\w'])", re.IGNORECASE)
+
+    def other(match: re.Match[str]) -> str:
+        new = table[match[0].casefold()]
+        if match[0].isupper() and len(match[0]) > 1:
+            return new.upper()
+        return new[:1].upper() + new[1:] if match[0][0].isupper() else new
+
+    return pattern.sub(other, text)

@@ -1,0 +1,162 @@
+"""What a model said, kept in a Parquet file that knows which model and rows it belongs to.
+
+Beside a row's inputs, truth and prediction stand where the row is in the user's files (`_file`, `_row`) and a key of
+its contents (`_key`). The file's own metadata hold the identity of model and data, so that a new report needs no new
+forward pass, and two such files can be set side by side row by row.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit import runs
+from toolkit.data.images.image_columns import is_type, slim
+from toolkit.data.tables.split import fingerprint, row_keys
+from toolkit.errors import SourceError
+from toolkit.inference.predict import Predictions
+from toolkit.runs import checksums
+
+FILE = "predictions.parquet"
+BASELINE = "baseline: "  # begins the name of a baseline's column
+POSITION = ("_file", "_row")
+_AGAIN = "`toolkit evaluate MODEL` writes such a file anew; name the folder that it prints."
+
+_METADATA = b"toolkit"
+_FACTS = {"identity": str, "recipe": str, "split": str, "labels": list, "columns": list, "model": dict}
+# What a folder may hold beside the model without being part of it: cards, and settings of the toolkit's own.
+_NOT_THE_MODEL = {"README.md", "toolkit.json"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A file of predictions.
+
+    Attributes:
+        table: One row an example.
+        facts: Of the file: "identity", "recipe", "labels", "model", "split", "loss", "truncated", "columns" (names of
+            what the model said).
+    """
+
+    table: pa.Table
+    facts: Mapping[str, Any]
+
+    @property
+    def predictions(self) -> Predictions:
+        """What the model said."""
+        columns = {name: self.table[name].to_pylist() for name in self.facts["columns"]}
+        return Predictions(columns, self.facts["loss"])
+
+    @property
+    def baselines(self) -> dict[str, list[Any]]:
+        """What each baseline said."""
+        names = [name for name in self.table.column_names if name.startswith(BASELINE)]
+        return {name.removeprefix(BASELINE): self.table[name].to_pylist() for name in names}
+
+    def beside(self, baselines: Mapping[str, list[Any]]) -> "Answers":
+        """Return the same with what baselines said of the rows: name → prediction for each."""
+        joined = self.table
+        for name, values in baselines.items():
+            joined = joined.append_column(f"{BASELINE}{name}", pa.array(values))
+        return Answers(joined, self.facts)
+
+
+def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Return a digest of all that decides what is predicted: weights, task, rows and settings.
+
+    Args:
+        model: Folder of the model.
+        recipe: File of the recipe.
+        rows: What is asked.
+        roles: The columns of rows that the recipe reads.
+        settings: How inputs are prepared, and the names of the classes.
+    """
+    files = [f for f in model.iterdir() if f.is_file() and f.name not in _NOT_THE_MODEL and not f.name.startswith(".")]
+    parts = {
+        "model": {file.name: runs.digest(file) for file in files},
+        "recipe": runs.digest(recipe),
+        "data": fingerprint({"test": rows}, roles),
+        "settings": settings,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def table(rows: pa.Table, roles: Sequence[str], inputs: Sequence[str], said: Predictions) -> pa.Table:
+    """Put inputs, truth and predictions side by side.
+
+    Args:
+        rows: The examples.
+        roles: The columns of rows that the recipe reads.
+        inputs: Those of them that identify an example: its texts.
+        said: What the model said.
+    """
+    columns = {name: rows[name] for name in (*POSITION, *roles) if name in rows.column_names}
+    columns = {name: slim(column) if is_type(column.type) else column for name, column in columns.items()}
+    columns["_key"] = pa.array(row_keys(rows, inputs))
+    columns |= {name: pa.array(values) for name, values in said.columns.items()}
+    return pa.table(columns)
+
+
+def write(path: Path, answers: Answers) -> None:
+    """Write a file of predictions, whole or not at all."""
+    metadata = {_METADATA: json.dumps(answers.facts, default=str).encode()}
+    runs.write_table(path, answers.table.replace_schema_metadata(metadata))
+
+
+def read(path: Path) -> Answers:
+    """Read a file of predictions.
+
+    Raises:
+        SourceError: It is missing, damaged or changed, or was not written by `write`.
+    """
+    checksums.check(path, _AGAIN)
+    found = runs.read_table(path)
+    try:
+        facts = json.loads((found.schema.metadata or {})[_METADATA])
+        if not all(isinstance(facts.get(name, kind()), kind) for name, kind in _FACTS.items()):
+            raise TypeError
+        found.select(facts["columns"])
+        _check_classes(found, len(facts.get("labels", ())))
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
+        raise SourceError(f"{path} does not say which model and rows it belongs to.", _AGAIN) from None
+    if not checksums.is_recorded(path) and not _agree(found):
+        raise SourceError(f"{path} was changed: its predictions are not the likeliest of its probabilities.", _AGAIN)
+    return Answers(found, facts)
+
+
+def _check_classes(table: pa.Table, count: int) -> None:
+    """Raise a ValueError where an answer is the number of a class that there is not."""
+    said = table["prediction"] if "prediction" in table.column_names else None
+    if said is not None and count and pa.types.is_integer(said.type) and table.num_rows:
+        found = np.asarray(said.to_pylist(), np.float64)  # NaN for a missing one
+        if not ((found >= 0) & (found < count)).all():
+            raise ValueError("no such class")
+
+
+def _agree(table: pa.Table) -> bool:
+    """Whether each prediction is the likeliest class, where there are probabilities of classes."""
+    if not {"prediction", "probabilities"} <= set(table.column_names) or not table.num_rows:
+        return True
+    said = np.asarray(table["prediction"].to_pylist())
+    chances = np.asarray(table["probabilities"].to_pylist(), np.float64)
+    if chances.ndim != 2 or said.dtype.kind != "i" or not ((said >= 0) & (said < chances.shape[1])).all():
+        return False
+    own = chances[np.arange(len(said)), said]
+    return bool((own >= chances.max(axis=1) - 1e-6).all())
+
+
+def find(candidates: Iterable[Path], wanted: str) -> Answers | None:
+    """Return the first readable file of predictions with the identity `wanted`, or None."""
+    for path in candidates:
+        try:
+            answers = read(path)
+        except SourceError:
+            continue
+        if answers.facts.get("identity") == wanted:
+            return answers
+    return None

@@ -1,0 +1,1 @@
+"""Intervals, significance, spread over seeds."""

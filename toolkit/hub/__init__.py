@@ -1,0 +1,1 @@
+"""The Hub: the only code that uploads."""

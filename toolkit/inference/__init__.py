@@ -1,0 +1,1 @@
+"""A checkpoint on disk, loaded, and its predictions."""

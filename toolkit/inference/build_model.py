@@ -1,0 +1,96 @@
+"""Load a model for a task, with the attention, the reach and the restraints that the configuration asks for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit import checkpoints, models, recipes, weights
+from toolkit.attention import positions, sparse
+from toolkit.config import RunConfig
+from toolkit.events import Note, Observe
+from toolkit.training.adaptation import adapters
+from toolkit.training.adaptation.layer_groups import freeze
+
+
+def build_model(
+    recipe: recipes.Recipe,
+    path: Path,
+    labels: Sequence[str],
+    config: RunConfig,
+    observe: Observe | None,
+    *,
+    new_head: bool = False,
+) -> Any:
+    """Load a checkpoint by its recipe; extend its positions and exchange its attention where that was asked for.
+
+    Args:
+        recipe: The task.
+        path: The checkpoint folder.
+        labels: Names of the classes.
+        config: The run's configuration.
+        observe: Told what the user should know of the weights.
+        new_head: Whether the head may be new, to be trained.
+
+    Raises:
+        ModelError: The checkpoint cannot be loaded, extended, or attend in that form.
+    """
+    with weights.watched() as loaded:
+        model = recipe.build_model(path, labels, config)
+    for one in loaded:
+        if not new_head:
+            one.check_trained()
+        if one.note is not None and observe is not None:
+            observe(Note(one.note))
+    reach = checkpoints.reach(model.config.to_dict())
+    way = lengthening(config)
+    if way is not None and reach is not None and reach < config.data.max_length:
+        positions.extend(model, config.data.max_length, way)
+    sparse.use(model, config.attention)
+    return model
+
+
+def lengthening(config: RunConfig) -> positions.Way | None:
+    """Return how learned positions are to be lengthened; None where they are not."""
+    return config.positions or (None if config.attention == "dense" else "repeat")
+
+
+def restrain(model: Any, config: RunConfig, checkpoint: checkpoints.Checkpoint) -> Any:
+    """Decide which of the model's parameters move; return peft's view of it when it has adapters, else None.
+
+    Raises:
+        ConfigError: The model has no such layers or parameters, or nothing would move.
+        ModelError: It cannot compute activations again.
+    """
+    adapted = None
+    if config.adapter.kind != "none":
+        origin = checkpoints.hub_id(checkpoint.origin) or str(checkpoint.path.resolve())
+        adapted = adapters.attach(model, config.adapter, origin, checkpoint.revision)
+    if config.training.freeze is not None:
+        freeze(model, config.training.freeze)
+    if config.training.gradient_checkpointing:
+        models.checkpoint_activations(model)
+    return adapted
+
+
+def check_restraints(
+    recipe: recipes.Recipe, config: RunConfig, checkpoint: checkpoints.Checkpoint, labels: Sequence[str]
+) -> None:
+    """Refuse what `restrain` would refuse, before any weights are loaded: the model's form alone is built.
+
+    Raises:
+        ConfigError: As `restrain` does.
+        ModelError: As `restrain` does.
+    """
+    plain = config.adapter.kind == "none" and config.training.freeze is None
+    if config.loading.trust_remote_code or (plain and not config.training.gradient_checkpointing):
+        return
+    import torch
+
+    bare = config.loading.model_copy(update={"from_scratch": True})
+    try:
+        with torch.device("meta"):
+            model = recipe.build_model(checkpoint.path, labels, config.model_copy(update={"loading": bare}))
+    except Exception:  # a model class that does not bear it says what is wrong with its weights at hand
+        return
+    with torch.device("meta"):
+        restrain(model, config, checkpoint)

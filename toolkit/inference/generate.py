@@ -1,0 +1,92 @@
+"""Let a sequence-to-sequence model write: in batches of like lengths, and never longer than the source allows.
+
+rows, longest first ─► batches of at most so many tokens × beams ─► beam search ─► texts, in the rows' order
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit import seq2seq
+from toolkit.data.batching.batch import Features, Ragged, split_step
+from toolkit.distributed.process_group import ALONE, Team
+from toolkit.inference.beam_search import beam_search
+from toolkit.inference.predict import joined
+
+SPARE = 10  # tokens that an answer may have beyond its bound, so that the shortest sources get one too
+
+
+def write(
+    model: Any,
+    features: Features,
+    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
+    generate: Callable[[Any, Mapping[str, Any]], dict[str, list[Any]]],
+    *,
+    batch_size: int,
+    tokens: int | None,
+    device: Any,
+    precision: str = "fp32",
+    observe: Callable[[int, int], None] | None = None,
+    team: Team = ALONE,
+) -> Mapping[str, Sequence[Any]]:
+    """Have answers written to all examples.
+
+    Args:
+        model: In evaluation mode.
+        features: The examples, with "input_ids".
+        collate: Stacks examples into a batch of tensors.
+        generate: (model, batch on the device) → columns of one value an example.
+        batch_size: Examples that are written to at a time.
+        tokens: Tokens that their sources may have together.
+        device: Where the model is.
+        precision: "fp32", or "bf16" to multiply in 16 bits.
+        observe: Told (examples done, examples in all).
+        team: The processes that share the work.
+
+    Returns:
+        Name → one value an example, in the order of `features`.
+    """
+    import torch
+
+    inputs = features.columns["input_ids"]
+    lengths = inputs.lengths if isinstance(inputs, Ragged) else np.ones(len(features), np.int64)
+    plan = split_step(np.argsort(-lengths, kind="stable"), lengths, batch_size, tokens)
+    answers = []
+    done = 0
+    sixteen = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+    with torch.inference_mode(), sixteen:
+        for number in range(team.rank, len(plan), team.size):
+            rows = plan[number]
+            batch = collate([features[int(row)] for row in rows])
+            columns = generate(model, {name: tensor.to(device) for name, tensor in batch.items()})
+            answers.append((number, columns, 0.0, 0))
+            done = min(len(features), done + len(rows) * team.size)
+            if observe is not None:
+                observe(done, len(features))
+    return joined(plan, [answer for theirs in team.everyones(answers) for answer in theirs], len(features)).columns
+
+
+def by_beam_search(
+    model: Any, batch: Mapping[str, Any], processor: Any, options: Mapping[str, Any], longest: int
+) -> dict[str, list[Any]]:
+    """Write an answer to each source of a batch (B, S): texts, and whether each was cut at its bound.
+
+    Args:
+        model: In evaluation mode.
+        batch: "input_ids" and "attention_mask" on its device. Shape (B, S).
+        processor: Turns tokens into texts.
+        options: "beams", "length_penalty", and "length_factor": tokens that an answer may have for each of the source.
+        longest: Tokens that an answer may have at most, whatever its source.
+    """
+    lengths = batch["attention_mask"].sum(dim=1).tolist()
+    written = beam_search(
+        model,
+        batch["input_ids"],
+        batch["attention_mask"],
+        [min(longest, int(options["length_factor"] * length) + SPARE) for length in lengths],
+        beams=options["beams"],
+        length_penalty=options["length_penalty"],
+    )
+    texts = seq2seq.decode([one.tokens for one in written], processor, model.generation_config.forced_bos_token_id)
+    return {"prediction": texts, "cut": [not one.ended for one in written]}

@@ -1,0 +1,143 @@
+"""What the folder of a model says to later commands, and what it may not say.
+
+A folder may come from anybody. The file `toolkit.json` beside its weights becomes a layer of the configuration, so it
+may hold what the model needs to be asked as it was trained, and nothing that decides what may run, be read or be
+written on this machine: `loading` is what the user types, and files of Python code are named by the user.
+"""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit import recipes, runs
+from toolkit.config import Key, leaves
+from toolkit.config.settings import EvaluationConfig
+from toolkit.errors import ModelError, RecipeError
+
+FILES = ("glossary", "lists")  # of `evaluation`: names of files, which are not opened because a folder names them
+_VALUES = {
+    ("attention",),
+    ("positions",),
+    ("data", "max_length"),
+    ("data", "columns"),
+    ("data", "label_map"),
+    ("training", "seed"),
+    ("options",),
+    *(("evaluation", key) for key in EvaluationConfig.model_fields),
+}
+_FACTS = {
+    "recipe": str,
+    "labels": list,
+    "calibration": dict,
+    "pruned_heads": dict,
+}  # what is no value of the configuration
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return what is stored beside the weights in `folder`; empty for a model of elsewhere.
+
+    Raises:
+        SourceError: The file is damaged.
+        ModelError: It says what a folder may not say.
+    """
+    file = folder / runs.CARD
+    if not file.is_file():
+        return {}
+    found = runs.read_object(file)
+    for name, kind in _FACTS.items():
+        if not isinstance(found.get(name, kind()), kind):
+            raise _damaged(file, name)
+    if not _is_pruning(found.get("pruned_heads", {})):
+        raise _damaged(file, "pruned_heads")
+    settings = {name: value for name, value in found.items() if name not in _FACTS}
+    refused = [".".join(key) for key, value in leaves(settings) if not _may_stand(key, value)]
+    if refused:
+        raise ModelError(
+            f"{file} sets `{refused[0]}`, which the folder of a model may not set.",
+            "Remove it there; what a model may do on this machine is decided by the options of the command alone.",
+        )
+    return found
+
+
+def _may_stand(key: Key, value: Any) -> bool:
+    return any(key[: len(one)] == one or (value == {} and one[: len(key)] == key) for one in _VALUES)
+
+
+def _is_pruning(listed: Mapping[str, Any]) -> bool:
+    """Whether it is layer → numbers of its heads."""
+    return all(
+        str(layer).isdecimal() and isinstance(heads, list) and all(type(head) is int for head in heads)
+        for layer, heads in listed.items()
+    )
+
+
+def _damaged(file: Path, name: str) -> ModelError:
+    return ModelError(f"`{name}` in {file} is not what it should be.", "The folder is damaged; copy it again.")
+
+
+def values(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the configuration that a card sets; names of files are left out."""
+    found = {name: value for name, value in card.items() if name not in _FACTS}
+    if isinstance(found.get("evaluation"), dict):
+        found["evaluation"] = {key: value for key, value in found["evaluation"].items() if key not in FILES}
+    return found
+
+
+def remarks(card: Mapping[str, Any], settings: EvaluationConfig) -> list[str]:
+    """Say which files the model was judged with in its run and is not now, because nobody named them."""
+    told = card.get("evaluation") or {}
+    named = [(key, told.get(key)) for key in FILES if getattr(settings, key) is None]
+    return [
+        f"The run used {file} as `evaluation.{key}`. Files that a folder names are not opened: "
+        f"`--set evaluation.{key}=FILE` names it again."
+        for key, file in named
+        if file is not None
+    ]
+
+
+def recipe_of(card: Mapping[str, Any], folder: Path, typed: str | None, *, trusted: bool) -> str | None:
+    """Return the name of the recipe for a model; None where neither the user nor the card names one.
+
+    Args:
+        card: Of the model.
+        folder: Of the model.
+        typed: What the user named.
+        trusted: Whether the user lets code that comes with the model run.
+
+    Raises:
+        RecipeError: The card names a file of code, or a recipe that is not installed.
+    """
+    home = [folder, *([folder.parent] if runs.is_run(folder.parent) else [])]
+    return installed(card.get("recipe"), f"The model in {folder}", home, typed, trusted=trusted)
+
+
+def installed(named: Any, whose: str, folders: list[Path], typed: str | None, *, trusted: bool = False) -> str | None:
+    """Return the recipe to use where a file names one: what the user typed, or a name among those installed.
+
+    Args:
+        named: By the file.
+        whose: What the file belongs to, to begin a sentence with.
+        folders: Where a copy of the recipe may stand.
+        typed: What the user named.
+        trusted: Whether the user lets that copy run.
+
+    Raises:
+        RecipeError: It is a file of code, or not installed.
+    """
+    if typed is not None or named is None or str(named) in recipes.available():
+        return typed or named
+    name = Path(str(named)).name
+    copies = [folder / name for folder in folders if name.endswith(".py") and (folder / name).is_file()]
+    copies = [copy for copy in copies if not copy.is_symlink()]  # which would lead to code of this machine
+    if copies and trusted:
+        return str(copies[0])
+    if copies:
+        fix = f"The run keeps a copy of it: read it, and add `--recipe {shlex.quote(str(copies[0]))}` to the command."
+    else:
+        fix = "Add `--recipe FILE` to the command."
+    raise RecipeError(
+        f"{whose} was trained with the recipe {named}, which is not among those installed. Code is not run because a "
+        "folder names it.",
+        fix,
+    )

@@ -1,0 +1,1 @@
+"""report.json: what it holds and how it is built."""

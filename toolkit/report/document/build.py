@@ -1,0 +1,414 @@
+"""Put what was measured into one report, verdict first; report.json is this dictionary as it is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit.report.document import time_budget
+from toolkit.report.document.advice import advise
+
+SCHEMA_VERSION = 1
+
+
+def build(
+    *,
+    title: str,
+    recipe: str,
+    command: str,
+    created: str,
+    version: str,
+    model: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    baselines: Sequence[Mapping[str, Any]],
+    data: Mapping[str, Any],
+    training: Mapping[str, Any] | None,
+    environment: Mapping[str, Any],
+    config: Mapping[str, Any],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """Assemble the report; every argument becomes the section of its name."""
+    report: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "toolkit_version": version,
+        "created": created,
+        "title": title,
+        "recipe": recipe,
+        "command": command,
+        "model": dict(model),
+        "verdict": verdict(evaluation, baselines, training, warnings),
+        "evaluation": dict(evaluation),
+        "baselines": [dict(baseline) for baseline in baselines],
+        "data": dict(data),
+        "training": dict(training) if training is not None else None,
+        "environment": dict(environment),
+        "config": dict(config),
+    }
+    return {**report, "advice": advise(report)}
+
+
+def verdict(
+    evaluation: Mapping[str, Any],
+    baselines: Sequence[Mapping[str, Any]],
+    training: Mapping[str, Any] | None,
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """Say in plain words what the numbers support, and no more."""
+    first = evaluation["metrics"][0]
+    rows, split = f"{evaluation['rows']:,}", evaluation["split"]
+    if first["name"] == "accuracy":
+        headline = (
+            f"Right on {shown(first['value'], first['unit'])} of {rows} {split} examples{_bounds(first, evaluation)}."
+        )
+    else:
+        figure = f"{first['title']} {shown(first['value'], first['unit'])}"
+        headline = f"{figure} on {rows} {split} examples{_bounds(first, evaluation)}."
+    statements = [
+        compared(baseline["title"], baseline["difference"], evaluation, first)
+        for baseline in baselines
+        if baseline.get("difference")
+    ]
+    statements += _weakest_class(evaluation)
+    statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
+    statements += _unfaithful(evaluation)
+    statements += _biased(evaluation) + _unfair(evaluation)
+    statements += _gap(training) + _probe_kept(training) + _compared_ways(training)
+    statements += time_budget.statements(training)
+    if training is not None and training.get("stopped_early"):
+        statements.append(
+            f"Training stopped early at step {training['steps']:,}; "
+            f"the weights of step {training['best_step']:,} were kept."
+        )
+    return {
+        "headline": headline,
+        "statements": statements,
+        "warnings": [*warnings, *_collapsed(evaluation, training), *_missed(evaluation), *_leaked(evaluation)],
+    }
+
+
+def shown(value: float, unit: str) -> str:
+    """Print a figure: 83.9 % for a fraction, 0.678 for a score, 31.4 for points."""
+    scale, places, _ = scale_of(unit)
+    return f"{scale * value:.{places}f}{' %' if unit == 'fraction' else ''}"
+
+
+def scale_of(unit: str) -> tuple[int, int, str]:
+    """Return how a difference is printed: the factor, the decimals, and what stands behind it."""
+    return {"fraction": (100, 1, " points"), "points": (1, 1, " points")}.get(unit, (1, 3, ""))
+
+
+def _bounds(figure: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    if figure.get("low") is None:
+        return ""
+    level = f"{100 * evaluation['confidence']:g} %"
+    scale, places, _ = scale_of(figure["unit"])
+    return f" ({level} interval {scale * figure['low']:.{places}f} to {scale * figure['high']:.{places}f})"
+
+
+def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, Any], figure: Mapping[str, Any]) -> str:
+    """Put a paired difference into words; an interval that holds zero is no difference."""
+    subject = name[0].lower() + name[1:] if name[1:2].islower() else name
+    size, size_signed, interval = _sizes(difference, figure["unit"], evaluation["confidence"])
+    if difference["low"] > 0:
+        return f"Better than {subject} by {size} {interval}."
+    if difference["high"] < 0:
+        size, _, interval = _sizes(_turned(difference), figure["unit"], evaluation["confidence"])
+        return f"Worse than {subject} by {size} {interval}."
+    return f"Not distinguishable from {subject}: difference {size_signed} {interval}."
+
+
+def _turned(difference: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a difference as seen from the other side."""
+    return {**difference, "value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
+
+
+def _sizes(difference: Mapping[str, Any], unit: str, confidence: float) -> tuple[str, str, str]:
+    """Print a difference without its sign, with it, and its interval."""
+    scale, places, after = scale_of(unit)
+    value, low, high = (scale * difference[key] for key in ("value", "low", "high"))
+    interval = f"({100 * confidence:.4g} % interval {low:.{places}f} to {high:.{places}f})"
+    return f"{abs(value):.{places}f}{after}", f"{value:+.{places}f}{after}", interval
+
+
+def comparison_verdict(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Say which of several models is ahead, if any is."""
+    statements = [statement for pair in found["pairs"] if (statement := _pair_statement(pair))]
+    warnings = []
+    if found["rows"] < 100:
+        warnings.append(f"Only {found['rows']} examples: the intervals are wide, and small differences cannot be seen.")
+    return {"headline": _leader(found), "statements": statements, "warnings": warnings}
+
+
+def seeds_verdict(found: Mapping[str, Any], baselines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Say what several seeds come to, and on how many of them each baseline is beaten.
+
+    Args:
+        found: The section on seeds.
+        baselines: Those of each run, in one order.
+    """
+    first, count = found["summary"][0], len(found["runs"])
+    scale, places, after = scale_of(first["unit"])
+    figure = shown(first["value"], first["unit"])
+    what = f"Right on {figure}" if first["name"] == "accuracy" else f"{first['title']} {figure}"
+    ends = f"{scale * first['lowest']:.{places}f} to {scale * first['highest']:.{places}f}"
+    spread = f"standard deviation {scale * first['deviation']:.{places + 1}f}{after}, {ends}"
+    headline = f"{what} on average over {count} seeds ({spread}) on {found['rows']:,} {found['split']} examples."
+    statements = []
+    for several in zip(*baselines, strict=True):
+        differences = [one["difference"] for one in several if one.get("difference")]
+        if differences:
+            better, worse = sum(map(_is_better, differences)), sum(map(_is_worse, differences))
+            mean = scale * sum(one["value"] for one in differences) / len(differences)
+            statements.append(
+                f"Beside {several[0]['title']}: clearly better with {better} of {count} seeds, "
+                f"clearly worse with {worse}, {mean:+.{places}f}{after} on average."
+            )
+    statements.append(f"All seeds say the same of {shown(found['agreement'], 'fraction')} of the examples.")
+    warnings = [] if count >= 5 else [f"{count} seeds tell little of the spread; five or more tell more."]
+    return {"headline": headline, "statements": statements, "warnings": warnings}
+
+
+def _is_better(difference: Mapping[str, Any]) -> bool:
+    return bool(difference["low"] > 0)
+
+
+def _is_worse(difference: Mapping[str, Any]) -> bool:
+    return bool(difference["high"] < 0)
+
+
+def _leader(found: Mapping[str, Any]) -> str:
+    """Name the model that is ahead of every other, by an interval clear of zero."""
+    rows = f"{found['rows']:,} {found['split']} examples"
+    for model in found["models"]:
+        ahead = [_lead(pair, model["name"]) for pair in found["pairs"] if model["name"] in (pair["one"], pair["other"])]
+        if all(ahead) and model["metrics"]:
+            first = model["metrics"][0]
+            value = shown(first["value"], first["unit"])
+            figure = f"right on {value}" if first["name"] == "accuracy" else f"{first['title']} {value}"
+            return f"{model['name']} is ahead: {figure} of {rows}."
+    names = [model["name"] for model in found["models"]]
+    if len(names) == 2:
+        return f"{names[0]} and {names[1]} cannot be told apart on {rows}."
+    return f"None of the {len(names)} models is ahead of all the others on {rows}."
+
+
+def _lead(pair: Mapping[str, Any], name: str) -> bool:
+    """Whether the named model of a pair is ahead in the first figure."""
+    if not pair["differences"]:
+        return False
+    first = pair["differences"][0]
+    return bool(first["low"] > 0 if name == pair["one"] else first["high"] < 0)
+
+
+def _pair_statement(pair: Mapping[str, Any]) -> str:
+    if not pair["differences"]:
+        return ""
+    first = pair["differences"][0]
+    if first["high"] < 0:  # told from the better one's side
+        first = _turned(first)
+        pair = {**pair, "one": pair["other"], "other": pair["one"]}
+    if pair["agreement"] == 1:
+        return f"{pair['one']} and {pair['other']} say the same of every example."
+    size, signed, interval = _sizes(first, first["unit"], pair["confidence"])
+    agreement = f"they agree on {shown(pair['agreement'], 'fraction')} of the examples"
+    if first["low"] > 0:
+        return f"{pair['one']} is better than {pair['other']} by {size} {interval}; {agreement}."
+    return f"{pair['one']} is not distinguishable from {pair['other']}: difference {signed} {interval}; {agreement}."
+
+
+def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
+    rows = [row for row in evaluation.get("per_class") or () if row["support"]]
+    if len(rows) < 2:
+        return []
+    weakest = min(rows, key=lambda row: row["f1"]["value"])
+    others = [row for row in rows if row is not weakest]
+    if all(weakest["f1"]["high"] >= row["f1"]["low"] for row in others):
+        return []
+    return [
+        f"Weakest on “{weakest['label']}”: F1 {shown(weakest['f1']['value'], 'fraction')} "
+        f"on {weakest['support']:,} examples, where it finds {shown(weakest['recall']['value'], 'fraction')} of them."
+    ]
+
+
+def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say that the model is too sure, or too modest, where its luck does not explain it."""
+    found = evaluation.get("calibration")
+    if not found or found["p"] >= 1 - found["confidence"]:
+        return []
+    gap, error = found["mean_confidence"] - found["accuracy"], found["ece"]
+    means = f"{shown(found['mean_confidence'], 'fraction')} sure on average, "
+    means += f"right on {shown(found['accuracy'], 'fraction')}, calibration error {shown(error['value'], 'fraction')}"
+    bounds = f"({100 * found['confidence']:g} % interval {100 * error['low']:.1f} to {100 * error['high']:.1f})"
+    kind = "Too sure of itself" if gap > 0.01 else "Too modest" if gap < -0.01 else "Not as right as it is sure"
+    mended = ""
+    if found.get("scaled") and found["scaled"]["ece"]["value"] < found["ece"]["value"] - 0.005:
+        mended = (
+            f" The stored temperature {found['temperature']:.2f} brings the error to "
+            f"{shown(found['scaled']['ece']['value'], 'fraction')}."
+        )
+    return [f"{kind}: {means} {bounds}.{mended}"]
+
+
+def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
+    worst = (evaluation.get("slices") or {}).get("worst") or []
+    worst = [group for group in worst if group["by"] != "class"]
+    if not worst:
+        return []
+    group = worst[0]
+    right = shown(group["accuracy"]["value"], "fraction")
+    overall = shown(evaluation["slices"]["accuracy"], "fraction")
+    return [f"Weaker on {_group_name(group)}: right on {right} of {group['rows']:,} examples, on all of {overall}."]
+
+
+def _group_name(group: Mapping[str, Any]) -> str:
+    if group["by"] == "word":
+        return f"texts with the word “{group['name']}”"
+    return f"texts of {group['name']}" if group["by"] == "length" else f"{group['by']} “{group['name']}”"
+
+
+def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the harmless change that costs most, where it clearly costs."""
+    tested = (evaluation.get("robustness") or {}).get("invariance") or []
+    costly = [one for one in tested if one.get("difference") and one["difference"]["high"] < 0]
+    if not costly:
+        return []
+    worst = min(costly, key=lambda one: one["difference"]["value"])
+    size, _, interval = _sizes(_turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
+    return [f"Fragile: “{worst['title']}” costs {size} of accuracy {interval}."]
+
+
+def _unfaithful(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name what written answers lose clearly more often than the references do."""
+    tested = (evaluation.get("writing") or {}).get("checks") or []
+    clear = [one for one in tested if one["tried"] and one["clear"]]
+    return [
+        f"{one['title']}: {shown(one['failed']['value'], 'fraction')} of {one['tried']:,} translations, "
+        f"of the references {shown(one['references_failed'] or 0.0, 'fraction')}."
+        for one in clear
+    ]
+
+
+def _biased(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the largest clear gap between groups of people, for each kind of swap."""
+    found = evaluation.get("bias") or {}
+    statements = []
+    for category in dict.fromkeys(study["category"] for study in found.get("studies") or ()):
+        studies = [study for study in found["studies"] if study["category"] == category]
+        clear = [gap for study in studies for gap in study["gaps"] if gap["clear"]]
+        if clear:
+            gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
+            up = gap["score"]["value"] > 0
+            kind = "more positive" if up else "more negative"
+            size, _, interval = _sizes(gap["score"] if up else _turned(gap["score"]), "score", found["confidence"])
+            statements.append(
+                f"Depends on {category}: the same texts are found {kind} with “{gap['group']}” than with "
+                f"“{gap['versus']}”, by {size} on a scale from -1 to 1 {interval}."
+            )
+    return statements
+
+
+def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say by which figures groups of people are treated differently, where lots do not explain it."""
+    found = evaluation.get("fairness") or {}
+    clear = [gap for gap in found.get("gaps") or () if gap["p"] < 1 - found["confidence"]]
+    names = {"accuracy": "accuracy", "selection_rate": "how often the second class is given"}
+    return [
+        f"Differs by {found['column']} in {names.get(gap['figure'], gap['figure'].replace('_', ' '))}: "
+        f"{100 * gap['value']:.1f} points between the groups furthest apart."
+        for gap in clear
+    ]
+
+
+def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[str]:
+    """Warn of a model that gives one class to every example, where there are several."""
+    found = evaluation.get("confusion")
+    if not found or sum(any(row) for row in found["matrix"]) < 2:
+        return []
+    given = [
+        label for label, column in zip(found["labels"], zip(*found["matrix"], strict=True), strict=True) if any(column)
+    ]
+    if len(given) > 1:
+        return []
+    areas = [one for one in evaluation["metrics"] if one["name"] == "auroc" and (one["low"] or 0) > 0.5]
+    if areas:
+        return [
+            f"Every example is called “{given[0]}”, though the scores tell the classes apart (area under the ROC curve "
+            f"{areas[0]['value']:.3f}): choose a threshold with `evaluation.positive_class`, or weigh the classes "
+            "(`loss.class_weights=balanced`)."
+        ]
+    why = ""
+    if training is not None and training["steps"]:
+        rate, steps = training["learning_rate"], training["steps"]
+        why = f": the learning rate ({rate:g}) may be too high, or the steps ({steps:,}) too few"
+    return [f"Every example is called “{given[0]}”. The model tells no classes apart{why}."]
+
+
+def _missed(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say which operating points do not reach what they were chosen for."""
+    found = evaluation.get("screening") or {}
+    told = []
+    for point in found.get("points") or ():
+        figure = point["name"].partition("=")[0]
+        for where, missed, figures in (
+            ("validation", point.get("missed_on_validation"), point.get("on_validation")),
+            (evaluation["split"], point.get("missed"), point),
+        ):
+            if missed and figures:
+                reached, chosen = figures[figure], [found[f"validation_{kind}"] for kind in ("positives", "negatives")]
+                interval = f"{100 * found['confidence']:g} % interval {100 * reached['low']:.1f} to "
+                told.append(
+                    f"{point['name']} is missed on {where} rows: {shown(reached['value'], 'fraction')} ({interval}"
+                    f"{100 * reached['high']:.1f}). The threshold was chosen on "
+                    f"{chosen[0]:,} positive and {chosen[1]:,} negative validation rows."
+                )
+    return told
+
+
+def _leaked(evaluation: Mapping[str, Any]) -> list[str]:
+    """Warn of test rows that nearly repeat training rows, where they are more than a few in a thousand."""
+    found = evaluation.get("near_duplicates") or {}
+    if not found.get("found") or found["found"] < 0.005 * found["rows"]:
+        return []
+    without = ""
+    if found.get("without"):
+        figure = found["without"]["metric"]
+        without = f" Without them: {figure['title']} {shown(figure['value'], figure['unit'])}."
+    return [f"Of {found['rows']:,} test rows {found['found']:,} nearly repeat a training row.{without}"]
+
+
+def _probe_kept(training: Mapping[str, Any] | None) -> list[str]:
+    """Say that no step of fine-tuning did better than the linear probe that it began from."""
+    probe = (training or {}).get("linear_probe") or {}
+    if (training or {}).get("few_labels"):
+        return []
+    if not probe.get("installed") or (training or {}).get("best_step") != 0:
+        return []
+    return [
+        "Fine-tuning did not do better on validation rows than the logistic regression on the frozen features from "
+        "which it began: the backbone is as it came, and that regression is its head."
+    ]
+
+
+def _compared_ways(training: Mapping[str, Any] | None) -> list[str]:
+    """Say which way of training was taken, where labels are few."""
+    comparison = (training or {}).get("few_labels") or {}
+    if not comparison:
+        return []
+    names = [row["name"] for row in comparison["candidates"]]
+    kept = next(row for row in comparison["candidates"] if row["name"] == comparison["chosen"])
+    return [
+        f"Few labels: {', '.join(names[:-1])} and {names[-1]} were compared by cross-validation on the "
+        f"{comparison['rows']:,} labelled rows. {kept['name'].capitalize()} was taken "
+        f"({shown(kept['accuracy'], 'fraction')} right there) and learned from all of them."
+    ]
+
+
+def _gap(training: Mapping[str, Any] | None) -> list[str]:
+    """Name the distance between the losses of the kept weights on validation and on train rows."""
+    points = (training or {}).get("evaluations") or []
+    kept = next((point for point in points if point.get("step") == (training or {}).get("best_step")), None)
+    if kept is None or kept.get("loss") is None or kept.get("train_loss") is None:
+        return []
+    gap = kept["loss"] - kept["train_loss"]
+    return [
+        f"Loss of the kept weights: {kept['train_loss']:.3f} on train rows, {kept['loss']:.3f} on validation rows "
+        f"(a gap of {gap:.3f})."
+    ]

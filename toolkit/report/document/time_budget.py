@@ -1,0 +1,32 @@
+"""What the report says of a run that had a budget."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.config.time_budget import written
+
+
+def statements(training: Mapping[str, Any] | None) -> list[str]:
+    """Say what the budget was spent on, how many steps it allowed, and which rows were left out; empty without one.
+
+    Args:
+        training: Facts of the training; None where the rows are not the run's own.
+    """
+    facts = (training or {}).get("budget")
+    if training is None or not facts:
+        return []
+    steps, whole = training["steps"], facts["steps_without_limit"]
+    if steps == 0:
+        taken = "no optimizer step, so the model is the one before fine-tuning"
+    elif steps < whole and not training.get("stopped_early"):
+        taken = f"{steps:,} of {whole:,} optimizer steps"
+    else:
+        taken = f"all {steps:,} optimizer steps that were wanted"
+    found = [
+        f"Of the budget of {written(facts['seconds'])}, {training['seconds']:.0f} s went to training: {taken}. "
+        f"{facts['before_training']:.0f} s were planned before it and {facts['kept_for_evaluation']:.0f} s after it."
+    ]
+    fewer = [f"{facts[f'{name}_rows']:,} {name} rows" for name in facts["fewer_rows"]]
+    if fewer:
+        found.append(f"It sufficed for {', '.join(fewer)}; the rest was left out.")
+    return found

@@ -1,0 +1,184 @@
+"""The page on where the words of a translation come from, and how far that can be believed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.explain.alignment import Reading, Seen, links
+from toolkit.explain.alignment_error import Gold
+from toolkit.report.formats import estimate, measure
+from toolkit.report.pages.explanation import unmeasured
+from toolkit.report.pages.render import environment
+from toolkit.report.plots import geometry
+
+SCHEMA_VERSION = 1
+
+
+def build(
+    seen: Sequence[Seen],
+    chosen: int,
+    known: Sequence[Reading],
+    trust: Mapping[str, Any] | None,
+    error_rates: Mapping[str, Any] | None,
+    golds: Sequence[Gold] | None,
+    *,
+    model: str,
+    origin: str,
+    command: str,
+    created: str,
+    version: str,
+    notes: Sequence[str],
+    to_measure: str,
+) -> dict[str, Any]:
+    """Put together what explanation.json holds.
+
+    Args:
+        seen: What was found of each pair.
+        chosen: The reading of attention that the links are taken from.
+        known: Every reading.
+        trust: How often attention names the source word that matters most, beside the diagonal, if it was measured.
+        error_rates: Beside an alignment that people made, if there is one.
+        golds: That alignment.
+        model: The model's name.
+        origin: Where its weights came from.
+        command: The command line.
+        created: When.
+        version: The toolkit's.
+        notes: Sentences for the reader.
+        to_measure: The command that measures how far attention can be believed.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "toolkit_version": version,
+        "created": created,
+        "command": command,
+        "model": {"name": model, "origin": origin},
+        "unit": "link",
+        "reading": known[chosen].title,
+        "readings": [one.title for one in known],
+        "verdict": verdict(trust, error_rates, to_measure),
+        "notes": list(notes),
+        "trust": trust,
+        "error_rates": error_rates,
+        "texts": [_text(one, chosen, golds[number] if golds else None) for number, one in enumerate(seen)],
+    }
+
+
+def _text(seen: Seen, chosen: int, gold: Gold | None) -> dict[str, Any]:
+    pair = seen.pair
+    return {
+        "source": pair.source,
+        "translation": pair.target,
+        "source_words": list(pair.source_words),
+        "target_words": list(pair.target_words),
+        "weights": seen.attention[chosen].tolist(),
+        "falls": seen.falls.tolist(),
+        "links": [list(link) for link in links(seen.attention[chosen], pair)],
+        "links_by_falls": [list(link) for link in links(seen.falls, pair)],
+        "gold": None
+        if gold is None
+        else {"sure": sorted(map(list, gold.sure)), "possible": sorted(map(list, gold.possible))},
+    }
+
+
+def verdict(trust: Mapping[str, Any] | None, error_rates: Mapping[str, Any] | None, to_measure: str) -> dict[str, Any]:
+    """Say in plain words how far to believe the links."""
+    statements, warnings = [], []
+    if error_rates is not None:
+        headline = f"Attention’s alignment error rate is {_share(error_rates['attention'])}."
+        statements.append(
+            f"The diagonal’s is {_share(error_rates['diagonal'])}, that of links drawn at random "
+            f"{measure(error_rates['random'], 'fraction')}, that of leaving words out {_share(error_rates['falls'])}; "
+            f"on {error_rates['pairs']:,} pairs aligned by people."
+        )
+        if error_rates["lead"]["low"] <= 0:
+            warnings.append("Attention is not shown to be closer to the people’s alignment than the diagonal.")
+    elif trust is not None:
+        headline = (
+            f"For {measure(trust['attention']['value'], 'fraction')} of the words attention names the source word that "
+            "matters most."
+        )
+    else:
+        headline = unmeasured(to_measure)
+    if trust is not None:
+        statements.append(
+            f"The word that matters most is the one without which the translated word’s probability falls furthest: "
+            f"attention names it for {_share(trust['attention'])} of {trust['words']:,} words in {trust['texts']} "
+            f"pairs of the model’s own data, the diagonal for {_share(trust['diagonal'])}."
+        )
+        if trust["lead"]["low"] <= 0:
+            warnings.append(
+                "Attention is not shown to name what matters most more often than the diagonal: read it as a drawing."
+            )
+    return {"headline": headline, "statements": statements, "warnings": warnings}
+
+
+def _share(figure: Mapping[str, float]) -> str:
+    return estimate(figure, "fraction")
+
+
+def to_html(alignment: Mapping[str, Any]) -> str:
+    """One self-contained page, with no script.
+
+    Args:
+        alignment: From `build`.
+    """
+    rates = alignment["error_rates"]
+    return (
+        environment("html")
+        .get_template("alignment.html.j2")
+        .render(
+            **alignment, rows=[_rows(text) for text in alignment["texts"]], picture=_picture(rates) if rates else None
+        )
+    )
+
+
+def _rows(text: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each translated word with the source word it comes from, and its row of shades, the strongest full."""
+    linked = {target: source for source, target in text["links"]}
+    mattering = {tuple(link) for link in text["links_by_falls"]}
+    gold = text["gold"] or {"sure": [], "possible": []}
+    sure, possible = ({tuple(link) for link in gold[kind]} for kind in ("sure", "possible"))
+    rows = []
+    for target, (word, weights) in enumerate(zip(text["target_words"], text["weights"], strict=True)):
+        shares = np.asarray(weights, np.float64) / max([*weights, 1e-12])
+        cells = [
+            {
+                "share": f"{share:.2f}",
+                "weight": weight,
+                "linked": linked.get(target) == source,
+                "matters": (source, target) in mattering,
+                "gold": "sure" if (source, target) in sure else "possible" if (source, target) in possible else None,
+            }
+            for source, (share, weight) in enumerate(zip(shares, weights, strict=True))
+        ]
+        source = linked.get(target)
+        rows.append({"word": word, "from": None if source is None else text["source_words"][source], "cells": cells})
+    return rows
+
+
+def _picture(rates: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the error rates on one axis."""
+    chance = {"value": rates["random"], "low": rates["random"], "high": rates["random"]}
+    figures = [
+        ("Attention", rates["attention"]),
+        ("Leaving each source word out", rates["falls"]),
+        ("The diagonal", rates["diagonal"]),
+        ("Drawn at random", chance),
+    ]
+    plot = geometry.intervals([(f["value"], f["low"], f["high"]) for _, f in figures], percent=True)
+    rows = [(title, {**figure, "unit": "fraction"}) for title, figure in figures]
+    return {"title": "Alignment error rate, lower is better", "rows": rows, "plot": plot, "model": True}
+
+
+def draw(alignment: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Draw each pair as a PNG file.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    from toolkit.report.plots.explanation_images import draw_alignment
+
+    return [draw_alignment(text, folder / f"text-{number}.png") for number, text in enumerate(alignment["texts"], 1)]

@@ -1,0 +1,273 @@
+"""The page on what predictions rest on: words or patches shaded by each method, and how far each can be believed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.explain.attributions import BY_NAME, Explanation, Method
+from toolkit.explain.patches import Picture
+from toolkit.report.pages.render import environment
+from toolkit.report.plots import attention_maps, geometry, overlays
+
+SCHEMA_VERSION = 1
+UNMOVED = 0.5  # a rank correlation: above it, random weights give nearly the ranking of the trained ones
+
+Explained = Sequence[tuple[Explanation, np.ndarray[Any, Any]]]
+
+
+def build(
+    explained: Explained,
+    methods: Sequence[Method],
+    trust: Mapping[str, Any] | None,
+    *,
+    model: str,
+    origin: str,
+    labels: Sequence[str],
+    command: str,
+    created: str,
+    version: str,
+    notes: Sequence[str],
+    verdict: Mapping[str, Any],
+    regions: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Put together what explanation.json holds.
+
+    Args:
+        explained: Each text's explanation, and the probability of each class.
+        methods: By which it was explained.
+        trust: From `toolkit.explain.trust`, if it was measured.
+        model: The model's name.
+        origin: Where its weights came from.
+        labels: Names of the classes.
+        command: The command line.
+        created: When.
+        version: The toolkit's.
+        notes: Sentences for the reader.
+        verdict: From `verdict`.
+        regions: Method → how well the boxes around its top patches meet given ones.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "toolkit_version": version,
+        "created": created,
+        "command": command,
+        "model": {"name": model, "origin": origin, "labels": list(labels)},
+        "unit": "patch" if any(isinstance(one.example, Picture) for one, _ in explained) else "word",
+        "verdict": dict(verdict),
+        "notes": list(notes),
+        "methods": [
+            {"name": m.name, "title": m.title, "about": m.about, "signed": m.signed}
+            for m in _most_faithful_first(methods, trust)
+        ],
+        "trust": trust,
+        "regions": regions,
+        "texts": [_text(one, chances, labels) for one, chances in explained],
+    }
+
+
+def _most_faithful_first(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> list[Method]:
+    """Order methods by their faithfulness; those that were not measured stand last."""
+    if trust is None:
+        return list(methods)
+
+    def place(method: Method) -> tuple[bool, bool, float]:
+        figures = trust["methods"].get(method.name)
+        return method.name != trust["best"], figures is None, -figures["faithfulness"]["value"] if figures else 0.0
+
+    return sorted(methods, key=place)
+
+
+def _measured(trust: Mapping[str, Any], of_pictures: bool) -> list[Method]:
+    """Return the methods that were measured."""
+    methods = [BY_NAME[name] for name in trust["methods"]]
+    return [method.for_pictures() for method in methods] if of_pictures else methods
+
+
+def _text(explanation: Explanation, chances: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
+    example, target = explanation.example, explanation.target
+    picture = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
+    return {
+        **picture,
+        "text": " ⏎ ".join(example.texts),
+        "prediction": labels[target] if target < len(labels) else str(target),
+        "probability": float(chances[target]),
+        "words": list(example.words),
+        "scores": {name: [float(score) for score in scores] for name, scores in explanation.scores.items()},
+        "tokens": list(example.tokens),
+        "special_tokens": [example.tokens[place] for place in example.special],
+        "special": {name: [float(score) for score in scores] for name, scores in explanation.special.items()},
+    }
+
+
+def top_words(text: Mapping[str, Any], method: str, most: int = 5) -> list[tuple[str, float]]:
+    """Return the words of a text with the largest scores, whatever their sign, the largest first."""
+    scores = text["scores"][method]
+    order = sorted(range(len(scores)), key=lambda place: -abs(scores[place]))
+    return [(text["words"][place], scores[place]) for place in order[:most]]
+
+
+def unmeasured(command: str) -> str:
+    """Say that nothing was measured, and which command measures it."""
+    return f"How faithful this explanation is was not measured; measure it once with: {command}"
+
+
+def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool = False) -> dict[str, Any]:
+    """Say in plain words which method to believe, and what to mistrust.
+
+    Args:
+        trust: From `toolkit.explain.trust`, if it was measured.
+        command: What to type to measure it.
+        of_pictures: Whether the model classifies pictures.
+    """
+    if trust is None:
+        return {"headline": unmeasured(command), "statements": [], "warnings": []}
+    titles = {method.name: method.title for method in _measured(trust, of_pictures)}
+    figures, best = trust["methods"], trust["best"]
+    warnings = []
+    chance = [titles[name] for name in titles if not figures[name]["beats_random"]]
+    if chance and best is not None:
+        warnings.append(f"No better than drawing at random: {_listed(chance)}.")
+    unmoved = [titles[name] for name in titles if figures[name]["sensitivity"][-1]["low"] > UNMOVED]
+    if unmoved:
+        warnings.append(f"Ranks nearly alike when every weight is random: {_listed(unmoved)}.")
+    if best is None:
+        return {
+            "headline": f"No method finds what matters to this model better than chance, on {trust['texts']} examples.",
+            "statements": ["Read these pictures as drawings, not as reasons."],
+            "warnings": warnings,
+        }
+    over = figures[best]["over_random"]
+    headline = f"{titles[best]} is the most faithful way to explain this model."
+    lead, runner_up = trust["lead"], trust["runner_up"] and _inside(titles[trust["runner_up"]])
+    tied = lead is not None and lead["low"] <= 0
+    if tied:
+        headline = f"{titles[best]} and {runner_up} explain this model most faithfully, and cannot be told apart."
+    statements = [
+        f"{'The first' if tied else 'It'} is ahead of drawing at random by {_figure(over)} in faithfulness, on "
+        f"{trust['texts']} examples of the model’s own data; the interval is corrected for {len(titles)} methods.",
+    ]
+    if lead is not None:
+        ahead = f"It is ahead of {runner_up} by {_figure(lead)}."
+        statements.append(f"The difference between the two is {_figure(lead)}." if tied else ahead)
+    if "leave-one-out" in (best, trust["runner_up"] if tied else best):
+        statements.append(
+            f"{titles['leave-one-out']} asks the model nearly what faithfulness measures, "
+            "so of all methods it has it easiest"
+            + (", and where another cannot be told apart from it, that one stands first." if tied else ".")
+        )
+    return {
+        "headline": headline,
+        "statements": statements,
+        "warnings": warnings,
+    }
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return ", ".join([titles[0], *map(_inside, titles[1:])])
+
+
+def _inside(title: str) -> str:
+    """Write a title inside a sentence."""
+    return title[0].lower() + title[1:]
+
+
+def _figure(interval: Mapping[str, float]) -> str:
+    return f"{interval['value']:.2f} ({interval['low']:.2f} to {interval['high']:.2f})".replace("-", "−")
+
+
+def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
+    """One self-contained page; its one script is named by its hash in the page's policy.
+
+    Args:
+        explanation: From `build`.
+        explained: What it was built from: the attention maps and the pictures are not in it.
+    """
+    texts = explanation["texts"]
+    recorded = [one for one, _ in explained if one.weights is not None]
+    fitted = attention_maps.fit([one.weights for one in recorded if one.weights is not None])
+    packed = [
+        overlays.maps(one.example.name, one.example.pixels, weights)
+        if isinstance(one.example, Picture)
+        else attention_maps.pack(" ⏎ ".join(one.example.texts), one.example.tokens, weights)
+        for one, weights in zip(recorded, fitted, strict=True)
+    ]
+    trust = explanation["trust"]
+    named = _measured(trust, explanation["unit"] == "patch") if trust else []
+    measured = [{"name": m.name, "title": m.title, "about": m.about} for m in _most_faithful_first(named, trust)]
+    return (
+        environment("html")
+        .get_template("explain.html.j2")
+        .render(
+            **explanation,
+            rows=[
+                _rows(text, explanation["methods"], one.example)
+                for text, (one, _) in zip(texts, explained, strict=True)
+            ],
+            pictures=[
+                overlays.plain(one.example.pixels) if isinstance(one.example, Picture) else None for one, _ in explained
+            ],
+            measured=measured,
+            picture=_picture(measured, trust) if trust else None,
+            maps=packed,
+            **attention_maps.script(),
+        )
+    )
+
+
+def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example: Any) -> list[dict[str, Any]]:
+    """Shade a text's words by each method, the strongest word of each full; special tokens on the same scale."""
+    rows: list[dict[str, Any]] = []
+    for method in methods:
+        name = method["name"]
+        scores = text["scores"][name]
+        if isinstance(example, Picture):
+            rows.append({"method": method, "overlay": overlays.overlay(example.pixels, scores, example.grid)})
+            continue
+        largest = max((abs(score) for score in scores), default=0) or 1.0
+        special = text["special"].get(name)
+        rows.append(
+            {
+                "method": method,
+                "words": [_shaded(word, score, largest) for word, score in zip(text["words"], scores, strict=True)],
+                "special": [
+                    _shaded(token, score, largest)
+                    for token, score in zip(text["special_tokens"], special or (), strict=False)
+                ],
+            }
+        )
+    return rows
+
+
+def _shaded(word: str, score: float, largest: float) -> dict[str, Any]:
+    share = min(1.0, abs(score) / largest)
+    return {"word": word, "score": score, "share": f"{share:.2f}", "against": score < 0 and share >= 0.05}
+
+
+def _picture(methods: Sequence[Mapping[str, Any]], trust: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the methods' faithfulness on one axis, random rankings last."""
+    figures = [(method["title"], trust["methods"][method["name"]]["faithfulness"]) for method in methods]
+    figures.append(("Drawn at random", trust["random"]["faithfulness"]))
+    plot = geometry.intervals([(f["value"], f["low"], f["high"]) for _, f in figures], percent=False)
+    rows = [(title, {**figure, "unit": "score"}) for title, figure in figures]
+    return {"title": "Faithfulness", "rows": rows, "plot": plot, "model": trust["best"] == methods[0]["name"]}
+
+
+def draw(explanation: Mapping[str, Any], explained: Explained, folder: Path) -> list[Path]:
+    """Draw each text as a PNG file, its words under every method and each layer's mean attention; or each picture.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    from toolkit.report.plots.explanation_images import draw_text
+
+    paths, methods = [], explanation["methods"]
+    for number, (text, (one, _)) in enumerate(zip(explanation["texts"], explained, strict=True), 1):
+        if isinstance(one.example, Picture):
+            columns = [(method["title"], text["scores"][method["name"]]) for method in methods]
+            path = folder / f"picture-{number}.png"
+            paths.append(overlays.draw(one.example.pixels, columns, one.example.grid, path))
+        else:
+            paths.append(draw_text(text, methods, one.weights, folder / f"text-{number}.png"))
+    return paths

@@ -1,0 +1,115 @@
+"""The page on pruned heads: what was lost and what was saved as more of them were left out."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from toolkit.report.pages.render import environment
+from toolkit.report.plots.geometry import path
+
+_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 760, 360, 56, 20, 90, 52
+_LINE = 15  # pixels from one name to the next
+
+
+def to_html(found: Mapping[str, Any]) -> str:
+    """One self-contained page without a script.
+
+    Args:
+        found: What pruning.json holds.
+    """
+    curve, name = found["curve"], found["metric"]
+    most = max((value for row in found["importance"] for value in row), default=1.0) or 1.0
+    pruned = {int(layer): set(listed) for layer, listed in found["pruned_heads"].items()}
+    return (
+        environment("html")
+        .get_template("pruning.html.j2")
+        .render(
+            found=found,
+            toolkit_version=found["version"],
+            headline=headline(found),
+            plot=plot(curve, name),
+            rows=[row(point, curve[0], name) for point in curve],
+            importance=[
+                [(f"{v:.2f}", f"{v / most:.2f}", head in pruned.get(layer, ())) for head, v in enumerate(line)]
+                for layer, line in enumerate(found["importance"])
+            ],
+        )
+    )
+
+
+def headline(found: Mapping[str, Any]) -> str:
+    """Say in a sentence what was left out, and what it cost and saved."""
+    first, chosen, name = found["curve"][0], found["curve"][found["chosen"]], found["metric"]
+    total = sum(map(len, found["importance"]))
+    saved = 1 - chosen["flops"] / first["flops"]
+    last = found["chosen"] == len(found["curve"]) - 1
+    short = last and (found["share"] or 0) * total >= chosen["left_out"] + 1
+    why = ", for one of each layer stays" if short else ""
+    cost = f"{name} on validation rows {_number(first[name])} → {_number(chosen[name])}"
+    return f"{chosen['left_out']} of {total} heads are left out{why}: {cost}, {100 * saved:.0f} % fewer operations."
+
+
+def row(point: Mapping[str, Any], first: Mapping[str, Any], name: str) -> list[str]:
+    """Return the cells of one point of the curve."""
+    return [
+        f"{point['left_out']} ({100 * point['share']:.0f} %)",
+        _number(point[name]),
+        f"{point['loss']:.4f}" if point["loss"] is not None else "–",
+        f"{100 * point['flops'] / first['flops']:.0f} %",
+        f"{1000 * point['seconds']:.2f} ms",
+        f"{100 * point['time']:.0f} % ({100 * point['time_low']:.0f} to {100 * point['time_high']:.0f} %)",
+        f"{point['parameters']:,}",
+    ]
+
+
+COLUMNS = ("heads left out", "", "loss", "operations", "time an example", "of the whole model's", "parameters")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def relative(curve: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, list[float]]]:
+    """Return what is drawn against the share of heads left out: the metric, then operations and time of the whole's."""
+    flops = [point["flops"] / curve[0]["flops"] for point in curve]
+    return [
+        (name, [point[name] for point in curve]),
+        ("operations", flops),
+        ("time", [point["time"] for point in curve]),
+    ]
+
+
+def plot(curve: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Draw metric, operations and time against the share of heads that are left out, as an SVG."""
+
+    def across(share: float) -> float:
+        return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    lines = relative(curve, name)
+    top: float = max(1.0, *(value for _, values in lines for value in values))
+
+    def down(value: float) -> float:
+        return round(_HEIGHT - _BOTTOM - max(float(value), 0.0) / top * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+    base = _HEIGHT - _BOTTOM
+    title = f"{escape(name)}, operations and time against the heads left out"
+    parts = [f'<svg class="pruning" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">']
+    for step in range(5):
+        y, x = down(step / 4), across(step / 4)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{25 * step} %</text>')
+        parts.append(f'<text x="{x}" y="{base + 20}" text-anchor="middle">{25 * step} %</text>')
+    parts.append(
+        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">heads left out</text>'
+    )
+    ends: list[tuple[float, str, str]] = []
+    for (label, values), style in zip(lines, ("own", "other", "faint"), strict=True):
+        points = [(across(point["share"]), down(value)) for point, value in zip(curve, values, strict=True)]
+        parts.append(f'<path class="{style}" d="{path(points)}"/>')
+        ends.append((points[-1][1] + 4, label, style))
+    lowest = 0.0
+    for y, label, style in sorted(ends):  # from the top; lines may end where others do, their names may not
+        lowest = max(y, lowest + _LINE)
+        x = across(curve[-1]["share"]) + 8
+        parts.append(f'<text class="{style}" x="{x:g}" y="{lowest:g}">{escape(label)}</text>')
+    return "\n".join([*parts, "</svg>"])

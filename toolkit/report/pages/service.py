@@ -1,0 +1,34 @@
+"""The page that asks a served model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit import __version__
+from toolkit.recipes import Column
+from toolkit.report.pages.render import environment
+from toolkit.report.plots import attention_maps
+
+
+def page(described: Mapping[str, Any], inputs: Sequence[Column], characters: int) -> str:
+    """One self-contained page; its one script is named by its hash in the page's policy, and asks this server alone.
+
+    Args:
+        described: Of the model: "model", "task", "labels", "calibrated", "explains".
+        inputs: What one question consists of.
+        characters: How long a text may be.
+    """
+    fields = [
+        {"role": c.role, "kind": c.kind, "required": c.required, "title": c.role.replace("_", " ").capitalize()}
+        for c in inputs
+    ]
+    return (
+        environment("html")
+        .get_template("app.html.j2")
+        .render(
+            **described,
+            inputs=fields,
+            characters=characters,
+            toolkit_version=__version__,
+            **attention_maps.script("app.js"),
+        )
+    )

@@ -1,0 +1,66 @@
+"""The report in a few lines, for a terminal or a log."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.report.document.build import shown
+
+
+def to_text(report: Mapping[str, Any], width: int = 100) -> str:
+    """Return the verdict, the figures with their intervals, and the warnings."""
+    figures = [_figure(figure) for figure in report["evaluation"]["metrics"]]
+    figures += [f"  {baseline['title']}: {_figure(baseline['metrics'][0]).strip()}" for baseline in report["baselines"]]
+    lines = [*_verdict(report["verdict"], width), *_advice(report, width), "", *figures, *_candidates(report)]
+    return "\n".join(["", *lines, ""])
+
+
+def _candidates(report: Mapping[str, Any]) -> list[str]:
+    """Return the ways of training that were compared, a line each."""
+    comparison = (report.get("training") or {}).get("few_labels")
+    if not comparison:
+        return []
+    lines = ["", f"  Cross-validated on {comparison['rows']:,} labelled rows:"]
+    for row in comparison["candidates"]:
+        error = f" ± {row['standard_error']:.3f}" if row["standard_error"] is not None else ""
+        folds = "" if row["folds"] == comparison["folds"] else f", {row['folds']} of {comparison['folds']} folds"
+        kept = ", kept" if row["name"] == comparison["chosen"] else ""
+        lines.append(
+            f"    {row['name']}: accuracy {shown(row['accuracy'], 'fraction')}, "
+            f"log-likelihood {row['log_likelihood']:.3f}{error}, {row['seconds']:.0f} s{folds}{kept}"
+        )
+    return lines
+
+
+def comparison_to_text(report: Mapping[str, Any], width: int = 100) -> str:
+    """Return the verdict on several models, and the first figure of each."""
+    models = [model for model in report["comparison"]["models"] if model["metrics"]]
+    figures = [f"  {model['name']}: {_figure(model['metrics'][0]).strip()}" for model in models]
+    return "\n".join(["", *_verdict(report["verdict"], width), "", *figures, ""])
+
+
+def verdict_to_text(report: Mapping[str, Any], width: int = 100) -> str:
+    """Return the verdict alone."""
+    return "\n".join(["", *_verdict(report["verdict"], width), ""])
+
+
+def _verdict(verdict: Mapping[str, Any], width: int) -> list[str]:
+    lines = [verdict["headline"], *verdict["statements"], *(f"Mind: {warning}" for warning in verdict["warnings"])]
+    return [line for text in lines for line in textwrap.wrap(text, width, subsequent_indent="  ")]
+
+
+def _advice(report: Mapping[str, Any], width: int) -> list[str]:
+    """Return what to do next, each piece with the command to type, whole in one line to be copied."""
+    lines = []
+    for piece in report.get("advice") or []:
+        lines += ["", *textwrap.wrap(f"Advice: {piece['evidence']} {piece['advice']}", width, subsequent_indent="  ")]
+        lines += [f"  {piece['command']}"] if piece["command"] else []
+    return lines
+
+
+def _figure(figure: Mapping[str, Any]) -> str:
+    value = shown(figure["value"], figure["unit"])
+    if figure.get("low") is None:
+        return f"  {figure['title']} {value}"
+    low, high = (shown(figure[bound], figure["unit"]) for bound in ("low", "high"))
+    return f"  {figure['title']} {value}  [{low} to {high}]"

@@ -1,0 +1,41 @@
+"""The report's plots as files of their own, for a model card: SVG, drawn by the report's own templates."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.report.pages.render import environment
+from toolkit.report.pages.view import view
+from toolkit.report.sections.blocks import Reliability
+
+
+def plot_files(report: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return a plot's name, such as "loss.svg", with its document, for each that the report has.
+
+    Args:
+        report: The report dictionary; any key may be missing.
+    """
+    seen = view(report)
+    found: dict[str, bytes] = {}
+    if seen["curve"]:
+        found["loss.svg"] = _document(
+            "Loss by step",
+            "grey: training, smoothed; dashed: train rows, as validation; dots: validation",
+            height=360,
+            curve=seen["curve"],
+            best_step=seen["training"]["best_step"],
+        )
+    blocks = [block for section in seen["findings"] for block in section.blocks if isinstance(block, Reliability)]
+    if blocks:
+        found["calibration.svg"] = _document(
+            "Is it as right as it is sure?",
+            "share of right answers against the model's confidence, a dot for a tenth of the examples",
+            height=420,
+            reliability=blocks[0].plot,
+        )
+    return found
+
+
+def _document(title: str, subtitle: str, height: int, **plot: Any) -> bytes:
+    parts = {"curve": None, "reliability": None, "best_step": None, **plot}
+    template = environment("html").get_template("picture.svg.j2")
+    return template.render(title=title, subtitle=subtitle, height=height, **parts).strip().encode() + b"\n"

@@ -1,0 +1,146 @@
+"""What a section of the report is made of: paragraphs, tables, pictures and examples.
+
+A section says what it holds, and the templates say how each kind of block looks, so that a new finding needs no new
+markup. All texts are plain; the templates escape them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from toolkit.report import formats
+from toolkit.report.plots import geometry
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        text: What it says.
+        small: A second line in small print, such as an interval.
+        alert: A second line that should catch the eye.
+    """
+
+    text: str
+    small: str = ""
+    alert: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first column names its rows.
+
+    Attributes:
+        title: What it shows.
+        columns: Headings; the first column is set as words, the others as numbers.
+        rows: Cells, as many in each row as there are columns.
+        words: Numbers of further columns that hold words.
+    """
+
+    kind: ClassVar[str] = "table"
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    words: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Figures with their intervals on one axis.
+
+    Attributes:
+        title: What is measured.
+        rows: (name, {"value", "low", "high", "unit"}) of each.
+        plot: Where they lie on the axis.
+        model: Whether the first row is the model that the others are compared with.
+        caption: A sentence below.
+    """
+
+    kind: ClassVar[str] = "forest"
+    title: str
+    rows: Sequence[tuple[str, dict[str, Any]]]
+    plot: geometry.IntervalPlot
+    model: bool = False
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often the model is right, against how sure it is."""
+
+    kind: ClassVar[str] = "reliability"
+    plot: geometry.ReliabilityPlot
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row of the data.
+
+    Attributes:
+        texts: What it says; several texts are set one below the other.
+        truth: Its label, or "".
+        taken: What it was taken for, or "".
+        remarks: Short texts below.
+        place: Where it stands in the user's files, or "".
+        pictures: (data address of a small copy, what it shows) of each picture.
+    """
+
+    texts: Sequence[str]
+    truth: str = ""
+    taken: str = ""
+    remarks: Sequence[str] = ()
+    place: str = ""
+    pictures: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of the data, most interesting first."""
+
+    kind: ClassVar[str] = "examples"
+    title: str
+    rows: Sequence[Example]
+
+
+Block = Text | Table | Forest | Reliability | Examples
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the report.
+
+    Attributes:
+        key: Its anchor.
+        title: Its heading.
+        lead: A sentence or two below the heading; "" for none.
+        blocks: What it shows.
+    """
+
+    key: str
+    title: str
+    lead: str = ""
+    blocks: Sequence[Block] = field(default_factory=list)
+
+
+def place(file: str, row: float | None) -> str:
+    """Return where a row stands, as file:row; "" where nothing is known."""
+    return f"{file}:{row:.0f}" if file and row is not None else file
+
+
+def estimated(cell: Mapping[str, Any] | None, unit: str = "fraction", signed: bool = False, alert: str = "") -> Cell:
+    """A measured value with its interval below."""
+    if cell is None or cell["value"] is None:
+        return Cell("–")
+    return Cell(
+        formats.measure(cell["value"], unit, signed), formats.interval(cell["low"], cell["high"], unit, signed), alert
+    )

@@ -1,0 +1,163 @@
+"""Several models, or one model with several seeds, side by side, as sections of blocks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.report import formats
+from toolkit.report.plots import geometry
+from toolkit.report.sections.blocks import Cell, Example, Examples, Forest, Section, Table, estimated, place
+
+
+def comparison(found: Mapping[str, Any]) -> list[Section]:
+    """Several models side by side: figures, differences, agreement, and the rows on which they part."""
+    models = [model for model in found["models"] if model["name"]]
+    if not models:
+        return []
+    return [*_side_by_side(models, found), *_differences(found), *_parted(found)]
+
+
+def _side_by_side(models: list[dict[str, Any]], found: Mapping[str, Any]) -> list[Section]:
+    metrics = {metric["name"]: metric for model in reversed(models) for metric in model["metrics"]}
+    if not metrics:
+        return []
+    by_name = [{metric["name"]: metric for metric in model["metrics"]} for model in models]
+    first = next(iter(models[0]["metrics"]), next(iter(metrics.values())))
+    table = Table(
+        "Figures of each model",
+        ["Metric", *(model["name"] for model in models)],
+        [
+            [Cell(metric["title"] or name), *(estimated(figures.get(name), metric["unit"]) for figures in by_name)]
+            for name, metric in metrics.items()
+        ],
+    )
+    rows = [
+        (model["name"], figures[first["name"]])
+        for model, figures in zip(models, by_name, strict=True)
+        if figures.get(first["name"], {"value": None})["value"] is not None
+    ]
+    plot = geometry.intervals([(m["value"], m["low"], m["high"]) for _, m in rows], first["unit"] == "fraction")
+    level = f"{100 * found['confidence']:g} % intervals" if found["confidence"] else "intervals"
+    caption = (
+        f"Dots are what was measured, whiskers their {level}. Overlapping whiskers can still be apart: the models "
+    )
+    caption += "are judged on the same rows, and the differences below make use of that."
+    blocks = [Forest(first["title"] or first["name"], rows, plot, caption=caption)] if plot is not None else []
+    lead = f"All on the same {formats.count(found['rows'])} examples." if found["rows"] is not None else ""
+    return [Section("side-by-side", "Side by side", lead, [*blocks, table])]
+
+
+def _differences(found: Mapping[str, Any]) -> list[Section]:
+    pairs = [pair for pair in found["pairs"] if pair["one"]]
+    if not pairs:
+        return []
+    metrics = {metric["name"]: metric for pair in reversed(pairs) for metric in pair["differences"]}
+    tested = any(pair["p"] is not None for pair in pairs)  # answers that are texts are not right or wrong
+    rows = []
+    for pair in pairs:
+        by_name = {metric["name"]: metric for metric in pair["differences"]}
+        cells = [
+            estimated(by_name.get(name), metric["unit"], signed=True, alert=_unsure(by_name.get(name)))
+            for name, metric in metrics.items()
+        ]
+        chance = [Cell(formats.p_value(pair["p"]))] if tested else []
+        rows.append([Cell(f"{pair['one']} − {pair['other']}"), *cells, *chance])
+    lead = "The first minus the second, paired on the same examples. "
+    confidence = pairs[0]["confidence"]
+    if confidence is not None and len(pairs) > 1:
+        lead += (
+            f"There are {len(pairs)} pairs, so each interval is at {100 * confidence:.4g} % to make all of them hold "
+        )
+        lead += "together, and the p-values are adjusted by Holm’s method. " if tested else "together. "
+    if tested:
+        lead += "McNemar’s mid-p: how likely so uneven a split of the rows on which one is right and the other wrong "
+        lead += "would be if neither were better."
+    titles = [metric["title"] or name for name, metric in metrics.items()]
+    table = Table("Differences", ["Pair", *titles, *(["McNemar’s mid-p"] if tested else [])], rows)
+    rights = ["Both right", "Only the first", "Only the second", "Both wrong"] if tested else []
+    keys = ("both_right", "only_one", "only_other", "both_wrong") if tested else ()
+    counts = Table(
+        "Agreement",
+        ["Pair", "Same answer", *rights],
+        [
+            [
+                Cell(f"{pair['one']} and {pair['other']}"),
+                Cell(formats.measure(pair["agreement"], "fraction")),
+                *(Cell(formats.count(pair[key])) for key in keys),
+            ]
+            for pair in pairs
+        ],
+    )
+    return [Section("differences", "Differences and agreement", lead, [table, counts])]
+
+
+def _unsure(cell: Mapping[str, Any] | None) -> str:
+    clear = cell is None or cell["low"] is None or cell["high"] is None or not cell["low"] <= 0 <= cell["high"]
+    return "" if clear else "could be chance"
+
+
+def _parted(found: Mapping[str, Any]) -> list[Section]:
+    rows = [
+        Example(
+            [formats.clip(row["text"])],
+            truth=row["label"],
+            remarks=[_answer(answer) for answer in row["answers"]],
+            place=place(row["file"], row["row"]),
+        )
+        for row in found["disagreements"]
+    ]
+    if not rows:
+        return []
+    count = f" They disagree on {formats.count(found['disagreeing'])} rows." if found["disagreeing"] is not None else ""
+    first = f"whose {found['parted_by']} differs most" if found["parted_by"] else "on which all are sure"
+    lead = f"The rows on which the models part, those first {first}.{count}"
+    return [Section("disagreements", "Where they disagree", lead, [Examples("Disagreements", rows)])]
+
+
+def _answer(answer: Mapping[str, Any]) -> str:
+    sure = answer["confidence"]
+    return f"{answer['model']}: {answer['prediction']}" + (
+        f" ({formats.measure(sure, 'fraction')})" if sure is not None else ""
+    )
+
+
+def seeds(found: Mapping[str, Any]) -> list[Section]:
+    """One training with several seeds: each run, and what they come to."""
+    runs = [run for run in found["runs"] if run["name"] and run["metrics"]]
+    summary = [figure for figure in found["summary"] if figure["name"] and figure["value"] is not None]
+    if not runs or not summary:
+        return []
+    first = summary[0]
+    figures = [{metric["name"]: metric for metric in run["metrics"]} for run in runs]
+    rows = [
+        (run["name"], own[first["name"]])
+        for run, own in zip(runs, figures, strict=True)
+        if own.get(first["name"], {"value": None})["value"] is not None
+    ]
+    plot = geometry.intervals([(m["value"], m["low"], m["high"]) for _, m in rows], first["unit"] == "fraction")
+    caption = "The whiskers are the doubt that comes from the rows; the dots differ by chance in training alone."
+    blocks = [Forest(first["title"] or first["name"], rows, plot, caption=caption)] if plot is not None else []
+    table = Table(
+        "Mean and spread",
+        ["Metric", "Mean over seeds", "Standard deviation", "Lowest", "Highest"],
+        [
+            [
+                Cell(figure["title"] or figure["name"]),
+                estimated(figure, figure["unit"]),
+                Cell(_spread(figure["deviation"], figure["unit"])),
+                Cell(formats.measure(figure["lowest"], figure["unit"])),
+                Cell(formats.measure(figure["highest"], figure["unit"])),
+            ]
+            for figure in summary
+        ],
+    )
+    lead = f"{len(runs)} runs that differ in nothing but their seed, all on the same rows. The interval of a mean is "
+    lead += "over the runs: it says how well the mean over all seeds is known."
+    if found["agreement"] is not None:
+        lead += f" All runs say the same of {formats.measure(found['agreement'], 'fraction')} of the examples."
+    return [Section("seeds", "What chance does", lead, [*blocks, table])]
+
+
+def _spread(deviation: float | None, unit: str) -> str:
+    if deviation is None:
+        return "–"
+    return f"{100 * deviation:.2f} points" if unit == "fraction" else f"{deviation:.4f}"

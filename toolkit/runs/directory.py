@@ -1,0 +1,272 @@
+"""The run directory: where every stage writes, and where every later command starts again.
+
+    config.yaml          the complete configuration
+    NAME.py              a copy of the recipe, where it is a file of one's own; never run unasked
+    run.json             recipe, command, status, environment, data facts, training facts
+    metrics.jsonl        one line for each logged step and each validation
+    data/                the held-out rows, so that the run can be judged again on any machine; digests of those learnt
+    model/               weights (safetensors), processor, label names
+    predictions.parquet  what the model and the baselines said of each test row
+    report.json, report.md, report.html
+    SHA256SUMS           digests of held-out rows, weights, predictions and report, by which a change is noticed
+
+A directory is a run once `run.json` says so; `status` is "complete" only after everything is there.
+Files appear whole or not at all: they are written aside, synced and renamed.
+"""
+
+import errno
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit.runs import lock
+from toolkit.runs.files import disk_errors, read_object, write_json
+from toolkit.runs.trust import COPY_AGAIN, check_links
+
+HOME = Path("runs")
+CARD = "toolkit.json"  # beside the weights: what later commands need to use them
+_FACTS = {"command": str, "created": str, "model": str, "recipe": str, "data": dict, "training": dict, "labels": list}
+NEAR_DUPLICATES = "data/near_duplicates.json"  # test rows that repeat a training row
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """Folder of the exported model."""
+        return self.path / "model"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The contents of run.json; empty when it is missing or damaged."""
+        try:
+            return read_facts(self.path)
+        except SourceError:
+            return {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run went through to its report."""
+        return self.facts.get("status") == "complete"
+
+    def record(self, **facts: Any) -> None:
+        """Add `facts` to run.json."""
+        write_json(self.path / "run.json", {**self.facts, **facts})
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        target = self.path / "metrics.jsonl"
+        with disk_errors(target), target.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+
+def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
+    """Make a new run directory.
+
+    Raises:
+        ConfigError: The place is taken or cannot be written.
+    """
+    check_place(output)
+    stem = f"{Path(recipe).stem}-{slug(model)}-{now:%Y%m%d-%H%M%S}"
+    path = Path(output) if output else HOME / stem
+    try:
+        if output is None:
+            path = free(path)
+        elif is_run(path):  # one that came to nothing, or it would have been refused
+            _clear(Run(path))
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".write-test"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
+        ) from None
+    return Run(path)
+
+
+def check_place(output: str | None, *, resume: bool = False) -> None:
+    """Refuse a place where no run can be written, before any work is done for it; nothing is written yet.
+
+    Args:
+        output: The folder asked for; runs/ when None.
+        resume: Whether a run that did not finish is welcome there.
+
+    Raises:
+        ConfigError: The place is taken, a file, or closed to this user.
+        SourceError: It holds a run whose run.json is damaged, or from which a link leads away.
+    """
+    path = Path(output) if output else HOME
+    check_writable(path)
+    if output is None or not path.is_dir() or not any(path.iterdir()):
+        return
+    if not is_run(path):
+        if (path / "config.yaml").is_file() and any(
+            (path / name).is_dir() for name in ("data", "checkpoints", "model")
+        ):
+            raise ConfigError(
+                f"{path} holds a run whose run.json is missing.",
+                "Copy the run directory again, all of it; or give another --output.",
+            )
+        raise ConfigError(f"The folder {path} is not empty.", "Give another --output, or remove it first.")
+    check_links(path)
+    if read_facts(path).get("status") == "complete":
+        outcome = " There is nothing to resume." if resume else ""
+        raise ConfigError(f"{path} holds a complete run.{outcome}", "Give another --output, or remove it first.")
+    if lock.is_claimed(path):
+        raise lock.busy(path)
+    if not resume and not _came_to_nothing(Run(path)):
+        raise ConfigError(
+            f"{path} holds a run that did not finish.",
+            "Go on with it by the same command and --resume, give another --output, or remove it first.",
+        )
+
+
+def _came_to_nothing(run: Run) -> bool:
+    """Whether a run ended before anything of its training was kept, so that nothing is lost with it."""
+    kept = [path for path in (run.path / "checkpoints").glob("*") if not path.name.startswith(".")]
+    return run.facts.get("status") in ("failed", "interrupted") and not kept
+
+
+def _clear(run: Run) -> None:
+    """Remove what a run that came to nothing wrote and another would add to."""
+    (run.path / "metrics.jsonl").unlink(missing_ok=True)
+    (run.path / "run.json").unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place that is a file, or closed to this user; nothing is written yet.
+
+    Raises:
+        ConfigError: With what it is.
+    """
+    if not _encodes(str(path)):
+        raise ConfigError(
+            f"The name {path} cannot be used for a run: this shell's locale knows nothing but ASCII.",
+            "Set PYTHONUTF8=1, or give an --output in plain letters.",
+        )
+    try:
+        nearest = next(place for place in (path, *path.parents) if place.exists())
+        if not nearest.is_dir():
+            raise ConfigError(f"{nearest} is a file, so it cannot hold a run.", "Give another --output: a new folder.")
+        if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ConfigError(
+            f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
+        ) from None
+
+
+def _encodes(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # Python keeps bytes that it cannot read as lone surrogates, which libraries refuse
+        return False
+    return True
+
+
+def free(path: Path) -> Path:
+    """Return a path, or where something is there already, one with a number behind it."""
+    further = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], further) if not one.exists())
+
+
+def slug(model: str) -> str:
+    """Return the last part of a model's name as it can stand in a file name."""
+    name = model.rstrip("/").split("@")[0].split("/")[-1]
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:60] or "model"
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether `path` is a run directory, whole or not."""
+    return (path / "run.json").is_file()
+
+
+def check_whole(run: Run) -> None:
+    """Refuse a run that later commands cannot start from.
+
+    Raises:
+        SourceError: run.json is damaged, or a link leads out of the run directory.
+        ModelError: The run did not finish, or a part of it is missing.
+    """
+    check_links(run.path)
+    if read_facts(run.path).get("status") != "complete":
+        raise ModelError(
+            f"The run {run.path} did not finish, so it holds no model.",
+            "Go on with it: add --resume to its command, which stands in run.json.",
+        )
+    missing = [name for name in ("config.yaml", "model", "model/toolkit.json") if not (run.path / name).exists()]
+    if missing:
+        raise ModelError(
+            f"The run {run.path} is not whole: {missing[0]} is missing.", "Copy the run directory again, all of it."
+        )
+
+
+def newest(home: Path = HOME) -> Run:
+    """Return the newest complete run under `home`.
+
+    Raises:
+        SourceError: There is none.
+    """
+    folders = home.iterdir() if home.is_dir() else ()
+    runs = [run for run in map(Run, folders) if run.complete]
+    if not runs:
+        raise SourceError(
+            f"There is no complete run under {home}/.",
+            "Name a run directory or model, or run `toolkit finetune sentiment` first.",
+        )
+    return max(runs, key=lambda run: (run.facts.get("created", ""), run.path.name))
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+def read_facts(run: Path) -> dict[str, Any]:
+    """Read the run.json of a run directory.
+
+    Raises:
+        SourceError: It is missing or damaged.
+    """
+    file = run / "run.json"
+    found = read_object(file)
+    for name, kind in _FACTS.items():
+        if not isinstance(found.get(name), kind | None):
+            raise SourceError(f"`{name}` in {file} is not what was written there.", COPY_AGAIN)
+    return found
+
+
+
+
+
+
+
+
+
+
+
+

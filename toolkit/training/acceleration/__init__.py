@@ -1,0 +1,1 @@
+"""What makes a step cheaper without changing what it computes."""

@@ -1,0 +1,54 @@
+"""What makes a step cheaper without changing what it computes, put on a model for the time of its training."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from toolkit.attention import packed, padded
+from toolkit.training.acceleration import compiling, embedding_gradient, fast_dropout, memory, target_loss
+
+
+@dataclass(frozen=True)
+class Quickened:
+    """How a model's batches are run.
+
+    Attributes:
+        packing: How to pack a batch; None where it has to be run padded.
+        loss: Computes the model's own loss from target tokens alone; None where the model has to do it.
+    """
+
+    packing: packed.Packing | None
+    loss: target_loss.TargetLoss | None = None
+
+
+@contextmanager
+def quickened(
+    model: Any, probe: Mapping[str, Any] | None, processes: int = 1, kernel: str = "auto", compiled: bool = False
+) -> Iterator[Quickened]:
+    """Let `model` train without padding, with cheap dropout and memory that stays in place.
+
+    Args:
+        model: On its device; given back as it was.
+        probe: A batch on the CPU, to try on what is done; None to leave batches padded.
+        processes: How many share the gradients; what bypasses their exchange is left out when there are several.
+        kernel: What attends in batches without padding.
+        compiled: Whether torch.compile makes the layers' code.
+    """
+    with ExitStack() as after:
+        after.enter_context(memory.kept(model))
+        after.callback(fast_dropout.restore, model)
+        fast_dropout.cheapen(model)
+        if processes == 1:
+            after.callback(embedding_gradient.restore, model)
+            embedding_gradient.keep_gradient(model)
+        packing = loss = None
+        if probe is not None:
+            packing = after.enter_context(packed.unpadded(model, probe, fast_dropout.drop))
+            if processes == 1:
+                loss = after.enter_context(target_loss.of_targets(model, probe))
+            if packing is None:
+                after.enter_context(padded.products(model, fast_dropout.drop))
+        if compiled:
+            after.enter_context(compiling.compiled(model, packing))
+        yield Quickened(None if packing is None else replace(packing, kernel=kernel), loss)

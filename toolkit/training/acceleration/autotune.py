@@ -1,0 +1,259 @@
+"""Choose how the machine at hand computes fastest, by measuring it, and remember the answer.
+
+Whether 16-bit floats are faster than 32-bit ones on a CPU depends on its instructions: on one with bf16 matrix
+products training ran 1.6 times as fast, on others it is slower. Which kernel attends fastest depends on the precision
+and on the machine, and whether compiling pays on how long the run is. So nothing is assumed: a few steps of each kind
+are taken in turn on a real batch. The answer is kept for each machine and kind of model, so that the same command
+computes the same thing the next time.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit import environment, runs
+from toolkit.attention.packed import Packing, repeated_layers
+from toolkit.config.settings import TrainingConfig
+from toolkit.errors import ConfigError
+from toolkit.training.acceleration import compiling
+from toolkit.training.acceleration.accelerate_model import quickened
+from toolkit.training.distributed.devices import pick_precision
+
+ROUNDS = 5
+HOPELESS = 3.0  # times slower than the fastest in the first round, which warms up: not measured any further
+BEATEN = 1.3  # the same in a later round
+WORTH = 1.1  # a gain below this is not worth fewer digits
+MOST_SAVED = 0.3  # of a step, by compiling
+LEAST_WARM_UP = 60.0  # seconds; a run that cannot save as much is not compiled, nor is it tried
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a run's steps are computed.
+
+    Attributes:
+        precision: "fp32", "bf16" or "fp16".
+        kernel: What attends in batches without padding: "auto", "varlen", "sdpa" or "products".
+        compiled: Whether torch.compile makes the layers' code.
+    """
+
+    precision: str
+    kernel: str = "auto"
+    compiled: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's record says of it."""
+        return {"precision": self.precision, "attention_kernel": self.kernel, "compiled": self.compiled}
+
+
+def recorded(facts: Mapping[str, Any]) -> Pace | None:
+    """Return the pace that a run's record tells of, None where it tells of none."""
+    if "precision" not in facts:
+        return None
+    found = Pace(facts["precision"], facts.get("attention_kernel", "auto"), facts.get("compiled", False))
+    known = found.precision in ("fp32", "bf16", "fp16") and found.kernel in ("auto", "varlen", "sdpa", "products")
+    return found if known and isinstance(found.compiled, bool) else None
+
+
+def asked(config: TrainingConfig, device: str) -> Pace:
+    """Return the pace that the configuration asks for, with nothing measured.
+
+    Raises:
+        ConfigError: The device does not do what was asked for.
+    """
+    if config.attention_kernel == "varlen" and device != "cuda":
+        raise ConfigError(
+            "The kernel varlen attends on NVIDIA GPUs alone.", "Use `--set training.attention_kernel=auto`."
+        )
+    return Pace(pick_precision(config.precision, device), config.attention_kernel, bool(config.compile))
+
+
+def measured(
+    model: Any,
+    batch: Mapping[str, Any],
+    probe: Mapping[str, Any] | None,
+    config: TrainingConfig,
+    device: str,
+    steps: int,
+    say: Say = lambda _text: None,
+) -> Pace:
+    """Return the pace at which this model trains fastest here, within what was asked for.
+
+    Args:
+        model: In training mode, on its device; gradients are cleared again and random generators put back.
+        batch: A typical one, with labels, on the CPU.
+        probe: A small one, on which packing is tried; None to leave batches padded.
+        config: What is not "auto" there is kept.
+        device: "cpu", "cuda" or "mps".
+        steps: How many the run will take: compiling has to pay within them.
+        say: Told what was found not to work.
+    """
+    pace = asked(config, device)
+    key = f"{_machine(model, device)}, {len(next(iter(batch.values())))} examples"
+    everything = _read()
+    known = everything.get(key, {})
+    precisions = ("fp32", "bf16") if config.precision == "auto" and device != "cuda" else (pace.precision,)
+    kernels = (pace.kernel,) if pace.kernel != "auto" else ("varlen", "sdpa", "products")
+    with quickened(model, probe) as quick:  # as training will run it
+        packing = quick.packing
+        ways = list(product(precisions, _possible(kernels, packing, device)))
+        if not all("/".join(way) in known.get("seconds", {}) for way in ways):
+            known = {**known, "seconds": {**known.get("seconds", {}), **_measure(model, batch, packing, device, ways)}}
+        pace = _fastest(known["seconds"], ways)
+        due = known["seconds"]["/".join((pace.precision, pace.kernel))]
+        compilable = config.compile is None and device != "mps" and repeated_layers(model) is not None
+        if compilable and steps * due * MOST_SAVED > LEAST_WARM_UP and "compiled" not in known:
+            known["compiled"] = _measure_compiled(model, batch, packing, device, pace, say)
+    _remember(everything, key, known)
+    pays = config.compile is None and pays_back(known.get("compiled"), steps)
+    return replace(pace, compiled=bool(config.compile) or pays)
+
+
+def pays_back(seconds: Mapping[str, float] | None, steps: int) -> bool:
+    """Whether what compiling saves in `steps` is more than it costs; None and {}, where it was not measured, do not."""
+    if not seconds:
+        return False
+    return (seconds["plain"] - seconds["compiled"]) * steps > seconds["warm_up"]
+
+
+def _possible(kernels: Sequence[str], packing: Packing | None, device: str) -> tuple[str, ...]:
+    """Return which of `kernels` there is something to tell between on this device."""
+    if packing is None:
+        return ("auto",)
+    return tuple(kernel for kernel in kernels if kernel != "varlen" or device == "cuda")
+
+
+def _fastest(seconds: Mapping[str, float], ways: Sequence[tuple[str, str]]) -> Pace:
+    """Return the fastest way; one with fewer digits has to be faster by more than a little."""
+    best = {
+        precision: min((way for way in ways if way[0] == precision), key=lambda way: seconds["/".join(way)])
+        for precision, _ in ways
+    }
+    if len(best) == 1:
+        return Pace(*next(iter(best.values())))
+    gain = seconds["/".join(best["fp32"])] / seconds["/".join(best["bf16"])]
+    return Pace(*best["bf16" if gain > WORTH else "fp32"])
+
+
+def _measure(
+    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, ways: Sequence[tuple[str, str]]
+) -> dict[str, float]:
+    """Return the median seconds of a forward and backward pass in each way, which take turns."""
+    generator = _random_state(device)
+    seconds: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
+    left = list(ways)
+    for round_number in range(ROUNDS + 1):
+        for way in left:
+            passed = _pass(model, batch, packing, device, Pace(*way))
+            if round_number == 1:
+                seconds[way].clear()  # the first one warms up
+            seconds[way].append(passed)
+        most = min(seconds[way][-1] for way in left) * (BEATEN if round_number else HOPELESS)
+        left = [way for way in left if seconds[way][-1] <= most]
+        if len(left) == 1:
+            break
+    _restore_random_state(generator, device)
+    return {"/".join(way): round(statistics.median(taken), 4) for way, taken in seconds.items()}
+
+
+def _measure_compiled(
+    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pace: Pace, say: Say
+) -> dict[str, float]:
+    """Return the median seconds of a pass, plain and compiled, and what the first compiled ones cost; {} on failure."""
+    generator = _random_state(device)
+    plain, compiled = [], []
+    smaller = {name: tensor[: max(1, len(tensor) // 2)] for name, tensor in batch.items()}  # another shape
+    try:
+        with compiling.compiled(model, packing):
+            warm_up = sum(_pass(model, part, packing, device, pace) for part in (batch, smaller))
+            for _ in range(ROUNDS):
+                compiled.append(_pass(model, batch, packing, device, pace))
+                with compiling.suspended():
+                    plain.append(_pass(model, batch, packing, device, pace))
+    except Exception as error:  # no compiler, no support: whatever it is, the run goes on without
+        say(f"torch.compile does not work here ({type(error).__name__}); the layers run as they are.")
+        return {}
+    finally:
+        model.zero_grad(set_to_none=True)
+        _restore_random_state(generator, device)
+    figures = {"plain": statistics.median(plain), "compiled": statistics.median(compiled), "warm_up": warm_up}
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def _pass(model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pace: Pace) -> float:
+    """Return the seconds of one forward and backward pass."""
+    import torch
+
+    with ExitStack() as stack:
+        if packing is not None:
+            stack.enter_context(replace(packing, kernel=pace.kernel).batch(batch, device))
+        moved = {name: tensor.to(device) for name, tensor in batch.items()}
+        _wait(device)
+        start = time.perf_counter()
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(pace.precision)
+        with torch.autocast(device, half) if half is not None else nullcontext():
+            loss = model(**moved).loss
+        loss.backward()
+        _wait(device)
+        taken = time.perf_counter() - start
+    model.zero_grad(set_to_none=True)
+    return taken
+
+
+def _wait(device: str) -> None:
+    """Wait for what a GPU was given to do."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _random_state(device: str) -> tuple[Any, Any]:
+    import torch
+
+    return torch.get_rng_state(), torch.cuda.get_rng_state() if device == "cuda" else None
+
+
+def _restore_random_state(state: tuple[Any, Any], device: str) -> None:
+    import torch
+
+    torch.set_rng_state(state[0])
+    if device == "cuda":
+        torch.cuda.set_rng_state(state[1])
+
+
+def _machine(model: Any, device: str) -> str:
+    import torch
+
+    size = sum(parameter.numel() for parameter in model.parameters())
+    computes = torch.cuda.get_device_name() if device == "cuda" else environment.processor()
+    threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}, toolkit {toolkit.__version__}"
+    return f"{computes}, {threads}, {type(model).__name__} of {size:,}"
+
+
+def _path() -> Path:
+    return environment.cache_folder() / "speed.json"
+
+
+def _read() -> dict[str, Any]:
+    try:
+        known = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {k: v for k, v in known.items() if isinstance(v, dict)} if isinstance(known, dict) else {}
+
+
+def _remember(everything: dict[str, Any], key: str, known: dict[str, Any]) -> None:
+    if everything.get(key) == known:
+        return
+    _path().parent.mkdir(parents=True, exist_ok=True)
+    runs.write_json(_path(), {**everything, key: known})

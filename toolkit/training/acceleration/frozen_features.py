@@ -1,0 +1,134 @@
+"""Features of a frozen trunk, computed once.
+
+Where nothing moves but the model's last module, and the same example always reaches it as the same numbers, these
+numbers are computed once for each example and kept; an epoch then costs what the last module costs.
+
+    inputs → trunk (frozen, once) → features → head (trained) → logits
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.data.batching.batch import Columns, Features
+
+Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A model whose last module alone is trained.
+
+    Attributes:
+        model: The whole model.
+        head: Its last module, which takes one tensor (B, …) and returns the logits.
+        name: Of that module.
+    """
+
+    model: Any
+    head: Any
+    name: str
+
+    def headed(self) -> Any:
+        """Return a module that takes features in the place of the inputs: `inputs` and, for a loss, `labels`."""
+        return _headed(self)
+
+    def digest(self) -> str:
+        """Return a digest of all weights below the head."""
+        found = hashlib.sha256(type(self.model).__name__.encode())
+        for name, tensor in self.model.state_dict().items():
+            if not name.startswith(f"{self.name}."):
+                found.update(name.encode())
+                found.update(tensor.detach().cpu().float().numpy().tobytes())
+        return found.hexdigest()
+
+    def features(
+        self, features: Features, collate: Collate, batch_size: int, autocast: Callable[[], AbstractContextManager[Any]]
+    ) -> Iterator[Columns]:
+        """Yield what reaches the head, "inputs" (N, …), and the "labels", some examples at a time, in order."""
+        import torch
+
+        self.model.eval()
+        for start in range(0, len(features), batch_size):
+            rows = range(start, min(start + batch_size, len(features)))
+            batch = collate([features[row] for row in rows])
+            with torch.no_grad(), autocast():
+                handed, _ = _run(self.model, self.head, batch)
+            yield {"inputs": handed.float().cpu().numpy(), "labels": np.asarray(batch["labels"])}
+
+
+def find(model: Any, batch: Mapping[str, Any]) -> Trunk | None:
+    """Return the frozen trunk of a model, or None where examples must go through the whole model each time.
+
+    That is so where more than the last module is trained, where dropout or batch norm make an example's way through
+    the model a matter of chance or of its neighbours, or where the loss is not that of one class for each example.
+
+    Args:
+        model: On its device, with its parameters frozen or not.
+        batch: A real one on the CPU, with labels.
+    """
+    import torch
+
+    if getattr(model.config, "problem_type", None) != "single_label_classification":
+        return None
+    moving = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    holders = [
+        (len(own), name, module)
+        for name, module in model.named_modules()
+        if name and moving <= (own := {id(parameter) for parameter in module.parameters()})
+    ]
+    if not moving or not holders:
+        return None
+    size, name, head = min(holders, key=lambda holder: holder[0])
+    norms = any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if norms or size != len(moving):
+        return None
+    training = model.training
+    with torch.no_grad():
+        model.train()
+        (one, logits), (again, _) = (_run(model, head, batch) for _ in range(2))
+        model.train(training)
+        if one is None or again is None or not torch.equal(one, again):
+            return None
+        said = head.eval()(one)
+        return Trunk(model, head, name) if hasattr(said, "detach") and torch.equal(said, logits) else None
+
+
+def _run(model: Any, head: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Run the model; return what its head was handed, None where that is not one tensor, and the logits."""
+    seen: list[Any] = []
+    hook = head.register_forward_pre_hook(lambda _head, arguments: seen.append(arguments))
+    try:
+        logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
+    finally:
+        hook.remove()
+    single = len(seen) == 1 and len(seen[0]) == 1 and hasattr(seen[0][0], "detach")
+    return (seen[0][0].detach() if single else None), logits
+
+
+def _headed(trunk: Trunk) -> Any:
+    import torch
+    from transformers.modeling_outputs import SequenceClassifierOutput
+
+    class Headed(torch.nn.Module):
+        """The head of a model, called as the model is."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = trunk.head
+            self.config = trunk.model.config
+
+        @property
+        def device(self) -> Any:
+            return next(self.head.parameters()).device
+
+        def forward(self, inputs: Any, labels: Any = None) -> Any:
+            logits = self.head(inputs)
+            loss = None if labels is None else torch.nn.functional.cross_entropy(logits.float(), labels)
+            return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    return Headed()

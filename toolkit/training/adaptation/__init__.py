@@ -1,0 +1,1 @@
+"""What is trained: adapters, frozen layers, averaged weights, linear probes."""

@@ -1,0 +1,342 @@
+"""A linear probe: logistic regression on what a pretrained model makes of each example before it is fine-tuned.
+
+    inputs → backbone (as it came) → one vector for each example, or for each word → logistic regression
+
+The probe takes one forward pass over some of the rows, tells how far the checkpoint comes without fine-tuning, and is
+where fine-tuning begins: the model's last layer is set to its weights, so that training does not first distort the
+backbone to fit random ones.
+
+Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
+section 3.4 (LP-FT).
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from toolkit import models
+from toolkit.data.batching.batch import Features, Integers, plan_evaluation
+from toolkit.training.adaptation import class_balance, mean_pooling
+
+Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
+
+HEAD = "head input"  # what reaches the last layer
+MEAN = "mean"  # of all tokens, normalised
+ROWS = 2000  # examples that the probe learns from at most; for more classes than 40, 50 for each
+_ROWS_PER_CLASS = 50
+_VECTORS = 20_000  # words that it learns from at most
+_UNSEEN = -5.0  # logit of a class that train does not show, beside the least likely of the others
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the L2 penalty that are tried
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors of the rows of a split, by the way in which they were taken from the model.
+
+    Attributes:
+        by_pooling: `HEAD`, `MEAN` → vectors. Each of shape (N, D).
+        labels: Class numbers. Shape (N,).
+    """
+
+    by_pooling: Mapping[str, Floats]
+    labels: np.ndarray[Any, np.dtype[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted logistic regression.
+
+    Attributes:
+        pooling: Which vectors it reads.
+        weight: Shape (C, D).
+        bias: Shape (C,).
+        loss: Mean negative log-likelihood of the validation vectors, in nats.
+        accuracy: Share of the validation vectors whose class it finds.
+        cross_validated_loss: Like `loss`, of all rows at hand, each predicted by what the other folds taught.
+        adjustment: How far frequent classes should be held back, the τ of `class_balance`.
+    """
+
+    pooling: str
+    weight: Floats
+    bias: Floats
+    loss: float
+    accuracy: float
+    cross_validated_loss: float
+    adjustment: float = 0.0
+
+    def predictions(self, vectors: Floats) -> list[int]:
+        """Return the most likely class of each vector (N, D)."""
+        return [int(number) for number in (vectors @ self.weight.T + self.bias).argmax(axis=1)]
+
+
+def in_words(pooling: str) -> str:
+    """Name what a probe reads in a sentence."""
+    return "the mean of all tokens" if pooling == MEAN else f"the {pooling}"
+
+
+def output_layer(model: Any, batch: Mapping[str, Any]) -> Any | None:
+    """Return the linear layer whose output is the logits, or None where something stands behind it.
+
+    Args:
+        model: With a head for its classes.
+        batch: A real one on the CPU.
+    """
+    import torch
+
+    sized = [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_labels
+    ]
+    outputs: dict[int, Any] = {}
+    hooks = [
+        layer.register_forward_hook(lambda module, _inputs, output: outputs.update({id(module): output}))
+        for layer in sized
+    ]
+    try:
+        with models.plainly(model):
+            logits = _run(model, batch).logits
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return next((m for m in sized if id(m) in outputs and _same(outputs[id(m)], logits)), None)
+
+
+def vectors(
+    model: Any,
+    layer: Any | None,
+    features: Features,
+    collate: Collate,
+    batch_size: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Iterator[tuple[np.ndarray[Any, np.dtype[np.int64]], Vectors]]:
+    """Yield (row numbers, their vectors), batch by batch, rows of like lengths together.
+
+    Where each word has a label, words of a row stand one after another, and row numbers are repeated.
+
+    Args:
+        model: On its device.
+        layer: From `output_layer`.
+        features: The rows, with "labels".
+        collate: Stacks rows into a batch.
+        batch_size: Rows in a forward pass.
+        autocast: Makes the context in which the model computes.
+    """
+    captured: dict[str, Any] = {}
+
+    def keep_input(_module: Any, arguments: tuple[Any, ...]) -> None:
+        captured[HEAD] = arguments[0]
+
+    def keep_output(_module: Any, _inputs: Any, output: Any) -> None:
+        captured["hidden"] = getattr(output, "last_hidden_state", None)
+
+    hooks = [layer.register_forward_pre_hook(keep_input)] if layer is not None else []
+    base = getattr(model, "base_model", model)
+    if base is not model:
+        hooks.append(base.register_forward_hook(keep_output))
+    try:
+        with models.plainly(model):
+            for rows in plan_evaluation(features.lengths, batch_size):
+                batch = collate([features[int(row)] for row in rows])
+                captured.clear()
+                with autocast():
+                    _run(model, batch)
+                labels = np.asarray(batch["labels"])
+                known = labels >= 0  # (B,) or (B, T): the rest is no word of its own
+                taken = _pooled(captured, batch, by_word=labels.ndim > 1)
+                numbers = np.broadcast_to(rows.reshape(-1, *[1] * (labels.ndim - 1)), labels.shape)[known]
+                yield numbers, Vectors({name: pooled[known] for name, pooled in taken.items()}, labels[known])
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _pooled(captured: Mapping[str, Any], batch: Mapping[str, Any], by_word: bool) -> dict[str, Floats]:
+    """Return vectors by pooling: (B, D) each, or (B, T, D) by word."""
+    found = {}
+    if captured.get(HEAD) is not None:
+        found[HEAD] = captured[HEAD]
+    hidden = captured.get("hidden")
+    if hidden is not None and not by_word:
+        if hidden.ndim == 4:  # (B, C, H, W): maps of a convolution
+            found[MEAN] = hidden.mean(dim=(2, 3))
+        elif hidden.ndim == 3:  # (B, T, D)
+            mask = batch.get("attention_mask")
+            if mask is None or tuple(mask.shape) != tuple(hidden.shape[:2]):
+                found[MEAN] = hidden.mean(dim=1)
+            else:
+                found[MEAN] = mean_pooling.mean_of_tokens(hidden, mask)
+    vectors = {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
+    return vectors if MEAN not in vectors else vectors | {MEAN: mean_pooling.normalised(vectors[MEAN])}
+
+
+def collected(
+    model: Any,
+    layer: Any | None,
+    features: Features,
+    collate: Collate,
+    batch_size: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Vectors:
+    """Return what `vectors` yields as one, in its order; of very many words some are left out."""
+    return joined([part for _, part in vectors(model, layer, features, collate, batch_size, autocast)])
+
+
+def joined(parts: Sequence[Vectors], most: int = _VECTORS) -> Vectors:
+    """Put the vectors of several batches together, `most` of them at most, taken evenly."""
+    labels = np.concatenate([part.labels for part in parts])
+    chosen = np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).astype(np.int64))
+    names = parts[0].by_pooling
+    pooled = {name: np.concatenate([part.by_pooling[name] for part in parts])[chosen] for name in names}
+    return Vectors(pooled, labels[chosen])
+
+
+def rows_for(classes: int) -> int:
+    """Return how many rows the probe learns from at most."""
+    return max(ROWS, _ROWS_PER_CLASS * classes)
+
+
+def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balance: bool = False) -> list[Probe]:
+    """Fit logistic regressions, one for each pooling, the penalty chosen by cross-validation; the most likely first.
+
+    A validation part of a hundred rows cannot tell poolings apart that differ by five points, so the order and the
+    penalties follow the likelihood of held-out folds of all rows at hand. The probes learn from `train` alone.
+
+    Args:
+        train: What they learn from.
+        validation: What their `loss` and `accuracy` are of.
+        classes: How many there are; those that train does not show get a low bias.
+        seed: Of the folds.
+        balance: Whether to ask how far frequent classes should be held back.
+    """
+    if len(np.unique(train.labels)) < 2 or not len(validation):
+        return []
+    labels = np.concatenate([train.labels, validation.labels])
+    found = []
+    for name, vectors in train.by_pooling.items():
+        rows = np.concatenate([vectors, validation.by_pooling[name]])
+        strength, loss, out_of_fold = _strength(rows, labels, classes, seed)
+        weight, bias = _regression(vectors, train.labels, strength, classes)
+        logits = validation.by_pooling[name] @ weight.T + bias  # (N, C)
+        found.append(
+            Probe(
+                name,
+                weight.astype(np.float32),
+                bias.astype(np.float32),
+                loss=float(-log_likelihoods(logits, validation.labels).mean()),
+                accuracy=float((logits.argmax(axis=1) == validation.labels).mean()),
+                cross_validated_loss=loss,
+                adjustment=class_balance.choose(out_of_fold, labels, seed) if balance else 0.0,
+            )
+        )
+    return sorted(found, key=lambda probe: probe.cross_validated_loss)
+
+
+def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """Return weight (C, D) and bias (C,) of a logistic regression whose penalty is chosen by cross-validation.
+
+    Args:
+        vectors: Shape (N, D).
+        labels: Class numbers. Shape (N,).
+        classes: How many there are; those that `labels` do not show get a low bias.
+        seed: Of the folds.
+    """
+    if len(np.unique(labels)) < 2:
+        constant = np.where(np.isin(np.arange(classes), labels), 0.0, _UNSEEN)
+        return np.zeros((classes, vectors.shape[1]), np.float32), constant.astype(np.float32)
+    strength, _, _ = _strength(vectors, labels, classes, seed)
+    weight, bias = _regression(vectors, labels, strength, classes)
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def _strength(vectors: Floats, labels: Integers, classes: int, seed: int) -> tuple[float, float, Doubles]:
+    """Return the inverse strength of the penalty with the least cross-validated loss, that loss, out-of-fold logits."""
+    folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(labels))
+    tried = {strength: _cross_validated(vectors, labels, folds, strength, classes) for strength in _STRENGTHS}
+    strength = min(tried, key=lambda one: tried[one][0])
+    return strength, *tried[strength]
+
+
+def _cross_validated(
+    vectors: Floats, labels: Integers, folds: Integers, strength: float, classes: int
+) -> tuple[float, Doubles]:
+    """Return (mean negative log-likelihood in nats, logits (N, C)) of each fold by what the others teach."""
+    logits = np.zeros((len(labels), classes))
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        if len(np.unique(labels[~held_out])) > 1:
+            weight, bias = _regression(vectors[~held_out], labels[~held_out], strength, classes)
+            logits[held_out] = vectors[held_out] @ weight.T + bias
+    return float(-log_likelihoods(logits, labels).mean()), logits
+
+
+def _regression(vectors: Floats, labels: Integers, strength: float, classes: int) -> tuple[Doubles, Doubles]:
+    """Return weight (C, D) and bias (C,) of a logistic regression on standardised vectors."""
+    from sklearn.linear_model import LogisticRegression
+
+    seen = vectors.astype(np.float64)
+    mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one that has not quite converged is still a start
+        model = LogisticRegression(C=strength, max_iter=300).fit((seen - mean) / scale, labels)
+    weight, bias = np.zeros((classes, seen.shape[1])), np.full(classes, float(model.intercept_.min()) + _UNSEEN)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(model.classes_) == 2:  # one row stands for both
+        coefficients = np.vstack([-coefficients, coefficients]) / 2
+        intercepts = np.hstack([-intercepts, intercepts]) / 2
+    weight[model.classes_] = coefficients / scale
+    bias[model.classes_] = intercepts - (coefficients / scale) @ mean
+    return weight, bias
+
+
+def log_likelihoods(logits: Doubles, labels: Integers) -> Doubles:
+    """Return the log-likelihood of each row's class, in nats, from logits (N, C). Shape (N,)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    likelihoods: Doubles = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=1))
+    return likelihoods
+
+
+def install(layer: Any, probe: Probe) -> None:
+    """Set a model's last layer to the weights of a probe of what reaches it."""
+    set_weights(layer, probe.weight, probe.bias)
+
+
+def set_weights(layer: Any, weight: Floats, bias: Floats) -> None:
+    """Set a linear layer to weight (C, D) and bias (C,)."""
+    import torch
+
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+        if layer.bias is not None:
+            layer.bias.copy_(torch.from_numpy(bias))
+
+
+def balanced(probe: Probe, shift: Doubles) -> Probe:
+    """Return a probe whose logits lack `shift` (C,)."""
+    return replace(probe, bias=(probe.bias - shift).astype(np.float32))
+
+
+def scaled(probe: Probe, pooled: mean_pooling.Pooled) -> Probe:
+    """Return a probe of the normalised mean as one of what reaches the output layer of a model that pools by it."""
+    weight = probe.weight / pooled.scale
+    return replace(probe, pooling=HEAD, weight=weight, bias=probe.bias - pooled.shift * weight.sum(axis=1))
+
+
+def _run(model: Any, batch: Mapping[str, Any]) -> Any:
+    return model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
+
+
+def _same(output: Any, logits: Any) -> bool:
+    import torch
+
+    return tuple(output.shape) == tuple(logits.shape) and torch.equal(output, logits)

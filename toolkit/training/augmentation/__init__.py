@@ -1,0 +1,1 @@
+"""Images changed at random during training."""

@@ -1,0 +1,183 @@
+"""Pictures changed at random while they are learnt from: whole batches at a time, on the device where the model is.
+
+    bytes (B, 3, H, W) → crop, flip, turn, colours, RandAugment → normalise → erase → MixUp or CutMix → the model
+
+Validation and test are never changed. Kornia does the changing; it draws from torch's own generator, so a run that is
+taken up again goes on with the very changes it would have made.
+
+Sources: Cubuk et al. 2020, "RandAugment"; Zhang et al. 2018, "mixup"; Yun et al. 2019, "CutMix"; Zhong et al. 2020,
+"Random Erasing Data Augmentation".
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache, partial
+from typing import Any, Literal
+
+from toolkit.data.images.pixels import normalised
+from toolkit.errors import ConfigError
+from toolkit.training.augmentation.rand_augment import rand_augment
+
+Batch = dict[str, Any]
+Flip = Literal["none", "horizontal", "both"]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How strongly pictures are changed; as it stands, not at all.
+
+    Attributes:
+        crop: Least share of a picture's area that is shown; 1 shows all of it.
+        flip: "horizontal" mirrors every second picture, "both" also turns every second one upside down.
+        rotate: Degrees that a picture is turned at most, either way.
+        shift: Share of the side by which it is moved at most, and by which it grows or shrinks.
+        color: Share by which brightness, contrast and saturation change at most.
+        rand_augment: How many of RandAugment's operations each picture goes through.
+        erase: Share of the pictures from which a rectangle is taken out.
+        mixup: Parameter α of the Beta distribution by which two pictures are laid over each other; 0 is off.
+        cutmix: The same for a piece of one picture in the other; where both are set, batches take turns at random.
+    """
+
+    crop: float = 1.0
+    flip: Flip = "none"
+    rotate: float = 0.0
+    shift: float = 0.0
+    color: float = 0.0
+    rand_augment: int = 0
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels are mixed as well."""
+        return self.mixup > 0 or self.cutmix > 0
+
+
+# What is safe for a kind of pictures: a digit or a scan that is mirrored is another one.
+SETS: Mapping[str, Changes] = {
+    "none": Changes(),
+    "light": Changes(crop=0.75, color=0.1),
+    "photos": Changes(crop=0.5, flip="horizontal", color=0.2, rand_augment=1, erase=0.1),
+    "medical": Changes(rotate=10, shift=0.08, color=0.1),
+    "microscope": Changes(flip="both", rotate=20, shift=0.08, color=0.1),
+    "digits": Changes(rotate=10, shift=0.1),
+}
+
+
+def chosen(name: str, given: Mapping[str, Any]) -> Changes:
+    """Return a named set of changes with the given values in the place of its own; None leaves the set's."""
+    own = {field.name: given[field.name] for field in fields(Changes) if given.get(field.name) is not None}
+    return Changes(**{**vars(SETS[name]), **own})
+
+
+def changer(changes: Changes, processor: Any, classes: int) -> Callable[[Batch], Batch] | None:
+    """Return what changes a training batch on its device: pixel_values (B, 3, H, W) of bytes become floats.
+
+    Where pictures are mixed, labels (B,) become shares of each class, (B, C).
+
+    Args:
+        changes: What to do.
+        processor: Says how pictures are normalised.
+        classes: How many there are.
+
+    Returns:
+        The function, or None where nothing is to be changed.
+
+    Raises:
+        ConfigError: Kornia is not installed.
+    """
+    if changes == Changes():
+        return None
+    alone = _alone(changes)
+    erase = _erasing(changes)
+
+    def change(batch: Batch) -> Batch:
+        pixels = batch["pixel_values"].float() / 255
+        if alone is not None:
+            pixels = alone(pixels).clamp(0, 1)
+        pixels = erase(normalised(pixels * 255, processor))
+        changed = {**batch, "pixel_values": pixels.detach()}
+        return _mixed(changed, changes, classes) if changes.mixes else changed
+
+    return change
+
+
+def _kornia() -> Any:
+    try:
+        import kornia.augmentation
+    except ImportError:
+        raise ConfigError(
+            "Changing pictures at random needs kornia.",
+            "pip install 'finetune-toolkit[image]', or set options.augment=none.",
+        ) from None
+    return kornia.augmentation
+
+
+def _alone(changes: Changes) -> Any:
+    """Return the changes that need a picture alone, one after another, for pictures from 0 to 1; None for none."""
+    if changes == Changes(erase=changes.erase, mixup=changes.mixup, cutmix=changes.cutmix):
+        return None
+    steps = cache(partial(_steps, _kornia(), changes))  # of each size of pictures: nearly always one
+
+    def work(pixels: Any) -> Any:
+        import torch
+
+        with torch.no_grad():
+            for step in steps(tuple(pixels.shape[-2:])):
+                pixels = step(pixels)
+        return pixels
+
+    return work
+
+
+def _steps(kornia: Any, changes: Changes, size: tuple[int, ...]) -> list[Any]:
+    steps = []
+    if changes.crop < 1:
+        steps.append(kornia.RandomResizedCrop(size, scale=(changes.crop, 1.0), ratio=(3 / 4, 4 / 3)))
+    if changes.rotate or changes.shift:
+        scale = (1 - changes.shift, 1 + changes.shift) if changes.shift else None
+        moved = (changes.shift, changes.shift) if changes.shift else None
+        steps.append(kornia.RandomAffine(changes.rotate, moved, scale, padding_mode="border", p=1.0))
+    if changes.flip in ("horizontal", "both"):
+        steps.append(kornia.RandomHorizontalFlip(p=0.5))
+    if changes.flip == "both":
+        steps.append(kornia.RandomVerticalFlip(p=0.5))
+    if changes.color:
+        # kornia's RandomBrightness adds, and its RandomContrast is about black; this one is about the picture's mean
+        steps.append(kornia.ColorJitter(*3 * ((1 - changes.color, 1 + changes.color),)))
+    if changes.rand_augment:
+        steps.append(rand_augment(kornia, changes.rand_augment))
+    return steps
+
+
+def _erasing(changes: Changes) -> Callable[[Any], Any]:
+    """Return what takes rectangles out of normalised pictures: 0 is their mean."""
+    if not changes.erase:
+        return lambda pixels: pixels
+    step: Callable[[Any], Any] = _kornia().RandomErasing(scale=(0.02, 0.2), p=changes.erase)
+    return step
+
+
+def _mixed(batch: Batch, changes: Changes, classes: int) -> Batch:
+    """Mix each picture of a batch with another one of it, and their labels by the same shares."""
+    import torch
+
+    pixels, labels = batch["pixel_values"], batch["labels"]
+    cuts = bool(changes.cutmix) and (not changes.mixup or bool(torch.rand(()) < 0.5))
+    strength = changes.cutmix if cuts else changes.mixup
+    share = float(torch.distributions.Beta(strength, strength).sample())
+    order = torch.randperm(len(labels)).to(pixels.device)
+    if cuts:
+        height, width = pixels.shape[-2:]
+        side = (1 - share) ** 0.5
+        y, x = (float(torch.rand(())) * length for length in (height, width))
+        top, bottom = (round(min(max(y + sign * side * height / 2, 0), height)) for sign in (-1, 1))
+        left, right = (round(min(max(x + sign * side * width / 2, 0), width)) for sign in (-1, 1))
+        pixels = pixels.clone()
+        pixels[..., top:bottom, left:right] = batch["pixel_values"][order][..., top:bottom, left:right]
+        share = 1 - (bottom - top) * (right - left) / (height * width)
+    else:
+        pixels = share * pixels + (1 - share) * pixels[order]
+    one_hot = torch.nn.functional.one_hot(labels, classes).float()  # (B, C)
+    return {**batch, "pixel_values": pixels, "labels": share * one_hot + (1 - share) * one_hot[order]}

@@ -1,0 +1,1 @@
+"""Devices, data parallelism and sharding."""

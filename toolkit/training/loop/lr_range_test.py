@@ -1,0 +1,171 @@
+"""The learning-rate range test: raise the learning rate step by step and watch the loss fall, then burst.
+
+Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3. The exponential rise, the
+smoothing, the end at four times the lowest loss, and both marks that the suggestion is taken from (a tenth of the
+rate of the lowest loss, and the rate at which the loss falls fastest) are those of Howard and Gugger 2020, "fastai: A
+Layered API for Deep Learning".
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.config.settings import TrainingConfig
+from toolkit.data.batching.batch import Features
+from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.loop.objective import OWN, Objective
+from toolkit.training.loop.step import Collate
+from toolkit.training.loop.train import train
+
+SMOOTHING = 0.9  # weight of the past in the moving average of the loss
+BURST = 4.0  # times the lowest smoothed loss
+SAFETY = 10.0  # the rate of the lowest loss is divided by this
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """What the test saw.
+
+    Attributes:
+        learning_rates: Of each step, rising.
+        losses: Training loss of each step.
+        smoothed: Moving average of the losses.
+        burst: Whether the loss burst before the last step.
+        suggestion: Peak learning rate to train with, or None where the loss never fell.
+        clear: Whether the loss fell and rose again by more than its noise; if not, the range ends too low, begins too
+            high, or the steps are too few.
+    """
+
+    learning_rates: Sequence[float]
+    losses: Sequence[float]
+    smoothed: Sequence[float]
+    burst: bool
+    suggestion: float | None
+    clear: bool
+
+
+class _Burst(Exception):  # it ends the loop, and is no failure
+    """The loss went up for good."""
+
+
+def range_test(
+    model: Any,
+    features: Features,
+    collate: Collate,
+    config: TrainingConfig,
+    accelerator: Any,
+    *,
+    lowest: float,
+    highest: float,
+    steps: int,
+    objective: Objective = OWN,
+    observe: Callable[[int, int], None] = lambda _done, _total: None,
+    say: Callable[[str], None] = lambda _text: None,
+    augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    pace: Pace | None = None,
+) -> RangeTest:
+    """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
+
+    Args:
+        model: As for `train`.
+        features: The training examples.
+        collate: Stacks examples into a batch of tensors.
+        config: How the weights move; its learning rate and schedule are not used.
+        accelerator: An `accelerate.Accelerator`.
+        lowest: Rate of the first step.
+        highest: Rate of the last step.
+        steps: Optimizer steps, at least 2.
+        objective: What is minimised.
+        observe: Told (steps taken, steps in all).
+        say: Told what the user should know.
+        augment: Changes batches at random, as training would.
+        pace: How steps are computed.
+    """
+    steps_per_epoch = math.ceil(len(features) / config.batch_size)
+    changes = {
+        "epochs": (steps - 0.5) / steps_per_epoch,
+        "learning_rate": highest,
+        "evaluate_every": steps,
+        "early_stopping_patience": None,
+        "ema_decay": None,
+        "best_metric": "loss",
+    }
+    rates = [highest * (lowest / highest) ** (1 - step / (steps - 1)) for step in range(steps)]
+    losses: list[float] = []
+    burst = False
+
+    def note(step: int, loss: Any) -> None:
+        losses.append(float(loss))
+        observe(step, steps)
+        smoothed = smooth(losses)
+        if not math.isfinite(smoothed[-1]) or smoothed[-1] > BURST * min(smoothed):
+            raise _Burst
+
+    try:
+        train(
+            model,
+            features,
+            collate,
+            config.model_copy(update=changes),
+            accelerator,
+            objective=objective,
+            validate=lambda _model: {"loss": 0.0},
+            save=lambda _model, _step: None,
+            higher_is_better=False,
+            observe=lambda _event: None,
+            factor=lambda step: rates[step] / highest,
+            after_step=note,
+            say=say,
+            augment=augment,
+            pace=pace,
+        )
+    except _Burst:
+        burst = True
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    rates, smoothed = rates[: len(finite)], smooth(finite)
+    return RangeTest(rates, finite, smoothed, burst, suggest(rates, smoothed), burst or is_valley(finite, smoothed))
+
+
+def smooth(losses: Sequence[float]) -> list[float]:
+    """Return the moving average of `losses`, corrected for its start. Both of length N."""
+    averages, total, weight = [], 0.0, 0.0
+    for loss in losses:
+        total = SMOOTHING * total + (1 - SMOOTHING) * loss
+        weight = SMOOTHING * weight + (1 - SMOOTHING)
+        averages.append(total / weight)
+    return averages
+
+
+def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
+    """Return the smaller of a tenth of the rate of the lowest loss and the rate of its steepest fall, in three digits.
+
+    The lowest loss alone misleads where a few passes suffice to learn everything: it stays low at any rate then.
+
+    Args:
+        rates: Of each step, rising. Length N.
+        smoothed: Moving average of the losses. Length N.
+
+    Returns:
+        None where the loss never fell.
+    """
+    lowest = min(range(len(smoothed)), key=smoothed.__getitem__, default=0)
+    if lowest == 0:
+        return None
+    settled = range(min(len(smoothed) // 10, lowest - 1) + 1, lowest + 1)  # the first averages are of few losses
+    steepest = min(settled, key=lambda step: smoothed[step] - smoothed[step - 1])
+    return float(f"{min(rates[lowest] / SAFETY, rates[steepest]):.3g}")
+
+
+def is_valley(losses: Sequence[float], smoothed: Sequence[float]) -> bool:
+    """Whether the loss fell from its start by more than it scatters, and rose again by half of that at least.
+
+    Args:
+        losses: Of each step. Length N.
+        smoothed: Their moving average. Length N.
+    """
+    lowest = min(smoothed)
+    start = losses[: max(1, len(losses) // 10)]
+    fall = sum(start) / len(start) - lowest
+    scatter = math.sqrt(sum((loss - mean) ** 2 for loss, mean in zip(losses, smoothed, strict=True)) / len(losses))
+    return fall > scatter and smoothed[-1] - lowest > fall / 2

@@ -1,0 +1,369 @@
+"""What training tells and remembers: progress, validations, the best so far, the clock."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from toolkit.config.settings import TrainingConfig
+from toolkit.data.batching.batch import Integers
+from toolkit.errors import RunError
+
+REPORT_EVERY_SECONDS = 2.0
+WINDOWS = 200  # of a run, over each of which the training loss is averaged and written down
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands, for a progress bar or a log line.
+
+    Attributes:
+        step: Optimizer steps taken.
+        total_steps: Optimizer steps planned.
+        epoch: Passes over the data so far, with a fraction.
+        loss: Mean training loss of the window so far.
+        learning_rate: Current step size.
+        samples_per_second: Since training began, without validation.
+        seconds_left: Estimate to the end of training.
+        waiting: Share of the time that was spent on waiting for data.
+        whole: Whether the window is over; windows end at steps that the clock does not decide.
+        may_stop_early: Whether training may end before `seconds_left` are over, by early stopping.
+    """
+
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    samples_per_second: float
+    seconds_left: float
+    waiting: float = 0.0
+    whole: bool = True
+    may_stop_early: bool = False
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The outcome of one validation.
+
+    Attributes:
+        step: Optimizer steps taken before it.
+        epoch: Passes over the data before it.
+        values: "loss" and the recipe's metrics.
+        best: Whether its weights were kept, in the place of those before.
+        early: Whether it is a first figure for the user, on some of the rows; it decides nothing.
+    """
+
+    step: int
+    epoch: float
+    values: Mapping[str, float]
+    best: bool
+    early: bool = False
+
+
+class BestKeeper:
+    """Remembers validations, has the best weights saved, and knows when patience is over.
+
+    Weights that trained longer are kept in the place of better ones while they are no further behind than chance puts
+    them (`tolerance`): on few validation rows the highest of many figures is mostly luck, and later weights have gone
+    through more of the falling learning rate.
+
+    Source: the one-standard-error rule, Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3.
+
+    Args:
+        config: Names the metric, and the patience with it.
+        higher_is_better: Which way it improves.
+        save: Keeps the weights of a step.
+        precision: In which steps are computed, for messages.
+        tolerance: Best value so far → how far behind it a later value may be.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        higher_is_better: bool,
+        save: Callable[[int], None],
+        precision: str = "fp32",
+        tolerance: Callable[[float], float] = lambda _best: 0.0,
+    ) -> None:
+        self.tolerance = tolerance
+        self.precision = precision
+        self.metric = config.best_metric
+        self.patience = config.early_stopping_patience
+        self.sign = 1.0 if higher_is_better else -1.0
+        self.save = save
+        self.best_step = 0
+        self.since_best = 0
+        self.validations: list[Validation] = []
+
+    def consider(self, step: int, epoch: float, values: Mapping[str, float]) -> Validation:
+        """Take note of a validation; save the weights if it is the best so far."""
+        if self.metric not in values:
+            raise RunError(
+                f"The validation rows do not define {self.metric}, by which the best weights are chosen.",
+                "Choose another training.best_metric, such as loss, or give validation rows of every class.",
+            )
+        for name in ("loss", self.metric):
+            check_finite(f"validation {name}", values[name], step, self.precision)
+        best = max((self._merit(v.values) for v in self.validations), default=(-math.inf, -math.inf))
+        improved = self._merit(values) > best
+        self.since_best = 0 if improved else self.since_best + 1
+        kept = improved or self._is_near(values, best[0])
+        if kept:
+            self.best_step = step
+            self.save(step)
+        self.validations.append(Validation(step, epoch, dict(values), kept))
+        return self.validations[-1]
+
+    def _is_near(self, values: Mapping[str, float], best: float) -> bool:
+        """Whether weights are no further behind the best than chance, and ahead of those before the first step."""
+        merit = self._merit(values)
+        start = [self._merit(v.values) for v in self.validations if v.step == 0]
+        return best - merit[0] < self.tolerance(abs(best)) and all(merit > before for before in start)
+
+    def _merit(self, values: Mapping[str, float]) -> tuple[float, float]:
+        return (self.sign * values[self.metric], -values["loss"])  # of equals, the one with the lower loss
+
+    @property
+    def patience_is_over(self) -> bool:
+        """Whether too many validations have gone by without improvement."""
+        return self.patience is not None and self.since_best >= self.patience
+
+    def may_stop_early(self, validations_left: int) -> bool:
+        """Whether patience can be over before the last of so many validations to come."""
+        return self.patience is not None and validations_left > self.patience - self.since_best
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `restore` needs."""
+        validations = [asdict(validation) for validation in self.validations]
+        return {"best_step": self.best_step, "since_best": self.since_best, "validations": validations}
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Remember again what `facts` held."""
+        self.best_step, self.since_best = facts["best_step"], facts["since_best"]
+        self.validations = [Validation(**validation) for validation in facts["validations"]]
+
+
+def calmer(precision: str) -> str:
+    """Return what to do about figures that are no longer numbers, in a run of that precision."""
+    if precision == "fp32":
+        return "Lower the learning rate (--learning-rate)."
+    return "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`)."
+
+
+def check_finite(what: str, value: float, step: int, precision: str) -> None:
+    """Stop a run whose figures are no longer numbers.
+
+    Raises:
+        RunError: `value` is infinite or not a number.
+    """
+    if not math.isfinite(value):
+        raise RunError(f"The {what} is {value} at step {step}.", calmer(precision))
+
+
+class NonFiniteLoss(RunError):
+    """The training loss is infinite or not a number.
+
+    Args:
+        step: The first step whose loss was so.
+        value: That loss.
+        rows: Numbers of the training examples that the step saw. Shape (rows,).
+        precision: In which it was computed.
+    """
+
+    def __init__(self, step: int, value: float, rows: Integers, precision: str = "fp32") -> None:
+        super().__init__(f"The training loss is {value} at step {step}.", calmer(precision))
+        self.step = step
+        self.rows = rows
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One optimizer step, whose loss may still be on the device.
+
+    `ends` tells whether a window ends with it; `trained` is the time of training alone at its end, in seconds, and
+    `work` all work so far, in mean steps.
+    """
+
+    step: int
+    epoch: float
+    learning_rate: float
+    loss: Any
+    rows: Integers
+    ends: bool
+    trained: float
+    work: float
+
+
+def _usual(seconds: list[float]) -> float:
+    """Return the mean of some times without the first, which also warms up, unless it is the only one."""
+    usual = seconds[1:] or seconds
+    return sum(usual) / len(usual)
+
+
+class Meter:
+    """Keeps the running loss and the clock; losses stay on the device until they are reported.
+
+    The first step of a process also warms up libraries and the allocator, so the time left follows from the steps after
+    it, each counted by the length of its examples, and from what validations and saving took so far.
+
+    Args:
+        total_steps: Optimizer steps planned.
+        precision: In which they are computed, for messages.
+        validate_every: Optimizer steps between validations; none when None.
+        may_stop_early: Validations left → whether training may end before the last of them.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        precision: str = "fp32",
+        validate_every: int | None = None,
+        may_stop_early: Callable[[int], bool] = lambda _left: False,
+    ) -> None:
+        self.total_steps = total_steps
+        self.precision = precision
+        self.validate_every = validate_every
+        self.may_stop_early = may_stop_early
+        self._pauses: dict[str, list[float]] = {}  # what training paused for → seconds of each pause
+        self._first: _Step | None = None  # of this process
+        self._work = 0.0
+        self.losses: list[dict[str, float]] = []
+        self._unread: list[_Step] = []
+        self._window: list[float] = []
+        self._samples = 0
+        self._start = time.perf_counter()
+        self._paused = 0.0
+        self._waited = 0.0
+        self._last_report = self._start
+
+    def count(
+        self,
+        step: int,
+        epoch: float,
+        learning_rate: float,
+        loss: Any,
+        rows: Integers,
+        validating: bool = False,
+        work: float = 1.0,
+    ) -> None:
+        """Take note of one optimizer step: its loss, a number or a tensor, and the examples that it saw.
+
+        A window ends every total_steps / WINDOWS steps and before each validation. `work` is the length of its examples
+        as a multiple of a step's mean.
+        """
+        ends = validating or step % math.ceil(self.total_steps / WINDOWS) == 0
+        self._work += work
+        at = _Step(step, epoch, learning_rate, loss, rows, ends, self.seconds - self._paused, self._work)
+        self._unread.append(at)
+        self._samples += len(rows)
+        if self._first is None:
+            self._first = at
+
+    def wait(self, seconds: float) -> None:
+        """Take note of how long training stood waiting for data."""
+        self._waited += seconds
+
+    def due(self) -> bool:
+        """Whether it is time for another report."""
+        return time.perf_counter() - self._last_report >= REPORT_EVERY_SECONDS
+
+    def report(self) -> Iterator[Progress]:
+        """Yield where training stood at the end of each window since the last report, and now; wait for the device.
+
+        Raises:
+            NonFiniteLoss: A loss is infinite or not a number; the first is named.
+        """
+        unread, self._unread = self._unread, []
+        for at in unread:
+            loss = float(at.loss)
+            if not math.isfinite(loss):
+                raise NonFiniteLoss(at.step, loss, at.rows, self.precision)
+            self._window.append(loss)
+            if at is unread[-1]:  # the device has come so far now
+                at = replace(at, trained=self.seconds - self._paused)
+            if at.ends or at.step == unread[-1].step:
+                yield self._progress(at)
+        self._last_report = time.perf_counter()
+
+    def _progress(self, at: _Step) -> Progress:
+        mean = math.fsum(self._window) / len(self._window)
+        if at.ends:
+            self._window = []
+            self.losses.append({"step": at.step, "epoch": round(at.epoch, 4), "value": mean})
+        return Progress(
+            at.step,
+            self.total_steps,
+            at.epoch,
+            mean,
+            at.learning_rate,
+            self.samples_per_second,
+            self._seconds_left(at),
+            self.waiting,
+            whole=at.ends,
+            may_stop_early=self.may_stop_early(self._validations_left(at.step)),
+        )
+
+    def _seconds_left(self, at: _Step) -> float:
+        """Estimate the time from the end of a step to the end of training, validations and saving included."""
+        first = self._first or at
+        pace = (at.trained - first.trained) / (at.work - first.work) if at.work > first.work else at.trained / at.work
+        validations = self._validations_left(at.step)
+        pauses = sum(validations * _usual(each) for each in self._pauses.values())
+        return pace * (self.total_steps - at.step) + pauses
+
+    def _validations_left(self, step: int) -> int:
+        """Return how many validations come after a step, the one at its end included; none after the last step."""
+        if not self.validate_every or step == self.total_steps:
+            return 0
+        return math.ceil(self.total_steps / self.validate_every) - (step - 1) // self.validate_every
+
+    @contextmanager
+    def paused(self, reason: str | None = None) -> Iterator[None]:
+        """Take the time of a block out of the speed.
+
+        Args:
+            reason: What recurs with each validation, such as "validation"; None for what does not.
+        """
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            self._paused += seconds
+            if reason is not None:
+                self._pauses.setdefault(reason, []).append(seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since training began, interruptions left out."""
+        return time.perf_counter() - self._start
+
+    @property
+    def trained(self) -> float:
+        """Time of training alone, in seconds."""
+        return self.seconds - self._paused
+
+    @property
+    def samples_per_second(self) -> float:
+        """Speed of training alone."""
+        return self._samples / max(1e-9, self.trained)
+
+    @property
+    def waiting(self) -> float:
+        """Share of the time of training alone that was spent on waiting for data."""
+        return self._waited / max(1e-9, self.seconds - self._paused)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `restore` needs, once everything is reported."""
+        times = {"seconds": self.seconds, "paused": self._paused, "waited": self._waited}
+        return {"losses": self.losses, "window": self._window, "samples": self._samples, **times}
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Go on counting from what `facts` held."""
+        self.losses, self._samples = list(facts["losses"]), facts["samples"]
+        self._window = list(facts["window"])
+        self._paused, self._waited = facts["paused"], facts["waited"]
+        self._start = time.perf_counter() - facts["seconds"]

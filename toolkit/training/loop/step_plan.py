@@ -1,0 +1,129 @@
+"""How many optimizer steps fit into the time for training, settled anew after each step.
+
+    seconds left − those of a validation
+    ──────────────────────────────────── = steps left, at most as many as training takes without a limit
+          seconds of a step
+
+The learning rate follows the progress through the plan rather than the number of the step: each step takes progress an
+equal share of the way that is left, so that the schedule comes to its end with the time, whatever happens to the speed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from toolkit.config.settings import TrainingConfig
+from toolkit.distributed.process_group import ALONE, Team
+from toolkit.training.loop.schedule import learning_rate_factor
+
+VALIDATION_SHARE = 1 / 8  # of the time of training, that validations before the last one may take
+_RECENT = 8  # steps whose speed counts at least
+_RISE = 3.0  # times that what comes after training is taken to be slower than measured, at most
+
+
+class StepPlan:
+    """The number of steps that fit, as it is known at the moment.
+
+    Every process of a team calls the same methods in the same order; the main one's clock decides.
+
+    Args:
+        config: How the learning rate moves.
+        most: Steps of a training without a limit.
+        every: Steps between validations.
+        seconds_left: Factor on the time kept for what comes after training → seconds left for training.
+        step_seconds: Of a step, estimated.
+        validation_seconds: Of a validation, estimated.
+        write_seconds: Of writing a state of training to the disk, estimated.
+        team: The processes that share the work.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        most: int,
+        every: int,
+        seconds_left: Callable[[float], float],
+        step_seconds: float,
+        validation_seconds: float,
+        write_seconds: float,
+        team: Team = ALONE,
+    ) -> None:
+        self.config = config
+        self.most = self.unlimited = most
+        self._every = every
+        self.total = most
+        self.planned: int | None = None
+        self.progress = 0.0
+        self.validate = True
+        self._seconds_left = seconds_left
+        self._guess = step_seconds
+        self._validation = validation_seconds + write_seconds
+        self._write = write_seconds
+        self._validated = 0.0  # seconds of training at the last validation
+        self._team = team
+        self._marks: list[tuple[int, float]] = []  # (step, seconds of training so far)
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Go on with the plan of a run that was interrupted: no more steps than it had."""
+        self.most = self.total = min(self.most, int(facts["total"]))
+        self.planned, self.progress = facts["planned"], float(facts["progress"])
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `restore` needs."""
+        return {"total": self.total, "planned": self.planned, "progress": self.progress}
+
+    def factor(self, _step: int) -> float:
+        """Return the factor on the peak learning rate of the next step."""
+        return learning_rate_factor(self.config, max(1, self.total))(self.progress * max(1, self.total))
+
+    def begin(self, step: int, seconds: float) -> None:
+        """Plan before the first step of this process, which is taken after `step` others and `seconds` of training."""
+        self._validated = seconds
+        self._marks.append((step, seconds))
+        self._settle(step, seconds)
+
+    def after(self, step: int, seconds: float) -> None:
+        """Take note that a step was taken, and plan anew.
+
+        Args:
+            step: Steps taken.
+            seconds: Time of training so far, without validations.
+        """
+        self.progress += (1.0 - self.progress) / max(1, self.total - step + 1)
+        self._marks.append((step, seconds))
+        self._settle(step, seconds)
+        if len(self._marks) == _RECENT + 2 and self.planned is None:
+            self.planned = self.total
+
+    def validated(self, validation_seconds: float, seconds: float) -> None:
+        """Take note of what a validation took, and of the time of training so far."""
+        self._validation = validation_seconds + self._write
+        self._validated = seconds
+
+    def _settle(self, step: int, seconds: float) -> None:
+        self.total, self.validate = self._team.from_main(lambda: self._fitting(step, seconds))
+
+    def _fitting(self, step: int, seconds: float) -> tuple[int, bool]:
+        """Return how many steps there will be in all, and whether a validation now is worth its time."""
+        pace, rise = self._pace()
+        left = self._seconds_left(rise) - self._validation  # the last one
+        fit = min(self.most - step, int(max(0.0, left) / pace))
+        if (step + fit - 1) // self._every > step // self._every:  # some stand between
+            fit = min(self.most - step, int(left * (1 - VALIDATION_SHARE) / pace))
+        since = seconds - self._validated
+        worth = since * VALIDATION_SHARE >= self._validation * (1 - VALIDATION_SHARE) and left > 4 * self._validation
+        return step + fit, worth
+
+    def _pace(self) -> tuple[float, float]:
+        """Return the seconds of a step, and by how much steps have become slower since training began."""
+        marks = self._marks[1:]  # the first step of a process also warms up
+        if len(marks) < 2:
+            return max(self._guess, 1e-9), 1.0
+        recent = _seconds_of_step(marks[-1 - max(_RECENT, len(marks) // 4) :])
+        if len(marks) <= 4 * _RECENT:
+            return recent, 1.0
+        return recent, min(_RISE, max(1.0, recent / _seconds_of_step(marks[: 2 * _RECENT])))
+
+
+def _seconds_of_step(marks: Sequence[tuple[int, float]]) -> float:
+    (first, start), (last, end) = marks[0], marks[-1]
+    return max((end - start) / (last - first), 1e-9)
