@@ -105,12 +105,13 @@ def read_batches(count: int) -> list[Any]:
     import numpy as np
     from transformers import AutoTokenizer
 
-    from toolkit import recipes, sources
+    from toolkit import sources
     from toolkit.config.settings import DataConfig
     from toolkit.data.batching.batch import pad, plan_epoch
     from toolkit.data.load import load_splits
+    from toolkit.tasks import loading
 
-    splits = load_splits(recipes.load("sentiment"), DataConfig(source=DATA, where=WHERE), 7)
+    splits = load_splits(loading.load("sentiment"), DataConfig(source=DATA, where=WHERE), 7)
     tokenizer = AutoTokenizer.from_pretrained(sources.package_path(MODEL.removeprefix("pkg://")))
     ids = tokenizer(splits.train["text"].to_pylist(), truncation=True, max_length=128)["input_ids"]
     labels = splits.train["label"].to_pylist()

@@ -18,7 +18,9 @@ from functools import partial
 from typing import Any
 
 from toolkit.commands import verbs
-from toolkit.commands.evaluate import judge
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import StoredModel
+from toolkit.inference.predict_features import predict_features
 
 MAX_DIFFERING = 0.002  # share of answers that rounding may turn
 
@@ -36,23 +38,23 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def ours(stored: judge.StoredModel, rows: Any) -> Callable[[], list[str]]:
+def ours(stored: StoredModel, rows: Any) -> Callable[[], list[str]]:
     """Return the toolkit's way from rows to names of classes."""
-    subject = stored.subject
+    subject = stored.loaded
 
     def work() -> list[str]:
-        features = judge.encode_rows(rows, stored.recipe, subject.processor, stored.config)
-        said = judge.predict_features(subject, features).columns["prediction"]
+        features = encode_rows(rows, stored.recipe, subject.processor, stored.config)
+        said = predict_features(subject, features).columns["prediction"]
         return [stored.labels[number] for number in said]
 
     return work
 
 
-def theirs(stored: judge.StoredModel, texts: Sequence[str], batch_size: int) -> Callable[[], list[str]]:
+def theirs(stored: StoredModel, texts: Sequence[str], batch_size: int) -> Callable[[], list[str]]:
     """Return the pipeline's way from texts to names of classes."""
     from transformers import pipeline as make_pipeline
 
-    subject = stored.subject
+    subject = stored.loaded
     classify = make_pipeline(
         "text-classification", model=subject.model, tokenizer=subject.processor, device=subject.model.device
     )
@@ -97,14 +99,14 @@ def main() -> None:
     values = {"evaluation": {"precision": chosen.precision}}
     subject = verbs.prepare_evaluation(chosen.run, values, None, lambda _: None)
     rows = subject.rows.slice(0, chosen.rows or subject.rows.num_rows)
-    stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
+    stored = StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
     if chosen.profile:
         import torch
 
         torch.set_num_threads(1)
         work = ours(stored, rows)
         work()
-        encode = partial(judge.encode_rows, rows, stored.recipe, stored.subject.processor, stored.config)
+        encode = partial(encode_rows, rows, stored.recipe, stored.loaded.processor, stored.config)
         for name, share in profile(work, encode):
             say(f"{name:<45} {100 * share:5.1f} %")
         return

@@ -171,12 +171,13 @@ def prepare(options: argparse.Namespace, folder: Path) -> tuple[Task, dict[str, 
     """Split the rows once, write them for all contenders, and count what there is to compute."""
     from tokenizers import Tokenizer
 
-    from toolkit import recipes, sources
+    from toolkit import sources
     from toolkit.config.settings import DataConfig
     from toolkit.data.load import load_splits
+    from toolkit.tasks import loading
 
     data = DataConfig(source=DATA, where=WHERE, max_train_rows=options.rows)
-    splits = load_splits(recipes.load("sentiment"), data, options.seed)
+    splits = load_splits(loading.load("sentiment"), data, options.seed)
     folder.mkdir(parents=True)
     rows: dict[str, int] = {}
     for part in ("train", "validation", "test"):

@@ -36,8 +36,8 @@ from benchmarks import gpu, machine
 from benchmarks.contenders.picture_trainer import fastest, theirs
 from benchmarks.finetune import RESULTS, rotate, say, write
 from benchmarks.picture_workloads import WORKLOADS, Ready, Turn, Workload, draw_pictures, settle, training_flops
-from toolkit.commands.evaluate import judge
 from toolkit.data.load import Splits, load_splits
+from toolkit.inference.encode import encode_rows
 from toolkit.training.acceleration.autotune import Pace, measured
 from toolkit.training.distributed.devices import accelerator_for, pick_device
 from toolkit.training.loop.train import train
@@ -160,7 +160,7 @@ def pace_of(ready: Ready) -> Pace:
     """Return what `--tune-speed` chooses, off the clock."""
     recipe = ready.prepared.recipe
     rows = ready.prepared.splits.train.slice(0, ready.workload.batch_size)
-    features = judge.encode_rows(rows, recipe, ready.processor, ready.prepared.config)
+    features = encode_rows(rows, recipe, ready.processor, ready.prepared.config)
     batch = recipe.collate([features[row] for row in range(len(features))], ready.processor)
     settings = ready.prepared.config.training
     device = pick_device(settings.device)
@@ -175,7 +175,7 @@ def ours(ready: Ready, pace: Pace) -> Turn:
     losses: list[Any] = []
     start = time.perf_counter()
     splits: Splits = load_splits(recipe, config.data, config.training.seed, config.options)
-    features = judge.encode_rows(splits.train, recipe, ready.processor, config)
+    features = encode_rows(splits.train, recipe, ready.processor, config)
     ready_at = time.perf_counter()
     result = train(
         model,

@@ -31,12 +31,14 @@ import pyarrow.compute as pc
 from benchmarks import machine
 from benchmarks.evaluate import profile
 from benchmarks.finetune import RESULTS, rotate, say, write
-from toolkit.commands.evaluate import judge
 from toolkit.commands.finetune.prepare import prepare
 from toolkit.commands.verbs import configure
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
+from toolkit.inference.encode import encode_rows
 from toolkit.inference.generate import SPARE
+from toolkit.inference.model import LoadedModel
+from toolkit.inference.predict_features import predict_features
 from toolkit.metrics.translation import METRICS
 from toolkit.training.distributed.devices import accelerator_for
 from toolkit.training.loop.objective import OWN
@@ -146,7 +148,7 @@ def _training_flops(prepared: Any) -> float:
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = _model(prepared)
     rows = prepared.splits.train
-    features = judge.encode_rows(rows.slice(0, min(16, len(rows))), recipe, processor, config)
+    features = encode_rows(rows.slice(0, min(16, len(rows))), recipe, processor, config)
     with FlopCounterMode(display=False) as counter:
         for number in range(len(features)):
             model(**recipe.collate([features[number]], processor)).loss.backward()
@@ -249,9 +251,9 @@ def _translated(prepared: Any, model: Any, test: Any) -> list[str]:
     """Translate the test rows as the toolkit does."""
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
-    subject = judge.Subject(model.eval(), processor, recipe, (), config)
-    inputs = judge.encode_rows(test.select(["source"]), recipe, processor, config)
-    return list(judge.predict_features(subject, inputs).columns["prediction"])
+    subject = LoadedModel(model.eval(), processor, recipe, (), config)
+    inputs = encode_rows(test.select(["source"]), recipe, processor, config)
+    return list(predict_features(subject, inputs).columns["prediction"])
 
 
 def _toolkit(prepared: Any, test: Any, precision: str) -> Turn:
@@ -266,7 +268,7 @@ def _trained(prepared: Any, precision: str) -> tuple[Any, float]:
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = _model(prepared)
-    features = judge.encode_rows(prepared.splits.train, recipe, processor, config)
+    features = encode_rows(prepared.splits.train, recipe, processor, config)
     start = time.perf_counter()
     train(
         model,
@@ -287,7 +289,7 @@ def _profile(prepared: Any, precision: str) -> None:
     """Print where the time of the toolkit's training goes."""
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
-    encode = partial(judge.encode_rows, prepared.splits.train, recipe, processor, config)
+    encode = partial(encode_rows, prepared.splits.train, recipe, processor, config)
     for name, share in profile(partial(_trained, prepared, precision), encode):
         say(f"{name:<45} {100 * share:5.1f} %")
 

@@ -21,7 +21,9 @@ from toolkit.data.images import image_folders
 from toolkit.data.images.pixels import prepared, take_bytes
 from toolkit.evaluation.baselines import majority, pixel_logistic_regression
 from toolkit.inference.predict import probabilities
-from toolkit.recipes import Column
+from toolkit.tasks.inputs.image import IMAGE
+from toolkit.tasks.targets.single_label import SINGLE_LABEL
+from toolkit.tasks.task import Column
 from toolkit.training.augmentation import augment
 
 DEFAULTS: dict[str, Any] = {
@@ -37,9 +39,9 @@ FALLBACK_DATA = {"source": "pkg://sklearn/datasets/data/digits.csv.gz"}
 _FILES = ("image_path", "file_name", "filename", "path", "file", "image_id", "id")
 
 COLUMNS = (
-    Column("image", ("image", "img", "picture", "photo", *_FILES), kind="image"),
+    Column("image", ("image", "img", "picture", "photo", *_FILES), IMAGE),
     Column(
-        "label", ("label", "labels", "class", "target", "category", "diagnosis", "fine_label", "species"), kind="label"
+        "label", ("label", "labels", "class", "target", "category", "diagnosis", "fine_label", "species"), SINGLE_LABEL
     ),
 )
 

@@ -16,7 +16,10 @@ from toolkit.data.batching import rationales
 from toolkit.data.batching.batch import pad
 from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
 from toolkit.inference.predict import probabilities
-from toolkit.recipes import Column
+from toolkit.tasks.inputs.phrases import PHRASES
+from toolkit.tasks.inputs.text import TEXT
+from toolkit.tasks.targets.single_label import SINGLE_LABEL
+from toolkit.tasks.task import Column
 
 DEFAULTS: dict[str, Any] = {
     "model": "distilbert",
@@ -32,14 +35,16 @@ FALLBACK_DATA = {
 
 COLUMNS = (
     Column(
-        "text", ("text", "sentence", "review", "content", "comment", "tweet", "message", "sentence1", "premise", "body")
+        "text",
+        ("text", "sentence", "review", "content", "comment", "tweet", "message", "sentence1", "premise", "body"),
+        TEXT,
     ),
-    Column("text_pair", ("text_pair", "sentence2", "hypothesis", "second_sentence"), required=False),
-    Column("rationale", ("rationale", "rationales", "evidence", "highlights"), kind="phrases", required=False),
+    Column("text_pair", ("text_pair", "sentence2", "hypothesis", "second_sentence"), TEXT, required=False),
+    Column("rationale", ("rationale", "rationales", "evidence", "highlights"), PHRASES, required=False),
     Column(
         "label",
         ("label", "labels", "sentiment", "class", "target", "rating", "stars", "polarity", "category"),
-        kind="label",
+        SINGLE_LABEL,
     ),
 )
 

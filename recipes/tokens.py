@@ -17,7 +17,9 @@ from toolkit import models
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import pad
 from toolkit.metrics import Metric
-from toolkit.recipes import Column
+from toolkit.tasks.inputs.words import WORDS
+from toolkit.tasks.targets.token_labels import TOKEN_LABELS
+from toolkit.tasks.task import Column
 
 DEFAULTS: dict[str, Any] = {
     "model": "distilbert",
@@ -26,8 +28,8 @@ DEFAULTS: dict[str, Any] = {
 }
 
 COLUMNS = (
-    Column("words", ("words", "tokens", "text", "sentence"), kind="words"),
-    Column("labels", ("labels", "ner_tags", "tags", "entities", "ner"), kind="labels"),
+    Column("words", ("words", "tokens", "text", "sentence"), WORDS),
+    Column("labels", ("labels", "ner_tags", "tags", "entities", "ner"), TOKEN_LABELS),
 )
 
 OUTSIDE = "O"  # the label of words that belong to no entity, and of those that the model does not read

@@ -22,7 +22,9 @@ from toolkit.data.batching.batch import pad
 from toolkit.data.bitext import languages, pair_filters, parallel_files
 from toolkit.evaluation.baselines import source_itself
 from toolkit.inference.generate import by_beam_search
-from toolkit.recipes import Column
+from toolkit.tasks.inputs.text import TEXT
+from toolkit.tasks.targets.generated_text import GENERATED_TEXT
+from toolkit.tasks.task import Column
 
 DEFAULTS: dict[str, Any] = {
     "model": "opus-mt",
@@ -32,11 +34,11 @@ DEFAULTS: dict[str, Any] = {
 }
 
 COLUMNS = (
-    Column("source", ("{source}", "translation.{source}", "source", "src", "text", "sentence", "input")),
+    Column("source", ("{source}", "translation.{source}", "source", "src", "text", "sentence", "input"), TEXT),
     Column(
         "target",
         ("{target}", "translation.{target}", "target", "tgt", "translation", "reference", "output"),
-        kind="target_text",
+        GENERATED_TEXT,
     ),
 )
 

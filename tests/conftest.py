@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from toolkit import recipes, sources
+from toolkit import sources
+from toolkit.tasks import loading
+from toolkit.tasks.contract import Recipe
 
 # The same examples on every machine, however slow or busy it is.
 settings.register_profile("toolkit", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -15,13 +17,13 @@ settings.load_profile("toolkit")
 
 
 @pytest.fixture
-def sentiment() -> recipes.Recipe:
-    return recipes.load("sentiment")
+def sentiment() -> Recipe:
+    return loading.load("sentiment")
 
 
 @pytest.fixture
-def tokens() -> recipes.Recipe:
-    return recipes.load("tokens")
+def tokens() -> Recipe:
+    return loading.load("tokens")
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from toolkit import recipes, runs, sources
+from toolkit import runs, sources
 from toolkit.config import leaves
 from toolkit.config.settings import LoadingConfig
 from toolkit.data.bitext.languages import TOLD_IN_WORDS
 from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit.tasks import catalogue
 
 # keys under which a configuration may name a repository whose code computes a part of the model
 _KERNELS = tuple(
@@ -191,7 +192,7 @@ def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:
     """Return a configuration that comes with the toolkit, which has no weights."""
     if not loading.from_scratch:
         raise ModelError(f"{name} is a form without weights.", "Add --from-scratch to begin with random ones.")
-    path = recipes.folder() / "forms" / folder
+    path = catalogue.folder() / "forms" / folder
     return Checkpoint(name, path, f"{name} (random weights)", None, None, runs.read_object(path / "config.json"))
 
 
@@ -370,23 +371,31 @@ def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def check_classifier(checkpoint: Checkpoint, *, of_pictures: bool) -> None:
-    """Refuse a checkpoint of a family that reads texts where pictures are to be read, or pictures where texts are.
+_CLASSIFIERS = {  # modality → the mappings of transformers that name its families, what they do, and an example
+    "image": (("IMAGE",), "classify pictures", "vit or dinov2"),
+    "text": (("SEQUENCE", "TOKEN"), "classify texts", "distilbert or minilm"),
+    "audio": (("AUDIO",), "classify recordings", "wav2vec2"),
+}
+
+
+def check_classifier(checkpoint: Checkpoint, modality: str) -> None:
+    """Refuse a checkpoint of a family that reads something else than the task has, such as texts for pictures.
+
+    Args:
+        checkpoint: The checkpoint.
+        modality: What the task's models read; of one that is not known here nothing is refused.
 
     Raises:
         ModelError: With its family.
     """
-    from transformers.models.auto import modeling_auto as known
+    from transformers.models.auto import modeling_auto
 
-    if of_pictures:
-        families = {*known.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES}
-        _check_family(checkpoint, families, "classify pictures", "Name another, such as vit or dinov2.")
-    else:
-        families = {
-            *known.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-            *known.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
-        }
-        _check_family(checkpoint, families, "classify texts", "Name another, such as distilbert or minilm.")
+    if modality not in _CLASSIFIERS:
+        return
+    names, work, examples = _CLASSIFIERS[modality]
+    mappings = [getattr(modeling_auto, f"MODEL_FOR_{name}_CLASSIFICATION_MAPPING_NAMES") for name in names]
+    families = {family for mapping in mappings for family in mapping}
+    _check_family(checkpoint, families, work, f"Name another, such as {examples}.")
 
 
 def _check_family(checkpoint: Checkpoint, families: Container[str], work: str, fix: str) -> None:

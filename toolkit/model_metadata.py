@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit import recipes, runs
+from toolkit import runs
 from toolkit.config import Key, leaves
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import ModelError, RecipeError
+from toolkit.tasks import catalogue
 
 FILES = ("glossary", "lists")  # of `evaluation`: names of files, which are not opened because a folder names them
 _VALUES = {
@@ -125,7 +126,7 @@ def installed(named: Any, whose: str, folders: list[Path], typed: str | None, *,
     Raises:
         RecipeError: It is a file of code, or not installed.
     """
-    if typed is not None or named is None or str(named) in recipes.available():
+    if typed is not None or named is None or str(named) in catalogue.available():
         return typed or named
     name = Path(str(named)).name
     copies = [folder / name for folder in folders if name.endswith(".py") and (folder / name).is_file()]

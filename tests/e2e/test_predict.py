@@ -16,9 +16,10 @@ import pytest
 from tests.e2e.conftest import Made
 from tests.support.cli import environment, several, toolkit
 from toolkit import runs
-from toolkit.commands.evaluate import judge
+from toolkit.commands.predict import predictor
 from toolkit.errors import DataError, Interrupted
 from toolkit.events import Counted, Event, Note, Observe
+from toolkit.inference.predict_features import predict_features
 
 predicting = importlib.import_module("toolkit.commands.predict.run")  # the package's attribute is the function
 
@@ -69,7 +70,7 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     source = tmp_path / "in.txt"
     source.write_text("".join(f"a wonderful film, seen {n} times\n" for n in range(35)), encoding="utf-8")
-    ask, asked, seen = judge.predict_features, list[int](), list[Event]()
+    ask, asked, seen = predict_features, list[int](), list[Event]()
 
     def dying(subject: object, features: object, observe: Observe) -> object:
         asked.append(len(features))  # type: ignore[arg-type]
@@ -82,7 +83,7 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
         seen.clear()
         predicting.predict(str(made.run), str(source), Path(output), {}, None, seen.append, command="toolkit …")
 
-    monkeypatch.setattr(judge, "predict_features", dying)
+    monkeypatch.setattr(predictor, "predict_features", dying)
     with pytest.raises(Interrupted, match=r"Stopped: 20 rows are kept; out\.csv is written when all are") as stopped:
         run("out.csv")
     assert stopped.value.fix == "Go on with: toolkit …"

@@ -19,13 +19,13 @@ MODULES = {
 # Each floor may use its own rooms (training may be used by evaluation) and those below, and never one above.
 FLOORS = (
     ("errors", "config", "environment", "runs.lock", "runs.trust"),
-    ("recipes", "sources", "runs", "distributed"),
+    ("tasks", "sources", "runs", "distributed"),
     (
         *("attention", "model_metadata", "data", "checkpoints", "models", "weights", "metrics", "seq2seq"),
         *("compatibility", "hub.responses", "hub.benchmarks"),
     ),
     ("events", "training", "inference", "evaluation", "explain", "export"),
-    ("report", "hub"),
+    ("report", "hub", "tasks.inputs", "tasks.targets", "tasks.loading", "tasks.old_names"),
     ("commands", "doctor", "serve"),
     ("cli", "__main__"),
 )
@@ -92,7 +92,7 @@ def test_every_module_is_seen_and_stands_on_a_floor():
 
 def test_the_reading_of_imports_sees_what_is_there():
     """A check that sees nothing passes everything."""
-    assert {"config", "recipes", "sources", "errors"} <= used("toolkit.data.sources.acquire")
+    assert {"config", "tasks", "sources", "errors"} <= used("toolkit.data.sources.acquire")
     assert sum(len(used(module)) for module in MODULES) > 100
     nested = ast.parse("def f():\n    from toolkit import cli\nimport toolkit.data.sources.local_files\n")
     assert {name for node in ast.walk(nested) for name in imported(node)} == {

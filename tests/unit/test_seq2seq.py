@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from tests.support import bitext
-from toolkit import models, recipes, seq2seq
+from toolkit import models, seq2seq
 from toolkit.config import RunConfig
 from toolkit.config.settings import LoadingConfig
 from toolkit.errors import ConfigError, ModelError
 from toolkit.inference.generate import SPARE
 from toolkit.seq2seq import write_untrained
+from toolkit.tasks import loading
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def multilingual(request, tmp_path_factory):
     folder = bitext.multilingual(tmp_path_factory.mktemp("multilingual") / request.param, request.param)
     options = {"source": "en", "target": "de", "beams": 3, "length_penalty": 1.0, "length_factor": 2.0}
     config = RunConfig(recipe="translation", data={"max_length": 20}, options=options)
-    return request.param, folder, recipes.load("translation"), config
+    return request.param, folder, loading.load("translation"), config
 
 
 def named(processor, ids):

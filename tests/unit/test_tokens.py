@@ -1,5 +1,6 @@
 """The recipe `tokens`: one label for each word, whatever the tokenizer makes of it."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,17 +10,21 @@ import pytest
 import torch
 
 from tests.support import checkpoints
-from toolkit import recipes, sources
-from toolkit.commands.evaluate import judge
+from toolkit import sources
 from toolkit.config import resolve
 from toolkit.data.batching.batch import encode
+from toolkit.inference.model import LoadedModel
+from toolkit.inference.predict_features import predict_features
+from toolkit.tasks import loading
 
 LABELS = ("B-PER", "I-PER", "O")
+loading.load("tokens")
+MODULE = sys.modules["toolkit_recipe_tokens"]
 
 
 @pytest.fixture(scope="module")
 def recipe() -> Any:
-    return recipes.load("tokens")
+    return loading.load("tokens")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def labelled(recipe: Any, processor: Any, words: list[str], longest: int = 64) -
     logits = torch.eye(tokens)[None]
     batch = {name: features[name] for name in ("first_of", "words")}
     (found,) = recipe.predictions(SimpleNamespace(logits=logits), batch)["prediction"]
-    marked = [place for place, label in enumerate(features["labels"][0]) if label != recipe.IGNORED]
+    marked = [place for place, label in enumerate(features["labels"][0]) if label != MODULE.IGNORED]
     assert marked == [place for place in found if place is not None]
     return list(found)
 
@@ -74,8 +79,8 @@ def test_words_that_are_not_read_are_outside(recipe: Any, processor: Any) -> Non
     rows = pa.table({"words": [["Ann", "\u200b", "Lee"], ["Bo"]]})
     features = encode(rows, lambda batch: recipe.preprocess(batch, processor, config()))
     for labels, none in ((LABELS, 2), (("B-PER", "I-PER", "X"), None)):
-        subject = judge.Subject(Model(), processor, recipe, labels, config())
-        assert judge.predict_features(subject, features).columns["prediction"] == [[0, none, 0], [0]]
+        subject = LoadedModel(Model(), processor, recipe, labels, config())
+        assert predict_features(subject, features).columns["prediction"] == [[0, none, 0], [0]]
 
 
 class _Outputs(dict[str, Any]):
@@ -85,7 +90,7 @@ class _Outputs(dict[str, Any]):
 
 
 def test_entities_of_words_without_a_label(recipe: Any) -> None:
-    counts = recipe.entity_counts([[0, None, 0]], [[0, 2, 0]], LABELS)
+    counts = MODULE.entity_counts([[0, None, 0]], [[0, 2, 0]], LABELS)
     assert counts.tolist() == [[2, 2, 2]]
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import recipes
 from toolkit.config.settings import AdapterConfig, LossConfig, Section, TrainingConfig
+from toolkit.tasks import catalogue
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 SECTIONS = {"training": TrainingConfig, "loss": LossConfig, "adapter": AdapterConfig}
@@ -34,4 +34,4 @@ def test_every_key_stands_there_with_its_default_and_its_meaning(section):
 
 def test_the_presets_it_names_are_there():
     named = set(re.findall(r"--preset ([\w-]+)", TEXT))
-    assert {"small-data", "noisy-labels"} <= named <= recipes.presets().keys()
+    assert {"small-data", "noisy-labels"} <= named <= catalogue.presets().keys()

@@ -9,9 +9,9 @@ import typer
 
 def complete_recipe(incomplete: str) -> list[str]:
     """Complete the name of a recipe in the shell."""
-    from toolkit import recipes
+    from toolkit.tasks import catalogue
 
-    return [name for name in recipes.available() if name.startswith(incomplete)]
+    return [name for name in catalogue.available() if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -95,14 +95,14 @@ def layers(
         ConfigError: A flag and `--set` give one key different values, a file or text cannot be read, or a file lets
             code run.
     """
-    from toolkit import recipes
     from toolkit.config import leaves, merge
     from toolkit.config.files import parse_assignments, read_file
     from toolkit.errors import ConfigError
+    from toolkit.tasks import catalogue
 
     found: list[tuple[str, dict[str, Any]]] = []
     if preset:
-        found.append((f"preset {preset}", _without_recipe(read_file(recipes.find_preset(preset)))))
+        found.append((f"preset {preset}", _without_recipe(read_file(catalogue.find_preset(preset)))))
     if config_file:
         found.append((f"file {config_file}", _without_recipe(read_file(config_file))))
     if assignments:
@@ -211,9 +211,9 @@ def _assigns(assignment: str, key: str | None) -> bool:
 
 def own_recipe(recipe: str) -> list[str]:
     """Return the option that later commands need to name a recipe again: none for one that is installed."""
-    from toolkit import recipes
+    from toolkit.tasks import catalogue
 
-    return [] if recipe in recipes.available() else ["--recipe", recipe]
+    return [] if recipe in catalogue.available() else ["--recipe", recipe]
 
 
 def names(given: str | None, known: tuple[str, ...]) -> list[str] | None:

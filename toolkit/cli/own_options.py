@@ -56,9 +56,9 @@ def as_assignments(args: list[str], taken: set[str]) -> list[str]:
 
 def _known(args: list[str]) -> set[str]:
     """Return the options of the recipe that the arguments name, or of all recipes where they name none."""
-    from toolkit import recipes
+    from toolkit.tasks import catalogue
 
-    at_hand: dict[str, Any] = recipes.available()
+    at_hand: dict[str, Any] = catalogue.available()
     named = [at_hand[word] for word in args if word in at_hand]
     named += [Path(word) for word in args if word.endswith(".py") and Path(word).is_file()]
-    return {key for path in named or at_hand.values() for key in recipes.option_names(path)}
+    return {key for path in named or at_hand.values() for key in catalogue.option_names(path)}

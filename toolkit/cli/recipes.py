@@ -28,13 +28,13 @@ app = typer.Typer(
 @app.command("list")
 def list_() -> None:
     """List the recipes and presets that come with the toolkit, and the short names of models."""
-    from toolkit import recipes
     from toolkit.checkpoints import ALIASES
+    from toolkit.tasks import catalogue
 
     say("Recipes (toolkit finetune NAME):")
-    say(table([(f"  {name}", recipes.summary(path)) for name, path in recipes.available().items()]))
+    say(table([(f"  {name}", catalogue.summary(path)) for name, path in catalogue.available().items()]))
     say("\nPresets (--preset NAME); the first line of each is the command that runs it:")
-    say(table([(f"  {name}", _first_line(path)) for name, path in recipes.presets().items()]))
+    say(table([(f"  {name}", _first_line(path)) for name, path in catalogue.presets().items()]))
     say("\nModels (--model NAME); any Hub id, folder or pkg://package/path works as well:")
     say(table([(f"  {name}", _where(alias)) for name, alias in ALIASES.items()]))
 
@@ -99,9 +99,9 @@ def copy(
     destination: Annotated[Path, typer.Argument(help="File to write.")] = Path("my_recipe.py"),
 ) -> None:
     """Copy a recipe to a file of your own, to edit and run by its path."""
-    from toolkit import recipes
+    from toolkit.tasks import catalogue
 
-    source = recipes.find(recipe)
+    source = catalogue.find(recipe)
     if destination.is_dir():
         destination = destination / source.name
     if destination.exists():

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import toolkit
-from toolkit import environment, model_metadata, recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import environment, model_metadata, runs
+from toolkit.commands.evaluate.document import store_report
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import ConfigError, SourceError
 from toolkit.evaluation import prediction_store
 from toolkit.evaluation.compare import align
 from toolkit.evaluation.compare import compare as compare_aligned
+from toolkit.evaluation.context import references
 from toolkit.events import Observe, Stage
 from toolkit.report.document.build import SCHEMA_VERSION, comparison_verdict
 from toolkit.runs.lock import sole_writer
+from toolkit.tasks import loading
 
 
 def compare(
@@ -56,15 +58,14 @@ def compare(
         if not {"recipe", "labels", "split"} <= file.facts.keys():
             raise SourceError(f"{name} does not say what it was judged by.", "Evaluate the model again.")
     named = model_metadata.installed(files[0].facts["recipe"], names[0], [_file(targets[0]).parent], recipe_name)
-    recipe = recipes.load(str(named))
-    target = recipe.COLUMNS[-1]
-    aligned = align(names, files, target.role, target.kind)
+    recipe = loading.load(str(named))
+    aligned = align(names, files, recipe.task.target)
     created = datetime.now(UTC)
     folder = runs.create(output, "compare", names[0], created).path
     observe(Stage(f"Comparing {len(names)} models on {aligned.rows.num_rows:,} rows"))
-    truth = judge.references(recipe, aligned.rows)
-    inputs = [column.role for column in recipe.COLUMNS if column.is_input]
-    found = compare_aligned(aligned, truth, recipe.METRICS, config, seed, inputs)
+    truth = references(recipe, aligned.rows)
+    inputs = [column.role for column in recipe.task.inputs]
+    found = compare_aligned(aligned, truth, recipe.metrics, config, seed, inputs)
     found["split"] = files[0].facts["split"]
     report = {
         "schema_version": SCHEMA_VERSION,
@@ -78,7 +79,7 @@ def compare(
         "environment": environment.describe(),
     }
     with sole_writer(folder):
-        judge.store_report(report, folder)
+        store_report(report, folder)
     return folder, report
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 import toolkit
-from toolkit import models, recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import models, runs
 from toolkit.commands.evaluate.examination import Examination
 from toolkit.commands.evaluate.run import prepare_evaluation, shown
 from toolkit.commands.finetune.run import write_card
@@ -22,10 +21,14 @@ from toolkit.data.batching.batch import Features, probe
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks import cost
+from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
 from toolkit.export import graph, parity, schema
 from toolkit.export.runtime import Graph
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.inference.predict import Predictions
+from toolkit.inference.predict_features import predict_features
 from toolkit.runs import checksums
 from toolkit.runs.lock import sole_writer
 
@@ -90,7 +93,7 @@ def export(
         raise ConfigError(f"There is no form `{form}`.", f"Forms: {', '.join(graph.FORMS)}.")
     graph.check_installed(form)
     subject = prepare_evaluation(target, merge(dict(values), _CIRCUMSTANCES), recipe_name, observe)
-    if recipes.generates(subject.recipe) and form != "safetensors":
+    if subject.recipe.target.written and form != "safetensors":
         raise ConfigError(
             f"{subject.config.recipe} writes its answers token by token, which one graph cannot hold: --to {form} is "
             "for tasks whose answer is read off one forward pass.",
@@ -100,14 +103,14 @@ def export(
     measured, held_back = _parted(subject, form, rows)
     stored = subject.stored(observe)
     observe(Stage(f"Asking the model about {measured.num_rows:,} rows"))
-    features = _encoded(stored.subject, measured)
-    original = judge.predict_features(stored.subject, features, observe)
+    features = _encoded(stored.loaded, measured)
+    original = predict_features(stored.loaded, features, observe)
     observe(Stage(f"Exporting to {form}"))
     with sole_writer(folder), runs.aside(folder) as draft:
         chosen = _write(stored, form, features, held_back, draft, observe)
         observe(Stage("Asking the export about the same rows"))
         loaded = _loaded(stored, form, draft)
-        said = judge.predict_features(loaded, features, observe)
+        said = predict_features(loaded, features, observe)
         allowed = parity.limits(form, tolerance)
         agreement = parity.agreement(original.columns, said.columns, subject.config.evaluation.confidence)
         moved = parity.drift(original.columns, said.columns)
@@ -120,7 +123,7 @@ def export(
             model=shown(target),
             recipe=subject.config.recipe,
             labels=list(subject.labels),
-            inputs=list(_inputs(stored.subject, features).columns),
+            inputs=list(_inputs(stored.loaded, features).columns),
             max_length=subject.config.data.max_length if features.has_lengths else None,
             rows=measured.num_rows,
             split=subject.split,
@@ -133,7 +136,7 @@ def export(
             original_bytes=_bytes(subject.checkpoint.path),
             exported_bytes=_bytes(draft),
             threads=_threads(),
-            original_speed=_speed(stored.subject, features),
+            original_speed=_speed(stored.loaded, features),
             exported_speed=_speed(loaded, features),
             quantization=chosen,
         )
@@ -180,12 +183,12 @@ def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, _Held
     return taken, held_back
 
 
-def _encoded(subject: judge.Subject, rows: pa.Table) -> Features:
-    features = judge.encode_rows(rows, subject.recipe, subject.processor, subject.config)
-    return features if recipes.generates(subject.recipe) else features.without("labels")  # the loss is no answer
+def _encoded(subject: LoadedModel, rows: pa.Table) -> Features:
+    features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
+    return features if subject.recipe.target.written else features.without("labels")  # the loss is no answer
 
 
-def _inputs(subject: judge.Subject, features: Features) -> Features:
+def _inputs(subject: LoadedModel, features: Features) -> Features:
     """Return what a graph takes: what the recipe puts into a batch, without labels."""
     batch = subject.recipe.collate([features[0]], subject.processor)
     for name in features.columns:
@@ -195,10 +198,10 @@ def _inputs(subject: judge.Subject, features: Features) -> Features:
 
 
 def _write(
-    stored: judge.StoredModel, form: str, features: Features, others: _HeldBack | None, draft: Path, observe: Observe
+    stored: StoredModel, form: str, features: Features, others: _HeldBack | None, draft: Path, observe: Observe
 ) -> schema.Quantization | None:
     """Write the exported model with all that it needs beside it."""
-    model, processor, recipe = stored.subject.model, stored.subject.processor, stored.recipe
+    model, processor, recipe = stored.loaded.model, stored.loaded.processor, stored.recipe
     card = stored.folder / runs.CARD
     if form == "safetensors":
         models.save(model, processor, draft)
@@ -208,15 +211,14 @@ def _write(
             write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {})
         return None
     collate = partial(recipe.collate, processor=processor)
-    sample = _as_floats(_two_or_more(_inputs(stored.subject, features), collate), processor)
+    sample = _as_floats(_two_or_more(_inputs(stored.loaded, features), collate), processor)
     exported = graph.trace(model, sample, form.removesuffix("-int8"))
     chosen = None
     if others is not None:
         exported, chosen = _in_eight_bits(stored, exported, others, draft, observe)
     graph.save(exported, draft)
     models.save_processor(processor, model, draft)
-    kinds = [column.kind for column in recipe.COLUMNS if column.required]
-    if form.startswith("onnx") and kinds == ["text", "label"]:
+    if form.startswith("onnx") and recipe.task.standalone:
         shutil.copy(Path(graph.__file__).with_name(STANDALONE), draft / STANDALONE)
     return chosen
 
@@ -241,13 +243,13 @@ def _as_floats(batch: Mapping[str, Any], processor: Any) -> dict[str, Any]:
 
 
 def _in_eight_bits(
-    stored: judge.StoredModel, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
+    stored: StoredModel, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
 ) -> tuple[Any, schema.Quantization]:
     """Quantize in both ways, and keep the one that agrees better on rows that it was not calibrated on."""
     random, rows = np.random.default_rng(stored.config.training.seed), held_back.rows
     drawn = random.permutation(rows.num_rows)
     calibrating, comparing = np.array_split(drawn[: CALIBRATION + CHOICE], [min(CALIBRATION, rows.num_rows // 2)])
-    subject = stored.subject
+    subject = stored.loaded
     known, new = (_encoded(subject, rows.take(pa.array(np.sort(part)))) for part in (calibrating, comparing))
     known = _inputs(subject, known)
     collate = partial(stored.recipe.collate, processor=subject.processor)
@@ -255,7 +257,7 @@ def _in_eight_bits(
         _as_floats(collate([known[int(row)] for row in part]), subject.processor)
         for part in np.array_split(np.argsort(known.lengths, kind="stable"), range(16, len(known), 16))
     ]
-    before = judge.predict_features(subject, new).columns
+    before = predict_features(subject, new).columns
     program = exported.program
     programs, candidates = {}, []
     for way in graph.WAYS:
@@ -264,7 +266,7 @@ def _in_eight_bits(
         trial = draft.with_name(f"{way}")
         graph.save(graph.replaced(exported, programs[way]), trial)
         asked = replace(subject, model=Graph(trial, subject.processor))
-        after = judge.predict_features(asked, new).columns
+        after = predict_features(asked, new).columns
         batching = _batching(asked, new, after)
         shutil.rmtree(trial)
         found = parity.agreement(before, after, stored.config.evaluation.confidence)
@@ -287,11 +289,11 @@ def _in_eight_bits(
     return graph.replaced(exported, programs[best.way]), chosen
 
 
-def _batching(subject: judge.Subject, rows: Features, together: Mapping[str, Sequence[Any]]) -> schema.Batching:
+def _batching(subject: LoadedModel, rows: Features, together: Mapping[str, Sequence[Any]]) -> schema.Batching:
     """Measure what depends on the other rows of a batch: ask again, one row at a time."""
     settings = subject.config.evaluation
     single = subject.config.model_copy(update={"evaluation": settings.model_copy(update={"batch_size": 1})})
-    alone = judge.predict_features(replace(subject, config=single), rows).columns
+    alone = predict_features(replace(subject, config=single), rows).columns
     return schema.Batching(
         batch_size=settings.batch_size,
         agreement=parity.agreement(alone, together, settings.confidence),
@@ -299,20 +301,20 @@ def _batching(subject: judge.Subject, rows: Features, together: Mapping[str, Seq
     )
 
 
-def _loaded(stored: judge.StoredModel, form: str, draft: Path) -> judge.Subject:
+def _loaded(stored: StoredModel, form: str, draft: Path) -> LoadedModel:
     """Load what was written, to be asked as the model was."""
     if form == "safetensors":
-        return judge.StoredModel(draft, stored.recipe, stored.labels, stored.config).subject
-    return replace(stored.subject, model=Graph(draft, stored.subject.processor))
+        return StoredModel(draft, stored.recipe, stored.labels, stored.config).loaded
+    return replace(stored.loaded, model=Graph(draft, stored.loaded.processor))
 
 
 def _difference(
     subject: Examination, rows: pa.Table, before: Predictions, after: Predictions
 ) -> schema.Difference | None:
     """Compare the recipe's first metric of both; None where it has no interval of its own."""
-    truth, config = judge.references(subject.recipe, rows), subject.config
+    truth, config = references(subject.recipe, rows), subject.config
     seed = config.training.seed
-    for _, metric in scores.computable(after.columns, subject.recipe.METRICS, subject.labels):
+    for _, metric in scores.computable(after.columns, subject.recipe.metrics, subject.labels):
         if metric is None:
             continue
         found = scores.difference(metric, after.columns, before.columns, truth, subject.labels, config.evaluation, seed)
@@ -340,11 +342,11 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _speed(subject: judge.Subject, features: Features) -> schema.Speed | None:
+def _speed(subject: LoadedModel, features: Features) -> schema.Speed | None:
     """Time one example of middling length, and a batch of such; None where answers are written token by token."""
     import torch
 
-    if recipes.generates(subject.recipe):
+    if subject.recipe.target.written:
         return None
     features = _inputs(subject, features)
     order = np.argsort(features.lengths, kind="stable")

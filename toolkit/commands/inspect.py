@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from toolkit import checkpoints, recipes
+from toolkit import checkpoints
 from toolkit.commands.finetune.tokenize import remarks
 from toolkit.config import RunConfig
 from toolkit.data.load import Table, divide, load_table
@@ -14,6 +14,7 @@ from toolkit.data.tables.inspect import Part
 from toolkit.data.tables.inspect import inspect as describe_parts
 from toolkit.data.tables.split import shared_rows
 from toolkit.errors import DataError, SourceError
+from toolkit.tasks.contract import Recipe
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Inspected:
     shared: Mapping[str, int]
 
 
-def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
+def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
     """Look at a data source the way a run would, and train nothing.
 
     Raises:
@@ -42,7 +43,7 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
     """
     table = load_table(recipe, config.data, lenient=True, options=config.options, clean=True)
     notes = []
-    target = next((c.role for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
+    target = recipe.task.target.role if recipe.target.classes else None
     if "train" in table.parts or "all" in table.parts:
         try:
             if target is None or all(target in rows.column_names for rows in table.parts.values()):
@@ -50,8 +51,9 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
         except DataError as error:
             refusal = f"{REFUSED} {error.problem} {error.fix}"
             notes += [] if any(note.startswith(REFUSED) for note in table.notes) else [refusal]
-    if any(column.kind == "image" for column in recipe.COLUMNS):
-        return _inspected(recipe, table, notes, None, "pixels")
+    first = recipe.task.inputs[0].kind
+    if first.plain is None:
+        return _inspected(recipe, table, notes, None, first.length_unit)
     try:
         checkpoint = checkpoints.locate(config.model, config.loading, config.options)
         processor = recipe.load_processor(checkpoint.path, config)
@@ -61,14 +63,14 @@ def inspect(recipe: recipes.Recipe, config: RunConfig) -> Inspected:
         learnt = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
         notes += remarks(recipe, learnt, processor, config) if learnt is not None else []
     except SourceError as error:
-        lengths_of, unit = None, "words"
-        notes.append(f"{error.problem} Lengths are counted in words; name a tokenizer with --model.")
+        lengths_of, unit = None, first.length_unit
+        notes.append(f"{error.problem} Lengths are counted in {unit}; name a tokenizer with --model.")
     return _inspected(recipe, table, notes, lengths_of, unit)
 
 
-def _inspected(recipe: recipes.Recipe, table: Table, notes: list[str], lengths_of: Any, unit: str) -> Inspected:
-    parts = describe_parts(table, recipe.COLUMNS, lengths_of)
-    inputs = [c.role for c in recipe.COLUMNS if c.is_input]
+def _inspected(recipe: Recipe, table: Table, notes: list[str], lengths_of: Any, unit: str) -> Inspected:
+    parts = describe_parts(table, recipe.columns, lengths_of)
+    inputs = [column.role for column in recipe.task.inputs]
     shared = {}
     for held_out in ("validation", "test"):
         if "train" in table.parts and held_out in table.parts:

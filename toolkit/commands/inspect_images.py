@@ -6,20 +6,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit import checkpoints, recipes, runs
+from toolkit import checkpoints, runs
 from toolkit.config import RunConfig
 from toolkit.data.images import image_columns
 from toolkit.data.images.pixels import prepared, shown
 from toolkit.data.load import Table
 from toolkit.errors import ConfigError, RunError, SourceError
 from toolkit.report.pages import contact_sheet
+from toolkit.tasks.contract import Recipe
+from toolkit.tasks.inputs.image import IMAGE
 
 CLASSES = 20  # that a sheet shows
 EACH = 4  # pictures of a class
 SIZE = 224  # pixels that most models see
 
 
-def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) -> str | None:
+def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | None:
     """Draw the sheet of a loaded table; return a remark on it, if there is one.
 
     Where the model is not to be had, pictures are drawn in the usual size, or the one that was asked for.
@@ -35,7 +37,7 @@ def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) ->
     """
     import torch
 
-    role = next((column.role for column in recipe.COLUMNS if column.kind == "image"), None)
+    role = next((column.role for column in recipe.task.inputs if column.kind is IMAGE), None)
     if role is None:
         raise ConfigError("--show draws pictures, and this recipe has none.", "Name another with --recipe image.")
     loading = config.loading.model_copy(update={"from_scratch": True})  # no weights are needed for this
@@ -49,11 +51,11 @@ def show(recipe: recipes.Recipe, config: RunConfig, table: Table, path: Path) ->
         remark = f"{error.problem} The sheet is drawn for {size} × {size} pixels."
     processor = recipe.load_processor(checkpoint.path, config)
     rows = table.parts.get("train", next(iter(table.parts.values())))
-    change = getattr(recipe, "augmentation", lambda *_: None)(processor, table.labels, config)
+    change = recipe.augmentation(processor, table.labels, config)
     random = np.random.default_rng(config.training.seed)
     torch.manual_seed(config.training.seed)
     lines = []
-    for name, places in _of_each_class(rows, recipe.COLUMNS[-1].role, table.labels, random):
+    for name, places in _of_each_class(rows, recipe.task.target.role, table.labels, random):
         chosen = rows[role].take(pa.array(places, pa.int64())).to_pylist()
         raw = [image_columns.decode(row, config.data.max_pixels) for row in chosen]
         seen = prepared(chosen, processor, config.data.max_pixels)

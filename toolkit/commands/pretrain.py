@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit import checkpoints, models, recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import checkpoints, models, runs
 from toolkit.commands.finetune.fit import training_facts
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.config import Resolved
@@ -21,13 +20,15 @@ from toolkit.data.load import load_table
 from toolkit.distributed.process_group import ALONE
 from toolkit.errors import DataError, ModelError
 from toolkit.events import Note, Observe, Stage
+from toolkit.inference.encode import encode_rows
+from toolkit.tasks.contract import Recipe
 
 FACTS = "pretraining.json"  # beside the weights
 _HELD_OUT = 0.05  # of the texts, on which perplexity is measured
 _FEWEST, _MOST = 10, 2000  # texts held out
 
 
-def pretrain(recipe: recipes.Recipe, resolved: Resolved, observe: Observe) -> tuple[Path, dict[str, Any]]:
+def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path, dict[str, Any]]:
     """Train a checkpoint to predict hidden tokens of texts, and write it as a checkpoint.
 
     Args:
@@ -67,7 +68,7 @@ def pretrain(recipe: recipes.Recipe, resolved: Resolved, observe: Observe) -> tu
     if is_new:
         observe(Note("The checkpoint has no head that predicts tokens: it begins with the word embeddings as output."))
     observe(Stage("Tokenizing"))
-    features, others = (judge.encode_rows(rows, recipe, processor, config) for rows in (learned, held_out))
+    features, others = (encode_rows(rows, recipe, processor, config) for rows in (learned, held_out))
     device = pick_device(training.device)
     chosen = autotune.asked(training, device)
     accelerator = accelerator_for(training, chosen.precision)
@@ -125,14 +126,14 @@ def _filled(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> Resolved:
     return resolved.with_values("model", {"training": values, "data": data})
 
 
-def _parts(recipe: recipes.Recipe, resolved: Resolved) -> tuple[pa.Table, pa.Table]:
+def _parts(recipe: Recipe, resolved: Resolved) -> tuple[pa.Table, pa.Table]:
     """Return the texts to learn from and those held out; a part named test or validation is not read."""
     config = resolved.config
     table = load_table(recipe, config.data, lenient=True, options=config.options)
     rows = table.parts.get("train", table.parts.get("all"))
     if rows is None:
         raise DataError(f"{config.data.source} has no train part.", "Name the file with the texts.")
-    inputs = [column.role for column in recipe.COLUMNS if column.is_input and column.role in rows.column_names]
+    inputs = recipe.task.inputs_in(rows)
     texts = rows.select(inputs).group_by(inputs).aggregate([])  # each text once
     count = min(_MOST, max(_FEWEST, round(_HELD_OUT * texts.num_rows)))
     if texts.num_rows < 2 * count:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import toolkit
-from toolkit import models, recipes, runs
+from toolkit import models, runs
 from toolkit.attention import heads
-from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.document import Circumstances, evaluate_predictions, store
 from toolkit.commands.evaluate.examination import Examination
 from toolkit.commands.evaluate.run import baselines_of, stored_card
 from toolkit.commands.finetune.calibrate import calibrate
@@ -23,7 +23,12 @@ from toolkit.data.batching.batch import Features, plan_evaluation
 from toolkit.errors import ConfigError, ModelError, RunError
 from toolkit.evaluation import prediction_store, scores
 from toolkit.evaluation.checks import operating_points
+from toolkit.evaluation.context import EvaluationContext, references
+from toolkit.evaluation.predict_rows import identity, predict_rows
 from toolkit.events import Counted, Note, Observe, Stage
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import LoadedModel, StoredModel
+from toolkit.inference.predict_features import predict_features
 from toolkit.report.pages import pruning
 from toolkit.report.plots import explanation_images
 from toolkit.runs import checksums
@@ -83,15 +88,15 @@ def prune_heads(
             "Train it again with `--set training.few_labels=off`, or with a validation part.",
         )
     whole = subject.stored(observe, slim=False)
-    loaded = whole.subject
+    loaded = whole.loaded
     rows = checksums.read_rows(run.path / "data" / "validation.parquet")
-    features = judge.encode_rows(rows, subject.recipe, loaded.processor, subject.config)
+    features = encode_rows(rows, subject.recipe, loaded.processor, subject.config)
     batches = _batches(loaded, features, wanted.rows)
     layers = heads.find(loaded.model, batches[0])
     observe(Stage(f"Measuring how much each of {sum(layer.heads for layer in layers)} heads matters"))
     values = heads.importance(loaded.model, layers, batches)
     observe(Stage("Leaving heads out, the least important first"))
-    truth = judge.references(subject.recipe, rows)
+    truth = references(subject.recipe, rows)
     curve = _curve(loaded, features, truth, values, batches[len(batches) // 2], observe)
     name = _headline(curve[0])
     upward = higher_is_better(subject.recipe, name)
@@ -125,7 +130,7 @@ def prune_heads(
 def _run(subject: Examination) -> runs.Run:
     if subject.run is None or not subject.own:
         raise ConfigError("Heads are left out of a run, whose validation rows say which.", "Name a run directory.")
-    if recipes.generates(subject.recipe):
+    if subject.recipe.target.written:
         raise ModelError(
             "The model writes texts, and heads are left out of models that choose classes.",
             "Name a run of a recipe such as `sentiment` or `image`.",
@@ -133,7 +138,7 @@ def _run(subject: Examination) -> runs.Run:
     return subject.run
 
 
-def _batches(loaded: judge.Subject, features: Features, most: int) -> list[dict[str, Any]]:
+def _batches(loaded: LoadedModel, features: Features, most: int) -> list[dict[str, Any]]:
     """Return batches of some of the examples on the model's device, longest first."""
     rows = np.unique(np.linspace(0, len(features) - 1, min(len(features), most)).astype(np.int64))
     chosen = features.take(rows)
@@ -145,7 +150,7 @@ def _batches(loaded: judge.Subject, features: Features, most: int) -> list[dict[
 
 
 def _curve(
-    loaded: judge.Subject,
+    loaded: LoadedModel,
     features: Features,
     truth: Sequence[Any],
     values: Sequence[heads.Floats],
@@ -162,15 +167,15 @@ def _curve(
         pruned = heads.by_layer(ranked[:count])
         heads.zero(heads.find(model, batch), pruned)
         cut = heads.slimmed(model, batch, pruned)
-        one = judge.Subject(model, loaded.processor, loaded.recipe, loaded.labels, loaded.config)
-        said = judge.predict_features(one, features)
+        one = LoadedModel(model, loaded.processor, loaded.recipe, loaded.labels, loaded.config)
+        said = predict_features(one, features)
         curve.append(
             {
                 "left_out": count,
                 "share": count / total,
                 "cut": cut,
                 "loss": said.loss,
-                **scores.values(said.columns, truth, loaded.recipe.METRICS, loaded.labels),
+                **scores.values(said.columns, truth, loaded.recipe.metrics, loaded.labels),
                 "parameters": models.size(model)[0],
                 "flops": _flops(model, batch),
                 **_time(loaded.model, model, batch),
@@ -235,7 +240,7 @@ def _choose(curve: Sequence[Mapping[str, Any]], name: str, wanted: Pruning, *, u
 def _store(
     subject: Examination,
     run: runs.Run,
-    whole: judge.StoredModel,
+    whole: StoredModel,
     pruned: heads.Pruned,
     output: str | None,
     command: str,
@@ -256,10 +261,10 @@ def _store(
     shutil.copytree(run.path / "data", made.path / "data")
     checksums.record(made.path, ["data/validation.parquet", "data/test.parquet"])
     # asked before any head is silenced: the model is the same object
-    before = prediction_store.find([run.path / prediction_store.FILE], whole.identity(subject.rows))
+    before = prediction_store.find([run.path / prediction_store.FILE], identity(whole, subject.rows))
     if before is None:
-        before = judge.ask(whole, subject.rows, subject.split, observe)
-    loaded = whole.subject
+        before = predict_rows(whole, subject.rows, subject.split, observe)
+    loaded = whole.loaded
     heads.zero(heads.find(loaded.model, heads.inputs_for(loaded.model)), pruned)
     models.save(loaded.model, loaded.processor, made.model)
     facts = {key: value for key, value in stored_card(subject.checkpoint).items() if key != "calibration"}
@@ -267,27 +272,35 @@ def _store(
     runs.write_json(made.model / runs.CARD, facts)
     origin = run.facts["model"]  # the report is of a model fine-tuned from it, as the whole one's is
     config = subject.config.model_copy(update={"model": origin})
-    stored = judge.StoredModel(made.model, subject.recipe, subject.labels, config)
+    stored = StoredModel(made.model, subject.recipe, subject.labels, config)
     observe(Stage("Judging the pruned model on held-out data"))
-    said = judge.ask(stored, subject.rows, subject.split, observe)
+    said = predict_rows(stored, subject.rows, subject.split, observe)
     calibration = calibrate(stored, runs.read_table(made.path / "data" / "validation.parquet"))
     runs.write_json(made.model / runs.CARD, {**facts, **({"calibration": calibration} if calibration else {})})
     said = said.beside(
         {BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, subject.rows.num_rows, observe)}
     )
-    circumstances = judge.Circumstances(
+    circumstances = Circumstances(
         command,
         created,
         subject.split,
         origin,
         subject.facts,
         keep.get("training"),
+    )
+    context = EvaluationContext(
+        subject.rows,
+        said.predictions,
+        subject.recipe,
+        subject.labels,
+        config,
         temperature=calibration.get("temperature"),
         fit=calibration.get("fit"),
         thresholds=operating_points.Chosen.of(calibration.get("screening")),
+        stored=stored,
     )
-    verdict = judge.judge(stored, said, subject.rows, circumstances, observe)
-    judge.store(verdict, made.path)
+    verdict = evaluate_predictions(context, said, circumstances)
+    store(verdict, made.path)
     checksums.record_weights(made)
     made.record(status="complete", environment=verdict.report["environment"])
     return made

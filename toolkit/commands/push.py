@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from toolkit import checkpoints, model_metadata, recipes, runs, sources
+from toolkit import checkpoints, model_metadata, runs, sources
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.events import Note, Observe, Stage
 from toolkit.hub import benchmarks, upload
@@ -23,13 +23,13 @@ from toolkit.report.pages.render import to_html
 from toolkit.report.plots.plot_files import plot_files
 from toolkit.runs import checksums
 from toolkit.runs.trust import leads_into, leads_out
+from toolkit.tasks import loading
 
 # What may leave the folder of a model, and nothing else: weights, and the small files beside them.
 _PASSES = re.compile(
     r"(adapter_)?model(-\d+-of-\d+)?\.safetensors|(?!trainer_state)[^./][^/]*\.(json|txt|model|spm|jinja|tiktoken)"
 )
 _CONFIGURATION = re.compile(r"(.*/)?(.*config|toolkit)\.json")  # where libraries write down paths
-_TASKS = {"label": "text-classification", "labels": "token-classification", "target_text": "translation"}
 LARGEST_FILE = 500 * 10**9  # bytes; the Hub takes no larger one
 
 
@@ -264,9 +264,9 @@ def _publication(
 ) -> Publication:
     stored = model_metadata.read(run.model)
     named = model_metadata.recipe_of(stored, run.model, recipe_name, trusted=False)
-    recipe = recipes.load(named or "sentiment")
+    recipe = loading.load(named or "sentiment")
     if (named or "").endswith(".py"):
-        text = f"The task is a recipe of your own, {Path(recipe.__file__).name}, which is not pushed: "
+        text = f"The task is a recipe of your own, {Path(recipe.file).name}, which is not pushed: "
         observe(Note(text + "`toolkit evaluate` will ask for it with --recipe."))
     scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
     origin = str(run.facts.get("model") or "")
@@ -275,9 +275,7 @@ def _publication(
     _check_licence(licence, destination, observe)
     source = _data(report)
     data = source.name if source is not None else None
-    of_pictures = any(column.kind == "image" for column in recipe.COLUMNS)
-    tasks = {**_TASKS, "label": "image-classification"} if of_pictures else _TASKS
-    task = next((tasks[column.kind] for column in recipe.COLUMNS if column.kind in tasks), None)
+    task = recipe.task.hub_task
     return Publication(
         name=destination.name,
         task=task,

@@ -10,18 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
-from toolkit.data.images.validate_images import look_at_pictures
 from toolkit.data.sources.acquire import acquire
 from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import groups as groups_
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import split as split_
 from toolkit.data.tables import wording
-from toolkit.data.tables.encode_labels import check_aligned, number_labels
+from toolkit.data.tables.encode_labels import number_labels
 from toolkit.data.tables.roles import in_roles
 from toolkit.errors import DataError
-from toolkit.recipes import Column, Recipe
-from toolkit.recipes import columns as recipe_columns
+from toolkit.tasks.contract import Recipe
+from toolkit.tasks.task import Column
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,8 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
             f"{config.source} has no train part, only {', '.join(parts)}.", "Give a file or folder to learn from."
         )
     given = [part for part in split_.PARTS if part in parts]
-    label = next((c.role for c in recipe.COLUMNS if c.kind == "label"), None)
+    task = recipe.task
+    label = task.stratum
     _check_classes(parts, label, table.labels)
     fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
     groups, grouped = config.group_column, list[str]()
@@ -108,7 +108,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         parts, grouped = groups_.whole(parts, groups)
         parts = groups_.carve(parts, groups, label=label, labels=table.labels, fractions=fractions, seed=seed)
     parts = split_.carve(parts, label=label, labels=table.labels, fractions=fractions, seed=seed)
-    inputs = [c.role for c in recipe.COLUMNS if c.is_input and c.role in parts["train"].column_names]
+    inputs = task.inputs_in(parts["train"])
     parts, duplicates = split_.separate(parts, inputs, remove=config.deduplicate)
     for part in ("train", "validation"):
         if parts[part].num_rows == 0:
@@ -119,7 +119,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     _check_classes(parts, label, table.labels)
     if config.max_train_rows is not None:
         parts["train"] = _at_most(parts["train"], label, config.max_train_rows, seed)
-    roles = [c.role for c in recipe.COLUMNS if c.role in parts["train"].column_names]
+    roles = task.present(parts["train"])
     facts: dict[str, Any] = {
         "source": config.source,
         "origin": table.origin,
@@ -168,16 +168,17 @@ def load_table(
     parts, origin, acquired_notes = acquire(config, _reader(recipe, config, options))
     notes = list(acquired_notes)
     counts: dict[str, int] = {}
-    target = next((c for c in recipe.COLUMNS if c.kind in ("label", "labels")), None)
+    task = recipe.task
+    target = task.target if recipe.target.classes else None
     kept = {part: columns_.unfold(_where(raw, config.where)) for part, raw in parts.items()}
-    prepared, order = in_roles(kept, recipe_columns(recipe, options), target, config, notes, lenient=lenient)
+    prepared, order = in_roles(kept, task.named(options), target, config, notes, lenient=lenient)
     unreadable: list[dict[str, Any]] = []
-    for column in recipe.COLUMNS:
-        if column.kind == "image":
-            prepared = look_at_pictures(prepared, column, config, unreadable, counts, notes)
-        elif (column.is_input or column.kind == "target_text") and column.required:
-            prepared = _drop_empty(prepared, column, counts, notes)
-            notes += columns_.only_numbers(prepared, column)
+    for column in (*task.inputs, task.target):
+        checked = column.kind.check(prepared, column, config)
+        prepared = dict(checked.parts)
+        counts |= checked.counts
+        notes += checked.notes
+        unreadable += checked.unreadable
     if target is not None and lenient:
         prepared, without = _leave_out_targets(prepared, target)
         notes += without
@@ -188,9 +189,9 @@ def load_table(
         prepared, names, label_map = number_labels(
             prepared, target, recipe, config, labels, counts, notes, lenient=lenient, order=order
         )
-        check_aligned(prepared, recipe.COLUMNS)
-    if clean and hasattr(recipe, "clean"):
-        prepared = _clean(prepared, recipe, options, counts, notes)
+        recipe.target.aligned(prepared, task.columns)
+    if clean and recipe.clean is not None:
+        prepared = _clean(prepared, recipe.clean, options, counts, notes)
     for part, rows in prepared.items():
         if rows.num_rows == 0:
             raise DataError(
@@ -201,12 +202,12 @@ def load_table(
 
 def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
     """Return what reads files of the task's own formats, if it has any."""
-    own = getattr(recipe, "read", None)
+    own = recipe.read
     return None if own is None else lambda path, notes: own(path, config, options, notes)
 
 
 def _clean(
-    parts: dict[str, pa.Table], recipe: Any, options: Mapping[str, Any], counts: dict[str, int], notes: list[str]
+    parts: dict[str, pa.Table], clean: Any, options: Mapping[str, Any], counts: dict[str, int], notes: list[str]
 ) -> dict[str, pa.Table]:
     """Leave out the rows that the recipe would not learn from, and say how many there were of each kind, and where."""
     kept = dict(parts)
@@ -215,7 +216,7 @@ def _clean(
         if part == "test":
             continue
         gone = np.zeros(rows.num_rows, bool)
-        for reason, found in recipe.clean(rows, options).items():
+        for reason, found in clean(rows, options).items():
             new = np.flatnonzero(found & ~gone)
             gone |= found
             if len(new):
@@ -234,7 +235,7 @@ def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
             raise DataError(
                 f"`where` names the column `{name}`, which is not there.", f"It has {', '.join(table.column_names)}."
             )
-        table = table.filter(pc.equal(columns_.coerce(table[name], "label"), wanted))
+        table = table.filter(pc.equal(columns_.written_labels(table[name]), wanted))
         if table.num_rows == 0:
             raise DataError(f"No row has {name} = {wanted}.", "Check the value of `data.where`.")
     return table
@@ -249,38 +250,6 @@ def _leave_out_targets(parts: dict[str, pa.Table], target: Column) -> tuple[dict
     found = f"No column was recognised as the {target.role}" if lacking else f"The column of the {target.role} is empty"
     bare = {part: rows.drop_columns([target.role]) if part in held else rows for part, rows in parts.items()}
     return bare, [f"{found}; it can be named with {columns_.flag(target.role)}. Training needs one."]
-
-
-def _drop_empty(
-    parts: dict[str, pa.Table], column: Column, counts: dict[str, int], notes: list[str]
-) -> dict[str, pa.Table]:
-    kept, dropped, total, first = {}, 0, 0, None
-    for part, rows in parts.items():
-        if column.role not in rows.column_names:
-            kept[part] = rows
-            continue
-        values = rows[column.role]
-        if column.kind == "words":
-            full = pc.fill_null(pc.greater(pc.list_value_length(values), 0), False)
-        else:
-            full = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0), False)
-        kept[part] = rows.filter(full)
-        total += rows.num_rows
-        lost = rows.num_rows - kept[part].num_rows
-        if lost and first is None:
-            empty = rows.filter(pc.invert(full)).slice(0, 1).to_pylist()[0]
-            first = f"{empty.get('_file')}, row {empty.get('_row')}"
-        dropped += lost
-    if dropped > total / 2:
-        raise DataError(
-            f"{dropped:,} of {total:,} rows have an empty {column.role} (first: {first}).",
-            f"Is it the right column? Name another with {columns_.flag(column.role)}.",
-        )
-    if dropped:
-        counts[f"empty_{column.role}"] = dropped
-        many, were = wording.rows(dropped)
-        notes.append(f"{many} with an empty {column.role} {were} left out (first: {first}).")
-    return kept
 
 
 def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Sequence[str]) -> None:

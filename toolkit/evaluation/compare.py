@@ -16,6 +16,7 @@ from toolkit.evaluation import scores
 from toolkit.evaluation.prediction_store import Answers
 from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
+from toolkit.tasks.task import Column
 
 DISAGREEMENTS = 20  # examples that a report shows
 
@@ -37,7 +38,7 @@ class Aligned:
     labels: Sequence[str]
 
 
-def align(names: Sequence[str], files: Sequence[Answers], target: str, kind: str) -> Aligned:
+def align(names: Sequence[str], files: Sequence[Answers], column: Column) -> Aligned:
     """Bring the rows of several files of predictions into one order.
 
     Rows are the same when their inputs and their truth are: files may list them in any order.
@@ -45,14 +46,13 @@ def align(names: Sequence[str], files: Sequence[Answers], target: str, kind: str
     Args:
         names: Of the models, for messages.
         files: What they said.
-        target: Column of the truth.
-        kind: Of that column: "label", "labels" or another.
+        column: The recipe's target.
 
     Raises:
         DataError: They were not judged on the same rows, or know other classes; the message says what differs.
     """
     first, labels = files[0], list(files[0].facts["labels"])
-    rename = kind in ("label", "labels")
+    target, rename = column.role, column.kind.classes
     keys = [_keys(file, target, file.facts["labels"] if rename else ()) for file in files]
     columns: list[Mapping[str, Sequence[Any]]] = []
     for name, file, own in zip(names, files, keys, strict=True):

@@ -10,9 +10,9 @@ import pyarrow as pa
 from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
 from toolkit.data.images import image_columns
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics import intervals
 from toolkit.evaluation.statistics.significance import mcnemar
-from toolkit.inference.predict import Predictions
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics import classification as classes_
 
@@ -268,33 +268,42 @@ def shown_value(value: Any, labels: Sequence[str]) -> str:
     return labels[value] if labels and isinstance(value, int) else str(value)
 
 
-def evaluation_section(
-    predictions: Predictions,
-    rows: pa.Table,
-    references: Sequence[Any],
-    recipe: Any,
-    labels: Sequence[str],
-    config: RunConfig,
-    split: str,
-) -> dict[str, Any]:
-    """Return the report's section on one split."""
-    said, seed = predictions.columns["prediction"], config.training.seed
-    section: dict[str, Any] = {
+def evaluation_section(context: EvaluationContext, split: str) -> dict[str, Any]:
+    """Return the report's section on one split.
+
+    Args:
+        context: Rows, truth and predictions.
+        split: What the rows are, in words.
+    """
+    settings = context.config.evaluation
+    return {
         "split": split,
-        "rows": rows.num_rows,
-        "confidence": config.evaluation.confidence,
-        "labels": list(labels),
-        "loss": predictions.loss,
-        "metrics": score(predictions.columns, references, recipe.METRICS, labels, config.evaluation, seed),
+        "rows": context.rows.num_rows,
+        "confidence": settings.confidence,
+        "labels": list(context.labels),
+        "loss": context.predictions.loss,
+        "metrics": score(
+            context.columns, context.references, context.recipe.metrics, context.labels, settings, context.seed
+        ),
+        **context.recipe.target.overview(context),
     }
-    if any(column.kind == "label" for column in recipe.COLUMNS):
-        section["per_class"] = per_class(said, references, labels, config.evaluation, seed)
-        section["confusion"] = confusion(said, references, labels)
-        if "probabilities" in predictions.columns:
-            chosen = surest_errors(predictions.columns, references)
-            columns = {name: [column[row] for row in chosen] for name, column in predictions.columns.items()}
-            there = rows.take(pa.array(chosen, pa.int64())).to_pylist()  # not all rows become Python objects
-            section["errors"] = confident_errors(columns, there, labels, [c.role for c in recipe.COLUMNS if c.is_input])
+
+
+def class_sections(context: EvaluationContext) -> dict[str, Any]:
+    """Return the figures of each class, the confusion matrix, and the errors that the model was surest of."""
+    predicted, references, labels = context.columns["prediction"], context.references, context.labels
+    section: dict[str, Any] = {
+        "per_class": per_class(predicted, references, labels, context.config.evaluation, context.seed),
+        "confusion": confusion(predicted, references, labels),
+    }
+    if "probabilities" in context.columns:
+        chosen = surest_errors(context.columns, references)
+        columns = {name: [column[row] for row in chosen] for name, column in context.columns.items()}
+        there = context.rows.take(pa.array(chosen, pa.int64())).to_pylist()  # not all rows become Python objects
+        target = context.recipe.task.target.role
+        there = [{**row, "label": row[target]} for row in there]
+        inputs = [column.role for column in context.recipe.task.inputs]
+        section["errors"] = confident_errors(columns, there, labels, inputs)
     return section
 
 

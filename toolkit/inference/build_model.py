@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit import checkpoints, models, recipes, weights
+from toolkit import checkpoints, models, weights
 from toolkit.attention import positions, sparse
 from toolkit.config import RunConfig
 from toolkit.events import Note, Observe
+from toolkit.tasks.contract import Recipe
 from toolkit.training.adaptation import adapters
 from toolkit.training.adaptation.layer_groups import freeze
 
 
 def build_model(
-    recipe: recipes.Recipe,
+    recipe: Recipe,
     path: Path,
     labels: Sequence[str],
     config: RunConfig,
@@ -73,7 +74,7 @@ def restrain(model: Any, config: RunConfig, checkpoint: checkpoints.Checkpoint) 
 
 
 def check_restraints(
-    recipe: recipes.Recipe, config: RunConfig, checkpoint: checkpoints.Checkpoint, labels: Sequence[str]
+    recipe: Recipe, config: RunConfig, checkpoint: checkpoints.Checkpoint, labels: Sequence[str]
 ) -> None:
     """Refuse what `restrain` would refuse, before any weights are loaded: the model's form alone is built.
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import toolkit
 from toolkit.errors import ToolkitError
-from toolkit.recipes import Column
 from toolkit.serve.batcher import Batcher
 from toolkit.serve.guard import Guard
 from toolkit.serve.limits import Limits
@@ -25,6 +24,7 @@ from toolkit.serve.messages import (
 )
 from toolkit.serve.refusals import SCHEMA, answer_refusals, faults, refusal
 from toolkit.serve.service import Service
+from toolkit.tasks.task import Column
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

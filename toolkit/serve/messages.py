@@ -1,14 +1,13 @@
 """What goes over the wire: requests that fit the model's recipe, answers, and refusals."""
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, WrapValidator, create_model
 
-from toolkit.recipes import Column
 from toolkit.serve.limits import Limits
+from toolkit.tasks.task import Column
 
 CLOSED = ConfigDict(extra="forbid")
 
@@ -100,22 +99,16 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
     Where one column says all, its bare value may stand in the place of an input. An input of /predict that does not fit
     is `Unfit`, and the others are answered.
     """
-    text = Annotated[str, Field(min_length=1, max_length=limits.characters)]
-    kinds: dict[str, tuple[Any, str]] = {
-        "text": (text, "A text"),
-        "words": (Annotated[list[text], Field(min_length=1, max_length=limits.characters)], "The words of a text"),
-        "image": (Annotated[str, Field(min_length=1)], "A picture file's bytes in base64"),
-    }
     fields: dict[str, Any] = {}
     for column in inputs:
-        kind, description = kinds[column.kind]
-        shape = kind if column.required else kind | None
-        fields[column.role] = (shape, Field(... if column.required else None, description=description))
+        given = column.kind.json(limits.characters)
+        shape = given if column.required else given | None
+        fields[column.role] = (shape, Field(... if column.required else None, description=column.kind.about))
     required = [column for column in inputs if column.required]
     whole = create_model("Input", __config__=CLOSED, **fields)
     one: Any = whole
     if len(required) == 1:
-        bare: Any = kinds[required[0].kind][0]
+        bare: Any = required[0].kind.json(limits.characters)
         either: Any = Union[Annotated[whole, Tag("object")], Annotated[bare, Tag("bare")]]  # noqa: UP007
         one = Annotated[either, Discriminator(lambda given: "object" if isinstance(given, dict | whole) else "bare")]
     ask = create_model(
@@ -146,16 +139,9 @@ def values(one: Any, inputs: Sequence[Column]) -> dict[str, Any]:
     else:
         given = {next(column.role for column in inputs if column.required): one}
     for column in inputs:
-        if column.kind == "image" and column.role in given:
-            given[column.role] = {"bytes": _bytes(given[column.role])}
+        if column.role in given:
+            given[column.role] = column.kind.of_json(given[column.role])
     return given
-
-
-def _bytes(text: str) -> bytes:
-    """Decode base64, also of a data address as browsers make them."""
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    return base64.b64decode(text, validate=True)
 
 
 def prediction(answer: Mapping[str, Any]) -> Prediction:

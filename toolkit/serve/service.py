@@ -9,18 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import runs
 from toolkit.commands.evaluate.run import find_stored, shown, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.predict.predictor import Asker
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ModelError
-from toolkit.evaluation.findings import stored_temperature
+from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Observe, Stage
-from toolkit.recipes import Column
-
-WARM_UP = "Is it ready?"
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import StoredModel
+from toolkit.tasks.task import Column
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Service:
             "model": self.name,
             "task": stored.config.recipe,
             "labels": list(stored.labels),
-            "device": str(stored.subject.model.device),
+            "device": str(stored.loaded.model.device),
             "calibrated": self.asker.temperature is not None,
             "explains": self.explainer is not None,
         }
@@ -99,11 +98,10 @@ class Service:
         from toolkit.attention.packed import unpadded
         from toolkit.data.batching.batch import probe
 
-        subject = self.asker.stored.subject
-        if any(column.kind in ("text", "words") for column in self.inputs):
-            texts = [WARM_UP, f"{WARM_UP} {WARM_UP}"]
-            rows = pa.table({c.role: pa.array([_value(text, c.kind) for text in texts]) for c in self.inputs})
-            features = judge.encode_rows(rows, subject.recipe, subject.processor, subject.config)
+        subject = self.asker.stored.loaded
+        if all(column.kind.samples for column in self.inputs):
+            rows = pa.table({c.role: pa.array(c.kind.samples, c.kind.type) for c in self.inputs})
+            features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
             collate = partial(subject.recipe.collate, processor=subject.processor)
             self.prepared.enter_context(unpadded(subject.model, probe(features, collate)))
         self.ready = True
@@ -128,10 +126,10 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     """
     observe(Stage("Loading the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
-    inputs = [column for column in recipes.columns(recipe, config.options) if column.is_input]
+    inputs = recipe.task.named_inputs(config.options)
     learnt = _learnt(Path(target))
     inputs = [column for column in inputs if column.required or learnt is None or column.role in learnt]
-    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=False, observe=observe)  # it explains, too
+    stored = StoredModel(checkpoint.path, recipe, labels, config, slim=False, observe=observe)  # it explains, too
     asker = Asker(
         stored,
         inputs,
@@ -140,17 +138,13 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
         all_scores=True,
     )
     service = Service(shown(target), asker, explainer_for(target, stored))
-    if all(column.kind in ("text", "words") for column in inputs):
-        service.answer([{column.role: _value(WARM_UP, column.kind) for column in inputs if column.required}])
+    if all(column.kind.samples for column in inputs):
+        service.answer([{column.role: column.kind.samples[0] for column in inputs if column.required}])
     else:
-        stored.subject  # noqa: B018 - loaded here, not by the first caller
+        stored.loaded  # noqa: B018 - loaded here, not by the first caller
     return service
 
 
 def _learnt(target: Path) -> list[str] | None:
     """Return the columns that a run's rows have, so that nobody is asked for what it never saw; None for no run."""
     return runs.column_names(target / "data" / "test.parquet") if runs.is_run(target) else None
-
-
-def _value(text: str, kind: str) -> str | list[str]:
-    return text.split() if kind == "words" else text

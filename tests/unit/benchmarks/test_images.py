@@ -7,16 +7,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import images, picture_workloads
-from toolkit import recipes
 from toolkit.attention import sequences
 from toolkit.attention.packed import unpadded
+from toolkit.tasks import catalogue
 
 
 def test_flops_are_those_that_torch_counts_where_the_last_layer_works_for_one_token(monkeypatch):
     from transformers import ViTConfig, ViTForImageClassification
 
     monkeypatch.setattr(sequences, "spells_out", lambda *_: True)  # torch does not count inside SDPA
-    form = json.loads((recipes.folder() / "forms" / "vit-tiny" / "config.json").read_text(encoding="utf-8"))
+    form = json.loads((catalogue.folder() / "forms" / "vit-tiny" / "config.json").read_text(encoding="utf-8"))
     model = ViTForImageClassification(ViTConfig(**form, num_labels=2))
     batch = {"pixel_values": torch.rand(3, 3, 28, 28), "labels": torch.tensor([0, 1, 0])}
     with unpadded(model, batch) as packing, FlopCounterMode(display=False) as counter:

@@ -1,5 +1,7 @@
 """From a file to clean parts: what is dropped is said, what does not fit is refused with where it stands."""
 
+from dataclasses import replace
+
 import datasets
 import pytest
 from huggingface_hub import constants
@@ -512,17 +514,17 @@ def test_without_a_network_or_a_copy(sentiment, monkeypatch, fault, on_hub):
 
 
 def test_only_the_recipes_own_data_is_ever_replaced(sentiment, monkeypatch, no_hub):
-    own = sentiment.DEFAULTS["data"]["source"]
+    own = sentiment.defaults["data"]["source"]
     monkeypatch.setattr(sources, "local_path", lambda source: None)
-    assert acquire.fallback_data(sentiment, DataConfig(source=own)) == sentiment.FALLBACK_DATA
+    assert acquire.fallback_data(sentiment, DataConfig(source=own)) == sentiment.fallback_data
     assert acquire.fallback_data(sentiment, DataConfig(source="org/mine")) is None
     monkeypatch.setattr(sources, "hub_problem", lambda: None)
     assert acquire.fallback_data(sentiment, DataConfig(source=own)) is None
 
 
 def test_no_stand_in_where_its_package_is_missing(sentiment, monkeypatch, no_hub):
-    monkeypatch.setattr(sentiment, "FALLBACK_DATA", {"source": "pkg://no_such_package_anywhere/x.csv"})
-    assert acquire.fallback_data(sentiment, DataConfig(source=sentiment.DEFAULTS["data"]["source"])) is None
+    recipe = replace(sentiment, fallback_data={"source": "pkg://no_such_package_anywhere/x.csv"})
+    assert acquire.fallback_data(recipe, DataConfig(source=sentiment.defaults["data"]["source"])) is None
 
 
 # --- a law ----------------------------------------------------------------------------------------------------------
@@ -537,12 +539,12 @@ def test_no_stand_in_where_its_package_is_missing(sentiment, monkeypatch, no_hub
     st.integers(0, 9),
 )
 def test_any_table_is_split_cleanly_or_refused(tmp_path_factory, rows, seed):
-    from toolkit import recipes
+    from toolkit.tasks import loading
 
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows), encoding="utf-8")
     try:
-        splits = load_splits(recipes.load("sentiment"), config(path), seed)
+        splits = load_splits(loading.load("sentiment"), config(path), seed)
     except DataError as error:
         assert error.fix
         return

@@ -197,8 +197,8 @@ def test_without_polarity_only_changed_classes_count():
     ],
 )
 def test_polarity_is_known_for_all_classes_or_not_at_all(labels, expected):
-    assert polarity(SimpleNamespace(POLARITY={"neg": -0.5, "neutral": 0, "pos": 0.5}), labels) == expected
-    assert polarity(SimpleNamespace(), ("neg", "pos")) is None
+    assert polarity(SimpleNamespace(polarity={"neg": -0.5, "neutral": 0, "pos": 0.5}), labels) == expected
+    assert polarity(SimpleNamespace(polarity=None), ("neg", "pos")) is None
 
 
 def test_time_is_counted_after_the_warm_up(monkeypatch):

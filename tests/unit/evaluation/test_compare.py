@@ -10,6 +10,9 @@ from toolkit.evaluation import prediction_store
 from toolkit.evaluation.compare import align, compare
 from toolkit.evaluation.prediction_store import Answers
 from toolkit.inference.predict import Predictions
+from toolkit.tasks.targets.generated_text import GENERATED_TEXT
+from toolkit.tasks.targets.single_label import SINGLE_LABEL
+from toolkit.tasks.task import Column
 
 LABELS = ("bad", "good")
 CONFIG = EvaluationConfig(resamples=200)
@@ -26,7 +29,7 @@ def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> Answers:
 
 
 def aligned(*files, names=("one", "other")):
-    return align(names, files, "label", "label")
+    return align(names, files, Column("label", (), SINGLE_LABEL))
 
 
 def test_rows_in_another_order_and_classes_in_another_numbering_are_the_same():
@@ -70,7 +73,12 @@ def test_a_comparison_counts_and_ranks():
     texts = [f"text {number}" for number in range(300)]
     files = [told(texts, truth, said) for said in (good, poor, good)]
     found = compare(
-        align("abc", files, "label", "label"), truth, ("accuracy", "auroc"), CONFIG, seed=0, inputs=("text",)
+        align("abc", files, Column("label", (), SINGLE_LABEL)),
+        truth,
+        ("accuracy", "auroc"),
+        CONFIG,
+        seed=0,
+        inputs=("text",),
     )
     assert [model["name"] for model in found["models"]] == ["a", "b", "c"]
     pairs = {(pair["one"], pair["other"]): pair for pair in found["pairs"]}
@@ -110,7 +118,7 @@ def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
         files.append(
             Answers(table, {"labels": [], "recipe": "translation", "columns": ["prediction"], "split": "test"})
         )
-    both = align(("good", "poor"), files, "target", "target_text")
+    both = align(("good", "poor"), files, Column("target", (), GENERATED_TEXT))
     found = compare(both, references, ("chrf", "bleu", "ter"), CONFIG, seed=0, inputs=("source",))
     (pair,) = found["pairs"]
     assert pair["p"] is None

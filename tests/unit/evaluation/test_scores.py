@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.inference.predict import Predictions
 from toolkit.metrics import Metric
 
@@ -181,9 +182,8 @@ def test_the_section_of_a_split(sentiment):
     chances = np.eye(3)[SAID] * 0.7 + 0.1
     predictions = Predictions({"prediction": SAID, "probabilities": chances.tolist()}, 0.5)
     rows = pa.table({"text": [f"t{n}" for n in range(8)], "label": TRUE, "_file": ["f"] * 8, "_row": range(8)})
-    section = scores.evaluation_section(
-        predictions, rows, TRUE, sentiment, LABELS, RunConfig(recipe="x", evaluation=CONFIG), "test"
-    )
+    config = RunConfig(recipe="x", evaluation=CONFIG)
+    section = scores.evaluation_section(EvaluationContext(rows, predictions, sentiment, LABELS, config), "test")
     assert (section["split"], section["rows"], section["loss"], section["confidence"]) == ("test", 8, 0.5, 0.95)
     assert len(section["errors"]) == 3
     assert {"metrics", "per_class", "confusion", "labels"} <= section.keys()

@@ -14,13 +14,18 @@ from typing import Any
 import pytest
 
 from toolkit.errors import DataError
-from toolkit.recipes import Column
 from toolkit.report.pages.service import page
 from toolkit.serve.app import LOOPBACK, create_app
 from toolkit.serve.limits import Limits
 from toolkit.serve.run import listen, serve
+from toolkit.tasks.inputs import text as text_input
+from toolkit.tasks.inputs.image import IMAGE
+from toolkit.tasks.task import Column
 
-TEXT = (Column("text", ("text",)), Column("text_pair", ("text_pair",), required=False))
+TEXT = (
+    Column("text", ("text",), text_input.TEXT),
+    Column("text_pair", ("text_pair",), text_input.TEXT, required=False),
+)
 
 
 class Echo:
@@ -273,7 +278,7 @@ def test_openapi_describes_the_inputs_of_the_model(address):
 
 
 def test_pictures_come_in_base64():
-    service = Echo((Column("image", ("image",), kind="image"),), explains=False)
+    service = Echo((Column("image", ("image",), IMAGE),), explains=False)
     data = base64.b64encode(b"PNG").decode()
     with running(service) as address:
         assert post(f"{address}/predict", {"inputs": [data, {"image": f"data:image/png;base64,{data}"}]})[0] == 200

@@ -6,10 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import checkpoints, recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import checkpoints, runs
 from toolkit.config import RunConfig
 from toolkit.events import Observe
+from toolkit.inference.model import StoredModel
+from toolkit.tasks.contract import Recipe
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Examination:
     """
 
     checkpoint: checkpoints.Checkpoint
-    recipe: recipes.Recipe
+    recipe: Recipe
     config: RunConfig
     labels: Sequence[str]
     rows: pa.Table
@@ -38,6 +39,6 @@ class Examination:
     run: runs.Run | None
     own: bool
 
-    def stored(self, observe: Observe, *, slim: bool = True) -> judge.StoredModel:
+    def stored(self, observe: Observe, *, slim: bool = True) -> StoredModel:
         """Return the model, to be loaded when it is first asked something."""
-        return judge.StoredModel(self.checkpoint.path, self.recipe, self.labels, self.config, slim, observe)
+        return StoredModel(self.checkpoint.path, self.recipe, self.labels, self.config, slim, observe)

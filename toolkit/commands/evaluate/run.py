@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import checkpoints, model_metadata, recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import checkpoints, model_metadata, runs
 from toolkit.commands.evaluate.checks import check_columns, run_checks
+from toolkit.commands.evaluate.document import Circumstances, evaluate_predictions, store
 from toolkit.commands.evaluate.examination import Examination
 from toolkit.commands.finetune import train_fingerprint
 from toolkit.commands.finetune.prepare import configure
@@ -23,12 +23,16 @@ from toolkit.data.tables.split import fingerprint
 from toolkit.errors import DataError, ModelError, SourceError, ToolkitError
 from toolkit.evaluation import prediction_store
 from toolkit.evaluation.checks import generation_quality, operating_points
-from toolkit.evaluation.findings import stored_fit, stored_temperature, stored_thresholds
+from toolkit.evaluation.context import EvaluationContext, references
+from toolkit.evaluation.predict_rows import identity, predict_rows
+from toolkit.evaluation.stored_calibration import stored_fit, stored_temperature, stored_thresholds
 from toolkit.events import Note, Observe, Stage
+from toolkit.inference.model import StoredModel
 from toolkit.report.document.schema import REPORT, faults
 from toolkit.runs import checksums
 from toolkit.runs.lock import sole_writer
 from toolkit.runs.trust import damage
+from toolkit.tasks.contract import Recipe
 
 # Of a data set with several parts, the one a model is judged on.
 _PREFERRED = ("test", "all", "validation", "train")
@@ -65,7 +69,7 @@ def prepare_evaluation(
     generation_quality.check_glossary(config.evaluation)
     operating_points.parse(config.evaluation.operating_points)
     if not needs_rows:
-        none = pa.table({column.role: pa.array([], pa.string()) for column in recipe.COLUMNS})
+        none = pa.table({column.role: pa.array([], pa.string()) for column in recipe.columns})
         return Examination(checkpoint, recipe, config, labels, none, "none", {}, run, own=False)
     observe(Stage("Reading data"))
     if run is not None and not named:
@@ -154,34 +158,43 @@ def _judge(
     stored = subject.stored(observe)
     for file in filter(checksums.is_changed, earlier):
         observe(Note(f"{file} was changed after it was written, and is not used."))
-    said = prediction_store.find(earlier, stored.identity(rows)) if earlier else None
+    said = prediction_store.find(earlier, identity(stored, rows)) if earlier else None
     if said is None:
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))
-        said = judge.ask(stored, rows, subject.split, observe)
+        said = predict_rows(stored, rows, subject.split, observe)
         said = said.beside(baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject))
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
     learnt = _learnt(subject)
     for warning in learnt:
         observe(Note(warning))
-    circumstances = judge.Circumstances(
+    card = stored_card(subject.checkpoint)
+    context = EvaluationContext(
+        rows,
+        said.predictions,
+        subject.recipe,
+        subject.labels,
+        stored.config,
+        temperature=stored_temperature(card),
+        fit=stored_fit(card),
+        thresholds=_thresholds(subject, stored, observe),
+        repeated=_repeated(own, rows.num_rows) if own is not None else None,
+        stored=stored,
+    )
+    circumstances = Circumstances(
         command,
         created,
         subject.split,
         subject.checkpoint.origin,
         subject.facts,
         own.facts.get("training") if own is not None else None,
-        temperature=stored_temperature(stored_card(subject.checkpoint)),
-        fit=stored_fit(stored_card(subject.checkpoint)),
-        thresholds=_thresholds(subject, stored, observe),
-        repeated=_repeated(own, rows.num_rows) if own is not None else None,
-        checks=run_checks(stored, rows, said.predictions, subject.run, observe),
+        checks=run_checks(context, subject.run, observe),
         config=_config_shown(subject),
         warnings=learnt,
     )
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
-    verdict = judge.judge(stored, said, rows, circumstances, observe)
-    judge.store(verdict, folder)
+    verdict = evaluate_predictions(context, said, circumstances)
+    store(verdict, folder)
     return verdict.report
 
 
@@ -204,7 +217,7 @@ def _learnt(subject: Examination) -> list[str]:
     return [told] if count else []
 
 
-def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observe) -> operating_points.Chosen | None:
+def _thresholds(subject: Examination, stored: StoredModel, observe: Observe) -> operating_points.Chosen | None:
     """Return the stored thresholds, or choose them on the run's validation rows where others are asked for."""
     settings = subject.config.evaluation
     positive = operating_points.number_of(settings.positive_class, subject.labels)
@@ -216,11 +229,11 @@ def _thresholds(subject: Examination, stored: judge.StoredModel, observe: Observ
         observe(Note("No validation rows come with this model, so no thresholds can be chosen for screening."))
         return None
     observe(Stage("Choosing thresholds on validation rows"))
-    said = judge.ask(stored, checksums.read_rows(kept), "validation", None)
+    said = predict_rows(stored, checksums.read_rows(kept), "validation", None)
     chances = said.predictions.columns.get("probabilities")
     if chances is None:
         return None
-    truth = judge.references(subject.recipe, said.table)
+    truth = references(subject.recipe, said.table)
     return operating_points.thresholds(chances, truth, positive, settings.operating_points)
 
 
@@ -240,9 +253,9 @@ def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, lis
 
 def _most_common(subject: Examination) -> dict[str, list[Any]]:
     """Return what one would say who knows the rows' most common class alone: there are no rows to learn more from."""
-    if subject.recipe.COLUMNS[-1].kind != "label":
+    if not subject.recipe.target.single:
         return {}
-    truth = judge.references(subject.recipe, subject.rows)
+    truth = references(subject.recipe, subject.rows)
     ranked = Counter(truth).most_common(1)
     return {MOST_COMMON: [ranked[0][0]] * len(truth)} if len(set(truth)) > 1 else {}
 
@@ -284,7 +297,7 @@ def _pairs(file: Path) -> list[dict[str, Any]]:
 
 def find_stored(
     target: str, values: Mapping[str, Any], recipe_name: str | None
-) -> tuple[checkpoints.Checkpoint, recipes.Recipe, RunConfig, Sequence[str]]:
+) -> tuple[checkpoints.Checkpoint, Recipe, RunConfig, Sequence[str]]:
     """Find a model with all that is stored beside it: its folder, its recipe, its configuration, names of its classes.
 
     Args:
@@ -299,7 +312,7 @@ def find_stored(
     checkpoint = checkpoints.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, values, recipe_name)
     labels: Sequence[str] = ()
-    if recipes.has_classes(recipe):
+    if recipe.target.classes:
         if not stored_card(checkpoint):
             checkpoints.check_head(checkpoint)
         labels = checkpoints.label_names(checkpoint)
@@ -334,7 +347,7 @@ def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Seque
 
 def stored_configuration(
     checkpoint: checkpoints.Checkpoint, values: Mapping[str, Any], recipe_name: str | None
-) -> tuple[recipes.Recipe, RunConfig]:
+) -> tuple[Recipe, RunConfig]:
     """Take what is stored with the model, and lay the given values on it."""
     stored = stored_card(checkpoint)
     trusted = bool(values.get("loading", {}).get("trust_remote_code"))
@@ -348,12 +361,10 @@ def stored_configuration(
     return recipe, resolved.config
 
 
-def _data_facts(
-    recipe: recipes.Recipe, config: RunConfig, table: Table, part: str, labels: Sequence[str]
-) -> dict[str, Any]:
+def _data_facts(recipe: Recipe, config: RunConfig, table: Table, part: str, labels: Sequence[str]) -> dict[str, Any]:
     rows: pa.Table = table.parts[part]
-    roles = [column.role for column in recipe.COLUMNS if column.role in rows.column_names]
-    label = next((column.role for column in recipe.COLUMNS if column.kind == "label"), None)
+    roles = recipe.task.present(rows)
+    label = recipe.task.stratum
     return {
         "source": config.data.source,
         "origin": table.origin,

@@ -4,39 +4,36 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from toolkit.commands.evaluate import judge
 from toolkit.commands.explain import images, text
 from toolkit.errors import ModelError
+from toolkit.evaluation.check import Check, named
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import shown_text, thumbnail
 from toolkit.explain.attributions import BY_NAME, Explanation
 from toolkit.explain.patches import Picture
-from toolkit.inference.predict import Predictions
 from toolkit.report.plots import overlays
+from toolkit.tasks.task import PATCH
 
 EACH = 3  # right answers, and as many wrong ones
 WORDS = 5
 METHODS = ("relevance", "leave-one-out")  # one that reads attention, one that asks the model
 
 
-def section(stored: judge.StoredModel, rows: pa.Table, said: Predictions, role: str, kind: str) -> dict[str, Any]:
+def section(context: EvaluationContext) -> dict[str, Any]:
     """Explain the surest right answers of different classes, and the surest wrong ones.
 
     Args:
-        stored: The model.
-        rows: Examples with their truth.
-        said: What the model said of them.
-        role: Column of the only input; "" for tasks that have not one.
-        kind: Its kind: "text", "image" or "".
+        context: Rows, truth and predictions, with the stored model.
     """
-    if not kind:
+    stored, column = context.stored, context.recipe.task.only_input(context.rows)
+    if stored is None or column is None or column.kind.unit is None:
         return {"not_tested": "Answers are explained where a class is given to single texts or pictures."}
-    loaded = stored.whole().subject
-    truth = judge.references(stored.recipe, rows)
-    chosen = _chosen(np.asarray(said.columns["probabilities"]), np.asarray(truth))
-    picked = rows.take(chosen).to_pylist()
-    of_pictures = kind == "image"
+    role, of_pictures = column.role, column.kind.unit == PATCH
+    loaded = stored.whole().loaded
+    truth = context.references
+    chosen = _chosen(np.asarray(context.columns["probabilities"]), np.asarray(truth))
+    picked = context.rows.take(chosen).to_pylist()
     given = [row[role] if of_pictures else (str(row[role]),) for row in picked]
     model = images.asked(loaded) if of_pictures else text.asked(loaded)
     try:
@@ -83,3 +80,8 @@ def _drawn(one: Explanation, methods: Sequence[str]) -> dict[str, Any]:
         return {"overlays": [overlays.overlay(one.example.pixels, one.scores[m], one.example.grid) for m in methods]}
     order = {name: np.argsort(-np.asarray(one.scores[name]), kind="stable")[:WORDS] for name in methods}
     return {"words": [[one.example.words[place] for place in order[name]] for name in methods]}
+
+
+CHECK = Check(
+    "explanations", section, wanted=named("explanations"), stage=lambda _context: "Explaining sample predictions"
+)

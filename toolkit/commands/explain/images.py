@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.commands.evaluate import judge
 from toolkit.data.images import image_columns, pixels
 from toolkit.data.sources import folders
 from toolkit.data.sources.local_files import SUFFIXES as TABLES
@@ -20,6 +19,8 @@ from toolkit.explain import patches, regions
 from toolkit.explain.attributions import Explanation
 from toolkit.explain.patches import Picture
 from toolkit.explain.question import Model
+from toolkit.inference.model import LoadedModel
+from toolkit.tasks.task import PATCH
 
 Row = Mapping[str, Any]  # with "bytes" or "path", as a table of pictures has it, and perhaps a "box"
 BOX = "box"  # column that says where the object is: left, top, right, bottom in pixels
@@ -44,7 +45,7 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
         raise SourceError(f"There is no file {path}.", "Check the path.")
     elif path.name.lower().endswith(TABLES):
         table = pa.concat_tables(read(path).values(), promote_options="permissive")
-        wanted = [column for column in recipe.COLUMNS if column.kind == "image"]
+        wanted = [column for column in recipe.task.inputs if column.kind.unit == PATCH]
         named = {role: name for role, name in config.data.columns.items() if name in table.column_names}
         name = columns.find(table.column_names, wanted, {k: v for k, v in named.items() if k == wanted[0].role})
         values = table[name[wanted[0].role]]
@@ -58,7 +59,7 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
     return found
 
 
-def asked(loaded: judge.Subject) -> Model:
+def asked(loaded: LoadedModel) -> Model:
     """Return the model as it is asked about pictures: they reach it normalised, so that gradients reach them."""
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
 
@@ -69,20 +70,20 @@ def asked(loaded: judge.Subject) -> Model:
     return Model(loaded.model, normalised, 0, loaded.config.evaluation.batch_size)
 
 
-def prepare(loaded: judge.Subject, rows: Sequence[Row]) -> list[Any]:
+def prepare(loaded: LoadedModel, rows: Sequence[Row]) -> list[Any]:
     """Decode and cut pictures as the recipe does. Each of shape (3, H, W).
 
     Raises:
         DataError: A picture cannot be read.
     """
-    (role,) = (column.role for column in loaded.recipe.COLUMNS if column.kind == "image")
+    (role,) = (column.role for column in loaded.recipe.task.inputs)
     for row in rows:
         if problem := image_columns.look(row, loaded.config.data.max_pixels).problem:
             raise DataError(f"The picture {image_columns.name(row)} {problem}.", "Name another, or leave it out.")
     return list(loaded.recipe.preprocess({role: list(rows)}, loaded.processor, loaded.config)["pixel_values"])
 
 
-def boxes_in_view(loaded: judge.Subject, rows: Sequence[Row]) -> list[regions.Box | None]:
+def boxes_in_view(loaded: LoadedModel, rows: Sequence[Row]) -> list[regions.Box | None]:
     """Return where each row's box is in the picture as the model sees it, None for rows without one.
 
     A white box on black is cut as the picture is, so that no way of cutting has to be known.
@@ -118,7 +119,7 @@ def _white_box(box: regions.Box, width: int, height: int) -> bytes:
 
 
 def judge_regions(
-    loaded: judge.Subject, rows: Sequence[Row], explained: Sequence[Explanation], methods: Sequence[str]
+    loaded: LoadedModel, rows: Sequence[Row], explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
     """Say how well each method's regions meet the boxes that rows give; None where none does."""
     boxes = boxes_in_view(loaded, rows)

@@ -6,13 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import recipes
 from toolkit.commands.explain import images, translations
 from toolkit.commands.explain.request import Given, Subject, Texts, lines_or_table
 from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
 from toolkit.errors import ModelError
-from toolkit.recipes import Column
+from toolkit.tasks.task import PATCH, WORD, Column
 
 
 def read_texts(path: Path, subject: Subject) -> list[Texts]:
@@ -28,14 +27,14 @@ def read_inputs(path: Path, subject: Subject) -> list[Any]:
     """Read many texts or pictures from a file or a folder, whichever the model takes."""
     if reads_pictures(subject):
         return list(images.read_pictures(path, subject.recipe, subject.config))
-    if recipes.generates(subject.recipe):
+    if subject.recipe.target.written:
         return list(translations.read_pairs(path, subject))
     return list(read_texts(path, subject))
 
 
 def reads_pictures(subject: Subject) -> bool:
     """Whether the model classifies pictures."""
-    return any(column.kind == "image" for column in subject.recipe.COLUMNS)
+    return subject.recipe.task.explained_by == PATCH
 
 
 def examples_of(rows: pa.Table, subject: Subject) -> list[Given]:
@@ -59,7 +58,7 @@ def text_columns(subject: Subject) -> Sequence[Column]:
     Raises:
         ModelError: It reads none.
     """
-    wanted = [column for column in subject.recipe.COLUMNS if column.kind == "text"]
+    wanted = [column for column in subject.recipe.task.inputs if column.kind.unit == WORD]
     if not wanted:
         raise ModelError(
             f"The recipe {subject.config.recipe} reads no whole texts, so there is nothing to explain word by word.",
@@ -70,5 +69,5 @@ def text_columns(subject: Subject) -> Sequence[Column]:
 
 def pictures_of(rows: pa.Table, subject: Subject) -> list[Given]:
     """Return the picture of each row that has one."""
-    (role,) = (column.role for column in subject.recipe.COLUMNS if column.kind == "image")
+    (role,) = (column.role for column in subject.recipe.task.inputs)
     return [row for row in rows[role].to_pylist() if row]

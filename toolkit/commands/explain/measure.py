@@ -6,18 +6,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit import recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import runs
 from toolkit.commands.explain import images, text, translations
 from toolkit.commands.explain import store as explain_store
 from toolkit.commands.explain.inputs import examples_of, reads_pictures
 from toolkit.commands.explain.request import EXAMPLES, Budget
 from toolkit.errors import ModelError
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.explain import trust
 from toolkit.explain.attributions import BY_NAME, available
+from toolkit.inference.model import StoredModel
 from toolkit.report.pages.alignment import verdict as alignment_verdict
 from toolkit.report.pages.explanation import verdict
+from toolkit.tasks.task import PATCH
 
 Figures = dict[str, Any]
 
@@ -27,7 +29,7 @@ _TOO_LITTLE = Note(
 
 
 def measure(
-    stored: judge.StoredModel,
+    stored: StoredModel,
     rows: pa.Table,
     number: int,
     run: runs.Run | None,
@@ -51,7 +53,7 @@ def measure(
     Raises:
         ModelError: The model's predictions cannot be explained.
     """
-    if recipes.generates(stored.recipe):
+    if stored.recipe.target.written:
         return translations.measure(stored, rows, number, run, observe, budget)
     examples = examples_of(rows, stored)
     seed = stored.config.training.seed
@@ -59,7 +61,7 @@ def measure(
     if len(examples) < 2:
         observe(_TOO_LITTLE)
         return None
-    loaded = stored.whole().subject
+    loaded = stored.whole().loaded
     model = images.asked(loaded) if reads_pictures(stored) else text.asked(loaded)
     methods = methods or available(text.attention_fits(loaded, examples[0]))
     named = [one if isinstance(one, tuple) else one["digest"] for one in examples]
@@ -94,7 +96,7 @@ def measure(
     return result
 
 
-def told(stored: judge.StoredModel, result: Mapping[str, Any] | None, command: str) -> dict[str, Any]:
+def told(stored: StoredModel, result: Mapping[str, Any] | None, command: str) -> dict[str, Any]:
     """Say in plain words what was measured of a model: a headline, statements and warnings.
 
     Args:
@@ -102,25 +104,24 @@ def told(stored: judge.StoredModel, result: Mapping[str, Any] | None, command: s
         result: From `measure`.
         command: What to type to measure it.
     """
-    if recipes.generates(stored.recipe):
+    if stored.recipe.target.written:
         return alignment_verdict(result, None, command)
     return verdict(result, command, of_pictures=reads_pictures(stored))
 
 
-def section(stored: judge.StoredModel, rows: pa.Table, run: runs.Run | None, observe: Observe) -> dict[str, Any]:
+def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) -> dict[str, Any]:
     """Return the section of the report on how faithful the methods are; the run keeps what was measured.
 
     Args:
-        stored: The model.
-        rows: Examples.
+        context: Rows, with the stored model.
         run: The run that the model belongs to.
         observe: Told what happens.
     """
-    kinds = {column.kind for column in stored.recipe.COLUMNS}
-    if not recipes.generates(stored.recipe) and not ("label" in kinds and kinds & {"text", "image"}):
+    stored, unit_of = context.stored, context.recipe.task.explained_by
+    if stored is None or (unit_of is None and not context.recipe.target.written):
         return {"not_tested": "Methods are measured where a class is given to texts or pictures, and for translations."}
     try:
-        result = measure(stored, rows, EXAMPLES, run, observe, Budget())
+        result = measure(stored, context.rows, EXAMPLES, run, observe, Budget())
     except ModelError as error:
         return {"not_tested": error.problem}
     if result is None:
@@ -130,7 +131,7 @@ def section(stored: judge.StoredModel, rows: pa.Table, run: runs.Run | None, obs
         figures = [("attention", "Attention", result["attention"]), ("diagonal", "The diagonal", result["diagonal"])]
     else:
         unit, best = "score", result["best"]
-        methods = [BY_NAME[name].for_pictures() if "image" in kinds else BY_NAME[name] for name in result["methods"]]
+        methods = [BY_NAME[name].for_pictures() if unit_of == PATCH else BY_NAME[name] for name in result["methods"]]
         figures = [(one.name, one.title, result["methods"][one.name]["faithfulness"]) for one in methods]
         figures.sort(key=lambda figure: (figure[0] != best, -figure[2]["value"]))
         figures.append(("random", "Drawn at random", result["random"]["faithfulness"]))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from toolkit import recipes
 from toolkit.config import RunConfig
 from toolkit.data.formats.text_decoding import read_lines
 from toolkit.errors import DataError, SourceError
+from toolkit.tasks.contract import Recipe
 
 MOST_TEXTS = 200  # in one page
 EXAMPLES = 60  # on which methods are measured when no number is given
@@ -23,7 +23,7 @@ class Subject(Protocol):
     """What says how inputs are read: a recipe and its configuration."""
 
     @property
-    def recipe(self) -> recipes.Recipe:
+    def recipe(self) -> Recipe:
         """The task."""
 
     @property

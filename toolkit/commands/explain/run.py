@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import toolkit
-from toolkit import recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import runs
 from toolkit.commands.evaluate.examination import Examination
 from toolkit.commands.explain import images, store, translations
 from toolkit.commands.explain import measure as explain_measure
@@ -18,6 +17,7 @@ from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
 from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
 from toolkit.explain.attributions import BY_NAME, Explanation, available
+from toolkit.inference.model import LoadedModel
 from toolkit.report.pages import explanation as document
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
@@ -45,7 +45,7 @@ def explain(
         ModelError: The model does not classify texts, or its attention cannot be recorded.
     """
     _check_methods(order.methods)
-    if recipes.generates(subject.recipe):
+    if subject.recipe.target.written:
         return translations.explain(subject, order, output, command, observe)
     if order.gold is not None:
         raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.")
@@ -56,7 +56,7 @@ def explain(
         explanation_images.check()
     created, budget = datetime.now(UTC), Budget.of(order.minutes)
     stored = subject.stored(observe, slim=False)
-    loaded = stored.subject
+    loaded = stored.loaded
     model = images.asked(loaded) if of_pictures else explain_text.asked(loaded)
     measured = store.find_measurement(subject.run, stored) if not order.rows else None
     known = available(explain_text.attention_fits(loaded, order.texts[0]))
@@ -138,7 +138,7 @@ def _methods(order: Order, known: Sequence[str], measured: Mapping[str, Any] | N
 
 
 def _regions(
-    loaded: judge.Subject, order: Order, explained: Sequence[Explanation], methods: Sequence[str]
+    loaded: LoadedModel, order: Order, explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
     """Say how well the regions of pictures meet boxes that came with them."""
     rows = [one for one in order.texts[:MOST_TEXTS] if not isinstance(one, tuple)]

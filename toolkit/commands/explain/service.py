@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit import recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import runs
 from toolkit.commands.explain import store
 from toolkit.errors import ConfigError
 from toolkit.explain.attributions import BY_NAME, available
 from toolkit.explain.patches import Picture
+from toolkit.inference.model import StoredModel
 from toolkit.report.pages.explanation import unmeasured, verdict
 from toolkit.report.plots import overlays
+from toolkit.tasks.task import PATCH, WORD
 
 QUICK = "leave-one-out"  # works for every family, and needs one forward pass a word
 _TO_MEASURE = "toolkit explain RUN --measure"  # who is served does not learn where the run lies
@@ -29,7 +30,7 @@ class Explainer:
         methods: Names of the methods that may be asked for, the default first.
     """
 
-    stored: judge.StoredModel
+    stored: StoredModel
     trust: Mapping[str, Any] | None
     methods: Sequence[str]
 
@@ -51,7 +52,7 @@ class Explainer:
         chosen = method or self.methods[0]
         if chosen not in self.methods:
             raise ConfigError(f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.")
-        found, chances = explain_one(self.stored.subject, self._given(given), chosen, pause)
+        found, chances = explain_one(self.stored.loaded, self._given(given), chosen, pause)
         scores = [round(float(score), 6) for score in found.scores[chosen]]
         definition, one = BY_NAME[chosen], found.example
         shown: dict[str, Any]
@@ -72,9 +73,9 @@ class Explainer:
 
     def _given(self, given: Mapping[str, Any]) -> Any:
         """Return an input as `explain_one` takes it: a picture, or a text or a pair."""
-        inputs = [column for column in self.stored.recipe.COLUMNS if column.is_input and column.role in given]
-        values = [given[column.role] for column in inputs]
-        return values[0] if inputs[0].kind == "image" else tuple(values)
+        task = self.stored.recipe.task
+        values = [given[column.role] for column in task.inputs if column.role in given]
+        return values[0] if task.explained_by == PATCH else tuple(values)
 
     def _belief(self) -> str:
         if self.trust is None:
@@ -82,17 +83,15 @@ class Explainer:
         return str(verdict(self.trust, _TO_MEASURE)["headline"])
 
 
-def explainer_for(target: str, stored: judge.StoredModel) -> Explainer | None:
+def explainer_for(target: str, stored: StoredModel) -> Explainer | None:
     """Return what explains this model's answers; None where they are not one class for a text or a picture."""
-    kinds = {column.kind for column in stored.recipe.COLUMNS}
-    if "label" not in kinds or recipes.generates(stored.recipe) or not kinds & {"text", "image"}:
+    unit = stored.recipe.task.explained_by
+    if unit is None:
         return None
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     trust = store.find_measurement(run, stored)
     # whether a picture's attention can be laid over it is known once that was measured
-    known = [
-        name for name in available("text" in kinds or trust is not None) if trust is None or name in trust["methods"]
-    ]
+    known = [name for name in available(unit == WORD or trust is not None) if trust is None or name in trust["methods"]]
     first = default_method(known, trust)
     return Explainer(stored, trust, [first, *(name for name in known if name != first)])
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import toolkit
 from toolkit import runs
-from toolkit.commands.evaluate import judge
 from toolkit.commands.evaluate.examination import Examination
 from toolkit.explain.attributions import BY_NAME
+from toolkit.inference.model import StoredModel
 from toolkit.runs.trust import damage
 
 
@@ -23,7 +23,7 @@ def folder(subject: Examination, output: str | None, created: datetime) -> Path:
     return runs.free(subject.run.path / "explanations" / f"{created:%Y%m%d-%H%M%S}")
 
 
-def measurement(run: runs.Run | None, model: judge.StoredModel, facts: Sequence[Any]) -> Path | None:
+def measurement(run: runs.Run | None, model: StoredModel, facts: Sequence[Any]) -> Path | None:
     """Return the file of a measurement of a run's methods; None for a model that belongs to no run.
 
     Args:
@@ -38,7 +38,7 @@ def measurement(run: runs.Run | None, model: judge.StoredModel, facts: Sequence[
     return run.path / "explanations" / f"{_prefix(model)}{digest}.json"
 
 
-def find_measurement(run: runs.Run | None, model: judge.StoredModel) -> dict[str, Any] | None:
+def find_measurement(run: runs.Run | None, model: StoredModel) -> dict[str, Any] | None:
     """Read what was measured of a run's methods: of several measurements that of most methods on most examples.
 
     Args:
@@ -68,7 +68,7 @@ def command(target: str, has_data: bool) -> str:
     return shlex.join(words if has_data else [*words, "--data", "FILE"])
 
 
-def _prefix(model: judge.StoredModel) -> str:
+def _prefix(model: StoredModel) -> str:
     """Return how the names of all measurements of a model begin."""
     digest = hashlib.sha256(json.dumps(model.config.attention).encode())
     for file in sorted(model.folder.glob("*.safetensors")):

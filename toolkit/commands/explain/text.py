@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.commands.evaluate import judge
 from toolkit.commands.explain import images
 from toolkit.commands.explain.request import Given, Texts
 from toolkit.errors import DataError, ModelError
@@ -19,12 +18,13 @@ from toolkit.explain.attributions import explain as explain_text
 from toolkit.explain.patches import Picture
 from toolkit.explain.question import Model
 from toolkit.explain.words import Example, example
+from toolkit.inference.model import LoadedModel
 
 SHORT = 8  # examples in a forward pass, where others wait for the model
 
 
 def explain_one(
-    loaded: judge.Subject, given: Given, method: str, pause: Callable[[], None] | None = None
+    loaded: LoadedModel, given: Given, method: str, pause: Callable[[], None] | None = None
 ) -> tuple[Explanation, np.ndarray[Any, Any]]:
     """Explain what a loaded model says of one example, by one method; return it with the probability of each class.
 
@@ -44,14 +44,14 @@ def explain_one(
     return found
 
 
-def asked(loaded: judge.Subject) -> Model:
+def asked(loaded: LoadedModel) -> Model:
     """Return the model as it is asked about texts."""
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     padding = getattr(loaded.processor, "pad_token_id", None) or 0
     return Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size)
 
 
-def attention_fits(loaded: judge.Subject, given: Given) -> bool:
+def attention_fits(loaded: LoadedModel, given: Given) -> bool:
     """Whether the model's attention can be recorded, and lies over all of such an input."""
     if not watchable(loaded.model):
         return False
@@ -63,7 +63,7 @@ def attention_fits(loaded: judge.Subject, given: Given) -> bool:
 
 def explained(
     model: Model,
-    loaded: judge.Subject,
+    loaded: LoadedModel,
     texts: Sequence[Given],
     methods: Sequence[str],
     observe: Observe,
@@ -85,7 +85,7 @@ def explained(
     return found
 
 
-def examples_of(model: Model, loaded: judge.Subject, given: Sequence[Given]) -> list[Example | Picture]:
+def examples_of(model: Model, loaded: LoadedModel, given: Sequence[Given]) -> list[Example | Picture]:
     """Prepare texts or pictures, and divide them into the words or patches that are explained."""
     rows = [one for one in given if not isinstance(one, tuple)]
     if rows:
@@ -107,9 +107,9 @@ def _check_classifier(model: Model, one: Example | Picture) -> None:
         )
 
 
-def _example(loaded: judge.Subject, texts: Texts, number: int) -> Example:
+def _example(loaded: LoadedModel, texts: Texts, number: int) -> Example:
     """Let the recipe prepare a text as it did in training."""
-    roles = [column.role for column in loaded.recipe.COLUMNS if column.kind == "text"]
+    roles = [column.role for column in loaded.recipe.task.inputs]
     rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
     features = loaded.recipe.preprocess(rows, loaded.processor, loaded.config)
     single = {name: values[0] for name, values in features.items() if name != "truncated"}

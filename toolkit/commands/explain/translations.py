@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 import toolkit
-from toolkit import recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import runs
 from toolkit.commands.evaluate.examination import Examination
 from toolkit.commands.explain import store as explain_store
 from toolkit.commands.explain.request import MOST_TEXTS, Budget, Order, Subject, Texts, lines_or_table
@@ -25,6 +24,9 @@ from toolkit.explain import alignment, alignment_error
 from toolkit.explain.alignment import Seen
 from toolkit.explain.alignment_error import Gold
 from toolkit.explain.trust import LEAST_TEXTS
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import LoadedModel, StoredModel
+from toolkit.inference.predict_features import predict_features
 from toolkit.report.pages import alignment as document
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
@@ -38,10 +40,10 @@ def read_pairs(path: Path, subject: Subject) -> list[Texts]:
 
 
 def _pairs_of(path: Path, subject: Subject) -> list[Texts]:
-    own = getattr(subject.recipe, "read", None)
+    task, own = subject.recipe.task, subject.recipe.read
     custom = own(path, subject.config.data, subject.config.options, []) if own is not None else None
     table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
-    wanted = [replace(one, required=one.is_input) for one in recipes.columns(subject.recipe, subject.config.options)]
+    wanted = [replace(one, required=one.role != task.target.role) for one in task.named(subject.config.options)]
     named = {role: name for role, name in subject.config.data.columns.items() if name in table.column_names}
     found = columns.find(table.column_names, wanted, named)
     sides = [table[name].to_pylist() for name in (found[one.role] for one in wanted if one.role in found)]
@@ -76,7 +78,7 @@ def explain(
         notes.append(f"The page holds the first {MOST_TEXTS} of {len(given):,} texts.")
         given = given[:MOST_TEXTS]
     stored = subject.stored(observe, slim=False)
-    loaded = stored.subject
+    loaded = stored.loaded
     observe(Stage(f"Aligning {len(given)} translation{'s' if len(given) > 1 else ''}"))
     pairs = _translated(loaded, given)
     within = budget.part(0.5) if order.rows else budget
@@ -139,24 +141,24 @@ def _check_gold(file: Path | None, golds: Sequence[Gold], given: Sequence[Texts]
                 )
 
 
-def _translated(loaded: judge.Subject, given: Sequence[Texts]) -> list[tuple[str, str]]:
+def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, str]]:
     """Put the model's own translation beside each text that has none."""
-    role = loaded.recipe.COLUMNS[0].role
+    role = loaded.recipe.columns[0].role
     alone = [texts[0] for texts in given if len(texts) < 2]
     if not alone:
         return [(texts[0], texts[1]) for texts in given]
     rows = pa.table({role: pa.array(alone, pa.string())})
-    features = judge.encode_rows(rows, loaded.recipe, loaded.processor, loaded.config)
-    said = iter(judge.predict_features(loaded, features).columns["prediction"])
+    features = encode_rows(rows, loaded.recipe, loaded.processor, loaded.config)
+    said = iter(predict_features(loaded, features).columns["prediction"])
     return [(texts[0], texts[1] if len(texts) > 1 else next(said)) for texts in given]
 
 
 def _look(
-    loaded: judge.Subject, pairs: Sequence[tuple[str, str]], observe: Observe, budget: Budget, *, by_spaces: bool
+    loaded: LoadedModel, pairs: Sequence[tuple[str, str]], observe: Observe, budget: Budget, *, by_spaces: bool
 ) -> list[Seen]:
     """Align pairs, at least one, until the time is spent."""
     recipe, config = loaded.recipe, loaded.config
-    source, target = recipe.COLUMNS[0].role, recipe.COLUMNS[-1].role
+    source, target = recipe.columns[0].role, recipe.task.target.role
     collate = partial(recipe.collate, processor=loaded.processor)
     found = []
     for number, texts in enumerate(pairs, 1):
@@ -173,7 +175,7 @@ def _look(
 
 
 def measure(
-    stored: judge.StoredModel, rows: pa.Table, number: int, run: runs.Run | None, observe: Observe, budget: Budget
+    stored: StoredModel, rows: pa.Table, number: int, run: runs.Run | None, observe: Observe, budget: Budget
 ) -> dict[str, Any] | None:
     """Choose where attention is read on one half of some rows, and say on the other how far it can be believed.
 
@@ -188,7 +190,7 @@ def measure(
     Returns:
         Figures; None where there are too few rows, or too little time.
     """
-    source, target = stored.recipe.COLUMNS[0].role, stored.recipe.COLUMNS[-1].role
+    source, target = stored.recipe.columns[0].role, stored.recipe.task.target.role
     pairs = list(zip(*(rows[role].to_pylist() for role in (source, target)), strict=True))
     seed = stored.config.training.seed
     pairs = [pairs[row] for row in np.random.default_rng(seed).permutation(len(pairs))[:number] if all(pairs[row])]
@@ -199,7 +201,7 @@ def measure(
     if store is not None and store.is_file():
         return runs.read_object(store)
     observe(Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs"))
-    loaded = stored.subject
+    loaded = stored.loaded
     seen = _look(loaded, pairs, observe, budget, by_spaces=False)
     if len(seen) < min(len(pairs), LEAST_TEXTS):
         observe(Note("There was no time to measure how far attention can be believed; --minutes gives more."))

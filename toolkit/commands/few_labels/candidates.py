@@ -193,7 +193,7 @@ def _groups(prepared: Prepared) -> Integers:
     if group is not None and group in rows.column_names:
         _, numbers = np.unique([str(value) for value in rows[group].to_pylist()], return_inverse=True)
         return np.asarray(numbers, np.int64)
-    inputs = [column.role for column in prepared.recipe.COLUMNS if column.is_input and column.role in rows.column_names]
+    inputs = prepared.recipe.task.inputs_in(rows)
     _, numbers = np.unique(row_keys(rows, inputs), return_inverse=True)
     return np.asarray(numbers, np.int64)
 

@@ -104,7 +104,7 @@ def _training(
     result, device = trained.result, bench.accelerator.device.type
     facts = input_facts(bench.material.features[0])
     facts |= training_facts(result, config, device, autotune.asked(config.training, device), ALONE)
-    figures = scores.values(columns, winner.labels.tolist(), prepared.recipe.METRICS, prepared.splits.labels)
+    figures = scores.values(columns, winner.labels.tolist(), prepared.recipe.metrics, prepared.splits.labels)
     loss = float(-winner.log_likelihoods().mean())
     point = {"step": result.steps, "epoch": round(result.epochs, 4), "loss": loss, **figures}
     trainable = models.trainable(bench.model) if result.steps else bench.layer.weight.numel() + bench.classes

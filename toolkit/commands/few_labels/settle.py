@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import recipes
 from toolkit.config import Resolved
 from toolkit.data.load import Splits, part_facts
 from toolkit.errors import ConfigError
+from toolkit.tasks.contract import Recipe
 from toolkit.training.loop import attention_loss
 
 # Where `auto` compares ways of training: with so many rows, or so many a class. More take longer than they are worth.
@@ -28,7 +28,7 @@ _NEUTRAL = {  # keys under `training` that do not say how the weights are to mov
 _OWN = ("default", "recipe", "model")  # layers that are not the user's
 
 
-def settle(resolved: Resolved, recipe: recipes.Recipe, splits: Splits) -> tuple[Resolved, Splits]:
+def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved, Splits]:
     """Decide whether the run compares ways of training, and give rows that were carved for validation back to train.
 
     Args:
@@ -56,14 +56,11 @@ def settle(resolved: Resolved, recipe: recipes.Recipe, splits: Splits) -> tuple[
     return (resolved, pooled) if chosen else (resolved, splits)
 
 
-def _obstacle(resolved: Resolved, recipe: recipes.Recipe) -> str | None:
+def _obstacle(resolved: Resolved, recipe: Recipe) -> str | None:
     """Return why ways of training cannot be compared, as the end of a sentence; None where they can."""
     config = resolved.config
-    texts = all(column.kind == "text" for column in recipe.COLUMNS if column.is_input)
     reasons: Mapping[str, bool] = {
-        "the task is not the classification of whole texts": recipe.COLUMNS[-1].kind != "label"
-        or not texts
-        or recipes.generates(recipe),
+        "the task is not the classification of whole texts": not recipe.task.takes_few_labels,
         "training begins from scratch": config.loading.from_scratch,
         "`training.linear_probe` is off": not config.training.linear_probe,
         "`training.budget` is set": config.training.budget is not None,

@@ -5,13 +5,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit.commands.evaluate import judge
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation.checks import operating_points
 from toolkit.evaluation.checks.calibration import choose_temperature
+from toolkit.evaluation.context import references
+from toolkit.evaluation.predict_rows import predict_rows
+from toolkit.inference.model import StoredModel
 
 
-def calibrate(stored: judge.StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[str, Any]:
+def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[str, Any]:
     """Return what a model's card holds under "calibration"; nothing for a model without probabilities of classes.
 
     Args:
@@ -19,16 +21,16 @@ def calibrate(stored: judge.StoredModel, rows: pa.Table, team: Team = ALONE) -> 
         rows: Validation rows.
         team: The processes that share the work; each calls this with the same rows.
     """
-    if stored.recipe.COLUMNS[-1].kind != "label":
+    if not stored.recipe.target.single:
         return {}
-    said = judge.ask(stored, rows, "validation", None, team)
+    said = predict_rows(stored, rows, "validation", None, team)
     chances = said.predictions.columns.get("probabilities")
     if chances is None:
         return {}
-    return settled(chances, judge.references(stored.recipe, said.table), stored, "validation")
+    return settled(chances, references(stored.recipe, said.table), stored, "validation")
 
 
-def settled(chances: Sequence[Any], truth: Sequence[int], stored: judge.StoredModel, fitted_on: str) -> dict[str, Any]:
+def settled(chances: Sequence[Any], truth: Sequence[int], stored: StoredModel, fitted_on: str) -> dict[str, Any]:
     """Return the same from probabilities (N, C) of rows that the model did not learn from.
 
     Args:

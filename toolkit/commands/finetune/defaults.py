@@ -6,9 +6,9 @@ batches and more passes.
 
 import math
 
-from toolkit import recipes
 from toolkit.config import Resolved
 from toolkit.data.load import load_splits
+from toolkit.tasks.contract import Recipe
 
 STEPS = 400  # optimizer steps that a run has at least, while that takes no more than `PASSES` passes
 PASSES = 4
@@ -38,7 +38,7 @@ def fill(resolved: Resolved, rows: int) -> Resolved:
     return resolved.with_values(f"from {rows:,} training rows", {"training": found})
 
 
-def fill_from_data(recipe: recipes.Recipe, resolved: Resolved) -> Resolved:
+def fill_from_data(recipe: Recipe, resolved: Resolved) -> Resolved:
     """Read the data that the configuration names, and `fill`."""
     config = resolved.config
     splits = load_splits(recipe, config.data, config.training.seed, config.options)

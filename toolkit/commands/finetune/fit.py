@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import models, runs
-from toolkit.commands.evaluate import judge
 from toolkit.commands.finetune import probe as finetune_probe
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
@@ -24,7 +23,9 @@ from toolkit.config import RunConfig, leaves
 from toolkit.data.batching.batch import Features, pad, probe
 from toolkit.distributed.process_group import Team
 from toolkit.errors import RunError
+from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
+from toolkit.inference.model import LoadedModel
 from toolkit.training.acceleration import frozen_features
 from toolkit.training.acceleration.autotune import Pace
 from toolkit.training.adaptation import adapters
@@ -214,7 +215,7 @@ def _lesson(
 
 def _validator(lesson: Lesson, material: Material, prepared: Prepared, team: Team) -> Validator:
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
-    references = judge.references(recipe, splits.validation)
+    truth = references(recipe, splits.validation)
 
     def attention(model: Any) -> dict[str, float]:
         if not attention_loss.wanted(config.loss):
@@ -222,13 +223,13 @@ def _validator(lesson: Lesson, material: Material, prepared: Prepared, team: Tea
         return attention_loss.measure(model, material.features[1], lesson.collate, config.evaluation.batch_size)
 
     return Validator(
-        judge.Subject(lesson.model, material.processor, recipe, splits.labels, config),
+        LoadedModel(lesson.model, material.processor, recipe, splits.labels, config),
         lesson.validation,
         sample(lesson.train, len(lesson.validation), config.training.seed),
-        references,
+        truth,
         lesson.collate,
         team,
-        written(recipe, len(references), config),
+        written(recipe, len(truth), config),
         attention,
     )
 

@@ -3,35 +3,38 @@
 import hashlib
 import json
 
-from toolkit import __version__, checkpoints, environment, recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import __version__, checkpoints, environment, runs
 from toolkit.config import Resolved, RunConfig
 from toolkit.data.load import Splits
 from toolkit.data.tables.digest import table_digest
 from toolkit.events import Observe, Stage
+from toolkit.inference.encode import input_columns
+from toolkit.tasks import catalogue
+from toolkit.tasks.contract import Recipe
 
 NAME = "from-scratch"
 
 
-def wanted(recipe: recipes.Recipe, resolved: Resolved) -> bool:
+def wanted(recipe: Recipe, resolved: Resolved) -> bool:
     """Whether the run starts from nothing: no weights are wanted, no form was named, and the recipe can make one."""
     unnamed = resolved.config.model == NAME or resolved.origin("model") in ("default", "recipe")
-    return resolved.config.loading.from_scratch and unnamed and hasattr(recipe, "start")
+    return resolved.config.loading.from_scratch and unnamed and recipe.start is not None
 
 
-def make(recipe: recipes.Recipe, config: RunConfig, splits: Splits, observe: Observe) -> checkpoints.Checkpoint:
+def make(recipe: Recipe, config: RunConfig, splits: Splits, observe: Observe) -> checkpoints.Checkpoint:
     """Make the checkpoint that training starts from, once for the same rows and settings.
 
     It stays in the user's cache folder, so that a run that is taken up again starts from the very same.
     """
-    rows = judge.input_columns(splits.train, recipe)
+    assert recipe.start is not None  # or nothing is `wanted`
+    rows = input_columns(splits.train, recipe)
     settings = [config.options, config.data.max_length, config.training.seed, __version__]
     settings += [environment.version(package) for package in ("tokenizers", "transformers", "torch")]
-    made_of = json.dumps([table_digest(rows, rows.column_names), runs.digest(recipes.find(config.recipe)), *settings])
+    made_of = json.dumps([table_digest(rows, rows.column_names), runs.digest(catalogue.find(config.recipe)), *settings])
     folder = environment.cache_folder() / "fresh" / hashlib.sha256(made_of.encode()).hexdigest()[:32]
     if not (folder / "config.json").is_file():
         observe(Stage("Learning a vocabulary"))
         with runs.aside(folder) as draft:
-            recipe.start(rows, draft, config)  # type: ignore[attr-defined]
+            recipe.start(rows, draft, config)
     facts = runs.read_object(folder / "config.json")
     return checkpoints.Checkpoint(NAME, folder, NAME, None, None, facts)

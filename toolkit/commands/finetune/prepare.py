@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit import checkpoints, recipes, runs
+from toolkit import checkpoints, runs
 from toolkit.attention import forms, resolution
 from toolkit.commands.evaluate.checks import check_columns
 from toolkit.commands.few_labels import settle
@@ -21,6 +21,8 @@ from toolkit.evaluation.checks import generation_quality, operating_points
 from toolkit.events import Observe, Stage
 from toolkit.inference.build_model import check_restraints, lengthening
 from toolkit.metrics import load
+from toolkit.tasks import loading
+from toolkit.tasks.contract import Recipe
 from toolkit.training.distributed import sharding
 from toolkit.training.loop import attention_loss, trackers
 from toolkit.training.loop.objective import class_weights
@@ -40,7 +42,7 @@ class Prepared:
         notes: Sentences for the user.
     """
 
-    recipe: recipes.Recipe
+    recipe: Recipe
     resolved: Resolved
     checkpoint: checkpoints.Checkpoint
     splits: Splits
@@ -58,16 +60,16 @@ class Prepared:
         return origin if origin.startswith(f"{AUTO}:") else None
 
 
-def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe, Resolved]:
+def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolved]:
     """Resolve the configuration of a recipe from its defaults and the user's layers.
 
     Raises:
         RecipeError: There is no such recipe.
         ConfigError: A key or value is wrong.
     """
-    recipe = recipes.load(recipe_name)
-    resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.DEFAULTS), *layers])
-    options = getattr(recipe, "Options", None)
+    recipe = loading.load(recipe_name)
+    resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.defaults), *layers])
+    options = recipe.options
     if options is not None:
         filled = validate_options(options, resolved.config.options, resolved.origins)
         complete = resolved.with_values("recipe", {"options": filled})
@@ -81,7 +83,7 @@ def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[recipes.Recipe
 
 
 def prepare(
-    recipe: recipes.Recipe,
+    recipe: Recipe,
     resolved: Resolved,
     observe: Observe,
     *,
@@ -111,7 +113,7 @@ def prepare(
         checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []
         check_family(recipe, checkpoint)
-        if recipes.generates(recipe):
+        if recipe.target.written:
             notes += checkpoints.unasked(checkpoint, resolved.config.options)
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
         resolved = _fitted(resolved, checkpoint, notes)
@@ -148,16 +150,16 @@ def prepare(
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
 
 
-def check_family(recipe: recipes.Recipe, checkpoint: checkpoints.Checkpoint) -> None:
+def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
     """Refuse a checkpoint whose family is not for the task.
 
     Raises:
         ModelError: With what it is for.
     """
-    if recipes.generates(recipe):
+    if recipe.target.written:
         checkpoints.check_writer(checkpoint)
     else:
-        checkpoints.check_classifier(checkpoint, of_pictures=any(one.kind == "image" for one in recipe.COLUMNS))
+        checkpoints.check_classifier(checkpoint, recipe.task.modality)
 
 
 def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
@@ -218,8 +220,8 @@ def steps_of(config: RunConfig, rows: int) -> int:
     return math.ceil(math.ceil(rows / config.training.batch_size) * config.training.epochs)
 
 
-def _check_best_metric(recipe: recipes.Recipe, config: RunConfig) -> None:
-    names = ["loss", *(metric if isinstance(metric, str) else metric.name for metric in recipe.METRICS)]
+def _check_best_metric(recipe: Recipe, config: RunConfig) -> None:
+    names = ["loss", *(metric if isinstance(metric, str) else metric.name for metric in recipe.metrics)]
     if config.training.best_metric not in names:
         raise ConfigError(
             f"`training.best_metric` is {config.training.best_metric!r}, which this recipe does not compute.",
@@ -227,10 +229,10 @@ def _check_best_metric(recipe: recipes.Recipe, config: RunConfig) -> None:
         )
 
 
-def _check_classes(recipe: recipes.Recipe, config: RunConfig, labels: Sequence[str]) -> None:
+def _check_classes(recipe: Recipe, config: RunConfig, labels: Sequence[str]) -> None:
     """Refuse a figure that says nothing of so few classes as what picks the best weights."""
     wanted = config.training.best_metric
-    chosen = next((one for one in recipe.METRICS if wanted in (one, getattr(one, "name", one))), None)
+    chosen = next((one for one in recipe.metrics if wanted in (one, getattr(one, "name", one))), None)
     definition = load(chosen)[1] if chosen is not None else None
     if definition is not None and len(labels) < definition.least_classes:
         raise ConfigError(

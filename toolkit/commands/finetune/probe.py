@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit import models, recipes
-from toolkit.commands.evaluate import judge
+from toolkit import models
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.setup import Material
 from toolkit.commands.finetune.tokenize import encode_parts
@@ -15,6 +14,8 @@ from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Integers, Ragged, probe
 from toolkit.distributed.process_group import Team
 from toolkit.events import Note, Observe, Stage
+from toolkit.inference.model import LoadedModel
+from toolkit.inference.predict_features import predict_features
 from toolkit.training.adaptation import class_balance, linear_probe, mean_pooling
 from toolkit.training.adaptation.linear_probe import Probe, Vectors
 from toolkit.training.loop import attention_loss
@@ -85,7 +86,7 @@ def begin(
     """
     config, recipe = prepared.config, prepared.recipe
     wanted = config.training.linear_probe and not config.loading.from_scratch
-    if not wanted or not recipes.has_classes(recipe) or recipes.generates(recipe):
+    if not wanted or not recipe.target.classes or recipe.target.written:
         return Begun()
     observe(Stage("Fitting a logistic regression on the frozen features"))
     train, validation = (features.without(RATIONALE) for features in material.features)
@@ -128,9 +129,9 @@ def begin(
     if team.is_main and on_test and config.evaluation.baselines and (installed or not by_word):
         (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
         if by_word:  # which word is which, the recipe knows
-            subject = judge.Subject(model, material.processor, recipe, prepared.splits.labels, config)
+            subject = LoadedModel(model, material.processor, recipe, prepared.splits.labels, config)
             with models.plainly(model):
-                predictions = judge.predict_features(subject, test).columns["prediction"]
+                predictions = predict_features(subject, test).columns["prediction"]
         else:
             predictions = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
     observe(Note(_sentences(best, start, installed=installed, by_word=by_word)))

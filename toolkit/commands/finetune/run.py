@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolkit import recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import runs
 from toolkit.commands.evaluate.checks import run_checks
+from toolkit.commands.evaluate.document import Circumstances, evaluate_predictions, store
 from toolkit.commands.few_labels.fit import fit_few_labels
 from toolkit.commands.finetune import from_scratch, train_fingerprint
 from toolkit.commands.finetune.calibrate import calibrate, settled
@@ -26,11 +26,14 @@ from toolkit.data.images import image_columns
 from toolkit.data.load import Splits
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted, RunError
-from toolkit.evaluation.checks import operating_points
-from toolkit.evaluation.findings import repeated
+from toolkit.evaluation.checks import operating_points, repeated_rows
+from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.predict_rows import baseline_predictions, predict_rows
 from toolkit.events import Observe, Stage
+from toolkit.inference.model import StoredModel
 from toolkit.runs import checksums
 from toolkit.runs.lock import claimed
+from toolkit.tasks.contract import Recipe
 from toolkit.training.loop import checkpoint
 
 BEFORE = "Before fine-tuning"
@@ -84,15 +87,12 @@ def finetune(
             training["model_choice"] = prepared.model_choice
         observe(Stage("Judging on held-out data"))
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
-        stored = judge.StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
-        test, kept = (
-            splits.test,
-            team.from_main(lambda: time_budget_limits.rows_to_evaluate(stored, splits.test, limits)),
-        )
-        test = test if kept is None else test.take(kept)
+        stored = StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
+        kept = team.from_main(lambda: time_budget_limits.rows_to_evaluate(stored, splits.test, limits))
+        test = splits.test if kept is None else splits.test.take(kept)
         if limits is not None:
             training["budget"] = limits.evaluated(training["budget"], test.num_rows)
-        said = judge.ask(stored, test, "held-out test", observe, team)
+        said = predict_rows(stored, test, "held-out test", observe, team)
         if fitted.out_of_fold is not None:
             calibration = settled(*fitted.out_of_fold, stored, "cross-validation")
         else:
@@ -104,22 +104,30 @@ def finetune(
         if config.evaluation.baselines:
             beside = {**compared.predictions, **fitted.baselines}
             said = said.beside(beside if kept is None else {n: [p[row] for row in kept] for n, p in beside.items()})
-        circumstances = judge.Circumstances(
+        context = EvaluationContext(
+            test,
+            said.predictions,
+            prepared.recipe,
+            splits.labels,
+            stored.config,
+            temperature=calibration.get("temperature"),
+            fit=calibration.get("fit"),
+            thresholds=operating_points.Chosen.of(calibration.get("screening")),
+            repeated=compared.repeated if kept is None else None,
+            stored=stored,
+        )
+        circumstances = Circumstances(
             command,
             created,
             "held-out test",
             prepared.checkpoint.origin,
             splits.facts,
             training,
-            temperature=calibration.get("temperature"),
-            fit=calibration.get("fit"),
-            thresholds=operating_points.Chosen.of(calibration.get("screening")),
-            repeated=compared.repeated if kept is None else None,
-            checks=run_checks(stored, test, said.predictions, run, observe) if limits is None else {},
+            checks=run_checks(context, run, observe) if limits is None else {},
             config=config.model_dump(),  # the run's own: it may have begun from scratch
         )
-        verdict = judge.judge(stored, said, test, circumstances, observe)
-        judge.store(verdict, run.path)
+        verdict = evaluate_predictions(context, said, circumstances)
+        store(verdict, run.path)
         with runs.aside(run.model) as draft:
             shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
             write_card(draft, config, splits.labels, splits.label_map, calibration)
@@ -160,7 +168,7 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
     reason = f"# model: {prepared.model_choice}\n" if prepared.model_choice else ""
     runs.write_text(run.path / "config.yaml", f"{reason}{to_yaml(prepared.config)}")
     if prepared.config.recipe.endswith(".py"):  # a file of one's own, which may move or change
-        source = Path(prepared.recipe.__file__)
+        source = Path(prepared.recipe.file)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
     _keep_held_out(run, prepared.splits)
     train_fingerprint.remember(run, prepared.recipe, prepared.splits.train)
@@ -219,8 +227,8 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
     recipe, splits, seed = prepared.recipe, prepared.splits, prepared.config.training.seed
     predictions: dict[str, list[Any]] = {}
     if prepared.config.evaluation.baselines:
-        for name, function in getattr(recipe, "BASELINES", {}).items():
-            found = time_budget_limits.within(partial(judge.baseline_predictions, function), splits, limits, seed)
+        for name, function in (recipe.baselines or {}).items():
+            found = time_budget_limits.within(partial(baseline_predictions, function), splits, limits, seed)
             predictions |= {name: found} if found is not None else {}
         if limits is None or limits.suffices_for_answers:
             predictions |= _before(prepared, observe)
@@ -232,18 +240,18 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
     return Compared(predictions, pairs)
 
 
-def _repeated(recipe: recipes.Recipe, splits: Splits) -> list[dict[str, Any]] | None:
-    return repeated(recipe, splits.train, splits.test, splits.labels)
+def _repeated(recipe: Recipe, splits: Splits) -> list[dict[str, Any]] | None:
+    return repeated_rows.find(recipe, splits.train, splits.test, splits.labels)
 
 
 def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
     """Return what the model answered before fine-tuning, where answers are written."""
     recipe, splits = prepared.recipe, prepared.splits
-    if not recipes.generates(recipe) or prepared.checkpoint.origin == from_scratch.NAME:
+    if not recipe.target.written or prepared.checkpoint.origin == from_scratch.NAME:
         return {}
     observe(Stage("Asking the model as it was before fine-tuning"))
-    before = judge.StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)
-    return {BEFORE: list(judge.ask(before, splits.test, "held-out test", observe).predictions.columns["prediction"])}
+    before = StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)
+    return {BEFORE: list(predict_rows(before, splits.test, "held-out test", observe).predictions.columns["prediction"])}
 
 
 def write_card(

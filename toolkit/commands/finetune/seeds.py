@@ -15,7 +15,7 @@ from typing import Any
 
 import toolkit
 from toolkit import environment, runs
-from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.document import store_report
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.run import finetune
 from toolkit.distributed.process_group import ALONE, Team
@@ -68,7 +68,7 @@ def finetune_seeds(
     if not team.is_main:
         return home, {}
     report = _report(prepared, folders, command, created)
-    judge.store_report(report, home)
+    store_report(report, home)
     return home, report
 
 

@@ -69,8 +69,5 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
 
 
 def _augmentation(prepared: Prepared, processor: Any) -> Augment | None:
-    own = getattr(prepared.recipe, "augmentation", None)
-    made: Augment | None = None
-    if own is not None:
-        made = own(processor, prepared.splits.labels, prepared.config)
+    made: Augment | None = prepared.recipe.augmentation(processor, prepared.splits.labels, prepared.config)
     return made

@@ -10,21 +10,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit import __version__, environment, recipes, runs
-from toolkit.commands.evaluate import judge
+from toolkit import __version__, environment, runs
 from toolkit.config import RunConfig
 from toolkit.data.batching import batch, cache, vocabulary
 from toolkit.data.batching.batch import Columns, Features, encode_chunks, join
 from toolkit.data.images import image_columns, pixels
 from toolkit.data.tables.digest import table_digest
 from toolkit.events import Note, Observe
+from toolkit.inference.encode import input_columns
+from toolkit.tasks.contract import Recipe
 from toolkit.training.acceleration.frozen_features import Trunk
 
 _PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or cuts
 
 
 def encode_parts(
-    parts: Sequence[pa.Table], recipe: recipes.Recipe, processor: Any, config: RunConfig, observe: Observe
+    parts: Sequence[pa.Table], recipe: Recipe, processor: Any, config: RunConfig, observe: Observe
 ) -> list[Features]:
     """Return the model inputs of some tables; what an earlier run made of the same is used again.
 
@@ -36,13 +37,13 @@ def encode_parts(
         observe: Told when all of it was there.
     """
     if not config.data.cache_gib:
-        tables = (judge.input_columns(rows, recipe) for rows in parts)
+        tables = (input_columns(rows, recipe) for rows in parts)
         return [batch.encode(rows, lambda chunk: recipe.preprocess(chunk, processor, config)) for rows in tables]
     folder = environment.cache_folder() / "features"
     makers = [_processor_digest(processor), *_maker_facts(recipe)]  # before anything changes the processor
     found = []
     for rows in parts:
-        inputs = judge.input_columns(rows, recipe)
+        inputs = input_columns(rows, recipe)
 
         def encode(watched: Any, inputs: pa.Table = inputs) -> Iterator[Columns]:
             return encode_chunks(inputs, lambda chunk: recipe.preprocess(chunk, processor, watched))
@@ -50,8 +51,7 @@ def encode_parts(
         identity = _identity(inputs, makers)
         found.append(cache.remembered(folder, identity, config, encode, int(config.data.cache_gib * 2**30)))
     if all(known for _, known in found):
-        what = "Pictures prepared by" if _of_pictures(recipe) else "Tokenized data of"
-        observe(Note(f"{what} an earlier run {'are' if _of_pictures(recipe) else 'is'} used."))
+        observe(Note("Model inputs that an earlier run prepared are used."))
     return [features for features, _ in found]
 
 
@@ -63,7 +63,7 @@ def _identity(inputs: pa.Table, makers: Sequence[Any]) -> str:
 def through_trunk(
     below: Trunk,
     parts: Sequence[tuple[pa.Table, Features]],
-    recipe: recipes.Recipe,
+    recipe: Recipe,
     processor: Any,
     config: RunConfig,
     accelerator: Any,
@@ -90,14 +90,14 @@ def through_trunk(
 
         if config.data.cache_gib:
             folder, most = environment.cache_folder() / "features", int(config.data.cache_gib * 2**30)
-            identity = _identity(judge.input_columns(rows, recipe), makers)
+            identity = _identity(input_columns(rows, recipe), makers)
             found.append(cache.remembered(folder, identity, config, encode, most)[0])
         else:
             found.append(join(encode(config)))
     return found
 
 
-def remarks(recipe: recipes.Recipe, rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
+def remarks(recipe: Recipe, rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
     """Return what the user should know of training rows before training: how well they are read, and what recipes say.
 
     Args:
@@ -106,18 +106,14 @@ def remarks(recipe: recipes.Recipe, rows: pa.Table, processor: Any, config: RunC
         processor: Its tokenizer or image processor.
         config: The run's configuration.
     """
-    unread = vocabulary.unread_rows(rows, recipe.COLUMNS, processor)
-    own = recipe.remarks(rows, processor, config) if hasattr(recipe, "remarks") else []
-    return [*([unread] if unread else []), *own]
+    unread = vocabulary.unread_rows(rows, recipe.columns, processor)
+    return [*([unread] if unread else []), *recipe.remarks(rows, processor, config)]
 
 
-def stage_of(recipe: recipes.Recipe) -> str:
+def stage_of(recipe: Recipe) -> str:
     """Name what is done to rows before they are learnt from."""
-    return "Preparing pictures" if _of_pictures(recipe) else "Tokenizing"
-
-
-def _of_pictures(recipe: recipes.Recipe) -> bool:
-    return any(column.kind == "image" for column in recipe.COLUMNS)
+    preparing: str = recipe.task.inputs[0].kind.preparing
+    return preparing
 
 
 def _processor_digest(processor: Any) -> str:
@@ -129,8 +125,8 @@ def _processor_digest(processor: Any) -> str:
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
-def _maker_facts(recipe: recipes.Recipe) -> list[Any]:
+def _maker_facts(recipe: Recipe) -> list[Any]:
     """Return what else decides the inputs: the code and the libraries."""
-    makers = (recipe.__file__, batch.__file__, cache.__file__, image_columns.__file__, pixels.__file__)
+    makers = (recipe.file, batch.__file__, cache.__file__, image_columns.__file__, pixels.__file__)
     code = [runs.digest(Path(str(file))) for file in makers]
     return [*code, __version__, *(environment.version(package) for package in _PACKAGES)]

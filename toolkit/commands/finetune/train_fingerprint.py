@@ -9,15 +9,15 @@ import pyarrow.compute as pc
 
 from toolkit import runs
 from toolkit.data.images import image_columns
-from toolkit.recipes import Recipe
 from toolkit.runs.trust import damage
+from toolkit.tasks.contract import Recipe
 
 FILE = "data/train.npy"  # digests of the training rows, sorted
 
 
 def digests(recipe: Recipe, rows: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Return a digest of each row's inputs: of texts without the space around them, of pictures as they are seen."""
-    inputs = [column.role for column in recipe.COLUMNS if column.is_input and column.role in rows.column_names]
+    inputs = recipe.task.inputs_in(rows)
     parts = rows.select(inputs).to_batches(max_chunksize=10_000)
     every = (row for part in parts for row in zip(*map(_plain, part.columns), strict=True))
     return np.frombuffer(b"".join(map(_digest, every)), np.uint64)

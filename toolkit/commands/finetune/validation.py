@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from toolkit import recipes
-from toolkit.commands.evaluate import judge
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Features, Integers
 from toolkit.distributed.process_group import Team
 from toolkit.evaluation import scores
+from toolkit.inference.model import LoadedModel
+from toolkit.inference.predict_features import predict_features
 from toolkit.metrics import load
+from toolkit.tasks.contract import Recipe
 
 EARLY_ROWS = 250  # validation rows at most, for the first figure
 EARLY_WRITTEN = 32  # the same where answers are written token by token
@@ -35,7 +36,7 @@ class Validator:
         more: Further figures of the model.
     """
 
-    subject: judge.Subject
+    subject: LoadedModel
     features: Features
     learned: Features
     references: Sequence[Any]
@@ -53,7 +54,7 @@ class Validator:
         if self.written is not None:
             columns = self._ask(subject, self.features.take(self.written)).columns
             truth = [self.references[int(row)] for row in self.written]
-        values = scores.values(columns, truth, subject.recipe.METRICS, subject.labels)
+        values = scores.values(columns, truth, subject.recipe.metrics, subject.labels)
         return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
 
     def early(self) -> "Validator":
@@ -68,8 +69,8 @@ class Validator:
             written=None if self.written is None else np.arange(len(rows)),
         )
 
-    def _ask(self, subject: judge.Subject, features: Features, answers: bool = True) -> Any:
-        return judge.predict_features(subject, features, team=self.team, collate=self.collate, answers=answers)
+    def _ask(self, subject: LoadedModel, features: Features, answers: bool = True) -> Any:
+        return predict_features(subject, features, team=self.team, collate=self.collate, answers=answers)
 
 
 def sample(features: Features, size: int, seed: int) -> Features:
@@ -79,15 +80,15 @@ def sample(features: Features, size: int, seed: int) -> Features:
     return features.take(np.sort(random.choice(len(features), size, replace=False)))
 
 
-def written(recipe: recipes.Recipe, rows: int, config: RunConfig) -> Integers | None:
+def written(recipe: Recipe, rows: int, config: RunConfig) -> Integers | None:
     """Return the validation rows that answers are written to, spread evenly; None where answers cost nothing."""
-    if not recipes.generates(recipe):
+    if not recipe.target.written:
         return None
     most = min(rows, config.training.validation_answers)
     return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))
 
 
-def higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:
+def higher_is_better(recipe: Recipe, metric: str) -> bool:
     """Whether a larger value of a validation figure is the better one."""
     if metric == "loss":
         return False
@@ -95,7 +96,7 @@ def higher_is_better(recipe: recipes.Recipe, metric: str) -> bool:
     return definition.higher_is_better if definition is not None else True
 
 
-def tolerance(recipe: recipes.Recipe, metric: str, rows: int) -> Callable[[float], float]:
+def tolerance(recipe: Recipe, metric: str, rows: int) -> Callable[[float], float]:
     """Return how far behind the best value so far a later one may be by chance: the standard error of a share.
 
     A figure that is no share of rows, such as the loss, has none.
@@ -106,8 +107,8 @@ def tolerance(recipe: recipes.Recipe, metric: str, rows: int) -> Callable[[float
     return lambda best: math.sqrt(max(0.0, best * (1.0 - best)) / rows)
 
 
-def _definition(recipe: recipes.Recipe, metric: str) -> Any:
-    return load(next((m for m in recipe.METRICS if metric in (m, getattr(m, "name", m))), metric))[1]
+def _definition(recipe: Recipe, metric: str) -> Any:
+    return load(next((m for m in recipe.metrics if metric in (m, getattr(m, "name", m))), metric))[1]
 
 
 def _number(value: float | None) -> float:

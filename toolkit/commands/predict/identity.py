@@ -7,12 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 import toolkit
 from toolkit import runs
 from toolkit.commands.predict.predictor import Asker
-from toolkit.data.images import image_columns
 from toolkit.data.sources import folders
 from toolkit.data.sources.row_stream import Row
 
@@ -33,13 +30,13 @@ def identity(asker: Asker, source: Path, read: Callable[[], Iterator[Row]], rows
     return {
         "toolkit": toolkit.__version__,
         "model": {file.name: runs.digest(file) for file in sorted(stored.folder.iterdir()) if file.is_file()},
-        "recipe": runs.digest(Path(stored.recipe.__file__)),
+        "recipe": runs.digest(Path(stored.recipe.file)),
         "settings": {
             **{key: settings[key] for key in ("attention", "data", "options")},
             "precision": settings["evaluation"]["precision"],
             "rows": list(rows),
         },
-        "input": content(source, _named_pictures(asker, source, read)),
+        "input": content(source, _named_files(asker, source, read)),
     }
 
 
@@ -54,14 +51,12 @@ def content(source: Path, named: Iterable[Path] = ()) -> str:
     return digest.hexdigest()
 
 
-def _named_pictures(asker: Asker, source: Path, read: Callable[[], Iterator[Row]]) -> Iterator[Path]:
-    """Yield the files of pictures that the rows of a table name."""
-    columns = [asker.roles[column.role] for column in asker.inputs if column.kind == "image"]
+def _named_files(asker: Asker, source: Path, read: Callable[[], Iterator[Row]]) -> Iterator[Path]:
+    """Yield the files that the rows of a table name."""
+    columns = [column for column in asker.inputs if column.kind.files is not None]
     if source.is_dir() or not columns:
         return
     rows = read()
     while chunk := list(islice(rows, _CHUNK)):
         for column in columns:
-            names = [value for row in chunk if isinstance(value := row.values.get(column), str)]
-            found = image_columns.column(pa.chunked_array([pa.array(names, pa.string())]), [""] * len(names), source)
-            yield from (Path(picture["path"]) for picture in found.to_pylist() if picture["path"])
+            yield from column.kind.files([row.values.get(asker.roles[column.role]) for row in chunk], source)

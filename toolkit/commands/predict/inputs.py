@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit import recipes
-from toolkit.commands.evaluate import judge
 from toolkit.commands.evaluate.run import find_stored, stored_card
 from toolkit.commands.predict.predictor import Asker
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ConfigError
-from toolkit.evaluation.findings import stored_temperature
+from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Observe, Stage
+from toolkit.inference.model import StoredModel
 
 MOST_NAME = 255  # characters of a file's name; what is longer is no name
 
@@ -44,10 +43,10 @@ def predict_inputs(
     """
     observe(Stage("Looking for the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
-    columns = [column for column in recipes.columns(recipe, config.options) if column.is_input]
-    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
+    columns = recipe.task.named_inputs(config.options)
+    stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     first = columns[0].role
-    if columns[0].kind != "image":
+    if columns[0].kind.files is None:
         _refuse_tables(inputs)
     temperature = stored_temperature(stored_card(checkpoint))
     asker = Asker(stored, columns, {first: first}, temperature, all_scores, Path.cwd())

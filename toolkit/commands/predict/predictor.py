@@ -7,17 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit.commands.evaluate import judge
 from toolkit.commands.explain.service import Explainer
-from toolkit.data.bitext.markup import keep_markup
-from toolkit.data.formats.cells import BrokenListError
-from toolkit.data.images import image_columns
 from toolkit.data.sources.row_stream import Row
 from toolkit.data.tables import columns
 from toolkit.errors import DataError
 from toolkit.evaluation.checks.calibration import scaled
 from toolkit.events import Observe
-from toolkit.recipes import Column
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import StoredModel
+from toolkit.inference.predict_features import predict_features
+from toolkit.tasks.task import Answers, Column, Reading, Values
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Asker:
         cut: Told how many of some rows were cut, because they have more tokens than are read.
     """
 
-    stored: judge.StoredModel
+    stored: StoredModel
     inputs: Sequence[Column]
     roles: Mapping[str, str]
     temperature: float | None
@@ -51,31 +50,49 @@ class Asker:
             rows: Column → value, and what is wrong with it, if anything is.
             observe: Told how far it is with these rows.
         """
-        required = {self.roles[column.role]: column.kind for column in self.inputs if column.required}
-        rows = [row if row.problem else Row(row.values, _problem(row.values, required)) for row in rows]
-        looked, rows = self._looked_at(rows)
-        good = [number for number, row in enumerate(rows) if row.problem is None]
-        said: list[dict[str, Any]] = [{} for _ in rows]
-        looked = {name: column.take(pa.array(good, pa.int64())) for name, column in looked.items()}
-        for number, answer in zip(good, self._ask([rows[number] for number in good], looked, observe), strict=True):
-            said[number] = answer
+        read = self._read(rows)
+        problems = [row.problem or self._problem(read, number) for number, row in enumerate(rows)]
+        good = [number for number, problem in enumerate(problems) if problem is None]
+        taken = {name: values.column.take(pa.array(good, pa.int64())) for name, values in read.items()}
+        answers: list[dict[str, Any]] = [{} for _ in rows]
+        for number, answer in zip(good, self._predicted(taken, len(good), observe), strict=True):
+            answers[number] = answer
         if self.explainer is not None:
             for place, number in enumerate(good):
-                said[number]["explanation"] = self._explained(self.explainer, rows[number], looked, place)
-        return [self._beside(row, answer) for row, answer in zip(rows, said, strict=True)]
+                answers[number]["explanation"] = self._explained(self.explainer, taken, place)
+        shown = ({name: values.shown[number] for name, values in read.items()} for number in range(len(rows)))
+        return [
+            {**row.values, **there, **self._empty(), **answer, "problem": problem}
+            for row, there, answer, problem in zip(rows, shown, answers, problems, strict=True)
+        ]
 
-    def _explained(
-        self, explainer: Explainer, row: Row, looked: Mapping[str, pa.ChunkedArray], place: int
-    ) -> dict[str, Any] | None:
-        """Score the words of a row's texts, or the patches of its picture; None where there is nothing to score."""
-        given: dict[str, Any] = {}
+    def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
+        """Bring the values of each input column of the rows into its shape; column of the rows → values."""
+        reading = Reading(self.root, self.stored.config.data.max_pixels)
+        found = {}
         for column in self.inputs:
-            if column.role not in self.roles:
+            if column.role in self.roles:
+                name = self.roles[column.role]
+                values = [row.values.get(name) if row.problem is None else None for row in rows]
+                found[name] = column.kind.read(values, name, reading)
+        return found
+
+    def _problem(self, read: Mapping[str, Values], number: int) -> str | None:
+        """Say why a row cannot be predicted; None when it can. An input that may be missing may be empty."""
+        for column in self.inputs:
+            name = self.roles.get(column.role)
+            if name is None:
                 continue
-            name = self.roles[column.role]
-            value = looked[name][place].as_py() if name in looked else row.values.get(name)
-            if value is not None:
-                given[column.role] = value if column.kind == "image" else str(value)
+            values = read[name]
+            missing = values.shown[number] is None or not str(values.shown[number]).strip()
+            if values.problems[number] is not None and (column.required or not missing):
+                return values.problems[number]
+        return None
+
+    def _explained(self, explainer: Explainer, taken: Mapping[str, Any], place: int) -> dict[str, Any] | None:
+        """Score the words of a row's texts, or the patches of its picture; None where there is nothing to score."""
+        given = {c.role: taken[self.roles[c.role]][place].as_py() for c in self.inputs if c.role in self.roles}
+        given = {role: value for role, value in given.items() if value is not None}
         try:
             found = explainer.explain(given, None)
         except DataError:  # signs, and no words among them
@@ -83,135 +100,47 @@ class Asker:
         kept: dict[str, Any] = {key: found[key] for key in ("words", "grid", "scores") if key in found}
         return {"method": found["method"]["name"], **kept}
 
-    def _looked_at(self, rows: Sequence[Row]) -> tuple[dict[str, pa.ChunkedArray], list[Row]]:
-        """Decode the rows' pictures: column → pictures; and the rows, with names in the places of pictures."""
-        looked: dict[str, pa.ChunkedArray] = {}
-        shown = list(rows)
-        for column in self.inputs:
-            if column.kind == "image":
-                name = self.roles[column.role]
-                values = [row.values.get(name) if row.problem is None else None for row in rows]
-                raw = image_columns.column(pa.chunked_array([pa.array(values)]), [""] * len(rows), self.root)
-                looked[name], problems = image_columns.looked_at(raw, self.stored.config.data.max_pixels)
-                for number, problem in enumerate(problems):
-                    row, value = shown[number], shown[number].values.get(name)
-                    called = value if isinstance(value, str) else _called(raw[number].as_py())
-                    shown[number] = Row(
-                        {**row.values, name: called}, row.problem or (problem and f"{_quoted(called)} {problem}")
-                    )
-        return looked, shown
-
-    def _ask(
-        self, rows: Sequence[Row], looked: Mapping[str, pa.ChunkedArray], observe: Observe | None
-    ) -> Iterator[dict[str, Any]]:
+    def _predicted(self, taken: Mapping[str, Any], rows: int, observe: Observe | None) -> Iterator[dict[str, Any]]:
         if not rows:
             return
-        recipe, labels = self.stored.recipe, self.stored.labels
-        kinds = {self.roles[column.role]: column.kind for column in self.inputs if column.role in self.roles}
-        raw = {
-            name: looked[name] if name in looked else pa.array([_input(row.values.get(name), kind) for row in rows])
-            for name, kind in kinds.items()
-        }
-        table = columns.take_roles(pa.table(raw), self.roles, recipe.COLUMNS)
-        target = recipe.COLUMNS[-1]
+        table = columns.take_roles(pa.table(dict(taken)), self.roles, self.stored.recipe.columns)
         said = self._said(table, observe)
         chances = said.get("probabilities")
         calibrated = scaled(_array(chances), self.temperature) if chances is not None and self.temperature else None
         for number, prediction in enumerate(said["prediction"]):
-            yield self._named(
+            yield self.stored.recipe.target.answer(
                 prediction,
-                target.kind,
-                labels,
                 None if chances is None else chances[number],
                 None if calibrated is None else calibrated[number],
+                self._how,
             )
+
+    @property
+    def _how(self) -> Answers:
+        return Answers(self.stored.labels, self.temperature is not None, self.all_scores)
+
+    def _empty(self) -> dict[str, Any]:
+        """Return what stands beside a row without a prediction."""
+        explained = {"explanation": None} if self.explainer is not None else {}
+        return {**self.stored.recipe.target.empty(self._how), **explained}
 
     def _said(self, table: pa.Table, observe: Observe | None) -> Mapping[str, Sequence[Any]]:
         """Ask the model; what it writes keeps placeholders and markup, where the recipe's options say so."""
-        subject, config = self.stored.subject, self.stored.config
+        loaded, config = self.stored.loaded, self.stored.config
 
         def ask(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:
-            features = judge.encode_rows(rows, subject.recipe, subject.processor, config)
+            features = encode_rows(rows, loaded.recipe, loaded.processor, config)
             self.cut(features.truncated)
-            return judge.predict_features(subject, features, observe).columns
+            return predict_features(loaded, features, observe).columns
 
-        said = ask(table, observe)
-        if subject.recipe.COLUMNS[-1].kind != "target_text" or not config.options.get("protect"):
-            return said
+        found = ask(table, observe)
         role = self.inputs[0].role
 
-        def translate(texts: list[str]) -> list[str]:
-            return list(ask(pa.table({role: pa.array(texts, pa.string())}))["prediction"])
+        def again(values: list[Any]) -> list[Any]:
+            return list(ask(pa.table({role: pa.array(values, self.inputs[0].kind.type)}))["prediction"])
 
-        return {**said, "prediction": keep_markup(table[role].to_pylist(), said["prediction"], translate)}
-
-    def _named(
-        self, prediction: Any, kind: str, labels: Sequence[str], chances: Sequence[float] | None, calibrated: Any
-    ) -> dict[str, Any]:
-        if kind == "labels":
-            return {"prediction": [None if number is None else labels[number] for number in prediction]}
-        if kind != "label":
-            return {"prediction": prediction}
-        answer: dict[str, Any] = {"prediction": labels[prediction]}
-        if chances is not None:
-            answer["score"] = round(float(chances[prediction]), 6)
-            if calibrated is not None:
-                answer["calibrated_score"] = round(float(calibrated[prediction]), 6)
-            if self.all_scores:
-                answer |= {f"score: {name}": round(float(one), 6) for name, one in zip(labels, chances, strict=True)}
-        return answer
-
-    def _beside(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
-        classifies = self.stored.recipe.COLUMNS[-1].kind == "label"
-        empty = dict.fromkeys(["prediction", *(["score"] if classifies else [])])
-        if classifies and self.temperature is not None:
-            empty["calibrated_score"] = None
-        if classifies and self.all_scores:
-            empty |= dict.fromkeys(f"score: {name}" for name in self.stored.labels)
-        if self.explainer is not None:
-            empty["explanation"] = None
-        return {**row.values, **empty, **answer, "problem": row.problem}
-
-
-def _problem(values: Mapping[str, Any], required: Mapping[str, str]) -> str | None:
-    """Say why a row cannot be asked about; None when it can."""
-    for name, kind in required.items():
-        value = values.get(name)
-        if kind == "image":
-            if value is None:
-                return f"`{name}` is empty"
-            continue
-        if isinstance(value, dict) or (isinstance(value, list) and kind != "words"):
-            return f"`{name}` is no text"
-        if value is None or not (value if isinstance(value, list) else str(value).strip()):
-            return f"`{name}` is empty"
-        if any("\ud800" <= sign <= "\udfff" for sign in str(value)):
-            return f"`{name}` holds half a character"
-        if kind == "words" and isinstance(value, str):
-            try:
-                if not columns.words_of(value):
-                    return f"`{name}` is empty"
-            except BrokenListError as error:
-                return f"`{name}` {error}"
-    return None
-
-
-def _quoted(called: str | None) -> str:
-    return f"`{called}`" if called else "the picture"
-
-
-def _called(picture: Mapping[str, Any] | None) -> str | None:
-    return image_columns.name(picture) if picture and picture.get("path") else None
-
-
-def _input(value: Any, kind: str) -> Any:
-    if value is None:
-        return None
-    if kind == "words":
-        if isinstance(value, list):
-            return ["" if word is None else str(word) for word in value]
-        return columns.words_of(str(value))
-    return str(value)
+        finished = loaded.recipe.target.finish(table[role].to_pylist(), found["prediction"], again, config.options)
+        return {**found, "prediction": finished}
 
 
 def _array(chances: Any) -> Any:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit import recipes
-from toolkit.commands.evaluate import judge
 from toolkit.commands.evaluate.run import find_stored, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.finetune.resume import terminable
@@ -24,10 +22,12 @@ from toolkit.data.sources.folders import files
 from toolkit.data.sources.row_stream import Row
 from toolkit.data.tables import columns, wording
 from toolkit.errors import ConfigError, DataError, Interrupted
-from toolkit.evaluation.findings import stored_temperature
+from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Counted, Event, Note, Observe, Stage
-from toolkit.recipes import Column
+from toolkit.inference.model import StoredModel
 from toolkit.runs.lock import sole_writer
+from toolkit.tasks.contract import Recipe
+from toolkit.tasks.task import Column
 
 CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
 MOST_TABLES = 20  # in a folder; more are texts, one in each file
@@ -97,9 +97,9 @@ def predict(
     observe(Stage("Looking for the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     write = _writer(recipe, config.options, source, output, observe)
-    inputs = [c for c in recipes.columns(recipe, config.options) if c.is_input]
-    stored = judge.StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
-    size = EXPLAINED if explained else WRITTEN if recipes.generates(recipe) else CHUNK
+    inputs = recipe.task.named_inputs(config.options)
+    stored = StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
+    size = EXPLAINED if explained else WRITTEN if recipe.target.written else CHUNK
     arriving = tell is not None and source == row_stream.STANDARD_INPUT
     chunks = _chunks(_rows(source, values, config.options), size, arriving=arriving)
     chunks = map(_untaken, chunks)
@@ -115,7 +115,7 @@ def predict(
     if unread is not None:
         observe(Note(unread))
     chunks = itertools.chain([head], chunks)
-    tally = Tally(roles[inputs[0].role] if recipe.COLUMNS[-1].kind == "target_text" else None)
+    tally = Tally(roles[inputs[0].role] if recipe.target.written else None)
     asker = Asker(stored, inputs, roles, temperature, all_scores, _root(source), explainer, tally.add_cut)
     if tell is not None:
         observe(Stage("Answering rows as they come"))
@@ -262,19 +262,17 @@ class Tally:
         return Predicted(output, self.rows, self.bad, self.first, marked, self.kept)
 
 
-def _unread(
-    rows: Sequence[Row], inputs: Sequence[Column], roles: Mapping[str, str], stored: judge.StoredModel
-) -> str | None:
+def _unread(rows: Sequence[Row], inputs: Sequence[Column], roles: Mapping[str, str], stored: StoredModel) -> str | None:
     """Say that the model's vocabulary knows little of these rows' texts."""
-    names = [roles[column.role] for column in inputs if column.kind in ("text", "words") and column.role in roles]
+    names = [roles[column.role] for column in inputs if column.kind.plain is not None and column.role in roles]
     if not names:
         return None
     texts = [" ".join(str(row.values.get(name) or "") for name in names) for row in rows if row.problem is None]
-    translates = recipes.generates(stored.recipe)
-    return vocabulary.unread(texts, stored.subject.processor, translates=translates)
+    translates = stored.recipe.target.written
+    return vocabulary.unread(texts, stored.loaded.processor, translates=translates)
 
 
-def _explainer(target: str, stored: judge.StoredModel) -> Explainer:
+def _explainer(target: str, stored: StoredModel) -> Explainer:
     found = explainer_for(target, stored)
     if found is None:
         raise ConfigError(
@@ -300,9 +298,7 @@ def _rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) ->
 Write = Callable[[Path, Iterator[dict[str, Any]]], None]
 
 
-def _writer(
-    recipe: recipes.Recipe, options: Mapping[str, Any], source: str, output: Path, observe: Observe
-) -> Write | None:
+def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Path, observe: Observe) -> Write | None:
     """Return what writes plain lines or a catalogue; None for tables, which hold the rows as well.
 
     Raises:
@@ -311,7 +307,7 @@ def _writer(
     suffix = output.suffix.lower()
     if suffix not in WRITTEN_TEXTS:
         return None
-    if recipe.COLUMNS[-1].kind != "target_text":
+    if not recipe.target.written:
         raise ConfigError(f"{output} would hold nothing but texts, and this task does not write texts.", "Write .csv.")
     of_catalogue = Path(source).suffix.lower() == ".po"
     if suffix == ".txt":
@@ -369,7 +365,7 @@ def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: M
 
 def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
     """Say that texts were given to a model of pictures, or pictures to one of texts; None where it is neither."""
-    of_pictures = any(column.kind == "image" for column in inputs)
+    of_pictures = any(column.kind.files is not None for column in inputs)
     folder = None if of_pictures else _root(source)
     if folder is not None and folder.is_dir():
         tables = [file for file in files(folder) if file.suffix.lower() in row_stream.SUFFIXES]

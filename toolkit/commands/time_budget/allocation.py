@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import TypedDict
 
-from toolkit import recipes
 from toolkit.commands.time_budget.timing import Timings
 from toolkit.config import RunConfig
 from toolkit.data.load import Splits
+from toolkit.tasks.contract import Recipe
 from toolkit.training.adaptation import linear_probe
 
 SAFETY = 1.25  # factor on the estimated time of what comes after training
@@ -149,10 +149,10 @@ def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answe
     return math.ceil(least.before + least.after)
 
 
-def wishes(recipe: recipes.Recipe, config: RunConfig, splits: Splits) -> Wishes:
+def wishes(recipe: Recipe, config: RunConfig, splits: Splits) -> Wishes:
     """Return what a run without a budget would do."""
-    writes = recipes.generates(recipe)
-    probes = config.training.linear_probe and not config.loading.from_scratch and recipes.has_classes(recipe)
+    writes = recipe.target.written
+    probes = config.training.linear_probe and not config.loading.from_scratch and recipe.target.classes
     rows = linear_probe.rows_for(len(splits.labels)) if probes and not writes else 0
     answers = min(config.training.validation_answers, splits.validation.num_rows) if writes else 0
     return Wishes(

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit import checkpoints, recipes, runs, sources, weights
+from toolkit import checkpoints, runs, sources, weights
 from toolkit.checkpoints import Checkpoint
-from toolkit.commands.evaluate import judge
 from toolkit.commands.finetune import defaults
 from toolkit.commands.finetune.prepare import AUTO, check_family, steps_of
 from toolkit.commands.time_budget import allocation, timing
@@ -31,6 +30,9 @@ from toolkit.data.sources.acquire import fallback_data
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import ConfigError, ModelError, SourceError, ToolkitError
 from toolkit.events import Note, Observe, Stage
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import LoadedModel
+from toolkit.tasks.contract import Recipe
 from toolkit.training.adaptation import linear_probe
 
 ENOUGH = 0.5  # share of a model's usual steps that has to fit into the budget
@@ -64,7 +66,7 @@ class Candidate:
 
 
 def choose_model(
-    recipe: recipes.Recipe,
+    recipe: Recipe,
     resolved: Resolved,
     observe: Observe,
     *,
@@ -95,16 +97,14 @@ def asked(model: str) -> bool:
     return model == AUTO or model.startswith(f"{AUTO}:")
 
 
-def _choose(
-    recipe: recipes.Recipe, resolved: Resolved, observe: Observe, started: float | None, resume: bool
-) -> Resolved:
+def _choose(recipe: Recipe, resolved: Resolved, observe: Observe, started: float | None, resume: bool) -> Resolved:
     observe(Stage("Choosing a model"))
     found = candidates(recipe, resolved.config)
     before = _of_unfinished(resolved.config, [one.checkpoint.name for one in found]) if resume else None
     if before is not None:
         return resolved.with_values(f"auto: {before}, of the run that is resumed", {"model": before})
     if not found:
-        name = recipe.DEFAULTS.get("model", "distilbert")
+        name = recipe.defaults.get("model", "distilbert")
         return resolved.with_values(f"auto: {name}, as none that fits is on this machine", {"model": name})
     replacement = fallback_data(recipe, resolved.config.data)
     filled = resolved if replacement is None else resolved.with_values("fallback", {"data": replacement})
@@ -160,7 +160,7 @@ def _compared(found: Sequence[Candidate], chosen: Candidate) -> str:
     return f"Candidates: {'; '.join(parts)}."
 
 
-def candidates(recipe: recipes.Recipe, config: RunConfig) -> list[Candidate]:
+def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
     """Return the models that fit the task, the smallest first: those that are named, or those on this machine.
 
     Raises:
@@ -181,7 +181,7 @@ def candidates(recipe: recipes.Recipe, config: RunConfig) -> list[Candidate]:
             elsewhere = name not in checkpoints.ALIASES and any(
                 part in one for one in checkpoints.architectures(checkpoint) for part in _TRAINED
             )
-            if named or not (elsewhere or (recipes.generates(recipe) and name not in checkpoints.ALIASES)):
+            if named or not (elsewhere or (recipe.target.written and name not in checkpoints.ALIASES)):
                 found[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
     return sorted(found.values(), key=lambda one: one.parameters)
 
@@ -223,7 +223,7 @@ def _of_unfinished(config: RunConfig, names: Sequence[str]) -> str | None:
 
 
 def _measured(
-    found: Sequence[Candidate], recipe: recipes.Recipe, splits: Splits, config: RunConfig, clock: time_budget.Clock
+    found: Sequence[Candidate], recipe: Recipe, splits: Splits, config: RunConfig, clock: time_budget.Clock
 ) -> list[Candidate]:
     """Measure the candidates from the smallest on, to the first of which not enough steps fit."""
     measured = list(found)
@@ -250,11 +250,11 @@ def _measured(
     return measured
 
 
-def _probed(subject: judge.Subject, splits: Splits, config: RunConfig) -> float | None:
+def _probed(subject: LoadedModel, splits: Splits, config: RunConfig) -> float | None:
     """Return the loss of a linear probe of the model on some validation rows; None where none can be fitted."""
     tables = (splits.train, ROWS), (splits.validation, VALIDATION_ROWS)
     rows = [timing.sample(table, most, config.training.seed) for table, most in tables]
-    features = [judge.encode_rows(part, subject.recipe, subject.processor, config) for part in rows]
+    features = [encode_rows(part, subject.recipe, subject.processor, config) for part in rows]
     collate = partial(subject.recipe.collate, processor=subject.processor)
     layer = linear_probe.output_layer(subject.model, probe(features[0], collate))
     learnt, held_out = (

@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit import runs
-from toolkit.commands.evaluate import judge
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.time_budget import allocation, timing
 from toolkit.commands.time_budget.allocation import Allocation, Sizes
@@ -19,6 +18,7 @@ from toolkit.data.load import Splits
 from toolkit.distributed.process_group import Team
 from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
+from toolkit.inference.model import StoredModel
 from toolkit.training.loop.step_plan import StepPlan
 from toolkit.training.loop.train import TrainingResult
 
@@ -209,7 +209,7 @@ def reduced(prepared: Prepared, limits: Limits | None) -> Prepared:
     return replace(prepared, splits=replace(splits, **fewer), resolved=resolved)
 
 
-def rows_to_evaluate(stored: judge.StoredModel, rows: pa.Table, limits: Limits | None) -> list[int] | None:
+def rows_to_evaluate(stored: StoredModel, rows: pa.Table, limits: Limits | None) -> list[int] | None:
     """Return the numbers of the test rows that can be evaluated in the time that training left; None for all.
 
     The model is timed once more, as the machine may have become slower.
@@ -222,7 +222,7 @@ def rows_to_evaluate(stored: judge.StoredModel, rows: pa.Table, limits: Limits |
     if limits is None:
         return None
     seed, before = stored.config.training.seed, limits.timings
-    timings = timing.timed_again(stored.subject, timing.sample(rows, allocation.FEWEST, seed), before)
+    timings = timing.timed_again(stored.loaded, timing.sample(rows, allocation.FEWEST, seed), before)
     slow = limits.slow * max(1.0, timings.forward / before.forward)
     late = limits.clock.left + TOLERANCE * limits.clock.seconds
     fit = allocation.test_rows(late, timings, slow, rows.num_rows, limits.allocation.rows.validation)

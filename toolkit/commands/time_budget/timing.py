@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from toolkit import models, recipes
-from toolkit.commands.evaluate import judge
+from toolkit import models
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Features
 from toolkit.data.load import Splits
 from toolkit.events import Counted, Event
 from toolkit.inference.build_model import build_model
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import LoadedModel
+from toolkit.inference.predict_features import predict_features
+from toolkit.tasks.contract import Recipe
 
 SAMPLE = 256  # rows, drawn at random, on which inputs and predictions are timed at most
 WRITTEN = 8  # rows that answers are written to
@@ -47,9 +50,7 @@ class Timings:
         return _BACKWARD * batch_size * self.forward + _UPDATE * self.parameters
 
 
-def measure(
-    path: Path, recipe: recipes.Recipe, splits: Splits, config: RunConfig, most: float
-) -> tuple[Timings, judge.Subject]:
+def measure(path: Path, recipe: Recipe, splits: Splits, config: RunConfig, most: float) -> tuple[Timings, LoadedModel]:
     """Load a checkpoint and time it on a few training rows.
 
     Args:
@@ -67,12 +68,12 @@ def measure(
     start = time.perf_counter()
     processor = recipe.load_processor(path, config)
     model = build_model(recipe, path, splits.labels, config, None, new_head=True).eval()
-    subject = judge.Subject(model.to(pick_device(config.training.device)), processor, recipe, splits.labels, config)
+    subject = LoadedModel(model.to(pick_device(config.training.device)), processor, recipe, splits.labels, config)
     load = time.perf_counter() - start
     rows = sample(splits.train, SAMPLE, config.training.seed)
-    few = judge.encode_rows(rows.slice(0, min(_FIRST, rows.num_rows)), recipe, processor, config)  # warms up
+    few = encode_rows(rows.slice(0, min(_FIRST, rows.num_rows)), recipe, processor, config)  # warms up
     start = time.perf_counter()
-    features = judge.encode_rows(rows, recipe, processor, config)
+    features = encode_rows(rows, recipe, processor, config)
     encode = (time.perf_counter() - start) / rows.num_rows
     start = time.perf_counter()
     _predict(subject, few)  # warms up
@@ -82,7 +83,7 @@ def measure(
     return Timings(load, encode, forward, _write(subject, features), models.size(model)[0]), subject
 
 
-def timed_again(subject: judge.Subject, rows: pa.Table, before: Timings) -> Timings:
+def timed_again(subject: LoadedModel, rows: pa.Table, before: Timings) -> Timings:
     """Return what a model costs now, from predicting some rows; the rest is as it was.
 
     Args:
@@ -90,17 +91,17 @@ def timed_again(subject: judge.Subject, rows: pa.Table, before: Timings) -> Timi
         rows: A few.
         before: An earlier measurement.
     """
-    features = judge.encode_rows(rows, subject.recipe, subject.processor, subject.config)
+    features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
     return replace(before, load=0.0, forward=_predict(subject, features), write=_write(subject, features))
 
 
-def _write(subject: judge.Subject, features: Features) -> float:
+def _write(subject: LoadedModel, features: Features) -> float:
     """Return the seconds of writing the answer of a row; 0 where answers cost nothing."""
-    if not recipes.generates(subject.recipe):
+    if not subject.recipe.target.written:
         return 0.0
     asked = features.take(np.arange(min(WRITTEN, len(features))))
     start = time.perf_counter()
-    judge.predict_features(subject, asked)
+    predict_features(subject, asked)
     return (time.perf_counter() - start) / len(asked)
 
 
@@ -115,7 +116,7 @@ def chosen(rows: int, few: int, seed: int) -> list[int]:
     return [int(number) for number in np.sort(drawn)]
 
 
-def _predict(subject: judge.Subject, features: Features) -> float:
+def _predict(subject: LoadedModel, features: Features) -> float:
     """Return the seconds of predicting a row, without writing answers and without what a call takes once."""
     ends: list[tuple[int, float]] = []
 
@@ -126,7 +127,7 @@ def _predict(subject: judge.Subject, features: Features) -> float:
     evaluation = subject.config.evaluation.model_copy(update={"batch_size": _BATCH})
     small = replace(subject, config=subject.config.model_copy(update={"evaluation": evaluation}))
     start = time.perf_counter()
-    judge.predict_features(small, features, observe, answers=False)
+    predict_features(small, features, observe, answers=False)
     if len(ends) < 2:
         return (time.perf_counter() - start) / len(features)
     (before, begun), (done, ended) = ends[0], ends[-1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit.recipes import Column
+from toolkit.tasks.task import Column, Task
 
 _SHOWN = 30  # characters that a remark names
 _SAMPLE, _LONGEST = 500, 2000  # texts that are looked at, and characters of each
@@ -99,12 +99,13 @@ def unread(texts: Sequence[str], tokenizer: Any, *, translates: bool) -> str | N
 
 def unread_rows(rows: pa.Table, columns: Sequence[Column], tokenizer: Any) -> str | None:
     """Say of a table's texts what `unread` says; None where a recipe's columns hold none."""
-    roles = [c.role for c in columns if c.kind in ("text", "words") and c.role in rows.column_names]
+    task = Task(tuple(columns))
+    roles = task.texts_in(rows)
     if not roles:
         return None
     some = rows.select(roles).take(pa.array(range(0, rows.num_rows, _step(rows.num_rows)), pa.int64()))
     texts = (" ".join(map(_plain, row.values())) for row in some.to_pylist())
-    return unread(list(texts), tokenizer, translates=columns[-1].kind == "target_text")
+    return unread(list(texts), tokenizer, translates=task.written)
 
 
 def _step(size: int) -> int:

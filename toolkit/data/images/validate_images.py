@@ -11,28 +11,18 @@ from toolkit.data.images import image_columns
 from toolkit.data.sources.zip_archives import unpacked
 from toolkit.data.tables import columns as columns_
 from toolkit.errors import DataError
-from toolkit.recipes import Column
+from toolkit.tasks.task import Checked, Column
 
 SHOWN = 5  # unreadable pictures that a note names
 
 
-def look_at_pictures(
-    parts: dict[str, pa.Table],
-    column: Column,
-    config: DataConfig,
-    unreadable: list[dict[str, Any]],
-    counts: dict[str, int],
-    notes: list[str],
-) -> dict[str, pa.Table]:
+def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataConfig) -> Checked:
     """Decode every picture once, and leave out what cannot be decoded: it must not end a run hours later.
 
     Args:
         parts: Part → rows in the recipe's roles.
         column: The pictures'.
         config: Where the data is, and how many pixels a picture may have.
-        unreadable: Told of each picture that is left out: {"file", "row", "name", "reason"}.
-        counts: Told how many.
-        notes: Told what the user should know.
 
     Raises:
         DataError: Most of them cannot be decoded.
@@ -40,6 +30,7 @@ def look_at_pictures(
     root = sources.local_path(sources.parse(config.source))
     root = root if root is None else unpacked(root)
     kept, total = {}, sum(rows.num_rows for rows in parts.values())
+    unreadable: list[dict[str, Any]] = []
     for part, rows in parts.items():
         if column.role not in rows.column_names:
             kept[part] = rows
@@ -56,7 +47,7 @@ def look_at_pictures(
             found = {"file": place["_file"], "row": place["_row"], "name": name, "reason": problems[number]}
             unreadable.append(found)
     if not unreadable:
-        return kept
+        return Checked(kept)
     shown = "; ".join(_described(one) for one in unreadable[:SHOWN])
     more = f"; and {len(unreadable) - SHOWN:,} more" if len(unreadable) > SHOWN else ""
     said = f"{len(unreadable):,} of {total:,} pictures"
@@ -64,9 +55,8 @@ def look_at_pictures(
         large = sum("data.max_pixels" in one["reason"] for one in unreadable) > len(unreadable) / 2
         advice = f"Are they where the table says? {columns_.flag(column.role)} names another column."
         raise DataError(f"{said} cannot be read: {shown}{more}.", "Raise data.max_pixels." if large else advice)
-    counts["unreadable"] = len(unreadable)
-    notes.append(f"{said} could not be read and were left out: {shown}{more}.")
-    return kept
+    note = f"{said} could not be read and were left out: {shown}{more}."
+    return Checked(kept, {"unreadable": len(unreadable)}, [note], unreadable)
 
 
 def _described(one: Mapping[str, Any]) -> str:

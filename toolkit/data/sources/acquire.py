@@ -15,7 +15,7 @@ from toolkit.data.sources.zip_archives import opened
 from toolkit.data.tables import class_names
 from toolkit.data.tables import split as split_
 from toolkit.errors import DataError, SourceError
-from toolkit.recipes import Recipe
+from toolkit.tasks.contract import Recipe
 
 Reader = Callable[[Path, list[str]], Mapping[str, pa.Table] | None]
 
@@ -61,8 +61,8 @@ def fallback_data(recipe: Recipe, config: DataConfig) -> dict[str, Any] | None:
 
     Only a recipe's default is ever replaced, never data that a user named.
     """
-    fallback: Mapping[str, Any] | None = getattr(recipe, "FALLBACK_DATA", None)
-    own = recipe.DEFAULTS.get("data", {}).get("source")
+    fallback: Mapping[str, Any] | None = recipe.fallback_data
+    own = recipe.defaults.get("data", {}).get("source")
     if not fallback or config.source != own:
         return None
     source = sources.parse(config.source)

@@ -3,17 +3,16 @@
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config import normal_form
-from toolkit.data.batching.rationales import phrases
 from toolkit.data.formats import cells
 from toolkit.data.tables import class_names as class_names_
 from toolkit.errors import DataError
-from toolkit.recipes import Column
+from toolkit.tasks.task import Column, Target, Task
 
 _WORDS = re.compile(r"[^\W_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
@@ -50,9 +49,9 @@ def find(
             free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in found.values()]
             if free:
                 found[column.role] = free[0]
-    labels = [name for column in columns if column.kind in ("label", "labels") for name in column.names]
+    labels = [name for column in columns if _has_classes(column) for name in column.names]
     for column in columns:  # "Review Text (EN)" is found by one of its words, if no other column has it
-        if column.role not in found and not likely and (column.required or column.kind in ("label", "labels")):
+        if column.role not in found and not likely and (column.required or _has_classes(column)):
             taken = {*found.values(), *class_names_.describing(names, labels)}
             words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in taken}
             alike = ([name for name, words in words_of.items() if wanted in words] for wanted in column.names)
@@ -63,6 +62,10 @@ def find(
     if missing:
         raise _unrecognised(names, missing[0], {role: found[role] for role in chosen}, likely)
     return found
+
+
+def _has_classes(column: Column) -> bool:
+    return isinstance(column.kind, Target) and column.kind.classes
 
 
 def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str], likely: Sequence[str]) -> DataError:
@@ -130,12 +133,8 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
     names = set(table.column_names)
     arrays: dict[str, pa.ChunkedArray] = {}
     for role, name in roles.items():
-        kind = by_role[role].kind
         try:
-            values = _single(table, name) if kind == "label" else table[name]
-            if kind in ("text", "label", "target_text"):
-                _refuse_nested(name, values.type)
-            arrays[role] = coerce(values, kind)
+            arrays[role] = by_role[role].kind.in_shape(table, name)
         except cells.BrokenListError as error:
             raise DataError(
                 f"{_place(table, error.row)}: `{name}` {error}.",
@@ -216,30 +215,53 @@ def _refuse_nested(name: str, kind: pa.DataType) -> None:
         )
 
 
-def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
-    """Bring a column into the shape its kind promises: strings, or lists of strings; nulls stay."""
-    if kind == "image":
-        return values  # `pictures.column` brings them into shape, for it needs to know where their files are
-    if kind == "phrases":
-        return pa.chunked_array([pa.array(map(phrases, values.to_pylist()), pa.list_(pa.string()))])
-    if kind in ("words", "labels"):
-        convert = normal_form.label if kind == "labels" else _as_word
-        read = labels_of if kind == "labels" else words_of
-        listed = _is_list(values.type)
-        rows = [
-            None
-            if row is None
-            else [convert(v) if v is not None else "" for v in (row if listed else _numbered(read, str(row), place))]
-            for place, row in enumerate(values.to_pylist())
-        ]
-        return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if kind == "label":
-        return _as_labels(values)
+def strings(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column as strings; nulls stay.
+
+    Raises:
+        DataError: It holds objects or lists.
+    """
+    values = _flat(table[name])
+    _refuse_nested(name, values.type)
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         return values
     return pa.chunked_array([pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())])
+
+
+def word_lists(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column as lists of words: lists, or texts cut at white space."""
+    return _lists(table[name], words_of, _as_word)
+
+
+def label_lists(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column as lists of labels, one for each word."""
+    return _lists(table[name], labels_of, normal_form.label)
+
+
+def single_labels(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column as labels, one for each row, in their one written form.
+
+    Raises:
+        DataError: It holds objects, or several labels in a row.
+    """
+    values = _single(table, name)
+    _refuse_nested(name, values.type)
+    return written_labels(values)
+
+
+def _flat(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+def _lists(values: pa.ChunkedArray, read: Callable[[str], list[str]], convert: Callable[[Any], str]) -> pa.ChunkedArray:
+    listed = _is_list(values.type)
+    rows = [
+        None
+        if row is None
+        else [convert(v) if v is not None else "" for v in (row if listed else _numbered(read, str(row), place))]
+        for place, row in enumerate(values.to_pylist())
+    ]
+    return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
 
 
 def words_of(text: str) -> list[str]:
@@ -262,9 +284,9 @@ def labels_of(text: str) -> list[str]:
     return text.split() if listed is None else listed
 
 
-def _as_labels(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def written_labels(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return labels in their one written form; each different value is written once."""
-    encoded = values.combine_chunks().dictionary_encode()
+    encoded = _flat(values).combine_chunks().dictionary_encode()
     labels = [normal_form.label(value) for value in encoded.dictionary.to_pylist()]
     if labels and all(_DECIMAL_COMMA.fullmatch(label) for label in labels if label):  # 4,0 as spreadsheets write it
         labels = [label.partition(",")[0] for label in labels]
@@ -277,7 +299,7 @@ def _as_word(value: object) -> str:
 
 def only_numbers(parts: Mapping[str, pa.Table], column: Column) -> list[str]:
     """Return a sentence when a column of texts holds nothing but numbers; else nothing."""
-    if column.kind != "text" or any(column.role not in rows.column_names for rows in parts.values()):
+    if any(column.role not in rows.column_names for rows in parts.values()):
         return []
     if not all(
         pc.all(pc.match_substring_regex(rows[column.role], r"^\s*[-+]?[0-9][0-9.,eE+-]*\s*$")).as_py()
@@ -291,7 +313,7 @@ def only_numbers(parts: Mapping[str, pa.Table], column: Column) -> list[str]:
 
 def suspect_swap(table: pa.Table, columns: Sequence[Column]) -> str:
     """Return a sentence when the text column has few values, as if text and label were exchanged; else nothing."""
-    text = next((column.role for column in columns if column.kind == "text"), None)
+    text = next((c.role for c in Task(tuple(columns)).inputs if pa.types.is_string(c.kind.type)), None)
     if text is None or text not in table.column_names:
         return ""
     different = len(pc.unique(table[text]))

@@ -12,7 +12,8 @@ from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import wording
 from toolkit.errors import DataError
-from toolkit.recipes import Column, Recipe
+from toolkit.tasks.contract import Recipe
+from toolkit.tasks.task import Column
 
 OTHER = "other"  # the class that rare ones are merged into
 REFUSED = "Training would refuse this table."  # begins a note that stands for an error
@@ -67,7 +68,7 @@ def number_labels(
         classes = labels_.name_classes(list(counted), label_map, _names_for_numbers(recipe), order)
         notes += _assumed(classes, recipe, config)
         notes += labels_.hints(counted, classes, label_map) if problem is None else []
-        notes += recipe.label_remarks(labels_.class_names(classes)) if hasattr(recipe, "label_remarks") else []
+        notes += recipe.label_remarks(labels_.class_names(classes))
         mapping = _without_rare(classes, by_part, target, config, notes)
         label_map = label_map if mapping == classes else mapping
     numbered = {}
@@ -107,8 +108,7 @@ def _leave_aside(
 
 
 def _names_for_numbers(recipe: Recipe) -> Mapping[int, Sequence[str]]:
-    found: Mapping[int, Sequence[str]] = getattr(recipe, "LABEL_NAMES", {})
-    return found
+    return recipe.label_names or {}
 
 
 def _matched(
@@ -153,7 +153,7 @@ def _no_labels(
     counted: Counter[str], target: Column, parts: Mapping[str, pa.Table], recipe: Recipe
 ) -> DataError | None:
     """Say that a column holds no classes: several in a cell, or in most rows a value that no other row has."""
-    sign = cells.separator(counted) if target.kind == "label" else None
+    sign = cells.separator(counted) if target.kind.single else None
     if sign is not None:
         joined = [label for label in counted if sign in label]
         first = f"such as {labels_.listed(joined[:2])}, with `{sign}` between them"
@@ -168,7 +168,7 @@ def _no_labels(
     return DataError(
         f"The column of the {target.role} has {len(counted):,} different values in {counted.total():,} rows, "
         f"and {alone:,} of them stand in one row only."
-        + columns_.suspect_swap(next(iter(parts.values())), recipe.COLUMNS),
+        + columns_.suspect_swap(next(iter(parts.values())), recipe.columns),
         f"It does not look like labels; {other}",
     )
 
@@ -184,7 +184,7 @@ def _without_rare(
     least = config.min_label_rows
     if least is None:
         return dict(classes)
-    if target.kind != "label":
+    if not target.kind.single:
         raise DataError(
             "`data.min_label_rows` is for tasks with one label a row.", "Unset it, or map labels with `data.label_map`."
         )
@@ -213,23 +213,3 @@ def _encode_as(
         return labels_.encode(column, mapping)
     full: dict[str, str | None] = {f"\0{name}": name for name in trained}  # fixes the order; never occurs in data
     return labels_.encode(column, {**full, **mapping})
-
-
-def check_aligned(parts: Mapping[str, pa.Table], columns: Sequence[Column]) -> None:
-    """Refuse rows that have not one label for each word.
-
-    Raises:
-        DataError: With the row.
-    """
-    words = next((c.role for c in columns if c.kind == "words"), None)
-    labels = next((c.role for c in columns if c.kind == "labels"), None)
-    if words is None or labels is None:
-        return
-    for rows in parts.values():
-        uneven = pc.not_equal(pc.list_value_length(rows[words]), pc.list_value_length(rows[labels]))
-        if pc.any(uneven).as_py():
-            row = rows.filter(uneven).slice(0, 1).to_pylist()[0]
-            raise DataError(
-                f"{row['_file']}, row {row['_row']}: {len(row[words])} words but {len(row[labels])} labels.",
-                "Give one label for each word.",
-            )

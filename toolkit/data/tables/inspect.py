@@ -12,7 +12,7 @@ from toolkit.data.images import image_columns
 from toolkit.data.load import Table
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import split as split_
-from toolkit.recipes import Column
+from toolkit.tasks.task import Column, Task
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,9 @@ def inspect(table: Table, columns: Sequence[Column], lengths_of: Any | None) -> 
 
 
 def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Column], lengths_of: Any | None) -> Part:
-    present = [column.role for column in columns if column.role in rows.column_names]
-    inputs = [column.role for column in columns if column.is_input and column.role in present]
-    target = next(
-        (column.role for column in columns if column.kind in ("label", "labels") and column.role in present), None
-    )
+    task = Task(tuple(columns))
+    present, inputs = task.present(rows), task.inputs_in(rows)
+    target = task.target.role if task.target.kind.classes and task.target.role in present else None
     keys = split_.row_keys(rows, inputs)
     if lengths_of is not None:
         encoded = encode(rows.select(present), lengths_of)
@@ -67,7 +65,11 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Co
         lengths = np.maximum.reduce(ragged) if ragged else encoded.lengths  # of several texts the longest
     else:
         lengths = np.array(
-            [sum(_words(value) for value in row.values()) for row in rows.select(inputs).to_pylist()], np.int64
+            [
+                sum(column.kind.length(row[column.role]) for column in task.inputs if column.role in row)
+                for row in rows.select(inputs).to_pylist()
+            ],
+            np.int64,
         )
     classes: dict[str, int] = {}
     examples: dict[str, str] = {}
@@ -81,12 +83,6 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Co
             first = {label: int(np.argmax(numbers == i)) for i, label in enumerate(labels) if counted[i]}
             examples = {label: _shown(rows[inputs[0]][row].as_py()) for label, row in first.items()}
     return Part(name, rows.num_rows, classes, len(keys) - len(np.unique(keys)), contradictory, lengths, examples)
-
-
-def _words(value: Any) -> int:
-    if isinstance(value, dict):
-        return int(min(value["width"], value["height"]))
-    return len(value.split()) if isinstance(value, str) else len(value or ())
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from toolkit.config.settings import DataConfig
 from toolkit.data.formats import headers
 from toolkit.data.tables import class_names
 from toolkit.data.tables import columns as columns_
-from toolkit.recipes import Column
+from toolkit.tasks.task import Column
 
 
 def in_roles(
@@ -78,7 +78,7 @@ def _named(
     A mapping of the user's is of the labels as they are written.
     """
     column = roles[target.role]
-    sought = target.kind == "label" and not config.label_map
+    sought = target.kind.single and not config.label_map
     found = class_names.beside(rows, column) if sought else None
     if found is None:
         contradiction = class_names.contradicting(rows, column) if sought else None

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.evaluation.perturbations.counterfactual import Probe
+from toolkit.evaluation.check import Check, named
+from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.perturbations.counterfactual import Probe, probe_of
 from toolkit.evaluation.perturbations.text_changes import Lists, replace
 from toolkit.evaluation.statistics.intervals import Floats
 
@@ -174,3 +176,20 @@ def _failures(
             }
         )
     return found
+
+
+def _run(context: EvaluationContext) -> dict[str, Any]:
+    column = context.recipe.task.only_input(context.rows)
+    if column is not None and column.kind.swaps is not None:
+        values = context.rows[column.role].to_pylist()
+        found: dict[str, Any] = column.kind.swaps(
+            probe_of(context, column), values, context.places, context.config.evaluation
+        )
+        return found
+    reason = "this task: people are swapped where a class is given to single texts"
+    if column is not None:
+        reason = f"{column.kind.nouns[1]}: who is in them cannot be swapped"
+    return {"not_tested": f"Whether the answer depends on who is meant, in {reason}. {BY_COLUMN}"}
+
+
+CHECK = Check("bias", _run, wanted=named("bias"), stage=lambda _context: "Running the bias check")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.config.settings import EvaluationConfig
+from toolkit.evaluation.check import Check
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
 from toolkit.metrics.probability import brier, chances_of, log_loss, mean
 
@@ -254,3 +256,14 @@ def scaled(chances: Floats, temperature: float) -> Floats:
     weights = np.exp(powers - powers.max(axis=1, keepdims=True))
     result: Floats = weights / weights.sum(axis=1, keepdims=True)
     return result
+
+
+def _run(context: EvaluationContext) -> dict[str, Any] | None:
+    chances = context.columns.get("probabilities")
+    if chances is None:
+        return None
+    settings = context.config.evaluation
+    return section(chances, context.references, settings, context.seed, context.temperature, context.fit)
+
+
+CHECK = Check("calibration", _run, applies=lambda task: bool(task.target.kind.single))

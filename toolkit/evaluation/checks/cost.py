@@ -3,18 +3,23 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from toolkit.data.batching.batch import Features
+from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.checks.energy import meter
+from toolkit.evaluation.context import EvaluationContext
+from toolkit.inference.encode import encode_rows
 
 BATCH_SIZES = (1, 8, 32)
 REPEATS = 30
 SECONDS = 3.0  # at most, for one batch size and length
 WARM_UP = 3
+_MOST = 1000  # rows that are timed
 
 
 @dataclass(frozen=True)
@@ -95,3 +100,30 @@ def measure(
     after = joules()
     spent = [b - a for a, b in zip(before, after, strict=True)] if len(before) == len(after) else []
     return Timed(seconds, sum(spent) if spent and min(spent) >= 0 else None)  # a counter that wrapped tells nothing
+
+
+def _run(context: EvaluationContext) -> dict[str, Any]:
+    """Time a prediction with all that the task needs for it: one forward pass, or a text written token by token."""
+    import torch
+
+    stored = context.stored
+    assert stored is not None  # a check that needs predictions runs where there is a model
+    loaded, recipe = stored.loaded, stored.recipe
+    features = encode_rows(context.rows.slice(0, _MOST), recipe, loaded.processor, stored.config)
+    device = loaded.model.device
+    predict: Callable[..., Any] = lambda model, batch: model(**batch)  # noqa: E731
+    if recipe.generate is not None:
+        predict = partial(recipe.generate, processor=loaded.processor, config=stored.config)
+
+    def run(numbers: Sequence[int]) -> None:
+        batch = recipe.collate([features[row] for row in numbers], loaded.processor)
+        with torch.inference_mode():
+            predict(loaded.model, {name: tensor.to(device) for name, tensor in batch.items()})
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    found = section(run, features, stored.folder, device.type, torch.get_num_threads())
+    return {**found, "timed": "writing an answer" if recipe.target.written else "forward passes"}
+
+
+CHECK = Check("cost", _run, wanted=named("cost"), stage=lambda _context: "Measuring what a prediction costs")

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import ConfigError
+from toolkit.evaluation.check import Check
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.evaluation.statistics.significance import holm
 
@@ -127,3 +129,24 @@ def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int) -> 
         shares = np.bincount(random.permutation(codes), hits, len(sizes))[held] / sizes[held]
         as_wide += shares.max() - shares.min() >= width - 1e-12
     return (1 + as_wide) / (1 + SHUFFLES)
+
+
+def _wanted(context: EvaluationContext) -> bool:
+    settings = context.config.evaluation
+    return "bias" in settings.checks and settings.group_column is not None
+
+
+def _run(context: EvaluationContext) -> dict[str, Any]:
+    column = str(context.config.evaluation.group_column)
+    return section(
+        column,
+        context.rows[column].to_pylist(),
+        context.columns["prediction"],
+        context.references,
+        context.labels,
+        confidence=context.config.evaluation.confidence,
+        seed=context.seed,
+    )
+
+
+CHECK = Check("fairness", _run, applies=lambda task: bool(task.target.kind.single), wanted=_wanted)

@@ -17,6 +17,9 @@ from toolkit.data.bitext.pair_filters import MARGIN, Sides, is_copy
 from toolkit.data.formats.csv_files import csv_lines, find_delimiter, returned
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.errors import DataError, SourceError
+from toolkit.evaluation import scores
+from toolkit.evaluation.check import Check
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.metrics import Metric, load
 
@@ -28,7 +31,7 @@ _REPEATS = 3  # times that the same words may not follow one another
 
 
 @dataclass(frozen=True)
-class Check:
+class Fault:
     """A question about an answer.
 
     Attributes:
@@ -57,32 +60,32 @@ def _repeats(text: str) -> bool:
 
 
 CHECKS = (
-    Check("empty", "Nothing was written", lambda _s, _r: True, lambda _s, _r, said: not said.strip()),
-    Check(
+    Fault("empty", "Nothing was written", lambda _s, _r: True, lambda _s, _r, said: not said.strip()),
+    Fault(
         "markup",
         "Placeholders or markup changed",
         lambda source, _r: bool(markup(source)),
         lambda source, _r, said: markup(said) != markup(source),
     ),
-    Check(
+    Fault(
         "numbers",
         "A number is missing",
         lambda source, _r: bool(numbers(source)),
         lambda source, _r, said: bool(numbers(source) - numbers(said)),
     ),
-    Check(
+    Fault(
         "short",
         "Less than half as long as the reference",
         lambda _s, _r: True,
         lambda _s, reference, said: LENGTH * (len(said) + _SPARE) < len(reference) + _SPARE,
     ),
-    Check(
+    Fault(
         "long",
         "More than twice as long as the reference",
         lambda _s, _r: True,
         lambda _s, reference, said: len(said) + _SPARE > LENGTH * (len(reference) + _SPARE),
     ),
-    Check(
+    Fault(
         "repetition",
         "The same words again and again",
         lambda source, _r: not _repeats(source),
@@ -151,7 +154,7 @@ def section(
     return result
 
 
-Asked = tuple[Check, Sequence[int], Sequence[int], Sequence[int] | None]
+Asked = tuple[Fault, Sequence[int], Sequence[int], Sequence[int] | None]
 
 
 def _asked(
@@ -170,10 +173,10 @@ def _asked(
     theirs_lean = sides.lean(references) if sides is not None else lean
     copied = [row for row in every if is_copy(sources[row], said[row]) or lean[row] < -MARGIN]
     theirs = [row for row in every if is_copy(sources[row], references[row]) or theirs_lean[row] < -MARGIN]
-    plain = Check("untranslated", "Left in the language of the source", lambda _s, _r: True, lambda _s, _r, _a: False)
+    plain = Fault("untranslated", "Left in the language of the source", lambda _s, _r: True, lambda _s, _r, _a: False)
     found.append((plain, every, copied, theirs))
     if cut is not None:
-        ended = Check("cut", "Cut at its longest length", plain.applies, plain.fails)
+        ended = Fault("cut", "Cut at its longest length", plain.applies, plain.fails)
         found.append((ended, every, [row for row in every if cut[row]], None))
     return found
 
@@ -194,7 +197,7 @@ def read_glossary(path: Path) -> list[tuple[str, str]]:
         DataError: It has no two columns.
     """
     if not path.is_file():
-        raise SourceError(f"There is no glossary {path}.", "Check the path given with --glossary.")
+        raise SourceError(f"There is no glossary {path}.", "Fault the path given with --glossary.")
     with open_text(path, None) as stream:
         lines = [line for line in stream if line.strip()]
     delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else find_delimiter(lines[0] if lines else "")
@@ -257,3 +260,13 @@ def _glossary(
 def _word(term: str) -> re.Pattern[str]:
     """Return a pattern that finds a term at the beginning of a word, with whatever ending, in any case."""
     return re.compile(rf"(?<!\w){re.escape(term)}", re.IGNORECASE)
+
+
+def _run(context: EvaluationContext) -> dict[str, Any]:
+    texts = context.recipe.task.texts_in(context.rows)
+    sources = [scores.shown_text(row, texts) for row in context.rows.select(texts).to_pylist()]
+    metrics, settings = context.recipe.metrics, context.config.evaluation
+    return section(sources, context.columns, context.references, context.rows, metrics, settings)
+
+
+CHECK = Check("writing", _run, applies=lambda task: bool(task.target.kind.written))

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.evaluation.check import Check
 from toolkit.evaluation.checks.label_noise import noise
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import shown_text, thumbnail
 from toolkit.metrics.probability import chances_of
 
@@ -72,3 +74,14 @@ def section(
             for (row, other), sample in zip(shown, samples, strict=True)
         ],
     }
+
+
+def _run(context: EvaluationContext) -> dict[str, Any] | None:
+    chances = context.columns.get("probabilities")
+    if chances is None:
+        return None
+    shown = context.recipe.task.inputs_in(context.rows)
+    return section(chances, context.references, context.rows, context.labels, shown)
+
+
+CHECK = Check("label_errors", _run, applies=lambda task: bool(task.target.kind.single))

@@ -14,6 +14,8 @@ import numpy as np
 
 from toolkit.config import normal_form
 from toolkit.errors import ConfigError
+from toolkit.evaluation.check import Check
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.metrics.probability import chances_of
 
@@ -205,3 +207,15 @@ def _share(hits: int, among: int, confidence: float) -> dict[str, float | None]:
         return {"value": None, "low": None, "high": None}
     found = wilson(float(hits), float(among), confidence)
     return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _run(context: EvaluationContext) -> dict[str, Any] | None:
+    chances, settings = context.columns.get("probabilities"), context.config.evaluation
+    positive = settings.positive_class
+    if chances is None or context.thresholds is None or positive is None or positive not in context.labels:
+        return None
+    number = list(context.labels).index(positive)
+    return section(chances, context.references, number, context.labels, context.thresholds, settings.confidence)
+
+
+CHECK = Check("screening", _run, applies=lambda task: bool(task.target.kind.single))

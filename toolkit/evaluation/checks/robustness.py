@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from toolkit.data.images import image_columns as pictures_
+from toolkit.evaluation.check import Check, named
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.perturbations import image_changes
-from toolkit.evaluation.perturbations.counterfactual import Answer, Probe
+from toolkit.evaluation.perturbations.counterfactual import Answer, Probe, probe_of
 from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, perturbations
 
 SHOWN = 5  # failures of each test
@@ -232,3 +234,21 @@ def _expectation(
             for text, changed, one, i, other, j, place in shown
         ],
     }
+
+
+def _run(context: EvaluationContext) -> dict[str, Any]:
+    column = context.recipe.task.only_input(context.rows)
+    if column is None or column.kind.changes is None:
+        return {"not_tested": "Changed inputs are asked about where a class is given to single texts or pictures."}
+    values = context.rows[column.role].to_pylist()
+    found: dict[str, Any] = column.kind.changes(
+        probe_of(context, column), values, context.places, context.references, context.config.evaluation
+    )
+    return found
+
+
+def _stage(context: EvaluationContext) -> str:
+    return f"Changing {context.recipe.task.inputs[0].kind.nouns[1]}"
+
+
+CHECK = Check("robustness", _run, wanted=named("robustness"), stage=_stage)

@@ -14,6 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.evaluation import scores
+from toolkit.evaluation.check import Check
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import wilson
 
 SMALLEST = 20  # examples in a group
@@ -205,3 +208,16 @@ def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.nda
     from scipy.stats import hypergeom
 
     return {int(size): hypergeom.sf(np.arange(-1, size), examples, mistakes, size) for size in sizes}
+
+
+def _run(context: EvaluationContext) -> dict[str, Any]:
+    task, rows, references = context.recipe.task, context.rows, context.references
+    right = [given == true for given, true in zip(context.columns["prediction"], references, strict=True)]
+    texts = task.texts_in(rows)
+    shown = [scores.shown_text(row, texts) for row in rows.select(texts).to_pylist()]
+    classes = [context.labels[number] for number in references] if task.target.kind.single else None
+    roles = [column.role for column in task.columns]
+    return section(right, rows, shown, classes, roles, context.config.evaluation.confidence, context.seed)
+
+
+CHECK = Check("slices", _run, applies=lambda task: bool(task.target.kind.classes))

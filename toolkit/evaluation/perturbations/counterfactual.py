@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
+from toolkit.inference.encode import encode_rows
+from toolkit.inference.predict_features import predict_features
 from toolkit.metrics.probability import chances_of, mean
+from toolkit.tasks.task import Column
 
 Answer = Mapping[str, Sequence[Any]]
 
@@ -61,7 +66,27 @@ def polarity(recipe: Any, labels: Sequence[str]) -> list[float] | None:
         recipe: The task.
         labels: Names of the classes.
     """
-    known: Mapping[str, float] = getattr(recipe, "POLARITY", {})
+    known: Mapping[str, float] = recipe.polarity or {}
     found = [known[label.casefold()] for label in labels if label.casefold() in known]
     strongest = max(map(abs, found), default=0.0)
     return [value / strongest for value in found] if len(found) == len(labels) and strongest else None
+
+
+def probe_of(context: EvaluationContext, column: Column) -> Probe:
+    """Return what predicts values of a column that are not in the data.
+
+    Args:
+        context: With the stored model.
+        column: The only input of its task.
+    """
+    stored, settings = context.stored, context.config.evaluation
+    assert stored is not None  # a check that needs predictions runs where there is a model
+    loaded = stored.loaded
+
+    def predict(inputs: Sequence[Any]) -> Answer:
+        table = pa.table({column.role: pa.array(inputs, column.kind.type)})
+        features = encode_rows(table, stored.recipe, loaded.processor, stored.config)
+        return predict_features(loaded, features).columns
+
+    weights = polarity(stored.recipe, stored.labels)
+    return Probe(predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed)

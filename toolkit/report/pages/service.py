@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit import __version__
-from toolkit.recipes import Column
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import attention_maps
+from toolkit.tasks.task import Column
 
 
 def page(described: Mapping[str, Any], inputs: Sequence[Column], characters: int) -> str:
@@ -18,7 +18,7 @@ def page(described: Mapping[str, Any], inputs: Sequence[Column], characters: int
         characters: How long a text may be.
     """
     fields = [
-        {"role": c.role, "kind": c.kind, "required": c.required, "title": c.role.replace("_", " ").capitalize()}
+        {"role": c.role, "kind": c.kind.name, "required": c.required, "title": c.role.replace("_", " ").capitalize()}
         for c in inputs
     ]
     return (

@@ -5,9 +5,10 @@ import pyarrow as pa
 from tests.support import models
 from toolkit import runs
 from toolkit.attention import heads
-from toolkit.commands.evaluate import judge
 from toolkit.commands.explain import examples
 from toolkit.config import RunConfig
+from toolkit.evaluation.context import EvaluationContext
+from toolkit.inference.model import StoredModel
 from toolkit.inference.predict import Predictions
 
 
@@ -18,10 +19,11 @@ def test_a_pruned_model_is_explained_though_its_layers_keep_unequal_numbers_of_h
     models.tokenizer().save_pretrained(tmp_path)
     runs.write_json(tmp_path / runs.CARD, {"pruned_heads": {"0": [1]}})
     config = RunConfig(recipe="sentiment", training={"device": "cpu"})
-    stored = judge.StoredModel(tmp_path, sentiment, ["bad", "good"], config)
-    assert len({layer.heads for layer in heads.find(stored.subject.model, batch)}) == 2
+    stored = StoredModel(tmp_path, sentiment, ["bad", "good"], config)
+    assert len({layer.heads for layer in heads.find(stored.loaded.model, batch)}) == 2
     rows = pa.table({"text": ["the cat sat", "on a mat"], "label": [0, 1]})
     said = Predictions({"prediction": [0, 1], "probabilities": [[0.9, 0.1], [0.2, 0.8]]}, 0.5)
-    found = examples.section(stored, rows, said, "text", "text")
+    context = EvaluationContext(rows, said, sentiment, stored.labels, config, stored=stored)
+    found = examples.section(context)
     assert [method["name"] for method in found["methods"]] == ["relevance", "leave-one-out"]
     assert {word for one in found["examples"] for word in one["words"][0]} == {"the", "cat", "sat", "on", "a", "mat"}

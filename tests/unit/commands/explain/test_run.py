@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.support import models
-from toolkit.commands.evaluate import judge
 from toolkit.commands.explain import request, text
 from toolkit.commands.explain.inputs import read_texts
 from toolkit.commands.explain.request import Budget, Order
 from toolkit.commands.explain.run import explain
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
+from toolkit.inference.model import LoadedModel
 
 
 @dataclass
@@ -46,7 +46,7 @@ def test_files_without_texts(subject, write):
 
 
 def test_a_text_without_words_is_named(sentiment):
-    loaded = judge.Subject(
+    loaded = LoadedModel(
         models.make("bert")[0], models.tokenizer(), sentiment, ["bad", "good"], RunConfig(recipe="sentiment")
     )
     with pytest.raises(DataError, match="Text 2, “ ”, holds no word"):

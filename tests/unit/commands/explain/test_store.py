@@ -6,11 +6,11 @@ import os
 import pytest
 
 from toolkit import runs
-from toolkit.commands.evaluate import judge
 from toolkit.commands.explain import store
 from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
 from toolkit.config import RunConfig
 from toolkit.errors import SourceError
+from toolkit.inference.model import StoredModel
 
 METHODS = ("leave-one-out", "relevance", "rollout")
 
@@ -23,7 +23,7 @@ def run(tmp_path):
 
 
 def stored(run, **config):
-    return judge.StoredModel(run.model, None, ("bad", "good"), RunConfig(recipe="sentiment", **config))
+    return StoredModel(run.model, None, ("bad", "good"), RunConfig(recipe="sentiment", **config))
 
 
 def write(run, facts, methods, texts, age=0):

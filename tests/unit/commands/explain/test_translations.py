@@ -7,14 +7,14 @@ import pytest
 from transformers import AutoModelForSeq2SeqLM
 
 from tests.support import bitext
-from toolkit import recipes
-from toolkit.commands.evaluate import judge
 from toolkit.commands.explain.request import Budget, Order
 from toolkit.commands.explain.translations import _check_gold, _look, explain, read_pairs
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError
 from toolkit.events import Counted
 from toolkit.explain.alignment_error import Gold
+from toolkit.inference.model import LoadedModel
+from toolkit.tasks import loading
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Subject:
 @pytest.fixture
 def subject():
     config = RunConfig(recipe="translation", options={"source": "en", "target": "de"})
-    return Subject(recipes.load("translation"), config)
+    return Subject(loading.load("translation"), config)
 
 
 def gold(*links):
@@ -69,7 +69,7 @@ def test_pairs_are_aligned_until_the_time_is_spent(subject, tmp_path):
     folder = bitext.t5(tmp_path)
     processor = subject.recipe.load_processor(folder, subject.config)
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
-    loaded = judge.Subject(model, processor, subject.recipe, None, subject.config)
+    loaded = LoadedModel(model, processor, subject.recipe, None, subject.config)
     pairs, told = bitext.pairs(3), []
     seen = _look(loaded, pairs, told.append, Budget.of(0), by_spaces=False)
     assert [(one.pair.source, one.pair.target) for one in seen] == pairs[:1]

@@ -4,15 +4,16 @@ import pyarrow as pa
 import pytest
 
 from tests.support import pictures as drawn
-from toolkit import recipes, runs
+from toolkit import runs
 from toolkit.commands.finetune import train_fingerprint
 from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_table
 from toolkit.errors import SourceError
+from toolkit.tasks import loading
 
 
 def test_texts_are_known_again_whatever_their_label(tmp_path):
-    recipe, run = recipes.load("sentiment"), runs.Run(tmp_path)
+    recipe, run = loading.load("sentiment"), runs.Run(tmp_path)
     rows = pa.table({"text": ["one", "two ", "three", "née 🙂"], "label": [0, 1, 0, 1]})
     assert train_fingerprint.count(run, recipe, rows) == 0
     train_fingerprint.remember(run, recipe, rows)
@@ -22,7 +23,7 @@ def test_texts_are_known_again_whatever_their_label(tmp_path):
 
 
 def test_pictures_are_known_again_in_other_files(tmp_path):
-    recipe, run = recipes.load("image"), runs.Run(tmp_path / "run")
+    recipe, run = loading.load("image"), runs.Run(tmp_path / "run")
     drawn.folder(tmp_path / "data", 3)
     rows = load_table(recipe, DataConfig(source=str(tmp_path / "data"))).parts["all"]
     train_fingerprint.remember(run, recipe, rows.slice(0, 4))
@@ -32,7 +33,7 @@ def test_pictures_are_known_again_in_other_files(tmp_path):
 
 
 def test_digests_that_claim_more_than_there_is_are_damage(tmp_path):
-    recipe, run = recipes.load("sentiment"), runs.Run(tmp_path)
+    recipe, run = loading.load("sentiment"), runs.Run(tmp_path)
     rows = pa.table({"text": ["one"], "label": [0]})
     train_fingerprint.remember(run, recipe, rows)
     file = tmp_path / train_fingerprint.FILE

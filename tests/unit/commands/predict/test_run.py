@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import recipes
-from toolkit.commands.predict import predictor
 from toolkit.commands.predict.identity import content
 from toolkit.commands.predict.inputs import _refuse_tables
 from toolkit.commands.predict.run import Tally, _roles, _untaken, _writer
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ConfigError, DataError
-from toolkit.recipes import Column
+from toolkit.tasks import loading
+from toolkit.tasks.inputs import image as image_input
+from toolkit.tasks.inputs import text as text_input
+from toolkit.tasks.inputs.words import WORDS
+from toolkit.tasks.task import Column, Reading
 
 
 def test_texts_that_kept_their_placeholders_are_counted():
@@ -32,13 +34,13 @@ def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
 def test_a_catalogue_that_is_to_become_lines_is_remarked_on():
     said = []
     for source, output in (("in.po", "out.txt"), ("in.po", "out.po"), ("in.txt", "out.txt")):
-        assert _writer(recipes.load("translation"), {}, source, Path(output), said.append) is not None
+        assert _writer(loading.load("translation"), {}, source, Path(output), said.append) is not None
     (note,) = said
     assert note.text.startswith("out.txt will hold bare translations")
 
 
-TEXT = [Column("text", ("text",))]
-IMAGE = [Column("image", ("image", "file"), kind="image")]
+TEXT = [Column("text", ("text",), text_input.TEXT)]
+IMAGE = [Column("image", ("image", "file"), image_input.IMAGE)]
 
 
 def test_pictures_for_a_model_of_texts_and_texts_for_one_of_pictures(tmp_path):
@@ -101,11 +103,9 @@ def test_rows_that_were_not_read_to_their_end_are_said():
 
 
 def test_words_in_a_list_in_a_cell_are_asked_about_as_words():
-    assert predictor._input("['Ada', 'left']", "words") == ["Ada", "left"]
-    assert predictor._input("[laughs] Ada left", "words") == ["[laughs]", "Ada", "left"]
-    assert predictor._problem({"tokens": "['Ada', 'left']"}, {"tokens": "words"}) is None
-    assert "is empty" in str(predictor._problem({"tokens": "[]"}, {"tokens": "words"}))
-    assert "cut short" in str(predictor._problem({"tokens": "['Ada' ... 'left']"}, {"tokens": "words"}))
+    values = WORDS.read(["['Ada', 'left']", "Ada left", ["Ada"], "['Ada'", " "], "words", Reading(None, 1))
+    assert values.column.to_pylist() == [["Ada", "left"], ["Ada", "left"], ["Ada"], None, None]
+    assert [problem is None for problem in values.problems] == [True, True, True, False, False]
 
 
 def test_a_folder_of_several_tables_is_answered_with_their_names(tmp_path):

@@ -81,7 +81,7 @@ def test_what_takes_too_long_learns_from_fewer_rows():
 
 def test_as_many_test_rows_are_evaluated_as_there_is_time_for(monkeypatch):
     data = splits()
-    stored = SimpleNamespace(config=configured().config, subject=None)
+    stored = SimpleNamespace(config=configured().config, loaded=None)
     monkeypatch.setattr(timing, "timed_again", lambda _subject, _rows, before: before)
     assert time_budget_limits.rows_to_evaluate(stored, data.test, None) is None
     assert time_budget_limits.rows_to_evaluate(stored, data.test, limits(3600, data)) is None

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from toolkit import recipes
 from toolkit.commands.finetune.fit import Fitted
 from toolkit.commands.tune.search import folder_of, tune
 from toolkit.commands.verbs import Prepared, Stage
 from toolkit.config import resolve
 from toolkit.config.files import read_file
 from toolkit.errors import ConfigError, Interrupted, RunError
+from toolkit.tasks import loading
 from toolkit.training.adaptation.search_space import build
 from toolkit.training.loop.progress import Validation
 
@@ -26,7 +26,7 @@ def prepared():
     user = {"data": {"source": "reviews.csv", "label_map": {"4.5": "good", "1": "bad"}}, "training": {"seed": 5}}
     resolved = resolve([*layers, ("flag", user)])
     splits = SimpleNamespace(facts={"fingerprint": "sha256:1"})
-    return Prepared(recipes.load("sentiment"), resolved, None, splits, ())
+    return Prepared(loading.load("sentiment"), resolved, None, splits, ())
 
 
 class CountedFit:

@@ -12,7 +12,11 @@ from tests.support.models import tokenizer
 from toolkit import models, sources
 from toolkit.config.settings import LoadingConfig
 from toolkit.data.batching.vocabulary import remarks, unread, unread_rows, unwritable
-from toolkit.recipes import Column
+from toolkit.tasks.inputs.image import IMAGE
+from toolkit.tasks.inputs.text import TEXT
+from toolkit.tasks.inputs.words import WORDS
+from toolkit.tasks.targets.token_labels import TOKEN_LABELS
+from toolkit.tasks.task import Column
 
 
 def test_characters_that_become_unknown():
@@ -102,12 +106,12 @@ def test_bytes_are_counted_where_nothing_is_unknown() -> None:
 
 
 def test_words_and_pairs_of_a_table_are_read(english: Any) -> None:
-    columns = (Column("words", ("words",), kind="words"), Column("labels", ("labels",), kind="labels"))
+    columns = (Column("words", ("words",), WORDS), Column("labels", ("labels",), TOKEN_LABELS))
     foreign = ["ጥሩ", "ነበር"]
     assert unread_rows(pa.table({"words": [foreign]}), columns, english) is not None
     assert unread_rows(pa.table({"words": [["we", "met"]]}), columns, english) is None
-    pair = (Column("text", ("text",)), Column("text_pair", ("text_pair",), required=False))
+    pair = (Column("text", ("text",), TEXT), Column("text_pair", ("text_pair",), TEXT, required=False))
     rows = pa.table({"text": ["fine"] * 1200, "text_pair": [" ".join(foreign), None] * 600})
     assert "Ethiopic" in str(unread_rows(rows, pair, english))
-    picture = (Column("image", ("image",), kind="image"),)
+    picture = (Column("image", ("image",), IMAGE),)
     assert unread_rows(pa.table({"image": ["x.png"]}), picture, object()) is None

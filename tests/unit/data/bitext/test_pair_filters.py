@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.support import bitext
-from toolkit import recipes
 from toolkit.config.settings import DataConfig
 from toolkit.data.bitext import pair_filters
 from toolkit.data.load import load_splits
+from toolkit.tasks import loading
 
 
 def test_copies():
@@ -66,7 +66,7 @@ def test_cleaning_says_what_it_left_out_and_where(tmp_path):
     rows[5] = ("save {0} now", "eins zwei")
     rows[9] = ("one", "eins " * 40)
     path = bitext.tsv(tmp_path / "toy.tsv", rows)
-    recipe = recipes.load("translation")
+    recipe = loading.load("translation")
     options = {"source": "en", "target": "de", "clean": True, "max_length_ratio": 3.0}
     splits = load_splits(recipe, DataConfig(source=str(path)), 0, options)
     notes = " ".join(splits.facts["notes"])
@@ -84,7 +84,7 @@ def test_a_given_test_part_stays_as_it_is(tmp_path):
     bitext.tsv(tmp_path / "toy" / "train.tsv", rows[:50])
     bitext.tsv(tmp_path / "toy" / "test.tsv", [*rows[50:], ("one two", "one two")])
     options = {"source": "en", "target": "de", "clean": True, "max_length_ratio": 3.0}
-    splits = load_splits(recipes.load("translation"), DataConfig(source=str(tmp_path / "toy")), 0, options)
+    splits = load_splits(loading.load("translation"), DataConfig(source=str(tmp_path / "toy")), 0, options)
     assert splits.test.num_rows == 11
 
 

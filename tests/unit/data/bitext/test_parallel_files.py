@@ -2,11 +2,11 @@
 
 import pytest
 
-from toolkit import recipes
 from toolkit.config.settings import DataConfig
 from toolkit.data.bitext.parallel_files import read
 from toolkit.data.load import load_table
 from toolkit.errors import ConfigError, DataError
+from toolkit.tasks import loading
 
 LANGUAGES = ("en", "fr")
 
@@ -58,7 +58,7 @@ def test_a_pair_of_files_is_found_by_its_bare_name(write, tmp_path, monkeypatch)
     write("corpus.fr", "Un chien\n")
     monkeypatch.chdir(tmp_path)
     options = {"source": "en", "target": "fr", "clean": False}
-    table = load_table(recipes.load("translation"), DataConfig(source="corpus"), options=options)
+    table = load_table(loading.load("translation"), DataConfig(source="corpus"), options=options)
     assert rows(table.parts["all"]) == [("One dog", "Un chien")]
 
 
@@ -202,7 +202,7 @@ def test_other_formats_are_left_to_others(write, tmp_path):
     ],
 )
 def test_columns_are_found_by_language(name, content, write):
-    recipe = recipes.load("translation")
+    recipe = loading.load("translation")
     config = DataConfig(source=str(write(name, content)))
     table = load_table(recipe, config, options={"source": "en", "target": "fr"})
     assert rows(table.parts["all"]) == [("One", "Un"), ("Two", "Deux")]
@@ -211,4 +211,4 @@ def test_columns_are_found_by_language(name, content, write):
 def test_languages_that_are_not_there(write):
     config = DataConfig(source=str(write("nested.jsonl", '{"translation": {"en": "One", "fr": "Un"}}\n')))
     with pytest.raises(DataError, match=r"`translation\.en`"):
-        load_table(recipes.load("translation"), config)
+        load_table(loading.load("translation"), config)

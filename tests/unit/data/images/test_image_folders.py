@@ -8,16 +8,17 @@ import pytest
 from PIL import Image
 
 from tests.support.pictures import folder, hostile, picture
-from toolkit import recipes
 from toolkit.config.settings import DataConfig
 from toolkit.data.images import image_columns, image_folders
 from toolkit.data.load import load_splits, load_table
 from toolkit.errors import DataError
+from toolkit.tasks import loading
+from toolkit.tasks.contract import Recipe
 
 
 @pytest.fixture
-def image() -> recipes.Recipe:
-    return recipes.load("image")
+def image() -> Recipe:
+    return loading.load("image")
 
 
 def test_a_folder_for_each_class(tmp_path: Path):
@@ -79,7 +80,7 @@ def loose(path: Path, names: dict[str, str]) -> None:
         picture(label == "light", seed=seed).save(path / name)
 
 
-def test_parts_are_never_classes(tmp_path: Path, image: recipes.Recipe):
+def test_parts_are_never_classes(tmp_path: Path, image: Recipe):
     loose(tmp_path / "train", {f"{label}.{n}.png": label for label in ("dark", "light") for n in range(9)})
     loose(tmp_path / "test", {f"{n}.png": "dark" for n in range(4)})
     with pytest.raises(DataError, match="parts of a data set and no classes") as caught:
@@ -110,9 +111,7 @@ def test_names_that_hold_no_classes_are_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("ending", ["", ".png"])
-def test_a_table_names_pictures_in_a_part_by_their_names_without_endings(
-    tmp_path: Path, image: recipes.Recipe, ending: str
-):
+def test_a_table_names_pictures_in_a_part_by_their_names_without_endings(tmp_path: Path, image: Recipe, ending: str):
     names = {f"{n:02}a": ("dark", "light")[n % 2] for n in range(20)}
     loose(tmp_path / "train", {f"{name}.png": label for name, label in names.items()})
     loose(tmp_path / "test", {f"{n}b.png": "dark" for n in range(30)})
@@ -173,7 +172,7 @@ def test_a_table_that_may_be_about_the_pictures_comes_first(tmp_path: Path, tabl
     assert image_folders.read(tmp_path, []) is None
 
 
-def test_one_folder_of_pictures_has_no_classes(tmp_path: Path, image: recipes.Recipe):
+def test_one_folder_of_pictures_has_no_classes(tmp_path: Path, image: Recipe):
     folder(tmp_path, 2)
     for source in ("dark", "dark/000.png"):
         with pytest.raises(DataError) as raised:
@@ -189,7 +188,7 @@ def test_a_bomb_inside_an_icon_is_not_decoded(tmp_path: Path):
     assert found.problem == "has 9,000,000 pixels, more than data.max_pixels (1,000,000)"
 
 
-def test_a_table_names_the_files(tmp_path: Path, image: recipes.Recipe):
+def test_a_table_names_the_files(tmp_path: Path, image: Recipe):
     folder(tmp_path / "all", 6)
     lines = [f"{name}/{number:03}.png,{name},{number % 3}" for name in ("dark", "light") for number in range(6)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,label,patient", *lines]), encoding="utf-8")
@@ -200,7 +199,7 @@ def test_a_table_names_the_files(tmp_path: Path, image: recipes.Recipe):
         assert table.notes == ("Columns: image is `file`.",)
 
 
-def test_bad_files_are_left_out_and_each_is_named(tmp_path: Path, image: recipes.Recipe):
+def test_bad_files_are_left_out_and_each_is_named(tmp_path: Path, image: Recipe):
     folder(tmp_path, 40)
     good, bad = hostile(tmp_path / "dark", 60)
     table = load_table(image, DataConfig(source=str(tmp_path), max_pixels=1_000_000))
@@ -212,7 +211,7 @@ def test_bad_files_are_left_out_and_each_is_named(tmp_path: Path, image: recipes
     assert all(one["file"].startswith("dark/") and one["reason"] for one in table.unreadable)
 
 
-def test_a_folder_of_nothing_good_is_refused(tmp_path: Path, image: recipes.Recipe):
+def test_a_folder_of_nothing_good_is_refused(tmp_path: Path, image: Recipe):
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
         (tmp_path / label / "1.jpg").write_bytes(b"no picture")
@@ -220,7 +219,7 @@ def test_a_folder_of_nothing_good_is_refused(tmp_path: Path, image: recipes.Reci
         load_table(image, DataConfig(source=str(tmp_path)))
 
 
-def test_the_same_picture_on_both_sides_is_found(tmp_path: Path, image: recipes.Recipe):
+def test_the_same_picture_on_both_sides_is_found(tmp_path: Path, image: Recipe):
     folder(tmp_path, 8, parts=("train", "test"))
     with Image.open(tmp_path / "test" / "dark" / "003.png") as one:
         one.save(tmp_path / "train" / "dark" / "copy.png", compress_level=1)
@@ -246,7 +245,7 @@ def test_links_to_folders_are_followed_once(tmp_path: Path):
     ]
 
 
-def test_the_form_of_an_answer_is_no_table_of_pictures(tmp_path: Path, image: recipes.Recipe):
+def test_the_form_of_an_answer_is_no_table_of_pictures(tmp_path: Path, image: Recipe):
     loose(tmp_path / "train", {f"{label}.{n}.png": label for label in ("dark", "light") for n in range(5)})
     loose(tmp_path / "test", {f"{n}.png": "dark" for n in range(4)})
     lines = ["id,label", *(f"{n},0.5" for n in range(4))]

@@ -6,14 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.data.tables import columns
-from toolkit.data.tables.columns import coerce, find, take_roles
+from toolkit.data.tables.columns import find, take_roles
 from toolkit.errors import DataError
-from toolkit.recipes import Column
+from toolkit.tasks.inputs.text import TEXT
+from toolkit.tasks.inputs.words import WORDS
+from toolkit.tasks.loading import KINDS
+from toolkit.tasks.targets.single_label import SINGLE_LABEL
+from toolkit.tasks.targets.token_labels import TOKEN_LABELS
+from toolkit.tasks.task import Column
 
 COLUMNS = (
-    Column("text", ("text", "sentence", "review")),
-    Column("text_pair", ("text_pair", "sentence2"), required=False),
-    Column("label", ("label", "sentiment"), kind="label"),
+    Column("text", ("text", "sentence", "review"), TEXT),
+    Column("text_pair", ("text_pair", "sentence2"), TEXT, required=False),
+    Column("label", ("label", "sentiment"), SINGLE_LABEL),
 )
 
 
@@ -21,6 +26,12 @@ def fault(names, chosen=None) -> str:
     with pytest.raises(DataError) as caught:
         find(names, COLUMNS, chosen or {})
     return f"{caught.value.problem} {caught.value.fix}"
+
+
+def coerce(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """Bring a column into the shape of a kind."""
+    shaped: pa.ChunkedArray = KINDS[kind].in_shape(pa.table({"x": values}), "x")
+    return shaped
 
 
 def chunked(values, kind=None) -> pa.ChunkedArray:
@@ -56,7 +67,7 @@ def test_the_order_of_the_columns_decides_nothing(names):
 
 
 def test_one_column_never_plays_two_roles():
-    both = (Column("text", ("text",)), Column("title", ("text", "title"), required=False))
+    both = (Column("text", ("text",), TEXT), Column("title", ("text", "title"), TEXT, required=False))
     assert find(["text", "title"], both, {}) == {"text": "text", "title": "title"}
     assert find(["text"], both, {}) == {"text": "text"}
 
@@ -99,7 +110,7 @@ def test_a_role_that_the_recipe_does_not_have():
 
 def test_roles_without_an_option_are_set_by_key():
     with pytest.raises(DataError, match=r"--set data\.columns\.words=COLUMN"):
-        find(["x"], (Column("words", ("words",), kind="words"),), {})
+        find(["x"], (Column("words", ("words",), WORDS),), {})
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
@@ -168,7 +179,7 @@ def test_exchanged_columns_are_suspected():
      ([[0, 5, 1]], "lists", "label"), ([{"start": 0}], "lists", "label")],
 )  # fmt: skip
 def test_objects_and_lists_are_no_texts_and_no_labels(value, what, role):
-    columns = [Column("text", ("text",)), Column("label", ("label",), kind="label")]
+    columns = [Column("text", ("text",), TEXT), Column("label", ("label",), SINGLE_LABEL)]
     table = pa.table({name: [value if name == role else "a"] for name in ("text", "label")})
     with pytest.raises(DataError, match=f"`{role}` holds {what}"):
         take_roles(table, {"text": "text", "label": "label"}, columns)
@@ -176,7 +187,7 @@ def test_objects_and_lists_are_no_texts_and_no_labels(value, what, role):
 
 # --- labels in lists ------------------------------------------------------------------------------------------------
 
-LABEL = (Column("label", ("label",), kind="label"),)
+LABEL = (Column("label", ("label",), SINGLE_LABEL),)
 
 
 def labels_in(values, kind=None) -> list[str | None]:
@@ -230,7 +241,7 @@ def test_lists_that_are_written_into_cells(kind, cell, expected):
 def test_a_list_that_is_cut_short_is_refused_with_its_row(cell):
     table = pa.table({"labels": ["O O", cell], "_file": ["ner.csv"] * 2, "_row": [2, 3]})
     with pytest.raises(DataError, match=r"ner.csv, row 3: `labels` .* cut short"):
-        take_roles(table, {"labels": "labels"}, (Column("labels", ("labels",), kind="labels"),))
+        take_roles(table, {"labels": "labels"}, (Column("labels", ("labels",), TOKEN_LABELS),))
 
 
 def test_a_column_that_names_the_classes_is_never_the_text():

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit import recipes
 from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_splits
 from toolkit.data.tables import groups
 from toolkit.errors import DataError
+from toolkit.tasks import loading
 
 FRACTIONS = {"validation": 0.2, "test": 0.2}
 
@@ -74,7 +74,7 @@ def test_what_is_refused():
 def test_a_run_divides_by_groups(write_csv):
     rows = [(f"text {number} of {number // 4}", "yn"[number % 2], number // 4) for number in range(120)]
     file = write_csv("all.csv", rows, header="text,label,patient")
-    recipe = recipes.load("sentiment")
+    recipe = loading.load("sentiment")
     splits = load_splits(recipe, DataConfig(source=str(file), group_column="patient"), 7)
     one, other, third = (set(part["patient"].to_pylist()) for part in (splits.train, splits.validation, splits.test))
     assert one and other and third

@@ -14,7 +14,7 @@ def part(sentiment, write_csv):
     table = load_table(sentiment, DataConfig(source=str(write_csv("all.csv", rows))))
 
     def look(lengths_of=None):
-        (found,) = inspect(table, sentiment.COLUMNS, lengths_of)
+        (found,) = inspect(table, sentiment.columns, lengths_of)
         return found
 
     return look
@@ -46,7 +46,7 @@ def test_every_part_is_described(sentiment, write_csv, tmp_path):
     write_csv("reviews/train.csv", [("a", "x"), ("b", "y")])
     write_csv("reviews/test.csv", [("c", "x")])
     table = load_table(sentiment, DataConfig(source=str(tmp_path / "reviews")))
-    found = {part.name: part for part in inspect(table, sentiment.COLUMNS, None)}
+    found = {part.name: part for part in inspect(table, sentiment.columns, None)}
     assert found["test"].classes == {"x": 1, "y": 0}
     assert found["test"].examples == {"x": "c"}
     assert found["train"].repeated == found["train"].contradictory == 0
@@ -55,7 +55,7 @@ def test_every_part_is_described(sentiment, write_csv, tmp_path):
 def test_labels_of_words_are_counted_by_word(tokens, write):
     rows = '{"words": ["Ada", "wrote"], "labels": ["B-PER", "O"]}\n{"words": ["it", "is"], "labels": ["O", "O"]}\n'
     table = load_table(tokens, DataConfig(source=str(write("all.jsonl", rows))))
-    (found,) = inspect(table, tokens.COLUMNS, None)
+    (found,) = inspect(table, tokens.columns, None)
     assert found.classes == {"B-PER": 1, "O": 3}
     assert np.array_equal(found.lengths, [2, 2])
     assert found.contradictory == 0

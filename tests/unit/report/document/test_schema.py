@@ -9,7 +9,7 @@ import pytest
 from tests.support.reports import comparison, many_classes, sample
 from toolkit.report.document.schema import REPORT, faults, fill
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.mark.parametrize("report", [sample(), many_classes(), comparison()], ids=["two", "many", "comparison"])

@@ -352,7 +352,7 @@ def test_no_picture_without_something_to_compare() -> None:
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_text_can_be_read_in_both_modes(mode: str) -> None:
-    css = (Path(render.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    css = (Path(render.__file__).parents[1] / "templates" / "report.css").read_text(encoding="utf-8")
     block = css.split(":root {")[1 if mode == "light" else 2].split("}")[0]
     colours = {
         name: tuple(int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))

@@ -1,19 +1,23 @@
 """Recipes are found by file name, described without being run, and refused when a part is missing."""
 
+import importlib
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from toolkit import recipes
 from toolkit.errors import RecipeError
+from toolkit.tasks import catalogue, loading, old_names
+from toolkit.tasks.targets.single_label import SINGLE_LABEL
 
 WHOLE = '''"""Do a thing.
 
 More about it.
 """
 DEFAULTS = {}
-COLUMNS = ()
+from toolkit.tasks.task import Column
+COLUMNS = (Column("text", ("text",), "text"), Column("label", ("label",), "label"))
 METRICS = ("accuracy",)
 def load_processor(path, config): ...
 def preprocess(rows, processor, config): ...
@@ -25,28 +29,29 @@ def predictions(outputs, batch): ...
 
 def refusal(name) -> RecipeError:
     with pytest.raises(RecipeError) as caught:
-        recipes.load(str(name))
+        loading.load(str(name))
     assert caught.value.fix
     return caught.value
 
 
 def test_every_file_in_the_folder_is_a_whole_recipe():
-    files = {path.stem for path in recipes.folder().glob("*.py") if not path.stem.startswith("_")}
+    files = {path.stem for path in catalogue.folder().glob("*.py") if not path.stem.startswith("_")}
     assert {"sentiment", "tokens", "translation"} <= files
-    assert recipes.available().keys() == files
+    assert catalogue.available().keys() == files
     for name in files:
-        recipe = recipes.load(name)
-        assert recipe.METRICS
-        assert recipe.COLUMNS[-1].kind in ("label", "labels", "text", "words", "target_text")
-        assert len(recipes.summary(recipes.find(name))) > 10
+        recipe = loading.load(name)
+        assert recipe.metrics
+        assert recipe.task.inputs
+        assert recipe.task.target.required
+        assert len(catalogue.summary(catalogue.find(name))) > 10
 
 
 def test_a_dropped_in_file_is_a_recipe_at_once(tmp_path, monkeypatch):
     (tmp_path / "speech.py").write_text(WHOLE, encoding="utf-8")
     (tmp_path / "_shared.py").write_text("", encoding="utf-8")
-    monkeypatch.setattr(recipes, "folder", lambda: tmp_path)
-    assert list(recipes.available()) == ["speech"]
-    assert recipes.load("speech").METRICS == ("accuracy",)
+    monkeypatch.setattr(catalogue, "folder", lambda: tmp_path)
+    assert list(catalogue.available()) == ["speech"]
+    assert loading.load("speech").metrics == ("accuracy",)
 
 
 def test_the_current_directory_is_never_searched(tmp_path, monkeypatch):
@@ -58,9 +63,9 @@ def test_the_current_directory_is_never_searched(tmp_path, monkeypatch):
 def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(WHOLE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    recipe = recipes.load("./mine.py")
-    assert recipe.METRICS == ("accuracy",)
-    assert recipes.load(str(tmp_path / "mine.py")) is recipe
+    recipe = loading.load("./mine.py")
+    assert recipe.metrics == ("accuracy",)
+    assert loading.load(str(tmp_path / "mine.py")) is recipe
 
 
 @pytest.mark.parametrize(("name", "meant"), [("sentimnt", "sentiment"), ("token", "tokens")])
@@ -72,7 +77,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(name, meant):
 
 def test_a_preset_that_does_not_exist():
     with pytest.raises(RecipeError, match="There is no preset `nosuch`"):
-        recipes.find_preset("nosuch")
+        catalogue.find_preset("nosuch")
 
 
 def test_a_path_that_does_not_exist(tmp_path):
@@ -88,7 +93,60 @@ def test_a_missing_part_is_named(tmp_path, part):
 
 def test_what_writes_answers_reads_none_off_a_forward_pass(tmp_path):
     (tmp_path / "mine.py").write_text(WHOLE.replace("def predictions(outputs, batch)", "def generate(*_)"), "utf-8")
-    assert recipes.generates(recipes.load(str(tmp_path / "mine.py")))
+    assert loading.load(str(tmp_path / "mine.py")).generate is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "meant"),
+    [
+        ("FALBACK_DATA = {}", "FALBACK_DATA", "FALLBACK_DATA"),
+        ("def augmentaton(*_): ...", "augmentaton", "augmentation"),
+        ("class options: ...", "options", "Options"),
+        ("def unrelated(*_): ...", "unrelated", None),
+    ],
+)
+def test_a_name_that_means_nothing_is_refused_with_the_nearest(tmp_path, line, wrong, meant):
+    (tmp_path / "mine.py").write_text(f"{WHOLE}{line}\n", encoding="utf-8")
+    problem = refusal(tmp_path / "mine.py").problem
+    assert f"`{wrong}`" in problem
+    assert meant is None or f"`{meant}`" in problem
+
+
+def test_helpers_are_no_parts(tmp_path):
+    helpers = "LIMIT = 3\ndef shorten(text): return text[:LIMIT]\n_private = 1\nuse = None\nprint if use else shorten\n"
+    (tmp_path / "mine.py").write_text(WHOLE + helpers, encoding="utf-8")
+    assert loading.load(str(tmp_path / "mine.py")).metrics
+
+
+@pytest.mark.parametrize("columns", ["()", '(Column("text", ("text",), "text"),)'])
+def test_a_recipe_has_one_target(tmp_path, columns):
+    whole = re.sub(r"COLUMNS = .*", f"COLUMNS = {columns}", WHOLE)
+    (tmp_path / "mine.py").write_text(whole, encoding="utf-8")
+    assert "0 targets" in refusal(tmp_path / "mine.py").problem
+
+
+def test_a_kind_that_is_none_is_refused_with_those_there_are(tmp_path):
+    (tmp_path / "mine.py").write_text(WHOLE.replace('"text")', '"txt")'), encoding="utf-8")
+    error = refusal(tmp_path / "mine.py")
+    assert "`txt`" in error.problem
+    assert all(kind in error.fix for kind in ("text", "words", "image", "label", "labels", "target_text"))
+
+
+def test_recipe_files_of_older_versions_import_modules_by_their_old_names(tmp_path):
+    old = WHOLE.replace("from toolkit.tasks.task import", "from toolkit.recipes import")
+    imports = ("data.batch import pad", "data import rationales", "evaluation import predict")
+    old += "".join(f"from toolkit.{one}\n" for one in imports)
+    (tmp_path / "older.py").write_text(old, encoding="utf-8")
+    recipe = loading.load(str(tmp_path / "older.py"))
+    assert recipe.target is SINGLE_LABEL
+    assert [note.split()[2] for note in recipe.notes] == [
+        *("toolkit.data.batch,", "toolkit.data.rationales,", "toolkit.evaluation.predict,", "toolkit.recipes,"),
+    ]
+
+
+def test_every_old_name_leads_to_a_module():
+    for old, new in old_names.MODULES.items():
+        assert importlib.import_module(new).__name__ != old
 
 
 def test_all_missing_parts_are_named_at_once(tmp_path):
@@ -116,36 +174,36 @@ def test_a_mended_file_is_loaded(tmp_path):
     path.write_text("1 / 0", encoding="utf-8")
     refusal(path)
     path.write_text(WHOLE, encoding="utf-8")
-    assert recipes.load(str(path)).COLUMNS == ()
+    assert loading.load(str(path)).metrics == ("accuracy",)
 
 
 def test_the_summary_is_read_without_running_the_file(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(WHOLE + "raise SystemExit('this file was run')", encoding="utf-8")
-    assert recipes.summary(path) == "Do a thing."
+    assert catalogue.summary(path) == "Do a thing."
     path.write_text("x = 1\ndef broken(:\n", encoding="utf-8")
-    assert recipes.summary(path) == "(broken: line 2 is not Python)"
+    assert catalogue.summary(path) == "(broken: line 2 is not Python)"
     path.write_text("x = 1\n", encoding="utf-8")
-    assert recipes.summary(path) == ""
+    assert catalogue.summary(path) == ""
 
 
 def test_the_wheels_recipes_come_before_the_checkouts(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "toolkit" / "recipes.py"))
+    monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "toolkit" / "tasks" / "catalogue.py"))
     (tmp_path / "recipes").mkdir()
     with pytest.raises(RecipeError, match="No recipes stand beside"):
-        recipes.folder()  # a folder of that name alone is not a checkout
+        catalogue.folder()  # a folder of that name alone is not a checkout
     (tmp_path / "pyproject.toml").touch()
-    assert recipes.folder() == tmp_path / "recipes"
+    assert catalogue.folder() == tmp_path / "recipes"
     (tmp_path / "toolkit" / "_recipes").mkdir(parents=True)
-    assert recipes.folder() == tmp_path / "toolkit" / "_recipes"
+    assert catalogue.folder() == tmp_path / "toolkit" / "_recipes"
 
 
 def test_a_recipes_defaults_are_a_valid_configuration():
     from toolkit.config import resolve
 
-    assert len(recipes.available()) >= 2
-    for name in recipes.available():
-        resolved = resolve([("command", {"recipe": name}), ("recipe", recipes.load(name).DEFAULTS)])
+    assert len(catalogue.available()) >= 2
+    for name in catalogue.available():
+        resolved = resolve([("command", {"recipe": name}), ("recipe", loading.load(name).defaults)])
         assert resolved.config.data.source
 
 
@@ -153,7 +211,7 @@ def test_presets_are_valid_and_begin_with_their_command():
     from toolkit.config import resolve
     from toolkit.config.files import read_file
 
-    for name, path in recipes.presets().items():
+    for name, path in catalogue.presets().items():
         resolve([("command", {"recipe": "x"}), ("preset", read_file(path))])
         first = Path(path).read_text(encoding="utf-8").partition("\n")[0]
         assert first.startswith("# toolkit ")

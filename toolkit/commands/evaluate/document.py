@@ -1,0 +1,116 @@
+"""The report of an evaluation, from predictions, their truth and the checks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit import environment, runs
+from toolkit.commands.evaluate.warnings import warnings
+from toolkit.config import RunConfig
+from toolkit.evaluation import prediction_store, scores
+from toolkit.evaluation.checks import findings
+from toolkit.evaluation.context import EvaluationContext
+from toolkit.report.document.build import build
+from toolkit.report.pages.render import to_html, to_markdown
+from toolkit.runs import checksums
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the report says beside the figures.
+
+    Attributes:
+        command: The command line.
+        created: When.
+        split: What the rows are, in words: "held-out test".
+        origin: Where the weights came from.
+        data: Facts about the data.
+        training: Facts about the training, when the rows are the run's own.
+        checks: Sections of checks that needed further predictions.
+        config: The configuration that the report shows; the one that the model was loaded with when None.
+        warnings: What else the reader should know.
+    """
+
+    command: str
+    created: datetime
+    split: str
+    origin: str
+    data: Mapping[str, Any]
+    training: Mapping[str, Any] | None
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] | None = None
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The outcome of an evaluation.
+
+    Attributes:
+        report: As report.json holds it.
+        predictions: One row an example: where it stands in the user's files, truth, prediction, baselines.
+    """
+
+    report: dict[str, Any]
+    predictions: prediction_store.Answers
+
+
+def evaluate_predictions(
+    context: EvaluationContext, predicted: prediction_store.Answers, circumstances: Circumstances
+) -> Evaluated:
+    """Put predictions beside the truth and the baselines, and into a report.
+
+    Args:
+        context: Rows, truth and predictions.
+        predicted: The same predictions with those of the baselines.
+        circumstances: What the report says beside the figures.
+    """
+    config, recipe = context.config, context.recipe
+    report = build(
+        title=_title(config),
+        recipe=config.recipe,
+        command=circumstances.command,
+        created=circumstances.created.isoformat(timespec="seconds"),
+        version=toolkit.__version__,
+        model={**predicted.facts["model"], "name": config.model, "origin": circumstances.origin},
+        evaluation={
+            **scores.evaluation_section(context, circumstances.split),
+            **findings(context),
+            **circumstances.checks,
+        },
+        baselines=[
+            scores.baseline_section(
+                name, theirs, context.columns, context.references, recipe.metrics, context.labels, config
+            )
+            for name, theirs in predicted.baselines.items()
+        ],
+        data=circumstances.data,
+        training=circumstances.training,
+        environment=environment.describe(),
+        config=config.model_dump() if circumstances.config is None else circumstances.config,
+        warnings=[*warnings(context, predicted.facts), *circumstances.warnings],
+    )
+    return Evaluated(report, predicted)
+
+
+def store(evaluated: Evaluated, folder: Path) -> None:
+    """Write predictions and report to `folder`."""
+    prediction_store.write(folder / prediction_store.FILE, evaluated.predictions)
+    checksums.record(folder, [prediction_store.FILE])
+    store_report(evaluated.report, folder)
+
+
+def store_report(report: Mapping[str, Any], folder: Path) -> None:
+    """Write a report as JSON, Markdown and HTML to `folder`."""
+    runs.write_json(folder / "report.json", report)
+    runs.write_text(folder / "report.md", to_markdown(report))
+    runs.write_text(folder / "report.html", to_html(report))
+    checksums.record(folder, ["report.json"])
+
+
+def _title(config: RunConfig) -> str:
+    name = config.model if config.model.startswith("pkg://") else Path(config.model.rstrip("/")).name
+    return f"{Path(config.recipe).stem.replace('_', ' ').capitalize()} with {name}"

@@ -1,0 +1,58 @@
+"""What the reader of a report should know of the rows before believing its figures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit.evaluation.context import EvaluationContext
+from toolkit.tasks.contract import Recipe
+
+FAR_BELOW_CHANCE = 0.5  # share of what guessing would get right, below which the labels may be swapped
+MANY_COPIES = 0.05  # share of the rows
+FEW = 100  # rows
+
+
+def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each thing.
+
+    Args:
+        context: Rows, truth and predictions.
+        facts: Of the predictions: "unread" and "truncated".
+    """
+    rows, truncated = context.rows.num_rows, facts["truncated"]
+    found = [facts["unread"]] if facts.get("unread") else []
+    if context.recipe.target.single:
+        found += _of_classes(context)
+    copies = _copies(context.recipe, context.rows)
+    if copies > MANY_COPIES * rows:
+        found.append(
+            f"Of {rows:,} test examples {copies:,} repeat another: duplicate test rows make the intervals too narrow."
+        )
+    if truncated:
+        found.append(f"{truncated:,} of {rows:,} test examples were cut at {context.config.data.max_length} tokens.")
+    if rows < FEW:
+        found.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be seen.")
+    return found
+
+
+def _of_classes(context: EvaluationContext) -> list[str]:
+    truth, predicted, labels = context.references, context.columns.get("prediction", ()), context.labels
+    found = []
+    if len(set(truth)) == 1:
+        found.append(
+            f"All {len(truth):,} test examples are of the class {labels[truth[0]]}: nothing is seen of how the model "
+            "tells classes apart, and accuracy is the share of this class that it finds."
+        )
+    right = sum(one == other for one, other in zip(predicted, truth, strict=False))
+    if len(truth) >= 20 and right * len(labels) < FAR_BELOW_CHANCE * len(truth):
+        found.append("Accuracy is far below chance: the labels may be swapped. `data.label_map` says which is which.")
+    return found
+
+
+def _copies(recipe: Recipe, rows: pa.Table) -> int:
+    """Count the rows whose inputs stand in an earlier row, too; 0 for inputs that Arrow cannot group by."""
+    inputs = recipe.task.inputs_in(rows)
+    if not inputs or any(pa.types.is_nested(rows[role].type) for role in inputs):
+        return 0
+    return int(rows.num_rows - rows.select(inputs).group_by(inputs).aggregate([]).num_rows)

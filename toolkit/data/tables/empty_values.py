@@ -1,0 +1,60 @@
+"""Leave out the rows whose value in a column is empty, and say how many and where."""
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.data.tables import columns, wording
+from toolkit.errors import DataError
+from toolkit.tasks.task import Checked, Column
+
+
+def leave_out(
+    parts: Mapping[str, pa.Table], column: Column, is_full: Callable[[pa.ChunkedArray], pa.ChunkedArray]
+) -> Checked:
+    """Return the rows whose value is not empty; all rows where the column may be missing.
+
+    Args:
+        parts: Part → rows in the recipe's roles.
+        column: The column.
+        is_full: Values → whether each is there and not empty.
+
+    Raises:
+        DataError: Most rows are empty.
+    """
+    if not column.required:
+        return Checked(parts)
+    kept, dropped, total, first = {}, 0, 0, None
+    for part, rows in parts.items():
+        if column.role not in rows.column_names:
+            kept[part] = rows
+            continue
+        full = is_full(rows[column.role])
+        kept[part] = rows.filter(full)
+        total += rows.num_rows
+        lost = rows.num_rows - kept[part].num_rows
+        if lost and first is None:
+            empty = rows.filter(pc.invert(full)).slice(0, 1).to_pylist()[0]
+            first = f"{empty.get('_file')}, row {empty.get('_row')}"
+        dropped += lost
+    if dropped > total / 2:
+        raise DataError(
+            f"{dropped:,} of {total:,} rows have an empty {column.role} (first: {first}).",
+            f"Is it the right column? Name another with {columns.flag(column.role)}.",
+        )
+    if not dropped:
+        return Checked(kept)
+    many, were = wording.rows(dropped)
+    note = f"{many} with an empty {column.role} {were} left out (first: {first})."
+    return Checked(kept, {f"empty_{column.role}": dropped}, [note])
+
+
+def has_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return whether each string holds more than white space."""
+    return pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0), False)
+
+
+def has_items(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return whether each list holds something."""
+    return pc.fill_null(pc.greater(pc.list_value_length(values), 0), False)

@@ -1,0 +1,76 @@
+"""What an evaluation looks at: everything that its checks and figures are computed from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from toolkit.config import RunConfig
+from toolkit.inference.predict import Predictions
+from toolkit.tasks.contract import Recipe
+
+if TYPE_CHECKING:
+    from toolkit.evaluation.checks.operating_points import Chosen
+    from toolkit.inference.model import StoredModel
+
+
+@dataclass(frozen=True)
+class EvaluationContext:
+    """Rows, their truth, and what a model predicts for them.
+
+    Attributes:
+        rows: The examples with their truth.
+        predictions: What the model predicts.
+        recipe: The task.
+        labels: Names of the classes.
+        config: The run's configuration.
+        temperature: Fitted on validation rows; None where there is none.
+        fit: How it was found, or why there is none; None where that is not known.
+        thresholds: Chosen on validation rows; None where there are none.
+        repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where nobody looked.
+        stored: The model, for checks that need further predictions; None where there are only stored ones.
+    """
+
+    rows: pa.Table
+    predictions: Predictions
+    recipe: Recipe
+    labels: Sequence[str]
+    config: RunConfig
+    temperature: float | None = None
+    fit: Mapping[str, Any] | None = None
+    thresholds: "Chosen | None" = None
+    repeated: Sequence[dict[str, Any]] | None = None
+    stored: "StoredModel | None" = None
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """The predictions, by name."""
+        return self.predictions.columns
+
+    @property
+    def references(self) -> list[Any]:
+        """The truth of each row."""
+        return references(self.recipe, self.rows)
+
+    @property
+    def seed(self) -> int:
+        """Of every draw."""
+        return self.config.training.seed
+
+    @property
+    def places(self) -> list[tuple[Any, Any]]:
+        """File and row of each example; None for what is not known."""
+        return places(self.rows)
+
+
+def references(recipe: Recipe, rows: pa.Table) -> list[Any]:
+    """Return the truth of each row."""
+    found: list[Any] = rows[recipe.task.target.role].to_pylist()
+    return found
+
+
+def places(rows: pa.Table) -> list[tuple[Any, Any]]:
+    """Return where each row stands in the user's files: file and row, None for what is not known."""
+    columns = [rows[n].to_pylist() if n in rows.column_names else [None] * rows.num_rows for n in ("_file", "_row")]
+    return list(zip(*columns, strict=True))

@@ -1,0 +1,80 @@
+"""A model on disk, and the same model loaded, with everything that its predictions need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from toolkit import model_metadata
+from toolkit.attention import heads
+from toolkit.config import RunConfig
+from toolkit.events import Observe
+from toolkit.inference.build_model import build_model
+from toolkit.tasks.contract import Recipe
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory.
+
+    Attributes:
+        model: In evaluation mode, on its device.
+        processor: Its tokenizer or image processor.
+        recipe: The task.
+        labels: Names of the classes.
+        config: The run's configuration.
+    """
+
+    model: Any
+    processor: Any
+    recipe: Recipe
+    labels: Sequence[str]
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model on disk, loaded when its first prediction is wanted.
+
+    Attributes:
+        folder: Weights, configuration and processor.
+        recipe: The task.
+        labels: Names of the classes.
+        config: The run's configuration.
+        slim: Whether heads that were pruned are cut out when it is loaded, which costs less and predicts the same.
+        observe: Told what the user should know of its weights.
+    """
+
+    folder: Path
+    recipe: Recipe
+    labels: Sequence[str]
+    config: RunConfig
+    slim: bool = True
+    observe: Observe | None = None
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """What was saved, so that the figures are those of the files and not of what was in memory."""
+        from toolkit.training.distributed.devices import pick_device
+
+        model = build_model(self.recipe, self.folder, self.labels, self.config, self.observe).eval()
+        if self.slim and self.pruned:
+            heads.slimmed(model, heads.inputs_for(model), self.pruned)
+        return LoadedModel(
+            model.to(pick_device(self.config.training.device)),
+            self.recipe.load_processor(self.folder, self.config),
+            self.recipe,
+            self.labels,
+            self.config,
+        )
+
+    @property
+    def pruned(self) -> heads.Pruned:
+        """The heads that were left out of it."""
+        stored = model_metadata.read(self.folder).get("pruned_heads", {})
+        return {int(layer): numbers for layer, numbers in stored.items()}
+
+    def whole(self) -> "StoredModel":
+        """Return the model with as many heads in each layer, pruned ones reading nothing, as explanations need it."""
+        return replace(self, slim=False) if self.slim and self.pruned else self

@@ -1,0 +1,64 @@
+"""Predictions of a loaded model, read off one forward pass or written token by token, as its recipe says."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from toolkit.data.batching.batch import Features
+from toolkit.distributed.process_group import ALONE, Team
+from toolkit.events import Counted, Observe
+from toolkit.inference.generate import write
+from toolkit.inference.model import LoadedModel
+from toolkit.inference.predict import Predictions, predict
+
+
+def predict_features(
+    loaded: LoadedModel,
+    features: Features,
+    observe: Observe | None = None,
+    team: Team = ALONE,
+    collate: Callable[..., dict[str, Any]] | None = None,
+    *,
+    answers: bool = True,
+) -> Predictions:
+    """Predict every example.
+
+    Args:
+        loaded: The model.
+        features: The examples.
+        observe: Told how far it is.
+        team: The processes that share the work.
+        collate: Stacks examples; the recipe's when None.
+        answers: Whether predictions are wanted, beside the loss, of a task that has to write them.
+    """
+    recipe, settings = loaded.recipe, loaded.config.evaluation
+    common: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "device": loaded.model.device,
+        "precision": settings.precision,
+        "observe": None if observe is None else lambda done, total: observe(Counted(done, total)),
+        "team": team,
+    }
+    collate = collate or partial(recipe.collate, processor=loaded.processor)
+    if recipe.generate is None:
+        return _outside(predict(loaded.model, features, collate, recipe.predictions, **common), loaded)
+    loss = None
+    if "labels" in features.columns:
+        quiet = {**common, "observe": None} if answers else common
+        loss = predict(loaded.model, features, collate, lambda _outputs, _batch: {}, **quiet).loss
+    if not answers:
+        return Predictions({}, loss)
+    generate = partial(recipe.generate, processor=loaded.processor, config=loaded.config)
+    tokens = settings.batch_tokens
+    return Predictions(write(loaded.model, features, collate, generate, tokens=tokens, **common), loss)
+
+
+def _outside(predictions: Predictions, loaded: LoadedModel) -> Predictions:
+    """Give words that the model does not read the recipe's class for words outside, where the labels have it."""
+    outside = loaded.recipe.outside
+    if outside is None or outside not in loaded.labels:
+        return predictions
+    number = loaded.labels.index(outside)
+    rows = [[number if label is None else label for label in row] for row in predictions.columns["prediction"]]
+    return replace(predictions, columns={**predictions.columns, "prediction": rows})

@@ -1,0 +1,81 @@
+"""Find recipes and presets by file name, and read what they say of themselves without running them.
+
+A recipe is one Python file. `toolkit finetune NAME` looks for `recipes/NAME.py`; there is no list to update. The
+current directory is never scanned for code: a file of one's own is named by its path.
+"""
+
+import ast
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+from toolkit.errors import RecipeError
+
+
+def option_names(path: Path) -> list[str]:
+    """Return the recipe's own keys, read without running it: the fields of its `Options`."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, OSError, UnicodeDecodeError):
+        return []
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Options"]
+    fields = [part.target for node in classes for part in node.body if isinstance(part, ast.AnnAssign)]
+    return [field.id for field in fields if isinstance(field, ast.Name) and field.id != "model_config"]
+
+
+def folder() -> Path:
+    """Return the folder of the recipes that come with the toolkit: the wheel's, else the checkout's."""
+    here = Path(__file__).resolve().parents[1]
+    packaged = here / "_recipes"
+    if packaged.is_dir():
+        return packaged
+    checkout = here.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "recipes").is_dir():
+        return checkout / "recipes"
+    raise RecipeError(f"No recipes stand beside {here}.", "The installation is broken; install finetune-toolkit again.")
+
+
+def available() -> dict[str, Path]:
+    """Return the recipes that come with the toolkit: name → file."""
+    return {path.stem: path for path in sorted(folder().glob("*.py")) if not path.stem.startswith("_")}
+
+
+def presets() -> dict[str, Path]:
+    """Return the presets that come with the toolkit: name → file."""
+    return {path.stem: path for path in sorted((folder() / "presets").glob("*.yaml"))}
+
+
+def find(name: str) -> Path:
+    """Return the file of the recipe `name`: a name from `available`, or a path ending in `.py`."""
+    if name.endswith(".py"):
+        path = Path(name)
+        if path.is_file():
+            return path.resolve()
+        raise RecipeError(
+            f"There is no recipe file {name}.", "Check the path; `toolkit recipes list` names those at hand."
+        )
+    return _lookup(name, available(), "recipe")
+
+
+def find_preset(name: str) -> Path:
+    """Return the file of the preset `name`."""
+    return _lookup(name, presets(), "preset")
+
+
+def _lookup(name: str, known: Mapping[str, Path], kind: str) -> Path:
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, list(known), n=1)
+    guess = f" Did you mean `{near[0]}`?" if near else ""
+    raise RecipeError(
+        f"There is no {kind} `{name}`.{guess}",
+        f"Known {kind}s: {', '.join(known) or 'none'}. `toolkit recipes list` says more.",
+    )
+
+
+def summary(path: Path) -> str:
+    """Return the first line of a recipe's docstring, read without running it."""
+    try:
+        return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    except SyntaxError as error:
+        return f"(broken: line {error.lineno} is not Python)"

@@ -1,0 +1,135 @@
+"""What a recipe file may hold: every constant and function, typed, with what stands in where it is left out.
+
+A recipe is a Python file with the public names of `PARTS`; `recipes/sentiment.py` is one to read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from toolkit.tasks.task import Column, Target, Task
+
+Rows = Mapping[str, Sequence[Any]]  # role → values
+
+
+class Preprocess(Protocol):
+    """Turn columns of raw values into columns of model inputs, row by row the same order."""
+
+    def __call__(self, rows: Rows, processor: Any, config: Any) -> dict[str, Any]:
+        """What `collate` leaves out of a batch no model gets; `predictions` finds it there all the same."""
+
+
+class Collate(Protocol):
+    """Stack examples into the tensors of one batch."""
+
+    def __call__(self, features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
+        """Return the batch."""
+
+
+class Generate(Protocol):
+    """Write the answers to a batch, token by token."""
+
+    def __call__(self, model: Any, batch: Mapping[str, Any], processor: Any, config: Any) -> dict[str, list[Any]]:
+        """Return columns, one value an example."""
+
+
+def _none(*_arguments: Any) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe, loaded.
+
+    Attributes:
+        file: Where it stands.
+        about: Its docstring.
+        defaults: `DEFAULTS`: nested configuration values.
+        columns: `COLUMNS`: what it reads; inputs, one target, and what is read in training alone.
+        metrics: `METRICS`: names of metrics or `toolkit.metrics.Metric`; the first is the headline.
+        load_processor: (folder of a checkpoint, config) → its tokenizer or image processor.
+        preprocess: (rows, processor, config) → columns of model inputs, row by row the same order.
+        build_model: (folder, names of the classes, config, **arguments) → the checkpoint with the right head.
+        collate: (examples, processor) → the tensors of one batch.
+        predictions: (outputs, batch) → columns, one value an example; "prediction" is what metrics compare. The batch
+            holds the tensors that the model got, and lists of what `collate` left out.
+        generate: (model, batch, processor, config) → the same columns, for a target that is written token by token;
+            it stands in the place of `predictions`.
+        read: (path, data settings, options, notes) → tables by part, or None: reads files of a format of the
+            task's own; what the user should know of them is added to the notes.
+        clean: (rows, options) → reason → which rows: what is not to be learned from.
+        start: (rows, folder, config): writes a checkpoint with random weights and a vocabulary learned from the
+            training rows, for `--from-scratch` where no `--model` is named.
+        remarks: (rows, processor, config) → sentences: what the user should know of the data before training starts.
+        label_remarks: (names of the classes) → sentences: what is odd about them.
+        augmentation: (processor, names of the classes, config) → a function on batches, or None: changes training
+            batches at random, on the device of the model.
+        notes: What the user should know of the file.
+        baselines: `BASELINES`: name → (training rows, test rows, names of the classes) → predictions.
+        fallback_data: `FALLBACK_DATA`: data settings that are used when the Hub cannot be reached.
+        label_names: `LABEL_NAMES`: number of classes → names, for labels that are bare numbers.
+        outside: `OUTSIDE`: name of the class that words get which the model does not read.
+        polarity: `POLARITY`: name of a class in lower case → how positive it is, -1 to 1, for checks of direction and
+            bias.
+        options: `Options`: a pydantic model of the recipe's own keys, each of which is an option of the command line.
+    """
+
+    file: Path
+    about: str
+    defaults: Mapping[str, Any]
+    columns: Sequence[Column]
+    metrics: Sequence[Any]
+    load_processor: Callable[[Path, Any], Any]
+    preprocess: Preprocess
+    build_model: Callable[..., Any]
+    collate: Collate
+    predictions: Callable[[Any, Mapping[str, Any]], dict[str, list[Any]]] = lambda _outputs, _batch: {}
+    generate: Generate | None = None
+    read: Callable[[Path, Any, Mapping[str, Any], list[str]], dict[str, Any] | None] | None = None
+    clean: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    start: Callable[[Any, Path, Any], None] | None = None
+    remarks: Callable[[Any, Any, Any], list[str]] = _none
+    label_remarks: Callable[[Sequence[str]], list[str]] = _none
+    augmentation: Callable[[Any, Sequence[str], Any], Any] = lambda *_: None
+    baselines: Mapping[str, Callable[..., list[Any]]] | None = None
+    fallback_data: Mapping[str, Any] | None = None
+    label_names: Mapping[int, Sequence[str]] | None = None
+    outside: str | None = None
+    polarity: Mapping[str, float] | None = None
+    options: Any = None
+    notes: Sequence[str] = ()
+
+    @property
+    def task(self) -> Task:
+        """What goes in and what comes out."""
+        return Task(tuple(self.columns))
+
+    @property
+    def target(self) -> Target:
+        """The kind of what comes out."""
+        kind: Target = self.task.target.kind
+        return kind
+
+
+# Public name in a file → attribute of `Recipe`.
+PARTS = {
+    "DEFAULTS": "defaults",
+    "COLUMNS": "columns",
+    "METRICS": "metrics",
+    "BASELINES": "baselines",
+    "FALLBACK_DATA": "fallback_data",
+    "LABEL_NAMES": "label_names",
+    "OUTSIDE": "outside",
+    "POLARITY": "polarity",
+    "Options": "options",
+    **{
+        name: name
+        for name in (
+            *("load_processor", "preprocess", "build_model", "collate", "predictions", "generate"),
+            *("read", "clean", "start", "remarks", "label_remarks", "augmentation"),
+        )
+    },
+}
+
+REQUIRED = ("DEFAULTS", "COLUMNS", "METRICS", "load_processor", "preprocess", "build_model", "collate")

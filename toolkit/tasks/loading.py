@@ -1,0 +1,130 @@
+"""Load a recipe by name or path, and refuse one that lacks a part or holds a name that means nothing."""
+
+import ast
+import difflib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from toolkit.errors import RecipeError
+from toolkit.tasks import catalogue, old_names
+from toolkit.tasks.contract import PARTS, REQUIRED, Recipe
+from toolkit.tasks.inputs import image, text, words
+from toolkit.tasks.inputs import phrases as phrases_
+from toolkit.tasks.targets import generated_text, single_label, token_labels
+from toolkit.tasks.task import Column, Kind, Target
+
+# Kinds by the names that recipe files of older versions give their columns.
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        *(text.TEXT, words.WORDS, image.IMAGE, phrases_.PHRASES),
+        *(single_label.SINGLE_LABEL, token_labels.TOKEN_LABELS, generated_text.GENERATED_TEXT),
+    )
+}
+
+
+def load(name: str) -> Recipe:
+    """Import the recipe `name` and check that it holds every part and no other.
+
+    Raises:
+        RecipeError: There is no such recipe, it cannot be imported, a part is missing, or a name means nothing.
+    """
+    return _load(catalogue.find(name))
+
+
+@cache
+def _load(path: Path) -> Recipe:
+    module, notes = _imported(path)
+    missing = [part for part in REQUIRED if not hasattr(module, part)]
+    if not hasattr(module, "predictions") and not hasattr(module, "generate"):
+        missing.append("predictions")
+    if missing:
+        raise RecipeError(
+            f"The recipe {path} lacks {', '.join(missing)}.",
+            "`toolkit recipes copy sentiment` gives a whole one to start from.",
+        )
+    _check_names(path)
+    held = {PARTS[name]: getattr(module, name) for name in PARTS if hasattr(module, name)}
+    held["columns"] = tuple(_with_kind(column, path) for column in held["columns"])
+    _check_columns(held["columns"], path)
+    return Recipe(file=path, about=module.__doc__ or "", notes=notes, **held)
+
+
+def _imported(path: Path) -> tuple[ModuleType, list[str]]:
+    specification = importlib.util.spec_from_file_location(f"toolkit_recipe_{path.stem}", path)
+    if specification is None or specification.loader is None:
+        raise RecipeError(f"{path} cannot be imported.", "A recipe is a Python file; see `toolkit recipes copy`.")
+    module: ModuleType = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    try:
+        notes = old_names.provide(path)
+        specification.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[specification.name]
+        line = next(
+            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), None
+        )
+        raise RecipeError(
+            f"{path}{f', line {line},' if line else ''} cannot be run: {type(error).__name__}: {error}.",
+            "Mend the recipe file.",
+        ) from error
+    return module, notes
+
+
+def _with_kind(column: Column, path: Path) -> Column:
+    """Return the column with its kind itself, where a recipe file of an older version gives the name of one."""
+    if not isinstance(column.kind, str):
+        return column
+    if column.kind not in KINDS:
+        raise RecipeError(
+            f"{path}: the column {column.role} is of the kind `{column.kind}`, which there is not.",
+            f"Kinds: {', '.join(KINDS)}; or a kind of your own from `toolkit.tasks.task`.",
+        )
+    return replace(column, kind=KINDS[column.kind])
+
+
+def _check_columns(columns: Sequence[Column], path: Path) -> None:
+    """Refuse columns without exactly one target."""
+    targets = [column.role for column in columns if isinstance(column.kind, Target)]
+    if len(targets) != 1:
+        raise RecipeError(
+            f"{path}: COLUMNS has {len(targets)} targets{': ' if targets else ''}{', '.join(targets)}.",
+            "A recipe predicts one column; give it one whose kind is a target, such as SINGLE_LABEL.",
+        )
+
+
+def _check_names(path: Path) -> None:
+    """Refuse a public name of the file that is no part of a recipe and that nothing in the file uses.
+
+    Such a name is a part that was misspelt, which would be left out without a word.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    for name in _defined(tree):
+        if name in PARTS or name in used or name.startswith("_"):
+            continue
+        near = difflib.get_close_matches(name, list(PARTS), n=1, cutoff=0.5)
+        guess = f" Did you mean `{near[0]}`?" if near else ""
+        raise RecipeError(
+            f"{path} defines `{name}`, which is no part of a recipe and which nothing in the file uses.{guess}",
+            f"Parts: {', '.join(PARTS)}. Begin the names of helpers with an underscore.",
+        )
+
+
+def _defined(tree: ast.Module) -> list[str]:
+    """Return the names that a file defines at its top level, without those that it imports."""
+    found: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets: Sequence[Any] = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found += [target.id for target in targets if isinstance(target, ast.Name)]
+    return found

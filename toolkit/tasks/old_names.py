@@ -1,0 +1,69 @@
+"""Modules that recipe files of older versions import, under the names that they had then.
+
+The only place that knows them: a copied recipe keeps working, and a note says what to write instead.
+"""
+
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+MODULES = {
+    "toolkit.recipes": "toolkit.tasks.task",
+    "toolkit.data.picture_folders": "toolkit.data.images.image_folders",
+    "toolkit.data.arrays": "toolkit.data.images.image_arrays",
+    "toolkit.data.pictures": "toolkit.data.images.image_columns",
+    "toolkit.data.pixels": "toolkit.data.images.pixels",
+    "toolkit.data.batch": "toolkit.data.batching.batch",
+    "toolkit.data.rationales": "toolkit.data.batching.rationales",
+    "toolkit.data.vocabulary": "toolkit.data.batching.vocabulary",
+    "toolkit.data.languages": "toolkit.data.bitext.languages",
+    "toolkit.data.pairs": "toolkit.data.bitext.pair_filters",
+    "toolkit.data.markup": "toolkit.data.bitext.markup",
+    "toolkit.data.catalogue": "toolkit.data.bitext.gettext_catalogue",
+    "toolkit.data.columns": "toolkit.data.tables.columns",
+    "toolkit.data.labels": "toolkit.data.tables.labels",
+    "toolkit.data.read": "toolkit.data.sources.local_files",
+    "toolkit.data.decode": "toolkit.data.formats.text_decoding",
+    "toolkit.data.text_formats": "toolkit.data.formats.csv_files",
+    "toolkit.evaluation.predict": "toolkit.inference.predict",
+    "toolkit.evaluation.generate": "toolkit.inference.generate",
+    "toolkit.evaluation.beam_search": "toolkit.inference.beam_search",
+    "toolkit.evaluation.intervals": "toolkit.evaluation.statistics.intervals",
+    "toolkit.settings": "toolkit.config.settings",
+    "toolkit.config_files": "toolkit.config.files",
+    "toolkit.training.augment": "toolkit.training.augmentation.augment",
+    "toolkit.training.rand_augment": "toolkit.training.augmentation.rand_augment",
+    "toolkit.training.objective": "toolkit.training.loop.objective",
+}
+
+
+def used(path: Path) -> dict[str, str]:
+    """Return the old modules that a recipe file imports: old name → name of today."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, OSError, UnicodeDecodeError):
+        return {}
+    named: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name: MODULES[name] for name in sorted(named & MODULES.keys())}
+
+
+def provide(path: Path) -> list[str]:
+    """Let a recipe file import modules by the names that they had when it was written.
+
+    Returns:
+        A sentence for each that says what it is called today.
+    """
+    notes = []
+    for old, new in used(path).items():
+        module = importlib.import_module(new)
+        parent, _, name = old.rpartition(".")
+        sys.modules.setdefault(old, module)
+        setattr(importlib.import_module(parent), name, module)
+        notes.append(f"{path.name} imports {old}, which is {new} now.")
+    return notes

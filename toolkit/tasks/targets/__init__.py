@@ -1,0 +1,1 @@
+"""Kinds of what a model predicts, a file each."""

@@ -1,0 +1,54 @@
+"""One class for each row."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from toolkit.data.tables import columns
+from toolkit.evaluation import scores
+from toolkit.evaluation.context import EvaluationContext
+from toolkit.tasks.task import Answers, Target
+
+
+def _answer(prediction: Any, chances: Any, calibrated: Any, how: Answers) -> dict[str, Any]:
+    """Return the name of the class, its score, and the scores of all classes where they are wanted."""
+    answer: dict[str, Any] = {"prediction": how.labels[prediction]}
+    if chances is None:
+        return answer
+    answer["score"] = round(float(chances[prediction]), 6)
+    if calibrated is not None:
+        answer["calibrated_score"] = round(float(calibrated[prediction]), 6)
+    if how.all_scores:
+        answer |= {f"score: {name}": round(float(one), 6) for name, one in zip(how.labels, chances, strict=True)}
+    return answer
+
+
+def _empty(how: Answers) -> dict[str, None]:
+    names = ["prediction", "score", *(["calibrated_score"] if how.calibrated else [])]
+    return dict.fromkeys([*names, *(f"score: {name}" for name in how.labels if how.all_scores)])
+
+
+def _shown(value: Any, labels: Sequence[str]) -> str:
+    return labels[value] if labels and isinstance(value, int) else str(value)
+
+
+def _overview(context: EvaluationContext) -> dict[str, Any]:
+    """Return the figures of each class, the confusion matrix and the most confident errors."""
+    return scores.class_sections(context)
+
+
+SINGLE_LABEL = Target(
+    name="label",
+    in_shape=columns.single_labels,
+    answer=_answer,
+    shown=_shown,
+    classes=True,
+    single=True,
+    empty=_empty,
+    overview=_overview,
+    hub_tasks={
+        "text": "text-classification",
+        "image": "image-classification",
+        "audio": "audio-classification",
+    },
+    standalone=True,
+)

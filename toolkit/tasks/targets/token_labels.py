@@ -1,0 +1,51 @@
+"""One class for each word of a row."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.data.tables import columns
+from toolkit.errors import DataError
+from toolkit.tasks.task import Answers, Column, Target, Task
+
+
+def _answer(prediction: Any, _chances: Any, _calibrated: Any, how: Answers) -> dict[str, Any]:
+    return {"prediction": [None if number is None else how.labels[number] for number in prediction]}
+
+
+def _shown(value: Any, labels: Sequence[str]) -> str:
+    return " ".join(labels[number] for number in value) if labels and isinstance(value, list) else str(value)
+
+
+def _aligned(parts: Mapping[str, pa.Table], recipe_columns: Sequence[Column]) -> None:
+    """Refuse rows that have not one label for each word.
+
+    Raises:
+        DataError: With the row.
+    """
+    task = Task(tuple(recipe_columns))
+    words = next((column.role for column in task.inputs if pa.types.is_list(column.kind.type)), None)
+    if words is None:
+        return
+    labels = task.target.role
+    for rows in parts.values():
+        uneven = pc.not_equal(pc.list_value_length(rows[words]), pc.list_value_length(rows[labels]))
+        if pc.any(uneven).as_py():
+            row = rows.filter(uneven).slice(0, 1).to_pylist()[0]
+            raise DataError(
+                f"{row['_file']}, row {row['_row']}: {len(row[words])} words but {len(row[labels])} labels.",
+                "Give one label for each word.",
+            )
+
+
+TOKEN_LABELS = Target(
+    name="labels",
+    in_shape=columns.label_lists,
+    answer=_answer,
+    shown=_shown,
+    classes=True,
+    aligned=_aligned,
+    hub_tasks={"text": "token-classification"},
+)

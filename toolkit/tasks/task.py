@@ -1,0 +1,311 @@
+"""What goes into a task and what comes out: all that the toolkit asks about either, in one place.
+
+An `Input` and a `Target` are values that hold plain functions. `tasks/inputs/` and `tasks/targets/` hold one file for
+each kind; a recipe may define its own. Nothing outside `tasks/` asks which kind a column is.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from toolkit.config.settings import DataConfig
+
+WORD, PATCH = "word", "patch"  # what explanations score
+Parts = Mapping[str, pa.Table]  # name of a part → its rows in the recipe's roles
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The rows that are left after the values of a column were checked.
+
+    Attributes:
+        parts: Part → rows that can be used.
+        counts: Reason → how many rows were left out.
+        notes: What the user should know.
+        unreadable: Files that were left out: {"file", "row", "name", "reason"}.
+    """
+
+    parts: Parts
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    unreadable: Sequence[dict[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of one column as they were given, brought into the shape of the column.
+
+    Attributes:
+        column: One value for each row; null where there is a problem.
+        problems: What is wrong with each value, or None.
+        shown: Each value as it is written beside its prediction.
+    """
+
+    column: Any
+    problems: Sequence[str | None]
+    shown: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How values of rows are read.
+
+    Attributes:
+        root: Folder of the files that rows name; None where rows may name none.
+        most_pixels: Pixels that an image may have.
+    """
+
+    root: Path | None
+    most_pixels: int
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How test rows that nearly repeat a training row are found.
+
+    Attributes:
+        find: (training rows, test rows, their columns) → pairs, or None where that takes too long.
+        threshold: Similarity from which on two rows count as a pair.
+    """
+
+    find: Callable[[pa.Table, pa.Table, Sequence[str]], list[Any] | None]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Input:
+    """One kind of input.
+
+    Attributes:
+        name: Its name in recipes, reports and requests: "text".
+        nouns: What messages call one of them, and several.
+        modality: What models of it read: "text", "image" or another; decides families of checkpoints and the
+            Hub's tags.
+        type: Arrow type of a column of them.
+        in_shape: (table, name of a column) → the column in the shape that a recipe gets.
+        check: (parts, column, data settings) → the rows that can be used.
+        read: (values, name of their column, how) → the same for values that come row by row.
+        length: Size of one value where no tokenizer is at hand.
+        length_unit: What `length` counts.
+        json: (most characters) → type of a value in a request.
+        about: Describes a value in a request.
+        of_json: A value of a request → a value as rows have it.
+        plain: Value → text; None where a value is not text.
+        preparing: What is done to rows before they are learned from.
+        unit: What explanations score: `WORD`, `PATCH`, or None where predictions cannot be explained.
+        likeness: How near-duplicates are found; None where they are not searched for.
+        changes: (probe, values, places, truth, settings) → the report's section on robustness; None where
+            there is none.
+        swaps: (probe, values, places, settings) → the report's section on bias; None where people cannot be swapped.
+        files: (values, their table or folder) → files that the values name; None where values name none.
+        samples: Two values of different length, by which a service is warmed up; empty where there are none.
+        few_labels: Whether ways of training can be compared by cross-validation where labels are few.
+        standalone: Whether the program beside an ONNX export reads it.
+    """
+
+    name: str
+    nouns: tuple[str, str]
+    modality: str
+    type: pa.DataType
+    in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
+    check: "Callable[[Parts, Column, DataConfig], Checked]"
+    read: Callable[[Sequence[Any], str, Reading], Values]
+    length: Callable[[Any], int]
+    length_unit: str
+    json: Callable[[int], Any]
+    about: str
+    of_json: Callable[[Any], Any] = lambda value: value
+    plain: Callable[[Any], str] | None = None
+    preparing: str = "Preparing rows"
+    unit: str | None = None
+    likeness: Likeness | None = None
+    changes: Callable[..., dict[str, Any]] | None = None
+    swaps: Callable[..., dict[str, Any]] | None = None
+    files: Callable[[Sequence[Any], Path], Sequence[Path]] | None = None
+    samples: tuple[Any, ...] = ()
+    few_labels: bool = False
+    standalone: bool = False
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How predictions are written beside rows.
+
+    Attributes:
+        labels: Names of the classes.
+        calibrated: Whether there are calibrated scores.
+        all_scores: Whether the score of every class is wanted.
+    """
+
+    labels: Sequence[str]
+    calibrated: bool
+    all_scores: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of what a model predicts.
+
+    Attributes:
+        name: Its name in recipes: "label".
+        classes: Whether it is made of classes, whose names are numbered.
+        single: Whether it is one class for a row: rows are divided by it, weighed and grouped by it.
+        written: Whether it is a text that is written token by token.
+        in_shape: (table, name of a column) → the column in the shape that a recipe gets.
+        check: As of `Input`.
+        aligned: (parts, columns of the recipe): refuses rows that it does not fit.
+        answer: (prediction, scores, calibrated scores, how) → what is written beside a row.
+        empty: The same without values, for a row without a prediction.
+        shown: (value, names of the classes) → text.
+        overview: (context of an evaluation) → what the report says of it beside the metrics.
+        finish: (inputs, predictions, predict, options of the recipe) → predictions: what `predict` does to them.
+        hub_tasks: Modality of the input → the Hub's name of the task.
+        standalone: Whether the program beside an ONNX export gives it.
+    """
+
+    name: str
+    in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
+    answer: Callable[[Any, Any, Any, Answers], dict[str, Any]]
+    shown: Callable[[Any, Sequence[str]], str]
+    classes: bool = False
+    single: bool = False
+    written: bool = False
+    check: "Callable[[Parts, Column, DataConfig], Checked]" = lambda parts, _column, _config: Checked(parts)
+    aligned: "Callable[[Parts, Sequence[Column]], None]" = lambda _parts, _columns: None
+    empty: Callable[[Answers], dict[str, None]] = lambda _answers: {"prediction": None}
+    overview: Callable[[Any], dict[str, Any]] = lambda _context: {}
+    finish: Callable[
+        [Sequence[Any], Sequence[Any], Callable[[list[Any]], list[Any]], Mapping[str, Any]], Sequence[Any]
+    ] = lambda _inputs, predictions, _predict, _options: predictions
+    hub_tasks: Mapping[str, str] = field(default_factory=dict)
+    standalone: bool = False
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """A kind of column that is read in training alone.
+
+    Attributes:
+        name: Its name in recipes.
+        in_shape: (table, name of a column) → the column in the shape that a recipe gets.
+    """
+
+    name: str
+    in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
+
+
+Kind = Input | Target | Auxiliary
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a recipe reads.
+
+    Attributes:
+        role: The name by which the recipe knows it, whatever the table calls it.
+        names: Names under which it is looked for in a table, most likely first; case does not matter. A name in braces
+            is a key of the recipe's options, whose value stands in its place: "{target}". A dot leads into a column
+            of objects: "translation.{target}".
+        kind: What it holds: an `Input`, the `Target`, or an `Auxiliary`; recipe files of older versions give its name.
+        required: Whether a table without it is refused.
+    """
+
+    role: str
+    names: tuple[str, ...]
+    kind: Any = "text"
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a recipe's columns say about its task.
+
+    Attributes:
+        columns: All of them.
+    """
+
+    columns: tuple[Column, ...]
+
+    @property
+    def inputs(self) -> list[Column]:
+        """The columns that a prediction is made from."""
+        return [column for column in self.columns if isinstance(column.kind, Input)]
+
+    @property
+    def target(self) -> Column:
+        """The column that is predicted."""
+        return next(column for column in self.columns if isinstance(column.kind, Target))
+
+    @property
+    def written(self) -> bool:
+        """Whether predictions are written token by token."""
+        return any(isinstance(column.kind, Target) and column.kind.written for column in self.columns)
+
+    @property
+    def stratum(self) -> str | None:
+        """Role of the column with one class for a row, by which rows are divided; None for other tasks."""
+        return self.target.role if self.target.kind.single else None
+
+    @property
+    def modality(self) -> str:
+        """What its models read; of several inputs the first decides."""
+        return str(self.inputs[0].kind.modality)
+
+    @property
+    def hub_task(self) -> str | None:
+        """The Hub's name of the task, where it has one."""
+        found: str | None = self.target.kind.hub_tasks.get(self.modality)
+        return found
+
+    @property
+    def explained_by(self) -> str | None:
+        """What explanations of a prediction score, `WORD` or `PATCH`; None where predictions cannot be explained."""
+        units = {column.kind.unit for column in self.inputs}
+        return units.pop() if len(units) == 1 and self.target.kind.single else None
+
+    @property
+    def takes_few_labels(self) -> bool:
+        """Whether ways of training can be compared by cross-validation where labels are few."""
+        return bool(self.target.kind.single) and all(column.kind.few_labels for column in self.inputs)
+
+    @property
+    def standalone(self) -> bool:
+        """Whether the program beside an ONNX export reads its input and gives its target."""
+        required = [column.kind for column in self.inputs if column.required]
+        return len(required) == 1 and required[0].standalone and bool(self.target.kind.standalone)
+
+    def present(self, rows: pa.Table) -> list[str]:
+        """Return the roles of the columns that `rows` have."""
+        return [column.role for column in self.columns if column.role in rows.column_names]
+
+    def inputs_in(self, rows: pa.Table) -> list[str]:
+        """Return the roles of the inputs that `rows` have."""
+        return [column.role for column in self.inputs if column.role in rows.column_names]
+
+    def texts_in(self, rows: pa.Table) -> list[str]:
+        """Return the roles of the inputs that `rows` have and that are text."""
+        return [c.role for c in self.inputs if c.kind.plain is not None and c.role in rows.column_names]
+
+    def only_input(self, rows: pa.Table) -> Column | None:
+        """Return the input of rows with a single one, each of which gets a class; None for other tasks."""
+        there = [column for column in self.inputs if column.role in rows.column_names]
+        return there[0] if len(there) == 1 and self.target.kind.single else None
+
+    def named(self, options: Mapping[str, Any]) -> list[Column]:
+        """Return the columns; names in braces take the values of options, or go where these are not set."""
+        given = {key: value for key, value in options.items() if isinstance(value, str) and value}
+        found = []
+        for column in self.columns:
+            fields = ((name, set(re.findall(r"{(\w+)}", name))) for name in column.names)
+            names = [name.format_map(given) for name, needed in fields if needed <= given.keys()]
+            found.append(replace(column, names=tuple(names)))
+        return found
+
+    def named_inputs(self, options: Mapping[str, Any]) -> list[Column]:
+        """Return those columns of `named` that a prediction is made from."""
+        return [column for column in self.named(options) if isinstance(column.kind, Input)]
