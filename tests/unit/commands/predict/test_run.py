@@ -103,9 +103,11 @@ def test_rows_that_were_not_read_to_their_end_are_said():
 
 
 def test_words_in_a_list_in_a_cell_are_asked_about_as_words():
-    values = WORDS.read(["['Ada', 'left']", "Ada left", ["Ada"], "['Ada'", " "], "words", Reading(None, 1))
-    assert values.column.to_pylist() == [["Ada", "left"], ["Ada", "left"], ["Ada"], None, None]
-    assert [problem is None for problem in values.problems] == [True, True, True, False, False]
+    given = ["['Ada', 'left']", "[laughs] Ada left", ["Ada"], "['Ada' ... 'left']", "[]", " "]
+    values = WORDS.read(given, "words", Reading(None, 1))
+    assert values.column.to_pylist() == [["Ada", "left"], ["[laughs]", "Ada", "left"], ["Ada"], None, None, None]
+    assert "cut short" in str(values.problems[3])
+    assert [problem is None for problem in values.problems] == [True] * 3 + [False] * 3
 
 
 def test_a_folder_of_several_tables_is_answered_with_their_names(tmp_path):
