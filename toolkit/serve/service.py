@@ -100,7 +100,8 @@ class Service:
         from toolkit.data.batching.batch import probe
 
         subject = self.asker.stored.subject
-        if any(column.kind in ("text", "words") for column in self.inputs):
+        of_texts = any(column.kind in ("text", "words") for column in self.inputs)
+        if of_texts and subject.config.training.acceleration == "auto":
             texts = [WARM_UP, f"{WARM_UP} {WARM_UP}"]
             rows = pa.table({c.role: pa.array([_value(text, c.kind) for text in texts]) for c in self.inputs})
             features = judge.encode_rows(rows, subject.recipe, subject.processor, subject.config)

@@ -109,6 +109,7 @@ class StoredModel:
             "options": config.options,
             "labels": list(self.labels),
             "precision": config.evaluation.precision,
+            "acceleration": config.training.acceleration,
         }
         return prediction_store.identity(
             self.folder, Path(self.recipe.__file__), rows, roles(self.recipe, rows), settings
@@ -309,13 +310,15 @@ def predict_features(
         "observe": None if observe is None else lambda done, total: observe(Counted(done, total)),
         "team": team,
     }
+    padded = subject.config.training.acceleration == "off"
     collate = collate or partial(recipe.collate, processor=subject.processor)
     if not recipes.generates(recipe):
-        return _outside(predict(subject.model, features, collate, recipe.predictions, **common), subject)
+        said = predict(subject.model, features, collate, recipe.predictions, padded=padded, **common)
+        return _outside(said, subject)
     loss = None
     if "labels" in features.columns:
         quiet = {**common, "observe": None} if answers else common
-        loss = predict(subject.model, features, collate, lambda _outputs, _batch: {}, **quiet).loss
+        loss = predict(subject.model, features, collate, lambda _outputs, _batch: {}, padded=padded, **quiet).loss
     if not answers:
         return Predictions({}, loss)
     generate = partial(recipe.generate, processor=subject.processor, config=subject.config)  # type: ignore[attr-defined]
