@@ -24,6 +24,7 @@ _VALUES = {
     ("data", "columns"),
     ("data", "label_map"),
     ("training", "seed"),
+    ("training", "acceleration"),
     ("options",),
     *(("evaluation", key) for key in EvaluationConfig.model_fields),
 }

@@ -39,3 +39,24 @@ def test_a_run_with_adapters_leaves_a_model_that_needs_none(tmp_path: Path) -> N
     assert 'class="learned"' in (run / "report.html").read_text(encoding="utf-8")
     done = subprocess.run([sys.executable, "-c", USE], cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_without_acceleration_says_so_in_every_record(tmp_path: Path) -> None:
+    checkpoints.reviews(tmp_path / "reviews.csv", 200)
+    command = (
+        *("finetune", "sentiment", "--model", checkpoints.TINY, "--data", "reviews.csv", "--output", "run"),
+        *("--epochs", "1", "--set", "evaluation.baselines=false", "--set", "training.acceleration=off"),
+    )
+    refused = toolkit(*command, "--tune-speed", cwd=tmp_path)
+    assert refused.code == 2
+    assert "training.acceleration" in refused.err
+    assert "training.tune_speed" in refused.err
+    outcome = toolkit(*command, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    run = tmp_path / "run"
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert (facts["acceleration"], facts["precision"]) == ("off", "fp32")
+    assert json.loads((run / "report.json").read_text(encoding="utf-8"))["training"]["acceleration"] == "off"
+    assert "no acceleration" in (run / "report.md").read_text(encoding="utf-8")
+    card = json.loads((run / "model" / "toolkit.json").read_text(encoding="utf-8"))
+    assert card["training"]["acceleration"] == "off"

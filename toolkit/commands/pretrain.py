@@ -76,7 +76,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     fixed = masking.collate(processor, training.seed, fixed=True)
 
     def validate(judged: Any) -> dict[str, float]:
-        return {"loss": _loss(judged, others, fixed, config.evaluation.batch_size)}
+        return {"loss": _loss(judged, others, fixed, config.evaluation.batch_size, training.acceleration == "off")}
 
     observe(Stage(f"Training on {device} in {chosen.precision}"))
     with stoppable() as stop_asked:
@@ -142,13 +142,19 @@ def _parts(recipe: Recipe, resolved: Resolved) -> tuple[pa.Table, pa.Table]:
     return texts.take(np.sort(order[count:])), texts.take(np.sort(order[:count]))
 
 
-def _loss(model: Any, features: Any, collate: Any, batch_size: int) -> float:
+def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool) -> float:
     """Return the mean loss over hidden tokens of held-out texts, in nats."""
     from toolkit.inference.predict import predict
 
     model.eval()
     empty: Mapping[str, Any] = {}
     found = predict(
-        model, features, collate, lambda _outputs, _batch: dict(empty), batch_size=batch_size, device=model.device
+        model,
+        features,
+        collate,
+        lambda _outputs, _batch: dict(empty),
+        batch_size=batch_size,
+        device=model.device,
+        padded=padded,
     )
     return float("nan") if found.loss is None else found.loss

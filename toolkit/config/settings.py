@@ -233,6 +233,11 @@ class TrainingConfig(Section):
     trackers: list[Literal["tensorboard", "trackio", "wandb"]] = Field(
         [], description="Trackers that are told losses, learning rates and validation figures, as [tensorboard]"
     )
+    acceleration: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto saves work that changes results by rounding alone, such as padding; off trains and predicts "
+        "in plain PyTorch: padded batches, every module's own forward pass, and fp32 where precision is auto",
+    )
     attention_kernel: Literal["auto", "varlen", "sdpa", "products"] = Field(
         "auto",
         description="What attends in batches without padding: torch's varlen_attn (NVIDIA GPUs), its SDPA, or plain "

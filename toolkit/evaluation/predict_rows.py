@@ -62,6 +62,7 @@ def identity(stored: StoredModel, rows: pa.Table) -> str:
         "options": config.options,
         "labels": list(stored.labels),
         "precision": config.evaluation.precision,
+        "acceleration": config.training.acceleration,
     }
     roles = stored.recipe.task.present(rows)
     return prediction_store.identity(stored.folder, stored.recipe.file, rows, roles, settings)

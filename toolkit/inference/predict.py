@@ -39,6 +39,7 @@ def predict(
     precision: str = "fp32",
     observe: Callable[[int, int], None] | None = None,
     team: Team = ALONE,
+    padded: bool = False,
 ) -> Predictions:
     """Run `model` over all examples, in batches of like lengths; outputs are reduced batch by batch.
 
@@ -52,13 +53,15 @@ def predict(
         precision: "fp32", or "bf16" to multiply in 16 bits.
         observe: Told (examples done, examples in all).
         team: The processes that share the work; each asks about some of the batches and returns all answers.
+        padded: Whether batches are padded also where the model can be run without.
     """
     import torch
 
     plan = plan_evaluation(features.lengths, batch_size)
     answers = []
     done = 0
-    with torch.inference_mode(), unpadded(model, probe(features, collate)) as packing:
+    ready = nullcontext(None) if padded else unpadded(model, probe(features, collate))
+    with torch.inference_mode(), ready as packing:
         for number in range(team.rank, len(plan), team.size):
             rows = plan[number]
             examples = [features[int(row)] for row in rows]

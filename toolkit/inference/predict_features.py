@@ -40,13 +40,15 @@ def predict_features(
         "observe": None if observe is None else lambda done, total: observe(Counted(done, total)),
         "team": team,
     }
+    padded = loaded.config.training.acceleration == "off"
     collate = collate or partial(recipe.collate, processor=loaded.processor)
     if recipe.generate is None:
-        return _outside(predict(loaded.model, features, collate, recipe.predictions, **common), loaded)
+        found = predict(loaded.model, features, collate, recipe.predictions, padded=padded, **common)
+        return _outside(found, loaded)
     loss = None
     if "labels" in features.columns:
         quiet = {**common, "observe": None} if answers else common
-        loss = predict(loaded.model, features, collate, lambda _outputs, _batch: {}, **quiet).loss
+        loss = predict(loaded.model, features, collate, lambda _outputs, _batch: {}, padded=padded, **quiet).loss
     if not answers:
         return Predictions({}, loss)
     generate = partial(recipe.generate, processor=loaded.processor, config=loaded.config)

@@ -41,6 +41,7 @@ def aside(target: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(holder, ignore_errors=True)
 
+
 def _exchange(draft: Path, target: Path, old: Path) -> None:
     """Put the folder `draft` in the place of the folder `target`; when that fails, `target` comes back."""
     target.rename(old)
@@ -49,6 +50,7 @@ def _exchange(draft: Path, target: Path, old: Path) -> None:
     except BaseException:
         old.rename(target)
         raise
+
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
@@ -64,10 +66,12 @@ def disk_errors(target: Path) -> Iterator[None]:
             raise RunError(f"{target} cannot be written: {error}.", _disk_advice(target)) from error
         raise
 
+
 def _disk_advice(target: Path) -> str:
     folder = next((p for p in (target, *target.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(folder).free / 2**20
     return f"{free:,.0f} MiB are free there; make room or give another --output."
+
 
 def _sync(path: Path) -> None:
     """Put everything on the disk, readable as any new file is; some writers make their files private."""
@@ -82,19 +86,23 @@ def _sync(path: Path) -> None:
         finally:
             os.close(handle)
 
+
 def digest(file: Path) -> str:
     """Return the SHA-256 of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; file names in it come out as the bytes that they are."""
     with aside(path) as draft:
         draft.write_text(text, encoding="utf-8", errors="surrogateescape")
 
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all; NaN is refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
+
 
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds keys with values.
@@ -118,12 +126,14 @@ def read_object(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = value
     return found
 
+
 def write_table(path: Path, table: Any) -> None:
     """Write a Parquet file whole or not at all."""
     import pyarrow.parquet as pq
 
     with aside(path) as draft, draft.open("wb") as stream:  # Arrow takes paths in UTF-8 only
         pq.write_table(table, stream)
+
 
 def open_for_arrow(path: Path) -> Any:
     """Open a file as Arrow's own, for its threads may read after Python has ended, and an object of Python's aborts.
@@ -136,6 +146,7 @@ def open_for_arrow(path: Path) -> Any:
     path.open("rb").close()
     return pa.OSFile(os.fsencode(path))
 
+
 def read_table(path: Path) -> Any:
     """Read a Parquet file that a run wrote.
 
@@ -145,6 +156,7 @@ def read_table(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     return _read_parquet(path, pq.read_table)
+
 
 def column_names(path: Path) -> list[str]:
     """Return the columns of a Parquet file that a run wrote, without reading its rows.
@@ -156,6 +168,7 @@ def column_names(path: Path) -> list[str]:
 
     names: list[str] = _read_parquet(path, pq.read_schema).names
     return names
+
 
 def _read_parquet(path: Path, read: Callable[[Any], Any]) -> Any:
     import pyarrow as pa
@@ -170,6 +183,7 @@ def _read_parquet(path: Path, read: Callable[[Any], Any]) -> Any:
             f"{path} cannot be read: {reason.rstrip('.')}.",
             "The run directory is damaged; copy it again, or name --data.",
         ) from None
+
 
 def _plain(value: Any) -> Any:
     convert: Callable[[], Any] | None = getattr(value, "tolist", None)  # numpy scalars and arrays

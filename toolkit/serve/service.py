@@ -99,7 +99,7 @@ class Service:
         from toolkit.data.batching.batch import probe
 
         subject = self.asker.stored.loaded
-        if all(column.kind.samples for column in self.inputs):
+        if all(column.kind.samples for column in self.inputs) and subject.config.training.acceleration == "auto":
             rows = pa.table({c.role: pa.array(c.kind.samples, c.kind.type) for c in self.inputs})
             features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
             collate = partial(subject.recipe.collate, processor=subject.processor)

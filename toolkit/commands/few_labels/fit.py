@@ -71,7 +71,7 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
     }
     for point in facts["evaluations"]:
         run.log({"event": "validation", **point, "best": True})
-    run.record(few_labels=chosen)
+    run.record(few_labels=chosen, acceleration=prepared.config.training.acceleration)
     observe(Note(_sentence(facts["few_labels"])))
     given = prepared.splits.validation.num_rows > 0
     return Fitted(best, facts, baseline, None if given else (columns["probabilities"], winner.labels.tolist()))

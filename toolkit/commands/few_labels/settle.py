@@ -22,8 +22,9 @@ ROWS_PER_CLASS = 16  # on average
 ROWS = 500  # in all
 PASSES = 6.0  # of fine-tuning, where not set: without validation rows nothing stops it earlier
 _NEUTRAL = {  # keys under `training` that do not say how the weights are to move
-    *("few_labels", "seed", "device", "num_processes", "precision", "trackers", "attention_kernel", "compile"),
-    *("tune_speed", "checkpoint_minutes", "linear_probe", "mean_pooling", "micro_batch_size", "micro_batch_tokens"),
+    *("few_labels", "seed", "device", "num_processes", "precision", "trackers", "checkpoint_minutes"),
+    *("acceleration", "attention_kernel", "compile", "tune_speed", "micro_batch_size", "micro_batch_tokens"),
+    *("linear_probe", "mean_pooling"),
 }
 _OWN = ("default", "recipe", "model")  # layers that are not the user's
 

@@ -189,7 +189,7 @@ def _pace(
         batch = collate([features[int(row)] for row in middle])
         chosen = autotune.measured(material.model, batch, trial, config.training, device, steps, say)
     chosen = chosen or autotune.asked(config.training, device)
-    run.record(**chosen.facts())
+    run.record(acceleration=config.training.acceleration, **chosen.facts())
     return chosen
 
 
@@ -200,6 +200,7 @@ def _lesson(
     config, splits = prepared.config, prepared.splits
     train_features, validation_features = (features.without(RATIONALE) for features in material.features)
     plain = material.augment is None and not attention_loss.wanted(config.loss)
+    plain = plain and config.training.acceleration == "auto"
     model, collate = material.model.to(accelerator.device), material.collate
     below = frozen_features.find(model, probe(train_features, collate)) if plain else None
     if below is None:
@@ -302,6 +303,7 @@ def training_facts(result: TrainingResult, config: RunConfig, device: str, pace:
     return {
         "device": device,
         "processes": team.size,
+        "acceleration": config.training.acceleration,
         **pace.facts(),
         "seconds": round(result.seconds, 2),
         "epochs": round(result.epochs, 3),

@@ -195,9 +195,10 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
 
 
 def _check_machine(config: RunConfig) -> None:
-    """Refuse a device, precision or kernel that is not there; torch is not imported where none is asked for."""
+    """Refuse a device, precision or kernel that is not there, or contradictions; torch is not imported for defaults."""
     training = config.training
-    if (training.device, training.precision) != ("auto", "auto") or training.attention_kernel == "varlen":
+    wanted = (training.device, training.precision, training.acceleration)
+    if wanted != ("auto", "auto", "auto") or training.attention_kernel == "varlen":
         from toolkit.training.acceleration.autotune import asked
         from toolkit.training.distributed.devices import pick_device
 

@@ -269,7 +269,7 @@ def write_card(
         "attention": config.attention,
         "data": keep,
         "evaluation": config.evaluation.model_dump(),
-        "training": {"seed": config.training.seed},
+        "training": {"seed": config.training.seed, "acceleration": config.training.acceleration},
         "options": config.options,
         **({"calibration": calibration} if calibration else {}),
     }

@@ -34,6 +34,7 @@ def identity(asker: Asker, source: Path, read: Callable[[], Iterator[Row]], rows
         "settings": {
             **{key: settings[key] for key in ("attention", "data", "options")},
             "precision": settings["evaluation"]["precision"],
+            "acceleration": settings["training"]["acceleration"],
             "rows": list(rows),
         },
         "input": content(source, _named_files(asker, source, read)),

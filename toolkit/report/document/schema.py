@@ -256,7 +256,8 @@ REPORT: dict[str, Any] = {
         "unreadable": [{**_PLACE, "name": str, "reason": str}],
     },
     "training": {
-        **dict.fromkeys(("device", "precision", "attention_kernel", "optimizer", "objective", "model_choice"), str),
+        **dict.fromkeys(("device", "precision", "acceleration", "attention_kernel"), str),
+        **dict.fromkeys(("optimizer", "objective", "model_choice"), str),
         **dict.fromkeys(("seconds", "epochs", "steps", "samples_per_second", "waiting", "best_step"), float),
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
         **dict.fromkeys(("trainable_parameters", "processes"), float),

@@ -224,6 +224,13 @@ def _probe_facts(probe: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _economies(training: Mapping[str, Any]) -> str:
+    """Say how a step was computed where that is not the usual way."""
+    if training["acceleration"] == "off":
+        return "no acceleration"
+    return "compiled layers" if training["compiled"] else ""
+
+
 def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is known of the model and its training, in the order in which one asks for it."""
     rate, speed, waiting = (training[name] for name in ("learning_rate", "samples_per_second", "waiting"))
@@ -235,9 +242,7 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
         "Architecture": model["architecture"],
         "Parameters": model["parameters"] and formats.count(model["parameters"]),
         "Size": model["size_bytes"] and formats.size(model["size_bytes"]),
-        "Device": ", ".join(
-            filter(None, (training["device"], training["precision"], training["compiled"] and "compiled layers"))
-        ),
+        "Device": ", ".join(filter(None, (training["device"], training["precision"], _economies(training)))),
         "Duration": training["seconds"] and formats.duration(training["seconds"]),
         "Budget": training["budget"]["seconds"] and formats.duration(training["budget"]["seconds"]),
         "Speed": speed and f"{formats.count(round(speed, 1))} examples per second",

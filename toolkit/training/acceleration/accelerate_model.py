@@ -18,7 +18,7 @@ class Quickened:
         loss: Computes the model's own loss from target tokens alone; None where the model has to do it.
     """
 
-    packing: packed.Packing | None
+    packing: packed.Packing | None = None
     loss: target_loss.TargetLoss | None = None
 
 

@@ -68,13 +68,29 @@ def asked(config: TrainingConfig, device: str) -> Pace:
     """Return the pace that the configuration asks for, with nothing measured.
 
     Raises:
-        ConfigError: The device does not do what was asked for.
+        ConfigError: The device does not do what was asked for, or a key asks for what `acceleration` turns off.
     """
+    plain = config.acceleration == "off"
+    if plain:
+        _check_plain(config)
     if config.attention_kernel == "varlen" and device != "cuda":
         raise ConfigError(
             "The kernel varlen attends on NVIDIA GPUs alone.", "Use `--set training.attention_kernel=auto`."
         )
-    return Pace(pick_precision(config.precision, device), config.attention_kernel, bool(config.compile))
+    wanted = "fp32" if plain and config.precision == "auto" else config.precision
+    return Pace(pick_precision(wanted, device), config.attention_kernel, bool(config.compile))
+
+
+def _check_plain(config: TrainingConfig) -> None:
+    """Refuse other keys that ask for what `training.acceleration=off` leaves out."""
+    neutral = {"tune_speed": "false", "compile": "false", "attention_kernel": "auto"}
+    others = [key for key in neutral if getattr(config, key) not in (False, None, "auto")]
+    if others:
+        raise ConfigError(
+            f"`training.acceleration` is off, and {', '.join(f'`training.{key}`' for key in others)} asks for it.",
+            f"Unset one of them: `--set training.acceleration=auto`, or `--set training.{others[0]}="
+            f"{neutral[others[0]]}`.",
+        )
 
 
 def measured(

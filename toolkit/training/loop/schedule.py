@@ -61,10 +61,11 @@ def build_optimizer(model: Any, config: TrainingConfig) -> Any:
         for level in sorted(set(depth.values()), reverse=True)
         for decays in (True, False)
     ]
+    fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in trainable.values())
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=peak,
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
-        fused=all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in trainable.values()),
+        fused=fused if config.acceleration == "auto" else None,
     )

@@ -16,6 +16,7 @@ again goes on with the very example where it stopped, and reads nothing twice.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from toolkit.data.batching.batch import Features, Integers, plan_epoch, probe
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted
 from toolkit.runs.trust import damage
-from toolkit.training.acceleration.accelerate_model import quickened
+from toolkit.training.acceleration.accelerate_model import Quickened, quickened
 from toolkit.training.acceleration.autotune import Pace
 from toolkit.training.adaptation import ema
 from toolkit.training.distributed import data_parallel, sharding
@@ -171,7 +172,10 @@ def train(
     trial = None if objective.penalty is not None else probe(features, collate)  # recorded attention is padded
     if trial is not None and not objective.labels:
         trial.pop("labels")
-    ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
+    if config.acceleration == "off":
+        ready: AbstractContextManager[Quickened] = nullcontext(Quickened())
+    else:
+        ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
     inputs = Prefetched(
         plan,
         lambda indices: forward.prepare(data_parallel.deal(indices, features.lengths, team)),

@@ -15,7 +15,7 @@ PAGES = 2**26 // 4096  # of what is made
 PROGRAM = """
 import json, resource
 from types import SimpleNamespace
-from toolkit.training import memory
+from toolkit.training.acceleration import memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
