@@ -142,7 +142,11 @@ def folder() -> Path:
     checkout = here.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / "recipes").is_dir():
         return checkout / "recipes"
-    raise RecipeError(f"No recipes stand beside {here}.", "The installation is broken; install finetune-toolkit again.")
+    raise RecipeError(
+        f"No recipes stand beside {here}.",
+        "The installation is broken; install finetune-toolkit again.",
+        id="recipe.none-installed",
+    )
 
 
 def available() -> dict[str, Path]:
@@ -162,7 +166,9 @@ def find(name: str) -> Path:
         if path.is_file():
             return path.resolve()
         raise RecipeError(
-            f"There is no recipe file {name}.", "Check the path; `toolkit recipes list` names those at hand."
+            f"There is no recipe file {name}.",
+            "Check the path; `toolkit recipes list` names those at hand.",
+            id="recipe.file-missing",
         )
     return _lookup(name, available(), "recipe")
 
@@ -180,6 +186,7 @@ def _lookup(name: str, known: Mapping[str, Path], kind: str) -> Path:
     raise RecipeError(
         f"There is no {kind} `{name}`.{guess}",
         f"Known {kind}s: {', '.join(known) or 'none'}. `toolkit recipes list` says more.",
+        id="recipe.unknown-name",
     )
 
 
@@ -204,7 +211,11 @@ def load(name: str) -> Recipe:
 def _load(path: Path) -> Recipe:
     specification = importlib.util.spec_from_file_location(f"toolkit_recipe_{path.stem}", path)
     if specification is None or specification.loader is None:
-        raise RecipeError(f"{path} cannot be imported.", "A recipe is a Python file; see `toolkit recipes copy`.")
+        raise RecipeError(
+            f"{path} cannot be imported.",
+            "A recipe is a Python file; see `toolkit recipes copy`.",
+            id="recipe.cannot-run",
+        )
     module: ModuleType = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
     try:
@@ -215,6 +226,7 @@ def _load(path: Path) -> Recipe:
         raise RecipeError(
             f"{path}{f', line {line},' if line else ''} cannot be run: {type(error).__name__}: {error}.",
             "Mend the recipe file.",
+            id="recipe.cannot-run",
         ) from error
     missing = [part for part in _REQUIRED if not hasattr(module, part)]
     if hasattr(module, "generate") and "predictions" in missing:
@@ -223,6 +235,7 @@ def _load(path: Path) -> Recipe:
         raise RecipeError(
             f"The recipe {path} lacks {', '.join(missing)}.",
             "`toolkit recipes copy sentiment` gives a whole one to start from.",
+            id="recipe.incomplete",
         )
     return cast("Recipe", module)
 

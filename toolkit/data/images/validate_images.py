@@ -63,7 +63,11 @@ def look_at_pictures(
     if len(unreadable) > total / 2:
         large = sum("data.max_pixels" in one["reason"] for one in unreadable) > len(unreadable) / 2
         advice = f"Are they where the table says? {columns_.flag(column.role)} names another column."
-        raise DataError(f"{said} cannot be read: {shown}{more}.", "Raise data.max_pixels." if large else advice)
+        raise DataError(
+            f"{said} cannot be read: {shown}{more}.",
+            "Raise data.max_pixels." if large else advice,
+            id="image.unreadable",
+        )
     counts["unreadable"] = len(unreadable)
     notes.append(f"{said} could not be read and were left out: {shown}{more}.")
     return kept

@@ -72,7 +72,9 @@ def asked(config: TrainingConfig, device: str) -> Pace:
     """
     if config.attention_kernel == "varlen" and device != "cuda":
         raise ConfigError(
-            "The kernel varlen attends on NVIDIA GPUs alone.", "Use `--set training.attention_kernel=auto`."
+            "The kernel varlen attends on NVIDIA GPUs alone.",
+            "Use `--set training.attention_kernel=auto`.",
+            id="device.unsupported",
         )
     return Pace(pick_precision(config.precision, device), config.attention_kernel, bool(config.compile))
 
