@@ -15,8 +15,8 @@ HEAD = """\
 Every failure that a user can cause is printed with an identifier, a problem and the next step:
 
 ```
-Error [data.column-missing]: The table has no column `txt` to use as the text; it has text, label. Did you mean `text`?
-  → Name one of these with --text-column.
+Error [data.column-missing]: The table has no column `txt` to use as the text; it has `text`, `label`. Did you mean `text`?
+  → Name one of these with --text-column COLUMN.
 ```
 
 The identifier names the cause and stays the same when a sentence is reworded. Python code reads it as `error.id` of a
