@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-all test-gpu bench bench-evaluate bench-gpu check format clean
+.PHONY: help setup demo test test-all test-gpu bench bench-evaluate bench-gpu check docs format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ check: $(READY) ## Check style, types and layering
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_layers.py
+
+docs: $(READY) ## Write docs/errors.md from the catalogue of errors
+	$(BIN)/python -m tests.support.error_page
 
 format: $(READY) ## Mend what style can be mended by itself
 	$(BIN)/ruff check --fix .

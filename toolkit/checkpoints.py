@@ -119,12 +119,13 @@ def locate(name: str, loading: LoadingConfig, options: Mapping[str, Any] = Mappi
     try:
         located = sources.locate_model(names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code)
     except SourceError as error:
-        raise SourceError(_with_guess(name, error.problem), error.fix or what_works_here()) from error
+        raise SourceError(_with_guess(name, error.problem), error.fix or what_works_here(), id=error.id) from error
     config = _configuration(located.path, name)
     if not loading.trust_remote_code and _wants_code(config):
         raise ModelError(
             f"{name} brings Python code of its own, which would run on this machine.",
             "Read that code first; if you trust it, add --trust-remote-code.",
+            id="model.remote-code",
         )
     return Checkpoint(name, located.path, located.origin, located.revision, located.note, config)
 
@@ -139,16 +140,21 @@ def _configuration(path: Path, name: str) -> dict[str, Any]:
     try:
         config = runs.read_object(path / "config.json")
     except SourceError as error:
-        raise ModelError(f"The config.json of {name} cannot be read: {error.problem}", again) from None
+        raise ModelError(
+            f"The config.json of {name} cannot be read: {error.problem}", again, id="model.config-damaged"
+        ) from None
     kinds = {"model_type": str, "pad_token_id": int, "max_position_embeddings": int}
     for key, kind in kinds.items():
         if not isinstance(config.get(key), kind | None):
-            raise ModelError(f"`{key}` in the config.json of {name} is {config[key]!r:.60}.", again)
+            raise ModelError(
+                f"`{key}` in the config.json of {name} is {config[key]!r:.60}.", again, id="model.config-damaged"
+            )
     named = names_of_classes(config)
     if named is None:
         raise ModelError(
             f"`id2label` in the config.json of {name} does not say which class has which number.",
             'Write it as {"0": "negative", "1": "positive"}, in the order of the model\'s outputs.',
+            id="model.config-damaged",
         )
     return {**config, "id2label": named} if named else config
 
@@ -191,7 +197,9 @@ def hub_id(origin: str) -> str | None:
 def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:
     """Return a configuration that comes with the toolkit, which has no weights."""
     if not loading.from_scratch:
-        raise ModelError(f"{name} is a form without weights.", "Add --from-scratch to begin with random ones.")
+        raise ModelError(
+            f"{name} is a form without weights.", "Add --from-scratch to begin with random ones.", id="model.no-weights"
+        )
     path = catalogue.folder() / "forms" / folder
     return Checkpoint(name, path, f"{name} (random weights)", None, None, runs.read_object(path / "config.json"))
 
@@ -205,6 +213,7 @@ def _filled(name: str, hub: str, options: Mapping[str, Any]) -> str:
             f"Each {' and '.join(wanted)} has a {name} of its own, and {' and '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} not set.",
             f"Add {' '.join(f'--{key} …' for key in missing)}, such as --source en --target fr.",
+            id="config.value-missing",
         )
     return hub.format_map(options)
 
@@ -341,6 +350,7 @@ def check_head(checkpoint: Checkpoint) -> None:
         raise ModelError(
             f"{checkpoint.name} is a {named[0]}, which gives no classes: it was not fine-tuned for this task.",
             f"Fine-tune it first (`toolkit finetune TASK --model {checkpoint.name}`), or name its task with --recipe.",
+            id="model.not-fine-tuned",
         )
 
 
@@ -401,7 +411,9 @@ def check_classifier(checkpoint: Checkpoint, modality: str) -> None:
 def _check_family(checkpoint: Checkpoint, families: Container[str], work: str, fix: str) -> None:
     kind = checkpoint.config.get("model_type", "")
     if _built_in(kind) and kind not in families:
-        raise ModelError(f"{checkpoint.name} is of the family {kind}, which does not {work}.", fix)
+        raise ModelError(
+            f"{checkpoint.name} is of the family {kind}, which does not {work}.", fix, id="model.wrong-family"
+        )
 
 
 _TASKS = {

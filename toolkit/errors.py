@@ -1,6 +1,8 @@
 """Every failure that a user can cause, and what to do about it.
 
-ToolkitError              a problem and the next step; the command line prints both
+Each has an identifier, which stays the same when its sentence is reworded: `error_catalogue.yaml` lists them all.
+
+ToolkitError              an identifier, a problem and the next step; the command line prints all three
 ├── CallError             exit code 2: nothing was started; the call, the config or the input must change
 │   ├── ConfigError       a key or a value of the configuration
 │   ├── RecipeError       a recipe that does not exist or lacks a part
@@ -19,14 +21,17 @@ class ToolkitError(Exception):
     Args:
         problem: What is wrong and where, in one or two sentences.
         fix: What to do next; shown on a line of its own.
+        id: Names the cause, as AREA.NAME; the general identifier of the class when not given, as in older recipes.
     """
 
     exit_code = 1
+    general_id = "run.other"
 
-    def __init__(self, problem: str, fix: str) -> None:
+    def __init__(self, problem: str, fix: str, *, id: str | None = None) -> None:  # noqa: A002 - as `--json` names it
         super().__init__(problem, fix)
         self.problem = problem
         self.fix = fix
+        self.id = id or self.general_id
 
     def __str__(self) -> str:
         return f"{self.problem}\n{self.fix}"
@@ -36,6 +41,7 @@ class CallError(ToolkitError):
     """The call itself must change; nothing was started."""
 
     exit_code = 2
+    general_id = "config.other"
 
 
 class ConfigError(CallError):
@@ -45,30 +51,39 @@ class ConfigError(CallError):
 class RecipeError(CallError):
     """A recipe does not exist or lacks a part."""
 
+    general_id = "recipe.other"
+
 
 class SourceError(CallError):
     """A model or a data set cannot be found or reached."""
+
+    general_id = "source.other"
 
 
 class DataError(CallError):
     """A table cannot be read, or does not fit the task."""
 
+    general_id = "data.other"
+
 
 class ModelError(CallError):
     """A checkpoint cannot be loaded, or not safely."""
+
+    general_id = "model.other"
 
 
 class RunError(ToolkitError):
     """The run had begun and could not go on."""
 
-    exit_code = 1
-
 
 class ProcessLost(RunError):
     """Another process of the same run ended, or cannot be reached."""
+
+    general_id = "process.lost"
 
 
 class Interrupted(ToolkitError):
     """The user pressed Ctrl-C during a run."""
 
     exit_code = 130
+    general_id = "run.interrupted"

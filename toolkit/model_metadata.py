@@ -58,6 +58,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{file} sets `{refused[0]}`, which the folder of a model may not set.",
             "Remove it there; what a model may do on this machine is decided by the options of the command alone.",
+            id="model.card-forbidden-key",
         )
     return found
 
@@ -75,7 +76,11 @@ def _is_pruning(listed: Mapping[str, Any]) -> bool:
 
 
 def _damaged(file: Path, name: str) -> ModelError:
-    return ModelError(f"`{name}` in {file} is not what it should be.", "The folder is damaged; copy it again.")
+    return ModelError(
+        f"`{name}` in {file} is not what it should be.",
+        "The folder is damaged; copy it again.",
+        id="model.card-damaged",
+    )
 
 
 def values(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,4 +147,5 @@ def installed(named: Any, whose: str, folders: list[Path], typed: str | None, *,
         f"{whose} was trained with the recipe {named}, which is not among those installed. Code is not run because a "
         "folder names it.",
         fix,
+        id="recipe.not-installed",
     )

@@ -187,14 +187,22 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
     # without one transformers makes a tokenizer that knows no word, and says nothing
     files = [file for file in path.iterdir() if file.is_file()]
     if not any(file.name in _VOCABULARIES or file.suffix in (".model", ".spm", ".tiktoken") for file in files):
-        raise ModelError(f"{path} holds no tokenizer (tokenizer.json).", "Save the tokenizer into the same folder.")
+        raise ModelError(
+            f"{path} holds no tokenizer (tokenizer.json).",
+            "Save the tokenizer into the same folder.",
+            id="model.tokenizer-missing",
+        )
     with model_errors(path), quiet(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")  # punctuation is left as it is
         arguments |= _renamed(path)
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=loading.trust_remote_code, **arguments)
         _forget_code(tokenizer, loading)
     if fast and not tokenizer.is_fast:
-        raise ModelError(f"{path} has no fast tokenizer (tokenizer.json).", "Convert it with transformers first.")
+        raise ModelError(
+            f"{path} has no fast tokenizer (tokenizer.json).",
+            "Convert it with transformers first.",
+            id="model.tokenizer-missing",
+        )
     _check_vocabulary(path, tokenizer)
     if tokenizer.pad_token is None:  # one that ends or begins texts does as well: what is padded is masked
         marks = (tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token)
@@ -256,6 +264,7 @@ def _check_vocabulary(path: Path, tokenizer: Any) -> None:
         raise ModelError(
             f"The tokenizer in {path} has {len(tokenizer):,} tokens, but the model knows only {known:,}.",
             "Take the tokenizer that the model was trained with; tokens that were added need rows of their own in it.",
+            id="model.tokenizer-mismatch",
         )
 
 
@@ -269,12 +278,15 @@ def model_errors(path: Path) -> Iterator[None]:
     except Exception as error:  # of any kind: its files may hold anything
         if type(error).__name__ == "SafetensorError":
             raise ModelError(
-                f"The weights in {path} are damaged: {error}.", "Download or copy the checkpoint again."
+                f"The weights in {path} are damaged: {error}.",
+                "Download or copy the checkpoint again.",
+                id="model.weights-damaged",
             ) from error
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise ModelError(
             f"The checkpoint in {path} cannot be loaded: {reason}",
             "Check that it is complete and made for this task; `toolkit doctor` checks the installation.",
+            id="model.cannot-load",
         ) from error
 
 
@@ -375,6 +387,7 @@ def checkpoint_activations(model: Any) -> None:
         raise ModelError(
             f"{type(model).__name__} has no gradient checkpointing.",
             "Unset `training.gradient_checkpointing`; a smaller `training.micro_batch_size` saves memory too.",
+            id="model.no-gradient-checkpointing",
         ) from None
 
 

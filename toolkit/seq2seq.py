@@ -126,6 +126,7 @@ def settle_generation(model: Any, tokenizer: Any, *, beams: int, max_length: int
         raise ModelError(
             f"{type(model).__name__} does not say which token a translation starts from and which one ends it.",
             "Set `decoder_start_token_id` and `eos_token_id` in its generation_config.json.",
+            id="model.generation-undefined",
         )
 
 

@@ -96,12 +96,15 @@ def parse(name: str) -> Source:
         raise SourceError(
             f"{name} is an address of the web, which is not read directly.",
             "Download it first (`curl -LO URL`) and name the file; what is on the Hub is named by its id, org/name.",
+            id="source.web-address",
         )
     try:
         path = Path(name).expanduser()
         exists = path.exists()
     except (OSError, RuntimeError) as error:  # too long, not readable, or the home of a user that is not there
-        raise SourceError(f"`{name[:200]}` cannot be looked up: {error}.", "Check the spelling of the path.") from None
+        raise SourceError(
+            f"`{name[:200]}` cannot be looked up: {error}.", "Check the spelling of the path.", id="source.invalid-name"
+        ) from None
     if name and (exists or _is_path_like(name)):
         return Source("path", str(path))
     match = _HUB_ID.fullmatch(name)
@@ -109,6 +112,7 @@ def parse(name: str) -> Source:
         raise SourceError(
             f"`{name}` is not the name of a model or data set.",
             "Give a Hub id (org/name), an existing file or folder, or pkg://package/path/inside.",
+            id="source.invalid-name",
         )
     return Source("hub", match["id"], match["revision"], match["config"])
 
@@ -134,15 +138,23 @@ def package_path(name: str) -> Path:
         specification = None
     if specification is None or not specification.submodule_search_locations:
         raise SourceError(
-            f"The Python package `{package}` is not installed.", "Install the package that provides it with pip."
+            f"The Python package `{package}` is not installed.",
+            "Install the package that provides it with pip.",
+            id="source.package-missing",
         )
     if ".." in PurePosixPath(inside).parts or inside.startswith("/"):
-        raise SourceError(f"pkg://{name} leaves its package.", "Give a path inside the package.")
+        raise SourceError(
+            f"pkg://{name} leaves its package.", "Give a path inside the package.", id="source.outside-package"
+        )
     for root in specification.submodule_search_locations:
         path = Path(root) / inside
         if path.exists():
             return path
-    raise SourceError(f"The package `{package}` holds no `{inside}`.", "Check the path inside the package.")
+    raise SourceError(
+        f"The package `{package}` holds no `{inside}`.",
+        "Check the path inside the package.",
+        id="source.package-file-missing",
+    )
 
 
 def local_path(source: Source) -> Path | None:
@@ -216,7 +228,9 @@ def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_cod
             continue
         if path is not None:
             return Located(path, fallback, note=f"{problem}; {fallback} stands in for {source.name}.")
-    raise SourceError(f"The model {asked} is not on this machine and {problem}.", fix="")  # the caller knows what works
+    raise SourceError(
+        f"The model {asked} is not on this machine and {problem}.", fix="", id="hub.unreachable"
+    )  # the caller knows what works
 
 
 def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
@@ -226,7 +240,9 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
         ModelError: What is wrong with the folder.
     """
     if not path.exists():
-        raise SourceError(f"There is no folder {name}.", "Check the path; Hub ids have the form org/name.")
+        raise SourceError(
+            f"There is no folder {name}.", "Check the path; Hub ids have the form org/name.", id="source.file-missing"
+        )
     files = [file.name for file in path.iterdir()] if path.is_dir() else []
     if files:
         check_no_devices(path)
@@ -235,6 +251,7 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
         raise ModelError(
             f"{name} is not a model: it holds no config.json.",
             "Give the folder that `save_pretrained` wrote, or a run directory.",
+            id="model.not-a-model",
         )
     _check_weights(files, name, allow_pickle=allow_pickle)
 
@@ -246,6 +263,7 @@ def _check_adapter(files: Iterable[str], name: str) -> None:
             f"{name} holds an adapter, which changes the weights of another model, and is no model by itself.",
             "Merge it into its base model with peft (`merge_and_unload`), save that, and name its folder; a run of "
             "this toolkit holds the merged model already.",
+            id="model.is-adapter",
         )
 
 
@@ -255,15 +273,22 @@ def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> No
         return
     pickled = sorted(file for file in files if _PICKLED.fullmatch(file))
     if not pickled and "export.json" in files:
-        raise ModelError(f"{name} is an export for another runtime.", "Name the run or model that it was made of.")
+        raise ModelError(
+            f"{name} is an export for another runtime.",
+            "Name the run or model that it was made of.",
+            id="model.is-export",
+        )
     if not pickled:
         raise ModelError(
-            f"{name} holds no weights (model.safetensors).", "Check that the download or the copy is complete."
+            f"{name} holds no weights (model.safetensors).",
+            "Check that the download or the copy is complete.",
+            id="model.no-weights",
         )
     if not allow_pickle:
         raise ModelError(
             f"{name} holds its weights as pickled code ({pickled[0]}), which can run anything when it is loaded.",
             "Use a checkpoint with safetensors, or, if you trust its author, add `--set loading.allow_pickle=true`.",
+            id="model.unsafe-weights",
         )
 
 
@@ -365,20 +390,31 @@ def hub_error(error: Exception, name: str, kind: str) -> SourceError | None:
         return SourceError(
             f"The {kind} {name} is gated: its owner wants to be asked.",
             "Accept its conditions on its Hub page, then run `hf auth login` with a token of that account.",
+            id="hub.gated",
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return SourceError(
             f"The Hub has no {kind} {name} that you may read.",
             "Check the spelling; for a private one run `hf auth login` or set HF_TOKEN.",
+            id="hub.not-found",
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return SourceError(f"{name} has no such revision.", "Give a branch, tag or commit that its Hub page lists.")
+        return SourceError(
+            f"{name} has no such revision.",
+            "Give a branch, tag or commit that its Hub page lists.",
+            id="hub.no-revision",
+        )
     if isinstance(error, errors.HFValidationError):
-        return SourceError(f"`{name}` is not the name of a {kind} on the Hub.", "Hub ids have the form org/name.")
+        return SourceError(
+            f"`{name}` is not the name of a {kind} on the Hub.",
+            "Hub ids have the form org/name.",
+            id="hub.invalid-name",
+        )
     if isinstance(error, errors.HfHubHTTPError | errors.EntryNotFoundError | httpx2.HTTPError):
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return SourceError(
             f"The Hub did not give {name}: {reason}",
             "Try again; `toolkit doctor` shows whether the Hub and your token are in order.",
+            id="hub.request-failed",
         )
     return None

@@ -49,6 +49,7 @@ class Loaded:
             raise ModelError(
                 f"The checkpoint in {self.path} has no trained head for these classes: {self.new[0]}.",
                 "Fine-tune it first, or check that its weights and the classes in its config.json belong together.",
+                id="model.not-fine-tuned",
             )
 
 
@@ -197,6 +198,7 @@ def _incomplete(path: Path, model: Any, faults: Mapping[str, str], unexpected: A
         f"The checkpoint in {path} lacks {len(faults):,} of {count:,} weights of {kind}, which would be random "
         f"numbers: {next(iter(faults.values()))}.{other}",
         "Save the whole model with `save_pretrained`, and check that config.json and weights belong together.",
+        id="model.weights-incomplete",
     )
 
 
@@ -214,6 +216,7 @@ def _check_index(path: Path) -> None:
                 raise ModelError(
                     f"{index} says that weights stand in {str(file)[:200]!r}, which is no {kind or 'file'} beside it.",
                     "Download or copy the checkpoint again, from somebody whom you trust.",
+                    id="model.unsafe-index",
                 )
 
 
@@ -229,6 +232,7 @@ def _check_numbers(path: Path) -> None:
                     raise ModelError(
                         f"`{name}` in {file} is stored as {kind}: the weights are quantized.",
                         "Take the checkpoint with floating-point weights (F32, F16 or BF16) that it was made of.",
+                        id="model.weights-quantized",
                     )
 
 
@@ -239,4 +243,5 @@ def _check_finite(path: Path, model: Any) -> None:
             raise ModelError(
                 f"`{name}` in the checkpoint in {path} holds values that are infinite or no numbers.",
                 "Its training diverged or the file is damaged: take an earlier checkpoint.",
+                id="model.weights-not-finite",
             )

@@ -68,6 +68,7 @@ def _through(model: Any, spy: _Spy) -> Iterator[None]:
         raise ModelError(
             f"{type(model).__name__} attends in several ways, or in one of its own, so its heads cannot be told apart.",
             "Use a model of a family that follows transformers' attention interface, such as BERT, DistilBERT or ViT.",
+            id="model.attention-unsupported",
         )
     attend = AttentionInterface()[before]
 
@@ -130,12 +131,15 @@ def find(model: Any, batch: Mapping[str, Any]) -> list[Layer]:
             raise ModelError(
                 f"Nothing in {type(model).__name__} reads its heads side by side, so none can be left out.",
                 "Use an encoder such as BERT, DistilBERT, RoBERTa or ViT.",
+                id="model.attention-unsupported",
             )
         makers = tuple(made.get(_place(tensor)) for tensor in (query, key, value))
         apart = None not in makers and len(set(map(id, makers))) == 3
         layers.append(Layer(module, heads, width, makers if apart else None, reader))  # type: ignore[arg-type]
     if not layers:
-        raise ModelError(f"{type(model).__name__} has no heads of attention.", "Name a transformer.")
+        raise ModelError(
+            f"{type(model).__name__} has no heads of attention.", "Name a transformer.", id="model.no-attention"
+        )
     return layers
 
 

@@ -29,6 +29,7 @@ def switch(model: Any, name: str | dict[str, Any]) -> None:
             f"{type(model).__name__} computes its attention in a way of its own, which cannot be exchanged.",
             "Use a model of a family that follows transformers' attention interface, such as BERT, DistilBERT, "
             "RoBERTa, ModernBERT or ViT.",
+            id="model.attention-unsupported",
         )
 
 

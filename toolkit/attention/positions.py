@@ -43,6 +43,7 @@ def extend(model: Any, length: int, way: Way = "repeat") -> None:
         raise ModelError(
             f"{type(model).__name__} has no table of positions that could be extended.",
             "Use --max-length within its reach, or a model such as BERT, DistilBERT or RoBERTa.",
+            id="model.positions-fixed",
         )
     spare = max(0 if table.padding_idx is None else table.padding_idx + 1 for table in tables)  # RoBERTa counts from 2
     after = spare + length

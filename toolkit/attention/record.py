@@ -113,7 +113,11 @@ def _attend(
 
     for name, what in _UNKNOWN.items():
         if others.get(name) is not None:
-            raise ModelError(f"{type(module).__name__} uses {what}, which cannot be recorded.", "Use another model.")
+            raise ModelError(
+                f"{type(module).__name__} uses {what}, which cannot be recorded.",
+                "Use another model.",
+                id="model.attention-unsupported",
+            )
     scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
     key, value = (reference.share_keys(heads, query.shape[1]) for heads in (key, value))
     recorder = _current.get()

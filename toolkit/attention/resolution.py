@@ -31,6 +31,7 @@ def check(config: Mapping[str, Any], size: int | None) -> None:
             f"`options.image_size` is {size}, and the model cuts pictures into patches of {patch} pixels: "
             f"{size % patch} at the edge would not be seen.",
             f"Use {' or '.join(f'--image-size {one}' for one in near)}.",
+            id="config.image-size",
         )
 
 
@@ -59,6 +60,7 @@ def see(model: Any, size: int) -> Any:
                     f"{type(model).__name__} cannot see pictures of {size} pixels: its `{name}` is made for "
                     f"{side(before)}.",
                     "Leave `options.image_size` out, or take a model such as vit, deit, dinov2 or swin.",
+                    id="model.image-size-fixed",
                 )
     wanted.load_state_dict(state)
     return wanted.train(model.training)

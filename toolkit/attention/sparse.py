@@ -70,6 +70,7 @@ def _padding(*_arguments: Any, **settings: Any) -> Any:
         raise ModelError(
             "This model masks its attention in a way of its own, which a sparse form would undo.",
             "Use --attention dense, or an encoder such as BERT, DistilBERT or RoBERTa.",
+            id="model.attention-unsupported",
         )
     return settings.get("attention_mask")
 
@@ -92,6 +93,7 @@ def _attend(
         raise ModelError(
             f"{type(module).__name__} does not attend as an encoder does.",
             "Use --attention dense, or an encoder such as BERT, DistilBERT or RoBERTa.",
+            id="model.attention-unsupported",
         )
     rate = dropout if module.training else 0.0
     if Now.layout is not None:

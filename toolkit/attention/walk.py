@@ -107,12 +107,18 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
     import torch
 
     if model.main_input_name != "input_ids":
-        raise ModelError(f"{type(model).__name__} reads no text.", "Name a model of texts, such as `minilm`.")
+        raise ModelError(
+            f"{type(model).__name__} reads no text.", "Name a model of texts, such as `minilm`.", id="model.wrong-input"
+        )
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
     batch = tokenizer(text, return_tensors="pt", truncation=True, return_token_type_ids=False)
     if not text.strip() or not batch["input_ids"].numel():
-        raise ConfigError("The text is empty.", 'Give a sentence: toolkit attend minilm "The cat sat on the mat".')
+        raise ConfigError(
+            "The text is empty.",
+            'Give a sentence: toolkit attend minilm "The cat sat on the mat".',
+            id="config.nothing-given",
+        )
     whole = len(tokenizer(text, verbose=False)["input_ids"])
     inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     with torch.no_grad():
@@ -120,7 +126,9 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
         with lookups(model) as tables, recording(model) as records:
             outputs = model(**inputs, output_hidden_states=True)
     if not records:
-        raise ModelError(f"{type(model).__name__} has no attention to watch.", "Name a transformer.")
+        raise ModelError(
+            f"{type(model).__name__} has no attention to watch.", "Name a transformer.", id="model.no-attention"
+        )
     _check("layer", layer, len(records))
     record = records[layer - 1]
     _check("head", head, record.weights.shape[1])
@@ -145,7 +153,11 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
 
 def _check(what: str, number: int, count: int) -> None:
     if not 1 <= number <= count:
-        raise ConfigError(f"There is no {what} {number}: the model has {count}.", f"Give --{what} from 1 to {count}.")
+        raise ConfigError(
+            f"There is no {what} {number}: the model has {count}.",
+            f"Give --{what} from 1 to {count}.",
+            id="config.out-of-range",
+        )
 
 
 def readable(token: str) -> str:

@@ -28,10 +28,13 @@ from toolkit.cli import (
     serve,
     tune,
 )
-from toolkit.cli.console import INTERRUPTED, note, report_failure
+from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
 from toolkit.cli.own_options import WithOwnOptions
 from toolkit.cli.processes import Told
 from toolkit.cli.streams import OutputLost, prepare_streams
+from toolkit.errors import CallError
+
+_AS_JSON = "--json"  # of any command that has it: failures are JSON, too
 
 app = typer.Typer(
     name="toolkit",
@@ -97,7 +100,7 @@ def _run(arguments: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in arguments and not isinstance(error, OutputLost):
             raise
-        return report_failure(error)
+        return report_failure(error, as_json=_AS_JSON in arguments)
 
 
 def _call(arguments: list[str]) -> int:
@@ -108,6 +111,10 @@ def _call(arguments: list[str]) -> int:
         if isinstance(end.__context__, BrokenPipeError):  # some connection's; Typer takes it for standard output's
             raise end.__context__ from None
         if end.code == INTERRUPTED:  # Typer turns Ctrl-C into this, and says nothing
-            note("\nInterrupted.")
+            return report_failure(KeyboardInterrupt(), as_json=_AS_JSON in arguments)
+        wrong = getattr(end.__context__, "format_message", None)  # of an exception that Typer has printed as text
+        if wrong is not None and _AS_JSON in arguments:
+            fix = "`toolkit COMMAND --help` lists what the command takes."
+            say_failure_as_json(CallError(wrong(), fix, id="config.command-line"))
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

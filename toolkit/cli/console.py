@@ -1,5 +1,6 @@
 """How things are said: failures, notes and progress on standard error, results on standard output."""
 
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import typer
 
 from toolkit.cli.faults import explained
 from toolkit.cli.streams import OutputLost, Stream, shown
-from toolkit.errors import Interrupted
+from toolkit.errors import Interrupted, ToolkitError
 
 INTERRUPTED = 130  # exit code, as shells expect it
 _LOG_SECONDS = 10.0
@@ -34,25 +35,35 @@ def say_json(line: str) -> None:
         say(line)
 
 
-def report_failure(error: BaseException) -> int:
-    """Print what went wrong and what to do next; return the exit code."""
-    if isinstance(error, KeyboardInterrupt):
-        note("\nInterrupted.")
-        return INTERRUPTED
+def report_failure(error: BaseException, as_json: bool = False) -> int:
+    """Print what went wrong and what to do next; return the exit code.
+
+    Args:
+        error: What ended the command.
+        as_json: Print the failure as a JSON document on standard output, too.
+    """
     if isinstance(error, OutputLost) and error.reader_gone:
         return error.exit_code
-    known = explained(error)
-    if isinstance(known, Interrupted):
-        note(f"\n{known.problem}\n  → {known.fix}")
-        return known.exit_code
-    if known is not None:
-        note(f"Error: {known.problem}\n  → {known.fix}")
-        return known.exit_code
-    note(
-        f"Error: {type(error).__name__}: {error}\n"
-        "  → This is a fault in the toolkit or in a recipe. Run the command again with --debug for the traceback."
-    )
-    return 1
+    if isinstance(error, KeyboardInterrupt):
+        failure: ToolkitError = Interrupted("Interrupted.", "", id="run.interrupted")
+        note("\nInterrupted.")
+    else:
+        failure = explained(error) or ToolkitError(
+            f"{type(error).__name__}: {error}",
+            "This is a fault in the toolkit or in a recipe. Run the command again with --debug for the traceback.",
+            id="internal.unexpected",
+        )
+        start = "\n" if isinstance(failure, Interrupted) else f"Error [{failure.id}]: "
+        note(f"{start}{failure.problem}\n  → {failure.fix}")
+    if as_json and not isinstance(failure, OutputLost):
+        say_failure_as_json(failure)
+    return failure.exit_code
+
+
+def say_failure_as_json(failure: ToolkitError) -> None:
+    """Print a failure for a program that reads standard output."""
+    content = {"id": failure.id, "problem": failure.problem, "fix": failure.fix, "exit_code": failure.exit_code}
+    say_json(json.dumps({"error": content}))
 
 
 def duration(seconds: float) -> str:

@@ -60,7 +60,11 @@ def explain(
 
     number = rows if rows is not None else verbs.EXAMPLES if measure else 0
     if data is not None and not number:
-        raise ConfigError("--data names examples to measure the methods on.", "Add --measure, or leave --data out.")
+        raise ConfigError(
+            "--data names examples to measure the methods on.",
+            "Add --measure, or leave --data out.",
+            id="config.conflict",
+        )
     flags = {
         "data.source": data,
         "data.columns.text": text_column,
@@ -76,7 +80,9 @@ def explain(
         inputs += verbs.read_inputs(file, subject) if file is not None else []
         if not inputs and not number:
             raise ConfigError(
-                "There is nothing to explain.", 'Give a text after the run, "in quotes", a picture, or a --file.'
+                "There is nothing to explain.",
+                'Give a text after the run, "in quotes", a picture, or a --file.',
+                id="config.nothing-given",
             )
         command = verbs.measuring_command(target, has_data=subject.run is not None)
         order = verbs.Order(inputs, method or (), number, png, gold, minutes, command)

@@ -2,6 +2,7 @@
 
 import errno
 import re
+from typing import NamedTuple
 
 from toolkit.errors import CallError, RunError, ToolkitError
 
@@ -10,15 +11,27 @@ _NO_MEMORY = re.compile(
     r"failed to map segment|can.?t start new thread",
     re.IGNORECASE,
 )
-_FIXES = {
-    errno.ENOSPC: "Free some space, or write to another disk.",
-    errno.EDQUOT: "Free some space, or write to another disk.",
-    errno.EROFS: "Write to another place.",
-    errno.EACCES: "Mend its permissions, or name another place.",
-    errno.EPERM: "Mend its permissions, or name another place.",
-    errno.EMFILE: "Raise the number of open files with `ulimit -n`.",
-    errno.ENFILE: "Raise the number of open files with `ulimit -n`.",
-    errno.EIO: "The disk may be failing; try another one.",
+
+
+class _Cause(NamedTuple):
+    """An identifier and the next step."""
+
+    id: str
+    fix: str
+
+
+_FULL = _Cause(id="machine.disk-full", fix="Free some space, or write to another disk.")
+_CLOSED = _Cause(id="machine.permission-denied", fix="Mend its permissions, or name another place.")
+_TOO_MANY_FILES = _Cause(id="machine.too-many-open-files", fix="Raise the number of open files with `ulimit -n`.")
+_CAUSES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: _Cause(id="machine.read-only-disk", fix="Write to another place."),
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EMFILE: _TOO_MANY_FILES,
+    errno.ENFILE: _TOO_MANY_FILES,
+    errno.EIO: _Cause(id="machine.disk-failing", fix="The disk may be failing; try another one."),
 }
 
 
@@ -34,22 +47,30 @@ def explained(error: BaseException) -> ToolkitError | None:
             "Memory ran out.",
             "Lower the batch size or the length (`training.micro_batch_size`, `evaluation.batch_size`, "
             "`data.max_length`), take a smaller model, or raise the limit (`ulimit -v`).",
+            id="machine.out-of-memory",
         )
     if isinstance(error, RecursionError):
         return CallError(
             "A file of the input is nested too deep to be read.",
             "Look at its YAML or JSON: --debug shows which one was being read.",
+            id="data.nested-too-deeply",
         )
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         return CallError(
             "A name outside ASCII was given, but this shell's locale knows nothing else.",
             "Run the command with PYTHONUTF8=1 set, or rename the file.",
+            id="machine.locale",
         )
     if isinstance(error, ConnectionError):
-        return RunError(f"A connection was cut ({error.strerror or type(error).__name__}).", "Repeat the command.")
-    if isinstance(error, OSError) and error.errno in _FIXES:
+        return RunError(
+            f"A connection was cut ({error.strerror or type(error).__name__}).",
+            "Repeat the command.",
+            id="machine.connection-lost",
+        )
+    if isinstance(error, OSError) and error.errno in _CAUSES:
         where = f"{error.filename}: " if error.filename is not None else ""
-        return RunError(f"{where}{error.strerror}.", _FIXES[error.errno])
+        cause = _CAUSES[error.errno]
+        return RunError(f"{where}{error.strerror}.", cause.fix, id=cause.id)
     return None
 
 

@@ -132,12 +132,18 @@ def finetune(
 
     if push_to is not None and seeds is not None:
         raise ConfigError(
-            "--seeds makes several runs, and --push-to pushes one.", "Push the one you choose afterwards."
+            "--seeds makes several runs, and --push-to pushes one.",
+            "Push the one you choose afterwards.",
+            id="config.conflict",
         )
     loaded, resolved = verbs.configure(recipe, options.layers(flags, preset, config, assignments))
     training = resolved.config.training
     if training.budget is not None and seeds is not None:
-        raise ConfigError("--seeds makes several runs, and --budget limits one.", "Give --epochs instead of --budget.")
+        raise ConfigError(
+            "--seeds makes several runs, and --budget limits one.",
+            "Give --epochs instead of --budget.",
+            id="config.conflict",
+        )
     if not dry_run:
         start(training.num_processes, training.device)
     with member(training.device) as team, Watcher(silent=not team.is_main) as watch:

@@ -39,6 +39,7 @@ def lr_find(
         raise ConfigError(
             f"The learning rate cannot rise from {lowest:g} to {highest:g}.",
             "Give a positive --lowest and a larger --highest.",
+            id="config.out-of-range",
         )
     from toolkit import runs
     from toolkit.commands import verbs

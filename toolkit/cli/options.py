@@ -120,6 +120,7 @@ def layers(
             raise ConfigError(
                 f"`{'.'.join(path)}` is given twice: {value!r} by a flag, and {assigned[path]!r} by --set.",
                 "Give it once.",
+                id="config.given-twice",
             )
     if config_file:
         _check_file(config_file, found, assigned.keys() | {key for key, _ in leaves(given)})
@@ -136,6 +137,7 @@ def _check_file(file: Path, found: list[tuple[str, dict[str, Any]]], typed: Coll
             raise ConfigError(
                 f"{file} sets `loading.{key}`, which lets code of a checkpoint run. Only what is typed does.",
                 f"If you trust that code, add {option} to the command; else remove the key from the file.",
+                id="config.trust-in-file",
             )
 
 
@@ -233,5 +235,9 @@ def names(given: str | None, known: tuple[str, ...]) -> list[str] | None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             guess = f" Did you mean `{near[0]}`?" if near else ""
-            raise ConfigError(f"There is no `{name}`.{guess}", f"Give some of {', '.join(known)}, with commas, or all.")
+            raise ConfigError(
+                f"There is no `{name}`.{guess}",
+                f"Give some of {', '.join(known)}, with commas, or all.",
+                id="config.unknown-choice",
+            )
     return found

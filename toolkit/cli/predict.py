@@ -90,12 +90,14 @@ def _places(inputs: list[str] | None, source: str | None, output: Path | None) -
         raise ConfigError(
             "Inputs were typed, which are printed here; --input, --output and --explain are of files.",
             "Leave these out, or write the inputs into a file.",
+            id="config.conflict",
         )
     if source is None or output is None:
         missing = "--input" if source is None else "--output"
         raise ConfigError(
             f"There is nothing to predict: {missing} is missing.",
             'Type a text behind the model, as in `toolkit predict RUN "a text"`, or give --input FILE --output FILE.',
+            id="config.nothing-given",
         )
     return source, output
 

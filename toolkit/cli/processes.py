@@ -41,6 +41,7 @@ def start(wanted: int | None, device: str) -> None:
         raise ConfigError(
             f"`training.num_processes` is {wanted}, but {place.launcher} started {place.size}.",
             "Leave --num-processes out, or start the command without a launcher.",
+            id="config.conflict",
         )
 
 

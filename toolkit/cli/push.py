@@ -66,7 +66,9 @@ def push_now(target: str, recipe: str, destination: "Destination", watch: Watche
     except ToolkitError as error:
         later = shlex.join(["toolkit", "push", target, destination.name, *options.own_recipe(recipe)])
         raise RunError(
-            f"The run is whole, but it was not pushed. {error.problem}", f"{error.fix} Then: {later}"
+            f"The run is whole, but it was not pushed. {error.problem}",
+            f"{error.fix} Then: {later}",
+            id=error.id,
         ) from error
     _conclude(destination, pushed)
 

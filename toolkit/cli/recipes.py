@@ -105,10 +105,12 @@ def copy(
     if destination.is_dir():
         destination = destination / source.name
     if destination.exists():
-        raise RecipeError(f"{destination} is there already.", "Give another file name.")
+        raise RecipeError(f"{destination} is there already.", "Give another file name.", id="output.exists")
     try:
         destination.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:
-        raise RecipeError(f"{destination} cannot be written: {error.strerror}.", "Give another file name.") from None
+        raise RecipeError(
+            f"{destination} cannot be written: {error.strerror}.", "Give another file name.", id="output.not-writable"
+        ) from None
     shown = destination if destination.is_absolute() else f"./{destination}"
     say(f"Edit {destination}, then run: {shlex.join(['toolkit', 'finetune', str(shown)])}")

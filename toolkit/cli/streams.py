@@ -38,7 +38,9 @@ class OutputLost(RunError):
 
     def __init__(self, error: OSError) -> None:
         super().__init__(
-            f"Standard output cannot be written: {error.strerror or error}.", "Free some space, or send it elsewhere."
+            f"Standard output cannot be written: {error.strerror or error}.",
+            "Free some space, or send it elsewhere.",
+            id="output.stdout-lost",
         )
         self.reader_gone = error.errno == errno.EPIPE
         if self.reader_gone:

@@ -96,7 +96,11 @@ def _searched(texts: list[str]) -> dict[str, str]:
     for text in texts:
         key, mark, written = text.partition("=")
         if not (key.strip() and mark and written.strip()):
-            raise ConfigError(f"`--search {text}` is not KEY=VALUES.", "Write for example --search dropout=0..0.3.")
+            raise ConfigError(
+                f"`--search {text}` is not KEY=VALUES.",
+                "Write for example --search dropout=0..0.3.",
+                id="config.malformed-value",
+            )
         found[key.strip()] = written
     return found
 

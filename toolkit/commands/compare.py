@@ -50,13 +50,17 @@ def compare(
         DataError: The models were judged on different rows, or know other classes.
     """
     if len(targets) < 2:
-        raise ConfigError("One model cannot be compared with itself.", "Name two or more run directories.")
+        raise ConfigError(
+            "One model cannot be compared with itself.", "Name two or more run directories.", id="compare.same-model"
+        )
     observe(Stage("Reading predictions"))
     names = _names(targets)
     files = [prediction_store.read(_file(target)) for target in targets]
     for name, file in zip(names, files, strict=True):
         if not {"recipe", "labels", "split"} <= file.facts.keys():
-            raise SourceError(f"{name} does not say what it was judged by.", "Evaluate the model again.")
+            raise SourceError(
+                f"{name} does not say what it was judged by.", "Evaluate the model again.", id="run.damaged"
+            )
     named = model_metadata.installed(files[0].facts["recipe"], names[0], [_file(targets[0]).parent], recipe_name)
     recipe = loading.load(str(named))
     aligned = align(names, files, recipe.task.target)
@@ -90,6 +94,7 @@ def _file(target: str) -> Path:
         raise SourceError(
             f"{target} holds no predictions ({prediction_store.FILE}).",
             "Name a run directory or the folder of an evaluation; `toolkit evaluate MODEL --data DATA` makes one.",
+            id="run.no-predictions",
         )
     return file
 
@@ -101,4 +106,4 @@ def _names(targets: Sequence[str]) -> list[str]:
         names = ["/".join(path[-length:]) for path in parts]
         if len(set(names)) == len(names):
             return names
-    raise ConfigError("A model is named twice.", "Name each run directory once.")
+    raise ConfigError("A model is named twice.", "Name each run directory once.", id="compare.same-model")

@@ -90,7 +90,9 @@ def export(
         RunError: The export disagrees by more than is allowed; nothing was written then.
     """
     if form not in graph.FORMS:
-        raise ConfigError(f"There is no form `{form}`.", f"Forms: {', '.join(graph.FORMS)}.")
+        raise ConfigError(
+            f"There is no form `{form}`.", f"Forms: {', '.join(graph.FORMS)}.", id="config.unknown-choice"
+        )
     graph.check_installed(form)
     subject = prepare_evaluation(target, merge(dict(values), _CIRCUMSTANCES), recipe_name, observe)
     if subject.recipe.target.written and form != "safetensors":
@@ -98,6 +100,7 @@ def export(
             f"{subject.config.recipe} writes its answers token by token, which one graph cannot hold: --to {form} is "
             "for tasks whose answer is read off one forward pass.",
             "--to safetensors works; `toolkit predict` and `toolkit serve` write answers.",
+            id="export.text-generation",
         )
     folder = _place(subject, form, output)
     measured, held_back = _parted(subject, form, rows)
@@ -151,7 +154,9 @@ def _place(subject: Examination, form: str, output: str | None) -> Path:
     folder = Path(output) if output else inside or runs.HOME / f"export-{runs.slug(subject.checkpoint.name)}-{form}"
     if folder.exists() and not (folder / REPORT).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigError(
-            f"{folder} is there already, and it is no earlier export.", "Give another --output, or remove it first."
+            f"{folder} is there already, and it is no earlier export.",
+            "Give another --output, or remove it first.",
+            id="output.exists",
         )
     return folder
 
@@ -169,7 +174,9 @@ def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, _Held
     else:
         measured, others = np.array_split(order, [min(most, len(order) // 2)])
     if not len(measured):
-        raise DataError("There are no rows to ask about.", "Name a table with rows in it with --data.")
+        raise DataError(
+            "There are no rows to ask about.", "Name a table with rows in it with --data.", id="data.no-rows"
+        )
     taken = subject.rows.take(pa.array(np.sort(measured)))
     if form != "onnx-int8":
         return taken, None
@@ -179,7 +186,11 @@ def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, _Held
         held_back = _HeldBack(subject.rows.take(others), subject.split)
     left = held_back.rows.num_rows
     if left < 4:
-        raise DataError(f"Only {left} rows are left to calibrate 8 bits on.", "Name a larger table with --data.")
+        raise DataError(
+            f"Only {left} rows are left to calibrate 8 bits on.",
+            "Name a larger table with --data.",
+            id="data.too-few-rows",
+        )
     return taken, held_back
 
 

@@ -39,7 +39,11 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
 
     role = next((column.role for column in recipe.task.inputs if column.kind is IMAGE), None)
     if role is None:
-        raise ConfigError("--show draws pictures, and this recipe has none.", "Name another with --recipe image.")
+        raise ConfigError(
+            "--show draws pictures, and this recipe has none.",
+            "Name another with --recipe image.",
+            id="config.not-for-task",
+        )
     loading = config.loading.model_copy(update={"from_scratch": True})  # no weights are needed for this
     remark = None
     try:
@@ -67,7 +71,7 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
         with runs.aside(path) as draft:
             contact_sheet.draw(lines).save(draft, "PNG")
     except RunError as error:
-        raise RunError(error.problem, "Start the command in a folder that may be written to.") from None
+        raise RunError(error.problem, "Start the command in a folder that may be written to.", id=error.id) from None
     return remark
 
 

@@ -64,6 +64,7 @@ def lr_find(
         raise RunError(
             f"The loss never fell below that of the first step, at a learning rate of {lowest:g}.",
             "Begin lower (--lowest), give more --steps, or check labels and text columns with `toolkit inspect`.",
+            id="run.loss-never-fell",
         )
     columns = {"learning_rate": found.learning_rates, "loss": found.losses, "smoothed_loss": found.smoothed}
     runs.write_json(

@@ -61,6 +61,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
         raise ModelError(
             f"The tokenizer of {checkpoint.name} has no mask token, so its model was not pretrained by masking.",
             "Use a model such as minilm, distilbert or roberta.",
+            id="model.no-mask-token",
         )
     learned, held_out = _parts(recipe, resolved)
     observe(Stage("Loading the model"))
@@ -132,12 +133,18 @@ def _parts(recipe: Recipe, resolved: Resolved) -> tuple[pa.Table, pa.Table]:
     table = load_table(recipe, config.data, lenient=True, options=config.options)
     rows = table.parts.get("train", table.parts.get("all"))
     if rows is None:
-        raise DataError(f"{config.data.source} has no train part.", "Name the file with the texts.")
+        raise DataError(
+            f"{config.data.source} has no train part.", "Name the file with the texts.", id="data.no-train-part"
+        )
     inputs = recipe.task.inputs_in(rows)
     texts = rows.select(inputs).group_by(inputs).aggregate([])  # each text once
     count = min(_MOST, max(_FEWEST, round(_HELD_OUT * texts.num_rows)))
     if texts.num_rows < 2 * count:
-        raise DataError(f"{texts.num_rows} different texts are too few to learn from.", f"Give {2 * count} or more.")
+        raise DataError(
+            f"{texts.num_rows} different texts are too few to learn from.",
+            f"Give {2 * count} or more.",
+            id="data.too-few-rows",
+        )
     order = np.random.default_rng(config.training.seed).permutation(texts.num_rows)
     return texts.take(np.sort(order[count:])), texts.take(np.sort(order[:count]))
 

@@ -86,6 +86,7 @@ def prune_heads(
         raise RunError(
             f"{run.path} has no validation rows to prune by: its labels are few, and all were learned from.",
             "Train it again with `--set training.few_labels=off`, or with a validation part.",
+            id="run.no-validation-rows",
         )
     whole = subject.stored(observe, slim=False)
     loaded = whole.loaded
@@ -129,11 +130,14 @@ def prune_heads(
 
 def _run(subject: Examination) -> runs.Run:
     if subject.run is None or not subject.own:
-        raise ConfigError("Heads are left out of a run, whose validation rows say which.", "Name a run directory.")
+        raise ConfigError(
+            "Heads are left out of a run, whose validation rows say which.", "Name a run directory.", id="run.not-a-run"
+        )
     if subject.recipe.target.written:
         raise ModelError(
             "The model writes texts, and heads are left out of models that choose classes.",
             "Name a run of a recipe such as `sentiment` or `image`.",
+            id="model.not-a-classifier",
         )
     return subject.run
 

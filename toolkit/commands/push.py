@@ -86,6 +86,7 @@ def check_licence(destination: upload.Destination, origin: str, *, from_scratch:
         raise ConfigError(
             f"{origin} states the licence `{licence}`. {error.problem}",
             "Train without --push-to, and name a licence that the Hub knows with `toolkit push --license` afterwards.",
+            id=error.id,
         ) from error
 
 
@@ -146,7 +147,11 @@ def pack(
         upload.check_tag(files, destination)
     for path, content in files.items():
         if size_of(content) > LARGEST_FILE:
-            raise ModelError(f"{path} is larger than the Hub takes (500 GB).", "Save the model in several shards.")
+            raise ModelError(
+                f"{path} is larger than the Hub takes (500 GB).",
+                "Save the model in several shards.",
+                id="hub.file-too-large",
+            )
     return Parcel(destination, files, f"Upload {report['title']}", exists)
 
 
@@ -171,10 +176,15 @@ def _run(target: str) -> runs.Run:
     path = Path(target)
     if not runs.is_run(path):
         if not path.exists():
-            raise SourceError(f"There is no run directory {target}.", "Name a folder that `toolkit finetune` made.")
+            raise SourceError(
+                f"There is no run directory {target}.",
+                "Name a folder that `toolkit finetune` made.",
+                id="run.not-found",
+            )
         raise SourceError(
             f"{target} is no run directory, so there is no report to write a model card from.",
             "Name the folder that `toolkit finetune` made, with run.json in it.",
+            id="run.not-a-run",
         )
     run = runs.Run(path)
     runs.check_whole(run)
@@ -204,7 +214,9 @@ def _read_report(file: Path) -> dict[str, Any]:
         fault for fault in faults(REPORT, report) if not fault.endswith("is not in the schema")
     ]
     if wrong:
-        raise SourceError(f"{file} is not a whole report: {wrong[0]}.", "Copy the run directory again, all of it.")
+        raise SourceError(
+            f"{file} is not a whole report: {wrong[0]}.", "Copy the run directory again, all of it.", id="run.damaged"
+        )
     return report
 
 
@@ -227,7 +239,9 @@ def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
             checksums.check(file, "Undo the change, or copy the run directory again: the report is of other files.")
             found[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
     if not any(path.endswith(".safetensors") for path in found):
-        raise ModelError(f"{run.model} holds no weights.", "Copy the run directory again, all of it.")
+        raise ModelError(
+            f"{run.model} holds no weights.", "Copy the run directory again, all of it.", id="model.no-weights"
+        )
     return found
 
 
@@ -336,6 +350,7 @@ def _check_licence(licence: str | None, destination: upload.Destination, observe
             "Nothing says under which licence this model may be passed on.",
             "Give the Hub's name of the licence with --license, such as apache-2.0; where a model was fine-tuned, the "
             "licence of that one decides.",
+            id="hub.no-licence",
         )
     observe(Note("No licence is known, so the card states none; --license names one."))
 

@@ -63,11 +63,15 @@ def read_file(path: Path) -> dict[str, Any]:
             raise RecursionError
     except RecursionError:
         raise ConfigError(
-            f"{path} nests its values too deeply, or repeats them too often.", "Write `key: value` lines."
+            f"{path} nests its values too deeply, or repeats them too often.",
+            "Write `key: value` lines.",
+            id="config.nested-too-deeply",
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"The configuration {path} cannot be read: {error.strerror}.", "Check the path after --config."
+            f"The configuration {path} cannot be read: {error.strerror}.",
+            "Check the path after --config.",
+            id="config.file-unreadable",
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -76,11 +80,16 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}{where} is not valid YAML{_reason(error)}.",
             "Compare with `toolkit recipes show`; keys are `name: value`.",
+            id="config.invalid-yaml",
         ) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds a {type(values).__name__}, not keys with values.", "Write `key: value` lines.")
+        raise ConfigError(
+            f"{path} holds a {type(values).__name__}, not keys with values.",
+            "Write `key: value` lines.",
+            id="config.invalid-yaml",
+        )
     return values
 
 
@@ -117,7 +126,11 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         parts = _ASSIGNMENT.fullmatch(assignment)
         keys = _split_key(parts[1].strip()) if parts else []
         if parts is None or not keys:
-            raise ConfigError(f"`--set {assignment}` is not KEY=VALUE.", "Write for example `--set training.epochs=5`.")
+            raise ConfigError(
+                f"`--set {assignment}` is not KEY=VALUE.",
+                "Write for example `--set training.epochs=5`.",
+                id="config.malformed-assignment",
+            )
         *sections, last = keys
         nested = {last: _read_value(parts[2], assignment)}
         for key in reversed(sections):
@@ -133,7 +146,9 @@ def _read_value(written: str, assignment: str) -> Any:
         if is_deep(value, most=MOST_VALUES):
             raise RecursionError
     except RecursionError:
-        raise ConfigError(f"`--set {assignment[:60]} …` nests values too deeply.", "Write it flat.") from None
+        raise ConfigError(
+            f"`--set {assignment[:60]} …` nests values too deeply.", "Write it flat.", id="config.nested-too-deeply"
+        ) from None
     except yaml.YAMLError as error:
         meant = written.strip()
         if len(meant) > 1 and (meant.startswith("{") or meant.endswith("}")):
@@ -141,6 +156,7 @@ def _read_value(written: str, assignment: str) -> Any:
                 f"`--set {assignment}` cannot be read{_reason(error)}.",
                 "Close what was opened, and put the whole in single quotes: "
                 "--set 'data.label_map={bad: negative, good: positive}'.",
+                id="config.malformed-assignment",
             ) from None
         return written
     return written if value in (None, "") and written not in ("null", "~", "''", '""') else value

@@ -161,10 +161,12 @@ def _config_error(
             said = fault["msg"].removeprefix("Value error, ")
             message = said[:1].lower() + said[1:]
             lines.append(f"`{key}`{origin}: {message}, got {fault['input']!r}.")
+    only_keys = all(fault["type"] == "extra_forbidden" for fault in error.errors())
     count = "One value" if len(lines) == 1 else f"{len(lines)} values"
     return ConfigError(
         f"{count} of the configuration cannot be used:\n" + "\n".join(f"  {line}" for line in lines),
         "`toolkit recipes show RECIPE` lists every key with its value and meaning.",
+        id="config.unknown-key" if only_keys else "config.invalid-value",
     )
 
 

@@ -96,7 +96,9 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         parts["train"] = parts.pop("all")
     if "train" not in parts:
         raise DataError(
-            f"{config.source} has no train part, only {', '.join(parts)}.", "Give a file or folder to learn from."
+            f"{config.source} has no train part, only {', '.join(parts)}.",
+            "Give a file or folder to learn from.",
+            id="data.no-train-part",
         )
     given = [part for part in split_.PARTS if part in parts]
     task = recipe.task
@@ -115,6 +117,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
             raise DataError(
                 f"Every row of the {part} part also stands in a part that is held out from it.",
                 "Check that the parts are different files, and that not all rows are the same.",
+                id="data.overlapping-parts",
             )
     _check_classes(parts, label, table.labels)
     if config.max_train_rows is not None:
@@ -140,6 +143,7 @@ def _at_most(train: pa.Table, label: str | None, most: int, seed: int) -> pa.Tab
         raise DataError(
             f"`data.max_train_rows` is {most}, but train has {different} classes.",
             "Give at least one row for each class.",
+            id="config.out-of-range",
         )
     if train.num_rows <= most:
         return train
@@ -195,7 +199,9 @@ def load_table(
     for part, rows in prepared.items():
         if rows.num_rows == 0:
             raise DataError(
-                f"No usable row is left in the {part} part of {origin}.", "Check the columns, `where` and the labels."
+                f"No usable row is left in the {part} part of {origin}.",
+                "Check the columns, `where` and the labels.",
+                id="data.no-rows",
             )
     return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map)
 
@@ -233,11 +239,13 @@ def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
     for name, wanted in where.items():
         if name not in table.column_names:
             raise DataError(
-                f"`where` names the column `{name}`, which is not there.", f"It has {', '.join(table.column_names)}."
+                f"`where` names the column `{name}`, which is not there.",
+                f"It has {', '.join(table.column_names)}.",
+                id="data.column-missing",
             )
         table = table.filter(pc.equal(columns_.written_labels(table[name]), wanted))
         if table.num_rows == 0:
-            raise DataError(f"No row has {name} = {wanted}.", "Check the value of `data.where`.")
+            raise DataError(f"No row has {name} = {wanted}.", "Check the value of `data.where`.", id="data.no-rows")
     return table
 
 
@@ -261,6 +269,7 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
         raise DataError(
             f"All training rows have the same label, `{only}`.",
             "A classifier needs at least two classes; check the label column.",
+            id="label.one-class",
         )
     for part, seen in present.items():
         unseen = [labels[number] for number in sorted(seen - present["train"])]
@@ -270,6 +279,7 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
                 f"The {part} part has the label{'s' * many} {labels_.listed(unseen)}, which train has not.",
                 f"Add training examples of {'them' if many else 'it'}, or map {'them' if many else 'it'} to another "
                 "label (`data.label_map`).",
+                id="label.not-in-train",
             )
 
 

@@ -33,9 +33,13 @@ def check_output(output: Path, further: Sequence[str] = ()) -> None:
         ConfigError: Which of the two.
     """
     if output.suffix.lower() not in (*SUFFIXES, *further):
-        raise ConfigError(f"{output} has no known format.", f"Let its name end in {', '.join((*SUFFIXES, *further))}.")
+        raise ConfigError(
+            f"{output} has no known format.",
+            f"Let its name end in {', '.join((*SUFFIXES, *further))}.",
+            id="output.unknown-format",
+        )
     if output.exists():
-        raise ConfigError(f"{output} is there already.", "Remove it, or give another --output.")
+        raise ConfigError(f"{output} is there already.", "Remove it, or give another --output.", id="output.exists")
 
 
 def folder_of(output: Path) -> Path:

@@ -79,6 +79,7 @@ def notice(environ: Mapping[str, str]) -> Place | None:
         raise ConfigError(
             f"The launcher's variables RANK, WORLD_SIZE or SLURM_… cannot be understood: {error}.",
             "Unset them, or start the command with `accelerate launch -m toolkit …`.",
+            id="process.bad-launcher",
         ) from None
     if "ACCELERATE_MIXED_PRECISION" in environ:  # accelerate launch --num_processes 1
         return Place(0, 1, 0, "accelerate launch")
@@ -117,13 +118,16 @@ def processes(wanted: int | None, device: str) -> int:
     """
     if wanted == 1 or device == "mps" or (device == "cpu" and wanted is None):
         if device == "mps" and wanted is not None and wanted > 1:
-            raise ConfigError("There is one MPS device, which one process uses.", "Use --num-processes 1.")
+            raise ConfigError(
+                "There is one MPS device, which one process uses.", "Use --num-processes 1.", id="device.too-few"
+            )
         return 1
     present = 0 if device == "cpu" else count_gpus()
     if wanted is not None and 0 < present < wanted:
         raise ConfigError(
             f"{wanted} processes need as many GPUs, and there {'is' if present == 1 else 'are'} {present}.",
             f"Use --num-processes {present}, or `--set training.device=cpu`.",
+            id="device.too-few",
         )
     return wanted or max(1, present)
 
@@ -247,9 +251,14 @@ class _Crew:
                 f"Process {rank} of {len(self.members)} was ended by {signal.Signals(number).name}.",
                 "Go on with the same command and --resume. If memory ran out, lower `training.micro_batch_size` "
                 "or --num-processes.",
+                id="process.ended",
             )
         if any(codes.values()):
-            raise RunError("The processes of the run lost each other.", "Go on with the same command and --resume.")
+            raise RunError(
+                "The processes of the run lost each other.",
+                "Go on with the same command and --resume.",
+                id="process.lost",
+            )
         return 0
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:

@@ -125,6 +125,7 @@ def _listening() -> Iterator[None]:
         raise ProcessLost(
             "Another process of the run ended, or cannot be reached.",
             "Its own message, or the launcher's, says more. Go on with the same command and --resume.",
+            id="process.lost",
         ) from error
 
 

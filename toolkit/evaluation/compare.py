@@ -60,12 +60,14 @@ def align(names: Sequence[str], files: Sequence[Answers], column: Column) -> Ali
             raise DataError(
                 f"{names[0]} was judged by the recipe {first.facts['recipe']} and {name} by {file.facts['recipe']}.",
                 "Compare models of one task.",
+                id="compare.different-tasks",
             )
         if rename and set(file.facts["labels"]) != set(labels):
             raise DataError(
                 f"{names[0]} and {name} know other classes.\n  {names[0]}: {', '.join(labels)}\n"
                 f"  {name}: {', '.join(file.facts['labels'])}",
                 "Compare models that were trained with the same classes.",
+                id="compare.different-classes",
             )
         if set(own) != set(keys[0]):
             raise _other_rows(names[0], first, keys[0], name, file, own)
@@ -129,6 +131,7 @@ def _other_rows(one: str, a: Answers, keys: Sequence[Key], other: str, b: Answer
         f"{one} and {other} were judged on different rows: {len(keys):,} and {len(theirs):,}. "
         f"Only in {one}: {missing(a, keys, theirs)}. Only in {other}: {missing(b, theirs, keys)}.{hint}",
         "Judge them on the same data first: `toolkit evaluate MODEL --data DATA` for each.",
+        id="compare.different-rows",
     )
 
 

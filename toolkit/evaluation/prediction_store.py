@@ -123,9 +123,13 @@ def read(path: Path) -> Answers:
         found.select(facts["columns"])
         _check_classes(found, len(facts.get("labels", ())))
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
-        raise SourceError(f"{path} does not say which model and rows it belongs to.", _AGAIN) from None
+        raise SourceError(
+            f"{path} does not say which model and rows it belongs to.", _AGAIN, id="run.damaged"
+        ) from None
     if not checksums.is_recorded(path) and not _agree(found):
-        raise SourceError(f"{path} was changed: its predictions are not the likeliest of its probabilities.", _AGAIN)
+        raise SourceError(
+            f"{path} was changed: its predictions are not the likeliest of its probabilities.", _AGAIN, id="run.changed"
+        )
     return Answers(found, facts)
 
 

@@ -183,6 +183,7 @@ def _cross_attention(model: Any, pair: Bitext, collate: Collate) -> Floats:
         raise ModelError(
             f"{type(model).__name__} has no attention from each token of the translation to each of the source.",
             "Explain a model of the kind of Marian, T5, mBART or M2M100.",
+            id="model.attention-unsupported",
         )
     return np.stack(crossed)
 

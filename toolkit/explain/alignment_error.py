@@ -43,7 +43,9 @@ def read_gold(path: Path) -> list[Gold]:
         DataError: A line is not in Pharaoh's format.
     """
     if not path.is_file():
-        raise SourceError(f"There is no gold alignment {path}.", "Check the path given with --gold.")
+        raise SourceError(
+            f"There is no gold alignment {path}.", "Check the path given with --gold.", id="source.file-missing"
+        )
     found = []
     for number, line in enumerate(read_lines(path, None), 1):
         links = [(_LINK.fullmatch(word), word) for word in line.split()]
@@ -52,6 +54,7 @@ def read_gold(path: Path) -> list[Gold]:
             raise DataError(
                 f"{path}, line {number}: `{bad[0]}` is no link.",
                 "Write links as 0-0 (sure) or 0?1 (possible): number of the source word, number of the target word.",
+                id="data.malformed-gold",
             )
         made = [(int(match[1]), match[2], int(match[3])) for match, _ in links if match is not None]
         sure = frozenset((source, target) for source, kind, target in made if kind == "-")

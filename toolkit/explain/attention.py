@@ -59,6 +59,7 @@ def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
         raise ModelError(
             f"{type(network).__name__} has no attention from each token of the text to each.",
             "Explain a model of the kind of BERT, DistilBERT or RoBERTa.",
+            id="model.attention-unsupported",
         )
     tensors = [record.weights for record in records] + [records[-1].output]
     *gradients, last = torch.autograd.grad(odds.sum(), tensors)

@@ -31,11 +31,16 @@ def check_installed(form: str) -> None:
     """
     missing = [name for name in NEEDS.get(form, ()) if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f"--to {form} needs {', '.join(missing)}.", "pip install 'finetune-toolkit[onnx]'")
+        raise ConfigError(
+            f"--to {form} needs {', '.join(missing)}.",
+            "pip install 'finetune-toolkit[onnx]'",
+            id="machine.package-missing",
+        )
     if form != "safetensors" and importlib.util.find_spec("transformers.exporters") is None:
         raise ConfigError(
             f"--to {form} needs a transformers that can export, and this one is older.",
             "pip install --upgrade transformers; --to safetensors works with every version.",
+            id="machine.package-outdated",
         )
 
 
@@ -65,6 +70,7 @@ def trace(model: Any, batch: Mapping[str, Any], form: str) -> Any:
         raise ModelError(
             f"{type(model).__name__} cannot be exported as a graph: {reason}",
             "--to safetensors works for every model; --debug shows where the tracing ended.",
+            id="export.cannot-trace",
         ) from error
 
 
@@ -127,7 +133,9 @@ def quantized(program: Any, way: str, batches: Sequence[Mapping[str, Any]]) -> A
             return quantizer.quantize(program, dict(batches[0]), ExportFormat.ONNX)
     except Exception as error:  # ONNX Runtime's tools raise whatever their parts raise
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"ONNX Runtime cannot quantize this graph ({way}): {reason}", "Use --to onnx.") from error
+        raise ModelError(
+            f"ONNX Runtime cannot quantize this graph ({way}): {reason}", "Use --to onnx.", id="export.cannot-quantize"
+        ) from error
 
 
 def replaced(exported: Any, program: Any) -> Any:

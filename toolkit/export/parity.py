@@ -79,4 +79,5 @@ def check(found: Agreement, moved: Drift | None, allowed: Limits, form: str) -> 
         f"another answer, and {allowed.share:.2%} of them are allowed (--tolerance {allowed.share:g})."
         f"{off}{bound}{'.' if off else ''}",
         f"Nothing was written. {advice}, or allow more with --tolerance.",
+        id="export.different-predictions",
     )

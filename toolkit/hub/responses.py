@@ -79,6 +79,7 @@ def no_access(name: str, kind: type[ToolkitError]) -> ToolkitError:
     return kind(
         f"This token may not write to {name}.",
         "Use another name, or a token that may write there; where a model is there, --pr proposes the change.",
+        id="hub.no-write-access",
     )
 
 
@@ -88,22 +89,42 @@ def _push_error(error: Exception, name: str, kind: type[ToolkitError]) -> Toolki
 
     status, again = _status(error), "Repeat the same command; what has arrived is not sent again."
     if isinstance(error, RevisionNotFoundError):
-        return kind(f"{name} has no such branch.", "Check --revision.")
+        return kind(f"{name} has no such branch.", "Check --revision.", id="hub.no-revision")
     if status == 401:
-        return kind("The Hub refuses the token.", "Run `hf auth login` with a valid write token, or set HF_TOKEN.")
+        return kind(
+            "The Hub refuses the token.",
+            "Run `hf auth login` with a valid write token, or set HF_TOKEN.",
+            id="hub.invalid-token",
+        )
     if status == 403:
         return no_access(name, kind)
     if status in (409, 412):
-        return kind(f"Somebody else changed {name} meanwhile.", again)
+        return kind(f"Somebody else changed {name} meanwhile.", again, id="hub.changed-meanwhile")
     if status == 429:
-        return kind(f"The Hub takes no more requests just now, so {name} was not pushed.", f"Wait. {again}")
+        return kind(
+            f"The Hub takes no more requests just now, so {name} was not pushed.",
+            f"Wait. {again}",
+            id="hub.too-many-requests",
+        )
     if status is not None and status >= 500:
-        return kind(f"The Hub is in trouble itself (status {status}), so {name} was not pushed.", f"Wait. {again}")
+        return kind(
+            f"The Hub is in trouble itself (status {status}), so {name} was not pushed.",
+            f"Wait. {again}",
+            id="hub.server-error",
+        )
     if isinstance(error, RepositoryNotFoundError):
-        return kind(f"The Hub has no {name} that this token may see.", "Check name and token, and push again.")
+        return kind(
+            f"The Hub has no {name} that this token may see.",
+            "Check name and token, and push again.",
+            id="hub.not-found",
+        )
     if isinstance(error, httpx2.TransportError):
-        return kind(f"The connection to the Hub was cut ({type(error).__name__}).", again)
+        return kind(f"The connection to the Hub was cut ({type(error).__name__}).", again, id="machine.connection-lost")
     if isinstance(error, HfHubHTTPError):
         reason = str(error).strip().partition("\n")[0]
-        return kind(f"The Hub did not take {name}: {reason}", f"{again} `toolkit doctor` looks at the Hub.")
+        return kind(
+            f"The Hub did not take {name}: {reason}",
+            f"{again} `toolkit doctor` looks at the Hub.",
+            id="hub.request-failed",
+        )
     return None

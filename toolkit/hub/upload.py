@@ -94,6 +94,7 @@ def check(destination: Destination) -> bool:
         raise SourceError(
             f"The Hub has no model {destination.name} that you may read, so there is nothing to propose a change to.",
             "Check the spelling, or push without --pr.",
+            id="hub.not-found",
         )
     if found is not None and not destination.pull_request:
         _check_visibility(bool(found.private), destination)
@@ -106,11 +107,17 @@ def obstacle() -> SourceError | None:
 
     if not get_token():
         return SourceError(
-            "No Hub token is set, so nothing can be pushed.", "Run `hf auth login` with a write token, or set HF_TOKEN."
+            "No Hub token is set, so nothing can be pushed.",
+            "Run `hf auth login` with a write token, or set HF_TOKEN.",
+            id="hub.no-token",
         )
     problem = sources.hub_problem()
     if problem is not None:
-        return SourceError(f"{problem}, so nothing can be pushed.", "`toolkit doctor` looks at the Hub and the token.")
+        return SourceError(
+            f"{problem}, so nothing can be pushed.",
+            "`toolkit doctor` looks at the Hub and the token.",
+            id="hub.unreachable",
+        )
     return None
 
 
@@ -132,14 +139,18 @@ def check_call(destination: Destination) -> None:
         raise ConfigError(
             f"`{destination.name}` is not the name of a repository on the Hub.",
             "Give org/name: letters, digits, `-`, `_` and `.`, 96 signs at most.",
+            id="hub.invalid-name",
         )
     if destination.pull_request and (destination.revision or destination.tag):
-        raise ConfigError("A pull request goes to main, and carries no tag.", "Leave out --revision and --tag.")
+        raise ConfigError(
+            "A pull request goes to main, and carries no tag.", "Leave out --revision and --tag.", id="config.conflict"
+        )
     for what, name in (("branch", destination.revision), ("tag", destination.tag)):
         if name is not None and not _names_a_ref(name):
             raise ConfigError(
                 f"`{name}` cannot be the name of a {what}.",
                 "Give letters and digits, with single `-`, `_`, `.` or `/` between them, such as v1.0.",
+                id="hub.invalid-name",
             )
 
 
@@ -163,7 +174,9 @@ def _check_role(account: Mapping[str, Any], destination: Destination) -> None:
     role = access.get("role")
     if role == "read":
         raise SourceError(
-            "The Hub token may only read.", "Make a token with the role `write` on the Hub, and run `hf auth login`."
+            "The Hub token may only read.",
+            "Make a token with the role `write` on the Hub, and run `hf auth login`.",
+            id="hub.no-write-access",
         )
     if destination.pull_request:
         return
@@ -186,11 +199,13 @@ def _check_visibility(private: bool, destination: Destination) -> None:
         raise ConfigError(
             f"{destination.name} exists and is private, but --public was given.",
             "Leave out --public, or make it public in its settings on the Hub first.",
+            id="hub.visibility",
         )
     if not private and not destination.public:
         raise ConfigError(
             f"{destination.name} exists and is public, and a push is private unless told otherwise.",
             "Add --public to `toolkit push` if everybody may read it, or name another repository.",
+            id="hub.visibility",
         )
 
 
@@ -224,6 +239,7 @@ def check_card(text: str, destination: Destination) -> None:
             raise ConfigError(
                 f"The Hub does not accept the model card: {_card_faults(str(error))}",
                 "Most often it is the licence: give one of the Hub's names with --license, such as apache-2.0.",
+                id="hub.card-rejected",
             ) from error
 
 
@@ -259,6 +275,7 @@ def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
     raise ConfigError(
         f"The tag {destination.tag} of {destination.name} marks an earlier commit, and tags do not move.",
         "Give another --tag, or delete this one on the Hub first.",
+        id="hub.tag-taken",
     )
 
 
@@ -367,6 +384,7 @@ def _tag(api: Any, destination: Destination, commit: str) -> None:
         raise RunError(
             f"The model was pushed, but the tag {destination.tag} marks another commit, and tags do not move.",
             "Push again with another --tag: the files are not sent again.",
+            id="hub.tag-taken",
         )
     if marked is None:
         patiently(lambda: api.create_tag(destination.name, tag=destination.tag, revision=commit, exist_ok=True))
@@ -389,7 +407,9 @@ def refuse_secrets(files: Mapping[str, Content]) -> None:
         for what, secret in (("the Hub token", token), ("the path of your home folder", home)):
             if secret and secret.encode() in text:
                 raise RunError(
-                    f"{path} holds {what}, so nothing was pushed.", "Take it out of the run directory's files first."
+                    f"{path} holds {what}, so nothing was pushed.",
+                    "Take it out of the run directory's files first.",
+                    id="hub.secret-in-files",
                 )
 
 

@@ -161,6 +161,7 @@ def _rules(model: Any, beams: int) -> _Rules:
         raise ModelError(
             f"The generation configuration of {type(model).__name__} does not say where a translation starts and ends.",
             "Set `decoder_start_token_id` and `eos_token_id` in its generation_config.json.",
+            id="model.generation-undefined",
         )
     never = {settings.pad_token_id, *(settings.suppress_tokens or ())} - {None, *ends}
     never |= {words[0] for words in settings.bad_words_ids or () if len(words) == 1} - set(ends)

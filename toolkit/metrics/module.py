@@ -36,11 +36,13 @@ def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | 
         raise SourceError(
             f"The metric `{metric}` is not one of the toolkit's own ({', '.join(METRICS)}) and {problem}.",
             "Name one of these in the recipe, or try again with a network.",
+            id="hub.unreachable",
         )
     if Path(str(metric)).exists():  # the library would take its code from there
         raise SourceError(
             f"{metric} is the name of a file or folder here, and code of the folder one stands in is not run.",
             "Run the command in another folder.",
+            id="source.metric-name-taken",
         )
     import evaluate
 
@@ -48,7 +50,9 @@ def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | 
         return evaluate.load(metric), None
     except Exception as error:
         raise SourceError(
-            f"The metric `{metric}` cannot be loaded from the Hub: {error}", "Check the name in the recipe."
+            f"The metric `{metric}` cannot be loaded from the Hub: {error}",
+            "Check the name in the recipe.",
+            id="hub.cannot-load",
         ) from error
 
 

@@ -27,7 +27,9 @@ def _scorer(name: str) -> Any:
         from sacrebleu.metrics import BLEU, CHRF, TER
     except ImportError:
         raise ConfigError(
-            "BLEU, chrF and TER need the package sacrebleu.", "pip install 'finetune-toolkit[translation]'"
+            "BLEU, chrF and TER need the package sacrebleu.",
+            "pip install 'finetune-toolkit[translation]'",
+            id="machine.package-missing",
         ) from None
     return {"bleu": BLEU, "chrf": CHRF, "ter": TER}[name]()
 

@@ -49,7 +49,9 @@ def check(file: Path, advice: str) -> None:
         SourceError: It was.
     """
     if is_changed(file):
-        raise SourceError(f"{file} was changed after it was written: its digest is not the one in {FILE}.", advice)
+        raise SourceError(
+            f"{file} was changed after it was written: its digest is not the one in {FILE}.", advice, id="run.changed"
+        )
 
 
 def read_rows(file: Path) -> Any:
@@ -64,6 +66,7 @@ def read_rows(file: Path) -> Any:
         raise SourceError(
             f"{file} names files of pictures instead of holding them; files that a run names are not opened.",
             "Copy the run directory again; other rows are named with --data.",
+            id="run.picture-paths",
         )
     return rows
 

@@ -90,7 +90,9 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
         probe.unlink()
     except OSError as error:
         raise ConfigError(
-            f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
+            f"The run directory {path} cannot be written: {error.strerror}.",
+            "Give another --output.",
+            id="output.not-writable",
         ) from None
     return Run(path)
 
@@ -117,18 +119,24 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
             raise ConfigError(
                 f"{path} holds a run whose run.json is missing.",
                 "Copy the run directory again, all of it; or give another --output.",
+                id="run.file-missing",
             )
-        raise ConfigError(f"The folder {path} is not empty.", "Give another --output, or remove it first.")
+        raise ConfigError(
+            f"The folder {path} is not empty.", "Give another --output, or remove it first.", id="output.exists"
+        )
     check_links(path)
     if read_facts(path).get("status") == "complete":
         outcome = " There is nothing to resume." if resume else ""
-        raise ConfigError(f"{path} holds a complete run.{outcome}", "Give another --output, or remove it first.")
+        raise ConfigError(
+            f"{path} holds a complete run.{outcome}", "Give another --output, or remove it first.", id="output.exists"
+        )
     if lock.is_claimed(path):
         raise lock.busy(path)
     if not resume and not _came_to_nothing(Run(path)):
         raise ConfigError(
             f"{path} holds a run that did not finish.",
             "Go on with it by the same command and --resume, give another --output, or remove it first.",
+            id="output.unfinished-run",
         )
 
 
@@ -154,16 +162,23 @@ def check_writable(path: Path) -> None:
         raise ConfigError(
             f"The name {path} cannot be used for a run: this shell's locale knows nothing but ASCII.",
             "Set PYTHONUTF8=1, or give an --output in plain letters.",
+            id="machine.locale",
         )
     try:
         nearest = next(place for place in (path, *path.parents) if place.exists())
         if not nearest.is_dir():
-            raise ConfigError(f"{nearest} is a file, so it cannot hold a run.", "Give another --output: a new folder.")
+            raise ConfigError(
+                f"{nearest} is a file, so it cannot hold a run.",
+                "Give another --output: a new folder.",
+                id="output.is-file",
+            )
         if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ConfigError(
-            f"The run directory {path} cannot be written: {error.strerror}.", "Give another --output."
+            f"The run directory {path} cannot be written: {error.strerror}.",
+            "Give another --output.",
+            id="output.not-writable",
         ) from None
 
 
@@ -204,11 +219,14 @@ def check_whole(run: Run) -> None:
         raise ModelError(
             f"The run {run.path} did not finish, so it holds no model.",
             "Go on with it: add --resume to its command, which stands in run.json.",
+            id="run.unfinished",
         )
     missing = [name for name in ("config.yaml", "model", "model/toolkit.json") if not (run.path / name).exists()]
     if missing:
         raise ModelError(
-            f"The run {run.path} is not whole: {missing[0]} is missing.", "Copy the run directory again, all of it."
+            f"The run {run.path} is not whole: {missing[0]} is missing.",
+            "Copy the run directory again, all of it.",
+            id="run.file-missing",
         )
 
 
@@ -224,6 +242,7 @@ def newest(home: Path = HOME) -> Run:
         raise SourceError(
             f"There is no complete run under {home}/.",
             "Name a run directory or model, or run `toolkit finetune sentiment` first.",
+            id="run.not-found",
         )
     return max(runs, key=lambda run: (run.facts.get("created", ""), run.path.name))
 
@@ -238,5 +257,5 @@ def read_facts(run: Path) -> dict[str, Any]:
     found = read_object(file)
     for name, kind in _FACTS.items():
         if not isinstance(found.get(name), kind | None):
-            raise SourceError(f"`{name}` in {file} is not what was written there.", COPY_AGAIN)
+            raise SourceError(f"`{name}` in {file} is not what was written there.", COPY_AGAIN, id="run.damaged")
     return found

@@ -33,7 +33,11 @@ def aside(target: Path) -> Iterator[Path]:
             yield draft
             _sync(draft)
             if target.is_dir() and not draft.is_dir():
-                raise RunError(f"{target} is a folder, and would be a file.", "Name a file in it, or another.")
+                raise RunError(
+                    f"{target} is a folder, and would be a file.",
+                    "Name a file in it, or another.",
+                    id="output.is-folder",
+                )
             if target.is_dir():
                 _exchange(draft, target, holder / "old")
             else:
@@ -60,10 +64,16 @@ def disk_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = _disk_advice(target) if full else "Give another --output, or make the folder writable."
-        raise RunError(f"{target} cannot be written: {error.strerror or error}.", advice) from error
+        raise RunError(
+            f"{target} cannot be written: {error.strerror or error}.",
+            advice,
+            id="machine.disk-full" if full else "output.not-writable",
+        ) from error
     except Exception as error:
         if type(error).__name__ == "SafetensorError":
-            raise RunError(f"{target} cannot be written: {error}.", _disk_advice(target)) from error
+            raise RunError(
+                f"{target} cannot be written: {error}.", _disk_advice(target), id="output.not-writable"
+            ) from error
         raise
 
 
@@ -122,7 +132,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except ValueError as error:
         reason = f"not JSON: {error}"
     if reason is not None:
-        raise SourceError(f"{path} cannot be read: {reason}.", COPY_AGAIN)
+        raise SourceError(f"{path} cannot be read: {reason}.", COPY_AGAIN, id="run.damaged")
     found: dict[str, Any] = value
     return found
 
@@ -182,6 +192,7 @@ def _read_parquet(path: Path, read: Callable[[Any], Any]) -> Any:
         raise SourceError(
             f"{path} cannot be read: {reason.rstrip('.')}.",
             "The run directory is damaged; copy it again, or name --data.",
+            id="run.damaged",
         ) from None
 
 

@@ -34,7 +34,7 @@ def sole_writer(output: Path) -> Iterator[None]:
         output.parent.mkdir(parents=True, exist_ok=True)
     message = f"Another process is writing {output}."
     lock = output.with_name(f".{output.name}{NAME}")
-    with _locked(lock, ConfigError(message, "Wait for it to end, or give another --output.")):
+    with _locked(lock, ConfigError(message, "Wait for it to end, or give another --output.", id="output.in-use")):
         yield
 
 
@@ -74,4 +74,6 @@ def is_claimed(run: Path) -> bool:
 
 def busy(run: Path) -> ConfigError:
     """Say that another process trains in a run directory."""
-    return ConfigError(f"Another process is training in {run}.", "Wait for it to end, or give another --output.")
+    return ConfigError(
+        f"Another process is training in {run}.", "Wait for it to end, or give another --output.", id="run.in-use"
+    )

@@ -20,7 +20,9 @@ def damage(file: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise SourceError(
-            f"{file} holds something else than was written there ({type(error).__name__}).", COPY_AGAIN
+            f"{file} holds something else than was written there ({type(error).__name__}).",
+            COPY_AGAIN,
+            id="run.damaged",
         ) from error
 
 
@@ -40,7 +42,11 @@ def check_no_devices(folder: Path) -> None:
     """
     for entry in sorted(folder.iterdir()):
         if is_device(entry):
-            raise SourceError(f"{entry} is a pipe, a socket or a device, and no file.", "Remove it; it is no data.")
+            raise SourceError(
+                f"{entry} is a pipe, a socket or a device, and no file.",
+                "Remove it; it is no data.",
+                id="run.special-file",
+            )
 
 
 def check_links(run: Path) -> None:
@@ -65,7 +71,9 @@ def check_links(run: Path) -> None:
 def leads_out(link: Path) -> SourceError:
     """Return the refusal of a link that leads out of its run directory."""
     return SourceError(
-        f"{link} is a link that leads out of the run directory.", "Put what it leads to in its place, or remove it."
+        f"{link} is a link that leads out of the run directory.",
+        "Put what it leads to in its place, or remove it.",
+        id="run.link-outside",
     )
 
 

@@ -22,7 +22,7 @@ from toolkit.serve.messages import (
     request_types,
     values,
 )
-from toolkit.serve.refusals import SCHEMA, answer_refusals, faults, refusal
+from toolkit.serve.refusals import SCHEMA, answer_refusals, faults, of_error, refusal
 from toolkit.serve.service import Service
 from toolkit.tasks.task import Column
 
@@ -112,7 +112,7 @@ def _read(one: Any, inputs: Sequence[Column]) -> Mapping[str, Any] | Problem:
 def _told(answer: Mapping[str, Any] | Exception) -> Prediction | Problem:
     """Bring an answer to one input into its shape; what the model failed with stays in the log."""
     if isinstance(answer, ToolkitError):
-        return Problem(problem=answer.problem, fix=answer.fix)
+        return Problem(**of_error(answer))
     if isinstance(answer, Exception):
         LOG.error("The model failed on an input", exc_info=answer)
         return Problem(problem="The model failed on this input.", fix="The service's own log says more.")

@@ -17,6 +17,7 @@ class Problem(BaseModel):
 
     problem: str
     fix: str
+    id: str | None = Field(None, description="Identifier of the cause; not of every refusal")
 
 
 class Prediction(BaseModel):

@@ -23,6 +23,11 @@ def refusal(problem: str, fix: str) -> dict[str, str]:
     return {"problem": problem, "fix": fix}
 
 
+def of_error(error: ToolkitError) -> dict[str, str]:
+    """Return a failure that the toolkit knows as a refusal, with its identifier."""
+    return {**refusal(error.problem, error.fix), "id": error.id}
+
+
 def said(code: int, detail: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Any:
     """Return a refusal as an answer."""
     from fastapi.responses import JSONResponse
@@ -155,7 +160,7 @@ def answer_refusals(app: "FastAPI") -> None:
 
     @app.exception_handler(ToolkitError)
     async def impossible(_request: Request, error: ToolkitError) -> Any:
-        return said(422, refusal(error.problem, error.fix))
+        return said(422, of_error(error))
 
     @app.exception_handler(Exception)
     async def failed(_request: Request, _error: Exception) -> Any:

@@ -21,7 +21,11 @@ def check_installed() -> None:
 
     missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f"Serving needs {' and '.join(missing)}.", "pip install 'finetune-toolkit[serve]'")
+        raise ConfigError(
+            f"Serving needs {' and '.join(missing)}.",
+            "pip install 'finetune-toolkit[serve]'",
+            id="machine.package-missing",
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -43,6 +47,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(
             f"{host}, port {port}, cannot be listened on: {error.strerror or error}.",
             "Name another with --port; 0 takes one that is free.",
+            id="serve.port-taken",
         ) from error
     return opened
 
@@ -92,4 +97,4 @@ def serve(
     finally:
         LOG.removeFilter(seldom)
     if not server.started:
-        raise RunError("The service could not start.", "Its log above says why.")
+        raise RunError("The service could not start.", "Its log above says why.", id="serve.not-started")

@@ -83,7 +83,9 @@ class Service:
             ModelError: This model's answers cannot be explained.
         """
         if self.explainer is None:
-            raise ModelError("The answers of this model cannot be explained.", "Ask /predict.")
+            raise ModelError(
+                "The answers of this model cannot be explained.", "Ask /predict.", id="model.not-a-classifier"
+            )
         self._release()
         self.explaining = True
         try:

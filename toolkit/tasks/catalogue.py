@@ -32,7 +32,11 @@ def folder() -> Path:
     checkout = here.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / "recipes").is_dir():
         return checkout / "recipes"
-    raise RecipeError(f"No recipes stand beside {here}.", "The installation is broken; install finetune-toolkit again.")
+    raise RecipeError(
+        f"No recipes stand beside {here}.",
+        "The installation is broken; install finetune-toolkit again.",
+        id="recipe.none-installed",
+    )
 
 
 def available() -> dict[str, Path]:
@@ -52,7 +56,9 @@ def find(name: str) -> Path:
         if path.is_file():
             return path.resolve()
         raise RecipeError(
-            f"There is no recipe file {name}.", "Check the path; `toolkit recipes list` names those at hand."
+            f"There is no recipe file {name}.",
+            "Check the path; `toolkit recipes list` names those at hand.",
+            id="recipe.file-missing",
         )
     return _lookup(name, available(), "recipe")
 
@@ -70,6 +76,7 @@ def _lookup(name: str, known: Mapping[str, Path], kind: str) -> Path:
     raise RecipeError(
         f"There is no {kind} `{name}`.{guess}",
         f"Known {kind}s: {', '.join(known) or 'none'}. `toolkit recipes list` says more.",
+        id="recipe.unknown-name",
     )
 
 

@@ -49,6 +49,7 @@ def _load(path: Path) -> Recipe:
         raise RecipeError(
             f"The recipe {path} lacks {', '.join(missing)}.",
             "`toolkit recipes copy sentiment` gives a whole one to start from.",
+            id="recipe.incomplete",
         )
     _check_names(path)
     held = {PARTS[name]: getattr(module, name) for name in PARTS if hasattr(module, name)}
@@ -60,7 +61,11 @@ def _load(path: Path) -> Recipe:
 def _imported(path: Path) -> tuple[ModuleType, list[str]]:
     specification = importlib.util.spec_from_file_location(f"toolkit_recipe_{path.stem}", path)
     if specification is None or specification.loader is None:
-        raise RecipeError(f"{path} cannot be imported.", "A recipe is a Python file; see `toolkit recipes copy`.")
+        raise RecipeError(
+            f"{path} cannot be imported.",
+            "A recipe is a Python file; see `toolkit recipes copy`.",
+            id="recipe.cannot-run",
+        )
     module: ModuleType = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
     try:
@@ -74,6 +79,7 @@ def _imported(path: Path) -> tuple[ModuleType, list[str]]:
         raise RecipeError(
             f"{path}{f', line {line},' if line else ''} cannot be run: {type(error).__name__}: {error}.",
             "Mend the recipe file.",
+            id="recipe.cannot-run",
         ) from error
     return module, notes
 
@@ -86,6 +92,7 @@ def _with_kind(column: Column, path: Path) -> Column:
         raise RecipeError(
             f"{path}: the column {column.role} is of the kind `{column.kind}`, which there is not.",
             f"Kinds: {', '.join(KINDS)}; or a kind of your own from `toolkit.tasks.task`.",
+            id="recipe.unknown-kind",
         )
     return replace(column, kind=KINDS[column.kind])
 
@@ -97,6 +104,7 @@ def _check_columns(columns: Sequence[Column], path: Path) -> None:
         raise RecipeError(
             f"{path}: COLUMNS has {len(targets)} targets{': ' if targets else ''}{', '.join(targets)}.",
             "A recipe predicts one column; give it one whose kind is a target, such as SINGLE_LABEL.",
+            id="recipe.targets",
         )
 
 
@@ -115,6 +123,7 @@ def _check_names(path: Path) -> None:
         raise RecipeError(
             f"{path} defines `{name}`, which is no part of a recipe and which nothing in the file uses.{guess}",
             f"Parts: {', '.join(PARTS)}. Begin the names of helpers with an underscore.",
+            id="recipe.unknown-part",
         )
 
 

@@ -1,14 +1,16 @@
 """What the user is told of failures that are no fault of the toolkit."""
 
 import errno
+import json
 import os
 
 import pytest
 
+from toolkit.cli import _run as run
 from toolkit.cli.console import report_failure
 from toolkit.cli.faults import explained
 from toolkit.cli.streams import OutputLost
-from toolkit.errors import Interrupted, ModelError, RunError
+from toolkit.errors import DataError, Interrupted, ModelError, RunError
 
 
 def caused(error: Exception, cause: Exception) -> Exception:
@@ -32,7 +34,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
 def test_memory_that_ran_out_is_said(error, capsys):
     assert report_failure(error) == 1
     said = capsys.readouterr().err
-    assert said.startswith("Error: Memory ran out.")
+    assert said.startswith("Error [machine.out-of-memory]: ")
 
 
 def test_refusals_keep_their_own_words():
@@ -43,31 +45,88 @@ def test_refusals_keep_their_own_words():
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "words"),
+    ("error", "code", "identifier", "fact"),
     [
-        (RecursionError(), 2, "nested too deep"),
-        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, "connection"),
-        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), 1, "Connection reset by peer"),
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device"),
-        (PermissionError(errno.EACCES, "Permission denied", "runs/a"), 1, "runs/a: Permission denied"),
-        (OSError(errno.EROFS, "Read-only file system", "b"), 1, "b: Read-only file system"),
+        (RecursionError(), 2, "data.nested-too-deeply", "--debug"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, "machine.connection-lost", "Broken pipe"),
+        (ConnectionResetError(errno.ECONNRESET, "reset by peer"), 1, "machine.connection-lost", "reset by peer"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "machine.disk-full", "No space left on device"),
+        (PermissionError(errno.EACCES, "denied", "runs/a"), 1, "machine.permission-denied", "runs/a: denied"),
+        (OSError(errno.EROFS, "Read-only", "b"), 1, "machine.read-only-disk", "b: Read-only"),
+        ("\ud800".encode, 2, "machine.locale", "PYTHONUTF8=1"),
     ],
 )
-def test_the_machine_is_named(error, code, words, capsys):
+def test_the_machine_is_named(error, code, identifier, fact, capsys):
+    if callable(error):
+        with pytest.raises(UnicodeEncodeError) as caught:
+            error()
+        error = caught.value
     assert report_failure(error) == code
     said = capsys.readouterr().err
-    assert words in said
-    assert "fault in the toolkit" not in said
+    assert said.startswith(f"Error [{identifier}]: ")
+    assert fact in said
 
 
 def test_a_fault_of_the_toolkit_is_called_one(capsys):
     assert report_failure(KeyError("x")) == 1
-    assert "fault in the toolkit" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("Error [internal.unexpected]: KeyError: 'x'")
 
 
 def test_a_stop_that_the_user_asked_for_is_no_error(capsys):
     assert report_failure(Interrupted("Stopped at step 3.", "Go on with --resume.")) == 130
     assert capsys.readouterr().err == "\nStopped at step 3.\n  → Go on with --resume.\n"
+
+
+def as_json(error: BaseException, capsys) -> tuple[int, dict, str]:
+    """Return the exit code, what standard output holds of the failure, and standard error."""
+    code = report_failure(error, as_json=True)
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)
+    assert list(content) == ["error"]
+    return code, content["error"], printed.err
+
+
+@pytest.mark.parametrize(
+    ("error", "identifier", "code"),
+    [
+        (DataError("No rows.", "Give some.", id="data.no-rows"), "data.no-rows", 2),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/a"), "machine.permission-denied", 1),
+        (OSError(errno.ENOSPC, "No space left on device"), "machine.disk-full", 1),
+        (OSError(errno.EMFILE, "Too many open files"), "machine.too-many-open-files", 1),
+        (Interrupted("Stopped at step 3.", "Go on with --resume."), "run.interrupted", 130),
+        (KeyboardInterrupt(), "run.interrupted", 130),
+        (KeyError("x"), "internal.unexpected", 1),
+    ],
+)
+def test_failures_as_json(error, identifier, code, capsys):
+    ended, content, _ = as_json(error, capsys)
+    assert (ended, content["exit_code"], content["id"]) == (code, code, identifier)
+    assert set(content) == {"id", "problem", "fix", "exit_code"}
+
+
+def test_json_holds_the_words_of_standard_error(capsys):
+    _, content, err = as_json(DataError("Row 3: no “text”.", "Give one.", id="data.no-rows"), capsys)
+    assert err == f"Error [data.no-rows]: {content['problem']}\n  → {content['fix']}\n"
+
+
+def test_lost_output_gets_no_json(capsys):
+    assert report_failure(OutputLost(OSError(errno.ENOSPC, "No space left on device")), as_json=True) == 1
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [(["--json", "--nosuch"], "--nosuch"), (["--json", "x"], "x")])
+def test_wrong_call_as_json(arguments, expected, capsys):
+    assert run(["doctor", *arguments]) == 2
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)["error"]
+    assert (content["id"], content["exit_code"]) == ("config.command-line", 2)
+    assert expected in content["problem"]
+    assert expected in printed.err
+
+
+def test_wrong_call_without_json_prints_nothing_on_standard_output(capsys):
+    assert run(["doctor", "--nosuch"]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_a_reader_that_is_gone_is_told_nothing(capsys):

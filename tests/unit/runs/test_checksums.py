@@ -64,9 +64,8 @@ def test_predictions_without_a_digest_agree_with_their_probabilities(predictions
     chances = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
     file = tmp_path / prediction_store.FILE
     table = pa.table({"prediction": predictions, "probabilities": chances})
-    prediction_store.write(
-        file, prediction_store.Answers(table, {"identity": "x", "columns": ["prediction", "probabilities"]})
-    )
+    facts = {"identity": "x", "columns": ["prediction", "probabilities"]}
+    prediction_store.write(file, prediction_store.Answers(table, facts))
     assert (prediction_store.find([file], "x") is not None) == believed
     if not believed:
         with pytest.raises(SourceError, match="not the likeliest"):

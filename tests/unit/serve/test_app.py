@@ -69,7 +69,7 @@ class Echo:
                 time.sleep(0.05)
                 pause()
         if method == "wrong":
-            raise DataError("There is no method `wrong`.", "Methods: leave-one-out.")
+            raise DataError("There is no method `wrong`.", "Methods: leave-one-out.", id="config.unknown-choice")
         words = given["text"].split()
         return {
             "prediction": "yes", "score": 0.75, "method": {"name": "m", "title": "M", "about": "a"}, "signed": True,
@@ -139,7 +139,7 @@ def test_an_answer_is_explained(address):
     assert (code, said["words"], said["belief"]) == (200, ["good", "film!"], "little")
     assert post(f"{address}/explain", {"input": "x", "method": "wrong"}) == (
         422,
-        {"problem": "There is no method `wrong`.", "fix": "Methods: leave-one-out."},
+        {"problem": "There is no method `wrong`.", "fix": "Methods: leave-one-out.", "id": "config.unknown-choice"},
     )
 
 

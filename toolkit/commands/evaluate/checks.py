@@ -57,10 +57,13 @@ def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> No
         return
     if not recipe.target.single:
         raise ConfigError(
-            "`evaluation.group_column` compares classes by groups, and this task gives none.", "Leave it out."
+            "`evaluation.group_column` compares classes by groups, and this task gives none.",
+            "Leave it out.",
+            id="config.not-for-task",
         )
     if column not in names:
         raise DataError(
             f"`evaluation.group_column` names the column `{column}`, which the rows do not have.",
             f"They have {', '.join(name for name in names if not name.startswith('_'))}.",
+            id="data.column-missing",
         )

@@ -94,7 +94,9 @@ def _told(run: runs.Run) -> dict[str, Any]:
     told = {part: run.facts.get(part) for part in ("data", "training")}
     wrong = [fault for fault in faults(REPORT, told) if not fault.endswith("is not in the schema")]
     if wrong:
-        raise SourceError(f"{run.path / 'run.json'} is damaged: {wrong[0]}.", "Copy the run directory again.")
+        raise SourceError(
+            f"{run.path / 'run.json'} is damaged: {wrong[0]}.", "Copy the run directory again.", id="run.damaged"
+        )
     return told["data"] or {}
 
 
@@ -102,25 +104,42 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
     """Say what a target is, when it is no run and no data was named."""
     name_data = "Name the data to judge it on with --data."
     if (path / "config.json").is_file():
-        return DataError(f"{path} is a model and not a run, so no held-out data comes with it.", name_data)
+        return DataError(
+            f"{path} is a model and not a run, so no held-out data comes with it.", name_data, id="data.not-given"
+        )
     seeds = sorted(folder.name for folder in path.iterdir() if runs.is_run(folder)) if path.is_dir() else []
     if seeds:
-        return SourceError(f"{path} holds several runs.", f"Name one of them, such as {path / seeds[0]}.")
+        return SourceError(
+            f"{path} holds several runs.", f"Name one of them, such as {path / seeds[0]}.", id="run.ambiguous"
+        )
     if any((path / name).exists() for name in ("config.yaml", "metrics.jsonl", "report.json", "checkpoints")):
-        return SourceError(f"{path} was a run directory, but its run.json is missing.", "Copy the whole folder again.")
+        return SourceError(
+            f"{path} was a run directory, but its run.json is missing.",
+            "Copy the whole folder again.",
+            id="run.file-missing",
+        )
     if path.exists():
         kind = "is a folder that holds neither run.json nor config.json" if path.is_dir() else "is a file"
-        return SourceError(f"{path} {kind}, so it is neither a run nor a model.", "Name a run directory or a model.")
+        return SourceError(
+            f"{path} {kind}, so it is neither a run nor a model.",
+            "Name a run directory or a model.",
+            id="run.not-a-run",
+        )
     if (
         path.as_posix().count("/") == 1 and not path.is_absolute() and not path.parent.exists()
     ):  # as Hub ids are written
-        return DataError(f"{path} is no folder here, and no held-out data comes with a model of the Hub.", name_data)
+        return DataError(
+            f"{path} is no folder here, and no held-out data comes with a model of the Hub.",
+            name_data,
+            id="data.not-given",
+        )
     folders = [str(folder) for folder in runs.HOME.iterdir()] if runs.HOME.is_dir() else []
     near = difflib.get_close_matches(str(path), folders, n=1)
     guess = f" Did you mean {near[0]}?" if near else ""
     return SourceError(
         f"There is no run directory {path}.{guess}",
         "Name one that is there. For a model of the Hub or a short name, name the data too, with --data.",
+        id="run.not-found",
     )
 
 
@@ -334,6 +353,7 @@ def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Seque
             f"  {runs.CARD}: {', '.join(map(str, learnt))}\n  run.json:     {', '.join(map(str, of_run))}",
             "Put them back in the order of run.json, here and in config.json. Where labels of the data are exchanged, "
             "train again with `data.label_map`.",
+            id="model.classes-mismatch",
         )
     learnt = learnt or of_run
     if learnt and list(learnt) != list(labels):
@@ -342,6 +362,7 @@ def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Seque
             f"  config.json: {', '.join(labels)}\n  learnt:      {', '.join(map(str, learnt))}",
             f"Put them back in this order, or, if you gave them other names on purpose, change `labels` in "
             f"{runs.CARD} beside it as well.",
+            id="model.classes-mismatch",
         )
 
 

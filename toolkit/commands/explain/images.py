@@ -42,7 +42,7 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
         every: list[Row] = [{"path": str(file)} for file in folders.files(path)]
         found = [one for one in every if image_columns.look(one, most).problem is None]
     elif not path.is_file():
-        raise SourceError(f"There is no file {path}.", "Check the path.")
+        raise SourceError(f"There is no file {path}.", "Check the path.", id="source.file-missing")
     elif path.name.lower().endswith(TABLES):
         table = pa.concat_tables(read(path).values(), promote_options="permissive")
         wanted = [column for column in recipe.task.inputs if column.kind.unit == PATCH]
@@ -55,7 +55,11 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
     else:
         found = [{"path": str(path)}]
     if not found:
-        raise DataError(f"{path} holds no picture.", "Give a picture, a folder of them, or a table that names them.")
+        raise DataError(
+            f"{path} holds no picture.",
+            "Give a picture, a folder of them, or a table that names them.",
+            id="image.none-found",
+        )
     return found
 
 
@@ -79,7 +83,11 @@ def prepare(loaded: LoadedModel, rows: Sequence[Row]) -> list[Any]:
     (role,) = (column.role for column in loaded.recipe.task.inputs)
     for row in rows:
         if problem := image_columns.look(row, loaded.config.data.max_pixels).problem:
-            raise DataError(f"The picture {image_columns.name(row)} {problem}.", "Name another, or leave it out.")
+            raise DataError(
+                f"The picture {image_columns.name(row)} {problem}.",
+                "Name another, or leave it out.",
+                id="image.unreadable",
+            )
     return list(loaded.recipe.preprocess({role: list(rows)}, loaded.processor, loaded.config)["pixel_values"])
 
 
@@ -103,6 +111,7 @@ def boxes_in_view(loaded: LoadedModel, rows: Sequence[Row]) -> list[regions.Box 
             raise DataError(
                 f"The box `{written}` of {image_columns.name(row)} does not lie in its {width} × {height} pixels.",
                 f"Give left, top, right and bottom in pixels in the column `{BOX}`, or leave it empty.",
+                id="image.box-outside",
             )
         (mask,) = prepare(loaded, [{"bytes": _white_box(box, width, height)}])
         found.append(regions.around(np.asarray(mask, np.float64).mean(axis=0) / 255))

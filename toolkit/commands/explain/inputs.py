@@ -63,6 +63,7 @@ def text_columns(subject: Subject) -> Sequence[Column]:
         raise ModelError(
             f"The recipe {subject.config.recipe} reads no whole texts, so there is nothing to explain word by word.",
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+            id="model.wrong-input",
         )
     return wanted
 

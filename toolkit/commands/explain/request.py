@@ -93,11 +93,15 @@ def lines_or_table(path: Path, of_table: Callable[[Path], list[Texts]], column: 
         DataError: It holds no text.
     """
     if not path.is_file():
-        raise SourceError(f"There is no file {path}.", "Check the path.")
+        raise SourceError(f"There is no file {path}.", "Check the path.", id="source.file-missing")
     if path.suffix == ".txt":
         texts: list[Texts] = [(line.strip(),) for line in read_lines(path, None) if line.strip()]
     else:
         texts = of_table(path)
     if not texts:
-        raise DataError(f"{path} holds no text.", f"Give a line for each text, or a table with a {column} column.")
+        raise DataError(
+            f"{path} holds no text.",
+            f"Give a line for each text, or a table with a {column} column.",
+            id="data.no-rows",
+        )
     return texts

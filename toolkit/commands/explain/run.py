@@ -48,7 +48,7 @@ def explain(
     if subject.recipe.target.written:
         return translations.explain(subject, order, output, command, observe)
     if order.gold is not None:
-        raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.")
+        raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.", id="config.not-for-task")
     of_pictures = reads_pictures(subject)
     if not of_pictures:
         text_columns(subject)
@@ -148,7 +148,11 @@ def _regions(
 def _check_methods(wanted: Sequence[str]) -> None:
     unknown = [name for name in wanted if name not in (*BY_NAME, ALL)]
     if unknown:
-        raise ConfigError(f"There is no method `{unknown[0]}`.", f"Methods: {', '.join(BY_NAME)}, {ALL}.")
+        raise ConfigError(
+            f"There is no method `{unknown[0]}`.", f"Methods: {', '.join(BY_NAME)}, {ALL}.", id="config.unknown-choice"
+        )
     missing = [name for name in wanted if name not in (*available(), ALL)]
     if missing:
-        raise ConfigError("Integrated gradients need captum.", "pip install finetune-toolkit[explain]")
+        raise ConfigError(
+            "Integrated gradients need captum.", "pip install finetune-toolkit[explain]", id="machine.package-missing"
+        )

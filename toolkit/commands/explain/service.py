@@ -51,7 +51,9 @@ class Explainer:
 
         chosen = method or self.methods[0]
         if chosen not in self.methods:
-            raise ConfigError(f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.")
+            raise ConfigError(
+                f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.", id="config.unknown-choice"
+            )
         found, chances = explain_one(self.stored.loaded, self._given(given), chosen, pause)
         scores = [round(float(score), 6) for score in found.scores[chosen]]
         definition, one = BY_NAME[chosen], found.example

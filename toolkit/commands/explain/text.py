@@ -104,6 +104,7 @@ def _check_classifier(model: Model, one: Example | Picture) -> None:
         raise ModelError(
             f"{type(model.network).__name__} does not choose one class for a text.",
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+            id="model.not-a-classifier",
         )
 
 
@@ -115,5 +116,9 @@ def _example(loaded: LoadedModel, texts: Texts, number: int) -> Example:
     single = {name: values[0] for name, values in features.items() if name != "truncated"}
     found = example(texts, single, loaded.processor, loaded.config.data.max_length)
     if not found.words:
-        raise DataError(f"Text {number}, “{' / '.join(texts)}”, holds no word.", "Give a sentence, or leave it out.")
+        raise DataError(
+            f"Text {number}, “{' / '.join(texts)}”, holds no word.",
+            "Give a sentence, or leave it out.",
+            id="data.empty-text",
+        )
     return found

@@ -64,7 +64,9 @@ def explain(
     """
     if order.methods:
         raise ConfigError(
-            "Translations are explained by their alignment alone.", "Leave out --method, which is for classes."
+            "Translations are explained by their alignment alone.",
+            "Leave out --method, which is for classes.",
+            id="config.not-for-task",
         )
     if order.pictures:
         explanation_images.check()
@@ -124,11 +126,13 @@ def _check_gold(file: Path | None, golds: Sequence[Gold], given: Sequence[Texts]
         raise ConfigError(
             "A gold alignment is of given translations, and none are given.",
             "Name a table of sources and translations with --file.",
+            id="data.gold-mismatch",
         )
     if len(golds) != len(given):
         raise ConfigError(
             f"{file} has {len(golds)} lines, and there are {len(given)} pairs of texts.",
             "Give a line for each pair, in their order; empty where nothing is aligned.",
+            id="data.gold-mismatch",
         )
     for number, (gold, (source, target, *_)) in enumerate(zip(golds, given, strict=True), 1):
         sizes = len(source.split()), len(target.split())
@@ -138,6 +142,7 @@ def _check_gold(file: Path | None, golds: Sequence[Gold], given: Sequence[Texts]
                     f"{file}, line {number}: {link[0]}-{link[1]} is beyond the pair, which has {sizes[0]} and "
                     f"{sizes[1]} words.",
                     "Count words between spaces, from 0, the source's first.",
+                    id="data.gold-mismatch",
                 )
 
 
@@ -166,7 +171,11 @@ def _look(
         features = {name: values[0] for name, values in recipe.preprocess(rows, loaded.processor, config).items()}
         pair = alignment.bitext(*texts, features, loaded.processor, by_spaces=by_spaces)
         if not pair.source_words:
-            raise DataError(f"Text {number}, “{texts[0]}”, holds no word.", "Give a sentence, or leave it out.")
+            raise DataError(
+                f"Text {number}, “{texts[0]}”, holds no word.",
+                "Give a sentence, or leave it out.",
+                id="data.empty-text",
+            )
         found.append(alignment.look(loaded.model, pair, collate, config.evaluation.batch_size))
         observe(Counted(number, len(pairs)))
         if budget.spent():

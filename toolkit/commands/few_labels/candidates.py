@@ -148,6 +148,7 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
         raise ModelError(
             f"{type(model).__name__} has no linear output layer, which comparing ways of training needs.",
             "Use `--set training.few_labels=off`.",
+            id="model.no-linear-head",
         )
     numbers = np.asarray(features.columns["labels"], np.int64)
     made = Bench(

@@ -43,7 +43,9 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
     wanted = resolved.config.training.few_labels
     obstacle = _obstacle(resolved, recipe)
     if wanted == "on" and obstacle is not None:
-        raise ConfigError(f"`training.few_labels` is on, but {obstacle}.", "Unset one of the two.")
+        raise ConfigError(
+            f"`training.few_labels` is on, but {obstacle}.", "Unset one of the two.", id="config.conflict"
+        )
     pooled = _pooled(splits)
     rows = pooled.train.num_rows
     few = rows <= max(FEW_ROWS, min(ROWS, ROWS_PER_CLASS * len(splits.labels)))

@@ -248,7 +248,7 @@ def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
         state, _ = checkpoint.newest(folder)
         kept = f" The state of step {state.step} is the last good one, in {folder}." if state is not None else ""
         fix = f"{error.fix} If it ends there again, look at these rows."
-        raise RunError(f"{error.problem} Its batch: {named}.{kept}", fix) from error
+        raise RunError(f"{error.problem} Its batch: {named}.{kept}", fix, id=error.id) from error
 
 
 def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -> Iterator[str]:

@@ -78,6 +78,7 @@ def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolv
         raise ConfigError(
             f"The recipe `{recipe_name}` has no options of its own, but got {', '.join(resolved.config.options)}.",
             f"`toolkit recipes show {recipe_name}` lists every key.",
+            id="config.unknown-key",
         )
     return recipe, resolved
 
@@ -102,7 +103,9 @@ def prepare(
     runs.check_place(resolved.config.output, resume=resume)
     if resolved.config.model.partition(":")[0] == AUTO:
         raise ConfigError(
-            "`--model auto` is for `toolkit finetune`.", "Name a model; `toolkit recipes list` shows some."
+            "`--model auto` is for `toolkit finetune`.",
+            "Name a model; `toolkit recipes list` shows some.",
+            id="config.not-for-command",
         )
     observe(Stage("Looking for model and data"))
     notes = []
@@ -185,6 +188,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
                 f"but {checkpoint.name} takes at most {longest} tokens.",
                 f"Use --max-length {longest} or less, or a sparse --attention such as sliding-window:256, with which "
                 "positions are extended.",
+                id="config.too-long-for-model",
             )
         if asked:
             done = {"repeat": "repeated", "interpolate": "interpolated"}[str(way)]
@@ -227,6 +231,7 @@ def _check_best_metric(recipe: Recipe, config: RunConfig) -> None:
         raise ConfigError(
             f"`training.best_metric` is {config.training.best_metric!r}, which this recipe does not compute.",
             f"Choose one of {', '.join(names)}.",
+            id="config.unknown-choice",
         )
 
 
@@ -237,7 +242,9 @@ def _check_classes(recipe: Recipe, config: RunConfig, labels: Sequence[str]) -> 
     definition = load(chosen)[1] if chosen is not None else None
     if definition is not None and len(labels) < definition.least_classes:
         raise ConfigError(
-            f"`training.best_metric` is {wanted}, which says nothing with {len(labels)} classes.", "Choose loss."
+            f"`training.best_metric` is {wanted}, which says nothing with {len(labels)} classes.",
+            "Choose loss.",
+            id="config.not-for-task",
         )
 
 
@@ -246,6 +253,7 @@ def _check_adapter(config: RunConfig) -> None:
         raise ConfigError(
             f"`training.freeze` and `adapter.kind` {config.adapter.kind} are set; adapters freeze all weights already.",
             "Unset one of them; `adapter.targets` says which layers get adapters.",
+            id="config.conflict",
         )
 
 

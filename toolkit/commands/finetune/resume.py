@@ -54,6 +54,7 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
             raise ConfigError(
                 f"The run {run.path} was begun with another {', another '.join(differing)}.",
                 "Give the same values, or another --output.",
+                id="run.other-configuration",
             )
         return run
     folders = sorted(runs.HOME.iterdir(), key=lambda path: path.stat().st_mtime) if runs.HOME.is_dir() else []

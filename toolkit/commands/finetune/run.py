@@ -188,12 +188,13 @@ def _recorded(run: runs.Run, command: str, team: Team) -> Iterator[None]:
         yield
     except Interrupted as stop:
         record("interrupted")
-        raise Interrupted(stop.problem, f"Go on with: {again}") from None
+        raise Interrupted(stop.problem, f"Go on with: {again}", id=stop.id) from None
     except KeyboardInterrupt:
         record("interrupted")
         raise Interrupted(
             f"Interrupted. {run.path} is marked as such, and no command takes it for a whole run.",
             f"Go on with: {again}",
+            id="run.interrupted",
         ) from None
     except Exception:
         record("failed")

@@ -61,6 +61,7 @@ def _refuse_tables(inputs: Sequence[str]) -> None:
             raise ConfigError(
                 f"{text} is a file, and what is typed here is a text.",
                 f"Predict its rows with --input {text} --output FILE.",
+                id="config.file-as-text",
             )
 
 

@@ -91,7 +91,7 @@ def predict(
     """
     if tell is None:
         if output.exists() and Path(source).exists() and output.samefile(source):
-            raise ConfigError(f"{output} is the input as well.", "Give another --output.")
+            raise ConfigError(f"{output} is the input as well.", "Give another --output.", id="output.is-input")
         resumable_output.check_output(output, WRITTEN_TEXTS)
     row_stream.check_input(source)
     observe(Stage("Looking for the model"))
@@ -105,9 +105,13 @@ def predict(
     chunks = map(_untaken, chunks)
     head = next(chunks, [])
     if not head and Path(source).suffix.lower() == ".po":
-        raise DataError(f"{source} holds no message that wants a translation.", "--retranslate translates all again.")
+        raise DataError(
+            f"{source} holds no message that wants a translation.",
+            "--retranslate translates all again.",
+            id="data.nothing-to-translate",
+        )
     if not head:
-        raise DataError(f"{source} holds no rows.", "Check that it was written to the end.")
+        raise DataError(f"{source} holds no rows.", "Check that it was written to the end.", id="data.no-rows")
     roles = _roles(source, head, inputs, config.data.columns)
     explainer = _explainer(target, stored) if explained else None
     temperature = stored_temperature(stored_card(checkpoint))
@@ -212,7 +216,7 @@ def _stoppable(tally: "Tally", done: str, again: str) -> Iterator[None]:
             yield
         except KeyboardInterrupt:
             rows = "1 row is" if tally.rows == 1 else f"{tally.rows:,} rows are"
-            raise Interrupted(f"Stopped: {rows} {done}.", again) from None
+            raise Interrupted(f"Stopped: {rows} {done}.", again, id="run.interrupted") from None
 
 
 @dataclass
@@ -279,6 +283,7 @@ def _explainer(target: str, stored: StoredModel) -> Explainer:
             f"The answers of {stored.config.recipe} cannot be explained: --explain is for tasks that choose one class "
             "for a text or a picture.",
             "Leave --explain out.",
+            id="model.not-a-classifier",
         )
     return found
 
@@ -308,7 +313,11 @@ def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Pat
     if suffix not in WRITTEN_TEXTS:
         return None
     if not recipe.target.written:
-        raise ConfigError(f"{output} would hold nothing but texts, and this task does not write texts.", "Write .csv.")
+        raise ConfigError(
+            f"{output} would hold nothing but texts, and this task does not write texts.",
+            "Write .csv.",
+            id="output.unfit-format",
+        )
     of_catalogue = Path(source).suffix.lower() == ".po"
     if suffix == ".txt":
         if of_catalogue:
@@ -316,7 +325,9 @@ def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Pat
         return _write_lines
     if not of_catalogue:
         raise ConfigError(
-            f"{output} is a catalogue, and {source} is none.", "Give a .po file as --input, or write .txt."
+            f"{output} is a catalogue, and {source} is none.",
+            "Give a .po file as --input, or write .txt.",
+            id="output.unfit-format",
         )
 
     def write_catalogue(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
@@ -346,7 +357,9 @@ def _untaken(chunk: list[Row]) -> list[Row]:
     taken = sorted(name for name in names if name in ADDED or name.startswith("score: "))
     if taken:
         raise DataError(
-            f"The input has a column `{taken[0]}` already, which the output needs.", "Rename it in the input."
+            f"The input has a column `{taken[0]}` already, which the output needs.",
+            "Rename it in the input.",
+            id="data.column-taken",
         )
     return chunk
 
@@ -374,15 +387,18 @@ def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
             return DataError(
                 f"{source} holds {len(tables)} files, and predictions are written for one table: {listed}.",
                 f"Name one of these with --input{'' if folder == Path(source) else ', unpacked'}.",
+                id="source.ambiguous",
             )
         return DataError(
             f"{source} is a folder, as models of pictures take, and this model reads texts.",
             "Give a file of texts, one a line, or a table with a column of them.",
+            id="data.wrong-kind",
         )
     if of_pictures and (source == row_stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
         return DataError(
             f"{source} holds lines of text, and this model reads pictures.",
             "Give a folder of pictures, or a table with a column of their file names.",
+            id="data.wrong-kind",
         )
     return None
 

@@ -171,7 +171,9 @@ def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
     named = [name.strip() for name in config.model.removeprefix(AUTO).removeprefix(":").split(",") if name.strip()]
     if config.model != AUTO and not named:
         raise ConfigError(
-            "`auto:` names no model.", "Give names with commas, as auto:minilm,distilbert, or auto alone."
+            "`auto:` names no model.",
+            "Give names with commas, as auto:minilm,distilbert, or auto alone.",
+            id="config.malformed-value",
         )
     found = {}
     for name in named or _at_hand():

@@ -125,6 +125,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
         raise ConfigError(
             f"A budget of {time_budget.written(seconds)} is too small: loading libraries and data alone took longer.",
             f"Give --budget {time_budget.written(3 * team.from_main(lambda: clock.spent))} or more.",
+            id="config.budget-too-small",
         )
     observe(Stage("Measuring what fits into the budget"))
     limits = team.from_main(lambda: _measured(prepared, clock))
@@ -135,6 +136,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
             f"A budget of {time_budget.written(seconds)} is too small: {limits.start:.0f} s have passed, and a linear "
             f"probe and a report on few rows take about {least:.0f} s more.",
             f"Give --budget {enough} or more, a smaller model, or fewer rows.",
+            id="config.budget-too-small",
         )
     observe(Note(_sentence(limits)))
     checks = prepared.config.evaluation.checks

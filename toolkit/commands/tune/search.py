@@ -99,7 +99,9 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     """
     if prepared.config.training.budget is not None:
         raise ConfigError(
-            "`training.budget` limits one run, and a search makes many.", "Unset it; --trials limits a search."
+            "`training.budget` limits one run, and a search makes many.",
+            "Unset it; --trials limits a search.",
+            id="config.conflict",
         )
     study = _open(prepared, space, folder)
     search = _Searching(study, prepared, space, folder, trials, observe)
@@ -111,7 +113,9 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
         try:
             search.make(*begun)
         except KeyboardInterrupt:
-            raise Interrupted(f"Stopped. {folder} keeps what was found.", f"Go on with: {command}") from None
+            raise Interrupted(
+                f"Stopped. {folder} keeps what was found.", f"Go on with: {command}", id="run.interrupted"
+            ) from None
     places = _places(study)
     found = sorted((_trial(trial, places) for trial in _counted(study)), key=lambda trial: trial.number)
     running = [str(trial.number + 1) for trial in found if trial.state == "running"]
@@ -121,7 +125,9 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     if not complete:
         error = next((trial.error for trial in found if trial.error), "none is complete yet")
         raise RunError(
-            f"None of {len(found)} trials came to an end ({error}).", "Run `toolkit finetune` once to see it whole."
+            f"None of {len(found)} trials came to an end ({error}).",
+            "Run `toolkit finetune` once to see it whole.",
+            id="run.all-trials-failed",
         )
     sign = 1 if higher_is_better(prepared.recipe, prepared.config.training.best_metric) else -1
     best = max(complete, key=lambda trial: (sign * (trial.value or 0.0), -trial.number))
@@ -170,7 +176,9 @@ def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
         from filelock import FileLock
     except ImportError:
         raise ConfigError(
-            "The search needs Optuna, which is not installed.", "pip install 'finetune-toolkit[tune]'"
+            "The search needs Optuna, which is not installed.",
+            "pip install 'finetune-toolkit[tune]'",
+            id="machine.package-missing",
         ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     identity = folder_of(prepared, space).name
@@ -189,6 +197,7 @@ def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
             raise ConfigError(
                 f"{folder} holds a search with {_differing(made_of, _made_of(prepared, space))}.",
                 "Give the same values, or another --output.",
+                id="run.other-configuration",
             )
         study = optuna.create_study(
             storage=storage,

@@ -26,12 +26,18 @@ def read(path: Path) -> Any:
         import polib
     except ImportError:
         raise ConfigError(
-            "Gettext catalogues need the package polib.", "pip install 'finetune-toolkit[translation]'"
+            "Gettext catalogues need the package polib.",
+            "pip install 'finetune-toolkit[translation]'",
+            id="machine.package-missing",
         ) from None
     try:
         return polib.pofile(str(path), wrapwidth=78)
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"{path} is not a catalogue that can be read: {error}.", "Check it with `msgfmt -c`.") from None
+        raise DataError(
+            f"{path} is not a catalogue that can be read: {error}.",
+            "Check it with `msgfmt -c`.",
+            id="data.damaged-file",
+        ) from None
 
 
 def of_language(paths: Sequence[Path], root: Path, target: str | None) -> list[Path]:
@@ -50,9 +56,11 @@ def of_language(paths: Sequence[Path], root: Path, target: str | None) -> list[P
     listed = f"{root if len(paths) > 1 else paths[0]} holds translations into {', '.join(known)}"
     meant = languages.alike(target, known) if target is not None else known
     if known and not meant:
-        raise DataError(f"{listed}, and none into {target}.", "Name one of these with --target.")
+        raise DataError(
+            f"{listed}, and none into {target}.", "Name one of these with --target.", id="data.ambiguous-languages"
+        )
     if len({languages.normal(language) for language in meant}) > 1:
-        raise DataError(f"{listed}.", f"Name one of {', '.join(meant)} with --target.")
+        raise DataError(f"{listed}.", f"Name one of {', '.join(meant)} with --target.", id="data.ambiguous-languages")
     return [path for path, language in stated.items() if language in meant or (language is None and meant == known)]
 
 

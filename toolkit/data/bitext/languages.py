@@ -68,13 +68,18 @@ def check(source: str | None, target: str | None) -> None:
     for option, given in (("--source", source), ("--target", target)):
         code = next((one for one, _, name, *_ in _LANGUAGES if given and given.lower() == name.lower()), None)
         if code is not None:
-            raise ConfigError(f"{option} is {given!r}, the name of a language.", f"Give its code: {option} {code}.")
+            raise ConfigError(
+                f"{option} is {given!r}, the name of a language.",
+                f"Give its code: {option} {code}.",
+                id="config.unknown-language",
+            )
     if source and target and normal(source) == normal(target):
         raise ConfigError(
             f"--source and --target are both {source!r}."
             if source == target
             else f"--source {source!r} and --target {target!r} are one language.",
             "Name two languages; or neither, where the columns source and target hold texts of one language.",
+            id="config.same-language",
         )
 
 
@@ -149,5 +154,7 @@ def match(code: str, known: Iterable[str], option: str) -> str:
     near = found or [one for one in known if one[:1] == code[:1]][:12] or known[:12]
     problem = f"knows {len(found)} forms of it" if found else "does not know it"
     raise ConfigError(
-        f"`{option}` is {code!r}, and the model {problem}.", f"Give one of its own codes, such as {', '.join(near)}."
+        f"`{option}` is {code!r}, and the model {problem}.",
+        f"Give one of its own codes, such as {', '.join(near)}.",
+        id="config.unknown-language",
     )

@@ -62,7 +62,9 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Tabl
                 split = next((part for name, part in SPLITS.items() if one.stem.lower() == name), "all")
                 if split in parts:
                     raise DataError(
-                        f"{folder} holds several pairs of files for one part ({one.name}).", "Name one pair of files."
+                        f"{folder} holds several pairs of files for one part ({one.name}).",
+                        "Name one pair of files.",
+                        id="source.ambiguous",
                     )
                 parts[split] = _table(_lines(one, other, encoding), folder, one.name)
     if parts:
@@ -76,7 +78,11 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Tabl
     ]
     joined = pa.concat_tables(tables)
     if not joined.num_rows:
-        raise DataError(f"The {len(chosen)} catalogues in {folder} hold no translated message.", "Name another folder.")
+        raise DataError(
+            f"The {len(chosen)} catalogues in {folder} hold no translated message.",
+            "Name another folder.",
+            id="data.no-rows",
+        )
     return {"all": joined}
 
 
@@ -98,7 +104,11 @@ def _pair_of(path: Path, pair: Pair) -> tuple[Path, Path] | None:
     if one is None and other is None:
         return None
     missing = path.with_name(f"{path.name}.{source if one is None else target}")
-    raise DataError(f"There is no file {missing} beside the other of the pair.", "Give both files one name.")
+    raise DataError(
+        f"There is no file {missing} beside the other of the pair.",
+        "Give both files one name.",
+        id="source.file-missing",
+    )
 
 
 def _of_language(stem: Path, endings: Sequence[str], language: str) -> Path | None:
@@ -112,6 +122,7 @@ def _of_language(stem: Path, endings: Sequence[str], language: str) -> Path | No
         raise DataError(
             f"Several files {stem}.… are of the language {language}: {', '.join(found)}.",
             "Name the one that is meant with --source or --target, as its name ends, and keep the other elsewhere.",
+            id="source.ambiguous",
         )
     return stem.with_name(f"{stem.name}.{found[0]}") if found else None
 
@@ -128,6 +139,7 @@ def _lines(one: Path, other: Path, encoding: str | None) -> Rows:
                     f"{one} and {other} are not aligned: {(one if source is None else other).name} ends before "
                     f"line {number:,}, and the other goes on.",
                     "Line by line they must say the same.",
+                    id="data.not-aligned",
                 )
             yield source.removeprefix("\ufeff").rstrip("\r\n"), target.removeprefix("\ufeff").rstrip("\r\n"), number
 
@@ -138,7 +150,11 @@ def _tmx(path: Path, pair: Pair) -> Rows:
 
     source, target = pair
     if not source or not target:
-        raise ConfigError("A TMX file holds several languages.", "Name two of them with --source and --target.")
+        raise ConfigError(
+            "A TMX file holds several languages.",
+            "Name two of them with --source and --target.",
+            id="config.value-missing",
+        )
     seen: set[str] = set()
     try:
         units = 0
@@ -153,12 +169,15 @@ def _tmx(path: Path, pair: Pair) -> Rows:
                 yield one, other, units
             unit.clear()
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a TMX file that can be read: {error}.", "Export it again.") from None
+        raise DataError(
+            f"{path} is not a TMX file that can be read: {error}.", "Export it again.", id="data.damaged-file"
+        ) from None
     missing = [language for language in (source, target) if not languages.alike(language, seen)]
     if missing:
         raise DataError(
             f"{path} holds no {' and no '.join(missing)}; it holds {', '.join(sorted(seen)) or 'no units'}.",
             "Name two of its languages with --source and --target.",
+            id="data.language-missing",
         )
 
 
@@ -184,7 +203,11 @@ def _table(rows: Rows, path: Path, name: str, *, empty: bool = False) -> pa.Tabl
     while chunk := list(islice(rows, _CHUNK)):
         chunks.append(_chunk(chunk, name))
     if len(chunks) == 1 and not empty:
-        raise DataError(f"{path} holds no aligned texts.", "Check the languages (--source, --target) and the file.")
+        raise DataError(
+            f"{path} holds no aligned texts.",
+            "Check the languages (--source, --target) and the file.",
+            id="data.no-rows",
+        )
     return pa.concat_tables(chunks)
 
 

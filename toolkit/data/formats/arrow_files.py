@@ -64,6 +64,7 @@ def _damage(file: Path) -> Iterator[None]:
         raise DataError(
             f"{file} cannot be read as {kind}: it is cut short, damaged or of another format ({error}).",
             "Download or write it again.",
+            id="data.damaged-file",
         ) from None
 
 

@@ -61,16 +61,21 @@ def clean_names(names: Sequence[str], where: str, *, line: bool = False) -> list
                 name += "_"
             clean[position - 1] = name
         if not encodes(name):
-            raise DataError(f"{where}: the name of column {position} holds half a character.", "Rename the column.")
+            raise DataError(
+                f"{where}: the name of column {position} holds half a character.",
+                "Rename the column.",
+                id="data.invalid-unicode",
+            )
         if name in known:
             fix = "Rename one of them in the header."
             if line:
                 fix += " If that is a row of data, name the columns in their order: --set 'data.column_names=[…]'."
-            raise DataError(f"{where}: two columns are named `{name}`.", fix)
+            raise DataError(f"{where}: two columns are named `{name}`.", fix, id="data.duplicate-column")
         if name in ADDED:
             raise DataError(
                 f"{where}: a column is named `{name}`, which the toolkit adds itself to find rows again.",
                 "Rename or delete that column.",
+                id="data.reserved-column",
             )
         known.add(name)
     return clean
@@ -156,6 +161,7 @@ def read_csv(
                 f"{path}: {shown(delimiter)}, which was given as the delimiter, is not in the header; "
                 f"{shown(find_delimiter(begin.header))} is.",
                 "Leave data.delimiter out: it is found by itself.",
+                id="data.wrong-delimiter",
             )
         counted = Counted(csv_lines(itertools.chain([begin.header], source)))
         reader = csv.reader(counted, delimiter=begin.delimiter, strict=True)
@@ -200,6 +206,7 @@ def header_names(row: Sequence[str], given: Sequence[str], where: str) -> list[s
         raise DataError(
             f"{where}: this row has {len(row)} fields, but data.column_names has {len(given)} names.",
             "Give one name for each column, in their order.",
+            id="data.wrong-row-width",
         )
     return clean_names(given or row, where, line=not given)
 
@@ -307,6 +314,7 @@ def check_delimiter(delimiter: str | None) -> str | None:
         raise DataError(
             f"{delimiter!r} cannot separate columns; a delimiter is one character.",
             r"Use --set data.delimiter=';' or another character; \t is the tab.",
+            id="config.malformed-value",
         )
     return delimiter
 
@@ -328,6 +336,7 @@ def _wrong_width(where: str, found: int, names: list[str], delimiter: str) -> Da
         f"{where}: this row has {fields}, but the header names {columns} ({', '.join(names[:8])}).",
         f"Put text that holds a {shown(delimiter)} or a line break in double quotes. If {shown(delimiter)} is not "
         "what separates the columns, name what does, such as --set data.delimiter=';'.",
+        id="data.wrong-row-width",
     )
 
 
@@ -344,8 +353,18 @@ def _broken_quotes(path: Path, encoding: str | None, start: int, end: int, delim
     fix = 'Close the quote. Inside quoted text write each quote twice, as in "she said ""yes"" twice".'
     if "limit" in reason:
         size = f"{MAX_FIELD / 2**20:g} Mi characters"
-        return DataError(f"{path}:{line}: the field that starts here is longer than {size}; is a quote open?", fix)
+        return DataError(
+            f"{path}:{line}: the field that starts here is longer than {size}; is a quote open?",
+            fix,
+            id="data.too-long",
+        )
     if "end of data" in reason:
-        return DataError(f"{path}:{line}: the double quote that opens a field here is never closed.", fix)
+        return DataError(
+            f"{path}:{line}: the double quote that opens a field here is never closed.", fix, id="data.broken-quotes"
+        )
     ends = "" if end == line else f" (it ends in line {end})"
-    return DataError(f"{path}:{line}: the quoted field that starts here has text behind its closing quote{ends}.", fix)
+    return DataError(
+        f"{path}:{line}: the quoted field that starts here has text behind its closing quote{ends}.",
+        fix,
+        id="data.broken-quotes",
+    )

@@ -67,7 +67,9 @@ def read_json(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
     try:
         table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
     except pa.ArrowException as error:
-        raise DataError(f"{path}: the values of a column do not fit one type ({error}).", _JSON_FIX) from None
+        raise DataError(
+            f"{path}: the values of a column do not fit one type ({error}).", _JSON_FIX, id="data.mixed-types"
+        ) from None
     return table, pa.array(starts, pa.int64())
 
 
@@ -75,6 +77,7 @@ def _too_many_keys(path: Path, keys: int) -> DataError:
     return DataError(
         f"{path} has {keys:,} different keys: as a table it would be mostly empty.",
         'Are some of the keys values? Write {"id": "…", "text": "…"} for each of them.',
+        id="data.too-many-columns",
     )
 
 
@@ -215,7 +218,9 @@ class _ListText:
         before = self._text[:at]
         line = self._line + before.count("\n")
         column = at - before.rfind("\n") if "\n" in before else self._column + at + 1
-        return DataError(f"{self._path}:{line}: not JSON: {reason} at character {column}.", _JSON_FIX)
+        return DataError(
+            f"{self._path}:{line}: not JSON: {reason} at character {column}.", _JSON_FIX, id="data.invalid-json"
+        )
 
 
 def parse(text: str) -> Any:
@@ -229,15 +234,23 @@ def _parse(path: Path, line: int, text: str) -> Any:
     except json.JSONDecodeError as error:
         where = f"{path}:{line + error.lineno - 1}"
         raise DataError(
-            f"{where}: not JSON: {error.msg.removesuffix(' at')} at character {error.colno}.", _JSON_FIX
+            f"{where}: not JSON: {error.msg.removesuffix(' at')} at character {error.colno}.",
+            _JSON_FIX,
+            id="data.invalid-json",
         ) from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
-        raise DataError(f"{path}:{line}: not JSON that can be read: {error}.", _JSON_FIX) from None
+        raise DataError(
+            f"{path}:{line}: not JSON that can be read: {error}.", _JSON_FIX, id="data.invalid-json"
+        ) from None
 
 
 def _object(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DataError(f"{where}: an object was expected here, not {_JSON_WORDS.get(type(value), 'null')}.", _JSON_FIX)
+        raise DataError(
+            f"{where}: an object was expected here, not {_JSON_WORDS.get(type(value), 'null')}.",
+            _JSON_FIX,
+            id="data.invalid-json",
+        )
     return value
 
 
@@ -253,6 +266,7 @@ def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, i
         raise DataError(
             f"{what} is {_JSON_WORDS[two]} in {unit} {seen[two]} but {_JSON_WORDS[one]} in {unit} {seen[one]}.",
             "Give the column one kind of value throughout.",
+            id="data.mixed-types",
         )
     column = list(values.values())
     try:
@@ -262,6 +276,7 @@ def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, i
         raise DataError(
             f"{what} in {unit} {broken} holds half a character (a lone surrogate such as \\ud83d).",
             "Remove it, or replace it with the whole character.",
+            id="data.invalid-unicode",
         ) from None
     except (pa.ArrowException, OverflowError) as error:
         if nested:
@@ -269,6 +284,7 @@ def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, i
                 f"{what} holds values of different types inside, between {unit} {next(iter(values))} and "
                 f"{next(reversed(values))} ({error}).",
                 "Give the same key the same type of value throughout.",
+                id="data.mixed-types",
             ) from None
         seen.setdefault(str, 0)  # a number too large for 64 bits: only text holds it
         return _text_array(column)

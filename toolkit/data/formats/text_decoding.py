@@ -64,6 +64,7 @@ def check_encoding(encoding: str) -> None:
         raise DataError(
             f"There is no text encoding named {encoding!r}.",
             "Use a name that Python knows (utf-8, cp1252, latin-1, utf-16, …), as in --set data.encoding=cp1252.",
+            id="config.unknown-encoding",
         ) from None
 
 
@@ -77,6 +78,7 @@ def too_large(path: Path) -> DataError:
     return DataError(
         f"{path} unpacks to more than {most_unpacked(path) / 2**30:.3g} GiB, out of {path.stat().st_size:,} bytes.",
         "If that is meant, write it as several files, or without the columns that are not needed.",
+        id="data.too-large",
     )
 
 
@@ -105,7 +107,9 @@ def whole_lines(stream: Readable, path: Path) -> Iterator[str]:
     for number, line in enumerate(lines(stream), 1):
         if len(line) > MAX_LINE:
             raise DataError(
-                f"{path}:{number}: {too_long('line')}.", "Is it one example a line? Cut what is longer into several."
+                f"{path}:{number}: {too_long('line')}.",
+                "Is it one example a line? Cut what is longer into several.",
+                id="data.too-long",
             )
         yield line
 
@@ -120,7 +124,7 @@ def read_text(path: Path, encoding: str | None) -> str:
     with open_text(path, encoding) as stream:
         text = stream.read(MAX_LINE + 1)
         if len(text) > MAX_LINE:
-            raise DataError(f"{path}: {too_long('text')}.", "Cut it into several files.")
+            raise DataError(f"{path}: {too_long('text')}.", "Cut it into several files.", id="data.too-long")
         return text.removeprefix("\ufeff")
 
 
@@ -155,7 +159,9 @@ def open_text(path: Path, encoding: str | None, errors: str = "strict") -> Itera
     except UnicodeDecodeError:
         _raise_undecodable(path, encoding)
     except UnicodeError as error:
-        raise DataError(f"{path} is not {encoding}: {error}.", "Name its encoding: --set data.encoding=…") from None
+        raise DataError(
+            f"{path} is not {encoding}: {error}.", "Name its encoding: --set data.encoding=…", id="data.wrong-encoding"
+        ) from None
 
 
 def _open_bytes(path: Path) -> BinaryIO:
@@ -184,11 +190,13 @@ def check_gzip(path: Path) -> None:
                     raise DataError(
                         f"{path} unpacks to more than {most / 2**30:.3g} GiB, the most that is read from it.",
                         "Split it into several files (train-1.csv.gz, train-2.csv.gz, …), or convert it to Parquet.",
+                        id="data.too-large",
                     )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
             f"{path} cannot be unpacked: it is cut short, damaged or no gzip file ({error}).",
             "Download or copy it again; `gzip -t FILE` tells whether a file is whole.",
+            id="data.damaged-file",
         ) from None
 
 
@@ -206,6 +214,7 @@ def _marked_encoding(path: Path) -> str:
         raise DataError(
             f"{path} is not UTF-8 text: NUL bytes in its first line.",
             f"If it is text in UTF-16, add --set data.encoding={guess}. Otherwise save it as text in UTF-8.",
+            id="data.wrong-encoding",
         )
     return "utf-8-sig"
 
@@ -220,6 +229,7 @@ def _check_text(path: Path, encoding: str) -> None:
         raise DataError(
             f"{path} is not a text file: it holds {kind}.",
             "Name a file that holds a table as text, or save this one as CSV in UTF-8.",
+            id="data.not-text",
         ) from None
 
 
@@ -244,7 +254,7 @@ def _raise_undecodable(path: Path, encoding: str) -> NoReturn:
     if likely[1:]:
         fix += f" Also possible: {', '.join(likely[1:3])}."
     name = "UTF-8" if encoding == "utf-8-sig" else encoding
-    raise DataError(f"{path}:{line}: the byte 0x{data[at]:02x} is not {name}.", fix) from None
+    raise DataError(f"{path}:{line}: the byte 0x{data[at]:02x} is not {name}.", fix, id="data.wrong-encoding") from None
 
 
 def _likely_encodings(sample: bytes) -> list[str]:

@@ -157,9 +157,14 @@ def _labels(labels: Sequence[Sequence[str]]) -> pa.Array:
 
 def _odd_line(where: str, layout: Layout, line: str) -> DataError:
     if layout.marked:
-        return DataError(f"{where}: no label stands before this line.", f"Begin it with {_MARK}NAME, as the others.")
+        return DataError(
+            f"{where}: no label stands before this line.",
+            f"Begin it with {_MARK}NAME, as the others.",
+            id="label.missing",
+        )
     found = len(_fields(line, layout.delimiter or "\t"))
     return DataError(
         f"{where}: this line has {found} column{'' if found == 1 else 's'}, and those before it {len(layout.names)}.",
         "A text may hold neither tabs nor line breaks here; as .tsv it may, in double quotes.",
+        id="data.wrong-row-width",
     )

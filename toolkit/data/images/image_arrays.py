@@ -56,6 +56,7 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
         raise DataError(
             f"{file} cannot be read as an .npz file: {error}.",
             "Download or write it again; arrays of objects are refused, for they are pickled code.",
+            id="data.damaged-file",
         ) from None
     found = {part: _part(arrays, part) for part in ("", *_PARTS)}
     parts = {_PARTS.get(part, "all"): names for part, names in found.items() if names is not None}
@@ -66,6 +67,7 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
         raise DataError(
             f"{file} holds no pictures with labels that were recognised: it has {shapes}.",
             "Name the arrays images and labels, or train_images, train_labels, test_images, test_labels.",
+            id="image.none-found",
         )
     return {
         part: _table(file, f"{file.name}:{images}", arrays[images], arrays[labels])
@@ -111,7 +113,9 @@ def read_pixels(file: Path) -> dict[str, pa.Table] | None:
         with opener(file, "rb") as stream:
             values = np.loadtxt(stream, np.float32, delimiter=",", skiprows=int(named), ndmin=2)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{file} cannot be read as a table of pixels: {error}.", "Download it again.") from None
+        raise DataError(
+            f"{file} cannot be read as a table of pixels: {error}.", "Download it again.", id="data.damaged-file"
+        ) from None
     at = labels[0] if named else _label_column(values)
     pixels = np.delete(values, at, axis=1).reshape(-1, side, side)
     if 1 < pixels.max(initial=0) <= _SHADES:
@@ -162,16 +166,22 @@ def _idx(file: Path) -> Array:
             data = stream.read(size)
         return np.frombuffer(data, dtype).reshape(shape)
     except (OSError, EOFError, KeyError, ValueError, zlib.error, struct.error) as error:
-        raise DataError(f"{file} cannot be read as an idx file: {error}.", "Download it again.") from None
+        raise DataError(
+            f"{file} cannot be read as an idx file: {error}.", "Download it again.", id="data.damaged-file"
+        ) from None
 
 
 def _table(file: Path, name: str, images: Array, labels: Array) -> pa.Table:
     shaped = _channels_last(file, images)
     classes = _classes(file, labels)
     if len(shaped) != len(classes):
-        raise DataError(f"{file} holds {len(shaped):,} pictures but {len(classes):,} labels.", "Write it again.")
+        raise DataError(
+            f"{file} holds {len(shaped):,} pictures but {len(classes):,} labels.",
+            "Write it again.",
+            id="label.wrong-count",
+        )
     if not len(shaped):
-        raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end.")
+        raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end.", id="data.no-rows")
     places = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(classes)), pa.array([name]))
     return pa.table(
         {
@@ -193,6 +203,7 @@ def _channels_last(file: Path, images: Array) -> Array:
         raise DataError(
             f"The pictures in {file} have the shape {images.shape}.",
             "It must be (N, H, W), (N, H, W, C) or (N, C, H, W), with 1, 3 or 4 channels.",
+            id="image.wrong-shape",
         )
     if images.shape[3] == 4:  # on white, as everywhere
         opaque = images[..., 3:].astype(np.float64) / (1.0 if images.dtype.kind == "f" else np.iinfo(images.dtype).max)
@@ -202,7 +213,11 @@ def _channels_last(file: Path, images: Array) -> Array:
         return images.astype(np.uint8) * (255 if images.dtype == np.bool_ else 1)
     if images.dtype.kind == "f":
         if not np.isfinite(images).all():
-            raise DataError(f"The pictures in {file} hold numbers that are not finite.", "Write them again.")
+            raise DataError(
+                f"The pictures in {file} hold numbers that are not finite.",
+                "Write them again.",
+                id="image.wrong-values",
+            )
         unit = images.max(initial=0) <= 1 + 1 / 255  # a filter may have gone a little too far
         scaled = images * (255.0 if unit else 1.0)
         if scaled.min(initial=0) >= -1 and scaled.max(initial=0) <= 256:
@@ -216,6 +231,7 @@ def _channels_last(file: Path, images: Array) -> Array:
     raise DataError(
         f"The pictures in {file} hold numbers of the type {images.dtype}, from {images.min()} to {images.max()}.",
         "Write them as bytes, 0 to 255, or as fractions, 0 to 1.",
+        id="image.wrong-values",
     )
 
 
@@ -229,6 +245,7 @@ def _classes(file: Path, labels: Array) -> Array:
         raise DataError(
             f"The labels in {file} have the shape {labels.shape}: more than one class for a picture.",
             "Give one class for each picture.",
+            id="label.several-in-a-row",
         )
     return labels
 

@@ -167,7 +167,9 @@ def pillow() -> Any:
     try:
         from PIL import Image
     except ImportError:
-        raise ConfigError("Pictures need Pillow.", "pip install 'finetune-toolkit[image]'") from None
+        raise ConfigError(
+            "Pictures need Pillow.", "pip install 'finetune-toolkit[image]'", id="machine.package-missing"
+        ) from None
     Image.init()
     Image.MAX_IMAGE_PIXELS = None  # `data.max_pixels` is asked before anything is decoded
     return Image
@@ -284,6 +286,7 @@ def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) ->
     raise DataError(
         f"The column of pictures holds values of the type {kind}.",
         "It must hold names of files, or the bytes of picture files.",
+        id="data.wrong-kind",
     )
 
 

@@ -58,7 +58,9 @@ def read(path: Path, notes: list[str], *, class_from_name: bool = False) -> dict
         return _by_name(path) if class_from_name else _folder(path, path, notes)
     except OSError as error:
         raise DataError(
-            f"{error.filename or path} cannot be read: {error.strerror or error}.", "Check that you may read it."
+            f"{error.filename or path} cannot be read: {error.strerror or error}.",
+            "Check that you may read it.",
+            id="source.unreadable",
         ) from None
 
 
@@ -120,7 +122,9 @@ def _without_classes(folder: Path, parts: Sequence[Path]) -> DataError:
         fix += f" The names of the files begin with {shown}: if these are the classes, add "
         fix += "--set options.class_from_name=true."
     problem = f"The folders {names} in {folder} hold pictures, but they are parts of a data set and no classes."
-    return DataError(problem if parts else f"The pictures in {folder} lie in no folder of a class.", fix)
+    return DataError(
+        problem if parts else f"The pictures in {folder} lie in no folder of a class.", fix, id="image.no-class-folders"
+    )
 
 
 def _class_of(file: Path) -> str | None:
@@ -143,6 +147,7 @@ def _by_name(folder: Path) -> dict[str, pa.Table]:
         raise DataError(
             f"The names of the pictures in {folder} are not those of two classes at least with a number behind each.",
             "Leave out options.class_from_name, and put the pictures of each class into a folder of their own.",
+            id="image.no-classes-in-names",
         )
     return {part: _table(rows, folder) for part, rows in found.items() if rows}
 

@@ -43,6 +43,7 @@ def _decoded(row: Mapping[str, Any], most_pixels: int) -> Any:
         raise DataError(
             f"The picture {image_columns.name(row)} {error}; it was readable when it was looked at first.",
             "Leave the files as they are while a command runs, and start it again.",
+            id="image.changed",
         ) from None
 
 

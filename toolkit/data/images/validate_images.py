@@ -54,7 +54,11 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
     if len(unreadable) > total / 2:
         large = sum("data.max_pixels" in one["reason"] for one in unreadable) > len(unreadable) / 2
         advice = f"Are they where the table says? {columns_.flag(column.role)} names another column."
-        raise DataError(f"{said} cannot be read: {shown}{more}.", "Raise data.max_pixels." if large else advice)
+        raise DataError(
+            f"{said} cannot be read: {shown}{more}.",
+            "Raise data.max_pixels." if large else advice,
+            id="image.unreadable",
+        )
     note = f"{said} could not be read and were left out: {shown}{more}."
     return Checked(kept, {"unreadable": len(unreadable)}, [note], unreadable)
 

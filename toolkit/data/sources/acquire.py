@@ -53,6 +53,7 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
         raise SourceError(
             f"The data set {source.name} is not on this machine and {problem}.",
             "Give a local file or folder, or try again with a network.",
+            id="hub.unreachable",
         ) from None
 
 
@@ -104,6 +105,7 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
         raise SourceError(
             f"The data set {source.name} cannot be loaded: {reason[:300]}",
             "Name a configuration as org/name:config, or a revision as org/name@revision.",
+            id="hub.cannot-load",
         ) from error
     except Exception as error:
         mended = sources.hub_error(error, source.name, "data set")
@@ -111,6 +113,7 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
             mended = SourceError(
                 f"The data set {source.name} cannot be loaded: {error}",
                 "Check the name; `toolkit doctor` checks the Hub.",
+                id="hub.cannot-load",
             )
         if mended is None:
             raise
@@ -126,6 +129,7 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
         raise DataError(
             f"{source.name} has the parts {', '.join(map(str, loaded))}; none is train or test.",
             "Name a local copy instead.",
+            id="data.unknown-parts",
         )
     return parts
 

@@ -118,13 +118,16 @@ def read(
         raise DataError(
             f"{error.filename or path} cannot be read: {error.strerror or error}.",
             "Check that the file is there and that you may read it (ls -l shows its permissions).",
+            id="source.unreadable",
         ) from None
 
 
 def _missing(path: Path) -> SourceError:
     if path.is_symlink():
         return SourceError(
-            f"{path} is a link to {path.readlink()}, which is not there.", "Mend the link, or name a file."
+            f"{path} is a link to {path.readlink()}, which is not there.",
+            "Mend the link, or name a file.",
+            id="source.broken-link",
         )
     missing = path
     while not missing.parent.exists():
@@ -134,7 +137,7 @@ def _missing(path: Path) -> SourceError:
     fix = f"Check the spelling; the path is looked up from {Path.cwd()}."
     if near:
         fix = f"Did you mean {' or '.join(str(missing.with_name(name)) for name in near)}?"
-    return SourceError(f"There is no file or folder {path}.", fix)
+    return SourceError(f"There is no file or folder {path}.", fix, id="source.file-missing")
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
@@ -198,6 +201,7 @@ def _find_splits(folder: Path, labels: dict[Path, str]) -> dict[str, list[Path]]
         raise DataError(
             f"{folder} looks like a model (config.json and .safetensors), not like a data set.",
             "Name the folder or file that holds the data; a model is given with --model.",
+            id="source.model-as-data",
         )
     found: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
     for entry in entries:
@@ -220,6 +224,7 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
         raise DataError(
             f"{folder} holds {len(tables)} data files, and no name says which to use: {_listed(tables)}.",
             f"Name one of them, such as {tables[0]}, or rename them to train and test (train{_suffix(tables[0])}, …).",
+            id="source.ambiguous",
         )
     texts = _class_files(folder, labels)
     parents = sorted({text.parent for text in texts})
@@ -229,6 +234,7 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
             "them have no labels.",
             "Put the texts of each class into a folder of their own (train/good/1.txt, train/bad/2.txt), or give a "
             "table with a text and a label in each row.",
+            id="label.missing",
         )
     if len({labels[text] for text in texts}) > 1:
         return {"all": texts}
@@ -244,6 +250,7 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
         raise DataError(
             f"The folder {folder} is empty.",
             f"Name a file or folder that holds data: {KNOWN}; for pictures also a folder for each class, .npz or idx.",
+            id="source.no-data-in-folder",
         )
     inside = itertools.islice((file.suffix.lower() for file in folder.rglob("*.*") if file.is_file()), 1000)
     kinds = sorted({suffix for suffix in inside if suffix})
@@ -251,7 +258,11 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
     advice = f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder."
     if any(suffix in PICTURES for suffix in kinds):
         advice = _OF_PICTURES
-    raise DataError(f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.", advice)
+    raise DataError(
+        f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.",
+        advice,
+        id="source.no-data-in-folder",
+    )
 
 
 def _lines(entries: list[Path]) -> dict[str, list[Path]]:
@@ -281,6 +292,7 @@ def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, s
         raise DataError(
             f"{_listed(files)} would make one split, but they have different formats ({', '.join(kinds)}).",
             "Keep the files of one format, or name one file.",
+            id="data.mixed-formats",
         )
     if all(file in labels for file in files):
         return _read_classes(files, root, form.encoding, labels)
@@ -291,6 +303,7 @@ def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, s
                 raise DataError(
                     f"{file} and {files[0]} make one split, but `{min(odd)}` is a column of only one of them.",
                     "Give both the same columns, or name one file.",
+                    id="data.column-missing",
                 )
     try:
         joined = pa.concat_tables(tables, promote_options="permissive")
@@ -298,6 +311,7 @@ def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, s
         raise DataError(
             f"{_listed(files)} make one split, but the types of a column differ ({error}).",
             "Give the column the same type in every file, or name one file.",
+            id="data.mixed-types",
         ) from None
     return joined.select([name for name in joined.column_names if name not in ADDED] + list(ADDED))
 
@@ -310,9 +324,12 @@ def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Tabl
             _OF_PICTURES
             if file.suffix.lower() in PICTURES
             else f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
+            id="data.unknown-format",
         )
     if file.stat().st_size == 0:
-        raise DataError(f"{file} is empty (0 bytes).", "Write or download it again, or name another file.")
+        raise DataError(
+            f"{file} is empty (0 bytes).", "Write or download it again, or name another file.", id="data.no-rows"
+        )
     if suffix in arrow_files.SUFFIXES:
         table, rows = _read_arrow(file)
     elif suffix.startswith(CSV_SUFFIXES):
@@ -322,7 +339,11 @@ def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Tabl
     else:
         table, rows = read_json(file, form.encoding)
     if not table.num_rows or not table.num_columns:
-        raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end, or name another file.")
+        raise DataError(
+            f"{file} holds no rows of data.",
+            "Check that it was written to the end, or name another file.",
+            id="data.no-rows",
+        )
     name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
     # A dictionary keeps the name once, not once per row.
     names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([name]))

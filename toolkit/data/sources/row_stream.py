@@ -67,11 +67,14 @@ def check_input(source: str) -> None:
     if path.is_dir():
         return
     if not path.is_file():
-        raise SourceError(f"There is no file {source}.", "Check the path; `--input -` reads standard input.")
+        raise SourceError(
+            f"There is no file {source}.", "Check the path; `--input -` reads standard input.", id="source.file-missing"
+        )
     if _kind(path) not in SUFFIXES:
         raise DataError(
             f"{source} is of no format that is read row by row.",
             f"Give one that ends in {', '.join(SUFFIXES)} (text also with .gz); of pictures name the folder.",
+            id="data.unknown-format",
         )
 
 
@@ -263,7 +266,9 @@ def _csv(path: Path, stream: text_decoding.Readable, delimiter: str | None, give
             start, end = end + 1, begin.passed + reader.line_num
             if names is None:
                 if problem is not None:
-                    raise DataError(f"{path}:{start}: {problem}", "The first line must name the columns.")
+                    raise DataError(
+                        f"{path}:{start}: {problem}", "The first line must name the columns.", id="data.broken-quotes"
+                    )
                 names = csv_files.header_names(fields, given, str(path))
                 if not given or fields == names:
                     continue

@@ -52,7 +52,7 @@ def opened(path: Path) -> Iterator[Path]:
             raise
         fix = error.fix.replace(str(folder), str(path.with_suffix("")))
         first = fix if fix == error.fix else f"Unpack {path.name} first. {fix}"
-        raise DataError(error.problem.replace(str(folder), str(path)), first) from None
+        raise DataError(error.problem.replace(str(folder), str(path)), first, id=error.id) from None
 
 
 @cache
@@ -70,9 +70,12 @@ def _unpack(path: Path, _size: int, _changed: int) -> Path:
         raise DataError(
             f"{path} cannot be unpacked: it is cut short, damaged or no ZIP archive ({error}).",
             "Download or copy it again; `unzip -t FILE` tells whether a file is whole.",
+            id="data.damaged-file",
         ) from None
     except OSError as error:  # a name that is too long, a file where a folder should be, a full disk
-        raise DataError(f"{path} cannot be unpacked: {error.strerror or error}.", "Unpack it yourself.") from None
+        raise DataError(
+            f"{path} cannot be unpacked: {error.strerror or error}.", "Unpack it yourself.", id="data.damaged-file"
+        ) from None
     return folder
 
 
@@ -91,21 +94,34 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
         if member.is_dir() or link or any(hidden(part) for part in parts if part != ".."):
             continue
         if member.flag_bits & _ENCRYPTED:
-            raise DataError(f"{path} is encrypted.", "Unpack it with its password, and name the folder.")
+            raise DataError(
+                f"{path} is encrypted.",
+                "Unpack it with its password, and name the folder.",
+                id="data.unsupported-archive",
+            )
         if not parts or ".." in parts or PurePosixPath(*parts).is_absolute() or ":" in parts[0]:
             raise DataError(
                 f"{path} holds a file that would be written outside of its folder ({_name(member)[:200]!r}).",
                 "Do not trust this archive. Unpack it by hand if you know what it is.",
+                id="data.unsafe-archive",
             )
         if member.compress_type not in _METHODS:
-            raise DataError(f"{path} is packed in a way that is not read.", "Unpack it, and name the folder.")
+            raise DataError(
+                f"{path} is packed in a way that is not read.",
+                "Unpack it, and name the folder.",
+                id="data.unsupported-archive",
+            )
         if PurePosixPath(*parts).as_posix() in found:
-            raise DataError(f"{path} holds two files named {_name(member)!r}.", "Unpack it, and name the folder.")
+            raise DataError(
+                f"{path} holds two files named {_name(member)!r}.",
+                "Unpack it, and name the folder.",
+                id="data.unsupported-archive",
+            )
         found[PurePosixPath(*parts).as_posix()] = member
     if len(found) > _MOST_FILES or sum(member.file_size for member in found.values()) > most_unpacked(path):
         raise too_large(path)
     if not found:
-        raise DataError(f"{path} holds no files.", "Name another.")
+        raise DataError(f"{path} holds no files.", "Name another.", id="data.no-rows")
     return found
 
 
@@ -124,6 +140,7 @@ def _check_room(path: Path, folder: Path, size: int) -> None:
         raise DataError(
             f"{path} unpacks to {size / 2**30:.1f} GiB, and {folder.parent} has {free / 2**30:.1f} GiB left.",
             "Make room, set TMPDIR to a folder on another disk, or unpack it yourself and name the folder.",
+            id="machine.disk-full",
         )
 
 

@@ -87,6 +87,7 @@ def named(table: pa.Table, names: Mapping[str, Sequence[str]], where: str) -> pa
                     f"{where}: `{column}` holds the class {number}, but the file names {len(listed)} classes, from 0: "
                     f"{', '.join(listed[:12])}.",
                     "Write the file again with a name for each class.",
+                    id="label.unnamed-class",
                 )
             return listed[number]
 

@@ -41,7 +41,11 @@ def find(
     roles = [column.role for column in columns]
     for role in chosen:
         if role not in roles:
-            raise DataError(f"This recipe has no column `{role}`.", f"Its columns are {', '.join(roles)}.")
+            raise DataError(
+                f"This recipe has no column `{role}`.",
+                f"Its columns are {', '.join(roles)}.",
+                id="config.unknown-column-role",
+            )
     by_lower = {name.strip().lower(): name for name in reversed(names)}
     found = {role: _named(names, wanted, role) for role, wanted in chosen.items()}
     for column in columns:
@@ -79,8 +83,9 @@ def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str
         return DataError(
             f"{problem} The first line looks like data.",
             f"Name the {many}, as in --set 'data.column_names=[{', '.join(likely)}]', or in a line before it.",
+            id="data.column-unrecognized",
         )
-    return DataError(problem, f"Name it with {flag(column.role)}.")
+    return DataError(problem, f"Name it with {flag(column.role)}.", id="data.column-unrecognized")
 
 
 def unfold(table: pa.Table) -> pa.Table:
@@ -115,6 +120,7 @@ def _named(names: Sequence[str], wanted: str, role: str) -> str:
     raise DataError(
         f"The table has no column `{wanted}` to use as the {role}; it has {_listed(names)}.{guess}",
         f"Name one of these with {flag(role)}.",
+        id="data.column-missing",
     )
 
 
@@ -139,6 +145,7 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
             raise DataError(
                 f"{_place(table, error.row)}: `{name}` {error}.",
                 "Write the whole list, such as ['O', 'B-PER'], or one item after the other with spaces between.",
+                id="data.malformed-list",
             ) from None
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name not in used:
@@ -182,6 +189,7 @@ def several_labels(count: int, rows: int, first: str) -> DataError:
         f"{count:,} of {rows:,} rows have several labels ({first}).",
         "One class is learnt for each row. Leave one label in each row; or learn one label at a time, from a column "
         "of its own that says yes or no. To learn each combination as a class, map all of them with data.label_map.",
+        id="label.several-in-a-row",
     )
 
 
@@ -212,6 +220,7 @@ def _refuse_nested(name: str, kind: pa.DataType) -> None:
         raise DataError(
             f"The column `{name}` holds {what}, not single values.",
             "Write what is inside them into columns of their own, and name these with --text-column or --label-column.",
+            id="data.nested-column",
         )
 
 

@@ -42,6 +42,7 @@ def leave_out(
         raise DataError(
             f"{dropped:,} of {total:,} rows have an empty {column.role} (first: {first}).",
             f"Is it the right column? Name another with {columns.flag(column.role)}.",
+            id="data.empty-column",
         )
     if not dropped:
         return Checked(kept)

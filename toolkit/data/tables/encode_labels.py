@@ -55,7 +55,9 @@ def number_labels(
     counted = sum(by_part.values(), Counter[str]())
     if not counted:
         raise DataError(
-            f"The column of the {target.role} is empty.", f"Name another with {columns_.flag(target.role)}."
+            f"The column of the {target.role} is empty.",
+            f"Name another with {columns_.flag(target.role)}.",
+            id="data.empty-column",
         )
     label_map: Mapping[str, str | None] = config.label_map
     if trained is not None:
@@ -104,7 +106,11 @@ def _leave_aside(
             notes.append(f"The {part} part has no labels{only} and is left aside.")
             del parts[part], by_part[part]
         elif trained is not None and written:
-            raise DataError(f"No row has a label: all hold {written}.", "Evaluation needs labels; predict needs none.")
+            raise DataError(
+                f"No row has a label: all hold {written}.",
+                "Evaluation needs labels; predict needs none.",
+                id="label.missing",
+            )
 
 
 def _names_for_numbers(recipe: Recipe) -> Mapping[int, Sequence[str]]:
@@ -164,12 +170,15 @@ def _no_labels(
     other = f"name another with {columns_.flag(target.role)}."
     amounts = labels_.amounts(list(counted))
     if amounts:
-        return DataError(f"{amounts} {alone:,} of them stand in one row only.", f"Do so, or {other}")
+        return DataError(
+            f"{amounts} {alone:,} of them stand in one row only.", f"Do so, or {other}", id="label.too-many-classes"
+        )
     return DataError(
         f"The column of the {target.role} has {len(counted):,} different values in {counted.total():,} rows, "
         f"and {alone:,} of them stand in one row only."
         + columns_.suspect_swap(next(iter(parts.values())), recipe.columns),
         f"It does not look like labels; {other}",
+        id="label.too-many-classes",
     )
 
 
@@ -186,7 +195,9 @@ def _without_rare(
         return dict(classes)
     if not target.kind.single:
         raise DataError(
-            "`data.min_label_rows` is for tasks with one label a row.", "Unset it, or map labels with `data.label_map`."
+            "`data.min_label_rows` is for tasks with one label a row.",
+            "Unset it, or map labels with `data.label_map`.",
+            id="config.not-for-task",
         )
     sizes: Counter[str] = Counter(dict.fromkeys(labels_.class_names(classes), 0))
     for label, count in next((by_part[part] for part in ("train", "all") if part in by_part), Counter()).items():

@@ -35,6 +35,7 @@ def whole(parts: Mapping[str, pa.Table], column: str) -> tuple[dict[str, pa.Tabl
             raise DataError(
                 f"`data.group_column` names the column `{column}`, which the {part} part does not have.",
                 f"It has {', '.join(name for name in rows.column_names if not name.startswith('_'))}.",
+                id="data.column-missing",
             )
     kept, notes = dict(parts), []
     taken = pa.array([], pa.string())
@@ -49,6 +50,7 @@ def whole(parts: Mapping[str, pa.Table], column: str) -> tuple[dict[str, pa.Tabl
             raise DataError(
                 f"Every {column} of the {part} part also stands in a part that is held out from it.",
                 "Divide the data by that column, or give one file and let it be divided.",
+                id="data.overlapping-parts",
             )
         taken = pa.concat_arrays([taken, pc.unique(names).drop_null()])
     return kept, notes
@@ -91,6 +93,7 @@ def carve(
             raise DataError(
                 f"The {len(counts):,} groups of `{column}` are too few to carve a {part} part from.",
                 "Give more of them, or bring parts of your own (train and test files in one folder).",
+                id="data.too-few-rows",
             )
         free[chosen] = False
         found[part] = train.filter(pa.array(held))

@@ -90,6 +90,7 @@ def _mapped(written: Sequence[str], label_map: Mapping[str, str | None]) -> dict
             f"which has {listed(list(label_map))}.{near[0] if near else ''}",
             f"Map it too (`--set 'data.label_map={{\"{outside[0]}\": NAME}}'`), "
             "or drop its rows with null in the place of NAME.",
+            id="label.not-mapped",
         )
     return {label: name for label, name in label_map.items() if label in written}
 
@@ -237,7 +238,11 @@ def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> di
         DataError: They do not match; both lists are shown.
     """
     if not trained:
-        raise DataError("The model names no classes: it was not fine-tuned for this task.", "Fine-tune it first.")
+        raise DataError(
+            "The model names no classes: it was not fine-tuned for this task.",
+            "Fine-tune it first.",
+            id="model.not-fine-tuned",
+        )
     names = class_names(mapping)
     plain = {written_.label(name): name for name in trained}
     known = {**{label.lower(): name for label, name in plain.items()}, **plain, **{name: name for name in trained}}
@@ -289,6 +294,7 @@ def _mismatch(mapping: Mapping[str, str | None], names: Sequence[str], trained: 
     return DataError(
         f"The labels of the data do not match the model's.\n  data:  {', '.join(names)}\n  model: {', '.join(trained)}",
         fix,
+        id="label.not-of-model",
     )
 
 

@@ -55,6 +55,7 @@ def carve(
             raise DataError(
                 f"{train.num_rows} rows are too few to carve a {part} part from.",
                 "Give more rows, or given parts (train and test files in one folder).",
+                id="data.too-few-rows",
             )
         taken = choose(classes[indices], count, random, spare=spare)
         parts[part] = train.take(indices[taken])
@@ -111,6 +112,7 @@ def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], neede
         f"Add examples; leave these rows out (--set data.min_label_rows={needed}), or merge them into one class (the "
         f"same with --set data.rare_labels=merge) or into others (`--set 'data.label_map={{{together}}}'`; map all "
         "labels then); or bring parts of your own (train and test files in one folder).",
+        id="label.too-rare",
     )
 
 

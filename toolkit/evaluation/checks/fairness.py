@@ -86,6 +86,7 @@ def _frame(said: Integers, true: Integers, members: Any, labels: Sequence[str]) 
         raise ConfigError(
             "Figures for groups of people need fairlearn, which is not installed.",
             "Install it with `pip install finetune-toolkit[fairness]`, or leave evaluation.group_column out.",
+            id="machine.package-missing",
         ) from None
     from sklearn.metrics import accuracy_score
 

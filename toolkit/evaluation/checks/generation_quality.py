@@ -197,7 +197,9 @@ def read_glossary(path: Path) -> list[tuple[str, str]]:
         DataError: It has no two columns.
     """
     if not path.is_file():
-        raise SourceError(f"There is no glossary {path}.", "Fault the path given with --glossary.")
+        raise SourceError(
+            f"There is no glossary {path}.", "Check the path given with --glossary.", id="source.file-missing"
+        )
     with open_text(path, None) as stream:
         lines = [line for line in stream if line.strip()]
     delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else find_delimiter(lines[0] if lines else "")
@@ -208,7 +210,9 @@ def read_glossary(path: Path) -> list[tuple[str, str]]:
     if terms and {terms[0][0].casefold(), terms[0][1].casefold()} & {"source", "target", "term", "translation"}:
         terms = terms[1:]
     if not terms:
-        raise DataError(f"The glossary {path} holds no terms.", "Write a term and its translation in each line.")
+        raise DataError(
+            f"The glossary {path} holds no terms.", "Write a term and its translation in each line.", id="data.no-rows"
+        )
     return terms
 
 

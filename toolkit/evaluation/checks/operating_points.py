@@ -35,6 +35,7 @@ def parse(points: Sequence[str]) -> list[tuple[str, float]]:
             raise ConfigError(
                 f"`evaluation.operating_points` holds {point!r}, which is no operating point.",
                 "Write sensitivity=0.95 or specificity=0.99, with a share from 0 to 1.",
+                id="config.malformed-value",
             )
         found.append((match[1], float(match[2])))
     return found
@@ -53,6 +54,7 @@ def number_of(positive: str | None, labels: Sequence[str]) -> int | None:
         raise ConfigError(
             f"`evaluation.positive_class` is {positive!r}, which is no class of this data.",
             f"The classes are {', '.join(labels)}." if labels else "Unset it: this task has no classes.",
+            id="config.unknown-class",
         )
     return list(labels).index(positive) if positive in labels else known.index(normal_form.label(positive))
 

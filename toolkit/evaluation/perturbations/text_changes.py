@@ -42,7 +42,9 @@ def load_lists(extra: str | None) -> Lists:
     unknown = sorted(set(own) - set(lists))
     if unknown:
         raise ConfigError(
-            f"{extra} has the key `{unknown[0]}`, which no check reads.", f"The keys are {', '.join(lists)}."
+            f"{extra} has the key `{unknown[0]}`, which no check reads.",
+            f"The keys are {', '.join(lists)}.",
+            id="config.unknown-key",
         )
     return _added(lists, own)
 

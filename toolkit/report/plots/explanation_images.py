@@ -117,7 +117,9 @@ def _figure_type() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError("PNG files need matplotlib.", "pip install finetune-toolkit[explain]") from None
+        raise ConfigError(
+            "PNG files need matplotlib.", "pip install finetune-toolkit[explain]", id="machine.package-missing"
+        ) from None
     return Figure
 
 

@@ -37,6 +37,7 @@ def _aligned(parts: Mapping[str, pa.Table], recipe_columns: Sequence[Column]) ->
             raise DataError(
                 f"{row['_file']}, row {row['_row']}: {len(row[words])} words but {len(row[labels])} labels.",
                 "Give one label for each word.",
+                id="label.wrong-count",
             )
 
 

@@ -75,7 +75,9 @@ def asked(config: TrainingConfig, device: str) -> Pace:
         _check_plain(config)
     if config.attention_kernel == "varlen" and device != "cuda":
         raise ConfigError(
-            "The kernel varlen attends on NVIDIA GPUs alone.", "Use `--set training.attention_kernel=auto`."
+            "The kernel varlen attends on NVIDIA GPUs alone.",
+            "Use `--set training.attention_kernel=auto`.",
+            id="device.unsupported",
         )
     wanted = "fp32" if plain and config.precision == "auto" else config.precision
     return Pace(pick_precision(wanted, device), config.attention_kernel, bool(config.compile))
@@ -90,6 +92,7 @@ def _check_plain(config: TrainingConfig) -> None:
             f"`training.acceleration` is off, and {', '.join(f'`training.{key}`' for key in others)} asks for it.",
             f"Unset one of them: `--set training.acceleration=auto`, or `--set training.{others[0]}="
             f"{neutral[others[0]]}`.",
+            id="config.conflict",
         )
 
 

@@ -43,6 +43,7 @@ class _Forward:
             raise RunError(
                 f"torch.compile cannot make this model's layers here ({type(error).__name__}: {reason}).",
                 "Leave it out with `--set training.compile=false`.",
+                id="model.cannot-compile",
             ) from error
 
 

@@ -38,7 +38,11 @@ def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None)
     from peft import LoraConfig, get_peft_model
 
     if not layers(model):
-        raise ConfigError(f"{type(model).__name__} has no stack of layers to adapt.", "Use `adapter.kind=none`.")
+        raise ConfigError(
+            f"{type(model).__name__} has no stack of layers to adapt.",
+            "Use `adapter.kind=none`.",
+            id="model.adapter-unsupported",
+        )
     words = getattr(model, "get_output_embeddings", lambda: None)()  # a language model's; large, and not new
     head = [name for name in above_layers(model) if model.get_submodule(name) is not words]
     _check_targets(model, config.targets, head)
@@ -57,7 +61,11 @@ def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None)
             adapted = get_peft_model(model, settings)
         except ValueError as error:
             reason = " ".join(str(error).split())[:300]
-            raise ConfigError(f"No adapters can be put there: {reason}", "Set `adapter.targets=all-linear`.") from error
+            raise ConfigError(
+                f"No adapters can be put there: {reason}",
+                "Set `adapter.targets=all-linear`.",
+                id="model.adapter-unsupported",
+            ) from error
     kept = adapted.peft_config["default"]  # what is stored with the adapters, for peft's Auto classes
     kept.base_model_name_or_path = origin
     kept.task_type = _task_type(model)
@@ -84,11 +92,16 @@ def _check_targets(model: Any, targets: str, head: list[str]) -> None:
     try:
         found = any(re.fullmatch(targets, name) for name in below)
     except re.error as error:
-        raise ConfigError(f"`adapter.targets` is no regular expression: {error}.", "Set it to all-linear.") from None
+        raise ConfigError(
+            f"`adapter.targets` is no regular expression: {error}.",
+            "Set it to all-linear.",
+            id="config.malformed-value",
+        ) from None
     if not found:
         raise ConfigError(
             f"`adapter.targets` is {targets!r}, which matches no name of a linear layer below the head.",
             f"It must match whole names, such as {', '.join(nearest(targets, below))}.",
+            id="config.no-such-layer",
         )
 
 

@@ -102,6 +102,7 @@ def freeze(model: Any, what: int | str) -> int:
         raise ConfigError(
             f"`training.freeze` is {what!r}, which leaves nothing to train.",
             "Freeze less: the head at least must move.",
+            id="config.nothing-to-train",
         )
     for name in chosen:
         names[name].requires_grad_(False)
@@ -116,6 +117,7 @@ def _in_trunk(model: Any) -> list[str]:
         raise ConfigError(
             f"`training.freeze` is 'trunk', but {type(model).__name__} has no part that is told from its head.",
             "Give a number of layers, or a regular expression found in names of parameters.",
+            id="model.no-separate-head",
         )
     return found
 
@@ -126,6 +128,7 @@ def _below(model: Any, what: int | str) -> list[str]:
         raise ConfigError(
             f"`training.freeze` is {what!r}, but {type(model).__name__} has {known} layers.",
             f"Freeze at most {known} layers." if known else "Give a regular expression found in names of parameters.",
+            id="config.no-such-layer",
         )
     return [name for name, depth in depths(model).items() if depth <= count]
 
@@ -136,6 +139,7 @@ def _matching(names: list[str], pattern: str) -> list[str]:
         raise ConfigError(
             f"`training.freeze` is {pattern!r}, which is found in no name of a parameter.",
             f"The nearest names are {', '.join(nearest(pattern, names))}.",
+            id="config.no-such-layer",
         )
     return chosen
 

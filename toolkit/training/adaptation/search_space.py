@@ -71,6 +71,7 @@ def parse(key: str, written: Any) -> Range | Choice:
         raise ConfigError(
             f"`{key}` cannot be searched in {text!r}.",
             "Write LOW..HIGH, LOW..HIGH:log with LOW above 0, or A|B|C; for example 1e-5..1e-3:log.",
+            id="config.malformed-value",
         )
     return Range(low, high, log, whole=isinstance(low, int) and isinstance(high, int))
 

@@ -110,6 +110,7 @@ def _kornia() -> Any:
         raise ConfigError(
             "Changing pictures at random needs kornia.",
             "pip install 'finetune-toolkit[image]', or set options.augment=none.",
+            id="machine.package-missing",
         ) from None
     return kornia.augmentation
 

@@ -40,7 +40,9 @@ def pick_device(wanted: str) -> str:
         return present[0]
     if wanted not in present:
         raise ConfigError(
-            f"There is no {wanted} device here.", f"Devices present: {', '.join(present)}. `toolkit doctor` says more."
+            f"There is no {wanted} device here.",
+            f"Devices present: {', '.join(present)}. `toolkit doctor` says more.",
+            id="device.missing",
         )
     return wanted
 
@@ -65,7 +67,11 @@ def pick_precision(wanted: str, device: str) -> str:
     if wanted == "auto":
         return "bf16" if has_bf16 else "fp32"
     if wanted == "bf16" and device == "cuda" and not has_bf16:
-        raise ConfigError("This GPU does not compute in bf16.", "Use `--set training.precision=fp16` or fp32.")
+        raise ConfigError(
+            "This GPU does not compute in bf16.",
+            "Use `--set training.precision=fp16` or fp32.",
+            id="device.unsupported",
+        )
     if wanted == "fp16" and device == "cpu":
-        raise ConfigError("fp16 training needs a GPU.", "Use `--set training.precision=fp32`.")
+        raise ConfigError("fp16 training needs a GPU.", "Use `--set training.precision=fp32`.", id="device.unsupported")
     return wanted

@@ -31,11 +31,13 @@ def check(config: TrainingConfig, adapter: AdapterConfig) -> None:
         raise ConfigError(
             f"With `adapter.kind` {adapter.kind} there is little to share out.",
             "Use --strategy ddp with adapters, or unset `adapter.kind`.",
+            id="config.conflict",
         )
     if config.freeze == "trunk":
         raise ConfigError(
             "With `training.freeze` trunk there is nothing to share out: the head alone is trained.",
             "Use --strategy ddp, or freeze less.",
+            id="config.conflict",
         )
 
 

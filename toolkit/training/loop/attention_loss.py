@@ -43,11 +43,13 @@ def check(config: LossConfig, training: TrainingConfig, columns: Sequence[str]) 
             "`loss.attention_supervision` is set, but the training rows name no words to attend to.",
             "Give a column `rationale` with phrases of each text, separated by |, or name it with "
             "--set data.columns.rationale=COLUMN.",
+            id="data.no-rationales",
         )
     if wanted(config) and training.gradient_checkpointing:
         raise ConfigError(
             "`training.gradient_checkpointing` throws away the attention that the keys under `loss` look at.",
             "Unset it; a smaller `training.micro_batch_size` saves memory too.",
+            id="config.conflict",
         )
 
 
@@ -64,6 +66,7 @@ def watchable(model: Any) -> None:
             f"{type(model).__name__} attends from one text to another, and the keys for attention under `loss` are "
             "for models that classify one.",
             "Unset `loss.attention_entropy` and `loss.attention_supervision`.",
+            id="model.attention-unsupported",
         )
 
 

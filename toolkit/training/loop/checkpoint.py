@@ -182,7 +182,7 @@ def restore(state: State, model: Any, optimizer: Any, rank: int = 0) -> None:
     saved = load_file(state.path / "weights.safetensors")
     own = dict(_named_tensors(model))
     if saved.keys() != own.keys() or any(saved[name].shape != own[name].shape for name in own):
-        raise RunError(f"{state.path} belongs to another model.", "Run without --resume.")
+        raise RunError(f"{state.path} belongs to another model.", "Run without --resume.", id="run.other-model")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(like(tensor, saved[name]))

@@ -90,7 +90,9 @@ def objective_for(
     flat = labels.values if isinstance(labels, Ragged) else labels
     if not np.issubdtype(flat.dtype, np.integer):
         raise ConfigError(
-            "The keys under `loss` are for tasks with classes, and these labels are numbers.", "Unset them."
+            "The keys under `loss` are for tasks with classes, and these labels are numbers.",
+            "Unset them.",
+            id="config.not-for-task",
         )
     weights = None if config.class_weights is None else class_weights(config.class_weights, names, flat)
     shift = adjustment * log_shares(flat.astype(np.int64), len(names)) if adjustment else None
@@ -110,7 +112,9 @@ def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], label
         ConfigError: A name is not one of the classes.
     """
     if not names:
-        raise ConfigError("`loss.class_weights` is set, but this task has no classes.", "Unset it.")
+        raise ConfigError(
+            "`loss.class_weights` is set, but this task has no classes.", "Unset it.", id="config.not-for-task"
+        )
     if isinstance(wanted, str):
         counts = np.bincount(labels[labels >= 0], minlength=len(names))
         present = np.count_nonzero(counts)
@@ -122,6 +126,7 @@ def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], label
         raise ConfigError(
             f"`loss.class_weights` names {', '.join(unknown)}, which is no class of this data.{guess}",
             f"The classes are {', '.join(names)}.",
+            id="config.unknown-class",
         )
     return [float(wanted.get(name, 1.0)) for name in names]
 

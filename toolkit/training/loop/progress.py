@@ -104,6 +104,7 @@ class BestKeeper:
             raise RunError(
                 f"The validation rows do not define {self.metric}, by which the best weights are chosen.",
                 "Choose another training.best_metric, such as loss, or give validation rows of every class.",
+                id="run.metric-undefined",
             )
         for name in ("loss", self.metric):
             check_finite(f"validation {name}", values[name], step, self.precision)
@@ -160,7 +161,7 @@ def check_finite(what: str, value: float, step: int, precision: str) -> None:
         RunError: `value` is infinite or not a number.
     """
     if not math.isfinite(value):
-        raise RunError(f"The {what} is {value} at step {step}.", calmer(precision))
+        raise RunError(f"The {what} is {value} at step {step}.", calmer(precision), id="run.loss-not-finite")
 
 
 class NonFiniteLoss(RunError):
@@ -174,7 +175,7 @@ class NonFiniteLoss(RunError):
     """
 
     def __init__(self, step: int, value: float, rows: Integers, precision: str = "fp32") -> None:
-        super().__init__(f"The training loss is {value} at step {step}.", calmer(precision))
+        super().__init__(f"The training loss is {value} at step {step}.", calmer(precision), id="run.loss-not-finite")
         self.step = step
         self.rows = rows
 

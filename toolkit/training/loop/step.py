@@ -89,7 +89,9 @@ class Forward:
                     raise
                 if self.together.size > 1:  # the others are in the middle of the same pass
                     raise RunError(
-                        "Memory ran out.", "Lower `training.micro_batch_tokens` or `training.micro_batch_size`."
+                        "Memory ran out.",
+                        "Lower `training.micro_batch_tokens` or `training.micro_batch_size`.",
+                        id="machine.out-of-memory",
                     ) from error
                 self._shrink(max(share.sizes))
         return 0.0, 0.0
@@ -143,6 +145,7 @@ class Forward:
             raise RunError(
                 "Memory is too small for a single example.",
                 "Cut examples shorter (--max-length), or use a smaller model.",
+                id="machine.out-of-memory",
             )
         self.size = tried // 2
         self.model.zero_grad(set_to_none=True)

@@ -22,6 +22,7 @@ def check(names: Sequence[str]) -> None:
             f"`training.trackers` names {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
             "not installed.",
             f"pip install {' '.join(missing)}",
+            id="machine.package-missing",
         )
 
 

@@ -250,7 +250,9 @@ def train(
             if stopping:
                 kept = " Its state is saved." if write_state is not None else ""
                 raise Interrupted(
-                    f"Stopped at step {step} of {total_steps}.{kept}", "Go on with the same command and --resume."
+                    f"Stopped at step {step} of {total_steps}.{kept}",
+                    "Go on with the same command and --resume.",
+                    id="run.interrupted",
                 )
             if keeper.patience_is_over or step >= total_steps:
                 break
