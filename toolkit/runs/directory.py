@@ -228,24 +228,6 @@ def newest(home: Path = HOME) -> Run:
     return max(runs, key=lambda run: (run.facts.get("created", ""), run.path.name))
 
 
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 def read_facts(run: Path) -> dict[str, Any]:
     """Read the run.json of a run directory.
 
@@ -258,15 +240,3 @@ def read_facts(run: Path) -> dict[str, Any]:
         if not isinstance(found.get(name), kind | None):
             raise SourceError(f"`{name}` in {file} is not what was written there.", COPY_AGAIN)
     return found
-
-
-
-
-
-
-
-
-
-
-
-
