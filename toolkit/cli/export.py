@@ -8,7 +8,7 @@ from toolkit.cli import options
 from toolkit.cli.console import Watcher, say, table
 
 if TYPE_CHECKING:
-    from toolkit.export.schema import Export, Speed
+    from toolkit.exporting.schema import Export, Speed
 
 
 def export(

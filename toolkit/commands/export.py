@@ -23,8 +23,8 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks import cost
 from toolkit.events import Note, Observe, Stage
-from toolkit.export import graph, parity, schema
-from toolkit.export.runtime import Graph
+from toolkit.exporting import graph, parity, schema
+from toolkit.exporting.runtime import Graph
 from toolkit.inference.predict import Predictions
 from toolkit.runs import checksums
 from toolkit.runs.lock import sole_writer

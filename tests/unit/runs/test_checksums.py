@@ -6,10 +6,10 @@ import subprocess
 import pyarrow as pa
 import pytest
 
-from toolkit.runs import checksums
 from toolkit import runs
 from toolkit.errors import SourceError
 from toolkit.evaluation import prediction_store
+from toolkit.runs import checksums
 
 
 def test_a_change_is_noticed_wherever_the_folder_lies(tmp_path):
@@ -64,7 +64,9 @@ def test_predictions_without_a_digest_agree_with_their_probabilities(predictions
     chances = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
     file = tmp_path / prediction_store.FILE
     table = pa.table({"prediction": predictions, "probabilities": chances})
-    prediction_store.write(file, prediction_store.Answers(table, {"identity": "x", "columns": ["prediction", "probabilities"]}))
+    prediction_store.write(
+        file, prediction_store.Answers(table, {"identity": "x", "columns": ["prediction", "probabilities"]})
+    )
     assert (prediction_store.find([file], "x") is not None) == believed
     if not believed:
         with pytest.raises(SourceError, match="not the likeliest"):

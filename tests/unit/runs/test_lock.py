@@ -2,9 +2,9 @@
 
 import pytest
 
-from toolkit.runs import lock
 from toolkit import runs
 from toolkit.errors import ConfigError
+from toolkit.runs import lock
 
 
 def test_a_run_in_which_somebody_trains_is_refused(tmp_path):

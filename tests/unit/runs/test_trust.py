@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from toolkit.runs import trust
 from toolkit import runs
 from toolkit.errors import ConfigError, SourceError
+from toolkit.runs import trust
 
 
 def test_links_that_lead_out_of_a_run_are_refused(tmp_path):

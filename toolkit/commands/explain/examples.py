@@ -10,8 +10,8 @@ from toolkit.commands.evaluate import judge
 from toolkit.commands.explain import images, text
 from toolkit.errors import ModelError
 from toolkit.evaluation.scores import shown_text, thumbnail
-from toolkit.explain.attributions import BY_NAME, Explanation
-from toolkit.explain.patches import Picture
+from toolkit.explanation.attributions import BY_NAME, Explanation
+from toolkit.explanation.patches import Picture
 from toolkit.inference.predict import Predictions
 from toolkit.report.plots import overlays
 

@@ -9,8 +9,8 @@ from toolkit import recipes, runs
 from toolkit.commands.evaluate import judge
 from toolkit.commands.explain import store
 from toolkit.errors import ConfigError
-from toolkit.explain.attributions import BY_NAME, available
-from toolkit.explain.patches import Picture
+from toolkit.explanation.attributions import BY_NAME, available
+from toolkit.explanation.patches import Picture
 from toolkit.report.pages.explanation import unmeasured, verdict
 from toolkit.report.plots import overlays
 

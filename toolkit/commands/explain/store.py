@@ -12,7 +12,7 @@ import toolkit
 from toolkit import runs
 from toolkit.commands.evaluate import judge
 from toolkit.commands.evaluate.examination import Examination
-from toolkit.explain.attributions import BY_NAME
+from toolkit.explanation.attributions import BY_NAME
 from toolkit.runs.trust import damage
 
 

@@ -2,8 +2,8 @@
 
 import polib
 import pytest
-from tests.unit.data.bitext.test_parallel_files import PO
 
+from tests.unit.data.bitext.test_parallel_files import PO
 from toolkit.data.bitext import gettext_catalogue
 
 

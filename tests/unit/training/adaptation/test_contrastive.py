@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tests.unit.training.adaptation.test_linear_probe import collate, texts
 
 from tests.support import models
+from tests.unit.training.adaptation.test_linear_probe import collate, texts
 from toolkit.config.settings import TrainingConfig
 from toolkit.training.adaptation import contrastive, linear_probe
 from toolkit.training.distributed.devices import accelerator_for

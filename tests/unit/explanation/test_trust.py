@@ -3,8 +3,8 @@
 import numpy as np
 
 from tests.support import toys
-from toolkit.explain import trust
-from toolkit.explain.attributions import explain
+from toolkit.explanation import trust
+from toolkit.explanation.attributions import explain
 
 METHODS = ("leave-one-out", "gradient-input")
 

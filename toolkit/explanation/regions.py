@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.explain.faithfulness import mean_interval
-from toolkit.explain.patches import Grid, hit
-from toolkit.explain.words import Floats
+from toolkit.explanation.faithfulness import mean_interval
+from toolkit.explanation.patches import Grid, hit
+from toolkit.explanation.words import Floats
 
 SHARE = 0.2  # of the strongest patch's score that a patch of the region has at least, as in Zhou et al.
 FOUND = 0.5  # of intersection over union, from which on an object counts as found

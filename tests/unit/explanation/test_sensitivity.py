@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tests.support import models
 from toolkit.data.batching.batch import pad
-from toolkit.explain import sensitivity
-from toolkit.explain.attributions import explain
-from toolkit.explain.question import Model
-from toolkit.explain.words import example
+from toolkit.explanation import sensitivity
+from toolkit.explanation.attributions import explain
+from toolkit.explanation.question import Model
+from toolkit.explanation.words import example
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert"])

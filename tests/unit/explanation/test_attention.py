@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.support import models
-from toolkit.explain import attention
-from toolkit.explain.question import log_odds
+from toolkit.explanation import attention
+from toolkit.explanation.question import log_odds
 
 UNIFORM = np.full((2, 3, 4, 4), 0.25)
 FIRST = np.array([1.0, 0, 0, 0])

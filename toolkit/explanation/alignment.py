@@ -18,8 +18,8 @@ import numpy as np
 
 from toolkit.attention.record import recording
 from toolkit.errors import ModelError
-from toolkit.explain.alignment_error import Link, diagonal
-from toolkit.explain.words import Floats
+from toolkit.explanation.alignment_error import Link, diagonal
+from toolkit.explanation.words import Floats
 
 # writing that puts no spaces between words: each sign is taken for a word
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.data.batching.batch import plan_evaluation
-from toolkit.explain.words import Floats
+from toolkit.explanation.words import Floats
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 

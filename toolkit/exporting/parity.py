@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.errors import RunError
 from toolkit.evaluation.statistics.intervals import wilson
-from toolkit.export.schema import Agreement, Drift
+from toolkit.exporting.schema import Agreement, Drift
 
 FLOAT_DRIFT = 1e-3  # that a probability may be off by where nothing is rounded to 8 bits
 TOLERANCE = {"onnx-int8": 0.05}  # share of the rows that may get another answer

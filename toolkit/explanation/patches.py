@@ -14,8 +14,8 @@ import numpy as np
 
 from toolkit.attention.record import recording
 from toolkit.errors import ModelError
-from toolkit.explain.question import Model, log_odds
-from toolkit.explain.words import Floats
+from toolkit.explanation.question import Model, log_odds
+from toolkit.explanation.words import Floats
 
 GRID = 8  # patches a side where the model has none of its own; also the blocks a side that are left out one by one
 _MOST_SPECIAL = 16  # class and register tokens in front of a picture's patches

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.errors import DataError, SourceError
-from toolkit.explain import alignment_error
-from toolkit.explain.alignment_error import Gold
+from toolkit.explanation import alignment_error
+from toolkit.explanation.alignment_error import Gold
 
 LINKS = st.frozensets(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from toolkit.attention.record import Record, recording
 from toolkit.errors import ModelError
-from toolkit.explain.question import log_odds
-from toolkit.explain.words import Floats
+from toolkit.explanation.question import log_odds
+from toolkit.explanation.words import Floats
 
 
 @dataclass(frozen=True)

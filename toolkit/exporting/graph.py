@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ConfigError, ModelError
-from toolkit.export.runtime import ONNX
+from toolkit.exporting.runtime import ONNX
 
 FORMS = ("onnx", "onnx-int8", "safetensors", "torch-export")
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "onnx-int8": ("onnx", "onnxscript", "onnxruntime")}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from toolkit.explain import regions
+from toolkit.explanation import regions
 
 GRID = (4, 5)
 

@@ -9,7 +9,7 @@ import torch
 from torch.export import Dim
 
 from toolkit.errors import ConfigError
-from toolkit.export import graph
+from toolkit.exporting import graph
 
 
 def test_batch_and_length_of_texts_are_free_and_of_pictures_the_batch():

@@ -6,8 +6,8 @@ import torch
 
 from tests.support import models
 from toolkit.data.batching.batch import pad
-from toolkit.explain import alignment
-from toolkit.explain.alignment import Bitext, Reading, Seen
+from toolkit.explanation import alignment
+from toolkit.explanation.alignment import Bitext, Reading, Seen
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from toolkit.explain import faithfulness
-from toolkit.explain.attributions import Explanation
-from toolkit.explain.question import Model
-from toolkit.explain.sensitivity import STAGES, sensitivity
+from toolkit.explanation import faithfulness
+from toolkit.explanation.attributions import Explanation
+from toolkit.explanation.question import Model
+from toolkit.explanation.sensitivity import STAGES, sensitivity
 
 SENSITIVITY_TEXTS = 12
 LEAST_TEXTS = 10  # fewer say too little of a method, where there was no time for all

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.explain.patches import Picture, fitting, hit
+from toolkit.explanation.patches import Picture, fitting, hit
 
 
 def picture(height=12, width=12, grid=(3, 4)):

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from toolkit.evaluation.statistics.intervals import Interval, bootstrap
-from toolkit.explain.attributions import Explanation
-from toolkit.explain.question import Model
-from toolkit.explain.words import Floats
+from toolkit.explanation.attributions import Explanation
+from toolkit.explanation.question import Model
+from toolkit.explanation.words import Floats
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 RANDOM_RANKINGS = 5  # for each text

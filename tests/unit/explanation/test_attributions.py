@@ -6,9 +6,9 @@ import pytest
 from tests.support import models, toys
 from toolkit.data.batching.batch import pad
 from toolkit.errors import ModelError
-from toolkit.explain import attention, attributions
-from toolkit.explain.question import Model, log_odds
-from toolkit.explain.words import example
+from toolkit.explanation import attention, attributions
+from toolkit.explanation.question import Model, log_odds
+from toolkit.explanation.words import example
 
 WEIGHTS = [2.0, -1.0, 0.5, 0.0]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.explain import attention, patches
-from toolkit.explain.patches import Picture
-from toolkit.explain.question import Model, log_odds
-from toolkit.explain.words import Example, Floats
+from toolkit.explanation import attention, patches
+from toolkit.explanation.patches import Picture
+from toolkit.explanation.question import Model, log_odds
+from toolkit.explanation.words import Example, Floats
 
 INTEGRATION_STEPS = 16  # captum places them by Gauss and Legendre, which needs few
 

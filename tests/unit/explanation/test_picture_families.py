@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from tests.support import vision
-from toolkit.explain.attention import watchable
-from toolkit.explain.attributions import available, explain
-from toolkit.explain.patches import GRID, Picture, layout
-from toolkit.explain.question import Model
+from toolkit.explanation.attention import watchable
+from toolkit.explanation.attributions import available, explain
+from toolkit.explanation.patches import GRID, Picture, layout
+from toolkit.explanation.question import Model
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, vision.SIDE, vision.SIDE)).astype(np.uint8)
 WHOLE = {"vit": 1, "deit": 2, "dinov2": 1}  # class and distillation tokens in front

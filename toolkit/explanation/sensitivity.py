@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.explain.attributions import Explanation, explain
-from toolkit.explain.question import Model
-from toolkit.explain.words import Floats
+from toolkit.explanation.attributions import Explanation, explain
+from toolkit.explanation.question import Model
+from toolkit.explanation.words import Floats
 
 STAGES = ("the head", "the head and the upper half of the layers", "everything")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.support import models
-from toolkit.explain.words import example
+from toolkit.explanation.words import example
 
 
 def prepared(*texts, **features):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.errors import RunError
-from toolkit.export import parity
+from toolkit.exporting import parity
 
 
 def said(answers, chances=None):

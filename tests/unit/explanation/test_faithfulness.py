@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import toys
-from toolkit.explain import faithfulness
-from toolkit.explain.attributions import Explanation
+from toolkit.explanation import faithfulness
+from toolkit.explanation.attributions import Explanation
 
 WEIGHTS = [3.0, 2.0, -1.0, 0.1, 0.0, -0.1, 0.2, 1.0, -2.0, 0.3]
 
