@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from toolkit.commands import verbs
 from toolkit.commands.evaluate import judge
+from toolkit.commands.evaluate.run import prepare_evaluation
 
 MAX_DIFFERING = 0.002  # share of answers that rounding may turn
 
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="print where time goes (on one thread)")
     chosen = parser.parse_args()
     values = {"evaluation": {"precision": chosen.precision}}
-    subject = verbs.prepare_evaluation(chosen.run, values, None, lambda _: None)
+    subject = prepare_evaluation(chosen.run, values, None, lambda _: None)
     rows = subject.rows.slice(0, chosen.rows or subject.rows.num_rows)
     stored = judge.StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
     if chosen.profile:

@@ -32,8 +32,7 @@ from benchmarks import machine
 from benchmarks.evaluate import profile
 from benchmarks.finetune import RESULTS, rotate, say, write
 from toolkit.commands.evaluate import judge
-from toolkit.commands.finetune.prepare import prepare
-from toolkit.commands.verbs import configure
+from toolkit.commands.finetune.prepare import configure, prepare
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
 from toolkit.inference.generate import SPARE

@@ -27,6 +27,7 @@ FLOORS = (
     ("events", "training", "inference", "evaluation", "explanation", "exporting"),
     ("report", "hub"),
     ("commands", "doctor", "serve"),
+    ("api",),
     ("cli", "__main__"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
