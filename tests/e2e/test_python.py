@@ -245,3 +245,17 @@ def test_errors_are_those_of_the_toolkit(wrong: dict[str, object], fact: str) ->
     assert error.value.fix
     with pytest.raises(TypeError, match="epocs"):
         toolkit.finetune("sentiment", epocs=3)
+
+
+def test_a_program_that_a_launcher_starts_trains_with_all_its_processes(place: Path) -> None:
+    call = {"model": checkpoints.TINY, "data": "reviews.csv", "output": "shared", "epochs": 1}
+    (place / "train.py").write_text(f"import toolkit\nprint(toolkit.finetune('sentiment', **{call}).path)\n", "utf-8")
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    env = {**environment(), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*launcher, "train.py"], cwd=place, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["shared", "shared"]
+    assert toolkit.Run("shared").report["training"]["processes"] == 2
+    assert len(re.findall("shared out among 2 processes", done.stderr)) == 1  # the main process alone has a voice

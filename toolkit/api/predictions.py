@@ -81,10 +81,9 @@ class PredictedFile:
         Raises:
             RunError: No table was written.
         """
-        suffix = "" if self.path is None else self.path.suffix.lower()
-        if suffix not in _READERS:
+        if self.path is None or self.path.suffix.lower() not in _READERS:
             raise RunError("No table was written.", f"Let `output` end in {', '.join(_READERS)}.")
-        frame: pd.DataFrame = _READERS[suffix](self.path)
+        frame: pd.DataFrame = _READERS[self.path.suffix.lower()](self.path)
         return frame
 
 
@@ -104,5 +103,6 @@ _READERS: Mapping[str, Callable[[Path], Any]] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, separator="\t"),
     ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
     ".parquet": lambda path: runs.read_table(path).to_pandas(),
 }

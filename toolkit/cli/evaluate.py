@@ -42,8 +42,6 @@ def evaluate(
     from toolkit.api import evaluate as api
 
     command = options.command_line()
-    if output is not None:
-        runs.check_place(output)
     if run is None:
         given["run"] = str(runs.newest().path)
         command += f" {shlex.quote(given['run'])}"

@@ -17,7 +17,7 @@ class EndedElsewhere(Exception):
     """
 
     def __init__(self, code: int) -> None:
-        super().__init__(code)
+        super().__init__("The run has ended, and another process of it says how.")
         self.code = code
 
 

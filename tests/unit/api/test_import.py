@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,11 @@ def test_the_check_sees_an_import():
 def test_the_package_imports_nothing_heavy():
     assert loaded_by("import toolkit") == []
     assert loaded_by(f"from toolkit import {', '.join(toolkit.__all__)}") == []
+
+
+def test_no_module_has_the_name_of_a_function():
+    """Python puts a module that it imports in the place of a function of the same name."""
+    assert not {path.stem for path in Path(toolkit.__file__).parent.iterdir()} & set(toolkit.__all__)
 
 
 def test_each_name_is_there_whatever_was_imported_before():
