@@ -91,7 +91,8 @@ def finetune(
         glossary: CSV or TSV of terms and their translations.
         push_to: Repository on the Hub, org/name, to which the model is pushed at the end.
         dry_run: Check everything and train nothing; the run that is returned has a `.plan` and no folder.
-        progress: Whether to show a bar. Notes are warnings of the logger "toolkit", whatever this is.
+        progress: Whether to show a bar; the command line gives itself instead. Notes are warnings of the logger
+            "toolkit", whatever this is.
 
     Raises:
         ToolkitError: As the command line prints it; `toolkit.errors` lists the kinds.
