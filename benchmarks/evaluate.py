@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from toolkit.commands import verbs
+from toolkit.commands.evaluate.run import prepare_evaluation
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
 from toolkit.inference.predict_features import predict_features
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="print where time goes (on one thread)")
     chosen = parser.parse_args()
     values = {"evaluation": {"precision": chosen.precision}}
-    subject = verbs.prepare_evaluation(chosen.run, values, None, lambda _: None)
+    subject = prepare_evaluation(chosen.run, values, None, lambda _: None)
     rows = subject.rows.slice(0, chosen.rows or subject.rows.num_rows)
     stored = StoredModel(subject.checkpoint.path, subject.recipe, subject.labels, subject.config)
     if chosen.profile:

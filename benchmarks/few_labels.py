@@ -120,16 +120,16 @@ def contend(one: dict[str, Any], setfit: str | None) -> None:
 
 def _ours(data: Path, seed: int) -> dict[str, Any]:
     """Train each way on all rows, and compare them by cross-validation."""
-    from toolkit.commands import verbs
     from toolkit.commands.few_labels import candidates
+    from toolkit.commands.finetune.prepare import configure, prepare
     from toolkit.commands.finetune.tokenize import encode_parts
     from toolkit.data.batching.batch import Features
     from toolkit.training.adaptation import selection
 
     begun = time.process_time()
     values = {"model": MODEL, "data": {"source": str(data)}, "training": {"few_labels": "on", "seed": seed}}
-    recipe, resolved = verbs.configure("sentiment", [("benchmark", values)])
-    prepared = verbs.prepare(recipe, resolved, lambda _event: None, may_compare=True)
+    recipe, resolved = configure("sentiment", [("benchmark", values)])
+    prepared = prepare(recipe, resolved, lambda _event: None, may_compare=True)
     bench = candidates.bench(prepared, lambda _event: None, lambda: False)
     loaded = time.process_time() - begun
     begun = time.process_time()

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.commands.finetune.prepare import Prepared, prepare
-from toolkit.commands.verbs import configure
+from toolkit.commands.finetune.prepare import Prepared, configure, prepare
 
 CLASSES = ("china", "flower")  # the photographs of scikit-learn
 

@@ -31,8 +31,7 @@ import pyarrow.compute as pc
 from benchmarks import machine
 from benchmarks.evaluate import profile
 from benchmarks.finetune import RESULTS, rotate, say, write
-from toolkit.commands.finetune.prepare import prepare
-from toolkit.commands.verbs import configure
+from toolkit.commands.finetune.prepare import configure, prepare
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
 from toolkit.inference.encode import encode_rows

@@ -1,7 +1,8 @@
 """What the pipeline tells whoever watches it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from toolkit.training.loop.progress import Progress, Validation
 
@@ -28,5 +29,46 @@ class Counted:
     total: int
 
 
-Event = Stage | Note | Counted | Progress | Validation
+@dataclass(frozen=True)
+class Settled:
+    """Model and data of a run are settled, and nothing is trained yet.
+
+    Attributes:
+        model: Where the weights come from.
+        data: Where the rows come from.
+        parts: Name of a part → its rows.
+        labels: Names of the classes.
+    """
+
+    model: str
+    data: str
+    parts: Mapping[str, int]
+    labels: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Work that is kept in a folder begins, or goes on there.
+
+    Attributes:
+        name: What it is.
+        folder: Where it is kept.
+    """
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run is complete; what may follow, such as a push, is not.
+
+    Attributes:
+        path: Its directory.
+    """
+
+    path: Path
+
+
+Event = Stage | Note | Counted | Progress | Validation | Settled | Begun | Finished
 Observe = Callable[[Event], None]

@@ -17,7 +17,7 @@ from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import checkpoints
 from tests.support.cli import several, toolkit
 from toolkit.commands import prune_heads
-from toolkit.commands.verbs import prepare_evaluation
+from toolkit.commands.evaluate.run import prepare_evaluation
 
 ROOT = Path(__file__).parents[2]
 PICTURES = "runs/pictures"  # commands on it are run in test_image_explain.py

@@ -14,9 +14,9 @@ from tests.e2e.conftest import Made
 from tests.support import bitext, checkpoints, models, planted
 from tests.support.cli import environment, several, toolkit
 from toolkit.errors import ConfigError, RunError
-from toolkit.export import graph
-from toolkit.export.runtime import Graph
-from toolkit.export.schema import Export
+from toolkit.exporting import graph
+from toolkit.exporting.runtime import Graph
+from toolkit.exporting.schema import Export
 
 exporting = importlib.import_module("toolkit.commands.export")  # the package's attribute is the function
 

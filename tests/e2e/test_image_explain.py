@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import planted
 from tests.support.cli import several, toolkit
-from toolkit.explain.patches import hit
+from toolkit.explanation.patches import hit
 
 PICTURES = "runs/pictures"
 NEW = 8  # pictures of each class

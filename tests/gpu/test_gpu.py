@@ -36,7 +36,8 @@ def validation_losses(run: Path) -> list[float]:
 
 
 def test_counting_gpus_initializes_none() -> None:
-    program = "import torch; from toolkit import launch; print(launch.count_gpus(), torch.cuda.is_initialized())"
+    program = "import torch; from toolkit.distributed.launcher import count_gpus as count;"
+    program += "print(count(), torch.cuda.is_initialized())"
     said = subprocess.check_output([sys.executable, "-c", program], text=True).split()
     assert int(said[0]) >= 1
     assert said[1] == "False"

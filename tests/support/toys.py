@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from toolkit.data.batching.batch import pad
-from toolkit.explain.question import Model
-from toolkit.explain.words import Example
+from toolkit.explanation.question import Model
+from toolkit.explanation.words import Example
 
 
 class Bag(torch.nn.Module):

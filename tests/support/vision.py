@@ -96,7 +96,8 @@ def tried(name: str, data: str) -> dict[str, Any]:
     from transformers import pipeline as pipeline_of
 
     from toolkit import checkpoints
-    from toolkit.commands import verbs
+    from toolkit.commands.finetune.prepare import configure, prepare
+    from toolkit.commands.finetune.run import finetune
     from toolkit.data.images import image_columns
     from toolkit.errors import ToolkitError
 
@@ -107,8 +108,8 @@ def tried(name: str, data: str) -> dict[str, Any]:
         "evaluation": {"baselines": False, "resamples": 100},
         "output": name,
     }
-    prepared = verbs.prepare(*verbs.configure("image", [("flag", values)]), lambda _event: None)
-    run = verbs.finetune(prepared, "", lambda _event: None)
+    prepared = prepare(*configure("image", [("flag", values)]), lambda _event: None)
+    run = finetune(prepared, "", lambda _event: None)
     classify = pipeline_of("image-classification", model=str(run.model))
     said = pq.read_table(run.path / "predictions.parquet").to_pylist()
     labels = prepared.splits.labels

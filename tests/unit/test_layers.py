@@ -24,13 +24,14 @@ FLOORS = (
         *("attention", "model_metadata", "data", "checkpoints", "models", "weights", "metrics", "seq2seq"),
         *("compatibility", "hub.responses", "hub.benchmarks"),
     ),
-    ("events", "training", "inference", "evaluation", "explain", "export"),
+    ("events", "training", "inference", "evaluation", "explanation", "exporting"),
     ("report", "hub", "tasks.inputs", "tasks.targets", "tasks.loading", "tasks.old_names"),
     ("commands", "doctor", "serve"),
+    ("api",),
     ("cli", "__main__"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-PROGRAMS = {"toolkit.export.run"}  # copied beside an export, and run there by itself
+PROGRAMS = {"toolkit.exporting.run"}  # copied beside an export, and run there by itself
 HEAVY = {"torch", "transformers", "datasets", "evaluate", "peft", "sklearn", "accelerate"}
 
 

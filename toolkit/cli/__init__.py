@@ -30,8 +30,8 @@ from toolkit.cli import (
 )
 from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
 from toolkit.cli.own_options import WithOwnOptions
-from toolkit.cli.processes import Told
 from toolkit.cli.streams import OutputLost, prepare_streams
+from toolkit.distributed.membership import EndedElsewhere
 from toolkit.errors import CallError
 
 _AS_JSON = "--json"  # of any command that has it: failures are JSON, too
@@ -95,7 +95,7 @@ def _run(arguments: list[str]) -> int:
         code = _call([argument for argument in arguments if argument != "--debug"])
         sys.stdout.flush()
         return code
-    except Told as end:
+    except EndedElsewhere as end:
         return end.code
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in arguments and not isinstance(error, OutputLost):

@@ -33,11 +33,11 @@ def attend(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Watch attention being computed: a real text through a real head, with every step's shape and numbers."""
-    from toolkit.commands import verbs
+    from toolkit.commands.attend import attend as walk
     from toolkit.config.settings import LoadingConfig
 
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
-    seen = verbs.attend(model, text, layer=layer, head=head, loading=loading, page=html)
+    seen = walk(model, text, layer=layer, head=head, loading=loading, page=html)
     for number, step in enumerate(seen.steps, 1):
         say(f"\n{number}. {step.title}  {step.shape}" + (f"  {step.equation}" if step.equation else ""))
         say(f"   {step.meaning}")

@@ -5,13 +5,16 @@ import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from toolkit.cli.faults import explained
 from toolkit.cli.streams import OutputLost, Stream, shown
 from toolkit.errors import Interrupted, ToolkitError
+
+if TYPE_CHECKING:
+    from toolkit.events import Settled
 
 INTERRUPTED = 130  # exit code, as shells expect it
 _LOG_SECONDS = 10.0
@@ -107,7 +110,7 @@ class Watcher:
         """Show one event."""
         if self.silent:
             return
-        from toolkit.events import Counted, Note, Stage
+        from toolkit.events import Begun, Counted, Note, Settled, Stage
         from toolkit.training.loop.progress import Progress, Validation
 
         if isinstance(event, Stage):
@@ -116,6 +119,10 @@ class Watcher:
             note(f"{event.name} …")
         elif isinstance(event, Note):
             note(f"  note: {event.text}")
+        elif isinstance(event, Settled):
+            self._settled(event)
+        elif isinstance(event, Begun):
+            note(f"  {event.name} {event.folder}")
         elif isinstance(event, Counted):
             line = self._counted(event.done, event.total)
             self._advance(event.done, event.total, "", line, line.rpartition("  ")[2] if line else "")
@@ -129,6 +136,14 @@ class Watcher:
             figures = "  ".join(f"{name} {value:.4f}" for name, value in event.values.items())
             name = "first look, on some rows," if event.early else "validation"
             self._print(f"  {name} at epoch {event.epoch:.2f}: {figures}{'  (kept)' if event.best else ''}")
+
+    def _settled(self, event: "Settled") -> None:
+        parts = ", ".join(f"{rows:,} {name}" for name, rows in event.parts.items())
+        note(f"  model  {event.model}")
+        note(f"  data   {event.data}: {parts}")
+        if event.labels:
+            more = len(event.labels) - 8
+            note(f"  labels {one_line(', '.join(event.labels[:8]))}{f' and {more} more' if more > 0 else ''}")
 
     def _counted(self, done: int, total: int) -> str | None:
         """Say how far a stage has come and what is left, unless it has only just begun."""

@@ -1,5 +1,6 @@
 """`toolkit explain`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ _PRINTED = 5  # texts; the page has all
 
 
 def explain(
-    target: Annotated[
+    run: Annotated[
         str,
         typer.Argument(metavar="RUN", help="Run directory, folder or Hub id."),
     ],
@@ -45,7 +46,7 @@ def explain(
     recipe: options.RecipeOfModel = None,
     output: options.Output = None,
     text_column: options.TextColumn = None,
-    assignments: options.Assignments = None,
+    set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Show which words or patches a prediction rests on; of a translation, which source word each word comes from.
@@ -55,55 +56,22 @@ def explain(
     and compared with some drawn at random; and the weights are made random, to see whether the explanation changes.
     It takes minutes, once for a run, and no text has to be given.
     """
-    from toolkit.commands import verbs
-    from toolkit.errors import ConfigError
+    given = dict(locals())
+    from toolkit.api import explain as api
 
-    number = rows if rows is not None else verbs.EXAMPLES if measure else 0
-    if data is not None and not number:
-        raise ConfigError(
-            "--data names examples to measure the methods on.",
-            "Add --measure, or leave --data out.",
-            id="config.conflict",
-        )
-    flags = {
-        "data.source": data,
-        "data.columns.text": text_column,
-        "loading.trust_remote_code": trust_remote_code or None,
-    }
-    values = options.merged(flags, assignments)
     with Watcher() as watch:
-        subject = verbs.prepare_evaluation(target, values, recipe, watch, needs_rows=bool(number))
-        if verbs.reads_pictures(subject):
-            inputs = [picture for path in texts or () for picture in verbs.read_inputs(Path(path), subject)]
-        else:
-            inputs = [(text,) for text in texts or ()]
-        inputs += verbs.read_inputs(file, subject) if file is not None else []
-        if not inputs and not number:
-            raise ConfigError(
-                "There is nothing to explain.",
-                'Give a text after the run, "in quotes", a picture, or a --file.',
-                id="config.nothing-given",
-            )
-        command = verbs.measuring_command(target, has_data=subject.run is not None)
-        order = verbs.Order(inputs, method or (), number, png, gold, minutes, command)
-        if not inputs:
-            verdict = verbs.measure_explanations(subject, order, watch)
-        else:
-            folder, built = verbs.explain(subject, order, output, options.command_line(), watch)
-    if not inputs:
-        _print_verdict(verdict)
+        explanation = api.explain(**given, progress=options.caller(watch))
+    if "texts" not in explanation.content:
+        _print_verdict(explanation.verdict)
         return
-    _print(built)
-    say(f"\npage  {folder / 'explanation.html'}")
+    _print(explanation.content)
+    say(f"\npage  {explanation.path / 'explanation.html'}")
 
 
-def _print(built: dict[str, object]) -> None:
+def _print(content: Mapping[str, Any]) -> None:
     """Print the top words by the first method, which is the most faithful of those shown, and what to believe."""
-    from typing import cast
-
     from toolkit.report.pages.explanation import top_words
 
-    content = cast("dict[str, Any]", built)
     if content["unit"] == "link":
         _print_alignment(content)
         return
@@ -125,7 +93,7 @@ def _print(built: dict[str, object]) -> None:
     _print_verdict(content["verdict"])
 
 
-def _print_alignment(content: dict[str, Any]) -> None:
+def _print_alignment(content: Mapping[str, Any]) -> None:
     """Print the source word that each word of the first translations comes from."""
     for text in content["texts"][:_PRINTED]:
         say(f"\n{text['source']}\n{text['translation']}")
@@ -139,7 +107,7 @@ def _print_alignment(content: dict[str, Any]) -> None:
     _print_verdict(content["verdict"])
 
 
-def _print_verdict(verdict: dict[str, Any]) -> None:
+def _print_verdict(verdict: Mapping[str, Any]) -> None:
     say(verdict["headline"])
     for line in (*verdict["statements"], *verdict["warnings"]):
         say(f"  {line}")

@@ -8,11 +8,11 @@ from toolkit.cli import options
 from toolkit.cli.console import Watcher, say, table
 
 if TYPE_CHECKING:
-    from toolkit.export.schema import Export, Speed
+    from toolkit.exporting.schema import Export, Speed
 
 
 def export(
-    target: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
+    run: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
     form: Annotated[str, typer.Option("--to", help="onnx, onnx-int8, safetensors or torch-export.")],
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Folder to write; exports/FORM in the run when not given.")
@@ -32,7 +32,7 @@ def export(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     max_length: options.MaxLength = None,
-    assignments: options.Assignments = None,
+    set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Write a model for other programs, and prove on held-out rows that it answers as before.
@@ -40,20 +40,13 @@ def export(
     export.json says on how many rows the export agrees, what it costs in accuracy, its size and its speed.
     One that disagrees by more than --tolerance is not written.
     """
-    from toolkit.commands import verbs
+    given = dict(locals())
+    from toolkit.api import export as api
 
-    flags = {
-        "data.source": data,
-        "data.columns.text": text_column,
-        "data.columns.label": label_column,
-        "data.max_length": max_length,
-        "loading.trust_remote_code": trust_remote_code or None,
-    }
-    values = options.merged(flags, assignments)
     with Watcher() as watch:
-        done = verbs.export(target, form, output, values, recipe, watch, rows=rows, tolerance=tolerance)
-    say(table(_lines(done.report)))
-    say(f"export  {done.folder}")
+        exported = api.export(**given, progress=options.caller(watch))
+    say(table(_lines(exported.report)))
+    say(f"export  {exported.path}")
 
 
 def _lines(report: "Export") -> list[tuple[str, str]]:

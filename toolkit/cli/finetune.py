@@ -1,20 +1,20 @@
 """`toolkit finetune`."""
 
-import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, one_line, say, table
-from toolkit.cli.processes import member, start
-from toolkit.cli.push import push_now
+from toolkit.cli.console import Watcher, say, table
+from toolkit.cli.processes import start
+from toolkit.cli.push import say_pushed
+from toolkit.distributed.membership import is_main
 
 if TYPE_CHECKING:
-    from toolkit.commands.finetune.prepare import Prepared
-    from toolkit.runs import Run
+    from toolkit.api.results import Run
+    from toolkit.events import Event
 
 EPILOG = (
     "`toolkit recipes list` names the recipes and presets; "
@@ -29,7 +29,7 @@ def finetune(
     output: options.Output = None,
     preset: options.Preset = None,
     config: options.ConfigFile = None,
-    assignments: options.Assignments = None,
+    set: options.Assignments = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Passes over the training rows.")] = None,
     budget: Annotated[
         str | None,
@@ -99,113 +99,47 @@ def finetune(
 
     Options of a recipe's own, such as --source of translation, are explained by `toolkit recipes show RECIPE`.
     """
-    flags = options.training_flags(
-        model=model,
-        data=data,
-        batch_size=batch_size,
-        max_length=max_length,
-        seed=seed,
-        text_column=text_column,
-        label_column=label_column,
-        trust_remote_code=trust_remote_code,
-    )
-    flags |= {
-        "output": output,
-        "data.group_column": group_column,
-        "attention": attention,
-        "training.epochs": epochs,
-        "training.budget": budget,
-        "training.learning_rate": learning_rate,
-        "training.num_processes": num_processes,
-        "training.strategy": strategy,
-        "evaluation.glossary": glossary,
-        "training.tune_speed": tune_speed or None,
-        "training.few_labels": "on" if few else None,
-        "loading.from_scratch": from_scratch or None,
-    }
-    from toolkit.commands import verbs
-    from toolkit.config.time_budget import process_start
-    from toolkit.errors import ConfigError
-    from toolkit.hub.upload import Destination
+    given = dict(locals())
+    from toolkit.api import finetune as api
+    from toolkit.events import Finished
 
-    started = process_start()
-
-    if push_to is not None and seeds is not None:
-        raise ConfigError(
-            "--seeds makes several runs, and --push-to pushes one.",
-            "Push the one you choose afterwards.",
-            id="config.conflict",
-        )
-    loaded, resolved = verbs.configure(recipe, options.layers(flags, preset, config, assignments))
-    training = resolved.config.training
-    if training.budget is not None and seeds is not None:
-        raise ConfigError(
-            "--seeds makes several runs, and --budget limits one.",
-            "Give --epochs instead of --budget.",
-            id="config.conflict",
-        )
     if not dry_run:
+        training = api.settings(given)[1].config.training
         start(training.num_processes, training.device)
-    with member(training.device) as team, Watcher(silent=not team.is_main) as watch:
-        if push_to is not None and team.is_main:
-            verbs.check_destination(Destination(push_to), watch)
-        resolved = verbs.choose_model(loaded, resolved, watch, started=started, resume=resume, team=team)
-        with team.main_first():
-            prepared = verbs.prepare(loaded, resolved, watch, resume=resume, may_compare=True)
-        if push_to is not None and team.is_main:
-            scratch = prepared.config.loading.from_scratch
-            verbs.check_licence(Destination(push_to), prepared.checkpoint.origin, from_scratch=scratch)
-        if team.is_main:
-            _announce(prepared)
-        if dry_run:
-            if resume:
-                verbs.unfinished(prepared, watch)
-            if team.is_main:
-                say(f"Nothing was trained: this was a dry run. {verbs.plan(prepared)}")
-            return
-        command = options.command_line(without=["--push-to"])
-        if seeds is not None:
-            home, report = verbs.finetune_seeds(prepared, seeds, command, watch, resume=resume, team=team)
-            if team.is_main:
-                _conclude_seeds(home, report)
-            return
-        run = verbs.finetune(prepared, command, watch, resume=resume, team=team, started=started)
-        if team.is_main:
-            try:
-                _conclude(run, recipe)
-            finally:  # whether or not there was somebody to read it
-                if push_to is not None:
-                    push_now(str(run.path), recipe, Destination(push_to), watch)
+    speaks = is_main()
+    with Watcher(silent=not speaks) as watch:
+
+        def observe(event: "Event") -> None:
+            if isinstance(event, Finished):
+                _conclude(event.path, recipe)
+            else:
+                watch(event)
+
+        caller = options.caller(observe, options.command_line(without=["--push-to"]))
+        run = api.finetune(**given, progress=caller)
+    if not speaks:
+        return
+    if dry_run:
+        say(f"Nothing was trained: this was a dry run. {run.plan}")
+    elif seeds is not None:
+        _conclude_seeds(run)
+    if run.pushed is not None:
+        say_pushed(run.pushed)
 
 
-def _announce(prepared: "Prepared") -> None:
-    for text in prepared.notes:
-        note(f"  note: {text}")
-    parts = ", ".join(f"{part['rows']:,} {part['name']}" for part in prepared.splits.facts["splits"])
-    note(f"  model  {prepared.checkpoint.origin}")
-    note(f"  data   {prepared.splits.facts['origin']}: {parts}")
-    if prepared.splits.labels:
-        more = len(prepared.splits.labels) - 8
-        note(f"  labels {one_line(', '.join(prepared.splits.labels[:8]))}{f' and {more} more' if more > 0 else ''}")
-
-
-def _conclude_seeds(home: Path, report: dict[str, Any]) -> None:
+def _conclude_seeds(run: "Run") -> None:
     from toolkit.report.pages.terminal import verdict_to_text
 
-    say(verdict_to_text(report))
-    say(table([("runs", str(home)), ("report", str(home / "report.html"))]))
+    say(verdict_to_text(run.report))
+    say(table([("runs", str(run.path)), ("report", str(run.path / "report.html"))]))
 
 
-def _conclude(run: "Run", recipe: str) -> None:
+def _conclude(path: Path, recipe: str) -> None:
+    from toolkit.api.results import Run
+    from toolkit.api.words import own_recipe
     from toolkit.report.pages.terminal import to_text
 
-    say(to_text(json.loads((run.path / "report.json").read_text(encoding="utf-8"))))
-    say(
-        table(
-            [
-                ("model", str(run.model)),
-                ("report", str(run.path / "report.html")),
-                ("again", shlex.join(["toolkit", "evaluate", str(run.path), *options.own_recipe(recipe)])),
-            ]
-        )
-    )
+    run = Run(path)
+    say(to_text(run.report))
+    again = shlex.join(["toolkit", "evaluate", str(path), *own_recipe(recipe)])
+    say(table([("model", str(run.model_path)), ("report", str(path / "report.html")), ("again", again)]))

@@ -1,13 +1,12 @@
 """`toolkit inspect`."""
 
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import note, say, table
+from toolkit.cli.console import Watcher, say, table
 
 if TYPE_CHECKING:
     from toolkit.data.tables.inspect import Part
@@ -29,26 +28,17 @@ def inspect(
     show: Annotated[
         bool, typer.Option("--show", help="Draw a sheet of pictures of each class, raw and as training changes them.")
     ] = False,
-    assignments: options.Assignments = None,
+    set: options.Assignments = None,
 ) -> None:
     """Show rows, classes, lengths in tokens, what would be cut, duplicates and oddities of a table."""
-    from toolkit.commands import verbs
+    given = dict(locals())
+    from toolkit.api import inspect as api
 
-    flags = {
-        "data.source": data,
-        "model": model,
-        "data.max_length": max_length,
-        "data.columns.text": text_column,
-        "data.columns.label": label_column,
-    }
-    loaded, resolved = verbs.configure(recipe, options.layers(flags, assignments=assignments))
-    seen = verbs.inspect(loaded, resolved.config)
-    for text in seen.table.notes:
-        note(f"  note: {text}")
-    longest = resolved.config.data.max_length
+    with Watcher() as watch:
+        seen = api.inspect(**given, progress=options.caller(watch))
     for part in seen.parts:
-        say(f"\n{seen.table.origin} — {part.name}")
-        say(table(_rows(part, seen.unit, longest)))
+        say(f"\n{seen.origin} — {part.name}")
+        say(table(_rows(part, seen.unit, seen.max_length)))
         if part.examples:
             say(
                 table(
@@ -58,12 +48,8 @@ def inspect(
                     ]
                 )
             )
-    if show:
-        sheet = Path(f"{Path(data).stem or 'data'}-contact-sheet.png")
-        remark = verbs.show(loaded, resolved.config, seen.table, sheet)
-        if remark:
-            note(f"  note: {remark}")
-        say(f"\nContact sheet: {sheet}")
+    if seen.sheet is not None:
+        say(f"\nContact sheet: {seen.sheet}")
     shared = [f"{count:,} {what}" for what, count in seen.shared.items() if count]
     if shared:
         say(

@@ -35,6 +35,7 @@ def lr_find(
     highest: Annotated[float, typer.Option("--highest", help="Learning rate of the last step.")] = 1.0,
 ) -> None:
     """Find a learning rate: raise it step by step until the loss bursts, and suggest one from the curve."""
+    given = dict(locals())
     if not 0 < lowest < highest:
         raise ConfigError(
             f"The learning rate cannot rise from {lowest:g} to {highest:g}.",
@@ -42,27 +43,20 @@ def lr_find(
             id="config.out-of-range",
         )
     from toolkit import runs
-    from toolkit.commands import verbs
+    from toolkit.api import words
+    from toolkit.commands.finetune.prepare import configure, prepare
+    from toolkit.commands.lr_find import lr_find as find
 
     runs.check_place(output)
-    given = options.training_flags(
-        model=model,
-        data=data,
-        batch_size=batch_size,
-        max_length=max_length,
-        seed=seed,
-        text_column=text_column,
-        label_column=label_column,
-        trust_remote_code=trust_remote_code,
-    )
-    loaded, resolved = verbs.configure(recipe, options.layers(given, preset, config, assignments))
+    layers = words.layers(words.flags(given), preset, config, assignments)
+    loaded, resolved = configure(recipe, layers)
     with Watcher() as watch:
-        prepared = verbs.prepare(loaded, resolved, watch)
+        prepared = prepare(loaded, resolved, watch)
         for text in prepared.notes:
             note(f"  note: {text}")
         folder = runs.create(output, f"lr-find-{Path(recipe).stem}", prepared.config.model, datetime.now(UTC)).path
         try:
-            found = verbs.lr_find(prepared, folder, watch, steps=steps, lowest=lowest, highest=highest)
+            found = find(prepared, folder, watch, steps=steps, lowest=lowest, highest=highest)
         except BaseException:
             if not any(folder.iterdir()):
                 folder.rmdir()  # nothing was found, and nothing is left behind

@@ -25,22 +25,15 @@ def pretrain(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Adapt a pretrained model to texts without labels by predicting hidden words; use the result as --model."""
-    from toolkit.commands import verbs
+    given = dict(locals())
+    from toolkit.api import words
+    from toolkit.commands.finetune.prepare import configure
+    from toolkit.commands.pretrain import pretrain as adapt
 
-    given = options.training_flags(
-        model=model,
-        data=data,
-        batch_size=batch_size,
-        max_length=max_length,
-        seed=seed,
-        text_column=text_column,
-        label_column=None,
-        trust_remote_code=trust_remote_code,
-    )
-    given |= {"output": output, "training.epochs": epochs, "training.learning_rate": learning_rate}
-    recipe, resolved = verbs.configure("sentiment", options.layers(given, None, None, assignments))
+    flags = {**words.flags(given), "output": output}
+    recipe, resolved = configure("sentiment", words.layers(flags, assignments=assignments))
     with Watcher() as watch:
-        folder, facts = verbs.pretrain(recipe, resolved, watch)
+        folder, facts = adapt(recipe, resolved, watch)
     before, after = facts["perplexity_before"], facts["perplexity"]
     say(
         f"Perplexity of hidden tokens in {facts['held_out_texts']:,} held-out texts: {before:,.1f} before, "

@@ -1,22 +1,11 @@
-"""Several processes, one command: who starts them, and who of them speaks."""
+"""Several processes, one command: this one starts them."""
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from toolkit.config import time_budget
 from toolkit.distributed import launcher
-from toolkit.distributed.process_group import Team, joined
-from toolkit.errors import ConfigError, ProcessLost
-
-
-class Told(Exception):
-    """The processes of the run have said how it ended; what is left is to exit with their code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+from toolkit.distributed.membership import EndedElsewhere
 
 
 def start(wanted: int | None, device: str) -> None:
@@ -27,36 +16,13 @@ def start(wanted: int | None, device: str) -> None:
         device: `training.device`.
 
     Raises:
-        Told: They have ended.
-        ConfigError: There are fewer GPUs than processes, or a launcher started another number.
+        EndedElsewhere: They have ended.
+        ConfigError: There are fewer GPUs than processes.
     """
-    place = launcher.notice(os.environ)
-    if place is None:
-        number = launcher.processes(wanted, device)
-        if number > 1:
-            environ = dict(os.environ)
-            time_budget.hand_on_start(environ)
-            raise Told(launcher.start([*launcher.program(), *sys.argv[1:]], number, environ))
-    elif wanted is not None and wanted != place.size:
-        raise ConfigError(
-            f"`training.num_processes` is {wanted}, but {place.launcher} started {place.size}.",
-            "Leave --num-processes out, or start the command without a launcher.",
-            id="config.conflict",
-        )
-
-
-@contextmanager
-def member(device: str) -> Iterator[Team]:
-    """Be one of the processes of the run; the first that fails says why, and the others end in silence."""
-    place = launcher.notice(os.environ)
-    if place is not None and place.rank:
-        os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # the main process says what libraries have to say
-    with joined(device) as team:
-        try:
-            yield team
-            team.wait()  # for the report; then they leave together, as NCCL asks
-        except (Exception, KeyboardInterrupt) as error:
-            told_by_launcher = isinstance(error, ProcessLost) and place is not None and place.ours
-            if told_by_launcher or not team.first_to_fail():
-                raise Told(launcher.ECHO) from None
-            raise
+    if launcher.notice(os.environ) is not None:
+        return
+    number = launcher.processes(wanted, device)
+    if number > 1:
+        environ = dict(os.environ)
+        time_budget.hand_on_start(environ)
+        raise EndedElsewhere(launcher.start([*launcher.program(), *sys.argv[1:]], number, environ))

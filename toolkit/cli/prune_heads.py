@@ -30,14 +30,16 @@ def prune_heads(
     The pruned model is a run of its own, judged on the held-out rows beside the whole one: `evaluate`, `predict` and
     `push` take it.
     """
-    from toolkit.commands import verbs
+    from toolkit.commands.evaluate.run import prepare_evaluation
+    from toolkit.commands.prune_heads import Pruning
+    from toolkit.commands.prune_heads import prune_heads as prune
     from toolkit.report.pages import pruning
 
     values = {"loading": {"trust_remote_code": True}} if trust_remote_code else {}
-    wanted = verbs.Pruning(rows, tolerance, share, png)
+    wanted = Pruning(rows, tolerance, share, png)
     with Watcher() as watch:
-        subject = verbs.prepare_evaluation(run, values, recipe, watch)
-        made, found = verbs.prune_heads(subject, wanted, output, options.command_line(), watch)
+        subject = prepare_evaluation(run, values, recipe, watch)
+        made, found = prune(subject, wanted, output, options.command_line(), watch)
     header = tuple(name or found["metric"] for name in pruning.COLUMNS)
     say(table([tuple(pruning.row(point, found["curve"][0], found["metric"])) for point in found["curve"]], header))
     say(f"\n{pruning.headline(found)}")

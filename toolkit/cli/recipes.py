@@ -58,13 +58,16 @@ def show(
     data: options.Data = None,
 ) -> None:
     """Show every value that a run would use, the layer or rule it came from, and what it means."""
-    from toolkit.commands import verbs
+    from toolkit.api import words
+    from toolkit.commands.finetune.defaults import KEYS, fill_from_data
+    from toolkit.commands.finetune.prepare import configure
+    from toolkit.commands.time_budget.auto_model import choose_model
     from toolkit.config import describe, leaves
 
-    loaded, resolved = verbs.configure(recipe, options.layers({"data.source": data}, preset, config, assignments))
+    loaded, resolved = configure(recipe, words.layers({"data.source": data}, preset, config, assignments))
     if data is not None:
-        resolved = verbs.choose_model(loaded, resolved, lambda _event: None)
-        resolved = verbs.fill_from_data(loaded, resolved)
+        resolved = choose_model(loaded, resolved, lambda _event: None)
+        resolved = fill_from_data(loaded, resolved)
     meanings = dict(describe())
     own = getattr(loaded, "Options", None)
     if own is not None:
@@ -74,7 +77,7 @@ def show(
         key = ".".join(path)
         meaning = meanings.get(key) or next((text for name, text in meanings.items() if key.startswith(f"{name}.")), "")
         origin = resolved.origin(key)
-        if origin == "default" and key in verbs.KEYS_FROM_ROWS:
+        if origin == "default" and key in KEYS:
             value, origin = None, "from the training rows, see --data"
         rows.append((key, _shown(value), origin, meaning))
     width = shutil.get_terminal_size().columns

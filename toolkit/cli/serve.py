@@ -37,11 +37,12 @@ def serve(
     Requests that arrive together are answered together. It listens to this machine alone unless --host says otherwise,
     and asks nobody who they are: put something in front of it before others may reach it.
     """
+    from toolkit.api import words
     from toolkit.serve.limits import Limits
 
     limits = Limits(seconds=seconds, inputs=max_inputs, body_bytes=int(max_megabytes * 1e6), batch=batch)
     flags = {"data.max_length": max_length, "loading.trust_remote_code": trust_remote_code or None}
-    values = options.merged(flags, assignments)
+    values = words.merged(flags, assignments)
     _run(target, host, port, recipe, values, limits, allow_host or [], None)
 
 
@@ -57,9 +58,10 @@ def app(
     """Show a page on which to type a sentence or drop a picture, with the answer and what it rests on."""
     import webbrowser
 
+    from toolkit.api import words
     from toolkit.serve.limits import Limits
 
-    values = options.merged({"loading.trust_remote_code": trust_remote_code or None}, assignments)
+    values = words.merged({"loading.trust_remote_code": trust_remote_code or None}, assignments)
     _run(target, host, port, recipe, values, Limits(), [], webbrowser.open if browser else lambda _address: None)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say, table
+from toolkit.cli.console import Watcher, say, table
 
 
 def tune(
@@ -27,7 +27,7 @@ def tune(
     ] = None,
     preset: options.Preset = None,
     config: options.ConfigFile = None,
-    assignments: options.Assignments = None,
+    set: options.Assignments = None,
     batch_size: options.BatchSize = None,
     max_length: options.MaxLength = None,
     seed: options.Seed = None,
@@ -39,34 +39,13 @@ def tune(
 
     What is searched: learning rate, epochs, batch size, weight decay, dropout and warm-up, but for what is set.
     """
-    from toolkit import runs
-    from toolkit.commands import verbs
-    from toolkit.config.files import read_file
+    given = dict(locals())
+    from toolkit.api import tune as api
 
-    given = options.training_flags(
-        model=model,
-        data=data,
-        batch_size=batch_size,
-        max_length=max_length,
-        seed=seed,
-        text_column=text_column,
-        label_column=label_column,
-        trust_remote_code=trust_remote_code,
-    )
-    if output is not None:
-        runs.check_writable(Path(output))
-    loaded, resolved = verbs.configure(recipe, options.layers(given, preset, config, assignments))
-    wanted: dict[str, Any] = {**(read_file(space) if space else {}), **_searched(search or [])}
+    again = f"{options.command_line(without=['--trials'])} --trials {trials}"
     with Watcher() as watch:
-        prepared = verbs.prepare(loaded, resolved, watch)
-        for text in prepared.notes:
-            note(f"  note: {text}")
-        ranges = verbs.search_space(prepared.resolved, wanted)
-        folder = Path(output) if output else verbs.search_folder(prepared, ranges)
-        note(f"  search {folder}")
-        again = f"{options.command_line(without=['--trials'])} --trials {trials}"
-        found = verbs.tune(prepared, ranges, folder, trials, again, watch)
-    keys = list(ranges)
+        found = api.tune(**given, progress=options.caller(watch, again))
+    keys = list(found.best.values)
     header = ("trial", "state", found.metric, *(key.rpartition(".")[2] for key in keys), "")
     rows = [
         (
@@ -87,22 +66,6 @@ def tune(
         if piece["command"]:
             say(f"  {piece['command']}")
     say(table([("preset", str(found.preset)), ("train", found.command)]))
-
-
-def _searched(texts: list[str]) -> dict[str, str]:
-    from toolkit.errors import ConfigError
-
-    found = {}
-    for text in texts:
-        key, mark, written = text.partition("=")
-        if not (key.strip() and mark and written.strip()):
-            raise ConfigError(
-                f"`--search {text}` is not KEY=VALUES.",
-                "Write for example --search dropout=0..0.3.",
-                id="config.malformed-value",
-            )
-        found[key.strip()] = written
-    return found
 
 
 def _shown(value: Any) -> str:

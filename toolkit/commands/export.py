@@ -23,8 +23,8 @@ from toolkit.evaluation import scores
 from toolkit.evaluation.checks import cost
 from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
-from toolkit.export import graph, parity, schema
-from toolkit.export.runtime import Graph
+from toolkit.exporting import graph, parity, schema
+from toolkit.exporting.runtime import Graph
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.inference.predict import Predictions

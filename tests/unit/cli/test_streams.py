@@ -75,7 +75,7 @@ def test_control_characters_are_shown(text):
 
 @pytest.mark.parametrize("text", [*OBEYED, "a\tb", "é 中 \u200d \u00a0"])
 def test_the_program_beside_an_export_shows_the_same(text):
-    from toolkit.export import run
+    from toolkit.exporting import run
 
     assert run.shown(text) == shown(text)
 

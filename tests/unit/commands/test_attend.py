@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.support import models
-from toolkit.commands.verbs import attend
+from toolkit.commands.attend import attend
 from toolkit.config.settings import LoadingConfig
 from toolkit.errors import ModelError
 

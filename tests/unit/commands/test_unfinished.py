@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from toolkit import runs
-from toolkit.commands.finetune.resume import find_state
-from toolkit.commands.verbs import Note, unfinished
+from toolkit.commands.finetune.resume import find_state, unfinished
 from toolkit.config import RunConfig
 from toolkit.config.files import to_yaml
 from toolkit.errors import ConfigError, SourceError
+from toolkit.events import Note
 
 
 @pytest.fixture

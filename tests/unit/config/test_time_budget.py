@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from toolkit.commands.verbs import configure
+from toolkit.commands.finetune.prepare import configure
 from toolkit.config import time_budget
 from toolkit.errors import ConfigError
 

@@ -111,9 +111,10 @@ def test_more_processes_than_devices_are_refused(wanted, device, present, monkey
 
 def test_neither_noticing_nor_starting_imports_torch():
     program = (
-        "import os, sys; from toolkit import launch, team; launch.notice(os.environ); launch.processes(2, 'cpu');"
-        "launch._GPU_FILES = (); sys.platform != 'linux' or launch.processes(None, 'auto');"
-        "launch.start([sys.executable, '-c', ''], 1, os.environ); print('torch' in sys.modules)"
+        "import os, sys; from toolkit.distributed import launcher, process_group;"
+        "launcher.notice(os.environ); launcher.processes(2, 'cpu');"
+        "launcher._GPU_FILES = (); sys.platform != 'linux' or launcher.processes(None, 'auto');"
+        "launcher.start([sys.executable, '-c', ''], 1, os.environ); print('torch' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"
 
@@ -217,11 +218,12 @@ def test_a_signal_that_nobody_handles_gives_the_code_that_shells_expect(tmp_path
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone ends a process with its parent")
 def test_when_the_launcher_is_killed_nothing_goes_on(tmp_path: Path):
     member = (
-        "import os, time; from toolkit import launch; launch.die_with_launcher(os.environ);"
+        "import os, time; from toolkit.distributed import launcher; launcher.die_with_launcher(os.environ);"
         f"open('{tmp_path}/' + str(os.getpid()), 'w'); time.sleep(600)"
     )
     launcher = (
-        f"import os, sys; from toolkit import launch; launch.start([sys.executable, '-c', {member!r}], 2, os.environ)"
+        "import os, sys; from toolkit.distributed import launcher;"
+        f"launcher.start([sys.executable, '-c', {member!r}], 2, os.environ)"
     )
     process = subprocess.Popen([sys.executable, "-c", launcher])
     while len(members := [int(path.name) for path in tmp_path.iterdir()]) < 2:

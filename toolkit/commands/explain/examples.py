@@ -10,8 +10,8 @@ from toolkit.errors import ModelError
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import shown_text, thumbnail
-from toolkit.explain.attributions import BY_NAME, Explanation
-from toolkit.explain.patches import Picture
+from toolkit.explanation.attributions import BY_NAME, Explanation
+from toolkit.explanation.patches import Picture
 from toolkit.report.plots import overlays
 from toolkit.tasks.task import PATCH
 

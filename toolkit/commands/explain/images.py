@@ -15,10 +15,10 @@ from toolkit.data.sources.local_files import SUFFIXES as TABLES
 from toolkit.data.sources.local_files import data_files, read
 from toolkit.data.tables import columns
 from toolkit.errors import DataError, SourceError
-from toolkit.explain import patches, regions
-from toolkit.explain.attributions import Explanation
-from toolkit.explain.patches import Picture
-from toolkit.explain.question import Model
+from toolkit.explanation import patches, regions
+from toolkit.explanation.attributions import Explanation
+from toolkit.explanation.patches import Picture
+from toolkit.explanation.question import Model
 from toolkit.inference.model import LoadedModel
 from toolkit.tasks.task import PATCH
 

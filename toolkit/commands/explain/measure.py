@@ -14,8 +14,8 @@ from toolkit.commands.explain.request import EXAMPLES, Budget
 from toolkit.errors import ModelError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.events import Counted, Note, Observe, Stage
-from toolkit.explain import trust
-from toolkit.explain.attributions import BY_NAME, available
+from toolkit.explanation import trust
+from toolkit.explanation.attributions import BY_NAME, available
 from toolkit.inference.model import StoredModel
 from toolkit.report.pages.alignment import verdict as alignment_verdict
 from toolkit.report.pages.explanation import verdict

@@ -16,7 +16,7 @@ from toolkit.commands.explain.request import ALL, MOST_TEXTS, Budget, Order
 from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
 from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
-from toolkit.explain.attributions import BY_NAME, Explanation, available
+from toolkit.explanation.attributions import BY_NAME, Explanation, available
 from toolkit.inference.model import LoadedModel
 from toolkit.report.pages import explanation as document
 from toolkit.report.plots import explanation_images

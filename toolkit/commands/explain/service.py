@@ -8,8 +8,8 @@ from typing import Any
 from toolkit import runs
 from toolkit.commands.explain import store
 from toolkit.errors import ConfigError
-from toolkit.explain.attributions import BY_NAME, available
-from toolkit.explain.patches import Picture
+from toolkit.explanation.attributions import BY_NAME, available
+from toolkit.explanation.patches import Picture
 from toolkit.inference.model import StoredModel
 from toolkit.report.pages.explanation import unmeasured, verdict
 from toolkit.report.plots import overlays

@@ -11,7 +11,7 @@ from typing import Any
 import toolkit
 from toolkit import runs
 from toolkit.commands.evaluate.examination import Examination
-from toolkit.explain.attributions import BY_NAME
+from toolkit.explanation.attributions import BY_NAME
 from toolkit.inference.model import StoredModel
 from toolkit.runs.trust import damage
 

@@ -11,13 +11,13 @@ from toolkit.commands.explain import images
 from toolkit.commands.explain.request import Given, Texts
 from toolkit.errors import DataError, ModelError
 from toolkit.events import Counted, Observe
-from toolkit.explain import patches
-from toolkit.explain.attention import watchable
-from toolkit.explain.attributions import Explanation
-from toolkit.explain.attributions import explain as explain_text
-from toolkit.explain.patches import Picture
-from toolkit.explain.question import Model
-from toolkit.explain.words import Example, example
+from toolkit.explanation import patches
+from toolkit.explanation.attention import watchable
+from toolkit.explanation.attributions import Explanation
+from toolkit.explanation.attributions import explain as explain_text
+from toolkit.explanation.patches import Picture
+from toolkit.explanation.question import Model
+from toolkit.explanation.words import Example, example
 from toolkit.inference.model import LoadedModel
 
 SHORT = 8  # examples in a forward pass, where others wait for the model

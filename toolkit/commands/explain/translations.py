@@ -20,10 +20,10 @@ from toolkit.data.tables import columns
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.statistics.intervals import bootstrap, paired_difference
 from toolkit.events import Counted, Note, Observe, Stage
-from toolkit.explain import alignment, alignment_error
-from toolkit.explain.alignment import Seen
-from toolkit.explain.alignment_error import Gold
-from toolkit.explain.trust import LEAST_TEXTS
+from toolkit.explanation import alignment, alignment_error
+from toolkit.explanation.alignment import Seen
+from toolkit.explanation.alignment_error import Gold
+from toolkit.explanation.trust import LEAST_TEXTS
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.inference.predict_features import predict_features

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.explain.alignment import Reading, Seen, links
-from toolkit.explain.alignment_error import Gold
+from toolkit.explanation.alignment import Reading, Seen, links
+from toolkit.explanation.alignment_error import Gold
 from toolkit.report.formats import estimate, measure
 from toolkit.report.pages.explanation import unmeasured
 from toolkit.report.pages.render import environment

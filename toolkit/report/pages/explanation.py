@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.explain.attributions import BY_NAME, Explanation, Method
-from toolkit.explain.patches import Picture
+from toolkit.explanation.attributions import BY_NAME, Explanation, Method
+from toolkit.explanation.patches import Picture
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import attention_maps, geometry, overlays
 
@@ -37,7 +37,7 @@ def build(
     Args:
         explained: Each text's explanation, and the probability of each class.
         methods: By which it was explained.
-        trust: From `toolkit.explain.trust`, if it was measured.
+        trust: From `toolkit.explanation.trust`, if it was measured.
         model: The model's name.
         origin: Where its weights came from.
         labels: Names of the classes.
@@ -117,7 +117,7 @@ def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool 
     """Say in plain words which method to believe, and what to mistrust.
 
     Args:
-        trust: From `toolkit.explain.trust`, if it was measured.
+        trust: From `toolkit.explanation.trust`, if it was measured.
         command: What to type to measure it.
         of_pictures: Whether the model classifies pictures.
     """

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from toolkit import runs
-from toolkit.explain.regions import region
-from toolkit.explain.words import Floats
+from toolkit.explanation.regions import region
+from toolkit.explanation.words import Floats
 
 SIDE = 192  # pixels of a picture on a page
 _FOR, _AGAINST = (29, 95, 166), (194, 86, 10)

@@ -3,7 +3,7 @@
 import pytest
 
 from toolkit import runs
-from toolkit.commands.verbs import prepare_evaluation
+from toolkit.commands.evaluate.run import prepare_evaluation
 from toolkit.errors import ToolkitError
 
 

@@ -12,7 +12,7 @@ from toolkit.commands.explain.translations import _check_gold, _look, explain, r
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError
 from toolkit.events import Counted
-from toolkit.explain.alignment_error import Gold
+from toolkit.explanation.alignment_error import Gold
 from toolkit.inference.model import LoadedModel
 from toolkit.tasks import loading
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tests.support import checkpoints
-from toolkit.commands import verbs
 from toolkit.commands.few_labels import candidates
+from toolkit.commands.finetune.prepare import configure
+from toolkit.commands.finetune.prepare import prepare as prepare_run
 from toolkit.errors import ConfigError
 from toolkit.training.adaptation.selection import OutOfFold
 
@@ -19,8 +20,8 @@ def prepare(tmp_path, monkeypatch):
     def prepare(rows=60, source="reviews.csv", **sections):
         checkpoints.reviews(tmp_path / "reviews.csv", rows)
         values = {"model": checkpoints.TINY, "data": {"source": source}, **sections}
-        recipe, resolved = verbs.configure("sentiment", [("flag", values)])
-        return verbs.prepare(recipe, resolved, lambda _event: None, may_compare=True)
+        recipe, resolved = configure("sentiment", [("flag", values)])
+        return prepare_run(recipe, resolved, lambda _event: None, may_compare=True)
 
     return prepare
 
@@ -93,8 +94,8 @@ def test_on_is_refused_where_ways_cannot_be_compared(prepare, sections, named):
 def test_searches_and_range_tests_compare_nothing(prepare, tmp_path):
     checkpoints.reviews(tmp_path / "reviews.csv", 60)
     values = {"model": checkpoints.TINY, "data": {"source": "reviews.csv"}}
-    recipe, resolved = verbs.configure("sentiment", [("flag", values)])
-    assert verbs.prepare(recipe, resolved, lambda _event: None).splits.validation.num_rows > 0
+    recipe, resolved = configure("sentiment", [("flag", values)])
+    assert prepare_run(recipe, resolved, lambda _event: None).splits.validation.num_rows > 0
 
 
 def way(right: float, seed: int = 0) -> OutOfFold:

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.support import checkpoints
-from toolkit.commands import verbs
+from toolkit.commands.finetune.prepare import configure
+from toolkit.commands.finetune.prepare import prepare as prepare_run
 from toolkit.errors import ConfigError, ModelError, SourceError
 
 
@@ -14,8 +15,8 @@ def prepare(tmp_path, monkeypatch):
 
     def prepare(**sections):
         values = {"model": checkpoints.TINY, "data": {"source": "reviews.csv"}, **sections}
-        recipe, resolved = verbs.configure("sentiment", [("flag", values)])
-        return verbs.prepare(recipe, resolved, lambda _event: None)
+        recipe, resolved = configure("sentiment", [("flag", values)])
+        return prepare_run(recipe, resolved, lambda _event: None)
 
     return prepare
 
@@ -28,9 +29,9 @@ def test_weights_for_classes_that_are_not_there_are_refused(prepare):
 
 def test_a_model_that_writes_nothing_is_refused_for_translation():
     values = {"model": checkpoints.TINY, "options": {"source": "en", "target": "de"}}
-    recipe, resolved = verbs.configure("translation", [("flag", values)])
+    recipe, resolved = configure("translation", [("flag", values)])
     with pytest.raises(ModelError, match="family bert, which does not turn one text into another"):
-        verbs.prepare(recipe, resolved, lambda _event: None)
+        prepare_run(recipe, resolved, lambda _event: None)
 
 
 def test_a_missing_glossary_is_refused_before_training(prepare):

@@ -8,7 +8,7 @@ import pytest
 from tests.support import checkpoints as toys
 from toolkit import checkpoints, models, sources, weights
 from toolkit.checkpoints import Checkpoint
-from toolkit.commands import verbs
+from toolkit.commands.finetune.prepare import configure, prepare
 from toolkit.commands.time_budget import auto_model
 from toolkit.commands.time_budget.auto_model import Candidate, best, candidates, choose_model
 from toolkit.errors import ConfigError, ModelError, SourceError
@@ -57,7 +57,7 @@ def place(tmp_path, monkeypatch):
 
 def configured(model: str, **sections):
     values = {"model": model, "data": {"source": "reviews.csv"}, **sections}
-    return verbs.configure("sentiment", [("flag", values)])
+    return configure("sentiment", [("flag", values)])
 
 
 BOTH = f"auto:{toys.TINY},smaller"
@@ -134,7 +134,7 @@ def test_within_a_budget_candidates_are_measured_and_probed(place):
     assert chosen.config.model in (toys.TINY, "smaller")
     assert chosen.origin("model").endswith("rows and 1h")
     assert str(told[-1]).count("probe loss") == 2
-    prepared = verbs.prepare(recipe, chosen, lambda _event: None)
+    prepared = prepare(recipe, chosen, lambda _event: None)
     assert prepared.model_choice == chosen.origin("model")
 
 
@@ -155,4 +155,4 @@ def test_a_resumed_run_keeps_its_model(place, monkeypatch):
 def test_other_commands_want_a_name(place):
     recipe, resolved = configured("auto")
     with pytest.raises(ConfigError, match="auto"):
-        verbs.prepare(recipe, resolved, lambda _event: None)
+        prepare(recipe, resolved, lambda _event: None)

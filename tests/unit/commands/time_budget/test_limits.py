@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import checkpoints
 from toolkit import runs
-from toolkit.commands import verbs
+from toolkit.commands.finetune.prepare import Prepared, configure, prepare
 from toolkit.commands.time_budget import allocation, timing
 from toolkit.commands.time_budget import limits as time_budget_limits
 from toolkit.commands.time_budget.allocation import Sizes
@@ -39,7 +39,7 @@ def limits(seconds: float, data: Splits, spent: float = 5.0) -> Limits:
 def test_rows_that_do_not_fit_are_left_out_alike_each_time():
     data = splits()
     few = limits(30, data)
-    prepared = verbs.Prepared(None, configured(), None, data, ())
+    prepared = Prepared(None, configured(), None, data, ())
     one, other = (time_budget_limits.reduced(prepared, few).splits for _ in range(2))
     assert one.validation.num_rows == few.allocation.rows.validation < data.validation.num_rows
     assert one.validation.equals(other.validation)
@@ -48,7 +48,7 @@ def test_rows_that_do_not_fit_are_left_out_alike_each_time():
 
 
 def configured():
-    return verbs.configure("sentiment", [("flag", {"model": checkpoints.TINY})])[1]
+    return configure("sentiment", [("flag", {"model": checkpoints.TINY})])[1]
 
 
 def test_a_resumed_run_keeps_its_rows(tmp_path):
@@ -99,13 +99,13 @@ def test_a_budget_that_cannot_be_kept_is_refused_with_one_that_can(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     checkpoints.reviews(tmp_path / "reviews.csv", 60)
     values = {"model": checkpoints.TINY, "data": {"source": "reviews.csv"}, "training": {"budget": "20s"}}
-    recipe, resolved = verbs.configure("sentiment", [("flag", values)])
-    prepared = verbs.prepare(recipe, resolved, lambda _event: None)
+    recipe, resolved = configure("sentiment", [("flag", values)])
+    prepared = prepare(recipe, resolved, lambda _event: None)
     with pytest.raises(ConfigError) as refused:
         time_budget_limits.limit(prepared, time.monotonic() - 19, lambda _event: None, ALONE)
     assert "20s" in refused.value.problem
     assert "--budget" in refused.value.fix
-    roomy = verbs.Prepared(
+    roomy = Prepared(
         recipe, resolved.with_values("flag", {"training": {"budget": 3600}}), prepared.checkpoint, prepared.splits, ()
     )
     found = time_budget_limits.limit(roomy, time.monotonic() - 19, lambda _event: None, ALONE)

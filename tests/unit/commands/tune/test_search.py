@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from toolkit.commands.finetune.fit import Fitted
+from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.tune.search import folder_of, tune
-from toolkit.commands.verbs import Prepared, Stage
 from toolkit.config import resolve
 from toolkit.config.files import read_file
 from toolkit.errors import ConfigError, Interrupted, RunError
+from toolkit.events import Stage
 from toolkit.tasks import loading
 from toolkit.training.adaptation.search_space import build
 from toolkit.training.loop.progress import Validation

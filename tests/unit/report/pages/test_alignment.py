@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from toolkit.explain.alignment import Bitext, Reading, Seen
-from toolkit.explain.alignment_error import Gold
+from toolkit.explanation.alignment import Bitext, Reading, Seen
+from toolkit.explanation.alignment_error import Gold
 from toolkit.report.pages import alignment
 
 KNOWN = [Reading(0, False), Reading(0, True)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support import toys
-from toolkit.explain.attributions import BY_NAME, Explanation
+from toolkit.explanation.attributions import BY_NAME, Explanation
 from toolkit.report.pages import explanation
 
 MEASURE = "toolkit explain runs/mine --measure"

@@ -1,0 +1,94 @@
+"""Attributions of a classifier whose reasons are known, and of small real architectures."""
+
+import numpy as np
+import pytest
+
+from tests.support import models, toys
+from toolkit.data.batching.batch import pad
+from toolkit.errors import ModelError
+from toolkit.explanation import attention, attributions
+from toolkit.explanation.question import Model, log_odds
+from toolkit.explanation.words import example
+
+WEIGHTS = [2.0, -1.0, 0.5, 0.0]
+
+
+def real(family):
+    model, _ = models.make(family)
+    tokenizer = models.tokenizer()
+    texts = ("The cat sleeps on a mat",)
+    made = example(texts, tokenizer(*texts, return_token_type_ids=False, return_attention_mask=False), tokenizer, 64)
+    return Model(model, lambda features: pad(features, {}), padding=0), made
+
+
+def test_known_weights_are_found():
+    model, text = toys.bag(WEIGHTS), toys.text([1, 2, 3, 4])
+    batch = model.batch([text.features])
+    for found in (
+        attributions.leave_one_out(model, text, 1),
+        attributions.gradient_input(model, batch, 1),
+        attributions.integrated_gradients(model, text, batch, 1),
+    ):
+        np.testing.assert_allclose(found, WEIGHTS, atol=1e-4)
+    np.testing.assert_allclose(attributions.leave_one_out(model, text, 0), np.negative(WEIGHTS), atol=1e-4)
+
+
+def test_integrated_gradients_add_up_to_the_difference_from_the_empty_text():
+    model, made = real("distilbert")
+    model.network.requires_grad_(False)
+    for parameter in model.network.parameters():
+        parameter.mul_(0.3)  # a gentler function, so that few steps are enough
+    batch = model.batch([made.features])
+    found = attributions.integrated_gradients(model, made, batch, 1)
+    empty = {**batch, "input_ids": batch["input_ids"].clone()}
+    empty["input_ids"][:, 1:-1] = 0
+    full = log_odds(model.network(**batch).logits, 1) - log_odds(model.network(**empty).logits, 1)
+    assert found.sum() == pytest.approx(full.item(), rel=0.05)
+    np.testing.assert_allclose(found[[0, -1]], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert"])
+def test_every_method_scores_every_word(family):
+    model, made = real(family)
+    found = attributions.explain(model, made, 1, attributions.available())
+    assert set(found.scores) == set(attributions.BY_NAME)
+    for name, scores in found.scores.items():
+        assert scores.shape == (6,)
+        assert np.isfinite(scores).all()
+        if not attributions.BY_NAME[name].signed:
+            assert (scores >= 0).all()
+    assert set(found.special) == set(found.scores) - {"leave-one-out"}
+    assert all(scores.shape == (2,) for scores in found.special.values())
+    assert found.weights.shape[-2:] == (9, 9)
+
+
+def test_explaining_leaves_the_model_as_it_was():
+    model, made = real("bert")
+    before = model.probabilities([made.features])
+    attributions.explain(model, made, 0, attributions.available())
+    np.testing.assert_array_equal(model.probabilities([made.features]), before)
+    assert model.network.config._attn_implementation == "sdpa"
+    assert all(parameter.grad is None for parameter in model.network.parameters())
+
+
+def test_a_family_with_attention_of_its_own_is_explained_without_it():
+    model, made = real("bert")
+    from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+
+    config = DebertaV2Config(
+        vocab_size=models.WORDS, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    other = Model(DebertaV2ForSequenceClassification(config).eval(), model.collate, padding=0)
+    methods = attributions.available(watchable=attention.watchable(other.network))
+    assert methods == ("leave-one-out", "integrated-gradients", "gradient-input")
+    found = attributions.explain(other, made, 0, methods)
+    assert found.weights is None
+    assert set(found.scores) == set(methods)
+    with pytest.raises(ModelError, match="DebertaV2"):
+        attributions.explain(other, made, 0, ["rollout"])
+
+
+def test_without_captum_integrated_gradients_are_left_out(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "integrated-gradients" not in attributions.available()
+    assert len(attributions.available()) == len(attributions.METHODS) - 1

@@ -1,0 +1,47 @@
+"""What is said to the exporters, and what is said when they are not there."""
+
+import importlib.util
+import logging
+import warnings
+
+import pytest
+import torch
+from torch.export import Dim
+
+from toolkit.errors import ConfigError
+from toolkit.exporting import graph
+
+
+def test_batch_and_length_of_texts_are_free_and_of_pictures_the_batch():
+    texts = {"input_ids": torch.ones(2, 5, dtype=torch.int64)}
+    assert graph._axes(texts) == {"input_ids": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
+    assert graph._axes({"pixel_values": torch.zeros(2, 3, 8, 8)}) == {"pixel_values": {0: Dim.DYNAMIC}}
+
+
+@pytest.mark.parametrize("form", ["onnx", "onnx-int8"])
+def test_a_missing_package_is_named_with_what_installs_it(form, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
+    with pytest.raises(ConfigError, match=r"needs onnxruntime.\npip install 'finetune-toolkit\[onnx\]'"):
+        graph.check_installed(form)
+    graph.check_installed("safetensors")
+    graph.check_installed("torch-export")
+
+
+def test_an_old_transformers_is_said_to_be_old(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "transformers.exporters" else find(n))
+    with pytest.raises(ConfigError, match="upgrade transformers"):
+        graph.check_installed("torch-export")
+    graph.check_installed("safetensors")
+
+
+def test_exporters_are_silent_and_the_rest_speaks_again(capsys, caplog):
+    with graph.silent():
+        print("inner life")
+        logging.getLogger("torch.onnx").warning("inner life")
+        warnings.warn("inner life", FutureWarning, stacklevel=1)
+    assert capsys.readouterr() == ("", "")
+    assert caplog.records == []
+    logging.getLogger("torch.onnx").warning("outer life")
+    assert [record.message for record in caplog.records] == ["outer life"]

@@ -1,0 +1,60 @@
+"""What counts as the same answer, and what is let through."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.errors import RunError
+from toolkit.exporting import parity
+
+
+def said(answers, chances=None):
+    columns = {"prediction": answers}
+    return columns if chances is None else {**columns, "probabilities": chances}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1))
+def test_agreement_is_the_share_of_equal_answers_inside_its_interval(pairs):
+    before, after = zip(*pairs, strict=True)
+    found = parity.agreement(said(before), said(after), 0.95)
+    assert (found.rows, found.same) == (len(pairs), sum(a == b for a, b in pairs))
+    assert found.value == found.same / found.rows
+    assert found.low <= found.value <= found.high
+
+
+def test_lists_of_labels_agree_as_a_whole():
+    assert parity.agreement(said([[0, 1], [1]]), said([[0, 0], [1]]), 0.95).same == 1
+
+
+def test_drift_is_of_probabilities_where_there_are_some():
+    moved = parity.drift(said([0, 1], [[0.9, 0.1], [0.5, 0.5]]), said([0, 1], [[0.7, 0.3], [0.5, 0.5]]))
+    assert moved is not None
+    assert moved.largest == pytest.approx(0.2)
+    assert moved.mean == pytest.approx(0.1)
+    assert parity.drift(said(["a"]), said(["a"])) is None
+
+
+def test_the_form_decides_what_is_usual():
+    assert parity.limits("onnx", None) == parity.Limits(0.001, 0.001)
+    assert parity.limits("onnx-int8", None) == parity.Limits(0.05, None)
+    assert parity.limits("onnx", 0.3) == parity.Limits(0.3, 0.001)
+
+
+@given(st.integers(0, 50), st.integers(0, 50))
+def test_one_row_too_many_fails(allowed, wrong):
+    found = parity.agreement(said([0] * 50), said([1] * wrong + [0] * (50 - wrong)), 0.95)
+    limits = parity.Limits(allowed / 50, None)
+    if wrong <= allowed:
+        parity.check(found, None, limits, "onnx-int8")
+    else:
+        with pytest.raises(RunError, match=f"{wrong} of 50 held-out rows"):
+            parity.check(found, None, limits, "onnx-int8")
+
+
+@pytest.mark.parametrize("largest", [0.0011, float("inf")])
+def test_probabilities_that_moved_fail_where_nothing_is_rounded(largest):
+    found = parity.agreement(said([0]), said([0]), 0.95)
+    moved = parity.Drift.model_construct(largest=largest, mean=0.0)
+    with pytest.raises(RunError, match="Probabilities are off"):
+        parity.check(found, moved, parity.limits("onnx", None), "onnx")
+    parity.check(found, moved, parity.limits("onnx-int8", None), "onnx-int8")

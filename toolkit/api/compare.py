@@ -1,0 +1,47 @@
+"""`compare`: models side by side on the rows that all of them were judged on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.api import words
+from toolkit.api.caller import Caller, called
+from toolkit.api.report import Report
+from toolkit.api.results import Comparison
+from toolkit.commands.compare import compare as compare_stored
+from toolkit.config import resolve
+
+
+def compare(
+    runs: Sequence[Any],
+    *,
+    recipe: str | None = None,
+    output: str | Path | None = None,
+    set: Mapping[str, Any] | Sequence[str] | None = None,
+    seed: int | None = None,
+    progress: bool | Caller = True,
+) -> Comparison:
+    """Set models side by side on the rows that all of them were judged on: differences, agreement, disagreements.
+
+    Args:
+        runs: Two or more runs or evaluations, or paths of their folders.
+        recipe: The task; the one that they were judged by when None.
+        output: Folder for the report; under runs/ when None.
+        set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
+        seed: Of the bootstrap.
+        progress: Whether to show a bar.
+
+    Raises:
+        ToolkitError: As the command line prints it.
+    """
+    given = {**locals()}
+    del given["runs"]
+    targets = [words.target_of(run) for run in runs]
+    layers = words.layers({"recipe": "-", **words.flags(given)}, assignments=words.assignments(set))
+    config = resolve(layers).config
+    place = None if output is None else str(output)
+    with called(progress, "compare", targets, given) as caller:
+        folder, report = compare_stored(
+            targets, recipe, place, caller.command, config.evaluation, config.training.seed, caller.observe
+        )
+    return Comparison(folder, Report(report))

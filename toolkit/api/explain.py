@@ -1,0 +1,151 @@
+"""`explain`: which words or patches a prediction rests on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.api import tables, words
+from toolkit.api.caller import Caller, called
+from toolkit.api.report import framed
+from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.run import prepare_evaluation
+from toolkit.commands.explain.inputs import read_inputs, reads_pictures
+from toolkit.commands.explain.request import EXAMPLES, Order
+from toolkit.commands.explain.run import explain as explain_inputs
+from toolkit.commands.explain.run import measure as measure_methods
+from toolkit.commands.explain.store import command as measuring_command
+from toolkit.errors import ConfigError, RunError
+from toolkit.report.pages.explanation import top_words
+
+
+class Explanation:
+    """Explained predictions, which a notebook shows as their page; or what was measured about the methods alone.
+
+    Args:
+        path: The folder; None where methods were measured and nothing was explained.
+        content: What explanation.json holds, or of a measurement its "verdict".
+    """
+
+    def __init__(self, path: Path | None, content: Mapping[str, Any]) -> None:
+        self._path = path
+        self.content = content
+
+    @property
+    def path(self) -> Path:
+        """The folder.
+
+        Raises:
+            RunError: Nothing was explained.
+        """
+        if self._path is None:
+            raise RunError(
+                "Methods were measured, and nothing was explained.",
+                "Give a text to explain.",
+                id="config.nothing-given",
+            )
+        return self._path
+
+    @property
+    def verdict(self) -> Mapping[str, Any]:
+        """How far the methods can be believed: "headline", "statements" and "warnings"."""
+        verdict: Mapping[str, Any] = self.content["verdict"]
+        return verdict
+
+    @property
+    def top_words(self) -> list[list[tuple[str, float]]]:
+        """Of each text or picture the words or patches with the highest scores, by the first method."""
+        if "methods" not in self.content:
+            return []
+        method = self.content["methods"][0]["name"]
+        return [top_words(text, method) for text in self.content["texts"]]
+
+    def __repr__(self) -> str:
+        return f"<Explanation {self._path or 'of nothing'}: {self.verdict['headline']}>"
+
+    def _repr_html_(self) -> str | None:
+        if self._path is None:
+            return None
+        return framed((self.path / "explanation.html").read_text(encoding="utf-8"), scripts=True)
+
+
+def explain(
+    run: Any,
+    texts: str | Path | Sequence[str | Path] | None = None,
+    *,
+    file: str | Path | None = None,
+    method: str | Sequence[str] | None = None,
+    measure: bool = False,
+    rows: int | None = None,
+    png: bool = False,
+    gold: str | Path | None = None,
+    minutes: float | None = None,
+    data: Any = None,
+    recipe: str | None = None,
+    output: str | Path | None = None,
+    text_column: str | None = None,
+    set: Mapping[str, Any] | Sequence[str] | None = None,
+    trust_remote_code: bool = False,
+    progress: bool | Caller = True,
+) -> Explanation:
+    """Show which words or patches a prediction rests on; of a translation, which source word each word comes from.
+
+    Args:
+        run: A run, the path of its directory, a folder or a Hub id.
+        texts: One text or several, or files of pictures.
+        file: Many: a text a line (.txt), a table, or a folder of pictures.
+        method: One or several, or "all"; the most faithful one when None.
+        measure: Measure once how faithful the methods are, and keep the result.
+        rows: On how many held-out examples they are measured.
+        png: Also draw a PNG file for each.
+        gold: Alignments that people made of the pairs in `file`.
+        minutes: Stop after so long, with what is done by then.
+        data: Examples to measure on, as `finetune` takes data.
+        recipe: The task of a model that was not trained here, or the file of its recipe.
+        output: Folder to write; inside the run, or under runs/, when None.
+        text_column: Column that holds the text.
+        set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
+        trust_remote_code: Run Python code that comes with the checkpoint.
+        progress: Whether to show a bar.
+
+    Raises:
+        ToolkitError: As the command line prints it.
+    """
+    given = {**locals(), "data": tables.stored(data)}
+    del given["run"], given["texts"]
+    typed = [texts] if isinstance(texts, str | Path) else list(texts or ())
+    number = rows if rows is not None else EXAMPLES if measure else 0
+    if data is not None and not number:
+        raise ConfigError(
+            "--data names examples to measure the methods on.",
+            "Add --measure, or leave --data out.",
+            id="config.conflict",
+        )
+    target = words.target_of(run)
+    values = words.merged(words.flags(given), words.assignments(set))
+    methods = (method,) if isinstance(method, str) else tuple(method or ())
+    with called(progress, "explain", [target, *map(str, typed)], given) as caller:
+        subject = prepare_evaluation(target, values, recipe, caller.observe, needs_rows=bool(number))
+        inputs = _inputs(typed, file, subject)
+        if not inputs and not number:
+            raise ConfigError(
+                "There is nothing to explain.",
+                'Give a text after the run, "in quotes", a picture, or a --file.',
+                id="config.nothing-given",
+            )
+        again = measuring_command(target, has_data=subject.run is not None)
+        order = Order(inputs, methods, number, png, None if gold is None else Path(gold), minutes, again)
+        if not inputs:
+            return Explanation(None, {"verdict": measure_methods(subject, order, caller.observe)})
+        place = None if output is None else str(output)
+        folder, content = explain_inputs(subject, order, place, caller.command, caller.observe)
+    return Explanation(folder, content)
+
+
+def _inputs(typed: Sequence[str | Path], file: str | Path | None, subject: Examination) -> list[Any]:
+    """Return the texts, or the pictures in the files that are named."""
+    inputs: list[Any]
+    if reads_pictures(subject):
+        inputs = [picture for path in typed for picture in read_inputs(Path(path), subject)]
+    else:
+        inputs = [(str(text),) for text in typed]
+    return inputs + (read_inputs(Path(file), subject) if file is not None else [])

@@ -1,0 +1,136 @@
+"""`predict`: some inputs here and now, or every row of a file."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from toolkit.api import words
+from toolkit.api.caller import Caller, called
+from toolkit.api.predictions import PredictedFile, Prediction
+from toolkit.commands.predict.inputs import predict_inputs
+from toolkit.commands.predict.run import predict as predict_rows
+from toolkit.errors import ConfigError
+
+Settings = Mapping[str, Any] | Sequence[str]
+Tell = Callable[[dict[str, Any]], None]
+
+
+@overload
+def predict(
+    run: Any,
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    recipe: str | None = None,
+    all_scores: bool = False,
+    text_column: str | None = None,
+    max_length: int | None = None,
+    set: Settings | None = None,
+    trust_remote_code: bool = False,
+    progress: bool | Caller = True,
+) -> list[Prediction]: ...
+@overload
+def predict(
+    run: Any,
+    inputs: None = None,
+    *,
+    input: str | Path,
+    output: str | Path | Tell,
+    recipe: str | None = None,
+    all_scores: bool = False,
+    explain: bool = False,
+    text_column: str | None = None,
+    max_length: int | None = None,
+    set: Settings | None = None,
+    trust_remote_code: bool = False,
+    progress: bool | Caller = True,
+) -> PredictedFile: ...
+
+
+def predict(
+    run: Any,
+    inputs: str | Path | Sequence[str | Path] | None = None,
+    *,
+    input: str | Path | None = None,
+    output: str | Path | Tell | None = None,
+    recipe: str | None = None,
+    all_scores: bool = False,
+    explain: bool = False,
+    text_column: str | None = None,
+    max_length: int | None = None,
+    set: Settings | None = None,
+    trust_remote_code: bool = False,
+    progress: bool | Caller = True,
+) -> list[Prediction] | PredictedFile:
+    """Predict some inputs, or every row of a file; predictions stand in the order of the rows.
+
+    The model is loaded for each call; `load` keeps it between calls. A call that was stopped within a file goes on
+    where it was when it is repeated.
+
+    Args:
+        run: A run, the path of its directory, a folder or a Hub id.
+        inputs: Texts, or files of pictures.
+        input: In their place: text lines, CSV, TSV, JSON lines, Parquet, .po or a folder of pictures.
+        output: The file to write beside `input`, by its name CSV, TSV, JSON lines or Parquet; or a function that is
+            told each row with its prediction.
+        recipe: The task of a model that was not trained here, or the file of its recipe.
+        all_scores: Return the score of every class.
+        explain: Write what each prediction rests on, too; many times slower.
+        text_column: Column that holds the text.
+        max_length: Tokens that an input may have.
+        set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
+        trust_remote_code: Run Python code that comes with the checkpoint.
+        progress: Whether to show a bar.
+
+    Raises:
+        ToolkitError: As the command line prints it.
+    """
+    given = {**locals(), "output": "-" if callable(output) else output}
+    del given["run"], given["inputs"]
+    target = words.target_of(run)
+    values = words.merged(words.flags(given), words.assignments(set))
+    typed = [inputs] if isinstance(inputs, str | Path) else list(inputs or ())
+    with called(progress, "predict", [target], given) as caller:
+        if typed and not (input or output or explain):
+            texts = [str(text) for text in typed]
+            answers = predict_inputs(target, texts, values, recipe, caller.observe, all_scores=all_scores)
+            return [Prediction.of(answer["input"], answer) for answer in answers]
+        source, place, tell = _places(typed, input, output)
+        done = predict_rows(
+            target,
+            source,
+            place,
+            values,
+            recipe,
+            caller.observe,
+            all_scores=all_scores,
+            explained=explain,
+            tell=tell,
+            command=caller.command,
+        )
+    return PredictedFile(done.output, done.rows, done.bad, done.first, done.marked, done.kept)
+
+
+def _places(
+    typed: Sequence[object], source: str | Path | None, output: str | Path | Tell | None
+) -> tuple[str, Path, Tell | None]:
+    """Return which file is read, which is written, and who is told instead.
+
+    Raises:
+        ConfigError: One of them is not named, or inputs are typed as well.
+    """
+    if typed:
+        raise ConfigError(
+            "Inputs were typed, which are printed here; --input, --output and --explain are of files.",
+            "Leave these out, or write the inputs into a file.",
+            id="config.conflict",
+        )
+    if source is None or output is None:
+        missing = "--input" if source is None else "--output"
+        raise ConfigError(
+            f"There is nothing to predict: {missing} is missing.",
+            'Type a text behind the model, as in `toolkit predict RUN "a text"`, or give --input FILE --output FILE.',
+            id="config.nothing-given",
+        )
+    if isinstance(output, str | Path):
+        return str(source), Path(output), None
+    return str(source), Path("-"), output

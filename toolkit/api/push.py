@@ -1,0 +1,81 @@
+"""`push`: put a run on the Hugging Face Hub."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.api.caller import Caller, called
+from toolkit.api.words import target_of
+from toolkit.commands import push as command
+from toolkit.hub import upload
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What was sent to the Hub, or would be.
+
+    Attributes:
+        parcel: Files, title and destination.
+        outcome: Where it is now; None where `dry_run` sent nothing.
+    """
+
+    parcel: command.Parcel
+    outcome: upload.Pushed | None
+
+    @property
+    def url(self) -> str | None:
+        """Page of the commit or of the pull request; None where nothing was sent."""
+        return None if self.outcome is None else self.outcome.url
+
+    @property
+    def changed(self) -> bool:
+        """Whether a commit was made: none is where the Hub held the same already."""
+        return self.outcome is not None and self.outcome.changed
+
+    @property
+    def files(self) -> Mapping[str, int]:
+        """Path in the repository → bytes."""
+        return {path: command.size_of(content) for path, content in self.parcel.files.items()}
+
+    def __repr__(self) -> str:
+        return f"<Pushed {self.parcel.destination.name}: {self.url or 'nothing was sent'}>"
+
+
+def push(
+    run: Any,
+    name: str,
+    *,
+    recipe: str | None = None,
+    public: bool = False,
+    pr: bool = False,
+    revision: str | None = None,
+    tag: str | None = None,
+    license: str | None = None,
+    examples: bool = True,
+    dry_run: bool = False,
+    progress: bool | Caller = True,
+) -> Pushed:
+    """Put a run on the Hugging Face Hub: weights, processor, report, and a model card written from the report.
+
+    Args:
+        run: A run, or the path of its directory.
+        name: Repository on the Hub, org/name; made if it is new.
+        recipe: The task, or its file, where it is none that is installed.
+        public: Whether everybody may read it.
+        pr: Propose the change in a pull request.
+        revision: Branch; main when None.
+        tag: Name for the commit, such as "v1.0".
+        license: The Hub's name of a licence; the fine-tuned model's own when None.
+        examples: Whether the report may quote texts of the data.
+        dry_run: Check everything and send nothing.
+        progress: Whether to show a bar.
+
+    Raises:
+        ToolkitError: What stands in the way of a push.
+    """
+    destination = upload.Destination(name, public, revision, pr, tag)
+    with called(progress, "push", [target_of(run), name], {}) as caller:
+        parcel = command.pack(
+            target_of(run), destination, license, caller.observe, recipe_name=recipe, examples=examples, dry=dry_run
+        )
+        return Pushed(parcel, None if dry_run else command.push(parcel, caller.observe))

@@ -1,0 +1,207 @@
+"""The words of a call: how they become layers of the configuration, and the command line that says the same.
+
+A keyword argument has the name of the command's option: `--batch-size` is `batch_size`, `--set` is `set`.
+"""
+
+import difflib
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolkit.config import leaves, merge
+from toolkit.config.files import parse_assignments, read_file
+from toolkit.errors import ConfigError
+from toolkit.tasks import catalogue
+
+# Words that set a value of the configuration. `output` is one of training alone, so its commands add it.
+KEYS = {
+    "model": "model",
+    "data": "data.source",
+    "max_length": "data.max_length",
+    "text_column": "data.columns.text",
+    "label_column": "data.columns.label",
+    "group_column": "data.group_column",
+    "attention": "attention",
+    "epochs": "training.epochs",
+    "budget": "training.budget",
+    "batch_size": "training.batch_size",
+    "learning_rate": "training.learning_rate",
+    "seed": "training.seed",
+    "num_processes": "training.num_processes",
+    "strategy": "training.strategy",
+    "tune_speed": "training.tune_speed",
+    "from_scratch": "loading.from_scratch",
+    "trust_remote_code": "loading.trust_remote_code",
+    "glossary": "evaluation.glossary",
+    "checks": "evaluation.checks",
+}
+OPTIONS = {"form": "to"}  # words that the command line calls otherwise
+
+Settings = Mapping[str, Any] | Sequence[str]  # what `set` takes
+
+_LETS_CODE_RUN = {
+    "trust_remote_code": "--trust-remote-code",
+    "allow_pickle": "`--set loading.allow_pickle=true`",
+}
+
+
+def flags(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the words that set a value of the configuration, as dotted key → value; None where one is not given."""
+    given = {KEYS[word]: _plain(value) for word, value in words.items() if word in KEYS}
+    return {key: None if value is False else value for key, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def assignments(given: Settings | None) -> list[str]:
+    """Return what `set` takes as texts KEY=VALUE, in which a value is YAML.
+
+    Args:
+        given: Dotted key → value, or such texts.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, Mapping):
+        return list(given)
+    return [f"{key}={_written(value)}" for key, value in given.items()]
+
+
+def _written(value: Any) -> str:
+    value = value.item() if hasattr(value, "item") else _plain(value)  # a number of NumPy's
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"), sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def layers(
+    flags: Mapping[str, Any],
+    preset: str | None = None,
+    config_file: str | Path | None = None,
+    assignments: Sequence[str] | None = None,
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the user's layers of the configuration, lowest first.
+
+    Args:
+        flags: Dotted key → value; None means the flag was not given.
+        preset: Name of a preset.
+        config_file: YAML file.
+        assignments: Texts KEY=VALUE.
+
+    Raises:
+        ConfigError: A flag and an assignment give one key different values, a file or text cannot be read, or a file
+            lets code run.
+    """
+    found: list[tuple[str, dict[str, Any]]] = []
+    if preset:
+        found.append((f"preset {preset}", _without_recipe(read_file(catalogue.find_preset(preset)))))
+    if config_file:
+        found.append((f"file {config_file}", _without_recipe(read_file(Path(config_file)))))
+    if assignments:
+        found.append(("--set", parse_assignments(list(assignments))))
+    given: dict[str, Any] = {}
+    for dotted, value in flags.items():
+        if value is not None:
+            nested: Any = value
+            for key in reversed(dotted.split(".")):
+                nested = {key: nested}
+            given = merge(given, nested)
+    assigned = dict(leaves(found[-1][1])) if assignments else {}
+    for path, value in leaves(given):
+        if path in assigned and assigned[path] != value:
+            raise ConfigError(
+                f"`{'.'.join(path)}` is given twice: {value!r} by a flag, and {assigned[path]!r} by --set.",
+                "Give it once.",
+                id="config.given-twice",
+            )
+    if config_file:
+        _check_file(config_file, found, assigned.keys() | {key for key, _ in leaves(given)})
+    return [*found, ("flag", given)]
+
+
+def _check_file(file: str | Path, found: list[tuple[str, dict[str, Any]]], typed: Collection[tuple[str, ...]]) -> None:
+    """Refuse a file that lets code run where that was not typed, too: it may be of a run that came from elsewhere."""
+    loading = dict(found)[f"file {file}"].get("loading")
+    for key, option in _LETS_CODE_RUN.items():
+        if isinstance(loading, dict) and loading.get(key) and ("loading", key) not in typed:
+            raise ConfigError(
+                f"{file} sets `loading.{key}`, which lets code of a checkpoint run. Only what is typed does.",
+                f"If you trust that code, add {option} to the command; else remove the key from the file.",
+                id="config.trust-in-file",
+            )
+
+
+def merged(flags: Mapping[str, Any], assignments: Sequence[str] | None) -> dict[str, Any]:
+    """Return flags and assignments as one nested mapping, to be laid over what is stored with a model."""
+    values: dict[str, Any] = {}
+    for _, layer in layers(flags, assignments=assignments):
+        values = merge(values, layer)
+    return values
+
+
+def _without_recipe(values: dict[str, Any]) -> dict[str, Any]:
+    """A preset says which recipe it is for; the call names the recipe itself."""
+    return {key: value for key, value in values.items() if key != "recipe"}
+
+
+def names(given: str | Sequence[str] | None, known: tuple[str, ...]) -> list[str] | None:
+    """Return the names in a list, or in a text with commas; "all" means every known one, and no text none at all.
+
+    Raises:
+        ConfigError: A name is not known.
+    """
+    if given is None:
+        return None
+    listed = given.split(",") if isinstance(given, str) else given
+    found = [name.strip() for name in listed if name.strip()]
+    if found == ["all"]:
+        return list(known)
+    for name in found:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            guess = f" Did you mean `{near[0]}`?" if near else ""
+            raise ConfigError(
+                f"There is no `{name}`.{guess}",
+                f"Give some of {', '.join(known)}, with commas, or all.",
+                id="config.unknown-choice",
+            )
+    return found
+
+
+def target_of(run: Any) -> str:
+    """Return what the command line would be given for a run: its path, or the text that names a model."""
+    return str(getattr(run, "path", run)) if not isinstance(run, Path) else str(run)
+
+
+def own_recipe(recipe: str) -> list[str]:
+    """Return the option that later commands need to name a recipe again: none for one that is installed."""
+    return [] if recipe in catalogue.available() else ["--recipe", recipe]
+
+
+def command_line(verb: str, arguments: Sequence[str], words: Mapping[str, Any]) -> str:
+    """Return the command that does what a call does.
+
+    Args:
+        verb: The command.
+        arguments: What stands right behind it.
+        words: The keyword arguments, as they were given; None and False were not.
+    """
+    parts = ["toolkit", verb, *arguments]
+    for word, value in words.items():
+        option = f"--{OPTIONS.get(word, word).replace('_', '-')}"
+        if value is None or value is False:
+            continue
+        if value is True:
+            parts.append(option)
+        elif word == "checks":
+            parts += [option, value if isinstance(value, str) else ",".join(value)]
+        elif isinstance(value, Mapping):
+            parts += [part for text in assignments(value) for part in (option, text)]
+        elif isinstance(value, list | tuple):
+            parts += [part for one in value for part in (option, str(one))]
+        else:
+            parts += [option, str(value)]
+    return shlex.join(parts)

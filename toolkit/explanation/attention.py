@@ -1,0 +1,119 @@
+"""Explanations read off the attention weights of one text, or of one picture whose tokens are its patches.
+
+Each is a matrix over the tokens, the row of a token saying what it took from the others; which rows count is found
+by the gradient: a classifier that reads [CLS] alone lets nothing else through, one that averages lets all.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.attention.record import Record, recording
+from toolkit.errors import ModelError
+from toolkit.explanation.question import log_odds
+from toolkit.explanation.words import Floats
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was recorded while a model read one text.
+
+    Attributes:
+        weights: Attention weights of all layers. Shape (L, H, T, T).
+        gradients: Of the class's log odds with respect to the weights. Shape (L, H, T, T).
+        readout: Share of each token's last vector in the decision; sums to one. Shape (T,).
+    """
+
+    weights: Floats
+    gradients: Floats
+    readout: Floats
+
+
+def watchable(network: Any) -> bool:
+    """Tell whether the model's attention can be recorded; some families compute it in a way of their own."""
+    try:
+        with recording(network):
+            return True
+    except ModelError:
+        return False
+
+
+def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
+    """Record a model's attention to one text, and how the class's log odds depend on it.
+
+    Args:
+        network: A transformers model in evaluation mode.
+        batch: One example, unpadded.
+        target: The class.
+
+    Raises:
+        ModelError: The attention cannot be recorded, or is not of a text to itself.
+    """
+    import torch
+
+    with torch.enable_grad(), recording(network) as records:
+        odds = log_odds(network(**batch).logits, target)
+    length = batch["input_ids"].shape[1] if "input_ids" in batch else records[0].weights.shape[-1] if records else 0
+    if not records or any(record.weights.shape[-2:] != (length, length) for record in records):
+        raise ModelError(
+            f"{type(network).__name__} has no attention from each token of the text to each.",
+            "Explain a model of the kind of BERT, DistilBERT or RoBERTa.",
+            id="model.attention-unsupported",
+        )
+    tensors = [record.weights for record in records] + [records[-1].output]
+    *gradients, last = torch.autograd.grad(odds.sum(), tensors)
+    return Watched(_stack([record.weights for record in records]), _stack(gradients), _readout(records[-1], last))
+
+
+def _stack(tensors: Any) -> Floats:
+    return np.stack([tensor[0].detach().double().cpu().numpy() for tensor in tensors])
+
+
+def _readout(record: Record, gradient: Any) -> Floats:
+    """Weigh tokens by how strongly the decision depends on what the last attention gave them."""
+    strength = gradient[0].double().square().sum(dim=(0, 2)).sqrt().cpu().numpy()  # (H, T, D) → (T,)
+    if not strength.sum() > 0:
+        return np.full(len(strength), 1 / len(strength))
+    return np.asarray(strength / strength.sum(), np.float64)
+
+
+def mean_attention(watched: Watched) -> Floats:
+    """Average the weights over layers and heads, and read the rows that count. Shape (T,)."""
+    return np.asarray(watched.readout @ watched.weights.mean(axis=(0, 1)), np.float64)
+
+
+def last_attention(watched: Watched) -> Floats:
+    """Average the last layer's weights over its heads, and read the rows that count. Shape (T,)."""
+    return np.asarray(watched.readout @ watched.weights[-1].mean(axis=0), np.float64)
+
+
+def rollout(watched: Watched) -> Floats:
+    """Follow attention through all layers, half of each token's vector going straight on.
+
+    Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3.
+
+    Returns:
+        Shape (T,).
+    """
+    length = watched.weights.shape[-1]
+    reached = np.eye(length)  # (T, T): row i says what token i is made of
+    for layer in watched.weights.mean(axis=1):  # (T, T) each
+        reached = (0.5 * layer + 0.5 * np.eye(length)) @ reached
+    return np.asarray(watched.readout @ reached, np.float64)
+
+
+def relevance(watched: Watched) -> Floats:
+    """Follow the attention that speaks for the class: weights times their gradients, the positive part.
+
+    Source: Chefer et al. 2021, "Generic Attention-model Explainability for Interpreting Bi-Modal and
+    Encoder-Decoder Transformers", equations 5 and 6 (self-attention).
+
+    Returns:
+        Relevance beyond each token's own start. Shape (T,).
+    """
+    length = watched.weights.shape[-1]
+    relevant = np.eye(length)  # (T, T)
+    for weights, gradients in zip(watched.weights, watched.gradients, strict=True):
+        relevant = relevant + np.maximum(gradients * weights, 0).mean(axis=0) @ relevant
+    return np.asarray(watched.readout @ (relevant - np.eye(length)), np.float64)

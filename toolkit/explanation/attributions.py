@@ -1,0 +1,222 @@
+"""Every method of explaining a prediction under its name: a score for each word or patch."""
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from toolkit.explanation import attention, patches
+from toolkit.explanation.patches import Picture
+from toolkit.explanation.question import Model, log_odds
+from toolkit.explanation.words import Example, Floats
+
+INTEGRATION_STEPS = 16  # captum places them by Gauss and Legendre, which needs few
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to say which words or patches a prediction rests on.
+
+    Attributes:
+        name: How it is asked for.
+        title: How it is shown.
+        about: What its scores are.
+        signed: Whether a score below zero means that the word speaks against the class.
+        of_pictures: Title and description where pictures are explained, if they differ.
+    """
+
+    name: str
+    title: str
+    about: str
+    signed: bool
+    of_pictures: tuple[str, str] | None = None
+
+    def for_pictures(self) -> "Method":
+        """Return the method as it is spoken of where pictures are explained."""
+        return self if self.of_pictures is None else replace(self, title=self.of_pictures[0], about=self.of_pictures[1])
+
+
+METHODS = (
+    Method(
+        "leave-one-out",
+        "Leaving each word out",
+        "how far the class's log odds fall when the word is left out",
+        True,
+        ("Hiding each part", "how far the class's log odds fall when a part has the mean colour"),
+    ),
+    Method(
+        "integrated-gradients",
+        "Integrated gradients",
+        "gradients summed along the way from an empty text (Sundararajan et al. 2017)",
+        True,
+        ("Integrated gradients", "gradients summed along the way from the mean colour (Sundararajan et al. 2017)"),
+    ),
+    Method(
+        "gradient-input",
+        "Gradient × input",
+        "one gradient times the word's vector",
+        True,
+        ("Gradient × input", "one gradient times the pixels' distance from the mean colour"),
+    ),
+    Method("relevance", "Relevance", "attention weighted by its gradients, layer by layer (Chefer et al. 2021)", False),
+    Method("rollout", "Attention rollout", "attention followed through the layers (Abnar and Zuidema 2020)", False),
+    Method("attention", "Mean attention", "attention averaged over all layers and heads", False),
+    Method("last-attention", "Last layer's attention", "attention of the last layer, averaged over its heads", False),
+)
+BY_NAME: Mapping[str, Method] = {method.name: method for method in METHODS}
+
+_FROM_WEIGHTS: Mapping[str, Callable[[attention.Watched], Floats]] = {
+    "relevance": attention.relevance,
+    "rollout": attention.rollout,
+    "attention": attention.mean_attention,
+    "last-attention": attention.last_attention,
+}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each method says of one text or picture.
+
+    Attributes:
+        example: The text or picture.
+        target: The class that is explained.
+        scores: Method → score of each word or patch. Shape (W,).
+        special: Method → score of each special token, for methods that score tokens.
+        weights: Attention weights: of a text from token to token, shape (L, H, T, T); of a picture what the decision
+            took from each patch, shape (L, H, rows, columns). None where they cannot be recorded.
+    """
+
+    example: Example | Picture
+    target: int
+    scores: Mapping[str, Floats]
+    special: Mapping[str, Floats]
+    weights: Floats | None
+
+
+def available(watchable: bool = True) -> tuple[str, ...]:
+    """Return the methods that work here; integrated gradients need captum.
+
+    Args:
+        watchable: Whether the model's attention can be recorded.
+    """
+    missing = {"integrated-gradients"} if importlib.util.find_spec("captum") is None else set()
+    return tuple(name for name in BY_NAME if name not in missing and (watchable or name not in _FROM_WEIGHTS))
+
+
+def explain(model: Model, example: Example | Picture, target: int, methods: Sequence[str]) -> Explanation:
+    """Score every word of a text, or patch of a picture, by every method.
+
+    Args:
+        model: The classifier.
+        example: The text or picture.
+        target: The class to explain, as a rule the one that the model chose.
+        methods: Names out of `METHODS`.
+
+    Raises:
+        ModelError: A method reads attention weights, and they cannot be recorded.
+    """
+    batch = model.batch([example.keep(range(len(example.words)))])
+    batch.pop("labels", None)
+    watched = None
+    if _FROM_WEIGHTS.keys() & set(methods) or (isinstance(example, Example) and attention.watchable(model.network)):
+        watched = attention.watch(model.network, batch, target)
+    scores: dict[str, Floats] = {}
+    special: dict[str, Floats] = {}
+    for name in methods:
+        if watched is not None and name in _FROM_WEIGHTS:
+            tokens = _FROM_WEIGHTS[name](watched)
+        elif isinstance(example, Picture):
+            scores[name] = _of_picture(name, model, example, batch, target)
+            continue
+        elif name == "leave-one-out":
+            scores[name] = leave_one_out(model, example, target)
+            continue
+        elif name == "integrated-gradients":
+            tokens = integrated_gradients(model, example, batch, target)
+        else:
+            tokens = gradient_input(model, batch, target)
+        scores[name], special[name] = example.by_word(tokens), tokens[list(example.special)]
+    return Explanation(example, target, scores, special, None if watched is None else _maps(example, watched))
+
+
+def _of_picture(name: str, model: Model, picture: Picture, batch: Mapping[str, Any], target: int) -> Floats:
+    if name == "leave-one-out":
+        return patches.leave_blocks_out(model, picture, target)
+    if name == "integrated-gradients":
+        return patches.integrated_gradients(model, picture, batch, target, INTEGRATION_STEPS)
+    return patches.gradient_input(model, picture, batch, target)
+
+
+def _maps(example: Example | Picture, watched: attention.Watched) -> Floats:
+    """Return the weights of a text as they are; of a picture the rows that count, laid on its grid."""
+    if isinstance(example, Example):
+        return watched.weights
+    read = np.einsum("t,lhts->lhs", watched.readout, watched.weights)[..., example.leading :]  # (L, H, W)
+    return np.asarray(read.reshape(*read.shape[:2], *example.grid), np.float64)
+
+
+def leave_one_out(model: Model, example: Example, target: int) -> Floats:
+    """Return by how much the class's log odds fall when each word is left out (Li et al. 2016). Shape (W,)."""
+    everything = range(len(example.words))
+    without = [example.keep(word for word in everything if word != left) for left in everything]
+    chances = model.probabilities([example.keep(everything), *without])[:, target].clip(1e-12, 1 - 1e-12)
+    odds = np.log(chances) - np.log1p(-chances)  # (1 + W,)
+    return np.asarray(odds[0] - odds[1:], np.float64)
+
+
+def gradient_input(model: Model, batch: Mapping[str, Any], target: int) -> Floats:
+    """Return gradient times input vector, summed over the vector (Simonyan et al. 2014). Shape (T,)."""
+    import torch
+
+    table = model.network.get_input_embeddings()
+    kept: list[Any] = []
+
+    def keep(_table: Any, _ids: Any, vectors: Any) -> Any:
+        kept.append(vectors.detach().requires_grad_())
+        return kept[-1]
+
+    hook = table.register_forward_hook(keep)
+    try:
+        with torch.enable_grad():
+            odds = log_odds(model.network(**batch).logits, target)
+    finally:
+        hook.remove()
+    (gradient,) = torch.autograd.grad(odds.sum(), kept)
+    return _per_token(gradient * kept[0])
+
+
+def integrated_gradients(model: Model, example: Example, batch: Mapping[str, Any], target: int) -> Floats:
+    """Return gradients summed along the straight way from an empty text, by captum (Sundararajan et al. 2017).
+
+    The empty text has padding in the place of every word, and keeps its special tokens.
+
+    Returns:
+        Shape (T,).
+    """
+    import torch
+    from captum.attr import LayerIntegratedGradients
+
+    others = {name: tensor for name, tensor in batch.items() if name != "input_ids"}
+    ids = batch["input_ids"]
+    empty = torch.full_like(ids, model.padding)
+    special = list(example.special)
+    empty[:, special] = ids[:, special]
+
+    def odds(inputs: Any, *rest: Any) -> Any:
+        return log_odds(model.network(input_ids=inputs, **dict(zip(others, rest, strict=True))).logits, target)
+
+    found = LayerIntegratedGradients(odds, model.network.get_input_embeddings()).attribute(
+        ids,
+        baselines=empty,
+        additional_forward_args=tuple(others.values()),
+        n_steps=INTEGRATION_STEPS,
+        internal_batch_size=INTEGRATION_STEPS,
+    )
+    return _per_token(found)
+
+
+def _per_token(vectors: Any) -> Floats:
+    """Sum over the vectors of one text. Shapes (1, T, E) → (T,)."""
+    return vectors[0].detach().double().sum(dim=-1).cpu().numpy()  # type: ignore[no-any-return]

@@ -1,0 +1,215 @@
+"""How far a method's ranking of words matters to the model, against rankings drawn at random.
+
+    comprehensiveness   p(class | text) - p(class | text without its top words)   high when they were needed
+    sufficiency         p(class | text) - p(class | its top words alone)          low when they were enough
+
+Each is averaged over shares of the words (the area over the perturbation curve, AOPC). A method is called faithful
+when comprehensiveness minus sufficiency beats random rankings of the same texts, the interval corrected for the
+number of methods that were tried.
+
+Source: DeYoung et al. 2020, "ERASER: A Benchmark to Evaluate Rationalized NLP Models", section 4.2. Their average
+also holds the empty set of words, which adds the same to every method and is left out here.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.evaluation.statistics.intervals import Interval, bootstrap
+from toolkit.explanation.attributions import Explanation
+from toolkit.explanation.question import Model
+from toolkit.explanation.words import Floats
+
+SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
+RANDOM_RANKINGS = 5  # for each text
+
+RANDOM = "random"
+NEAREST = "leave-one-out"  # the method that asks nearly what is measured here, and so has it easiest
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What became of one text's prediction under each ranking of its words, averaged over `SHARES`.
+
+    Attributes:
+        comprehensiveness: Method, or "random" → AOPC.
+        sufficiency: Method, or "random" → AOPC.
+    """
+
+    comprehensiveness: Mapping[str, float]
+    sufficiency: Mapping[str, float]
+
+    def faithfulness(self, method: str) -> float:
+        """Comprehensiveness minus sufficiency: from -1 to 1, higher is better."""
+        return self.comprehensiveness[method] - self.sufficiency[method]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method's figures over a data set.
+
+    Attributes:
+        comprehensiveness: Mean AOPC; higher is better.
+        sufficiency: Mean AOPC; lower is better.
+        faithfulness: Their difference.
+        over_random: Lead in faithfulness over random rankings of the same texts, its interval corrected for the
+            number of methods; None for the random rankings themselves.
+    """
+
+    comprehensiveness: Interval
+    sufficiency: Interval
+    faithfulness: Interval
+    over_random: Interval | None
+
+    @property
+    def beats_random(self) -> bool:
+        """Whether the lead over random rankings is more than chance."""
+        return self.over_random is not None and self.over_random.low > 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which method to believe.
+
+    Attributes:
+        standings: Method, or "random" → its figures.
+        best: The most faithful method of those that beat random rankings; None when none does. `NEAREST` gives its
+            place to a runner-up that beats them too and cannot be told apart from it.
+        runner_up: The next most faithful method, or None.
+        lead: Of the best over the runner-up; below 0 where the runner-up gave up its place.
+        texts: How many texts it was measured on.
+        confidence: Of the intervals.
+    """
+
+    standings: Mapping[str, Standing]
+    best: str | None
+    runner_up: str | None
+    lead: Interval | None
+    texts: int
+    confidence: float
+
+
+def top_counts(words: int) -> tuple[int, ...]:
+    """Return how many words each of `SHARES` takes; at least one."""
+    return tuple(max(1, math.ceil(share * words - 1e-9)) for share in SHARES)
+
+
+def ranking(scores: Floats) -> list[int]:
+    """Order words by how much they speak for the class, the first the most."""
+    return np.argsort(-scores, kind="stable").tolist()  # type: ignore[no-any-return]
+
+
+def measure(
+    model: Model,
+    explanations: Sequence[Explanation],
+    seed: int,
+    observe: Callable[[int, int], None] = lambda _done, _total: None,
+    together: int = 8,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Curves]:
+    """Ask the model about every text without its top words, and about its top words alone.
+
+    Args:
+        model: The classifier.
+        explanations: One a text.
+        seed: Of the random rankings.
+        observe: Told (texts done, texts in all).
+        together: Texts whose questions are asked in the same batches.
+        stop: Asked after each batch of texts whether to leave out the rest.
+    """
+    random = np.random.default_rng(seed)
+    curves: list[Curves] = []
+    for start in range(0, len(explanations), together):
+        group = [_Questions(one, random) for one in explanations[start : start + together]]
+        answers = model.probabilities([features for questions in group for features in questions.features()])
+        for questions in group:
+            own, answers = answers[: len(questions.kept)], answers[len(questions.kept) :]
+            curves.append(questions.curves(own))
+        observe(len(curves), len(explanations))
+        if stop():
+            break
+    return curves
+
+
+class _Questions:
+    """What has to be asked about one text; the same words left out by two methods are asked about once."""
+
+    def __init__(self, explanation: Explanation, random: np.random.Generator) -> None:
+        self.explanation = explanation
+        self.words = len(explanation.example.words)
+        self.rankings = {name: [ranking(scores)] for name, scores in explanation.scores.items()}
+        self.rankings[RANDOM] = [random.permutation(self.words).tolist() for _ in range(RANDOM_RANKINGS)]
+        self.kept: dict[tuple[int, ...], int] = {tuple(range(self.words)): 0}
+        for order in (order for orders in self.rankings.values() for order in orders):
+            for count in top_counts(self.words):
+                for words in (order[count:], order[:count]):
+                    self.kept.setdefault(tuple(sorted(words)), len(self.kept))
+
+    def features(self) -> list[dict[str, Any]]:
+        return [self.explanation.example.keep(words) for words in self.kept]
+
+    def curves(self, answers: Floats) -> Curves:
+        chances = answers[:, self.explanation.target]
+
+        def drop(words: Sequence[int]) -> float:
+            return float(chances[0] - chances[self.kept[tuple(sorted(words))]])
+
+        def mean(drops: Sequence[float]) -> float:
+            return float(np.mean(drops))
+
+        counts = top_counts(self.words)
+        return Curves(
+            {n: mean([drop(o[c:]) for o in orders for c in counts]) for n, orders in self.rankings.items()},
+            {n: mean([drop(o[:c]) for o in orders for c in counts]) for n, orders in self.rankings.items()},
+        )
+
+
+def judge(curves: Sequence[Curves], *, confidence: float, resamples: int, seed: int) -> Verdict:
+    """Put the methods in order and say whether the first can be told from chance.
+
+    Args:
+        curves: One a text.
+        confidence: Of the intervals; for leads over random rankings it is raised by Bonferroni's correction.
+        resamples: Bootstrap samples.
+        seed: Of the bootstrap.
+    """
+    names = list(curves[0].comprehensiveness)
+    methods = [name for name in names if name != RANDOM]
+    corrected = 1 - (1 - confidence) / len(methods)
+
+    def mean_of(value: Callable[[Curves], float], level: float = confidence) -> Interval:
+        return mean_interval([value(one) for one in curves], level, resamples, seed)
+
+    standings = {
+        name: Standing(
+            mean_of(lambda one, name=name: one.comprehensiveness[name]),  # type: ignore[misc]
+            mean_of(lambda one, name=name: one.sufficiency[name]),  # type: ignore[misc]
+            mean_of(lambda one, name=name: one.faithfulness(name)),  # type: ignore[misc]
+            None
+            if name == RANDOM
+            else mean_of(lambda one, name=name: one.faithfulness(name) - one.faithfulness(RANDOM), corrected),  # type: ignore[misc]
+        )
+        for name in names
+    }
+    order = sorted(methods, key=lambda name: -standings[name].faithfulness.value)
+    best = next((name for name in order if standings[name].beats_random), None)
+    runner_up = next((name for name in order if name != best), None) if best else None
+
+    def lead_of(first: str, second: str) -> Interval:
+        return mean_of(lambda one: one.faithfulness(first) - one.faithfulness(second))
+
+    lead = lead_of(best, runner_up) if best and runner_up else None
+    if best == NEAREST and runner_up and lead and lead.low <= 0 and standings[runner_up].beats_random:
+        best, runner_up, lead = runner_up, best, lead_of(runner_up, best)
+    return Verdict(standings, best, runner_up, lead, len(curves), confidence)
+
+
+def mean_interval(values: Sequence[float], confidence: float, resamples: int, seed: int) -> Interval:
+    """Return a mean with its bootstrap interval."""
+    statistics = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)  # (N, 2)
+    return bootstrap(
+        statistics, lambda sums: sums[..., 0] / sums[..., 1], confidence=confidence, resamples=resamples, seed=seed
+    )

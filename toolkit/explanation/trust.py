@@ -1,0 +1,81 @@
+"""Measure once how far each method can be believed for a model, on texts of its own data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from toolkit.explanation import faithfulness
+from toolkit.explanation.attributions import Explanation
+from toolkit.explanation.question import Model
+from toolkit.explanation.sensitivity import STAGES, sensitivity
+
+SENSITIVITY_TEXTS = 12
+LEAST_TEXTS = 10  # fewer say too little of a method, where there was no time for all
+
+Report = Callable[[str, int, int], None]
+Stop = Callable[[], bool]
+
+
+def measure(
+    model: Model,
+    explanations: Sequence[Explanation],
+    methods: Sequence[str],
+    *,
+    confidence: float,
+    resamples: int,
+    seed: int,
+    observe: Report = lambda _stage, _done, _total: None,
+    within: Callable[[float], Stop] = lambda _share: lambda: False,
+) -> dict[str, Any]:
+    """Return each method's faithfulness and sensitivity, as plain values.
+
+    Args:
+        model: The classifier.
+        explanations: Of texts of its data, by each of `methods`.
+        methods: Their names.
+        confidence: Of the intervals.
+        resamples: Bootstrap samples.
+        seed: Of random rankings, shuffled weights and the bootstrap.
+        observe: Told (stage, texts done, texts in all), none done when a stage begins.
+        within: Given a share of the time that is left, returns what says when it is spent.
+
+    Returns:
+        "texts", "confidence", "best", "runner_up", "lead", "methods" (name → "comprehensiveness", "sufficiency",
+        "faithfulness", "over_random", "beats_random", "sensitivity"), "random" (the same of random rankings) and
+        "stages" (what "sensitivity" is an average at), "sensitivity_texts".
+    """
+    stage = "Leaving parts out"
+    observe(stage, 0, len(explanations))
+    curves = faithfulness.measure(model, explanations, seed, partial(observe, stage), stop=within(0.6))
+    verdict = faithfulness.judge(curves, confidence=confidence, resamples=resamples, seed=seed)
+    stage, some = "Making the weights random", explanations[:SENSITIVITY_TEXTS]
+    observe(stage, 0, len(STAGES) * len(some))
+    correlations = sensitivity(model, some, methods, seed, partial(observe, stage), within(1 / len(STAGES)))
+
+    def agreement(name: str) -> list[dict[str, float]]:
+        return [
+            asdict(faithfulness.mean_interval(values, confidence, resamples, seed)) for values in correlations[name]
+        ]
+
+    return {
+        "texts": verdict.texts,
+        "confidence": confidence,
+        "best": verdict.best,
+        "runner_up": verdict.runner_up,
+        "lead": asdict(verdict.lead) if verdict.lead else None,
+        "methods": {name: {**_figures(verdict.standings[name]), "sensitivity": agreement(name)} for name in methods},
+        "random": _figures(verdict.standings[faithfulness.RANDOM]),
+        "stages": list(STAGES),
+        "sensitivity_texts": len(correlations[methods[0]][0]),
+    }
+
+
+def cut_short(measured: Mapping[str, Any], texts: int) -> bool:
+    """Whether there was no time to measure on all of so many texts."""
+    wanted = min(SENSITIVITY_TEXTS, texts)
+    return bool(measured["texts"] < texts or measured["sensitivity_texts"] < wanted)
+
+
+def _figures(standing: faithfulness.Standing) -> Mapping[str, Any]:
+    return {**asdict(standing), "beats_random": standing.beats_random}

@@ -1,0 +1,83 @@
+"""Whether an exported model still says what the model says, on the same rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import RunError
+from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.exporting.schema import Agreement, Drift
+
+FLOAT_DRIFT = 1e-3  # that a probability may be off by where nothing is rounded to 8 bits
+TOLERANCE = {"onnx-int8": 0.05}  # share of the rows that may get another answer
+FLOAT_TOLERANCE = 0.001
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is let through.
+
+    Attributes:
+        share: Share of the rows that may get another answer.
+        drift: What a probability may be off by; None sets no limit.
+    """
+
+    share: float
+    drift: float | None
+
+
+def limits(form: str, share: float | None) -> Limits:
+    """Return the limits of a form: the user's share, or the usual one.
+
+    Args:
+        form: One of `graph.FORMS`.
+        share: As given; None takes the usual one.
+    """
+    return Limits(
+        TOLERANCE.get(form, FLOAT_TOLERANCE) if share is None else share, None if form in TOLERANCE else FLOAT_DRIFT
+    )
+
+
+def agreement(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]], confidence: float) -> Agreement:
+    """Count the rows on which two models give the same answer, with Wilson's interval of their share.
+
+    Args:
+        before: Name → one value a row, of the model.
+        after: The same of what was exported.
+        confidence: For example 0.95.
+    """
+    same = [a == b for a, b in zip(before["prediction"], after["prediction"], strict=True)]
+    share = wilson(sum(same), len(same), confidence)
+    return Agreement(value=share.value, low=share.low, high=share.high, rows=len(same), same=sum(same))
+
+
+def drift(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]]) -> Drift | None:
+    """Measure how far probabilities moved; None for a task without."""
+    if "probabilities" not in before or "probabilities" not in after:
+        return None
+    moved = np.abs(np.asarray(before["probabilities"], float) - np.asarray(after["probabilities"], float))
+    return Drift(largest=float(moved.max()), mean=float(moved.mean()))
+
+
+def check(found: Agreement, moved: Drift | None, allowed: Limits, form: str) -> None:
+    """Refuse an export that disagrees with its model by more than is allowed.
+
+    Raises:
+        RunError: It does; the message holds the figures.
+    """
+    # a probability that is not a number fails as well, so the question is whether all is well
+    probabilities = moved is None or allowed.drift is None or moved.largest <= allowed.drift
+    if found.rows - found.same <= allowed.share * found.rows and probabilities:
+        return
+    off = "" if moved is None else f" Probabilities are off by up to {moved.largest:.2g}"
+    bound = "" if allowed.drift is None or moved is None else f", and {allowed.drift:g} is allowed"
+    advice = "Use --to onnx, which rounds nothing" if form == "onnx-int8" else "Use --to safetensors"
+    raise RunError(
+        f"The export does not say what the model says: {found.rows - found.same:,} of {found.rows:,} held-out rows get "
+        f"another answer, and {allowed.share:.2%} of them are allowed (--tolerance {allowed.share:g})."
+        f"{off}{bound}{'.' if off else ''}",
+        f"Nothing was written. {advice}, or allow more with --tolerance.",
+        id="export.different-predictions",
+    )
