@@ -148,3 +148,62 @@ def test_the_command_line_does_print():
     assert speaks(tree("toolkit.cli.console"))
     assert speaks(ast.parse("def f():\n    print(1)"))
     assert not speaks(ast.parse("def f():\n    pprint(1)"))
+
+
+# Comparisons of kinds outside tasks/: module → how many, and why they are there.
+KINDS_COMPARED = {
+    "toolkit.cli.inspect": (2, "how lengths are printed"),
+    "toolkit.commands.explain.examples": (1, "explanations score words or patches"),
+    "toolkit.commands.explain.images": (1, "explanations score words or patches"),
+    "toolkit.commands.explain.inputs": (2, "explanations score words or patches"),
+    "toolkit.commands.explain.measure": (1, "explanations score words or patches"),
+    "toolkit.commands.explain.service": (2, "explanations score words or patches"),
+    "toolkit.commands.inspect_images": (1, "a contact sheet is of images"),
+    "toolkit.data.tables.columns": (1, "classes are found under the names of their column"),
+    "toolkit.report.pages.explanation": (1, "explanations score words or patches"),
+    "toolkit.report.sections.checks": (1, "reports hold the kind of input by name"),
+    "toolkit.report.sections.findings": (1, "reports hold the kind of input by name"),
+}
+_KINDS = {
+    *("WORD", "PATCH", "TEXT", "WORDS", "IMAGE", "PHRASES", "SINGLE_LABEL", "TOKEN_LABELS", "GENERATED_TEXT"),
+    *("Input", "Target", "Auxiliary"),
+}
+_NAMES = {"text", "words", "image", "audio", "label", "labels", "target_text", "phrases", "word", "patch", "pixels"}
+
+
+def compared_kinds(module_tree: ast.Module) -> Iterator[str]:
+    """Yield the comparisons of a column's kind: with a kind, with the name of one, or by isinstance."""
+    for node in ast.walk(module_tree):
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            parts = node.args
+        else:
+            continue
+        inside = [one for part in parts for one in ast.walk(part)]
+        names = {one.id for one in inside if isinstance(one, ast.Name)}
+        names |= {one.attr for one in inside if isinstance(one, ast.Attribute)}
+        strings = {one.value for one in inside if isinstance(one, ast.Constant)}
+        asked = (names | strings) & {"kind", "unit", "modality"}
+        if names & _KINDS or (asked and (strings & (_NAMES | {"tokens"}))):
+            yield ast.unparse(node)
+
+
+def test_kinds_are_compared_in_tasks_alone():
+    found = {
+        module: len(list(compared_kinds(tree(module))))
+        for module in MODULES
+        if room(module).partition(".")[0] != "tasks"
+    }
+    assert {module: count for module, count in found.items() if count} == {
+        module: count for module, (count, _) in KINDS_COMPARED.items()
+    }
+    assert sum(count for count, _ in KINDS_COMPARED.values()) < 15
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["column.kind == 'text'", "c.kind in ('text', 'words')", "isinstance(column.kind, Target)", "x.unit is PATCH"],
+)
+def test_the_reading_of_comparisons_sees_each(source):
+    assert len(list(compared_kinds(ast.parse(source)))) == 1

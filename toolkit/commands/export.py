@@ -115,7 +115,9 @@ def export(
         loaded = _loaded(stored, form, draft)
         said = predict_features(loaded, features, observe)
         allowed = parity.limits(form, tolerance)
-        agreement = parity.agreement(original.columns, said.columns, subject.config.evaluation.confidence)
+        agreement = parity.agreement(
+            original.columns, said.columns, subject.config.evaluation.confidence, subject.recipe.target.same
+        )
         moved = parity.drift(original.columns, said.columns)
         parity.check(agreement, moved, allowed, form)
         observe(Stage("Timing both"))
@@ -280,7 +282,7 @@ def _in_eight_bits(
         after = predict_features(asked, new).columns
         batching = _batching(asked, new, after)
         shutil.rmtree(trial)
-        found = parity.agreement(before, after, stored.config.evaluation.confidence)
+        found = parity.agreement(before, after, stored.config.evaluation.confidence, stored.recipe.target.same)
         moved = parity.drift(before, after)
         candidates.append(schema.Candidate(way=way, agreement=found, drift=moved, batching=batching))
     best = max(candidates, key=lambda one: one.agreement.same)  # of equals the first, which depends on no batch
@@ -307,7 +309,7 @@ def _batching(subject: LoadedModel, rows: Features, together: Mapping[str, Seque
     alone = predict_features(replace(subject, config=single), rows).columns
     return schema.Batching(
         batch_size=settings.batch_size,
-        agreement=parity.agreement(alone, together, settings.confidence),
+        agreement=parity.agreement(alone, together, settings.confidence, subject.recipe.target.same),
         drift=parity.drift(alone, together),
     )
 

@@ -180,7 +180,8 @@ def compare(
             ahead = scores.difference(definition, one, other, references, aligned.labels, joint, seed)
             if not math.isnan(ahead["value"]):  # as of an area under a curve where one class alone occurs
                 named = {"name": definition.name, "title": definition.title, "unit": definition.unit}
-                differences.append(named | {key: ahead[key] for key in ("value", "low", "high")})
+                figures = {key: ahead[key] for key in ("value", "low", "high", "better") if key in ahead}
+                differences.append(named | figures)
         pair = {"one": aligned.names[i], "other": aligned.names[j], "p": p, "confidence": confidence}
         pairs.append({**pair, **_agreement(one, other, references, counted=by is None), "differences": differences})
     rows, disagreeing = _disagreements(aligned, references, inputs, by)

@@ -141,7 +141,7 @@ def difference(
     config: EvaluationConfig,
     seed: int,
 ) -> dict[str, Any]:
-    """Return by how much one predictor is ahead of another on the same examples, with a paired interval.
+    """Return the figure of one predictor minus that of another on the same examples, with a paired interval.
 
     Where examples are right or wrong, McNemar's test of the same question stands beside it.
     """
@@ -158,6 +158,8 @@ def difference(
             **settings,
         )
     section: dict[str, Any] = {"metric": metric.name, "value": found.value, "low": found.low, "high": found.high}
+    if not metric.higher_is_better:
+        section["better"] = "lower"
     if metric.value_type == "int64":
         test = mcnemar(one, other, references)
         section["mcnemar"] = {"only_ours": test.only_ours, "only_theirs": test.only_theirs, "p": test.p}

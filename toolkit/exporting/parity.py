@@ -1,6 +1,7 @@
 """Whether an exported model still says what the model says, on the same rows."""
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,15 +41,21 @@ def limits(form: str, share: float | None) -> Limits:
     )
 
 
-def agreement(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]], confidence: float) -> Agreement:
+def agreement(
+    before: Mapping[str, Sequence[Any]],
+    after: Mapping[str, Sequence[Any]],
+    confidence: float,
+    equal: Callable[[Any, Any], bool] = operator.eq,
+) -> Agreement:
     """Count the rows on which two models give the same answer, with Wilson's interval of their share.
 
     Args:
         before: Name → one value a row, of the model.
         after: The same of what was exported.
         confidence: For example 0.95.
+        equal: Whether two answers are the same.
     """
-    same = [a == b for a, b in zip(before["prediction"], after["prediction"], strict=True)]
+    same = [equal(a, b) for a, b in zip(before["prediction"], after["prediction"], strict=True)]
     share = wilson(sum(same), len(same), confidence)
     return Agreement(value=share.value, low=share.low, high=share.high, rows=len(same), same=sum(same))
 

@@ -4,6 +4,7 @@ An `Input` and a `Target` are values that hold plain functions. `tasks/inputs/` 
 each kind; a recipe may define its own. Nothing outside `tasks/` asks which kind a column is.
 """
 
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,6 +163,7 @@ class Target:
         answer: (prediction, scores, calibrated scores, how) → what is written beside a row.
         empty: The same without values, for a row without a prediction.
         shown: (value, names of the classes) → text.
+        same: Whether two predictions are the same, as when an export is compared with its model.
         overview: (context of an evaluation) → what the report says of it beside the metrics.
         finish: (inputs, predictions, predict, options of the recipe) → predictions: what `predict` does to them.
         hub_tasks: Modality of the input → the Hub's name of the task.
@@ -172,6 +174,7 @@ class Target:
     in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
     answer: Callable[[Any, Any, Any, Answers], dict[str, Any]]
     shown: Callable[[Any, Sequence[str]], str]
+    same: Callable[[Any, Any], bool] = operator.eq
     classes: bool = False
     single: bool = False
     written: bool = False

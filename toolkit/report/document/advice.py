@@ -14,6 +14,7 @@ from typing import Any
 
 from toolkit.config.time_budget import written
 from toolkit.evaluation.checks.label_noise import TOLERATED
+from toolkit.report.document.differences import is_worse
 
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
 SHOWN = 0.001  # loss that is shown
@@ -242,12 +243,13 @@ def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
 
 
 def _below_a_baseline(symptoms: Symptoms) -> Iterator[Advice]:
-    worse = [b for b in symptoms.report.get("baselines") or [] if (b.get("difference") or {}).get("high", 0) < 0]
+    compared = [b for b in symptoms.report.get("baselines") or [] if b.get("difference")]
+    worse = [baseline for baseline in compared if is_worse(baseline["difference"])]
     if worse:
-        ahead = max(worse, key=lambda baseline: -float(baseline["difference"]["value"]))
+        ahead = max(worse, key=lambda baseline: abs(float(baseline["difference"]["value"])))
         yield _piece(
             "result.below-a-baseline",
-            f"{ahead['title']} is better by {-100 * ahead['difference']['value']:.1f} points."
+            f"{ahead['title']} is better by {100 * abs(ahead['difference']['value']):.1f} points."
             if ahead["metrics"][0]["unit"] == "fraction"
             else f"{ahead['title']} is better.",
             "Use the baseline, or measure a learning rate and train for longer.",

@@ -5,6 +5,7 @@ from typing import Any
 
 from toolkit.report.document import time_budget
 from toolkit.report.document.advice import advise
+from toolkit.report.document.differences import is_better, is_worse, turned, upward
 
 SCHEMA_VERSION = 1
 
@@ -106,18 +107,13 @@ def _bounds(figure: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
 def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, Any], figure: Mapping[str, Any]) -> str:
     """Put a paired difference into words; an interval that holds zero is no difference."""
     subject = name[0].lower() + name[1:] if name[1:2].islower() else name
-    size, size_signed, interval = _sizes(difference, figure["unit"], evaluation["confidence"])
-    if difference["low"] > 0:
-        return f"Better than {subject} by {size} {interval}."
-    if difference["high"] < 0:
-        size, _, interval = _sizes(_turned(difference), figure["unit"], evaluation["confidence"])
-        return f"Worse than {subject} by {size} {interval}."
-    return f"Not distinguishable from {subject}: difference {size_signed} {interval}."
-
-
-def _turned(difference: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a difference as seen from the other side."""
-    return {**difference, "value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
+    _, signed, interval = _sizes(difference, figure["unit"], evaluation["confidence"])
+    size, _, above_zero = _sizes(upward(difference), figure["unit"], evaluation["confidence"])
+    if is_better(difference):
+        return f"Better than {subject} by {size} {above_zero}."
+    if is_worse(difference):
+        return f"Worse than {subject} by {size} {above_zero}."
+    return f"Not distinguishable from {subject}: difference {signed} {interval}."
 
 
 def _sizes(difference: Mapping[str, Any], unit: str, confidence: float) -> tuple[str, str, str]:
@@ -155,7 +151,7 @@ def seeds_verdict(found: Mapping[str, Any], baselines: Sequence[Sequence[Mapping
     for several in zip(*baselines, strict=True):
         differences = [one["difference"] for one in several if one.get("difference")]
         if differences:
-            better, worse = sum(map(_is_better, differences)), sum(map(_is_worse, differences))
+            better, worse = sum(map(is_better, differences)), sum(map(is_worse, differences))
             mean = scale * sum(one["value"] for one in differences) / len(differences)
             statements.append(
                 f"Beside {several[0]['title']}: clearly better with {better} of {count} seeds, "
@@ -164,14 +160,6 @@ def seeds_verdict(found: Mapping[str, Any], baselines: Sequence[Sequence[Mapping
     statements.append(f"All seeds say the same of {shown(found['agreement'], 'fraction')} of the examples.")
     warnings = [] if count >= 5 else [f"{count} seeds tell little of the spread; five or more tell more."]
     return {"headline": headline, "statements": statements, "warnings": warnings}
-
-
-def _is_better(difference: Mapping[str, Any]) -> bool:
-    return bool(difference["low"] > 0)
-
-
-def _is_worse(difference: Mapping[str, Any]) -> bool:
-    return bool(difference["high"] < 0)
 
 
 def _leader(found: Mapping[str, Any]) -> str:
@@ -195,21 +183,22 @@ def _lead(pair: Mapping[str, Any], name: str) -> bool:
     if not pair["differences"]:
         return False
     first = pair["differences"][0]
-    return bool(first["low"] > 0 if name == pair["one"] else first["high"] < 0)
+    return is_better(first) if name == pair["one"] else is_worse(first)
 
 
 def _pair_statement(pair: Mapping[str, Any]) -> str:
     if not pair["differences"]:
         return ""
     first = pair["differences"][0]
-    if first["high"] < 0:  # told from the better one's side
-        first = _turned(first)
+    if is_worse(first):  # from the side of the better one
+        first = turned(first)
         pair = {**pair, "one": pair["other"], "other": pair["one"]}
     if pair["agreement"] == 1:
         return f"{pair['one']} and {pair['other']} say the same of every example."
-    size, signed, interval = _sizes(first, first["unit"], pair["confidence"])
+    better = is_better(first)
+    size, signed, interval = _sizes(upward(first) if better else first, first["unit"], pair["confidence"])
     agreement = f"they agree on {shown(pair['agreement'], 'fraction')} of the examples"
-    if first["low"] > 0:
+    if better:
         return f"{pair['one']} is better than {pair['other']} by {size} {interval}; {agreement}."
     return f"{pair['one']} is not distinguishable from {pair['other']}: difference {signed} {interval}; {agreement}."
 
@@ -271,7 +260,7 @@ def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
     if not costly:
         return []
     worst = min(costly, key=lambda one: one["difference"]["value"])
-    size, _, interval = _sizes(_turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
+    size, _, interval = _sizes(turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
     return [f"Fragile: “{worst['title']}” costs {size} of accuracy {interval}."]
 
 
@@ -297,7 +286,7 @@ def _biased(evaluation: Mapping[str, Any]) -> list[str]:
             gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
             up = gap["score"]["value"] > 0
             kind = "more positive" if up else "more negative"
-            size, _, interval = _sizes(gap["score"] if up else _turned(gap["score"]), "score", found["confidence"])
+            size, _, interval = _sizes(gap["score"] if up else turned(gap["score"]), "score", found["confidence"])
             statements.append(
                 f"Depends on {category}: the same texts are found {kind} with “{gap['group']}” than with "
                 f"“{gap['versus']}”, by {size} on a scale from -1 to 1 {interval}."

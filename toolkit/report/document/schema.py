@@ -12,7 +12,12 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\uff
 _INTERVAL = {"value": float, "low": float, "high": float}
 _METRIC = {"name": str, "title": str, "unit": str, "signature": str, **_INTERVAL}
 _PLACE = {"file": str, "row": float}
-_DIFFERENCE = {"metric": str, **_INTERVAL, "mcnemar": {"only_ours": float, "only_theirs": float, "p": float}}
+_DIFFERENCE = {
+    "metric": str,
+    **_INTERVAL,
+    "better": str,
+    "mcnemar": {"only_ours": float, "only_theirs": float, "p": float},
+}
 
 _FIGURES = {"ece": _INTERVAL, "ece_plain": float, "brier": _INTERVAL, "log_loss": _INTERVAL}
 _CALIBRATION = {
@@ -184,7 +189,7 @@ _COMPARISON = {
             **dict.fromkeys(("both_right", "only_one", "only_other", "both_wrong"), float),
             "p": float,
             "confidence": float,
-            "differences": [{**_METRIC}],
+            "differences": [{**_METRIC, "better": str}],
         }
     ],
     "disagreements": [
