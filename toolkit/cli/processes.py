@@ -3,7 +3,6 @@
 import os
 import sys
 
-from toolkit.config import time_budget
 from toolkit.distributed import launcher
 from toolkit.distributed.membership import EndedElsewhere
 
@@ -23,6 +22,8 @@ def start(wanted: int | None, device: str) -> None:
         return
     number = launcher.processes(wanted, device)
     if number > 1:
+        from toolkit.config import time_budget  # pydantic comes with it, which `--help` does not need
+
         environ = dict(os.environ)
         time_budget.hand_on_start(environ)
         raise EndedElsewhere(launcher.start([*launcher.program(), *sys.argv[1:]], number, environ))
