@@ -10,6 +10,7 @@ import pyarrow as pa
 from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
 from toolkit.data.images import image_columns
+from toolkit.errors import RecipeError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics import intervals
 from toolkit.evaluation.statistics.significance import mcnemar
@@ -54,6 +55,7 @@ def score(
             ]
             continue
         said = columns[column(definition)]
+        _check_type(definition, said)
         value = as_module(definition, labels).compute(predictions=said, references=references)[definition.name]
         if math.isnan(value):  # one class alone has no area under a curve, and no correlation
             continue
@@ -130,6 +132,20 @@ def figure_interval(
         return None
     low, high = (float(np.mean([getattr(one, end) for one in each])) for end in ("low", "high"))
     return intervals.Interval(found.value, low, high)
+
+
+def _check_type(metric: Definition, predictions: Sequence[Any]) -> None:
+    """Refuse numbers where a metric is of classes: they would be cut to whole ones without a word.
+
+    Raises:
+        RecipeError: With the name of the metric.
+    """
+    if metric.value_type == "int64" and any(isinstance(value, float) for value in predictions):
+        raise RecipeError(
+            f"The metric {metric.name} is of classes, and the predictions are numbers.",
+            'Define it with value_type="float64".',
+            id="recipe.metric-type",
+        )
 
 
 def difference(

@@ -73,6 +73,7 @@ def _module_class() -> Any:
 
     types = {
         "int64": datasets.Value("int64"),
+        "float64": datasets.Value("float64"),
         "string": datasets.Value("string"),
         "labels": datasets.Sequence(datasets.Value("int64")),
         "probabilities": datasets.Sequence(datasets.Value("float64")),

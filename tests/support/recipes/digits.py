@@ -85,6 +85,7 @@ METRICS = (
         "Mean absolute error",
         _absolute_error,
         lambda sums: sums[..., 0] / sums[..., 1],
+        value_type="float64",
         unit="score",
         higher_is_better=False,
     ),
