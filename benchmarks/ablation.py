@@ -11,9 +11,9 @@ Variants take turns, each over all batches. What an economy is worth is the time
 same round: the median over the rounds, with the lowest and the highest. A profile of the whole follows: the share of
 time of each kind of operation.
 
-`--precision bf16` takes the steps in 16 bits, `--compile` adds a variant with layers that torch.compile made,
-`--threads 1` leaves out what threads wait for each other, and counts the time of the processor, in which other programs
-on the same core have no part.
+`--only cheap freed` measures these economies alone, `--precision bf16` takes the steps in 16 bits, `--compile` adds a
+variant with layers that torch.compile made. `--threads 1` leaves out what threads wait for each other, and counts the
+time of the processor, in which other programs on the same core have no part.
 """
 
 import argparse
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description="What each economy is worth.")
     parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--only", nargs="+", metavar="ECONOMY", default=[""], help="how their names begin")
     parser.add_argument("--batches", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
@@ -76,7 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         **measure_machine(),
         "threads": torch.get_num_threads(),
         "workloads": {
-            name: measure(WORKLOADS[name](options.batches), options.rounds, bf16, options.compile)
+            name: measure(
+                WORKLOADS[name](options.batches),
+                options.rounds,
+                tuple(options.only),
+                bf16=bf16,
+                compile_layers=options.compile,
+            )
             for name in options.workload
         },
     }
@@ -85,9 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(workload: Workload, rounds: int, bf16: bool, compile_layers: bool) -> dict[str, Any]:
+def measure(
+    workload: Workload, rounds: int, only: tuple[str, ...], *, bf16: bool, compile_layers: bool
+) -> dict[str, Any]:
     """Return the examples per second of each variant in each round, and where the time of a step goes."""
-    spared = [name for name in workload.economies if bf16 or name != PRODUCTS]
+    spared = [name for name in workload.economies if name.startswith(only) and (bf16 or name != PRODUCTS)]
     names = [AUTO, *spared, OFF, *([COMPILED] if compile_layers else [])]
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds + compile_layers):
