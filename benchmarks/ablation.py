@@ -1,20 +1,27 @@
 """What each economy of a training step is worth: `python -m benchmarks.ablation`, on the CPU, some minutes.
 
-The packaged MiniLM takes the same steps on the same Rotten Tomatoes batches of 32 sentences of like lengths, with one
-economy more in each variant. Variants take turns on every batch, and of several rounds the fastest counts, so that what
-else runs on the machine weighs on none. The last variant is what `toolkit finetune` does by itself. A profile of it
-follows: the share of time of each kind of operation.
+Three models take steps as `toolkit finetune` takes them, then with one economy left out, and with none
+(`training.acceleration=off`):
 
-`--precision bf16` takes the steps in 16 bits, `--compile` adds the same with layers that torch.compile made (a minute
-or two), `--threads 1` leaves out what threads wait for each other.
+- text: the packaged MiniLM on Rotten Tomatoes, batches of 32 sentences of like lengths
+- image: a Vision Transformer of DeiT-Ti's size with random weights, batches of 32 random pictures of 96 × 96
+- translation: T5 of FLAN-T5-small's width and half its depth with random weights, batches of 8 random pairs
+
+Variants take turns, each over all batches. What an economy is worth is the time without it over the time with it in the
+same round: the median over the rounds, with the lowest and the highest. A profile of the whole follows: the share of
+time of each kind of operation.
+
+`--only cheap freed` measures these economies alone, `--precision bf16` takes the steps in 16 bits, `--compile` adds a
+variant with layers that torch.compile made. `--threads 1` leaves out what threads wait for each other, and counts the
+time of the processor, in which other programs on the same core have no part.
 """
 
 import argparse
-import contextlib
+import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,80 +31,216 @@ from unittest import mock
 from benchmarks.finetune import DATA, MODEL, RESULTS, WHERE, called, measure_machine, write
 
 BATCH = 32
+WARM_UP = 2  # steps of each turn that do not count
+AUTO, OFF, COMPILED = "all economies", "plain PyTorch", "all economies, and compiled layers"
+FUSED = "fused AdamW"
+PRODUCTS = "plain products in the place of SDPA"  # in 16 bits alone
+
+Batch = dict[str, Any]
 
 
-@dataclass
-class Variant:
-    """One way to take a step.
+@dataclass(frozen=True)
+class Workload:
+    """A model and what it learns from.
 
     Attributes:
-        title: How the table names it.
-        model: In training mode.
-        optimizer: Over its parameters.
-        packing: How a batch is packed, or None.
-        bf16: Whether products are in 16 bits.
-        seconds: The fastest time of each batch.
+        model: On the CPU, in training mode.
+        batches: With labels.
+        economies: Those that it has a use for.
     """
 
-    title: str
     model: Any
-    optimizer: Any
-    packing: Any
-    bf16: bool
-    seconds: list[float]
-
-    def step(self, batch: Any) -> None:
-        """Take one optimizer step."""
-        import torch
-
-        with self.packing.batch(batch, "cpu") if self.packing is not None else contextlib.nullcontext():
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-                loss = self.model(**batch).loss
-            loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+    batches: Sequence[Batch]
+    economies: Sequence[str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description="What each economy is worth.")
-    parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--only", nargs="+", metavar="ECONOMY", default=[""], help="how their names begin")
+    parser.add_argument("--batches", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--compile", action="store_true", help="also with compiled layers")
     parser.add_argument("--threads", type=int, help="all when not given")
     parser.add_argument("--output", type=Path, help="default benchmarks/results/ablation-….json")
     options = parser.parse_args(arguments)
-    if options.threads is not None:
-        import torch
+    import torch
 
+    if options.threads is not None:
         torch.set_num_threads(options.threads)
     bf16 = options.precision == "bf16"
-    batches = read_batches(options.batches)
-    machine = measure_machine()
-    with ExitStack() as after:
-        variants = list(build(batches, after, bf16=bf16, compile_layers=options.compile))
-        for round_number in range(options.rounds + 1 + options.compile):
-            for number, batch in enumerate(batches):
-                for variant in variants:
-                    start = time.perf_counter()
-                    variant.step(batch)
-                    taken = time.perf_counter() - start
-                    if round_number > options.compile:  # the first one warms up, of compiled layers two
-                        variant.seconds[number] = min(variant.seconds[number], taken)
-        shares = profile(variants[-2 if options.compile else -1], batches)
-    examples = BATCH * len(batches)
     record = {
         "command": called("ablation", arguments),
         "date": datetime.now(UTC).date().isoformat(),
-        **machine,
-        "samples_per_second": {v.title: examples / sum(v.seconds) for v in variants},
-        "profile": shares,
+        **measure_machine(),
+        "threads": torch.get_num_threads(),
+        "workloads": {
+            name: measure(
+                WORKLOADS[name](options.batches),
+                options.rounds,
+                tuple(options.only),
+                bf16=bf16,
+                compile_layers=options.compile,
+            )
+            for name in options.workload
+        },
     }
     write(record, options.output or RESULTS / f"ablation-{'bf16-' if bf16 else ''}cpu.json")
     sys.stdout.write(markdown(record))
     return 0
+
+
+def measure(
+    workload: Workload, rounds: int, only: tuple[str, ...], *, bf16: bool, compile_layers: bool
+) -> dict[str, Any]:
+    """Return the examples per second of each variant in each round, and where the time of a step goes."""
+    spared = [name for name in workload.economies if name.startswith(only) and (bf16 or name != PRODUCTS)]
+    names = [AUTO, *spared, OFF, *([COMPILED] if compile_layers else [])]
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds + compile_layers):
+        for name in names:
+            taken = turn(workload, name, bf16)
+            if number >= compile_layers:  # the first round compiles
+                seconds[name].append(taken)
+    examples = sum(len(batch["labels"]) for batch in workload.batches)
+    return {
+        "samples_per_second": {name: [examples / one for one in taken] for name, taken in seconds.items()},
+        "profile": profile(workload, bf16),
+    }
+
+
+def turn(workload: Workload, name: str, bf16: bool) -> float:
+    """Return the seconds of a step on each batch, in one variant."""
+    import torch
+
+    with variant(workload, name, bf16) as step:
+        for number in range(WARM_UP):
+            step(workload.batches[number % len(workload.batches)])
+        clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+        start = clock()
+        for batch in workload.batches:
+            step(batch)
+        return clock() - start
+
+
+@contextmanager
+def variant(workload: Workload, name: str, bf16: bool) -> Iterator[Callable[[Batch], None]]:
+    """Yield what takes a step: with all economies, with all but that of the name, or with none."""
+    import torch
+
+    from toolkit.config.settings import TrainingConfig
+    from toolkit.training.acceleration.accelerate_model import Quickened, quickened
+    from toolkit.training.loop.schedule import build_optimizer
+
+    model, probe = workload.model, {key: values[:4] for key, values in workload.batches[0].items()}
+    acceleration = "off" if name in (OFF, FUSED) else "auto"
+    optimizer = build_optimizer(model, TrainingConfig(learning_rate=1e-5, acceleration=acceleration))
+    with ExitStack() as stack:
+        for place, attribute, instead in without(name):
+            stack.enter_context(mock.patch.object(place, attribute, instead))
+        quick = Quickened()
+        if name != OFF:
+            quick = stack.enter_context(quickened(model, probe, compiled=name == COMPILED))
+
+        def step(batch: Batch) -> None:
+            with quick.packing.batch(batch, "cpu") if quick.packing is not None else nullcontext():
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                    loss = quick.loss(model, batch) if quick.loss is not None else model(**batch).loss
+                loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+        yield step
+
+
+def without(economy: str) -> list[tuple[Any, str, Any]]:
+    """Return what has to be put in the place of what, (module, name, instead), so that a step goes without it."""
+    from toolkit.attention import packed, padded, sequences
+    from toolkit.training.acceleration import embedding_gradient, fast_dropout, memory, target_loss
+
+    def nothing(*_: Any) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    places: Mapping[str, list[tuple[Any, str, Any]]] = {
+        "no padding": [(packed, "unpadded", nothing)],
+        "the last layer works for first tokens only": [(packed, "_trimmed", nothing)],
+        PRODUCTS: [(module, "spells_out", lambda *_: False) for module in (sequences, padded)],
+        "cheap dropout": [(fast_dropout, "cheapen", lambda _model: 0)],
+        "the embeddings' gradient stays in place": [(embedding_gradient, "keep_gradient", lambda _model: 0)],
+        "the loss is computed of target tokens": [(target_loss, "of_targets", nothing)],
+        "own attention in padded batches": [(padded, "products", nothing)],
+        "freed memory stays in the process": [(memory, "kept", nothing)],
+    }
+    return places.get(economy, [])
+
+
+def texts(count: int) -> Workload:
+    """Return the packaged MiniLM with batches of sentences."""
+    from transformers import AutoModelForSequenceClassification
+
+    from toolkit import models, sources
+
+    path = sources.package_path(MODEL.removeprefix("pkg://"))
+    with models.quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(
+            path, num_labels=2, attention_probs_dropout_prob=0.0
+        ).train()
+    economies = [
+        *("no padding", "the last layer works for first tokens only", PRODUCTS, "cheap dropout"),
+        *("the embeddings' gradient stays in place", "freed memory stays in the process", FUSED),
+    ]
+    return Workload(model, read_batches(count), economies)
+
+
+def pictures(count: int) -> Workload:
+    """Return a small Vision Transformer with batches of noise."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification
+
+    torch.manual_seed(0)
+    config = ViTConfig(
+        hidden_size=192, num_hidden_layers=12, num_attention_heads=3, intermediate_size=768, image_size=96, num_labels=2
+    )
+    batches = [
+        {"pixel_values": torch.randn(BATCH, 3, 96, 96), "labels": torch.randint(2, (BATCH,))} for _ in range(count)
+    ]
+    economies = [
+        *("no padding", "the last layer works for first tokens only", PRODUCTS),
+        *("freed memory stays in the process", FUSED),
+    ]
+    return Workload(ViTForImageClassification(config).train(), batches, economies)
+
+
+def pairs(count: int) -> Workload:
+    """Return a small T5 with batches of sources and targets of some 20 tokens."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=4, num_heads=6, pad_token_id=0, eos_token_id=1,
+        decoder_start_token_id=0, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
+    )  # fmt: skip
+    batches = []
+    for _ in range(count):
+        lengths = torch.randint(14, 29, (8, 1))
+        real = torch.arange(28) < lengths
+        ids, labels = (torch.randint(2, 32000, (8, 28)) for _ in range(2))
+        mask = real.long()
+        batches.append(
+            {"input_ids": ids * mask, "attention_mask": mask, "labels": labels.masked_fill(~real.flip(0), -100)}
+        )
+    economies = [
+        *("own attention in padded batches", PRODUCTS, "cheap dropout", "the embeddings' gradient stays in place"),
+        *("the loss is computed of target tokens", "freed memory stays in the process", FUSED),
+    ]
+    return Workload(T5ForConditionalGeneration(config).train(), batches, economies)
+
+
+WORKLOADS: dict[str, Callable[[int], Workload]] = {"text": texts, "image": pictures, "translation": pairs}
 
 
 def read_batches(count: int) -> list[Any]:
@@ -120,50 +263,8 @@ def read_batches(count: int) -> list[Any]:
     return [pad([{"input_ids": np.array(ids[row]), "labels": labels[row]} for row in rows], {}) for rows in plan]
 
 
-def build(
-    batches: Sequence[Any], after: ExitStack, *, bf16: bool = False, compile_layers: bool = False
-) -> Iterator[Variant]:
-    """Yield the variants, each with one economy more than the one before."""
-    import torch
-    from transformers import AutoModelForSequenceClassification
-
-    from toolkit import models, sources
-    from toolkit.attention import packed
-    from toolkit.training.acceleration import compiling, embedding_gradient, fast_dropout
-
-    path = sources.package_path(MODEL.removeprefix("pkg://"))
-
-    def variant(title: str, attention_dropout: float, *economies: Callable[[Any], Any], packing: str = "") -> Variant:
-        torch.manual_seed(0)
-        with models.quiet():
-            model = AutoModelForSequenceClassification.from_pretrained(
-                path, num_labels=2, attention_probs_dropout_prob=attention_dropout
-            ).train()
-        for economy in economies:
-            economy(model)
-        untrimmed = mock.patch.object(packed, "_trimmed", lambda *_: contextlib.nullcontext(False))
-        ready = None
-        if packing:
-            with untrimmed if packing == "all layers" else contextlib.nullcontext():
-                ready = after.enter_context(packed.unpadded(model, batches[0], fast_dropout.drop))
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-        return Variant(title, model, optimizer, ready, bf16, [float("inf")] * len(batches))
-
-    cheap, kept = fast_dropout.cheapen, embedding_gradient.keep_gradient
-    yield variant("padded, dropout as the checkpoint has it", 0.1)
-    yield variant("+ no dropout of attention weights", 0.0)
-    yield variant("+ cheap dropout of hidden states", 0.0, cheap)
-    yield variant("+ the embeddings' gradient stays in place", 0.0, cheap, kept)
-    yield variant("+ no padding", 0.0, cheap, kept, packing="all layers")
-    yield variant("+ the last layer works for first tokens only", 0.0, cheap, kept, packing="trimmed")
-    if compile_layers:
-        last = variant("+ compiled layers", 0.0, cheap, kept, packing="trimmed")
-        after.enter_context(compiling.compiled(last.model, last.packing))
-        yield last
-
-
-def profile(variant: Variant, batches: Sequence[Any]) -> dict[str, float]:
-    """Return the share of time of each kind of operation, the largest first."""
+def profile(workload: Workload, bf16: bool) -> dict[str, float]:
+    """Return the share of time of each kind of operation with all economies, the largest first."""
     import torch
 
     kinds = {
@@ -175,9 +276,9 @@ def profile(variant: Variant, batches: Sequence[Any]) -> dict[str, float]:
         "dropout": ("random_", "native_dropout", "bitwise", "neg_", "__rshift__"),
         "copies and fills": ("copy_", "fill_", "zero_", "index", "cat"),
     }
-    with torch.profiler.profile() as record:
-        for batch in batches:
-            variant.step(batch)
+    with variant(workload, AUTO, bf16) as step, torch.profiler.profile() as record:
+        for batch in workload.batches:
+            step(batch)
     times = dict.fromkeys((*kinds, "the rest"), 0.0)
     for event in record.key_averages():
         name = event.key.removeprefix("aten::")
@@ -191,17 +292,31 @@ def profile(variant: Variant, batches: Sequence[Any]) -> dict[str, float]:
     return dict(sorted(((kind, spent / total) for kind, spent in times.items()), key=lambda one: -one[1]))
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """Return both tables."""
-    speeds = record["samples_per_second"]
-    first = next(iter(speeds.values()))
-    lines = ["| variant | samples/s | × the first |", "|---|---:|---:|"]
-    lines += [f"| {title} | {speed:.1f} | {speed / first:.2f} |" for title, speed in speeds.items()]
-    lines += ["", "| where the time of the last variant goes | share |", "|---|---:|"]
-    lines += [f"| {kind} | {share:.0%} |" for kind, share in record["profile"].items()]
-    machine = record["machine"]
-    lines += ["", f"{machine['processor']}, {machine['processors']} cores. {record['date']}, `{record['command']}`."]
+def markdown(record: Mapping[str, Any]) -> str:
+    """Return the tables of all workloads."""
+    lines: list[str] = []
+    for name, found in record["workloads"].items():
+        speeds = found["samples_per_second"]
+        rows = [(variant, *_worth(speeds[AUTO], own)) for variant, own in speeds.items() if variant != AUTO]
+        whole = statistics.median(speeds[AUTO])
+        lines += [f"| {name}: what is left out | samples/s | what it is worth | rounds |", "|---|---:|---:|---:|"]
+        lines += [f"| nothing | {whole:.1f} | | |"]
+        lines += [
+            f"| {'everything' if variant == OFF else variant} | {statistics.median(speeds[variant]):.1f} | "
+            f"{middle - 1:+.1%} | {low - 1:+.1%} to {high - 1:+.1%} |"
+            for variant, middle, low, high in rows
+        ]
+        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in found["profile"].items())
+        lines += ["", f"Where the time goes with all economies: {shares}.", ""]
+    threads = "one thread" if record["threads"] == 1 else f"{record['threads']} threads"
+    lines += [f"{record['machine']['processor']}, {threads}. {record['date']}, `{record['command']}`."]
     return "\n".join(lines) + "\n"
+
+
+def _worth(whole: Sequence[float], without_it: Sequence[float]) -> tuple[float, float, float]:
+    """Return the median, lowest and highest ratio of the speed with an economy to that without it, by rounds."""
+    ratios = [one / other for one, other in zip(whole, without_it, strict=True)]
+    return statistics.median(ratios), min(ratios), max(ratios)
 
 
 if __name__ == "__main__":

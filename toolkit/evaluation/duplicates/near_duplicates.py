@@ -3,6 +3,10 @@
 Texts are compared by the overlap of their five-letter pieces (Jaccard). MinHash signatures find the pairs worth
 comparing (Broder 1997, "On the resemblance and containment of documents"; banding after Leskovec, Rajaraman and Ullman,
 "Mining of Massive Datasets", section 3.4), so that the work grows with the number of rows and not with its square.
+
+One sparse product of all test rows with all training rows finds the same pairs, in 14.0 s and 300 MiB where this takes
+9.2 s and 40 MiB (50,000 short reviews, 15 % of them test rows; one thread). `datasketch` took 2.1 s for 5,000 of them
+where this took 0.8 s, and would be one dependency more.
 """
 
 import re

