@@ -100,7 +100,7 @@ def test_a_run_whose_predictions_are_lost_is_judged_again(made: Made, tmp_path: 
     damage(run / "predictions.parquet")
     outcome = toolkit("evaluate", run, cwd=tmp_path, env=made.env)
     assert outcome.code == 0, outcome.text
-    assert "what the baselines said is lost" in outcome.err
+    assert "predictions of the baselines are lost" in outcome.err
     again = report_of(run / "evaluations" / "held-out")
     assert again["evaluation"]["metrics"] == report_of(made.run)["evaluation"]["metrics"]
     assert again["baselines"] == []

@@ -446,12 +446,13 @@ def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path, known, refused):
         models._check_vocabulary(tmp_path, range(10))
 
 
-@pytest.mark.parametrize(("family", "of_pictures"), [("bert", True), ("vit", False)])
-def test_a_family_that_reads_something_else_is_refused(family, of_pictures, tmp_path):
+@pytest.mark.parametrize(("family", "reads", "task"), [("bert", "text", "image"), ("vit", "image", "text")])
+def test_a_family_that_reads_something_else_is_refused(family, reads, task, tmp_path):
     checkpoint = checkpoints.Checkpoint("acme/model", tmp_path, "acme/model", None, None, {"model_type": family})
-    checkpoints.check_classifier(checkpoint, of_pictures=not of_pictures)
+    checkpoints.check_classifier(checkpoint, reads)
+    checkpoints.check_classifier(checkpoint, "a modality of one's own")
     with pytest.raises(ModelError, match=f"of the family {family}, which does not classify"):
-        checkpoints.check_classifier(checkpoint, of_pictures=of_pictures)
+        checkpoints.check_classifier(checkpoint, task)
 
 
 @pytest.mark.parametrize(
