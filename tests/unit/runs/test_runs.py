@@ -133,6 +133,8 @@ def test_safetensors_own_error_is_a_disk_error_and_no_other_is(tmp_path):
     kind = type("SafetensorError", (Exception,), {})
     with refused(RunError, "output.not-writable", "I/O error"), runs.disk_errors(tmp_path):
         raise kind("I/O error")
+    with refused(RunError, "machine.disk-full", "MiB"), runs.disk_errors(tmp_path):
+        raise kind("I/O error: No space left on device (os error 28)")
     with pytest.raises(ZeroDivisionError), runs.disk_errors(tmp_path):
         raise ZeroDivisionError
 
