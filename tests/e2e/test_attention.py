@@ -181,7 +181,7 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
     assert why["trust"] is None
     refused = toolkit("prune-heads", run / "model", cwd=gallery, env=made.env)
     assert refused.code == 2, refused.text
-    assert "comes with it" in refused.err
+    assert "[data.not-given]" in refused.err
     if CHROMIUM is None:
         pytest.skip("no Chromium on PATH: the page cannot be opened")
     seen = visit(tmp_path, (run / "pruning.html").read_text(encoding="utf-8"))
@@ -219,7 +219,8 @@ def test_the_model_before_pruning_is_asked_while_it_is_whole(
 def test_explain_says_what_is_wrong(made: Made) -> None:
     outcome = toolkit("explain", made.run, "good", "--method", "magic", cwd=made.cwd, env=made.env)
     assert outcome.code == 2, outcome.text
-    assert "There is no method `magic`." in outcome.err
+    assert "[config.unknown-choice]" in outcome.err
+    assert "`magic`" in outcome.err
     assert "Traceback" not in outcome.err
 
 

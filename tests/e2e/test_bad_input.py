@@ -19,35 +19,41 @@ GOOD_ROWS = "".join(
 )
 
 TABLES = {
-    "broken quotes": ('text,label\n"a good film,pos\n' + GOOD_ROWS, "table.csv:2"),
-    "too many fields": ("text,label\nfine,pos,extra\n" + GOOD_ROWS, "table.csv:2"),
-    "one class only": ("text,label\n" + "".join(f"film {n},pos\n" for n in range(30)), "`pos`"),
-    "a label that appears once": ("text,label\n" + GOOD_ROWS + "odd one,rare\n", "`rare`"),
-    "mostly empty texts": ("text,label\n" + ",pos\n,neg\n" * 20, "empty text"),
-    "no text column": ("foo,label\n" + GOOD_ROWS, "--text-column"),
-    "no label column": ("text,foo\n" + GOOD_ROWS, "--label-column"),
+    "broken quotes": ('text,label\n"a good film,pos\n' + GOOD_ROWS, "data.broken-quotes", "table.csv:2"),
+    "too many fields": ("text,label\nfine,pos,extra\n" + GOOD_ROWS, "data.wrong-row-width", "table.csv:2"),
+    "one class only": ("text,label\n" + "".join(f"film {n},pos\n" for n in range(30)), "label.one-class", "`pos`"),
+    "a label that appears once": ("text,label\n" + GOOD_ROWS + "odd one,rare\n", "label.too-rare", "`rare`"),
+    "mostly empty texts": ("text,label\n" + ",pos\n,neg\n" * 20, "data.empty-column", "--text-column"),
+    "no text column": ("foo,label\n" + GOOD_ROWS, "data.column-unrecognized", "--text-column"),
+    "no label column": ("text,foo\n" + GOOD_ROWS, "data.column-unrecognized", "--label-column"),
     "labels that are no labels": (
         "text,label\n" + "".join(f"film {n},word {n}\n" for n in range(90)),
-        "different values",
+        "label.too-many-classes",
+        "90 different values",
     ),
-    "exchanged columns": ("label,text\n" + "".join(f"film {n},{n % 2}\n" for n in range(90)), "exchanged"),
-    "no rows": ("text,label\n", "row"),
-    "nothing at all": ("", "empty"),
+    "exchanged columns": (
+        "label,text\n" + "".join(f"film {n},{n % 2}\n" for n in range(90)),
+        "label.too-many-classes",
+        "exchanged",
+    ),
+    "no rows": ("text,label\n", "data.no-rows", "table.csv"),
+    "nothing at all": ("", "data.no-rows", "0 bytes"),
 }
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_bad_tables(name: str, tiny_distilbert: Path, tmp_path: Path) -> None:
-    content, expected = TABLES[name]
+    content, identifier, fact = TABLES[name]
     (tmp_path / "table.csv").write_text(content, encoding="utf-8")
     outcome = toolkit("finetune", "sentiment", "--model", tiny_distilbert, "--data", "table.csv", cwd=tmp_path)
-    refused(outcome, expected, tmp_path)
+    refused(outcome, identifier, fact, tmp_path)
 
 
-def refused(outcome, expected: str, cwd: Path, code: int = 2) -> None:
-    """One message, the right code, no traceback, and nothing left behind."""
+def refused(outcome, identifier: str, fact: str, cwd: Path, code: int = 2) -> None:
+    """One message with an identifier, the right code, no traceback, and nothing left behind."""
     assert outcome.code == code, outcome.text
-    assert expected in outcome.err
+    assert f"Error [{identifier}]: " in outcome.err
+    assert fact in outcome.err
     assert "→" in outcome.err
     assert "Traceback" not in outcome.text
     assert not list(cwd.glob("runs/*/model"))
@@ -56,78 +62,99 @@ def refused(outcome, expected: str, cwd: Path, code: int = 2) -> None:
 def test_bytes_that_are_no_text(tiny_distilbert: Path, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_bytes("text,label\ncafé crème brûlée déjà vu,pos\n".encode("cp1252") * 30)
     outcome = toolkit("finetune", "sentiment", "--model", tiny_distilbert, "--data", "table.csv", cwd=tmp_path)
-    refused(outcome, "data.encoding=", tmp_path)
+    refused(outcome, "data.wrong-encoding", "data.encoding=", tmp_path)
 
 
 CALLS = {
-    "a missing file": (["--data", "reviws.csv"], "reviews.csv"),
-    "a column that is not there": (["--data", "reviews.csv", "--text-column", "txt"], "Did you mean `text`"),
+    "a missing file": (["--data", "reviws.csv"], "source.file-missing", "reviews.csv"),
+    "a column that is not there": (
+        ["--data", "reviews.csv", "--text-column", "txt"],
+        "data.column-missing",
+        "Did you mean `text`",
+    ),
     "a label outside the mapping": (
         ["--data", "reviews.csv", "--set", "data.label_map={positive: good}"],
+        "label.not-mapped",
         "`negative`",
     ),
     "an output that is a file, in a dry run": (
         ["--data", "nothere.csv", "--output", "reviews.csv", "--dry-run"],
-        "reviews.csv is a file",
+        "output.is-file",
+        "reviews.csv",
     ),
     "a misspelt key": (
         ["--data", "reviews.csv", "--set", "training.learning_rte=1"],
+        "config.unknown-key",
         "Did you mean `training.learning_rate`",
     ),
-    "a value out of range": (["--data", "reviews.csv", "--epochs", "-1"], "training.epochs"),
-    "an option of no recipe": (["--data", "reviews.csv", "--set", "options.beams=4"], "beams"),
-    "a metric that is not computed": (["--data", "reviews.csv", "--set", "training.best_metric=bleu"], "accuracy"),
-    "too long an input": (["--data", "reviews.csv", "--max-length", "4096"], "512"),
-    "a device that is not there": (["--data", "reviews.csv", "--set", "training.device=tpu"], "training.device"),
+    "a value out of range": (["--data", "reviews.csv", "--epochs", "-1"], "config.invalid-value", "training.epochs"),
+    "an option of no recipe": (["--data", "reviews.csv", "--set", "options.beams=4"], "config.unknown-key", "beams"),
+    "a metric that is not computed": (
+        ["--data", "reviews.csv", "--set", "training.best_metric=bleu"],
+        "config.unknown-choice",
+        "accuracy",
+    ),
+    "too long an input": (
+        ["--data", "reviews.csv", "--max-length", "4096"],
+        "config.too-long-for-model",
+        "512",
+    ),
+    "a device that is not there": (
+        ["--data", "reviews.csv", "--set", "training.device=tpu"],
+        "config.invalid-value",
+        "training.device",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_bad_calls(name: str, tiny_distilbert: Path, tmp_path: Path) -> None:
-    arguments, expected = CALLS[name]
+    arguments, identifier, fact = CALLS[name]
     checkpoints.reviews(tmp_path / "reviews.csv", 60)
-    refused(toolkit("finetune", "sentiment", "--model", tiny_distilbert, *arguments, cwd=tmp_path), expected, tmp_path)
+    outcome = toolkit("finetune", "sentiment", "--model", tiny_distilbert, *arguments, cwd=tmp_path)
+    refused(outcome, identifier, fact, tmp_path)
 
 
 def test_every_mistake_of_a_config_is_named_at_once(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("training:\n  epoch: 3\n  batch_size: 0\nmodle: bert\n", encoding="utf-8")
     outcome = toolkit("finetune", "sentiment", "--config", "mine.yaml", cwd=tmp_path)
-    refused(outcome, "training.epochs", tmp_path)
+    refused(outcome, "config.invalid-value", "training.epochs", tmp_path)
     assert "training.batch_size" in outcome.err
     assert "`model`" in outcome.err
 
 
 def test_a_recipe_that_does_not_exist(tmp_path: Path) -> None:
-    refused(toolkit("finetune", "sentimnt", cwd=tmp_path), "Did you mean `sentiment`", tmp_path)
-    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "mine.py", tmp_path)
+    refused(toolkit("finetune", "sentimnt", cwd=tmp_path), "recipe.unknown-name", "Did you mean `sentiment`", tmp_path)
+    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "recipe.file-missing", "mine.py", tmp_path)
 
 
 def test_a_recipe_that_is_broken(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("DEFAULTS = {}\nCOLUMNS = undefined\n", encoding="utf-8")
-    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "line 2", tmp_path)
+    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "recipe.cannot-run", "line 2", tmp_path)
     (tmp_path / "mine.py").write_text("DEFAULTS = {}\n", encoding="utf-8")
-    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "lacks", tmp_path)
+    refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "recipe.incomplete", "METRICS", tmp_path)
 
 
 def test_folders_that_are_no_models(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     (tmp_path / "empty").mkdir()
-    refused(
-        toolkit("finetune", "sentiment", "--model", "./empty", "--data", table, cwd=tmp_path), "config.json", tmp_path
-    )
+    outcome = toolkit("finetune", "sentiment", "--model", "./empty", "--data", table, cwd=tmp_path)
+    refused(outcome, "model.not-a-model", "config.json", tmp_path)
     pickled = shutil.copytree(tiny_distilbert, tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
-    refused(toolkit("finetune", "sentiment", "--model", pickled, "--data", table, cwd=tmp_path), "pickled", tmp_path)
+    outcome = toolkit("finetune", "sentiment", "--model", pickled, "--data", table, cwd=tmp_path)
+    refused(outcome, "model.unsafe-weights", "pytorch_model.bin", tmp_path)
     cut = shutil.copytree(tiny_distilbert, tmp_path / "cut")
     with (cut / "model.safetensors").open("r+b") as stream:
         stream.truncate(1_000_000)
-    refused(toolkit("finetune", "sentiment", "--model", cut, "--data", table, cwd=tmp_path), "cut", tmp_path)
+    outcome = toolkit("finetune", "sentiment", "--model", cut, "--data", table, cwd=tmp_path)
+    refused(outcome, "model.weights-damaged", "cut", tmp_path)
 
 
 def test_no_network_and_no_such_model_fails_at_once_and_says_what_works(tmp_path: Path) -> None:
     began = time.monotonic()
     outcome = toolkit("finetune", "sentiment", "--model", "bert", cwd=tmp_path, env={"HF_HOME": str(tmp_path / "hf")})
-    refused(outcome, "minilm", tmp_path)
+    refused(outcome, "hub.unreachable", "minilm", tmp_path)
     assert outcome.cpu_seconds < 5
     assert time.monotonic() - began < 30  # a hang, not a slow machine
 
@@ -140,7 +167,7 @@ def test_a_network_that_swallows_everything_counts_as_none(tmp_path: Path) -> No
         silent.listen(8)
         env = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HOME": str(tmp_path / "hf")}
         outcome = toolkit("finetune", "sentiment", "--model", "bert", cwd=tmp_path, env=env)
-    refused(outcome, "minilm", tmp_path)
+    refused(outcome, "hub.unreachable", "minilm", tmp_path)
     assert outcome.cpu_seconds < 5
 
 
@@ -153,12 +180,12 @@ def test_what_the_hub_refuses(hub: LocalHub, tiny_distilbert: Path, tmp_path: Pa
     shutil.copy(tiny_distilbert / "config.json", pickled)
     (pickled / "pytorch_model.bin").write_bytes(b"\x80\x04not weights")
     hub.add("acme/pickled", pickled)
-    for model, expected in (
-        ("acme/nothing", "acme/nothing"), ("acme/gated", "gated"), ("acme/pickled", "pickled"),
-        ("distilbert/distilbert-base-uncased@no-such-branch", "revision"),
+    for model, identifier in (
+        ("acme/nothing", "hub.not-found"), ("acme/gated", "hub.gated"), ("acme/pickled", "model.unsafe-weights"),
+        ("distilbert/distilbert-base-uncased@no-such-branch", "hub.no-revision"),
     ):  # fmt: skip
         outcome = toolkit("finetune", "sentiment", "--model", model, "--data", table, cwd=tmp_path, env=env)
-        refused(outcome, expected, tmp_path)
+        refused(outcome, identifier, model.partition("@")[0], tmp_path)
 
 
 def test_the_hubs_own_conversion_of_pickled_weights_is_used(
@@ -194,8 +221,8 @@ def test_ctrl_c_leaves_nothing_that_looks_whole(tiny_distilbert: Path, tmp_path:
     assert "Traceback" not in err
     (run,) = (tmp_path / "runs").iterdir()
     assert not (run / "model").exists()
-    refused(toolkit("evaluate", cwd=tmp_path), "no complete run", tmp_path)
-    refused(toolkit("evaluate", run, cwd=tmp_path), "did not finish", tmp_path)
+    refused(toolkit("evaluate", cwd=tmp_path), "run.not-found", "toolkit finetune", tmp_path)
+    refused(toolkit("evaluate", run, cwd=tmp_path), "run.unfinished", "--resume", tmp_path)
 
 
 @pytest.fixture
@@ -224,7 +251,7 @@ def test_a_full_disk(tiny_distilbert: Path, tmp_path: Path, small_disk: Path) ->
         small_disk / "run",
         cwd=tmp_path,
     )
-    refused(outcome, "MiB", tmp_path, code=outcome.code)
+    refused(outcome, "machine.disk-full", "MiB", tmp_path, code=outcome.code)
     assert outcome.code in (1, 2)
     assert not (small_disk / "run" / "model").exists()
     assert not (small_disk / "run" / "checkpoint").exists()
@@ -237,7 +264,7 @@ def test_a_folder_that_may_not_be_written(tiny_distilbert: Path, tmp_path: Path)
     outcome = toolkit(
         "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--output", "locked/run", cwd=tmp_path
     )
-    refused(outcome, "cannot be written", tmp_path)
+    refused(outcome, "output.not-writable", "locked", tmp_path)
 
 
 def test_a_shell_that_knows_only_ascii(tmp_path: Path) -> None:
@@ -248,9 +275,10 @@ def test_a_shell_that_knows_only_ascii(tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.text
     assert "café.csv — all" in outcome.out
     assert "très bon" in outcome.out
-    refused(toolkit("inspect", "nothére.csv", cwd=tmp_path, env=env), "nothére.csv", tmp_path)
+    outcome = toolkit("inspect", "nothére.csv", cwd=tmp_path, env=env)
+    refused(outcome, "source.file-missing", "nothére.csv", tmp_path)
     outcome = toolkit("finetune", "sentiment", "--data", "café.csv", "--output", "ü", cwd=tmp_path, env=env)
-    refused(outcome, "PYTHONUTF8=1", tmp_path)
+    refused(outcome, "machine.locale", "PYTHONUTF8=1", tmp_path)
 
 
 @pytest.mark.parametrize("module", ["typer", "toolkit.commands", "toolkit.data.load"])

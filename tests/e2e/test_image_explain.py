@@ -113,7 +113,8 @@ def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
     (made.cwd / "boxes.csv").write_text("\n".join([*lines, lines[1].split(",")[0] + ",0 0 99 5"]), encoding="utf-8")
     refused = toolkit(*call[:-1], "other", cwd=made.cwd)
     assert refused.code == 2
-    assert "does not lie in its 32 × 32 pixels" in refused.err
+    assert "[image.box-outside]" in refused.err
+    assert "32 × 32 pixels" in refused.err
 
 
 def test_the_report_shows_what_right_and_wrong_answers_rest_on(made: Made) -> None:
@@ -145,7 +146,8 @@ def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -
 
 def test_what_is_no_picture_says_so(made: Made) -> None:
     (made.cwd / "broken.png").write_bytes(b"\x89PNG")
-    for given, said in (("nowhere.png", "There is no file nowhere.png"), ("broken.png", "The picture broken.png is")):
+    for given, identifier in (("nowhere.png", "source.file-missing"), ("broken.png", "image.unreadable")):
         outcome = toolkit("explain", PICTURES, given, cwd=made.cwd)
         assert outcome.code == 2, outcome.text
-        assert said in outcome.err
+        assert f"[{identifier}]" in outcome.err
+        assert given in outcome.err

@@ -120,7 +120,7 @@ def test_compare_sets_runs_side_by_side_and_refuses_other_rows(made: Made, tmp_p
     assert "Side by side" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
     refused = toolkit("compare", made.run, "one", cwd=tmp_path)
     assert refused.code == 2
-    assert "different rows" in refused.err
+    assert "[compare.different-rows]" in refused.err
     assert toolkit("compare", made.run, cwd=tmp_path).code == 2
 
 
@@ -138,7 +138,7 @@ def test_evaluate_a_model_folder_on_new_data(made: Made, tmp_path: Path) -> None
     assert saved["_row"].to_pylist() == list(range(2, 62))
     again = toolkit("evaluate", model, "--data", table, "--output", "out", cwd=tmp_path)
     assert again.code == 2
-    assert "not empty" in again.err
+    assert "[output.exists]" in again.err
 
 
 def test_screening_can_be_asked_for_after_training(made: Made) -> None:
@@ -151,7 +151,7 @@ def test_screening_can_be_asked_for_after_training(made: Made) -> None:
     assert [point["name"] for point in found["points"]] == ["balanced", "sensitivity=0.8"]
     refused = toolkit("evaluate", made.run, "--set", "evaluation.positive_class=zzz", cwd=made.cwd, env=made.env)
     assert refused.code == 2
-    assert "no class of this data" in refused.err
+    assert "[config.unknown-class]" in refused.err
 
 
 def test_evaluate_dry_run_judges_nothing(made: Made, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.conftest import Made
 from tests.support.cli import environment, several, toolkit
+from tests.support.errors import refused
 from toolkit import runs
 from toolkit.commands.predict import predictor
 from toolkit.errors import DataError, Interrupted
@@ -84,7 +85,7 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
         predicting.predict(str(made.run), str(source), Path(output), {}, None, seen.append, command="toolkit …")
 
     monkeypatch.setattr(predictor, "predict_features", dying)
-    with pytest.raises(Interrupted, match=r"Stopped: 20 rows are kept; out\.csv is written when all are") as stopped:
+    with refused(Interrupted, "run.interrupted", "20 rows", "out.csv") as stopped:
         run("out.csv")
     assert stopped.value.fix == "Go on with: toolkit …"
     assert not Path("out.csv").exists()
@@ -95,7 +96,7 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     run("whole.csv")
     assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
     asked.clear()
-    with pytest.raises(Interrupted):
+    with refused(Interrupted, "run.interrupted"):
         run("edited.csv")
     when = source.stat()
     source.write_text(source.read_text(encoding="utf-8").replace("0 times", "9 times"), encoding="utf-8")
@@ -103,7 +104,7 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     run("edited.csv")
     assert any("20 rows were done before and thrown away" in event.text for event in seen if isinstance(event, Note))
     assert "seen 9 times" in Path("edited.csv").read_text(encoding="utf-8").splitlines()[1]
-    with pytest.raises(DataError, match="already"):
+    with refused(DataError, "data.column-taken"):
         predicting.predict(str(made.run), "whole.csv", Path("twice.csv"), {}, None, lambda event: None)
 
 

@@ -31,5 +31,5 @@ def test_a_table_with_few_texts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "texts.csv").write_text("text\none line\nand another\n", encoding="utf-8")
     outcome = toolkit("pretrain", "--model", checkpoints.TINY, "--data", "texts.csv", "--output", "o", cwd=tmp_path)
     assert outcome.code == 2
-    assert "2 different texts" in outcome.err
+    assert "[data.too-few-rows]" in outcome.err
     assert not (tmp_path / "o").exists()

@@ -212,7 +212,7 @@ def test_nothing_is_sent_by_a_dry_run_or_without_a_licence(made: Made, hub: Loca
     assert "--license" in public.err
     wrong = toolkit("push", made.run, "tester/other", "--license", "my-own", cwd=made.cwd, env=env)
     assert wrong.code == 2
-    assert "does not accept the model card" in wrong.err
+    assert "[hub.card-rejected]" in wrong.err
     assert len(hub.seen("PUT|POST .*(create|commit|preupload)")) == before
 
 
@@ -223,13 +223,14 @@ def test_a_push_that_would_be_refused_stops_the_training_before_it_begins(
     call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--push-to", "acme/reviews")
     outcome = toolkit(*call, cwd=tmp_path, env=hub.environment(tmp_path / "hf", hub.read_token))
     assert outcome.code == 2
-    assert "may only read" in outcome.err
+    assert "[hub.no-write-access]" in outcome.err
     model = shutil.copytree(tiny_distilbert, tmp_path / "checkpoint")
     (model / "README.md").write_text("---\nlicense: my-own\n---\n", encoding="utf-8")
     call = ("finetune", "sentiment", "--model", model, "--data", table, "--push-to", "acme/reviews")
     outcome = toolkit(*call, cwd=tmp_path, env=hub.environment(tmp_path / "hf", hub.token))
     assert outcome.code == 2
-    assert "states the licence `my-own`" in outcome.err
+    assert "[hub.card-rejected]" in outcome.err
+    assert "`my-own`" in outcome.err
     assert not (tmp_path / "runs").exists()
 
 

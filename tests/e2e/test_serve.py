@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(made: Made, tmp
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = toolkit("serve", made.run, "--port", str(taken.getsockname()[1]), cwd=tmp_path)
     assert outcome.code == 2
-    assert "cannot be listened on" in outcome.err
+    assert "[serve.port-taken]" in outcome.err
     assert "Loading" not in outcome.err
 
 

@@ -160,7 +160,8 @@ def test_lines_come_back_as_lines_and_a_catalogue_as_a_catalogue(run: Path, tmp_
     assert [entry.flags for entry in done] == [[], ["python-format", "fuzzy"]]
     again = toolkit("predict", run, "--input", "in.txt", "--output", "out2.po", cwd=tmp_path)
     assert again.code == 2
-    assert "is a catalogue" in again.err
+    assert "[output.unfit-format]" in again.err
+    assert "out2.po" in again.err
 
 
 def test_a_translation_is_aligned_with_its_source(run: Path, tmp_path: Path) -> None:
@@ -204,10 +205,12 @@ def test_an_alignment_that_people_made_gives_an_error_rate(run: Path, tmp_path: 
     (tmp_path / "gold.txt").write_text("\n".join(gold[1:]) + "\n", encoding="utf-8")
     refused = toolkit(*command, cwd=tmp_path)
     assert refused.code == 2
-    assert "has 11 lines, and there are 12 pairs" in refused.err
+    assert "[data.gold-mismatch]" in refused.err
+    assert "11 lines" in refused.err
+    assert "12 pairs" in refused.err
     untranslated = toolkit("explain", run, "one cat", "--gold", "gold.txt", cwd=tmp_path)
     assert untranslated.code == 2
-    assert "none are given" in untranslated.err
+    assert "[data.gold-mismatch]" in untranslated.err
 
 
 def test_a_killed_predict_goes_on_to_the_same_bytes(run: Path, tmp_path: Path) -> None:

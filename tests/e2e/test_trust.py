@@ -193,7 +193,8 @@ def test_a_wrong_column_of_groups_costs_no_training(tiny_distilbert: Path, tmp_p
     call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", "reviews.csv", "--output", "run")
     outcome = toolkit(*call, "--set", "evaluation.group_column=sauce", cwd=tmp_path)
     assert outcome.code == 2, outcome.text
-    assert "names the column `sauce`" in outcome.err
+    assert "[data.column-missing]" in outcome.err
+    assert "`sauce`" in outcome.err
     assert not (tmp_path / "run").exists()
 
 
@@ -223,4 +224,5 @@ def test_a_figure_that_says_nothing_of_two_classes_picks_no_weights(tiny_distilb
     call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", "reviews.csv", "--dry-run")
     outcome = toolkit(*call, "--set", "training.best_metric=top_5", cwd=tmp_path)
     assert outcome.code == 2, outcome.text
-    assert "says nothing with 2 classes" in outcome.err
+    assert "[config.not-for-task]" in outcome.err
+    assert "2 classes" in outcome.err

@@ -15,7 +15,7 @@ HEAD = """\
 Every failure that a user can cause is printed with an identifier, a problem and the next step:
 
 ```
-Error [data.column-missing]: The table has no column `txt` to use as the text; it has `text`. Did you mean `text`?
+Error [data.column-missing]: The table has no column `txt` to use as the text; it has `a`, `label`.
   → Name one of these with --text-column COLUMN.
 ```
 

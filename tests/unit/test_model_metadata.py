@@ -1,5 +1,6 @@
 import pytest
 
+from tests.support.errors import refused
 from toolkit import model_metadata, runs
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import ModelError, RecipeError, SourceError
@@ -56,7 +57,7 @@ def test_a_card_gives_what_the_model_needs_and_names_no_file(read):
     ],
 )
 def test_whatever_else_a_card_sets_is_refused(read, values):
-    with pytest.raises(ModelError, match="may not set"):
+    with refused(ModelError, "model.card-forbidden-key", "toolkit.json"):
         read(values)
 
 
@@ -73,13 +74,13 @@ def test_whatever_else_a_card_sets_is_refused(read, values):
     ],
 )
 def test_facts_of_another_kind_are_damage(read, values):
-    with pytest.raises(ModelError, match="is not what it should be"):
+    with refused(ModelError, "model.card-damaged", "toolkit.json"):
         read(values)
 
 
 def test_a_card_that_is_nested_beyond_the_stack_is_damage(tmp_path):
     (tmp_path / runs.CARD).write_text('{"options": ' + "[" * 50_000 + "]" * 50_000 + "}", encoding="utf-8")
-    with pytest.raises(SourceError, match="too deeply"):
+    with refused(SourceError, "run.damaged", "toolkit.json"):
         model_metadata.read(tmp_path)
 
 
@@ -104,7 +105,7 @@ def test_an_installed_recipe_is_taken_by_name(tmp_path):
 def test_code_that_a_card_names_is_not_taken(tmp_path, name):
     for place in (tmp_path / "own.py", tmp_path.parent / "own.py"):
         place.write_text("", encoding="utf-8")
-    with pytest.raises(RecipeError, match="not run because a folder names it") as caught:
+    with refused(RecipeError, "recipe.not-installed", name) as caught:
         model_metadata.recipe_of({"recipe": name}, tmp_path, None, trusted=False)
     assert "--recipe" in caught.value.fix
 
@@ -114,15 +115,15 @@ def test_a_trusted_folder_runs_its_own_copy_and_no_other(tmp_path):
     runs.write_json(run.path / "run.json", {})
     run.model.mkdir()
     (tmp_path / "own.py").write_text("", encoding="utf-8")
-    with pytest.raises(RecipeError):
+    with refused(RecipeError, "recipe.not-installed"):
         model_metadata.recipe_of({"recipe": "../../own.py"}, run.model, None, trusted=True)
     (run.path / "own.py").symlink_to(tmp_path / "own.py")
-    with pytest.raises(RecipeError):
+    with refused(RecipeError, "recipe.not-installed"):
         model_metadata.recipe_of({"recipe": "own.py"}, run.model, None, trusted=True)
     (run.path / "own.py").unlink()
     (run.path / "own.py").write_text("", encoding="utf-8")
     assert model_metadata.recipe_of({"recipe": "./own.py"}, run.model, None, trusted=True) == str(run.path / "own.py")
-    with pytest.raises(RecipeError) as caught:
+    with refused(RecipeError, "recipe.not-installed") as caught:
         model_metadata.recipe_of({"recipe": "./own.py"}, run.model, None, trusted=False)
     assert str(run.path / "own.py") in caught.value.fix
 
@@ -130,5 +131,5 @@ def test_a_trusted_folder_runs_its_own_copy_and_no_other(tmp_path):
 def test_what_stands_beside_a_model_that_belongs_to_no_run_is_not_its_copy(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "setup.py").write_text("", encoding="utf-8")
-    with pytest.raises(RecipeError):
+    with refused(RecipeError, "recipe.not-installed"):
         model_metadata.recipe_of({"recipe": "setup.py"}, tmp_path / "model", None, trusted=True)

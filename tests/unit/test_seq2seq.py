@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.support import bitext
+from tests.support.errors import refused
 from toolkit import models, seq2seq
 from toolkit.config import RunConfig
 from toolkit.config.settings import LoadingConfig
@@ -118,7 +119,7 @@ def test_translations_are_those_of_generate_and_hold_no_language_token(multiling
 def test_a_language_that_the_model_does_not_know_is_refused(multilingual):
     _, folder, recipe, config = multilingual
     options = {**config.options, "target": "tlh"}
-    with pytest.raises(ConfigError, match="does not know it"):
+    with refused(ConfigError, "config.unknown-language", "'tlh'", "`target`"):
         recipe.load_processor(folder, config.model_copy(update={"options": options}))
 
 
@@ -131,5 +132,5 @@ def test_a_checkpoint_that_names_no_end_takes_its_tokenizers_or_is_refused(folde
     seq2seq.settle_generation(model, tokenizer, beams=2, max_length=30, length_penalty=1.0)
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     model.generation_config.eos_token_id = tokenizer.eos_token = None
-    with pytest.raises(ModelError, match="which token a translation starts from and which one ends it"):
+    with refused(ModelError, "model.generation-undefined", "`decoder_start_token_id`", "`eos_token_id`"):
         seq2seq.settle_generation(model, tokenizer, beams=2, max_length=30, length_penalty=1.0)

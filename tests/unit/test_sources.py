@@ -11,8 +11,9 @@ from huggingface_hub import constants, errors
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit import sources
-from toolkit.errors import ModelError, SourceError
+from toolkit.errors import CallError, SourceError
 from toolkit.sources import Source, parse
 
 
@@ -43,8 +44,8 @@ def checkpoint(folder: Path, *files: str) -> Path:
     return folder
 
 
-def fault(name: str, **options) -> str:
-    with pytest.raises((SourceError, ModelError)) as caught:
+def fault(identifier: str, name: str, **options) -> str:
+    with refused(CallError, identifier) as caught:
         sources.locate_model([name], **options)
     return f"{caught.value.problem} {caught.value.fix}"
 
@@ -81,7 +82,7 @@ def test_the_kinds_of_names(name, source, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["", " ", "two words", "org/name@", "org/name:", "ö/ö", "-x", "a\nb"])
 def test_what_is_no_name_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SourceError, match="is not the name of a model or data set"):
+    with refused(SourceError, "source.invalid-name", "org/name"):
         parse(name)
 
 
@@ -95,7 +96,7 @@ def test_any_text_is_a_source_or_a_refusal(name):
 
 @pytest.mark.parametrize("name", ["x" * 5000, "~nosuchuser/model", "/" + "y" * 5000])
 def test_paths_that_cannot_be_looked_up(name):
-    with pytest.raises(SourceError, match=r"cannot be looked up|is not the name"):
+    with refused(SourceError, "source.invalid-name", name[:20]):
         parse(name)
 
 
@@ -120,19 +121,19 @@ def test_a_packaged_path_is_found_without_importing(package):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "identifier", "fact"),
     [
-        ("no_such_package_anywhere/model", "`no_such_package_anywhere` is not installed"),
-        ("not-a-name/model", "is not installed"),
-        ("", "is not installed"),
-        ("shipped_weights/models", "holds no `models`"),
-        ("shipped_weights/../secret.csv", "leaves its package"),
-        ("shipped_weights/model/../../secret.csv", "leaves its package"),
-        ("shipped_weights//etc/hostname", "leaves its package"),
+        ("no_such_package_anywhere/model", "source.package-missing", "`no_such_package_anywhere`"),
+        ("not-a-name/model", "source.package-missing", "`not-a-name`"),
+        ("", "source.package-missing", "package"),
+        ("shipped_weights/models", "source.package-file-missing", "`models`"),
+        ("shipped_weights/../secret.csv", "source.outside-package", "secret.csv"),
+        ("shipped_weights/model/../../secret.csv", "source.outside-package", "secret.csv"),
+        ("shipped_weights//etc/hostname", "source.outside-package", "/etc/hostname"),
     ],
 )
-def test_packaged_paths_that_lead_nowhere(package, name, said):
-    with pytest.raises(SourceError, match=said):
+def test_packaged_paths_that_lead_nowhere(package, name, identifier, fact):
+    with refused(SourceError, identifier, fact):
         sources.package_path(name)
 
 
@@ -157,7 +158,7 @@ def test_a_checkpoint_folder_is_taken(tmp_path, weights):
 )
 def test_pickled_weights_are_refused_unless_allowed(tmp_path, weights):
     folder = checkpoint(tmp_path / "model", "config.json", weights)
-    said = fault(str(folder))
+    said = fault("model.unsafe-weights", str(folder))
     assert f"pickled code ({weights})" in said
     assert "loading.allow_pickle=true" in said
     assert sources.locate_model([str(folder)], allow_pickle=True).path == folder
@@ -168,7 +169,7 @@ def test_checkpoints_with_pipes_are_refused(name, tmp_path):
     checkpoint(tmp_path / "model", "config.json", "model.safetensors")
     (tmp_path / "model" / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / "model" / name)
-    assert f"{name} is a pipe" in fault(str(tmp_path / "model"))
+    assert f"{name} is a pipe" in fault("run.special-file", str(tmp_path / "model"))
 
 
 def test_safetensors_beside_pickled_weights_are_enough(tmp_path):
@@ -177,24 +178,24 @@ def test_safetensors_beside_pickled_weights_are_enough(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "identifier"),
     [
-        ((), "holds no config.json"),
-        (("model.safetensors",), "holds no config.json"),
-        (("config.json",), "holds no weights"),
-        (("config.json", "training_args.bin"), "holds no weights"),
-        (("config.json", "tf_model.h5"), "holds no weights"),
-        (("config.json", "model.onnx", "export.json"), "is an export for another runtime"),
+        ((), "model.not-a-model"),
+        (("model.safetensors",), "model.not-a-model"),
+        (("config.json",), "model.no-weights"),
+        (("config.json", "training_args.bin"), "model.no-weights"),
+        (("config.json", "tf_model.h5"), "model.no-weights"),
+        (("config.json", "model.onnx", "export.json"), "model.is-export"),
     ],
 )
-def test_folders_that_are_no_checkpoints(tmp_path, files, said):
-    assert said in fault(str(checkpoint(tmp_path / "model", *files)))
+def test_folders_that_are_no_checkpoints(tmp_path, files, identifier):
+    assert "model" in fault(identifier, str(checkpoint(tmp_path / "model", *files)))
 
 
 def test_paths_that_are_no_folders(tmp_path):
-    assert "There is no folder" in fault(f"{tmp_path}/absent/")
+    assert "There is no folder" in fault("source.file-missing", f"{tmp_path}/absent/")
     (tmp_path / "reviews.csv").touch()
-    assert "is not a model" in fault(str(tmp_path / "reviews.csv"))
+    assert "is not a model" in fault("model.not-a-model", str(tmp_path / "reviews.csv"))
 
 
 def test_only_what_is_needed_is_downloaded():
@@ -264,7 +265,10 @@ def test_without_a_network_the_cached_copy_comes_first(package, no_hub, tmp_path
 
 def test_without_a_network_or_a_stand_in(no_hub, monkeypatch):
     monkeypatch.setattr(sources, "_cached", lambda *_: None)
-    assert "org/base is not on this machine and there is no network" in fault("org/base")
+    with pytest.raises(SourceError) as caught:
+        sources.locate_model(["org/base"])
+    assert caught.value.id == "hub.unreachable"  # its fix is for `checkpoints`, which knows what is at hand
+    assert "org/base is not on this machine and there is no network" in caught.value.problem
 
 
 def test_a_local_folder_needs_no_hub(tmp_path, monkeypatch, no_sockets):
@@ -310,7 +314,7 @@ def test_errors_that_are_not_the_hubs_stay_what_they_are(error):
 def test_ids_that_the_hub_refuses_are_refused_before_it_is_asked(monkeypatch, no_sockets):
     monkeypatch.setattr(sources, "hub_problem", lambda: None)
     for name in ("org/a--b", "org/name.git", "org/a..b"):
-        assert "is not the name of a model on the Hub" in fault(name)
+        assert "is not the name of a model on the Hub" in fault("hub.invalid-name", name)
 
 
 def test_no_cache_is_an_empty_cache(tmp_path, monkeypatch):
@@ -321,7 +325,7 @@ def test_no_cache_is_an_empty_cache(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["https://example.org/reviews.csv", "http://x.org/a", "s3://bucket/x.parquet"])
 def test_an_address_of_the_web_is_refused_by_name(address):
-    with pytest.raises(SourceError, match="address of the web") as caught:
+    with refused(SourceError, "source.web-address", "curl") as caught:
         sources.parse(address)
     assert address in caught.value.problem
     assert "Download" in caught.value.fix

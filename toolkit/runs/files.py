@@ -15,6 +15,8 @@ from toolkit.config.files import is_deep
 from toolkit.errors import RunError, SourceError
 from toolkit.runs.trust import COPY_AGAIN
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
@@ -62,7 +64,7 @@ def disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in _FULL
         advice = _disk_advice(target) if full else "Give another --output, or make the folder writable."
         raise RunError(
             f"{target} cannot be written: {error.strerror or error}.",
@@ -70,9 +72,12 @@ def disk_errors(target: Path) -> Iterator[None]:
             id="machine.disk-full" if full else "output.not-writable",
         ) from error
     except Exception as error:
-        if type(error).__name__ == "SafetensorError":
+        if type(error).__name__ == "SafetensorError":  # which holds the system's error as text
+            full = any(os.strerror(number) in str(error) for number in _FULL)
             raise RunError(
-                f"{target} cannot be written: {error}.", _disk_advice(target), id="output.not-writable"
+                f"{target} cannot be written: {error}.",
+                _disk_advice(target),
+                id="machine.disk-full" if full else "output.not-writable",
             ) from error
         raise
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.support import models
+from tests.support.errors import refused
 from toolkit.attention import heads
 from toolkit.errors import ModelError
 
@@ -106,5 +107,5 @@ def test_families_with_attention_of_their_own_are_refused():
         intermediate_size=8,
     )
     model = ConvBertForSequenceClassification(config)
-    with pytest.raises(ModelError):
+    with refused(ModelError, "model.attention-unsupported"):
         heads.find(model, {"input_ids": torch.tensor([[1, 2]])})

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.support.errors import refused
 from toolkit.attention import resolution
 from toolkit.errors import ConfigError, ModelError
 
@@ -52,13 +53,13 @@ def test_weights_that_cannot_be_interpolated_are_refused():
     import transformers
 
     config = transformers.BeitConfig(**SMALL, image_size=16, patch_size=4, use_relative_position_bias=True)
-    with pytest.raises(ModelError, match="cannot see pictures of 32 pixels"):
+    with refused(ModelError, "model.image-size-fixed", "32 pixels"):
         resolution.see(transformers.BeitForImageClassification(config), 32)
 
 
 def test_pictures_that_patches_do_not_cover_are_refused():
     vit = {"model_type": "vit", "patch_size": 4}
-    with pytest.raises(ConfigError, match="2 at the edge would not be seen") as caught:
+    with refused(ConfigError, "config.image-size", "`options.image_size` is 30", "4 pixels") as caught:
         resolution.check(vit, 30)
     assert caught.value.fix == "Use --image-size 28 or --image-size 32."
     for config, size in ((vit, 32), (vit, None), ({"model_type": "swin", "patch_size": 4}, 30)):

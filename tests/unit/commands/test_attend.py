@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.support import models
+from tests.support.errors import refused
 from toolkit.commands.attend import attend
 from toolkit.config.settings import LoadingConfig
 from toolkit.errors import ModelError
@@ -35,5 +36,5 @@ def test_what_is_no_transformer_of_texts_is_refused(tmp_path):
     model, _ = models.make("vit")
     model.save_pretrained(tmp_path)
     models.tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="reads no text"):
+    with refused(ModelError, "model.wrong-input", "ViTModel"):
         attend(str(tmp_path), TEXT, loading=LoadingConfig())

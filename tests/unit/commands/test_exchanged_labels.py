@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.errors import refused
 from toolkit import runs
 from toolkit.commands.evaluate.run import find_stored
 from toolkit.errors import ModelError
@@ -34,7 +35,7 @@ def stored(tmp_path: Path):
     ("card", "learnt"), [({"labels": ["up", "down"]}, None), ({}, ["up", "down"]), ({"labels": ["up", "down"]}, ["x"])]
 )
 def test_exchanged_names_are_refused_with_both(stored, card, learnt):
-    with pytest.raises(ModelError) as caught:
+    with refused(ModelError, "model.classes-mismatch") as caught:
         find_stored(str(stored(["down", "up"], card, learnt)), {}, None)
     assert "config.json: down, up" in caught.value.problem
     assert "learnt:      up, down" in caught.value.problem
@@ -47,7 +48,7 @@ def test_names_that_agree_or_that_nothing_is_known_of_are_taken(stored, card, le
 
 
 def test_names_in_another_order_than_the_runs_are_refused(stored):
-    with pytest.raises(ModelError, match="another order") as caught:
+    with refused(ModelError, "model.classes-mismatch", "toolkit.json", "run.json") as caught:
         find_stored(str(stored(["down", "up"], {"labels": ["down", "up"]}, ["up", "down"])), {}, None)
     assert "run.json:     up, down" in caught.value.problem
 

@@ -4,8 +4,8 @@ import importlib
 from types import SimpleNamespace
 
 import pyarrow as pa
-import pytest
 
+from tests.support.errors import refused
 from toolkit import runs
 from toolkit.errors import DataError
 
@@ -23,7 +23,7 @@ def test_a_table_of_its_own_is_shared_between_calibration_and_judgement():
     measured, held_back = exporting._parted(subject(30), "onnx-int8", 10)
     assert (measured.num_rows, held_back.rows.num_rows, held_back.source) == (10, 20, "given")
     assert not set(measured["text"].to_pylist()) & set(held_back.rows["text"].to_pylist())
-    with pytest.raises(DataError, match="Only 2 rows are left"):
+    with refused(DataError, "data.too-few-rows", "2 rows"):
         exporting._parted(subject(4), "onnx-int8", 10)
     assert exporting._parted(subject(30), "onnx", 10)[1] is None
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.errors import refused
 from tests.support.reports import sample
 from toolkit import runs
 from toolkit.commands.push import _model_files, _publication, _report, check_licence
@@ -13,7 +14,7 @@ from toolkit.runs import checksums
 def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
     run = runs.Run(tmp_path / "run")
     runs.write_json(run.model / runs.CARD, {"recipe": "./gone.py"})
-    with pytest.raises(RecipeError) as caught:
+    with refused(RecipeError, "recipe.not-installed") as caught:
         _publication(run, {}, upload.Destination("someone/model"), None, None, (), lambda _event: None)
     assert f"The model in {run.model} was trained with the recipe ./gone.py" in caught.value.problem
     assert "--recipe FILE" in caught.value.fix
@@ -36,11 +37,11 @@ def test_random_weights_have_no_base_and_no_licence_of_another(scratch, tmp_path
 
 def test_a_licence_that_the_hub_does_not_know_is_found_before_training(tmp_path, monkeypatch):
     def refuse(card, destination):
-        raise ConfigError('"license" must be one of the known.', "…")
+        raise ConfigError('"license" must be one of the known.', "…", id="hub.card-rejected")
 
     monkeypatch.setattr(upload, "check_card", refuse)
     (tmp_path / "README.md").write_text("---\nlicense: my-own\n---\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="states the licence `my-own`") as caught:
+    with refused(ConfigError, "hub.card-rejected", "`my-own`") as caught:
         check_licence(upload.Destination("someone/model"), str(tmp_path), from_scratch=False)
     assert "toolkit push --license" in caught.value.fix
     check_licence(upload.Destination("someone/model"), str(tmp_path), from_scratch=True)
@@ -56,7 +57,7 @@ def test_edited_report_is_not_pushed(edited, tmp_path):
     assert _report(runs.Run(tmp_path)) == report
     better = (tmp_path / edited).read_text(encoding="utf-8").replace("0.8", "0.9")
     (tmp_path / edited).write_text(better, encoding="utf-8")
-    with pytest.raises(SourceError, match=r"report\.json was changed"):
+    with refused(SourceError, "run.changed", "report.json"):
         _report(runs.Run(tmp_path))
 
 
@@ -68,7 +69,7 @@ def test_links_to_files_of_this_machine_are_not_pushed(tmp_path):
     assert _model_files(run, []).keys() == {"model.safetensors", "merges.txt"}
     (tmp_path / "mine").write_text("secret", encoding="utf-8")
     (run.model / "vocab.txt").symlink_to(tmp_path / "mine")
-    with pytest.raises(SourceError, match=r"vocab\.txt is a link that leads out"):
+    with refused(SourceError, "run.link-outside", "vocab.txt"):
         _model_files(run, [])
 
 
@@ -81,5 +82,5 @@ def test_weights_that_are_not_those_of_the_report_are_not_pushed(edited, tmp_pat
     checksums.record_weights(run)
     assert set(_model_files(run, [])) == {"model.safetensors", "adapter/adapter_model.safetensors"}
     (tmp_path / edited).write_bytes(b"others!")
-    with pytest.raises(SourceError, match=r"safetensors was changed"):
+    with refused(SourceError, "run.changed", "safetensors"):
         _model_files(run, [])

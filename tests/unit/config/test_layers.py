@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
+from tests.support.errors import refused
 from toolkit import config
 from toolkit.config import RunConfig, merge, resolve, validate
 from toolkit.config.files import parse_assignments
@@ -18,8 +19,8 @@ shallow = st.dictionaries(keys, leaf, max_size=3)
 nested = st.dictionaries(keys, leaf | shallow | st.dictionaries(keys, shallow, max_size=2), max_size=3)
 
 
-def refusal(*layers: config.Layer) -> str:
-    with pytest.raises(ConfigError) as caught:
+def refusal(identifier: str, *layers: config.Layer) -> str:
+    with refused(ConfigError, identifier) as caught:
         resolve(layers)
     return caught.value.problem
 
@@ -101,17 +102,18 @@ def test_values_found_out_in_the_run_are_marked_with_their_layer():
     ],
 )
 def test_a_misspelt_key_is_refused_with_the_nearest_name(dotted, meant):
-    problem = refusal(("--set", {"recipe": "x", **parse_assignments([f"{dotted}=1"])}))
+    problem = refusal("config.unknown-key", ("--set", {"recipe": "x", **parse_assignments([f"{dotted}=1"])}))
     assert "unknown key" in problem
     assert f"Did you mean `{meant}" in problem
 
 
 def test_a_key_that_resembles_nothing_is_refused_without_a_guess():
-    assert "Did you mean" not in refusal(("flag", {"recipe": "x", "zzzzqqqq": 1}))
+    assert "Did you mean" not in refusal("config.unknown-key", ("flag", {"recipe": "x", "zzzzqqqq": 1}))
 
 
 def test_every_mistake_is_named_at_once_with_its_layer():
     problem = refusal(
+        "config.invalid-value",
         ("recipe", {"recipe": "x", "training": {"epochs": -1}}),
         ("mine.yaml", {"training": {"schedule": "exponential", "learning_rte": 1}, "data": {"max_length": "long"}}),
         ("flag", {"evaluation": {"confidence": 95}}),
@@ -156,21 +158,23 @@ def test_every_mistake_is_named_at_once_with_its_layer():
     ],
 )
 def test_values_out_of_range_are_refused(values):
-    assert refusal(("flag", {"recipe": "x", **values})).startswith("One value")
+    assert refusal("config.invalid-value", ("flag", {"recipe": "x", **values})).startswith("One value")
 
 
 def test_a_misspelt_section_names_its_layer_too():
-    assert "unknown key `trianing` (file mine.yaml)" in refusal(("file mine.yaml", {"trianing": {"epochs": 1}}))
+    assert "unknown key `trianing` (file mine.yaml)" in refusal(
+        "config.invalid-value", ("file mine.yaml", {"trianing": {"epochs": 1}})
+    )
 
 
 @pytest.mark.parametrize("section", ["label_map", "where"])
 def test_a_bare_null_as_a_key_is_explained(section):
-    problem = refusal(("--set", {"recipe": "x", "data": {section: {None: "good"}}}))
+    problem = refusal("config.invalid-value", ("--set", {"recipe": "x", "data": {section: {None: "good"}}}))
     assert f'`data.{section}` (--set): a bare null is no name; write "null" in quotes' in problem
 
 
 def test_a_text_where_a_mapping_is_needed_is_explained():
-    problem = refusal(("--set", {"recipe": "x", "data": {"label_map": "good"}}))
+    problem = refusal("config.invalid-value", ("--set", {"recipe": "x", "data": {"label_map": "good"}}))
     assert "`data.label_map` (--set): keys with values are needed, {KEY: VALUE}, got 'good'" in problem
 
 
@@ -187,7 +191,7 @@ def test_values_of_more_than_one_kind():
     assert read("loss.class_weights=balanced").loss.class_weights == "balanced"
     assert read("loss.class_weights={1: 2, false: 0.5}").loss.class_weights == {"1": 2.0, "false": 0.5}
     assert read('loss.class_weights."4.5"=3').loss.class_weights == {"4.5": 3.0}
-    said = refusal(("flag", {"recipe": "x", "training": {"freeze": 0}}))
+    said = refusal("config.invalid-value", ("flag", {"recipe": "x", "training": {"freeze": 0}}))
     assert "must be a number of layers (at least 1), embeddings, trunk, or a regular expression, got 0" in said
 
 
@@ -197,13 +201,14 @@ def test_the_recipes_own_keys_are_checked_and_filled_in():
         metric: Literal["BLEU", "chrF"] = "BLEU"
 
     assert config.validate_options(Options, {"beams": 2}) == {"beams": 2, "metric": "BLEU"}
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, "config.invalid-value") as caught:
         config.validate_options(Options, {"beam": 2, "metric": "bleu"})
     assert "unknown key `options.beam`. Did you mean `options.beams`?" in caught.value.problem
     assert "'BLEU' or 'chrF'" in caught.value.problem  # as it must be written
-    with pytest.raises(ConfigError, match=r"`options\.beam` \(file mine\.yaml\)"):
+    with refused(ConfigError, "config.unknown-key", "`options.beam` (file mine.yaml)"):
         config.validate_options(Options, {"beam": 2}, {"options.beam": "file mine.yaml"})
-    with pytest.raises(ConfigError, match=r"`options\.beams` \(--beams or --set\)"):  # the two are one on arrival
+    as_typed = "`options.beams` (--beams or --set)"  # the two are one on arrival
+    with refused(ConfigError, "config.invalid-value", as_typed):
         config.validate_options(Options, {"beams": "x"}, {"options.beams": "--set"})
 
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.support.errors import refused
 from toolkit.commands.finetune.prepare import configure
 from toolkit.config import time_budget
 from toolkit.errors import ConfigError
@@ -29,7 +30,7 @@ def test_what_is_written_is_read_again(seconds):
 
 def test_a_wrong_budget_is_refused_with_the_configuration():
     for value in ("90", "soon", 0.5, True):
-        with pytest.raises(ConfigError, match=r"training\.budget"):
+        with refused(ConfigError, "config.invalid-value", "`training.budget`"):
             configure("sentiment", [("flag", {"training": {"budget": value}})])
     _, resolved = configure("sentiment", [("flag", {"training": {"budget": "5m"}})])
     assert resolved.config.training.budget == 300

@@ -8,6 +8,7 @@ from huggingface_hub import constants
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit import sources
 from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_splits, load_table
@@ -20,10 +21,9 @@ BAD = [(f"a bad film number {n}", "bad") for n in range(20)]
 
 @pytest.fixture
 def fault():
-    def refuse(function, *arguments, kind=DataError) -> str:
-        with pytest.raises(kind) as caught:
+    def refuse(identifier, function, *arguments, kind=DataError) -> str:
+        with refused(kind, identifier) as caught:
             function(*arguments)
-        assert caught.value.fix
         return f"{caught.value.problem} {caught.value.fix}"
 
     return refuse
@@ -115,23 +115,35 @@ def test_an_empty_second_text_is_no_fault(sentiment, write):
 
 
 def test_all_one_class(sentiment, write_csv, fault):
-    said = fault(load_splits, sentiment, config(write_csv("all.csv", GOOD)), 0)
+    said = fault("label.one-class", load_splits, sentiment, config(write_csv("all.csv", GOOD)), 0)
     assert "All training rows have the same label, `good`" in said
 
 
 def test_a_label_that_appears_once(sentiment, write_csv, fault):
-    said = fault(load_splits, sentiment, config(write_csv("all.csv", [*GOOD, *BAD, ("odd", "mixed")])), 0)
+    said = fault(
+        "label.too-rare", load_splits, sentiment, config(write_csv("all.csv", [*GOOD, *BAD, ("odd", "mixed")])), 0
+    )
     assert "`mixed` appears once (row 42)" in said
 
 
 def test_a_label_outside_the_mapping(sentiment, write_csv, fault):
-    said = fault(load_splits, sentiment, config(write_csv("all.csv", GOOD + BAD), label_map={"good": "fine"}), 0)
+    said = fault(
+        "label.not-mapped",
+        load_splits,
+        sentiment,
+        config(write_csv("all.csv", GOOD + BAD), label_map={"good": "fine"}),
+        0,
+    )
     assert "`bad` is a label in the data but not in the mapping" in said
 
 
 def test_a_mapping_that_drops_everything(sentiment, write_csv, fault):
     said = fault(
-        load_splits, sentiment, config(write_csv("all.csv", GOOD + BAD), label_map={"good": None, "bad": None}), 0
+        "data.no-rows",
+        load_splits,
+        sentiment,
+        config(write_csv("all.csv", GOOD + BAD), label_map={"good": None, "bad": None}),
+        0,
     )
     assert "No usable row is left" in said
 
@@ -139,11 +151,11 @@ def test_a_mapping_that_drops_everything(sentiment, write_csv, fault):
 def test_a_held_out_label_that_train_has_not(sentiment, write_csv, tmp_path, fault):
     write_csv("reviews/train.csv", GOOD + BAD)
     write_csv("reviews/test.csv", [("strange", "mixed"), ("good one", "good")])
-    said = fault(load_splits, sentiment, config(tmp_path / "reviews"), 0)
+    said = fault("label.not-in-train", load_splits, sentiment, config(tmp_path / "reviews"), 0)
     assert "The test part has the label `mixed`, which train has not" in said
     write_csv("reviews/test.csv", [("strange", "mixed"), ("odd", "odd"), ("good one", "good")])
     assert "the labels `mixed`, `odd`, which train has not" in fault(
-        load_splits, sentiment, config(tmp_path / "reviews"), 0
+        "label.not-in-train", load_splits, sentiment, config(tmp_path / "reviews"), 0
     )
 
 
@@ -155,16 +167,23 @@ def test_empty_texts_are_left_out_and_counted(sentiment, write_csv):
 
 
 def test_mostly_empty_texts_are_the_wrong_column(sentiment, write_csv, fault):
-    said = fault(load_table, sentiment, config(write_csv("all.csv", [*GOOD, *[("", "bad")] * 21])))
+    said = fault("data.empty-column", load_table, sentiment, config(write_csv("all.csv", [*GOOD, *[("", "bad")] * 21])))
     assert "21 of 41 rows have an empty text (first: all.csv, row 22)" in said
     assert "--text-column" in said
 
 
 def test_labels_nearly_as_many_as_rows(sentiment, write_csv, fault):
-    said = fault(load_splits, sentiment, config(write_csv("all.csv", [(f"film {n}", f"id {n}") for n in range(90)])), 0)
+    said = fault(
+        "label.too-many-classes",
+        load_splits,
+        sentiment,
+        config(write_csv("all.csv", [(f"film {n}", f"id {n}") for n in range(90)])),
+        0,
+    )
     assert "90 different values" in said
     assert "exchanged" not in said
     said = fault(
+        "label.too-many-classes",
         load_splits,
         sentiment,
         config(write_csv("all.csv", [("good" if n % 2 else "bad", f"film {n}") for n in range(90)])),
@@ -180,7 +199,7 @@ def test_many_classes_with_a_few_rows_each_are_labels(sentiment, write_csv):
 
 def test_inspect_notes_what_training_refuses(sentiment, write_csv, fault):
     path = config(write_csv("all.csv", [(f"film {n}", f"id {n}") for n in range(90)]))
-    assert "90 of them stand in one row only" in fault(load_table, sentiment, path)
+    assert "90 of them stand in one row only" in fault("label.too-many-classes", load_table, sentiment, path)
     table = load_table(sentiment, path, lenient=True)
     assert len(table.labels) == 90
     assert "Training would refuse this table" in table.notes[0]
@@ -188,7 +207,7 @@ def test_inspect_notes_what_training_refuses(sentiment, write_csv, fault):
 
 def test_inspect_shows_a_table_without_labels(sentiment, write_csv, fault):
     path = config(write_csv("all.csv", [(f"film {n}", "x") for n in range(9)], header="text,foo"))
-    assert "No column was recognised as the label" in fault(load_table, sentiment, path)
+    assert "No column was recognised as the label" in fault("data.column-unrecognized", load_table, sentiment, path)
     table = load_table(sentiment, path, lenient=True)
     assert table.parts["all"].num_rows == 9
     assert table.labels == ()
@@ -222,7 +241,9 @@ def test_a_mapped_label_that_no_row_has_is_remarked(sentiment, write_csv):
 
 
 def test_no_labels_at_all(sentiment, write_csv, fault):
-    said = fault(load_table, sentiment, config(write_csv("all.csv", [(f"film {n}", "") for n in range(9)])))
+    said = fault(
+        "data.empty-column", load_table, sentiment, config(write_csv("all.csv", [(f"film {n}", "") for n in range(9)]))
+    )
     assert "The column of the label is empty" in said
 
 
@@ -254,7 +275,9 @@ def test_a_test_part_that_holds_minus_one_is_left_aside(sentiment, write_csv, tm
 
 def test_evaluation_on_rows_without_labels_is_refused(sentiment, write_csv, fault):
     path = config(write_csv("all.csv", [(f"unknown {n}", -1) for n in range(9)]))
-    assert "No row has a label: all hold -1" in fault(load_table, sentiment, path, ("negative", "positive"))
+    assert "No row has a label: all hold -1" in fault(
+        "label.missing", load_table, sentiment, path, ("negative", "positive")
+    )
 
 
 @pytest.mark.parametrize(
@@ -274,7 +297,7 @@ def test_numbers_are_judged_as_the_run_read_them(sentiment, write_csv, fault):
     table = load_table(sentiment, one, ("negative", "positive"))
     assert table.parts["all"]["label"].to_pylist() == [1] * 9
     assert "1 are numbers without names, and are read as positive" in table.notes[0]
-    assert "do not match" in fault(load_table, sentiment, one, ("positive", "negative"))
+    assert "do not match" in fault("label.not-of-model", load_table, sentiment, one, ("positive", "negative"))
     unnamed = load_table(sentiment, one, ("LABEL_0", "LABEL_1"))
     assert unnamed.parts["all"]["label"].to_pylist() == [1] * 9
 
@@ -302,14 +325,16 @@ def test_no_rare_label_leaves_the_mapping_as_it_is(sentiment, write_csv):
 
 def test_amounts_get_no_advice_on_classes_alone(sentiment, write_csv, fault):
     prices = config(write_csv("all.csv", [(f"film {n}", n / 7) for n in range(90)]))
-    assert "from 0 to 12.7143. If they are amounts" in fault(load_splits, sentiment, prices, 0)
+    assert "from 0 to 12.7143. If they are amounts" in fault(
+        "label.too-many-classes", load_splits, sentiment, prices, 0
+    )
     grades = config(write_csv("few.csv", [(f"film {n}", n // 3 / 10) for n in range(100)]))
-    assert "If they are amounts" in fault(load_splits, sentiment, grades, 0)
+    assert "If they are amounts" in fault("label.too-rare", load_splits, sentiment, grades, 0)
 
 
 def test_several_labels_in_a_cell_are_refused_and_shown(sentiment, write_csv, fault):
     path = write_csv("all.csv", [(f"film {n}", ("food", "room", "food|room")[n % 3]) for n in range(60)])
-    said = fault(load_splits, sentiment, config(path), 0)
+    said = fault("label.several-in-a-row", load_splits, sentiment, config(path), 0)
     assert "20 of 60 rows have several labels (such as `food|room`" in said
     assert "20 of 60 rows have several labels" in load_table(sentiment, config(path), lenient=True).notes[0]
     mapped = {"food": "food", "room": "room", "food|room": "both"}
@@ -331,7 +356,7 @@ def test_parts_without_folders_of_classes_are_no_classes(sentiment, write, tmp_p
     for part in ("train", "test"):
         for n in range(6):
             write(f"{part}/{n}.txt", f"{part} {n}")
-    said = fault(load_splits, sentiment, config(tmp_path), 0)
+    said = fault("label.missing", load_splits, sentiment, config(tmp_path), 0)
     assert "test, train, which are parts of a data set and no classes" in said
 
 
@@ -343,18 +368,24 @@ def test_a_filter_reads_booleans_however_they_are_written(sentiment, write, want
 
 def test_no_train_part(sentiment, write_csv, tmp_path, fault):
     write_csv("reviews/test.csv", GOOD + BAD)
-    assert "has no train part, only test" in fault(load_splits, sentiment, config(tmp_path / "reviews"), 0)
+    assert "has no train part, only test" in fault(
+        "data.no-train-part", load_splits, sentiment, config(tmp_path / "reviews"), 0
+    )
 
 
 def test_a_filter_that_names_nothing(sentiment, write_csv, fault):
     path = write_csv("all.csv", GOOD + BAD)
-    assert "names the column `kind`" in fault(load_table, sentiment, config(path, where={"kind": "x"}))
-    assert "No row has label = x" in fault(load_table, sentiment, config(path, where={"label": "x"}))
+    assert "names the column `kind`" in fault(
+        "data.column-missing", load_table, sentiment, config(path, where={"kind": "x"})
+    )
+    assert "No row has label = x" in fault("data.no-rows", load_table, sentiment, config(path, where={"label": "x"}))
 
 
 def test_fewer_rows_than_classes(sentiment, write_csv, fault):
     path = write_csv("all.csv", [(f"film {n}", n % 5) for n in range(100)])
-    assert "train has 5 classes" in fault(load_splits, sentiment, config(path, max_train_rows=4), 0)
+    assert "train has 5 classes" in fault(
+        "config.out-of-range", load_splits, sentiment, config(path, max_train_rows=4), 0
+    )
 
 
 # --- duplicates -----------------------------------------------------------------------------------------------------
@@ -384,12 +415,16 @@ def test_conflicting_duplicates_do_not_cross_the_border(sentiment, write_csv):
 
 def test_nothing_but_duplicates(sentiment, write_csv, fault):
     rows = [("the same", label) for label in ["good", "bad"] * 20]
-    assert "also stands in a part" in fault(load_splits, sentiment, config(write_csv("all.csv", rows)), 0)
+    assert "also stands in a part" in fault(
+        "data.overlapping-parts", load_splits, sentiment, config(write_csv("all.csv", rows)), 0
+    )
 
 
 def test_a_class_that_is_lost_with_its_duplicates(sentiment, write_csv, fault):
     rows = [*GOOD, *[("the same", "bad")] * 20]
-    assert "same label, `good`" in fault(load_splits, sentiment, config(write_csv("all.csv", rows)), 0)
+    assert "same label, `good`" in fault(
+        "label.one-class", load_splits, sentiment, config(write_csv("all.csv", rows)), 0
+    )
 
 
 # --- a trained model's classes --------------------------------------------------------------------------------------
@@ -415,7 +450,13 @@ def test_bare_numbers_of_a_model_that_was_trained_with_them(sentiment, write_csv
 
 
 def test_labels_that_the_model_does_not_know(sentiment, write_csv, fault):
-    said = fault(load_table, sentiment, config(write_csv("all.csv", GOOD + BAD)), ("LABEL_0", "LABEL_1", "LABEL_2"))
+    said = fault(
+        "label.not-of-model",
+        load_table,
+        sentiment,
+        config(write_csv("all.csv", GOOD + BAD)),
+        ("LABEL_0", "LABEL_1", "LABEL_2"),
+    )
     assert "do not match the model's" in said
 
 
@@ -431,7 +472,9 @@ def test_words_and_their_labels(tokens, write):
 
 def test_words_and_labels_of_different_number(tokens, write, fault):
     rows = '{"words": ["Ada", "wrote"], "labels": ["B-PER", "O"]}\n' * 3 + '{"words": ["a", "b"], "labels": ["O"]}\n'
-    assert "all.jsonl, row 4: 2 words but 1 labels" in fault(load_table, tokens, config(write("all.jsonl", rows)))
+    assert "all.jsonl, row 4: 2 words but 1 labels" in fault(
+        "label.wrong-count", load_table, tokens, config(write("all.jsonl", rows))
+    )
 
 
 # --- the Hub --------------------------------------------------------------------------------------------------------
@@ -477,7 +520,7 @@ def test_parts_by_other_names(sentiment, on_hub):
 
 def test_parts_that_are_none(sentiment, on_hub, fault):
     on_hub({"one": None, "two": None})
-    assert "none is train or test" in fault(load_table, sentiment, DataConfig(source="org/data"))
+    assert "none is train or test" in fault("data.unknown-parts", load_table, sentiment, DataConfig(source="org/data"))
 
 
 @pytest.mark.parametrize(
@@ -493,7 +536,7 @@ def test_parts_that_are_none(sentiment, on_hub, fault):
 )
 def test_what_the_library_says_of_a_data_set(sentiment, on_hub, fault, error):
     on_hub(error)
-    said = fault(load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
+    said = fault("hub.cannot-load", load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
     assert "The data set org/data cannot be loaded" in said
     assert str(error)[:20] in said
 
@@ -509,7 +552,7 @@ def test_without_a_network_or_a_copy(sentiment, monkeypatch, fault, on_hub):
     monkeypatch.setattr(sources, "hub_problem", lambda: "HF_HUB_OFFLINE is set")
     for switches in (datasets.config, constants):  # the load turns them; they are given back
         monkeypatch.setattr(switches, "HF_HUB_OFFLINE", switches.HF_HUB_OFFLINE)
-    said = fault(load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
+    said = fault("hub.unreachable", load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
     assert "org/data is not on this machine and HF_HUB_OFFLINE is set" in said
 
 

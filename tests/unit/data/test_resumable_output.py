@@ -7,8 +7,8 @@ import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
+from tests.support.errors import refused
 from toolkit.data import resumable_output
 from toolkit.errors import ConfigError
 
@@ -76,9 +76,9 @@ def test_only_the_same_work_is_gone_on_with(tmp_path):
 
 def test_a_place_that_is_taken_or_of_no_format(tmp_path):
     (tmp_path / "out.csv").write_text("x", encoding="utf-8")
-    with pytest.raises(ConfigError, match="there already"):
+    with refused(ConfigError, "output.exists", "out.csv"):
         resumable_output.check_output(tmp_path / "out.csv")
-    with pytest.raises(ConfigError, match="no known format"):
+    with refused(ConfigError, "output.unknown-format", ".csv"):
         resumable_output.check_output(tmp_path / "out.xlsx")
 
 

@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
+from tests.support.errors import refused
 from toolkit import runs
 from toolkit.errors import SourceError
 from toolkit.evaluation import prediction_store
@@ -67,7 +68,7 @@ def test_what_was_written_is_found_by_its_identity(tmp_path):
 def test_a_table_of_unknown_origin_is_refused(tmp_path):
     path = tmp_path / "predictions.parquet"
     runs.write_table(path, pa.table({"prediction": [1]}))
-    with pytest.raises(SourceError, match="which model"):
+    with refused(SourceError, "run.damaged", path.name):
         prediction_store.read(path)
     assert prediction_store.find([path], "one") is None
 
@@ -79,7 +80,7 @@ def test_facts_of_another_kind_are_no_predictions(tmp_path, facts):
     path = tmp_path / "predictions.parquet"
     stored = pa.table({"prediction": [1]}).replace_schema_metadata({b"toolkit": json.dumps(facts).encode()})
     runs.write_table(path, stored)
-    with pytest.raises(SourceError, match="does not say"):
+    with refused(SourceError, "run.damaged", path.name):
         prediction_store.read(path)
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit.errors import DataError, SourceError
 from toolkit.explanation import alignment_error
 from toolkit.explanation.alignment_error import Gold
@@ -55,12 +56,12 @@ def test_pharaoh_format(write):
 
 @pytest.mark.parametrize("line", ["0-", "a-b", "0-0,1-1", "1"])
 def test_what_is_no_link_is_named_with_its_line(write, line):
-    with pytest.raises(DataError, match=r"gold\.txt, line 2: `" + line):
+    with refused(DataError, "data.malformed-gold", "gold.txt, line 2", f"`{line}"):
         alignment_error.read_gold(write("gold.txt", f"0-0\n{line}\n"))
 
 
 def test_a_gold_file_that_is_not_there(tmp_path):
-    with pytest.raises(SourceError, match="There is no gold alignment"):
+    with refused(SourceError, "source.file-missing", "gold.txt", "--gold"):
         alignment_error.read_gold(tmp_path / "gold.txt")
 
 

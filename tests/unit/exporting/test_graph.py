@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.export import Dim
 
+from tests.support.errors import refused
 from toolkit.errors import ConfigError
 from toolkit.exporting import graph
 
@@ -22,7 +23,7 @@ def test_batch_and_length_of_texts_are_free_and_of_pictures_the_batch():
 def test_a_missing_package_is_named_with_what_installs_it(form, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
-    with pytest.raises(ConfigError, match=r"needs onnxruntime.\npip install 'finetune-toolkit\[onnx\]'"):
+    with refused(ConfigError, "machine.package-missing", "onnxruntime", "pip install 'finetune-toolkit[onnx]'"):
         graph.check_installed(form)
     graph.check_installed("safetensors")
     graph.check_installed("torch-export")
@@ -31,7 +32,7 @@ def test_a_missing_package_is_named_with_what_installs_it(form, monkeypatch):
 def test_an_old_transformers_is_said_to_be_old(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "transformers.exporters" else find(n))
-    with pytest.raises(ConfigError, match="upgrade transformers"):
+    with refused(ConfigError, "machine.package-outdated", "--upgrade transformers"):
         graph.check_installed("torch-export")
     graph.check_installed("safetensors")
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.support import models
+from tests.support.errors import refused
 from toolkit.errors import ModelError
 from toolkit.inference.beam_search import beam_search
 
@@ -100,7 +101,7 @@ def test_scores_are_those_of_the_model_and_better_than_of_greedy_search(model):
 @pytest.mark.parametrize("missing", ["eos_token_id", "decoder_start_token_id"])
 def test_a_model_that_does_not_say_where_to_start_or_end_is_refused(model, missing):
     model.generation_config.update(**{missing: None, "bos_token_id": None})
-    with pytest.raises(ModelError, match="does not say where a translation starts and ends"):
+    with refused(ModelError, "model.generation-undefined", "`decoder_start_token_id`", "`eos_token_id`"):
         search(model, *sources(), beams=2)
 
 

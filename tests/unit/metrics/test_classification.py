@@ -10,6 +10,7 @@ import sklearn.metrics as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit import sources
 from toolkit.errors import SourceError
 from toolkit.metrics import Metric, as_module, classification, load
@@ -143,7 +144,7 @@ def test_a_metric_of_texts_is_a_module():
 
 
 def test_an_unknown_metric_without_a_network_is_refused(no_hub):
-    with pytest.raises(SourceError, match="`rouge` is not one of the toolkit's own") as caught:
+    with refused(SourceError, "hub.unreachable", "`rouge`") as caught:
         load("rouge")
     assert "there is no network" in caught.value.problem
 
@@ -154,7 +155,7 @@ def test_an_unknown_metric_that_the_hub_does_not_have(monkeypatch):
 
     monkeypatch.setattr(sources, "hub_problem", lambda: None)
     monkeypatch.setattr(evaluate, "load", absent)
-    with pytest.raises(SourceError, match="cannot be loaded from the Hub: Couldn't find nosuch"):
+    with refused(SourceError, "hub.cannot-load", "`nosuch`", "Couldn't find nosuch"):
         load("nosuch")
 
 

@@ -6,6 +6,7 @@ import subprocess
 import pyarrow as pa
 import pytest
 
+from tests.support.errors import refused
 from toolkit import runs
 from toolkit.errors import SourceError
 from toolkit.evaluation import prediction_store
@@ -27,7 +28,7 @@ def test_a_change_is_noticed_wherever_the_folder_lies(tmp_path):
         assert not checksums.is_changed(run / name)
         (run / name).write_bytes(b"[]")
         assert checksums.is_changed(run / name)
-    with pytest.raises(SourceError, match=r"test\.parquet was changed") as caught:
+    with refused(SourceError, "run.changed", "test.parquet", "--data") as caught:
         checksums.read_rows(run / "data" / "test.parquet")
     assert caught.value.exit_code == 2
     checksums.record(run, ["report.json"])
@@ -37,7 +38,7 @@ def test_a_change_is_noticed_wherever_the_folder_lies(tmp_path):
 @pytest.mark.parametrize("picture", [{"bytes": None, "path": "/home/me/1.png"}, {"path": "1.png"}])
 def test_files_that_kept_rows_name_are_not_opened(picture, tmp_path):
     runs.write_table(tmp_path / "test.parquet", pa.table({"image": [picture]}))
-    with pytest.raises(SourceError, match="not opened"):
+    with refused(SourceError, "run.picture-paths", "test.parquet", "--data"):
         checksums.read_rows(tmp_path / "test.parquet")
 
 
@@ -68,7 +69,7 @@ def test_predictions_without_a_digest_agree_with_their_probabilities(predictions
     prediction_store.write(file, prediction_store.Answers(table, facts))
     assert (prediction_store.find([file], "x") is not None) == believed
     if not believed:
-        with pytest.raises(SourceError, match="not the likeliest"):
+        with refused(SourceError, "run.changed", "predictions.parquet"):
             prediction_store.read(file)
     checksums.record(tmp_path, [prediction_store.FILE])  # a recipe of one's own may choose otherwise
     assert prediction_store.read(file).table.num_rows == 3

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.errors import refused
 from toolkit import runs
 from toolkit.errors import ConfigError
 from toolkit.runs import lock
@@ -13,9 +14,9 @@ def test_a_run_in_which_somebody_trains_is_refused(tmp_path):
     run.record(status="running")
     with lock.claimed(run.path):
         for resume in (True, False):
-            with pytest.raises(ConfigError, match="Another process is training in"):
+            with refused(ConfigError, "run.in-use", str(run.path)):
                 runs.check_place(str(run.path), resume=resume)
-        with pytest.raises(ConfigError, match="Another process"), lock.claimed(run.path):
+        with refused(ConfigError, "run.in-use", str(run.path)), lock.claimed(run.path):
             pass
         assert lock.is_claimed(run.path)
     assert [file.name for file in run.path.iterdir()] == ["run.json"]
@@ -35,11 +36,14 @@ def test_an_output_has_one_writer(there, tmp_path):
     if there:
         output.mkdir(parents=True)
     with lock.sole_writer(output):
-        with pytest.raises(ConfigError, match="Another process is writing"), lock.sole_writer(output):
+        with refused(ConfigError, "output.in-use", "out.csv"), lock.sole_writer(output):
             pass
         with lock.sole_writer(output.with_name("other.csv")):
             pass
-        with pytest.raises(ConfigError), lock.sole_writer(output):  # refused, and nothing is taken from the first
+        with (
+            refused(ConfigError, "output.in-use"),
+            lock.sole_writer(output),
+        ):  # refused, and nothing is taken from the first
             pass
     with lock.sole_writer(output):
         pass

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit import runs
 from toolkit.errors import ConfigError, RunError, SourceError
 
@@ -56,7 +57,7 @@ def test_on_a_failure_of_the_disk_the_old_one_stays(tmp_path, monkeypatch, kind,
         raise OSError(28, "No space left on device")
 
     with (
-        pytest.raises(RunError, match="No space left on device"),
+        refused(RunError, "machine.disk-full", "No space left on device", "MiB"),
         monkeypatch.context() as broken,
         runs.aside(target) as draft,
     ):
@@ -92,7 +93,7 @@ def test_until_the_end_the_old_one_is_seen(tmp_path):
 def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
     (tmp_path / "page" / "deep").mkdir(parents=True)
     (tmp_path / "page" / "deep" / "kept.txt").write_text("kept")
-    with pytest.raises(RunError, match="page is a folder"):
+    with refused(RunError, "output.is-folder", "page"):
         runs.write_text(tmp_path / "page", "text")
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
         "page", "page/deep", "page/deep/kept.txt"
@@ -100,7 +101,7 @@ def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
 
 
 def test_a_block_that_writes_nothing_is_a_failure(tmp_path):
-    with pytest.raises(RunError, match="cannot be written"), runs.aside(tmp_path / "out"):
+    with refused(RunError, "output.not-writable", "out"), runs.aside(tmp_path / "out"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -116,22 +117,24 @@ def test_files_are_readable_as_any_new_file_is(tmp_path):
 
 
 def test_a_full_disk_is_said_with_what_is_free(tmp_path):
-    with pytest.raises(RunError) as caught, runs.disk_errors(tmp_path / "absent" / "file"):
+    with refused(RunError, "machine.disk-full") as caught, runs.disk_errors(tmp_path / "absent" / "file"):
         raise OSError(28, "No space left on device")
     assert "No space left on device" in caught.value.problem
     assert "MiB are free" in caught.value.fix
 
 
 def test_a_place_that_is_read_only_is_not_said_to_be_full(tmp_path):
-    with pytest.raises(RunError, match="Read-only file system") as caught, runs.disk_errors(tmp_path):
+    with refused(RunError, "output.not-writable", "Read-only file system") as caught, runs.disk_errors(tmp_path):
         raise OSError(30, "Read-only file system")
     assert "MiB" not in caught.value.fix
 
 
 def test_safetensors_own_error_is_a_disk_error_and_no_other_is(tmp_path):
     kind = type("SafetensorError", (Exception,), {})
-    with pytest.raises(RunError, match="I/O error"), runs.disk_errors(tmp_path):
+    with refused(RunError, "output.not-writable", "I/O error"), runs.disk_errors(tmp_path):
         raise kind("I/O error")
+    with refused(RunError, "machine.disk-full", "MiB"), runs.disk_errors(tmp_path):
+        raise kind("I/O error: No space left on device (os error 28)")
     with pytest.raises(ZeroDivisionError), runs.disk_errors(tmp_path):
         raise ZeroDivisionError
 
@@ -194,7 +197,7 @@ def test_metrics_are_kept_line_by_line(tmp_path):
 
 def test_a_line_that_cannot_be_kept_is_said(tmp_path):
     (tmp_path / "metrics.jsonl").mkdir()
-    with pytest.raises(RunError, match=r"metrics\.jsonl cannot be written"):
+    with refused(RunError, "output.not-writable", "metrics.jsonl"):
         runs.Run(tmp_path).log({"step": 1})
 
 
@@ -221,11 +224,11 @@ def test_any_model_gives_a_folder_below_runs(tmp_path, monkeypatch, model):
 def test_an_output_that_is_taken_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
-    with pytest.raises(ConfigError, match="is not empty"):
+    with refused(ConfigError, "output.exists", "mine"):
         runs.create(str(tmp_path / "mine"), "x", "y", NOW)
-    with pytest.raises(ConfigError, match=r"thesis\.txt is a file"):
+    with refused(ConfigError, "output.is-file", "thesis.txt"):
         runs.create(str(tmp_path / "mine" / "thesis.txt"), "x", "y", NOW)
-    with pytest.raises(ConfigError, match=r"thesis\.txt is a file"):
+    with refused(ConfigError, "output.is-file", "thesis.txt"):
         runs.create(str(tmp_path / "mine" / "thesis.txt" / "run"), "x", "y", NOW)
     assert files(tmp_path) == {"mine/thesis.txt": b"years of work"}
 
@@ -239,7 +242,7 @@ def test_a_place_is_checked_without_a_trace(tmp_path):
 def test_an_unfinished_run_is_no_place_for_another_and_resume_is_named(tmp_path):
     runs.Run(tmp_path).record(status="interrupted")
     (tmp_path / "checkpoints" / "step-00000002").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="did not finish") as caught:
+    with refused(ConfigError, "output.unfinished-run", "--resume") as caught:
         runs.check_place(str(tmp_path))
     assert "--resume" in caught.value.fix
     runs.check_place(str(tmp_path), resume=True)
@@ -256,34 +259,34 @@ def test_a_run_that_came_to_nothing_makes_room_for_another(tmp_path, status):
 
 def test_a_run_that_may_be_alive_is_left_alone(tmp_path):
     runs.Run(tmp_path).record(status="running")
-    with pytest.raises(ConfigError, match="did not finish"):
+    with refused(ConfigError, "output.unfinished-run", "--resume"):
         runs.check_place(str(tmp_path))
 
 
 def test_a_run_without_its_run_json_is_not_taken_for_something_else(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.yaml").touch()
-    with pytest.raises(ConfigError, match=r"run\.json is missing") as caught:
+    with refused(ConfigError, "run.file-missing", "run.json") as caught:
         runs.check_place(str(tmp_path), resume=True)
     assert "remove" not in caught.value.fix
 
 
 def test_a_run_whose_record_is_damaged_is_said_to_be_so(tmp_path):
     (tmp_path / "run.json").write_text("{", encoding="utf-8")
-    with pytest.raises(SourceError, match="cannot be read"):
+    with refused(SourceError, "run.damaged", "run.json"):
         runs.check_place(str(tmp_path))
 
 
 def test_a_complete_run_is_no_place_for_another(tmp_path):
     runs.Run(tmp_path).record(status="complete")
-    with pytest.raises(ConfigError, match="holds a complete run"):
+    with refused(ConfigError, "output.exists", "--output"):
         runs.check_place(str(tmp_path))
-    with pytest.raises(ConfigError, match="nothing to resume"):
+    with refused(ConfigError, "output.exists", "resume"):
         runs.check_place(str(tmp_path), resume=True)
 
 
 def test_a_name_that_the_locale_cannot_read_is_refused_at_once(tmp_path):
-    with pytest.raises(ConfigError, match="nothing but ASCII") as caught:
+    with refused(ConfigError, "machine.locale", "PYTHONUTF8=1") as caught:
         runs.check_place(str(tmp_path / "\udcc3\udcbc"))
     assert "PYTHONUTF8=1" in caught.value.fix
 
@@ -295,7 +298,7 @@ def test_a_name_that_the_locale_cannot_read_is_written_as_the_bytes_it_is(tmp_pa
 
 def test_a_folder_that_may_not_be_written_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.directory.os, "access", lambda *_: False)  # root may write everywhere
-    with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+    with refused(ConfigError, "output.not-writable", "Permission denied"):
         runs.check_place(str(tmp_path / "run"))
 
 
@@ -306,7 +309,7 @@ def test_a_table_that_cannot_be_read_says_why(tmp_path, make, reason):
     path = tmp_path / "test.parquet"
     if make:
         getattr(path, make)()
-    with pytest.raises(SourceError, match=reason) as caught:
+    with refused(SourceError, "run.damaged", "test.parquet", reason) as caught:
         runs.read_table(path)
     assert caught.value.problem.startswith(f"{path} cannot be read: ")
     assert not caught.value.problem.endswith("..")
@@ -333,9 +336,9 @@ def test_the_newest_whole_run_is_found(tmp_path):
 
 
 def test_no_whole_run_is_said(tmp_path):
-    with pytest.raises(SourceError, match="no complete run"):
+    with refused(SourceError, "run.not-found", "absent"):
         runs.newest(tmp_path / "absent")
     (tmp_path / "one").mkdir()
     runs.Run(tmp_path / "one").record(status="failed")
-    with pytest.raises(SourceError, match="no complete run"):
+    with refused(SourceError, "run.not-found"):
         runs.newest(tmp_path)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.errors import RecipeError
+from tests.support.errors import refused
+from toolkit.errors import RecipeError, ToolkitError
 from toolkit.tasks import catalogue, loading, old_names
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 
@@ -27,10 +28,9 @@ def predictions(outputs, batch): ...
 '''
 
 
-def refusal(name) -> RecipeError:
-    with pytest.raises(RecipeError) as caught:
+def refusal(identifier, name) -> ToolkitError:
+    with refused(RecipeError, identifier) as caught:
         loading.load(str(name))
-    assert caught.value.fix
     return caught.value
 
 
@@ -57,7 +57,7 @@ def test_a_dropped_in_file_is_a_recipe_at_once(tmp_path, monkeypatch):
 def test_the_current_directory_is_never_searched(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("raise SystemExit('this file was run')", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert "There is no recipe `mine`" in refusal("mine").problem
+    assert "There is no recipe `mine`" in refusal("recipe.unknown-name", "mine").problem
 
 
 def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path, monkeypatch):
@@ -70,25 +70,25 @@ def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "meant"), [("sentimnt", "sentiment"), ("token", "tokens")])
 def test_a_misspelt_name_is_answered_with_the_nearest(name, meant):
-    error = refusal(name)
+    error = refusal("recipe.unknown-name", name)
     assert f"Did you mean `{meant}`?" in error.problem
     assert "sentiment" in error.fix
 
 
 def test_a_preset_that_does_not_exist():
-    with pytest.raises(RecipeError, match="There is no preset `nosuch`"):
+    with refused(RecipeError, "recipe.unknown-name", "`nosuch`", "from-scratch"):
         catalogue.find_preset("nosuch")
 
 
 def test_a_path_that_does_not_exist(tmp_path):
-    assert "There is no recipe file" in refusal(tmp_path / "absent.py").problem
+    assert "There is no recipe file" in refusal("recipe.file-missing", tmp_path / "absent.py").problem
 
 
 @pytest.mark.parametrize("part", ["METRICS", "def collate", "DEFAULTS", "def predictions"])
 def test_a_missing_part_is_named(tmp_path, part):
     lines = [line for line in WHOLE.splitlines() if not line.startswith(part)]
     (tmp_path / "mine.py").write_text("\n".join(lines), encoding="utf-8")
-    assert refusal(tmp_path / "mine.py").problem.endswith(f"lacks {part.removeprefix('def ')}.")
+    assert refusal("recipe.incomplete", tmp_path / "mine.py").problem.endswith(f"lacks {part.removeprefix('def ')}.")
 
 
 def test_what_writes_answers_reads_none_off_a_forward_pass(tmp_path):
@@ -107,7 +107,7 @@ def test_what_writes_answers_reads_none_off_a_forward_pass(tmp_path):
 )
 def test_a_name_that_means_nothing_is_refused_with_the_nearest(tmp_path, line, wrong, meant):
     (tmp_path / "mine.py").write_text(f"{WHOLE}{line}\n", encoding="utf-8")
-    problem = refusal(tmp_path / "mine.py").problem
+    problem = refusal("recipe.unknown-part", tmp_path / "mine.py").problem
     assert f"`{wrong}`" in problem
     assert meant is None or f"`{meant}`" in problem
 
@@ -122,12 +122,12 @@ def test_helpers_are_no_parts(tmp_path):
 def test_a_recipe_has_one_target(tmp_path, columns):
     whole = re.sub(r"COLUMNS = .*", f"COLUMNS = {columns}", WHOLE)
     (tmp_path / "mine.py").write_text(whole, encoding="utf-8")
-    assert "0 targets" in refusal(tmp_path / "mine.py").problem
+    assert "0 targets" in refusal("recipe.targets", tmp_path / "mine.py").problem
 
 
 def test_a_kind_that_is_none_is_refused_with_those_there_are(tmp_path):
     (tmp_path / "mine.py").write_text(WHOLE.replace('"text")', '"txt")'), encoding="utf-8")
-    error = refusal(tmp_path / "mine.py")
+    error = refusal("recipe.unknown-kind", tmp_path / "mine.py")
     assert "`txt`" in error.problem
     assert all(kind in error.fix for kind in ("text", "words", "image", "label", "labels", "target_text"))
 
@@ -151,7 +151,7 @@ def test_every_old_name_leads_to_a_module():
 
 def test_all_missing_parts_are_named_at_once(tmp_path):
     (tmp_path / "mine.py").write_text("COLUMNS = ()", encoding="utf-8")
-    problem = refusal(tmp_path / "mine.py").problem
+    problem = refusal("recipe.incomplete", tmp_path / "mine.py").problem
     assert all(part in problem for part in ("DEFAULTS", "METRICS", "preprocess", "build_model", "predictions"))
 
 
@@ -165,14 +165,14 @@ def test_all_missing_parts_are_named_at_once(tmp_path):
 )
 def test_a_file_that_cannot_be_run(tmp_path, content, said):
     (tmp_path / "cannot_run.py").write_text(content, encoding="utf-8")
-    assert said in refusal(tmp_path / "cannot_run.py").problem
+    assert said in refusal("recipe.cannot-run", tmp_path / "cannot_run.py").problem
     assert "toolkit_recipe_cannot_run" not in sys.modules
 
 
 def test_a_mended_file_is_loaded(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("1 / 0", encoding="utf-8")
-    refusal(path)
+    refusal("recipe.cannot-run", path)
     path.write_text(WHOLE, encoding="utf-8")
     assert loading.load(str(path)).metrics == ("accuracy",)
 
@@ -190,7 +190,7 @@ def test_the_summary_is_read_without_running_the_file(tmp_path):
 def test_the_wheels_recipes_come_before_the_checkouts(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "toolkit" / "tasks" / "catalogue.py"))
     (tmp_path / "recipes").mkdir()
-    with pytest.raises(RecipeError, match="No recipes stand beside"):
+    with refused(RecipeError, "recipe.none-installed", "toolkit"):
         catalogue.folder()  # a folder of that name alone is not a checkout
     (tmp_path / "pyproject.toml").touch()
     assert catalogue.folder() == tmp_path / "recipes"

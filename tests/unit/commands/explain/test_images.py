@@ -2,9 +2,8 @@
 
 from types import SimpleNamespace
 
-import pytest
-
 from tests.support import pictures
+from tests.support.errors import refused
 from toolkit.commands.explain.images import read_pictures
 from toolkit.config.settings import DataConfig
 from toolkit.errors import DataError
@@ -19,7 +18,7 @@ def test_what_is_no_picture_in_a_folder_is_left_out(tmp_path):
     (tmp_path / "dark" / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     found = read_pictures(tmp_path, loading.load("image"), CONFIG)
     assert [one["path"].rpartition("/")[2] for one in found] == ["001.png", "000.png", "001.png"]
-    with pytest.raises(DataError, match="holds no picture"):
+    with refused(DataError, "image.none-found", "empty"):
         (tmp_path / "empty").mkdir()
         read_pictures(tmp_path / "empty", loading.load("image"), CONFIG)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support import models
+from tests.support.errors import refused
 from toolkit.commands.explain import request, text
 from toolkit.commands.explain.inputs import read_texts
 from toolkit.commands.explain.request import Budget, Order
@@ -37,11 +38,11 @@ def test_texts_are_lines_or_columns(subject, write):
 
 
 def test_files_without_texts(subject, write):
-    with pytest.raises(SourceError, match=r"There is no file nowhere\.txt"):
+    with refused(SourceError, "source.file-missing", "nowhere.txt"):
         read_texts(Path("nowhere.txt"), subject)
-    with pytest.raises(DataError, match="holds no text"):
+    with refused(DataError, "data.no-rows", "a.txt", "text"):
         read_texts(write("a.txt", "\n \n"), subject)
-    with pytest.raises(DataError, match="No column was recognised as the text"):
+    with refused(DataError, "data.column-unrecognized", "`id`, `size`", "--text-column"):
         read_texts(write("a.csv", "id,size\n1,2\n"), subject)
 
 
@@ -49,20 +50,20 @@ def test_a_text_without_words_is_named(sentiment):
     loaded = LoadedModel(
         models.make("bert")[0], models.tokenizer(), sentiment, ["bad", "good"], RunConfig(recipe="sentiment")
     )
-    with pytest.raises(DataError, match="Text 2, “ ”, holds no word"):
+    with refused(DataError, "data.empty-text", "Text 2"):
         text.examples_of(text.asked(loaded), loaded, [("good",), (" ",), ("bad",)])
 
 
 def test_a_recipe_of_single_words_is_refused(tokens, write):
-    with pytest.raises(ModelError, match="reads no whole texts"):
+    with refused(ModelError, "model.wrong-input", "tokens"):
         read_texts(write("a.csv", "tokens,ner_tags\na,O\n"), Subject(tokens, RunConfig(recipe="tokens")))
 
 
 def test_methods_are_checked_before_anything_is_loaded(monkeypatch):
-    with pytest.raises(ConfigError, match="There is no method `magic`"):
+    with refused(ConfigError, "config.unknown-choice", "`magic`", "leave-one-out"):
         explain(None, Order([("a",)], ("magic",)), None, "", print)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="need captum"):
+    with refused(ConfigError, "machine.package-missing", "captum"):
         explain(None, Order([("a",)], ("integrated-gradients",)), None, "", print)
 
 

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from tests.support.errors import refused
 from toolkit import runs
 from toolkit.commands.explain import store
 from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
@@ -63,7 +64,7 @@ def test_other_weights_and_another_attention_were_not_measured(run):
 )  # fmt: skip
 def test_a_damaged_measurement_is_refused(run, content):
     write(run, ["a"], METHODS, 60).write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(SourceError, match="something else"):
+    with refused(SourceError, "run.damaged", "trust-"):
         store.find_measurement(run, stored(run))
 
 

@@ -7,6 +7,7 @@ import pytest
 from transformers import AutoModelForSeq2SeqLM
 
 from tests.support import bitext
+from tests.support.errors import refused
 from toolkit.commands.explain.request import Budget, Order
 from toolkit.commands.explain.translations import _check_gold, _look, explain, read_pairs
 from toolkit.config import RunConfig
@@ -45,23 +46,23 @@ def test_lines_are_translated_and_pairs_are_taken_as_they_are(subject, write):
 
 
 def test_a_file_without_texts(subject, write):
-    with pytest.raises(DataError, match="holds no text"):
+    with refused(DataError, "data.no-rows", "a.txt", "source"):
         read_pairs(write("a.txt", " \n"), subject)
 
 
 def test_a_gold_alignment_has_to_be_of_the_pairs(tmp_path):
     file = tmp_path / "gold.txt"
     _check_gold(file, [gold((0, 0)), gold()], [("a b", "c"), ("d", "e")])
-    with pytest.raises(ConfigError, match="1 lines, and there are 2 pairs"):
+    with refused(ConfigError, "data.gold-mismatch", "1 lines", "2 pairs"):
         _check_gold(file, [gold()], [("a", "b"), ("c", "d")])
-    with pytest.raises(DataError, match=r"line 2: 0-1 is beyond the pair, which has 1 and 1 words"):
+    with refused(DataError, "data.gold-mismatch", "line 2", "0-1", "1 and 1 words"):
         _check_gold(file, [gold(), gold((0, 1))], [("a", "b"), ("c", "d")])
-    with pytest.raises(ConfigError, match="none are given"):
+    with refused(ConfigError, "data.gold-mismatch", "--file"):
         _check_gold(file, [gold()], [("a",)])
 
 
 def test_methods_are_for_classes():
-    with pytest.raises(ConfigError, match="by their alignment alone"):
+    with refused(ConfigError, "config.not-for-task", "--method"):
         explain(None, Order([("a",)], ("rollout",)), None, "", print)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support import checkpoints
+from tests.support.errors import refused
 from toolkit.commands.few_labels import candidates
 from toolkit.commands.finetune.prepare import configure
 from toolkit.commands.finetune.prepare import prepare as prepare_run
@@ -87,7 +88,7 @@ def test_on_compares_many_rows_and_keeps_set_epochs(prepare):
     ],
 )
 def test_on_is_refused_where_ways_cannot_be_compared(prepare, sections, named):
-    with pytest.raises(ConfigError, match=named):
+    with refused(ConfigError, "config.conflict", "`training.few_labels`", named):
         prepare(**{"training": {"few_labels": "on"}, **sections})
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.support import checkpoints as toys
+from tests.support.errors import refused
 from toolkit import checkpoints, models, sources, weights
 from toolkit.checkpoints import Checkpoint
 from toolkit.commands.finetune.prepare import configure, prepare
 from toolkit.commands.time_budget import auto_model
 from toolkit.commands.time_budget.auto_model import Candidate, best, candidates, choose_model
-from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit.errors import CallError, ConfigError, ModelError
 
 
 def candidate(name: str, parameters: float, share: float | None = None, loss: float | None = None) -> Candidate:
@@ -80,14 +81,14 @@ def test_the_parameters_of_a_file_are_counted_without_loading_it(place):
 
 
 def test_named_ones_must_be_there_and_fit(place):
-    for model, error in (("auto:", ConfigError), ("auto:absent/", SourceError)):
+    for model, identifier in (("auto:", "config.malformed-value"), ("auto:absent/", "source.file-missing")):
         recipe, resolved = configured(model)
-        with pytest.raises(error):
+        with refused(CallError, identifier):
             candidates(recipe, resolved.config)
     facts = json.loads((place / "smaller" / "config.json").read_text(encoding="utf-8"))
     (place / "smaller" / "config.json").write_text(json.dumps(facts | {"model_type": "vit"}), encoding="utf-8")
     recipe, resolved = configured(BOTH)
-    with pytest.raises(ModelError, match="vit"):
+    with refused(ModelError, "model.wrong-family", "vit"):
         candidates(recipe, resolved.config)
 
 
@@ -154,5 +155,5 @@ def test_a_resumed_run_keeps_its_model(place, monkeypatch):
 
 def test_other_commands_want_a_name(place):
     recipe, resolved = configured("auto")
-    with pytest.raises(ConfigError, match="auto"):
+    with refused(ConfigError, "config.not-for-command", "auto"):
         prepare(recipe, resolved, lambda _event: None)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.errors import refused
 from toolkit.commands.finetune.fit import Fitted
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.tune.search import folder_of, tune
@@ -158,14 +159,14 @@ def test_a_trial_that_fails_is_recorded_and_survived(search):
 
 
 def test_when_every_trial_fails_the_reason_is_told(search):
-    with pytest.raises(RunError, match=r"None of 2 trials came to an end \(ValueError: odd\)"):
+    with refused(RunError, "run.all-trials-failed", "2 trials", "ValueError: odd"):
         search(Fit({1: ValueError("odd"), 2: ValueError("odd")}), trials=2)
 
 
 @pytest.mark.parametrize("fault", [Interrupted("Stopped.", "…"), KeyboardInterrupt()])
 def test_an_interrupted_trial_is_tried_again_with_its_values(search, fault, tmp_path):
     begun, rest, whole = Fit({3: fault}), Fit(), Fit()
-    with pytest.raises(Interrupted, match="keeps what was found") as caught:
+    with refused(Interrupted, "run.interrupted", "toolkit tune") as caught:
         search(begun)
     assert "toolkit tune sentiment" in caught.value.fix
     found, _ = search(rest)
@@ -231,7 +232,7 @@ def test_weights_of_trials_are_not_kept(search, tmp_path):
 
 def test_another_search_is_not_mixed_in(search):
     search(Fit(), trials=1)
-    with pytest.raises(ConfigError, match=r"holds a search with another --search training\.dropout\."):
+    with refused(ConfigError, "run.other-configuration", "--search training.dropout"):
         search(Fit(), given={"dropout": "0..0.5"})
 
 
@@ -244,6 +245,6 @@ def test_the_folder_is_named_by_all_that_decides(prepared):
 
 def test_without_optuna_the_command_that_installs_it_is_named(search, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, "machine.package-missing") as caught:
         search(Fit())
     assert "pip install 'finetune-toolkit[tune]'" in caught.value.fix

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.errors import refused
 from toolkit.data.formats import csv_files, text_decoding
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.local_files import read as load
@@ -96,7 +97,7 @@ def test_bytes_that_do_not_decode_cost_their_row_alone(name, lines, tmp_path):
 
 
 def test_a_file_of_no_text_is_refused_whatever_its_name(tmp_path):
-    with pytest.raises(DataError, match="not a text file: it holds a picture"):
+    with refused(DataError, "data.not-text", "a.txt"):
         read(tmp_path / "a.txt", b"\x89PNG\r\n\x1a\n")
 
 
@@ -128,15 +129,15 @@ def test_parquet(tmp_path):
     pq.write_table(pa.table({"text": ["one", None]}), tmp_path / "a.parquet")
     assert [row.values for row in rows(str(tmp_path / "a.parquet"))] == [{"text": "one"}, {"text": None}]
     (tmp_path / "b.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(DataError, match="cannot be read as Parquet"):
+    with refused(DataError, "data.damaged-file", "b.parquet", "Parquet"):
         list(rows(str(tmp_path / "b.parquet")))
 
 
 def test_what_cannot_be_read_is_told_before(tmp_path):
-    with pytest.raises(SourceError, match="no file"):
+    with refused(SourceError, "source.file-missing", "none.csv"):
         check_input(str(tmp_path / "none.csv"))
     (tmp_path / "a.xlsx").write_bytes(b"")
-    with pytest.raises(DataError, match="no format"):
+    with refused(DataError, "data.unknown-format", "a.xlsx", ".csv"):
         check_input(str(tmp_path / "a.xlsx"))
     check_input("-")
 

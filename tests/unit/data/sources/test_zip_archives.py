@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 
+from tests.support.errors import refused
 from toolkit.data.formats import text_decoding
 from toolkit.data.images import image_folders
 from toolkit.data.sources import zip_archives
@@ -20,8 +21,8 @@ def archive(path, members):
     return path
 
 
-def fault(path):
-    with pytest.raises(DataError) as caught:
+def fault(identifier, path):
+    with refused(DataError, identifier) as caught:
         unpacked(path)
     return caught.value.problem
 
@@ -54,7 +55,7 @@ def test_an_archive_is_unpacked_once(tmp_path):
 @pytest.mark.parametrize("name", ["../evil.csv", "/evil.csv", "a/../../evil.csv", "..\\evil.csv", "C:\\evil.csv"])
 def test_nothing_is_written_outside(tmp_path, name):
     path = archive(tmp_path / "a.zip", {"good.csv": "text\ngood\n", name: "text\nbad\n"})
-    assert "outside of its folder" in fault(path)
+    assert "outside of its folder" in fault("data.unsafe-archive", path)
     assert not list(tmp_path.rglob("evil.csv"))
 
 
@@ -67,8 +68,8 @@ def test_links_are_passed_over(tmp_path):
     assert [file.name for file in unpacked(path).iterdir()] == ["a.csv"]
 
 
-@pytest.mark.parametrize("honest", [True, False])
-def test_an_archive_that_unpacks_to_far_too_much(tmp_path, monkeypatch, honest):
+@pytest.mark.parametrize(("honest", "identifier"), [(True, "data.too-large"), (False, "data.damaged-file")])
+def test_an_archive_that_unpacks_to_far_too_much(tmp_path, monkeypatch, honest, identifier):
     path = archive(tmp_path / "a.zip", {"a.csv": "x" * 3_000_000})
     monkeypatch.setattr(text_decoding, "_HARMLESS", 1_000_000)
     monkeypatch.setattr(text_decoding, "_RATIO", 2)
@@ -76,17 +77,19 @@ def test_an_archive_that_unpacks_to_far_too_much(tmp_path, monkeypatch, honest):
         size = (3_000_000).to_bytes(4, "little")
         path.write_bytes(path.read_bytes().replace(size, (1000).to_bytes(4, "little")))
         monkeypatch.setattr(zip_archives, "most_unpacked", lambda _path: 2000)
-    assert any(said in fault(path) for said in ("unpacks to more than", "cannot be unpacked"))
+    assert str(path) in fault(identifier, path)
 
 
 def test_damage_and_what_cannot_be_written(tmp_path):
     path = archive(tmp_path / "a.zip", {"a.csv": "text\ngood\n" * 100})
     path.write_bytes(path.read_bytes()[:-30])
-    assert "cut short" in fault(path)
-    assert "two files named" in fault(archive(tmp_path / "b.zip", {"a.csv": "1", "./a.csv": "2"}))
-    assert "cannot be unpacked" in fault(archive(tmp_path / "c.zip", {"a": "1", "a/b.csv": "2"}))
-    assert "cannot be unpacked" in fault(archive(tmp_path / "d.zip", {"x" * 300: "1"}))
-    assert "holds no files" in fault(archive(tmp_path / "e.zip", {"__MACOSX/a.csv": "1"}))
+    assert "cut short" in fault("data.damaged-file", path)
+    assert "two files named" in fault(
+        "data.unsupported-archive", archive(tmp_path / "b.zip", {"a.csv": "1", "./a.csv": "2"})
+    )
+    assert "cannot be unpacked" in fault("data.damaged-file", archive(tmp_path / "c.zip", {"a": "1", "a/b.csv": "2"}))
+    assert "cannot be unpacked" in fault("data.damaged-file", archive(tmp_path / "d.zip", {"x" * 300: "1"}))
+    assert "holds no files" in fault("data.no-rows", archive(tmp_path / "e.zip", {"__MACOSX/a.csv": "1"}))
 
 
 def test_names_whose_encoding_is_not_said(tmp_path):
@@ -98,7 +101,7 @@ def test_names_whose_encoding_is_not_said(tmp_path):
 
 def test_messages_name_the_archive_and_not_the_folder_it_was_unpacked_into(tmp_path):
     path = archive(tmp_path / "two.zip", {"a.csv": "text,label\ngood,1\n", "b.csv": "text,label\ngood,1\n"})
-    with pytest.raises(DataError) as caught:
+    with refused(DataError, "source.ambiguous") as caught:
         read(path)
     assert caught.value.problem.startswith(f"{path} holds 2 data files")
     assert caught.value.fix.startswith("Unpack two.zip first. Name one of them, such as ")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit.data.tables import columns
 from toolkit.data.tables.columns import find, take_roles
 from toolkit.errors import DataError
@@ -22,8 +23,8 @@ COLUMNS = (
 )
 
 
-def fault(names, chosen=None) -> str:
-    with pytest.raises(DataError) as caught:
+def fault(identifier, names, chosen=None) -> str:
+    with refused(DataError, identifier) as caught:
         find(names, COLUMNS, chosen or {})
     return f"{caught.value.problem} {caught.value.fix}"
 
@@ -73,43 +74,43 @@ def test_one_column_never_plays_two_roles():
 
 
 def test_a_missing_column_is_said_with_what_is_there():
-    said = fault(["foo", "label", "_file", "_row"])
+    said = fault("data.column-unrecognized", ["foo", "label", "_file", "_row"])
     assert "recognised as the text" in said
     assert "`foo`, `label`" in said
     assert "_file" not in said
     assert "--text-column COLUMN" in said
-    assert "and 3 more" in fault([f"column {n}" for n in range(15)])
-    assert "no columns" in fault([])
+    assert "and 3 more" in fault("data.column-unrecognized", [f"column {n}" for n in range(15)])
+    assert "no columns" in fault("data.column-unrecognized", [])
 
 
 def test_a_word_that_two_columns_share_finds_neither():
-    assert "recognised as the text" in fault(["review_id", "review_body", "label"])
+    assert "recognised as the text" in fault("data.column-unrecognized", ["review_id", "review_body", "label"])
 
 
 def test_words_in_a_first_row_of_data_are_no_names():
     names = ["17", "the content of it was fine", "first class"]
-    with pytest.raises(DataError) as caught:
+    with refused(DataError, "data.column-unrecognized") as caught:
         find(names, COLUMNS, {}, likely=["column_1", "text", "label"])
     assert "The first line looks like data" in str(caught.value)
     assert "data.column_names=[column_1, text, label]" in str(caught.value)
 
 
 def test_a_column_that_plays_the_other_role_already_is_named():
-    assert "`label` was named as the text" in fault(["text", "label"], {"text": "label"})
+    assert "`label` was named as the text" in fault("data.column-unrecognized", ["text", "label"], {"text": "label"})
 
 
 def test_a_misspelt_column_is_answered_with_the_nearest():
-    said = fault(["comments", "label"], {"text": "coments"})
+    said = fault("data.column-missing", ["comments", "label"], {"text": "coments"})
     assert "no column `coments` to use as the text" in said
     assert "Did you mean `comments`?" in said
 
 
 def test_a_role_that_the_recipe_does_not_have():
-    assert "no column `txt`" in fault(["text", "label"], {"txt": "text"})
+    assert "no column `txt`" in fault("config.unknown-column-role", ["text", "label"], {"txt": "text"})
 
 
 def test_roles_without_an_option_are_set_by_key():
-    with pytest.raises(DataError, match=r"--set data\.columns\.words=COLUMN"):
+    with refused(DataError, "data.column-unrecognized", "--set data.columns.words=COLUMN"):
         find(["x"], (Column("words", ("words",), WORDS),), {})
 
 
@@ -181,7 +182,7 @@ def test_exchanged_columns_are_suspected():
 def test_objects_and_lists_are_no_texts_and_no_labels(value, what, role):
     columns = [Column("text", ("text",), TEXT), Column("label", ("label",), SINGLE_LABEL)]
     table = pa.table({name: [value if name == role else "a"] for name in ("text", "label")})
-    with pytest.raises(DataError, match=f"`{role}` holds {what}"):
+    with refused(DataError, "data.nested-column", f"`{role}`", what):
         take_roles(table, {"text": "text", "label": "label"}, columns)
 
 
@@ -213,7 +214,7 @@ def test_a_label_that_stands_alone_in_a_list(values, expected):
 
 @pytest.mark.parametrize("values", [[["a"], ["a", "b"]], ["['a']", "['a', 'b']"], [["a"], ["b", "a"], []]])
 def test_several_labels_in_a_list_are_recognised_with_the_first_row(values):
-    with pytest.raises(DataError, match=rf"1 of {len(values)} rows have several labels \(a.csv, row 3: ") as caught:
+    with refused(DataError, "label.several-in-a-row", f"1 of {len(values)} rows", "a.csv, row 3") as caught:
         labels_in(values)
     assert "data.label_map" in caught.value.fix
 
@@ -240,13 +241,13 @@ def test_lists_that_are_written_into_cells(kind, cell, expected):
 @pytest.mark.parametrize("cell", ["['O', 'B-PER'", "['O' 'B-PER' ... 'O']", "['O', 'B-", "['O'] ['B']"])
 def test_a_list_that_is_cut_short_is_refused_with_its_row(cell):
     table = pa.table({"labels": ["O O", cell], "_file": ["ner.csv"] * 2, "_row": [2, 3]})
-    with pytest.raises(DataError, match=r"ner.csv, row 3: `labels` .* cut short"):
+    with refused(DataError, "data.malformed-list", "ner.csv, row 3", "`labels`"):
         take_roles(table, {"labels": "labels"}, (Column("labels", ("labels",), TOKEN_LABELS),))
 
 
 def test_a_column_that_names_the_classes_is_never_the_text():
     names = ["headline", "label", "label_text"]
-    assert "recognised as the text" in fault(names)
+    assert "recognised as the text" in fault("data.column-unrecognized", names)
     assert find(["title", "title_text", "label"], COLUMNS, {}) == {"text": "title_text", "label": "label"}
 
 

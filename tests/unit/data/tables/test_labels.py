@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit.data.tables import labels
-from toolkit.errors import DataError
+from toolkit.errors import CallError
 
 NAMES = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}
 words = st.text(st.characters(exclude_categories=["C"], exclude_characters=" "), min_size=1, max_size=5)
@@ -17,8 +18,8 @@ def column(values, kind=None) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(values, kind or pa.string())])
 
 
-def fault(function, *arguments) -> str:
-    with pytest.raises(DataError) as caught:
+def fault(identifier, function, *arguments) -> str:
+    with refused(CallError, identifier) as caught:
         function(*arguments)
     return f"{caught.value.problem} {caught.value.fix}"
 
@@ -98,14 +99,14 @@ def test_a_label_that_is_a_target_needs_no_line_of_its_own():
 
 
 def test_a_label_outside_the_mapping_is_refused():
-    said = fault(labels.name_classes, ["a", "b", "c"], {"a": "x"}, {})
+    said = fault("label.not-mapped", labels.name_classes, ["a", "b", "c"], {"a": "x"}, {})
     assert "`b`, `c` are labels in the data but not in the mapping" in said
     assert """--set 'data.label_map={"b": NAME}'""" in said
     assert "drop its rows with null" in said
     assert "Did you mean `positive` by `positve`?" in fault(
-        labels.name_classes, ["positive", "bad"], {"positve": "x", "bad": "y"}, {}
+        "label.not-mapped", labels.name_classes, ["positive", "bad"], {"positve": "x", "bad": "y"}, {}
     )
-    assert "`b` is a label" in fault(labels.name_classes, ["a", "b"], {"a": "x"}, {})
+    assert "`b` is a label" in fault("label.not-mapped", labels.name_classes, ["a", "b"], {"a": "x"}, {})
 
 
 # --- numbering ------------------------------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ def test_the_datas_classes_are_matched_by_name(mapping, trained, matched):
     ],
 )
 def test_classes_that_do_not_match_are_shown_side_by_side(mapping, trained):
-    said = fault(labels.match_model, mapping, trained)
+    said = fault("label.not-of-model", labels.match_model, mapping, trained)
     assert ", ".join(labels.class_names(mapping)) in said
     assert ", ".join(trained) in said
     assert "data.label_map={" in said
@@ -205,12 +206,12 @@ def test_classes_that_do_not_match_are_shown_side_by_side(mapping, trained):
 
 @pytest.mark.parametrize("written", [["1"], ["0"], ["0", "1", "2"]])
 def test_no_hint_says_what_a_number_means_but_for_the_order_of_the_models_classes(written):
-    said = fault(labels.match_model, {label: label for label in written}, ("bad", "odd", "good"))
+    said = fault("label.not-of-model", labels.match_model, {label: label for label in written}, ("bad", "odd", "good"))
     assert 'data.label_map={"0": "bad", "1": "odd", "2": "good"}' in said
 
 
 def test_a_model_without_classes_is_refused():
-    assert "not fine-tuned" in fault(labels.match_model, {"a": "a"}, ())
+    assert "not fine-tuned" in fault("model.not-fine-tuned", labels.match_model, {"a": "a"}, ())
 
 
 @pytest.mark.parametrize(

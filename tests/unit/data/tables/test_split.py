@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit.data.tables import split
 from toolkit.errors import DataError
 
@@ -88,13 +89,13 @@ def test_rows_without_a_class_are_carved_too():
     parts = split.carve({"train": table([40])}, label=None, labels=(), fractions=FRACTIONS, seed=0)
     assert {name: part.num_rows for name, part in parts.items()} == {"train": 30, "test": 6, "validation": 4}
     assert rows_of(parts) == list(range(40))
-    with pytest.raises(DataError, match="too few"):
+    with refused(DataError, "data.too-few-rows", "2 rows"):
         split.carve({"train": table([2])}, label=None, labels=(), fractions=FRACTIONS, seed=0)
 
 
 @pytest.mark.parametrize(("times", "said"), [(1, "once (row 40)"), (2, "twice (rows 40, 41)")])
 def test_a_rare_label_is_named_with_its_rows(times, said):
-    with pytest.raises(DataError) as caught:
+    with refused(DataError, "label.too-rare") as caught:
         carve({"train": table([40, times])})
     assert f"`class 1` appears {said}" in caught.value.problem
     assert "3 are needed" in caught.value.problem
@@ -102,7 +103,7 @@ def test_a_rare_label_is_named_with_its_rows(times, said):
 
 
 def test_rare_labels_are_named_together():
-    with pytest.raises(DataError) as caught:
+    with refused(DataError, "label.too-rare") as caught:
         carve({"train": table([40, 1, 30, 2])}, classes=4)
     assert "`class 1` appears once" in caught.value.problem
     assert "`class 3` appears twice" in caught.value.problem

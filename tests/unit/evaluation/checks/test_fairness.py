@@ -5,6 +5,7 @@ import builtins
 import numpy as np
 import pytest
 
+from tests.support.errors import refused
 from toolkit.errors import ConfigError
 from toolkit.evaluation.checks import fairness
 from toolkit.report.document.schema import REPORT, faults
@@ -71,6 +72,6 @@ def test_without_fairlearn_the_message_says_how_to_get_it(monkeypatch):
         return found(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, "machine.package-missing") as caught:
         study(*drawn(0))
     assert "finetune-toolkit[fairness]" in caught.value.fix

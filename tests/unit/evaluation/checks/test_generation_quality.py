@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from tests.support.errors import refused
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import DataError, SourceError
 from toolkit.evaluation.checks.generation_quality import read_glossary, section
@@ -70,9 +71,9 @@ def test_a_glossary(write):
     assert found["terms"][0] == {"term": "dog", "translation": "Hund", "tried": 1, "kept": 0.0}
     assert found["terms"][-1] == {"term": "horse", "translation": "Pferd", "tried": 0, "kept": None}
     assert read_glossary(write("terms.tsv", "cat\tKatze\n")) == [("cat", "Katze")]
-    with pytest.raises(DataError, match="no terms"):
+    with refused(DataError, "data.no-rows", "empty.csv"):
         read_glossary(write("empty.csv", "source,target\n"))
-    with pytest.raises(SourceError, match="no glossary"):
+    with refused(SourceError, "source.file-missing", "absent.csv", "--glossary"):
         read_glossary(path.with_name("absent.csv"))
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit.errors import ConfigError
 from toolkit.evaluation.checks import operating_points
 
@@ -79,12 +80,12 @@ def test_stored_thresholds_of_another_form_are_none():
 
 @pytest.mark.parametrize("point", ["sensitivity", "sensitivity=2", "recall=0.9", "sensitivity=-1"])
 def test_other_points_are_refused(point):
-    with pytest.raises(ConfigError, match="operating point"):
+    with refused(ConfigError, "config.malformed-value", "`evaluation.operating_points`", "sensitivity=0.95"):
         operating_points.parse([point])
 
 
 def test_the_class_to_be_found_is_one_of_the_data():
     assert operating_points.number_of(None, ("a", "b")) is None
     assert operating_points.number_of("b", ("a", "b")) == 1
-    with pytest.raises(ConfigError, match="no class of this data"):
+    with refused(ConfigError, "config.unknown-class", "`evaluation.positive_class`", "'c'", "a, b"):
         operating_points.number_of("c", ("a", "b"))

@@ -5,6 +5,7 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 
+from tests.support.errors import refused
 from toolkit.errors import ConfigError
 from toolkit.report.plots import explanation_images
 
@@ -17,7 +18,7 @@ CURVE = [
 def test_the_need_of_matplotlib_is_said_beforehand(monkeypatch):
     explanation_images.check()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match="PNG files need matplotlib"):
+    with refused(ConfigError, "machine.package-missing", "matplotlib", "[explain]"):
         explanation_images.check()
 
 

@@ -3,10 +3,10 @@
 from contextlib import nullcontext
 
 import numpy as np
-import pytest
 import torch
 from accelerate import Accelerator
 
+from tests.support.errors import refused
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, join, pad
 from toolkit.errors import ConfigError
@@ -67,7 +67,7 @@ def test_where_examples_must_go_through_the_whole_model():
 def test_a_model_without_a_head_has_no_trunk():
     from transformers import ViTModel
 
-    with pytest.raises(ConfigError, match="told from its head"):
+    with refused(ConfigError, "model.no-separate-head", "`training.freeze`"):
         freeze(ViTModel(model().config), "trunk")
 
 

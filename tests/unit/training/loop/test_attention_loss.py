@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.support import models
+from tests.support.errors import refused
 from toolkit.attention.record import recording
 from toolkit.config.settings import LossConfig, TrainingConfig
 from toolkit.data.batching.batch import Features, Ragged, pad
@@ -14,14 +15,14 @@ from toolkit.training.loop.objective import OWN
 
 
 @pytest.mark.parametrize(
-    ("loss", "training", "said"),
+    ("loss", "training", "identifier", "fact"),
     [
-        ({"attention_supervision": 1}, {}, "name no words"),
-        ({"attention_entropy": -1}, {"gradient_checkpointing": True}, "throws away"),
+        ({"attention_supervision": 1}, {}, "data.no-rationales", "`rationale`"),
+        ({"attention_entropy": -1}, {"gradient_checkpointing": True}, "config.conflict", "`loss`"),
     ],
 )
-def test_what_cannot_be_done_is_refused(loss, training, said):
-    with pytest.raises(ConfigError, match=said):
+def test_what_cannot_be_done_is_refused(loss, training, identifier, fact):
+    with refused(ConfigError, identifier, fact):
         attention_loss.check(LossConfig(**loss), TrainingConfig(**training), ["text", "label"])
 
 
@@ -32,7 +33,7 @@ def test_what_can_be_done_is_not():
 
 
 def test_models_that_look_from_text_to_text_are_refused():
-    with pytest.raises(ModelError, match="from one text to another"):
+    with refused(ModelError, "model.attention-unsupported", "MarianMTModel", "`loss.attention_supervision`"):
         attention_loss.watchable(models.make("marian")[0])
 
 

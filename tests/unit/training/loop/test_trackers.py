@@ -6,6 +6,7 @@ import pytest
 from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker
 
+from tests.support.errors import refused
 from toolkit.config.settings import TrainingConfig
 from toolkit.errors import ConfigError
 from toolkit.training.distributed.devices import accelerator_for
@@ -74,7 +75,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     check([])
     monkeypatch.setitem(sys.modules, "wandb", None)
     monkeypatch.setattr("toolkit.training.loop.trackers.find_spec", lambda name: None if name == "wandb" else name)
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, "machine.package-missing") as caught:
         check(["tensorboard", "wandb"])
     assert "wandb" in caught.value.problem
     assert "tensorboard" not in caught.value.problem
