@@ -1,6 +1,7 @@
 """`finetune`: choose the model, prepare, train, judge, and push where that was asked for."""
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from toolkit.commands.finetune.run import finetune as train
 from toolkit.commands.finetune.seeds import finetune_seeds
 from toolkit.commands.push import check_destination, check_licence, pack, push
 from toolkit.commands.time_budget.auto_model import choose_model
+from toolkit.commands.time_budget.limits import check as check_budget
 from toolkit.config import Resolved
 from toolkit.distributed.membership import check_number, member
 from toolkit.distributed.process_group import Team
@@ -110,6 +112,9 @@ def finetune(
         if dry_run:
             if resume:
                 unfinished(prepared, observe)
+            budget = prepared.config.training.budget
+            if budget is not None:
+                check_budget(budget, time.monotonic() - caller.started)
             return Run(None, plan(prepared))
         if seeds is not None:
             home, _ = finetune_seeds(prepared, seeds, caller.command, observe, resume=resume, team=team)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from toolkit.config import normal_form, time_budget
 
@@ -102,6 +102,12 @@ class DataConfig(Section):
     cache_gib: float = Field(
         10.0, ge=0, description="Disk that model inputs may take in the user's cache folder, in GiB; 0 keeps none"
     )
+
+    @model_validator(mode="after")
+    def _rare_labels_are_counted(self) -> "DataConfig":
+        if self.rare_labels == "merge" and self.min_label_rows is None:
+            raise ValueError("rare_labels=merge needs min_label_rows, the rows that a label must have to stay alone")
+        return self
 
 
 class LoadingConfig(Section):

@@ -230,3 +230,10 @@ def test_the_configuration_cannot_be_changed_afterwards():
 def test_labels_are_their_written_form():
     read = validate({"recipe": "x", "data": {"label_map": {1: "good", "2": None, 4.5: True, False: 0}}})
     assert read.data.label_map == {"1": "good", "2": None, "4.5": "true", "false": "0"}
+
+
+def test_rare_labels_are_merged_below_a_number_of_rows():
+    with refused(ConfigError, "config.invalid-value", "min_label_rows"):
+        resolve([("--set", {"recipe": "x", "data": {"rare_labels": "merge"}})])
+    values = {"recipe": "x", "data": {"rare_labels": "merge", "min_label_rows": 5}}
+    assert resolve([("--set", values)]).config.data.min_label_rows == 5

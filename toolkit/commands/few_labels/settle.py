@@ -38,14 +38,10 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
         splits: The data.
 
     Raises:
-        ConfigError: `training.few_labels` is on, and the task or another setting does not allow it.
+        ConfigError: As of `check`.
     """
-    wanted = resolved.config.training.few_labels
-    obstacle = _obstacle(resolved, recipe)
-    if wanted == "on" and obstacle is not None:
-        raise ConfigError(
-            f"`training.few_labels` is on, but {obstacle}.", "Unset one of the two.", id="config.conflict"
-        )
+    check(resolved, recipe)
+    wanted, obstacle = resolved.config.training.few_labels, _obstacle(resolved, recipe)
     pooled = _pooled(splits)
     rows = pooled.train.num_rows
     few = rows <= max(FEW_ROWS, min(ROWS, ROWS_PER_CLASS * len(splits.labels)))
@@ -57,6 +53,19 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
     if found:
         resolved = resolved.with_values(f"from {rows:,} labelled rows", {"training": found})
     return (resolved, pooled) if chosen else (resolved, splits)
+
+
+def check(resolved: Resolved, recipe: Recipe) -> None:
+    """Refuse few labels where they cannot be, before any data are read.
+
+    Raises:
+        ConfigError: `training.few_labels` is on, and the task or another setting does not allow it.
+    """
+    obstacle = _obstacle(resolved, recipe)
+    if resolved.config.training.few_labels == "on" and obstacle is not None:
+        raise ConfigError(
+            f"`training.few_labels` is on, but {obstacle}.", "Unset one of the two.", id="config.conflict"
+        )
 
 
 def _obstacle(resolved: Resolved, recipe: Recipe) -> str | None:

@@ -107,6 +107,8 @@ def prepare(
             "Name a model; `toolkit recipes list` shows some.",
             id="config.not-for-command",
         )
+    if may_compare:
+        settle.check(resolved, recipe)
     observe(Stage("Looking for model and data"))
     notes = []
     afresh = from_scratch.wanted(recipe, resolved)

@@ -121,12 +121,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     if seconds is None:
         return None
     clock = time_budget.Clock(time.monotonic() if started is None else started, seconds)
-    if team.from_main(lambda: clock.left) <= 0:
-        raise ConfigError(
-            f"A budget of {time_budget.written(seconds)} is too small: loading libraries and data alone took longer.",
-            f"Give --budget {time_budget.written(3 * team.from_main(lambda: clock.spent))} or more.",
-            id="config.budget-too-small",
-        )
+    check(seconds, team.from_main(lambda: clock.spent))
     observe(Stage("Measuring what fits into the budget"))
     limits = team.from_main(lambda: _measured(prepared, clock))
     least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_wishes(prepared))
@@ -143,6 +138,24 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     if checks:
         observe(Note(f"With a budget there are no checks ({', '.join(checks)}); `toolkit evaluate` makes them."))
     return limits
+
+
+def check(seconds: float, spent: float) -> None:
+    """Refuse a budget that is spent before anything is measured.
+
+    Args:
+        seconds: The budget.
+        spent: Seconds since the command began.
+
+    Raises:
+        ConfigError: With a budget that may do.
+    """
+    if spent >= seconds:
+        raise ConfigError(
+            f"A budget of {time_budget.written(seconds)} is too small: loading libraries and data alone took longer.",
+            f"Give --budget {time_budget.written(3 * spent)} or more.",
+            id="config.budget-too-small",
+        )
 
 
 def _measured(prepared: Prepared, clock: time_budget.Clock) -> Limits:

@@ -110,3 +110,9 @@ def test_a_budget_that_cannot_be_kept_is_refused_with_one_that_can(tmp_path, mon
     assert found.allocation.rows == found.at_hand
     assert found.timings.parameters > 4_000_000
     assert min(found.timings.load, found.timings.encode, found.timings.forward) > 0
+
+
+def test_a_budget_that_is_spent_at_once_is_refused():
+    time_budget_limits.check(60.0, 59.0)
+    with refused(ConfigError, "config.budget-too-small", "1s", "--budget 12s"):
+        time_budget_limits.check(1.0, 4.0)
