@@ -45,7 +45,7 @@ TITLES = {
 _BASELINES = {
     "Frozen features + logistic regression": "probe",
     "TF-IDF + logistic regression": "baseline",
-    "Pixels + logistic regression": "baseline",
+    "Logistic regression on small pixels": "baseline",
 }
 
 

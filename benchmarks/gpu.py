@@ -109,6 +109,7 @@ def train_toolkit(rows: Sequence[Any], options: argparse.Namespace) -> float:
     from toolkit.config.settings import TrainingConfig
     from toolkit.data.batching.batch import Features, Ragged, pad
     from toolkit.training.distributed.devices import accelerator_for
+    from toolkit.training.loop.arguments import Callbacks, Selection, TrainingData
     from toolkit.training.loop.train import train
 
     lengths = np.array([len(row) for row in rows])
@@ -116,17 +117,19 @@ def train_toolkit(rows: Sequence[Any], options: argparse.Namespace) -> float:
     features = Features({"input_ids": ids, "labels": np.arange(len(rows)) % 2}, lengths)
     config = TrainingConfig(epochs=1, batch_size=options.batch_size, learning_rate=1e-5, device=options.device)
     marks: list[float] = []
+
+    def tenth(step: int) -> None:
+        """Mark the end of the first tenth."""
+        if step == options.steps // 10:
+            marks.append(now(options.device))
+
     train(
         build(options, 0.0),
-        features,
-        lambda part: pad(part, {}),
+        TrainingData(features, lambda part: pad(part, {})),
         config,
         accelerator_for(config, "bf16"),
-        validate=lambda _model: marks.append(now(options.device)) or {"loss": 0.0},  # type: ignore[func-returns-value]
-        save=lambda _model, _step: None,
-        higher_is_better=False,
-        observe=lambda _event: None,
-        after_step=lambda step, _loss: marks.append(now(options.device)) if step == options.steps // 10 else None,
+        selection=Selection(lambda _model: marks.append(now(options.device)) or {"loss": 0.0}),  # type: ignore[func-returns-value]
+        callbacks=Callbacks(after_step=lambda step, _loss: tenth(step)),
     )
     return (marks[-1] - marks[0]) / (1 - 1 / 10)
 

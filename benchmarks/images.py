@@ -40,6 +40,7 @@ from toolkit.data.load import Splits, load_splits
 from toolkit.inference.encode import encode_rows
 from toolkit.training.acceleration.autotune import Pace, measured
 from toolkit.training.distributed.devices import accelerator_for, pick_device
+from toolkit.training.loop.arguments import Callbacks, TrainingData
 from toolkit.training.loop.train import train
 
 
@@ -179,16 +180,10 @@ def ours(ready: Ready, pace: Pace) -> Turn:
     ready_at = time.perf_counter()
     result = train(
         model,
-        features,
-        partial(recipe.collate, processor=ready.processor),
+        TrainingData(features, partial(recipe.collate, processor=ready.processor), ready.augmentation()),
         config.training,
         accelerator_for(config.training, pace.precision),
-        validate=lambda _model: {"loss": 0.0},
-        save=lambda _model, _step: None,
-        higher_is_better=False,
-        observe=lambda _event: None,
-        after_step=lambda _step, loss: losses.append(loss),
-        augment=ready.augmentation(),
+        callbacks=Callbacks(after_step=lambda _step, loss: losses.append(loss)),
         pace=pace,
     )
     loss = float(losses[-1])  # waits for the device

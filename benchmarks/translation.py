@@ -40,6 +40,7 @@ from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict_features import predict_features
 from toolkit.metrics.translation import METRICS
 from toolkit.training.distributed.devices import accelerator_for
+from toolkit.training.loop.arguments import TrainingData
 from toolkit.training.loop.objective import OWN
 from toolkit.training.loop.train import train
 
@@ -271,15 +272,10 @@ def _trained(prepared: Any, precision: str) -> tuple[Any, float]:
     start = time.perf_counter()
     train(
         model,
-        features,
-        partial(recipe.collate, processor=processor),
+        TrainingData(features, partial(recipe.collate, processor=processor)),
         config.training.model_copy(update={"best_metric": "loss"}),
         accelerator_for(config.training, precision),
         objective=OWN,
-        validate=lambda _model: {"loss": 0.0},
-        save=lambda _model, _step: None,
-        higher_is_better=False,
-        observe=lambda _event: None,
     )
     return model, time.perf_counter() - start
 

@@ -114,10 +114,10 @@ def test_no_step_waits_for_the_device() -> None:
     import numpy as np
     import torch
 
+    from tests.support.training import train
     from toolkit.config.settings import TrainingConfig
     from toolkit.data.batching.batch import Features, Ragged, pad
     from toolkit.training.distributed.devices import accelerator_for
-    from toolkit.training.loop.train import train
 
     lengths = np.arange(96) % 40 + 4
     flat = np.random.default_rng(0).integers(5, 200, lengths.sum()).astype(np.int32)

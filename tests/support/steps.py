@@ -140,8 +140,8 @@ def fit(model: Any, team: Team, config: Mapping[str, Any], **more: Any) -> Any:
     """Train with validations."""
     from accelerate import Accelerator
 
+    from tests.support.training import train
     from toolkit.config.settings import TrainingConfig
-    from toolkit.training.loop.train import train
 
     usual = {"epochs": 2, "learning_rate": 1e-3, "seed": 0, "weight_decay": 0.5, "evaluate_every": 3}
     calls: dict[str, Any] = {"save": lambda *_: None, "observe": lambda _: None, "higher_is_better": False, **more}

@@ -32,6 +32,7 @@ def lr_find(
     """
     from toolkit.training.acceleration.autotune import asked
     from toolkit.training.distributed.devices import accelerator_for, pick_device
+    from toolkit.training.loop.arguments import TrainingData
     from toolkit.training.loop.attention_loss import regularised
     from toolkit.training.loop.lr_range_test import range_test
     from toolkit.training.loop.objective import objective_for
@@ -44,8 +45,7 @@ def lr_find(
     observe(Stage(f"Raising the learning rate from {lowest:g} to {highest:g} in {steps} steps"))
     found = range_test(
         material.model,
-        features,
-        material.collate,
+        TrainingData(features, material.collate, material.augment),
         config.training,
         accelerator_for(config.training, pace.precision),
         objective=regularised(
@@ -57,7 +57,6 @@ def lr_find(
         steps=steps,
         observe=lambda done, total: observe(Counted(done, total)),
         say=lambda text: observe(Note(text)),
-        augment=material.augment,
         pace=pace,
     )
     if found.suggestion is None:

@@ -48,6 +48,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     from toolkit.training.acceleration import autotune
     from toolkit.training.adaptation import masking
     from toolkit.training.distributed.devices import accelerator_for, pick_device
+    from toolkit.training.loop.arguments import Callbacks, Selection, TrainingData
     from toolkit.training.loop.train import train
 
     runs.check_place(resolved.config.output)
@@ -83,18 +84,14 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     with stoppable() as stop_asked:
         result = train(
             model.to(accelerator.device),
-            features,
-            masking.collate(processor, training.seed),
+            TrainingData(features, masking.collate(processor, training.seed)),
             training,
             accelerator,
-            validate=validate,
-            save=lambda best, _step: models.save(best, processor, folder),
-            higher_is_better=False,
-            observe=observe,
-            stop_asked=stop_asked,
-            say=lambda text: observe(Note(text)),
+            selection=Selection(
+                validate, save=lambda best, _step: models.save(best, processor, folder), validate_first=True
+            ),
+            callbacks=Callbacks(observe, lambda text: observe(Note(text)), stop_asked=stop_asked),
             pace=chosen,
-            validate_first=True,
         )
     by_step = {validation.step: math.exp(validation.values["loss"]) for validation in result.validations}
     facts = {

@@ -27,6 +27,7 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.training.adaptation import contrastive, linear_probe, mean_pooling, selection
 from toolkit.training.adaptation.linear_probe import HEAD, MEAN, Floats
 from toolkit.training.adaptation.selection import OutOfFold
+from toolkit.training.loop.arguments import Callbacks, TrainingData
 from toolkit.training.loop.objective import RATIONALE, Objective, objective_for
 from toolkit.training.loop.progress import Progress, Validation
 from toolkit.training.loop.train import TrainingResult, train
@@ -284,15 +285,9 @@ def _train(
     )
     return train(
         bench.model,
-        features,
-        bench.material.collate,
+        TrainingData(features, bench.material.collate),
         plain,
         bench.accelerator,
         objective=objective,
-        validate=lambda _model: {"loss": 0.0},
-        save=lambda _model, _step: None,
-        higher_is_better=False,
-        observe=watch,
-        stop_asked=bench.stop_asked,
-        say=bench.say,
+        callbacks=Callbacks(watch, bench.say, stop_asked=bench.stop_asked),
     )

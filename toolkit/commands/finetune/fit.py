@@ -30,6 +30,7 @@ from toolkit.training.acceleration import frozen_features
 from toolkit.training.acceleration.autotune import Pace
 from toolkit.training.adaptation import adapters
 from toolkit.training.loop import attention_loss, checkpoint, trackers
+from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, TrainingData
 from toolkit.training.loop.objective import RATIONALE, objective_for
 from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
 from toolkit.training.loop.train import TrainingResult, train
@@ -129,28 +130,24 @@ def fit(
 
         result = train(
             lesson.model,
-            material.features[0] if minded else lesson.train,
-            lesson.collate,
+            TrainingData(material.features[0] if minded else lesson.train, lesson.collate, material.augment),
             config.training,
             accelerator,
             objective=objective,
-            validate=validate,
-            save=lambda best, step: _keep(
-                best if lesson.whole else material.model, material, checkpoint.best_path(folder, step)
+            selection=Selection(
+                validate,
+                save=lambda best, step: _keep(
+                    best if lesson.whole else material.model, material, checkpoint.best_path(folder, step)
+                ),
+                higher_is_better=higher_is_better(recipe, config.training.best_metric),
+                tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
+                validate_first=begun.installed or limits is not None,
+                early=validate.early(),
             ),
-            higher_is_better=higher_is_better(recipe, config.training.best_metric),
-            observe=watch,
-            write_state=partial(checkpoint.write, folder),
-            state=state,
-            stop_asked=stop_asked,
-            say=say,
+            callbacks=Callbacks(watch, say, stop_asked=stop_asked, write_state=partial(checkpoint.write, folder)),
+            control=StepControl(state, limit=None if limits is None else limits.step_plan(config.training, team)),
             team=team,
-            augment=material.augment,
             pace=pace,
-            early_validation=validate.early(),
-            validate_first=begun.installed or limits is not None,
-            tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
-            fitting=None if limits is None else limits.step_plan(config.training, team),
         )
     facts = input_facts(material.features[0]) | training_facts(result, config, device, pace, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(material.model)}

@@ -110,7 +110,7 @@ def prepare(
     if may_compare:
         settle.check(resolved, recipe)
     observe(Stage("Looking for model and data"))
-    notes = []
+    notes = [*recipe.notes]
     afresh = from_scratch.wanted(recipe, resolved)
     if afresh:
         resolved = resolved.with_values("recipe", {"model": from_scratch.NAME})

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.config.settings import TrainingConfig
-from toolkit.data.batching.batch import Features
 from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.loop.arguments import Callbacks, StepControl, TrainingData
 from toolkit.training.loop.objective import OWN, Objective
-from toolkit.training.loop.step import Collate
 from toolkit.training.loop.train import train
 
 SMOOTHING = 0.9  # weight of the past in the moving average of the loss
@@ -51,8 +50,7 @@ class _Burst(Exception):  # it ends the loop, and is no failure
 
 def range_test(
     model: Any,
-    features: Features,
-    collate: Collate,
+    data: TrainingData,
     config: TrainingConfig,
     accelerator: Any,
     *,
@@ -62,15 +60,13 @@ def range_test(
     objective: Objective = OWN,
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _text: None,
-    augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     pace: Pace | None = None,
 ) -> RangeTest:
     """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
 
     Args:
         model: As for `train`.
-        features: The training examples.
-        collate: Stacks examples into a batch of tensors.
+        data: The training examples.
         config: How the weights move; its learning rate and schedule are not used.
         accelerator: An `accelerate.Accelerator`.
         lowest: Rate of the first step.
@@ -79,10 +75,9 @@ def range_test(
         objective: What is minimised.
         observe: Told (steps taken, steps in all).
         say: Told what the user should know.
-        augment: Changes batches at random, as training would.
         pace: How steps are computed.
     """
-    steps_per_epoch = math.ceil(len(features) / config.batch_size)
+    steps_per_epoch = math.ceil(len(data.features) / config.batch_size)
     changes = {
         "epochs": (steps - 0.5) / steps_per_epoch,
         "learning_rate": highest,
@@ -105,19 +100,12 @@ def range_test(
     try:
         train(
             model,
-            features,
-            collate,
+            data,
             config.model_copy(update=changes),
             accelerator,
             objective=objective,
-            validate=lambda _model: {"loss": 0.0},
-            save=lambda _model, _step: None,
-            higher_is_better=False,
-            observe=lambda _event: None,
-            factor=lambda step: rates[step] / highest,
-            after_step=note,
-            say=say,
-            augment=augment,
+            callbacks=Callbacks(say=say, after_step=note),
+            control=StepControl(factor=lambda step: rates[step] / highest),
             pace=pace,
         )
     except _Burst:

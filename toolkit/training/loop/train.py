@@ -15,13 +15,13 @@ again goes on with the very example where it stopped, and reads nothing twice.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from toolkit.config.settings import TrainingConfig
-from toolkit.data.batching.batch import Features, Integers, plan_epoch, probe
+from toolkit.data.batching.batch import Integers, plan_epoch, probe
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted
 from toolkit.runs.trust import damage
@@ -30,14 +30,12 @@ from toolkit.training.acceleration.autotune import Pace
 from toolkit.training.adaptation import ema
 from toolkit.training.distributed import data_parallel, sharding
 from toolkit.training.loop import checkpoint
+from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, TrainingData, Validate
 from toolkit.training.loop.objective import OWN, Objective
 from toolkit.training.loop.prefetch import Prefetched
-from toolkit.training.loop.progress import BestKeeper, Meter, Progress, Validation
+from toolkit.training.loop.progress import BestKeeper, Meter, Validation
 from toolkit.training.loop.schedule import build_optimizer, learning_rate_factor
-from toolkit.training.loop.step import Collate, Forward
-from toolkit.training.loop.step_plan import StepPlan
-
-WriteState = Callable[[int, checkpoint.Tensors, Mapping[str, Any], Sequence[Mapping[str, Any]]], None]
+from toolkit.training.loop.step import Forward
 
 
 @dataclass(frozen=True)
@@ -73,203 +71,241 @@ class TrainingResult:
     unlimited_steps: int
 
 
+_KEEP_NOTHING, _SILENT, _FROM_THE_START = Selection(), Callbacks(), StepControl()
+
+
 def train(
     model: Any,
-    features: Features,
-    collate: Collate,
+    data: TrainingData,
     config: TrainingConfig,
     accelerator: Any,
     *,
     objective: Objective = OWN,
-    validate: Callable[[Any], Mapping[str, float]],
-    save: Callable[[Any, int], None],
-    higher_is_better: bool,
-    observe: Callable[[Progress | Validation], None],
-    write_state: WriteState | None = None,
-    state: checkpoint.State | None = None,
-    stop_asked: Callable[[], bool] = lambda: False,
-    say: Callable[[str], None] = lambda _text: None,
+    selection: Selection = _KEEP_NOTHING,
+    callbacks: Callbacks = _SILENT,
+    control: StepControl = _FROM_THE_START,
     team: Team = ALONE,
-    factor: Callable[[int], float] | None = None,
-    after_step: Callable[[int, Any], None] = lambda _step, _loss: None,
-    augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     pace: Pace | None = None,
-    validate_first: bool = False,
-    early_validation: Callable[[Any], Mapping[str, float]] | None = None,
-    tolerance: Callable[[float], float] = lambda _best: 0.0,
-    fitting: Callable[[int, int], StepPlan] | None = None,
 ) -> TrainingResult:
-    """Fine-tune `model` in place and hand its best weights to `save`.
+    """Fine-tune `model` in place and hand its best weights to `selection.save`.
 
     Args:
         model: A transformers model whose output has a `loss`, the mean over its batch's items, and `logits`.
-        features: The training examples.
-        collate: Stacks examples into a batch of tensors.
+        data: The training examples.
         config: How the weights move; `learning_rate` is set.
         accelerator: An `accelerate.Accelerator`.
         objective: What is minimised.
-        validate: Judges the model; the result holds "loss" and `config.best_metric`.
-        save: Keeps the model's weights of a step as the best so far; called in the main process alone.
-        higher_is_better: Which way `config.best_metric` improves.
-        observe: Told of progress and of each validation.
-        write_state: Writes (step, weights and moments, facts, each process's random state) where
-            `checkpoint.newest` finds it; called in the main process alone.
-        state: Where to go on from.
-        stop_asked: Whether to write the state and stop.
-        say: Told what the user should know.
+        selection: How the weights that are kept are chosen.
+        callbacks: Whom the loop calls.
+        control: Where the steps begin, how many there are, and at which rates.
         team: The processes that share the work; each calls this with the same arguments.
-        factor: Optimizer steps taken → factor on the peak learning rate; the schedule's when None.
-        after_step: Told of each optimizer step and its loss, a tensor on the device; what it raises ends training.
-        augment: Changes a batch at random, on the device and in training alone. Labels that it turns into shares of
-            each class (B, C) are the objective's and do not reach the model.
         pace: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
             None.
-        tolerance: Best validation figure so far → how far behind it weights of a later step may be and still be kept.
-        validate_first: Whether the model as it comes may be the best: it is validated before the first step.
-        early_validation: Judges the model on some of the validation rows: a first figure for the user after a tenth of
-            the steps, where no validation comes before. It changes nothing.
-        fitting: (steps without a limit, steps between validations) → the plan that fits into a limited time; no limit
-            when None.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
         RunError: The metric that picks the best weights is no longer a finite number.
-        Interrupted: `stop_asked` said so.
+        Interrupted: `callbacks.stop_asked` said so.
     """
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)  # as it is: `parallel` averages the gradients
-    data_parallel.begin(team, prepared, config.seed)
-    sharded = config.strategy == "fsdp" and team.size > 1
-    if sharded:
-        sharding.share_out(prepared, accelerator.device, team)
-    optimizer = accelerator.prepare_optimizer(build_optimizer(model, config))
-    steps_per_epoch = math.ceil(len(features) / config.batch_size)
-    total_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
-    validate_every = config.evaluate_every or steps_per_epoch
-    limited = fitting(total_steps, validate_every) if fitting is not None else None
-    factor = factor or (limited.factor if limited is not None else learning_rate_factor(config, total_steps))
-    peaks = [group["lr"] for group in optimizer.param_groups]
-
-    def keep(step: int) -> None:
-        if team.is_main:
-            save(accelerator.unwrap_model(prepared), step)
-
-    precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
-    keeper = BestKeeper(config, higher_is_better, keep, precision, tolerance)
-    meter = Meter(total_steps, precision, validate_every, keeper.may_stop_early)
-    mean_work = max(1e-9, float(features.lengths.sum()) / steps_per_epoch)
-    early_step = max(1, total_steps // 10) if early_validation is not None and not validate_first else 0
-    step = 0
-    if state is not None:
-        with damage(state.path):
-            checkpoint.restore(state, accelerator.unwrap_model(prepared), _bare(optimizer), team.rank)
-            keeper.restore(state.facts)
-            meter.restore(state.facts["meter"])
-            step = int(state.step)
-            if limited is not None:
-                whole = {"total": total_steps, "planned": None, "progress": step / total_steps}
-                limited.restore(state.facts.get("plan", whole))
-    plan = () if keeper.patience_is_over else _steps(features.lengths, config, step, total_steps)
-    trial = None if objective.penalty is not None else probe(features, collate)  # recorded attention is padded
+    loop = _Loop(model, data, config, accelerator, objective, selection, callbacks, control, team)
+    trial = None if objective.penalty is not None else probe(data.features, data.collate)  # recorded attention: padded
     if trial is not None and not objective.labels:
         trial.pop("labels")
     if config.acceleration == "off":
         ready: AbstractContextManager[Quickened] = nullcontext(Quickened())
     else:
         ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
-    inputs = Prefetched(
-        plan,
-        lambda indices: forward.prepare(data_parallel.deal(indices, features.lengths, team)),
-        ahead=accelerator.device.type != "cpu",
-        say=say,
-    )
-    with ready as quick, inputs:
-        together = team if sharded else ALONE
-        forward = Forward(prepared, accelerator, objective, collate, features, config, quick, say, augment, together)
-        last_state = time.monotonic()
+    with ready as quick, loop.inputs:
+        loop.run(quick)
+    return loop.result()
 
-        def judge_step(judge: Callable[[Any], Mapping[str, float]] | None = None) -> None:
-            start = time.monotonic()
-            with meter.paused("validation"), ema.applied(_bare(optimizer)), sharding.gathered(prepared):
-                prepared.eval()
-                data_parallel.share_buffers(team, prepared)
-                values = (judge or validate)(accelerator.unwrap_model(prepared))
-                prepared.train()
-                epoch = step / steps_per_epoch
-                observe(Validation(step, epoch, values, False, True) if judge else keeper.consider(step, epoch, values))
-            if limited is not None:
-                limited.validated(time.monotonic() - start, meter.trained)
 
-        prepared.train()
-        if validate_first and step == 0:
-            judge_step()
-        if limited is not None:
-            limited.begin(step, meter.trained)
-            meter.total_steps = total_steps = limited.total
-        for indices, share in inputs if step < total_steps else ():
-            meter.wait(inputs.waited)
-            mine, items = forward.backward(share)
-            due = time.monotonic() - last_state >= 60 * config.checkpoint_minutes
-            wishes = (stop_asked(), due)
-            loss, (stopping, due) = data_parallel.average(team, prepared, mine, items, wishes, gradients=not sharded)
-            if config.max_grad_norm:
-                accelerator.clip_grad_norm_(prepared.parameters(), config.max_grad_norm)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor(step)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            step += 1
-            after_step(step, loss)
-            if limited is not None:
-                limited.after(step, meter.trained)
-                meter.total_steps = total_steps = limited.total
-            if config.ema_decay is not None:
-                ema.update(_bare(optimizer), config.ema_decay, step)
-            on_the_way = step % validate_every == 0 and (limited is None or limited.validate)
-            validating = on_the_way or step == total_steps
-            rate = max(group["lr"] for group in optimizer.param_groups)
-            work = float(features.lengths[indices].sum()) / mean_work
-            meter.count(step, step / steps_per_epoch, rate, loss, indices, validating, work)
-            writing = write_state is not None and (validating or stopping or due)
-            if validating or writing or meter.due():  # a state is written of what is still a number
-                for progress in meter.report():
-                    observe(progress)
-            if validating:
-                judge_step()
-            elif step == early_step and step < validate_every:
-                judge_step(early_validation)
-            if write_state is not None and writing:
-                with meter.paused("saving" if validating else None):
-                    facts = {**keeper.facts(), "meter": meter.facts(), "processes": team.size}
-                    facts |= {"plan": limited.facts()} if limited is not None else {}
-                    randoms = team.everyones(checkpoint.random_state())
-                    tensors = checkpoint.gather(accelerator.unwrap_model(prepared), _bare(optimizer))
-                    if team.is_main:
-                        write_state(step, tensors, facts, randoms)
-                    team.wait()
-                last_state = time.monotonic()
+class _Loop:
+    """A training while it runs."""
+
+    def __init__(
+        self,
+        model: Any,
+        data: TrainingData,
+        config: TrainingConfig,
+        accelerator: Any,
+        objective: Objective,
+        selection: Selection,
+        callbacks: Callbacks,
+        control: StepControl,
+        team: Team,
+    ) -> None:
+        self.data, self.config, self.accelerator, self.objective = data, config, accelerator, objective
+        self.selection, self.callbacks, self.team = selection, callbacks, team
+        # as it is: `data_parallel` averages the gradients
+        self.model = accelerator.prepare_model(model, evaluation_mode=True)
+        data_parallel.begin(team, self.model, config.seed)
+        self.sharded = config.strategy == "fsdp" and team.size > 1
+        if self.sharded:
+            sharding.share_out(self.model, accelerator.device, team)
+        self.optimizer = accelerator.prepare_optimizer(build_optimizer(model, config))
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.steps_per_epoch = math.ceil(len(data.features) / config.batch_size)
+        self.total_steps = max(1, math.ceil(self.steps_per_epoch * config.epochs))
+        self.validate_every = config.evaluate_every or self.steps_per_epoch
+        self.limited = None if control.limit is None else control.limit(self.total_steps, self.validate_every)
+        scheduled = learning_rate_factor(config, self.total_steps) if self.limited is None else self.limited.factor
+        self.factor = control.factor or scheduled
+        precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+        self.keeper = BestKeeper(config, selection.higher_is_better, self._keep, precision, selection.tolerance)
+        self.meter = Meter(self.total_steps, precision, self.validate_every, self.keeper.may_stop_early)
+        self.mean_work = max(1e-9, float(data.features.lengths.sum()) / self.steps_per_epoch)
+        early = selection.early is not None and not selection.validate_first
+        self.early_step = max(1, self.total_steps // 10) if early else 0
+        self.step = 0
+        if control.state is not None:
+            self._restore(control.state)
+        over = self.keeper.patience_is_over
+        plan = () if over else _steps(data.features.lengths, config, self.step, self.total_steps)
+        self.inputs = Prefetched(
+            plan,
+            lambda rows: self.forward.prepare(data_parallel.deal(rows, data.features.lengths, team)),
+            ahead=accelerator.device.type != "cpu",
+            say=callbacks.say,
+        )
+        self.last_state = time.monotonic()
+
+    def run(self, quick: Quickened) -> None:
+        """Take the steps that are left."""
+        together = self.team if self.sharded else ALONE
+        self.forward = Forward(
+            *(self.model, self.accelerator, self.objective, self.data.collate, self.data.features, self.config),
+            *(quick, self.callbacks.say, self.data.augment, together),
+        )
+        self.last_state = time.monotonic()
+        self.model.train()
+        if self.selection.validate_first and self.step == 0:
+            self._validate()
+        if self.limited is not None:
+            self.limited.begin(self.step, self.meter.trained)
+            self.meter.total_steps = self.total_steps = self.limited.total
+        for rows, share in self.inputs if self.step < self.total_steps else ():
+            stopping, due = self._take(rows, share)
+            self._after(stopping=stopping, due=due)
             if stopping:
-                kept = " Its state is saved." if write_state is not None else ""
+                kept = " Its state is saved." if self.callbacks.write_state is not None else ""
                 raise Interrupted(
-                    f"Stopped at step {step} of {total_steps}.{kept}",
+                    f"Stopped at step {self.step} of {self.total_steps}.{kept}",
                     "Go on with the same command and --resume.",
                     id="run.interrupted",
                 )
-            if keeper.patience_is_over or step >= total_steps:
+            if self.keeper.patience_is_over or self.step >= self.total_steps:
                 break
-    return TrainingResult(
-        steps=step,
-        total_steps=total_steps,
-        epochs=step / steps_per_epoch,
-        seconds=meter.seconds,
-        samples_per_second=meter.samples_per_second,
-        waiting=meter.waiting,
-        best_step=keeper.best_step,
-        stopped_early=step < total_steps,
-        losses=meter.losses,
-        validations=keeper.validations,
-        planned_steps=total_steps if limited is None or limited.planned is None else limited.planned,
-        unlimited_steps=total_steps if limited is None else limited.unlimited,
-    )
+
+    def _take(self, rows: Integers, share: Any) -> tuple[bool, bool]:
+        """Take one optimizer step; return whether to stop, and whether a state is due, as all processes agree."""
+        config = self.config
+        self.meter.wait(self.inputs.waited)
+        mine, items = self.forward.backward(share)
+        due = time.monotonic() - self.last_state >= 60 * config.checkpoint_minutes
+        wishes = (self.callbacks.stop_asked(), due)
+        gradients = not self.sharded
+        loss, (stopping, due) = data_parallel.average(self.team, self.model, mine, items, wishes, gradients=gradients)
+        if config.max_grad_norm:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * self.factor(self.step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.callbacks.after_step(self.step, loss)
+        if self.limited is not None:
+            self.limited.after(self.step, self.meter.trained)
+            self.meter.total_steps = self.total_steps = self.limited.total
+        if config.ema_decay is not None:
+            ema.update(_bare(self.optimizer), config.ema_decay, self.step)
+        rate = max(group["lr"] for group in self.optimizer.param_groups)
+        work = float(self.data.features.lengths[rows].sum()) / self.mean_work
+        self.meter.count(self.step, self.step / self.steps_per_epoch, rate, loss, rows, self._validating, work)
+        return stopping, due
+
+    @property
+    def _validating(self) -> bool:
+        """Whether a validation follows the step that was taken."""
+        on_the_way = self.step % self.validate_every == 0 and (self.limited is None or self.limited.validate)
+        return on_the_way or self.step == self.total_steps
+
+    def _after(self, *, stopping: bool, due: bool) -> None:
+        """Report, validate and write the state after a step, where that is due."""
+        validating = self._validating
+        writing = self.callbacks.write_state is not None and (validating or stopping or due)
+        if validating or writing or self.meter.due():  # a state is written of what is still a number
+            for progress in self.meter.report():
+                self.callbacks.observe(progress)
+        if validating:
+            self._validate()
+        elif self.step == self.early_step and self.step < self.validate_every:
+            self._validate(self.selection.early)
+        if writing:
+            self._write("saving" if validating else None)
+
+    def _validate(self, early: Validate | None = None) -> None:
+        """Validate the averaged weights where there are such; `early` changes nothing."""
+        start = time.monotonic()
+        with self.meter.paused("validation"), ema.applied(_bare(self.optimizer)), sharding.gathered(self.model):
+            self.model.eval()
+            data_parallel.share_buffers(self.team, self.model)
+            values = (early or self.selection.validate)(self.accelerator.unwrap_model(self.model))
+            self.model.train()
+            epoch = self.step / self.steps_per_epoch
+            if early:
+                event = Validation(self.step, epoch, values, False, True)
+            else:
+                event = self.keeper.consider(self.step, epoch, values)
+            self.callbacks.observe(event)
+        if self.limited is not None:
+            self.limited.validated(time.monotonic() - start, self.meter.trained)
+
+    def _keep(self, step: int) -> None:
+        if self.team.is_main:
+            self.selection.save(self.accelerator.unwrap_model(self.model), step)
+
+    def _write(self, pause: str | None) -> None:
+        """Write the state of training."""
+        with self.meter.paused(pause):
+            facts = {**self.keeper.facts(), "meter": self.meter.facts(), "processes": self.team.size}
+            facts |= {"plan": self.limited.facts()} if self.limited is not None else {}
+            randoms = self.team.everyones(checkpoint.random_state())
+            tensors = checkpoint.gather(self.accelerator.unwrap_model(self.model), _bare(self.optimizer))
+            if self.team.is_main and self.callbacks.write_state is not None:
+                self.callbacks.write_state(self.step, tensors, facts, randoms)
+            self.team.wait()
+        self.last_state = time.monotonic()
+
+    def _restore(self, state: checkpoint.State) -> None:
+        """Go on from a state."""
+        with damage(state.path):
+            unwrapped = self.accelerator.unwrap_model(self.model)
+            checkpoint.restore(state, unwrapped, _bare(self.optimizer), self.team.rank)
+            self.keeper.restore(state.facts)
+            self.meter.restore(state.facts["meter"])
+            self.step = int(state.step)
+            if self.limited is not None:
+                whole = {"total": self.total_steps, "planned": None, "progress": self.step / self.total_steps}
+                self.limited.restore(state.facts.get("plan", whole))
+
+    def result(self) -> TrainingResult:
+        """Return what training did."""
+        limited = self.limited
+        return TrainingResult(
+            steps=self.step,
+            total_steps=self.total_steps,
+            epochs=self.step / self.steps_per_epoch,
+            seconds=self.meter.seconds,
+            samples_per_second=self.meter.samples_per_second,
+            waiting=self.meter.waiting,
+            best_step=self.keeper.best_step,
+            stopped_early=self.step < self.total_steps,
+            losses=self.meter.losses,
+            validations=self.keeper.validations,
+            planned_steps=self.total_steps if limited is None or limited.planned is None else limited.planned,
+            unlimited_steps=self.total_steps if limited is None else limited.unlimited,
+        )
 
 
 def _bare(optimizer: Any) -> Any:

@@ -12,6 +12,7 @@ from accelerate.utils import set_seed
 
 from tests.support import classifiers
 from tests.support.errors import refused
+from tests.support.training import train
 from toolkit.config.settings import AdapterConfig, TrainingConfig
 from toolkit.data.batching.batch import Features, Ragged, pad, plan_epoch
 from toolkit.errors import Interrupted
@@ -19,7 +20,6 @@ from toolkit.training.adaptation import adapters
 from toolkit.training.adaptation.layer_groups import freeze
 from toolkit.training.loop import checkpoint
 from toolkit.training.loop.objective import cross_entropy
-from toolkit.training.loop.train import train
 
 OPTIONS = {
     "lora": AdapterConfig(kind="lora", rank=2, dropout=0.1),

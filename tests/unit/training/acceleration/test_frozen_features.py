@@ -7,12 +7,12 @@ import torch
 from accelerate import Accelerator
 
 from tests.support.errors import refused
+from tests.support.training import train
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, join, pad
 from toolkit.errors import ConfigError
 from toolkit.training.acceleration import frozen_features
 from toolkit.training.adaptation.layer_groups import freeze
-from toolkit.training.loop.train import train
 
 RANDOM = np.random.default_rng(0)
 FEATURES = Features(

@@ -7,6 +7,7 @@ from accelerate import Accelerator
 from transformers import BertForTokenClassification
 
 from tests.support import models
+from tests.support.training import train
 from toolkit.attention.interface import implementation
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Ragged, pad
@@ -14,7 +15,6 @@ from toolkit.errors import ConfigError
 from toolkit.inference.predict import predict
 from toolkit.models import dropout_settings
 from toolkit.training.acceleration import autotune
-from toolkit.training.loop.train import train
 
 ROWS = 24
 RELATIVE = 1e-4

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.support import models
+from tests.support.training import train
 from tests.unit.training.adaptation.test_linear_probe import collate, texts
 from toolkit.config.settings import TrainingConfig
 from toolkit.training.adaptation import contrastive, linear_probe
 from toolkit.training.distributed.devices import accelerator_for
-from toolkit.training.loop.train import train
 
 
 def directly(vectors, labels, temperature):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features
 from toolkit.training.loop import lr_range_test as module
+from toolkit.training.loop.arguments import TrainingData
 from toolkit.training.loop.lr_range_test import is_valley, range_test, smooth, suggest
 
 
@@ -31,10 +32,10 @@ class Parabola(torch.nn.Module):
 def run(model, steps=60, **options):
     features = Features({"labels": np.zeros(10, np.int64)}, np.ones(10, np.int64))
     options = {"lowest": 1e-6, "highest": 10.0, **options}
+    data = TrainingData(features, lambda rows: {"labels": torch.tensor([int(row["labels"]) for row in rows])})
     return range_test(
         model,
-        features,
-        lambda rows: {"labels": torch.tensor([int(row["labels"]) for row in rows])},
+        data,
         TrainingConfig(batch_size=4, learning_rate=1e-3, weight_decay=0.0, ema_decay=0.9),
         Accelerator(cpu=True),
         steps=steps,

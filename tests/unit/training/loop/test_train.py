@@ -12,6 +12,7 @@ from accelerate.utils import set_seed
 from transformers import BertConfig, BertForSequenceClassification
 
 from tests.support.errors import refused
+from tests.support.training import train
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Ragged, pad, plan_epoch
 from toolkit.errors import RunError
@@ -19,7 +20,6 @@ from toolkit.training.loop import progress
 from toolkit.training.loop.objective import OWN, cross_entropy
 from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
 from toolkit.training.loop.step_plan import StepPlan
-from toolkit.training.loop.train import train
 
 ROWS = 44
 
@@ -85,9 +85,9 @@ class Fit:
         objective=OWN,
         seen=None,
         write=None,
-        early_validation=None,
+        early=None,
         validate_first=False,
-        fitting=None,
+        limit=None,
         **config,
     ):
         self.model = model if model is not None else build()
@@ -116,9 +116,9 @@ class Fit:
             higher_is_better=metric is not None,
             observe=self.events.append,
             write_state=write,
-            early_validation=early_validation,
-            validate_first=validate_first or fitting is not None,
-            fitting=fitting,
+            early=early,
+            validate_first=validate_first or limit is not None,
+            limit=limit,
         )
 
     @property
@@ -149,20 +149,20 @@ class Limited(StepPlan):
 
 
 def test_training_ends_when_the_time_does_and_its_last_weights_are_validated():
-    fit = Fit(epochs=3, fitting=lambda most, every: Limited(9, most, every))
+    fit = Fit(epochs=3, limit=lambda most, every: Limited(9, most, every))
     assert (fit.result.steps, fit.result.total_steps, fit.result.unlimited_steps) == (9, 9, 18)
     assert [one.step for one in fit.validations] == [0, 6, 9]
     assert not fit.result.stopped_early
 
 
 def test_training_ends_at_once_when_there_is_no_time_left():
-    fit = Fit(epochs=3, fitting=lambda most, every: Limited(7, most, every, since=7))
+    fit = Fit(epochs=3, limit=lambda most, every: Limited(7, most, every, since=7))
     assert fit.result.steps == 7
     assert [one.step for one in fit.validations] == [0, 6, 7]
 
 
 def test_without_time_the_model_is_the_one_that_came():
-    fit = Fit(epochs=3, fitting=lambda most, every: Limited(0, most, every))
+    fit = Fit(epochs=3, limit=lambda most, every: Limited(0, most, every))
     assert (fit.result.steps, fit.result.best_step, fit.result.unlimited_steps) == (0, 0, 18)
     assert [one.step for one in fit.validations] == [0]
     assert equal(fit.saved[0], build().state_dict())
@@ -170,7 +170,7 @@ def test_without_time_the_model_is_the_one_that_came():
 
 def test_a_plan_that_limits_nothing_changes_no_weight():
     plain = Fit(epochs=2)
-    limited = Fit(epochs=2, fitting=lambda most, every: Limited(most, most, every))
+    limited = Fit(epochs=2, limit=lambda most, every: Limited(most, most, every))
     for name, weights in plain.weights.items():
         torch.testing.assert_close(limited.weights[name], weights, rtol=1e-4, atol=1e-6)
 
@@ -281,7 +281,7 @@ def test_a_first_figure_comes_after_a_tenth_and_changes_nothing():
         return {"loss": 0.0}  # better than every validation, and yet not kept
 
     without = Fit(model=build(0.1), losses=[0.5, 0.4], epochs=5, evaluate_every=15)
-    fit = Fit(model=build(0.1), losses=[0.5, 0.4], epochs=5, evaluate_every=15, early_validation=look)
+    fit = Fit(model=build(0.1), losses=[0.5, 0.4], epochs=5, evaluate_every=15, early=look)
     first, *others = fit.validations
     assert (first.step, first.early, first.best) == (3, True, False)
     assert others == without.validations
@@ -295,7 +295,7 @@ def test_a_first_figure_comes_after_a_tenth_and_changes_nothing():
 def test_no_first_figure_where_a_validation_comes_as_soon():
     look = dict.fromkeys(["loss"], 0.0)
     for options in ({"evaluate_every": 3}, {"validate_first": True}):
-        fit = Fit(epochs=5, early_validation=lambda _model: look, **options)
+        fit = Fit(epochs=5, early=lambda _model: look, **options)
         assert not any(validation.early for validation in fit.validations)
 
 

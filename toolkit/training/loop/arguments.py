@@ -1,0 +1,89 @@
+"""What the training loop is given: examples, the choice of weights, callbacks, and the control of steps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.data.batching.batch import Features
+from toolkit.training.loop import checkpoint
+from toolkit.training.loop.progress import Progress, Validation
+from toolkit.training.loop.step import Collate
+from toolkit.training.loop.step_plan import StepPlan
+
+WriteState = Callable[[int, checkpoint.Tensors, Mapping[str, Any], Sequence[Mapping[str, Any]]], None]
+Validate = Callable[[Any], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The training examples and how they become batches.
+
+    Attributes:
+        features: The examples.
+        collate: Stacks examples into a batch of tensors.
+        augment: Changes a batch at random, on the device and in training alone. Labels that it turns into shares of
+            each class (B, C) are the objective's and do not reach the model.
+    """
+
+    features: Features
+    collate: Collate
+    augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How the weights that are kept are chosen.
+
+    Attributes:
+        validate: Model → figures; they hold "loss" and `training.best_metric`.
+        save: Keeps the model's weights of a step as the best so far; called in the main process alone.
+        higher_is_better: Which way `training.best_metric` improves.
+        tolerance: Best validation figure so far → how far behind it weights of a later step may be and still be kept.
+        validate_first: Whether the model as it comes may be the best: it is validated before the first step.
+        early: Validates on some of the validation rows: a first figure for the user after a tenth of the steps, where
+            no validation comes before. It changes nothing.
+    """
+
+    validate: Validate = lambda _model: {"loss": 0.0}
+    save: Callable[[Any, int], None] = lambda _model, _step: None
+    higher_is_better: bool = False
+    tolerance: Callable[[float], float] = lambda _best: 0.0
+    validate_first: bool = False
+    early: Validate | None = None
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Whom the loop calls.
+
+    Attributes:
+        observe: Called with progress and each validation.
+        say: Called with what the user should know.
+        after_step: Called after each optimizer step with its number and its loss, a tensor on the device; what it
+            raises ends training.
+        stop_asked: Whether to write the state and stop.
+        write_state: Writes (step, weights and moments, facts, each process's random state) where `checkpoint.newest`
+            finds it; called in the main process alone.
+    """
+
+    observe: Callable[[Progress | Validation], None] = lambda _event: None
+    say: Callable[[str], None] = lambda _text: None
+    after_step: Callable[[int, Any], None] = lambda _step, _loss: None
+    stop_asked: Callable[[], bool] = lambda: False
+    write_state: WriteState | None = None
+
+
+@dataclass(frozen=True)
+class StepControl:
+    """Where the steps begin, how many there are, and at which rates.
+
+    Attributes:
+        state: Where to go on from.
+        factor: Optimizer steps taken → factor on the peak learning rate; the schedule's when None.
+        limit: (steps without a limit, steps between validations) → the plan that fits into a limited time; no limit
+            when None.
+    """
+
+    state: checkpoint.State | None = None
+    factor: Callable[[int], float] | None = None
+    limit: Callable[[int, int], StepPlan] | None = None
