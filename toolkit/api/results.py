@@ -121,7 +121,7 @@ class Comparison:
         return f"<Comparison {self.path}: {headline(self.report)}>"
 
 
-def _frame(stored: prediction_store.Answers) -> "pd.DataFrame":
+def _frame(stored: prediction_store.StoredPredictions) -> "pd.DataFrame":
     """Return a file of predictions as a table: names in the place of numbers of classes, a column for each of these."""
     labels = list(stored.facts.get("labels", ()))
     table = stored.table.drop_columns(["_key"])

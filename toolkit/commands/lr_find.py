@@ -37,15 +37,15 @@ def lr_find(
     from toolkit.training.loop.objective import objective_for
 
     config, splits = prepared.config, prepared.splits
-    material = gather(prepared, [splits.train], observe)
-    (features,) = material.features
+    setup = gather(prepared, [splits.train], observe)
+    (features,) = setup.features
     device = pick_device(config.training.device)
     pace = asked(config.training, device)
     observe(Stage(f"Raising the learning rate from {lowest:g} to {highest:g} in {steps} steps"))
     found = range_test(
-        material.model,
+        setup.model,
         features,
-        material.collate,
+        setup.collate,
         config.training,
         accelerator_for(config.training, pace.precision),
         objective=regularised(
@@ -57,7 +57,7 @@ def lr_find(
         steps=steps,
         observe=lambda done, total: observe(Counted(done, total)),
         say=lambda text: observe(Note(text)),
-        augment=material.augment,
+        augment=setup.augment,
         pace=pace,
     )
     if found.suggestion is None:

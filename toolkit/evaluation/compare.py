@@ -13,7 +13,7 @@ import pyarrow as pa
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import DataError
 from toolkit.evaluation import scores
-from toolkit.evaluation.prediction_store import Answers
+from toolkit.evaluation.prediction_store import StoredPredictions
 from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
 from toolkit.tasks.task import Column
@@ -38,7 +38,7 @@ class Aligned:
     labels: Sequence[str]
 
 
-def align(names: Sequence[str], files: Sequence[Answers], column: Column) -> Aligned:
+def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Column) -> Aligned:
     """Bring the rows of several files of predictions into one order.
 
     Rows are the same when their inputs and their truth are: files may list them in any order.
@@ -82,7 +82,7 @@ def align(names: Sequence[str], files: Sequence[Answers], column: Column) -> Ali
 Key = tuple[Any, ...]
 
 
-def _keys(file: Answers, target: str, labels: Sequence[str]) -> list[Key]:
+def _keys(file: StoredPredictions, target: str, labels: Sequence[str]) -> list[Key]:
     """Identify each row by its inputs, its truth, and how many like it stood before."""
     seen: Counter[Key] = Counter()
     keys = []
@@ -114,10 +114,12 @@ def _renumber(column: str, value: Any, number: Sequence[int]) -> Any:
     return value
 
 
-def _other_rows(one: str, a: Answers, keys: Sequence[Key], other: str, b: Answers, theirs: Sequence[Key]) -> DataError:
+def _other_rows(
+    one: str, a: StoredPredictions, keys: Sequence[Key], other: str, b: StoredPredictions, theirs: Sequence[Key]
+) -> DataError:
     """Say which rows stand in one file and not in the other."""
 
-    def missing(file: Answers, own: Sequence[Key], others: Sequence[Key]) -> str:
+    def missing(file: StoredPredictions, own: Sequence[Key], others: Sequence[Key]) -> str:
         absent = set(others)
         rows = [position for position, key in enumerate(own) if key not in absent]
         if not rows:

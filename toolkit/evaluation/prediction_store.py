@@ -34,7 +34,7 @@ _NOT_THE_MODEL = {"README.md", "toolkit.json"}
 
 
 @dataclass(frozen=True)
-class Answers:
+class StoredPredictions:
     """A file of predictions.
 
     Attributes:
@@ -58,12 +58,12 @@ class Answers:
         names = [name for name in self.table.column_names if name.startswith(BASELINE)]
         return {name.removeprefix(BASELINE): self.table[name].to_pylist() for name in names}
 
-    def beside(self, baselines: Mapping[str, list[Any]]) -> "Answers":
+    def beside(self, baselines: Mapping[str, list[Any]]) -> "StoredPredictions":
         """Return the same with what baselines said of the rows: name → prediction for each."""
         joined = self.table
         for name, values in baselines.items():
             joined = joined.append_column(f"{BASELINE}{name}", pa.array(values))
-        return Answers(joined, self.facts)
+        return StoredPredictions(joined, self.facts)
 
 
 def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], settings: Mapping[str, Any]) -> str:
@@ -102,13 +102,13 @@ def table(rows: pa.Table, roles: Sequence[str], inputs: Sequence[str], said: Pre
     return pa.table(columns)
 
 
-def write(path: Path, answers: Answers) -> None:
+def write(path: Path, answers: StoredPredictions) -> None:
     """Write a file of predictions, whole or not at all."""
     metadata = {_METADATA: json.dumps(answers.facts, default=str).encode()}
     runs.write_table(path, answers.table.replace_schema_metadata(metadata))
 
 
-def read(path: Path) -> Answers:
+def read(path: Path) -> StoredPredictions:
     """Read a file of predictions.
 
     Raises:
@@ -130,7 +130,7 @@ def read(path: Path) -> Answers:
         raise SourceError(
             f"{path} was changed: its predictions are not the likeliest of its probabilities.", _AGAIN, id="run.changed"
         )
-    return Answers(found, facts)
+    return StoredPredictions(found, facts)
 
 
 def _check_classes(table: pa.Table, count: int) -> None:
@@ -154,7 +154,7 @@ def _agree(table: pa.Table) -> bool:
     return bool((own >= chances.max(axis=1) - 1e-6).all())
 
 
-def find(candidates: Iterable[Path], wanted: str) -> Answers | None:
+def find(candidates: Iterable[Path], wanted: str) -> StoredPredictions | None:
     """Return the first readable file of predictions with the identity `wanted`, or None."""
     for path in candidates:
         try:

@@ -134,7 +134,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerFormat:
     """How predictions are written beside rows.
 
     Attributes:
@@ -172,7 +172,7 @@ class Target:
 
     name: str
     in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
-    answer: Callable[[Any, Any, Any, Answers], dict[str, Any]]
+    answer: Callable[[Any, Any, Any, AnswerFormat], dict[str, Any]]
     shown: Callable[[Any, Sequence[str]], str]
     same: Callable[[Any, Any], bool] = operator.eq
     classes: bool = False
@@ -180,7 +180,7 @@ class Target:
     written: bool = False
     check: "Callable[[Parts, Column, DataConfig], Checked]" = lambda parts, _column, _config: Checked(parts)
     aligned: "Callable[[Parts, Sequence[Column]], None]" = lambda _parts, _columns: None
-    empty: Callable[[Answers], dict[str, None]] = lambda _answers: {"prediction": None}
+    empty: Callable[[AnswerFormat], dict[str, None]] = lambda _answers: {"prediction": None}
     overview: Callable[[Any], dict[str, Any]] = lambda _context: {}
     finish: Callable[
         [Sequence[Any], Sequence[Any], Callable[[list[Any]], list[Any]], Mapping[str, Any]], Sequence[Any]

@@ -7,7 +7,7 @@ import torch
 from tests.support import models
 from toolkit.data.batching.batch import pad
 from toolkit.explanation import alignment
-from toolkit.explanation.alignment import Bitext, Reading, Seen
+from toolkit.explanation.alignment import Bitext, PairResult, Reading
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_an_empty_translation_has_no_links(model):
 
 def test_agreement_counts_the_words_that_matter_most():
     right = np.array([[0.1, 0.9, 0.0], [0.0, 0.2, 0.8]])
-    seen = [Seen(pair(), np.stack([right, 1 - right]), right)]
+    seen = [PairResult(pair(), np.stack([right, 1 - right]), right)]
     np.testing.assert_array_equal(alignment.agreement(alignment.read_at(0), seen), [[2, 2]])
     np.testing.assert_array_equal(alignment.agreement(alignment.read_at(1), seen), [[0, 2]])
     np.testing.assert_array_equal(alignment.agreement(None, seen), [[1, 2]])  # the diagonal: 0 and 2

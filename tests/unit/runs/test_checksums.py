@@ -66,7 +66,7 @@ def test_predictions_without_a_digest_agree_with_their_probabilities(predictions
     file = tmp_path / prediction_store.FILE
     table = pa.table({"prediction": predictions, "probabilities": chances})
     facts = {"identity": "x", "columns": ["prediction", "probabilities"]}
-    prediction_store.write(file, prediction_store.Answers(table, facts))
+    prediction_store.write(file, prediction_store.StoredPredictions(table, facts))
     assert (prediction_store.find([file], "x") is not None) == believed
     if not believed:
         with refused(SourceError, "run.changed", "predictions.parquet"):

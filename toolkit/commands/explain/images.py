@@ -137,7 +137,7 @@ def judge_regions(
         return None
     settings = loaded.config.evaluation
     return {
-        name: regions.judge(
+        name: regions.evaluate(
             [(one.scores[name], one.example.grid) for one, _ in given if isinstance(one.example, Picture)],
             [box for _, box in given],
             confidence=settings.confidence,

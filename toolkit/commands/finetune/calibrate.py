@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.distributed.process_group import ALONE, Team
-from toolkit.evaluation.checks import operating_points
+from toolkit.evaluation import thresholds
 from toolkit.evaluation.checks.calibration import choose_temperature
 from toolkit.evaluation.context import references
 from toolkit.evaluation.predict_rows import predict_rows
@@ -44,7 +44,7 @@ def settled(chances: Sequence[Any], truth: Sequence[int], stored: StoredModel, f
     found: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
     if fit.kept:
         found["temperature"] = fit.temperature
-    positive = operating_points.number_of(settings.positive_class, stored.labels)
+    positive = thresholds.class_number(settings.positive_class, stored.labels)
     if positive is not None:
-        found["screening"] = operating_points.thresholds(chances, truth, positive, settings.operating_points).as_dict()
+        found["screening"] = thresholds.choose(chances, truth, positive, settings.operating_points).as_dict()
     return found

@@ -62,8 +62,8 @@ class UnreadableError(Exception):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one look at a picture found.
+class InspectedImage:
+    """Properties of a picture that was decoded once.
 
     Attributes:
         digest: Of its pixels: equal for the same picture in two files.
@@ -204,7 +204,7 @@ def _to_bytes(values: np.ndarray[Any, Any]) -> Pixels:
     return np.rint(scaled).astype(np.uint8)
 
 
-def look(picture: Mapping[str, Any], most_pixels: int) -> Seen:
+def look(picture: Mapping[str, Any], most_pixels: int) -> InspectedImage:
     """Decode a picture once, to know that it can be and what it is."""
     try:
         with opened(picture, most_pixels) as image:
@@ -212,12 +212,12 @@ def look(picture: Mapping[str, Any], most_pixels: int) -> Seen:
             image.draft("RGB", _DRAFT)  # JPEGs alone know how, and are read to their end all the same
             seen = as_seen(image)
     except UnreadableError as error:
-        return Seen(problem=str(error))
+        return InspectedImage(problem=str(error))
     if (seen.width < seen.height) != (width < height):
         width, height = height, width  # it was turned
     digest = hashlib.blake2b(f"{width} {height}".encode(), digest_size=16)
     digest.update(seen.tobytes())
-    return Seen(digest.hexdigest(), width, height)
+    return InspectedImage(digest.hexdigest(), width, height)
 
 
 # --- columns of pictures --------------------------------------------------------------------------------------------
@@ -290,8 +290,8 @@ def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) ->
     )
 
 
-def _array(data: pa.Array, paths: pa.Array, seen: Sequence[Seen] | None = None) -> pa.Array:
-    looked = seen if seen is not None else [Seen()] * len(data)
+def _array(data: pa.Array, paths: pa.Array, seen: Sequence[InspectedImage] | None = None) -> pa.Array:
+    looked = seen if seen is not None else [InspectedImage()] * len(data)
     arrays = [
         data.cast(pa.large_binary()),
         paths.cast(pa.string()),
@@ -386,7 +386,7 @@ def _embedded(values: pa.ChunkedArray) -> pa.Array:
     pictures = values.to_pylist()
     data = [one["bytes"] if one["bytes"] is not None else Path(one["path"]).read_bytes() for one in pictures]
     paths = [Path(one["path"]).name if one["path"] else None for one in pictures]
-    seen = [Seen(one["digest"], one["width"], one["height"]) for one in pictures]
+    seen = [InspectedImage(one["digest"], one["width"], one["height"]) for one in pictures]
     return _array(pa.array(data, pa.large_binary()), pa.array(paths, pa.string()), seen)
 
 
@@ -394,7 +394,7 @@ def slim(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of pictures without their bytes and the folders of this machine."""
     pictures = values.to_pylist()
     paths = [Path(one["path"]).name if one and one["path"] else None for one in pictures]
-    seen = [Seen(one["digest"], one["width"], one["height"]) for one in pictures]
+    seen = [InspectedImage(one["digest"], one["width"], one["height"]) for one in pictures]
     return pa.chunked_array([_array(pa.nulls(len(paths)), pa.array(paths, pa.string()), seen)], TYPE)
 
 

@@ -47,7 +47,7 @@ def reduced(picture: Mapping[str, Any]) -> image_columns.Pixels | None:
 
 
 @dataclass(frozen=True)
-class _Looks:
+class _Descriptors:
     """What pictures look like; of one that cannot be compared all is nought, which is like nothing.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Looks:
     detail: Floats
     share: Floats
 
-    def likeness(self, other: "_Looks") -> Floats:
+    def likeness(self, other: "_Descriptors") -> Floats:
         """Return how alike the N pictures are to the M others: the lower of both correlations. Shape (N, M).
 
         Means and details are at right angles, so the product of the wholes is the sum of the products of these two.
@@ -70,7 +70,7 @@ class _Looks:
         return found
 
 
-def _look(rows: Sequence[Mapping[str, Any] | None]) -> _Looks:
+def _look(rows: Sequence[Mapping[str, Any] | None]) -> _Descriptors:
     small = image_columns.in_groups(rows, lambda group: [reduced(row or {}) for row in group])
     values = np.stack([np.zeros((SIDE, SIDE, 3)) if one is None else one for one in small]).astype(np.float32)
     values -= values.mean(axis=(1, 2, 3), keepdims=True)
@@ -81,7 +81,7 @@ def _look(rows: Sequence[Mapping[str, Any] | None]) -> _Looks:
     length = np.linalg.norm(detail, axis=1, keepdims=True)
     whole = np.hypot(length, np.linalg.norm(coarse, axis=1, keepdims=True))
     usable = length > FLAT
-    return _Looks(
+    return _Descriptors(
         *(
             np.divide(part, over, out=np.zeros_like(part), where=usable)
             for part, over in ((coarse, whole), (detail, length), (length, whole))

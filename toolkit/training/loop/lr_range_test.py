@@ -13,7 +13,7 @@ from typing import Any
 
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features
-from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.loop.objective import OWN, Objective
 from toolkit.training.loop.step import Collate
 from toolkit.training.loop.train import train
@@ -63,7 +63,7 @@ def range_test(
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _text: None,
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-    pace: Pace | None = None,
+    pace: ComputeSettings | None = None,
 ) -> RangeTest:
     """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
 

@@ -25,8 +25,8 @@ from toolkit.data.batching.batch import Features, Integers, plan_epoch, probe
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted
 from toolkit.runs.trust import damage
-from toolkit.training.acceleration.accelerate_model import Quickened, quickened
-from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.acceleration.accelerate_model import AcceleratedModel, accelerated
+from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.adaptation import ema
 from toolkit.training.distributed import data_parallel, sharding
 from toolkit.training.loop import checkpoint
@@ -93,7 +93,7 @@ def train(
     factor: Callable[[int], float] | None = None,
     after_step: Callable[[int, Any], None] = lambda _step, _loss: None,
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-    pace: Pace | None = None,
+    pace: ComputeSettings | None = None,
     validate_first: bool = False,
     early_validation: Callable[[Any], Mapping[str, float]] | None = None,
     tolerance: Callable[[float], float] = lambda _best: 0.0,
@@ -173,9 +173,9 @@ def train(
     if trial is not None and not objective.labels:
         trial.pop("labels")
     if config.acceleration == "off":
-        ready: AbstractContextManager[Quickened] = nullcontext(Quickened())
+        ready: AbstractContextManager[AcceleratedModel] = nullcontext(AcceleratedModel())
     else:
-        ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
+        ready = accelerated(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
     inputs = Prefetched(
         plan,
         lambda indices: forward.prepare(data_parallel.deal(indices, features.lengths, team)),
