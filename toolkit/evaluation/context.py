@@ -66,8 +66,8 @@ class EvaluationContext:
 
 def references(recipe: Recipe, rows: pa.Table) -> list[Any]:
     """Return the truth of each row."""
-    found: list[Any] = rows[recipe.task.target.role].to_pylist()
-    return found
+    values: list[Any] = rows[recipe.task.target.role].to_pylist()
+    return values
 
 
 def places(rows: pa.Table) -> list[tuple[Any, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from toolkit.config import normal_form
 from toolkit.errors import ConfigError
-from toolkit.metrics.probability import chances_of
+from toolkit.metrics.probability import probability_matrix
 
 _POINT = re.compile(r"(sensitivity|specificity)=(0?\.\d+|1|1\.0)")
 
@@ -20,7 +20,7 @@ def parse(points: Sequence[str]) -> list[tuple[str, float]]:
     Raises:
         ConfigError: One is written otherwise.
     """
-    found = []
+    targets = []
     for point in points:
         match = _POINT.fullmatch(point.strip())
         if match is None:
@@ -29,8 +29,8 @@ def parse(points: Sequence[str]) -> list[tuple[str, float]]:
                 "Write sensitivity=0.95 or specificity=0.99, with a share from 0 to 1.",
                 id="config.malformed-value",
             )
-        found.append((match[1], float(match[2])))
-    return found
+        targets.append((match[1], float(match[2])))
+    return targets
 
 
 def class_number(positive: str | None, labels: Sequence[str]) -> int | None:
@@ -108,7 +108,7 @@ def choose(probabilities: Sequence[Any], references: Sequence[int], positive: in
         positive: Number of the class to be found.
         points: As the configuration has them.
     """
-    scores, true = chances_of(probabilities)[:, positive], np.asarray(references) == positive
+    scores, true = probability_matrix(probabilities)[:, positive], np.asarray(references) == positive
     if true.all() or not true.any():
         return Thresholds(int(true.sum()), int((~true).sum()), ())
     candidates = np.unique(scores)  # ascending
@@ -118,18 +118,18 @@ def choose(probabilities: Sequence[Any], references: Sequence[int], positive: in
     ranked_true, ranked_other = np.sort(scores[true]), np.sort(scores[~true])
     sensitivity = 1 - np.searchsorted(ranked_true, candidates, side="left") / true.sum()
     specificity = np.searchsorted(ranked_other, candidates, side="left") / (~true).sum()
-    found = {"balanced": float(edges[np.argmax(sensitivity + specificity)])}
+    chosen = {"balanced": float(edges[np.argmax(sensitivity + specificity)])}
     for name, wanted in parse(points):
         if name == "sensitivity":
-            found[f"{name}={wanted:g}"] = float(edges[sensitivity >= wanted - 1e-12][-1])
+            chosen[f"{name}={wanted:g}"] = float(edges[sensitivity >= wanted - 1e-12][-1])
         else:
             enough = edges[specificity >= wanted - 1e-12]
             above_all = float(np.nextafter(candidates[-1], 2))
-            found[f"{name}={wanted:g}"] = float(enough[0]) if len(enough) else above_all
+            chosen[f"{name}={wanted:g}"] = float(enough[0]) if len(enough) else above_all
     reached = [
         OperatingPoint(
             name, threshold, float((scores[true] >= threshold).mean()), float((scores[~true] < threshold).mean())
         )
-        for name, threshold in found.items()
+        for name, threshold in chosen.items()
     ]
     return Thresholds(int(true.sum()), int((~true).sum()), tuple(reached))

@@ -149,7 +149,7 @@ def usual(known: Sequence[Reading]) -> int:
     return list(known).index(Reading(max(0, layers - 2), True))
 
 
-def look(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> PairResult:
+def score_pair(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> PairResult:
     """Record a pair's cross-attention, and leave out each source word in turn.
 
     Args:
@@ -204,8 +204,8 @@ def _falls(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> Float
     for start in range(0, len(variants), batch_size):
         chunk = [{"input_ids": one, "labels": pair.features["labels"]} for one in variants[start : start + batch_size]]
         rows.append(_log_probabilities(model, collate(chunk)))
-    chances = np.concatenate(rows)  # (S + 1, T')
-    summed = [chances[:, list(span)].sum(axis=1) for span in pair.target_spans]
+    probabilities = np.concatenate(rows)  # (S + 1, T')
+    summed = [probabilities[:, list(span)].sum(axis=1) for span in pair.target_spans]
     by_word = np.asarray(summed, np.float64).reshape(len(summed), len(variants))  # (T, S + 1)
     return by_word[:, :1] - by_word[:, 1:]
 

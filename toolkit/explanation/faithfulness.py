@@ -152,10 +152,10 @@ class _Queries:
         return [self.explanation.example.keep(words) for words in self.kept]
 
     def curves(self, answers: Floats) -> Curves:
-        chances = answers[:, self.explanation.target]
+        probabilities = answers[:, self.explanation.target]
 
         def drop(words: Sequence[int]) -> float:
-            return float(chances[0] - chances[self.kept[tuple(sorted(words))]])
+            return float(probabilities[0] - probabilities[self.kept[tuple(sorted(words))]])
 
         def mean(drops: Sequence[float]) -> float:
             return float(np.mean(drops))

@@ -129,8 +129,8 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     observe(Stage("Loading the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     inputs = recipe.task.named_inputs(config.options)
-    learnt = _learnt(Path(target))
-    inputs = [column for column in inputs if column.required or learnt is None or column.role in learnt]
+    learned = _learned(Path(target))
+    inputs = [column for column in inputs if column.required or learned is None or column.role in learned]
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=False, observe=observe)  # it explains, too
     predictor = Predictor(
         stored,
@@ -147,6 +147,6 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     return service
 
 
-def _learnt(target: Path) -> list[str] | None:
+def _learned(target: Path) -> list[str] | None:
     """Return the columns that a run's rows have, so that nobody is asked for what it never saw; None for no run."""
     return runs.column_names(target / "data" / "test.parquet") if runs.is_run(target) else None

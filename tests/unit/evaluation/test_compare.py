@@ -22,8 +22,8 @@ CONFIG = EvaluationConfig(resamples=200)
 def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> StoredPredictions:
     """A file of predictions; a prediction is sure by 0.9."""
     rows = pa.table({"text": texts, "label": truth, "_file": ["f.csv"] * len(texts), "_row": range(len(texts))})
-    chances = [[0.9 if number == one else 0.1 for number in range(len(labels))] for one in said]
-    predictions = Predictions({"prediction": said, "probabilities": chances}, None)
+    probabilities = [[0.9 if number == one else 0.1 for number in range(len(labels))] for one in said]
+    predictions = Predictions({"prediction": said, "probabilities": probabilities}, None)
     table = prediction_store.table(rows, ("text", "label"), ("text",), predictions)
     facts = {"labels": list(labels), "recipe": recipe, "columns": ["prediction", "probabilities"], "split": "test"}
     return StoredPredictions(table, facts)

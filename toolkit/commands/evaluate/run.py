@@ -184,8 +184,8 @@ def _judge(
         said = said.beside(baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject))
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
-    learnt = _learnt(subject)
-    for warning in learnt:
+    learned = _learned(subject)
+    for warning in learned:
         observe(Note(warning))
     card = stored_card(subject.checkpoint)
     context = EvaluationContext(
@@ -209,7 +209,7 @@ def _judge(
         own.facts.get("training") if own is not None else None,
         checks=run_checks(context, subject.run, observe),
         config=_config_shown(subject),
-        warnings=learnt,
+        warnings=learned,
     )
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
     verdict = evaluate_predictions(context, said, circumstances)
@@ -227,7 +227,7 @@ def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:
     return {**told, **{key: value for key, value in read_file(stored).items() if key in of_training}}
 
 
-def _learnt(subject: EvaluationInputs) -> list[str]:
+def _learned(subject: EvaluationInputs) -> list[str]:
     """Say how many of the rows the run has learnt from; its own held-out ones are none of them."""
     if subject.run is None or subject.own:
         return []
@@ -249,11 +249,11 @@ def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe
         return None
     observe(Stage("Choosing thresholds on validation rows"))
     said = predict_rows(stored, checksums.read_rows(kept), "validation", None)
-    chances = said.predictions.columns.get("probabilities")
-    if chances is None:
+    probabilities = said.predictions.columns.get("probabilities")
+    if probabilities is None:
         return None
     truth = references(subject.recipe, said.table)
-    return thresholds.choose(chances, truth, positive, settings.operating_points)
+    return thresholds.choose(probabilities, truth, positive, settings.operating_points)
 
 
 def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, list[Any]]:
@@ -345,21 +345,21 @@ def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Seque
     Raises:
         ModelError: With both.
     """
-    learnt = stored_card(checkpoint).get("labels")
+    learned = stored_card(checkpoint).get("labels")
     of_run = runs.Run(Path(target)).facts.get("labels") if runs.is_run(Path(target)) else None
-    if learnt and of_run and list(learnt) != list(of_run) and set(map(str, learnt)) == set(map(str, of_run)):
+    if learned and of_run and list(learned) != list(of_run) and set(map(str, learned)) == set(map(str, of_run)):
         raise ModelError(  # no new names: the held-out rows keep numbers, and would be exchanged with the answers
             f"The classes in {checkpoint.path / runs.CARD} stand in another order than in the run's run.json.\n"
-            f"  {runs.CARD}: {', '.join(map(str, learnt))}\n  run.json:     {', '.join(map(str, of_run))}",
+            f"  {runs.CARD}: {', '.join(map(str, learned))}\n  run.json:     {', '.join(map(str, of_run))}",
             "Put them back in the order of run.json, here and in config.json. Where labels of the data are exchanged, "
             "train again with `data.label_map`.",
             id="model.classes-mismatch",
         )
-    learnt = learnt or of_run
-    if learnt and list(learnt) != list(labels):
+    learned = learned or of_run
+    if learned and list(learned) != list(labels):
         raise ModelError(
             f"The classes in {checkpoint.path / 'config.json'} (id2label) are not those that the model learnt.\n"
-            f"  config.json: {', '.join(labels)}\n  learnt:      {', '.join(map(str, learnt))}",
+            f"  config.json: {', '.join(labels)}\n  learnt:      {', '.join(map(str, learned))}",
             f"Put them back in this order, or, if you gave them other names on purpose, change `labels` in "
             f"{runs.CARD} beside it as well.",
             id="model.classes-mismatch",

@@ -91,7 +91,7 @@ def explain(
     observe(Stage(f"Aligning {len(given)} translation{'s' if len(given) > 1 else ''}"))
     pairs = _translated(loaded, given)
     within = budget.part(0.5) if request.rows else budget
-    seen = _look(loaded, pairs, observe, within, by_spaces=golds is not None)
+    seen = _score_pairs(loaded, pairs, observe, within, by_spaces=golds is not None)
     if len(seen) < len(pairs):
         notes.append(f"Time for {len(seen)} of {len(pairs)} translations; --minutes gives more.")
         golds = None if golds is None else golds[: len(seen)]
@@ -165,7 +165,7 @@ def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, 
     return [(texts[0], texts[1] if len(texts) > 1 else next(said)) for texts in given]
 
 
-def _look(
+def _score_pairs(
     loaded: LoadedModel, pairs: Sequence[tuple[str, str]], observe: Observe, budget: Budget, *, by_spaces: bool
 ) -> list[PairResult]:
     """Align pairs, at least one, until the time is spent."""
@@ -183,7 +183,7 @@ def _look(
                 "Give a sentence, or leave it out.",
                 id="data.empty-text",
             )
-        found.append(alignment.look(loaded.model, pair, collate, config.evaluation.batch_size))
+        found.append(alignment.score_pair(loaded.model, pair, collate, config.evaluation.batch_size))
         observe(Counted(number, len(pairs)))
         if budget.spent():
             break
@@ -218,7 +218,7 @@ def measure(
         return runs.read_object(store)
     observe(Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs"))
     loaded = stored.loaded
-    seen = _look(loaded, pairs, observe, budget, by_spaces=False)
+    seen = _score_pairs(loaded, pairs, observe, budget, by_spaces=False)
     if len(seen) < min(len(pairs), LEAST_TEXTS):
         observe(Note("There was no time to measure how far attention can be believed; --minutes gives more."))
         return None

@@ -69,7 +69,7 @@ def through_backbone(
     accelerator: Any,
     precision: str,
 ) -> list[Features]:
-    """Return the features that a frozen backbone computes of some tables; what an earlier run made of the same is used again.
+    """Return the features that a frozen backbone computes of some tables, or those of an earlier run.
 
     Args:
         below: The backbone, on its device.

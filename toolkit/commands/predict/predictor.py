@@ -105,12 +105,14 @@ class Predictor:
             return
         table = columns.take_roles(pa.table(dict(taken)), self.roles, self.stored.recipe.columns)
         said = self._said(table, observe)
-        chances = said.get("probabilities")
-        calibrated = scaled(_array(chances), self.temperature) if chances is not None and self.temperature else None
+        probabilities = said.get("probabilities")
+        calibrated = (
+            scaled(_array(probabilities), self.temperature) if probabilities is not None and self.temperature else None
+        )
         for number, prediction in enumerate(said["prediction"]):
             yield self.stored.recipe.target.answer(
                 prediction,
-                None if chances is None else chances[number],
+                None if probabilities is None else probabilities[number],
                 None if calibrated is None else calibrated[number],
                 self._how,
             )
@@ -143,7 +145,7 @@ class Predictor:
         return {**found, "prediction": finished}
 
 
-def _array(chances: Any) -> Any:
+def _array(probabilities: Any) -> Any:
     import numpy as np
 
-    return np.asarray(chances, np.float64)
+    return np.asarray(probabilities, np.float64)

@@ -14,7 +14,7 @@ from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.evaluation.thresholds import Thresholds, parse
-from toolkit.metrics.probability import chances_of
+from toolkit.metrics.probability import probability_matrix
 
 
 def section(
@@ -35,7 +35,7 @@ def section(
         chosen: From `thresholds.choose` on other rows.
         confidence: Of the intervals (Wilson's).
     """
-    scores, true = chances_of(probabilities)[:, positive], np.asarray(references) == positive
+    scores, true = probability_matrix(probabilities)[:, positive], np.asarray(references) == positive
     points = []
     for point in chosen.points:
         called = scores >= point.threshold
@@ -82,17 +82,17 @@ def _target(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dic
 def _share(hits: int, among: int, confidence: float) -> dict[str, float | None]:
     if not among:
         return {"value": None, "low": None, "high": None}
-    found = wilson(float(hits), float(among), confidence)
-    return {"value": found.value, "low": found.low, "high": found.high}
+    interval = wilson(float(hits), float(among), confidence)
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
 def _run(context: EvaluationContext) -> dict[str, Any] | None:
-    chances, settings = context.columns.get("probabilities"), context.config.evaluation
+    probabilities, settings = context.columns.get("probabilities"), context.config.evaluation
     positive = settings.positive_class
-    if chances is None or context.thresholds is None or positive is None or positive not in context.labels:
+    if probabilities is None or context.thresholds is None or positive is None or positive not in context.labels:
         return None
     number = list(context.labels).index(positive)
-    return section(chances, context.references, number, context.labels, context.thresholds, settings.confidence)
+    return section(probabilities, context.references, number, context.labels, context.thresholds, settings.confidence)
 
 
 CHECK = Check("screening", _run, applies=lambda task: bool(task.target.kind.single))

@@ -11,7 +11,7 @@ from toolkit.errors import DataError
 from toolkit.tasks.task import AnswerFormat, Column, Target, Task
 
 
-def _answer(prediction: Any, _chances: Any, _calibrated: Any, how: AnswerFormat) -> dict[str, Any]:
+def _answer(prediction: Any, _probabilities: Any, _calibrated: Any, how: AnswerFormat) -> dict[str, Any]:
     return {"prediction": [None if number is None else how.labels[number] for number in prediction]}
 
 

@@ -9,7 +9,7 @@ from transformers import AutoModelForSeq2SeqLM
 from tests.support import bitext
 from tests.support.errors import refused
 from toolkit.commands.explain.request import Budget, ExplanationRequest
-from toolkit.commands.explain.translations import _check_gold, _look, explain, read_pairs
+from toolkit.commands.explain.translations import _check_gold, _score_pairs, explain, read_pairs
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError
 from toolkit.events import Counted
@@ -72,7 +72,7 @@ def test_pairs_are_aligned_until_the_time_is_spent(subject, tmp_path):
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     loaded = LoadedModel(model, processor, subject.recipe, None, subject.config)
     pairs, told = bitext.pairs(3), []
-    seen = _look(loaded, pairs, told.append, Budget.of(0), by_spaces=False)
+    seen = _score_pairs(loaded, pairs, told.append, Budget.of(0), by_spaces=False)
     assert [(one.pair.source, one.pair.target) for one in seen] == pairs[:1]
     assert told == [Counted(1, 3)]
-    assert len(_look(loaded, pairs, told.append, Budget.of(None), by_spaces=False)) == 3
+    assert len(_score_pairs(loaded, pairs, told.append, Budget.of(None), by_spaces=False)) == 3

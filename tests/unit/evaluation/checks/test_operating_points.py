@@ -15,14 +15,14 @@ from toolkit.evaluation.checks import operating_points
 POINTS = ["sensitivity=0.9", "specificity=0.8"]
 
 
-def chances(scores) -> list[list[float]]:
+def probabilities(scores) -> list[list[float]]:
     return [[1 - score, score] for score in scores]
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=60))
 def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
     scores, true = np.array([one for one, _ in rows]) / 20, np.array([two for _, two in rows])
-    chosen = thresholds.choose(chances(scores), true.astype(int).tolist(), 1, POINTS)
+    chosen = thresholds.choose(probabilities(scores), true.astype(int).tolist(), 1, POINTS)
     assert (chosen.positives, chosen.negatives) == (true.sum(), (~true).sum())
     if true.all() or not true.any():
         assert chosen.points == ()
@@ -46,7 +46,7 @@ def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
 
 
 def test_a_threshold_stands_halfway_between_the_scores_that_it_parts():
-    found = thresholds.choose(chances([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
+    found = thresholds.choose(probabilities([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
     assert [(point.name, point.threshold) for point in found.points] == [
         ("balanced", pytest.approx(0.55)), ("specificity=1", pytest.approx(0.55))
     ]  # fmt: skip
@@ -59,7 +59,7 @@ def test_figures_are_counted_on_the_test_rows():
         thresholds.OperatingPoint("specificity=1", 2.0, 0.0, 1.0),
     )
     chosen = thresholds.Thresholds(5, 4, points)
-    found = operating_points.section(chances(scores), true, 1, ("well", "ill"), chosen, 0.95)
+    found = operating_points.section(probabilities(scores), true, 1, ("well", "ill"), chosen, 0.95)
     assert (found["validation_positives"], found["validation_negatives"]) == (5, 4)
     assert (found["positive"], found["positives"], found["negatives"]) == ("ill", 3, 3)
     point, never = found["points"]
