@@ -131,7 +131,7 @@ def variant(workload: Workload, name: str, bf16: bool) -> Iterator[Callable[[Bat
     import torch
 
     from toolkit.config.settings import TrainingConfig
-    from toolkit.training.acceleration.accelerate_model import Quickened, quickened
+    from toolkit.training.acceleration.accelerate_model import AcceleratedModel, accelerated
     from toolkit.training.loop.schedule import build_optimizer
 
     model, probe = workload.model, {key: values[:4] for key, values in workload.batches[0].items()}
@@ -140,9 +140,9 @@ def variant(workload: Workload, name: str, bf16: bool) -> Iterator[Callable[[Bat
     with ExitStack() as stack:
         for place, attribute, instead in without(name):
             stack.enter_context(mock.patch.object(place, attribute, instead))
-        quick = Quickened()
+        quick = AcceleratedModel()
         if name != OFF:
-            quick = stack.enter_context(quickened(model, probe, compiled=name == COMPILED))
+            quick = stack.enter_context(accelerated(model, probe, compiled=name == COMPILED))
 
         def step(batch: Batch) -> None:
             with quick.packing.batch(batch, "cpu") if quick.packing is not None else nullcontext():

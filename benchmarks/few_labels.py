@@ -138,7 +138,7 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     chosen = candidates.choose(found)
     compared = time.process_time() - begun
     test: Features
-    (test,) = encode_parts((prepared.splits.test,), recipe, bench.material.processor, bench.config, lambda _e: None)
+    (test,) = encode_parts((prepared.splits.test,), recipe, bench.setup.processor, bench.config, lambda _e: None)
     truth = np.asarray(test.columns["labels"])
     ways = {}
     for name, way in candidates.WAYS.items():

@@ -63,7 +63,7 @@ def lengths(wanted: Sequence[int], repeats: int) -> list[dict[str, float]]:
 
     from toolkit import models, sources
     from toolkit.data.batching.batch import pad
-    from toolkit.training.acceleration.accelerate_model import quickened
+    from toolkit.training.acceleration.accelerate_model import accelerated
 
     torch.manual_seed(0)
     path = sources.package_path(MODEL.removeprefix("pkg://"))
@@ -78,7 +78,7 @@ def lengths(wanted: Sequence[int], repeats: int) -> list[dict[str, float]]:
         batch = pad([{"input_ids": draw.integers(1000, 2000, n), "labels": 0} for n in sizes], {})
         seconds: dict[str, list[float]] = {"unpadded": [], "padded": []}
         for _ in range(repeats + 1):
-            with quickened(model, batch) as quick:
+            with accelerated(model, batch) as quick:
                 assert quick.packing is not None
                 start = time.perf_counter()
                 with quick.packing.batch(batch, "cpu"):

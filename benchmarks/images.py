@@ -38,7 +38,7 @@ from benchmarks.finetune import RESULTS, rotate, say, write
 from benchmarks.picture_workloads import WORKLOADS, Ready, Turn, Workload, draw_pictures, settle, training_flops
 from toolkit.data.load import Splits, load_splits
 from toolkit.inference.encode import encode_rows
-from toolkit.training.acceleration.autotune import Pace, measured
+from toolkit.training.acceleration.autotune import ComputeSettings, measured
 from toolkit.training.distributed.devices import accelerator_for, pick_device
 from toolkit.training.loop.arguments import Callbacks, TrainingData
 from toolkit.training.loop.train import train
@@ -157,7 +157,7 @@ def summary(
 # --- the toolkit ----------------------------------------------------------------------------------------------------
 
 
-def pace_of(ready: Ready) -> Pace:
+def pace_of(ready: Ready) -> ComputeSettings:
     """Return what `--tune-speed` chooses, off the clock."""
     recipe = ready.prepared.recipe
     rows = ready.prepared.splits.train.slice(0, ready.workload.batch_size)
@@ -169,7 +169,7 @@ def pace_of(ready: Ready) -> Pace:
     return measured(ready.model().to(device).train(), batch, probe, settings, device, steps=0)
 
 
-def ours(ready: Ready, pace: Pace) -> Turn:
+def ours(ready: Ready, pace: ComputeSettings) -> Turn:
     """Train with the toolkit."""
     config, recipe = ready.prepared.config, ready.prepared.recipe
     model = ready.model()

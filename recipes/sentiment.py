@@ -128,5 +128,5 @@ def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, 
 
 def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Logits (B, C) → the class and the probability of each class, for each text."""
-    chances = probabilities(outputs.logits)
-    return {"prediction": chances.argmax(axis=-1).tolist(), "probabilities": chances.tolist()}
+    probs = probabilities(outputs.logits)
+    return {"prediction": probs.argmax(axis=-1).tolist(), "probabilities": probs.tolist()}

@@ -86,20 +86,20 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
 def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
     """Pad to the longest: input_ids, attention_mask and labels, each (B, T)."""
     read = ("input_ids", "labels")
-    inputs = [{name: values for name, values in one.items() if name in read} for one in features]
+    inputs = [{name: values for name, values in example.items() if name in read} for example in features]
     return pad(inputs, {"input_ids": processor.pad_token_id or 0, "labels": IGNORED})
 
 
 def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Logits (B, T, C) → the label of each word, for each row; None for words that the model does not read."""
     best = outputs.logits.argmax(dim=-1).cpu().numpy()  # (B, T)
-    found = []
+    labelled = []
     for row, first_of, words in zip(best, batch["first_of"], batch["words"], strict=True):
         labels: list[int | None] = [None] * int(words)
         for place in np.flatnonzero(first_of).tolist():
             labels[first_of[place] - 1] = int(row[place])
-        found.append(labels)
-    return {"prediction": found}
+        labelled.append(labels)
+    return {"prediction": labelled}
 
 
 def label_remarks(labels: Sequence[str]) -> list[str]:
@@ -107,25 +107,25 @@ def label_remarks(labels: Sequence[str]) -> list[str]:
     if any(label.startswith(("B-", "I-")) for label in labels):
         return []
     names = dict(zip(labels, (OUTSIDE, "B-PER", "I-PER"), strict=False))
-    said = ", ".join(f"{label}: {name}" for label, name in names.items())
+    label_map = ", ".join(f"{label}: {name}" for label, name in names.items())
     return [
         "No label begins with B- or I-, so that no word belongs to an entity and entity F1 is 0. Name all labels in "
-        f"the IOB scheme, as in --set 'data.label_map={{{said}}}'."
+        f"the IOB scheme, as in --set 'data.label_map={{{label_map}}}'."
     ]
 
 
 def entities(labels: Sequence[str]) -> set[tuple[int, int, str]]:
     """Return the entities of a sentence as (first word, end, type); an I- with nothing to continue opens one."""
-    found = set()
+    spans = set()
     start, kind = 0, ""
     for position, label in enumerate([*labels, "O"]):
         prefix, _, name = label.partition("-")
         if kind and (prefix != "I" or name != kind):
-            found.add((start, position, kind))
+            spans.add((start, position, kind))
             kind = ""
         if prefix in ("B", "I") and not kind:
             start, kind = position, name
-    return found
+    return spans
 
 
 def entity_counts(
@@ -133,8 +133,8 @@ def entity_counts(
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return what each sentence adds to the entity counts. Shape (N, 3): right, predicted, true."""
     rows = []
-    for said, reference in zip(predicted, true, strict=True):
-        ours = entities([OUTSIDE if label is None else names[label] for label in said])
+    for prediction, reference in zip(predicted, true, strict=True):
+        ours = entities([OUTSIDE if label is None else names[label] for label in prediction])
         theirs = entities([names[label] for label in reference])
         rows.append((len(ours & theirs), len(ours), len(theirs)))
     return np.array(rows, np.float64).reshape(-1, 3)

@@ -255,7 +255,7 @@ def learning_rate(
     The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
     Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base), and so does
     training from scratch (Touvron et al. 2021, "Training data-efficient image transformers", table 9: 5e-4 at width
-    768), but never more than 2e-3; a new head on a trunk that stays as it is is trained from scratch. So does the T5
+    768), but never more than 2e-3; a new head on a backbone that stays as it is is trained from scratch. So does the T5
     family, whose weights are not scaled for Adam (Raffel et al. 2020, section 3.1.2: 1e-3 for all sizes).
     """
     large = (

@@ -133,11 +133,11 @@ def _from_pretrained(auto: Any, path: Path, **arguments: Any) -> tuple[Any, dict
 
 def _lacking(model: Any, info: Mapping[str, Any]) -> dict[str, str]:
     """Return the weights that did not come from the checkpoint: name → what is wrong with it there."""
-    learnt = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    learnt |= {name for name, _ in model.named_buffers() if name.endswith(_STATISTICS)}
-    found = {name: f"`{name}` is missing" for name in sorted(info["missing_keys"]) if name in learnt}
+    learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    learned |= {name for name, _ in model.named_buffers() if name.endswith(_STATISTICS)}
+    found = {name: f"`{name}` is missing" for name in sorted(info["missing_keys"]) if name in learned}
     for name, stored, wanted in sorted(info["mismatched_keys"]):
-        if name in learnt:
+        if name in learned:
             found[name] = f"`{name}` has the shape {_shape(stored)} where {_shape(wanted)} is wanted"
     return {name: fault for name, fault in found.items() if not name.endswith(_ONLY_PRETRAINING)}
 

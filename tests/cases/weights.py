@@ -46,10 +46,10 @@ def case_wrapped_and_headless_checkpoints(folder: Path) -> None:
     assert [one.code for one in said] == [0, 0, 2], [one.text for one in said]
     assert "wrapper" not in said[0].text
     assert "`_orig_mod.module." in said[1].text
-    chances = [
+    probabilities = [
         pq.read_table(folder / f"of-{name}" / "predictions.parquet")["probabilities"] for name in ("plain", "wrapped")
     ]
-    assert chances[0] == chances[1]
+    assert probabilities[0] == probabilities[1]
     assert "has the shape 2 where 3 is wanted" in said[2].text
     refused = toolkit("evaluate", "headless", "--data", data, cwd=folder)
     assert refused.code == 2, refused.text

@@ -127,8 +127,8 @@ def check_program(python: str | Path, made: Made, folder: Path) -> None:
     answers = asked(python, folder, rows)
     assert [text for _, _, text in answers] == rows
     assert [label for label, _, _ in answers] == [["neg", "pos"][n] for n in said["prediction"].to_pylist()]
-    for (_, score, _), chances in zip(answers, said["probabilities"].to_pylist(), strict=True):
-        assert float(score) == pytest.approx(max(chances), abs=1e-4)
+    for (_, score, _), probabilities in zip(answers, said["probabilities"].to_pylist(), strict=True):
+        assert float(score) == pytest.approx(max(probabilities), abs=1e-4)
 
 
 def test_the_program_beside_it_says_what_the_toolkit_says(made: Made, onnx: Path) -> None:

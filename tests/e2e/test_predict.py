@@ -39,8 +39,8 @@ def test_it_says_what_the_evaluation_said_in_the_same_order(made: Made, tmp_path
     bad = answers.pop(3)
     assert (bad["prediction"], bad["score"]) == (None, None)
     assert [answer["prediction"] for answer in answers] == [["neg", "pos"][n] for n in said["prediction"].to_pylist()]
-    for answer, chances in zip(answers, said["probabilities"].to_pylist(), strict=True):
-        assert answer["score"] == pytest.approx(max(chances), abs=1e-5)
+    for answer, probabilities in zip(answers, said["probabilities"].to_pylist(), strict=True):
+        assert answer["score"] == pytest.approx(max(probabilities), abs=1e-5)
         assert answer["score: neg"] + answer["score: pos"] == pytest.approx(1, abs=1e-5)
         assert "calibrated_score" not in answer  # right on all validation rows: there was no temperature to fit
     again = toolkit("predict", made.run, "--input", "in.csv", "--output", "out.jsonl", cwd=tmp_path)

@@ -130,8 +130,8 @@ def ask(model: Any, team: Team) -> Any:
     from toolkit.inference.predict import predict, probabilities
 
     def extract(outputs: Any, batch: Any) -> dict[str, list[Any]]:
-        chances = probabilities(outputs.logits)
-        return {"prediction": chances.argmax(-1).tolist(), "probabilities": chances.tolist()}
+        probs = probabilities(outputs.logits)
+        return {"prediction": probs.argmax(-1).tolist(), "probabilities": probs.tolist()}
 
     return predict(model, data(), collate, extract, batch_size=4, device="cpu", team=team)
 

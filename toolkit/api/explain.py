@@ -7,10 +7,10 @@ from typing import Any
 from toolkit.api import tables, words
 from toolkit.api.caller import Caller, called
 from toolkit.api.report import framed
-from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.evaluate.run import prepare_evaluation
 from toolkit.commands.explain.inputs import read_inputs, reads_pictures
-from toolkit.commands.explain.request import EXAMPLES, Order
+from toolkit.commands.explain.request import EXAMPLES, ExplanationRequest
 from toolkit.commands.explain.run import explain as explain_inputs
 from toolkit.commands.explain.run import measure as measure_methods
 from toolkit.commands.explain.store import command as measuring_command
@@ -133,15 +133,15 @@ def explain(
                 id="config.nothing-given",
             )
         again = measuring_command(target, has_data=subject.run is not None)
-        order = Order(inputs, methods, number, png, None if gold is None else Path(gold), minutes, again)
+        request = ExplanationRequest(inputs, methods, number, png, None if gold is None else Path(gold), minutes, again)
         if not inputs:
-            return Explanation(None, {"verdict": measure_methods(subject, order, caller.observe)})
+            return Explanation(None, {"verdict": measure_methods(subject, request, caller.observe)})
         place = None if output is None else str(output)
-        folder, content = explain_inputs(subject, order, place, caller.command, caller.observe)
+        folder, content = explain_inputs(subject, request, place, caller.command, caller.observe)
     return Explanation(folder, content)
 
 
-def _inputs(typed: Sequence[str | Path], file: str | Path | None, subject: Examination) -> list[Any]:
+def _inputs(typed: Sequence[str | Path], file: str | Path | None, subject: EvaluationInputs) -> list[Any]:
     """Return the texts, or the pictures in the files that are named."""
     inputs: list[Any]
     if reads_pictures(subject):

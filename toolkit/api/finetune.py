@@ -186,8 +186,8 @@ def _prepared(
 def _push(run: Path, recipe: str, destination: Destination, observe: Observe) -> Pushed:
     """Push a run that was just made with a recipe; when that fails, say how it is done later."""
     try:
-        parcel = pack(str(run), destination, None, observe, recipe_name=recipe)
-        return Pushed(parcel, push(parcel, observe))
+        plan = pack(str(run), destination, None, observe, recipe_name=recipe)
+        return Pushed(plan, push(plan, observe))
     except ToolkitError as error:
         later = shlex.join(["toolkit", "push", str(run), destination.name, *words.own_recipe(recipe)])
         raise RunError(

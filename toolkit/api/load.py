@@ -50,7 +50,7 @@ class Model:
     @property
     def labels(self) -> Sequence[str]:
         """Names of the classes; empty where there are none."""
-        return list(self._loaded.asker.stored.labels)
+        return list(self._loaded.predictor.stored.labels)
 
     def predict(self, inputs: Input | Sequence[Input]) -> list[Prediction]:
         """Predict one or more inputs, together.
@@ -148,4 +148,4 @@ def load(
     values = words.merged(words.flags(given), words.assignments(set))
     with called(progress, "serve", [words.target_of(run)], {}) as caller:
         loaded = service.load(words.target_of(run), values, recipe, caller.observe)
-    return Model(replace(loaded, asker=replace(loaded.asker, root=Path.cwd())))
+    return Model(replace(loaded, predictor=replace(loaded.predictor, root=Path.cwd())))

@@ -15,11 +15,11 @@ class Pushed:
     """What was sent to the Hub, or would be.
 
     Attributes:
-        parcel: Files, title and destination.
+        plan: Files, title and destination.
         outcome: Where it is now; None where `dry_run` sent nothing.
     """
 
-    parcel: command.Parcel
+    plan: command.UploadPlan
     outcome: upload.Pushed | None
 
     @property
@@ -35,10 +35,10 @@ class Pushed:
     @property
     def files(self) -> Mapping[str, int]:
         """Path in the repository → bytes."""
-        return {path: command.size_of(content) for path, content in self.parcel.files.items()}
+        return {path: command.size_of(content) for path, content in self.plan.files.items()}
 
     def __repr__(self) -> str:
-        return f"<Pushed {self.parcel.destination.name}: {self.url or 'nothing was sent'}>"
+        return f"<Pushed {self.plan.destination.name}: {self.url or 'nothing was sent'}>"
 
 
 def push(
@@ -75,7 +75,7 @@ def push(
     """
     destination = upload.Destination(name, public, revision, pr, tag)
     with called(progress, "push", [target_of(run), name], {}) as caller:
-        parcel = command.pack(
+        plan = command.pack(
             target_of(run), destination, license, caller.observe, recipe_name=recipe, examples=examples, dry=dry_run
         )
-        return Pushed(parcel, None if dry_run else command.push(parcel, caller.observe))
+        return Pushed(plan, None if dry_run else command.push(plan, caller.observe))

@@ -121,7 +121,7 @@ class Comparison:
         return f"<Comparison {self.path}: {headline(self.report)}>"
 
 
-def _frame(stored: prediction_store.Answers) -> "pd.DataFrame":
+def _frame(stored: prediction_store.StoredPredictions) -> "pd.DataFrame":
     """Return a file of predictions as a table: names in the place of numbers of classes, a column for each of these."""
     labels = list(stored.facts.get("labels", ()))
     table = stored.table.drop_columns(["_key"])
@@ -131,11 +131,11 @@ def _frame(stored: prediction_store.Answers) -> "pd.DataFrame":
         for name in frame.columns:
             if "int" in kinds[name] and name not in prediction_store.POSITION:
                 frame[name] = [_named(value, labels) for value in table[name].to_pylist()]
-    chances = table["probabilities"].to_pylist() if "probabilities" in frame.columns else []
-    if chances and labels:
+    probabilities = table["probabilities"].to_pylist() if "probabilities" in frame.columns else []
+    if probabilities and labels:
         frame = frame.drop(columns="probabilities")
         for number, label in enumerate(labels):
-            frame[f"probability: {label}"] = [None if row is None else row[number] for row in chances]
+            frame[f"probability: {label}"] = [None if row is None else row[number] for row in probabilities]
     return frame.rename(columns={"_file": "file", "_row": "row"})
 
 

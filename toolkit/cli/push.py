@@ -9,7 +9,7 @@ from toolkit.cli.console import Watcher, note, say, table
 
 if TYPE_CHECKING:
     from toolkit.api.push import Pushed
-    from toolkit.commands.push import Parcel
+    from toolkit.commands.push import UploadPlan
 
 
 def push(
@@ -39,22 +39,22 @@ def push(
         pushed = api.push(**given, progress=options.caller(watch))
     if dry_run:
         say(table([(path, f"{size:,} bytes") for path, size in pushed.files.items()]))
-        say(f"Nothing was pushed: this was a dry run. {_plan(pushed.parcel)}")
+        say(f"Nothing was pushed: this was a dry run. {_plan(pushed.plan)}")
         return
     say_pushed(pushed)
 
 
-def _plan(parcel: "Parcel") -> str:
-    destination = parcel.destination
-    known = "exists" if parcel.exists else f"would be made, {'public' if destination.public else 'private'}"
-    if parcel.exists is None:
+def _plan(plan: "UploadPlan") -> str:
+    destination = plan.destination
+    known = "exists" if plan.exists else f"would be made, {'public' if destination.public else 'private'}"
+    if plan.exists is None:
         known = "was not looked for"
-    return f"{len(parcel.files)} files, {parcel.size / 1e6:,.1f} MB; {destination.name} {known}."
+    return f"{len(plan.files)} files, {plan.size / 1e6:,.1f} MB; {destination.name} {known}."
 
 
 def say_pushed(pushed: "Pushed") -> None:
     """Print where a run is on the Hub, and how it is used from there."""
-    destination, outcome = pushed.parcel.destination, pushed.outcome
+    destination, outcome = pushed.plan.destination, pushed.outcome
     if outcome is None:
         return
     named = destination.name if outcome.revision == "main" else f"{destination.name}@{outcome.revision}"

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 import toolkit
 from toolkit import models, runs
-from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.evaluate.run import prepare_evaluation, shown
 from toolkit.commands.finetune.run import write_card
 from toolkit.config import merge
@@ -150,7 +150,7 @@ def export(
     return Exported(folder, report)
 
 
-def _place(subject: Examination, form: str, output: str | None) -> Path:
+def _place(subject: EvaluationInputs, form: str, output: str | None) -> Path:
     """Return where to write: a new folder, or one that holds an earlier export, which is replaced whole."""
     inside = subject.run.path / "exports" / form if subject.run is not None else None
     folder = Path(output) if output else inside or runs.HOME / f"export-{runs.slug(subject.checkpoint.name)}-{form}"
@@ -163,7 +163,7 @@ def _place(subject: Examination, form: str, output: str | None) -> Path:
     return folder
 
 
-def _parted(subject: Examination, form: str, most: int) -> tuple[pa.Table, _HeldBack | None]:
+def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, _HeldBack | None]:
     """Return the rows to ask about, drawn by the run's seed, and for 8 bits the others, on which they are chosen.
 
     Raises:
@@ -322,7 +322,7 @@ def _loaded(stored: StoredModel, form: str, draft: Path) -> LoadedModel:
 
 
 def _difference(
-    subject: Examination, rows: pa.Table, before: Predictions, after: Predictions
+    subject: EvaluationInputs, rows: pa.Table, before: Predictions, after: Predictions
 ) -> schema.Difference | None:
     """Compare the recipe's first metric of both; None where it has no interval of its own."""
     truth, config = references(subject.recipe, rows), subject.config

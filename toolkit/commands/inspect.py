@@ -60,8 +60,8 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
         unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
         lengths_of: Any = partial(recipe.preprocess, processor=processor, config=unlimited)
         unit = "tokens"
-        learnt = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
-        notes += remarks(recipe, learnt, processor, config) if learnt is not None else []
+        learned = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
+        notes += remarks(recipe, learned, processor, config) if learned is not None else []
     except SourceError as error:
         lengths_of, unit = None, first.length_unit
         notes.append(f"{error.problem} Lengths are counted in {unit}; name a tokenizer with --model.")

@@ -38,14 +38,14 @@ def lr_find(
     from toolkit.training.loop.objective import objective_for
 
     config, splits = prepared.config, prepared.splits
-    material = gather(prepared, [splits.train], observe)
-    (features,) = material.features
+    setup = gather(prepared, [splits.train], observe)
+    (features,) = setup.features
     device = pick_device(config.training.device)
     pace = asked(config.training, device)
     observe(Stage(f"Raising the learning rate from {lowest:g} to {highest:g} in {steps} steps"))
     found = range_test(
-        material.model,
-        TrainingData(features, material.collate, material.augment),
+        setup.model,
+        TrainingData(features, setup.collate, setup.augment),
         config.training,
         accelerator_for(config.training, pace.precision),
         objective=regularised(

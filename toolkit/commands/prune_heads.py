@@ -14,15 +14,14 @@ import numpy as np
 import toolkit
 from toolkit import models, runs
 from toolkit.attention import heads
-from toolkit.commands.evaluate.document import Circumstances, evaluate_predictions, store
-from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
+from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.evaluate.run import baselines_of, stored_card
 from toolkit.commands.finetune.calibrate import calibrate
 from toolkit.commands.finetune.validation import higher_is_better
 from toolkit.data.batching.batch import Features, plan_evaluation
 from toolkit.errors import ConfigError, ModelError, RunError
-from toolkit.evaluation import prediction_store, scores
-from toolkit.evaluation.checks import operating_points
+from toolkit.evaluation import prediction_store, scores, thresholds
 from toolkit.evaluation.context import EvaluationContext, references
 from toolkit.evaluation.predict_rows import identity, predict_rows
 from toolkit.events import Counted, Note, Observe, Stage
@@ -57,7 +56,7 @@ class Pruning:
 
 
 def prune_heads(
-    subject: Examination, wanted: Pruning, output: str | None, command: str, observe: Observe
+    subject: EvaluationInputs, wanted: Pruning, output: str | None, command: str, observe: Observe
 ) -> tuple[runs.Run, dict[str, Any]]:
     """Measure how much each head matters, leave more and more out, and store the smallest model that is good enough.
 
@@ -128,7 +127,7 @@ def prune_heads(
     return made, found
 
 
-def _run(subject: Examination) -> runs.Run:
+def _run(subject: EvaluationInputs) -> runs.Run:
     if subject.run is None or not subject.own:
         raise ConfigError(
             "Heads are left out of a run, whose validation rows say which.", "Name a run directory.", id="run.not-a-run"
@@ -242,7 +241,7 @@ def _choose(curve: Sequence[Mapping[str, Any]], name: str, wanted: Pruning, *, u
 
 
 def _store(
-    subject: Examination,
+    subject: EvaluationInputs,
     run: runs.Run,
     whole: StoredModel,
     pruned: heads.Pruned,
@@ -284,7 +283,7 @@ def _store(
     said = said.beside(
         {BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, subject.rows.num_rows, observe)}
     )
-    circumstances = Circumstances(
+    circumstances = ReportContext(
         command,
         created,
         subject.split,
@@ -300,7 +299,7 @@ def _store(
         config,
         temperature=calibration.get("temperature"),
         fit=calibration.get("fit"),
-        thresholds=operating_points.Chosen.of(calibration.get("screening")),
+        thresholds=thresholds.Thresholds.of(calibration.get("screening")),
         stored=stored,
     )
     verdict = evaluate_predictions(context, said, circumstances)

@@ -34,7 +34,7 @@ LARGEST_FILE = 500 * 10**9  # bytes; the Hub takes no larger one
 
 
 @dataclass(frozen=True)
-class Parcel:
+class UploadPlan:
     """What a push would send.
 
     Attributes:
@@ -99,7 +99,7 @@ def pack(
     recipe_name: str | None = None,
     examples: bool = True,
     dry: bool = False,
-) -> Parcel:
+) -> UploadPlan:
     """Check everything that can be checked, and put together what would be sent; nothing is sent.
 
     Args:
@@ -152,7 +152,7 @@ def pack(
                 "Save the model in several shards.",
                 id="hub.file-too-large",
             )
-    return Parcel(destination, files, f"Upload {report['title']}", exists)
+    return UploadPlan(destination, files, f"Upload {report['title']}", exists)
 
 
 def _ask(destination: upload.Destination, observe: Observe, *, dry: bool) -> bool | None:
@@ -166,10 +166,10 @@ def _ask(destination: upload.Destination, observe: Observe, *, dry: bool) -> boo
     return upload.check(destination)
 
 
-def push(parcel: Parcel, observe: Observe) -> upload.Pushed:
-    """Send a parcel, in one commit."""
-    observe(Stage(f"Pushing {len(parcel.files)} files, {parcel.size / 1e6:,.1f} MB, to {parcel.destination.name}"))
-    return upload.publish(parcel.files, parcel.destination, parcel.title)
+def push(plan: UploadPlan, observe: Observe) -> upload.Pushed:
+    """Upload the files of a plan, in one commit."""
+    observe(Stage(f"Pushing {len(plan.files)} files, {plan.size / 1e6:,.1f} MB, to {plan.destination.name}"))
+    return upload.publish(plan.files, plan.destination, plan.title)
 
 
 def _run(target: str) -> runs.Run:

@@ -222,9 +222,9 @@ def _clean(
         if part == "test":
             continue
         gone = np.zeros(rows.num_rows, bool)
-        for reason, found in clean(rows, options).items():
-            new = np.flatnonzero(found & ~gone)
-            gone |= found
+        for reason, flags in clean(rows, options).items():
+            new = np.flatnonzero(flags & ~gone)
+            gone |= flags
             if len(new):
                 row = rows.slice(int(new[0]), 1).to_pylist()[0]
                 first.setdefault(reason, f"{row.get('_file')}, row {row.get('_row')}")
@@ -255,9 +255,11 @@ def _leave_out_targets(parts: dict[str, pa.Table], target: Column) -> tuple[dict
     held = {part: rows for part, rows in parts.items() if part not in lacking}
     if not lacking and any(labels_.counts(rows[target.role]) for rows in held.values()):
         return parts, []
-    found = f"No column was recognised as the {target.role}" if lacking else f"The column of the {target.role} is empty"
+    reason = (
+        f"No column was recognised as the {target.role}" if lacking else f"The column of the {target.role} is empty"
+    )
     bare = {part: rows.drop_columns([target.role]) if part in held else rows for part, rows in parts.items()}
-    return bare, [f"{found}; it can be named with {columns_.flag(target.role)}. Training needs one."]
+    return bare, [f"{reason}; it can be named with {columns_.flag(target.role)}. Training needs one."]
 
 
 def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Sequence[str]) -> None:
@@ -292,13 +294,13 @@ def part_facts(name: str, rows: pa.Table, label: str | None, labels: Sequence[st
     return facts
 
 
-def _duplicate_notes(found: Mapping[str, int], *, removed: bool) -> list[str]:
+def _duplicate_notes(counts: Mapping[str, int], *, removed: bool) -> list[str]:
     notes = []
     fate = "were removed from" if removed else "were left in"
-    if found["train_in_held_out"]:
-        notes.append(f"{found['train_in_held_out']:,} training rows that also stand in a held-out part {fate} train.")
-    if found["validation_in_test"]:
-        notes.append(f"{found['validation_in_test']:,} validation rows that also stand in test {fate} validation.")
-    if found["repeated_in_train"]:
-        notes.append(f"{found['repeated_in_train']:,} training rows repeat another training row.")
+    if counts["train_in_held_out"]:
+        notes.append(f"{counts['train_in_held_out']:,} training rows that also stand in a held-out part {fate} train.")
+    if counts["validation_in_test"]:
+        notes.append(f"{counts['validation_in_test']:,} validation rows that also stand in test {fate} validation.")
+    if counts["repeated_in_train"]:
+        notes.append(f"{counts['repeated_in_train']:,} training rows repeat another training row.")
     return notes

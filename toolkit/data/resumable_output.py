@@ -65,21 +65,21 @@ class Kept:
 def open_parts(output: Path, identity: Mapping[str, Any] | None) -> Kept:
     """Find the parts of the same work; those of other work go. None is never the same work."""
     folder = folder_of(output)
-    known = folder / "identity.json"
-    before = _identity(known)
+    identity_file = folder / "identity.json"
+    before = _identity(identity_file)
     if identity is not None and before == identity:
         return Kept(len(list(folder.glob("*.jsonl"))))
     lost = sum(_rows_in(part) for part in folder.glob("*.jsonl"))
     keys = dict.fromkeys([*(identity or {}), *before])
     differing = tuple(key for key in keys if before.get(key) != (identity or {}).get(key))
     shutil.rmtree(folder, ignore_errors=True)
-    runs.write_json(known, identity or {})
+    runs.write_json(identity_file, identity or {})
     return Kept(thrown_away=lost, differing=differing)
 
 
-def _identity(known: Path) -> dict[str, Any]:
+def _identity(file: Path) -> dict[str, Any]:
     try:
-        return runs.read_object(known)
+        return runs.read_object(file)
     except SourceError:
         return {}
 
@@ -138,15 +138,15 @@ def _read(part: Path) -> list[dict[str, Any]]:
 
 def _names(parts: Sequence[Path]) -> list[str]:
     """Return all columns in the order in which they turn up; the predictions' stay last."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     last: dict[str, None] = {}
     for part in parts:
         for row in _read(part):
             keys = list(row)
             cut = keys.index("prediction")
-            found.update(dict.fromkeys(keys[:cut]))
+            names.update(dict.fromkeys(keys[:cut]))
             last.update(dict.fromkeys(keys[cut:]))
-    return [*found, *last]
+    return [*names, *last]
 
 
 def _write_csv(draft: Path, parts: Sequence[Path], delimiter: str) -> None:

@@ -166,12 +166,12 @@ def start(command: Sequence[str], number: int, environ: Mapping[str, str]) -> in
         RunError: One of them was killed, or they lost each other.
     """
     port = _free_port()
-    with _Crew() as crew:
+    with _Processes() as processes:
         for rank in range(number):
             variables = {**environ, **_variables(rank, number, port, environ)}
-            crew.add(subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, start_new_session=True))
-        crew.wait()
-    return crew.outcome()
+            processes.add(subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, start_new_session=True))
+        processes.wait()
+    return processes.outcome()
 
 
 def _variables(rank: int, number: int, port: int, environ: Mapping[str, str]) -> dict[str, str]:
@@ -199,7 +199,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class _Crew:
+class _Processes:
     """The processes of one run, and what to do when one of them fails or the user has had enough."""
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ class _Crew:
         self._before: dict[int, Any] = {}
         self._ended: set[int] = set()  # ranks that were ended from here
 
-    def __enter__(self) -> "_Crew":
+    def __enter__(self) -> "_Processes":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._pass_on)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the examination.
+    """One line of the result.
 
     Attributes:
         name: What was looked at.

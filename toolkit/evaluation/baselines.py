@@ -33,14 +33,14 @@ def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    learnt = train
+    learned = train
     if train.num_rows > MOST_ROWS:
-        learnt = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_ROWS, replace=False)))
-    vectorizer, texts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _texts(learnt)
+        learned = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_ROWS, replace=False)))
+    vectorizer, texts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _texts(learned)
     if not any(map(vectorizer.build_analyzer(), texts)):  # texts of signs alone
         return majority(train, test, labels)
     pipeline = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=1000))
-    pipeline.fit(texts, learnt["label"].to_pylist())
+    pipeline.fit(texts, learned["label"].to_pylist())
     chunks = (test.slice(start, _CHUNK) for start in range(0, test.num_rows, _CHUNK))
     return [int(number) for chunk in chunks for number in pipeline.predict(_texts(chunk))]
 
@@ -51,16 +51,16 @@ def pixel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    learnt = train
+    learned = train
     if train.num_rows > MOST_PICTURES:
-        learnt = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_PICTURES, replace=False)))
-    classes = learnt["label"].to_pylist()
+        learned = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_PICTURES, replace=False)))
+    classes = learned["label"].to_pylist()
     if len(set(classes)) < 2:
         return majority(train, test, labels)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200, tol=1e-3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline that has not quite converged is still one
-        pipeline.fit(_pixels(learnt), classes)
+        pipeline.fit(_pixels(learned), classes)
     return [int(number) for number in pipeline.predict(_pixels(test))]
 
 
@@ -78,7 +78,7 @@ def _pixels(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
         return [np.asarray(i.resize((SMALL, SMALL), reducing_gap=2.0), np.float64).ravel() / 255 for i in images]
 
     chunks = (rows["image"].slice(start, _CHUNK // 20).to_pylist() for start in range(0, rows.num_rows, _CHUNK // 20))
-    return np.array([one for chunk in chunks for one in image_columns.in_groups(chunk, small)])
+    return np.array([pixels for chunk in chunks for pixels in image_columns.in_groups(chunk, small)])
 
 
 def _texts(rows: pa.Table) -> list[str]:

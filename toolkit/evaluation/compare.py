@@ -13,7 +13,7 @@ import pyarrow as pa
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import DataError
 from toolkit.evaluation import scores
-from toolkit.evaluation.prediction_store import Answers
+from toolkit.evaluation.prediction_store import StoredPredictions
 from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
 from toolkit.tasks.task import Column
@@ -38,7 +38,7 @@ class Aligned:
     labels: Sequence[str]
 
 
-def align(names: Sequence[str], files: Sequence[Answers], column: Column) -> Aligned:
+def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Column) -> Aligned:
     """Bring the rows of several files of predictions into one order.
 
     Rows are the same when their inputs and their truth are: files may list them in any order.
@@ -74,15 +74,15 @@ def align(names: Sequence[str], files: Sequence[Answers], column: Column) -> Ali
         place = {key: position for position, key in enumerate(own)}
         order = [place[key] for key in keys[0]]
         number = [labels.index(label) for label in file.facts["labels"]] if rename else []
-        said = {column: file.table[column].to_pylist() for column in file.facts["columns"]}
-        columns.append({c: [_renumber(c, values[row], number) for row in order] for c, values in said.items()})
+        stored = {column: file.table[column].to_pylist() for column in file.facts["columns"]}
+        columns.append({c: [_renumber(c, values[row], number) for row in order] for c, values in stored.items()})
     return Aligned(names, first.table, columns, labels)
 
 
 Key = tuple[Any, ...]
 
 
-def _keys(file: Answers, target: str, labels: Sequence[str]) -> list[Key]:
+def _keys(file: StoredPredictions, target: str, labels: Sequence[str]) -> list[Key]:
     """Identify each row by its inputs, its truth, and how many like it stood before."""
     seen: Counter[Key] = Counter()
     keys = []
@@ -114,10 +114,12 @@ def _renumber(column: str, value: Any, number: Sequence[int]) -> Any:
     return value
 
 
-def _other_rows(one: str, a: Answers, keys: Sequence[Key], other: str, b: Answers, theirs: Sequence[Key]) -> DataError:
+def _other_rows(
+    name: str, a: StoredPredictions, keys: Sequence[Key], other_name: str, b: StoredPredictions, theirs: Sequence[Key]
+) -> DataError:
     """Say which rows stand in one file and not in the other."""
 
-    def missing(file: Answers, own: Sequence[Key], others: Sequence[Key]) -> str:
+    def missing(file: StoredPredictions, own: Sequence[Key], others: Sequence[Key]) -> str:
         absent = set(others)
         rows = [position for position, key in enumerate(own) if key not in absent]
         if not rows:
@@ -128,8 +130,8 @@ def _other_rows(one: str, a: Answers, keys: Sequence[Key], other: str, b: Answer
     relabelled = len({key[0] for key in keys} ^ {key[0] for key in theirs}) == 0
     hint = " The texts are the same, but some of their labels are not." if relabelled else ""
     return DataError(
-        f"{one} and {other} were judged on different rows: {len(keys):,} and {len(theirs):,}. "
-        f"Only in {one}: {missing(a, keys, theirs)}. Only in {other}: {missing(b, theirs, keys)}.{hint}",
+        f"{name} and {other_name} were judged on different rows: {len(keys):,} and {len(theirs):,}. "
+        f"Only in {name}: {missing(a, keys, theirs)}. Only in {other_name}: {missing(b, theirs, keys)}.{hint}",
         "Judge them on the same data first: `toolkit evaluate MODEL --data DATA` for each.",
         id="compare.different-rows",
     )
@@ -149,7 +151,7 @@ def compare(
     (Bonferroni); the p-values are adjusted by Holm's method.
 
     Args:
-        aligned: What the models said.
+        aligned: The predictions of the models, row by row.
         references: The truth.
         metrics: The recipe's.
         config: Confidence and resamples.
@@ -157,33 +159,42 @@ def compare(
         inputs: Columns of the rows to show as text.
     """
     definitions = [definition for _, definition in map(load, metrics) if definition is not None]
-    found = list(combinations(range(len(aligned.names)), 2))
-    confidence = 1 - (1 - config.confidence) / len(found)
+    combined = list(combinations(range(len(aligned.names)), 2))
+    confidence = 1 - (1 - config.confidence) / len(combined)
     joint = config.model_copy(update={"confidence": confidence})
     # Texts are more or less like their reference, and seldom right to the letter: only classes are tested for that.
     first = definitions[0] if definitions else None
     by = first if isinstance(first, Metric) and first.value_type == "string" else None
-    adjusted: Sequence[float | None] = [None] * len(found)
+    adjusted: Sequence[float | None] = [None] * len(combined)
     if by is None:
-        said = [columns["prediction"] for columns in aligned.columns]
-        adjusted = holm([mcnemar(said[i], said[j], references).p for i, j in found])
+        predictions = [columns["prediction"] for columns in aligned.columns]
+        adjusted = holm([mcnemar(predictions[i], predictions[j], references).p for i, j in combined])
     pairs = []
-    for (i, j), p in zip(found, adjusted, strict=True):
-        one, other = aligned.columns[i], aligned.columns[j]
+    for (i, j), p in zip(combined, adjusted, strict=True):
+        our_columns, their_columns = aligned.columns[i], aligned.columns[j]
         computable = [
-            d for _, d in scores.computable({c: one[c] for c in one if c in other}, definitions, aligned.labels)
+            d
+            for _, d in scores.computable(
+                {c: our_columns[c] for c in our_columns if c in their_columns}, definitions, aligned.labels
+            )
         ]
         differences = []
         for definition in computable:
             if definition is None:
                 continue
-            ahead = scores.difference(definition, one, other, references, aligned.labels, joint, seed)
+            ahead = scores.difference(definition, our_columns, their_columns, references, aligned.labels, joint, seed)
             if not math.isnan(ahead["value"]):  # as of an area under a curve where one class alone occurs
                 named = {"name": definition.name, "title": definition.title, "unit": definition.unit}
                 figures = {key: ahead[key] for key in ("value", "low", "high", "better") if key in ahead}
                 differences.append(named | figures)
         pair = {"one": aligned.names[i], "other": aligned.names[j], "p": p, "confidence": confidence}
-        pairs.append({**pair, **_agreement(one, other, references, counted=by is None), "differences": differences})
+        pairs.append(
+            {
+                **pair,
+                **_agreement(our_columns, their_columns, references, counted=by is None),
+                "differences": differences,
+            }
+        )
     rows, disagreeing = _disagreements(aligned, references, inputs, by)
     return {
         "rows": len(references),
@@ -200,14 +211,14 @@ def compare(
 
 
 def _agreement(
-    one: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]], references: Sequence[Any], *, counted: bool
+    first: Mapping[str, Sequence[Any]], second: Mapping[str, Sequence[Any]], references: Sequence[Any], *, counted: bool
 ) -> dict[str, Any]:
     """Count on how many rows two models say the same, and if `counted` which of them is right where they do not."""
-    told = list(zip(one["prediction"], other["prediction"], references, strict=True))
-    agreement = sum(a == b for a, b, _ in told) / len(told)
+    rows = list(zip(first["prediction"], second["prediction"], references, strict=True))
+    agreement = sum(a == b for a, b, _ in rows) / len(rows)
     if not counted:
         return {"agreement": agreement}
-    right = Counter((a == truth, b == truth) for a, b, truth in told)
+    right = Counter((a == truth, b == truth) for a, b, truth in rows)
     return {
         "agreement": agreement,
         "both_right": right[True, True],
@@ -221,8 +232,10 @@ def _disagreements(
     aligned: Aligned, references: Sequence[Any], inputs: Sequence[str], by: Metric | None
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the rows on which the models part most surely, or by most in a figure; and on how many they part."""
-    said = [columns["prediction"] for columns in aligned.columns]
-    parted = [row for row, answers in enumerate(zip(*said, strict=True)) if any(a != answers[0] for a in answers)]
+    predictions = [columns["prediction"] for columns in aligned.columns]
+    parted = [
+        row for row, answers in enumerate(zip(*predictions, strict=True)) if any(a != answers[0] for a in answers)
+    ]
     if not parted:
         return [], 0
     if by is None:
@@ -230,7 +243,7 @@ def _disagreements(
         apart = sure.min(axis=1)
     else:
         true = [references[row] for row in parted]
-        each = [by.aggregate(by.statistics([answers[row] for row in parted], true, ())) for answers in said]
+        each = [by.aggregate(by.statistics([answers[row] for row in parted], true, ())) for answers in predictions]
         apart = np.ptp(np.stack(each), axis=0)
     chosen = [parted[i] for i in np.argsort(-apart, kind="stable")[:DISAGREEMENTS]]
     rows = []

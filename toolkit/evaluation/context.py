@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from toolkit.config import RunConfig
+from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe
 
 if TYPE_CHECKING:
-    from toolkit.evaluation.checks.operating_points import Chosen
     from toolkit.inference.model import StoredModel
 
 
@@ -39,7 +39,7 @@ class EvaluationContext:
     config: RunConfig
     temperature: float | None = None
     fit: Mapping[str, Any] | None = None
-    thresholds: "Chosen | None" = None
+    thresholds: Thresholds | None = None
     repeated: Sequence[dict[str, Any]] | None = None
     stored: "StoredModel | None" = None
 
@@ -66,8 +66,8 @@ class EvaluationContext:
 
 def references(recipe: Recipe, rows: pa.Table) -> list[Any]:
     """Return the truth of each row."""
-    found: list[Any] = rows[recipe.task.target.role].to_pylist()
-    return found
+    values: list[Any] = rows[recipe.task.target.role].to_pylist()
+    return values
 
 
 def places(rows: pa.Table) -> list[tuple[Any, Any]]:

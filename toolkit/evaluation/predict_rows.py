@@ -18,7 +18,7 @@ from toolkit.inference.predict_features import predict_features
 
 def predict_rows(
     stored: StoredModel, rows: pa.Table, split: str, observe: Observe | None = None, team: Team = ALONE
-) -> prediction_store.Answers:
+) -> prediction_store.StoredPredictions:
     """Predict every row.
 
     Args:
@@ -50,7 +50,7 @@ def predict_rows(
     }
     task = recipe.task
     table = prediction_store.table(rows, task.present(rows), task.inputs_in(rows), predictions)
-    return prediction_store.Answers(table, facts)
+    return prediction_store.StoredPredictions(table, facts)
 
 
 def identity(stored: StoredModel, rows: pa.Table) -> str:

@@ -34,7 +34,7 @@ _NOT_THE_MODEL = {"README.md", "toolkit.json"}
 
 
 @dataclass(frozen=True)
-class Answers:
+class StoredPredictions:
     """A file of predictions.
 
     Attributes:
@@ -58,12 +58,12 @@ class Answers:
         names = [name for name in self.table.column_names if name.startswith(BASELINE)]
         return {name.removeprefix(BASELINE): self.table[name].to_pylist() for name in names}
 
-    def beside(self, baselines: Mapping[str, list[Any]]) -> "Answers":
+    def beside(self, baselines: Mapping[str, list[Any]]) -> "StoredPredictions":
         """Return the same with what baselines said of the rows: name → prediction for each."""
         joined = self.table
         for name, values in baselines.items():
             joined = joined.append_column(f"{BASELINE}{name}", pa.array(values))
-        return Answers(joined, self.facts)
+        return StoredPredictions(joined, self.facts)
 
 
 def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], settings: Mapping[str, Any]) -> str:
@@ -86,59 +86,59 @@ def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], se
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def table(rows: pa.Table, roles: Sequence[str], inputs: Sequence[str], said: Predictions) -> pa.Table:
+def table(rows: pa.Table, roles: Sequence[str], inputs: Sequence[str], predictions: Predictions) -> pa.Table:
     """Put inputs, truth and predictions side by side.
 
     Args:
         rows: The examples.
         roles: The columns of rows that the recipe reads.
         inputs: Those of them that identify an example: its texts.
-        said: What the model said.
+        predictions: What the model said.
     """
     columns = {name: rows[name] for name in (*POSITION, *roles) if name in rows.column_names}
     columns = {name: slim(column) if is_type(column.type) else column for name, column in columns.items()}
     columns["_key"] = pa.array(row_keys(rows, inputs))
-    columns |= {name: pa.array(values) for name, values in said.columns.items()}
+    columns |= {name: pa.array(values) for name, values in predictions.columns.items()}
     return pa.table(columns)
 
 
-def write(path: Path, answers: Answers) -> None:
+def write(path: Path, answers: StoredPredictions) -> None:
     """Write a file of predictions, whole or not at all."""
     metadata = {_METADATA: json.dumps(answers.facts, default=str).encode()}
     runs.write_table(path, answers.table.replace_schema_metadata(metadata))
 
 
-def read(path: Path) -> Answers:
+def read(path: Path) -> StoredPredictions:
     """Read a file of predictions.
 
     Raises:
         SourceError: It is missing, damaged or changed, or was not written by `write`.
     """
     checksums.check(path, _AGAIN)
-    found = runs.read_table(path)
+    table = runs.read_table(path)
     try:
-        facts = json.loads((found.schema.metadata or {})[_METADATA])
+        facts = json.loads((table.schema.metadata or {})[_METADATA])
         if not all(isinstance(facts.get(name, kind()), kind) for name, kind in _FACTS.items()):
             raise TypeError
-        found.select(facts["columns"])
-        _check_classes(found, len(facts.get("labels", ())))
+        table.select(facts["columns"])
+        _check_classes(table, len(facts.get("labels", ())))
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         raise SourceError(
             f"{path} does not say which model and rows it belongs to.", _AGAIN, id="run.damaged"
         ) from None
-    if not checksums.is_recorded(path) and not _agree(found):
+    if not checksums.is_recorded(path) and not _agree(table):
         raise SourceError(
             f"{path} was changed: its predictions are not the likeliest of its probabilities.", _AGAIN, id="run.changed"
         )
-    return Answers(found, facts)
+    return StoredPredictions(table, facts)
 
 
 def _check_classes(table: pa.Table, count: int) -> None:
     """Raise a ValueError where an answer is the number of a class that there is not."""
-    said = table["prediction"] if "prediction" in table.column_names else None
-    if said is not None and count and pa.types.is_integer(said.type) and table.num_rows:
-        found = np.asarray(said.to_pylist(), np.float64)  # NaN for a missing one
-        if not ((found >= 0) & (found < count)).all():
+    predictions = table["prediction"] if "prediction" in table.column_names else None
+    if predictions is not None and count and pa.types.is_integer(predictions.type) and table.num_rows:
+        numbers = np.asarray(predictions.to_pylist(), np.float64)  # NaN for a missing one
+        if not ((numbers >= 0) & (numbers < count)).all():
             raise ValueError("no such class")
 
 
@@ -146,15 +146,19 @@ def _agree(table: pa.Table) -> bool:
     """Whether each prediction is the likeliest class, where there are probabilities of classes."""
     if not {"prediction", "probabilities"} <= set(table.column_names) or not table.num_rows:
         return True
-    said = np.asarray(table["prediction"].to_pylist())
-    chances = np.asarray(table["probabilities"].to_pylist(), np.float64)
-    if chances.ndim != 2 or said.dtype.kind != "i" or not ((said >= 0) & (said < chances.shape[1])).all():
+    predictions = np.asarray(table["prediction"].to_pylist())
+    probabilities = np.asarray(table["probabilities"].to_pylist(), np.float64)
+    if (
+        probabilities.ndim != 2
+        or predictions.dtype.kind != "i"
+        or not ((predictions >= 0) & (predictions < probabilities.shape[1])).all()
+    ):
         return False
-    own = chances[np.arange(len(said)), said]
-    return bool((own >= chances.max(axis=1) - 1e-6).all())
+    own = probabilities[np.arange(len(predictions)), predictions]
+    return bool((own >= probabilities.max(axis=1) - 1e-6).all())
 
 
-def find(candidates: Iterable[Path], wanted: str) -> Answers | None:
+def find(candidates: Iterable[Path], wanted: str) -> StoredPredictions | None:
     """Return the first readable file of predictions with the identity `wanted`, or None."""
     for path in candidates:
         try:

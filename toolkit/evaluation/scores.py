@@ -54,13 +54,13 @@ def score(
                 if isinstance(value, int | float)
             ]
             continue
-        said = columns[column(definition)]
-        _check_type(definition, said)
-        value = as_module(definition, labels).compute(predictions=said, references=references)[definition.name]
+        predictions = columns[column(definition)]
+        _check_type(definition, predictions)
+        value = as_module(definition, labels).compute(predictions=predictions, references=references)[definition.name]
         if math.isnan(value):  # one class alone has no area under a curve, and no correlation
             continue
-        found = figure_interval(definition, said, references, labels, config, seed)
-        low, high = (found.low, found.high) if found is not None else (None, None)
+        interval = figure_interval(definition, predictions, references, labels, config, seed)
+        low, high = (interval.low, interval.high) if interval is not None else (None, None)
         figure = _figure(definition.name, definition.title, value, low, high, definition.unit)
         if isinstance(definition, Metric) and definition.signature is not None:
             figure["signature"] = definition.signature()
@@ -72,14 +72,14 @@ def values(
     columns: Columns, references: Sequence[Any], metrics: Sequence[str | Definition], labels: Sequence[str]
 ) -> dict[str, float]:
     """Compute each metric that is defined, without its interval, as validation during training needs it."""
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for module, definition in computable(columns, metrics, labels):
-        said = columns["prediction" if definition is None else column(definition)]
+        predictions = columns["prediction" if definition is None else column(definition)]
         module = module if definition is None else as_module(definition, labels)
-        computed = module.compute(predictions=said, references=references)
+        computed = module.compute(predictions=predictions, references=references)
         figures = {name: float(value) for name, value in computed.items() if isinstance(value, int | float)}
-        found.update({name: value for name, value in figures.items() if definition is None or not math.isnan(value)})
-    return found
+        result.update({name: value for name, value in figures.items() if definition is None or not math.isnan(value)})
+    return result
 
 
 def computable(
@@ -111,15 +111,15 @@ def figure_interval(
     settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
     if isinstance(metric, RankMetric):
         figure = metric.prepare(predictions, references, labels)
-        found = intervals.bootstrap_weighted(figure, len(references), **settings)
-        return found if found.low < found.high else None
+        interval = intervals.bootstrap_weighted(figure, len(references), **settings)
+        return interval if interval.low < interval.high else None
     statistics = metric.statistics(predictions, references, labels)
     total = statistics.sum(axis=0)
     if metric.proportion and total[0] in (0, total[1]):
         return intervals.wilson(total[0], total[1], config.confidence)
-    found = intervals.bootstrap(statistics, metric.aggregate, **settings)
-    if found.low < found.high:
-        return found
+    interval = intervals.bootstrap(statistics, metric.aggregate, **settings)
+    if interval.low < interval.high:
+        return interval
     if metric.overlaps is None:
         return None
     classes = zip(*metric.overlaps(total), strict=True)
@@ -130,8 +130,8 @@ def figure_interval(
     ]
     if not each:
         return None
-    low, high = (float(np.mean([getattr(one, end) for one in each])) for end in ("low", "high"))
-    return intervals.Interval(found.value, low, high)
+    low, high = (float(np.mean([getattr(bounds, end) for bounds in each])) for end in ("low", "high"))
+    return intervals.Interval(interval.value, low, high)
 
 
 def _check_type(metric: Definition, predictions: Sequence[Any]) -> None:
@@ -161,23 +161,28 @@ def difference(
 
     Where examples are right or wrong, McNemar's test of the same question stands beside it.
     """
-    one, other = ours[column(metric)], theirs[column(metric)]
+    first, second = ours[column(metric)], theirs[column(metric)]
     settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
     if isinstance(metric, RankMetric):
-        figures = metric.prepare(one, references, labels), metric.prepare(other, references, labels)
-        found = intervals.bootstrap_weighted(lambda w: figures[0](w) - figures[1](w), len(references), **settings)
+        figures = metric.prepare(first, references, labels), metric.prepare(second, references, labels)
+        interval = intervals.bootstrap_weighted(lambda w: figures[0](w) - figures[1](w), len(references), **settings)
     else:
-        found = intervals.paired_difference(
-            metric.statistics(one, references, labels),
-            metric.statistics(other, references, labels),
+        interval = intervals.paired_difference(
+            metric.statistics(first, references, labels),
+            metric.statistics(second, references, labels),
             metric.aggregate,
             **settings,
         )
-    section: dict[str, Any] = {"metric": metric.name, "value": found.value, "low": found.low, "high": found.high}
+    section: dict[str, Any] = {
+        "metric": metric.name,
+        "value": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+    }
     if not metric.higher_is_better:
         section["better"] = "lower"
     if metric.value_type == "int64":
-        test = mcnemar(one, other, references)
+        test = mcnemar(first, second, references)
         section["mcnemar"] = {"only_ours": test.only_ours, "only_theirs": test.only_theirs, "p": test.p}
     return section
 
@@ -203,15 +208,15 @@ def per_class(
             if not trials:  # 0 of 0 is no share
                 row[name] = {"value": None, "low": None, "high": None}
                 continue
-            found = intervals.bca(
+            interval = intervals.bca(
                 float(value[number]), samples[:, number], jackknife[:, number], config.confidence, counts
             )
-            if found.low == found.high:  # all right or all wrong: resampling says nothing
+            if interval.low == interval.high:  # all right or all wrong: resampling says nothing
                 if name == "f1":
-                    found = intervals.f1_score(right, predicted, true, config.confidence)
+                    interval = intervals.f1_score(right, predicted, true, config.confidence)
                 else:
-                    found = intervals.wilson(right, trials, config.confidence)
-            row[name] = {"value": found.value, "low": found.low, "high": found.high}
+                    interval = intervals.wilson(right, trials, config.confidence)
+            row[name] = {"value": interval.value, "low": interval.low, "high": interval.high}
     return rows
 
 
@@ -246,7 +251,7 @@ def confident_errors(
         most: How many.
     """
     wrong = []
-    for row, predicted, chances in zip(rows, columns["prediction"], columns["probabilities"], strict=True):
+    for row, predicted, probabilities in zip(rows, columns["prediction"], columns["probabilities"], strict=True):
         if predicted != row["label"]:
             wrong.append(
                 {
@@ -255,7 +260,7 @@ def confident_errors(
                     "text": shown_text(row, inputs),
                     "label": labels[row["label"]],
                     "prediction": labels[predicted],
-                    "confidence": float(max(chances)),
+                    "confidence": float(max(probabilities)),
                     **thumbnail(row, inputs),
                 }
             )
@@ -344,11 +349,11 @@ def baseline_section(
         "metrics": score(columns, references, definitions, labels, config.evaluation, seed),
     }
     if definitions:
-        found = (
+        differences = (
             difference(definition, ours, columns, references, labels, config.evaluation, seed)
             for definition in definitions
             if definition is definitions[0] or definition.value_type == "string"  # of texts no figure says it all
         )
-        first, *others = [one if not math.isnan(one["value"]) else None for one in found]
-        section |= {"difference": first, "further_differences": [one for one in others if one is not None]}
+        first, *others = [item if not math.isnan(item["value"]) else None for item in differences]
+        section |= {"difference": first, "further_differences": [item for item in others if item is not None]}
     return section

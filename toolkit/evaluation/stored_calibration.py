@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.config.settings import EvaluationConfig
-from toolkit.evaluation.checks import operating_points
+from toolkit.evaluation import thresholds
 
 
-def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> operating_points.Chosen | None:
+def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> thresholds.Thresholds | None:
     """Return the thresholds that are stored with a model, or None where there are none for what is to be found now."""
     meant = card.get("evaluation") or {}
     if any(meant.get(key) != getattr(settings, key) for key in ("positive_class", "operating_points")):
         return None
-    return operating_points.Chosen.of(_calibration(card).get("screening"))
+    return thresholds.Thresholds.of(_calibration(card).get("screening"))
 
 
 def stored_fit(card: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -69,8 +69,8 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was found of one pair.
+class PairResult:
+    """Attention and deletion scores of one pair.
 
     Attributes:
         pair: The pair.
@@ -149,7 +149,7 @@ def usual(known: Sequence[Reading]) -> int:
     return list(known).index(Reading(max(0, layers - 2), True))
 
 
-def look(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> Seen:
+def score_pair(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> PairResult:
     """Record a pair's cross-attention, and leave out each source word in turn.
 
     Args:
@@ -165,7 +165,7 @@ def look(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> Seen:
     after = np.concatenate([layers[:, 1:], layers[:, -1:]], axis=1)  # the row where a token has been read
     both = np.stack([layers, after], axis=1).reshape(-1, *layers.shape[1:])
     by_words = np.stack([_by_words(one, pair) for one in both])
-    return Seen(pair, by_words, _falls(model, pair, collate, batch_size))
+    return PairResult(pair, by_words, _falls(model, pair, collate, batch_size))
 
 
 def _cross_attention(model: Any, pair: Bitext, collate: Collate) -> Floats:
@@ -204,8 +204,8 @@ def _falls(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> Float
     for start in range(0, len(variants), batch_size):
         chunk = [{"input_ids": one, "labels": pair.features["labels"]} for one in variants[start : start + batch_size]]
         rows.append(_log_probabilities(model, collate(chunk)))
-    chances = np.concatenate(rows)  # (S + 1, T')
-    summed = [chances[:, list(span)].sum(axis=1) for span in pair.target_spans]
+    probabilities = np.concatenate(rows)  # (S + 1, T')
+    summed = [probabilities[:, list(span)].sum(axis=1) for span in pair.target_spans]
     by_word = np.asarray(summed, np.float64).reshape(len(summed), len(variants))  # (T, S + 1)
     return by_word[:, :1] - by_word[:, 1:]
 
@@ -228,7 +228,7 @@ def links(scores: Floats, pair: Bitext) -> list[Link]:
     return [(int(row.argmax()), place) for place, row in enumerate(scores) if pair.target_spans[place]]
 
 
-def agreement(scores: Callable[[Seen], Floats] | None, seen: Sequence[Seen]) -> Floats:
+def agreement(scores: Callable[[PairResult], Floats] | None, seen: Sequence[PairResult]) -> Floats:
     """Count where a way of aligning names the source word that matters most to the model.
 
     What matters most is the word without which the target word's probability falls furthest.
@@ -249,11 +249,11 @@ def agreement(scores: Callable[[Seen], Floats] | None, seen: Sequence[Seen]) -> 
     return np.array(counted, np.float64)
 
 
-def read_at(number: int) -> Callable[[Seen], Floats]:
+def read_at(number: int) -> Callable[[PairResult], Floats]:
     """Return what gives the scores of a pair by one reading."""
     return partial(_reading, number=number)
 
 
-def _reading(seen: Seen, number: int) -> Floats:
+def _reading(seen: PairResult, number: int) -> Floats:
     scores: Floats = seen.attention[number]
     return scores

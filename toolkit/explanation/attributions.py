@@ -161,8 +161,8 @@ def leave_one_out(model: Model, example: Example, target: int) -> Floats:
     """Return by how much the class's log odds fall when each word is left out (Li et al. 2016). Shape (W,)."""
     everything = range(len(example.words))
     without = [example.keep(word for word in everything if word != left) for left in everything]
-    chances = model.probabilities([example.keep(everything), *without])[:, target].clip(1e-12, 1 - 1e-12)
-    odds = np.log(chances) - np.log1p(-chances)  # (1 + W,)
+    probabilities = model.probabilities([example.keep(everything), *without])[:, target].clip(1e-12, 1 - 1e-12)
+    odds = np.log(probabilities) - np.log1p(-probabilities)  # (1 + W,)
     return np.asarray(odds[0] - odds[1:], np.float64)
 
 

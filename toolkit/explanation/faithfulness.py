@@ -48,7 +48,7 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Standing:
+class MethodFigures:
     """A method's figures over a data set.
 
     Attributes:
@@ -71,8 +71,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Which method to believe.
+class FaithfulnessResult:
+    """The methods ranked by faithfulness.
 
     Attributes:
         standings: Method, or "random" → its figures.
@@ -84,7 +84,7 @@ class Verdict:
         confidence: Of the intervals.
     """
 
-    standings: Mapping[str, Standing]
+    standings: Mapping[str, MethodFigures]
     best: str | None
     runner_up: str | None
     lead: Interval | None
@@ -123,7 +123,7 @@ def measure(
     random = np.random.default_rng(seed)
     curves: list[Curves] = []
     for start in range(0, len(explanations), together):
-        group = [_Questions(one, random) for one in explanations[start : start + together]]
+        group = [_Queries(one, random) for one in explanations[start : start + together]]
         answers = model.probabilities([features for questions in group for features in questions.features()])
         for questions in group:
             own, answers = answers[: len(questions.kept)], answers[len(questions.kept) :]
@@ -134,8 +134,8 @@ def measure(
     return curves
 
 
-class _Questions:
-    """What has to be asked about one text; the same words left out by two methods are asked about once."""
+class _Queries:
+    """The variants of one text to predict; a variant that two methods share is predicted once."""
 
     def __init__(self, explanation: Explanation, random: np.random.Generator) -> None:
         self.explanation = explanation
@@ -152,10 +152,10 @@ class _Questions:
         return [self.explanation.example.keep(words) for words in self.kept]
 
     def curves(self, answers: Floats) -> Curves:
-        chances = answers[:, self.explanation.target]
+        probabilities = answers[:, self.explanation.target]
 
         def drop(words: Sequence[int]) -> float:
-            return float(chances[0] - chances[self.kept[tuple(sorted(words))]])
+            return float(probabilities[0] - probabilities[self.kept[tuple(sorted(words))]])
 
         def mean(drops: Sequence[float]) -> float:
             return float(np.mean(drops))
@@ -167,8 +167,8 @@ class _Questions:
         )
 
 
-def judge(curves: Sequence[Curves], *, confidence: float, resamples: int, seed: int) -> Verdict:
-    """Put the methods in order and say whether the first can be told from chance.
+def evaluate(curves: Sequence[Curves], *, confidence: float, resamples: int, seed: int) -> FaithfulnessResult:
+    """Rank the methods, and test whether the first is better than random rankings.
 
     Args:
         curves: One a text.
@@ -184,7 +184,7 @@ def judge(curves: Sequence[Curves], *, confidence: float, resamples: int, seed: 
         return mean_interval([value(one) for one in curves], level, resamples, seed)
 
     standings = {
-        name: Standing(
+        name: MethodFigures(
             mean_of(lambda one, name=name: one.comprehensiveness[name]),  # type: ignore[misc]
             mean_of(lambda one, name=name: one.sufficiency[name]),  # type: ignore[misc]
             mean_of(lambda one, name=name: one.faithfulness(name)),  # type: ignore[misc]
@@ -204,7 +204,7 @@ def judge(curves: Sequence[Curves], *, confidence: float, resamples: int, seed: 
     lead = lead_of(best, runner_up) if best and runner_up else None
     if best == NEAREST and runner_up and lead and lead.low <= 0 and standings[runner_up].beats_random:
         best, runner_up, lead = runner_up, best, lead_of(runner_up, best)
-    return Verdict(standings, best, runner_up, lead, len(curves), confidence)
+    return FaithfulnessResult(standings, best, runner_up, lead, len(curves), confidence)
 
 
 def mean_interval(values: Sequence[float], confidence: float, resamples: int, seed: int) -> Interval:

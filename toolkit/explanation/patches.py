@@ -149,8 +149,8 @@ def leave_blocks_out(model: Model, one: Picture, target: int) -> Floats:
     """
     everything, blocks = range(len(one.words)), one.blocks()
     asked = [one.features, *(one.keep(set(everything) - set(block)) for block in blocks)]
-    chances = model.probabilities(asked)[:, target].clip(1e-12, 1 - 1e-12)
-    odds = np.log(chances) - np.log1p(-chances)  # (1 + blocks,)
+    probabilities = model.probabilities(asked)[:, target].clip(1e-12, 1 - 1e-12)
+    odds = np.log(probabilities) - np.log1p(-probabilities)  # (1 + blocks,)
     scores = np.zeros(len(one.words))
     for block, fall in zip(blocks, odds[0] - odds[1:], strict=True):
         scores[block] = fall / len(block)

@@ -43,8 +43,8 @@ class Model:
         with torch.inference_mode():
             for rows in plan_evaluation(lengths, self.batch_size):
                 logits = self.network(**self.batch([features[row] for row in rows])).logits
-                for row, chances in zip(rows, logits.double().softmax(dim=-1).cpu().numpy(), strict=True):
-                    found[row] = chances
+                for row, probabilities in zip(rows, logits.double().softmax(dim=-1).cpu().numpy(), strict=True):
+                    found[row] = probabilities
                 self.pause()
         return np.stack(found)
 

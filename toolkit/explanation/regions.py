@@ -85,7 +85,7 @@ def _extent(covered: Floats) -> tuple[float, float]:
     return float(start) / len(covered), float(end) / len(covered)
 
 
-def judge(
+def evaluate(
     found: Sequence[tuple[Sequence[float] | Floats, Grid]],
     boxes: Sequence[Box],
     *,

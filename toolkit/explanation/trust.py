@@ -48,7 +48,7 @@ def measure(
     stage = "Leaving parts out"
     observe(stage, 0, len(explanations))
     curves = faithfulness.measure(model, explanations, seed, partial(observe, stage), stop=within(0.6))
-    verdict = faithfulness.judge(curves, confidence=confidence, resamples=resamples, seed=seed)
+    verdict = faithfulness.evaluate(curves, confidence=confidence, resamples=resamples, seed=seed)
     stage, some = "Making the weights random", explanations[:SENSITIVITY_TEXTS]
     observe(stage, 0, len(STAGES) * len(some))
     correlations = sensitivity(model, some, methods, seed, partial(observe, stage), within(1 / len(STAGES)))
@@ -77,5 +77,5 @@ def cut_short(measured: Mapping[str, Any], texts: int) -> bool:
     return bool(measured["texts"] < texts or measured["sensitivity_texts"] < wanted)
 
 
-def _figures(standing: faithfulness.Standing) -> Mapping[str, Any]:
+def _figures(standing: faithfulness.MethodFigures) -> Mapping[str, Any]:
     return {**asdict(standing), "beats_random": standing.beats_random}

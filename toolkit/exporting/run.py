@@ -75,8 +75,8 @@ def answers(model: Classifier, texts: Sequence[str], second: str | None) -> Iter
     for text in texts:
         label = probability = ""
         if text.strip():
-            chances = next(found)
-            label, probability = model.labels[int(chances.argmax())], f"{chances.max():.6f}"
+            probabilities = next(found)
+            label, probability = model.labels[int(probabilities.argmax())], f"{probabilities.max():.6f}"
         yield f"{label}\t{probability}\t{' '.join(text.splitlines())}"
 
 

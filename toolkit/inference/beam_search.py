@@ -88,10 +88,10 @@ def beam_search(
             .float()
         )  # (A·K, V)
         bounded = limits <= length  # (A,)
-        chances, words = _continuations(logits, rules, length, bounded, width)  # (A·K, w)
-        summed = (totals.reshape(-1, 1) + chances).view(len(place), -1)
+        probabilities, words = _continuations(logits, rules, length, bounded, width)  # (A·K, w)
+        summed = (totals.reshape(-1, 1) + probabilities).view(len(place), -1)
         ranked, chosen = summed.topk(min(width, summed.shape[1]), dim=1)  # (A, w), the best first
-        origins, words = chosen // chances.shape[1], words.reshape(len(place), -1).gather(1, chosen)
+        origins, words = chosen // probabilities.shape[1], words.reshape(len(place), -1).gather(1, chosen)
         if length == 1:  # from here on there are K translations of each
             tokens, encoded, mask = (one.repeat_interleave(beams, dim=0) for one in (tokens, encoded, mask))
             cache.batch_repeat_interleave(beams)

@@ -11,7 +11,7 @@ from toolkit.metrics.classification import divide
 _CELLS = 4_000_000  # weights that are ranked at a time
 
 
-def chances_of(predictions: Sequence[Any] | Floats) -> Floats:
+def probability_matrix(predictions: Sequence[Any] | Floats) -> Floats:
     """Return the probabilities as one array. Shape (N, C)."""
     return np.asarray(predictions, np.float64).reshape(len(predictions), -1)
 
@@ -32,9 +32,9 @@ def _areas(
     def prepare(
         predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str]
     ) -> Callable[[Floats], Floats]:
-        chances, true = chances_of(predictions), np.asarray(references, np.int64)
-        asked = [1] if chances.shape[1] == 2 else range(chances.shape[1])
-        plans = [(*_ranked(chances[:, number]), true == number) for number in asked]
+        probabilities, true = probability_matrix(predictions), np.asarray(references, np.int64)
+        classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
+        plans = [(*_ranked(probabilities[:, number]), true == number) for number in classes]
 
         def figure(weights: Floats) -> Floats:
             step = max(1, _CELLS // max(1, len(true)))
@@ -72,8 +72,8 @@ def _roc_area(positive: Floats, other: Floats) -> Floats:
 
 def _average_precision(positive: Floats, other: Floats) -> Floats:
     """Precision at each threshold, weighted by the recall it adds. (B, G) → (B,)."""
-    found = np.cumsum(positive, axis=1)
-    precision = divide(found, found + np.cumsum(other, axis=1))
+    true_positives = np.cumsum(positive, axis=1)
+    precision = divide(true_positives, true_positives + np.cumsum(other, axis=1))
     total = positive.sum(axis=1)
     return np.where(total > 0, divide((positive * precision).sum(axis=1), total), np.nan)
 
@@ -82,8 +82,8 @@ def _mean_of(per_example: Callable[[Floats, np.ndarray[Any, Any]], Floats]) -> C
     """Make the `statistics` of a metric that is a mean over examples. Shape (N, 2): the number, and 1."""
 
     def statistics(predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str]) -> Floats:
-        chances, true = chances_of(predictions), np.asarray(references, np.int64)
-        return np.stack([per_example(chances, true), np.ones(len(true))], axis=1)
+        probabilities, true = probability_matrix(predictions), np.asarray(references, np.int64)
+        return np.stack([per_example(probabilities, true), np.ones(len(true))], axis=1)
 
     return statistics
 
@@ -96,24 +96,24 @@ def mean(sums: Floats) -> Floats:
 def _within(k: int) -> Callable[[Floats, np.ndarray[Any, Any]], Floats]:
     """Whether fewer than `k` classes are likelier than the true one; of equals the later numbers come first."""
 
-    def hit(chances: Floats, true: np.ndarray[Any, Any]) -> Floats:
-        own = chances[np.arange(len(true)), true][:, None]
-        ahead = (chances > own) | ((chances == own) & (np.arange(chances.shape[1]) > true[:, None]))
+    def hit(probabilities: Floats, true: np.ndarray[Any, Any]) -> Floats:
+        own = probabilities[np.arange(len(true)), true][:, None]
+        ahead = (probabilities > own) | ((probabilities == own) & (np.arange(probabilities.shape[1]) > true[:, None]))
         hits: Floats = (ahead.sum(axis=1) < k).astype(np.float64)
         return hits
 
     return hit
 
 
-def brier(chances: Floats, true: np.ndarray[Any, Any]) -> Floats:
+def brier(probabilities: Floats, true: np.ndarray[Any, Any]) -> Floats:
     """Squared distance of the probabilities to the truth, summed over the classes (Brier 1950): 0 to 2. (N,)."""
-    distances: Floats = ((chances - np.eye(chances.shape[1])[true]) ** 2).sum(axis=1)
+    distances: Floats = ((probabilities - np.eye(probabilities.shape[1])[true]) ** 2).sum(axis=1)
     return distances
 
 
-def log_loss(chances: Floats, true: np.ndarray[Any, Any]) -> Floats:
+def log_loss(probabilities: Floats, true: np.ndarray[Any, Any]) -> Floats:
     """Negative logarithm of the probability of the truth. (N,)."""
-    losses: Floats = -np.log(np.maximum(chances[np.arange(len(true)), true], 1e-15))
+    losses: Floats = -np.log(np.maximum(probabilities[np.arange(len(true)), true], 1e-15))
     return losses
 
 

@@ -35,9 +35,9 @@ def _scorer(name: str) -> Any:
 
 
 @functools.lru_cache(_KEPT)
-def _sums(name: str, said: str, reference: str) -> tuple[float, ...]:
+def _sums(name: str, text: str, reference: str) -> tuple[float, ...]:
     """Return the sums of one sentence: BLEU (10,), chrF (18,), TER (2,)."""
-    (row,) = _scorer(name)._extract_corpus_statistics([said], [[reference]])
+    (row,) = _scorer(name)._extract_corpus_statistics([text], [[reference]])
     return tuple(row)
 
 
@@ -45,7 +45,7 @@ def _statistics(name: str) -> Callable[[Sequence[Any], Sequence[Any], Sequence[s
     width = {"bleu": 2 + 2 * NGRAMS, "chrf": 3 * LETTERS, "ter": 2}[name]
 
     def statistics(predictions: Sequence[Any], references: Sequence[Any], _labels: Sequence[str]) -> Floats:
-        rows = [_sums(name, said or "", true) for said, true in zip(predictions, references, strict=True)]
+        rows = [_sums(name, text or "", true) for text, true in zip(predictions, references, strict=True)]
         return np.array(rows, np.float64).reshape(len(rows), width)
 
     return statistics
@@ -56,23 +56,23 @@ def bleu(sums: Floats) -> Floats:
 
     Where no n-gram of a length is right, its precision is smoothed exponentially, as sacreBLEU does.
     """
-    said, reference = sums[..., 0], sums[..., 1]
+    length, reference = sums[..., 0], sums[..., 1]
     right, total = sums[..., 2 : 2 + NGRAMS], sums[..., 2 + NGRAMS :]  # (..., 4)
     smoothing = 2.0 ** np.cumsum(right == 0, axis=-1)
     precision = divide(np.where(right > 0, right, 1 / smoothing), total)  # (..., 4)
     possible = np.asarray((total > 0).all(axis=-1) & (right > 0).any(axis=-1))
     mean = np.exp(np.log(np.where(possible[..., None], precision, 1.0)).mean(axis=-1))
-    brevity = np.exp(np.minimum(0.0, 1 - divide(reference, said)))
+    brevity = np.exp(np.minimum(0.0, 1 - divide(reference, length)))
     figures: Floats = np.where(possible, 100 * brevity * mean, 0.0)
     return figures
 
 
 def chrf(sums: Floats) -> Floats:
     """The chrF2 score from 0 to 100, over character n-grams of 1 to 6. (..., 18)."""
-    said, reference, both = np.moveaxis(sums.reshape(*sums.shape[:-1], LETTERS, 3), -1, 0)  # (..., 6)
-    defined = (said > 0) & (reference > 0)
+    ngrams, reference, both = np.moveaxis(sums.reshape(*sums.shape[:-1], LETTERS, 3), -1, 0)  # (..., 6)
+    defined = (ngrams > 0) & (reference > 0)
     orders = defined.sum(axis=-1)
-    precision = divide((divide(both, said) * defined).sum(axis=-1), orders)
+    precision = divide((divide(both, ngrams) * defined).sum(axis=-1), orders)
     recall = divide((divide(both, reference) * defined).sum(axis=-1), orders)
     return 100 * divide((1 + BETA**2) * precision * recall, BETA**2 * precision + recall)
 

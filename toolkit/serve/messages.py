@@ -146,7 +146,7 @@ def values(one: Any, inputs: Sequence[Column]) -> dict[str, Any]:
 
 
 def prediction(answer: Mapping[str, Any]) -> Prediction:
-    """Bring what `Asker` says of a row into the shape of an answer."""
+    """Bring what `Predictor` says of a row into the shape of an answer."""
     prefix = "score: "
     scores = {key.removeprefix(prefix): value for key, value in answer.items() if key.startswith(prefix)}
     return Prediction(

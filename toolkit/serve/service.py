@@ -12,7 +12,7 @@ import pyarrow as pa
 from toolkit import runs
 from toolkit.commands.evaluate.run import find_stored, shown, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
-from toolkit.commands.predict.predictor import Asker
+from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ModelError
 from toolkit.evaluation.stored_calibration import stored_temperature
@@ -28,13 +28,13 @@ class Service:
 
     Attributes:
         name: As callers see it.
-        asker: Answers rows.
+        predictor: Answers rows.
         explainer: Says what an answer rests on; None where this model's answers cannot be explained.
         prepared: What is kept open between requests, so that batches without padding are arranged once.
     """
 
     name: str
-    asker: Asker
+    predictor: Predictor
     explainer: Explainer | None
     prepared: ExitStack = field(default_factory=ExitStack)
     ready: bool = False
@@ -43,17 +43,17 @@ class Service:
     @property
     def inputs(self) -> Sequence[Column]:
         """The columns of one input."""
-        return self.asker.inputs
+        return self.predictor.inputs
 
     def describe(self) -> dict[str, Any]:
         """Return what callers may want to know of the model."""
-        stored = self.asker.stored
+        stored = self.predictor.stored
         return {
             "model": self.name,
             "task": stored.config.recipe,
             "labels": list(stored.labels),
             "device": str(stored.loaded.model.device),
-            "calibrated": self.asker.temperature is not None,
+            "calibrated": self.predictor.temperature is not None,
             "explains": self.explainer is not None,
         }
 
@@ -66,8 +66,8 @@ class Service:
             groups.setdefault(tuple(c.role for c in self.inputs if c.required or c.role in one), []).append(number)
         answers: list[dict[str, Any]] = [{} for _ in inputs]
         for roles, numbers in groups.items():
-            asker = replace(self.asker, roles={role: role for role in roles})
-            for number, answer in zip(numbers, asker.answer([Row(dict(inputs[n])) for n in numbers]), strict=True):
+            predictor = replace(self.predictor, roles={role: role for role in roles})
+            for number, answer in zip(numbers, predictor.answer([Row(dict(inputs[n])) for n in numbers]), strict=True):
                 answers[number] = {key: value for key, value in answer.items() if key not in roles}
         return answers
 
@@ -100,7 +100,7 @@ class Service:
         from toolkit.attention.packed import unpadded
         from toolkit.data.batching.batch import probe
 
-        subject = self.asker.stored.loaded
+        subject = self.predictor.stored.loaded
         if all(column.kind.samples for column in self.inputs) and subject.config.training.acceleration == "auto":
             rows = pa.table({c.role: pa.array(c.kind.samples, c.kind.type) for c in self.inputs})
             features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
@@ -129,17 +129,17 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     observe(Stage("Loading the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     inputs = recipe.task.named_inputs(config.options)
-    learnt = _learnt(Path(target))
-    inputs = [column for column in inputs if column.required or learnt is None or column.role in learnt]
+    learned = _learned(Path(target))
+    inputs = [column for column in inputs if column.required or learned is None or column.role in learned]
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=False, observe=observe)  # it explains, too
-    asker = Asker(
+    predictor = Predictor(
         stored,
         inputs,
         {column.role: column.role for column in inputs},
         stored_temperature(stored_card(checkpoint)),
         all_scores=True,
     )
-    service = Service(shown(target), asker, explainer_for(target, stored))
+    service = Service(shown(target), predictor, explainer_for(target, stored))
     if all(column.kind.samples for column in inputs):
         service.answer([{column.role: column.kind.samples[0] for column in inputs if column.required}])
     else:
@@ -147,6 +147,6 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     return service
 
 
-def _learnt(target: Path) -> list[str] | None:
+def _learned(target: Path) -> list[str] | None:
     """Return the columns that a run's rows have, so that nobody is asked for what it never saw; None for no run."""
     return runs.column_names(target / "data" / "test.parquet") if runs.is_run(target) else None

@@ -129,11 +129,11 @@ def _check_names(path: Path) -> None:
 
 def _defined(tree: ast.Module) -> list[str]:
     """Return the names that a file defines at its top level, without those that it imports."""
-    found: list[str] = []
+    names: list[str] = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.append(node.name)
+            names.append(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets: Sequence[Any] = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found += [target.id for target in targets if isinstance(target, ast.Name)]
-    return found
+            names += [target.id for target in targets if isinstance(target, ast.Name)]
+    return names

@@ -134,7 +134,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerFormat:
     """How predictions are written beside rows.
 
     Attributes:
@@ -172,7 +172,7 @@ class Target:
 
     name: str
     in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
-    answer: Callable[[Any, Any, Any, Answers], dict[str, Any]]
+    answer: Callable[[Any, Any, Any, AnswerFormat], dict[str, Any]]
     shown: Callable[[Any, Sequence[str]], str]
     same: Callable[[Any, Any], bool] = operator.eq
     classes: bool = False
@@ -180,7 +180,7 @@ class Target:
     written: bool = False
     check: "Callable[[Parts, Column, DataConfig], Checked]" = lambda parts, _column, _config: Checked(parts)
     aligned: "Callable[[Parts, Sequence[Column]], None]" = lambda _parts, _columns: None
-    empty: Callable[[Answers], dict[str, None]] = lambda _answers: {"prediction": None}
+    empty: Callable[[AnswerFormat], dict[str, None]] = lambda _answers: {"prediction": None}
     overview: Callable[[Any], dict[str, Any]] = lambda _context: {}
     finish: Callable[
         [Sequence[Any], Sequence[Any], Callable[[list[Any]], list[Any]], Mapping[str, Any]], Sequence[Any]
@@ -262,8 +262,8 @@ class Task:
     @property
     def hub_task(self) -> str | None:
         """The Hub's name of the task, where it has one."""
-        found: str | None = self.target.kind.hub_tasks.get(self.modality)
-        return found
+        task: str | None = self.target.kind.hub_tasks.get(self.modality)
+        return task
 
     @property
     def explained_by(self) -> str | None:
@@ -302,12 +302,12 @@ class Task:
     def named(self, options: Mapping[str, Any]) -> list[Column]:
         """Return the columns; names in braces take the values of options, or go where these are not set."""
         given = {key: value for key, value in options.items() if isinstance(value, str) and value}
-        found = []
+        columns = []
         for column in self.columns:
             fields = ((name, set(re.findall(r"{(\w+)}", name))) for name in column.names)
             names = [name.format_map(given) for name, needed in fields if needed <= given.keys()]
-            found.append(replace(column, names=tuple(names)))
-        return found
+            columns.append(replace(column, names=tuple(names)))
+        return columns
 
     def named_inputs(self, options: Mapping[str, Any]) -> list[Column]:
         """Return those columns of `named` that a prediction is made from."""

@@ -1,4 +1,4 @@
-"""The whole examination, and that nothing stops it or speaks of secrets."""
+"""All checks, and that nothing stops them or shows secrets."""
 
 import json
 import os

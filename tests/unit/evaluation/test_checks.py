@@ -11,7 +11,7 @@ from tests.support.pictures import encoded
 from toolkit.data.images import image_columns
 from toolkit.evaluation.checks import bias, cost, energy, robustness
 from toolkit.evaluation.perturbations import image_changes
-from toolkit.evaluation.perturbations.counterfactual import Probe, polarity
+from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, polarity
 from toolkit.evaluation.perturbations.text_changes import load_lists
 from toolkit.report.document.schema import REPORT, faults, fill
 from toolkit.report.sections import checks
@@ -24,7 +24,7 @@ LABELS = ("negative", "positive")
 
 def model(texts, *, minds_case=False, understands_not=True, minds=None):
     """Count good and bad words; a negation turns what stands behind it, and `minds` shifts the score."""
-    chances = []
+    probabilities = []
     for text in texts:
         words = (text if minds_case else text.lower()).replace(".", " ").replace("'t", " not").split()
         score, sign = 0.0, 1
@@ -32,12 +32,12 @@ def model(texts, *, minds_case=False, understands_not=True, minds=None):
             sign = -1 if word == "not" and understands_not else sign
             score += sign * ((word in GOOD) - (word in BAD))
         score += minds(text.lower()) if minds else 0.0
-        chances.append([1 / (1 + np.exp(2 * score)), 1 / (1 + np.exp(-2 * score))])
-    return {"prediction": [int(row[1] > 0.5) for row in chances], "probabilities": chances}
+        probabilities.append([1 / (1 + np.exp(2 * score)), 1 / (1 + np.exp(-2 * score))])
+    return {"prediction": [int(row[1] > 0.5) for row in probabilities], "probabilities": probabilities}
 
 
 def probe(weights=(-1.0, 1.0), **faults_):
-    return Probe(lambda texts: model(texts, **faults_), LABELS, weights, 0.95, 200, 0)
+    return CounterfactualModel(lambda texts: model(texts, **faults_), LABELS, weights, 0.95, 200, 0)
 
 
 def reviews(size=120):
@@ -110,13 +110,13 @@ def spotted(size=60):
 
 def finds_spots(rows, least=160):
     values = [np.asarray(image_columns.decode(row, 10**6))[0, 0].mean() for row in rows]
-    chances = [[0.1, 0.9] if value >= least else [0.9, 0.1] for value in values]
-    return {"prediction": [int(value >= least) for value in values], "probabilities": chances}
+    probabilities = [[0.1, 0.9] if value >= least else [0.9, 0.1] for value in values]
+    return {"prediction": [int(value >= least) for value in values], "probabilities": probabilities}
 
 
 def test_a_model_of_pictures_that_falls_for_cropping_is_found():
     rows, truth, places = spotted()
-    found = robustness.of_pictures(Probe(finds_spots, LABELS, None, 0.95, 200, 0), rows, places, truth)
+    found = robustness.of_pictures(CounterfactualModel(finds_spots, LABELS, None, 0.95, 200, 0), rows, places, truth)
     assert faults(REPORT["evaluation"]["robustness"], found) == []
     by_name = {one["name"]: one for one in found["invariance"]}
     assert set(by_name) == {"blur", "noise", "crop", "darker", "brighter", "jpeg"}

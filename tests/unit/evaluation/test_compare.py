@@ -9,7 +9,7 @@ from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import DataError
 from toolkit.evaluation import prediction_store
 from toolkit.evaluation.compare import align, compare
-from toolkit.evaluation.prediction_store import Answers
+from toolkit.evaluation.prediction_store import StoredPredictions
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.targets.generated_text import GENERATED_TEXT
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
@@ -19,14 +19,14 @@ LABELS = ("bad", "good")
 CONFIG = EvaluationConfig(resamples=200)
 
 
-def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> Answers:
+def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> StoredPredictions:
     """A file of predictions; a prediction is sure by 0.9."""
     rows = pa.table({"text": texts, "label": truth, "_file": ["f.csv"] * len(texts), "_row": range(len(texts))})
-    chances = [[0.9 if number == one else 0.1 for number in range(len(labels))] for one in said]
-    predictions = Predictions({"prediction": said, "probabilities": chances}, None)
+    probabilities = [[0.9 if number == one else 0.1 for number in range(len(labels))] for one in said]
+    predictions = Predictions({"prediction": said, "probabilities": probabilities}, None)
     table = prediction_store.table(rows, ("text", "label"), ("text",), predictions)
     facts = {"labels": list(labels), "recipe": recipe, "columns": ["prediction", "probabilities"], "split": "test"}
-    return Answers(table, facts)
+    return StoredPredictions(table, facts)
 
 
 def aligned(*files, names=("one", "other")):
@@ -106,7 +106,7 @@ def test_a_comparison_counts_and_ranks():
 def test_models_that_agree_everywhere_leave_nothing_to_show():
     file = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
     table = file.table.set_column(0, "_file", file.table["_file"].combine_chunks().dictionary_encode())
-    same = Answers(table, file.facts)
+    same = StoredPredictions(table, file.facts)
     found = compare(aligned(same, same), [0, 1, 1], ("accuracy",), CONFIG, seed=0, inputs=("text",))
     assert (found["disagreements"], found["disagreeing"], found["pairs"][0]["p"]) == ([], 0, 1.0)
 
@@ -119,7 +119,9 @@ def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
         rows = pa.table({"source": sources, "target": references, "_file": ["f.tsv"] * 3, "_row": [2, 3, 4]})
         table = prediction_store.table(rows, ("source", "target"), ("source",), Predictions({"prediction": said}, None))
         files.append(
-            Answers(table, {"labels": [], "recipe": "translation", "columns": ["prediction"], "split": "test"})
+            StoredPredictions(
+                table, {"labels": [], "recipe": "translation", "columns": ["prediction"], "split": "test"}
+            )
         )
     both = align(("good", "poor"), files, Column("target", (), GENERATED_TEXT))
     found = compare(both, references, ("chrf", "bleu", "ter"), CONFIG, seed=0, inputs=("source",))

@@ -54,7 +54,7 @@ def test_what_was_written_is_found_by_its_identity(tmp_path):
     said = Predictions({"prediction": [1, 1], "probabilities": [[0.2, 0.8], [0.4, 0.6]]}, 0.5)
     table = prediction_store.table(ROWS, ROLES, ["text"], said)
     path = tmp_path / "predictions.parquet"
-    given = prediction_store.Answers(table, {"identity": "one", "loss": 0.5, "columns": list(said.columns)})
+    given = prediction_store.StoredPredictions(table, {"identity": "one", "loss": 0.5, "columns": list(said.columns)})
     prediction_store.write(path, given.beside({"Majority": [0, 0]}))
     found = prediction_store.find([tmp_path / "missing.parquet", path], "one")
     assert found is not None
@@ -89,6 +89,6 @@ def test_classes_that_there_are_not_are_no_predictions(said, tmp_path):
     path = tmp_path / "predictions.parquet"
     table = pa.table({"prediction": pa.array(said, pa.int64()), "probabilities": [[0.9, 0.1], [0.2, 0.8]]})
     for facts in ({"columns": ["prediction"], "labels": ["a", "b"]}, {"columns": ["prediction"]}):
-        prediction_store.write(path, prediction_store.Answers(table, facts))
+        prediction_store.write(path, prediction_store.StoredPredictions(table, facts))
         with pytest.raises(SourceError):
             prediction_store.read(path)

@@ -128,8 +128,8 @@ def test_precision_of_a_class_that_is_predicted_once():
 
 
 def test_one_class_alone_has_no_correlation():
-    chances = [[0.6, 0.4], [0.3, 0.7]] * 20
-    columns = {"prediction": [0, 1] * 20, "probabilities": chances}
+    probabilities = [[0.6, 0.4], [0.3, 0.7]] * 20
+    columns = {"prediction": [0, 1] * 20, "probabilities": probabilities}
     names = ["accuracy", "f1", "matthews", "auroc"]
     found = {figure["name"] for figure in scores.score(columns, [1] * 40, names, ("a", "b"), CONFIG, 0)}
     assert found == {"accuracy", "f1"}
@@ -179,8 +179,8 @@ def test_the_surest_errors_come_first():
 
 
 def test_the_section_of_a_split(sentiment):
-    chances = np.eye(3)[SAID] * 0.7 + 0.1
-    predictions = Predictions({"prediction": SAID, "probabilities": chances.tolist()}, 0.5)
+    probabilities = np.eye(3)[SAID] * 0.7 + 0.1
+    predictions = Predictions({"prediction": SAID, "probabilities": probabilities.tolist()}, 0.5)
     rows = pa.table({"text": [f"t{n}" for n in range(8)], "label": TRUE, "_file": ["f"] * 8, "_row": range(8)})
     config = RunConfig(recipe="x", evaluation=CONFIG)
     section = scores.evaluation_section(EvaluationContext(rows, predictions, sentiment, LABELS, config), "test")

@@ -7,7 +7,7 @@ import torch
 from tests.support import models
 from toolkit.data.batching.batch import pad
 from toolkit.explanation import alignment
-from toolkit.explanation.alignment import Bitext, Reading, Seen
+from toolkit.explanation.alignment import Bitext, PairResult, Reading
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def model(request):
 
 
 def test_attention_is_that_of_the_model_itself(model):
-    seen = alignment.look(model, pair(), collate, 8)
+    seen = alignment.score_pair(model, pair(), collate, 8)
     assert [len(seen.attention), *seen.attention.shape[1:]] == [4, 2, 3]
     assert alignment.readings(model, pair(), collate) == [
         Reading(0, False),
@@ -64,7 +64,7 @@ def test_attention_is_that_of_the_model_itself(model):
 
 
 def test_a_fall_is_the_loss_without_the_word(model):
-    seen = alignment.look(model, pair(), collate, 2)
+    seen = alignment.score_pair(model, pair(), collate, 2)
     found = []
     for ids in ([5, 6, 7, 8, 2], [5, 8, 2]):
         with torch.inference_mode():
@@ -76,13 +76,13 @@ def test_a_fall_is_the_loss_without_the_word(model):
 
 def test_an_empty_translation_has_no_links(model):
     empty = Bitext("a", "", {"input_ids": np.array([5, 2]), "labels": np.array([2])}, ("a",), (), ((0,),), ())
-    seen = alignment.look(model, empty, collate, 8)
+    seen = alignment.score_pair(model, empty, collate, 8)
     assert alignment.links(seen.falls, empty) == []
 
 
 def test_agreement_counts_the_words_that_matter_most():
     right = np.array([[0.1, 0.9, 0.0], [0.0, 0.2, 0.8]])
-    seen = [Seen(pair(), np.stack([right, 1 - right]), right)]
+    seen = [PairResult(pair(), np.stack([right, 1 - right]), right)]
     np.testing.assert_array_equal(alignment.agreement(alignment.read_at(0), seen), [[2, 2]])
     np.testing.assert_array_equal(alignment.agreement(alignment.read_at(1), seen), [[0, 2]])
     np.testing.assert_array_equal(alignment.agreement(None, seen), [[1, 2]])  # the diagonal: 0 and 2

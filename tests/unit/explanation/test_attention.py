@@ -60,5 +60,5 @@ def test_rows_are_shares_and_the_gradient_is_that_of_the_odds():
 
 def test_log_odds():
     logits = torch.tensor([[1.0, 2.0, 3.0]])
-    chances = logits.softmax(dim=-1)[0, 1]
-    assert log_odds(logits, 1).item() == pytest.approx((chances / (1 - chances)).log().item(), abs=1e-5)
+    probabilities = logits.softmax(dim=-1)[0, 1]
+    assert log_odds(logits, 1).item() == pytest.approx((probabilities / (1 - probabilities)).log().item(), abs=1e-5)

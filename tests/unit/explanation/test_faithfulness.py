@@ -28,7 +28,7 @@ def explained(count, **methods):
 
 def verdict(count=40, **methods):
     curves = faithfulness.measure(toys.bag(WEIGHTS), explained(count, **methods), seed=1)
-    return faithfulness.judge(curves, confidence=0.95, resamples=500, seed=1)
+    return faithfulness.evaluate(curves, confidence=0.95, resamples=500, seed=1)
 
 
 def truth(helping, random):

@@ -72,7 +72,7 @@ def test_an_edge_within_a_pixel_stays_there():
 
 def test_perfect_regions_are_told_from_the_middle():
     box = (0.0, 0.0, 1 / 5, 1 / 4)
-    told = regions.judge([(scores((0, 0, 1.0)), GRID)] * 6, [box] * 6, confidence=0.95, resamples=200, seed=0)
+    told = regions.evaluate([(scores((0, 0, 1.0)), GRID)] * 6, [box] * 6, confidence=0.95, resamples=200, seed=0)
     assert (told["pictures"], told["pointing"]["value"], told["overlap"]["value"], told["found"]["value"]) == (
         6,
         1,

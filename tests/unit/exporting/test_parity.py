@@ -9,9 +9,9 @@ from toolkit.errors import RunError
 from toolkit.exporting import parity
 
 
-def said(answers, chances=None):
+def said(answers, probabilities=None):
     columns = {"prediction": answers}
-    return columns if chances is None else {**columns, "probabilities": chances}
+    return columns if probabilities is None else {**columns, "probabilities": probabilities}
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1))

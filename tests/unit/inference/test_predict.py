@@ -95,8 +95,8 @@ def test_progress_ends_with_all():
 
 
 def test_probabilities_sum_to_one_even_for_large_logits():
-    chances = probabilities(torch.tensor([[1000.0, 999.0], [-5.0, 5.0]], dtype=torch.float32))
-    assert chances.dtype == np.float64
-    assert chances.sum(axis=1) == pytest.approx([1, 1], abs=1e-15)
-    assert chances[0] == pytest.approx([0.7310585786, 0.2689414214])
+    probs = probabilities(torch.tensor([[1000.0, 999.0], [-5.0, 5.0]], dtype=torch.float32))
+    assert probs.dtype == np.float64
+    assert probs.sum(axis=1) == pytest.approx([1, 1], abs=1e-15)
+    assert probs[0] == pytest.approx([0.7310585786, 0.2689414214])
     assert probabilities(torch.tensor([[1.0, 2.0]], dtype=torch.bfloat16)).shape == (1, 2)

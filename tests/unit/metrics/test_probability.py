@@ -18,44 +18,46 @@ def sample(seed: int, classes: int, size: int = 60, ties: bool = True) -> tuple[
     random = np.random.default_rng(seed)
     true = np.concatenate([np.arange(classes), random.integers(0, classes, size - classes)])
     logits = random.normal(size=(size, classes)) + 1.5 * np.eye(classes)[true]
-    chances = np.exp(logits.round(0) if ties else logits)
-    return chances / chances.sum(axis=1, keepdims=True), true
+    probabilities = np.exp(logits.round(0) if ties else logits)
+    return probabilities / probabilities.sum(axis=1, keepdims=True), true
 
 
-def theirs(name: str, true: np.ndarray, chances: np.ndarray, weights: np.ndarray | None = None) -> float:
-    classes = chances.shape[1]
+def theirs(name: str, true: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
+    classes = probabilities.shape[1]
     onehot = np.eye(classes)[true]
     if name == "auroc":
-        chosen = chances[:, 1] if classes == 2 else chances
+        chosen = probabilities[:, 1] if classes == 2 else probabilities
         return reference.roc_auc_score(true, chosen, multi_class="ovr", average="macro", sample_weight=weights)
     if name == "average_precision":
         if classes == 2:
-            return reference.average_precision_score(true, chances[:, 1], sample_weight=weights)
-        return reference.average_precision_score(onehot, chances, average="macro", sample_weight=weights)
+            return reference.average_precision_score(true, probabilities[:, 1], sample_weight=weights)
+        return reference.average_precision_score(onehot, probabilities, average="macro", sample_weight=weights)
     if name.startswith("top"):
-        return reference.top_k_accuracy_score(true, chances, k=int(name[-1]), labels=range(classes))
+        return reference.top_k_accuracy_score(true, probabilities, k=int(name[-1]), labels=range(classes))
     if name == "brier":
-        return float(np.mean([((row - one) ** 2).sum() for row, one in zip(chances, onehot, strict=True)]))
-    return reference.log_loss(true, chances, labels=range(classes))
+        return float(np.mean([((row - one) ** 2).sum() for row, one in zip(probabilities, onehot, strict=True)]))
+    return reference.log_loss(true, probabilities, labels=range(classes))
 
 
 @pytest.mark.parametrize("name", METRICS)
 @given(st.integers(0, 10_000), st.integers(2, 7), st.booleans())
 def test_the_figure_is_scikit_learns(name, seed, classes, ties):
-    chances, true = sample(seed, classes, ties=ties)
+    probabilities, true = sample(seed, classes, ties=ties)
     if classes < METRICS[name].least_classes:
         return
-    found = as_module(METRICS[name], CLASSES[:classes]).compute(predictions=chances.tolist(), references=true.tolist())
-    assert found[name] == pytest.approx(theirs(name, true, chances), abs=1e-9)
+    found = as_module(METRICS[name], CLASSES[:classes]).compute(
+        predictions=probabilities.tolist(), references=true.tolist()
+    )
+    assert found[name] == pytest.approx(theirs(name, true, probabilities), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["auroc", "average_precision"])
 @given(st.integers(0, 10_000), st.integers(2, 5))
 def test_weighted_examples_count_as_often(name, seed, classes):
-    chances, true = sample(seed, classes)
+    probabilities, true = sample(seed, classes)
     weights = np.random.default_rng(seed).integers(1, 4, (2, len(true)))
-    found = METRICS[name].prepare(chances, true, CLASSES)(weights.astype(float))
-    assert found == pytest.approx([theirs(name, true, chances, row) for row in weights], abs=1e-9)
+    found = METRICS[name].prepare(probabilities, true, CLASSES)(weights.astype(float))
+    assert found == pytest.approx([theirs(name, true, probabilities, row) for row in weights], abs=1e-9)
 
 
 def test_what_cannot_be_ranked_is_left_out():

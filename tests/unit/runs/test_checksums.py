@@ -62,11 +62,11 @@ def test_what_nobody_wrote_down_is_taken_as_it_is(tmp_path):
 
 @pytest.mark.parametrize(("predictions", "believed"), [([0, 1, 1], True), ([0, 0, 1], False)])
 def test_predictions_without_a_digest_agree_with_their_probabilities(predictions, believed, tmp_path):
-    chances = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
+    probabilities = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
     file = tmp_path / prediction_store.FILE
-    table = pa.table({"prediction": predictions, "probabilities": chances})
+    table = pa.table({"prediction": predictions, "probabilities": probabilities})
     facts = {"identity": "x", "columns": ["prediction", "probabilities"]}
-    prediction_store.write(file, prediction_store.Answers(table, facts))
+    prediction_store.write(file, prediction_store.StoredPredictions(table, facts))
     assert (prediction_store.find([file], "x") is not None) == believed
     if not believed:
         with refused(SourceError, "run.changed", "predictions.parquet"):

@@ -19,8 +19,8 @@ from toolkit.runs import checksums
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What the report says beside the figures.
+class ReportContext:
+    """Facts that the report shows beside the figures.
 
     Attributes:
         command: The command line.
@@ -55,18 +55,18 @@ class Evaluated:
     """
 
     report: dict[str, Any]
-    predictions: prediction_store.Answers
+    predictions: prediction_store.StoredPredictions
 
 
 def evaluate_predictions(
-    context: EvaluationContext, predicted: prediction_store.Answers, circumstances: Circumstances
+    context: EvaluationContext, predicted: prediction_store.StoredPredictions, circumstances: ReportContext
 ) -> Evaluated:
     """Put predictions beside the truth and the baselines, and into a report.
 
     Args:
         context: Rows, truth and predictions.
         predicted: The same predictions with those of the baselines.
-        circumstances: What the report says beside the figures.
+        circumstances: Facts that the report shows beside the figures.
     """
     config, recipe = context.config, context.recipe
     report = build(

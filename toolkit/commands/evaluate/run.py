@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from toolkit import checkpoints, model_metadata, runs
 from toolkit.commands.evaluate.checks import check_columns, run_checks
-from toolkit.commands.evaluate.document import Circumstances, evaluate_predictions, store
-from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
+from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.finetune import train_fingerprint
 from toolkit.commands.finetune.prepare import configure
 from toolkit.config import RunConfig, resolve
@@ -21,8 +21,8 @@ from toolkit.config.files import read_file
 from toolkit.data.load import Table, load_table, part_facts
 from toolkit.data.tables.split import fingerprint
 from toolkit.errors import DataError, ModelError, SourceError, ToolkitError
-from toolkit.evaluation import prediction_store
-from toolkit.evaluation.checks import generation_quality, operating_points
+from toolkit.evaluation import prediction_store, thresholds
+from toolkit.evaluation.checks import generation_quality
 from toolkit.evaluation.context import EvaluationContext, references
 from toolkit.evaluation.predict_rows import identity, predict_rows
 from toolkit.evaluation.stored_calibration import stored_fit, stored_temperature, stored_thresholds
@@ -41,7 +41,7 @@ MOST_COMMON = "Most common class of these rows"
 
 def prepare_evaluation(
     target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe, *, needs_rows: bool = True
-) -> Examination:
+) -> EvaluationInputs:
     """Find the model and the data, and match their labels.
 
     Args:
@@ -67,22 +67,22 @@ def prepare_evaluation(
     ):
         observe(Note(remark))
     generation_quality.check_glossary(config.evaluation)
-    operating_points.parse(config.evaluation.operating_points)
+    thresholds.parse(config.evaluation.operating_points)
     if not needs_rows:
         none = pa.table({column.role: pa.array([], pa.string()) for column in recipe.columns})
-        return Examination(checkpoint, recipe, config, labels, none, "none", {}, run, own=False)
+        return EvaluationInputs(checkpoint, recipe, config, labels, none, "none", {}, run, own=False)
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = checksums.read_rows(run.path / "data" / "test.parquet")
         facts = _told(run)
         check_columns(config, recipe, rows.column_names)
-        return Examination(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
+        return EvaluationInputs(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
     table = load_table(recipe, config.data, labels, options=config.options)
     part = next(part for part in _PREFERRED if part in table.parts)
     check_columns(config, recipe, table.parts[part].column_names)
     facts = _data_facts(recipe, config, table, part, table.labels)
     split = "given" if part == "all" else part
-    return Examination(checkpoint, recipe, config, table.labels, table.parts[part], split, facts, run, own=False)
+    return EvaluationInputs(checkpoint, recipe, config, table.labels, table.parts[part], split, facts, run, own=False)
 
 
 def _told(run: runs.Run) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
 
 
 def evaluate(
-    subject: Examination, output: str | None, command: str, observe: Observe, *, fresh: bool = False
+    subject: EvaluationInputs, output: str | None, command: str, observe: Observe, *, fresh: bool = False
 ) -> tuple[Path, dict[str, Any]]:
     """Judge a run, a folder or a Hub model.
 
@@ -160,7 +160,7 @@ def evaluate(
     Returns:
         The folder of the report, and the report.
     """
-    operating_points.number_of(subject.config.evaluation.positive_class, subject.labels)  # or it is refused
+    thresholds.class_number(subject.config.evaluation.positive_class, subject.labels)  # or it is refused
     created = datetime.now(UTC)
     folder = _folder(subject, output, created)
     with sole_writer(folder):
@@ -169,7 +169,7 @@ def evaluate(
 
 
 def _judge(
-    subject: Examination, folder: Path, command: str, created: datetime, observe: Observe, *, fresh: bool
+    subject: EvaluationInputs, folder: Path, command: str, created: datetime, observe: Observe, *, fresh: bool
 ) -> dict[str, Any]:
     rows = subject.rows
     earlier = [] if fresh else _earlier(subject)
@@ -184,8 +184,8 @@ def _judge(
         said = said.beside(baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject))
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
-    learnt = _learnt(subject)
-    for warning in learnt:
+    learned = _learned(subject)
+    for warning in learned:
         observe(Note(warning))
     card = stored_card(subject.checkpoint)
     context = EvaluationContext(
@@ -200,7 +200,7 @@ def _judge(
         repeated=_repeated(own, rows.num_rows) if own is not None else None,
         stored=stored,
     )
-    circumstances = Circumstances(
+    circumstances = ReportContext(
         command,
         created,
         subject.split,
@@ -209,7 +209,7 @@ def _judge(
         own.facts.get("training") if own is not None else None,
         checks=run_checks(context, subject.run, observe),
         config=_config_shown(subject),
-        warnings=learnt,
+        warnings=learned,
     )
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
     verdict = evaluate_predictions(context, said, circumstances)
@@ -217,7 +217,7 @@ def _judge(
     return verdict.report
 
 
-def _config_shown(subject: Examination) -> dict[str, Any]:
+def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:
     """Return the values that led to the report: of a run also those of its training, which are not used here."""
     told = subject.config.model_dump()
     of_training = ("model", "data", "training", "loss", "adapter", "loading", "options")
@@ -227,7 +227,7 @@ def _config_shown(subject: Examination) -> dict[str, Any]:
     return {**told, **{key: value for key, value in read_file(stored).items() if key in of_training}}
 
 
-def _learnt(subject: Examination) -> list[str]:
+def _learned(subject: EvaluationInputs) -> list[str]:
     """Say how many of the rows the run has learnt from; its own held-out ones are none of them."""
     if subject.run is None or subject.own:
         return []
@@ -236,10 +236,10 @@ def _learnt(subject: Examination) -> list[str]:
     return [told] if count else []
 
 
-def _thresholds(subject: Examination, stored: StoredModel, observe: Observe) -> operating_points.Chosen | None:
+def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe) -> thresholds.Thresholds | None:
     """Return the stored thresholds, or choose them on the run's validation rows where others are asked for."""
     settings = subject.config.evaluation
-    positive = operating_points.number_of(settings.positive_class, subject.labels)
+    positive = thresholds.class_number(settings.positive_class, subject.labels)
     found = stored_thresholds(stored_card(subject.checkpoint), settings)
     if positive is None or found is not None:
         return found
@@ -249,11 +249,11 @@ def _thresholds(subject: Examination, stored: StoredModel, observe: Observe) -> 
         return None
     observe(Stage("Choosing thresholds on validation rows"))
     said = predict_rows(stored, checksums.read_rows(kept), "validation", None)
-    chances = said.predictions.columns.get("probabilities")
-    if chances is None:
+    probabilities = said.predictions.columns.get("probabilities")
+    if probabilities is None:
         return None
     truth = references(subject.recipe, said.table)
-    return operating_points.thresholds(chances, truth, positive, settings.operating_points)
+    return thresholds.choose(probabilities, truth, positive, settings.operating_points)
 
 
 def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, list[Any]]:
@@ -270,7 +270,7 @@ def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, lis
     return {}
 
 
-def _most_common(subject: Examination) -> dict[str, list[Any]]:
+def _most_common(subject: EvaluationInputs) -> dict[str, list[Any]]:
     """Return what one would say who knows the rows' most common class alone: there are no rows to learn more from."""
     if not subject.recipe.target.single:
         return {}
@@ -279,7 +279,7 @@ def _most_common(subject: Examination) -> dict[str, list[Any]]:
     return {MOST_COMMON: [ranked[0][0]] * len(truth)} if len(set(truth)) > 1 else {}
 
 
-def _earlier(subject: Examination) -> list[Path]:
+def _earlier(subject: EvaluationInputs) -> list[Path]:
     """Return the files in which this model's predictions may stand, the newest first."""
     homes = [] if subject.own else [*runs.HOME.glob("evaluate-*")]
     if subject.run is not None:
@@ -345,21 +345,21 @@ def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Seque
     Raises:
         ModelError: With both.
     """
-    learnt = stored_card(checkpoint).get("labels")
+    learned = stored_card(checkpoint).get("labels")
     of_run = runs.Run(Path(target)).facts.get("labels") if runs.is_run(Path(target)) else None
-    if learnt and of_run and list(learnt) != list(of_run) and set(map(str, learnt)) == set(map(str, of_run)):
+    if learned and of_run and list(learned) != list(of_run) and set(map(str, learned)) == set(map(str, of_run)):
         raise ModelError(  # no new names: the held-out rows keep numbers, and would be exchanged with the answers
             f"The classes in {checkpoint.path / runs.CARD} stand in another order than in the run's run.json.\n"
-            f"  {runs.CARD}: {', '.join(map(str, learnt))}\n  run.json:     {', '.join(map(str, of_run))}",
+            f"  {runs.CARD}: {', '.join(map(str, learned))}\n  run.json:     {', '.join(map(str, of_run))}",
             "Put them back in the order of run.json, here and in config.json. Where labels of the data are exchanged, "
             "train again with `data.label_map`.",
             id="model.classes-mismatch",
         )
-    learnt = learnt or of_run
-    if learnt and list(learnt) != list(labels):
+    learned = learned or of_run
+    if learned and list(learned) != list(labels):
         raise ModelError(
             f"The classes in {checkpoint.path / 'config.json'} (id2label) are not those that the model learnt.\n"
-            f"  config.json: {', '.join(labels)}\n  learnt:      {', '.join(map(str, learnt))}",
+            f"  config.json: {', '.join(labels)}\n  learnt:      {', '.join(map(str, learned))}",
             f"Put them back in this order, or, if you gave them other names on purpose, change `labels` in "
             f"{runs.CARD} beside it as well.",
             id="model.classes-mismatch",
@@ -396,7 +396,7 @@ def _data_facts(recipe: Recipe, config: RunConfig, table: Table, part: str, labe
     }
 
 
-def _folder(subject: Examination, output: str | None, created: datetime) -> Path:
+def _folder(subject: EvaluationInputs, output: str | None, created: datetime) -> Path:
     if output or subject.run is None:
         return runs.create(output, "evaluate", subject.checkpoint.name, created).path
     source = Path(subject.config.data.source).stem or "data"

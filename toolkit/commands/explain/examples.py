@@ -53,12 +53,12 @@ def section(context: EvaluationContext) -> dict[str, Any]:
                 "text": shown_text(row, [role]),
                 "label": stored.labels[truth[number]],
                 "prediction": stored.labels[one.target],
-                "confidence": float(chances[one.target]),
+                "confidence": float(probabilities[one.target]),
                 "right": bool(truth[number] == one.target),
                 **thumbnail(row, [role]),
                 **_drawn(one, methods),
             }
-            for number, row, (one, chances) in zip(chosen, picked, found, strict=True)
+            for number, row, (one, probabilities) in zip(chosen, picked, found, strict=True)
         ],
     }
 

@@ -7,14 +7,14 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.commands.explain import images, translations
-from toolkit.commands.explain.request import Given, Subject, Texts, lines_or_table
+from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts, lines_or_table
 from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
 from toolkit.errors import ModelError
 from toolkit.tasks.task import PATCH, WORD, Column
 
 
-def read_texts(path: Path, subject: Subject) -> list[Texts]:
+def read_texts(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     """Read many texts: the lines of a .txt file, or the text columns of a table."""
 
     def of_table(path: Path) -> list[Texts]:
@@ -23,7 +23,7 @@ def read_texts(path: Path, subject: Subject) -> list[Texts]:
     return lines_or_table(path, of_table, "text")
 
 
-def read_inputs(path: Path, subject: Subject) -> list[Any]:
+def read_inputs(path: Path, subject: RecipeAndConfig) -> list[Any]:
     """Read many texts or pictures from a file or a folder, whichever the model takes."""
     if reads_pictures(subject):
         return list(images.read_pictures(path, subject.recipe, subject.config))
@@ -32,17 +32,17 @@ def read_inputs(path: Path, subject: Subject) -> list[Any]:
     return list(read_texts(path, subject))
 
 
-def reads_pictures(subject: Subject) -> bool:
+def reads_pictures(subject: RecipeAndConfig) -> bool:
     """Whether the model classifies pictures."""
     return subject.recipe.task.explained_by == PATCH
 
 
-def examples_of(rows: pa.Table, subject: Subject) -> list[Given]:
+def examples_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Given]:
     """Return the texts or the picture of each row."""
     return pictures_of(rows, subject) if reads_pictures(subject) else list(texts_of(rows, subject))
 
 
-def texts_of(rows: pa.Table, subject: Subject) -> list[Texts]:
+def texts_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Texts]:
     """Return the texts of each row of a table."""
     wanted = text_columns(subject)
     named = {role: name for role, name in subject.config.data.columns.items() if name in rows.column_names}
@@ -52,7 +52,7 @@ def texts_of(rows: pa.Table, subject: Subject) -> list[Texts]:
     return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
 
 
-def text_columns(subject: Subject) -> Sequence[Column]:
+def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
     """Return the columns of whole texts that the recipe reads.
 
     Raises:
@@ -68,7 +68,7 @@ def text_columns(subject: Subject) -> Sequence[Column]:
     return wanted
 
 
-def pictures_of(rows: pa.Table, subject: Subject) -> list[Given]:
+def pictures_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Given]:
     """Return the picture of each row that has one."""
     (role,) = (column.role for column in subject.recipe.task.inputs)
     return [row for row in rows[role].to_pylist() if row]

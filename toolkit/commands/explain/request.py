@@ -19,8 +19,8 @@ Texts = tuple[str, ...]
 Given = Texts | Mapping[str, Any]
 
 
-class Subject(Protocol):
-    """What says how inputs are read: a recipe and its configuration."""
+class RecipeAndConfig(Protocol):
+    """A recipe and its configuration, which determine how inputs are read."""
 
     @property
     def recipe(self) -> Recipe:
@@ -32,7 +32,7 @@ class Subject(Protocol):
 
 
 @dataclass(frozen=True)
-class Order:
+class ExplanationRequest:
     """What to explain, and how.
 
     Attributes:

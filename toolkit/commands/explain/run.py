@@ -7,12 +7,12 @@ from typing import Any
 
 import toolkit
 from toolkit import runs
-from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.explain import images, store, translations
 from toolkit.commands.explain import measure as explain_measure
 from toolkit.commands.explain import text as explain_text
 from toolkit.commands.explain.inputs import reads_pictures, text_columns
-from toolkit.commands.explain.request import ALL, MOST_TEXTS, Budget, Order
+from toolkit.commands.explain.request import ALL, MOST_TEXTS, Budget, ExplanationRequest
 from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
 from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
@@ -26,13 +26,13 @@ LONG = 64  # words of a text; to leave out each of more takes longer than one wa
 
 
 def explain(
-    subject: Examination, order: Order, output: str | None, command: str, observe: Observe
+    subject: EvaluationInputs, request: ExplanationRequest, output: str | None, command: str, observe: Observe
 ) -> tuple[Path, dict[str, Any]]:
     """Explain what the model says of each text.
 
     Args:
         subject: The model, and rows where methods are measured, from `prepare_evaluation`.
-        order: What to explain.
+        request: What to explain.
         output: Folder to write to; inside the run, or under runs/, when None.
         command: The command line, for the page.
         observe: Told what happens.
@@ -44,23 +44,23 @@ def explain(
         ConfigError: There is no such method, or what draws pictures is not installed.
         ModelError: The model does not classify texts, or its attention cannot be recorded.
     """
-    _check_methods(order.methods)
+    _check_methods(request.methods)
     if subject.recipe.target.written:
-        return translations.explain(subject, order, output, command, observe)
-    if order.gold is not None:
+        return translations.explain(subject, request, output, command, observe)
+    if request.gold is not None:
         raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.", id="config.not-for-task")
     of_pictures = reads_pictures(subject)
     if not of_pictures:
         text_columns(subject)
-    if order.pictures and not of_pictures:
+    if request.pictures and not of_pictures:
         explanation_images.check()
-    created, budget = datetime.now(UTC), Budget.of(order.minutes)
+    created, budget = datetime.now(UTC), Budget.of(request.minutes)
     stored = subject.stored(observe, slim=False)
     loaded = stored.loaded
     model = images.asked(loaded) if of_pictures else explain_text.asked(loaded)
-    measured = store.find_measurement(subject.run, stored) if not order.rows else None
-    known = available(explain_text.attention_fits(loaded, order.texts[0]))
-    methods = _methods(order, known, measured)
+    measured = store.find_measurement(subject.run, stored) if not request.rows else None
+    known = available(explain_text.attention_fits(loaded, request.texts[0]))
+    methods = _methods(request, known, measured)
     notes = []
     if len(methods) > 1 and len(known) < len(available()):
         notes.append(
@@ -69,16 +69,16 @@ def explain(
             else "This family computes attention in a way of its own, which cannot be recorded or drawn."
         )
     thing = "picture" if of_pictures else "text"
-    if len(order.texts) > MOST_TEXTS:
-        notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} {thing}s.")
-    number = min(len(order.texts), MOST_TEXTS)
+    if len(request.texts) > MOST_TEXTS:
+        notes.append(f"The page holds the first {MOST_TEXTS} of {len(request.texts):,} {thing}s.")
+    number = min(len(request.texts), MOST_TEXTS)
     observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
-    within = budget.part(0.5) if order.rows else budget
-    explained = explain_text.explained(model, loaded, order.texts[:MOST_TEXTS], methods, observe, within.spent)
+    within = budget.part(0.5) if request.rows else budget
+    explained = explain_text.explained(model, loaded, request.texts[:MOST_TEXTS], methods, observe, within.spent)
     if len(explained) < number:
         notes.append(f"Time for {len(explained)} of {number} {thing}s; --minutes gives more, --method takes less.")
-    if order.rows:
-        measured = explain_measure.measure(stored, subject.rows, order.rows, subject.run, observe, budget, methods)
+    if request.rows:
+        measured = explain_measure.measure(stored, subject.rows, request.rows, subject.run, observe, budget, methods)
     if len(methods) > 1 and "integrated-gradients" not in available():
         notes.append("Integrated gradients are left out: `pip install finetune-toolkit[explain]` brings captum.")
     for text in notes:
@@ -94,24 +94,24 @@ def explain(
         created=created.isoformat(timespec="seconds"),
         version=toolkit.__version__,
         notes=notes,
-        verdict=explain_measure.told(stored, measured, order.to_measure),
-        regions=_regions(loaded, order, [one for one, _ in explained], methods),
+        verdict=explain_measure.told(stored, measured, request.to_measure),
+        regions=_regions(loaded, request, [one for one, _ in explained], methods),
     )
     folder = store.folder(subject, output, created)
     with sole_writer(folder):
         runs.write_json(folder / "explanation.json", built)
         runs.write_text(folder / "explanation.html", document.to_html(built, explained))
-        if order.pictures:
+        if request.pictures:
             document.draw(built, explained, folder)
     return folder, built
 
 
-def measure(subject: Examination, order: Order, observe: Observe) -> dict[str, Any]:
+def measure(subject: EvaluationInputs, request: ExplanationRequest, observe: Observe) -> dict[str, Any]:
     """Measure how faithful the methods are, and explain nothing.
 
     Args:
         subject: The model and its data, from `prepare_evaluation`.
-        order: Methods, on how many rows, and for how long.
+        request: Methods, on how many rows, and for how long.
         observe: Told what happens.
 
     Returns:
@@ -121,27 +121,27 @@ def measure(subject: Examination, order: Order, observe: Observe) -> dict[str, A
         ConfigError: There is no such method.
         ModelError: The model's predictions cannot be explained.
     """
-    _check_methods(order.methods)
+    _check_methods(request.methods)
     stored = subject.stored(observe, slim=False)
-    methods = () if ALL in order.methods else order.methods
-    budget = Budget.of(order.minutes)
-    result = explain_measure.measure(stored, subject.rows, order.rows, subject.run, observe, budget, methods)
-    return explain_measure.told(stored, result, order.to_measure)
+    methods = () if ALL in request.methods else request.methods
+    budget = Budget.of(request.minutes)
+    result = explain_measure.measure(stored, subject.rows, request.rows, subject.run, observe, budget, methods)
+    return explain_measure.told(stored, result, request.to_measure)
 
 
-def _methods(order: Order, known: Sequence[str], measured: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _methods(request: ExplanationRequest, known: Sequence[str], measured: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Return the methods to explain by."""
-    if ALL in order.methods or (order.rows and not order.methods):
+    if ALL in request.methods or (request.rows and not request.methods):
         return tuple(known)
-    slow = any(not isinstance(one, tuple) or len(" ".join(one).split()) > LONG for one in order.texts)
-    return tuple(order.methods) or (default_method(known, measured, ONE_PASS if slow else QUICK),)
+    slow = any(not isinstance(one, tuple) or len(" ".join(one).split()) > LONG for one in request.texts)
+    return tuple(request.methods) or (default_method(known, measured, ONE_PASS if slow else QUICK),)
 
 
 def _regions(
-    loaded: LoadedModel, order: Order, explained: Sequence[Explanation], methods: Sequence[str]
+    loaded: LoadedModel, request: ExplanationRequest, explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
     """Say how well the regions of pictures meet boxes that came with them."""
-    rows = [one for one in order.texts[:MOST_TEXTS] if not isinstance(one, tuple)]
+    rows = [one for one in request.texts[:MOST_TEXTS] if not isinstance(one, tuple)]
     return images.judge_regions(loaded, rows, explained, methods) if rows else None
 
 

@@ -54,7 +54,7 @@ class Explainer:
             raise ConfigError(
                 f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.", id="config.unknown-choice"
             )
-        found, chances = explain_one(self.stored.loaded, self._given(given), chosen, pause)
+        found, probabilities = explain_one(self.stored.loaded, self._given(given), chosen, pause)
         scores = [round(float(score), 6) for score in found.scores[chosen]]
         definition, one = BY_NAME[chosen], found.example
         shown: dict[str, Any]
@@ -65,7 +65,7 @@ class Explainer:
             shown = {"words": list(one.words)}
         return {
             "prediction": self.stored.labels[found.target],
-            "score": round(float(chances[found.target]), 6),
+            "score": round(float(probabilities[found.target]), 6),
             "scores": scores,
             **shown,
             "method": {"name": chosen, "title": definition.title, "about": definition.about},

@@ -10,13 +10,13 @@ from typing import Any
 
 import toolkit
 from toolkit import runs
-from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.explanation.attributions import BY_NAME
 from toolkit.inference.model import StoredModel
 from toolkit.runs.trust import damage
 
 
-def folder(subject: Examination, output: str | None, created: datetime) -> Path:
+def folder(subject: EvaluationInputs, output: str | None, created: datetime) -> Path:
     """Return the folder of an explanation: inside the run, or under runs/, when `output` is None."""
     if output or subject.run is None:
         return runs.create(output, "explain", subject.checkpoint.name, created).path

@@ -75,9 +75,9 @@ def explained(
     """
     examples = examples_of(model, loaded, texts)
     _check_classifier(model, examples[0])
-    chances = model.probabilities([one.features for one in examples])
+    probabilities = model.probabilities([one.features for one in examples])
     found = []
-    for number, (one, row) in enumerate(zip(examples, chances, strict=True), 1):
+    for number, (one, row) in enumerate(zip(examples, probabilities, strict=True), 1):
         found.append((explain_text(model, one, int(row.argmax()), methods), row))
         observe(Counted(number, len(examples)))
         if stop():

@@ -12,16 +12,23 @@ import pyarrow as pa
 
 import toolkit
 from toolkit import runs
-from toolkit.commands.evaluate.examination import Examination
+from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.explain import store as explain_store
-from toolkit.commands.explain.request import MOST_TEXTS, Budget, Order, Subject, Texts, lines_or_table
+from toolkit.commands.explain.request import (
+    MOST_TEXTS,
+    Budget,
+    ExplanationRequest,
+    RecipeAndConfig,
+    Texts,
+    lines_or_table,
+)
 from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.statistics.intervals import bootstrap, paired_difference
 from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.explanation import alignment, alignment_error
-from toolkit.explanation.alignment import Seen
+from toolkit.explanation.alignment import PairResult
 from toolkit.explanation.alignment_error import Gold
 from toolkit.explanation.trust import LEAST_TEXTS
 from toolkit.inference.encode import encode_rows
@@ -34,12 +41,12 @@ from toolkit.runs.lock import sole_writer
 Figure = dict[str, float]
 
 
-def read_pairs(path: Path, subject: Subject) -> list[Texts]:
+def read_pairs(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     """Read the lines of a .txt file, or a table of sources, with their translations where it has them."""
     return lines_or_table(path, lambda path: _pairs_of(path, subject), "source")
 
 
-def _pairs_of(path: Path, subject: Subject) -> list[Texts]:
+def _pairs_of(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     task, own = subject.recipe.task, subject.recipe.read
     custom = own(path, subject.config.data, subject.config.options, []) if own is not None else None
     table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
@@ -51,7 +58,7 @@ def _pairs_of(path: Path, subject: Subject) -> list[Texts]:
 
 
 def explain(
-    subject: Examination, order: Order, output: str | None, command: str, observe: Observe
+    subject: EvaluationInputs, request: ExplanationRequest, output: str | None, command: str, observe: Observe
 ) -> tuple[Path, dict[str, Any]]:
     """Align translations with their sources; translations that are not given are the model's own.
 
@@ -62,19 +69,19 @@ def explain(
         ConfigError: The gold alignment is of other texts.
         ModelError: The attention cannot be recorded.
     """
-    if order.methods:
+    if request.methods:
         raise ConfigError(
             "Translations are explained by their alignment alone.",
             "Leave out --method, which is for classes.",
             id="config.not-for-task",
         )
-    if order.pictures:
+    if request.pictures:
         explanation_images.check()
-    created, budget = datetime.now(UTC), Budget.of(order.minutes)
-    golds = None if order.gold is None else alignment_error.read_gold(order.gold)
-    given = [one for one in order.texts if isinstance(one, tuple)]
+    created, budget = datetime.now(UTC), Budget.of(request.minutes)
+    golds = None if request.gold is None else alignment_error.read_gold(request.gold)
+    given = [one for one in request.texts if isinstance(one, tuple)]
     if golds is not None:
-        _check_gold(order.gold, golds, given)
+        _check_gold(request.gold, golds, given)
     notes = []
     if len(given) > MOST_TEXTS and golds is None:
         notes.append(f"The page holds the first {MOST_TEXTS} of {len(given):,} texts.")
@@ -83,15 +90,15 @@ def explain(
     loaded = stored.loaded
     observe(Stage(f"Aligning {len(given)} translation{'s' if len(given) > 1 else ''}"))
     pairs = _translated(loaded, given)
-    within = budget.part(0.5) if order.rows else budget
-    seen = _look(loaded, pairs, observe, within, by_spaces=golds is not None)
+    within = budget.part(0.5) if request.rows else budget
+    seen = _score_pairs(loaded, pairs, observe, within, by_spaces=golds is not None)
     if len(seen) < len(pairs):
         notes.append(f"Time for {len(seen)} of {len(pairs)} translations; --minutes gives more.")
         golds = None if golds is None else golds[: len(seen)]
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     known = alignment.readings(loaded.model, seen[0].pair, collate)
-    if order.rows:
-        trust = measure(stored, subject.rows, order.rows, subject.run, observe, budget)
+    if request.rows:
+        trust = measure(stored, subject.rows, request.rows, subject.run, observe, budget)
     else:
         trust = explain_store.find_measurement(subject.run, stored)
     chosen = trust["reading"] if trust else alignment.usual(known)
@@ -102,7 +109,7 @@ def explain(
         chosen,
         known,
         trust,
-        None if golds is None else _error_rates(order.gold, golds, seen, chosen, subject),
+        None if golds is None else _error_rates(request.gold, golds, seen, chosen, subject),
         golds,
         model=subject.checkpoint.name,
         origin=subject.checkpoint.origin,
@@ -110,13 +117,13 @@ def explain(
         created=created.isoformat(timespec="seconds"),
         version=toolkit.__version__,
         notes=notes,
-        to_measure=order.to_measure,
+        to_measure=request.to_measure,
     )
     folder = explain_store.folder(subject, output, created)
     with sole_writer(folder):
         runs.write_json(folder / "explanation.json", built)
         runs.write_text(folder / "explanation.html", document.to_html(built))
-        if order.pictures:
+        if request.pictures:
             document.draw(built, folder)
     return folder, built
 
@@ -158,9 +165,9 @@ def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, 
     return [(texts[0], texts[1] if len(texts) > 1 else next(said)) for texts in given]
 
 
-def _look(
+def _score_pairs(
     loaded: LoadedModel, pairs: Sequence[tuple[str, str]], observe: Observe, budget: Budget, *, by_spaces: bool
-) -> list[Seen]:
+) -> list[PairResult]:
     """Align pairs, at least one, until the time is spent."""
     recipe, config = loaded.recipe, loaded.config
     source, target = recipe.columns[0].role, recipe.task.target.role
@@ -176,7 +183,7 @@ def _look(
                 "Give a sentence, or leave it out.",
                 id="data.empty-text",
             )
-        found.append(alignment.look(loaded.model, pair, collate, config.evaluation.batch_size))
+        found.append(alignment.score_pair(loaded.model, pair, collate, config.evaluation.batch_size))
         observe(Counted(number, len(pairs)))
         if budget.spent():
             break
@@ -211,7 +218,7 @@ def measure(
         return runs.read_object(store)
     observe(Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs"))
     loaded = stored.loaded
-    seen = _look(loaded, pairs, observe, budget, by_spaces=False)
+    seen = _score_pairs(loaded, pairs, observe, budget, by_spaces=False)
     if len(seen) < min(len(pairs), LEAST_TEXTS):
         observe(Note("There was no time to measure how far attention can be believed; --minutes gives more."))
         return None
@@ -251,7 +258,7 @@ def _figure(found: Any) -> Figure:
 
 
 def _error_rates(
-    file: Path | None, golds: Sequence[Gold], seen: Sequence[Seen], chosen: int, subject: Examination
+    file: Path | None, golds: Sequence[Gold], seen: Sequence[PairResult], chosen: int, subject: EvaluationInputs
 ) -> dict[str, Any]:
     """Return the alignment error rate of attention, of leaving words out, of the diagonal and of chance."""
     evaluation, seed = subject.config.evaluation, subject.config.training.seed
@@ -259,7 +266,7 @@ def _error_rates(
         "confidence": evaluation.confidence, "resamples": evaluation.resamples, "seed": seed,
     }  # fmt: skip
     sizes = [(len(one.pair.source_words), len(one.pair.target_words)) for one in seen]
-    ways: dict[str, Callable[[Seen], Any]] = {
+    ways: dict[str, Callable[[PairResult], Any]] = {
         "attention": lambda one: alignment.links(one.attention[chosen], one.pair),
         "falls": lambda one: alignment.links(one.falls, one.pair),
     }

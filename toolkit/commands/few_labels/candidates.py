@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.commands.finetune.prepare import Prepared
-from toolkit.commands.finetune.setup import Material, gather
+from toolkit.commands.finetune.setup import TrainingSetup, gather
 from toolkit.config import RunConfig
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Integers, probe
@@ -54,7 +54,7 @@ class Bench:
         labels: Their class numbers. Shape (N,).
         folds: Number of each row's fold. Shape (N,).
         classes: How many classes there are.
-        material: The processor, and what stacks rows.
+        setup: The processor, and what stacks rows.
         config: The run's configuration.
         accelerator: Computes in the run's precision.
         stop_asked: Whether to stop.
@@ -70,7 +70,7 @@ class Bench:
     labels: Integers
     folds: Integers
     classes: int
-    material: Material
+    setup: TrainingSetup
     config: RunConfig
     accelerator: Any
     stop_asked: Callable[[], bool]
@@ -88,7 +88,7 @@ class Bench:
                 self.model,
                 self.layer,
                 features,
-                self.material.collate,
+                self.setup.collate,
                 self.config.evaluation.batch_size,
                 self.accelerator.autocast,
             ),
@@ -138,12 +138,12 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
     from toolkit.training.distributed.devices import accelerator_for, pick_device
 
     config, labels = prepared.config, prepared.splits.labels
-    material = gather(prepared, (prepared.splits.train,), observe)
-    features = material.features[0].without(RATIONALE)
+    setup = gather(prepared, (prepared.splits.train,), observe)
+    features = setup.features[0].without(RATIONALE)
     device = pick_device(config.training.device)
     accelerator = accelerator_for(config.training, autotune.asked(config.training, device).precision)
-    model = material.model.to(accelerator.device)
-    batch = probe(features, material.collate)
+    model = setup.model.to(accelerator.device)
+    batch = probe(features, setup.collate)
     layer = linear_probe.output_layer(model, batch)
     if layer is None:
         raise ModelError(
@@ -161,7 +161,7 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
         labels=numbers,
         folds=selection.folds_of(numbers, _groups(prepared), FOLDS, config.training.seed),
         classes=len(labels),
-        material=material,
+        setup=setup,
         config=config,
         accelerator=accelerator,
         stop_asked=stop_asked,
@@ -285,7 +285,7 @@ def _train(
     )
     return train(
         bench.model,
-        TrainingData(features, bench.material.collate),
+        TrainingData(features, bench.setup.collate),
         plain,
         bench.accelerator,
         objective=objective,

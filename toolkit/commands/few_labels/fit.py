@@ -62,7 +62,7 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
     by = selection.temperature(winner.logits, winner.labels)
     bench.install(trained.weight / by, trained.bias / by)
     best = checkpoint.best_path(run.path / "checkpoints", trained.result.best_step)
-    models.save(bench.model, bench.material.processor, best)
+    models.save(bench.model, bench.setup.processor, best)
     columns = _predictions(prepared, winner)
     facts = {
         **_training(bench, prepared, trained, winner, columns),
@@ -82,7 +82,7 @@ def _baseline(bench: Bench, prepared: Prepared) -> dict[str, list[Any]]:
     if not prepared.config.evaluation.baselines:
         return {}
     parts = (prepared.splits.test,)
-    (test,) = encode_parts(parts, prepared.recipe, bench.material.processor, bench.config, lambda _event: None)
+    (test,) = encode_parts(parts, prepared.recipe, bench.setup.processor, bench.config, lambda _event: None)
     weight, bias = bench.regression(bench.frozen, np.arange(len(bench.labels)))
     return {BASELINE: (bench.vectors(test)[HEAD] @ weight.T + bias).argmax(axis=1).tolist()}
 
@@ -102,7 +102,7 @@ def _training(
     """Return the report's facts of training; its one validation is that of the out-of-fold predictions."""
     config = bench.config.model_copy(update={"training": trained.config})
     result, device = trained.result, bench.accelerator.device.type
-    facts = input_facts(bench.material.features[0])
+    facts = input_facts(bench.setup.features[0])
     facts |= training_facts(result, config, device, autotune.asked(config.training, device), ALONE)
     figures = scores.values(columns, winner.labels.tolist(), prepared.recipe.metrics, prepared.splits.labels)
     loss = float(-winner.log_likelihoods().mean())

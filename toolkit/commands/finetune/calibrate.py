@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.distributed.process_group import ALONE, Team
-from toolkit.evaluation.checks import operating_points
+from toolkit.evaluation import thresholds
 from toolkit.evaluation.checks.calibration import choose_temperature
 from toolkit.evaluation.context import references
 from toolkit.evaluation.predict_rows import predict_rows
@@ -24,27 +24,27 @@ def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[s
     if not stored.recipe.target.single:
         return {}
     said = predict_rows(stored, rows, "validation", None, team)
-    chances = said.predictions.columns.get("probabilities")
-    if chances is None:
+    probabilities = said.predictions.columns.get("probabilities")
+    if probabilities is None:
         return {}
-    return settled(chances, references(stored.recipe, said.table), stored, "validation")
+    return settled(probabilities, references(stored.recipe, said.table), stored, "validation")
 
 
-def settled(chances: Sequence[Any], truth: Sequence[int], stored: StoredModel, fitted_on: str) -> dict[str, Any]:
+def settled(probabilities: Sequence[Any], truth: Sequence[int], stored: StoredModel, fitted_on: str) -> dict[str, Any]:
     """Return the same from probabilities (N, C) of rows that the model did not learn from.
 
     Args:
-        chances: Probabilities of each class, for each row.
+        probabilities: Probabilities of each class, for each row.
         truth: The true classes.
         stored: The model.
         fitted_on: What the rows are.
     """
     settings = stored.config.evaluation
-    fit = choose_temperature(chances, truth, settings.confidence, stored.config.training.seed)
+    fit = choose_temperature(probabilities, truth, settings.confidence, stored.config.training.seed)
     found: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
     if fit.kept:
         found["temperature"] = fit.temperature
-    positive = operating_points.number_of(settings.positive_class, stored.labels)
+    positive = thresholds.class_number(settings.positive_class, stored.labels)
     if positive is not None:
-        found["screening"] = operating_points.thresholds(chances, truth, positive, settings.operating_points).as_dict()
+        found["screening"] = thresholds.choose(probabilities, truth, positive, settings.operating_points).as_dict()
     return found

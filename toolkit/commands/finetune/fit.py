@@ -15,8 +15,8 @@ from toolkit import models, runs
 from toolkit.commands.finetune import probe as finetune_probe
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
-from toolkit.commands.finetune.setup import Material, gather
-from toolkit.commands.finetune.tokenize import through_trunk
+from toolkit.commands.finetune.setup import TrainingSetup, gather
+from toolkit.commands.finetune.tokenize import through_backbone
 from toolkit.commands.finetune.validation import Validator, higher_is_better, sample, tolerance, written
 from toolkit.commands.time_budget.limits import Limits
 from toolkit.config import RunConfig, leaves
@@ -27,7 +27,7 @@ from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import LoadedModel
 from toolkit.training.acceleration import frozen_features
-from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.adaptation import adapters
 from toolkit.training.loop import attention_loss, checkpoint, trackers
 from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, TrainingData
@@ -39,11 +39,11 @@ ADAPTER = "adapter"  # folder of the adapters, beside the model they were merged
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What the loop trains, once it is settled how the machine computes.
+class TrainingInputs:
+    """The model that the loop trains, and its inputs.
 
     Attributes:
-        model: What moves: the whole model, or its head where the trunk's output is kept.
+        model: What moves: the whole model, or its head where the backbone's output is kept.
         train: Its training inputs.
         validation: Its validation inputs.
         collate: Stacks them.
@@ -87,30 +87,30 @@ def fit(
     from toolkit.training.distributed.devices import accelerator_for
 
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
-    material = gather(prepared, (splits.train, splits.validation), observe, team)
-    minded = attention_loss.wanted(config.loss)
-    if minded:
-        attention_loss.watchable(material.model)
+    setup = gather(prepared, (splits.train, splits.validation), observe, team)
+    with_attention_loss = attention_loss.wanted(config.loss)
+    if with_attention_loss:
+        attention_loss.watchable(setup.model)
         observe(
             Note("Attention is looked at in training, so batches are padded and it is spelt out: steps are slower.")
         )
     say = _say(observe)
-    pace = team.from_main(lambda: _pace(run, material, config, say, limits))
+    pace = team.from_main(lambda: _pace(run, setup, config, say, limits))
     tracked = config.training.trackers if team.is_main else []
     accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
     probing = (None, True) if limits is None else (limits.allocation.probe_rows, limits.allocation.probe_test)
     before = run.facts.get("linear_probe") if state is not None else None
     begun = finetune_probe.begin(
-        material, prepared, accelerator, observe, team, probing[0], on_test=probing[1], recorded=before
+        setup, prepared, accelerator, observe, team, probing[0], on_test=probing[1], recorded=before
     )
     if team.is_main and begun.facts is not None:
         run.record(linear_probe=begun.facts)
-    lesson = _lesson(material, prepared, accelerator, pace, observe, team)
+    inputs = _training_inputs(setup, prepared, accelerator, pace, observe, team)
     objective = attention_loss.regularised(
-        objective_for(config.loss, splits.labels, lesson.train.columns["labels"], _adjustment(config, begun)),
+        objective_for(config.loss, splits.labels, inputs.train.columns["labels"], _adjustment(config, begun)),
         config.loss,
     )
-    validate = _validator(lesson, material, prepared, team)
+    validate = _validator(inputs, setup, prepared, team)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
     resumed = f", from step {state.step}" if state is not None else ""
     observe(Stage(f"Training on {device} in {pace.precision}{', compiled' if pace.compiled else ''}{resumed}"))
@@ -129,15 +129,15 @@ def fit(
             observe(event)
 
         result = train(
-            lesson.model,
-            TrainingData(material.features[0] if minded else lesson.train, lesson.collate, material.augment),
+            inputs.model,
+            TrainingData(setup.features[0] if with_attention_loss else inputs.train, inputs.collate, setup.augment),
             config.training,
             accelerator,
             objective=objective,
             selection=Selection(
                 validate,
                 save=lambda best, step: _keep(
-                    best if lesson.whole else material.model, material, checkpoint.best_path(folder, step)
+                    best if inputs.whole else setup.model, setup, checkpoint.best_path(folder, step)
                 ),
                 higher_is_better=higher_is_better(recipe, config.training.best_metric),
                 tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
@@ -149,8 +149,8 @@ def fit(
             team=team,
             pace=pace,
         )
-    facts = input_facts(material.features[0]) | training_facts(result, config, device, pace, team)
-    facts |= {"objective": objective.name, "trainable_parameters": models.trainable(material.model)}
+    facts = input_facts(setup.features[0]) | training_facts(result, config, device, pace, team)
+    facts |= {"objective": objective.name, "trainable_parameters": models.trainable(setup.model)}
     facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
     baselines = {finetune_probe.BASELINE: list(begun.predictions)} if begun.predictions is not None else {}
@@ -167,8 +167,8 @@ def _say(observe: Observe) -> Callable[[str], None]:
 
 
 def _pace(
-    run: runs.Run, material: Material, config: RunConfig, say: Callable[[str], None], limits: Limits | None
-) -> Pace:
+    run: runs.Run, setup: TrainingSetup, config: RunConfig, say: Callable[[str], None], limits: Limits | None
+) -> ComputeSettings:
     """Decide how steps are computed: as in the run that is resumed, as asked for, or as measured; write it down."""
     from toolkit.training.acceleration import autotune
     from toolkit.training.distributed.devices import pick_device
@@ -176,56 +176,56 @@ def _pace(
     device = pick_device(config.training.device)
     chosen = autotune.recorded(run.facts)
     if chosen is None and config.training.tune_speed:
-        features, collate = material.features[0].without(RATIONALE), material.collate
+        features, collate = setup.features[0].without(RATIONALE), setup.collate
         rows = np.argsort(features.lengths, kind="stable")
         middle = rows[len(rows) // 2 :][: config.training.micro_batch_size or config.training.batch_size]
-        material.model.to(device).train()
+        setup.model.to(device).train()
         steps = math.ceil(len(features) / config.training.batch_size * config.training.epochs)
         steps = steps if limits is None else min(steps, limits.steps(config.training.batch_size))
         trial = None if attention_loss.wanted(config.loss) else probe(features, collate)
         batch = collate([features[int(row)] for row in middle])
-        chosen = autotune.measured(material.model, batch, trial, config.training, device, steps, say)
+        chosen = autotune.measured(setup.model, batch, trial, config.training, device, steps, say)
     chosen = chosen or autotune.asked(config.training, device)
     run.record(acceleration=config.training.acceleration, **chosen.facts())
     return chosen
 
 
-def _lesson(
-    material: Material, prepared: Prepared, accelerator: Any, pace: Pace, observe: Observe, team: Team
-) -> Lesson:
-    """Settle what is trained on what; where the trunk is frozen, and its input does not change, on what it makes."""
+def _training_inputs(
+    setup: TrainingSetup, prepared: Prepared, accelerator: Any, pace: ComputeSettings, observe: Observe, team: Team
+) -> TrainingInputs:
+    """Choose what is trained on which inputs: on features where the backbone is frozen and its inputs do not change."""
     config, splits = prepared.config, prepared.splits
-    train_features, validation_features = (features.without(RATIONALE) for features in material.features)
-    plain = material.augment is None and not attention_loss.wanted(config.loss)
+    train_features, validation_features = (features.without(RATIONALE) for features in setup.features)
+    plain = setup.augment is None and not attention_loss.wanted(config.loss)
     plain = plain and config.training.acceleration == "auto"
-    model, collate = material.model.to(accelerator.device), material.collate
+    model, collate = setup.model.to(accelerator.device), setup.collate
     below = frozen_features.find(model, probe(train_features, collate)) if plain else None
     if below is None:
-        return Lesson(model, train_features, validation_features, collate, whole=True)
+        return TrainingInputs(model, train_features, validation_features, collate, whole=True)
     observe(Stage("Computing what the frozen trunk makes of each example"))
     parts = [(splits.train, train_features), (splits.validation, validation_features)]
     with team.main_first():
-        known, held_out = through_trunk(
-            below, parts, prepared.recipe, material.processor, config, accelerator, pace.precision
+        known, held_out = through_backbone(
+            below, parts, prepared.recipe, setup.processor, config, accelerator, pace.precision
         )
-    return Lesson(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
+    return TrainingInputs(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
 
 
-def _validator(lesson: Lesson, material: Material, prepared: Prepared, team: Team) -> Validator:
+def _validator(inputs: TrainingInputs, setup: TrainingSetup, prepared: Prepared, team: Team) -> Validator:
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
     truth = references(recipe, splits.validation)
 
     def attention(model: Any) -> dict[str, float]:
         if not attention_loss.wanted(config.loss):
             return {}
-        return attention_loss.measure(model, material.features[1], lesson.collate, config.evaluation.batch_size)
+        return attention_loss.measure(model, setup.features[1], inputs.collate, config.evaluation.batch_size)
 
     return Validator(
-        LoadedModel(lesson.model, material.processor, recipe, splits.labels, config),
-        lesson.validation,
-        sample(lesson.train, len(lesson.validation), config.training.seed),
+        LoadedModel(inputs.model, setup.processor, recipe, splits.labels, config),
+        inputs.validation,
+        sample(inputs.train, len(inputs.validation), config.training.seed),
         truth,
-        lesson.collate,
+        inputs.collate,
         team,
         written(recipe, len(truth), config),
         attention,
@@ -265,14 +265,14 @@ def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -
         )
 
 
-def _keep(model: Any, material: Material, folder: Path) -> None:
+def _keep(model: Any, setup: TrainingSetup, folder: Path) -> None:
     """Write the model as it will be exported: adapters merged into the weights, and kept beside them as well."""
-    if material.adapted is None:
-        models.save(model, material.processor, folder)
+    if setup.adapted is None:
+        models.save(model, setup.processor, folder)
         return
     with runs.aside(folder) as draft:
-        models.save(adapters.merged(material.adapted), material.processor, draft)
-        adapters.save(material.adapted, draft / ADAPTER)
+        models.save(adapters.merged(setup.adapted), setup.processor, draft)
+        adapters.save(setup.adapted, draft / ADAPTER)
 
 
 def log_line(event: Progress | Validation) -> Mapping[str, Any]:
@@ -295,7 +295,9 @@ def input_facts(features: Features) -> dict[str, Any]:
     return {**tokens, "truncated": features.truncated}
 
 
-def training_facts(result: TrainingResult, config: RunConfig, device: str, pace: Pace, team: Team) -> dict[str, Any]:
+def training_facts(
+    result: TrainingResult, config: RunConfig, device: str, pace: ComputeSettings, team: Team
+) -> dict[str, Any]:
     """Return what the report says of the training."""
     return {
         "device": device,

@@ -17,7 +17,8 @@ from toolkit.config.time_budget import written
 from toolkit.data.load import Splits, load_splits
 from toolkit.data.sources.acquire import fallback_data
 from toolkit.errors import ConfigError
-from toolkit.evaluation.checks import generation_quality, operating_points
+from toolkit.evaluation import thresholds
+from toolkit.evaluation.checks import generation_quality
 from toolkit.events import Observe, Stage
 from toolkit.inference.build_model import check_restraints, lengthening
 from toolkit.metrics import load
@@ -130,13 +131,13 @@ def prepare(
     forms.parse(resolved.config.attention)
     _check_adapter(resolved.config)
     sharding.check(resolved.config.training, resolved.config.adapter)
-    operating_points.parse(resolved.config.evaluation.operating_points)
+    thresholds.parse(resolved.config.evaluation.operating_points)
     trackers.check(resolved.config.training.trackers)
     generation_quality.check_glossary(resolved.config.evaluation)
     _check_machine(resolved.config)
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
-    operating_points.number_of(resolved.config.evaluation.positive_class, splits.labels)
+    thresholds.class_number(resolved.config.evaluation.positive_class, splits.labels)
     _check_classes(recipe, resolved.config, splits.labels)
     check_columns(resolved.config, recipe, splits.test.column_names)
     attention_loss.check(resolved.config.loss, resolved.config.training, splits.train.column_names)

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit import models
 from toolkit.commands.finetune.prepare import Prepared
-from toolkit.commands.finetune.setup import Material
+from toolkit.commands.finetune.setup import TrainingSetup
 from toolkit.commands.finetune.tokenize import encode_parts
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Integers, Ragged, probe
@@ -59,7 +59,7 @@ class Begun:
 
 
 def begin(
-    material: Material,
+    setup: TrainingSetup,
     prepared: Prepared,
     accelerator: Any,
     observe: Observe,
@@ -75,7 +75,7 @@ def begin(
     change that by fine-tuning, a layer that pools by the mean is added to the model.
 
     Args:
-        material: The model, with what moves in it, and its inputs.
+        setup: The model, with what moves in it, and its inputs.
         prepared: The run.
         accelerator: Computes in the run's precision.
         observe: Told what happens.
@@ -89,12 +89,12 @@ def begin(
     if not wanted or not recipe.target.classes or recipe.target.written:
         return Begun()
     observe(Stage("Fitting a logistic regression on the frozen features"))
-    train, validation = (features.without(RATIONALE) for features in material.features)
-    model = material.model.to(accelerator.device)
-    batch = probe(train, material.collate)
+    train, validation = (features.without(RATIONALE) for features in setup.features)
+    model = setup.model.to(accelerator.device)
+    batch = probe(train, setup.collate)
     layer = linear_probe.output_layer(model, batch)
     reading = {
-        "collate": material.collate,
+        "collate": setup.collate,
         "batch_size": config.evaluation.batch_size,
         "autocast": accelerator.autocast,
     }
@@ -115,7 +115,7 @@ def begin(
     best = probes[0]
     trainable = layer is not None and layer.weight.requires_grad
     few = len(train) <= linear_probe.rows_for(classes)
-    pools = few and _may_pool(config) and material.adapted is None and trainable
+    pools = few and _may_pool(config) and setup.adapted is None and trainable
     start = _start(model, layer, batch, probes, recorded, pools=pools)
     if config.loss.logit_adjustment is not None:
         start = replace(start, adjustment=config.loss.logit_adjustment)
@@ -127,9 +127,9 @@ def begin(
         linear_probe.install(layer, linear_probe.balanced(start.probe, shift))
     predictions = None
     if team.is_main and on_test and config.evaluation.baselines and (installed or not by_word):
-        (test,) = encode_parts((prepared.splits.test,), recipe, material.processor, config, lambda _event: None)
+        (test,) = encode_parts((prepared.splits.test,), recipe, setup.processor, config, lambda _event: None)
         if by_word:  # which word is which, the recipe knows
-            subject = LoadedModel(model, material.processor, recipe, prepared.splits.labels, config)
+            subject = LoadedModel(model, setup.processor, recipe, prepared.splits.labels, config)
             with models.plainly(model):
                 predictions = predict_features(subject, test).columns["prediction"]
         else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit import runs
 from toolkit.commands.evaluate.checks import run_checks
-from toolkit.commands.evaluate.document import Circumstances, evaluate_predictions, store
+from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
 from toolkit.commands.few_labels.fit import fit_few_labels
 from toolkit.commands.finetune import from_scratch, train_fingerprint
 from toolkit.commands.finetune.calibrate import calibrate, settled
@@ -26,7 +26,8 @@ from toolkit.data.images import image_columns
 from toolkit.data.load import Splits
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted, RunError
-from toolkit.evaluation.checks import operating_points, repeated_rows
+from toolkit.evaluation import thresholds
+from toolkit.evaluation.checks import repeated_rows
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.predict_rows import baseline_predictions, predict_rows
 from toolkit.events import Observe, Stage
@@ -112,11 +113,11 @@ def finetune(
             stored.config,
             temperature=calibration.get("temperature"),
             fit=calibration.get("fit"),
-            thresholds=operating_points.Chosen.of(calibration.get("screening")),
+            thresholds=thresholds.Thresholds.of(calibration.get("screening")),
             repeated=compared.repeated if kept is None else None,
             stored=stored,
         )
-        circumstances = Circumstances(
+        circumstances = ReportContext(
             command,
             created,
             "held-out test",

@@ -19,7 +19,7 @@ Augment = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingSetup:
     """A loaded model and what it learns from.
 
     Attributes:
@@ -39,7 +39,7 @@ class Material:
     augment: Augment | None
 
 
-def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team: Team = ALONE) -> Material:
+def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team: Team = ALONE) -> TrainingSetup:
     """Load the model and encode some parts of the data, from the seed on.
 
     Args:
@@ -65,7 +65,7 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
     with team.main_first():
         features = encode_parts(parts, recipe, processor, config, observe)
     collate = partial(recipe.collate, processor=processor)
-    return Material(model, processor, adapted, features, collate, _augmentation(prepared, processor))
+    return TrainingSetup(model, processor, adapted, features, collate, _augmentation(prepared, processor))
 
 
 def _augmentation(prepared: Prepared, processor: Any) -> Augment | None:

@@ -19,7 +19,7 @@ from toolkit.data.tables.digest import table_digest
 from toolkit.events import Note, Observe
 from toolkit.inference.encode import input_columns
 from toolkit.tasks.contract import Recipe
-from toolkit.training.acceleration.frozen_features import Trunk
+from toolkit.training.acceleration.frozen_features import FrozenBackbone
 
 _PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or cuts
 
@@ -60,8 +60,8 @@ def _identity(inputs: pa.Table, makers: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps([table_digest(inputs, inputs.column_names), *makers]).encode()).hexdigest()
 
 
-def through_trunk(
-    below: Trunk,
+def through_backbone(
+    below: FrozenBackbone,
     parts: Sequence[tuple[pa.Table, Features]],
     recipe: Recipe,
     processor: Any,
@@ -69,10 +69,10 @@ def through_trunk(
     accelerator: Any,
     precision: str,
 ) -> list[Features]:
-    """Return what a frozen trunk makes of some tables; what an earlier run made of the same is used again.
+    """Return the features that a frozen backbone computes of some tables, or those of an earlier run.
 
     Args:
-        below: The trunk, on its device.
+        below: The backbone, on its device.
         parts: Tables with their model inputs.
         recipe: The task.
         processor: What made the inputs.

@@ -9,23 +9,25 @@ from typing import Any
 
 import toolkit
 from toolkit import runs
-from toolkit.commands.predict.predictor import Asker
+from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import folders
 from toolkit.data.sources.row_stream import Row
 
 _CHUNK = 1024  # rows whose pictures are looked up at a time
 
 
-def identity(asker: Asker, source: Path, read: Callable[[], Iterator[Row]], rows: Sequence[Any]) -> dict[str, Any]:
+def identity(
+    predictor: Predictor, source: Path, read: Callable[[], Iterator[Row]], rows: Sequence[Any]
+) -> dict[str, Any]:
     """Return digests of the model, the settings and the input.
 
     Args:
-        asker: The model, and which columns of the input it is asked about.
+        predictor: The model, and which columns of the input it is asked about.
         source: The file or folder that is read.
         read: Reads its rows from the first on.
         rows: How many rows a part has, and what is written of each.
     """
-    stored = asker.stored
+    stored = predictor.stored
     settings = stored.config.model_dump()
     return {
         "toolkit": toolkit.__version__,
@@ -37,7 +39,7 @@ def identity(asker: Asker, source: Path, read: Callable[[], Iterator[Row]], rows
             "acceleration": settings["training"]["acceleration"],
             "rows": list(rows),
         },
-        "input": content(source, _named_files(asker, source, read)),
+        "input": content(source, _named_files(predictor, source, read)),
     }
 
 
@@ -52,12 +54,12 @@ def content(source: Path, named: Iterable[Path] = ()) -> str:
     return digest.hexdigest()
 
 
-def _named_files(asker: Asker, source: Path, read: Callable[[], Iterator[Row]]) -> Iterator[Path]:
+def _named_files(predictor: Predictor, source: Path, read: Callable[[], Iterator[Row]]) -> Iterator[Path]:
     """Yield the files that the rows of a table name."""
-    columns = [column for column in asker.inputs if column.kind.files is not None]
+    columns = [column for column in predictor.inputs if column.kind.files is not None]
     if source.is_dir() or not columns:
         return
     rows = read()
     while chunk := list(islice(rows, _CHUNK)):
         for column in columns:
-            yield from column.kind.files([row.values.get(asker.roles[column.role]) for row in chunk], source)
+            yield from column.kind.files([row.values.get(predictor.roles[column.role]) for row in chunk], source)

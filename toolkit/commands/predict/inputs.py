@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.commands.evaluate.run import find_stored, stored_card
-from toolkit.commands.predict.predictor import Asker
+from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ConfigError
@@ -49,8 +49,8 @@ def predict_inputs(
     if columns[0].kind.files is None:
         _refuse_tables(inputs)
     temperature = stored_temperature(stored_card(checkpoint))
-    asker = Asker(stored, columns, {first: first}, temperature, all_scores, Path.cwd())
-    answers = asker.answer([Row({first: text}) for text in inputs])
+    predictor = Predictor(stored, columns, {first: first}, temperature, all_scores, Path.cwd())
+    answers = predictor.answer([Row({first: text}) for text in inputs])
     return [{"input": text, **_without(answer, first)} for text, answer in zip(inputs, answers, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Ask a loaded model about rows as they come: what `predict` does with a file, and `serve` with a request."""
+"""Predictions of a loaded model for rows as they come, from a file (`predict`) or a request (`serve`)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from toolkit.events import Observe
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
 from toolkit.inference.predict_features import predict_features
-from toolkit.tasks.task import Answers, Column, Reading, Values
+from toolkit.tasks.task import AnswerFormat, Column, Reading, Values
 
 
 @dataclass(frozen=True)
-class Asker:
-    """A model that can be asked about rows.
+class Predictor:
+    """Predicts rows with a saved model.
 
     Attributes:
         stored: The model.
-        inputs: The columns that its recipe asks about.
+        inputs: The input columns of its recipe.
         roles: Role → column of the rows.
         temperature: For calibrated scores; None where none was fitted.
         all_scores: Whether to give the score of every class.
         root: Where files that rows name are; None where rows may name none.
-        explainer: Says what each answer rests on; None where nobody asked.
-        cut: Told how many of some rows were cut, because they have more tokens than are read.
+        explainer: Explains each prediction; None where no explanations are wanted.
+        cut: Called with the number of rows that were truncated to the maximum length.
     """
 
     stored: StoredModel
@@ -44,11 +44,11 @@ class Asker:
     cut: Callable[[int], None] = lambda _rows: None
 
     def answer(self, rows: Sequence[Row], observe: Observe | None = None) -> list[dict[str, Any]]:
-        """Return the rows with what the model says of them; a bad one with an empty prediction.
+        """Return the rows with their predictions; a row that cannot be read has an empty one.
 
         Args:
             rows: Column → value, and what is wrong with it, if anything is.
-            observe: Told how far it is with these rows.
+            observe: Called with the progress on these rows.
         """
         read = self._read(rows)
         problems = [row.problem or self._problem(read, number) for number, row in enumerate(rows)]
@@ -105,19 +105,21 @@ class Asker:
             return
         table = columns.take_roles(pa.table(dict(taken)), self.roles, self.stored.recipe.columns)
         said = self._said(table, observe)
-        chances = said.get("probabilities")
-        calibrated = scaled(_array(chances), self.temperature) if chances is not None and self.temperature else None
+        probabilities = said.get("probabilities")
+        calibrated = (
+            scaled(_array(probabilities), self.temperature) if probabilities is not None and self.temperature else None
+        )
         for number, prediction in enumerate(said["prediction"]):
             yield self.stored.recipe.target.answer(
                 prediction,
-                None if chances is None else chances[number],
+                None if probabilities is None else probabilities[number],
                 None if calibrated is None else calibrated[number],
                 self._how,
             )
 
     @property
-    def _how(self) -> Answers:
-        return Answers(self.stored.labels, self.temperature is not None, self.all_scores)
+    def _how(self) -> AnswerFormat:
+        return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores)
 
     def _empty(self) -> dict[str, Any]:
         """Return what stands beside a row without a prediction."""
@@ -125,7 +127,7 @@ class Asker:
         return {**self.stored.recipe.target.empty(self._how), **explained}
 
     def _said(self, table: pa.Table, observe: Observe | None) -> Mapping[str, Sequence[Any]]:
-        """Ask the model; what it writes keeps placeholders and markup, where the recipe's options say so."""
+        """Predict; generated text keeps placeholders and markup where the recipe's options say so."""
         loaded, config = self.stored.loaded, self.stored.config
 
         def ask(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:
@@ -143,7 +145,7 @@ class Asker:
         return {**found, "prediction": finished}
 
 
-def _array(chances: Any) -> Any:
+def _array(probabilities: Any) -> Any:
     import numpy as np
 
-    return np.asarray(chances, np.float64)
+    return np.asarray(probabilities, np.float64)

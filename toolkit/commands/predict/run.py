@@ -11,7 +11,7 @@ from toolkit.commands.evaluate.run import find_stored, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.finetune.resume import terminable
 from toolkit.commands.predict.identity import identity
-from toolkit.commands.predict.predictor import Asker
+from toolkit.commands.predict.predictor import Predictor
 from toolkit.data import resumable_output
 from toolkit.data.batching import vocabulary
 from toolkit.data.bitext import gettext_catalogue
@@ -119,26 +119,26 @@ def predict(
     if unread is not None:
         observe(Note(unread))
     chunks = itertools.chain([head], chunks)
-    tally = Tally(roles[inputs[0].role] if recipe.target.written else None)
-    asker = Asker(stored, inputs, roles, temperature, all_scores, _root(source), explainer, tally.add_cut)
+    counts = PredictionCounts(roles[inputs[0].role] if recipe.target.written else None)
+    predictor = Predictor(stored, inputs, roles, temperature, all_scores, _root(source), explainer, counts.add_cut)
     if tell is not None:
         observe(Stage("Answering rows as they come"))
-        with _stoppable(tally, "answered", "Give those that come after them."):
+        with _stoppable(counts, "answered", "Give those that come after them."):
             for chunk in chunks:
-                answers = asker.answer(chunk)
-                tally.add(answers)
+                answers = predictor.answer(chunk)
+                counts.add(answers)
                 for answer in answers:
                     tell(answer)
-        tally.remark(config.data.max_length, observe)
-        return tally.outcome(None)
+        counts.remark(config.data.max_length, observe)
+        return counts.outcome(None)
     work = _Work(
         source, lambda: _rows(source, values, config.options), output, write, [size, all_scores, explained], command
     )
     with sole_writer(output):
         resumable_output.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
-        _write_parts(work, asker, chunks, tally, observe)
-    tally.remark(config.data.max_length, observe)
-    return tally.outcome(output)
+        _write_parts(work, predictor, chunks, counts, observe)
+    counts.remark(config.data.max_length, observe)
+    return counts.outcome(output)
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,14 @@ class _Work:
     command: str
 
 
-def _write_parts(work: _Work, asker: Asker, chunks: Iterator[list[Row]], tally: "Tally", observe: Observe) -> None:
+def _write_parts(
+    work: _Work, predictor: Predictor, chunks: Iterator[list[Row]], counts: "PredictionCounts", observe: Observe
+) -> None:
     """Answer all rows part by part, keeping the parts that are there, and make the output of them."""
     output = work.output
     of_file = work.source != row_stream.STANDARD_INPUT  # which is read once
     total = sum(1 for _ in work.read()) if of_file else None
-    same = identity(asker, Path(work.source), work.read, work.rows) if of_file else None
+    same = identity(predictor, Path(work.source), work.read, work.rows) if of_file else None
     kept = resumable_output.open_parts(output, same)
     if kept.parts:
         observe(Note(f"{kept.parts * work.rows[0]:,} rows were done before: going on behind them."))
@@ -182,16 +184,16 @@ def _write_parts(work: _Work, asker: Asker, chunks: Iterator[list[Row]], tally: 
     observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
     number = 0
     again = "Standard input is read once: give all of it again." if total is None else f"Go on with: {work.command}"
-    with _stoppable(tally, f"kept; {output} is written when all are", again):
+    with _stoppable(counts, f"kept; {output} is written when all are", again):
         for number, chunk in enumerate(chunks, 1):
             if number <= kept.parts:
                 answers = resumable_output.read_part(output, number - 1)
             else:
-                answers = asker.answer(chunk, _counted(observe, tally.rows, total))
+                answers = predictor.answer(chunk, _counted(observe, counts.rows, total))
                 resumable_output.write_part(output, number - 1, answers)
-            tally.add(answers)
+            counts.add(answers)
             if total is not None:
-                observe(Counted(tally.rows, total))
+                observe(Counted(counts.rows, total))
         typed = Path(work.source) if Path(work.source).suffix.lower() == ".parquet" else None
         resumable_output.finish(output, number, work.write, typed)
 
@@ -209,18 +211,18 @@ def _counted(observe: Observe, before: int, total: int | None) -> Observe | None
 
 
 @contextmanager
-def _stoppable(tally: "Tally", done: str, again: str) -> Iterator[None]:
+def _stoppable(counts: "PredictionCounts", done: str, again: str) -> Iterator[None]:
     """End on Ctrl-C and SIGTERM with a word on how many rows are done, and how to go on."""
     with terminable():
         try:
             yield
         except KeyboardInterrupt:
-            rows = "1 row is" if tally.rows == 1 else f"{tally.rows:,} rows are"
+            rows = "1 row is" if counts.rows == 1 else f"{counts.rows:,} rows are"
             raise Interrupted(f"Stopped: {rows} {done}.", again, id="run.interrupted") from None
 
 
 @dataclass
-class Tally:
+class PredictionCounts:
     """Counts rows, those without a prediction, and what became of placeholders and markup in texts.
 
     Attributes:

@@ -27,8 +27,8 @@ START = 5.0  # seconds to the end of loading libraries, model and data on two id
 SLOWEST = 6.0  # a longer start than this times `START` is put down to downloads and much data
 
 
-class Wishes(TypedDict):
-    """What a run without a budget would do: see `allocate`."""
+class UnlimitedPlan(TypedDict):
+    """What a run without a time budget would do: see `allocate`."""
 
     probe_rows: int
     answers: int
@@ -144,18 +144,18 @@ def allocate(
 
 def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answers: int, frozen: bool = False) -> float:
     """Return the seconds that the least run takes from here on: the probe, no steps, few rows, the report."""
-    wished = Wishes(probe_rows=probe_rows, answers=answers, frozen=frozen)
+    wished = UnlimitedPlan(probe_rows=probe_rows, answers=answers, frozen=frozen)
     least = allocate(0.0, rows, timings, slow, baselines=False, **wished)
     return math.ceil(least.before + least.after)
 
 
-def wishes(recipe: Recipe, config: RunConfig, splits: Splits) -> Wishes:
+def wishes(recipe: Recipe, config: RunConfig, splits: Splits) -> UnlimitedPlan:
     """Return what a run without a budget would do."""
     writes = recipe.target.written
     probes = config.training.linear_probe and not config.loading.from_scratch and recipe.target.classes
     rows = linear_probe.rows_for(len(splits.labels)) if probes and not writes else 0
     answers = min(config.training.validation_answers, splits.validation.num_rows) if writes else 0
-    return Wishes(
+    return UnlimitedPlan(
         probe_rows=min(rows, splits.train.num_rows), answers=answers, frozen=config.training.freeze == "trunk"
     )
 

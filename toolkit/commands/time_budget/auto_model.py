@@ -259,9 +259,9 @@ def _probed(subject: LoadedModel, splits: Splits, config: RunConfig) -> float | 
     features = [encode_rows(part, subject.recipe, subject.processor, config) for part in rows]
     collate = partial(subject.recipe.collate, processor=subject.processor)
     layer = linear_probe.output_layer(subject.model, probe(features[0], collate))
-    learnt, held_out = (
+    learned, held_out = (
         linear_probe.collected(subject.model, layer, some, collate, config.evaluation.batch_size, nullcontext)
         for some in features
     )
-    probes = linear_probe.fit(learnt, held_out, len(splits.labels))
+    probes = linear_probe.fit(learned, held_out, len(splits.labels))
     return probes[0].loss if probes else None

@@ -171,7 +171,7 @@ def _measured(prepared: Prepared, clock: time_budget.Clock) -> Limits:
     return Limits(clock, timings, slow, start, at_hand, allocated)
 
 
-def _wishes(prepared: Prepared) -> allocation.Wishes:
+def _wishes(prepared: Prepared) -> allocation.UnlimitedPlan:
     return allocation.wishes(prepared.recipe, prepared.config, prepared.splits)
 
 

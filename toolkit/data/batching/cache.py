@@ -47,8 +47,8 @@ class Watched:
         if isinstance(value, BaseModel):
             return Watched(value, self.seen, f"{self._prefix}{name}.")
         # whatever is no value of its own, such as model_dump, may look at everything
-        looked_at = [name] if name in type(self._section).model_fields else list(type(self._section).model_fields)
-        self.seen.update({self._prefix + key: _plain(getattr(self._section, key)) for key in looked_at})
+        fields = [name] if name in type(self._section).model_fields else list(type(self._section).model_fields)
+        self.seen.update({self._prefix + key: _plain(getattr(self._section, key)) for key in fields})
         return value
 
 
@@ -69,9 +69,9 @@ def remembered(
     Returns:
         The inputs, and whether they were there.
     """
-    known = _find(folder, identity, config)
-    if known is not None:
-        return known, True
+    stored = _find(folder, identity, config)
+    if stored is not None:
+        return stored, True
     try:
         entry = folder / f"{identity}-{secrets.token_hex(4)}"
         _write(entry, Watched(config), encode)

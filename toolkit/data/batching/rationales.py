@@ -35,8 +35,8 @@ def spans(text: str, wanted: Sequence[str]) -> Iterator[tuple[int, int]]:
     A phrase that stands nowhere as it is counts by its words.
     """
     for phrase in wanted:
-        found = list(_places(text, phrase))
-        yield from found or (place for word in phrase.split() for place in _places(text, word))
+        matches = list(_places(text, phrase))
+        yield from matches or (place for word in phrase.split() for place in _places(text, word))
 
 
 def _places(text: str, phrase: str) -> Iterator[tuple[int, int]]:
@@ -54,9 +54,13 @@ def marks(encoding: Any, texts: Sequence[str], wanted: Sequence[str]) -> list[in
         texts: The text, or both.
         wanted: The phrases.
     """
-    found = [list(spans(text, wanted)) for text in texts]
+    phrase_spans = [list(spans(text, wanted)) for text in texts]
     return [
-        int(number is not None and start < end and any(start < stop and begin < end for begin, stop in found[number]))
+        int(
+            number is not None
+            and start < end
+            and any(start < stop and begin < end for begin, stop in phrase_spans[number])
+        )
         for number, (start, end) in zip(encoding.sequence_ids, encoding.offsets, strict=True)
     ]
 

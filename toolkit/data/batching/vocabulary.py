@@ -32,7 +32,7 @@ def remarks(texts: Mapping[str, Sequence[str]], tokenizer: Any) -> list[str]:
         texts: Name of a side → its texts; "target" is tokenized as a target.
         tokenizer: Of transformers.
     """
-    found = []
+    notes = []
     for side, rows in texts.items():
         missing = unwritable(rows, tokenizer, target=side == "target")
         if not missing:
@@ -41,12 +41,12 @@ def remarks(texts: Mapping[str, Sequence[str]], tokenizer: Any) -> list[str]:
         shown = " ".join(f"{sign} ({count:,})" for sign, count in missing.most_common(_SHOWN))
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         consequence = "can never be written" if side == "target" else "are read as unknown"
-        found.append(
+        notes.append(
             f"The vocabulary lacks {len(missing)} character{'s' if len(missing) > 1 else ''} of the {side}, which "
             f"{consequence}: {shown}{more}. "
             f"They stand in {inside:,} of {len(rows):,} rows."
         )
-    return found
+    return notes
 
 
 def unwritable(texts: Sequence[str], tokenizer: Any, *, target: bool = False) -> Counter[str]:

@@ -124,18 +124,18 @@ def write(source: Path, target: Path, translations: Iterable[str | None], *, eve
     catalogue = read(source)
     given = iter(translations)
     for entry in _wanting(catalogue, everything):
-        said = next(given, None)
+        translation = next(given, None)
         if entry.msgid_plural:
             plural = next(given, None)
-            if said is None or plural is None:
+            if translation is None or plural is None:
                 continue
             forms = sorted(entry.msgstr_plural) or [0, 1]
             entry.msgstr_plural = {
-                number: _framed(entry.msgid, said) if number == 0 else _framed(entry.msgid_plural, plural)
+                number: _framed(entry.msgid, translation) if number == 0 else _framed(entry.msgid_plural, plural)
                 for number in forms
             }
-        elif said is not None:
-            entry.msgstr = _framed(entry.msgid, said)
+        elif translation is not None:
+            entry.msgstr = _framed(entry.msgid, translation)
         else:
             continue
         if FUZZY not in entry.flags:

@@ -30,7 +30,7 @@ _CODE = re.compile(r"[a-z]{2,3}_[A-Za-z]{2,4}")  # en_XX of mBART, eng_Latn of N
 def name_of(code: str) -> str:
     """Return the English name of a language, or the code itself where it is not known."""
     base = normal(code)[0]
-    return next((name for one, _, name, *_ in _LANGUAGES if base == one), code)
+    return next((name for code_in_table, _, name, *_ in _LANGUAGES if base == code_in_table), code)
 
 
 def is_code(text: str) -> bool:
@@ -49,7 +49,7 @@ def alike(wanted: str, known: Iterable[str]) -> list[str]:
     exact = [code for code, normal in spelt.items() if normal == (language, region)]
     if exact:
         return exact
-    return [code for code, (one, other) in spelt.items() if one == language and (not region or not other)]
+    return [code for code, (spoken, other) in spelt.items() if spoken == language and (not region or not other)]
 
 
 @cache
@@ -66,7 +66,7 @@ def check(source: str | None, target: str | None) -> None:
         ConfigError: One is written as a name, or both are the same.
     """
     for option, given in (("--source", source), ("--target", target)):
-        code = next((one for one, _, name, *_ in _LANGUAGES if given and given.lower() == name.lower()), None)
+        code = next((own_code for own_code, _, name, *_ in _LANGUAGES if given and given.lower() == name.lower()), None)
         if code is not None:
             raise ConfigError(
                 f"{option} is {given!r}, the name of a language.",
@@ -88,8 +88,8 @@ def codes_of(tokenizer: Any) -> list[str]:
     known = getattr(tokenizer, "lang_code_to_id", None)
     if known:
         return list(known)
-    found = [token.strip("<>") for token in getattr(tokenizer, "supported_language_codes", ())]  # Marian's >>fra<<
-    return found or [str(token) for token in tokenizer.all_special_tokens if _CODE.fullmatch(str(token))]
+    codes = [token.strip("<>") for token in getattr(tokenizer, "supported_language_codes", ())]  # Marian's >>fra<<
+    return codes or [str(token) for token in tokenizer.all_special_tokens if _CODE.fullmatch(str(token))]
 
 
 def token_number(tokenizer: Any, code: str) -> int:
@@ -146,13 +146,15 @@ def match(code: str, known: Iterable[str], option: str) -> str:
         return code
     base, _, script = code.replace("-", "_").partition("_")
     entry = next((entry for entry in _LANGUAGES if base.lower() in entry[:2]), [base])
-    found = [one for one in known if one.split("_")[0] in entry[:2]]
+    matches = [candidate for candidate in known if candidate.split("_")[0] in entry[:2]]
     wanted = script or "".join(entry[3:])
-    found = [one for one in found if one.partition("_")[2] == wanted] or found if wanted else found
-    if len(found) == 1:
-        return found[0]
-    near = found or [one for one in known if one[:1] == code[:1]][:12] or known[:12]
-    problem = f"knows {len(found)} forms of it" if found else "does not know it"
+    matches = (
+        [candidate for candidate in matches if candidate.partition("_")[2] == wanted] or matches if wanted else matches
+    )
+    if len(matches) == 1:
+        return matches[0]
+    near = matches or [candidate for candidate in known if candidate[:1] == code[:1]][:12] or known[:12]
+    problem = f"knows {len(matches)} forms of it" if matches else "does not know it"
     raise ConfigError(
         f"`{option}` is {code!r}, and the model {problem}.",
         f"Give one of its own codes, such as {', '.join(near)}.",

@@ -30,7 +30,7 @@ _SEPARATORS = re.compile(r"[.,'’ \u00a0\u202f]")
 
 def markup(text: str) -> Counter[str]:
     """Count the placeholders and tags of a text; of a tag only the name, for its attributes may be translated."""
-    return Counter(tag[1] if (tag := _TAG.match(found)) else found for found in _MARKUP.findall(text))
+    return Counter(tag[1] if (tag := _TAG.match(tag_text)) else tag_text for tag_text in _MARKUP.findall(text))
 
 
 def without_links(marks: Counter[str]) -> Counter[str]:
@@ -40,7 +40,7 @@ def without_links(marks: Counter[str]) -> Counter[str]:
 
 def numbers(text: str) -> Counter[str]:
     """Count the numbers of a text outside its markup, however their digits are grouped: 1,000.5 is 1.000,5."""
-    return Counter(_SEPARATORS.sub("", found) for found in _NUMBER.findall(_MARKUP.sub(" ", text)))
+    return Counter(_SEPARATORS.sub("", number) for number in _NUMBER.findall(_MARKUP.sub(" ", text)))
 
 
 def keep_markup(
@@ -63,13 +63,13 @@ def keep_markup(
     translated = iter(translate([text.strip() for text in texts]) if texts else [])
     for row in broken:
         between = [_in_place(piece, next(translated)) if _has_words(piece) else piece for piece in pieces[row]]
-        found = [*_KEPT.findall(sources[row]), ""]
-        kept[row] = "".join(text + mark for text, mark in zip(between, found, strict=True))
+        marks = [*_KEPT.findall(sources[row]), ""]
+        kept[row] = "".join(text + mark for text, mark in zip(between, marks, strict=True))
     return kept
 
 
 def _kept(text: str) -> Counter[str]:
-    return Counter(found.strip(" \t") for found in _KEPT.findall(text))
+    return Counter(mark.strip(" \t") for mark in _KEPT.findall(text))
 
 
 def _has_words(piece: str) -> bool:

@@ -57,8 +57,8 @@ def odd_lengths(sources: Sequence[str], targets: Sequence[str], most: float) -> 
     if not sources:
         return np.zeros(0, bool)
     ratios = np.log([(len(t) + _SPARE) / (len(s) + _SPARE) for s, t in zip(sources, targets, strict=True)])
-    found: Flags = np.abs(ratios - np.median(ratios)) > np.log(most)
-    return found
+    flags: Flags = np.abs(ratios - np.median(ratios)) > np.log(most)
+    return flags
 
 
 def other_markup(sources: Sequence[str], targets: Sequence[str]) -> Flags:
@@ -72,8 +72,8 @@ def wrong_language(sources: Sequence[str], targets: Sequence[str]) -> Flags:
     sides = Sides.learn(sources, targets)
     if sides is None:
         return np.zeros(len(sources), bool)
-    found: Flags = (sides.lean(targets) < -MARGIN) | (sides.lean(sources) > MARGIN)
-    return found
+    flags: Flags = (sides.lean(targets) < -MARGIN) | (sides.lean(sources) > MARGIN)
+    return flags
 
 
 @dataclass(frozen=True)

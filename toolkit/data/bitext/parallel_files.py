@@ -56,17 +56,19 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Tabl
         endings: dict[str, list[str]] = {}
         for file in (file for file in visible(folder) if file.suffix and file.is_file()):
             endings.setdefault(file.stem, []).append(file.suffix[1:])
-        for stem, found in endings.items():
-            one, other = (_of_language(folder / stem, found, language) for language in (source, target))
-            if one is not None and other is not None:
-                split = next((part for name, part in SPLITS.items() if one.stem.lower() == name), "all")
+        for stem, endings_of_stem in endings.items():
+            source_file, target_file = (
+                _of_language(folder / stem, endings_of_stem, language) for language in (source, target)
+            )
+            if source_file is not None and target_file is not None:
+                split = next((part for name, part in SPLITS.items() if source_file.stem.lower() == name), "all")
                 if split in parts:
                     raise DataError(
-                        f"{folder} holds several pairs of files for one part ({one.name}).",
+                        f"{folder} holds several pairs of files for one part ({source_file.name}).",
                         "Name one pair of files.",
                         id="source.ambiguous",
                     )
-                parts[split] = _table(_lines(one, other, encoding), folder, one.name)
+                parts[split] = _table(_lines(source_file, target_file, encoding), folder, source_file.name)
     if parts:
         return parts
     catalogues = sorted(path for path in files(folder) if path.suffix == ".po")
@@ -98,12 +100,12 @@ def _pair_of(path: Path, pair: Pair) -> tuple[Path, Path] | None:
     start = f"{path.name}."
     beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
     endings = [file.name.removeprefix(start) for file in beside if file.name.startswith(start) and file.is_file()]
-    one, other = (_of_language(path, endings, language) for language in (source, target))
-    if one is not None and other is not None:
-        return one, other
-    if one is None and other is None:
+    source_file, target_file = (_of_language(path, endings, language) for language in (source, target))
+    if source_file is not None and target_file is not None:
+        return source_file, target_file
+    if source_file is None and target_file is None:
         return None
-    missing = path.with_name(f"{path.name}.{source if one is None else target}")
+    missing = path.with_name(f"{path.name}.{source if source_file is None else target}")
     raise DataError(
         f"There is no file {missing} beside the other of the pair.",
         "Give both files one name.",
@@ -117,26 +119,26 @@ def _of_language(stem: Path, endings: Sequence[str], language: str) -> Path | No
     Raises:
         DataError: Several are.
     """
-    found = languages.alike(language, endings)
-    if len(found) > 1:
+    matches = languages.alike(language, endings)
+    if len(matches) > 1:
         raise DataError(
-            f"Several files {stem}.… are of the language {language}: {', '.join(found)}.",
+            f"Several files {stem}.… are of the language {language}: {', '.join(matches)}.",
             "Name the one that is meant with --source or --target, as its name ends, and keep the other elsewhere.",
             id="source.ambiguous",
         )
-    return stem.with_name(f"{stem.name}.{found[0]}") if found else None
+    return stem.with_name(f"{stem.name}.{matches[0]}") if matches else None
 
 
 Rows = Iterator[tuple[str, str, int]]  # source, target, place in the file
 
 
-def _lines(one: Path, other: Path, encoding: str | None) -> Rows:
+def _lines(first: Path, second: Path, encoding: str | None) -> Rows:
     """Yield the lines of two files side by side."""
-    with open_text(one, encoding) as sources, open_text(other, encoding) as targets:
+    with open_text(first, encoding) as sources, open_text(second, encoding) as targets:
         for number, (source, target) in enumerate(zip_longest(sources, targets), 1):
             if source is None or target is None:
                 raise DataError(
-                    f"{one} and {other} are not aligned: {(one if source is None else other).name} ends before "
+                    f"{first} and {second} are not aligned: {(first if source is None else second).name} ends before "
                     f"line {number:,}, and the other goes on.",
                     "Line by line they must say the same.",
                     id="data.not-aligned",
@@ -164,9 +166,9 @@ def _tmx(path: Path, pair: Pair) -> Rows:
             units += 1
             variants = _variants(unit)
             seen.update(variants)
-            one, other = (_in_language(variants, language) for language in (source, target))
-            if one is not None and other is not None:
-                yield one, other, units
+            source_text, target_text = (_in_language(variants, language) for language in (source, target))
+            if source_text is not None and target_text is not None:
+                yield source_text, target_text, units
             unit.clear()
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise DataError(

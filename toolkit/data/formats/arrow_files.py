@@ -100,14 +100,14 @@ def _arrow(stream: Any) -> Iterator[pa.RecordBatch]:
     stream.seek(0)
     if head == b"ARROW1":
         reader = pa.ipc.open_file(stream)
-        found: Iterator[pa.RecordBatch] = map(reader.get_batch, range(reader.num_record_batches))
+        batches: Iterator[pa.RecordBatch] = map(reader.get_batch, range(reader.num_record_batches))
     else:
         reader = pa.ipc.open_stream(stream)
-        found = iter(reader)
+        batches = iter(reader)
     for field in reader.schema:
         if _aliases(field.type):
             raise pa.ArrowNotImplementedError(f"{field.name} is of the type {field.type}")
-    yield from found
+    yield from batches
 
 
 def _aliases(kind: pa.DataType) -> bool:
@@ -199,7 +199,7 @@ def shards(folder: Path) -> list[Path]:
     """Return the files of a data set that was saved to disk, in their order; none where the folder holds none."""
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        names = [str(one["filename"]) for one in state["_data_files"]]
+        names = [str(data_file["filename"]) for data_file in state["_data_files"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     return [folder / Path(name).name for name in names]

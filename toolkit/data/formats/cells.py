@@ -44,9 +44,9 @@ def items(text: str, *, bare: bool = False) -> list[str] | None:
     text = text.strip()
     array = _ARRAY.fullmatch(text)
     inner = array[1] if array else text
-    found = _scanned(inner[1:-1]) if len(inner) > 1 and inner[0] == "[" and inner[-1] == "]" else None
-    if found is not None and (bare or all(quoted for _, quoted in found)):
-        return [item for item, _ in found]
+    scanned = _scanned(inner[1:-1]) if len(inner) > 1 and inner[0] == "[" and inner[-1] == "]" else None
+    if scanned is not None and (bare or all(quoted for _, quoted in scanned)):
+        return [item for item, _ in scanned]
     if _OPENING.match(text):
         raise BrokenListError(text)
     return None
@@ -54,18 +54,18 @@ def items(text: str, *, bare: bool = False) -> list[str] | None:
 
 def _scanned(inner: str) -> list[tuple[str, bool]] | None:
     """Return the items between the brackets, and whether each is quoted; None where something else stands there."""
-    found: list[tuple[str, bool]] = []
+    scanned: list[tuple[str, bool]] = []
     at = len(inner) - len(inner.lstrip())
     while at < len(inner):
         match = _QUOTED.match(inner, at) or _BARE.match(inner, at)
         if match is None or match[0] == "...":  # NumPy leaves out the middle of long arrays
             return None
         quoted = match[0][0] in "'\""
-        found.append((_unescaped(match[0][1:-1]) if quoted else match[0], quoted))
+        scanned.append((_unescaped(match[0][1:-1]) if quoted else match[0], quoted))
         at = match.end()
         between = _BETWEEN.match(inner, at)
         at = between.end() if between else at
-    return found
+    return scanned
 
 
 def _unescaped(written: str) -> str:

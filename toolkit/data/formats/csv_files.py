@@ -121,17 +121,17 @@ def opening(lines: Iterator[str], path: Path, delimiter: str | None) -> Opening:
         path: The file, whose name says that tabs separate the columns, or not.
         delimiter: As the user named it.
     """
-    passed, header, said = 0, "", None
+    passed, header, declared = 0, "", None
     for header in lines:
         header = header.removeprefix("\ufeff")
-        separator = _SEPARATOR.fullmatch(header) if said is None else None
+        separator = _SEPARATOR.fullmatch(header) if declared is None else None
         if separator is not None:
-            said = separator[1]
+            declared = separator[1]
         elif header.strip():
             break
         passed += 1
     tabs = {".tsv", ".tab"} & {suffix.lower() for suffix in path.suffixes}
-    return Opening(passed, header, delimiter or said or ("\t" if tabs else find_delimiter(header)))
+    return Opening(passed, header, delimiter or declared or ("\t" if tabs else find_delimiter(header)))
 
 
 def read_csv(
@@ -329,9 +329,9 @@ def shown(delimiter: str) -> str:
     return "tab" if delimiter == "\t" else f"`{delimiter}`"
 
 
-def _wrong_width(where: str, found: int, names: list[str], delimiter: str) -> DataError:
+def _wrong_width(where: str, width: int, names: list[str], delimiter: str) -> DataError:
     columns = "1 column" if len(names) == 1 else f"{len(names)} columns"
-    fields = "1 field" if found == 1 else f"{found} fields"
+    fields = "1 field" if width == 1 else f"{width} fields"
     return DataError(
         f"{where}: this row has {fields}, but the header names {columns} ({', '.join(names[:8])}).",
         f"Put text that holds a {shown(delimiter)} or a line break in double quotes. If {shown(delimiter)} is not "

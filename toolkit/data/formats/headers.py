@@ -47,15 +47,15 @@ def likely_names(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list
     if not looks_like_data(names, rows):
         return []
     columns = list(zip(names, *rows[:_LOOKED_AT], strict=True))
-    found = [f"column_{place}" for place in range(1, len(columns) + 1)]
+    likely = [f"column_{place}" for place in range(1, len(columns) + 1)]
     lengths = [sum(len(str(value)) for value in column) for column in columns]
     longest = lengths.index(max(lengths))
     different = {place: len(set(column)) for place, column in enumerate(columns) if place != longest}
     few = {place: count for place, count in different.items() if 2 <= count <= len(columns[0]) / 2}
-    found[longest] = TEXT
+    likely[longest] = TEXT
     if few:
-        found[min(few, key=lambda place: few[place])] = LABEL
-    return found
+        likely[min(few, key=lambda place: few[place])] = LABEL
+    return likely
 
 
 def of_table(table: pa.Table) -> list[str]:

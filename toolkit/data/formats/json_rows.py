@@ -261,10 +261,11 @@ def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, i
             seen.setdefault(type(value), place)
     nested = seen.keys() & {dict, list}
     if nested and len(seen) > 1:
-        one = next(iter(nested))
-        two = next(kind for kind in seen if kind is not one)
+        first = next(iter(nested))
+        second = next(kind for kind in seen if kind is not first)
         raise DataError(
-            f"{what} is {_JSON_WORDS[two]} in {unit} {seen[two]} but {_JSON_WORDS[one]} in {unit} {seen[one]}.",
+            f"{what} is {_JSON_WORDS[second]} in {unit} {seen[second]} but "
+            f"{_JSON_WORDS[first]} in {unit} {seen[first]}.",
             "Give the column one kind of value throughout.",
             id="data.mixed-types",
         )

@@ -162,9 +162,9 @@ def _odd_line(where: str, layout: Layout, line: str) -> DataError:
             f"Begin it with {_MARK}NAME, as the others.",
             id="label.missing",
         )
-    found = len(_fields(line, layout.delimiter or "\t"))
+    width = len(_fields(line, layout.delimiter or "\t"))
     return DataError(
-        f"{where}: this line has {found} column{'' if found == 1 else 's'}, and those before it {len(layout.names)}.",
+        f"{where}: this line has {width} column{'' if width == 1 else 's'}, and those before it {len(layout.names)}.",
         "A text may hold neither tabs nor line breaks here; as .tsv it may, in double quotes.",
         id="data.wrong-row-width",
     )

@@ -58,8 +58,8 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
             "Download or write it again; arrays of objects are refused, for they are pickled code.",
             id="data.damaged-file",
         ) from None
-    found = {part: _part(arrays, part) for part in ("", *_PARTS)}
-    parts = {_PARTS.get(part, "all"): names for part, names in found.items() if names is not None}
+    names_of_parts = {part: _part(arrays, part) for part in ("", *_PARTS)}
+    parts = {_PARTS.get(part, "all"): names for part, names in names_of_parts.items() if names is not None}
     if len(parts) > 1:
         parts.pop("all", None)
     if not parts:
@@ -134,21 +134,21 @@ def _label_column(values: Array) -> int:
 
 def idx_files(folder: Path) -> dict[str, dict[str, Path]]:
     """Return the idx files of a folder: part → {"images", "labels"} → file; empty where there are none."""
-    found: dict[str, dict[str, Path]] = {}
+    files_of_parts: dict[str, dict[str, Path]] = {}
     for file in sorted(folder.iterdir()):
         match = _IDX.fullmatch(file.name)
         if match and file.is_file():
             name = match["part"].lower()
             part = "test" if name in ("t10k", "test") else _PARTS.get(name, "all")
-            found.setdefault(part, {})[match["what"].lower()] = file
-    return {part: pair for part, pair in found.items() if len(pair) == 2}
+            files_of_parts.setdefault(part, {})[match["what"].lower()] = file
+    return {part: pair for part, pair in files_of_parts.items() if len(pair) == 2}
 
 
-def read_idx(found: Mapping[str, Mapping[str, Path]]) -> dict[str, pa.Table]:
+def read_idx(files_of_parts: Mapping[str, Mapping[str, Path]]) -> dict[str, pa.Table]:
     """Read the parts that `idx_files` found."""
     return {
         part: _table(pair["images"], pair["images"].name, _idx(pair["images"]), _idx(pair["labels"]))
-        for part, pair in found.items()
+        for part, pair in files_of_parts.items()
     }
 
 

@@ -62,8 +62,8 @@ class UnreadableError(Exception):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one look at a picture found.
+class InspectedImage:
+    """Properties of a picture that was decoded once.
 
     Attributes:
         digest: Of its pixels: equal for the same picture in two files.
@@ -148,7 +148,7 @@ def _identified(image_module: Any, stream: Any, most_pixels: int) -> Any:
     icon = stream.read(len(_ICON)) == _ICON
     stream.seek(0)
     if not icon:
-        return image_module.open(stream, formats=[one for one in _FORMATS if one in image_module.OPEN])
+        return image_module.open(stream, formats=[name for name in _FORMATS if name in image_module.OPEN])
     with _bounding:
         warnings.simplefilter("ignore", image_module.DecompressionBombWarning)  # the half of the bound is none
         image_module.MAX_IMAGE_PIXELS = most_pixels // 2  # what has more than twice that is refused
@@ -204,7 +204,7 @@ def _to_bytes(values: np.ndarray[Any, Any]) -> Pixels:
     return np.rint(scaled).astype(np.uint8)
 
 
-def look(picture: Mapping[str, Any], most_pixels: int) -> Seen:
+def inspect(picture: Mapping[str, Any], most_pixels: int) -> InspectedImage:
     """Decode a picture once, to know that it can be and what it is."""
     try:
         with opened(picture, most_pixels) as image:
@@ -212,12 +212,12 @@ def look(picture: Mapping[str, Any], most_pixels: int) -> Seen:
             image.draft("RGB", _DRAFT)  # JPEGs alone know how, and are read to their end all the same
             seen = as_seen(image)
     except UnreadableError as error:
-        return Seen(problem=str(error))
+        return InspectedImage(problem=str(error))
     if (seen.width < seen.height) != (width < height):
         width, height = height, width  # it was turned
     digest = hashlib.blake2b(f"{width} {height}".encode(), digest_size=16)
     digest.update(seen.tobytes())
-    return Seen(digest.hexdigest(), width, height)
+    return InspectedImage(digest.hexdigest(), width, height)
 
 
 # --- columns of pictures --------------------------------------------------------------------------------------------
@@ -281,8 +281,8 @@ def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) ->
         return pa.chunked_array([_array(chunk, pa.nulls(len(chunk))) for chunk in values.chunks], TYPE)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
         finder = _Finder(root)
-        found = [finder.path(name, place) for name, place in zip(values.to_pylist(), places, strict=True)]
-        return pa.chunked_array([_array(pa.nulls(len(found)), pa.array(found, pa.string()))], TYPE)
+        paths = [finder.path(name, place) for name, place in zip(values.to_pylist(), places, strict=True)]
+        return pa.chunked_array([_array(pa.nulls(len(paths)), pa.array(paths, pa.string()))], TYPE)
     raise DataError(
         f"The column of pictures holds values of the type {kind}.",
         "It must hold names of files, or the bytes of picture files.",
@@ -290,14 +290,14 @@ def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) ->
     )
 
 
-def _array(data: pa.Array, paths: pa.Array, seen: Sequence[Seen] | None = None) -> pa.Array:
-    looked = seen if seen is not None else [Seen()] * len(data)
+def _array(data: pa.Array, paths: pa.Array, seen: Sequence[InspectedImage] | None = None) -> pa.Array:
+    looked = seen if seen is not None else [InspectedImage()] * len(data)
     arrays = [
         data.cast(pa.large_binary()),
         paths.cast(pa.string()),
-        pa.array([one.digest for one in looked], pa.string()),
-        pa.array([one.width for one in looked], pa.int32()),
-        pa.array([one.height for one in looked], pa.int32()),
+        pa.array([image.digest for image in looked], pa.string()),
+        pa.array([image.width for image in looked], pa.int32()),
+        pa.array([image.height for image in looked], pa.int32()),
     ]
     return pa.StructArray.from_arrays(arrays, fields=list(TYPE))
 
@@ -342,26 +342,26 @@ def _index(folder: Path) -> dict[str, str]:
 
     What names more than one file is left out.
     """
-    found: dict[str, list[str]] = {}
+    paths_by_name: dict[str, list[str]] = {}
     for file in files(folder):
         if file.suffix.lower() in SUFFIXES:
             parts = [_key(part) for part in file.relative_to(folder).parts]
             for start in range(len(parts)):
                 whole = "/".join(parts[start:])
                 for name in {whole, whole.removesuffix(file.suffix.lower())}:
-                    found.setdefault(name, []).append(str(file))
-    return {name: files[0] for name, files in found.items() if len(files) == 1}
+                    paths_by_name.setdefault(name, []).append(str(file))
+    return {name: files[0] for name, files in paths_by_name.items() if len(files) == 1}
 
 
-def looked_at(values: pa.ChunkedArray, most_pixels: int) -> tuple[pa.ChunkedArray, list[str | None]]:
+def inspected(values: pa.ChunkedArray, most_pixels: int) -> tuple[pa.ChunkedArray, list[str | None]]:
     """Look at every picture of a column, a few at a time; return the column with what was seen, and each problem."""
     chunks: list[pa.Array] = []
     problems: list[str | None] = []
     for start in range(0, len(values), _CHUNK):
         part = values.slice(start, _CHUNK).combine_chunks()
         rows = part.to_pylist()
-        seen = in_groups(rows, lambda group: [look(row or {}, most_pixels) for row in group])
-        problems += [one.problem for one in seen]
+        seen = in_groups(rows, lambda group: [inspect(row or {}, most_pixels) for row in group])
+        problems += [image.problem for image in seen]
         chunks.append(_array(part.field("bytes"), part.field("path"), seen))
     return pa.chunked_array(chunks, TYPE), problems
 
@@ -384,17 +384,19 @@ def embedded(rows: pa.Table) -> pa.Table:
 
 def _embedded(values: pa.ChunkedArray) -> pa.Array:
     pictures = values.to_pylist()
-    data = [one["bytes"] if one["bytes"] is not None else Path(one["path"]).read_bytes() for one in pictures]
-    paths = [Path(one["path"]).name if one["path"] else None for one in pictures]
-    seen = [Seen(one["digest"], one["width"], one["height"]) for one in pictures]
+    data = [
+        picture["bytes"] if picture["bytes"] is not None else Path(picture["path"]).read_bytes() for picture in pictures
+    ]
+    paths = [Path(picture["path"]).name if picture["path"] else None for picture in pictures]
+    seen = [InspectedImage(picture["digest"], picture["width"], picture["height"]) for picture in pictures]
     return _array(pa.array(data, pa.large_binary()), pa.array(paths, pa.string()), seen)
 
 
 def slim(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of pictures without their bytes and the folders of this machine."""
     pictures = values.to_pylist()
-    paths = [Path(one["path"]).name if one and one["path"] else None for one in pictures]
-    seen = [Seen(one["digest"], one["width"], one["height"]) for one in pictures]
+    paths = [Path(picture["path"]).name if picture and picture["path"] else None for picture in pictures]
+    seen = [InspectedImage(picture["digest"], picture["width"], picture["height"]) for picture in pictures]
     return pa.chunked_array([_array(pa.nulls(len(paths)), pa.array(paths, pa.string()), seen)], TYPE)
 
 

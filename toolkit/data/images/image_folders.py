@@ -114,11 +114,11 @@ def _pictures(folder: Path) -> list[Path]:
 def _without_classes(folder: Path, parts: Sequence[Path]) -> DataError:
     """Say that a folder, or the parts of a data set in it, hold pictures, and nothing says of which class they are."""
     names = ", ".join(part.name for part in parts)
-    found = Counter(label for part in parts or [folder] for file in _pictures(part) if (label := _class_of(file)))
+    counts = Counter(label for part in parts or [folder] for file in _pictures(part) if (label := _class_of(file)))
     fix = "Put the pictures of each class into a folder of their own (train/rose/1.jpg, train/tulip/2.jpg), or write a "
     fix += "table with the name of a file and its label in each row, and put it beside these folders."
-    if len(found) > 1:
-        shown = ", ".join(f"{label} ({count:,})" for label, count in found.most_common(SHOWN))
+    if len(counts) > 1:
+        shown = ", ".join(f"{label} ({count:,})" for label, count in counts.most_common(SHOWN))
         fix += f" The names of the files begin with {shown}: if these are the classes, add "
         fix += "--set options.class_from_name=true."
     problem = f"The folders {names} in {folder} hold pictures, but they are parts of a data set and no classes."
@@ -134,7 +134,7 @@ def _class_of(file: Path) -> str | None:
 
 def _by_name(folder: Path) -> dict[str, pa.Table]:
     """Read pictures whose class stands in their names before a number; a part in which none does has no labels."""
-    found: dict[str, list[tuple[Path, str | None]]] = {}
+    pictures_by_part: dict[str, list[tuple[Path, str | None]]] = {}
     folders = [entry for entry in visible(folder) if entry.is_dir()]
     if len(folders) == 1 and not split_of(folders[0].name) and not _pictures(folder):
         return _by_name(folders[0])
@@ -142,14 +142,14 @@ def _by_name(folder: Path) -> dict[str, pa.Table]:
     for entry in parts if are_parts(parts) else [folder]:
         part = split_of(entry.name) if entry is not folder else "all"
         named = [(file, _class_of(file)) for file in files(entry) if file.suffix.lower() in SUFFIXES]
-        found.setdefault(str(part), []).extend(named)
-    if len({label for rows in found.values() for _, label in rows if label}) < 2:
+        pictures_by_part.setdefault(str(part), []).extend(named)
+    if len({label for rows in pictures_by_part.values() for _, label in rows if label}) < 2:
         raise DataError(
             f"The names of the pictures in {folder} are not those of two classes at least with a number behind each.",
             "Leave out options.class_from_name, and put the pictures of each class into a folder of their own.",
             id="image.no-classes-in-names",
         )
-    return {part: _table(rows, folder) for part, rows in found.items() if rows}
+    return {part: _table(rows, folder) for part, rows in pictures_by_part.items() if rows}
 
 
 def _all_aside(tables: list[Path], classes: list[Path]) -> bool:

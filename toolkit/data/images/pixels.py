@@ -90,7 +90,7 @@ def shown(pixels: Any, processor: Any) -> image_columns.Pixels:
     import torch
 
     if pixels.dtype != torch.uint8:
-        zero, one = (normalised(torch.full((1, 3, 1, 1), value), processor) for value in (0, 255))
-        pixels = ((pixels.cpu() - zero) / (one - zero) * 255).round().clamp(0, 255).to(torch.uint8)
-    found: image_columns.Pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-    return found[..., ::-1] if getattr(processor, "do_flip_channel_order", False) else found
+        black, white = (normalised(torch.full((1, 3, 1, 1), value), processor) for value in (0, 255))
+        pixels = ((pixels.cpu() - black) / (white - black) * 255).round().clamp(0, 255).to(torch.uint8)
+    image: image_columns.Pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    return image[..., ::-1] if getattr(processor, "do_flip_channel_order", False) else image

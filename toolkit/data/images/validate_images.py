@@ -36,7 +36,7 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
             kept[part] = rows
             continue
         raw = image_columns.column(rows[column.role], rows["_file"].to_pylist(), root)
-        seen, problems = image_columns.looked_at(raw, config.max_pixels)
+        seen, problems = image_columns.inspected(raw, config.max_pixels)
         rows = rows.set_column(rows.column_names.index(column.role), column.role, seen)
         bad = [number for number, problem in enumerate(problems) if problem is not None]
         kept[part] = rows.filter(pa.array([problem is None for problem in problems], pa.bool_()))
@@ -44,27 +44,31 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
             rows.select(["_file", "_row"]).take(pa.array(bad, pa.int64())).to_pylist(), bad, strict=True
         ):
             name = image_columns.name(raw[number].as_py() or {}) if raw[number]["path"].is_valid else ""
-            found = {"file": place["_file"], "row": place["_row"], "name": name, "reason": problems[number]}
-            unreadable.append(found)
+            entry = {"file": place["_file"], "row": place["_row"], "name": name, "reason": problems[number]}
+            unreadable.append(entry)
     if not unreadable:
         return Checked(kept)
-    shown = "; ".join(_described(one) for one in unreadable[:SHOWN])
+    shown = "; ".join(_described(picture) for picture in unreadable[:SHOWN])
     more = f"; and {len(unreadable) - SHOWN:,} more" if len(unreadable) > SHOWN else ""
-    said = f"{len(unreadable):,} of {total:,} pictures"
+    summary = f"{len(unreadable):,} of {total:,} pictures"
     if len(unreadable) > total / 2:
-        large = sum("data.max_pixels" in one["reason"] for one in unreadable) > len(unreadable) / 2
+        large = sum("data.max_pixels" in picture["reason"] for picture in unreadable) > len(unreadable) / 2
         advice = f"Are they where the table says? {columns_.flag(column.role)} names another column."
         raise DataError(
-            f"{said} cannot be read: {shown}{more}.",
+            f"{summary} cannot be read: {shown}{more}.",
             "Raise data.max_pixels." if large else advice,
             id="image.unreadable",
         )
-    note = f"{said} could not be read and were left out: {shown}{more}."
+    note = f"{summary} could not be read and were left out: {shown}{more}."
     return Checked(kept, {"unreadable": len(unreadable)}, [note], unreadable)
 
 
-def _described(one: Mapping[str, Any]) -> str:
+def _described(picture: Mapping[str, Any]) -> str:
     """Say which picture it is and what is wrong with it; the file of a picture that is alone in it is its name."""
-    named = str(one["file"]).endswith(one["name"]) and one["name"]
-    place = one["file"] if named else f"{one['file']}, row {one['row']}{', ' + one['name'] if one['name'] else ''},"
-    return f"{place} {one['reason']}"
+    named = str(picture["file"]).endswith(picture["name"]) and picture["name"]
+    place = (
+        picture["file"]
+        if named
+        else f"{picture['file']}, row {picture['row']}{', ' + picture['name'] if picture['name'] else ''},"
+    )
+    return f"{place} {picture['reason']}"

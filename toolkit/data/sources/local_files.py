@@ -185,13 +185,13 @@ def _forms(splits: Mapping[str, Sequence[Path]]) -> list[str]:
 
 def _class_files(folder: Path, labels: dict[Path, str]) -> list[Path]:
     """Return the texts of a folder that holds one folder per class, pos/1.txt, neg/2.txt, and note their labels."""
-    found = []
+    text_files = []
     for entry in visible(folder):
         if entry.is_dir() and not any(split_of(inner.name) for inner in visible(entry) if inner.is_dir()):
             texts = [file for file in files(entry) if file.suffix.lower() == ".txt"]
             labels.update(dict.fromkeys(texts, in_utf8(entry.name)))
-            found += texts
-    return found
+            text_files += texts
+    return text_files
 
 
 def _find_splits(folder: Path, labels: dict[Path, str]) -> dict[str, list[Path]]:
@@ -203,15 +203,15 @@ def _find_splits(folder: Path, labels: dict[Path, str]) -> dict[str, list[Path]]
             "Name the folder or file that holds the data; a model is given with --model.",
             id="source.model-as-data",
         )
-    found: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
+    splits: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
     for entry in entries:
         if part := split_of(entry.name):
             if entry.is_dir():
-                found[part] += data_files(entry) or _class_files(entry, labels)
+                splits[part] += data_files(entry) or _class_files(entry, labels)
             elif _suffix(entry) in SUFFIXES:
-                found[part].append(entry)
-    if any(found.values()):
-        return {split: files for split, files in found.items() if files}
+                splits[part].append(entry)
+    if any(splits.values()):
+        return {split: files for split, files in splits.items() if files}
     return _find_unnamed(folder, entries, labels)
 
 

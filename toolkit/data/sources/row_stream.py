@@ -176,17 +176,17 @@ def as_they_come(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
     threading.Thread(target=read, daemon=True).start()
     ended = False
     while not ended:
-        taken, one = [], arrived.get()
-        while isinstance(one, Row):
-            taken.append(one)
+        taken, item = [], arrived.get()
+        while isinstance(item, Row):
+            taken.append(item)
             if len(taken) == most or arrived.empty():
                 break
-            one = arrived.get()
+            item = arrived.get()
         if taken:
             yield taken
-        if isinstance(one, BaseException):
-            raise one
-        ended = one is None
+        if isinstance(item, BaseException):
+            raise item
+        ended = item is None
 
 
 def _kind(path: Path) -> str:
@@ -229,7 +229,7 @@ def _text(path: Path, stream: text_decoding.Readable, delimiter: str | None, nam
 
 def _decoded(values: dict[str, Any], problem: str | None = None) -> Row:
     """Return a row of texts; where bytes of it are no text, that is its problem, and signs stand for them."""
-    wrong = next((found for value in values.values() if value and (found := _UNDECODED.search(value))), None)
+    wrong = next((match for value in values.values() if value and (match := _UNDECODED.search(value))), None)
     if wrong is None:
         return Row(values, problem)
     shown = {name: value and _UNDECODED.sub("\ufffd", value) for name, value in values.items()}
@@ -285,10 +285,10 @@ def _csv(path: Path, stream: text_decoding.Readable, delimiter: str | None, give
             elif fields and not (len(fields) == 1 and not fields[0].strip()):
                 head, rest = fields[: len(names) - 1], fields[len(names) - 1 :]
                 last = [begin.delimiter.join(rest)] if rest else []
-                known = dict(zip(names, [*head, *last], strict=False))
+                values = dict(zip(names, [*head, *last], strict=False))
                 counted_fields = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
                 problem = f"line {start}: {counted_fields} where the header has {len(names)}"
-                yield _decoded({name: known.get(name) for name in names}, problem)
+                yield _decoded({name: values.get(name) for name in names}, problem)
 
 
 def _quotes_match(lines: Sequence[str], delimiter: str) -> bool:

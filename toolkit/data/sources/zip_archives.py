@@ -86,7 +86,7 @@ def _remove(folder: Path, process: int) -> None:
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the files of an archive that are data: name below the folder → member."""
-    found: dict[str, zipfile.ZipInfo] = {}
+    members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         mode = member.external_attr >> 16
         parts = PurePosixPath(_name(member)).parts
@@ -111,18 +111,18 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
                 "Unpack it, and name the folder.",
                 id="data.unsupported-archive",
             )
-        if PurePosixPath(*parts).as_posix() in found:
+        if PurePosixPath(*parts).as_posix() in members:
             raise DataError(
                 f"{path} holds two files named {_name(member)!r}.",
                 "Unpack it, and name the folder.",
                 id="data.unsupported-archive",
             )
-        found[PurePosixPath(*parts).as_posix()] = member
-    if len(found) > _MOST_FILES or sum(member.file_size for member in found.values()) > most_unpacked(path):
+        members[PurePosixPath(*parts).as_posix()] = member
+    if len(members) > _MOST_FILES or sum(member.file_size for member in members.values()) > most_unpacked(path):
         raise too_large(path)
-    if not found:
+    if not members:
         raise DataError(f"{path} holds no files.", "Name another.", id="data.no-rows")
-    return found
+    return members
 
 
 def _name(member: zipfile.ZipInfo) -> str:

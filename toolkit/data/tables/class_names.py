@@ -44,8 +44,8 @@ def in_schema(schema: pa.Schema, folder: Path | None = None) -> dict[str, list[s
 
 def of_features(features: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the names of classes in the features of a data set, as `datasets` writes them."""
-    found = {name: _names(feature) for name, feature in features.items()}
-    return {name: names for name, names in found.items() if names}
+    names_by_column = {name: _names(feature) for name, feature in features.items()}
+    return {name: names for name, names in names_by_column.items() if names}
 
 
 def _names(feature: Any) -> list[str] | None:
@@ -148,11 +148,11 @@ def contradicting(table: pa.Table, column: str) -> str | None:
         return None
     for name in candidates:
         pairs = Counter(zip(map(str, table[column].to_pylist()), map(str, table[name].to_pylist()), strict=True))
-        names = {one: [text for number, text in pairs if number == one] for one, _ in pairs}
-        one = next((number for number in names if len(names[number]) > 1), None)
-        if one is not None and len({text for _, text in pairs}) <= _FEW:
+        names = {code: [text for number, text in pairs if number == code] for code, _ in pairs}
+        code = next((number for number in names if len(names[number]) > 1), None)
+        if code is not None and len({text for _, text in pairs}) <= _FEW:
             return (
-                f"`{name}` does not name the numbers of `{column}`: beside {one} stand {', '.join(names[one][:5])}. "
+                f"`{name}` does not name the numbers of `{column}`: beside {code} stand {', '.join(names[code][:5])}. "
                 "It is not used."
             )
     return None

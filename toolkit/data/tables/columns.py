@@ -47,25 +47,25 @@ def find(
                 id="config.unknown-column-role",
             )
     by_lower = {name.strip().lower(): name for name in reversed(names)}
-    found = {role: _named(names, wanted, role) for role, wanted in chosen.items()}
+    assigned = {role: _named(names, wanted, role) for role, wanted in chosen.items()}
     for column in columns:
-        if column.role not in found:
-            free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in found.values()]
+        if column.role not in assigned:
+            free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in assigned.values()]
             if free:
-                found[column.role] = free[0]
+                assigned[column.role] = free[0]
     labels = [name for column in columns if _has_classes(column) for name in column.names]
     for column in columns:  # "Review Text (EN)" is found by one of its words, if no other column has it
-        if column.role not in found and not likely and (column.required or _has_classes(column)):
-            taken = {*found.values(), *class_names_.describing(names, labels)}
+        if column.role not in assigned and not likely and (column.required or _has_classes(column)):
+            taken = {*assigned.values(), *class_names_.describing(names, labels)}
             words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in taken}
             alike = ([name for name, words in words_of.items() if wanted in words] for wanted in column.names)
             only = next((holders[0] for holders in alike if len(holders) == 1), None)
             if only is not None:
-                found[column.role] = only
-    missing = [column for column in columns if column.required and column.role not in found]
+                assigned[column.role] = only
+    missing = [column for column in columns if column.required and column.role not in assigned]
     if missing:
-        raise _unrecognised(names, missing[0], {role: found[role] for role in chosen}, likely)
-    return found
+        raise _unrecognised(names, missing[0], {role: assigned[role] for role in chosen}, likely)
+    return assigned
 
 
 def _has_classes(column: Column) -> bool:
@@ -90,12 +90,12 @@ def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str
 
 def unfold(table: pa.Table) -> pa.Table:
     """Return the table with a column beside each column of objects for every key in it: "translation.en"."""
-    known = set(table.column_names)
+    present = set(table.column_names)
     for outer in table.schema:
         if pa.types.is_struct(outer.type):
             for field in outer.type:
                 inner = f"{outer.name}.{field.name}"
-                if inner not in known:
+                if inner not in present:
                     table = table.append_column(inner, pc.struct_field(table[outer.name], field.name))
     return table
 

@@ -88,7 +88,7 @@ def number_labels(
         return numbered, labels_.class_names(mapping), label_map
     names = labels_.name_placeholders(classes, mapping, trained)
     if names != tuple(trained):
-        taken = ", ".join(f"{one} was taken for {name}" for one, name in zip(trained, names, strict=True))
+        taken = ", ".join(f"{label} was taken for {name}" for label, name in zip(trained, names, strict=True))
         notes.append(f"The model's classes have no names: {taken}; `data.label_map` changes that.")
     return numbered, names, label_map
 
@@ -97,8 +97,8 @@ def _leave_aside(
     parts: dict[str, pa.Table], by_part: dict[str, Counter[str]], trained: Sequence[str] | None, notes: list[str]
 ) -> None:
     """Take parts without labels out of both: benchmarks publish test parts with -1, or nothing, in their place."""
-    learnt = by_part.get("train", Counter[str]())
-    known = learnt if trained is None else Counter({**learnt, **dict.fromkeys(trained, 1)})
+    learned = by_part.get("train", Counter[str]())
+    known = learned if trained is None else Counter({**learned, **dict.fromkeys(trained, 1)})
     for part in [part for part in by_part if part != "train" and labels_.has_none(by_part[part], known)]:
         written = ", ".join(sorted(by_part[part]))
         if len(parts) > 1:

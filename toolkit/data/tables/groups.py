@@ -78,15 +78,15 @@ def carve(
     Raises:
         DataError: There are too few groups.
     """
-    found = dict(parts)
+    carved = dict(parts)
     random = np.random.default_rng(seed)
-    train = found["train"]
+    train = carved["train"]
     groups = _numbers(_names(train, column))
     classes = classes_of(train, label)
     counts = np.zeros((int(groups.max()) + 1, max(len(labels), 1)), np.int64)  # (groups, classes)
     np.add.at(counts, (groups, classes), 1)
     free = np.ones(len(counts), bool)
-    for part in [part for part in _HELD_OUT if part not in found]:
+    for part in [part for part in _HELD_OUT if part not in carved]:
         chosen = _choose(counts, free, fractions[part], random)
         held = np.isin(groups, chosen)
         if not held.any():
@@ -96,10 +96,10 @@ def carve(
                 id="data.too-few-rows",
             )
         free[chosen] = False
-        found[part] = train.filter(pa.array(held))
+        carved[part] = train.filter(pa.array(held))
     left = free[groups]
-    found["train"] = train.filter(pa.array(left))
-    return found
+    carved["train"] = train.filter(pa.array(left))
+    return carved
 
 
 def _choose(counts: Integers, free: Any, fraction: float, random: np.random.Generator) -> Integers:

@@ -32,15 +32,15 @@ def counts(column: pa.ChunkedArray) -> Counter[str]:
     return Counter({item["values"]: item["counts"] for item in counted.to_pylist() if item["values"] not in (None, "")})
 
 
-def has_none(counted: Mapping[str, int], learnt: Mapping[str, int]) -> bool:
+def has_none(counted: Mapping[str, int], learned: Mapping[str, int]) -> bool:
     """Whether a part has no labels: none are written, or only what stands for none and train never has.
 
     Args:
         counted: Labels of the part.
-        learnt: Labels of the train part.
+        learned: Labels of the train part.
     """
     nothing = {_NO_LABEL, *_MISSING, *_UNLABELLED}
-    return all(label.casefold() in nothing and label not in learnt for label in counted)
+    return all(label.casefold() in nothing and label not in learned for label in counted)
 
 
 def name_classes(
@@ -122,10 +122,10 @@ def hints(
         mapping: From `name_classes`.
         label_map: The user's mapping.
     """
-    found = []
+    notes = []
     idle = [label for label in label_map if label not in counted]
     if idle:
-        found.append(f"No row has the {'label' if len(idle) == 1 else 'labels'} {listed(idle)} of `data.label_map`.")
+        notes.append(f"No row has the {'label' if len(idle) == 1 else 'labels'} {listed(idle)} of `data.label_map`.")
     folded: dict[str, list[str]] = {}
     for name in class_names(mapping):
         folded.setdefault(name.casefold(), []).append(name)
@@ -133,40 +133,40 @@ def hints(
     if alike is not None and not label_map:
         together = json.dumps({name: folded[name.casefold()][0] for name in class_names(mapping)}, ensure_ascii=False)
         line = f": --set 'data.label_map={together}'" if len(together) < 200 and "'" not in together else ""
-        found.append(
+        notes.append(
             f"Labels {listed(alike)} differ in capitals only and are learnt as different classes. To learn them as "
             f"one, map all labels with `data.label_map`{line}."
         )
     blank = [label for label in mapping if label.casefold() in _MISSING]
     if blank and not label_map:
-        found.append(
+        notes.append(
             f"Label {listed(blank)} reads like a missing value and is learnt as a class. To leave its rows out, "
             "map all labels with `data.label_map`, and this one to null."
         )
     joined = [label for label in mapping if len([piece for piece in _JOINED.split(label) if piece.strip()]) > 1]
     if joined and not label_map:
-        found.append(
+        notes.append(
             f"{'Label' if len(joined) == 1 else 'Labels'} {listed(joined)} may be several labels in one cell. One "
             "class is learnt for each row, and each of these as a class of its own."
         )
     if not label_map and _NO_LABEL in mapping and set(mapping) - {_NO_LABEL} == set(numbers(len(mapping) - 1)):
         kept = {label: None if label == _NO_LABEL else label for label in mapping}
-        found.append(
+        notes.append(
             f"Label {_NO_LABEL} is learnt as a class. If it says that a row has no label, leave these rows out: "
             f"--set 'data.label_map={json.dumps(kept)}'."
         )
     if not label_map and any("." in label for label in mapping):
-        found += [sentence for sentence in [amounts(list(mapping))] if sentence]
+        notes += [sentence for sentence in [amounts(list(mapping))] if sentence]
     unlabelled = [label for label, name in mapping.items() if name is None]
     if unlabelled and not label_map:
-        found.append(f"Rows of {listed(unlabelled)} have no label and are left out; `data.label_map` changes that.")
+        notes.append(f"Rows of {listed(unlabelled)} have no label and are left out; `data.label_map` changes that.")
     unnamed = [label for label, name in mapping.items() if label == name]
     if not label_map and len(unnamed) >= 4 and set(unnamed) <= {"1", "2", "3", "4", "5"}:
-        found.append(
+        notes.append(
             f"Labels {', '.join(unnamed)} look like ratings and are learnt as {len(unnamed)} classes. To learn fewer, "
             "map them: --set 'data.label_map={1: negative, 2: negative, 3: null, 4: positive, 5: positive}'."
         )
-    return found
+    return notes
 
 
 def _order(label: str) -> tuple[int, float, str]:
@@ -276,7 +276,7 @@ def name_placeholders(
         if own is not None:
             name = classes[written]
             known[own].add(written if name is None or name in known else name)
-    names = [next(iter(found)) if len(found) == 1 else own for own, found in known.items()]
+    names = [next(iter(names_of_label)) if len(names_of_label) == 1 else own for own, names_of_label in known.items()]
     return tuple(names) if len(set(names)) == len(names) else tuple(trained)
 
 

@@ -79,9 +79,9 @@ def _named(
     """
     column = roles[target.role]
     sought = target.kind.single and not config.label_map
-    found = class_names.beside(rows, column) if sought else None
-    if found is None:
+    names = class_names.beside(rows, column) if sought else None
+    if names is None:
         contradiction = class_names.contradicting(rows, column) if sought else None
         notes += [contradiction] if contradiction is not None else []
         return dict(roles), class_names.order(rows, column)
-    return {**roles, target.role: found[0]}, found[1]
+    return {**roles, target.role: names[0]}, names[1]

@@ -167,24 +167,24 @@ def separate(
         "train": np.isin(keys["train"], np.concatenate([keys["validation"], keys["test"]])),
         "validation": np.isin(keys["validation"], keys["test"]),
     }
-    learnt = keys["train"][~leaked["train"]] if remove else keys["train"]
-    found = {
+    learned = keys["train"][~leaked["train"]] if remove else keys["train"]
+    counts = {
         "train_in_held_out": int(leaked["train"].sum()),
         "validation_in_test": int(leaked["validation"].sum()),
-        "repeated_in_train": len(learnt) - len(np.unique(learnt)),
+        "repeated_in_train": len(learned) - len(np.unique(learned)),
     }
     if not remove:
-        return dict(parts), found
+        return dict(parts), counts
     kept = {part: table.filter(pa.array(~leaked[part])) if part in leaked else table for part, table in parts.items()}
-    return kept, found
+    return kept, counts
 
 
 def fingerprint(parts: Mapping[str, pa.Table], columns: Sequence[str]) -> str:
     """Return a digest of what is learnt from and tested on: the same rows in the same parts give the same digest."""
-    known = [[part, table_digest(parts[part], columns)] for part in PARTS if part in parts]
-    return f"sha256:{hashlib.sha256(json.dumps(known).encode()).hexdigest()}"
+    digests = [[part, table_digest(parts[part], columns)] for part in PARTS if part in parts]
+    return f"sha256:{hashlib.sha256(json.dumps(digests).encode()).hexdigest()}"
 
 
-def shared_rows(one: pa.Table, other: pa.Table, columns: Sequence[str]) -> int:
-    """Count the rows of `one` whose text also stands in `other`."""
-    return int(np.isin(row_keys(one, columns), row_keys(other, columns)).sum())
+def shared_rows(table: pa.Table, other: pa.Table, columns: Sequence[str]) -> int:
+    """Count the rows of `table` whose text also stands in `other`."""
+    return int(np.isin(row_keys(table, columns), row_keys(other, columns)).sum())

@@ -19,10 +19,10 @@ def all_checks() -> tuple[Check, ...]:
 
 def findings(context: EvaluationContext) -> dict[str, Any]:
     """Return the sections of all checks that need no predictions beyond those that are there."""
-    found = {}
+    sections = {}
     for check in all_checks():
         if check.wanted is None and check.applies(context.recipe.task):
             section = check.run(context)
             if section is not None:
-                found[check.key] = section
-    return found
+                sections[check.key] = section
+    return sections

@@ -15,7 +15,7 @@ import numpy as np
 
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.perturbations.counterfactual import Probe, probe_of
+from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, counterfactual_model
 from toolkit.evaluation.perturbations.text_changes import Lists, replace
 from toolkit.evaluation.statistics.intervals import Floats
 
@@ -29,11 +29,13 @@ NOT_TESTED = (
 BY_COLUMN = "A column that names groups of people gives figures for each: evaluation.group_column."
 
 
-def section(probe: Probe, texts: Sequence[str], places: Sequence[tuple[Any, Any]], lists: Lists) -> dict[str, Any]:
+def section(
+    model: CounterfactualModel, texts: Sequence[str], places: Sequence[tuple[Any, Any]], lists: Lists
+) -> dict[str, Any]:
     """Return the report's section on bias.
 
     Args:
-        probe: The model.
+        model: The model.
         texts: Of the data.
         places: File and row of each text.
         lists: Words and sentences of the checks.
@@ -45,17 +47,17 @@ def section(probe: Probe, texts: Sequence[str], places: Sequence[tuple[Any, Any]
             continue
         rows = _holding(texts, groups)
         if len(rows) > MOST_ROWS:
-            rows = sorted(random.Random(f"{category} {probe.seed}").sample(rows, MOST_ROWS))
+            rows = sorted(random.Random(f"{category} {model.seed}").sample(rows, MOST_ROWS))
         if len(rows) >= LEAST_ROWS:
             versions = [[_swapped(texts[row], groups, group) for group in groups] for row in rows]
-            studies.append(_study(probe, category, "data", list(groups), versions, [places[row] for row in rows]))
+            studies.append(_study(model, category, "data", list(groups), versions, [places[row] for row in rows]))
         sentences = _filled(entry, groups)
         if len(sentences) >= LEAST_ROWS:
             nowhere: list[tuple[Any, Any]] = [(None, None)] * len(sentences)
-            studies.append(_study(probe, category, "sentences", list(groups), sentences, nowhere))
+            studies.append(_study(model, category, "sentences", list(groups), sentences, nowhere))
     return {
-        "confidence": probe.confidence,
-        "scored": probe.weights is not None,
+        "confidence": model.confidence,
+        "scored": model.weights is not None,
         "studies": studies,
         "not_tested": NOT_TESTED,
     }
@@ -98,7 +100,7 @@ def _sentence(template: str, term: str) -> str:
 
 
 def _study(
-    probe: Probe,
+    model: CounterfactualModel,
     category: str,
     source: str,
     groups: Sequence[str],
@@ -108,30 +110,30 @@ def _study(
     """Compare the answers to the versions of each text.
 
     Args:
-        probe: The model.
+        model: The model.
         category: What sets the groups apart.
         source: "data" or "sentences".
         groups: Their names.
         versions: For each text its version for each group. Shape (N, G).
         places: File and row of each text.
     """
-    said = probe.ask([text for row in versions for text in row])
-    predicted = np.asarray(said["prediction"]).reshape(len(versions), len(groups))
-    scores = probe.scores(said).reshape(len(versions), len(groups))
+    predictions = model.predict([text for row in versions for text in row])
+    predicted = np.asarray(predictions["prediction"]).reshape(len(versions), len(groups))
+    scores = model.scores(predictions).reshape(len(versions), len(groups))
     flipped = (predicted != predicted[:, :1]).any(axis=1)
     study: dict[str, Any] = {
         "category": category,
         "source": source,
         "texts": len(versions),
         "versions": len(groups),
-        "flipped": probe.share(flipped),
-        "gaps": _gaps(probe, groups, scores) if probe.weights is not None else [],
-        "failures": _failures(probe, groups, versions, predicted, scores, flipped, places),
+        "flipped": model.share(flipped),
+        "gaps": _gaps(model, groups, scores) if model.weights is not None else [],
+        "failures": _failures(model, groups, versions, predicted, scores, flipped, places),
     }
     return study
 
 
-def _gaps(probe: Probe, groups: Sequence[str], scores: Floats) -> list[dict[str, Any]]:
+def _gaps(model: CounterfactualModel, groups: Sequence[str], scores: Floats) -> list[dict[str, Any]]:
     """Return how much more positive each group's versions are found than those of the other groups, on average.
 
     The intervals of a category hold jointly (Bonferroni). Of two groups the second only mirrors the first.
@@ -139,10 +141,10 @@ def _gaps(probe: Probe, groups: Sequence[str], scores: Floats) -> list[dict[str,
     count = len(groups)
     others = (scores.sum(axis=1, keepdims=True) - scores) / (count - 1)
     compared = groups[:1] if count == 2 else groups
-    level = 1 - (1 - probe.confidence) / len(compared)
+    level = 1 - (1 - model.confidence) / len(compared)
     gaps = []
     for number, group in enumerate(compared):
-        score = probe.mean((scores - others)[:, number], level)
+        score = model.mean((scores - others)[:, number], level)
         versus = groups[1] if count == 2 else "the others"
         clear = not score["low"] <= 0 <= score["high"]
         gaps.append({"group": group, "versus": versus, "score": score, "clear": clear})
@@ -150,7 +152,7 @@ def _gaps(probe: Probe, groups: Sequence[str], scores: Floats) -> list[dict[str,
 
 
 def _failures(
-    probe: Probe,
+    model: CounterfactualModel,
     groups: Sequence[str],
     versions: Sequence[Sequence[str]],
     predicted: np.ndarray[Any, Any],
@@ -161,31 +163,31 @@ def _failures(
     """Return the texts whose class depends on the group, those first whose score moves most."""
     rows = np.flatnonzero(flipped)
     rows = rows[np.argsort(-np.ptp(scores[rows], axis=1), kind="stable")][:SHOWN] if len(rows) else rows
-    found = []
+    failures = []
     for row in rows.tolist():
-        one, other = 0, int(np.flatnonzero(predicted[row] != predicted[row, 0])[0])
-        found.append(
+        first, other = 0, int(np.flatnonzero(predicted[row] != predicted[row, 0])[0])
+        failures.append(
             {
                 "file": places[row][0],
                 "row": places[row][1],
-                "text": versions[row][one],
+                "text": versions[row][first],
                 "changed": versions[row][other],
-                "before": probe.labels[predicted[row, one]],
-                "after": probe.labels[predicted[row, other]],
-                "groups": f"{groups[one]}, {groups[other]}",
+                "before": model.labels[predicted[row, first]],
+                "after": model.labels[predicted[row, other]],
+                "groups": f"{groups[first]}, {groups[other]}",
             }
         )
-    return found
+    return failures
 
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
     column = context.recipe.task.only_input(context.rows)
     if column is not None and column.kind.swaps is not None:
         values = context.rows[column.role].to_pylist()
-        found: dict[str, Any] = column.kind.swaps(
-            probe_of(context, column), values, context.places, context.config.evaluation
+        section: dict[str, Any] = column.kind.swaps(
+            counterfactual_model(context, column), values, context.places, context.config.evaluation
         )
-        return found
+        return section
     reason = "this task: people are swapped where a class is given to single texts"
     if column is not None:
         reason = f"{column.kind.nouns[1]}: who is in them cannot be swapped"

@@ -12,7 +12,7 @@ from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
-from toolkit.metrics.probability import brier, chances_of, log_loss, mean
+from toolkit.metrics.probability import brier, log_loss, mean, probability_matrix
 
 BINS = 10
 FOLDS = 10  # parts of the rows that are scaled in turn by the temperature of the others
@@ -40,37 +40,37 @@ def section(
         temperature: By which the logits may be divided, fitted on other rows; None where there is none.
         fit: How that was found, or why there is none: `Fit.as_dict`.
     """
-    chances, true = chances_of(probabilities), np.asarray(references, np.int64)
-    confidence, right = chances.max(axis=1), (chances.argmax(axis=1) == true).astype(np.float64)
-    found: dict[str, Any] = {
+    probs, true = probability_matrix(probabilities), np.asarray(references, np.int64)
+    confidence, right = probs.max(axis=1), (probs.argmax(axis=1) == true).astype(np.float64)
+    result: dict[str, Any] = {
         "confidence": config.confidence,
         "mean_confidence": float(confidence.mean()),
         "accuracy": float(right.mean()),
         "bins": _bins(confidence, right, config.confidence),
-        **_figures(chances, true, config, seed),
+        **_figures(probs, true, config, seed),
         "p": calibrated_p(confidence, right, seed),
         "temperature": temperature,
         "fit": fit,
     }
     if temperature is not None:
-        found["scaled"] = _figures(scaled(chances, temperature), true, config, seed)
-    return found
+        result["scaled"] = _figures(scaled(probs, temperature), true, config, seed)
+    return result
 
 
-def _figures(chances: Floats, true: Integers, config: EvaluationConfig, seed: int) -> dict[str, Any]:
-    confidence, right = chances.max(axis=1), (chances.argmax(axis=1) == true).astype(np.float64)
+def _figures(probabilities: Floats, true: Integers, config: EvaluationConfig, seed: int) -> dict[str, Any]:
+    confidence, right = probabilities.max(axis=1), (probabilities.argmax(axis=1) == true).astype(np.float64)
     error = calibration_error(confidence, right, config.confidence, seed)
     figures: dict[str, Any] = {"ece": _as_dict(error), "ece_plain": plain_error(confidence, right)}
     for name, loss in (("brier", brier), ("log_loss", log_loss)):
-        statistics = np.stack([loss(chances, true), np.ones(len(true))], axis=1)
+        statistics = np.stack([loss(probabilities, true), np.ones(len(true))], axis=1)
         figures[name] = _as_dict(
             bootstrap(statistics, mean, confidence=config.confidence, resamples=config.resamples, seed=seed)
         )
     return figures
 
 
-def _as_dict(found: Interval) -> dict[str, float]:
-    return {"value": found.value, "low": found.low, "high": found.high}
+def _as_dict(interval: Interval) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
 def bin_of(confidence: Floats) -> Integers:
@@ -167,7 +167,7 @@ def fit_temperature(probabilities: Sequence[Any] | Floats, references: Sequence[
     Returns:
         Between 0.05 and 20; None where every prediction is right, since the loss then has no minimum.
     """
-    logits = np.log(np.maximum(chances_of(probabilities), 1e-300))
+    logits = np.log(np.maximum(probability_matrix(probabilities), 1e-300))
     true = np.asarray(references, np.int64)
     own = logits[np.arange(len(true)), true]
     if (own == logits.max(axis=1)).all():
@@ -223,24 +223,24 @@ def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], 
         confidence: Of the interval.
         seed: Decides which rows are scaled together.
     """
-    chances, true = chances_of(probabilities), np.asarray(references, np.int64)
-    rows, right = len(true), (chances.argmax(axis=1) == true).astype(np.float64)
+    probs, true = probability_matrix(probabilities), np.asarray(references, np.int64)
+    rows, right = len(true), (probs.argmax(axis=1) == true).astype(np.float64)
     wrong = rows - int(right.sum())
-    temperature = fit_temperature(chances, true)
+    temperature = fit_temperature(probs, true)
     if temperature is None or wrong < MISTAKES:
         reason = f"{wrong} of these rows are predicted wrongly, and fewer than {MISTAKES} do not tell"
         return Fit(rows, temperature, None, False, reason)
     number = np.random.default_rng(seed).permutation(rows) % FOLDS
-    held_out = chances.copy()
+    held_out = probs.copy()
     for inside in (number == fold for fold in range(FOLDS)):
-        fitted = fit_temperature(chances[~inside], true[~inside])
+        fitted = fit_temperature(probs[~inside], true[~inside])
         if fitted is not None:
-            held_out[inside] = scaled(chances[inside], fitted)
-    saved = log_loss(chances, true) - log_loss(held_out, true)
+            held_out[inside] = scaled(probs[inside], fitted)
+    saved = log_loss(probs, true) - log_loss(held_out, true)
     middle, error = float(saved.mean()), float(saved.std(ddof=1)) / math.sqrt(rows)
     spread = NormalDist().inv_cdf(0.5 + confidence / 2) * error
     gain = Interval(middle, middle - spread, middle + spread)
-    before, after = (plain_error(part.max(axis=1), right) for part in (chances, held_out))
+    before, after = (plain_error(part.max(axis=1), right) for part in (probs, held_out))
     if gain.low <= 0:
         reason = "on rows that it was not fitted on it helps no more than chance explains"
     elif after > before:
@@ -250,20 +250,20 @@ def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], 
     return Fit(rows, temperature, gain, False, reason)
 
 
-def scaled(chances: Floats, temperature: float) -> Floats:
+def scaled(probabilities: Floats, temperature: float) -> Floats:
     """Return the probabilities at another temperature. Shape (N, C)."""
-    powers = np.log(np.maximum(chances, 1e-300)) / temperature
+    powers = np.log(np.maximum(probabilities, 1e-300)) / temperature
     weights = np.exp(powers - powers.max(axis=1, keepdims=True))
     result: Floats = weights / weights.sum(axis=1, keepdims=True)
     return result
 
 
 def _run(context: EvaluationContext) -> dict[str, Any] | None:
-    chances = context.columns.get("probabilities")
-    if chances is None:
+    probabilities = context.columns.get("probabilities")
+    if probabilities is None:
         return None
     settings = context.config.evaluation
-    return section(chances, context.references, settings, context.seed, context.temperature, context.fit)
+    return section(probabilities, context.references, settings, context.seed, context.temperature, context.fit)
 
 
 CHECK = Check("calibration", _run, applies=lambda task: bool(task.target.kind.single))

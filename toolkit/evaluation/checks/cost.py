@@ -122,8 +122,8 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    found = section(run, features, stored.folder, device.type, torch.get_num_threads())
-    return {**found, "timed": "writing an answer" if recipe.target.written else "forward passes"}
+    costs = section(run, features, stored.folder, device.type, torch.get_num_threads())
+    return {**costs, "timed": "writing an answer" if recipe.target.written else "forward passes"}
 
 
 CHECK = Check("cost", _run, wanted=named("cost"), stage=lambda _context: "Measuring what a prediction costs")

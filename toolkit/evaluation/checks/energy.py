@@ -30,21 +30,21 @@ def meter(device: str) -> Meter:
         return _gpu()
     if counters := _counters():
         return Meter(
-            "package counters (RAPL)", lambda: [int(one.read_text(encoding="ascii")) / 1e6 for one in counters]
+            "package counters (RAPL)", lambda: [int(counter.read_text(encoding="ascii")) / 1e6 for counter in counters]
         )
     return Meter("not measured: the machine does not tell", list)
 
 
 def _counters() -> list[Path]:
     """Return the energy counters of the processor packages that may be read."""
-    found = []
+    counters = []
     for counter in sorted(_RAPL.glob("intel-rapl:?/energy_uj")):
         try:
             counter.read_text(encoding="ascii")
         except OSError:
             continue
-        found.append(counter)
-    return found
+        counters.append(counter)
+    return counters
 
 
 def _gpu() -> Meter:

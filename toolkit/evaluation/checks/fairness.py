@@ -50,7 +50,7 @@ def section(
     sizes = {name: int((names == name).sum()) for name in np.unique(names).tolist() if name}
     kept = [name for name, size in sizes.items() if size >= SMALLEST]
     rows = np.flatnonzero(np.isin(names, kept))
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "column": column,
         "confidence": confidence,
         "smallest": SMALLEST,
@@ -59,26 +59,26 @@ def section(
         "gaps": [],
     }
     if len(kept) < 2:
-        return found
-    said, true = np.asarray(predictions, np.int64)[rows], np.asarray(references, np.int64)[rows]
-    members, frame = names[rows], _frame(said, true, names[rows], labels)
+        return result
+    predicted, true = np.asarray(predictions, np.int64)[rows], np.asarray(references, np.int64)[rows]
+    members, frame = names[rows], _frame(predicted, true, names[rows], labels)
     for name in kept:
-        right = (said == true)[members == name]
+        right = (predicted == true)[members == name]
         accuracy = wilson(float(right.sum()), float(len(right)), confidence)
         figures = {figure: float(value) for figure, value in frame.by_group.loc[name].items() if not np.isnan(value)}
         figures.pop("accuracy")
         interval = {"value": accuracy.value, "low": accuracy.low, "high": accuracy.high}
-        found["groups"].append({"name": name, "rows": sizes[name], "accuracy": interval, "rates": figures})
+        result["groups"].append({"name": name, "rows": sizes[name], "accuracy": interval, "rates": figures})
     codes = np.searchsorted(sorted(kept), members)
     widths = {figure: float(value) for figure, value in frame.difference().items() if not np.isnan(value)}
-    p_values = holm([_luck(*_counted(figure, said, true), codes, width, seed) for figure, width in widths.items()])
-    found["gaps"] = [
+    p_values = holm([_luck(*_counted(figure, predicted, true), codes, width, seed) for figure, width in widths.items()])
+    result["gaps"] = [
         {"figure": figure, "value": width, "p": p} for (figure, width), p in zip(widths.items(), p_values, strict=True)
     ]
-    return found
+    return result
 
 
-def _frame(said: Integers, true: Integers, members: Any, labels: Sequence[str]) -> Any:
+def _frame(predicted: Integers, true: Integers, members: Any, labels: Sequence[str]) -> Any:
     """Return fairlearn's table of figures by group."""
     try:
         from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
@@ -97,17 +97,17 @@ def _frame(said: Integers, true: Integers, members: Any, labels: Sequence[str]) 
             "true_positive_rate": true_positive_rate,
             "false_positive_rate": false_positive_rate,
         }
-    return MetricFrame(metrics=metrics, y_true=true, y_pred=said, sensitive_features=members)
+    return MetricFrame(metrics=metrics, y_true=true, y_pred=predicted, sensitive_features=members)
 
 
-def _counted(figure: str, said: Integers, true: Integers) -> tuple[Any, Any]:
+def _counted(figure: str, predicted: Integers, true: Integers) -> tuple[Any, Any]:
     """Return which rows hit, and which rows count, for a figure that is the share of hits among those that count."""
     all_rows = np.ones(len(true), bool)
     return {
-        "accuracy": (said == true, all_rows),
-        "selection_rate": (said == 1, all_rows),
-        "true_positive_rate": (said == 1, true == 1),
-        "false_positive_rate": (said == 1, true == 0),
+        "accuracy": (predicted == true, all_rows),
+        "selection_rate": (predicted == 1, all_rows),
+        "true_positive_rate": (predicted == 1, true == 1),
+        "false_positive_rate": (predicted == 1, true == 0),
     }[figure]
 
 

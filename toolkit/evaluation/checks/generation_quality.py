@@ -32,12 +32,12 @@ _REPEATS = 3  # times that the same words may not follow one another
 
 @dataclass(frozen=True)
 class Fault:
-    """A question about an answer.
+    """A test of a generated text.
 
     Attributes:
         name: Its key.
         title: As the report prints it, of the answers that fail.
-        applies: (source, reference) → whether it can be asked.
+        applies: (source, reference) → whether it applies.
         fails: (source, reference, answer) → whether the answer fails.
     """
 
@@ -60,36 +60,36 @@ def _repeats(text: str) -> bool:
 
 
 CHECKS = (
-    Fault("empty", "Nothing was written", lambda _s, _r: True, lambda _s, _r, said: not said.strip()),
+    Fault("empty", "Nothing was written", lambda _s, _r: True, lambda _s, _r, output: not output.strip()),
     Fault(
         "markup",
         "Placeholders or markup changed",
         lambda source, _r: bool(markup(source)),
-        lambda source, _r, said: markup(said) != markup(source),
+        lambda source, _r, output: markup(output) != markup(source),
     ),
     Fault(
         "numbers",
         "A number is missing",
         lambda source, _r: bool(numbers(source)),
-        lambda source, _r, said: bool(numbers(source) - numbers(said)),
+        lambda source, _r, output: bool(numbers(source) - numbers(output)),
     ),
     Fault(
         "short",
         "Less than half as long as the reference",
         lambda _s, _r: True,
-        lambda _s, reference, said: LENGTH * (len(said) + _SPARE) < len(reference) + _SPARE,
+        lambda _s, reference, output: LENGTH * (len(output) + _SPARE) < len(reference) + _SPARE,
     ),
     Fault(
         "long",
         "More than twice as long as the reference",
         lambda _s, _r: True,
-        lambda _s, reference, said: len(said) + _SPARE > LENGTH * (len(reference) + _SPARE),
+        lambda _s, reference, output: len(output) + _SPARE > LENGTH * (len(reference) + _SPARE),
     ),
     Fault(
         "repetition",
         "The same words again and again",
         lambda source, _r: not _repeats(source),
-        lambda _s, _r, said: _repeats(said),
+        lambda _s, _r, output: _repeats(output),
     ),
 )
 
@@ -112,7 +112,7 @@ def section(
         metrics: The recipe's; the worst answers are found by the first.
         config: Confidence, and the glossary.
     """
-    said = [text or "" for text in columns["prediction"]]
+    outputs = [text or "" for text in columns["prediction"]]
     places = _places(rows)
 
     def shown(row: int, remark: str = "") -> dict[str, Any]:
@@ -122,63 +122,63 @@ def section(
             "row": number,
             "source": sources[row],
             "reference": references[row],
-            "written": said[row],
+            "written": outputs[row],
             "remark": remark,
         }
 
     checks = []
-    for check, asked, failed, references_failed in _asked(sources, said, references, columns.get("cut")):
-        if not asked:
+    for check, applicable, failed, references_failed in _check_rows(sources, outputs, references, columns.get("cut")):
+        if not applicable:
             continue
-        found = wilson(len(failed), len(asked), config.confidence)
+        interval = wilson(len(failed), len(applicable), config.confidence)
         checks.append(
             {
                 "name": check.name,
                 "title": check.title,
-                "tried": len(asked),
-                "failed": {"value": found.value, "low": found.low, "high": found.high},
-                "references_failed": None if references_failed is None else len(references_failed) / len(asked),
-                "clear": found.low > wilson(len(references_failed or ()), len(asked), config.confidence).high,
+                "tried": len(applicable),
+                "failed": {"value": interval.value, "low": interval.low, "high": interval.high},
+                "references_failed": None if references_failed is None else len(references_failed) / len(applicable),
+                "clear": interval.low > wilson(len(references_failed or ()), len(applicable), config.confidence).high,
                 "failures": [shown(row, check.title) for row in failed[:SHOWN]],
             }
         )
     _, metric = load(metrics[0])
     result: dict[str, Any] = {"confidence": config.confidence, "checks": checks}
     if isinstance(metric, Metric):
-        each = np.asarray(metric.aggregate(metric.statistics(said, references, ())), np.float64)
+        each = np.asarray(metric.aggregate(metric.statistics(outputs, references, ())), np.float64)
         order = np.argsort(each if metric.higher_is_better else -each, kind="stable")[:WORST]
         result["worst"] = [{**shown(int(row)), "score": float(each[row])} for row in order]
         result["worst_by"] = metric.title
     if config.glossary is not None:
-        result["glossary"] = _glossary(config.glossary, sources, said, references, config.confidence)
+        result["glossary"] = _glossary(config.glossary, sources, outputs, references, config.confidence)
     return result
 
 
-Asked = tuple[Fault, Sequence[int], Sequence[int], Sequence[int] | None]
+FaultRows = tuple[Fault, Sequence[int], Sequence[int], Sequence[int] | None]
 
 
-def _asked(
-    sources: Sequence[str], said: Sequence[str], references: Sequence[str], cut: Sequence[bool] | None
-) -> list[Asked]:
+def _check_rows(
+    sources: Sequence[str], outputs: Sequence[str], references: Sequence[str], cut: Sequence[bool] | None
+) -> list[FaultRows]:
     """Ask every check of every answer, and of the references: (check, asked rows, failed, references that fail)."""
-    found: list[Asked] = []
+    results: list[FaultRows] = []
     for check in CHECKS:
-        asked = [row for row, source in enumerate(sources) if check.applies(source, references[row])]
-        failed = [row for row in asked if check.fails(sources[row], references[row], said[row])]
-        theirs = [row for row in asked if check.fails(sources[row], references[row], references[row])]
-        found.append((check, asked, failed, theirs))
+        applicable = [row for row, source in enumerate(sources) if check.applies(source, references[row])]
+        failed = [row for row in applicable if check.fails(sources[row], references[row], outputs[row])]
+        theirs = [row for row in applicable if check.fails(sources[row], references[row], references[row])]
+        results.append((check, applicable, failed, theirs))
     every = range(len(sources))
     sides = Sides.learn(sources, references)
-    lean = sides.lean(said) if sides is not None else np.zeros(len(said))
+    lean = sides.lean(outputs) if sides is not None else np.zeros(len(outputs))
     theirs_lean = sides.lean(references) if sides is not None else lean
-    copied = [row for row in every if is_copy(sources[row], said[row]) or lean[row] < -MARGIN]
+    copied = [row for row in every if is_copy(sources[row], outputs[row]) or lean[row] < -MARGIN]
     theirs = [row for row in every if is_copy(sources[row], references[row]) or theirs_lean[row] < -MARGIN]
     plain = Fault("untranslated", "Left in the language of the source", lambda _s, _r: True, lambda _s, _r, _a: False)
-    found.append((plain, every, copied, theirs))
+    results.append((plain, every, copied, theirs))
     if cut is not None:
         ended = Fault("cut", "Cut at its longest length", plain.applies, plain.fails)
-        found.append((ended, every, [row for row in every if cut[row]], None))
-    return found
+        results.append((ended, every, [row for row in every if cut[row]], None))
+    return results
 
 
 def _places(rows: pa.Table) -> list[tuple[Any, Any]]:
@@ -228,7 +228,7 @@ def check_glossary(config: EvaluationConfig) -> None:
 
 
 def _glossary(
-    file: str, sources: Sequence[str], said: Sequence[str], references: Sequence[str], confidence: float
+    file: str, sources: Sequence[str], outputs: Sequence[str], references: Sequence[str], confidence: float
 ) -> dict[str, Any]:
     """Return how often a term in a source is translated as the glossary says, and how often the references do."""
     terms = list(dict.fromkeys(read_glossary(Path(file))))
@@ -236,12 +236,12 @@ def _glossary(
     kept: Counter[tuple[str, str]] = Counter()
     theirs = 0
     for term, translation in terms:
-        asked, wanted = _word(term), _word(translation)
-        for source, answer, reference in zip(sources, said, references, strict=True):
-            if asked.search(source):
+        term_pattern, translation_pattern = _word(term), _word(translation)
+        for source, answer, reference in zip(sources, outputs, references, strict=True):
+            if term_pattern.search(source):
                 tried[term, translation] += 1
-                kept[term, translation] += wanted.search(answer) is not None
-                theirs += wanted.search(reference) is not None
+                kept[term, translation] += translation_pattern.search(answer) is not None
+                theirs += translation_pattern.search(reference) is not None
     total = tried.total()
     share = wilson(kept.total(), total, confidence) if total else None
     rows = [

@@ -15,7 +15,7 @@ from toolkit.evaluation.check import Check
 from toolkit.evaluation.checks.label_noise import noise
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import shown_text, thumbnail
-from toolkit.metrics.probability import chances_of
+from toolkit.metrics.probability import probability_matrix
 
 SHOWN = 20
 
@@ -27,14 +27,14 @@ def doubted(probabilities: Sequence[Any], references: Sequence[int]) -> list[tup
         probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).
         references: The labels.
     """
-    chances, labels = chances_of(probabilities), np.asarray(references, np.int64)
-    rows, classes = np.arange(len(labels)), chances.shape[1]
+    probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)
+    rows, classes = np.arange(len(labels)), probs.shape[1]
     # Self-confidence of each class: what the model gives on average to a class among examples that have its label.
-    usual = np.array([chances[labels == c, c].mean() if (labels == c).any() else np.inf for c in range(classes)])
-    likely = np.where(chances >= usual, chances, -1.0)  # (N, C)
+    usual = np.array([probs[labels == c, c].mean() if (labels == c).any() else np.inf for c in range(classes)])
+    likely = np.where(probs >= usual, probs, -1.0)  # (N, C)
     best = likely.argmax(axis=1)
     flagged = np.flatnonzero((likely[rows, best] >= 0) & (best != labels))
-    margin = chances[flagged, labels[flagged]] - chances[flagged, best[flagged]]
+    margin = probs[flagged, labels[flagged]] - probs[flagged, best[flagged]]
     return [(int(row), int(best[row])) for row in flagged[np.argsort(margin, kind="stable")]]
 
 
@@ -54,11 +54,11 @@ def section(
         labels: Names of the classes.
         inputs: Columns to show, as text or as a small copy of the picture.
     """
-    found = doubted(probabilities, references)
-    shown = found[:SHOWN]
+    doubtful = doubted(probabilities, references)
+    shown = doubtful[:SHOWN]
     samples = rows.take(pa.array([row for row, _ in shown], pa.int64())).to_pylist() if shown else []
     return {
-        "doubted": len(found),
+        "doubted": len(doubtful),
         "noise": noise(probabilities, references),
         "examples": [
             {
@@ -77,11 +77,11 @@ def section(
 
 
 def _run(context: EvaluationContext) -> dict[str, Any] | None:
-    chances = context.columns.get("probabilities")
-    if chances is None:
+    probabilities = context.columns.get("probabilities")
+    if probabilities is None:
         return None
     shown = context.recipe.task.inputs_in(context.rows)
-    return section(chances, context.references, context.rows, context.labels, shown)
+    return section(probabilities, context.references, context.rows, context.labels, shown)
 
 
 CHECK = Check("label_errors", _run, applies=lambda task: bool(task.target.kind.single))

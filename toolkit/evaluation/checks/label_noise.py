@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.metrics.probability import chances_of
+from toolkit.metrics.probability import probability_matrix
 
 TOLERATED = 0.03  # share of wrong labels that is usual, and that mistakes of the model alone may look like
 LEVEL = 0.01  # chance of calling labels wrong of which no more are
@@ -37,23 +37,23 @@ def noise(probabilities: Sequence[Any], references: Sequence[int]) -> dict[str, 
         "rate", the likeliest share among those that are tried, and "p", the chance of labels that contradict the model
         as much where no more than `TOLERATED` are wrong; None on fewer than `LEAST` rows.
     """
-    chances, labels = chances_of(probabilities), np.asarray(references, np.int64)
-    if len(labels) < LEAST or chances.shape[1] < 2:
+    probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)
+    if len(labels) < LEAST or probs.shape[1] < 2:
         return None
     if len(labels) > MOST:
         chosen = np.random.default_rng(0).choice(len(labels), MOST, replace=False)
-        chances, labels = chances[chosen], labels[chosen]
-    losses = _losses(chances, labels)
+        probs, labels = probs[chosen], labels[chosen]
+    losses = _losses(probs, labels)
     best, tolerated = int(losses.argmin()), losses[_RATES <= TOLERATED].min()
     ratio = max(0.0, 2 * float(tolerated - losses[best]))
     p = 0.5 * math.erfc(math.sqrt(ratio / 2)) if _RATES[best] > TOLERATED else 1.0
     return {"rate": float(_RATES[best]), "p": p}
 
 
-def _losses(chances: Any, labels: Any) -> Any:
+def _losses(probabilities: Any, labels: Any) -> Any:
     """Return the negative log likelihood of the labels at each rate of noise, at its best temperature. Shape (R,)."""
-    rows, others = np.arange(len(labels)), chances.shape[1] - 1
-    logits = np.log(chances.clip(1e-12))
+    rows, others = np.arange(len(labels)), probabilities.shape[1] - 1
+    logits = np.log(probabilities.clip(1e-12))
     logits -= logits.max(axis=1, keepdims=True)
     losses = []
     for temperature in _TEMPERATURES:

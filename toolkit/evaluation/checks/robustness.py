@@ -14,7 +14,7 @@ from toolkit.data.images import image_columns as pictures_
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.perturbations import image_changes
-from toolkit.evaluation.perturbations.counterfactual import Answer, Probe, probe_of
+from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, PredictionColumns, counterfactual_model
 from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, perturbations
 
 SHOWN = 5  # failures of each test
@@ -27,59 +27,66 @@ Show = Callable[[Any, Any, str], Mapping[str, Any]]  # input, the same changed, 
 
 
 def section(
-    probe: Probe, texts: Sequence[str], places: Sequence[tuple[Any, Any]], truth: Sequence[int], lists: Lists
+    model: CounterfactualModel,
+    texts: Sequence[str],
+    places: Sequence[tuple[Any, Any]],
+    truth: Sequence[int],
+    lists: Lists,
 ) -> dict[str, Any]:
     """Return the report's section on robustness.
 
     Args:
-        probe: The model.
+        model: The model.
         texts: Of the data.
         places: File and row of each text.
         truth: The true class of each.
         lists: Words and sentences of the checks.
     """
-    texts, places, truth = _chosen(probe, MOST_ROWS, texts, places, truth)
-    before = probe.ask(texts)
-    found = _invariances(probe, perturbations(lists), texts, places, truth, before, _texts)
-    found["kind"] = "text"
-    if probe.weights is None:
+    texts, places, truth = _chosen(model, MOST_ROWS, texts, places, truth)
+    before = model.predict(texts)
+    result = _invariances(model, perturbations(lists), texts, places, truth, before, _texts)
+    result["kind"] = "text"
+    if model.weights is None:
         reason = "the recipe does not say which classes are positive and which negative (POLARITY)"
-        return {**found, "expectations": [], "not_tested": f"Direction, negation and paraphrases: {reason}."}
+        return {**result, "expectations": [], "not_tested": f"Direction, negation and paraphrases: {reason}."}
     expectations = [
-        *_directions(probe, texts, places, before, lists),
-        _paraphrases(probe, lists),
-        _negations(probe, lists),
+        *_directions(model, texts, places, before, lists),
+        _paraphrases(model, lists),
+        _negations(model, lists),
     ]
-    return {**found, "expectations": expectations, "not_tested": ""}
+    return {**result, "expectations": expectations, "not_tested": ""}
 
 
 def of_pictures(
-    probe: Probe, pictures: Sequence[Mapping[str, Any]], places: Sequence[tuple[Any, Any]], truth: Sequence[int]
+    model: CounterfactualModel,
+    pictures: Sequence[Mapping[str, Any]],
+    places: Sequence[tuple[Any, Any]],
+    truth: Sequence[int],
 ) -> dict[str, Any]:
     """Return the report's section on robustness of a classifier of pictures.
 
     Args:
-        probe: The model.
+        model: The model.
         pictures: Of the data, each with "bytes" or "path".
         places: File and row of each.
         truth: The true class of each.
     """
-    pictures, places, truth = _chosen(probe, MOST_PICTURES, pictures, places, truth)
+    pictures, places, truth = _chosen(model, MOST_PICTURES, pictures, places, truth)
     pictures = [image_changes.reduced(picture) for picture in pictures]
-    before = probe.ask(pictures)
-    found = _invariances(probe, image_changes.changes(), pictures, places, truth, before, _thumbnails, SHOWN_PICTURES)
+    before = model.predict(pictures)
+    result = _invariances(model, image_changes.changes(), pictures, places, truth, before, _thumbnails, SHOWN_PICTURES)
     return {
-        **found,
+        **result,
         "kind": "image",
         "expectations": [],
         "not_tested": "Pictures that are turned, covered in part, from another camera or place, or made to deceive.",
     }
 
 
-def _chosen(probe: Probe, most: int, *columns: Sequence[Any]) -> list[list[Any]]:
+def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> list[list[Any]]:
     """Draw rows from more than can be changed."""
     count = len(columns[0])
-    rows = sorted(random.Random(probe.seed).sample(range(count), min(count, most)))
+    rows = sorted(random.Random(model.seed).sample(range(count), min(count, most)))
     return [[column[row] for row in rows] for column in columns]
 
 
@@ -93,86 +100,95 @@ def _thumbnails(picture: Mapping[str, Any], changed: Mapping[str, Any], title: s
 
 
 def _invariances(
-    probe: Probe,
+    model: CounterfactualModel,
     changes: Sequence[Perturbation],
     inputs: Sequence[Any],
     places: Sequence[tuple[Any, Any]],
     truth: Sequence[int],
-    before: Answer,
+    before: PredictionColumns,
     show: Show,
     most: int = SHOWN,
 ) -> dict[str, Any]:
-    joint = 1 - (1 - probe.confidence) / len(changes)  # the intervals of all changes hold together (Bonferroni)
+    joint = 1 - (1 - model.confidence) / len(changes)  # the intervals of all changes hold together (Bonferroni)
     return {
         "rows": len(inputs),
-        "confidence": probe.confidence,
-        "accuracy": float(np.mean([said == true for said, true in zip(before["prediction"], truth, strict=True)])),
+        "confidence": model.confidence,
+        "accuracy": float(
+            np.mean([predicted == reference for predicted, reference in zip(before["prediction"], truth, strict=True)])
+        ),
         "invariance": [
-            _invariance(probe, one, inputs, places, truth, before, joint, show, most) for one in changes if len(inputs)
+            _invariance(model, change, inputs, places, truth, before, joint, show, most)
+            for change in changes
+            if len(inputs)
         ],
     }
 
 
 def _invariance(
-    probe: Probe,
-    one: Perturbation,
+    model: CounterfactualModel,
+    change: Perturbation,
     inputs: Sequence[Any],
     places: Sequence[tuple[Any, Any]],
     truth: Sequence[int],
-    before: Answer,
+    before: PredictionColumns,
     joint: float,
     show: Show,
     most: int,
 ) -> dict[str, Any]:
     """Change the inputs, ask again, and count who fell."""
-    chance = random.Random(f"{one.name} {probe.seed}")
-    changed = [one.change(given, chance) for given in inputs]
+    chance = random.Random(f"{change.name} {model.seed}")
+    changed = [change.change(given, chance) for given in inputs]
     rows = [row for row, (old, new) in enumerate(zip(inputs, changed, strict=True)) if old != new]
-    found: dict[str, Any] = {"name": one.name, "title": one.title, "changed": len(rows), "failures": []}
+    result: dict[str, Any] = {"name": change.name, "title": change.title, "changed": len(rows), "failures": []}
     if not rows:
-        return found
-    said = probe.ask([changed[row] for row in rows])
+        return result
+    predictions = model.predict([changed[row] for row in rows])
     right = np.array([before["prediction"][row] == truth[row] for row in rows], np.float64)
-    still = np.array([now == truth[row] for now, row in zip(said["prediction"], rows, strict=True)], np.float64)
-    flipped = [now != before["prediction"][row] for now, row in zip(said["prediction"], rows, strict=True)]
+    still = np.array([now == truth[row] for now, row in zip(predictions["prediction"], rows, strict=True)], np.float64)
+    flipped = [now != before["prediction"][row] for now, row in zip(predictions["prediction"], rows, strict=True)]
     # The change of accuracy among the changed inputs: the others cannot fall.
-    found |= {"difference": probe.mean(still - right, joint), "flipped": probe.share(flipped)}
+    result |= {"difference": model.mean(still - right, joint), "flipped": model.share(flipped)}
     fallen = [index for index, row in enumerate(rows) if right[index] and not still[index]]
     fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
-    found["failures"] = [
+    result["failures"] = [
         {
             "file": places[rows[index]][0],
             "row": places[rows[index]][1],
-            **show(inputs[rows[index]], changed[rows[index]], one.title),
-            "before": probe.labels[before["prediction"][rows[index]]],
-            "after": probe.labels[said["prediction"][index]],
+            **show(inputs[rows[index]], changed[rows[index]], change.title),
+            "before": model.labels[before["prediction"][rows[index]]],
+            "after": model.labels[predictions["prediction"][index]],
         }
         for index in fallen[:most]
     ]
-    return found
+    return result
 
 
 def _directions(
-    probe: Probe, texts: Sequence[str], places: Sequence[tuple[Any, Any]], before: Answer, lists: Lists
+    model: CounterfactualModel,
+    texts: Sequence[str],
+    places: Sequence[tuple[Any, Any]],
+    before: PredictionColumns,
+    lists: Lists,
 ) -> list[dict[str, Any]]:
     """Append a clearly positive or negative sentence: the score must not move the other way."""
-    old, found = probe.scores(before), []
+    old, expectations = model.scores(before), []
     for sign, key, title in (
         (1, "positive_sentences", "A positive sentence added: the score must not fall"),
         (-1, "negative_sentences", "A negative sentence added: the score must not rise"),
     ):
-        chance = random.Random(f"{key} {probe.seed}")
+        chance = random.Random(f"{key} {model.seed}")
         changed = [f"{text} {chance.choice(lists[key])}" for text in texts]
-        said = probe.ask(changed)
-        failed = sign * (probe.scores(said) - old) < -TOLERANCE
+        predictions = model.predict(changed)
+        failed = sign * (model.scores(predictions) - old) < -TOLERANCE
         failures = [
-            (texts[row], changed[row], before, row, said, row, places[row]) for row in np.flatnonzero(failed).tolist()
+            (texts[row], changed[row], before, row, predictions, row, places[row])
+            for row in np.flatnonzero(failed).tolist()
         ]
-        found.append(_expectation(probe, key, title, failed, failures))
-    return found
+        expectations.append(_expectation(model, key, title, failed, failures))
+    return expectations
 
 
-def _paraphrases(probe: Probe, lists: Lists) -> dict[str, Any]:
+def _paraphrases(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
     """Ask the same in several ways: all must get one class."""
     groups = [
         [sentence.format(thing) for sentence in group]
@@ -180,58 +196,58 @@ def _paraphrases(probe: Probe, lists: Lists) -> dict[str, Any]:
         for group in kind
         for thing in lists["things"]
     ]
-    said = probe.ask([sentence for group in groups for sentence in group])
+    predictions = model.predict([sentence for group in groups for sentence in group])
     failed, failures, start = [], [], 0
     for group in groups:
-        first = said["prediction"][start]
-        other = next((k for k in range(len(group)) if said["prediction"][start + k] != first), None)
+        first = predictions["prediction"][start]
+        other = next((k for k in range(len(group)) if predictions["prediction"][start + k] != first), None)
         failed.append(other is not None)
         if other is not None:
-            failures.append((group[0], group[other], said, start, said, start + other, (None, None)))
+            failures.append((group[0], group[other], predictions, start, predictions, start + other, (None, None)))
         start += len(group)
     title = "The same said in several ways: one class for all"
-    return _expectation(probe, "paraphrases", title, failed, failures)
+    return _expectation(model, "paraphrases", title, failed, failures)
 
 
-def _negations(probe: Probe, lists: Lists) -> dict[str, Any]:
+def _negations(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
     """Negate a sentence: its score must be on the other side, or at least well towards it."""
     signs = {"positive": 1, "negative": -1}
-    asked = [
+    sentences = [
         (signs[kind], plain.format(thing), negated.format(thing))
         for kind, pairs in lists["negations"].items()
         for plain, negated in pairs
         for thing in lists["things"]
     ]
-    said = probe.ask([text for _, plain, negated in asked for text in (plain, negated)])
-    scores = probe.scores(said)
-    failed = [sign * (scores[2 * n] - scores[2 * n + 1]) < TOLERANCE for n, (sign, *_) in enumerate(asked)]
+    predictions = model.predict([text for _, plain, negated in sentences for text in (plain, negated)])
+    scores = model.scores(predictions)
+    failed = [sign * (scores[2 * n] - scores[2 * n + 1]) < TOLERANCE for n, (sign, *_) in enumerate(sentences)]
     failures = [
-        (plain, negated, said, 2 * n, said, 2 * n + 1, (None, None))
-        for n, (_, plain, negated) in enumerate(asked)
+        (plain, negated, predictions, 2 * n, predictions, 2 * n + 1, (None, None))
+        for n, (_, plain, negated) in enumerate(sentences)
         if failed[n]
     ]
-    return _expectation(probe, "negations", "A sentence negated: the score must turn", failed, failures)
+    return _expectation(model, "negations", "A sentence negated: the score must turn", failed, failures)
 
 
 def _expectation(
-    probe: Probe, name: str, title: str, failed: Sequence[bool] | Any, failures: Sequence[tuple[Any, ...]]
+    model: CounterfactualModel, name: str, title: str, failed: Sequence[bool] | Any, failures: Sequence[tuple[Any, ...]]
 ) -> dict[str, Any]:
-    shown = random.Random(f"{name} {probe.seed}").sample(list(failures), min(SHOWN, len(failures)))
+    shown = random.Random(f"{name} {model.seed}").sample(list(failures), min(SHOWN, len(failures)))
     return {
         "name": name,
         "title": title,
         "tried": len(failed),
-        "failed": probe.share(failed) if len(failed) else None,
+        "failed": model.share(failed) if len(failed) else None,
         "failures": [
             {
                 "file": place[0],
                 "row": place[1],
                 "text": text,
                 "changed": changed,
-                "before": probe.labels[one["prediction"][i]],
-                "after": probe.labels[other["prediction"][j]],
+                "before": model.labels[first["prediction"][i]],
+                "after": model.labels[second["prediction"][j]],
             }
-            for text, changed, one, i, other, j, place in shown
+            for text, changed, first, i, second, j, place in shown
         ],
     }
 
@@ -241,10 +257,10 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     if column is None or column.kind.changes is None:
         return {"not_tested": "Changed inputs are asked about where a class is given to single texts or pictures."}
     values = context.rows[column.role].to_pylist()
-    found: dict[str, Any] = column.kind.changes(
-        probe_of(context, column), values, context.places, context.references, context.config.evaluation
+    section: dict[str, Any] = column.kind.changes(
+        counterfactual_model(context, column), values, context.places, context.references, context.config.evaluation
     )
-    return found
+    return section
 
 
 def _stage(context: EvaluationContext) -> str:

@@ -68,7 +68,7 @@ def section(
     wrong = ~np.asarray(right, bool)
     slices = [*by_length(texts), *by_class(classes), *by_column(rows, roles), *by_word(texts)]
     p_values = adjusted(wrong, slices, seed)
-    described = [_described(one, wrong, p, confidence) for one, p in zip(slices, p_values, strict=True)]
+    described = [_described(group, wrong, p, confidence) for group, p in zip(slices, p_values, strict=True)]
     clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
     clear.sort(key=lambda number: (p_values[number], -float(wrong[slices[number].members].mean())))
     chosen = clear[:SHOWN]
@@ -80,19 +80,19 @@ def section(
         "looked_at": len(slices),
         "smallest": SMALLEST,
         "clear": len(clear),
-        "groups": [found for one, found in zip(slices, described, strict=True) if one.by != "word"],
+        "groups": [facts for group, facts in zip(slices, described, strict=True) if group.by != "word"],
         "worst_confidence": widened if chosen else None,
         "worst": [_described(slices[number], wrong, p_values[number], widened) for number in chosen],
     }
 
 
-def _described(one: Slice, wrong: np.ndarray[Any, Any], p: float, confidence: float) -> dict[str, Any]:
-    found = wilson(float((~wrong[one.members]).sum()), float(len(one.members)), confidence)
+def _described(group: Slice, wrong: np.ndarray[Any, Any], p: float, confidence: float) -> dict[str, Any]:
+    interval = wilson(float((~wrong[group.members]).sum()), float(len(group.members)), confidence)
     return {
-        "by": one.by,
-        "name": one.name,
-        "rows": len(one.members),
-        "accuracy": {"value": found.value, "low": found.low, "high": found.high},
+        "by": group.by,
+        "name": group.name,
+        "rows": len(group.members),
+        "accuracy": {"value": interval.value, "low": interval.low, "high": interval.high},
         "p": p,
     }
 
@@ -164,7 +164,7 @@ def by_word(texts: Sequence[str]) -> list[Slice]:
 
 def _large(slices: list[Slice]) -> list[Slice]:
     """Leave out small groups, and a group that is everything."""
-    return [one for one in slices if len(one.members) >= SMALLEST] if len(slices) > 1 else []
+    return [group for group in slices if len(group.members) >= SMALLEST] if len(slices) > 1 else []
 
 
 def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) -> list[float]:
@@ -184,8 +184,8 @@ def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) ->
 
     if not slices or not wrong.any():
         return [1.0] * len(slices)
-    sizes = np.array([len(one.members) for one in slices])
-    members = np.concatenate([one.members for one in slices])
+    sizes = np.array([len(group.members) for group in slices])
+    members = np.concatenate([group.members for group in slices])
     starts = np.concatenate([[0], np.cumsum(sizes)])
     matrix = csr_matrix((np.ones(len(members), np.float32), members, starts), shape=(len(slices), len(wrong)))
     random = np.random.default_rng(seed)

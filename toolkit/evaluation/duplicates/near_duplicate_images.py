@@ -47,7 +47,7 @@ def reduced(picture: Mapping[str, Any]) -> image_columns.Pixels | None:
 
 
 @dataclass(frozen=True)
-class _Looks:
+class _Descriptors:
     """What pictures look like; of one that cannot be compared all is nought, which is like nothing.
 
     Attributes:
@@ -60,19 +60,21 @@ class _Looks:
     detail: Floats
     share: Floats
 
-    def likeness(self, other: "_Looks") -> Floats:
+    def likeness(self, other: "_Descriptors") -> Floats:
         """Return how alike the N pictures are to the M others: the lower of both correlations. Shape (N, M).
 
         Means and details are at right angles, so the product of the wholes is the sum of the products of these two.
         """
         detail = self.detail @ other.detail.T
-        found: Floats = np.minimum(detail, self.coarse @ other.coarse.T + self.share * other.share.T * detail)
-        return found
+        likeness: Floats = np.minimum(detail, self.coarse @ other.coarse.T + self.share * other.share.T * detail)
+        return likeness
 
 
-def _look(rows: Sequence[Mapping[str, Any] | None]) -> _Looks:
+def _describe(rows: Sequence[Mapping[str, Any] | None]) -> _Descriptors:
     small = image_columns.in_groups(rows, lambda group: [reduced(row or {}) for row in group])
-    values = np.stack([np.zeros((SIDE, SIDE, 3)) if one is None else one for one in small]).astype(np.float32)
+    values = np.stack([np.zeros((SIDE, SIDE, 3)) if picture is None else picture for picture in small]).astype(
+        np.float32
+    )
     values -= values.mean(axis=(1, 2, 3), keepdims=True)
     blocks = values.reshape(-1, SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
     means = blocks.mean(axis=(2, 4), keepdims=True)
@@ -81,7 +83,7 @@ def _look(rows: Sequence[Mapping[str, Any] | None]) -> _Looks:
     length = np.linalg.norm(detail, axis=1, keepdims=True)
     whole = np.hypot(length, np.linalg.norm(coarse, axis=1, keepdims=True))
     usable = length > FLAT
-    return _Looks(
+    return _Descriptors(
         *(
             np.divide(part, over, out=np.zeros_like(part), where=usable)
             for part, over in ((coarse, whole), (detail, length), (length, whole))
@@ -96,12 +98,12 @@ def find(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[Pair]:
         train: Pictures that were learned from.
         test: Held-out pictures.
     """
-    looked = [_look(chunk) for chunk in _chunks(test)]
+    looked = [_describe(chunk) for chunk in _chunks(test)]
     rows = len(test)
     nearest = np.full((rows, USUAL), -1.0, np.float32)  # likeness of the most alike, the highest last
     best = np.zeros(rows, np.int64)
     for number, chunk in enumerate(_chunks(train)):
-        learned = _look(chunk)
+        learned = _describe(chunk)
         for start, held in enumerate(looked):
             part = slice(start * _CHUNK, (start + 1) * _CHUNK)
             alike = held.likeness(learned)

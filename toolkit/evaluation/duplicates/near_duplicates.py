@@ -192,7 +192,7 @@ def section(
     positions = [pair["position"] for pair in pairs]
     own = rows.take(pa.array(positions, pa.int64())).to_pylist() if pairs else []
     samples = [_sample(row, inputs, target, labels, drawn=place < SHOWN) for place, row in enumerate(own)]
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "kind": kind,
         "threshold": threshold,
         "rows": rows.num_rows,
@@ -210,5 +210,5 @@ def section(
             rest, [references[row] for row in kept], metrics[:1], labels, config.evaluation, config.training.seed
         )
         if figures:
-            found["without"] = {"rows": len(kept), "metric": figures[0]}
-    return found
+            result["without"] = {"rows": len(kept), "metric": figures[0]}
+    return result

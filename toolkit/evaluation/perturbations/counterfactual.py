@@ -1,4 +1,4 @@
-"""Asking a model about inputs that are not in the data."""
+"""Predictions for inputs that are not in the data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.predict_features import predict_features
-from toolkit.metrics.probability import chances_of, mean
+from toolkit.metrics.probability import mean, probability_matrix
 from toolkit.tasks.task import Column
 
-Answer = Mapping[str, Sequence[Any]]
+PredictionColumns = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
-class Probe:
-    """A model that can be asked, and how to read what it says.
+class CounterfactualModel:
+    """A model that predicts changed inputs, and how its predictions are scored.
 
     Attributes:
-        ask: Texts, or pictures → columns of predictions, "prediction" and "probabilities".
+        predict: Texts, or pictures → columns of predictions, "prediction" and "probabilities".
         labels: Names of the classes.
         weights: For each class how positive it is, from -1 to 1; None where the classes have no such order.
         confidence: Of the intervals.
@@ -30,17 +30,17 @@ class Probe:
         seed: Of every draw.
     """
 
-    ask: Callable[[Sequence[Any]], Answer]
+    predict: Callable[[Sequence[Any]], PredictionColumns]
     labels: Sequence[str]
     weights: Sequence[float] | None
     confidence: float
     resamples: int
     seed: int
 
-    def scores(self, said: Answer) -> Floats:
+    def scores(self, predictions: PredictionColumns) -> Floats:
         """Return how positive the model finds each text, from -1 to 1. Shape (N,)."""
         weights = np.asarray(self.weights if self.weights is not None else (0.0,) * len(self.labels))
-        scores: Floats = chances_of(said["probabilities"]) @ weights
+        scores: Floats = probability_matrix(predictions["probabilities"]) @ weights
         return scores
 
     def share(self, hits: Sequence[bool] | np.ndarray[Any, Any]) -> dict[str, float]:
@@ -54,9 +54,9 @@ class Probe:
         return as_dict(bootstrap(statistics, mean, confidence=level, resamples=self.resamples, seed=self.seed))
 
 
-def as_dict(found: Interval) -> dict[str, float]:
+def as_dict(interval: Interval) -> dict[str, float]:
     """Return an interval as the report holds it."""
-    return {"value": found.value, "low": found.low, "high": found.high}
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
 def polarity(recipe: Any, labels: Sequence[str]) -> list[float] | None:
@@ -66,13 +66,13 @@ def polarity(recipe: Any, labels: Sequence[str]) -> list[float] | None:
         recipe: The task.
         labels: Names of the classes.
     """
-    known: Mapping[str, float] = recipe.polarity or {}
-    found = [known[label.casefold()] for label in labels if label.casefold() in known]
-    strongest = max(map(abs, found), default=0.0)
-    return [value / strongest for value in found] if len(found) == len(labels) and strongest else None
+    weights: Mapping[str, float] = recipe.polarity or {}
+    values = [weights[label.casefold()] for label in labels if label.casefold() in weights]
+    strongest = max(map(abs, values), default=0.0)
+    return [value / strongest for value in values] if len(values) == len(labels) and strongest else None
 
 
-def probe_of(context: EvaluationContext, column: Column) -> Probe:
+def counterfactual_model(context: EvaluationContext, column: Column) -> CounterfactualModel:
     """Return what predicts values of a column that are not in the data.
 
     Args:
@@ -83,10 +83,10 @@ def probe_of(context: EvaluationContext, column: Column) -> Probe:
     assert stored is not None  # a check that needs predictions runs where there is a model
     loaded = stored.loaded
 
-    def predict(inputs: Sequence[Any]) -> Answer:
+    def predict(inputs: Sequence[Any]) -> PredictionColumns:
         table = pa.table({column.role: pa.array(inputs, column.kind.type)})
         features = encode_rows(table, stored.recipe, loaded.processor, stored.config)
         return predict_features(loaded, features).columns
 
     weights = polarity(stored.recipe, stored.labels)
-    return Probe(predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed)
+    return CounterfactualModel(predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed)

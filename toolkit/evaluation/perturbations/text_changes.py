@@ -95,7 +95,7 @@ def typos(text: str, chance: random.Random) -> str:
 
 def replace(text: str, pairs: list[tuple[str, str]]) -> str:
     """Replace whole words, whatever their case; what began with a capital letter still does."""
-    table = {one.casefold(): other for one, other in reversed(pairs)}
+    table = {word.casefold(): other for word, other in reversed(pairs)}
     if not table:
         return text
     longest_first = sorted(table, key=len, reverse=True)

@@ -27,7 +27,7 @@ def section(
     confidence = evaluations[0]["confidence"]
     by_name = [{figure["name"]: figure for figure in evaluation["metrics"]} for evaluation in evaluations]
     common = [name for name in by_name[0] if all(name in figures for figures in by_name)]
-    agreed = sum(all(one == said[0] for one in said) for said in zip(*predictions, strict=True))
+    agreed = sum(all(prediction == row[0] for prediction in row) for row in zip(*predictions, strict=True))
     return {
         "rows": evaluations[0]["rows"],
         "split": evaluations[0]["split"],

@@ -40,14 +40,14 @@ def mcnemar(ours: Sequence[Any], theirs: Sequence[Any], references: Sequence[Any
     return McNemar(only_ours, only_theirs, mid_p(only_ours, only_theirs))
 
 
-def mid_p(one: int, other: int) -> float:
-    """Return the two-sided mid-p value of a fair coin that fell `one` times on this side and `other` on that."""
-    tosses, fewer = one + other, min(one, other)
-    if one == other:
+def mid_p(first: int, second: int) -> float:
+    """Return the two-sided mid-p value of a fair coin that fell `first` times on this side and `second` on that."""
+    tosses, fewer = first + second, min(first, second)
+    if first == second:
         return 1.0
     ways = [math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1) for k in range(fewer + 1)]
-    chances = np.exp(np.array(ways) - tosses * math.log(2))
-    return float(min(1.0, 2 * chances.sum() - chances[-1]))
+    probabilities = np.exp(np.array(ways) - tosses * math.log(2))
+    return float(min(1.0, 2 * probabilities.sum() - probabilities[-1]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -151,7 +151,7 @@ def _rate_too_high(symptoms: Symptoms) -> Iterator[Advice]:
         )
 
 
-def _hardly_learnt(symptoms: Symptoms) -> Iterator[Advice]:
+def _hardly_learned(symptoms: Symptoms) -> Iterator[Advice]:
     points, uniform, rate = symptoms.points, symptoms.uniform, symptoms.settings.get("learning_rate")
     if not points or uniform is None:
         return
@@ -229,11 +229,11 @@ def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
     confusion = symptoms.report["evaluation"].get("confusion") or {}
     labels, matrix = confusion.get("labels") or [], confusion.get("matrix") or []
     splits = (symptoms.report.get("data") or {}).get("splits") or []
-    learnt = next((split.get("classes") or {} for split in splits if split["name"] == "train"), {})
+    learned = next((split.get("classes") or {} for split in splits if split["name"] == "train"), {})
     for number, label in enumerate(labels):
         truth = sum(matrix[number])
         if truth >= 5 and not sum(row[number] for row in matrix):  # of fewer, chance may have it so
-            rows = f" It has {learnt[label]:,} training rows." if label in learnt else ""
+            rows = f" It has {learned[label]:,} training rows." if label in learned else ""
             yield _piece(
                 "classes.never-predicted",
                 f"“{label}” is never predicted, on {truth:,} rows that are of it.{rows}",
@@ -310,7 +310,7 @@ def _few_validation_rows(symptoms: Symptoms) -> Iterator[Advice]:
 
 _RULES: tuple[Callable[[Symptoms], Iterator[Advice]], ...] = (
     _rate_too_high,
-    _hardly_learnt,
+    _hardly_learned,
     _below_a_baseline,
     _never_predicted,
     _overfitting,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.explanation.alignment import Reading, Seen, links
+from toolkit.explanation.alignment import PairResult, Reading, links
 from toolkit.explanation.alignment_error import Gold
 from toolkit.report.formats import estimate, measure
 from toolkit.report.pages.explanation import unmeasured
@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 
 
 def build(
-    seen: Sequence[Seen],
+    seen: Sequence[PairResult],
     chosen: int,
     known: Sequence[Reading],
     trust: Mapping[str, Any] | None,
@@ -66,7 +66,7 @@ def build(
     }
 
 
-def _text(seen: Seen, chosen: int, gold: Gold | None) -> dict[str, Any]:
+def _text(seen: PairResult, chosen: int, gold: Gold | None) -> dict[str, Any]:
     pair = seen.pair
     return {
         "source": pair.source,

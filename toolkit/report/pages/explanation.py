@@ -63,7 +63,7 @@ def build(
         ],
         "trust": trust,
         "regions": regions,
-        "texts": [_text(one, chances, labels) for one, chances in explained],
+        "texts": [_text(one, probabilities, labels) for one, probabilities in explained],
     }
 
 
@@ -85,14 +85,14 @@ def _measured(trust: Mapping[str, Any], of_pictures: bool) -> list[Method]:
     return [method.for_pictures() for method in methods] if of_pictures else methods
 
 
-def _text(explanation: Explanation, chances: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
+def _text(explanation: Explanation, probabilities: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
     example, target = explanation.example, explanation.target
     picture = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
     return {
         **picture,
         "text": " ⏎ ".join(example.texts),
         "prediction": labels[target] if target < len(labels) else str(target),
-        "probability": float(chances[target]),
+        "probability": float(probabilities[target]),
         "words": list(example.words),
         "scores": {name: [float(score) for score in scores] for name, scores in explanation.scores.items()},
         "tokens": list(example.tokens),

@@ -12,7 +12,7 @@ from toolkit.data.images import image_columns
 from toolkit.data.images.validate_images import validate_images
 from toolkit.evaluation.checks import robustness
 from toolkit.evaluation.duplicates import near_duplicate_images
-from toolkit.evaluation.perturbations.counterfactual import Probe
+from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel
 from toolkit.tasks.task import PATCH, Checked, Column, Input, Likeness, Reading, Values
 
 
@@ -23,10 +23,10 @@ def _check(parts: Mapping[str, pa.Table], column: Column, config: DataConfig) ->
 def _read(values: Sequence[Any], name: str, reading: Reading) -> Values:
     """Decode the pictures that rows hold or name; beside predictions stands the name of each."""
     raw = image_columns.column(pa.chunked_array([pa.array(values)]), [""] * len(values), reading.root)
-    column, found = image_columns.looked_at(raw, reading.most_pixels)
+    column, reasons = image_columns.inspected(raw, reading.most_pixels)
     shown: list[Any] = []
     problems: list[str | None] = []
-    for number, (value, problem) in enumerate(zip(values, found, strict=True)):
+    for number, (value, problem) in enumerate(zip(values, reasons, strict=True)):
         called = value if isinstance(value, str) else _called(raw[number].as_py())
         shown.append(called)
         named = f"`{called}`" if called else "the picture"
@@ -62,16 +62,20 @@ def _near(train: pa.Table, test: pa.Table, roles: Sequence[str]) -> list[Any] | 
 
 
 def _changes(
-    probe: Probe, values: Sequence[Any], places: Sequence[Any], truth: Sequence[int], _settings: EvaluationConfig
+    model: CounterfactualModel,
+    values: Sequence[Any],
+    places: Sequence[Any],
+    truth: Sequence[int],
+    _settings: EvaluationConfig,
 ) -> dict[str, Any]:
-    return robustness.of_pictures(probe, values, places, truth)
+    return robustness.of_pictures(model, values, places, truth)
 
 
 def _files(values: Sequence[Any], source: Path) -> Sequence[Path]:
     """Return the files that values name."""
     names = [value for value in values if isinstance(value, str)]
-    found = image_columns.column(pa.chunked_array([pa.array(names, pa.string())]), [""] * len(names), source)
-    return [Path(picture["path"]) for picture in found.to_pylist() if picture["path"]]
+    pictures = image_columns.column(pa.chunked_array([pa.array(names, pa.string())]), [""] * len(names), source)
+    return [Path(picture["path"]) for picture in pictures.to_pylist() if picture["path"]]
 
 
 IMAGE = Input(

@@ -9,7 +9,7 @@ from toolkit.config.settings import DataConfig, EvaluationConfig
 from toolkit.data.tables import columns, empty_values
 from toolkit.evaluation.checks import bias, robustness
 from toolkit.evaluation.duplicates import near_duplicates
-from toolkit.evaluation.perturbations.counterfactual import Probe
+from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel
 from toolkit.evaluation.perturbations.text_changes import load_lists
 from toolkit.tasks.task import WORD, Checked, Column, Input, Likeness, Reading, Values
 
@@ -59,13 +59,19 @@ def near(train: pa.Table, test: pa.Table, roles: Sequence[str]) -> list[Any] | N
 
 
 def _changes(
-    probe: Probe, values: Sequence[str], places: Sequence[Any], truth: Sequence[int], settings: EvaluationConfig
+    model: CounterfactualModel,
+    values: Sequence[str],
+    places: Sequence[Any],
+    truth: Sequence[int],
+    settings: EvaluationConfig,
 ) -> dict[str, Any]:
-    return robustness.section(probe, values, places, truth, load_lists(settings.lists))
+    return robustness.section(model, values, places, truth, load_lists(settings.lists))
 
 
-def _swaps(probe: Probe, values: Sequence[str], places: Sequence[Any], settings: EvaluationConfig) -> dict[str, Any]:
-    return bias.section(probe, values, places, load_lists(settings.lists))
+def _swaps(
+    model: CounterfactualModel, values: Sequence[str], places: Sequence[Any], settings: EvaluationConfig
+) -> dict[str, Any]:
+    return bias.section(model, values, places, load_lists(settings.lists))
 
 
 LIKENESS = Likeness(near, near_duplicates.THRESHOLD)

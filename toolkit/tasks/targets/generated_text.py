@@ -28,7 +28,7 @@ def _finish(
 GENERATED_TEXT = Target(
     name="target_text",
     in_shape=columns.strings,
-    answer=lambda prediction, _chances, _calibrated, _how: {"prediction": prediction},
+    answer=lambda prediction, _probabilities, _calibrated, _how: {"prediction": prediction},
     shown=lambda value, _labels: str(value),
     written=True,
     check=_check,

@@ -6,23 +6,25 @@ from typing import Any
 from toolkit.data.tables import columns
 from toolkit.evaluation import scores
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.tasks.task import Answers, Target
+from toolkit.tasks.task import AnswerFormat, Target
 
 
-def _answer(prediction: Any, chances: Any, calibrated: Any, how: Answers) -> dict[str, Any]:
+def _answer(prediction: Any, probabilities: Any, calibrated: Any, how: AnswerFormat) -> dict[str, Any]:
     """Return the name of the class, its score, and the scores of all classes where they are wanted."""
     answer: dict[str, Any] = {"prediction": how.labels[prediction]}
-    if chances is None:
+    if probabilities is None:
         return answer
-    answer["score"] = round(float(chances[prediction]), 6)
+    answer["score"] = round(float(probabilities[prediction]), 6)
     if calibrated is not None:
         answer["calibrated_score"] = round(float(calibrated[prediction]), 6)
     if how.all_scores:
-        answer |= {f"score: {name}": round(float(one), 6) for name, one in zip(how.labels, chances, strict=True)}
+        answer |= {
+            f"score: {name}": round(float(score), 6) for name, score in zip(how.labels, probabilities, strict=True)
+        }
     return answer
 
 
-def _empty(how: Answers) -> dict[str, None]:
+def _empty(how: AnswerFormat) -> dict[str, None]:
     names = ["prediction", "score", *(["calibrated_score"] if how.calibrated else [])]
     return dict.fromkeys([*names, *(f"score: {name}" for name in how.labels if how.all_scores)])
 

@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 
 from toolkit.data.tables import columns
 from toolkit.errors import DataError
-from toolkit.tasks.task import Answers, Column, Target, Task
+from toolkit.tasks.task import AnswerFormat, Column, Target, Task
 
 
-def _answer(prediction: Any, _chances: Any, _calibrated: Any, how: Answers) -> dict[str, Any]:
+def _answer(prediction: Any, _probabilities: Any, _calibrated: Any, how: AnswerFormat) -> dict[str, Any]:
     return {"prediction": [None if number is None else how.labels[number] for number in prediction]}
 
 

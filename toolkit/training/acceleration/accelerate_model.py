@@ -10,8 +10,8 @@ from toolkit.training.acceleration import compiling, embedding_gradient, fast_dr
 
 
 @dataclass(frozen=True)
-class Quickened:
-    """How a model's batches are run.
+class AcceleratedModel:
+    """How batches pass through a model.
 
     Attributes:
         packing: How to pack a batch; None where it has to be run padded.
@@ -23,9 +23,9 @@ class Quickened:
 
 
 @contextmanager
-def quickened(
+def accelerated(
     model: Any, probe: Mapping[str, Any] | None, processes: int = 1, kernel: str = "auto", compiled: bool = False
-) -> Iterator[Quickened]:
+) -> Iterator[AcceleratedModel]:
     """Let `model` train without padding, with cheap dropout and memory that stays in place.
 
     Args:
@@ -51,4 +51,4 @@ def quickened(
                 after.enter_context(padded.products(model, fast_dropout.drop))
         if compiled:
             after.enter_context(compiling.compiled(model, packing))
-        yield Quickened(None if packing is None else replace(packing, kernel=kernel), loss)
+        yield AcceleratedModel(None if packing is None else replace(packing, kernel=kernel), loss)

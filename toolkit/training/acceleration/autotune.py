@@ -23,7 +23,7 @@ from toolkit.attention.packed import Packing, repeated_layers
 from toolkit.config.settings import TrainingConfig
 from toolkit.errors import ConfigError
 from toolkit.training.acceleration import compiling
-from toolkit.training.acceleration.accelerate_model import quickened
+from toolkit.training.acceleration.accelerate_model import accelerated
 from toolkit.training.distributed.devices import pick_precision
 
 ROUNDS = 5
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Pace:
+class ComputeSettings:
     """How a run's steps are computed.
 
     Attributes:
@@ -55,17 +55,17 @@ class Pace:
         return {"precision": self.precision, "attention_kernel": self.kernel, "compiled": self.compiled}
 
 
-def recorded(facts: Mapping[str, Any]) -> Pace | None:
-    """Return the pace that a run's record tells of, None where it tells of none."""
+def recorded(facts: Mapping[str, Any]) -> ComputeSettings | None:
+    """Return the settings in a run's record; None where it holds none."""
     if "precision" not in facts:
         return None
-    found = Pace(facts["precision"], facts.get("attention_kernel", "auto"), facts.get("compiled", False))
+    found = ComputeSettings(facts["precision"], facts.get("attention_kernel", "auto"), facts.get("compiled", False))
     known = found.precision in ("fp32", "bf16", "fp16") and found.kernel in ("auto", "varlen", "sdpa", "products")
     return found if known and isinstance(found.compiled, bool) else None
 
 
-def asked(config: TrainingConfig, device: str) -> Pace:
-    """Return the pace that the configuration asks for, with nothing measured.
+def asked(config: TrainingConfig, device: str) -> ComputeSettings:
+    """Return the settings that the configuration gives, without measuring.
 
     Raises:
         ConfigError: The device does not do what was asked for, or a key asks for what `acceleration` turns off.
@@ -80,7 +80,7 @@ def asked(config: TrainingConfig, device: str) -> Pace:
             id="device.unsupported",
         )
     wanted = "fp32" if plain and config.precision == "auto" else config.precision
-    return Pace(pick_precision(wanted, device), config.attention_kernel, bool(config.compile))
+    return ComputeSettings(pick_precision(wanted, device), config.attention_kernel, bool(config.compile))
 
 
 def _check_plain(config: TrainingConfig) -> None:
@@ -104,8 +104,8 @@ def measured(
     device: str,
     steps: int,
     say: Say = lambda _text: None,
-) -> Pace:
-    """Return the pace at which this model trains fastest here, within what was asked for.
+) -> ComputeSettings:
+    """Return the settings with which this model trains fastest here, within those that the configuration allows.
 
     Args:
         model: In training mode, on its device; gradients are cleared again and random generators put back.
@@ -122,7 +122,7 @@ def measured(
     known = everything.get(key, {})
     precisions = ("fp32", "bf16") if config.precision == "auto" and device != "cuda" else (pace.precision,)
     kernels = (pace.kernel,) if pace.kernel != "auto" else ("varlen", "sdpa", "products")
-    with quickened(model, probe) as quick:  # as training will run it
+    with accelerated(model, probe) as quick:  # as training will run it
         packing = quick.packing
         ways = list(product(precisions, _possible(kernels, packing, device)))
         if not all("/".join(way) in known.get("seconds", {}) for way in ways):
@@ -151,16 +151,16 @@ def _possible(kernels: Sequence[str], packing: Packing | None, device: str) -> t
     return tuple(kernel for kernel in kernels if kernel != "varlen" or device == "cuda")
 
 
-def _fastest(seconds: Mapping[str, float], ways: Sequence[tuple[str, str]]) -> Pace:
+def _fastest(seconds: Mapping[str, float], ways: Sequence[tuple[str, str]]) -> ComputeSettings:
     """Return the fastest way; one with fewer digits has to be faster by more than a little."""
     best = {
         precision: min((way for way in ways if way[0] == precision), key=lambda way: seconds["/".join(way)])
         for precision, _ in ways
     }
     if len(best) == 1:
-        return Pace(*next(iter(best.values())))
+        return ComputeSettings(*next(iter(best.values())))
     gain = seconds["/".join(best["fp32"])] / seconds["/".join(best["bf16"])]
-    return Pace(*best["bf16" if gain > WORTH else "fp32"])
+    return ComputeSettings(*best["bf16" if gain > WORTH else "fp32"])
 
 
 def _measure(
@@ -172,7 +172,7 @@ def _measure(
     left = list(ways)
     for round_number in range(ROUNDS + 1):
         for way in left:
-            passed = _pass(model, batch, packing, device, Pace(*way))
+            passed = _pass(model, batch, packing, device, ComputeSettings(*way))
             if round_number == 1:
                 seconds[way].clear()  # the first one warms up
             seconds[way].append(passed)
@@ -185,7 +185,7 @@ def _measure(
 
 
 def _measure_compiled(
-    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pace: Pace, say: Say
+    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pace: ComputeSettings, say: Say
 ) -> dict[str, float]:
     """Return the median seconds of a pass, plain and compiled, and what the first compiled ones cost; {} on failure."""
     generator = _random_state(device)
@@ -208,7 +208,7 @@ def _measure_compiled(
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def _pass(model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pace: Pace) -> float:
+def _pass(model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pace: ComputeSettings) -> float:
     """Return the seconds of one forward and backward pass."""
     import torch
 

@@ -1,9 +1,9 @@
-"""Features of a frozen trunk, computed once.
+"""Features of a frozen backbone, computed once.
 
 Where nothing moves but the model's last module, and the same example always reaches it as the same numbers, these
 numbers are computed once for each example and kept; an epoch then costs what the last module costs.
 
-    inputs → trunk (frozen, once) → features → head (trained) → logits
+    inputs → backbone (frozen, once) → features → head (trained) → logits
 """
 
 import hashlib
@@ -20,7 +20,7 @@ Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Trunk:
+class FrozenBackbone:
     """A model whose last module alone is trained.
 
     Attributes:
@@ -61,8 +61,8 @@ class Trunk:
             yield {"inputs": handed.float().cpu().numpy(), "labels": np.asarray(batch["labels"])}
 
 
-def find(model: Any, batch: Mapping[str, Any]) -> Trunk | None:
-    """Return the frozen trunk of a model, or None where examples must go through the whole model each time.
+def find(model: Any, batch: Mapping[str, Any]) -> FrozenBackbone | None:
+    """Return the frozen backbone of a model, or None where examples must go through the whole model each time.
 
     That is so where more than the last module is trained, where dropout or batch norm make an example's way through
     the model a matter of chance or of its neighbours, or where the loss is not that of one class for each example.
@@ -95,7 +95,7 @@ def find(model: Any, batch: Mapping[str, Any]) -> Trunk | None:
         if one is None or again is None or not torch.equal(one, again):
             return None
         said = head.eval()(one)
-        return Trunk(model, head, name) if hasattr(said, "detach") and torch.equal(said, logits) else None
+        return FrozenBackbone(model, head, name) if hasattr(said, "detach") and torch.equal(said, logits) else None
 
 
 def _run(model: Any, head: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -110,7 +110,7 @@ def _run(model: Any, head: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
     return (seen[0][0].detach() if single else None), logits
 
 
-def _headed(trunk: Trunk) -> Any:
+def _headed(backbone: FrozenBackbone) -> Any:
     import torch
     from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -119,8 +119,8 @@ def _headed(trunk: Trunk) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.head = trunk.head
-            self.config = trunk.model.config
+            self.head = backbone.head
+            self.config = backbone.model.config
 
         @property
         def device(self) -> Any:

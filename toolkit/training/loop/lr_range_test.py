@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.config.settings import TrainingConfig
-from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.loop.arguments import Callbacks, StepControl, TrainingData
 from toolkit.training.loop.objective import OWN, Objective
 from toolkit.training.loop.train import train
@@ -60,7 +60,7 @@ def range_test(
     objective: Objective = OWN,
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _text: None,
-    pace: Pace | None = None,
+    pace: ComputeSettings | None = None,
 ) -> RangeTest:
     """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
 

@@ -10,7 +10,7 @@ from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Integers, split_step
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import RunError
-from toolkit.training.acceleration.accelerate_model import Quickened
+from toolkit.training.acceleration.accelerate_model import AcceleratedModel
 from toolkit.training.loop.objective import OWN, Objective, are_shares, model_inputs
 from toolkit.training.loop.prefetch import pinned
 
@@ -47,7 +47,7 @@ class Forward:
         collate: Collate,
         features: Features,
         config: TrainingConfig,
-        quick: Quickened,
+        quick: AcceleratedModel,
         say: Callable[[str], None],
         augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         together: Team = ALONE,

@@ -25,8 +25,8 @@ from toolkit.data.batching.batch import Integers, plan_epoch, probe
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted
 from toolkit.runs.trust import damage
-from toolkit.training.acceleration.accelerate_model import Quickened, quickened
-from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.acceleration.accelerate_model import AcceleratedModel, accelerated
+from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.adaptation import ema
 from toolkit.training.distributed import data_parallel, sharding
 from toolkit.training.loop import checkpoint
@@ -85,7 +85,7 @@ def train(
     callbacks: Callbacks = _SILENT,
     control: StepControl = _FROM_THE_START,
     team: Team = ALONE,
-    pace: Pace | None = None,
+    pace: ComputeSettings | None = None,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `selection.save`.
 
@@ -112,9 +112,9 @@ def train(
     if trial is not None and not objective.labels:
         trial.pop("labels")
     if config.acceleration == "off":
-        ready: AbstractContextManager[Quickened] = nullcontext(Quickened())
+        ready: AbstractContextManager[AcceleratedModel] = nullcontext(AcceleratedModel())
     else:
-        ready = quickened(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
+        ready = accelerated(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
     with ready as quick, loop.inputs:
         loop.run(quick)
     return loop.result()
@@ -170,7 +170,7 @@ class _Loop:
         )
         self.last_state = time.monotonic()
 
-    def run(self, quick: Quickened) -> None:
+    def run(self, quick: AcceleratedModel) -> None:
         """Take the steps that are left."""
         together = self.team if self.sharded else ALONE
         self.forward = Forward(

@@ -10,7 +10,7 @@ from tests.support import models
 from tests.support.errors import refused
 from toolkit.commands.explain import request, text
 from toolkit.commands.explain.inputs import read_texts
-from toolkit.commands.explain.request import Budget, Order
+from toolkit.commands.explain.request import Budget, ExplanationRequest
 from toolkit.commands.explain.run import explain
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
@@ -18,8 +18,8 @@ from toolkit.inference.model import LoadedModel
 
 
 @dataclass
-class Subject:
-    """The part of an examination that reading texts needs."""
+class RecipeAndConfig:
+    """The part of the inputs that reading texts needs."""
 
     recipe: Any
     config: RunConfig
@@ -27,7 +27,7 @@ class Subject:
 
 @pytest.fixture
 def subject(sentiment):
-    return Subject(sentiment, RunConfig(recipe="sentiment"))
+    return RecipeAndConfig(sentiment, RunConfig(recipe="sentiment"))
 
 
 def test_texts_are_lines_or_columns(subject, write):
@@ -56,15 +56,15 @@ def test_a_text_without_words_is_named(sentiment):
 
 def test_a_recipe_of_single_words_is_refused(tokens, write):
     with refused(ModelError, "model.wrong-input", "tokens"):
-        read_texts(write("a.csv", "tokens,ner_tags\na,O\n"), Subject(tokens, RunConfig(recipe="tokens")))
+        read_texts(write("a.csv", "tokens,ner_tags\na,O\n"), RecipeAndConfig(tokens, RunConfig(recipe="tokens")))
 
 
 def test_methods_are_checked_before_anything_is_loaded(monkeypatch):
     with refused(ConfigError, "config.unknown-choice", "`magic`", "leave-one-out"):
-        explain(None, Order([("a",)], ("magic",)), None, "", print)
+        explain(None, ExplanationRequest([("a",)], ("magic",)), None, "", print)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with refused(ConfigError, "machine.package-missing", "captum"):
-        explain(None, Order([("a",)], ("integrated-gradients",)), None, "", print)
+        explain(None, ExplanationRequest([("a",)], ("integrated-gradients",)), None, "", print)
 
 
 def test_time_is_shared_out(monkeypatch):

@@ -8,8 +8,8 @@ from transformers import AutoModelForSeq2SeqLM
 
 from tests.support import bitext
 from tests.support.errors import refused
-from toolkit.commands.explain.request import Budget, Order
-from toolkit.commands.explain.translations import _check_gold, _look, explain, read_pairs
+from toolkit.commands.explain.request import Budget, ExplanationRequest
+from toolkit.commands.explain.translations import _check_gold, _score_pairs, explain, read_pairs
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError
 from toolkit.events import Counted
@@ -19,8 +19,8 @@ from toolkit.tasks import loading
 
 
 @dataclass
-class Subject:
-    """The part of an examination that reading texts needs."""
+class RecipeAndConfig:
+    """The part of the inputs that reading texts needs."""
 
     recipe: Any
     config: RunConfig
@@ -29,7 +29,7 @@ class Subject:
 @pytest.fixture
 def subject():
     config = RunConfig(recipe="translation", options={"source": "en", "target": "de"})
-    return Subject(loading.load("translation"), config)
+    return RecipeAndConfig(loading.load("translation"), config)
 
 
 def gold(*links):
@@ -63,7 +63,7 @@ def test_a_gold_alignment_has_to_be_of_the_pairs(tmp_path):
 
 def test_methods_are_for_classes():
     with refused(ConfigError, "config.not-for-task", "--method"):
-        explain(None, Order([("a",)], ("rollout",)), None, "", print)
+        explain(None, ExplanationRequest([("a",)], ("rollout",)), None, "", print)
 
 
 def test_pairs_are_aligned_until_the_time_is_spent(subject, tmp_path):
@@ -72,7 +72,7 @@ def test_pairs_are_aligned_until_the_time_is_spent(subject, tmp_path):
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     loaded = LoadedModel(model, processor, subject.recipe, None, subject.config)
     pairs, told = bitext.pairs(3), []
-    seen = _look(loaded, pairs, told.append, Budget.of(0), by_spaces=False)
+    seen = _score_pairs(loaded, pairs, told.append, Budget.of(0), by_spaces=False)
     assert [(one.pair.source, one.pair.target) for one in seen] == pairs[:1]
     assert told == [Counted(1, 3)]
-    assert len(_look(loaded, pairs, told.append, Budget.of(None), by_spaces=False)) == 3
+    assert len(_score_pairs(loaded, pairs, told.append, Budget.of(None), by_spaces=False)) == 3

@@ -8,7 +8,7 @@ import pytest
 from tests.support.errors import refused
 from toolkit.commands.predict.identity import content
 from toolkit.commands.predict.inputs import _refuse_tables
-from toolkit.commands.predict.run import Tally, _roles, _untaken, _writer
+from toolkit.commands.predict.run import PredictionCounts, _roles, _untaken, _writer
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ConfigError, DataError
 from toolkit.tasks import loading
@@ -19,17 +19,17 @@ from toolkit.tasks.task import Column, Reading
 
 
 def test_texts_that_kept_their_placeholders_are_counted():
-    tally = Tally("text")
+    counts = PredictionCounts("text")
     rows = [("plain", "schlicht"), ("%s files", "%s Dateien"), ("<b>now</b>", "jetzt"), ("{0}", None), (None, None)]
-    tally.add([{"text": text, "prediction": said, "problem": said and None} for text, said in rows])
-    found = tally.outcome(None)
+    counts.add([{"text": text, "prediction": said, "problem": said and None} for text, said in rows])
+    found = counts.outcome(None)
     assert (found.rows, found.marked, found.kept) == (5, 2, 1)
 
 
 def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
-    tally = Tally()
-    tally.add([{"text": "%s", "prediction": "positive", "problem": None}])
-    assert tally.outcome(None).marked is None
+    counts = PredictionCounts()
+    counts.add([{"text": "%s", "prediction": "positive", "problem": None}])
+    assert counts.outcome(None).marked is None
 
 
 def test_a_catalogue_that_is_to_become_lines_is_remarked_on():
@@ -95,10 +95,10 @@ def test_content_of_a_folder_and_of_named_files(tmp_path):
 
 
 def test_rows_that_were_not_read_to_their_end_are_said():
-    tally, told = Tally(), []
-    tally.remark(200, told.append)
-    tally.add_cut(2)
-    tally.remark(200, told.append)
+    counts, told = PredictionCounts(), []
+    counts.remark(200, told.append)
+    counts.add_cut(2)
+    counts.remark(200, told.append)
     (note,) = told
     assert note.text.startswith("2 rows were read for the first 200 tokens alone")
 

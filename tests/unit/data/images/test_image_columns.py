@@ -66,7 +66,7 @@ def test_a_picture_is_turned_as_its_camera_says():
     found = seen(encoded(image, "PNG", exif=notes))
     assert found.shape == (6, 4, 3)
     assert (found[0, -1] == 255).all()
-    looked = image_columns.look({"bytes": encoded(image, "JPEG", exif=notes)}, MOST)
+    looked = image_columns.inspect({"bytes": encoded(image, "JPEG", exif=notes)}, MOST)
     assert (looked.width, looked.height) == (4, 6)
 
 
@@ -92,7 +92,7 @@ def test_of_an_animation_the_first_frame_is_taken():
 def test_what_cannot_be_decoded_is_said(data, reason):
     with pytest.raises(image_columns.UnreadableError, match=reason):
         image_columns.decode({"bytes": data}, MOST)
-    assert image_columns.look({"bytes": data}, MOST).problem
+    assert image_columns.inspect({"bytes": data}, MOST).problem
 
 
 @given(st.binary(max_size=60), st.integers(0, 200), st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"]))
@@ -100,20 +100,22 @@ def test_no_bytes_break_the_look(noise, place, kind):
     whole = bytearray(encoded(picture(False, 8), kind))
     whole[place : place + len(noise)] = noise
     with image_columns.quiet():
-        found = image_columns.look({"bytes": bytes(whole)}, MOST)
+        found = image_columns.inspect({"bytes": bytes(whole)}, MOST)
     assert (found.problem is None) == (found.digest is not None)
 
 
 def test_the_digest_is_of_what_is_seen():
     image = picture(True)
     png, again = ({"bytes": encoded(image, "PNG", compress_level=level)} for level in (1, 9))
-    assert image_columns.look(png, MOST) == image_columns.look(again, MOST)
+    assert image_columns.inspect(png, MOST) == image_columns.inspect(again, MOST)
     other = image.copy()
     other.putpixel((3, 3), (0, 0, 0))
-    assert image_columns.look({"bytes": encoded(other, "PNG")}, MOST).digest != image_columns.look(png, MOST).digest
+    assert (
+        image_columns.inspect({"bytes": encoded(other, "PNG")}, MOST).digest != image_columns.inspect(png, MOST).digest
+    )
     turned = image.transpose(Image.Transpose.ROTATE_90).resize((8, 32))
     flipped = Image.frombytes("RGB", (32, 8), turned.tobytes())  # the same pixels in another form
-    one, two = (image_columns.look({"bytes": encoded(im, "PNG")}, MOST).digest for im in (turned, flipped))
+    one, two = (image_columns.inspect({"bytes": encoded(im, "PNG")}, MOST).digest for im in (turned, flipped))
     assert one != two
 
 
@@ -127,7 +129,7 @@ def test_names_of_files_are_found_beside_and_below_the_table(tmp_path: Path):
     assert paths[0] == str(tmp_path / "pictures/dark/000.png")
     assert paths[1] == paths[2] == str(tmp_path / "pictures/light/001.png")
     assert paths[3] is paths[4] is None
-    _, problems = image_columns.looked_at(image_columns.column(table, ["table.csv"] * len(names), tmp_path), MOST)
+    _, problems = image_columns.inspected(image_columns.column(table, ["table.csv"] * len(names), tmp_path), MOST)
     assert problems[:3] == [None, None, None]
     assert problems[3] == problems[4] == "is missing"
     assert problems[6] == "is not there"
@@ -139,7 +141,7 @@ def test_columns_of_bytes_and_of_the_datasets_library_are_pictures():
     plain = image_columns.column(pa.chunked_array([pa.array([data, None])]), ["", ""], None)
     theirs = image_columns.column(pa.chunked_array([pa.array([{"bytes": data, "path": "a.png"}])]), [""], None)
     assert plain.type == theirs.type == image_columns.TYPE
-    looked, problems = image_columns.looked_at(plain, MOST)
+    looked, problems = image_columns.inspected(plain, MOST)
     assert problems == [None, "is missing"]
     assert looked[0].as_py()["width"] == 16
     with refused(DataError, "data.wrong-kind", "int64"):
@@ -148,7 +150,7 @@ def test_columns_of_bytes_and_of_the_datasets_library_are_pictures():
 
 def test_rows_that_are_kept_hold_the_bytes_and_no_folder(tmp_path: Path):
     file = folder(tmp_path, 1) / "dark" / "000.png"
-    looked, _ = image_columns.looked_at(
+    looked, _ = image_columns.inspected(
         image_columns.column(pa.chunked_array([pa.array([str(file)])]), [""], None), MOST
     )
     rows = pa.table({"image": looked, "label": [0]})
@@ -159,8 +161,8 @@ def test_rows_that_are_kept_hold_the_bytes_and_no_folder(tmp_path: Path):
     slim = image_columns.slim(looked)[0].as_py()
     assert (slim["bytes"], slim["path"]) == (None, "000.png")
     file.unlink()
-    assert image_columns.looked_at(image_columns.embedded(rows.slice(0, 0))["image"], MOST)[1] == []
-    again, problems = image_columns.looked_at(pa.chunked_array([pa.array([kept], image_columns.TYPE)]), MOST)
+    assert image_columns.inspected(image_columns.embedded(rows.slice(0, 0))["image"], MOST)[1] == []
+    again, problems = image_columns.inspected(pa.chunked_array([pa.array([kept], image_columns.TYPE)]), MOST)
     assert problems == [None]
     assert np.asarray(image_columns.decode(again[0].as_py(), MOST)).shape == (16, 16, 3)
 
@@ -177,7 +179,7 @@ def test_hostile_files_are_all_accounted_for(tmp_path: Path):
     good, bad = hostile(tmp_path, 300)
     files = sorted(tmp_path.iterdir())
     raw = image_columns.column(pa.chunked_array([pa.array([str(f) for f in files])]), [""] * len(files), None)
-    looked, problems = image_columns.looked_at(raw, MOST)
+    looked, problems = image_columns.inspected(raw, MOST)
     assert len(looked) == len(problems) == 300
     assert sum(problem is None for problem in problems) == good
     assert sum(problem is not None for problem in problems) == bad

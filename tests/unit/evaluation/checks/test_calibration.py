@@ -75,17 +75,17 @@ def test_the_temperature_is_the_one_of_least_loss():
     logits = random.normal(size=(500, 3)) * 2
     weights = np.exp(logits / 2.5)
     true = [random.choice(3, p=row / row.sum()) for row in weights]
-    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    found = calibration.fit_temperature(chances, true)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = calibration.fit_temperature(probabilities, true)
 
     def loss(temperature):
-        return -np.log(calibration.scaled(chances, temperature)[np.arange(500), true]).mean()
+        return -np.log(calibration.scaled(probabilities, temperature)[np.arange(500), true]).mean()
 
     best = optimize.minimize_scalar(loss, bounds=(0.1, 10), method="bounded", options={"xatol": 1e-6})
     assert found == pytest.approx(best.x, rel=1e-3)
     assert found == pytest.approx(2.5, rel=0.2)
-    assert calibration.scaled(chances, 1.0) == pytest.approx(chances)
-    assert calibration.scaled(chances, found).argmax(axis=1).tolist() == chances.argmax(axis=1).tolist()
+    assert calibration.scaled(probabilities, 1.0) == pytest.approx(probabilities)
+    assert calibration.scaled(probabilities, found).argmax(axis=1).tolist() == probabilities.argmax(axis=1).tolist()
 
 
 def test_without_a_mistake_there_is_no_temperature_to_fit():
@@ -110,11 +110,13 @@ def test_calibrated_models_are_not_made_worse(rows):
         assert fit.kept or fit.reason
         kept += fit.kept
         if fit.kept:
-            chances, true = simulated(seed + 1000, 2000, 1.0)
-            after = calibration.scaled(chances, fit.temperature)
-            change.append(np.log(chances[np.arange(2000), true] / after[np.arange(2000), true]).mean())
-            right = (chances.argmax(axis=1) == true).astype(float)
-            errors.append(np.subtract(*(calibration.plain_error(part.max(axis=1), right) for part in (after, chances))))
+            probabilities, true = simulated(seed + 1000, 2000, 1.0)
+            after = calibration.scaled(probabilities, fit.temperature)
+            change.append(np.log(probabilities[np.arange(2000), true] / after[np.arange(2000), true]).mean())
+            right = (probabilities.argmax(axis=1) == true).astype(float)
+            errors.append(
+                np.subtract(*(calibration.plain_error(part.max(axis=1), right) for part in (after, probabilities)))
+            )
     assert kept <= 5
     assert max(change, default=0.0) < 0.02
     assert max(errors, default=0.0) < 0.05
@@ -132,8 +134,8 @@ def test_a_temperature_that_helps_is_kept():
 
 
 def test_few_mistakes_do_not_tell_a_temperature():
-    chances = np.array([[0.9, 0.1]] * 50 + [[0.4, 0.6]] * 9)
-    fit = calibration.choose_temperature(chances, [0] * 59, 0.95, 0)
+    probabilities = np.array([[0.9, 0.1]] * 50 + [[0.4, 0.6]] * 9)
+    fit = calibration.choose_temperature(probabilities, [0] * 59, 0.95, 0)
     assert (fit.kept, fit.rows, fit.gain) == (False, 59, None)
     assert "9 of these rows" in fit.reason
     assert calibration.choose_temperature([[0.9, 0.1]], [0], 0.95, 0).temperature is None

@@ -12,16 +12,16 @@ def planted(seed=0, size=600, classes=3, share=0.05):
     random = np.random.default_rng(seed)
     true = random.integers(0, classes, size)
     logits = random.normal(size=(size, classes)) + 4 * np.eye(classes)[true]
-    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     labels, changed = true.copy(), random.random(size) < share
     labels[changed] = (labels[changed] + random.integers(1, classes, changed.sum())) % classes
-    return chances, labels, changed, true
+    return probabilities, labels, changed, true
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_planted_label_errors_come_first(seed):
-    chances, labels, changed, true = planted(seed)
-    found = label_errors.doubted(chances, labels)
+    probabilities, labels, changed, true = planted(seed)
+    found = label_errors.doubted(probabilities, labels)
     first = [row for row, _ in found[: changed.sum()]]
     assert np.mean(changed[first]) > 0.9
     assert np.mean(np.isin(np.flatnonzero(changed), [row for row, _ in found])) > 0.6
@@ -34,8 +34,8 @@ def test_labels_that_the_model_agrees_with_are_not_doubted():
 
 def test_counted_by_hand():
     """Self-confidence of class 0 is 0.55 (0.9, 0.2), of class 1 it is 0.75 (0.9, 0.6)."""
-    chances = [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
-    assert label_errors.doubted(chances, [0, 0, 1, 1]) == [(1, 1)]
+    probabilities = [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
+    assert label_errors.doubted(probabilities, [0, 0, 1, 1]) == [(1, 1)]
 
 
 def test_a_class_without_examples_is_never_suggested():
@@ -44,8 +44,8 @@ def test_a_class_without_examples_is_never_suggested():
 
 def test_the_section_names_the_place():
     rows = pa.Table.from_pylist([{"text": f"t{n}", "_file": "f.csv", "_row": n + 2} for n in range(4)])
-    chances = [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
-    found = label_errors.section(chances, [0, 0, 1, 1], rows, ("bad", "good"), ("text",))
+    probabilities = [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
+    found = label_errors.section(probabilities, [0, 0, 1, 1], rows, ("bad", "good"), ("text",))
     assert found["doubted"] == 1
     (example,) = found["examples"]
     assert (example["file"], example["row"], example["text"]) == ("f.csv", 3, "t1")

@@ -18,10 +18,10 @@ def test_set(kind: str, rows: int, wrong: float, seed: int, temperature: float =
         centres[3] = centres[2] + 0.7  # two classes that are nearly alike
     points = centres[truth] + rng.normal(size=(rows, len(shares)))
     logits = np.log(shares) - 0.5 * ((points[:, None] - centres) ** 2).sum(axis=-1)
-    chances = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
-    chances /= chances.sum(axis=1, keepdims=True)
+    probabilities = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
     turned = (truth + rng.integers(1, len(shares), rows)) % len(shares)
-    return chances, np.where(rng.random(rows) < wrong, turned, truth)
+    return probabilities, np.where(rng.random(rows) < wrong, turned, truth)
 
 
 test_set.__test__ = False  # type: ignore[attr-defined]
@@ -50,6 +50,6 @@ def test_the_rate_is_estimated():
 
 
 def test_a_model_that_knows_little_cannot_tell():
-    chances, labels = test_set("two", 600, 0.2, 0)
-    assert noise(0.5 + 0.01 * (chances - 0.5), np.random.default_rng(0).integers(0, 2, 600))["p"] > LEVEL
-    assert noise(chances[: LEAST - 1], labels[: LEAST - 1]) is None
+    probabilities, labels = test_set("two", 600, 0.2, 0)
+    assert noise(0.5 + 0.01 * (probabilities - 0.5), np.random.default_rng(0).integers(0, 2, 600))["p"] > LEVEL
+    assert noise(probabilities[: LEAST - 1], labels[: LEAST - 1]) is None

@@ -9,19 +9,20 @@ from hypothesis import strategies as st
 
 from tests.support.errors import refused
 from toolkit.errors import ConfigError
+from toolkit.evaluation import thresholds
 from toolkit.evaluation.checks import operating_points
 
 POINTS = ["sensitivity=0.9", "specificity=0.8"]
 
 
-def chances(scores) -> list[list[float]]:
+def probabilities(scores) -> list[list[float]]:
     return [[1 - score, score] for score in scores]
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=60))
 def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
     scores, true = np.array([one for one, _ in rows]) / 20, np.array([two for _, two in rows])
-    chosen = operating_points.thresholds(chances(scores), true.astype(int).tolist(), 1, POINTS)
+    chosen = thresholds.choose(probabilities(scores), true.astype(int).tolist(), 1, POINTS)
     assert (chosen.positives, chosen.negatives) == (true.sum(), (~true).sum())
     if true.all() or not true.any():
         assert chosen.points == ()
@@ -30,7 +31,7 @@ def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
     for point in chosen.points:
         assert point.sensitivity == pytest.approx((scores >= point.threshold)[true].mean())
         assert point.specificity == pytest.approx((scores < point.threshold)[~true].mean())
-    assert operating_points.Chosen.of(json.loads(json.dumps(chosen.as_dict()))) == chosen
+    assert thresholds.Thresholds.of(json.loads(json.dumps(chosen.as_dict()))) == chosen
     sensitivity = (scores >= found["sensitivity=0.9"])[true].mean()
     assert sensitivity >= 0.9 - 1e-9
     weakest = min((one for one in scores if one >= found["sensitivity=0.9"]), default=1.0)
@@ -45,7 +46,7 @@ def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
 
 
 def test_a_threshold_stands_halfway_between_the_scores_that_it_parts():
-    found = operating_points.thresholds(chances([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
+    found = thresholds.choose(probabilities([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
     assert [(point.name, point.threshold) for point in found.points] == [
         ("balanced", pytest.approx(0.55)), ("specificity=1", pytest.approx(0.55))
     ]  # fmt: skip
@@ -54,11 +55,11 @@ def test_a_threshold_stands_halfway_between_the_scores_that_it_parts():
 def test_figures_are_counted_on_the_test_rows():
     scores, true = [0.9, 0.8, 0.4, 0.6, 0.1, 0.2], [1, 1, 1, 0, 0, 0]
     points = (
-        operating_points.Point("sensitivity=0.9", 0.5, 1.0, 0.75),
-        operating_points.Point("specificity=1", 2.0, 0.0, 1.0),
+        thresholds.OperatingPoint("sensitivity=0.9", 0.5, 1.0, 0.75),
+        thresholds.OperatingPoint("specificity=1", 2.0, 0.0, 1.0),
     )
-    chosen = operating_points.Chosen(5, 4, points)
-    found = operating_points.section(chances(scores), true, 1, ("well", "ill"), chosen, 0.95)
+    chosen = thresholds.Thresholds(5, 4, points)
+    found = operating_points.section(probabilities(scores), true, 1, ("well", "ill"), chosen, 0.95)
     assert (found["validation_positives"], found["validation_negatives"]) == (5, 4)
     assert (found["positive"], found["positives"], found["negatives"]) == ("ill", 3, 3)
     point, never = found["points"]
@@ -75,17 +76,17 @@ def test_figures_are_counted_on_the_test_rows():
 
 def test_stored_thresholds_of_another_form_are_none():
     for stored in (None, {}, {"balanced": 0.5}, {"positives": 1, "negatives": 1, "points": [{"name": "x"}]}):
-        assert operating_points.Chosen.of(stored) is None
+        assert thresholds.Thresholds.of(stored) is None
 
 
 @pytest.mark.parametrize("point", ["sensitivity", "sensitivity=2", "recall=0.9", "sensitivity=-1"])
 def test_other_points_are_refused(point):
     with refused(ConfigError, "config.malformed-value", "`evaluation.operating_points`", "sensitivity=0.95"):
-        operating_points.parse([point])
+        thresholds.parse([point])
 
 
 def test_the_class_to_be_found_is_one_of_the_data():
-    assert operating_points.number_of(None, ("a", "b")) is None
-    assert operating_points.number_of("b", ("a", "b")) == 1
+    assert thresholds.class_number(None, ("a", "b")) is None
+    assert thresholds.class_number("b", ("a", "b")) == 1
     with refused(ConfigError, "config.unknown-class", "`evaluation.positive_class`", "'c'", "a, b"):
-        operating_points.number_of("c", ("a", "b"))
+        thresholds.class_number("c", ("a", "b"))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.pictures import encoded
 from toolkit.data.images.image_columns import TYPE
-from toolkit.evaluation.duplicates.near_duplicate_images import THRESHOLD, _look, find
+from toolkit.evaluation.duplicates.near_duplicate_images import THRESHOLD, _describe, find
 
 
 def scene(seed: int):
@@ -59,7 +59,7 @@ def shirt(seed: int):
 
 def test_pictures_that_all_look_alike_are_no_copies():
     train, test = [shirt(seed) for seed in range(300)], [shirt(1000 + seed) for seed in range(60)]
-    likeness = _look(column(train).to_pylist()).likeness(_look(column(test).to_pylist()))
+    likeness = _describe(column(train).to_pylist()).likeness(_describe(column(test).to_pylist()))
     assert likeness.min() > THRESHOLD
     assert find(column(train), column(test)) == []
     test[9] = train[33]

@@ -233,8 +233,8 @@ def test_areas_under_the_curve_are_covered():
     for seed in range(300):
         random = np.random.default_rng([3, seed])
         true = random.integers(0, 2, 120)
-        chances = stats.norm.cdf(random.normal(true, 1))
-        figure = RANKED["auroc"].prepare(np.stack([1 - chances, chances], axis=1), true, ("a", "b"))
+        probabilities = stats.norm.cdf(random.normal(true, 1))
+        figure = RANKED["auroc"].prepare(np.stack([1 - probabilities, probabilities], axis=1), true, ("a", "b"))
         found = intervals.bootstrap_weighted(figure, 120, confidence=0.95, resamples=300, seed=seed)
         held.append(found.low <= truth <= found.high)
     assert 0.92 <= np.mean(held) <= 0.98

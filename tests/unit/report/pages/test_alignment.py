@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toolkit.explanation.alignment import Bitext, Reading, Seen
+from toolkit.explanation.alignment import Bitext, PairResult, Reading
 from toolkit.explanation.alignment_error import Gold
 from toolkit.report.pages import alignment
 
@@ -28,7 +28,7 @@ def built(trust=TRUST, rates=None, golds=None, words=("le", "chat")):
     pair = Bitext("the cat", " ".join(words), {}, ("the", "cat"), tuple(words), ((0,), (1,)), ((0,), (1,)))
     weights = np.array([[0.8, 0.1], [0.2, 0.7]])
     document = alignment.build(
-        [Seen(pair, np.stack([weights[::-1], weights]), weights)], 1, KNOWN, trust, rates, golds, model="mine",
+        [PairResult(pair, np.stack([weights[::-1], weights]), weights)], 1, KNOWN, trust, rates, golds, model="mine",
         origin="a/model", command="toolkit explain", created="2026-01-01T00:00:00+00:00", version="1", notes=[],
         to_measure="toolkit explain runs/mine --measure",
     )  # fmt: skip

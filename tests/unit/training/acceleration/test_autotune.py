@@ -12,7 +12,7 @@ from tests.support.models import make
 from toolkit.config.settings import TrainingConfig
 from toolkit.errors import ConfigError
 from toolkit.training.acceleration import autotune
-from toolkit.training.acceleration.autotune import Pace
+from toolkit.training.acceleration.autotune import ComputeSettings
 
 SETTINGS = TrainingConfig()
 
@@ -37,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "finetune-toolkit" / "speed.json"
 
 
-def measured(model: Any, config: TrainingConfig = SETTINGS, steps: int = 10, **more: Any) -> Pace:
+def measured(model: Any, config: TrainingConfig = SETTINGS, steps: int = 10, **more: Any) -> ComputeSettings:
     return autotune.measured(model, more.get("batch", BATCH), more.get("probe"), config, "cpu", steps)
 
 
@@ -51,8 +51,8 @@ def test_bf16_must_be_worth_it(seconds, choice, monkeypatch: pytest.MonkeyPatch)
 def test_the_fastest_kernel_of_the_better_precision_is_taken() -> None:
     seconds = {"fp32/sdpa": 1.0, "fp32/products": 0.9, "bf16/sdpa": 2.0, "bf16/products": 0.5}
     ways = [(precision, kernel) for precision in ("fp32", "bf16") for kernel in ("sdpa", "products")]
-    assert autotune._fastest(seconds, ways) == Pace("bf16", "products")
-    assert autotune._fastest({**seconds, "bf16/products": 0.89}, ways) == Pace("fp32", "products")
+    assert autotune._fastest(seconds, ways) == ComputeSettings("bf16", "products")
+    assert autotune._fastest({**seconds, "bf16/products": 0.89}, ways) == ComputeSettings("fp32", "products")
 
 
 def test_measured_once_and_remembered(cache: Path) -> None:
@@ -122,16 +122,16 @@ def test_what_fails_to_compile_is_said_and_left_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch, "compile", broken)
     said: list[str] = []
     model = make("bert")[0]
-    found = autotune._measure_compiled(model, TEXTS, None, "cpu", Pace("fp32"), said.append)
+    found = autotune._measure_compiled(model, TEXTS, None, "cpu", ComputeSettings("fp32"), said.append)
     assert found == {}
     assert "RuntimeError" in said[0]
     assert not any("forward" in vars(layer) for layer in autotune.repeated_layers(model))
 
 
 def test_a_record_is_read_back() -> None:
-    chosen = Pace("bf16", "sdpa", True)
+    chosen = ComputeSettings("bf16", "sdpa", True)
     assert autotune.recorded(chosen.facts()) == chosen
-    assert autotune.recorded({"precision": "fp32"}) == Pace("fp32")
+    assert autotune.recorded({"precision": "fp32"}) == ComputeSettings("fp32")
     assert autotune.recorded({}) is None
 
 

@@ -10,7 +10,7 @@ from tests.support.models import make
 from toolkit.attention import packed
 from toolkit.errors import RunError
 from toolkit.training.acceleration import fast_dropout
-from toolkit.training.acceleration.accelerate_model import quickened
+from toolkit.training.acceleration.accelerate_model import accelerated
 from toolkit.training.acceleration.compiling import compiled, suspended
 
 needs_compiler = pytest.mark.skipif(
@@ -45,7 +45,7 @@ def test_compiled_layers_give_the_gradients_of_plain_ones() -> None:
             module.p = 0.0
     model.train()
     shapes = ((7, 5, 3), (4, 4), (9, 2, 2, 8))
-    with quickened(model, batch(shapes[0])) as quick:
+    with accelerated(model, batch(shapes[0])) as quick:
         packing = quick.packing
         assert packing is not None
         plain = [gradients(model, batch(sizes), packing) for sizes in shapes]
@@ -61,7 +61,7 @@ def test_the_model_is_given_back_and_the_last_layer_left_alone(monkeypatch: pyte
     monkeypatch.setattr(torch, "compile", lambda run, **_: lambda *a, **k: pytest.fail("compiled code ran"))
     model = make("bert")[0].train()
     layers = packed.repeated_layers(model)
-    with quickened(model, batch((7, 5, 3)), compiled=True) as quick:
+    with accelerated(model, batch((7, 5, 3)), compiled=True) as quick:
         packing = quick.packing
         assert packing is not None
         assert ["forward" in vars(layer) for layer in layers] == [True] * (len(layers) - 1) + [False]
@@ -91,7 +91,7 @@ def test_what_cannot_be_compiled_is_one_sentence(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(torch, "compile", lambda run, **_: broken)
     model = make("bert")[0].train()
-    with quickened(model, batch((7, 5, 3)), compiled=True) as quick:
+    with accelerated(model, batch((7, 5, 3)), compiled=True) as quick:
         packing = quick.packing
         assert packing is not None
         with refused(RunError, "model.cannot-compile", "training.compile=false"):

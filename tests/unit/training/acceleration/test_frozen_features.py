@@ -98,7 +98,7 @@ def test_training_on_features_is_the_same_to_the_bit():
 
 
 def test_the_digest_is_of_the_trunk_alone():
-    one, other = (frozen_features.Trunk(model(), None, "classifier") for _ in range(2))
+    one, other = (frozen_features.FrozenBackbone(model(), None, "classifier") for _ in range(2))
     other.model.classifier.weight.data += 1
     assert one.digest() == other.digest()
     other.model.vit.embeddings.cls_token.data += 1

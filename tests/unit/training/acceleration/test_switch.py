@@ -136,4 +136,4 @@ def test_what_asks_for_acceleration_is_refused_beside_off(key, value):
 
 
 def test_compile_may_be_set_to_false_beside_off():
-    assert autotune.asked(TrainingConfig(acceleration="off", compile=False), "cpu") == autotune.Pace("fp32")
+    assert autotune.asked(TrainingConfig(acceleration="off", compile=False), "cpu") == autotune.ComputeSettings("fp32")

@@ -1,4 +1,4 @@
-"""What is settled before a saved model is asked anything."""
+"""A saved model with the rows that it is evaluated on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from toolkit.tasks.contract import Recipe
 
 
 @dataclass(frozen=True)
-class Examination:
-    """Everything that is settled before a model is asked anything.
+class EvaluationInputs:
+    """A saved model with the rows that it is evaluated on.
 
     Attributes:
         checkpoint: The model's folder.
         recipe: The task.
         config: What was stored with the model, with the given values laid over it.
         labels: Names of the classes.
-        rows: What it is judged on.
+        rows: The rows that it is evaluated on.
         split: What the rows are, in words.
         facts: Facts about the data.
         run: The run that the model belongs to, if it is one.
@@ -40,5 +40,5 @@ class Examination:
     own: bool
 
     def stored(self, observe: Observe, *, slim: bool = True) -> StoredModel:
-        """Return the model, to be loaded when it is first asked something."""
+        """Return the model, loaded at its first prediction."""
         return StoredModel(self.checkpoint.path, self.recipe, self.labels, self.config, slim, observe)

@@ -1,0 +1,135 @@
+"""Thresholds on the probability of one class: read from the configuration, chosen on validation rows, stored."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.config import normal_form
+from toolkit.errors import ConfigError
+from toolkit.metrics.probability import probability_matrix
+
+_POINT = re.compile(r"(sensitivity|specificity)=(0?\.\d+|1|1\.0)")
+
+
+def parse(points: Sequence[str]) -> list[tuple[str, float]]:
+    """Read operating points such as "sensitivity=0.95".
+
+    Raises:
+        ConfigError: One is written otherwise.
+    """
+    targets = []
+    for point in points:
+        match = _POINT.fullmatch(point.strip())
+        if match is None:
+            raise ConfigError(
+                f"`evaluation.operating_points` holds {point!r}, which is no operating point.",
+                "Write sensitivity=0.95 or specificity=0.99, with a share from 0 to 1.",
+                id="config.malformed-value",
+            )
+        targets.append((match[1], float(match[2])))
+    return targets
+
+
+def class_number(positive: str | None, labels: Sequence[str]) -> int | None:
+    """Return the number of the class that is to be found; None where none was named.
+
+    Raises:
+        ConfigError: There is no such class.
+    """
+    if positive is None:
+        return None
+    known = [normal_form.label(label) for label in labels]
+    if positive not in labels and normal_form.label(positive) not in known:
+        raise ConfigError(
+            f"`evaluation.positive_class` is {positive!r}, which is no class of this data.",
+            f"The classes are {', '.join(labels)}." if labels else "Unset it: this task has no classes.",
+            id="config.unknown-class",
+        )
+    return list(labels).index(positive) if positive in labels else known.index(normal_form.label(positive))
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """An operating point, as it was chosen on validation rows.
+
+    Attributes:
+        name: As "sensitivity=0.95"; "balanced" has no target.
+        threshold: What scores so much or more is called positive.
+        sensitivity: Reached there on validation rows.
+        specificity: Reached there on validation rows.
+    """
+
+    name: str
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds, and the validation rows that they rest on.
+
+    Attributes:
+        positives: Validation rows of the class to be found.
+        negatives: The others.
+        points: Empty where all rows, or none, are of the class.
+    """
+
+    positives: int
+    negatives: int
+    points: tuple[OperatingPoint, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the model's card holds it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, stored: Any) -> "Thresholds | None":
+        """Read what a card holds; None where it holds nothing of this form."""
+        try:
+            points = tuple(OperatingPoint(**point) for point in stored["points"])
+            return cls(int(stored["positives"]), int(stored["negatives"]), points)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+def choose(probabilities: Sequence[Any], references: Sequence[int], positive: int, points: Sequence[str]) -> Thresholds:
+    """Choose on validation rows the threshold of each operating point: what scores so much or more is called positive.
+
+    For a sensitivity it is the highest that reaches it, for a specificity the lowest; "balanced" is where the sum of
+    both is largest (Youden 1950). Each stands halfway between the two scores that it parts.
+
+    Args:
+        probabilities: Of each class, for each row. Shape (N, C).
+        references: The true classes.
+        positive: Number of the class to be found.
+        points: As the configuration has them.
+    """
+    scores, true = probability_matrix(probabilities)[:, positive], np.asarray(references) == positive
+    if true.all() or not true.any():
+        return Thresholds(int(true.sum()), int((~true).sum()), ())
+    candidates = np.unique(scores)  # ascending
+    # halfway to the next lower score: on these rows the same, on others not as near to either side
+    halfway = candidates[:-1] + np.diff(candidates) / 2
+    edges = np.append(candidates[:1], np.where(halfway > candidates[:-1], halfway, candidates[1:]))
+    ranked_true, ranked_other = np.sort(scores[true]), np.sort(scores[~true])
+    sensitivity = 1 - np.searchsorted(ranked_true, candidates, side="left") / true.sum()
+    specificity = np.searchsorted(ranked_other, candidates, side="left") / (~true).sum()
+    chosen = {"balanced": float(edges[np.argmax(sensitivity + specificity)])}
+    for name, wanted in parse(points):
+        if name == "sensitivity":
+            chosen[f"{name}={wanted:g}"] = float(edges[sensitivity >= wanted - 1e-12][-1])
+        else:
+            enough = edges[specificity >= wanted - 1e-12]
+            above_all = float(np.nextafter(candidates[-1], 2))
+            chosen[f"{name}={wanted:g}"] = float(enough[0]) if len(enough) else above_all
+    reached = [
+        OperatingPoint(
+            name, threshold, float((scores[true] >= threshold).mean()), float((scores[~true] < threshold).mean())
+        )
+        for name, threshold in chosen.items()
+    ]
+    return Thresholds(int(true.sum()), int((~true).sum()), tuple(reached))
