@@ -84,9 +84,9 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         draw_pictures(workload, Path(folder))
         ready = settle(workload, Path(folder), device)
-        pace = pace_of(ready)
-        precisions = {"toolkit": pace.precision}
-        contenders: dict[str, Callable[[], Turn]] = {"toolkit": partial(ours, ready, pace)}
+        compute = pace_of(ready)
+        precisions = {"toolkit": compute.precision}
+        contenders: dict[str, Callable[[], Turn]] = {"toolkit": partial(ours, ready, compute)}
         ways = {}
         for title, once in (("Trainer, as documented", False), ("Trainer, prepared", True)):
             ways[title] = fastest(ready, once)
@@ -168,7 +168,7 @@ def pace_of(ready: Ready) -> ComputeSettings:
     return measured(ready.model().to(device).train(), batch, probe, settings, device, steps=0)
 
 
-def ours(ready: Ready, pace: ComputeSettings) -> Turn:
+def ours(ready: Ready, compute: ComputeSettings) -> Turn:
     """Train with the toolkit."""
     config, recipe = ready.prepared.config, ready.prepared.recipe
     model = ready.model()
@@ -182,14 +182,14 @@ def ours(ready: Ready, pace: ComputeSettings) -> Turn:
         features,
         partial(recipe.collate, processor=ready.processor),
         config.training,
-        accelerator_for(config.training, pace.precision),
+        accelerator_for(config.training, compute.precision),
         validate=lambda _model: {"loss": 0.0},
         save=lambda _model, _step: None,
         higher_is_better=False,
         observe=lambda _event: None,
         after_step=lambda _step, loss: losses.append(loss),
         augment=ready.augmentation(),
-        pace=pace,
+        compute=compute,
     )
     loss = float(losses[-1])  # waits for the device
     return Turn(ready_at - start, time.perf_counter() - ready_at, result.waiting, loss)

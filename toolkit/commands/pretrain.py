@@ -71,7 +71,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     observe(Stage("Tokenizing"))
     features, others = (encode_rows(rows, recipe, processor, config) for rows in (learned, held_out))
     device = pick_device(training.device)
-    chosen = autotune.asked(training, device)
+    chosen = autotune.configured(training, device)
     accelerator = accelerator_for(training, chosen.precision)
     folder = runs.free(Path(config.output)) if config.output else _place(checkpoint.name)
     fixed = masking.collate(processor, training.seed, fixed=True)
@@ -80,7 +80,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
         return {"loss": _loss(judged, others, fixed, config.evaluation.batch_size, training.acceleration == "off")}
 
     observe(Stage(f"Training on {device} in {chosen.precision}"))
-    with stoppable() as stop_asked:
+    with stoppable() as stop_requested:
         result = train(
             model.to(accelerator.device),
             features,
@@ -91,9 +91,9 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
             save=lambda best, _step: models.save(best, processor, folder),
             higher_is_better=False,
             observe=observe,
-            stop_asked=stop_asked,
+            stop_requested=stop_requested,
             say=lambda text: observe(Note(text)),
-            pace=chosen,
+            compute=chosen,
             validate_first=True,
         )
     by_step = {validation.step: math.exp(validation.values["loss"]) for validation in result.validations}
@@ -155,7 +155,7 @@ def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool
 
     model.eval()
     empty: Mapping[str, Any] = {}
-    found = predict(
+    predictions = predict(
         model,
         features,
         collate,
@@ -164,4 +164,4 @@ def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool
         device=model.device,
         padded=padded,
     )
-    return float("nan") if found.loss is None else found.loss
+    return float("nan") if predictions.loss is None else predictions.loss

@@ -37,11 +37,11 @@ def build_model(
     """
     with weights.watched() as loaded:
         model = recipe.build_model(path, labels, config)
-    for one in loaded:
+    for part in loaded:
         if not new_head:
-            one.check_trained()
-        if one.note is not None and observe is not None:
-            observe(Note(one.note))
+            part.check_trained()
+        if part.note is not None and observe is not None:
+            observe(Note(part.note))
     reach = checkpoints.reach(model.config.to_dict())
     way = lengthening(config)
     if way is not None and reach is not None and reach < config.data.max_length:

@@ -70,7 +70,7 @@ def predict(
             with packed, torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16"):
                 outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
             count = count_items(batch) if outputs.get("loss") is not None else 0
-            left_out = {name: [one[name] for one in examples] for name in examples[0] if name not in batch}
+            left_out = {name: [example[name] for example in examples] for name in examples[0] if name not in batch}
             columns = extract(outputs, {**left_out, **batch})
             answers.append((number, columns, float(outputs.loss) * count if count else 0.0, count))
             done = min(len(features), done + len(rows) * team.size)

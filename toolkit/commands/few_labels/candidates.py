@@ -56,7 +56,7 @@ class Bench:
         setup: The processor, and what stacks rows.
         config: The run's configuration.
         accelerator: Computes in the run's precision.
-        stop_asked: Whether to stop.
+        stop_requested: Whether to stop.
         say: Told what the user should know.
         pooled: Whether a layer that averages the tokens was added to the checkpoint.
     """
@@ -72,7 +72,7 @@ class Bench:
     setup: TrainingSetup
     config: RunConfig
     accelerator: Any
-    stop_asked: Callable[[], bool]
+    stop_requested: Callable[[], bool]
     say: Callable[[str], None]
     pooled: bool = False
 
@@ -131,7 +131,7 @@ Watch = Callable[[Progress | Validation], None]
 Way = Callable[[Bench, Integers, Watch], Trained]
 
 
-def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) -> Bench:
+def bench(prepared: Prepared, observe: Observe, stop_requested: Callable[[], bool]) -> Bench:
     """Load the checkpoint, with a layer that averages the tokens where that is the better feature."""
     from toolkit.training.acceleration import autotune
     from toolkit.training.distributed.devices import accelerator_for, pick_device
@@ -140,7 +140,7 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
     setup = gather(prepared, (prepared.splits.train,), observe)
     features = setup.features[0].without(RATIONALE)
     device = pick_device(config.training.device)
-    accelerator = accelerator_for(config.training, autotune.asked(config.training, device).precision)
+    accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
     model = setup.model.to(accelerator.device)
     batch = probe(features, setup.collate)
     layer = linear_probe.output_layer(model, batch)
@@ -163,7 +163,7 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
         setup=setup,
         config=config,
         accelerator=accelerator,
-        stop_asked=stop_asked,
+        stop_requested=stop_requested,
         say=lambda text: observe(Note(text)),
     )
     observe(Stage("Computing features of the pretrained model"))
@@ -204,7 +204,7 @@ def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict
     folds = bench.folds
     empty = np.zeros((len(bench.labels), bench.classes))
     ways = [name for name in WAYS if name != FINE_TUNING or len(bench.labels) >= _FEWEST_TO_FINE_TUNE]
-    found = {name: OutOfFold(empty.copy(), bench.labels, folds, ()) for name in ways}
+    results = {name: OutOfFold(empty.copy(), bench.labels, folds, ()) for name in ways}
     seconds = dict.fromkeys(ways, 0.0)
     left = list(ways)
     for fold in np.unique(folds).tolist():
@@ -213,11 +213,11 @@ def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict
             begun = time.perf_counter()
             trained = WAYS[name](bench, np.flatnonzero(folds != fold), lambda _event: None)
             held_out = folds == fold
-            found[name].logits[held_out] = trained.logits[held_out]
-            found[name] = replace(found[name], done=(*found[name].done, fold))
+            results[name].logits[held_out] = trained.logits[held_out]
+            results[name] = replace(results[name], done=(*results[name].done, fold))
             seconds[name] += time.perf_counter() - begun
-        left = [name for name in left if name != FINE_TUNING or not selection.is_behind(name, found)]
-    return found, seconds
+        left = [name for name in left if name != FINE_TUNING or not selection.is_behind(name, results)]
+    return results, seconds
 
 
 def _probed(bench: Bench, rows: Integers, _watch: Watch) -> Trained:
@@ -254,16 +254,16 @@ def _fine_tuned(bench: Bench, rows: Integers, watch: Watch) -> Trained:
     return Trained(weight, bias, logits, result, objective.name, bench.config.training)
 
 
-def choose(found: Mapping[str, OutOfFold]) -> str:
+def choose(results: Mapping[str, OutOfFold]) -> str:
     """Return the way to keep: contrastive fine-tuning, unless another is ahead by more than two standard errors.
 
     On a few dozen rows cross-validation tells ways apart by little more than chance, and with so few labels contrastive
     fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", table 2).
 
     Args:
-        found: By name; one that was dropped after a fold cannot be kept.
+        results: By name; one that was dropped after a fold cannot be kept.
     """
-    whole = {name: candidate for name, candidate in found.items() if len(candidate.done) == len(found[PROBE].done)}
+    whole = {name: candidate for name, candidate in results.items() if len(candidate.done) == len(results[PROBE].done)}
     return selection.choose(
         {name: whole[name] for name in sorted(whole, key=lambda name: name != CONTRASTIVE)}, noise=_CLEARLY
     )
@@ -293,6 +293,6 @@ def _train(
         save=lambda _model, _step: None,
         higher_is_better=False,
         observe=watch,
-        stop_asked=bench.stop_asked,
+        stop_requested=bench.stop_requested,
         say=bench.say,
     )

@@ -49,16 +49,16 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
             if event.whole:
                 run.log(log_line(event))
 
-    with stoppable() as stop_asked:
-        bench = candidates.bench(prepared, observe, stop_asked)
+    with stoppable() as stop_requested:
+        bench = candidates.bench(prepared, observe, stop_requested)
         baseline = _baseline(bench, prepared)
-        found, seconds = candidates.compared(bench, observe)
-        chosen = candidates.choose(found)
+        results, seconds = candidates.compared(bench, observe)
+        chosen = candidates.choose(results)
         observe(Stage(f"Training on all rows: {chosen}"))
         begun = time.perf_counter()
         trained = WAYS[chosen](bench, np.arange(len(bench.labels)), watch)
         trained = replace(trained, result=replace(trained.result, seconds=time.perf_counter() - begun))
-    winner = found[chosen]
+    winner = results[chosen]
     by = selection.temperature(winner.logits, winner.labels)
     bench.install(trained.weight / by, trained.bias / by)
     best = checkpoint.best_path(run.path / "checkpoints", trained.result.best_step)
@@ -66,8 +66,8 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
     columns = _predictions(prepared, winner)
     facts = {
         **_training(bench, prepared, trained, winner, columns),
-        "linear_probe": _probe_facts(found[PROBE], bench),
-        "few_labels": _comparison(found, chosen, seconds, by),
+        "linear_probe": _probe_facts(results[PROBE], bench),
+        "few_labels": _comparison(results, chosen, seconds, by),
     }
     for point in facts["evaluations"]:
         run.log({"event": "validation", **point, "best": True})
@@ -103,7 +103,7 @@ def _training(
     config = bench.config.model_copy(update={"training": trained.config})
     result, device = trained.result, bench.accelerator.device.type
     facts = input_facts(bench.setup.features[0])
-    facts |= training_facts(result, config, device, autotune.asked(config.training, device), ALONE)
+    facts |= training_facts(result, config, device, autotune.configured(config.training, device), ALONE)
     figures = scores.values(columns, winner.labels.tolist(), prepared.recipe.metrics, prepared.splits.labels)
     loss = float(-winner.log_likelihoods().mean())
     point = {"step": result.steps, "epoch": round(result.epochs, 4), "loss": loss, **figures}
@@ -123,12 +123,12 @@ def _probe_facts(probe: OutOfFold, bench: Bench) -> dict[str, Any]:
 
 
 def _comparison(
-    found: Mapping[str, OutOfFold], chosen: str, seconds: Mapping[str, float], temperature: float
+    results: Mapping[str, OutOfFold], chosen: str, seconds: Mapping[str, float], temperature: float
 ) -> dict[str, Any]:
     """Return the comparison as the report holds it."""
     rows = []
-    for name, candidate in found.items():
-        ahead, error = selection.difference(candidate, found[chosen]) if name != chosen else (None, None)
+    for name, candidate in results.items():
+        ahead, error = selection.difference(candidate, results[chosen]) if name != chosen else (None, None)
         rows.append(
             {
                 "name": name,
@@ -142,7 +142,7 @@ def _comparison(
             }
         )
     return {
-        "rows": len(found[chosen].labels),
+        "rows": len(results[chosen].labels),
         "folds": FOLDS,
         "chosen": chosen,
         "temperature": temperature,

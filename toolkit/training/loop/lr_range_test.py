@@ -63,7 +63,7 @@ def range_test(
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _text: None,
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-    pace: ComputeSettings | None = None,
+    compute: ComputeSettings | None = None,
 ) -> RangeTest:
     """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
 
@@ -80,7 +80,7 @@ def range_test(
         observe: Told (steps taken, steps in all).
         say: Told what the user should know.
         augment: Changes batches at random, as training would.
-        pace: How steps are computed.
+        compute: How steps are computed.
     """
     steps_per_epoch = math.ceil(len(features) / config.batch_size)
     changes = {
@@ -118,7 +118,7 @@ def range_test(
             after_step=note,
             say=say,
             augment=augment,
-            pace=pace,
+            compute=compute,
         )
     except _Burst:
         burst = True

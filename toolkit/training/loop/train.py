@@ -87,13 +87,13 @@ def train(
     observe: Callable[[Progress | Validation], None],
     write_state: WriteState | None = None,
     state: checkpoint.State | None = None,
-    stop_asked: Callable[[], bool] = lambda: False,
+    stop_requested: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda _text: None,
     team: Team = ALONE,
     factor: Callable[[int], float] | None = None,
     after_step: Callable[[int, Any], None] = lambda _step, _loss: None,
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-    pace: ComputeSettings | None = None,
+    compute: ComputeSettings | None = None,
     validate_first: bool = False,
     early_validation: Callable[[Any], Mapping[str, float]] | None = None,
     tolerance: Callable[[float], float] = lambda _best: 0.0,
@@ -115,14 +115,14 @@ def train(
         write_state: Writes (step, weights and moments, facts, each process's random state) where
             `checkpoint.newest` finds it; called in the main process alone.
         state: Where to go on from.
-        stop_asked: Whether to write the state and stop.
+        stop_requested: Whether to write the state and stop.
         say: Told what the user should know.
         team: The processes that share the work; each calls this with the same arguments.
         factor: Optimizer steps taken → factor on the peak learning rate; the schedule's when None.
         after_step: Told of each optimizer step and its loss, a tensor on the device; what it raises ends training.
         augment: Changes a batch at random, on the device and in training alone. Labels that it turns into shares of
             each class (B, C) are the objective's and do not reach the model.
-        pace: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
+        compute: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
             None.
         tolerance: Best validation figure so far → how far behind it weights of a later step may be and still be kept.
         validate_first: Whether the model as it comes may be the best: it is validated before the first step.
@@ -134,7 +134,7 @@ def train(
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
         RunError: The metric that picks the best weights is no longer a finite number.
-        Interrupted: `stop_asked` said so.
+        Interrupted: `stop_requested` returned true.
     """
     prepared = accelerator.prepare_model(model, evaluation_mode=True)  # as it is: `parallel` averages the gradients
     data_parallel.begin(team, prepared, config.seed)
@@ -175,7 +175,7 @@ def train(
     if config.acceleration == "off":
         ready: AbstractContextManager[AcceleratedModel] = nullcontext(AcceleratedModel())
     else:
-        ready = accelerated(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
+        ready = accelerated(model, trial, team.size, *(() if compute is None else (compute.kernel, compute.compiled)))
     inputs = Prefetched(
         plan,
         lambda indices: forward.prepare(data_parallel.deal(indices, features.lengths, team)),
@@ -209,8 +209,8 @@ def train(
             meter.wait(inputs.waited)
             mine, items = forward.backward(share)
             due = time.monotonic() - last_state >= 60 * config.checkpoint_minutes
-            wishes = (stop_asked(), due)
-            loss, (stopping, due) = data_parallel.average(team, prepared, mine, items, wishes, gradients=not sharded)
+            requests = (stop_requested(), due)
+            loss, (stopping, due) = data_parallel.average(team, prepared, mine, items, requests, gradients=not sharded)
             if config.max_grad_norm:
                 accelerator.clip_grad_norm_(prepared.parameters(), config.max_grad_norm)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
