@@ -130,7 +130,7 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     values = {"model": MODEL, "data": {"source": str(data)}, "training": {"few_labels": "on", "seed": seed}}
     recipe, resolved = configure("sentiment", [("benchmark", values)])
     prepared = prepare(recipe, resolved, lambda _event: None, may_compare=True)
-    bench = candidates.bench(prepared, lambda _event: None, lambda: False)
+    bench = candidates.prepare_inputs(prepared, lambda _event: None, lambda: False)
     loaded = time.process_time() - begun
     begun = time.process_time()
     everything = np.arange(len(bench.labels))

@@ -65,7 +65,7 @@ class Now:
         hidden_states: What entered a trimmed layer, then what its first norm made of it. (1, N, H)
         key: Its keys of all tokens. (1, N, heads · D)
         value: Its values of all tokens. (1, N, heads · D)
-        spy: Told of the queries, keys and values that reach attention.
+        spy: Called with the queries, keys and values that reach attention.
     """
 
     layout: Layout | None = None

@@ -38,7 +38,7 @@ def compare(
         command: The command line, for the report.
         config: Confidence and resamples.
         seed: Of the bootstrap.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         The folder of the report, and the report.

@@ -81,7 +81,7 @@ def export(
         output: Folder to write; exports/FORM in the run, or under runs/, when None.
         values: Nested configuration values laid over the stored ones; `data.source` names other rows to ask about.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
         rows: How many held-out rows to ask about, at most.
         tolerance: Share of them that may get another answer; the form's usual one when None.
 
@@ -285,9 +285,8 @@ def _in_eight_bits(
         agreement = parity.agreement(before, after, stored.config.evaluation.confidence, stored.recipe.target.same)
         moved = parity.drift(before, after)
         candidates.append(schema.Candidate(way=way, agreement=agreement, drift=moved, batching=batching))
-    best = max(
-        candidates, key=lambda candidate: candidate.agreement.same
-    )  # of equals the first, which depends on no batch
+    # of equals the first, which depends on no batch
+    best = max(candidates, key=lambda candidate: candidate.agreement.same)
     agreements = ", ".join(f"{candidate.way} {candidate.agreement.value:.1%}" for candidate in candidates)
     observe(Note(f"8 bits agree on {agreements} of {len(new):,} {held_back.source} rows: {best.way} is taken."))
     alone = best.batching.agreement

@@ -67,7 +67,7 @@ def prune_heads(
         wanted: How many heads to leave out.
         output: Run directory of the pruned model; under runs/ when None.
         command: The command line, for the reports.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         A run of its own, and what pruning.json in it holds.
@@ -283,7 +283,7 @@ def _store(
     predictions = predictions.beside(
         {BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, subject.rows.num_rows, observe)}
     )
-    circumstances = ReportContext(
+    report_context = ReportContext(
         command,
         created,
         subject.split,
@@ -302,7 +302,7 @@ def _store(
         thresholds=thresholds.Thresholds.of(calibration.get("screening")),
         stored=stored,
     )
-    verdict = evaluate_predictions(context, predictions, circumstances)
+    verdict = evaluate_predictions(context, predictions, report_context)
     store(verdict, made.path)
     checksums.record_weights(made)
     made.record(status="complete", environment=verdict.report["environment"])

@@ -110,14 +110,14 @@ def measure(
     together: int = 8,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Curves]:
-    """Ask the model about every text without its top words, and about its top words alone.
+    """Predict every text without its top words, and its top words alone.
 
     Args:
         model: The classifier.
         explanations: One a text.
         seed: Of the random rankings.
-        observe: Told (texts done, texts in all).
-        together: Texts whose questions are asked in the same batches.
+        observe: Called with (texts done, texts in all).
+        together: Texts whose variants are predicted in the same batches.
         stop: Asked after each batch of texts whether to leave out the rest.
     """
     random = np.random.default_rng(seed)

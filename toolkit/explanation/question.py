@@ -1,4 +1,4 @@
-"""Ask a model about texts or pictures, whole or with words or patches left out."""
+"""Predictions of a model for texts or pictures, whole or with words or patches left out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

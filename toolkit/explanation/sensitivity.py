@@ -34,7 +34,7 @@ def sensitivity(
         explanations: Of the trained model, one a text.
         methods: To compare.
         seed: Of the shuffling.
-        observe: Told (texts done, texts in all).
+        observe: Called with (texts done, texts in all).
         stop: Asked in the first stage, from the second text on, whether to leave out the rest, in all stages.
 
     Returns:

@@ -29,7 +29,7 @@ def build_model(
         path: The checkpoint folder.
         labels: Names of the classes.
         config: The run's configuration.
-        observe: Told what the user should know of the weights.
+        observe: Called with what the user should know of the weights.
         new_head: Whether the head may be new, to be trained.
 
     Raises:

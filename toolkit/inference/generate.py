@@ -41,7 +41,7 @@ def write(
         tokens: Tokens that their sources may have together.
         device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
-        observe: Told (examples done, examples in all).
+        observe: Called with (examples done, examples in all).
         team: The processes that share the work.
 
     Returns:

@@ -27,7 +27,7 @@ def predict_features(
     Args:
         loaded: The model.
         features: The examples.
-        observe: Told how far it is.
+        observe: Called with the progress.
         team: The processes that share the work.
         collate: Stacks examples; the recipe's when None.
         answers: Whether predictions are wanted, beside the loss, of a task that has to write them.

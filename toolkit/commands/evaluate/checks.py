@@ -20,7 +20,7 @@ def run_checks(context: EvaluationContext, run: runs.Run | None, observe: Observ
     Args:
         context: Rows, truth and predictions, with the stored model.
         run: The run that the model belongs to.
-        observe: Told what happens.
+        observe: Called with each event.
     """
     faithfulness = Check(
         "faithfulness",

@@ -49,7 +49,7 @@ def prepare_evaluation(
         values: Nested configuration values laid over the stored ones. Without `data.source` a run is judged
             on its own held-out rows.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
         needs_rows: Whether rows are read, and a model that none come with or are named for is refused.
 
     Raises:
@@ -154,7 +154,7 @@ def evaluate(
         subject: From `prepare_evaluation`.
         output: Folder for the report; inside the run, or under runs/, when None.
         command: The command line, for the report.
-        observe: Told what happens.
+        observe: Called with each event.
         fresh: Ask the model again, whatever it said before.
 
     Returns:
@@ -202,7 +202,7 @@ def _evaluate(
         repeated=_repeated(own, rows.num_rows) if own is not None else None,
         stored=stored,
     )
-    circumstances = ReportContext(
+    report_context = ReportContext(
         command,
         created,
         subject.split,
@@ -214,7 +214,7 @@ def _evaluate(
         warnings=learned,
     )
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
-    evaluated = evaluate_predictions(context, stored_predictions, circumstances)
+    evaluated = evaluate_predictions(context, stored_predictions, report_context)
     store(evaluated, folder)
     return evaluated.report
 

@@ -46,7 +46,7 @@ def measure(
         rows: Examples.
         number: On how many of them, drawn at random.
         run: The run that keeps the result; None for a model that belongs to none.
-        observe: Told what happens.
+        observe: Called with each event.
         budget: Until when.
         methods: Names; all that work for the model when empty.
 
@@ -115,7 +115,7 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
     Args:
         context: Rows, with the stored model.
         run: The run that the model belongs to.
-        observe: Told what happens.
+        observe: Called with each event.
     """
     stored, unit_of = context.stored, context.recipe.task.explained_by
     if stored is None or (unit_of is None and not context.recipe.target.written):

@@ -35,7 +35,7 @@ def explain(
         request: What to explain.
         output: Folder to write to; inside the run, or under runs/, when None.
         command: The command line, for the page.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         The folder, and the explanation as explanation.json holds it.
@@ -112,7 +112,7 @@ def measure(subject: EvaluationInputs, request: ExplanationRequest, observe: Obs
     Args:
         subject: The model and its data, from `prepare_evaluation`.
         request: Methods, on how many rows, and for how long.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         What was measured in plain words: "headline", "statements" and "warnings".

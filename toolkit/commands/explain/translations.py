@@ -202,7 +202,7 @@ def measure(
         rows: Sources with their translations.
         number: On how many of them, drawn at random.
         run: The run that keeps the result; None for a model that belongs to none.
-        observe: Told what happens.
+        observe: Called with each event.
         budget: Until when.
 
     Returns:

@@ -41,7 +41,7 @@ _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0,
 
 
 @dataclass(frozen=True)
-class Bench:
+class CandidateInputs:
     """The checkpoint that every way of training begins with, and the rows.
 
     Attributes:
@@ -57,7 +57,7 @@ class Bench:
         config: The run's configuration.
         accelerator: Computes in the run's precision.
         stop_requested: Whether to stop.
-        say: Told what the user should know.
+        say: Called with what the user should know.
         pooled: Whether a layer that averages the tokens was added to the checkpoint.
     """
 
@@ -128,10 +128,10 @@ class Trained:
 
 
 Watch = Callable[[Progress | Validation], None]
-Way = Callable[[Bench, Integers, Watch], Trained]
+Way = Callable[[CandidateInputs, Integers, Watch], Trained]
 
 
-def bench(prepared: Prepared, observe: Observe, stop_requested: Callable[[], bool]) -> Bench:
+def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callable[[], bool]) -> CandidateInputs:
     """Load the checkpoint, with a layer that averages the tokens where that is the better feature."""
     from toolkit.training.acceleration import autotune
     from toolkit.training.distributed.devices import accelerator_for, pick_device
@@ -151,7 +151,7 @@ def bench(prepared: Prepared, observe: Observe, stop_requested: Callable[[], boo
             id="model.no-linear-head",
         )
     numbers = np.asarray(features.columns["labels"], np.int64)
-    made = Bench(
+    made = CandidateInputs(
         model=model,
         layer=layer,
         initial={},
@@ -178,14 +178,14 @@ def bench(prepared: Prepared, observe: Observe, stop_requested: Callable[[], boo
     return replace(made, initial=initial, frozen=frozen, pooled=pooled is not None)
 
 
-def _of_frozen(bench: Bench, vectors: Floats) -> OutOfFold:
+def _of_frozen(inputs: CandidateInputs, vectors: Floats) -> OutOfFold:
     """Return out-of-fold logits of logistic regressions on vectors (N, D)."""
-    logits = np.zeros((len(vectors), bench.classes))
-    done = np.unique(bench.folds).tolist()
+    logits = np.zeros((len(vectors), inputs.classes))
+    done = np.unique(inputs.folds).tolist()
     for fold in done:
-        weight, bias = bench.regression(vectors, np.flatnonzero(bench.folds != fold))
-        logits[bench.folds == fold] = vectors[bench.folds == fold] @ weight.T + bias
-    return OutOfFold(logits, bench.labels, bench.folds, done)
+        weight, bias = inputs.regression(vectors, np.flatnonzero(inputs.folds != fold))
+        logits[inputs.folds == fold] = vectors[inputs.folds == fold] @ weight.T + bias
+    return OutOfFold(logits, inputs.labels, inputs.folds, done)
 
 
 def _groups(prepared: Prepared) -> Integers:
@@ -199,19 +199,19 @@ def _groups(prepared: Prepared) -> Integers:
     return np.asarray(numbers, np.int64)
 
 
-def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:
+def compared(inputs: CandidateInputs, observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:
     """Return the out-of-fold logits of each way of training, and the seconds that each took."""
-    folds = bench.folds
-    empty = np.zeros((len(bench.labels), bench.classes))
-    ways = [name for name in WAYS if name != FINE_TUNING or len(bench.labels) >= _FEWEST_TO_FINE_TUNE]
-    results = {name: OutOfFold(empty.copy(), bench.labels, folds, ()) for name in ways}
+    folds = inputs.folds
+    empty = np.zeros((len(inputs.labels), inputs.classes))
+    ways = [name for name in WAYS if name != FINE_TUNING or len(inputs.labels) >= _FEWEST_TO_FINE_TUNE]
+    results = {name: OutOfFold(empty.copy(), inputs.labels, folds, ()) for name in ways}
     seconds = dict.fromkeys(ways, 0.0)
     left = list(ways)
     for fold in np.unique(folds).tolist():
         for name in left:
             observe(Stage(f"Comparing ways of training, fold {fold + 1} of {FOLDS}: {name}"))
             begun = time.perf_counter()
-            trained = WAYS[name](bench, np.flatnonzero(folds != fold), lambda _event: None)
+            trained = WAYS[name](inputs, np.flatnonzero(folds != fold), lambda _event: None)
             held_out = folds == fold
             results[name].logits[held_out] = trained.logits[held_out]
             results[name] = replace(results[name], done=(*results[name].done, fold))
@@ -220,38 +220,38 @@ def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict
     return results, seconds
 
 
-def _probed(bench: Bench, rows: Integers, _watch: Watch) -> Trained:
+def _probed(inputs: CandidateInputs, rows: Integers, _watch: Watch) -> Trained:
     """Fit a logistic regression on the frozen features."""
-    bench.restart()
-    weight, bias = bench.regression(bench.frozen, rows)
-    bench.install(weight, bias)
-    logits = bench.frozen @ weight.T + bias
-    return Trained(weight, bias, logits, _NOTHING_TRAINED, "logistic regression", bench.config.training)
+    inputs.restart()
+    weight, bias = inputs.regression(inputs.frozen, rows)
+    inputs.install(weight, bias)
+    logits = inputs.frozen @ weight.T + bias
+    return Trained(weight, bias, logits, _NOTHING_TRAINED, "logistic regression", inputs.config.training)
 
 
-def _contrasted(bench: Bench, rows: Integers, watch: Watch) -> Trained:
+def _contrasted(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Trained:
     """Tune the backbone with a contrastive loss, and fit a logistic regression on its features."""
-    bench.restart()
-    config = contrastive.plan(bench.config.training, len(rows), bench.classes)
+    inputs.restart()
+    config = contrastive.plan(inputs.config.training, len(rows), inputs.classes)
     objective = contrastive.objective()
-    with contrastive.without_output_layer(bench.model, bench.layer):
-        result = _train(bench, contrastive.shuffled(bench.features.take(rows)), config, objective, watch)
-    vectors = bench.vectors(bench.features)[HEAD]
-    weight, bias = bench.regression(vectors, rows)
-    bench.install(weight, bias)
+    with contrastive.without_output_layer(inputs.model, inputs.layer):
+        result = _train(inputs, contrastive.shuffled(inputs.features.take(rows)), config, objective, watch)
+    vectors = inputs.vectors(inputs.features)[HEAD]
+    weight, bias = inputs.regression(vectors, rows)
+    inputs.install(weight, bias)
     named = f"{objective.name}, then logistic regression"
     return Trained(weight, bias, vectors @ weight.T + bias, result, named, config)
 
 
-def _fine_tuned(bench: Bench, rows: Integers, watch: Watch) -> Trained:
+def _fine_tuned(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Trained:
     """Fine-tune from the linear probe on, for as many passes as are configured."""
-    _probed(bench, rows, watch)
-    names = [str(number) for number in range(bench.classes)]
-    objective = objective_for(bench.config.loss, names, bench.labels[rows])
-    result = _train(bench, bench.features.take(rows), bench.config.training, objective, watch)
-    weight, bias = (part.detach().float().cpu().numpy() for part in (bench.layer.weight, bench.layer.bias))
-    logits = bench.vectors(bench.features)[HEAD] @ weight.T + bias
-    return Trained(weight, bias, logits, result, objective.name, bench.config.training)
+    _probed(inputs, rows, watch)
+    names = [str(number) for number in range(inputs.classes)]
+    objective = objective_for(inputs.config.loss, names, inputs.labels[rows])
+    result = _train(inputs, inputs.features.take(rows), inputs.config.training, objective, watch)
+    weight, bias = (part.detach().float().cpu().numpy() for part in (inputs.layer.weight, inputs.layer.bias))
+    logits = inputs.vectors(inputs.features)[HEAD] @ weight.T + bias
+    return Trained(weight, bias, logits, result, objective.name, inputs.config.training)
 
 
 def choose(results: Mapping[str, OutOfFold]) -> str:
@@ -273,7 +273,7 @@ WAYS: Mapping[str, Way] = {PROBE: _probed, CONTRASTIVE: _contrasted, FINE_TUNING
 
 
 def _train(
-    bench: Bench, features: Features, config: TrainingConfig, objective: Objective, watch: Watch
+    inputs: CandidateInputs, features: Features, config: TrainingConfig, objective: Objective, watch: Watch
 ) -> TrainingResult:
     """Train to the last planned step, with a random state of its own; there are no rows to validate on."""
     from accelerate.utils import set_seed
@@ -283,16 +283,16 @@ def _train(
         update={"best_metric": "loss", "evaluate_every": 10**9, "early_stopping_patience": None, "trackers": []}
     )
     return train(
-        bench.model,
+        inputs.model,
         features,
-        bench.setup.collate,
+        inputs.setup.collate,
         plain,
-        bench.accelerator,
+        inputs.accelerator,
         objective=objective,
         validate=lambda _model: {"loss": 0.0},
         save=lambda _model, _step: None,
         higher_is_better=False,
         observe=watch,
-        stop_requested=bench.stop_requested,
-        say=bench.say,
+        stop_requested=inputs.stop_requested,
+        say=inputs.say,
     )

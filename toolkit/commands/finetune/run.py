@@ -54,7 +54,7 @@ def finetune(
     Args:
         prepared: From `prepare`.
         command: The command line, for the report.
-        observe: Told what happens.
+        observe: Called with each event.
         resume: Go on with the run of the same configuration and data that did not finish.
         team: The processes that share the work; the main one alone writes.
         started: When the command began, on `time.monotonic`, for `training.budget`; now when None.
@@ -119,7 +119,7 @@ def finetune(
             repeated=compared.repeated if kept is None else None,
             stored=stored,
         )
-        circumstances = ReportContext(
+        report_context = ReportContext(
             command,
             created,
             "held-out test",
@@ -129,7 +129,7 @@ def finetune(
             checks=run_checks(context, run, observe) if limits is None else {},
             config=config.model_dump(),  # the run's own: it may have begun from scratch
         )
-        evaluated = evaluate_predictions(context, predictions, circumstances)
+        evaluated = evaluate_predictions(context, predictions, report_context)
         store(evaluated, run.path)
         with runs.aside(run.model) as draft:
             shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))

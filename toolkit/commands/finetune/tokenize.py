@@ -34,7 +34,7 @@ def encode_parts(
         recipe: The task.
         processor: As it was loaded: nothing was tokenized with it yet.
         config: The run's configuration; `data.cache_gib` bounds the cache.
-        observe: Told when all of it was there.
+        observe: Called when all of it was cached.
     """
     if not config.data.cache_gib:
         tables = (input_columns(rows, recipe) for rows in parts)

@@ -79,7 +79,7 @@ def choose_model(
     Args:
         recipe: The task.
         resolved: From `configure`.
-        observe: Told what was chosen, and why.
+        observe: Called with what was chosen, and why.
         started: When the command began, on `time.monotonic`, for a budget.
         resume: Whether the model of an unfinished run is taken again.
         team: The processes that share the work; the main one chooses.

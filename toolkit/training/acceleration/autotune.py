@@ -114,7 +114,7 @@ def measured(
         config: What is not "auto" there is kept.
         device: "cpu", "cuda" or "mps".
         steps: How many the run will take: compiling has to pay within them.
-        say: Told what was found not to work.
+        say: Called with what was found not to work.
     """
     compute = configured(config, device)
     key = f"{_machine(model, device)}, {len(next(iter(batch.values())))} examples"

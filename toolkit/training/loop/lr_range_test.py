@@ -77,8 +77,8 @@ def range_test(
         highest: Rate of the last step.
         steps: Optimizer steps, at least 2.
         objective: What is minimised.
-        observe: Told (steps taken, steps in all).
-        say: Told what the user should know.
+        observe: Called with (steps taken, steps in all).
+        say: Called with what the user should know.
         augment: Changes batches at random, as training would.
         compute: How steps are computed.
     """

@@ -111,15 +111,16 @@ def train(
         validate: Judges the model; the result holds "loss" and `config.best_metric`.
         save: Keeps the model's weights of a step as the best so far; called in the main process alone.
         higher_is_better: Which way `config.best_metric` improves.
-        observe: Told of progress and of each validation.
+        observe: Called with the progress and with each validation.
         write_state: Writes (step, weights and moments, facts, each process's random state) where
             `checkpoint.newest` finds it; called in the main process alone.
         state: Where to go on from.
         stop_requested: Whether to write the state and stop.
-        say: Told what the user should know.
+        say: Called with what the user should know.
         team: The processes that share the work; each calls this with the same arguments.
         factor: Optimizer steps taken → factor on the peak learning rate; the schedule's when None.
-        after_step: Told of each optimizer step and its loss, a tensor on the device; what it raises ends training.
+        after_step: Called after each optimizer step with its number and loss, a tensor on the device; what it raises
+            ends training.
         augment: Changes a batch at random, on the device and in training alone. Labels that it turns into shares of
             each class (B, C) are the objective's and do not reach the model.
         compute: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
