@@ -95,8 +95,8 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
         turns: dict[str, list[Turn]] = {name: [] for name in contenders}
         peaks: dict[str, list[float]] = {"fp32": [], "bf16": []}
         for number in range(repeats):
-            for kind, found in peaks.items():
-                found.append(gemm_peak(kind, device))
+            for kind, measured in peaks.items():
+                measured.append(gemm_peak(kind, device))
             for name in rotate(list(contenders), number):
                 turns[name].append(contenders[name]())
                 say(f"  round {number + 1}: {name}: {turns[name][-1]}")
@@ -106,7 +106,7 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
         "pictures": workload.pictures,
         "epochs": workload.epochs,
         "batch_size": workload.batch_size,
-        "gemm_gflops": {kind: max(found) for kind, found in peaks.items()},
+        "gemm_gflops": {kind: max(measured) for kind, measured in peaks.items()},
         "flops_per_picture": flops,
         "ways": {name: vars(way) for name, way in ways.items()},
         "contenders": {
@@ -140,13 +140,13 @@ def summary(
         "preparing_seconds": statistics.median(turn.preparing for turn in turns),
         "training_seconds": training,
         "times_reference": statistics.median(
-            (one.preparing + one.training) / (ours.preparing + ours.training)
-            for one, ours in zip(turns, reference, strict=True)
+            (theirs.preparing + theirs.training) / (ours.preparing + ours.training)
+            for theirs, ours in zip(turns, reference, strict=True)
         ),
         "times_reference_training": statistics.median(
-            one.training / ours.training for one, ours in zip(turns, reference, strict=True)
+            theirs.training / ours.training for theirs, ours in zip(turns, reference, strict=True)
         ),
-        "gemm_share": {kind: flops / training / 1e9 / max(found) for kind, found in peaks.items()},
+        "gemm_share": {kind: flops / training / 1e9 / max(measured) for kind, measured in peaks.items()},
         "waiting": statistics.median(waits) if waits else None,
         "last_loss": turns[-1].loss,
         "turns": [vars(turn) for turn in turns],

@@ -12,7 +12,7 @@ from typing import Any
 from toolkit import runs, sources
 from toolkit.config import leaves
 from toolkit.config.settings import LoadingConfig
-from toolkit.data.bitext.languages import TOLD_IN_WORDS
+from toolkit.data.bitext.languages import PROMPTED_IN_WORDS
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.tasks import catalogue
 
@@ -377,7 +377,7 @@ def check_writer(checkpoint: Checkpoint) -> None:
 def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
     """Say that a model of the T5 family is not told what to do where its languages are not named."""
     named = options.get("prefix") is not None or (options.get("source") and options.get("target"))
-    if named or "prefix" not in options or checkpoint.config.get("model_type") not in TOLD_IN_WORDS:
+    if named or "prefix" not in options or checkpoint.config.get("model_type") not in PROMPTED_IN_WORDS:
         return []
     return [
         "A T5 is asked to “translate English to French: …”, and without languages it is not: name both (--source en "
