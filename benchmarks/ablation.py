@@ -106,7 +106,9 @@ def measure(
                 seconds[name].append(taken)
     examples = sum(len(batch["labels"]) for batch in workload.batches)
     return {
-        "samples_per_second": {name: [examples / one for one in taken] for name, taken in seconds.items()},
+        "samples_per_second": {
+            name: [examples / seconds_taken for seconds_taken in taken] for name, taken in seconds.items()
+        },
         "profile": profile(workload, bf16),
     }
 
@@ -289,14 +291,14 @@ def profile(workload: Workload, bf16: bool) -> dict[str, float]:
         )
         times[next(matching, "the rest")] += event.self_cpu_time_total
     total = sum(times.values())
-    return dict(sorted(((kind, spent / total) for kind, spent in times.items()), key=lambda one: -one[1]))
+    return dict(sorted(((kind, spent / total) for kind, spent in times.items()), key=lambda item: -item[1]))
 
 
 def markdown(record: Mapping[str, Any]) -> str:
     """Return the tables of all workloads."""
     lines: list[str] = []
-    for name, found in record["workloads"].items():
-        speeds = found["samples_per_second"]
+    for name, workload in record["workloads"].items():
+        speeds = workload["samples_per_second"]
         rows = [(variant, *_worth(speeds[AUTO], own)) for variant, own in speeds.items() if variant != AUTO]
         whole = statistics.median(speeds[AUTO])
         lines += [f"| {name}: what is left out | samples/s | what it is worth | rounds |", "|---|---:|---:|---:|"]
@@ -306,7 +308,7 @@ def markdown(record: Mapping[str, Any]) -> str:
             f"{middle - 1:+.1%} | {low - 1:+.1%} to {high - 1:+.1%} |"
             for variant, middle, low, high in rows
         ]
-        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in found["profile"].items())
+        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in workload["profile"].items())
         lines += ["", f"Where the time goes with all economies: {shares}.", ""]
     threads = "one thread" if record["threads"] == 1 else f"{record['threads']} threads"
     lines += [f"{record['machine']['processor']}, {threads}. {record['date']}, `{record['command']}`."]
@@ -315,7 +317,7 @@ def markdown(record: Mapping[str, Any]) -> str:
 
 def _worth(whole: Sequence[float], without_it: Sequence[float]) -> tuple[float, float, float]:
     """Return the median, lowest and highest ratio of the speed with an economy to that without it, by rounds."""
-    ratios = [one / other for one, other in zip(whole, without_it, strict=True)]
+    ratios = [seconds_whole / other for seconds_whole, other in zip(whole, without_it, strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
 

@@ -116,9 +116,9 @@ def exponent(lengths: Sequence[int], costs: Sequence[float], start: int = FITTED
 
 def table(record: Mapping[str, Any]) -> str:
     """Lay out milliseconds, then peak MiB, for each form and length as Markdown tables, with the exponents."""
-    found: dict[str, Any] = record["forms"]
-    seconds = {form: {int(n): one["seconds"] for n, one in lengths.items()} for form, lengths in found.items()}
-    memory = {form: {int(n): one["peak_mib"] for n, one in lengths.items()} for form, lengths in found.items()}
+    forms: dict[str, Any] = record["forms"]
+    seconds = {form: {int(n): cell["seconds"] for n, cell in lengths.items()} for form, lengths in forms.items()}
+    memory = {form: {int(n): cell["peak_mib"] for n, cell in lengths.items()} for form, lengths in forms.items()}
     milliseconds = {form: {n: f"{1000 * value:,.0f}" for n, value in own.items()} for form, own in seconds.items()}
     mebibytes = {form: {n: f"{value:,.0f}" for n, value in own.items()} for form, own in memory.items()}
     return f"milliseconds\n\n{markdown(milliseconds, seconds)}\n\nMiB at the peak\n\n{markdown(mebibytes, memory)}"
@@ -126,7 +126,7 @@ def table(record: Mapping[str, Any]) -> str:
 
 def count_table(counted: dict[str, dict[int, int]]) -> str:
     """Lay out counts in millions as a Markdown table, with the exponents."""
-    cells = {form: {n: f"{flops / 1e6:,.0f}" for n, flops in found.items()} for form, found in counted.items()}
+    cells = {form: {n: f"{flops / 1e6:,.0f}" for n, flops in by_length.items()} for form, by_length in counted.items()}
     return markdown(cells, counted)
 
 
@@ -137,14 +137,14 @@ def markdown(
     start: int = FITTED_FROM,
 ) -> str:
     """Lay out cells for each name and length as a Markdown table, with the exponents of the costs from `start` on."""
-    lengths = sorted({length for found in cells.values() for length in found})
+    lengths = sorted({length for by_length in cells.values() for length in by_length})
     lines = [
         f"| {title} | {' | '.join(f'{length:,}' for length in lengths)} | exponent |",
         f"| --- | {'--: | ' * (len(lengths) + 1)}".rstrip(),
     ]
-    for form, found in cells.items():
+    for form, by_length in cells.items():
         slope = exponent(list(costs[form]), list(costs[form].values()), start)
-        row = " | ".join(found.get(length, "–") for length in lengths)
+        row = " | ".join(by_length.get(length, "–") for length in lengths)
         lines.append(f"| {form} | {row} | {'–' if slope is None else f'{slope:.2f}'} |")
     return "\n".join(lines)
 
@@ -158,34 +158,34 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help="print this result as Markdown and run nothing")
     parser.add_argument("--count", action="store_true")
     parser.add_argument("--one", nargs=2, metavar=("FORM", "LENGTH"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        measure(asked.one[0], 256, asked.device)  # what is loaded and built on first use
-        sys.stdout.write(json.dumps(measure(asked.one[0], int(asked.one[1]), asked.device)) + "\n")
+    arguments = parser.parse_args()
+    if arguments.one:
+        measure(arguments.one[0], 256, arguments.device)  # what is loaded and built on first use
+        sys.stdout.write(json.dumps(measure(arguments.one[0], int(arguments.one[1]), arguments.device)) + "\n")
         return
-    lengths = [SHORTEST * 2**n for n in range(20) if SHORTEST * 2**n <= asked.longest]
-    if asked.count:
+    lengths = [SHORTEST * 2**n for n in range(20) if SHORTEST * 2**n <= arguments.longest]
+    if arguments.count:
         counted = {form: {n: count(form, n) for n in lengths if n <= MOST_COUNTED} for form in FORMS if form != "eager"}
         sys.stdout.write(count_table(counted) + "\n")
         return
-    if asked.table is None:
+    if arguments.table is None:
         record = {
-            "command": "python -m benchmarks.attention" + (" --device cuda" if asked.device == "cuda" else ""),
+            "command": "python -m benchmarks.attention" + (" --device cuda" if arguments.device == "cuda" else ""),
             "date": datetime.now(UTC).date().isoformat(),
             **measure_machine(),
             "heads": HEADS,
             "width": WIDTH,
-            "forms": {form: _lengths(form, lengths, asked.device) for form in FORMS},
+            "forms": {form: _lengths(form, lengths, arguments.device) for form in FORMS},
         }
-        write(record, asked.output or RESULTS / f"attention-{asked.device}.json")
+        write(record, arguments.output or RESULTS / f"attention-{arguments.device}.json")
     else:
-        record = json.loads(asked.table.read_text(encoding="utf-8"))
+        record = json.loads(arguments.table.read_text(encoding="utf-8"))
     sys.stdout.write(table(record) + "\n")
 
 
 def _lengths(form: str, lengths: Sequence[int], device: str) -> dict[str, dict[str, float]]:
     """Measure a form at each length in processes of its own, so that peaks do not add up; up to where memory ends."""
-    found: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, float]] = {}
     for length in lengths:
         if form in KEEPING_SCORES and length > MOST_KEPT:
             break
@@ -194,9 +194,9 @@ def _lengths(form: str, lengths: Sequence[int], device: str) -> dict[str, dict[s
         if done.returncode:
             break
         seconds, mebibytes = json.loads(done.stdout.splitlines()[-1])
-        found[str(length)] = {"seconds": seconds, "peak_mib": mebibytes}
+        results[str(length)] = {"seconds": seconds, "peak_mib": mebibytes}
         say(f"{form} at {length:,}: {1000 * seconds:.0f} ms, {mebibytes:.0f} MiB")
-    return found
+    return results
 
 
 if __name__ == "__main__":

@@ -105,15 +105,15 @@ def all_sections() -> dict[str, list[str]]:
     if shutil.which("apt-cache") is None:
         raise MissingError("apt-cache is not there")
     listed = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
-    found: dict[str, dict[str, None]] = defaultdict(dict)
+    sections: dict[str, dict[str, None]] = defaultdict(dict)
     for block in listed.split("\n\n"):
         section = re.search(r"^Section: (?:\S+/)?(\S+)$", block, re.MULTILINE)
         description = re.search(r"^Description: (.+)$", block, re.MULTILINE)
         if section and description and section[1] not in _BROAD:
-            found[section[1]][description[1]] = None
-    if not found:
+            sections[section[1]][description[1]] = None
+    if not sections:
         raise MissingError("apt has no package lists; `apt-get update` fetches them")
-    return {name: random.Random(SEED).sample(sorted(texts), len(texts)) for name, texts in sorted(found.items())}
+    return {name: random.Random(SEED).sample(sorted(texts), len(texts)) for name, texts in sorted(sections.items())}
 
 
 def sections(classes: int, rows: int, *, skewed: bool = False) -> Make:
@@ -148,9 +148,9 @@ def digits(rows: int) -> Make:
     def make() -> tuple[Sequence[Row], Sequence[Row]]:
         from sklearn.datasets import load_digits
 
-        found = load_digits()
-        pixels = (found.images * 15.9375).astype("uint8")
-        return _parted([(p, str(t)) for p, t in zip(pixels, found.target, strict=True)], rows, 500)
+        images = load_digits()
+        pixels = (images.images * 15.9375).astype("uint8")
+        return _parted([(p, str(t)) for p, t in zip(pixels, images.target, strict=True)], rows, 500)
 
     return make
 

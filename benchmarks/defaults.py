@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _contend(name: str, options: argparse.Namespace, found: dict[str, Any]) -> Iterator[str]:
+def _contend(name: str, options: argparse.Namespace, results: dict[str, Any]) -> Iterator[str]:
     """Add what each contender reached on a table; yield its name when that is done."""
     from toolkit import sources
 
@@ -100,31 +100,31 @@ def _contend(name: str, options: argparse.Namespace, found: dict[str, Any]) -> I
     if not of_texts and not options.picture_model:
         raise MissingError("no pretrained model for pictures was named (--picture-model)")
     train, test = table.make()
-    found |= {"rows": len(train), "test_rows": len(test), "classes": len({label for _, label in train})}
+    results |= {"rows": len(train), "test_rows": len(test), "classes": len({label for _, label in train})}
     folder = str(sources.package_path(MODEL.removeprefix("pkg://"))) if of_texts else options.picture_model
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "data"
         write(data, train, test)
         for contender in options.contenders.split(","):
             if contender == "toolkit":
-                _toolkit(table.recipe, MODEL if of_texts else folder, data, Path(temporary) / "run", found)
+                _toolkit(table.recipe, MODEL if of_texts else folder, data, Path(temporary) / "run", results)
             elif contender.startswith("trainer"):
                 way = contender.removeprefix("trainer-")
                 module = "benchmarks.contenders.default_trainer"
-                found["contenders"][contender] = _json_of([sys.executable, "-m", module, way, folder, str(data)])
+                results["contenders"][contender] = _json_of([sys.executable, "-m", module, way, folder, str(data)])
             elif options.autogluon and of_texts:
-                seconds = str(max(30, round(found["contenders"]["toolkit"]["wall_seconds"])))
+                seconds = str(max(30, round(results["contenders"]["toolkit"]["wall_seconds"])))
                 script = str(ROOT / "benchmarks" / "contenders" / "autogluon_trainer.py")
-                found["contenders"][contender] = _json_of([options.autogluon, script, folder, str(data), seconds])
+                results["contenders"][contender] = _json_of([options.autogluon, script, folder, str(data), seconds])
             yield contender
 
 
-def _toolkit(recipe: str, model: str, data: Path, run: Path, found: dict[str, Any]) -> None:
+def _toolkit(recipe: str, model: str, data: Path, run: Path, results: dict[str, Any]) -> None:
     command = [sys.executable, "-m", "toolkit", "finetune", recipe, "--model", model, "--data", str(data)]
     _, cost = _run([*command, "--output", str(run)])
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     training = report["training"]
-    found |= {
+    results |= {
         "epochs": report["config"]["training"]["epochs"],
         "batch_size": report["config"]["training"]["batch_size"],
         "steps": training["steps"],
@@ -133,10 +133,10 @@ def _toolkit(recipe: str, model: str, data: Path, run: Path, found: dict[str, An
         "advice": [piece["id"] for piece in report["advice"]],
     }
     figures = _figures(report["evaluation"]["metrics"])
-    found["contenders"]["toolkit"] = {**figures, "seconds": training["seconds"], **cost}
+    results["contenders"]["toolkit"] = {**figures, "seconds": training["seconds"], **cost}
     for baseline in report["baselines"]:
         if baseline["title"] in _BASELINES:
-            found["contenders"][_BASELINES[baseline["title"]]] = _figures(baseline["metrics"])
+            results["contenders"][_BASELINES[baseline["title"]]] = _figures(baseline["metrics"])
 
 
 def _json_of(command: Sequence[str]) -> dict[str, Any]:
@@ -158,8 +158,8 @@ def _run(command: Sequence[str]) -> tuple[str, dict[str, float]]:
 
 def _figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     by_name = {metric["name"]: metric for metric in metrics}
-    found = {"accuracy": by_name["accuracy"]["value"]}
-    return {**found, "macro_f1": by_name["f1"]["value"]} if "f1" in by_name else found
+    result = {"accuracy": by_name["accuracy"]["value"]}
+    return {**result, "macro_f1": by_name["f1"]["value"]} if "f1" in by_name else result
 
 
 def half_width(accuracy: float, rows: int) -> float:
@@ -170,14 +170,14 @@ def half_width(accuracy: float, rows: int) -> float:
 
 def markdown(record: Mapping[str, Any]) -> str:
     """Return a record as a table: accuracy and macro F1 in per cent, and CPU seconds of the whole command."""
-    shown = [name for name in TITLES if any(name in found["contenders"] for found in record["tables"].values())]
+    shown = [name for name in TITLES if any(name in row["contenders"] for row in record["tables"].values())]
     lines = ["| table | rows | classes | ± |" + "".join(f" {TITLES[name]} |" for name in shown)]
     lines.append("| --- | ---: | ---: | ---: |" + " ---: |" * len(shown))
-    for name, found in record["tables"].items():
-        best = max(figures["accuracy"] for figures in found["contenders"].values())
-        cells = [_cell(found["contenders"].get(contender), best) for contender in shown]
-        margin = 100 * half_width(best, found["test_rows"])
-        lines.append(f"| {name} | {found['rows']:,} | {found['classes']} | {margin:.1f} | " + " | ".join(cells) + " |")
+    for name, row in record["tables"].items():
+        best = max(figures["accuracy"] for figures in row["contenders"].values())
+        cells = [_cell(row["contenders"].get(contender), best) for contender in shown]
+        margin = 100 * half_width(best, row["test_rows"])
+        lines.append(f"| {name} | {row['rows']:,} | {row['classes']} | {margin:.1f} | " + " | ".join(cells) + " |")
     lines.append("| **mean** | | | | " + " | ".join(_mean(record, contender) for contender in shown) + " |")
     lines += [f"\n{name} is left out: {reason}." for name, reason in record["left_out"].items()]
     return "\n".join(lines) + "\n"
@@ -185,13 +185,13 @@ def markdown(record: Mapping[str, Any]) -> str:
 
 def _mean(record: Mapping[str, Any], contender: str) -> str:
     """Return the mean accuracy and macro F1, and the median seconds, over the tables; – where one is missing."""
-    figures = [found["contenders"].get(contender) for found in record["tables"].values()]
-    there = [one for one in figures if one is not None]
+    figures = [row["contenders"].get(contender) for row in record["tables"].values()]
+    there = [item for item in figures if item is not None]
     if len(there) < len(figures):
         return "–"
-    average: Callable[[str], float] = lambda key: 100 * statistics.mean(one[key] for one in there)  # noqa: E731
-    f1 = f" / {average('macro_f1'):.1f}" if all("macro_f1" in one for one in there) else ""
-    timed = [one["cpu_seconds"] for one in there if "cpu_seconds" in one]
+    average: Callable[[str], float] = lambda key: 100 * statistics.mean(item[key] for item in there)  # noqa: E731
+    f1 = f" / {average('macro_f1'):.1f}" if all("macro_f1" in item for item in there) else ""
+    timed = [item["cpu_seconds"] for item in there if "cpu_seconds" in item]
     return f"{average('accuracy'):.1f}{f1}" + (f", median {statistics.median(timed):.0f} s" if timed else "")
 
 

@@ -44,8 +44,8 @@ def ours(stored: StoredModel, rows: Any) -> Callable[[], list[str]]:
 
     def work() -> list[str]:
         features = encode_rows(rows, stored.recipe, subject.processor, stored.config)
-        said = predict_features(subject, features).columns["prediction"]
-        return [stored.labels[number] for number in said]
+        predictions = predict_features(subject, features).columns["prediction"]
+        return [stored.labels[number] for number in predictions]
 
     return work
 
@@ -129,8 +129,8 @@ def main() -> None:
         middle = statistics.median(seconds_)
         spread = f"median of {chosen.rounds}; {min(seconds_):.2f} to {max(seconds_):.2f} s"
         say(f"{name}: {len(texts) / middle:8.1f} rows/s  ({spread})")
-    one, other = taken.values()
-    say(f"ratio of medians: {statistics.median(other) / statistics.median(one):.2f}")
+    ours_seconds, theirs_seconds = taken.values()
+    say(f"ratio of medians: {statistics.median(theirs_seconds) / statistics.median(ours_seconds):.2f}")
     first, second = answers.values()
     differing = sum(a != b for a, b in zip(first, second, strict=True)) / len(texts)
     say(f"answers that differ: {100 * differing:.2f} %")

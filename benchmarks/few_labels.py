@@ -62,19 +62,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.output.is_file():
         record = json.loads(options.output.read_text(encoding="utf-8"))
     record |= {"date": datetime.now(UTC).date().isoformat(), "machine": machine.describe()}
-    done = {(one["set"], one["rows_per_class"], one["draw"]): one for one in record["draws"]}
+    done = {(entry["set"], entry["rows_per_class"], entry["draw"]): entry for entry in record["draws"]}
     for number in range(options.draws):
         for size in map(int, options.sizes.split(",")):
             for name in options.sets.split(","):
-                one = done.get((name, size, number))
-                if one is None:
-                    one = {"set": name, "rows_per_class": size, "draw": number}
-                    record["draws"].append(one)
+                entry = done.get((name, size, number))
+                if entry is None:
+                    entry = {"set": name, "rows_per_class": size, "draw": number}
+                    record["draws"].append(entry)
                 try:
-                    contend(one, options.setfit)
+                    contend(entry, options.setfit)
                 except MissingError as error:
                     sys.stderr.write(f"{name} is left out: {error}\n")
-                    record["draws"].remove(one)
+                    record["draws"].remove(entry)
                     continue
                 options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(markdown(record))
@@ -106,16 +106,16 @@ def _rows(name: str) -> list[Row]:
     return [(text, section) for section, texts in largest[: int(name.partition("-")[2])] for text in texts]
 
 
-def contend(one: dict[str, Any], setfit: str | None) -> None:
+def contend(entry: dict[str, Any], setfit: str | None) -> None:
     """Add to a draw's record what it lacks."""
-    train, test = draw(one["set"], one["rows_per_class"], one["draw"])
+    train, test = draw(entry["set"], entry["rows_per_class"], entry["draw"])
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "data"
         default_data.write(data, train, test)
-        if "ways" not in one:
-            one |= _ours(data, one["draw"])
-        if setfit is not None and "setfit" not in one:
-            one["setfit"] = _setfit(setfit, data, one["draw"], train)
+        if "ways" not in entry:
+            entry |= _ours(data, entry["draw"])
+        if setfit is not None and "setfit" not in entry:
+            entry["setfit"] = _setfit(setfit, data, entry["draw"], train)
 
 
 def _ours(data: Path, seed: int) -> dict[str, Any]:
@@ -130,31 +130,31 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     values = {"model": MODEL, "data": {"source": str(data)}, "training": {"few_labels": "on", "seed": seed}}
     recipe, resolved = configure("sentiment", [("benchmark", values)])
     prepared = prepare(recipe, resolved, lambda _event: None, may_compare=True)
-    bench = candidates.bench(prepared, lambda _event: None, lambda: False)
+    inputs = candidates.prepare_inputs(prepared, lambda _event: None, lambda: False)
     loaded = time.process_time() - begun
     begun = time.process_time()
-    everything = np.arange(len(bench.labels))
-    found, _ = candidates.compared(bench, lambda _event: None)
-    chosen = candidates.choose(found)
+    everything = np.arange(len(inputs.labels))
+    candidates_compared, _ = candidates.compared(inputs, lambda _event: None)
+    chosen = candidates.choose(candidates_compared)
     compared = time.process_time() - begun
     test: Features
-    (test,) = encode_parts((prepared.splits.test,), recipe, bench.setup.processor, bench.config, lambda _e: None)
+    (test,) = encode_parts((prepared.splits.test,), recipe, inputs.setup.processor, inputs.config, lambda _e: None)
     truth = np.asarray(test.columns["labels"])
     ways = {}
     for name, way in candidates.WAYS.items():
         begun = time.process_time()
-        trained = way(bench, everything, lambda _event: None)
+        trained = way(inputs, everything, lambda _event: None)
         seconds = time.process_time() - begun
-        predicted = (bench.vectors(test)[candidates.HEAD] @ trained.weight.T + trained.bias).argmax(axis=1)
+        predicted = (inputs.vectors(test)[candidates.HEAD] @ trained.weight.T + trained.bias).argmax(axis=1)
         ways[name] = {"accuracy": float((predicted == truth).mean()), "cpu_seconds": round(seconds, 2)}
-        if name not in found:
+        if name not in candidates_compared:
             continue
         ways[name] |= {
-            "folds": len(found[name].done),
-            "ahead_of_probe": selection.difference(found[name], found[candidates.PROBE]),
+            "folds": len(candidates_compared[name].done),
+            "ahead_of_probe": selection.difference(candidates_compared[name], candidates_compared[candidates.PROBE]),
             "cross_validated": {
-                "accuracy": found[name].accuracy(),
-                "log_likelihood": float(found[name].log_likelihoods().mean()),
+                "accuracy": candidates_compared[name].accuracy(),
+                "log_likelihood": float(candidates_compared[name].log_likelihoods().mean()),
             },
         }
     seconds = loaded + compared + ways[chosen]["cpu_seconds"]
@@ -176,8 +176,8 @@ def _setfit(python: str, data: Path, seed: int, train: Sequence[Row]) -> dict[st
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().rpartition("\n")[2])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.strip().rpartition("\n")[2])
+    return result
 
 
 def markdown(record: Mapping[str, Any]) -> str:
@@ -186,19 +186,19 @@ def markdown(record: Mapping[str, Any]) -> str:
     SetFit's number of draws stands in brackets where it ran on fewer.
     """
     groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
-    for one in record["draws"]:
-        groups[one["set"], one["rows_per_class"]].append(one)
+    for entry in record["draws"]:
+        groups[entry["set"], entry["rows_per_class"]].append(entry)
     ways = list(record["draws"][0]["ways"])
     heads = ["set", "rows a class", "draws", *ways, "chosen by cross-validation", "SetFit", "CPU s", "SetFit CPU s"]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
     for (name, size), draws in sorted(groups.items()):
-        peers = [one["setfit"] for one in draws if "setfit" in one]
+        peers = [entry["setfit"] for entry in draws if "setfit" in entry]
         cells = [name, str(size), str(len(draws))]
-        cells += [_spread([one["ways"][way]["accuracy"] for one in draws]) for way in ways]
-        cells.append(_spread([one["ways"][one["chosen"]]["accuracy"] for one in draws]))
+        cells += [_spread([entry["ways"][way]["accuracy"] for entry in draws]) for way in ways]
+        cells.append(_spread([entry["ways"][entry["chosen"]]["accuracy"] for entry in draws]))
         fewer = f" ({len(peers)})" if 0 < len(peers) < len(draws) else ""
         cells.append(_spread([peer["accuracy"] for peer in peers]) + fewer)
-        cells.append(_mean([one["cpu_seconds"] for one in draws]))
+        cells.append(_mean([entry["cpu_seconds"] for entry in draws]))
         cells.append(_mean([peer["training_cpu_seconds"] for peer in peers]))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

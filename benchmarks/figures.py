@@ -73,15 +73,15 @@ def summarize(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     "times_reference" is a contender's training time over the toolkit's in the same round, so that a slow hour of the
     machine weighs on both; "times_reference_to_target" likewise for the time to the target.
     """
-    names = list(dict.fromkeys(name for one in rounds for name in one["results"]))
+    names = list(dict.fromkeys(name for entry in rounds for name in entry["results"]))
     summary: dict[str, dict[str, Any]] = {}
     for name in names:
-        results = [one["results"][name] for one in rounds if name in one["results"]]
+        results = [entry["results"][name] for entry in rounds if name in entry["results"]]
         figures: dict[str, Any] = {key: spread([result[key] for result in results]) for key in FIGURES}
         pairs = [
-            (one["results"][name], one["results"][REFERENCE])
-            for one in rounds
-            if name in one["results"] and REFERENCE in one["results"]
+            (entry["results"][name], entry["results"][REFERENCE])
+            for entry in rounds
+            if name in entry["results"] and REFERENCE in entry["results"]
         ]
         for key, ratio in (("training_seconds", "times_reference"), ("seconds_to_target", "times_reference_to_target")):
             ratios = [mine[key] / theirs[key] for mine, theirs in pairs if mine[key] and theirs[key]]
@@ -144,7 +144,7 @@ def markdown(record: Mapping[str, Any]) -> str:
 
 def _caption(record: Mapping[str, Any], settings: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     rows, rounds = settings["rows"], record["rounds"]
-    peaks = [one["gemm_gflops"] for one in rounds]
+    peaks = [entry["gemm_gflops"] for entry in rounds]
     return (
         f"Medians of {_count(len(rounds), 'interleaved round')} (least – greatest). "
         f"{settings['model']} on {settings['data']}: {rows['train']:,} training, {rows['validation']:,} validation and "
@@ -160,7 +160,7 @@ def _caption(record: Mapping[str, Any], settings: Mapping[str, Any], machine: Ma
 
 
 def _in_bf16(record: Mapping[str, Any]) -> str:
-    results = [item for one in record["rounds"] for item in one["results"].items()]
+    results = [item for entry in record["rounds"] for item in entry["results"].items()]
     names = dict.fromkeys(record["contenders"][name] for name, result in results if result.get("precision") == "bf16")
     return f" (here {'; '.join(names)})" if names else " (here none)"
 

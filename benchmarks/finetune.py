@@ -243,15 +243,15 @@ def measure_machine() -> dict[str, Any]:
 
 def find_pythons(names: Sequence[str], failures: dict[str, str], work: Path) -> dict[str, Path]:
     """Return the interpreter of each contender, after building the environments that are missing."""
-    found = {}
+    pythons = {}
     for name in names:
         contender = contenders()[name]
         try:
-            found[name] = build(name, contender.requirements) if contender.requirements else Path(sys.executable)
+            pythons[name] = build(name, contender.requirements) if contender.requirements else Path(sys.executable)
         except Failed as error:
             failures[name] = f"not installed: {anonymous(str(error), work)}"
             say(f"{contender.title} cannot be installed: {error}")
-    return found
+    return pythons
 
 
 def build(name: str, requirements: Sequence[str]) -> Path:
@@ -330,8 +330,8 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, Mapping):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def say(text: str) -> None:

@@ -175,7 +175,7 @@ def train_trainer(rows: Sequence[Any], options: argparse.Namespace, attention_dr
             args=arguments,
             train_dataset=table,
             data_collator=lambda part: pad(
-                [{"input_ids": _array(one["input_ids"]), "labels": one["labels"]} for one in part], {}
+                [{"input_ids": _array(example["input_ids"]), "labels": example["labels"]} for example in part], {}
             ),
             callbacks=[Clock()],
         ).train()

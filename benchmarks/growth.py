@@ -71,7 +71,7 @@ def lengths(wanted: Sequence[int], repeats: int) -> list[dict[str, float]]:
         model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=2, attention_probs_dropout_prob=0.0)
     model.train()
     draw = np.random.default_rng(0)
-    found = []
+    results = []
     for length in wanted:
         # half of the examples are short, half long, so that a padded batch is a quarter to a third padding
         sizes = [max(4, length // 2), length + length // 2] * max(1, TOKENS // length // 2)
@@ -90,8 +90,8 @@ def lengths(wanted: Sequence[int], repeats: int) -> list[dict[str, float]]:
             seconds["padded"].append(time.perf_counter() - start)
             model.zero_grad(set_to_none=True)
         medians = {name: statistics.median(taken[1:]) for name, taken in seconds.items()}  # the first warms up
-        found.append({"length": length, "examples": len(sizes), "tokens": sum(sizes), **medians})
-    return found
+        results.append({"length": length, "examples": len(sizes), "tokens": sum(sizes), **medians})
+    return results
 
 
 def rows(number: int) -> dict[str, Any]:
@@ -131,15 +131,15 @@ def markdown(record: dict[str, Any]) -> str:
     """Return both tables."""
     lines = ["| tokens an example | examples | unpadded step | padded step | tokens/s, unpadded |", "|---:" * 5 + "|"]
     lines += [
-        f"| {one['length']} | {one['examples']} | {one['unpadded']:.2f} s | {one['padded']:.2f} s "
-        f"| {one['tokens'] / one['unpadded']:,.0f} |"
-        for one in record["length"]
+        f"| {row['length']} | {row['examples']} | {row['unpadded']:.2f} s | {row['padded']:.2f} s "
+        f"| {row['tokens'] / row['unpadded']:,.0f} |"
+        for row in record["length"]
     ]
     lines += ["", "| rows | whole command | of it training | peak memory |", "|---:" * 4 + "|"]
     lines += [
-        f"| {one['rows']:,} | {one['seconds']:.1f} s | {one['training_seconds']:.1f} s "
-        f"| {one['peak_memory_mib']:,} MiB |"
-        for one in record["rows"]
+        f"| {row['rows']:,} | {row['seconds']:.1f} s | {row['training_seconds']:.1f} s "
+        f"| {row['peak_memory_mib']:,} MiB |"
+        for row in record["rows"]
     ]
     machine = record["machine"]
     lines += ["", f"{machine['processor']}, {machine['processors']} cores. {record['date']}, `{record['command']}`."]

@@ -115,13 +115,13 @@ def table(record: Mapping[str, Any]) -> str:
     parts = []
     for thing, unit, start in (("texts", "tokens", FITTED_FROM), ("pictures", f"patches of {PATCH} × {PATCH}", 0)):
         sizes = {
-            f"{name}, {next(iter(found.values()))['parameters'] / 1e6:.1f} M parameters": {
-                (int(size) // PATCH) ** 2 if thing == "pictures" else int(size): one for size, one in found.items()
+            f"{name}, {next(iter(by_size.values()))['parameters'] / 1e6:.1f} M parameters": {
+                (int(size) // PATCH) ** 2 if thing == "pictures" else int(size): cell for size, cell in by_size.items()
             }
-            for name, found in record[thing].items()
+            for name, by_size in record[thing].items()
         }
-        seconds = {name: {size: one["seconds"] for size, one in found.items()} for name, found in sizes.items()}
-        memory = {name: {size: one["peak_mib"] for size, one in found.items()} for name, found in sizes.items()}
+        seconds = {name: {size: cell["seconds"] for size, cell in by_size.items()} for name, by_size in sizes.items()}
+        memory = {name: {size: cell["peak_mib"] for size, cell in by_size.items()} for name, by_size in sizes.items()}
         for heading, factor, costs in (("milliseconds", 1000, seconds), ("MiB at the peak", 1, memory)):
             cells = {name: {n: f"{factor * cost:,.0f}" for n, cost in own.items()} for name, own in costs.items()}
             parts.append(f"{thing}: {heading}, by {unit}\n\n{markdown(cells, costs, 'model', start)}")
@@ -134,11 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=RESULTS / "hybrids-cpu.json")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print this result as Markdown and run nothing")
     parser.add_argument("--one", nargs=2, metavar=("MODEL", "SIZE"), help=argparse.SUPPRESS)
-    asked = parser.parse_args(arguments)
-    if asked.one:
-        sys.stdout.write(json.dumps(measure(asked.one[0], int(asked.one[1]))) + "\n")
+    parsed = parser.parse_args(arguments)
+    if parsed.one:
+        sys.stdout.write(json.dumps(measure(parsed.one[0], int(parsed.one[1]))) + "\n")
         return 0
-    if asked.table is None:
+    if parsed.table is None:
         record: dict[str, Any] = {
             "command": "python -m benchmarks.hybrids",
             "date": datetime.now(UTC).date().isoformat(),
@@ -149,16 +149,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for thing, models, sizes in (("texts", TEXT_MODELS, LENGTHS), ("pictures", PICTURE_MODELS, SIDES)):
             for name in models:
                 record[thing][name] = _sizes(name, sizes)
-                write(record, asked.output)
+                write(record, parsed.output)
     else:
-        record = json.loads(asked.table.read_text(encoding="utf-8"))
+        record = json.loads(parsed.table.read_text(encoding="utf-8"))
     sys.stdout.write(table(record) + "\n")
     return 0
 
 
 def _sizes(name: str, sizes: Sequence[int]) -> dict[str, dict[str, float]]:
     """Measure a model at each size, up to where memory ends."""
-    found: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, float]] = {}
     for size in sizes:
         if name == "ConvBERT" and size > MOST_KEPT:  # its attention keeps all scores
             break
@@ -166,9 +166,9 @@ def _sizes(name: str, sizes: Sequence[int]) -> dict[str, dict[str, float]]:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             break
-        found[str(size)] = json.loads(done.stdout.splitlines()[-1])
-        say(f"{name} at {size:,}: {1000 * found[str(size)]['seconds']:,.0f} ms")
-    return found
+        results[str(size)] = json.loads(done.stdout.splitlines()[-1])
+        say(f"{name} at {size:,}: {1000 * results[str(size)]['seconds']:,.0f} ms")
+    return results
 
 
 if __name__ == "__main__":

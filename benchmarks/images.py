@@ -85,9 +85,9 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         draw_pictures(workload, Path(folder))
         ready = settle(workload, Path(folder), device)
-        pace = pace_of(ready)
-        precisions = {"toolkit": pace.precision}
-        contenders: dict[str, Callable[[], Turn]] = {"toolkit": partial(ours, ready, pace)}
+        compute = pace_of(ready)
+        precisions = {"toolkit": compute.precision}
+        contenders: dict[str, Callable[[], Turn]] = {"toolkit": partial(ours, ready, compute)}
         ways = {}
         for title, once in (("Trainer, as documented", False), ("Trainer, prepared", True)):
             ways[title] = fastest(ready, once)
@@ -96,8 +96,8 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
         turns: dict[str, list[Turn]] = {name: [] for name in contenders}
         peaks: dict[str, list[float]] = {"fp32": [], "bf16": []}
         for number in range(repeats):
-            for kind, found in peaks.items():
-                found.append(gemm_peak(kind, device))
+            for kind, measured in peaks.items():
+                measured.append(gemm_peak(kind, device))
             for name in rotate(list(contenders), number):
                 turns[name].append(contenders[name]())
                 say(f"  round {number + 1}: {name}: {turns[name][-1]}")
@@ -107,7 +107,7 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
         "pictures": workload.pictures,
         "epochs": workload.epochs,
         "batch_size": workload.batch_size,
-        "gemm_gflops": {kind: max(found) for kind, found in peaks.items()},
+        "gemm_gflops": {kind: max(measured) for kind, measured in peaks.items()},
         "flops_per_picture": flops,
         "ways": {name: vars(way) for name, way in ways.items()},
         "contenders": {
@@ -141,13 +141,13 @@ def summary(
         "preparing_seconds": statistics.median(turn.preparing for turn in turns),
         "training_seconds": training,
         "times_reference": statistics.median(
-            (one.preparing + one.training) / (ours.preparing + ours.training)
-            for one, ours in zip(turns, reference, strict=True)
+            (theirs.preparing + theirs.training) / (ours.preparing + ours.training)
+            for theirs, ours in zip(turns, reference, strict=True)
         ),
         "times_reference_training": statistics.median(
-            one.training / ours.training for one, ours in zip(turns, reference, strict=True)
+            theirs.training / ours.training for theirs, ours in zip(turns, reference, strict=True)
         ),
-        "gemm_share": {kind: flops / training / 1e9 / max(found) for kind, found in peaks.items()},
+        "gemm_share": {kind: flops / training / 1e9 / max(measured) for kind, measured in peaks.items()},
         "waiting": statistics.median(waits) if waits else None,
         "last_loss": turns[-1].loss,
         "turns": [vars(turn) for turn in turns],
@@ -169,7 +169,7 @@ def pace_of(ready: Ready) -> ComputeSettings:
     return measured(ready.model().to(device).train(), batch, probe, settings, device, steps=0)
 
 
-def ours(ready: Ready, pace: ComputeSettings) -> Turn:
+def ours(ready: Ready, compute: ComputeSettings) -> Turn:
     """Train with the toolkit."""
     config, recipe = ready.prepared.config, ready.prepared.recipe
     model = ready.model()
@@ -182,9 +182,9 @@ def ours(ready: Ready, pace: ComputeSettings) -> Turn:
         model,
         TrainingData(features, partial(recipe.collate, processor=ready.processor), ready.augmentation()),
         config.training,
-        accelerator_for(config.training, pace.precision),
+        accelerator_for(config.training, compute.precision),
         callbacks=Callbacks(after_step=lambda _step, loss: losses.append(loss)),
-        pace=pace,
+        compute=compute,
     )
     loss = float(losses[-1])  # waits for the device
     return Turn(ready_at - start, time.perf_counter() - ready_at, result.waiting, loss)

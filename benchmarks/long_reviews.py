@@ -47,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(options.jobs) as pool:
         folder = Path(place)
         write_rows(folder / "data", options.words, options.rows, options.test_rows)
-        for found in pool.map(lambda one: run(folder, options.model, options.epochs, one), options.variants.split(",")):
-            record["variants"].append(found)
+        for result in pool.map(
+            lambda variant: run(folder, options.model, options.epochs, variant), options.variants.split(",")
+        ):
+            record["variants"].append(result)
             write(record, options.output)
     sys.stdout.write(markdown(record))
     return 0
@@ -94,11 +96,11 @@ def run(folder: Path, model: str, epochs: int, variant: str) -> dict[str, Any]:
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        said = process.stderr.read() if process.stderr is not None else ""
+        errors = process.stderr.read() if process.stderr is not None else ""
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        return {"variant": variant, "failed": said.strip().splitlines()[-2:]}
+        return {"variant": variant, "failed": errors.strip().splitlines()[-2:]}
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     accuracy = next(metric for metric in report["evaluation"]["metrics"] if metric["name"] == "accuracy")
     return {
@@ -118,16 +120,16 @@ def markdown(record: dict[str, Any]) -> str:
         "| tokens read | attention | accuracy (95 %) | tokens a review | CPU minutes | peak MiB |",
         "| --: | --- | --- | --: | --: | --: |",
     ]
-    for one in record["variants"]:
-        length, _, form = one["variant"].partition(" ")
+    for row in record["variants"]:
+        length, _, form = row["variant"].partition(" ")
         shown = ["failed", "–", "–", "–"]
-        if "accuracy" in one:
-            interval = f"{one['accuracy']:.1%} ({one['low']:.1%} to {one['high']:.1%})".replace("%", " %")
+        if "accuracy" in row:
+            interval = f"{row['accuracy']:.1%} ({row['low']:.1%} to {row['high']:.1%})".replace("%", " %")
             shown = [
                 interval,
-                f"{one['tokens_per_example']:,.0f}",
-                f"{one['cpu_minutes']:.1f}",
-                f"{one['peak_mib']:,.0f}",
+                f"{row['tokens_per_example']:,.0f}",
+                f"{row['cpu_minutes']:.1f}",
+                f"{row['peak_mib']:,.0f}",
             ]
         lines.append(f"| {int(length):,} | {form} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"

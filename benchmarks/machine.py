@@ -22,7 +22,7 @@ def measure_gemm(repeats: int = 12, kind: str = "fp32") -> dict[str, float]:
     import torch
 
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[kind]
-    found = {}
+    results = {}
     for m, k, n in SHAPES:
         left, right, out = (torch.randn(shape, dtype=dtype) for shape in ((m, k), (k, n), (m, n)))
         seconds = []
@@ -30,8 +30,8 @@ def measure_gemm(repeats: int = 12, kind: str = "fp32") -> dict[str, float]:
             start = time.perf_counter()
             torch.mm(left, right, out=out)
             seconds.append(time.perf_counter() - start)
-        found[f"{m}x{k}x{n}"] = round(2 * m * k * n / min(seconds) / 1e9, 1)
-    return found
+        results[f"{m}x{k}x{n}"] = round(2 * m * k * n / min(seconds) / 1e9, 1)
+    return results
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pyarrow.csv.write_csv(rows, source)
         contenders = ways(options.run, source, options.batch_size)
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
-        said: dict[str, list[str]] = {}
+        predictions: dict[str, list[str]] = {}
         for number in range(options.rounds):
             names = list(contenders)
             for name in names[number % len(names) :] + names[: number % len(names)]:
@@ -81,11 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 subprocess.run(words, check=True, capture_output=True)
                 seconds[name].append(time.perf_counter() - start)
                 with output.open(newline="", encoding="utf-8") as stream:
-                    said[name] = [row["prediction"] for row in csv.DictReader(stream)]
+                    predictions[name] = [row["prediction"] for row in csv.DictReader(stream)]
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
     differing = {
-        name: sum(one != other for one, other in zip(said["pipeline"], answers, strict=True)) / rows.num_rows
-        for name, answers in said.items()
+        name: sum(prediction != other for prediction, other in zip(predictions["pipeline"], answers, strict=True))
+        / rows.num_rows
+        for name, answers in predictions.items()
     }
     record = {
         "command": f"python -m benchmarks.predict RUN --copies {options.copies} --rounds {options.rounds}",

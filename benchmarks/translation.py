@@ -92,12 +92,12 @@ def _measured(given: argparse.Namespace, prepared: Any, test: Any) -> dict[str, 
             turns[name].append(contenders[name](prepared, test, given.precision))
             say(f"{name}: training {turns[name][-1][0]:.1f} s, translating {turns[name][-1][1]:.1f} s")
     before = _translated(prepared, _model(prepared), test)
-    found = summary(turns, before, test["target"].to_pylist(), len(prepared.splits.train) * given.epochs)
+    result = summary(turns, before, test["target"].to_pylist(), len(prepared.splits.train) * given.epochs)
     flops, peak = _training_flops(prepared) * given.epochs, max(machine.measure_gemm(kind=given.precision).values())
-    for one in found["contenders"].values():
-        one["gemm_share"] = flops / one["training_seconds"] / 1e9 / peak
-    said = ("rows", "test_rows", "characters", "epochs", "batch_size", "max_length", "learning_rate", "repeats")
-    words = " ".join(f"--{name.replace('_', '-')} {getattr(given, name):g}" for name in said)
+    for entry in result["contenders"].values():
+        entry["gemm_share"] = flops / entry["training_seconds"] / 1e9 / peak
+    facts = ("rows", "test_rows", "characters", "epochs", "batch_size", "max_length", "learning_rate", "repeats")
+    words = " ".join(f"--{name.replace('_', '-')} {getattr(given, name):g}" for name in facts)
     return {
         "machine": machine.describe(),
         "model": Path(given.model).name,
@@ -107,7 +107,7 @@ def _measured(given: argparse.Namespace, prepared: Any, test: Any) -> dict[str, 
                 "command": f"python -m benchmarks.translation {words} --precision {given.precision}",
                 "date": f"{datetime.now(UTC):%Y-%m-%d}",
                 "gemm_gflops": peak,
-                **found,
+                **result,
             }
         },
     }
@@ -166,14 +166,14 @@ def summary(
         references: Of the test rows.
         rows: Training rows, as often as they were seen.
     """
-    found = {}
+    result = {}
     for name, own in turns.items():
         seconds = {kind: [turn[at] for turn in own] for at, kind in enumerate(("training", "translating"))}
         ratios = {
             kind: statistics.median(turn[at] / ours[at] for turn, ours in zip(own, turns["toolkit"], strict=True))
             for at, kind in enumerate(("training", "translating"))
         }
-        found[name] = {
+        result[name] = {
             "training_seconds": statistics.median(seconds["training"]),
             "translating_seconds": statistics.median(seconds["translating"]),
             "times_training": ratios["training"],
@@ -187,7 +187,7 @@ def summary(
     ours = last.pop("toolkit")
     last = {**last, "before training": before}
     return {
-        "contenders": found,
+        "contenders": result,
         "before": _figures(before, references),
         "toolkit_minus": {
             name: {metric: _difference(metric, ours, other, references) for metric in JUDGED}
@@ -196,15 +196,15 @@ def summary(
     }
 
 
-def _figures(said: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    return scores.values({"prediction": said}, references, JUDGED, ())
+def _figures(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    return scores.values({"prediction": predictions}, references, JUDGED, ())
 
 
 def _difference(metric: str, ours: Sequence[str], theirs: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    found = scores.difference(
+    difference = scores.difference(
         METRICS[metric], {"prediction": ours}, {"prediction": theirs}, references, (), EvaluationConfig(), seed=0
     )
-    return {end: found[end] for end in ("value", "low", "high")}
+    return {end: difference[end] for end in ("value", "low", "high")}
 
 
 def markdown(record: Mapping[str, Any]) -> str:
@@ -217,20 +217,20 @@ def markdown(record: Mapping[str, Any]) -> str:
     remarks = []
     machine_facts = record["machine"]
     for precision, measured in record["precisions"].items():
-        for name, one in measured["contenders"].items():
+        for name, entry in measured["contenders"].items():
             lines.append(
-                f"| {precision} | {name} | {one['rows_per_second']:.1f} | {one['times_training']:.2f} | "
-                f"{one['gemm_share']:.0%} | "
-                f"{one['sentences_per_second']:.2f} | {one['times_translating']:.2f} | {one['bleu']:.1f} | "
-                f"{one['chrf']:.1f} |"
+                f"| {precision} | {name} | {entry['rows_per_second']:.1f} | {entry['times_training']:.2f} | "
+                f"{entry['gemm_share']:.0%} | "
+                f"{entry['sentences_per_second']:.2f} | {entry['times_translating']:.2f} | {entry['bleu']:.1f} | "
+                f"{entry['chrf']:.1f} |"
             )
         before = measured["before"]
         lines.append(f"| {precision} | before training | | | | | | {before['bleu']:.1f} | {before['chrf']:.1f} |")
         remarks += [
             f"- {precision}, toolkit less {other}: "
             + ", ".join(
-                f"{METRICS[metric].title} {one['value']:+.1f} ({one['low']:+.1f} to {one['high']:+.1f})"
-                for metric, one in figures.items()
+                f"{METRICS[metric].title} {entry['value']:+.1f} ({entry['low']:+.1f} to {entry['high']:+.1f})"
+                for metric, entry in figures.items()
             )
             for other, figures in measured["toolkit_minus"].items()
         ]
@@ -259,8 +259,8 @@ def _translated(prepared: Any, model: Any, test: Any) -> list[str]:
 def _toolkit(prepared: Any, test: Any, precision: str) -> Turn:
     model, trained = _trained(prepared, precision)
     start = time.perf_counter()
-    said = _translated(prepared, model, test)
-    return trained, time.perf_counter() - start, said
+    predictions = _translated(prepared, model, test)
+    return trained, time.perf_counter() - start, predictions
 
 
 def _trained(prepared: Any, precision: str) -> tuple[Any, float]:
@@ -347,8 +347,8 @@ def _trainer(prepared: Any, test: Any, precision: str) -> Turn:
         written = trainer.predict(rows["test"]).predictions
         taken = time.perf_counter() - start
     ids = np.where(written < 0, processor.pad_token_id, written)
-    said = processor.batch_decode(ids, skip_special_tokens=True)
-    back = {int(row): text.strip() for row, text in zip(order, said, strict=True)}
+    predictions = processor.batch_decode(ids, skip_special_tokens=True)
+    back = {int(row): text.strip() for row, text in zip(order, predictions, strict=True)}
     return trained, taken, [back[row] for row in range(len(back))]
 
 

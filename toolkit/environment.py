@@ -131,10 +131,10 @@ def temporary_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"{_TEMPORARY}{user}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
-        found = None
-    ours = found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077
+        status = None
+    ours = status is not None and stat.S_ISDIR(status.st_mode) and status.st_uid == user and not status.st_mode & 0o077
     return folder if ours or user == "user" else Path(tempfile.mkdtemp(prefix=_TEMPORARY))
 
 

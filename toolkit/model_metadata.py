@@ -46,13 +46,13 @@ def read(folder: Path) -> dict[str, Any]:
     file = folder / runs.CARD
     if not file.is_file():
         return {}
-    found = runs.read_object(file)
+    card = runs.read_object(file)
     for name, kind in _FACTS.items():
-        if not isinstance(found.get(name, kind()), kind):
+        if not isinstance(card.get(name, kind()), kind):
             raise _damaged(file, name)
-    if not _is_pruning(found.get("pruned_heads", {})):
+    if not _is_pruning(card.get("pruned_heads", {})):
         raise _damaged(file, "pruned_heads")
-    settings = {name: value for name, value in found.items() if name not in _FACTS}
+    settings = {name: value for name, value in card.items() if name not in _FACTS}
     refused = [".".join(key) for key, value in leaves(settings) if not _may_stand(key, value)]
     if refused:
         raise ModelError(
@@ -60,11 +60,11 @@ def read(folder: Path) -> dict[str, Any]:
             "Remove it there; what a model may do on this machine is decided by the options of the command alone.",
             id="model.card-forbidden-key",
         )
-    return found
+    return card
 
 
 def _may_stand(key: Key, value: Any) -> bool:
-    return any(key[: len(one)] == one or (value == {} and one[: len(key)] == key) for one in _VALUES)
+    return any(key[: len(allowed)] == allowed or (value == {} and allowed[: len(key)] == key) for allowed in _VALUES)
 
 
 def _is_pruning(listed: Mapping[str, Any]) -> bool:
@@ -85,16 +85,16 @@ def _damaged(file: Path, name: str) -> ModelError:
 
 def values(card: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the configuration that a card sets; names of files are left out."""
-    found = {name: value for name, value in card.items() if name not in _FACTS}
-    if isinstance(found.get("evaluation"), dict):
-        found["evaluation"] = {key: value for key, value in found["evaluation"].items() if key not in FILES}
-    return found
+    shown = {name: value for name, value in card.items() if name not in _FACTS}
+    if isinstance(shown.get("evaluation"), dict):
+        shown["evaluation"] = {key: value for key, value in shown["evaluation"].items() if key not in FILES}
+    return shown
 
 
 def remarks(card: Mapping[str, Any], settings: EvaluationConfig) -> list[str]:
     """Say which files the model was judged with in its run and is not now, because nobody named them."""
-    told = card.get("evaluation") or {}
-    named = [(key, told.get(key)) for key in FILES if getattr(settings, key) is None]
+    settings_stored = card.get("evaluation") or {}
+    named = [(key, settings_stored.get(key)) for key in FILES if getattr(settings, key) is None]
     return [
         f"The run used {file} as `evaluation.{key}`. Files that a folder names are not opened: "
         f"`--set evaluation.{key}=FILE` names it again."

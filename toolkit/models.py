@@ -167,7 +167,7 @@ def load_masked(path: Path, loading: LoadingConfig, training: TrainingConfig) ->
             trust_remote_code=loading.trust_remote_code,
             use_safetensors=None if loading.allow_pickle else True,
         )
-    return model, any(one.new for one in loaded)
+    return model, any(part.new for part in loaded)
 
 
 def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **arguments: Any) -> Any:

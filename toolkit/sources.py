@@ -208,19 +208,19 @@ def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_cod
         SourceError: None of the names leads anywhere on this machine.
         ModelError: The folder is not a checkpoint, or its weights are pickled.
     """
-    asked, *fallbacks = names
-    source = parse(asked)
+    first, *fallbacks = names
+    source = parse(first)
     path = local_path(source)
     if path is not None:
-        check_checkpoint(path, asked, allow_pickle=allow_pickle)
-        return Located(path, asked)
+        check_checkpoint(path, first, allow_pickle=allow_pickle)
+        return Located(path, first)
     problem = hub_problem()
     if problem is None:
         return _download_model(source, allow_pickle=allow_pickle, remote_code=remote_code)
     cached = _cached(source.name, source.revision, "model")
     if cached is not None:
-        check_checkpoint(cached, asked, allow_pickle=allow_pickle)
-        return Located(cached, asked, cached.name, f"{problem}; the cached copy of {source.name} is used.")
+        check_checkpoint(cached, first, allow_pickle=allow_pickle)
+        return Located(cached, first, cached.name, f"{problem}; the cached copy of {source.name} is used.")
     for fallback in fallbacks:
         try:
             path = local_path(parse(fallback))
@@ -229,7 +229,7 @@ def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_cod
         if path is not None:
             return Located(path, fallback, note=f"{problem}; {fallback} stands in for {source.name}.")
     raise SourceError(
-        f"The model {asked} is not on this machine and {problem}.", fix="", id="hub.unreachable"
+        f"The model {first} is not on this machine and {problem}.", fix="", id="hub.unreachable"
     )  # the caller knows what works
 
 

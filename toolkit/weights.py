@@ -59,10 +59,10 @@ _watched: ContextVar[list[Loaded] | None] = ContextVar("watched", default=None)
 @contextmanager
 def watched() -> Iterator[list[Loaded]]:
     """Collect what is said of every checkpoint that is loaded inside the block."""
-    found: list[Loaded] = []
-    token = _watched.set(found)
+    loaded: list[Loaded] = []
+    token = _watched.set(loaded)
     try:
-        yield found
+        yield loaded
     finally:
         _watched.reset(token)
 
@@ -135,11 +135,11 @@ def _lacking(model: Any, info: Mapping[str, Any]) -> dict[str, str]:
     """Return the weights that did not come from the checkpoint: name → what is wrong with it there."""
     learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     learned |= {name for name, _ in model.named_buffers() if name.endswith(_STATISTICS)}
-    found = {name: f"`{name}` is missing" for name in sorted(info["missing_keys"]) if name in learned}
+    problems = {name: f"`{name}` is missing" for name in sorted(info["missing_keys"]) if name in learned}
     for name, stored, wanted in sorted(info["mismatched_keys"]):
         if name in learned:
-            found[name] = f"`{name}` has the shape {_shape(stored)} where {_shape(wanted)} is wanted"
-    return {name: fault for name, fault in found.items() if not name.endswith(_ONLY_PRETRAINING)}
+            problems[name] = f"`{name}` has the shape {_shape(stored)} where {_shape(wanted)} is wanted"
+    return {name: fault for name, fault in problems.items() if not name.endswith(_ONLY_PRETRAINING)}
 
 
 def _shape(sizes: Any) -> str:
@@ -187,7 +187,9 @@ def _wrapper(model: Any, unexpected: Any) -> tuple[dict[str, str], str | None]:
 def _forget(model: Any) -> None:
     """Have the model saved under its own names: transformers would put back what was left out."""
     conversions = getattr(model, "_weight_conversions", None) or []
-    model._weight_conversions = [one for one in conversions if "" not in one._original_target_patterns]
+    model._weight_conversions = [
+        conversion for conversion in conversions if "" not in conversion._original_target_patterns
+    ]
 
 
 def _incomplete(path: Path, model: Any, faults: Mapping[str, str], unexpected: Any) -> ModelError:

@@ -86,7 +86,7 @@ class Judge:
                     padding=True,
                     return_tensors="pt",
                 )
-                said = model(**batch).logits.argmax(dim=-1)
-                right += int((said == torch.tensor([labels[row] for row in rows])).sum())
+                predicted = model(**batch).logits.argmax(dim=-1)
+                right += int((predicted == torch.tensor([labels[row] for row in rows])).sum())
         model.train(was_training)
         return right / len(texts)

@@ -89,8 +89,8 @@ def main(way: str, model_folder: str, folder: str) -> None:
             "metric_for_best_model": "accuracy",
         }
 
-    def accuracy(found: Any) -> dict[str, float]:
-        return {"accuracy": float((found.predictions.argmax(axis=-1) == found.label_ids).mean())}
+    def accuracy(predictions: Any) -> dict[str, float]:
+        return {"accuracy": float((predictions.predictions.argmax(axis=-1) == predictions.label_ids).mean())}
 
     with tempfile.TemporaryDirectory() as output:
         arguments = TrainingArguments(output_dir=output, use_cpu=True, report_to="none", disable_tqdm=True, **settings)

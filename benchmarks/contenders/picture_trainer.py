@@ -38,8 +38,8 @@ def fastest(ready: Ready, once: bool) -> Way:
 
     if ready.prepared.config.training.device == "cuda":
         return best([Way(once, workers, True, "sdpa") for workers in (0, 4, 8)])
-    found = best([Way(once, 0, *kind) for kind in ((False, "sdpa"), (True, "sdpa"), (True, "eager"))])
-    return best([found, replace(found, workers=1)])
+    chosen = best([Way(once, 0, *kind) for kind in ((False, "sdpa"), (True, "sdpa"), (True, "eager"))])
+    return best([chosen, replace(chosen, workers=1)])
 
 
 def theirs(ready: Ready, way: Way, steps: int = -1) -> Turn:
@@ -106,13 +106,16 @@ def inputs(ready: Ready, way: Way) -> tuple[Any, Callable[[Any], dict[str, Any]]
     change = ready.augmentation()
 
     def resized(pictures: Sequence[Any]) -> Any:
-        found = ready.processor(
-            [one.convert("RGB") for one in pictures], do_rescale=False, do_normalize=False, return_tensors="pt"
+        encoded = ready.processor(
+            [picture.convert("RGB") for picture in pictures], do_rescale=False, do_normalize=False, return_tensors="pt"
         )
-        return found["pixel_values"].to(torch.uint8)
+        return encoded["pixel_values"].to(torch.uint8)
 
     def stacked(part: Sequence[Any]) -> dict[str, Any]:
-        return {name: torch.stack([torch.as_tensor(one[name]) for one in part]) for name in ("pixel_values", "labels")}
+        return {
+            name: torch.stack([torch.as_tensor(picture[name]) for picture in part])
+            for name in ("pixel_values", "labels")
+        }
 
     if way.once:
         mapped = rows.map(

@@ -40,7 +40,7 @@ def main() -> None:
         trainer.train()
     trained = time.process_time()
     predicted = [str(label) for label in model.predict(test_texts)]
-    right = sum(one == other for one, other in zip(predicted, test_labels, strict=True))
+    right = sum(prediction == other for prediction, other in zip(predicted, test_labels, strict=True))
     outcome = {
         "accuracy": right / len(test_labels),
         "training_cpu_seconds": round(trained - begun, 2),

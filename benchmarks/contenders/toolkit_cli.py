@@ -60,8 +60,8 @@ def _accuracy(run: Path, task: Task) -> float:
     import pyarrow.parquet as pq
 
     _, labels = task.rows("test")
-    said: list[int] = pq.read_table(run / "predictions.parquet")["prediction"].to_pylist()
-    return sum(a == b for a, b in zip(said, labels, strict=True)) / len(labels)
+    predictions: list[int] = pq.read_table(run / "predictions.parquet")["prediction"].to_pylist()
+    return sum(a == b for a, b in zip(predictions, labels, strict=True)) / len(labels)
 
 
 if __name__ == "__main__":

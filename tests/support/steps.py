@@ -193,7 +193,7 @@ def resumed(team: Team, states: Path, config: Mapping[str, Any]) -> bool:
             "write_state": partial(checkpoint.write, states),
             "save": lambda _model, step: checkpoint.best_path(states, step).mkdir(parents=True),
         }
-        fit(begun, team, config, stop_asked=stop, **keep)
+        fit(begun, team, config, stop_requested=stop, **keep)
     except Interrupted:
         state = team.from_main(lambda: checkpoint.newest(states)[0])
         assert state.step == 5

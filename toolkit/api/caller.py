@@ -15,10 +15,10 @@ _NOT_REPEATED = ("progress", "push_to", "dry_run")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, and is told what happens.
+    """The caller, and what is called with each event.
 
     Attributes:
-        observe: Told what happens.
+        observe: Called with each event.
         command: Stands in reports as the command that made them, and in messages as the one that goes on.
         started: When the call began, on `time.monotonic`; a time budget counts from then.
     """

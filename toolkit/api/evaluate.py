@@ -45,7 +45,7 @@ def evaluate(
         glossary: CSV or TSV of terms and their translations.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         trust_remote_code: Run Python code that comes with the checkpoint.
-        fresh: Ask the model again, even if it was asked about these rows before.
+        fresh: Predict again, even where predictions of these rows are stored.
         dry_run: Check model, data and labels; the evaluation that is returned has a `.plan` and no folder.
         progress: Whether to show a bar.
 

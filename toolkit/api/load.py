@@ -63,8 +63,8 @@ class Model:
             A prediction for each, in their order. One of which nothing can be said has a `.problem`.
         """
         several = inputs if isinstance(inputs, list) else [inputs]
-        answers = self._loaded.answer([self._columns(one) for one in several])
-        return [Prediction.of(one, answer) for one, answer in zip(several, answers, strict=True)]
+        answers = self._loaded.answer([self._columns(item) for item in several])
+        return [Prediction.of(item, answer) for item, answer in zip(several, answers, strict=True)]
 
     def explain(self, text: Input, method: str | None = None) -> WordScores:
         """Score the words of a text, or the patches of a picture.

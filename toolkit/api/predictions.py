@@ -25,7 +25,7 @@ class Prediction:
         score: Probability of the class; None where no class is chosen.
         calibrated_score: The same with the temperature that was fitted on validation rows.
         scores: Probability of each class, by name; empty where these were not asked for.
-        problem: Why nothing can be said of the input, or None.
+        problem: Why the input cannot be predicted, or None.
     """
 
     input: Any

@@ -84,7 +84,7 @@ class Run(Evaluation):
     @property
     def seeds(self) -> Sequence["Run"]:
         """The runs of each seed, where several were asked for."""
-        return [Run(self.path / one["name"]) for one in self.report["seeds"]["runs"]] if "seeds" in self.report else []
+        return [Run(self.path / run["name"]) for run in self.report["seeds"]["runs"]] if "seeds" in self.report else []
 
     @property
     def predictions(self) -> "pd.DataFrame":
@@ -142,5 +142,5 @@ def _frame(stored: prediction_store.StoredPredictions) -> "pd.DataFrame":
 def _named(value: Any, labels: Sequence[str]) -> Any:
     """Return the name of a class by its number, or of each of several; what is no number of one stays."""
     if isinstance(value, list):
-        return [_named(one, labels) for one in value]
+        return [_named(item, labels) for item in value]
     return labels[value] if isinstance(value, int) and 0 <= value < len(labels) else value

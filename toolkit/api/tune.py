@@ -87,7 +87,7 @@ def _searched(given: Mapping[str, str] | Sequence[str] | None) -> dict[str, str]
     """
     if isinstance(given, Mapping):
         return dict(given)
-    found = {}
+    ranges = {}
     for text in given or ():
         key, mark, written = text.partition("=")
         if not (key.strip() and mark and written.strip()):
@@ -96,5 +96,5 @@ def _searched(given: Mapping[str, str] | Sequence[str] | None) -> dict[str, str]
                 "Write for example --search dropout=0..0.3.",
                 id="config.malformed-value",
             )
-        found[key.strip()] = written
-    return found
+        ranges[key.strip()] = written
+    return ranges

@@ -95,13 +95,13 @@ def layers(
         ConfigError: A flag and an assignment give one key different values, a file or text cannot be read, or a file
             lets code run.
     """
-    found: list[tuple[str, dict[str, Any]]] = []
+    layers_found: list[tuple[str, dict[str, Any]]] = []
     if preset:
-        found.append((f"preset {preset}", _without_recipe(read_file(catalogue.find_preset(preset)))))
+        layers_found.append((f"preset {preset}", _without_recipe(read_file(catalogue.find_preset(preset)))))
     if config_file:
-        found.append((f"file {config_file}", _without_recipe(read_file(Path(config_file)))))
+        layers_found.append((f"file {config_file}", _without_recipe(read_file(Path(config_file)))))
     if assignments:
-        found.append(("--set", parse_assignments(list(assignments))))
+        layers_found.append(("--set", parse_assignments(list(assignments))))
     given: dict[str, Any] = {}
     for dotted, value in flags.items():
         if value is not None:
@@ -109,7 +109,7 @@ def layers(
             for key in reversed(dotted.split(".")):
                 nested = {key: nested}
             given = merge(given, nested)
-    assigned = dict(leaves(found[-1][1])) if assignments else {}
+    assigned = dict(leaves(layers_found[-1][1])) if assignments else {}
     for path, value in leaves(given):
         if path in assigned and assigned[path] != value:
             raise ConfigError(
@@ -118,13 +118,13 @@ def layers(
                 id="config.given-twice",
             )
     if config_file:
-        _check_file(config_file, found, assigned.keys() | {key for key, _ in leaves(given)})
-    return [*found, ("flag", given)]
+        _check_file(config_file, layers_found, assigned.keys() | {key for key, _ in leaves(given)})
+    return [*layers_found, ("flag", given)]
 
 
-def _check_file(file: str | Path, found: list[tuple[str, dict[str, Any]]], typed: Collection[tuple[str, ...]]) -> None:
+def _check_file(file: str | Path, layers: list[tuple[str, dict[str, Any]]], typed: Collection[tuple[str, ...]]) -> None:
     """Refuse a file that lets code run where that was not typed, too: it may be of a run that came from elsewhere."""
-    loading = dict(found)[f"file {file}"].get("loading")
+    loading = dict(layers)[f"file {file}"].get("loading")
     for key, option in _LETS_CODE_RUN.items():
         if isinstance(loading, dict) and loading.get(key) and ("loading", key) not in typed:
             raise ConfigError(
@@ -156,10 +156,10 @@ def names(given: str | Sequence[str] | None, known: tuple[str, ...]) -> list[str
     if given is None:
         return None
     listed = given.split(",") if isinstance(given, str) else given
-    found = [name.strip() for name in listed if name.strip()]
-    if found == ["all"]:
+    stripped = [name.strip() for name in listed if name.strip()]
+    if stripped == ["all"]:
         return list(known)
-    for name in found:
+    for name in stripped:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             guess = f" Did you mean `{near[0]}`?" if near else ""
@@ -168,7 +168,7 @@ def names(given: str | Sequence[str] | None, known: tuple[str, ...]) -> list[str
                 f"Give some of {', '.join(known)}, with commas, or all.",
                 id="config.unknown-choice",
             )
-    return found
+    return stripped
 
 
 def target_of(run: Any) -> str:
@@ -201,7 +201,7 @@ def command_line(verb: str, arguments: Sequence[str], words: Mapping[str, Any]) 
         elif isinstance(value, Mapping):
             parts += [part for text in assignments(value) for part in (option, text)]
         elif isinstance(value, list | tuple):
-            parts += [part for one in value for part in (option, str(one))]
+            parts += [part for item in value for part in (option, str(item))]
         else:
             parts += [option, str(value)]
     return shlex.join(parts)

@@ -87,11 +87,11 @@ def _works(device: int, kind: Any, width: int) -> bool:
     real = torch.arange(length, device=query.device) < torch.tensor([[length], [70]], device=query.device)
     try:
         with torch.enable_grad():
-            found = attention(form, query, key, value, real, None, compiled())
-            found.float().square().sum().backward()
+            output = attention(form, query, key, value, real, None, compiled())
+            output.float().square().sum().backward()
     except Exception:  # whatever a compiler says on a GPU that is new, old or busy
         return False
     allowed = forms.allowed(form, 0, query, key, real)
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-    close = ((found - expected).abs() * real[:, None, :, None]).max() < 0.05
+    close = ((output - expected).abs() * real[:, None, :, None]).max() < 0.05
     return bool(close) and all(bool(torch.isfinite(tensor.grad).all()) for tensor in tensors)

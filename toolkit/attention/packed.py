@@ -139,13 +139,13 @@ def _packs(model: Any) -> str | None:
 @contextmanager
 def _trimmed(layer: Any, model: Any, packing: Packing, batch: Mapping[str, Any]) -> Iterator[bool]:
     """Let `layer` compute its output for each sequence's first token only; yield whether that could be arranged."""
-    found = _keys_and_values(layer, model, packing, batch)
+    recorded = _keys_and_values(layer, model, packing, batch)
     with ExitStack() as hooks:
-        if found is not None:
-            for name, module in found.items():
+        if recorded is not None:
+            for name, module in recorded.items():
                 hooks.callback(module.register_forward_hook(partial(_project_all, name)).remove)
             hooks.callback(layer.register_forward_pre_hook(_keep_first, with_kwargs=True).remove)
-        yield found is not None
+        yield recorded is not None
 
 
 def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -176,10 +176,10 @@ def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[st
         Now.spy = spy
         with packing.batch(batch, model.device):
             _logits(model, batch)
-    found = {name: made.get(place) for name, place in seen.items()}
-    if len(found) < 3 or None in found.values() or len({id(module) for module in found.values()}) < 3:
+    tensors = {name: made.get(place) for name, place in seen.items()}
+    if len(tensors) < 3 or None in tensors.values() or len({id(module) for module in tensors.values()}) < 3:
         return None
-    projections = {name: found[name] for name in ("key", "value")}
+    projections = {name: tensors[name] for name in ("key", "value")}
     norms = [made.get(given.get(id(module), 0)) for module in projections.values()]
     if norms[0] is not norms[1]:
         return None

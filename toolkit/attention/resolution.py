@@ -26,11 +26,11 @@ def check(config: Mapping[str, Any], size: int | None) -> None:
         return
     patch = side(config["patch_size"])
     if size % patch:
-        near = [one for one in (size - size % patch, size - size % patch + patch) if one]
+        near = [candidate for candidate in (size - size % patch, size - size % patch + patch) if candidate]
         raise ConfigError(
             f"`options.image_size` is {size}, and the model cuts pictures into patches of {patch} pixels: "
             f"{size % patch} at the edge would not be seen.",
-            f"Use {' or '.join(f'--image-size {one}' for one in near)}.",
+            f"Use {' or '.join(f'--image-size {candidate}' for candidate in near)}.",
             id="config.image-size",
         )
 

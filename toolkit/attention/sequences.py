@@ -65,7 +65,7 @@ class Now:
         hidden_states: What entered a trimmed layer, then what its first norm made of it. (1, N, H)
         key: Its keys of all tokens. (1, N, heads · D)
         value: Its values of all tokens. (1, N, heads · D)
-        spy: Told of the queries, keys and values that reach attention.
+        spy: Called with the queries, keys and values that reach attention.
     """
 
     layout: Layout | None = None
@@ -124,9 +124,9 @@ def attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **keywords
         )
         return outputs
-    asked = [name for name in ("sliding_window", "softcap", "position_bias") if keywords.get(name) is not None]
-    if asked or attention_mask is not None:
-        raise NotImplementedError(f"packed attention with {', '.join(asked) or 'a mask'}")
+    unsupported = [name for name in ("sliding_window", "softcap", "position_bias") if keywords.get(name) is not None]
+    if unsupported or attention_mask is not None:
+        raise NotImplementedError(f"packed attention with {', '.join(unsupported) or 'a mask'}")
     key, value = all_tokens(query, key, value)
     if dropout == 0 and Now.kernel in ("auto", "varlen") and _fits_kernel(query):
         return _varlen(query, key, value, Now.layout, scaling), None
@@ -206,10 +206,10 @@ def by_runs(query: Any, key: Any, value: Any, attend: Callable[[Any, Any, Any], 
     each = query.shape[2] != key.shape[2]  # one query a sequence
     # one view and one split of each, whose gradients are one tensor: slices would have one as large as all, each
     sizes = [sequences * length for sequences, length in runs]
-    asked = [sequences for sequences, _ in runs] if each else sizes
+    counts = [sequences for sequences, _ in runs] if each else sizes
     parts = (
         tensor.squeeze(0).transpose(0, 1).split(pieces)
-        for tensor, pieces in ((query, asked), (key, sizes), (value, sizes))
+        for tensor, pieces in ((query, counts), (key, sizes), (value, sizes))
     )  # of (N, heads, D), for each run (n · queries, heads, D)
     outputs = []
     for (sequences, _), *run in zip(runs, *parts, strict=True):

@@ -184,16 +184,16 @@ def _gathered(heads: Any, table: Any, block: int, shared: int) -> Any:
     batch, count, number = blocks.shape[:3]
     wanted = table.clamp(min=0)
     if wanted.shape[:2] == (1, 1):  # the same for all
-        found = blocks[:, :, wanted[0, 0]]  # (B, H, N, K, b, D)
+        gathered = blocks[:, :, wanted[0, 0]]  # (B, H, N, K, b, D)
     else:
         rows = torch.arange(batch, device=heads.device)[:, None, None, None]
         columns = torch.arange(count, device=heads.device)[None, :, None, None]
-        found = blocks[rows, columns, wanted]  # (B, H, N, K, b, D)
-    found = found.flatten(3, 4)  # (B, H, N, K·b, D)
+        gathered = blocks[rows, columns, wanted]  # (B, H, N, K, b, D)
+    gathered = gathered.flatten(3, 4)  # (B, H, N, K·b, D)
     if shared:
         first = heads[:, :, None, :shared].expand(-1, -1, number, -1, -1)  # (B, H, N, G, D)
-        found = torch.cat([found, first], dim=3)
-    return found.transpose(1, 2).flatten(0, 1)
+        gathered = torch.cat([gathered, first], dim=3)
+    return gathered.transpose(1, 2).flatten(0, 1)
 
 
 def _looks(table: Any, block: int, real: Any, radius: int | None, shared: int) -> Any:

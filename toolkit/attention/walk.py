@@ -170,7 +170,7 @@ def lookups(model: Any) -> Iterator[list[Lookup]]:
     """Within the block, keep what each table of embeddings is asked for, whatever it is called."""
     import torch
 
-    found: list[Lookup] = []
+    steps: list[Lookup] = []
     hooks = []
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Embedding):
@@ -179,11 +179,11 @@ def lookups(model: Any) -> Iterator[list[Lookup]]:
                 if vectors.ndim >= 2 and vectors.is_floating_point():
                     rows = vectors.reshape(-1, vectors.shape[-2], vectors.shape[-1])
                     apart = getattr(inputs[0], "ndim", 0) == 2 and len(inputs[0]) > 1  # of a pair of tokens each
-                    found.append(Lookup(name, table.num_embeddings, _numbers(rows[0]), apart))
+                    steps.append(Lookup(name, table.num_embeddings, _numbers(rows[0]), apart))
 
             hooks.append(module.register_forward_hook(keep))
     try:
-        yield found
+        yield steps
     finally:
         for hook in hooks:
             hook.remove()
@@ -219,8 +219,8 @@ def _lookup(table: Lookup, tokens: Sequence[str]) -> Step:
     meaning = f"A learned vector from a table of {table.size:,}, {which}."
     if table.apart:
         meaning = f"A number for each head from a table of {table.size:,}, by how far a token stands from the first."
-    found = np.broadcast_to(table.vectors, (len(tokens), table.vectors.shape[-1]))
-    return _vectors(f"Looked up in {table.name.rpartition('.')[2]}", "E[id]", meaning, found.shape, tokens, found)
+    vectors = np.broadcast_to(table.vectors, (len(tokens), table.vectors.shape[-1]))
+    return _vectors(f"Looked up in {table.name.rpartition('.')[2]}", "E[id]", meaning, vectors.shape, tokens, vectors)
 
 
 def _entering(states: Any, tokens: Sequence[str], layer: int) -> Step:

@@ -83,11 +83,11 @@ def _print(content: Mapping[str, Any]) -> None:
     if len(content["texts"]) > _PRINTED:
         note(f"  note: {len(content['texts']) - _PRINTED} more are on the page.")
     if content["regions"]:
-        found = content["regions"][first["name"]]
+        result = content["regions"][first["name"]]
         say(
-            f"\nOf {found['pictures']} pictures with a box, the top patch lies on the object in "
-            f"{100 * found['pointing']['value']:.1f} %; the regions overlap with the boxes by "
-            f"{100 * found['overlap']['value']:.1f} %, a box in the middle by {100 * found['middle']['value']:.1f} %."
+            f"\nOf {result['pictures']} pictures with a box, the top patch lies on the object in "
+            f"{100 * result['pointing']['value']:.1f} %; the regions overlap with the boxes by "
+            f"{100 * result['overlap']['value']:.1f} %, a box in the middle by {100 * result['middle']['value']:.1f} %."
         )
     say(f"\nBy: {first['title']} ({first['about']}).")
     _print_verdict(content["verdict"])

@@ -50,8 +50,8 @@ def export(
 
 
 def _lines(report: "Export") -> list[tuple[str, str]]:
-    found = report.agreement
-    lines = [("same answer", f"{found.same:,} of {found.rows:,} {report.split} rows ({found.value:.2%})")]
+    agreement = report.agreement
+    lines = [("same answer", f"{agreement.same:,} of {agreement.rows:,} {report.split} rows ({agreement.value:.2%})")]
     if report.drift is not None:
         lines.append(("probabilities", f"off by {report.drift.largest:.2g} at most"))
     changed = report.difference

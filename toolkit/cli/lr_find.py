@@ -56,22 +56,22 @@ def lr_find(
             note(f"  note: {text}")
         folder = runs.create(output, f"lr-find-{Path(recipe).stem}", prepared.config.model, datetime.now(UTC)).path
         try:
-            found = find(prepared, folder, watch, steps=steps, lowest=lowest, highest=highest)
+            result = find(prepared, folder, watch, steps=steps, lowest=lowest, highest=highest)
         except BaseException:
             if not any(folder.iterdir()):
                 folder.rmdir()  # nothing was found, and nothing is left behind
             raise
-    best = min(range(len(found.smoothed)), key=found.smoothed.__getitem__)
+    best = min(range(len(result.smoothed)), key=result.smoothed.__getitem__)
     say(
-        f"The smoothed loss was lowest, {found.smoothed[best]:.4f}, at a learning rate of "
-        f"{found.learning_rates[best]:.3g}{', and burst after it' if found.burst else ''}.\n"
-        f"Suggested learning rate: {found.suggestion:g}, the smaller of a tenth of that and the rate at which\n"
+        f"The smoothed loss was lowest, {result.smoothed[best]:.4f}, at a learning rate of "
+        f"{result.learning_rates[best]:.3g}{', and burst after it' if result.burst else ''}.\n"
+        f"Suggested learning rate: {result.suggestion:g}, the smaller of a tenth of that and the rate at which\n"
         "the loss fell fastest (Howard and Gugger 2020, after Smith 2017)."
     )
-    if not found.clear:
+    if not result.clear:
         say(
             "The loss did not clearly fall and rise again on the way, so this is little more than a guess: widen the\n"
             "range (--lowest, --highest), or give more --steps."
         )
     again = options.command_line("finetune", without=_OWN, unset="training.learning_rate")
-    say(table([("curve", str(folder / "curve.svg")), ("train", f"{again} --learning-rate {found.suggestion:g}")]))
+    say(table([("curve", str(folder / "curve.svg")), ("train", f"{again} --learning-rate {result.suggestion:g}")]))

@@ -33,25 +33,25 @@ def as_assignments(args: list[str], taken: set[str]) -> list[str]:
         taken: The command's own options.
     """
     known: set[str] | None = None
-    found: list[str] = []
+    assignments: list[str] = []
     rest = list(args)
     while rest:
         word = rest.pop(0)
         name, given, value = word.partition("=")
         if word == "--":
-            return [*found, word, *rest]
+            return [*assignments, word, *rest]
         if not name.startswith("--") or name in taken:
-            found.append(word)
+            assignments.append(word)
             continue
         known = known if known is not None else _known(args)
         key = name.removeprefix("--").replace("-", "_")
         if key not in known:
-            found.append(word)
+            assignments.append(word)
             continue
         if not given:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        found += ["--set", f"options.{key}={value}"]
-    return found
+        assignments += ["--set", f"options.{key}={value}"]
+    return assignments
 
 
 def _known(args: list[str]) -> set[str]:

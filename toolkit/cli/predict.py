@@ -54,8 +54,8 @@ def predict(
     with Watcher() as watch:
         done = api.predict(**given, progress=options.caller(watch))
     if isinstance(done, list):
-        for one in done:
-            say(_line(one, all_scores))
+        for prediction in done:
+            say(_line(prediction, all_scores))
         return
     if done.failed:
         note(f"{done.failed:,} of {done.rows:,} rows have no prediction; the first is {done.first_failure}.")
@@ -65,20 +65,20 @@ def predict(
             say(f"rows with placeholders or markup: {done.marked:,}; answers that hold the same: {done.kept:,}")
 
 
-def _line(one: "Prediction", all_scores: bool) -> str:
+def _line(prediction: "Prediction", all_scores: bool) -> str:
     """Return the prediction of one input as a line: the class with its score, labels with their words, or a text."""
-    if one.problem is not None:
-        return f"(no prediction: {one.problem})  {one.input}"
-    if isinstance(one.prediction, list):
-        words = one.input.split()
-        fits = len(words) == len(one.prediction)
-        pairs = zip(words, one.prediction, strict=False) if fits else ((p, "") for p in one.prediction)
+    if prediction.problem is not None:
+        return f"(no prediction: {prediction.problem})  {prediction.input}"
+    if isinstance(prediction.prediction, list):
+        words = prediction.input.split()
+        fits = len(words) == len(prediction.prediction)
+        pairs = zip(words, prediction.prediction, strict=False) if fits else ((p, "") for p in prediction.prediction)
         return "  ".join(f"{word}/{label}" if label else str(word) for word, label in pairs)
-    if one.score is None:
-        return str(one.prediction)
-    score = one.score if all_scores or one.calibrated_score is None else one.calibrated_score
-    scores = ", ".join(f"{name} {100 * value:.1f} %" for name, value in one.scores.items())
-    return f"{one.prediction}  {100 * score:.1f} %{f'  ({scores})' if scores else ''}  {one.input}"
+    if prediction.score is None:
+        return str(prediction.prediction)
+    score = prediction.score if all_scores or prediction.calibrated_score is None else prediction.calibrated_score
+    scores = ", ".join(f"{name} {100 * value:.1f} %" for name, value in prediction.scores.items())
+    return f"{prediction.prediction}  {100 * score:.1f} %{f'  ({scores})' if scores else ''}  {prediction.input}"
 
 
 def _say_row(row: dict[str, Any]) -> None:

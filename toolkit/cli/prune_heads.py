@@ -39,9 +39,17 @@ def prune_heads(
     wanted = Pruning(rows, tolerance, share, png)
     with Watcher() as watch:
         subject = prepare_evaluation(run, values, recipe, watch)
-        made, found = prune(subject, wanted, output, options.command_line(), watch)
-    header = tuple(name or found["metric"] for name in pruning.COLUMNS)
-    say(table([tuple(pruning.row(point, found["curve"][0], found["metric"])) for point in found["curve"]], header))
-    say(f"\n{pruning.headline(found)}")
+        made, pruning_result = prune(subject, wanted, output, options.command_line(), watch)
+    header = tuple(name or pruning_result["metric"] for name in pruning.COLUMNS)
+    say(
+        table(
+            [
+                tuple(pruning.row(point, pruning_result["curve"][0], pruning_result["metric"]))
+                for point in pruning_result["curve"]
+            ],
+            header,
+        )
+    )
+    say(f"\n{pruning.headline(pruning_result)}")
     pages = [(name, str(made.path / file)) for name, file in (("page", "pruning.html"), ("report", "report.html"))]
     say(table([("run", str(made.path)), *pages]))

@@ -147,9 +147,9 @@ def _like(sign: str) -> str:
 
 def mended(text: str) -> str:
     """Return a text in which the bytes of file names, kept by Python as lone surrogates, are letters again."""
-    return _ESCAPED.sub(lambda found: found[0].encode("utf-8", "surrogateescape").decode("utf-8", "replace"), text)
+    return _ESCAPED.sub(lambda match: match[0].encode("utf-8", "surrogateescape").decode("utf-8", "replace"), text)
 
 
 def shown(text: str) -> str:
     r"""Return a text that a terminal can be given: its control characters are written as JSON would, \u001b for ESC."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", mended(text))
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", mended(text))

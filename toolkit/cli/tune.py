@@ -44,28 +44,28 @@ def tune(
 
     again = f"{options.command_line(without=['--trials'])} --trials {trials}"
     with Watcher() as watch:
-        found = api.tune(**given, progress=options.caller(watch, again))
-    keys = list(found.best.values)
-    header = ("trial", "state", found.metric, *(key.rpartition(".")[2] for key in keys), "")
+        searched = api.tune(**given, progress=options.caller(watch, again))
+    keys = list(searched.best.values)
+    header = ("trial", "state", searched.metric, *(key.rpartition(".")[2] for key in keys), "")
     rows = [
         (
-            f"{trial.number + 1}{' *' if trial == found.best else ''}",
+            f"{trial.number + 1}{' *' if trial == searched.best else ''}",
             trial.state,
             "" if trial.value is None else f"{trial.value:.4f}",
             *(_shown(trial.values.get(key)) for key in keys),
             trial.error or "",
         )
-        for trial in found.trials
+        for trial in searched.trials
     ]
     say(table(rows, header))
-    say(f"\nBest: trial {found.best.number + 1}, {found.metric} {found.best.value:.4f} on validation.")
-    if found.lead is not None:
-        say(found.lead.sentence(found.metric))
-    for piece in found.advice:
+    say(f"\nBest: trial {searched.best.number + 1}, {searched.metric} {searched.best.value:.4f} on validation.")
+    if searched.lead is not None:
+        say(searched.lead.sentence(searched.metric))
+    for piece in searched.advice:
         say(f"Advice: {piece['evidence']} {piece['advice']}")
         if piece["command"]:
             say(f"  {piece['command']}")
-    say(table([("preset", str(found.preset)), ("train", found.command)]))
+    say(table([("preset", str(searched.preset)), ("train", searched.command)]))
 
 
 def _shown(value: Any) -> str:

@@ -38,7 +38,7 @@ def compare(
         command: The command line, for the report.
         config: Confidence and resamples.
         seed: Of the bootstrap.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         The folder of the report, and the report.
@@ -69,8 +69,8 @@ def compare(
     observe(Stage(f"Comparing {len(names)} models on {aligned.rows.num_rows:,} rows"))
     truth = references(recipe, aligned.rows)
     inputs = [column.role for column in recipe.task.inputs]
-    found = compare_aligned(aligned, truth, recipe.metrics, config, seed, inputs)
-    found["split"] = files[0].facts["split"]
+    comparison = compare_aligned(aligned, truth, recipe.metrics, config, seed, inputs)
+    comparison["split"] = files[0].facts["split"]
     report = {
         "schema_version": SCHEMA_VERSION,
         "toolkit_version": toolkit.__version__,
@@ -78,8 +78,8 @@ def compare(
         "title": f"Comparison of {', '.join(names)}",
         "recipe": files[0].facts["recipe"],
         "command": command,
-        "verdict": comparison_verdict(found),
-        "comparison": found,
+        "verdict": comparison_verdict(comparison),
+        "comparison": comparison,
         "environment": environment.describe(),
     }
     with sole_writer(folder):

@@ -81,7 +81,7 @@ def export(
         output: Folder to write; exports/FORM in the run, or under runs/, when None.
         values: Nested configuration values laid over the stored ones; `data.source` names other rows to ask about.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
         rows: How many held-out rows to ask about, at most.
         tolerance: Share of them that may get another answer; the form's usual one when None.
 
@@ -113,12 +113,12 @@ def export(
         chosen = _write(stored, form, features, held_back, draft, observe)
         observe(Stage("Asking the export about the same rows"))
         loaded = _loaded(stored, form, draft)
-        said = predict_features(loaded, features, observe)
+        exported = predict_features(loaded, features, observe)
         allowed = parity.limits(form, tolerance)
         agreement = parity.agreement(
-            original.columns, said.columns, subject.config.evaluation.confidence, subject.recipe.target.same
+            original.columns, exported.columns, subject.config.evaluation.confidence, subject.recipe.target.same
         )
-        moved = parity.drift(original.columns, said.columns)
+        moved = parity.drift(original.columns, exported.columns)
         parity.check(agreement, moved, allowed, form)
         observe(Stage("Timing both"))
         report = schema.Export(
@@ -137,7 +137,7 @@ def export(
             drift_tolerance=allowed.drift,
             agreement=agreement,
             drift=moved,
-            difference=_difference(subject, measured, original, said),
+            difference=_difference(subject, measured, original, exported),
             original_bytes=_bytes(subject.checkpoint.path),
             exported_bytes=_bytes(draft),
             threads=_threads(),
@@ -278,16 +278,17 @@ def _in_eight_bits(
         programs[way] = graph.quantized(program, way, batches)
         trial = draft.with_name(f"{way}")
         graph.save(graph.replaced(exported, programs[way]), trial)
-        asked = replace(subject, model=Graph(trial, subject.processor))
-        after = predict_features(asked, new).columns
-        batching = _batching(asked, new, after)
+        quantized = replace(subject, model=Graph(trial, subject.processor))
+        after = predict_features(quantized, new).columns
+        batching = _batching(quantized, new, after)
         shutil.rmtree(trial)
-        found = parity.agreement(before, after, stored.config.evaluation.confidence, stored.recipe.target.same)
+        agreement = parity.agreement(before, after, stored.config.evaluation.confidence, stored.recipe.target.same)
         moved = parity.drift(before, after)
-        candidates.append(schema.Candidate(way=way, agreement=found, drift=moved, batching=batching))
-    best = max(candidates, key=lambda one: one.agreement.same)  # of equals the first, which depends on no batch
-    told = ", ".join(f"{one.way} {one.agreement.value:.1%}" for one in candidates)
-    observe(Note(f"8 bits agree on {told} of {len(new):,} {held_back.source} rows: {best.way} is taken."))
+        candidates.append(schema.Candidate(way=way, agreement=agreement, drift=moved, batching=batching))
+    # of equals the first, which depends on no batch
+    best = max(candidates, key=lambda candidate: candidate.agreement.same)
+    agreements = ", ".join(f"{candidate.way} {candidate.agreement.value:.1%}" for candidate in candidates)
+    observe(Note(f"8 bits agree on {agreements} of {len(new):,} {held_back.source} rows: {best.way} is taken."))
     alone = best.batching.agreement
     if alone.same < alone.rows:
         observe(
@@ -330,16 +331,21 @@ def _difference(
     for _, metric in scores.computable(after.columns, subject.recipe.metrics, subject.labels):
         if metric is None:
             continue
-        found = scores.difference(metric, after.columns, before.columns, truth, subject.labels, config.evaluation, seed)
-        each = [scores.values(one.columns, truth, [metric], subject.labels)[metric.name] for one in (before, after)]
+        difference = scores.difference(
+            metric, after.columns, before.columns, truth, subject.labels, config.evaluation, seed
+        )
+        each = [
+            scores.values(predictions.columns, truth, [metric], subject.labels)[metric.name]
+            for predictions in (before, after)
+        ]
         return schema.Difference(
             metric=metric.name,
             title=metric.title,
             original=each[0],
             exported=each[1],
-            value=found["value"],
-            low=found["low"],
-            high=found["high"],
+            value=difference["value"],
+            low=difference["low"],
+            high=difference["high"],
         )
     return None
 

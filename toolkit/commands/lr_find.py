@@ -22,7 +22,7 @@ def lr_find(
     Args:
         prepared: From `prepare`.
         folder: Where `curve.json` and `curve.svg` are written.
-        observe: Told what happens.
+        observe: Called with each event.
         steps: Optimizer steps.
         lowest: Learning rate of the first step.
         highest: Learning rate of the last step.
@@ -30,7 +30,7 @@ def lr_find(
     Raises:
         RunError: The loss never fell.
     """
-    from toolkit.training.acceleration.autotune import asked
+    from toolkit.training.acceleration.autotune import configured
     from toolkit.training.distributed.devices import accelerator_for, pick_device
     from toolkit.training.loop.arguments import TrainingData
     from toolkit.training.loop.attention_loss import regularised
@@ -41,13 +41,13 @@ def lr_find(
     setup = gather(prepared, [splits.train], observe)
     (features,) = setup.features
     device = pick_device(config.training.device)
-    pace = asked(config.training, device)
+    compute = configured(config.training, device)
     observe(Stage(f"Raising the learning rate from {lowest:g} to {highest:g} in {steps} steps"))
-    found = range_test(
+    result = range_test(
         setup.model,
         TrainingData(features, setup.collate, setup.augment),
         config.training,
-        accelerator_for(config.training, pace.precision),
+        accelerator_for(config.training, compute.precision),
         objective=regularised(
             objective_for(config.loss, splits.labels, features.columns["labels"], config.loss.logit_adjustment or 0.0),
             config.loss,
@@ -57,18 +57,19 @@ def lr_find(
         steps=steps,
         observe=lambda done, total: observe(Counted(done, total)),
         say=lambda text: observe(Note(text)),
-        pace=pace,
+        compute=compute,
     )
-    if found.suggestion is None:
+    if result.suggestion is None:
         raise RunError(
             f"The loss never fell below that of the first step, at a learning rate of {lowest:g}.",
             "Begin lower (--lowest), give more --steps, or check labels and text columns with `toolkit inspect`.",
             id="run.loss-never-fell",
         )
-    columns = {"learning_rate": found.learning_rates, "loss": found.losses, "smoothed_loss": found.smoothed}
+    columns = {"learning_rate": result.learning_rates, "loss": result.losses, "smoothed_loss": result.smoothed}
     runs.write_json(
-        folder / "curve.json", {"suggestion": found.suggestion, "burst": found.burst, "clear": found.clear, **columns}
+        folder / "curve.json",
+        {"suggestion": result.suggestion, "burst": result.burst, "clear": result.clear, **columns},
     )
-    picture = range_plot(found.learning_rates, found.losses, found.smoothed, found.suggestion)
+    picture = range_plot(result.learning_rates, result.losses, result.smoothed, result.suggestion)
     runs.write_text(folder / "curve.svg", picture)
-    return found
+    return result

@@ -34,7 +34,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     Args:
         recipe: A recipe that reads texts; how they are tokenized is its own.
         resolved: From `configure`; labels of the data are not read.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         The folder, and what `pretraining.json` in it says.
@@ -72,7 +72,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     observe(Stage("Tokenizing"))
     features, others = (encode_rows(rows, recipe, processor, config) for rows in (learned, held_out))
     device = pick_device(training.device)
-    chosen = autotune.asked(training, device)
+    chosen = autotune.configured(training, device)
     accelerator = accelerator_for(training, chosen.precision)
     folder = runs.free(Path(config.output)) if config.output else _place(checkpoint.name)
     fixed = masking.collate(processor, training.seed, fixed=True)
@@ -81,7 +81,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
         return {"loss": _loss(judged, others, fixed, config.evaluation.batch_size, training.acceleration == "off")}
 
     observe(Stage(f"Training on {device} in {chosen.precision}"))
-    with stoppable() as stop_asked:
+    with stoppable() as stop_requested:
         result = train(
             model.to(accelerator.device),
             TrainingData(features, masking.collate(processor, training.seed)),
@@ -90,8 +90,8 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
             selection=Selection(
                 validate, save=lambda best, _step: models.save(best, processor, folder), validate_first=True
             ),
-            callbacks=Callbacks(observe, lambda text: observe(Note(text)), stop_asked=stop_asked),
-            pace=chosen,
+            callbacks=Callbacks(observe, lambda text: observe(Note(text)), stop_requested=stop_requested),
+            compute=chosen,
         )
     by_step = {validation.step: math.exp(validation.values["loss"]) for validation in result.validations}
     facts = {
@@ -152,7 +152,7 @@ def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool
 
     model.eval()
     empty: Mapping[str, Any] = {}
-    found = predict(
+    predictions = predict(
         model,
         features,
         collate,
@@ -161,4 +161,4 @@ def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool
         device=model.device,
         padded=padded,
     )
-    return float("nan") if found.loss is None else found.loss
+    return float("nan") if predictions.loss is None else predictions.loss

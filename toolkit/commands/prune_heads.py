@@ -67,7 +67,7 @@ def prune_heads(
         wanted: How many heads to leave out.
         output: Run directory of the pruned model; under runs/ when None.
         command: The command line, for the reports.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         A run of its own, and what pruning.json in it holds.
@@ -105,7 +105,7 @@ def prune_heads(
     if not all(point["cut"] for point in curve):
         observe(Note("This family's heads can be silenced but not cut out, so that its cost stays what it was."))
     made = _store(subject, run, whole, pruned, output, command, created, observe)
-    found = {
+    result = {
         "command": command,
         "created": created.isoformat(timespec="seconds"),
         "version": toolkit.__version__,
@@ -120,11 +120,11 @@ def prune_heads(
         "chosen": chosen,
         "pruned_heads": {str(layer): listed for layer, listed in pruned.items()},
     }
-    runs.write_json(made.path / "pruning.json", found)
-    runs.write_text(made.path / "pruning.html", pruning.to_html(found))
+    runs.write_json(made.path / "pruning.json", result)
+    runs.write_text(made.path / "pruning.html", pruning.to_html(result))
     if wanted.pictures:
-        explanation_images.draw_curve(found, made.path / "pruning.png")
-    return made, found
+        explanation_images.draw_curve(result, made.path / "pruning.png")
+    return made, result
 
 
 def _run(subject: EvaluationInputs) -> runs.Run:
@@ -170,15 +170,15 @@ def _curve(
         pruned = heads.by_layer(ranked[:count])
         heads.zero(heads.find(model, batch), pruned)
         cut = heads.slimmed(model, batch, pruned)
-        one = LoadedModel(model, loaded.processor, loaded.recipe, loaded.labels, loaded.config)
-        said = predict_features(one, features)
+        without_heads = LoadedModel(model, loaded.processor, loaded.recipe, loaded.labels, loaded.config)
+        predictions = predict_features(without_heads, features)
         curve.append(
             {
                 "left_out": count,
                 "share": count / total,
                 "cut": cut,
-                "loss": said.loss,
-                **scores.values(said.columns, truth, loaded.recipe.metrics, loaded.labels),
+                "loss": predictions.loss,
+                **scores.values(predictions.columns, truth, loaded.recipe.metrics, loaded.labels),
                 "parameters": models.size(model)[0],
                 "flops": _flops(model, batch),
                 **_time(loaded.model, model, batch),
@@ -277,13 +277,13 @@ def _store(
     config = subject.config.model_copy(update={"model": origin})
     stored = StoredModel(made.model, subject.recipe, subject.labels, config)
     observe(Stage("Judging the pruned model on held-out data"))
-    said = predict_rows(stored, subject.rows, subject.split, observe)
+    predictions = predict_rows(stored, subject.rows, subject.split, observe)
     calibration = calibrate(stored, runs.read_table(made.path / "data" / "validation.parquet"))
     runs.write_json(made.model / runs.CARD, {**facts, **({"calibration": calibration} if calibration else {})})
-    said = said.beside(
+    predictions = predictions.beside(
         {BEFORE: list(before.predictions.columns["prediction"]), **baselines_of(run, subject.rows.num_rows, observe)}
     )
-    circumstances = ReportContext(
+    report_context = ReportContext(
         command,
         created,
         subject.split,
@@ -293,7 +293,7 @@ def _store(
     )
     context = EvaluationContext(
         subject.rows,
-        said.predictions,
+        predictions.predictions,
         subject.recipe,
         subject.labels,
         config,
@@ -302,7 +302,7 @@ def _store(
         thresholds=thresholds.Thresholds.of(calibration.get("screening")),
         stored=stored,
     )
-    verdict = evaluate_predictions(context, said, circumstances)
+    verdict = evaluate_predictions(context, predictions, report_context)
     store(verdict, made.path)
     checksums.record_weights(made)
     made.record(status="complete", environment=verdict.report["environment"])

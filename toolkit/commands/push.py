@@ -106,7 +106,7 @@ def pack(
         target: A run directory.
         destination: Where to push.
         licence: The Hub's name of a licence; the one of the model that was fine-tuned when None.
-        observe: Told what happens.
+        observe: Called with each event.
         recipe_name: The task; the one stored with the model when None.
         examples: Whether the report may quote single texts of the data.
         dry: Whether nothing will be sent, so that what only the Hub can say may stay open.
@@ -227,7 +227,7 @@ def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
         SourceError: One is a link to a file outside of the run directory, which may be anything of this machine.
         ModelError: No weights are among them.
     """
-    found: dict[str, upload.Content] = {}
+    files: dict[str, upload.Content] = {}
     home = run.path.resolve()
     for folder, prefix in ((run.model, ""), (run.path / "adapter", "adapter/")):
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -237,12 +237,12 @@ def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
                 raise leads_out(file)
             path = f"{prefix}{file.name}"
             checksums.check(file, "Undo the change, or copy the run directory again: the report is of other files.")
-            found[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
-    if not any(path.endswith(".safetensors") for path in found):
+            files[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
+    if not any(path.endswith(".safetensors") for path in files):
         raise ModelError(
             f"{run.model} holds no weights.", "Copy the run directory again, all of it.", id="model.no-weights"
         )
-    return found
+    return files
 
 
 def _without_paths(file: Path, roots: list[str]) -> upload.Content:

@@ -158,8 +158,8 @@ def _config_error(
         elif fault["type"] == "dict_type":
             lines.append(f"`{key}`{origin}: keys with values are needed, {{KEY: VALUE}}, got {fault['input']!r}.")
         else:
-            said = fault["msg"].removeprefix("Value error, ")
-            message = said[:1].lower() + said[1:]
+            message_text = fault["msg"].removeprefix("Value error, ")
+            message = message_text[:1].lower() + message_text[1:]
             lines.append(f"`{key}`{origin}: {message}, got {fault['input']!r}.")
     only_keys = all(fault["type"] == "extra_forbidden" for fault in error.errors())
     count = "One value" if len(lines) == 1 else f"{len(lines)} values"

@@ -91,13 +91,13 @@ def rendezvous(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
 
     SLURM names no meeting place: it is the step's first machine, at a port that follows from the job's number.
     """
-    found = {"RANK": str(place.rank), "WORLD_SIZE": str(place.size), "LOCAL_RANK": str(place.local_rank)}
+    variables = {"RANK": str(place.rank), "WORLD_SIZE": str(place.size), "LOCAL_RANK": str(place.local_rank)}
     if "MASTER_ADDR" not in environ:
-        found["MASTER_ADDR"] = _first_host(environ.get("SLURM_STEP_NODELIST", "")) or "127.0.0.1"
+        variables["MASTER_ADDR"] = _first_host(environ.get("SLURM_STEP_NODELIST", "")) or "127.0.0.1"
     if "MASTER_PORT" not in environ:
         number = sum(int(environ.get(name, "0")) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
-        found["MASTER_PORT"] = str(_SLURM_PORTS[number % len(_SLURM_PORTS)])
-    return found
+        variables["MASTER_PORT"] = str(_SLURM_PORTS[number % len(_SLURM_PORTS)])
+    return variables
 
 
 def _first_host(nodes: str) -> str:
@@ -144,8 +144,8 @@ def count_gpus() -> int:
 def program() -> list[str]:
     """Return the command that runs this very toolkit again; nothing is imported from the folder one stands in."""
     home = str(Path(__file__).parents[2])
-    found = f"import sys; sys.path.insert(0, {home!r}); import toolkit; sys.path.remove({home!r})"
-    return [sys.executable, "-P", "-c", f"{found}; from toolkit.__main__ import main; main()"]
+    prelude = f"import sys; sys.path.insert(0, {home!r}); import toolkit; sys.path.remove({home!r})"
+    return [sys.executable, "-P", "-c", f"{prelude}; from toolkit.__main__ import main; main()"]
 
 
 def start(command: Sequence[str], number: int, environ: Mapping[str, str]) -> int:
@@ -239,9 +239,9 @@ class _Processes:
     def outcome(self) -> int:
         """Return the exit code of the run: of the process that failed, not of those that ended because of it."""
         codes = {rank: member.returncode for rank, member in enumerate(self.members) if rank not in self._ended}
-        told = [code for code in codes.values() if code > 0 and code != ECHO]
-        if told:
-            return told[0]
+        failures = [code for code in codes.values() if code > 0 and code != ECHO]
+        if failures:
+            return failures[0]
         killed = {rank: -code for rank, code in codes.items() if code < 0}
         if killed and self.signals:
             return 128 + next(iter(killed.values()))

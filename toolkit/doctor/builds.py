@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from toolkit.doctor.check import Check, said
+from toolkit.doctor.check import Check, summary
 from toolkit.doctor.installation import misfit, requirements, torch_module
 from toolkit.environment import version
 
@@ -21,7 +21,7 @@ def torch_build() -> Iterator[Check]:
         torch: Any = importlib.import_module("torch")
     except Exception as error:
         fix = "Run `pip install --force-reinstall torch`."
-        yield Check("torch", "fault", f"cannot be imported ({said(error)})", fix)
+        yield Check("torch", "fault", f"cannot be imported ({summary(error)})", fix)
         return
     built_for = _accelerator(torch)
     with warnings.catch_warnings(record=True) as caught:
@@ -82,7 +82,7 @@ def torchvision() -> Iterator[Check]:
         module = importlib.import_module("torchvision")
     except Exception as error:  # RuntimeError for a missing operator, OSError for a missing library
         finding = (
-            f"{installed} does not work with torch {build} ({said(error)}), "
+            f"{installed} does not work with torch {build} ({summary(error)}), "
             "which breaks every image class of transformers, and its Trainer and pipelines"
         )
         yield Check("torchvision", "fault", finding, fix)
@@ -96,7 +96,7 @@ def torchvision() -> Iterator[Check]:
         yield Check("torchvision", "ok", f"{installed} fits torch {build}")
 
 
-def _tags_differ(one: str, other: str) -> bool:
+def _tags_differ(version: str, other: str) -> bool:
     """Whether two versions name different builds (+cpu, +cu130); packages of the public index name none."""
-    first, second = one.partition("+")[2], other.partition("+")[2]
+    first, second = version.partition("+")[2], other.partition("+")[2]
     return bool(first and second) and first != second

@@ -33,14 +33,14 @@ class Check:
 
 def guarded(name: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
     """Yield what a check finds, fit to be shown; whatever it did not expect becomes a fault."""
-    found: list[Check] = []
+    checks: list[Check] = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a package's own warnings are not findings
-            found.extend(check())
+            checks.extend(check())
     except Exception as error:  # a broken installation fails in ways that no list foresees
-        found.append(Check(name, "fault", f"could not be examined: {said(error)}", _way_out(error)))
-    for line in found:
+        checks.append(Check(name, "fault", f"could not be examined: {summary(error)}", _way_out(error)))
+    for line in checks:
         yield replace(line, finding=_clean(line.finding), fix=_clean(line.fix) if line.fix else None)
 
 
@@ -50,7 +50,7 @@ def _way_out(error: Exception) -> str:
     return "Mend what the message names, or report it together with the output of `toolkit doctor --json`."
 
 
-def said(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
     """Return an error's kind and message on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 

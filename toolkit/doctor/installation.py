@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from toolkit.doctor.check import DISTRIBUTION, Check, said
+from toolkit.doctor.check import DISTRIBUTION, Check, summary
 from toolkit.environment import PACKAGES, version
 
 if TYPE_CHECKING:
@@ -67,15 +67,15 @@ def requirements(distribution: str, extra: str | None = None) -> list["Requireme
     """Return what a distribution requires on this machine, or what one of its extras adds to that."""
     from packaging.requirements import Requirement
 
-    found = []
+    applicable = []
     for text in metadata.requires(distribution) or ():
         requirement = Requirement(text)
         marker = requirement.marker
         always = marker is None or marker.evaluate({"extra": ""})
         added = extra is not None and marker is not None and not always and marker.evaluate({"extra": extra})
         if added if extra else always:
-            found.append(requirement)
-    return found
+            applicable.append(requirement)
+    return applicable
 
 
 def misfit(requirement: "Requirement") -> str | None:
@@ -109,7 +109,7 @@ def compiled() -> Iterator[Check]:
             package = {"sklearn.metrics": "scikit-learn"}.get(name, name)
             wanted = " ".join(dict.fromkeys(("numpy", package)))
             fix = f"Run `pip install --force-reinstall {wanted}`, so that matching builds are in place."
-            yield Check("compiled code", "fault", f"{package} cannot be imported ({said(error)})", fix)
+            yield Check("compiled code", "fault", f"{package} cannot be imported ({summary(error)})", fix)
     problem = None if "numpy" in broken else _array_problem()
     if problem:
         finding = f"torch and numpy {version('numpy')} do not work together ({problem})"
@@ -128,7 +128,7 @@ def _array_problem() -> str | None:
 
         torch.from_numpy(np.ones(1)).numpy()
     except Exception as error:
-        return said(error)
+        return summary(error)
     return None
 
 

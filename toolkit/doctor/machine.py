@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from toolkit.doctor.check import GIB, Check, gib, said
+from toolkit.doctor.check import GIB, Check, gib, summary
 from toolkit.doctor.installation import torch_module
 
 LOW_MEMORY = 2 * GIB  # bytes; torch, a small model and its optimizer
@@ -87,7 +87,7 @@ def _gpu(torch: Any, index: int) -> Check:
             bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     except Exception as error:  # a build without code for this GPU, a GPU in exclusive use, no memory left
         fix = "`nvidia-smi` shows who uses it. If nobody, install a torch built for it, or set training.device=cpu."
-        return Check(name, "fault", f"{model} does not compute ({said(error)})", fix)
+        return Check(name, "fault", f"{model} does not compute ({summary(error)})", fix)
     finding = f"{model}, {gib(free)} of {gib(total)} free, {'bf16' if bf16 else 'no bf16 in hardware'}"
     if free < LOW_MEMORY:
         return Check(name, "warning", finding, "Another program holds its memory; `nvidia-smi` shows which.")

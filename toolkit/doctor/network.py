@@ -14,7 +14,7 @@ TOKEN_SECONDS = 6.0
 
 
 def hub() -> Iterator[Check]:
-    """Ask the Hub whether it is there."""
+    """Check whether the Hub can be reached."""
     from huggingface_hub import constants
 
     from toolkit import sources

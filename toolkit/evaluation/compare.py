@@ -23,12 +23,12 @@ DISAGREEMENTS = 20  # examples that a report shows
 
 @dataclass(frozen=True)
 class Aligned:
-    """What several models said of the same rows, in one order.
+    """Predictions of several models for the same rows, in one order.
 
     Attributes:
         names: Of the models.
         rows: Inputs and truth, from the first model's file.
-        columns: What each model said, with the classes numbered as `labels` are.
+        columns: Predictions of each model, with the classes numbered as `labels` are.
         labels: Names of the classes.
     """
 
@@ -45,7 +45,7 @@ def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Colu
 
     Args:
         names: Of the models, for messages.
-        files: What they said.
+        files: Their predictions.
         column: The recipe's target.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a model said, kept in a Parquet file that knows which model and rows it belongs to.
+"""Predictions of a model, kept in a Parquet file that records which model and rows they belong to.
 
 Beside a row's inputs, truth and prediction stand where the row is in the user's files (`_file`, `_row`) and a key of
 its contents (`_key`). The file's own metadata hold the identity of model and data, so that a new report needs no new
@@ -48,18 +48,18 @@ class StoredPredictions:
 
     @property
     def predictions(self) -> Predictions:
-        """What the model said."""
+        """The predictions of the model."""
         columns = {name: self.table[name].to_pylist() for name in self.facts["columns"]}
         return Predictions(columns, self.facts["loss"])
 
     @property
     def baselines(self) -> dict[str, list[Any]]:
-        """What each baseline said."""
+        """The predictions of each baseline."""
         names = [name for name in self.table.column_names if name.startswith(BASELINE)]
         return {name.removeprefix(BASELINE): self.table[name].to_pylist() for name in names}
 
     def beside(self, baselines: Mapping[str, list[Any]]) -> "StoredPredictions":
-        """Return the same with what baselines said of the rows: name → prediction for each."""
+        """Return the same with the predictions of baselines: name → prediction for each row."""
         joined = self.table
         for name, values in baselines.items():
             joined = joined.append_column(f"{BASELINE}{name}", pa.array(values))
@@ -72,7 +72,7 @@ def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], se
     Args:
         model: Folder of the model.
         recipe: File of the recipe.
-        rows: What is asked.
+        rows: The rows to predict.
         roles: The columns of rows that the recipe reads.
         settings: How inputs are prepared, and the names of the classes.
     """
@@ -93,7 +93,7 @@ def table(rows: pa.Table, roles: Sequence[str], inputs: Sequence[str], predictio
         rows: The examples.
         roles: The columns of rows that the recipe reads.
         inputs: Those of them that identify an example: its texts.
-        predictions: What the model said.
+        predictions: Of the model.
     """
     columns = {name: rows[name] for name in (*POSITION, *roles) if name in rows.column_names}
     columns = {name: slim(column) if is_type(column.type) else column for name, column in columns.items()}

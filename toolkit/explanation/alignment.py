@@ -99,7 +99,7 @@ def bitext(source: str, target: str, features: Mapping[str, Any], processor: Any
         by_spaces: Count as words what stands between spaces alone, as gold alignments do.
     """
     words = [split_words(text, by_spaces) for text in (source, target)]
-    ids = [[int(one) for one in features[name]] for name in ("input_ids", "labels")]
+    ids = [[int(token) for token in features[name]] for name in ("input_ids", "labels")]
     special = set(processor.all_special_ids) - {processor.unk_token_id}
     spans = [
         spans_of(ids[side], [_pieces(word, processor, argument) for word in words[side]], special)
@@ -123,17 +123,17 @@ def spans_of(ids: Sequence[int], words: Sequence[Sequence[int]], special: Collec
             are found are shared out among the words between them.
         special: Tokens that belong to no word.
     """
-    places = [place for place, one in enumerate(ids) if one not in special]
+    places = [place for place, token in enumerate(ids) if token not in special]
     owners = [number for number, pieces in enumerate(words) for _ in pieces]
     alone = [piece for pieces in words for piece in pieces]
-    found: list[list[int]] = [[] for _ in words]
+    spans: list[list[int]] = [[] for _ in words]
     matcher = SequenceMatcher(None, [ids[place] for place in places], alone, autojunk=False)
     for kind, start, end, first, last in matcher.get_opcodes():
         if kind in ("equal", "replace"):
             for at in range(start, end):
                 among = first + (at - start) * (last - first) // (end - start)
-                found[owners[among]].append(places[at])
-    return tuple(map(tuple, found))
+                spans[owners[among]].append(places[at])
+    return tuple(map(tuple, spans))
 
 
 def readings(model: Any, pair: Bitext, collate: Collate) -> list[Reading]:
@@ -145,7 +145,7 @@ def readings(model: Any, pair: Bitext, collate: Collate) -> list[Reading]:
 
 def usual(known: Sequence[Reading]) -> int:
     """Return the number of the reading that is best as a rule: the last layer but one, after the word."""
-    layers = max(one.layer for one in known) + 1
+    layers = max(reading.layer for reading in known) + 1
     return list(known).index(Reading(max(0, layers - 2), True))
 
 
@@ -164,7 +164,7 @@ def score_pair(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> P
     layers = _cross_attention(model, pair, collate)  # (layers, T', S')
     after = np.concatenate([layers[:, 1:], layers[:, -1:]], axis=1)  # the row where a token has been read
     both = np.stack([layers, after], axis=1).reshape(-1, *layers.shape[1:])
-    by_words = np.stack([_by_words(one, pair) for one in both])
+    by_words = np.stack([_by_words(weights, pair) for weights in both])
     return PairResult(pair, by_words, _falls(model, pair, collate, batch_size))
 
 
@@ -178,8 +178,10 @@ def _cross_attention(model: Any, pair: Bitext, collate: Collate) -> Floats:
         with recording(model) as records:
             model(encoder_outputs=encoded, attention_mask=batch["attention_mask"], labels=batch["labels"])
     wanted = batch["labels"].shape[1], batch["input_ids"].shape[1]
-    crossed = [one.weights[0].mean(dim=0).double().cpu().numpy() for one in records[1::2]]  # self, cross, self, cross
-    if not crossed or any(one.shape != wanted for one in crossed):
+    crossed = [
+        record.weights[0].mean(dim=0).double().cpu().numpy() for record in records[1::2]
+    ]  # self, cross, self, cross
+    if not crossed or any(record.shape != wanted for record in crossed):
         raise ModelError(
             f"{type(model).__name__} has no attention from each token of the translation to each of the source.",
             "Explain a model of the kind of Marian, T5, mBART or M2M100.",
@@ -190,11 +192,11 @@ def _cross_attention(model: Any, pair: Bitext, collate: Collate) -> Floats:
 
 def _by_words(weights: Floats, pair: Bitext) -> Floats:
     """Sum over each source word's tokens, average over each target word's. Shapes (T', S') → (T, S)."""
-    found = np.zeros((len(pair.target_spans), len(pair.source_spans)))
+    by_words = np.zeros((len(pair.target_spans), len(pair.source_spans)))
     for column, span in enumerate(pair.source_spans):
         summed = weights[:, list(span)].sum(axis=1)  # (T',)
-        found[:, column] = [summed[list(places)].mean() if places else 0.0 for places in pair.target_spans]
-    return found
+        by_words[:, column] = [summed[list(places)].mean() if places else 0.0 for places in pair.target_spans]
+    return by_words
 
 
 def _falls(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> Floats:
@@ -202,7 +204,10 @@ def _falls(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> Float
     variants = [ids, *(np.delete(ids, span) for span in pair.source_spans)]
     rows = []
     for start in range(0, len(variants), batch_size):
-        chunk = [{"input_ids": one, "labels": pair.features["labels"]} for one in variants[start : start + batch_size]]
+        chunk = [
+            {"input_ids": variant, "labels": pair.features["labels"]}
+            for variant in variants[start : start + batch_size]
+        ]
         rows.append(_log_probabilities(model, collate(chunk)))
     probabilities = np.concatenate(rows)  # (S + 1, T')
     summed = [probabilities[:, list(span)].sum(axis=1) for span in pair.target_spans]
@@ -241,10 +246,10 @@ def agreement(scores: Callable[[PairResult], Floats] | None, seen: Sequence[Pair
         Target words that agree, and target words, of each pair. Shape (N, 2).
     """
     counted = []
-    for one in seen:
-        truth = set(links(one.falls, one.pair))
-        size = len(one.pair.source_words), len(one.pair.target_words)
-        made = diagonal(*size) if scores is None else links(scores(one), one.pair)
+    for result in seen:
+        truth = set(links(result.falls, result.pair))
+        size = len(result.pair.source_words), len(result.pair.target_words)
+        made = diagonal(*size) if scores is None else links(scores(result), result.pair)
         counted.append((len(truth & set(made)), len(truth)))
     return np.array(counted, np.float64)
 

@@ -46,7 +46,7 @@ def read_gold(path: Path) -> list[Gold]:
         raise SourceError(
             f"There is no gold alignment {path}.", "Check the path given with --gold.", id="source.file-missing"
         )
-    found = []
+    golds = []
     for number, line in enumerate(read_lines(path, None), 1):
         links = [(_LINK.fullmatch(word), word) for word in line.split()]
         bad = [word for match, word in links if match is None]
@@ -58,8 +58,8 @@ def read_gold(path: Path) -> list[Gold]:
             )
         made = [(int(match[1]), match[2], int(match[3])) for match, _ in links if match is not None]
         sure = frozenset((source, target) for source, kind, target in made if kind == "-")
-        found.append(Gold(sure, frozenset((source, target) for source, _, target in made)))
-    return found
+        golds.append(Gold(sure, frozenset((source, target) for source, _, target in made)))
+    return golds
 
 
 def counts(links: Collection[Link], gold: Gold) -> tuple[int, int, int, int]:

@@ -207,14 +207,14 @@ def integrated_gradients(model: Model, example: Example, batch: Mapping[str, Any
     def odds(inputs: Any, *rest: Any) -> Any:
         return log_odds(model.network(input_ids=inputs, **dict(zip(others, rest, strict=True))).logits, target)
 
-    found = LayerIntegratedGradients(odds, model.network.get_input_embeddings()).attribute(
+    attributions = LayerIntegratedGradients(odds, model.network.get_input_embeddings()).attribute(
         ids,
         baselines=empty,
         additional_forward_args=tuple(others.values()),
         n_steps=INTEGRATION_STEPS,
         internal_batch_size=INTEGRATION_STEPS,
     )
-    return _per_token(found)
+    return _per_token(attributions)
 
 
 def _per_token(vectors: Any) -> Floats:

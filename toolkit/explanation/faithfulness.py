@@ -110,20 +110,20 @@ def measure(
     together: int = 8,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Curves]:
-    """Ask the model about every text without its top words, and about its top words alone.
+    """Predict every text without its top words, and its top words alone.
 
     Args:
         model: The classifier.
         explanations: One a text.
         seed: Of the random rankings.
-        observe: Told (texts done, texts in all).
-        together: Texts whose questions are asked in the same batches.
+        observe: Called with (texts done, texts in all).
+        together: Texts whose variants are predicted in the same batches.
         stop: Asked after each batch of texts whether to leave out the rest.
     """
     random = np.random.default_rng(seed)
     curves: list[Curves] = []
     for start in range(0, len(explanations), together):
-        group = [_Queries(one, random) for one in explanations[start : start + together]]
+        group = [_Queries(explanation, random) for explanation in explanations[start : start + together]]
         answers = model.probabilities([features for questions in group for features in questions.features()])
         for questions in group:
             own, answers = answers[: len(questions.kept)], answers[len(questions.kept) :]
@@ -181,16 +181,16 @@ def evaluate(curves: Sequence[Curves], *, confidence: float, resamples: int, see
     corrected = 1 - (1 - confidence) / len(methods)
 
     def mean_of(value: Callable[[Curves], float], level: float = confidence) -> Interval:
-        return mean_interval([value(one) for one in curves], level, resamples, seed)
+        return mean_interval([value(curve) for curve in curves], level, resamples, seed)
 
     standings = {
         name: MethodFigures(
-            mean_of(lambda one, name=name: one.comprehensiveness[name]),  # type: ignore[misc]
-            mean_of(lambda one, name=name: one.sufficiency[name]),  # type: ignore[misc]
-            mean_of(lambda one, name=name: one.faithfulness(name)),  # type: ignore[misc]
+            mean_of(lambda curve, name=name: curve.comprehensiveness[name]),  # type: ignore[misc]
+            mean_of(lambda curve, name=name: curve.sufficiency[name]),  # type: ignore[misc]
+            mean_of(lambda curve, name=name: curve.faithfulness(name)),  # type: ignore[misc]
             None
             if name == RANDOM
-            else mean_of(lambda one, name=name: one.faithfulness(name) - one.faithfulness(RANDOM), corrected),  # type: ignore[misc]
+            else mean_of(lambda curve, name=name: curve.faithfulness(name) - curve.faithfulness(RANDOM), corrected),  # type: ignore[misc]
         )
         for name in names
     }
@@ -199,7 +199,7 @@ def evaluate(curves: Sequence[Curves], *, confidence: float, resamples: int, see
     runner_up = next((name for name in order if name != best), None) if best else None
 
     def lead_of(first: str, second: str) -> Interval:
-        return mean_of(lambda one: one.faithfulness(first) - one.faithfulness(second))
+        return mean_of(lambda curve: curve.faithfulness(first) - curve.faithfulness(second))
 
     lead = lead_of(best, runner_up) if best and runner_up else None
     if best == NEAREST and runner_up and lead and lead.low <= 0 and standings[runner_up].beats_random:

@@ -142,22 +142,22 @@ def fitting(tokens: int, height: int, width: int) -> tuple[Grid, int] | None:
     return None
 
 
-def leave_blocks_out(model: Model, one: Picture, target: int) -> Floats:
+def leave_blocks_out(model: Model, picture: Picture, target: int) -> Floats:
     """Return by how much the class's log odds fall when each block of patches is hidden. Shape (W,).
 
     Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2 (occlusion).
     """
-    everything, blocks = range(len(one.words)), one.blocks()
-    asked = [one.features, *(one.keep(set(everything) - set(block)) for block in blocks)]
-    probabilities = model.probabilities(asked)[:, target].clip(1e-12, 1 - 1e-12)
+    everything, blocks = range(len(picture.words)), picture.blocks()
+    variants = [picture.features, *(picture.keep(set(everything) - set(block)) for block in blocks)]
+    probabilities = model.probabilities(variants)[:, target].clip(1e-12, 1 - 1e-12)
     odds = np.log(probabilities) - np.log1p(-probabilities)  # (1 + blocks,)
-    scores = np.zeros(len(one.words))
+    scores = np.zeros(len(picture.words))
     for block, fall in zip(blocks, odds[0] - odds[1:], strict=True):
         scores[block] = fall / len(block)
     return scores
 
 
-def gradient_input(model: Model, one: Picture, batch: Mapping[str, Any], target: int) -> Floats:
+def gradient_input(model: Model, picture: Picture, batch: Mapping[str, Any], target: int) -> Floats:
     """Return gradient times how far each pixel is from the mean colour, summed over each patch. Shape (W,)."""
     import torch
 
@@ -165,29 +165,29 @@ def gradient_input(model: Model, one: Picture, batch: Mapping[str, Any], target:
     with torch.enable_grad():
         odds = log_odds(model.network(pixel_values=pixels).logits, target)
     (gradient,) = torch.autograd.grad(odds.sum(), pixels)
-    return _by_patch(one, gradient * (pixels - _empty(model, one)))
+    return _by_patch(picture, gradient * (pixels - _empty(model, picture)))
 
 
-def integrated_gradients(model: Model, one: Picture, batch: Mapping[str, Any], target: int, steps: int) -> Floats:
+def integrated_gradients(model: Model, picture: Picture, batch: Mapping[str, Any], target: int, steps: int) -> Floats:
     """Return gradients summed along the straight way from the mean colour, by captum. Shape (W,)."""
     from captum.attr import IntegratedGradients
 
     def odds(pixels: Any) -> Any:
         return log_odds(model.network(pixel_values=pixels).logits, target)
 
-    found = IntegratedGradients(odds).attribute(
-        batch["pixel_values"], baselines=_empty(model, one), n_steps=steps, internal_batch_size=steps
+    attributions = IntegratedGradients(odds).attribute(
+        batch["pixel_values"], baselines=_empty(model, picture), n_steps=steps, internal_batch_size=steps
     )
-    return _by_patch(one, found)
+    return _by_patch(picture, attributions)
 
 
-def _empty(model: Model, one: Picture) -> Any:
-    return model.batch([one.keep(())])["pixel_values"]
+def _empty(model: Model, picture: Picture) -> Any:
+    return model.batch([picture.keep(())])["pixel_values"]
 
 
-def _by_patch(one: Picture, values: Any) -> Floats:
+def _by_patch(picture: Picture, values: Any) -> Floats:
     """Sum over channels and each patch's pixels. Shapes (1, 3, H, W) → (W,)."""
-    return one.by_pixel(values[0].detach().double().sum(dim=0).cpu().numpy())
+    return picture.by_pixel(values[0].detach().double().sum(dim=0).cpu().numpy())
 
 
 def hit(scores: Sequence[float] | Floats, grid: Grid, box: Sequence[float]) -> bool:

@@ -1,4 +1,4 @@
-"""Ask a model about texts or pictures, whole or with words or patches left out."""
+"""Predictions of a model for texts or pictures, whole or with words or patches left out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,15 +38,15 @@ class Model:
         """Return the probability of each class for each example, computed in batches of like lengths. Shape (N, C)."""
         import torch
 
-        lengths = np.array([len(one.get("input_ids", ())) for one in features], np.int64)
-        found: list[Any] = [None] * len(features)
+        lengths = np.array([len(example.get("input_ids", ())) for example in features], np.int64)
+        by_row: list[Any] = [None] * len(features)
         with torch.inference_mode():
             for rows in plan_evaluation(lengths, self.batch_size):
                 logits = self.network(**self.batch([features[row] for row in rows])).logits
                 for row, probabilities in zip(rows, logits.double().softmax(dim=-1).cpu().numpy(), strict=True):
-                    found[row] = probabilities
+                    by_row[row] = probabilities
                 self.pause()
-        return np.stack(found)
+        return np.stack(by_row)
 
 
 def log_odds(logits: Any, target: int) -> Any:

@@ -43,12 +43,12 @@ def region(scores: Sequence[float] | Floats, grid: Grid, share: float = SHARE) -
     return min(across) / columns, min(down) / rows, (max(across) + 1) / columns, (max(down) + 1) / rows
 
 
-def overlap(one: Box, other: Box) -> float:
+def overlap(box: Box, other: Box) -> float:
     """Return the area that two boxes share, over the area that either covers (intersection over union)."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
     shared = max(width, 0.0) * max(height, 0.0)
-    return shared / (_area(one) + _area(other) - shared)
+    return shared / (_area(box) + _area(other) - shared)
 
 
 def read_box(value: Any) -> Box | None:
@@ -86,7 +86,7 @@ def _extent(covered: Floats) -> tuple[float, float]:
 
 
 def evaluate(
-    found: Sequence[tuple[Sequence[float] | Floats, Grid]],
+    scored: Sequence[tuple[Sequence[float] | Floats, Grid]],
     boxes: Sequence[Box],
     *,
     confidence: float,
@@ -96,7 +96,7 @@ def evaluate(
     """Say how well regions meet given boxes, beside the region that a glance at the middle would give.
 
     Args:
-        found: (scores, grid) of each picture.
+        scored: (scores, grid) of each picture.
         boxes: The true box of each.
         confidence: Of the intervals.
         resamples: Of the bootstrap.
@@ -107,19 +107,19 @@ def evaluate(
         more) with their intervals; "middle" is the overlap of a box in the middle, as large as the true ones are on
         average.
     """
-    overlaps = [overlap(region(scores, grid), box) for (scores, grid), box in zip(found, boxes, strict=True)]
+    overlaps = [overlap(region(scores, grid), box) for (scores, grid), box in zip(scored, boxes, strict=True)]
     side = [float(np.mean([box[end] - box[end - 2] for box in boxes])) / 2 for end in (2, 3)]
     middle = (0.5 - side[0], 0.5 - side[1], 0.5 + side[0], 0.5 + side[1])
     figures: Mapping[str, Sequence[float]] = {
-        "pointing": [float(hit(scores, grid, box)) for (scores, grid), box in zip(found, boxes, strict=True)],
+        "pointing": [float(hit(scores, grid, box)) for (scores, grid), box in zip(scored, boxes, strict=True)],
         "overlap": overlaps,
-        "found": [float(one >= FOUND) for one in overlaps],
+        "found": [float(value >= FOUND) for value in overlaps],
         "middle": [overlap(middle, box) for box in boxes],
     }
-    told = {name: mean_interval(values, confidence, resamples, seed) for name, values in figures.items()}
+    intervals = {name: mean_interval(values, confidence, resamples, seed) for name, values in figures.items()}
     return {
         "pictures": len(boxes),
-        **{name: {"value": one.value, "low": one.low, "high": one.high} for name, one in told.items()},
+        **{name: {"value": value.value, "low": value.low, "high": value.high} for name, value in intervals.items()},
     }
 
 

@@ -34,14 +34,14 @@ def sensitivity(
         explanations: Of the trained model, one a text.
         methods: To compare.
         seed: Of the shuffling.
-        observe: Told (texts done, texts in all).
+        observe: Called with (texts done, texts in all).
         stop: Asked in the first stage, from the second text on, whether to leave out the rest, in all stages.
 
     Returns:
         Method → for each of `STAGES` the rank correlation of each text's scores, regardless of their sign, with
         those of the trained model.
     """
-    found: dict[str, list[list[float]]] = {name: [] for name in methods}
+    correlations: dict[str, list[list[float]]] = {name: [] for name in methods}
     done, number = 0, len(explanations)
     for stage, tensors in enumerate(stages(model.network)):
         with shuffled(tensors, seed):
@@ -55,8 +55,8 @@ def sensitivity(
                     number = done
                     break
         for name in methods:
-            found[name].append([row[name] for row in rows])
-    return found
+            correlations[name].append([row[name] for row in rows])
+    return correlations
 
 
 def stages(network: Any) -> list[list[Any]]:
@@ -67,7 +67,7 @@ def stages(network: Any) -> list[list[Any]]:
     import torch
 
     lists = [module for module in network.modules() if isinstance(module, torch.nn.ModuleList)]
-    layers = list(max(lists, key=lambda found: len(found), default=[]))
+    layers = list(max(lists, key=lambda layers_of_list: len(layers_of_list), default=[]))
     inside = [{id(p) for p in layer.parameters()} for layer in layers]
     every = list(network.parameters())
     last = max((place for place, p in enumerate(every) if any(id(p) in layer for layer in inside)), default=-1)
@@ -95,11 +95,11 @@ def shuffled(tensors: Sequence[Any], seed: int) -> Iterator[None]:
                 tensor.copy_(before)
 
 
-def rank_correlation(one: Floats, other: Floats) -> float:
+def rank_correlation(scores: Floats, other: Floats) -> float:
     """Return Spearman's correlation of two lists of scores, regardless of sign; 0 where one ranks nothing."""
     from scipy.stats import rankdata
 
-    first, second = rankdata(np.abs(one)), rankdata(np.abs(other))
+    first, second = rankdata(np.abs(scores)), rankdata(np.abs(other))
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])

@@ -37,7 +37,7 @@ def measure(
         confidence: Of the intervals.
         resamples: Bootstrap samples.
         seed: Of random rankings, shuffled weights and the bootstrap.
-        observe: Told (stage, texts done, texts in all), none done when a stage begins.
+        observe: Called with (stage, texts done, texts in all), none done when a stage begins.
         within: Given a share of the time that is left, returns what says when it is spent.
 
     Returns:

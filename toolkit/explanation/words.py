@@ -62,13 +62,13 @@ def example(texts: Sequence[str], features: Mapping[str, Any], tokenizer: Any, m
     tokens = tuple(readable(token) for token in tokenizer.convert_ids_to_tokens(ids.tolist()))
     encoding = tokenizer(*texts, truncation=True, max_length=max_length).encodings[0]
     if encoding.ids == ids.tolist():
-        found = _spans(encoding)
-        words = tuple(_spell(texts, encoding, span) for span in found)
+        spans = _spans(encoding)
+        words = tuple(_spell(texts, encoding, span) for span in spans)
     else:  # the recipe prepares its texts in a way of its own: each token stands for itself
         special = set(tokenizer.all_special_ids)
-        found = tuple((place,) for place, token in enumerate(ids.tolist()) if token not in special)
-        words = tuple(tokens[place] for (place,) in found)
-    return Example(tuple(texts), {name: _array(value) for name, value in features.items()}, tokens, words, found)
+        spans = tuple((place,) for place, token in enumerate(ids.tolist()) if token not in special)
+        words = tuple(tokens[place] for (place,) in spans)
+    return Example(tuple(texts), {name: _array(value) for name, value in features.items()}, tokens, words, spans)
 
 
 def _array(value: Any) -> Any:

@@ -68,7 +68,7 @@ def drift(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]
     return Drift(largest=float(moved.max()), mean=float(moved.mean()))
 
 
-def check(found: Agreement, moved: Drift | None, allowed: Limits, form: str) -> None:
+def check(match: Agreement, moved: Drift | None, allowed: Limits, form: str) -> None:
     """Refuse an export that disagrees with its model by more than is allowed.
 
     Raises:
@@ -76,13 +76,13 @@ def check(found: Agreement, moved: Drift | None, allowed: Limits, form: str) -> 
     """
     # a probability that is not a number fails as well, so the question is whether all is well
     probabilities = moved is None or allowed.drift is None or moved.largest <= allowed.drift
-    if (found.rows - found.same) / found.rows <= allowed.share and probabilities:  # 29 of 50 rows are 0.58
+    if (match.rows - match.same) / match.rows <= allowed.share and probabilities:  # 29 of 50 rows are 0.58
         return
     off = "" if moved is None else f" Probabilities are off by up to {moved.largest:.2g}"
     bound = "" if allowed.drift is None or moved is None else f", and {allowed.drift:g} is allowed"
     advice = "Use --to onnx, which rounds nothing" if form == "onnx-int8" else "Use --to safetensors"
     raise RunError(
-        f"The export does not say what the model says: {found.rows - found.same:,} of {found.rows:,} held-out rows get "
+        f"The export does not say what the model says: {match.rows - match.same:,} of {match.rows:,} held-out rows get "
         f"another answer, and {allowed.share:.2%} of them are allowed (--tolerance {allowed.share:g})."
         f"{off}{bound}{'.' if off else ''}",
         f"Nothing was written. {advice}, or allow more with --tolerance.",

@@ -37,7 +37,7 @@ class Classifier:
         self.tokenizer.enable_truncation(facts["max_length"])
         self.tokenizer.enable_padding(pad_id=config.get("pad_token_id") or 0)
         self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-        self.inputs = [one.name for one in self.session.get_inputs()]
+        self.inputs = [item.name for item in self.session.get_inputs()]
         # in 8 bits with ranges that are set anew in each call, a text's probabilities depend on the others of its batch
         way = (facts.get("quantization") or {}).get("chosen")
         self.batch_size = 1 if way == "dynamic" else BATCH
@@ -46,15 +46,15 @@ class Classifier:
         """Return the probability of each class for each text, or pair of texts. Shape (B, C)."""
         given = list(texts) if second is None else list(zip(texts, second, strict=True))
         parts = [given[at : at + self.batch_size] for at in range(0, len(given), self.batch_size)]
-        return np.concatenate([self._asked(part) for part in parts])
+        return np.concatenate([self._inputs(part) for part in parts])
 
-    def _asked(self, given: Sequence[Any]) -> Any:
+    def _inputs(self, given: Sequence[Any]) -> Any:
         """Return the probabilities of some texts, or pairs, in one call. Shape (B, C)."""
         encoded = self.tokenizer.encode_batch(given)
         known = {
-            "input_ids": [one.ids for one in encoded],
-            "attention_mask": [one.attention_mask for one in encoded],
-            "token_type_ids": [one.type_ids for one in encoded],
+            "input_ids": [encoding.ids for encoding in encoded],
+            "attention_mask": [encoding.attention_mask for encoding in encoded],
+            "token_type_ids": [encoding.type_ids for encoding in encoded],
         }
         (logits,) = self.session.run(["logits"], {name: np.array(known[name], np.int64) for name in self.inputs})
         raised = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
@@ -70,12 +70,12 @@ def batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def answers(model: Classifier, texts: Sequence[str], second: str | None) -> Iterator[str]:
     """Yield a line for each text: label, probability, and the text on one line; of a blank text the text alone."""
-    asked = [text for text in texts if text.strip()]
-    found = iter(model.probabilities(asked, None if second is None else [second] * len(asked)) if asked else ())
+    given = [text for text in texts if text.strip()]
+    rows = iter(model.probabilities(given, None if second is None else [second] * len(given)) if given else ())
     for text in texts:
         label = probability = ""
         if text.strip():
-            probabilities = next(found)
+            probabilities = next(rows)
             label, probability = model.labels[int(probabilities.argmax())], f"{probabilities.max():.6f}"
         yield f"{label}\t{probability}\t{' '.join(text.splitlines())}"
 
@@ -83,7 +83,7 @@ def answers(model: Classifier, texts: Sequence[str], second: str | None) -> Iter
 def shown(line: str) -> str:
     """Return a line without what a terminal would obey: control characters but tabs, and changes of direction."""
     obeyed = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
-    return re.sub(obeyed, lambda found: f"\\u{ord(found[0]):04x}", line)
+    return re.sub(obeyed, lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
 def main() -> None:
@@ -91,13 +91,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", nargs="*", help="a text; standard input, line by line, when there is none")
     parser.add_argument("--second", help="second text of each pair")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace", newline="\n")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     model = Classifier(Path(__file__).parent)
     try:
-        for texts in batches(asked.text or (line.rstrip("\r\n") for line in sys.stdin)):
-            for line in answers(model, texts, asked.second):
+        for texts in batches(arguments.text or (line.rstrip("\r\n") for line in sys.stdin)):
+            for line in answers(model, texts, arguments.second):
                 print(shown(line) if sys.stdout.isatty() else line, flush=True)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

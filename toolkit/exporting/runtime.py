@@ -52,12 +52,12 @@ def _onnx(file: Path) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()  # as many as the model that it is timed against
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.get_inputs()]
-    returned = [one.name for one in session.get_outputs()]
+    names = [item.name for item in session.get_inputs()]
+    returned = [item.name for item in session.get_outputs()]
 
     def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
-        said = session.run(returned, {name: inputs[name].numpy() for name in names})
-        return {name: torch.from_numpy(values) for name, values in zip(returned, said, strict=True)}
+        outputs = session.run(returned, {name: inputs[name].numpy() for name in names})
+        return {name: torch.from_numpy(values) for name, values in zip(returned, outputs, strict=True)}
 
     return run
 

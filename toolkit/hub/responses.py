@@ -48,8 +48,8 @@ def _wait_before_retry(error: Exception, attempt: int) -> float | None:
     if status is not None and status != 429 and (status < 500 or status == 501):
         return None
     response = getattr(error, "response", None)
-    asked = response.headers.get("Retry-After", "") if response is not None else ""
-    return min(float(asked), LONGEST_WAIT) if asked.isdigit() else float(2 ** (attempt - 1))
+    retry_after = response.headers.get("Retry-After", "") if response is not None else ""
+    return min(float(retry_after), LONGEST_WAIT) if retry_after.isdigit() else float(2 ** (attempt - 1))
 
 
 def _status(error: Exception) -> int | None:
@@ -61,7 +61,7 @@ def _status(error: Exception) -> int | None:
 
 
 @contextmanager
-def said(name: str, kind: type[CallError] | type[RunError]) -> Iterator[None]:
+def translated_errors(name: str, kind: type[CallError] | type[RunError]) -> Iterator[None]:
     """Turn the Hub's errors, met while asking about a repository or sending to it, into what the user should do."""
     try:
         yield

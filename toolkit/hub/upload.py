@@ -17,7 +17,7 @@ from typing import Any
 
 from toolkit import sources
 from toolkit.errors import ConfigError, RunError, SourceError
-from toolkit.hub.responses import no_access, patiently, said, unless_unknown
+from toolkit.hub.responses import no_access, patiently, translated_errors, unless_unknown
 
 Content = Path | bytes
 
@@ -81,24 +81,24 @@ def check(destination: Destination) -> bool:
     if problem is not None:
         raise problem
     api = HfApi()
-    with said(destination.name, SourceError):
+    with translated_errors(destination.name, SourceError):
         account = patiently(api.whoami)
         _check_role(account, destination)
         try:
-            found = patiently(lambda: api.model_info(destination.name))
+            info = patiently(lambda: api.model_info(destination.name))
         except RepositoryNotFoundError:
-            found = None
-        if found is not None and not destination.pull_request:
+            info = None
+        if info is not None and not destination.pull_request:
             unless_unknown(lambda: api.auth_check(destination.name, write=True))
-    if found is None and destination.pull_request:
+    if info is None and destination.pull_request:
         raise SourceError(
             f"The Hub has no model {destination.name} that you may read, so there is nothing to propose a change to.",
             "Check the spelling, or push without --pr.",
             id="hub.not-found",
         )
-    if found is not None and not destination.pull_request:
-        _check_visibility(bool(found.private), destination)
-    return found is not None
+    if info is not None and not destination.pull_request:
+        _check_visibility(bool(info.private), destination)
+    return info is not None
 
 
 def obstacle() -> SourceError | None:
@@ -232,7 +232,7 @@ def check_card(text: str, destination: Destination) -> None:
     from huggingface_hub import ModelCard
 
     card = ModelCard(text, ignore_metadata_errors=False)
-    with said(destination.name, SourceError):
+    with translated_errors(destination.name, SourceError):
         try:
             patiently(card.validate)
         except ValueError as error:
@@ -246,7 +246,7 @@ def check_card(text: str, destination: Destination) -> None:
 def _card_faults(answer: str) -> str:
     """Return the sentences in what the Hub says of a card, which is JSON as a rule."""
     try:
-        faults = [str(one["message"]) for one in json.loads(answer)["errors"]]
+        faults = [str(entry["message"]) for entry in json.loads(answer)["errors"]]
     except (ValueError, TypeError, KeyError):
         faults = [answer]
     return " ".join(f"{' '.join(fault.split())[:400].rstrip('.')}." for fault in faults)
@@ -265,7 +265,7 @@ def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
     if destination.tag is None:
         return
     api, branch = HfApi(), destination.revision or "main"
-    with said(destination.name, SourceError):
+    with translated_errors(destination.name, SourceError):
         refs = patiently(lambda: api.list_repo_refs(destination.name))
         marked = _target(refs.tags, destination.tag)
         if marked is None or (
@@ -281,7 +281,7 @@ def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
 
 def _target(refs: Iterable[Any], name: str) -> str | None:
     """Return the commit that a branch or a tag stands for, or None."""
-    return next((str(one.target_commit) for one in refs if one.name == name), None)
+    return next((str(ref.target_commit) for ref in refs if ref.name == name), None)
 
 
 def _holds(api: Any, files: Mapping[str, Content], destination: Destination) -> bool:
@@ -290,7 +290,7 @@ def _holds(api: Any, files: Mapping[str, Content], destination: Destination) -> 
     from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
     tree = api.list_repo_tree(destination.name, recursive=True, revision=destination.revision)
-    held = {one.path: one for one in tree if isinstance(one, RepoFile)}
+    held = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
     if files.keys() - held.keys() or _stale(held, files):
         return False
     for path, content in files.items():
@@ -325,7 +325,7 @@ def publish(files: Mapping[str, Content], destination: Destination, title: str) 
 
     refuse_secrets(files)
     api = HfApi()
-    with said(destination.name, RunError), _calm():
+    with translated_errors(destination.name, RunError), _calm():
         if not destination.pull_request:
             private = not destination.public
             patiently(lambda: api.create_repo(destination.name, private=private, exist_ok=True))
@@ -341,7 +341,7 @@ def _make_branch(api: Any, destination: Destination) -> None:
     if branch in (None, "main"):
         return
     refs = patiently(lambda: api.list_repo_refs(destination.name))
-    if branch not in [one.name for one in refs.branches]:
+    if branch not in [ref.name for ref in refs.branches]:
         patiently(lambda: api.create_branch(destination.name, branch=branch, exist_ok=True))
 
 
@@ -371,9 +371,9 @@ def _commit(api: Any, files: Mapping[str, Content], destination: Destination, ti
 def _own_pull_request(api: Any, destination: Destination, title: str) -> Any:
     """Find the open pull request that an earlier push made; None without one."""
     author = api.whoami()["name"]
-    for one in api.get_repo_discussions(destination.name, author=author, discussion_type="pull_request"):
-        if one.title == title and one.status in ("open", "draft"):
-            return one
+    for discussion in api.get_repo_discussions(destination.name, author=author, discussion_type="pull_request"):
+        if discussion.title == title and discussion.status in ("open", "draft"):
+            return discussion
     return None
 
 

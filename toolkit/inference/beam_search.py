@@ -93,7 +93,7 @@ def beam_search(
         ranked, chosen = summed.topk(min(width, summed.shape[1]), dim=1)  # (A, w), the best first
         origins, words = chosen // probabilities.shape[1], words.reshape(len(place), -1).gather(1, chosen)
         if length == 1:  # from here on there are K translations of each
-            tokens, encoded, mask = (one.repeat_interleave(beams, dim=0) for one in (tokens, encoded, mask))
+            tokens, encoded, mask = (tensor.repeat_interleave(beams, dim=0) for tensor in (tokens, encoded, mask))
             cache.batch_repeat_interleave(beams)
             ranked, origins, words = (
                 _filled(ranked, beams, float("-inf")),
@@ -181,18 +181,18 @@ def _continuations(logits: Any, rules: _Rules, length: int, bounded: Any, wanted
     import torch
 
     if length == 1 and rules.first is not None:
-        found = torch.zeros((len(logits), 1), device=logits.device)
-        words = torch.full_like(found, rules.first, dtype=torch.long)
+        scores = torch.zeros((len(logits), 1), device=logits.device)
+        words = torch.full_like(scores, rules.first, dtype=torch.long)
     else:
         everything = logits.logsumexp(dim=1, keepdim=True)
         logits[:, rules.never] = float("-inf")
-        found, words = logits.topk(min(wanted, logits.shape[1]), dim=1)
-        found = found - everything
+        scores, words = logits.topk(min(wanted, logits.shape[1]), dim=1)
+        scores = scores - everything
     if rules.last is not None and bool(bounded.any()):
         rows = bounded.repeat_interleave(len(logits) // len(bounded))
-        found[rows], words[rows] = float("-inf"), rules.last
-        found[rows, 0] = 0.0
-    return found, words
+        scores[rows], words[rows] = float("-inf"), rules.last
+        scores[rows, 0] = 0.0
+    return scores, words
 
 
 def _filled(candidates: Any, wanted: int, value: float = 0) -> Any:

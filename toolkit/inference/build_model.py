@@ -29,7 +29,7 @@ def build_model(
         path: The checkpoint folder.
         labels: Names of the classes.
         config: The run's configuration.
-        observe: Told what the user should know of the weights.
+        observe: Called with what the user should know of the weights.
         new_head: Whether the head may be new, to be trained.
 
     Raises:
@@ -37,11 +37,11 @@ def build_model(
     """
     with weights.watched() as loaded:
         model = recipe.build_model(path, labels, config)
-    for one in loaded:
+    for part in loaded:
         if not new_head:
-            one.check_trained()
-        if one.note is not None and observe is not None:
-            observe(Note(one.note))
+            part.check_trained()
+        if part.note is not None and observe is not None:
+            observe(Note(part.note))
     reach = checkpoints.reach(model.config.to_dict())
     way = lengthening(config)
     if way is not None and reach is not None and reach < config.data.max_length:

@@ -41,7 +41,7 @@ def write(
         tokens: Tokens that their sources may have together.
         device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
-        observe: Told (examples done, examples in all).
+        observe: Called with (examples done, examples in all).
         team: The processes that share the work.
 
     Returns:
@@ -88,5 +88,5 @@ def by_beam_search(
         beams=options["beams"],
         length_penalty=options["length_penalty"],
     )
-    texts = seq2seq.decode([one.tokens for one in written], processor, model.generation_config.forced_bos_token_id)
-    return {"prediction": texts, "cut": [not one.ended for one in written]}
+    texts = seq2seq.decode([text.tokens for text in written], processor, model.generation_config.forced_bos_token_id)
+    return {"prediction": texts, "cut": [not text.ended for text in written]}

@@ -43,7 +43,7 @@ class StoredModel:
         labels: Names of the classes.
         config: The run's configuration.
         slim: Whether heads that were pruned are cut out when it is loaded, which costs less and predicts the same.
-        observe: Told what the user should know of its weights.
+        observe: Called with what the user should know of its weights.
     """
 
     folder: Path

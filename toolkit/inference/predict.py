@@ -1,4 +1,4 @@
-"""Run a model over a split and keep what it said, one compact row an example."""
+"""Run a model over a split and keep its predictions, one compact row an example."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,7 +17,7 @@ Answer = tuple[int, dict[str, list[Any]], float, int]  # number of the batch, co
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of each example of a split.
+    """Predictions of a model for each example of a split.
 
     Attributes:
         columns: Name → one value an example, in the split's order; "prediction" is what metrics compare.
@@ -51,8 +51,8 @@ def predict(
         batch_size: Examples in one forward pass.
         device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
-        observe: Told (examples done, examples in all).
-        team: The processes that share the work; each asks about some of the batches and returns all answers.
+        observe: Called with (examples done, examples in all).
+        team: The processes that share the work; each predicts some of the batches and returns all predictions.
         padded: Whether batches are padded also where the model can be run without.
     """
     import torch
@@ -70,7 +70,7 @@ def predict(
             with packed, torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16"):
                 outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
             count = count_items(batch) if outputs.get("loss") is not None else 0
-            left_out = {name: [one[name] for one in examples] for name in examples[0] if name not in batch}
+            left_out = {name: [example[name] for example in examples] for name in examples[0] if name not in batch}
             columns = extract(outputs, {**left_out, **batch})
             answers.append((number, columns, float(outputs.loss) * count if count else 0.0, count))
             done = min(len(features), done + len(rows) * team.size)

@@ -27,7 +27,7 @@ def predict_features(
     Args:
         loaded: The model.
         features: The examples.
-        observe: Told how far it is.
+        observe: Called with the progress.
         team: The processes that share the work.
         collate: Stacks examples; the recipe's when None.
         answers: Whether predictions are wanted, beside the loss, of a task that has to write them.
@@ -43,8 +43,8 @@ def predict_features(
     padded = loaded.config.training.acceleration == "off"
     collate = collate or partial(recipe.collate, processor=loaded.processor)
     if recipe.generate is None:
-        found = predict(loaded.model, features, collate, recipe.predictions, padded=padded, **common)
-        return _outside(found, loaded)
+        predictions = predict(loaded.model, features, collate, recipe.predictions, padded=padded, **common)
+        return _outside(predictions, loaded)
     loss = None
     if "labels" in features.columns:
         quiet = {**common, "observe": None} if answers else common

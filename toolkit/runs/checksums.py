@@ -86,9 +86,9 @@ def _names_files(column: Any) -> bool:
 
 def _expected(file: Path) -> str | None:
     for folder in (file.parent, file.parent.parent):
-        found = _recorded(folder).get(file.relative_to(folder).as_posix())
-        if found is not None:
-            return found
+        recorded = _recorded(folder).get(file.relative_to(folder).as_posix())
+        if recorded is not None:
+            return recorded
     return None
 
 

@@ -193,7 +193,7 @@ def _encodes(name: str) -> bool:
 def free(path: Path) -> Path:
     """Return a path, or where something is there already, one with a number behind it."""
     further = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
-    return next(one for one in itertools.chain([path], further) if not one.exists())
+    return next(candidate for candidate in itertools.chain([path], further) if not candidate.exists())
 
 
 def slug(model: str) -> str:
@@ -254,8 +254,8 @@ def read_facts(run: Path) -> dict[str, Any]:
         SourceError: It is missing or damaged.
     """
     file = run / "run.json"
-    found = read_object(file)
+    facts = read_object(file)
     for name, kind in _FACTS.items():
-        if not isinstance(found.get(name), kind | None):
+        if not isinstance(facts.get(name), kind | None):
             raise SourceError(f"`{name}` in {file} is not what was written there.", COPY_AGAIN, id="run.damaged")
-    return found
+    return facts

@@ -138,8 +138,8 @@ def read_object(path: Path) -> dict[str, Any]:
         reason = f"not JSON: {error}"
     if reason is not None:
         raise SourceError(f"{path} cannot be read: {reason}.", COPY_AGAIN, id="run.damaged")
-    found: dict[str, Any] = value
-    return found
+    content: dict[str, Any] = value
+    return content
 
 
 def write_table(path: Path, table: Any) -> None:

@@ -67,15 +67,15 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
 
     async def predict(request: Any) -> Predictions:
         """Answer one or more inputs, each by itself."""
-        read = [_read(one, service.inputs) for one in request.inputs]
-        good = [one for one in read if not isinstance(one, Problem)]
+        read = [_read(item, service.inputs) for item in request.inputs]
+        good = [item for item in read if not isinstance(item, Problem)]
         answers = await batcher.ask(good) if good else []
-        failures = [one for one in answers if isinstance(one, Exception) and not isinstance(one, ToolkitError)]
+        failures = [item for item in answers if isinstance(item, Exception) and not isinstance(item, ToolkitError)]
         if failures and len(failures) == len(answers):
             raise failures[0]
         left = iter(answers)
-        told = [one if isinstance(one, Problem) else _told(next(left)) for one in read]
-        return Predictions(model=service.name, predictions=told)
+        predictions = [item if isinstance(item, Problem) else _prediction(next(left)) for item in read]
+        return Predictions(model=service.name, predictions=predictions)
 
     async def explain(request: Any) -> Explanation:
         """Say what the answer to one input rests on."""
@@ -99,17 +99,17 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
     return app
 
 
-def _read(one: Any, inputs: Sequence[Column]) -> Mapping[str, Any] | Problem:
+def _read(item: Any, inputs: Sequence[Column]) -> Mapping[str, Any] | Problem:
     """Bring an input into role → value, or say why that cannot be done."""
-    if isinstance(one, Unfit):
-        return Problem(problem=f"The input does not fit: {faults(one.errors, 'it')}", fix=SCHEMA)
+    if isinstance(item, Unfit):
+        return Problem(problem=f"The input does not fit: {faults(item.errors, 'it')}", fix=SCHEMA)
     try:
-        return values(one, inputs)
+        return values(item, inputs)
     except (binascii.Error, ValueError):
         return Problem(problem="The picture is not base64.", fix="Encode the bytes of its file.")
 
 
-def _told(answer: Mapping[str, Any] | Exception) -> Prediction | Problem:
+def _prediction(answer: Mapping[str, Any] | Exception) -> Prediction | Problem:
     """Bring an answer to one input into its shape; what the model failed with stays in the log."""
     if isinstance(answer, ToolkitError):
         return Problem(**of_error(answer))

@@ -128,7 +128,7 @@ class Batcher(Generic[Input, Answer]):
             await self._arrived.wait()
             pieces = self._next()
             if pieces:
-                self._deliver(pieces, await self._run(lambda asked=pieces: self._answers(asked)))  # type: ignore[misc]
+                self._deliver(pieces, await self._run(lambda batch=pieces: self._answers(batch)))  # type: ignore[misc]
             if self._alone:
                 await self._do(self._alone.popleft())
             elif not pieces:
@@ -157,13 +157,13 @@ class Batcher(Generic[Input, Answer]):
 
     def _answers(self, pieces: _Pieces[Input]) -> list[Answer | Exception]:
         """Answer a batch; where that fails, answer each input alone, so that a bad one harms no other."""
-        inputs = [one for _, taken in pieces for one in taken]
+        inputs = [item for _, taken in pieces for item in taken]
         try:
             return list(self._answer(inputs))
         except Exception as error:
             if len(inputs) == 1:
                 return [error]
-            return [one for job, taken in pieces for alone in taken for one in self._answers([(job, [alone])])]
+            return [item for job, taken in pieces for alone in taken for item in self._answers([(job, [alone])])]
 
     def _deliver(self, pieces: _Pieces[Input], answers: Sequence[Answer | Exception]) -> None:
         left = iter(answers)

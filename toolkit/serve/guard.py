@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from toolkit.serve.limits import Limits
-from toolkit.serve.refusals import said, too_busy, too_large, too_late, unknown_host
+from toolkit.serve.refusals import refusal_response, too_busy, too_large, too_late, unknown_host
 
 _PORT = re.compile(r":\d*$")
 PATIENCE = 5.0  # seconds for the rest of a request that is refused: who is cut off while sending sees no answer
@@ -54,7 +54,7 @@ class Guard:
             return unknown_host(host)
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.limits.body_bytes:
-            return said(413, too_large(self.limits.body_bytes))
+            return refusal_response(413, too_large(self.limits.body_bytes))
         return too_busy() if self.open >= self.limits.connections else None
 
     def _counted(self, receive: Any) -> Any:

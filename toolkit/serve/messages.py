@@ -107,38 +107,40 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
         fields[column.role] = (shape, Field(... if column.required else None, description=column.kind.about))
     required = [column for column in inputs if column.required]
     whole = create_model("Input", __config__=CLOSED, **fields)
-    one: Any = whole
+    item_type: Any = whole
     if len(required) == 1:
         bare: Any = required[0].kind.json(limits.characters)
         either: Any = Union[Annotated[whole, Tag("object")], Annotated[bare, Tag("bare")]]  # noqa: UP007
-        one = Annotated[either, Discriminator(lambda given: "object" if isinstance(given, dict | whole) else "bare")]
+        item_type = Annotated[
+            either, Discriminator(lambda given: "object" if isinstance(given, dict | whole) else "bare")
+        ]
     ask = create_model(
         "Ask",
         __config__=CLOSED,
         inputs=(
-            list[Annotated[one, WrapValidator(_or_unfit)]],
+            list[Annotated[item_type, WrapValidator(_or_unfit)]],
             Field(min_length=1, max_length=limits.inputs, description="What to answer"),
         ),
     )
     why = create_model(
         "Why",
         __config__=CLOSED,
-        input=(one, Field(description="What to answer")),
+        input=(item_type, Field(description="What to answer")),
         method=(str | None, Field(None, description="How to explain; the most faithful known way when not given")),
     )
     return ask, why
 
 
-def values(one: Any, inputs: Sequence[Column]) -> dict[str, Any]:
+def values(item: Any, inputs: Sequence[Column]) -> dict[str, Any]:
     """Bring an input of a request into role → value.
 
     Raises:
         ValueError: A picture is not written in base64.
     """
-    if isinstance(one, BaseModel):
-        given = {role: value for role, value in one.model_dump().items() if value is not None}
+    if isinstance(item, BaseModel):
+        given = {role: value for role, value in item.model_dump().items() if value is not None}
     else:
-        given = {next(column.role for column in inputs if column.required): one}
+        given = {next(column.role for column in inputs if column.required): item}
     for column in inputs:
         if column.role in given:
             given[column.role] = column.kind.of_json(given[column.role])

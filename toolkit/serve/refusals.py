@@ -28,7 +28,7 @@ def of_error(error: ToolkitError) -> dict[str, str]:
     return {**refusal(error.problem, error.fix), "id": error.id}
 
 
-def said(code: int, detail: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Any:
+def refusal_response(code: int, detail: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Any:
     """Return a refusal as an answer."""
     from fastapi.responses import JSONResponse
 
@@ -37,8 +37,8 @@ def said(code: int, detail: Mapping[str, str], headers: Mapping[str, str] | None
 
 def unknown_host(host: str) -> Any:
     """Refuse a request that names a host that the service does not go by."""
-    told = f"This service does not go by the name `{host[:200]}`."
-    return said(400, refusal(told, "toolkit serve --allow-host NAME adds a name."))
+    problem = f"This service does not go by the name `{host[:200]}`."
+    return refusal_response(400, refusal(problem, "toolkit serve --allow-host NAME adds a name."))
 
 
 def too_large(most: int) -> dict[str, str]:
@@ -49,7 +49,7 @@ def too_large(most: int) -> dict[str, str]:
 def too_busy() -> Any:
     """Refuse a request for want of room."""
     headers = {"Retry-After": str(RETRY_SECONDS)}
-    return said(503, refusal("Too many requests are waiting.", "Ask again in a second."), headers)
+    return refusal_response(503, refusal("Too many requests are waiting.", "Ask again in a second."), headers)
 
 
 def unreadable() -> dict[str, str]:
@@ -83,8 +83,8 @@ def faults(errors: Sequence[Any], whole: str = "the body") -> str:
         whole: What they were found in.
     """
     more = len(errors) - SHOWN
-    told = [_fault(one, whole) for one in errors[:SHOWN]] + ([f"and {more} more"] if more > 0 else [])
-    return f"{'; '.join(told)}."
+    messages = [_fault(error, whole) for error in errors[:SHOWN]] + ([f"and {more} more"] if more > 0 else [])
+    return f"{'; '.join(messages)}."
 
 
 def _fault(error: Mapping[str, Any], whole: str) -> str:
@@ -124,30 +124,30 @@ def answer_refusals(app: "FastAPI") -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Any:
-        found = error.errors()
-        whole = tuple(found[0]["loc"]) == ("body",)
+        details = error.errors()
+        whole = tuple(details[0]["loc"]) == ("body",)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if whole and found[0]["type"] == "missing":
-            return said(422, refusal("The request has no body.", EXAMPLE))
+        if whole and details[0]["type"] == "missing":
+            return refusal_response(422, refusal("The request has no body.", EXAMPLE))
         if whole and kind != "application/json" and not kind.endswith("+json"):
             named = f"`{kind[:200]}`" if kind else "missing"
-            return said(415, refusal(f"The Content-Type is {named}, and not JSON.", EXAMPLE))
-        return said(422, refusal(f"The request does not fit: {faults(found)}", SCHEMA))
+            return refusal_response(415, refusal(f"The Content-Type is {named}, and not JSON.", EXAMPLE))
+        return refusal_response(422, refusal(f"The request does not fit: {faults(details)}", SCHEMA))
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: HTTPException) -> Any:
         if isinstance(error.detail, dict):
-            return said(error.status_code, error.detail, error.headers)
+            return refusal_response(error.status_code, error.detail, error.headers)
         if error.status_code == 400:  # FastAPI's, of a body that Python's parser gives up on
-            told = "The body is not JSON that can be read: its bytes are not UTF-8, or it is nested too deep."
-            return said(422, refusal(told, EXAMPLE))
+            sentence = "The body is not JSON that can be read: its bytes are not UTF-8, or it is nested too deep."
+            return refusal_response(422, refusal(sentence, EXAMPLE))
         path, problem = request.url.path[:200], f"{error.detail}."
         if error.status_code == 404:
             problem = f"There is no {path} here."
         if error.status_code == 405:
             problem = f"{path} takes {(error.headers or {}).get('Allow', 'another method')}, and not {request.method}."
         fix = "POST /predict answers; GET /openapi.json describes how."
-        return said(error.status_code, refusal(problem, fix), error.headers)
+        return refusal_response(error.status_code, refusal(problem, fix), error.headers)
 
     @app.exception_handler(Overloaded)
     async def overloaded(_request: Request, _error: Overloaded) -> Any:
@@ -156,12 +156,12 @@ def answer_refusals(app: "FastAPI") -> None:
     @app.exception_handler(Abandoned)
     @app.exception_handler(TimeoutError)
     async def late(_request: Request, _error: Exception) -> Any:
-        return said(504, refusal("The answer took too long.", "Ask for fewer or shorter inputs at a time."))
+        return refusal_response(504, refusal("The answer took too long.", "Ask for fewer or shorter inputs at a time."))
 
     @app.exception_handler(ToolkitError)
     async def impossible(_request: Request, error: ToolkitError) -> Any:
-        return said(422, of_error(error))
+        return refusal_response(422, of_error(error))
 
     @app.exception_handler(Exception)
     async def failed(_request: Request, _error: Exception) -> Any:
-        return said(500, refusal("The model failed on this request.", "The service's own log says more."))
+        return refusal_response(500, refusal("The model failed on this request.", "The service's own log says more."))

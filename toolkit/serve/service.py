@@ -62,8 +62,8 @@ class Service:
         if not self.explaining:
             self._prepare()
         groups: dict[tuple[str, ...], list[int]] = {}  # a pair of texts is prepared otherwise than one text
-        for number, one in enumerate(inputs):
-            groups.setdefault(tuple(c.role for c in self.inputs if c.required or c.role in one), []).append(number)
+        for number, item in enumerate(inputs):
+            groups.setdefault(tuple(c.role for c in self.inputs if c.required or c.role in item), []).append(number)
         answers: list[dict[str, Any]] = [{} for _ in inputs]
         for roles, numbers in groups.items():
             predictor = replace(self.predictor, roles={role: role for role in roles})
@@ -121,7 +121,7 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
         target: Run directory, alias, folder or Hub id.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Raises:
         CallError: The model cannot be used.

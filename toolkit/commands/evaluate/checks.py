@@ -20,14 +20,14 @@ def run_checks(context: EvaluationContext, run: runs.Run | None, observe: Observ
     Args:
         context: Rows, truth and predictions, with the stored model.
         run: The run that the model belongs to.
-        observe: Told what happens.
+        observe: Called with each event.
     """
     faithfulness = Check(
         "faithfulness",
         lambda context: measure.section(context, run, observe),
         wanted=named("faithfulness"),
     )
-    found = {}
+    sections = {}
     for check in (*all_checks(), examples.CHECK, faithfulness):
         if check.wanted is None or not check.wanted(context) or not check.applies(context.recipe.task):
             continue
@@ -36,8 +36,8 @@ def run_checks(context: EvaluationContext, run: runs.Run | None, observe: Observ
             observe(Stage(stage))
         section = check.run(context)
         if section is not None:
-            found[check.key] = section
-    return found
+            sections[check.key] = section
+    return sections
 
 
 def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> None:

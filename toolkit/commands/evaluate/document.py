@@ -59,27 +59,27 @@ class Evaluated:
 
 
 def evaluate_predictions(
-    context: EvaluationContext, predicted: prediction_store.StoredPredictions, circumstances: ReportContext
+    context: EvaluationContext, predicted: prediction_store.StoredPredictions, report_context: ReportContext
 ) -> Evaluated:
     """Put predictions beside the truth and the baselines, and into a report.
 
     Args:
         context: Rows, truth and predictions.
         predicted: The same predictions with those of the baselines.
-        circumstances: Facts that the report shows beside the figures.
+        report_context: Facts that the report shows beside the figures.
     """
     config, recipe = context.config, context.recipe
     report = build(
         title=_title(config),
         recipe=config.recipe,
-        command=circumstances.command,
-        created=circumstances.created.isoformat(timespec="seconds"),
+        command=report_context.command,
+        created=report_context.created.isoformat(timespec="seconds"),
         version=toolkit.__version__,
-        model={**predicted.facts["model"], "name": config.model, "origin": circumstances.origin},
+        model={**predicted.facts["model"], "name": config.model, "origin": report_context.origin},
         evaluation={
-            **scores.evaluation_section(context, circumstances.split),
+            **scores.evaluation_section(context, report_context.split),
             **findings(context),
-            **circumstances.checks,
+            **report_context.checks,
         },
         baselines=[
             scores.baseline_section(
@@ -87,11 +87,11 @@ def evaluate_predictions(
             )
             for name, theirs in predicted.baselines.items()
         ],
-        data=circumstances.data,
-        training=circumstances.training,
+        data=report_context.data,
+        training=report_context.training,
         environment=environment.describe(),
-        config=config.model_dump() if circumstances.config is None else circumstances.config,
-        warnings=[*warnings(context, predicted.facts), *circumstances.warnings],
+        config=config.model_dump() if report_context.config is None else report_context.config,
+        warnings=[*warnings(context, predicted.facts), *report_context.warnings],
     )
     return Evaluated(report, predicted)
 

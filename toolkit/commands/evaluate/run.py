@@ -49,7 +49,7 @@ def prepare_evaluation(
         values: Nested configuration values laid over the stored ones. Without `data.source` a run is judged
             on its own held-out rows.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
         needs_rows: Whether rows are read, and a model that none come with or are named for is refused.
 
     Raises:
@@ -74,7 +74,7 @@ def prepare_evaluation(
     observe(Stage("Reading data"))
     if run is not None and not named:
         rows = checksums.read_rows(run.path / "data" / "test.parquet")
-        facts = _told(run)
+        facts = _stored_facts(run)
         check_columns(config, recipe, rows.column_names)
         return EvaluationInputs(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
     table = load_table(recipe, config.data, labels, options=config.options)
@@ -85,19 +85,19 @@ def prepare_evaluation(
     return EvaluationInputs(checkpoint, recipe, config, table.labels, table.parts[part], split, facts, run, own=False)
 
 
-def _told(run: runs.Run) -> dict[str, Any]:
+def _stored_facts(run: runs.Run) -> dict[str, Any]:
     """Return the facts about a run's data.
 
     Raises:
         SourceError: What run.json says of data or training is not what a report can show.
     """
-    told = {part: run.facts.get(part) for part in ("data", "training")}
-    wrong = [fault for fault in faults(REPORT, told) if not fault.endswith("is not in the schema")]
+    facts = {part: run.facts.get(part) for part in ("data", "training")}
+    wrong = [fault for fault in faults(REPORT, facts) if not fault.endswith("is not in the schema")]
     if wrong:
         raise SourceError(
             f"{run.path / 'run.json'} is damaged: {wrong[0]}.", "Copy the run directory again.", id="run.damaged"
         )
-    return told["data"] or {}
+    return facts["data"] or {}
 
 
 def _no_data_of_its_own(path: Path) -> ToolkitError:
@@ -154,7 +154,7 @@ def evaluate(
         subject: From `prepare_evaluation`.
         output: Folder for the report; inside the run, or under runs/, when None.
         command: The command line, for the report.
-        observe: Told what happens.
+        observe: Called with each event.
         fresh: Ask the model again, whatever it said before.
 
     Returns:
@@ -164,11 +164,11 @@ def evaluate(
     created = datetime.now(UTC)
     folder = _folder(subject, output, created)
     with sole_writer(folder):
-        report = _judge(subject, folder, command, created, observe, fresh=fresh)
+        report = _evaluate(subject, folder, command, created, observe, fresh=fresh)
     return folder, report
 
 
-def _judge(
+def _evaluate(
     subject: EvaluationInputs, folder: Path, command: str, created: datetime, observe: Observe, *, fresh: bool
 ) -> dict[str, Any]:
     rows = subject.rows
@@ -177,11 +177,13 @@ def _judge(
     stored = subject.stored(observe)
     for file in filter(checksums.is_changed, earlier):
         observe(Note(f"{file} was changed after it was written, and is not used."))
-    said = prediction_store.find(earlier, identity(stored, rows)) if earlier else None
-    if said is None:
+    stored_predictions = prediction_store.find(earlier, identity(stored, rows)) if earlier else None
+    if stored_predictions is None:
         observe(Stage(f"Asking about {rows.num_rows:,} rows"))
-        said = predict_rows(stored, rows, subject.split, observe)
-        said = said.beside(baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject))
+        stored_predictions = predict_rows(stored, rows, subject.split, observe)
+        stored_predictions = stored_predictions.beside(
+            baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject)
+        )
     else:
         observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
     learned = _learned(subject)
@@ -190,7 +192,7 @@ def _judge(
     card = stored_card(subject.checkpoint)
     context = EvaluationContext(
         rows,
-        said.predictions,
+        stored_predictions.predictions,
         subject.recipe,
         subject.labels,
         stored.config,
@@ -200,7 +202,7 @@ def _judge(
         repeated=_repeated(own, rows.num_rows) if own is not None else None,
         stored=stored,
     )
-    circumstances = ReportContext(
+    report_context = ReportContext(
         command,
         created,
         subject.split,
@@ -212,19 +214,19 @@ def _judge(
         warnings=learned,
     )
     observe(Stage(f"Judging on {rows.num_rows:,} rows"))
-    verdict = evaluate_predictions(context, said, circumstances)
-    store(verdict, folder)
-    return verdict.report
+    evaluated = evaluate_predictions(context, stored_predictions, report_context)
+    store(evaluated, folder)
+    return evaluated.report
 
 
 def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:
     """Return the values that led to the report: of a run also those of its training, which are not used here."""
-    told = subject.config.model_dump()
+    values = subject.config.model_dump()
     of_training = ("model", "data", "training", "loss", "adapter", "loading", "options")
     stored = subject.run.path / "config.yaml" if subject.run is not None and subject.own else None
     if stored is None or not stored.is_file():
-        return {key: value for key, value in told.items() if key not in ("training", "loss", "adapter")}
-    return {**told, **{key: value for key, value in read_file(stored).items() if key in of_training}}
+        return {key: value for key, value in values.items() if key not in ("training", "loss", "adapter")}
+    return {**values, **{key: value for key, value in read_file(stored).items() if key in of_training}}
 
 
 def _learned(subject: EvaluationInputs) -> list[str]:
@@ -232,27 +234,29 @@ def _learned(subject: EvaluationInputs) -> list[str]:
     if subject.run is None or subject.own:
         return []
     count = train_fingerprint.count(subject.run, subject.recipe, subject.rows)
-    told = f"{count:,} of {subject.rows.num_rows:,} rows are among those that the run learnt from: the figures flatter."
-    return [told] if count else []
+    warning = (
+        f"{count:,} of {subject.rows.num_rows:,} rows are among those that the run learnt from: the figures flatter."
+    )
+    return [warning] if count else []
 
 
 def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe) -> thresholds.Thresholds | None:
     """Return the stored thresholds, or choose them on the run's validation rows where others are asked for."""
     settings = subject.config.evaluation
     positive = thresholds.class_number(settings.positive_class, subject.labels)
-    found = stored_thresholds(stored_card(subject.checkpoint), settings)
-    if positive is None or found is not None:
-        return found
+    chosen = stored_thresholds(stored_card(subject.checkpoint), settings)
+    if positive is None or chosen is not None:
+        return chosen
     kept = subject.run.path / "data" / "validation.parquet" if subject.run is not None else None
     if kept is None or not kept.is_file():
         observe(Note("No validation rows come with this model, so no thresholds can be chosen for screening."))
         return None
     observe(Stage("Choosing thresholds on validation rows"))
-    said = predict_rows(stored, checksums.read_rows(kept), "validation", None)
-    probabilities = said.predictions.columns.get("probabilities")
+    validation = predict_rows(stored, checksums.read_rows(kept), "validation", None)
+    probabilities = validation.predictions.columns.get("probabilities")
     if probabilities is None:
         return None
-    truth = references(subject.recipe, said.table)
+    truth = references(subject.recipe, validation.table)
     return thresholds.choose(probabilities, truth, positive, settings.operating_points)
 
 
@@ -260,9 +264,9 @@ def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, lis
     """Return what the baselines said of a run's held-out rows: they learnt from rows that the run does not keep."""
     for home in (run.path, run.path / "evaluations" / "held-out"):
         with suppress(SourceError):
-            found = prediction_store.read(home / prediction_store.FILE)
-            if len(found.table) == rows:
-                return found.baselines
+            stored = prediction_store.read(home / prediction_store.FILE)
+            if len(stored.table) == rows:
+                return stored.baselines
             observe(Note("The baselines were computed on fewer rows, within a budget, and are left out."))
             return {}
     file = run.path / prediction_store.FILE
@@ -304,10 +308,10 @@ def _repeated(run: runs.Run, rows: int) -> list[dict[str, Any]] | None:
     if not file.is_file():
         return None
     with damage(file):
-        found = [(int(pair["position"]), float(pair["similarity"]), dict(pair["train"])) for pair in _pairs(file)]
-        if not all(0 <= position < rows and "label" in train for position, _, train in found):
+        pairs = [(int(pair["position"]), float(pair["similarity"]), dict(pair["train"])) for pair in _pairs(file)]
+        if not all(0 <= position < rows and "label" in train for position, _, train in pairs):
             raise IndexError
-    return [{"position": position, "similarity": near, "train": train} for position, near, train in found]
+    return [{"position": position, "similarity": near, "train": train} for position, near, train in pairs]
 
 
 def _pairs(file: Path) -> list[dict[str, Any]]:

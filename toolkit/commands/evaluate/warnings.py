@@ -21,33 +21,35 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
         facts: Of the predictions: "unread" and "truncated".
     """
     rows, truncated = context.rows.num_rows, facts["truncated"]
-    found = [facts["unread"]] if facts.get("unread") else []
+    messages = [facts["unread"]] if facts.get("unread") else []
     if context.recipe.target.single:
-        found += _of_classes(context)
+        messages += _of_classes(context)
     copies = _copies(context.recipe, context.rows)
     if copies > MANY_COPIES * rows:
-        found.append(
+        messages.append(
             f"Of {rows:,} test examples {copies:,} repeat another: duplicate test rows make the intervals too narrow."
         )
     if truncated:
-        found.append(f"{truncated:,} of {rows:,} test examples were cut at {context.config.data.max_length} tokens.")
+        messages.append(f"{truncated:,} of {rows:,} test examples were cut at {context.config.data.max_length} tokens.")
     if rows < FEW:
-        found.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be seen.")
-    return found
+        messages.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be seen.")
+    return messages
 
 
 def _of_classes(context: EvaluationContext) -> list[str]:
     truth, predicted, labels = context.references, context.columns.get("prediction", ()), context.labels
-    found = []
+    messages = []
     if len(set(truth)) == 1:
-        found.append(
+        messages.append(
             f"All {len(truth):,} test examples are of the class {labels[truth[0]]}: nothing is seen of how the model "
             "tells classes apart, and accuracy is the share of this class that it finds."
         )
-    right = sum(one == other for one, other in zip(predicted, truth, strict=False))
+    right = sum(prediction == other for prediction, other in zip(predicted, truth, strict=False))
     if len(truth) >= 20 and right * len(labels) < FAR_BELOW_CHANCE * len(truth):
-        found.append("Accuracy is far below chance: the labels may be swapped. `data.label_map` says which is which.")
-    return found
+        messages.append(
+            "Accuracy is far below chance: the labels may be swapped. `data.label_map` says which is which."
+        )
+    return messages
 
 
 def _copies(recipe: Recipe, rows: pa.Table) -> int:

@@ -35,10 +35,10 @@ def section(context: EvaluationContext) -> dict[str, Any]:
     chosen = _chosen(np.asarray(context.columns["probabilities"]), np.asarray(truth))
     picked = context.rows.take(chosen).to_pylist()
     given = [row[role] if of_pictures else (str(row[role]),) for row in picked]
-    model = images.asked(loaded) if of_pictures else text.asked(loaded)
+    model = images.model_for(loaded) if of_pictures else text.model_for(loaded)
     try:
         methods = METHODS if text.attention_fits(loaded, given[0]) else METHODS[1:]
-        found = text.explained(model, loaded, given, methods, lambda _event: None)
+        explained = text.explained(model, loaded, given, methods, lambda _event: None)
     except ModelError as error:
         return {"not_tested": error.problem}
     return {
@@ -52,13 +52,13 @@ def section(context: EvaluationContext) -> dict[str, Any]:
                 "row": row.get("_row"),
                 "text": shown_text(row, [role]),
                 "label": stored.labels[truth[number]],
-                "prediction": stored.labels[one.target],
-                "confidence": float(probabilities[one.target]),
-                "right": bool(truth[number] == one.target),
+                "prediction": stored.labels[explanation.target],
+                "confidence": float(probabilities[explanation.target]),
+                "right": bool(truth[number] == explanation.target),
                 **thumbnail(row, [role]),
-                **_drawn(one, methods),
+                **_drawn(explanation, methods),
             }
-            for number, row, (one, probabilities) in zip(chosen, picked, found, strict=True)
+            for number, row, (explanation, probabilities) in zip(chosen, picked, explained, strict=True)
         ],
     }
 
@@ -74,12 +74,17 @@ def _chosen(probabilities: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) ->
     return list(dict.fromkeys(varied))[:EACH] + wrong[:EACH]
 
 
-def _drawn(one: Explanation, methods: Sequence[str]) -> dict[str, Any]:
+def _drawn(explanation: Explanation, methods: Sequence[str]) -> dict[str, Any]:
     """Return a picture's overlays, or a text's strongest words, by each method."""
-    if isinstance(one.example, Picture):
-        return {"overlays": [overlays.overlay(one.example.pixels, one.scores[m], one.example.grid) for m in methods]}
-    order = {name: np.argsort(-np.asarray(one.scores[name]), kind="stable")[:WORDS] for name in methods}
-    return {"words": [[one.example.words[place] for place in order[name]] for name in methods]}
+    if isinstance(explanation.example, Picture):
+        return {
+            "overlays": [
+                overlays.overlay(explanation.example.pixels, explanation.scores[m], explanation.example.grid)
+                for m in methods
+            ]
+        }
+    order = {name: np.argsort(-np.asarray(explanation.scores[name]), kind="stable")[:WORDS] for name in methods}
+    return {"words": [[explanation.example.words[place] for place in order[name]] for name in methods]}
 
 
 CHECK = Check(

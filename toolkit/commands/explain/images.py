@@ -40,7 +40,7 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
     if path.is_dir():
         most = config.data.max_pixels
         every: list[Row] = [{"path": str(file)} for file in folders.files(path)]
-        found = [one for one in every if image_columns.inspect(one, most).problem is None]
+        pictures = [picture for picture in every if image_columns.inspect(picture, most).problem is None]
     elif not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.", id="source.file-missing")
     elif path.name.lower().endswith(TABLES):
@@ -49,21 +49,21 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
         named = {role: name for role, name in config.data.columns.items() if name in table.column_names}
         name = columns.find(table.column_names, wanted, {k: v for k, v in named.items() if k == wanted[0].role})
         values = table[name[wanted[0].role]]
-        found = image_columns.column(values, [path.name] * len(values), path).to_pylist()
-        boxes = table[BOX].to_pylist() if BOX in table.column_names else [None] * len(found)
-        found = [{**one, BOX: box} for one, box in zip(found, boxes, strict=True)]
+        pictures = image_columns.column(values, [path.name] * len(values), path).to_pylist()
+        boxes = table[BOX].to_pylist() if BOX in table.column_names else [None] * len(pictures)
+        pictures = [{**picture, BOX: box} for picture, box in zip(pictures, boxes, strict=True)]
     else:
-        found = [{"path": str(path)}]
-    if not found:
+        pictures = [{"path": str(path)}]
+    if not pictures:
         raise DataError(
             f"{path} holds no picture.",
             "Give a picture, a folder of them, or a table that names them.",
             id="image.none-found",
         )
-    return found
+    return pictures
 
 
-def asked(loaded: LoadedModel) -> Model:
+def model_for(loaded: LoadedModel) -> Model:
     """Return the model as it is asked about pictures: they reach it normalised, so that gradients reach them."""
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
 
@@ -99,11 +99,11 @@ def boxes_in_view(loaded: LoadedModel, rows: Sequence[Row]) -> list[regions.Box 
     Raises:
         DataError: A box is not one, or lies outside its picture.
     """
-    found: list[regions.Box | None] = []
+    boxes_seen: list[regions.Box | None] = []
     for row in rows:
         written = row.get(BOX)
         if written is None or written == "":
-            found.append(None)
+            boxes_seen.append(None)
             continue
         box, seen = regions.read_box(written), image_columns.inspect(row, loaded.config.data.max_pixels)
         width, height = seen.width or 0, seen.height or 0
@@ -114,8 +114,8 @@ def boxes_in_view(loaded: LoadedModel, rows: Sequence[Row]) -> list[regions.Box 
                 id="image.box-outside",
             )
         (mask,) = prepare(loaded, [{"bytes": _white_box(box, width, height)}])
-        found.append(regions.around(np.asarray(mask, np.float64).mean(axis=0) / 255))
-    return found
+        boxes_seen.append(regions.around(np.asarray(mask, np.float64).mean(axis=0) / 255))
+    return boxes_seen
 
 
 def _white_box(box: regions.Box, width: int, height: int) -> bytes:
@@ -127,18 +127,22 @@ def _white_box(box: regions.Box, width: int, height: int) -> bytes:
     return stream.getvalue()
 
 
-def judge_regions(
+def evaluate_regions(
     loaded: LoadedModel, rows: Sequence[Row], explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
     """Say how well each method's regions meet the boxes that rows give; None where none does."""
     boxes = boxes_in_view(loaded, rows)
-    given = [(one, box) for one, box in zip(explained, boxes, strict=True) if box is not None]
+    given = [(explanation, box) for explanation, box in zip(explained, boxes, strict=True) if box is not None]
     if not given:
         return None
     settings = loaded.config.evaluation
     return {
         name: regions.evaluate(
-            [(one.scores[name], one.example.grid) for one, _ in given if isinstance(one.example, Picture)],
+            [
+                (explanation.scores[name], explanation.example.grid)
+                for explanation, _ in given
+                if isinstance(explanation.example, Picture)
+            ],
             [box for _, box in given],
             confidence=settings.confidence,
             resamples=settings.resamples,
@@ -150,6 +154,6 @@ def judge_regions(
 
 def with_patches(model: Model, cut: Sequence[Any], rows: Sequence[Row], watched: bool) -> list[Picture]:
     """Divide pictures into patches: the model's own where its attention is over the whole picture."""
-    found = patches.layout(model, cut[0]) if watched else None
-    grid, leading = found or ((patches.GRID, patches.GRID), 0)
-    return [Picture(image_columns.name(row), one, grid, leading) for row, one in zip(rows, cut, strict=True)]
+    layout = patches.layout(model, cut[0]) if watched else None
+    grid, leading = layout or ((patches.GRID, patches.GRID), 0)
+    return [Picture(image_columns.name(row), pixels, grid, leading) for row, pixels in zip(rows, cut, strict=True)]

@@ -47,8 +47,8 @@ def texts_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Texts]:
     wanted = text_columns(subject)
     named = {role: name for role, name in subject.config.data.columns.items() if name in rows.column_names}
     chosen = {column.role: named[column.role] for column in wanted if column.role in named}
-    found = columns.find(rows.column_names, wanted, chosen)
-    values = [rows[found[column.role]].to_pylist() for column in wanted if column.role in found]
+    roles = columns.find(rows.column_names, wanted, chosen)
+    values = [rows[roles[column.role]].to_pylist() for column in wanted if column.role in roles]
     return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
 
 

@@ -46,7 +46,7 @@ def measure(
         rows: Examples.
         number: On how many of them, drawn at random.
         run: The run that keeps the result; None for a model that belongs to none.
-        observe: Told what happens.
+        observe: Called with each event.
         budget: Until when.
         methods: Names; all that work for the model when empty.
 
@@ -62,15 +62,15 @@ def measure(
         observe(_TOO_LITTLE)
         return None
     loaded = stored.whole().loaded
-    model = images.asked(loaded) if reads_pictures(stored) else text.asked(loaded)
+    model = images.model_for(loaded) if reads_pictures(stored) else text.model_for(loaded)
     methods = methods or available(text.attention_fits(loaded, examples[0]))
-    named = [one if isinstance(one, tuple) else one["digest"] for one in examples]
+    named = [example if isinstance(example, tuple) else example["digest"] for example in examples]
     store = explain_store.measurement(run, stored, [named, list(methods)])
     if store is not None and store.is_file():
         return runs.read_object(store)
     observe(Stage(f"Measuring how faithful {', '.join(methods)} are, on {len(examples)} examples"))
     within = budget.part(0.4)
-    explained = [one for one, _ in text.explained(model, loaded, examples, methods, observe, within.spent)]
+    explained = [example for example, _ in text.explained(model, loaded, examples, methods, observe, within.spent)]
     if len(explained) < max(2, min(len(examples), trust.LEAST_TEXTS)):
         observe(_TOO_LITTLE)
         return None
@@ -96,7 +96,7 @@ def measure(
     return result
 
 
-def told(stored: StoredModel, result: Mapping[str, Any] | None, command: str) -> dict[str, Any]:
+def summary(stored: StoredModel, result: Mapping[str, Any] | None, command: str) -> dict[str, Any]:
     """Say in plain words what was measured of a model: a headline, statements and warnings.
 
     Args:
@@ -115,7 +115,7 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
     Args:
         context: Rows, with the stored model.
         run: The run that the model belongs to.
-        observe: Told what happens.
+        observe: Called with each event.
     """
     stored, unit_of = context.stored, context.recipe.task.explained_by
     if stored is None or (unit_of is None and not context.recipe.target.written):
@@ -132,7 +132,7 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
     else:
         unit, best = "score", result["best"]
         methods = [BY_NAME[name].for_pictures() if unit_of == PATCH else BY_NAME[name] for name in result["methods"]]
-        figures = [(one.name, one.title, result["methods"][one.name]["faithfulness"]) for one in methods]
+        figures = [(method.name, method.title, result["methods"][method.name]["faithfulness"]) for method in methods]
         figures.sort(key=lambda figure: (figure[0] != best, -figure[2]["value"]))
         figures.append(("random", "Drawn at random", result["random"]["faithfulness"]))
     return {
@@ -141,5 +141,5 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
         "best": best,
         "unit": unit,
         "methods": [{"name": name, "title": title, **interval} for name, title, interval in figures],
-        **told(stored, result, ""),
+        **summary(stored, result, ""),
     }

@@ -35,7 +35,7 @@ def explain(
         request: What to explain.
         output: Folder to write to; inside the run, or under runs/, when None.
         command: The command line, for the page.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         The folder, and the explanation as explanation.json holds it.
@@ -57,7 +57,7 @@ def explain(
     created, budget = datetime.now(UTC), Budget.of(request.minutes)
     stored = subject.stored(observe, slim=False)
     loaded = stored.loaded
-    model = images.asked(loaded) if of_pictures else explain_text.asked(loaded)
+    model = images.model_for(loaded) if of_pictures else explain_text.model_for(loaded)
     measured = store.find_measurement(subject.run, stored) if not request.rows else None
     known = available(explain_text.attention_fits(loaded, request.texts[0]))
     methods = _methods(request, known, measured)
@@ -94,8 +94,8 @@ def explain(
         created=created.isoformat(timespec="seconds"),
         version=toolkit.__version__,
         notes=notes,
-        verdict=explain_measure.told(stored, measured, request.to_measure),
-        regions=_regions(loaded, request, [one for one, _ in explained], methods),
+        verdict=explain_measure.summary(stored, measured, request.to_measure),
+        regions=_regions(loaded, request, [explanation for explanation, _ in explained], methods),
     )
     folder = store.folder(subject, output, created)
     with sole_writer(folder):
@@ -112,7 +112,7 @@ def measure(subject: EvaluationInputs, request: ExplanationRequest, observe: Obs
     Args:
         subject: The model and its data, from `prepare_evaluation`.
         request: Methods, on how many rows, and for how long.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         What was measured in plain words: "headline", "statements" and "warnings".
@@ -126,14 +126,14 @@ def measure(subject: EvaluationInputs, request: ExplanationRequest, observe: Obs
     methods = () if ALL in request.methods else request.methods
     budget = Budget.of(request.minutes)
     result = explain_measure.measure(stored, subject.rows, request.rows, subject.run, observe, budget, methods)
-    return explain_measure.told(stored, result, request.to_measure)
+    return explain_measure.summary(stored, result, request.to_measure)
 
 
 def _methods(request: ExplanationRequest, known: Sequence[str], measured: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Return the methods to explain by."""
     if ALL in request.methods or (request.rows and not request.methods):
         return tuple(known)
-    slow = any(not isinstance(one, tuple) or len(" ".join(one).split()) > LONG for one in request.texts)
+    slow = any(not isinstance(text, tuple) or len(" ".join(text).split()) > LONG for text in request.texts)
     return tuple(request.methods) or (default_method(known, measured, ONE_PASS if slow else QUICK),)
 
 
@@ -141,8 +141,8 @@ def _regions(
     loaded: LoadedModel, request: ExplanationRequest, explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
     """Say how well the regions of pictures meet boxes that came with them."""
-    rows = [one for one in request.texts[:MOST_TEXTS] if not isinstance(one, tuple)]
-    return images.judge_regions(loaded, rows, explained, methods) if rows else None
+    rows = [text for text in request.texts[:MOST_TEXTS] if not isinstance(text, tuple)]
+    return images.evaluate_regions(loaded, rows, explained, methods) if rows else None
 
 
 def _check_methods(wanted: Sequence[str]) -> None:

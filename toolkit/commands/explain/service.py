@@ -54,18 +54,18 @@ class Explainer:
             raise ConfigError(
                 f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.", id="config.unknown-choice"
             )
-        found, probabilities = explain_one(self.stored.loaded, self._given(given), chosen, pause)
-        scores = [round(float(score), 6) for score in found.scores[chosen]]
-        definition, one = BY_NAME[chosen], found.example
+        explanation, probabilities = explain_one(self.stored.loaded, self._given(given), chosen, pause)
+        scores = [round(float(score), 6) for score in explanation.scores[chosen]]
+        definition, example = BY_NAME[chosen], explanation.example
         shown: dict[str, Any]
-        if isinstance(one, Picture):
+        if isinstance(example, Picture):
             definition = definition.for_pictures()
-            shown = {"grid": list(one.grid), "overlay": overlays.overlay(one.pixels, scores, one.grid)}
+            shown = {"grid": list(example.grid), "overlay": overlays.overlay(example.pixels, scores, example.grid)}
         else:
-            shown = {"words": list(one.words)}
+            shown = {"words": list(example.words)}
         return {
-            "prediction": self.stored.labels[found.target],
-            "score": round(float(probabilities[found.target]), 6),
+            "prediction": self.stored.labels[explanation.target],
+            "score": round(float(probabilities[explanation.target]), 6),
             "scores": scores,
             **shown,
             "method": {"name": chosen, "title": definition.title, "about": definition.about},

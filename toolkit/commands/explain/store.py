@@ -77,14 +77,14 @@ def _prefix(model: StoredModel) -> str:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    found = runs.read_object(file)
+    stored = runs.read_object(file)
     with damage(file):
-        if "reading" in found:  # of translations
-            if not isinstance(found["reading"], int) or not isinstance(found["texts"], int):
+        if "reading" in stored:  # of translations
+            if not isinstance(stored["reading"], int) or not isinstance(stored["texts"], int):
                 raise TypeError
-        elif found["best"] not in {None, *BY_NAME} or not BY_NAME.keys() >= dict(found["methods"]).keys():
+        elif stored["best"] not in {None, *BY_NAME} or not BY_NAME.keys() >= dict(stored["methods"]).keys():
             raise TypeError
-    return found
+    return stored
 
 
 def _extent(result: Mapping[str, Any]) -> tuple[int, int]:

@@ -37,14 +37,14 @@ def explain_one(
     Raises:
         DataError: The text holds no word, or the picture cannot be read.
     """
-    model = asked(loaded) if isinstance(given, tuple) else images.asked(loaded)
+    model = model_for(loaded) if isinstance(given, tuple) else images.model_for(loaded)
     if pause is not None:
         model = replace(model, batch_size=min(model.batch_size, SHORT), pause=pause)
-    (found,) = explained(model, loaded, [given], [method], lambda _event: None)
-    return found
+    (explanation,) = explained(model, loaded, [given], [method], lambda _event: None)
+    return explanation
 
 
-def asked(loaded: LoadedModel) -> Model:
+def model_for(loaded: LoadedModel) -> Model:
     """Return the model as it is asked about texts."""
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     padding = getattr(loaded.processor, "pad_token_id", None) or 0
@@ -58,7 +58,7 @@ def attention_fits(loaded: LoadedModel, given: Given) -> bool:
     if isinstance(given, tuple):
         return True
     (cut,) = images.prepare(loaded, [given])
-    return patches.layout(images.asked(loaded), cut) is not None
+    return patches.layout(images.model_for(loaded), cut) is not None
 
 
 def explained(
@@ -75,31 +75,31 @@ def explained(
     """
     examples = examples_of(model, loaded, texts)
     _check_classifier(model, examples[0])
-    probabilities = model.probabilities([one.features for one in examples])
-    found = []
-    for number, (one, row) in enumerate(zip(examples, probabilities, strict=True), 1):
-        found.append((explain_text(model, one, int(row.argmax()), methods), row))
+    probabilities = model.probabilities([item.features for item in examples])
+    explanations = []
+    for number, (item, row) in enumerate(zip(examples, probabilities, strict=True), 1):
+        explanations.append((explain_text(model, item, int(row.argmax()), methods), row))
         observe(Counted(number, len(examples)))
         if stop():
             break
-    return found
+    return explanations
 
 
 def examples_of(model: Model, loaded: LoadedModel, given: Sequence[Given]) -> list[Example | Picture]:
     """Prepare texts or pictures, and divide them into the words or patches that are explained."""
-    rows = [one for one in given if not isinstance(one, tuple)]
+    rows = [item for item in given if not isinstance(item, tuple)]
     if rows:
         cut = images.prepare(loaded, rows)
         return list(images.with_patches(model, cut, rows, watchable(loaded.model)))
-    texts = [one for one in given if isinstance(one, tuple)]
-    return [_example(loaded, one, number) for number, one in enumerate(texts, 1)]
+    texts = [item for item in given if isinstance(item, tuple)]
+    return [_example(loaded, item, number) for number, item in enumerate(texts, 1)]
 
 
-def _check_classifier(model: Model, one: Example | Picture) -> None:
+def _check_classifier(model: Model, example: Example | Picture) -> None:
     import torch
 
     with torch.inference_mode():
-        logits = getattr(model.network(**model.batch([one.features])), "logits", None)
+        logits = getattr(model.network(**model.batch([example.features])), "logits", None)
     if logits is None or logits.ndim != 2 or logits.shape[1] < 2:
         raise ModelError(
             f"{type(model.network).__name__} does not choose one class for a text.",
@@ -114,11 +114,11 @@ def _example(loaded: LoadedModel, texts: Texts, number: int) -> Example:
     rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
     features = loaded.recipe.preprocess(rows, loaded.processor, loaded.config)
     single = {name: values[0] for name, values in features.items() if name != "truncated"}
-    found = example(texts, single, loaded.processor, loaded.config.data.max_length)
-    if not found.words:
+    made = example(texts, single, loaded.processor, loaded.config.data.max_length)
+    if not made.words:
         raise DataError(
             f"Text {number}, “{' / '.join(texts)}”, holds no word.",
             "Give a sentence, or leave it out.",
             id="data.empty-text",
         )
-    return found
+    return made

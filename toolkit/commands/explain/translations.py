@@ -50,10 +50,12 @@ def _pairs_of(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     task, own = subject.recipe.task, subject.recipe.read
     custom = own(path, subject.config.data, subject.config.options, []) if own is not None else None
     table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
-    wanted = [replace(one, required=one.role != task.target.role) for one in task.named(subject.config.options)]
+    wanted = [
+        replace(column, required=column.role != task.target.role) for column in task.named(subject.config.options)
+    ]
     named = {role: name for role, name in subject.config.data.columns.items() if name in table.column_names}
-    found = columns.find(table.column_names, wanted, named)
-    sides = [table[name].to_pylist() for name in (found[one.role] for one in wanted if one.role in found)]
+    roles = columns.find(table.column_names, wanted, named)
+    sides = [table[name].to_pylist() for name in (roles[column.role] for column in wanted if column.role in roles)]
     return [tuple(str(text) for text in row) for row in zip(*sides, strict=True) if all(row)]
 
 
@@ -79,7 +81,7 @@ def explain(
         explanation_images.check()
     created, budget = datetime.now(UTC), Budget.of(request.minutes)
     golds = None if request.gold is None else alignment_error.read_gold(request.gold)
-    given = [one for one in request.texts if isinstance(one, tuple)]
+    given = [pair for pair in request.texts if isinstance(pair, tuple)]
     if golds is not None:
         _check_gold(request.gold, golds, given)
     notes = []
@@ -161,8 +163,8 @@ def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, 
         return [(texts[0], texts[1]) for texts in given]
     rows = pa.table({role: pa.array(alone, pa.string())})
     features = encode_rows(rows, loaded.recipe, loaded.processor, loaded.config)
-    said = iter(predict_features(loaded, features).columns["prediction"])
-    return [(texts[0], texts[1] if len(texts) > 1 else next(said)) for texts in given]
+    translations = iter(predict_features(loaded, features).columns["prediction"])
+    return [(texts[0], texts[1] if len(texts) > 1 else next(translations)) for texts in given]
 
 
 def _score_pairs(
@@ -172,7 +174,7 @@ def _score_pairs(
     recipe, config = loaded.recipe, loaded.config
     source, target = recipe.columns[0].role, recipe.task.target.role
     collate = partial(recipe.collate, processor=loaded.processor)
-    found = []
+    results = []
     for number, texts in enumerate(pairs, 1):
         rows = {source: [texts[0]], target: [texts[1]]}
         features = {name: values[0] for name, values in recipe.preprocess(rows, loaded.processor, config).items()}
@@ -183,11 +185,11 @@ def _score_pairs(
                 "Give a sentence, or leave it out.",
                 id="data.empty-text",
             )
-        found.append(alignment.score_pair(loaded.model, pair, collate, config.evaluation.batch_size))
+        results.append(alignment.score_pair(loaded.model, pair, collate, config.evaluation.batch_size))
         observe(Counted(number, len(pairs)))
         if budget.spent():
             break
-    return found
+    return results
 
 
 def measure(
@@ -200,7 +202,7 @@ def measure(
         rows: Sources with their translations.
         number: On how many of them, drawn at random.
         run: The run that keeps the result; None for a model that belongs to none.
-        observe: Told what happens.
+        observe: Called with each event.
         budget: Until when.
 
     Returns:
@@ -242,7 +244,7 @@ def measure(
         "attention": _figure(bootstrap(counted[best], _share, **settings)),
         "diagonal": _figure(bootstrap(plain, _share, **settings)),
         "lead": _figure(paired_difference(counted[best], plain, _share, **settings)),
-        "readings": [float(_share(one.sum(axis=0))) for one in counted],
+        "readings": [float(_share(counts.sum(axis=0))) for counts in counted],
     }
     if store is not None and len(seen) == len(pairs):
         runs.write_json(store, measured)
@@ -253,8 +255,8 @@ def _share(sums: Any) -> Any:
     return sums[..., 0] / np.maximum(sums[..., 1], 1)
 
 
-def _figure(found: Any) -> Figure:
-    return {"value": float(found.value), "low": float(found.low), "high": float(found.high)}
+def _figure(interval: Any) -> Figure:
+    return {"value": float(interval.value), "low": float(interval.low), "high": float(interval.high)}
 
 
 def _error_rates(
@@ -265,12 +267,12 @@ def _error_rates(
     settings: dict[str, Any] = {
         "confidence": evaluation.confidence, "resamples": evaluation.resamples, "seed": seed,
     }  # fmt: skip
-    sizes = [(len(one.pair.source_words), len(one.pair.target_words)) for one in seen]
+    sizes = [(len(result.pair.source_words), len(result.pair.target_words)) for result in seen]
     ways: dict[str, Callable[[PairResult], Any]] = {
-        "attention": lambda one: alignment.links(one.attention[chosen], one.pair),
-        "falls": lambda one: alignment.links(one.falls, one.pair),
+        "attention": lambda result: alignment.links(result.attention[chosen], result.pair),
+        "falls": lambda result: alignment.links(result.falls, result.pair),
     }
-    made = {name: [way(one) for one in seen] for name, way in ways.items()}
+    made = {name: [way(result) for result in seen] for name, way in ways.items()}
     made["diagonal"] = [alignment_error.diagonal(*size) for size in sizes]
     statistics = {
         name: np.array([alignment_error.counts(*pair) for pair in zip(links, golds, strict=True)], np.float64)

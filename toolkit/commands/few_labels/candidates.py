@@ -42,7 +42,7 @@ _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0,
 
 
 @dataclass(frozen=True)
-class Bench:
+class CandidateInputs:
     """The checkpoint that every way of training begins with, and the rows.
 
     Attributes:
@@ -57,8 +57,8 @@ class Bench:
         setup: The processor, and what stacks rows.
         config: The run's configuration.
         accelerator: Computes in the run's precision.
-        stop_asked: Whether to stop.
-        say: Told what the user should know.
+        stop_requested: Whether to stop.
+        say: Called with what the user should know.
         pooled: Whether a layer that averages the tokens was added to the checkpoint.
     """
 
@@ -73,7 +73,7 @@ class Bench:
     setup: TrainingSetup
     config: RunConfig
     accelerator: Any
-    stop_asked: Callable[[], bool]
+    stop_requested: Callable[[], bool]
     say: Callable[[str], None]
     pooled: bool = False
 
@@ -129,10 +129,10 @@ class Trained:
 
 
 Watch = Callable[[Progress | Validation], None]
-Way = Callable[[Bench, Integers, Watch], Trained]
+Way = Callable[[CandidateInputs, Integers, Watch], Trained]
 
 
-def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) -> Bench:
+def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callable[[], bool]) -> CandidateInputs:
     """Load the checkpoint, with a layer that averages the tokens where that is the better feature."""
     from toolkit.training.acceleration import autotune
     from toolkit.training.distributed.devices import accelerator_for, pick_device
@@ -141,7 +141,7 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
     setup = gather(prepared, (prepared.splits.train,), observe)
     features = setup.features[0].without(RATIONALE)
     device = pick_device(config.training.device)
-    accelerator = accelerator_for(config.training, autotune.asked(config.training, device).precision)
+    accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
     model = setup.model.to(accelerator.device)
     batch = probe(features, setup.collate)
     layer = linear_probe.output_layer(model, batch)
@@ -152,7 +152,7 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
             id="model.no-linear-head",
         )
     numbers = np.asarray(features.columns["labels"], np.int64)
-    made = Bench(
+    made = CandidateInputs(
         model=model,
         layer=layer,
         initial={},
@@ -164,7 +164,7 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
         setup=setup,
         config=config,
         accelerator=accelerator,
-        stop_asked=stop_asked,
+        stop_requested=stop_requested,
         say=lambda text: observe(Note(text)),
     )
     observe(Stage("Computing features of the pretrained model"))
@@ -179,14 +179,14 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
     return replace(made, initial=initial, frozen=frozen, pooled=pooled is not None)
 
 
-def _of_frozen(bench: Bench, vectors: Floats) -> OutOfFold:
+def _of_frozen(inputs: CandidateInputs, vectors: Floats) -> OutOfFold:
     """Return out-of-fold logits of logistic regressions on vectors (N, D)."""
-    logits = np.zeros((len(vectors), bench.classes))
-    done = np.unique(bench.folds).tolist()
+    logits = np.zeros((len(vectors), inputs.classes))
+    done = np.unique(inputs.folds).tolist()
     for fold in done:
-        weight, bias = bench.regression(vectors, np.flatnonzero(bench.folds != fold))
-        logits[bench.folds == fold] = vectors[bench.folds == fold] @ weight.T + bias
-    return OutOfFold(logits, bench.labels, bench.folds, done)
+        weight, bias = inputs.regression(vectors, np.flatnonzero(inputs.folds != fold))
+        logits[inputs.folds == fold] = vectors[inputs.folds == fold] @ weight.T + bias
+    return OutOfFold(logits, inputs.labels, inputs.folds, done)
 
 
 def _groups(prepared: Prepared) -> Integers:
@@ -200,71 +200,71 @@ def _groups(prepared: Prepared) -> Integers:
     return np.asarray(numbers, np.int64)
 
 
-def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:
+def compared(inputs: CandidateInputs, observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:
     """Return the out-of-fold logits of each way of training, and the seconds that each took."""
-    folds = bench.folds
-    empty = np.zeros((len(bench.labels), bench.classes))
-    ways = [name for name in WAYS if name != FINE_TUNING or len(bench.labels) >= _FEWEST_TO_FINE_TUNE]
-    found = {name: OutOfFold(empty.copy(), bench.labels, folds, ()) for name in ways}
+    folds = inputs.folds
+    empty = np.zeros((len(inputs.labels), inputs.classes))
+    ways = [name for name in WAYS if name != FINE_TUNING or len(inputs.labels) >= _FEWEST_TO_FINE_TUNE]
+    results = {name: OutOfFold(empty.copy(), inputs.labels, folds, ()) for name in ways}
     seconds = dict.fromkeys(ways, 0.0)
     left = list(ways)
     for fold in np.unique(folds).tolist():
         for name in left:
             observe(Stage(f"Comparing ways of training, fold {fold + 1} of {FOLDS}: {name}"))
             begun = time.perf_counter()
-            trained = WAYS[name](bench, np.flatnonzero(folds != fold), lambda _event: None)
+            trained = WAYS[name](inputs, np.flatnonzero(folds != fold), lambda _event: None)
             held_out = folds == fold
-            found[name].logits[held_out] = trained.logits[held_out]
-            found[name] = replace(found[name], done=(*found[name].done, fold))
+            results[name].logits[held_out] = trained.logits[held_out]
+            results[name] = replace(results[name], done=(*results[name].done, fold))
             seconds[name] += time.perf_counter() - begun
-        left = [name for name in left if name != FINE_TUNING or not selection.is_behind(name, found)]
-    return found, seconds
+        left = [name for name in left if name != FINE_TUNING or not selection.is_behind(name, results)]
+    return results, seconds
 
 
-def _probed(bench: Bench, rows: Integers, _watch: Watch) -> Trained:
+def _probed(inputs: CandidateInputs, rows: Integers, _watch: Watch) -> Trained:
     """Fit a logistic regression on the frozen features."""
-    bench.restart()
-    weight, bias = bench.regression(bench.frozen, rows)
-    bench.install(weight, bias)
-    logits = bench.frozen @ weight.T + bias
-    return Trained(weight, bias, logits, _NOTHING_TRAINED, "logistic regression", bench.config.training)
+    inputs.restart()
+    weight, bias = inputs.regression(inputs.frozen, rows)
+    inputs.install(weight, bias)
+    logits = inputs.frozen @ weight.T + bias
+    return Trained(weight, bias, logits, _NOTHING_TRAINED, "logistic regression", inputs.config.training)
 
 
-def _contrasted(bench: Bench, rows: Integers, watch: Watch) -> Trained:
+def _contrasted(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Trained:
     """Tune the backbone with a contrastive loss, and fit a logistic regression on its features."""
-    bench.restart()
-    config = contrastive.plan(bench.config.training, len(rows), bench.classes)
+    inputs.restart()
+    config = contrastive.plan(inputs.config.training, len(rows), inputs.classes)
     objective = contrastive.objective()
-    with contrastive.without_output_layer(bench.model, bench.layer):
-        result = _train(bench, contrastive.shuffled(bench.features.take(rows)), config, objective, watch)
-    vectors = bench.vectors(bench.features)[HEAD]
-    weight, bias = bench.regression(vectors, rows)
-    bench.install(weight, bias)
+    with contrastive.without_output_layer(inputs.model, inputs.layer):
+        result = _train(inputs, contrastive.shuffled(inputs.features.take(rows)), config, objective, watch)
+    vectors = inputs.vectors(inputs.features)[HEAD]
+    weight, bias = inputs.regression(vectors, rows)
+    inputs.install(weight, bias)
     named = f"{objective.name}, then logistic regression"
     return Trained(weight, bias, vectors @ weight.T + bias, result, named, config)
 
 
-def _fine_tuned(bench: Bench, rows: Integers, watch: Watch) -> Trained:
+def _fine_tuned(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Trained:
     """Fine-tune from the linear probe on, for as many passes as are configured."""
-    _probed(bench, rows, watch)
-    names = [str(number) for number in range(bench.classes)]
-    objective = objective_for(bench.config.loss, names, bench.labels[rows])
-    result = _train(bench, bench.features.take(rows), bench.config.training, objective, watch)
-    weight, bias = (part.detach().float().cpu().numpy() for part in (bench.layer.weight, bench.layer.bias))
-    logits = bench.vectors(bench.features)[HEAD] @ weight.T + bias
-    return Trained(weight, bias, logits, result, objective.name, bench.config.training)
+    _probed(inputs, rows, watch)
+    names = [str(number) for number in range(inputs.classes)]
+    objective = objective_for(inputs.config.loss, names, inputs.labels[rows])
+    result = _train(inputs, inputs.features.take(rows), inputs.config.training, objective, watch)
+    weight, bias = (part.detach().float().cpu().numpy() for part in (inputs.layer.weight, inputs.layer.bias))
+    logits = inputs.vectors(inputs.features)[HEAD] @ weight.T + bias
+    return Trained(weight, bias, logits, result, objective.name, inputs.config.training)
 
 
-def choose(found: Mapping[str, OutOfFold]) -> str:
+def choose(results: Mapping[str, OutOfFold]) -> str:
     """Return the way to keep: contrastive fine-tuning, unless another is ahead by more than two standard errors.
 
     On a few dozen rows cross-validation tells ways apart by little more than chance, and with so few labels contrastive
     fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", table 2).
 
     Args:
-        found: By name; one that was dropped after a fold cannot be kept.
+        results: By name; one that was dropped after a fold cannot be kept.
     """
-    whole = {name: candidate for name, candidate in found.items() if len(candidate.done) == len(found[PROBE].done)}
+    whole = {name: candidate for name, candidate in results.items() if len(candidate.done) == len(results[PROBE].done)}
     return selection.choose(
         {name: whole[name] for name in sorted(whole, key=lambda name: name != CONTRASTIVE)}, noise=_CLEARLY
     )
@@ -274,7 +274,7 @@ WAYS: Mapping[str, Way] = {PROBE: _probed, CONTRASTIVE: _contrasted, FINE_TUNING
 
 
 def _train(
-    bench: Bench, features: Features, config: TrainingConfig, objective: Objective, watch: Watch
+    inputs: CandidateInputs, features: Features, config: TrainingConfig, objective: Objective, watch: Watch
 ) -> TrainingResult:
     """Train to the last planned step, with a random state of its own; there are no rows to validate on."""
     from accelerate.utils import set_seed
@@ -284,10 +284,10 @@ def _train(
         update={"best_metric": "loss", "evaluate_every": 10**9, "early_stopping_patience": None, "trackers": []}
     )
     return train(
-        bench.model,
-        TrainingData(features, bench.setup.collate),
+        inputs.model,
+        TrainingData(features, inputs.setup.collate),
         plain,
-        bench.accelerator,
+        inputs.accelerator,
         objective=objective,
-        callbacks=Callbacks(watch, bench.say, stop_asked=bench.stop_asked),
+        callbacks=Callbacks(watch, inputs.say, stop_requested=inputs.stop_requested),
     )

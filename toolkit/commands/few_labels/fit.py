@@ -16,7 +16,7 @@ import numpy as np
 
 from toolkit import models, runs
 from toolkit.commands.few_labels import candidates
-from toolkit.commands.few_labels.candidates import FOLDS, PROBE, WAYS, Bench, Trained
+from toolkit.commands.few_labels.candidates import FOLDS, PROBE, WAYS, CandidateInputs, Trained
 from toolkit.commands.finetune.fit import Fitted, input_facts, log_line, training_facts
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.probe import BASELINE
@@ -49,25 +49,25 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
             if event.whole:
                 run.log(log_line(event))
 
-    with stoppable() as stop_asked:
-        bench = candidates.bench(prepared, observe, stop_asked)
-        baseline = _baseline(bench, prepared)
-        found, seconds = candidates.compared(bench, observe)
-        chosen = candidates.choose(found)
+    with stoppable() as stop_requested:
+        inputs = candidates.prepare_inputs(prepared, observe, stop_requested)
+        baseline = _baseline(inputs, prepared)
+        results, seconds = candidates.compared(inputs, observe)
+        chosen = candidates.choose(results)
         observe(Stage(f"Training on all rows: {chosen}"))
         begun = time.perf_counter()
-        trained = WAYS[chosen](bench, np.arange(len(bench.labels)), watch)
+        trained = WAYS[chosen](inputs, np.arange(len(inputs.labels)), watch)
         trained = replace(trained, result=replace(trained.result, seconds=time.perf_counter() - begun))
-    winner = found[chosen]
+    winner = results[chosen]
     by = selection.temperature(winner.logits, winner.labels)
-    bench.install(trained.weight / by, trained.bias / by)
+    inputs.install(trained.weight / by, trained.bias / by)
     best = checkpoint.best_path(run.path / "checkpoints", trained.result.best_step)
-    models.save(bench.model, bench.setup.processor, best)
+    models.save(inputs.model, inputs.setup.processor, best)
     columns = _predictions(prepared, winner)
     facts = {
-        **_training(bench, prepared, trained, winner, columns),
-        "linear_probe": _probe_facts(found[PROBE], bench),
-        "few_labels": _comparison(found, chosen, seconds, by),
+        **_training(inputs, prepared, trained, winner, columns),
+        "linear_probe": _probe_facts(results[PROBE], inputs),
+        "few_labels": _comparison(results, chosen, seconds, by),
     }
     for point in facts["evaluations"]:
         run.log({"event": "validation", **point, "best": True})
@@ -77,14 +77,14 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
     return Fitted(best, facts, baseline, None if given else (columns["probabilities"], winner.labels.tolist()))
 
 
-def _baseline(bench: Bench, prepared: Prepared) -> dict[str, list[Any]]:
+def _baseline(inputs: CandidateInputs, prepared: Prepared) -> dict[str, list[Any]]:
     """Return what the linear probe, fitted on all rows, predicts of test."""
     if not prepared.config.evaluation.baselines:
         return {}
     parts = (prepared.splits.test,)
-    (test,) = encode_parts(parts, prepared.recipe, bench.setup.processor, bench.config, lambda _event: None)
-    weight, bias = bench.regression(bench.frozen, np.arange(len(bench.labels)))
-    return {BASELINE: (bench.vectors(test)[HEAD] @ weight.T + bias).argmax(axis=1).tolist()}
+    (test,) = encode_parts(parts, prepared.recipe, inputs.setup.processor, inputs.config, lambda _event: None)
+    weight, bias = inputs.regression(inputs.frozen, np.arange(len(inputs.labels)))
+    return {BASELINE: (inputs.vectors(test)[HEAD] @ weight.T + bias).argmax(axis=1).tolist()}
 
 
 def _predictions(prepared: Prepared, winner: OutOfFold) -> dict[str, Any]:
@@ -97,38 +97,38 @@ def _predictions(prepared: Prepared, winner: OutOfFold) -> dict[str, Any]:
 
 
 def _training(
-    bench: Bench, prepared: Prepared, trained: Trained, winner: OutOfFold, columns: Mapping[str, Any]
+    inputs: CandidateInputs, prepared: Prepared, trained: Trained, winner: OutOfFold, columns: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the report's facts of training; its one validation is that of the out-of-fold predictions."""
-    config = bench.config.model_copy(update={"training": trained.config})
-    result, device = trained.result, bench.accelerator.device.type
-    facts = input_facts(bench.setup.features[0])
-    facts |= training_facts(result, config, device, autotune.asked(config.training, device), ALONE)
+    config = inputs.config.model_copy(update={"training": trained.config})
+    result, device = trained.result, inputs.accelerator.device.type
+    facts = input_facts(inputs.setup.features[0])
+    facts |= training_facts(result, config, device, autotune.configured(config.training, device), ALONE)
     figures = scores.values(columns, winner.labels.tolist(), prepared.recipe.metrics, prepared.splits.labels)
     loss = float(-winner.log_likelihoods().mean())
     point = {"step": result.steps, "epoch": round(result.epochs, 4), "loss": loss, **figures}
-    trainable = models.trainable(bench.model) if result.steps else bench.layer.weight.numel() + bench.classes
+    trainable = models.trainable(inputs.model) if result.steps else inputs.layer.weight.numel() + inputs.classes
     return facts | {"objective": trained.objective, "trainable_parameters": trainable, "evaluations": [point]}
 
 
-def _probe_facts(probe: OutOfFold, bench: Bench) -> dict[str, Any]:
+def _probe_facts(probe: OutOfFold, inputs: CandidateInputs) -> dict[str, Any]:
     return {
-        "pooling": MEAN if bench.pooled else HEAD,
+        "pooling": MEAN if inputs.pooled else HEAD,
         "accuracy": probe.accuracy(),
         "loss": float(-probe.log_likelihoods().mean()),
         "installed": True,
-        "pooling_layer": bench.pooled,
+        "pooling_layer": inputs.pooled,
         "logit_adjustment": 0.0,
     }
 
 
 def _comparison(
-    found: Mapping[str, OutOfFold], chosen: str, seconds: Mapping[str, float], temperature: float
+    results: Mapping[str, OutOfFold], chosen: str, seconds: Mapping[str, float], temperature: float
 ) -> dict[str, Any]:
     """Return the comparison as the report holds it."""
     rows = []
-    for name, candidate in found.items():
-        ahead, error = selection.difference(candidate, found[chosen]) if name != chosen else (None, None)
+    for name, candidate in results.items():
+        ahead, error = selection.difference(candidate, results[chosen]) if name != chosen else (None, None)
         rows.append(
             {
                 "name": name,
@@ -142,7 +142,7 @@ def _comparison(
             }
         )
     return {
-        "rows": len(found[chosen].labels),
+        "rows": len(results[chosen].labels),
         "folds": FOLDS,
         "chosen": chosen,
         "temperature": temperature,

@@ -47,11 +47,11 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
     few = rows <= max(FEW_ROWS, min(ROWS, ROWS_PER_CLASS * len(splits.labels)))
     chosen = wanted == "on" or (wanted == "auto" and obstacle is None and few and not _planned(resolved))
     value = "on" if chosen else "off"
-    found: dict[str, Any] = {"few_labels": value} if value != wanted else {}
+    values: dict[str, Any] = {"few_labels": value} if value != wanted else {}
     if chosen and resolved.origin("training.epochs") == "default":
-        found["epochs"] = PASSES
-    if found:
-        resolved = resolved.with_values(f"from {rows:,} labelled rows", {"training": found})
+        values["epochs"] = PASSES
+    if values:
+        resolved = resolved.with_values(f"from {rows:,} labelled rows", {"training": values})
     return (resolved, pooled) if chosen else (resolved, splits)
 
 

@@ -23,11 +23,11 @@ def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[s
     """
     if not stored.recipe.target.single:
         return {}
-    said = predict_rows(stored, rows, "validation", None, team)
-    probabilities = said.predictions.columns.get("probabilities")
+    validation = predict_rows(stored, rows, "validation", None, team)
+    probabilities = validation.predictions.columns.get("probabilities")
     if probabilities is None:
         return {}
-    return settled(probabilities, references(stored.recipe, said.table), stored, "validation")
+    return settled(probabilities, references(stored.recipe, validation.table), stored, "validation")
 
 
 def settled(probabilities: Sequence[Any], truth: Sequence[int], stored: StoredModel, fitted_on: str) -> dict[str, Any]:
@@ -41,10 +41,10 @@ def settled(probabilities: Sequence[Any], truth: Sequence[int], stored: StoredMo
     """
     settings = stored.config.evaluation
     fit = choose_temperature(probabilities, truth, settings.confidence, stored.config.training.seed)
-    found: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
+    facts: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
     if fit.kept:
-        found["temperature"] = fit.temperature
+        facts["temperature"] = fit.temperature
     positive = thresholds.class_number(settings.positive_class, stored.labels)
     if positive is not None:
-        found["screening"] = thresholds.choose(probabilities, truth, positive, settings.operating_points).as_dict()
-    return found
+        facts["screening"] = thresholds.choose(probabilities, truth, positive, settings.operating_points).as_dict()
+    return facts

@@ -34,8 +34,8 @@ def fill(resolved: Resolved, rows: int) -> Resolved:
     need = FROM_SCRATCH if resolved.config.loading.from_scratch else 1
     passes = epochs(rows, batch, need) if "epochs" in unset else training.epochs
     values = {"batch_size": batch, "epochs": passes, "early_stopping_patience": patience(passes)}
-    found = {name: value for name, value in values.items() if name in unset}
-    return resolved.with_values(f"from {rows:,} training rows", {"training": found})
+    filled = {name: value for name, value in values.items() if name in unset}
+    return resolved.with_values(f"from {rows:,} training rows", {"training": filled})
 
 
 def fill_from_data(recipe: Recipe, resolved: Resolved) -> Resolved:

@@ -95,9 +95,9 @@ def fit(
             Note("Attention is looked at in training, so batches are padded and it is spelt out: steps are slower.")
         )
     say = _say(observe)
-    pace = team.from_main(lambda: _pace(run, setup, config, say, limits))
+    compute = team.from_main(lambda: _compute_settings(run, setup, config, say, limits))
     tracked = config.training.trackers if team.is_main else []
-    accelerator = accelerator_for(config.training, pace.precision, run.path / "trackers" if tracked else None)
+    accelerator = accelerator_for(config.training, compute.precision, run.path / "trackers" if tracked else None)
     probing = (None, True) if limits is None else (limits.allocation.probe_rows, limits.allocation.probe_test)
     before = run.facts.get("linear_probe") if state is not None else None
     begun = finetune_probe.begin(
@@ -105,7 +105,7 @@ def fit(
     )
     if team.is_main and begun.facts is not None:
         run.record(linear_probe=begun.facts)
-    inputs = _training_inputs(setup, prepared, accelerator, pace, observe, team)
+    inputs = _training_inputs(setup, prepared, accelerator, compute, observe, team)
     objective = attention_loss.regularised(
         objective_for(config.loss, splits.labels, inputs.train.columns["labels"], _adjustment(config, begun)),
         config.loss,
@@ -113,13 +113,13 @@ def fit(
     validate = _validator(inputs, setup, prepared, team)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
     resumed = f", from step {state.step}" if state is not None else ""
-    observe(Stage(f"Training on {device} in {pace.precision}{', compiled' if pace.compiled else ''}{resumed}"))
+    observe(Stage(f"Training on {device} in {compute.precision}{', compiled' if compute.compiled else ''}{resumed}"))
     for note in _shared_out(config, team, state):
         say(note)
     folder = run.path / "checkpoints"
     values = {".".join(key): value for key, value in leaves(config.model_dump())}
-    told = trackers.tracking(accelerator, tracked, values, say)
-    with _rows_named(splits.train, folder), stoppable() as stop_asked, told as log:
+    tracking = trackers.tracking(accelerator, tracked, values, say)
+    with _rows_named(splits.train, folder), stoppable() as stop_requested, tracking as log:
 
         def watch(event: Progress | Validation) -> None:
             shown = event.early if isinstance(event, Validation) else not event.whole  # to the user alone
@@ -144,12 +144,14 @@ def fit(
                 validate_first=begun.installed or limits is not None,
                 early=validate.early(),
             ),
-            callbacks=Callbacks(watch, say, stop_asked=stop_asked, write_state=partial(checkpoint.write, folder)),
+            callbacks=Callbacks(
+                watch, say, stop_requested=stop_requested, write_state=partial(checkpoint.write, folder)
+            ),
             control=StepControl(state, limit=None if limits is None else limits.step_plan(config.training, team)),
             team=team,
-            pace=pace,
+            compute=compute,
         )
-    facts = input_facts(setup.features[0]) | training_facts(result, config, device, pace, team)
+    facts = input_facts(setup.features[0]) | training_facts(result, config, device, compute, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(setup.model)}
     facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
@@ -166,7 +168,7 @@ def _say(observe: Observe) -> Callable[[str], None]:
     return lambda text: observe(Note(text))
 
 
-def _pace(
+def _compute_settings(
     run: runs.Run, setup: TrainingSetup, config: RunConfig, say: Callable[[str], None], limits: Limits | None
 ) -> ComputeSettings:
     """Decide how steps are computed: as in the run that is resumed, as asked for, or as measured; write it down."""
@@ -185,13 +187,13 @@ def _pace(
         trial = None if attention_loss.wanted(config.loss) else probe(features, collate)
         batch = collate([features[int(row)] for row in middle])
         chosen = autotune.measured(setup.model, batch, trial, config.training, device, steps, say)
-    chosen = chosen or autotune.asked(config.training, device)
+    chosen = chosen or autotune.configured(config.training, device)
     run.record(acceleration=config.training.acceleration, **chosen.facts())
     return chosen
 
 
 def _training_inputs(
-    setup: TrainingSetup, prepared: Prepared, accelerator: Any, pace: ComputeSettings, observe: Observe, team: Team
+    setup: TrainingSetup, prepared: Prepared, accelerator: Any, compute: ComputeSettings, observe: Observe, team: Team
 ) -> TrainingInputs:
     """Choose what is trained on which inputs: on features where the backbone is frozen and its inputs do not change."""
     config, splits = prepared.config, prepared.splits
@@ -206,7 +208,7 @@ def _training_inputs(
     parts = [(splits.train, train_features), (splits.validation, validation_features)]
     with team.main_first():
         known, held_out = through_backbone(
-            below, parts, prepared.recipe, setup.processor, config, accelerator, pace.precision
+            below, parts, prepared.recipe, setup.processor, config, accelerator, compute.precision
         )
     return TrainingInputs(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
 
@@ -296,14 +298,14 @@ def input_facts(features: Features) -> dict[str, Any]:
 
 
 def training_facts(
-    result: TrainingResult, config: RunConfig, device: str, pace: ComputeSettings, team: Team
+    result: TrainingResult, config: RunConfig, device: str, compute: ComputeSettings, team: Team
 ) -> dict[str, Any]:
     """Return what the report says of the training."""
     return {
         "device": device,
         "processes": team.size,
         "acceleration": config.training.acceleration,
-        **pace.facts(),
+        **compute.facts(),
         "seconds": round(result.seconds, 2),
         "epochs": round(result.epochs, 3),
         "steps": result.steps,

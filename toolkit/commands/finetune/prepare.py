@@ -97,7 +97,7 @@ def prepare(
     Args:
         recipe: The task.
         resolved: From `configure`.
-        observe: Told what happens.
+        observe: Called with each event.
         resume: Whether the output folder may hold a run that did not finish.
         may_compare: Whether ways of training may be compared where labels are few.
     """
@@ -171,21 +171,21 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
 def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
     """Fill in what depends on the checkpoint: the learning rate, and how many tokens it takes; see that patches fit."""
     resolution.check(checkpoint.config, resolved.config.options.get("image_size"))
-    found: dict[str, Any] = {}
+    fitted: dict[str, Any] = {}
     if resolved.config.training.learning_rate is None:
         scratch = resolved.config.loading.from_scratch
-        found["learning_rate"] = checkpoints.learning_rate(
+        fitted["learning_rate"] = checkpoints.learning_rate(
             checkpoint,
             resolved.config.adapter.kind,
             from_scratch=scratch,
             head_alone=resolved.config.training.freeze == "trunk",
         )
-    resolved = resolved.with_values("model", {"training": found})
+    resolved = resolved.with_values("model", {"training": fitted})
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
-        asked = resolved.origin("data.max_length") not in ("default", "recipe")
+        length_given = resolved.origin("data.max_length") not in ("default", "recipe")
         way = lengthening(resolved.config)
-        if asked and way is None:
+        if length_given and way is None:
             raise ConfigError(
                 f"`data.max_length` is {resolved.config.data.max_length}, "
                 f"but {checkpoint.name} takes at most {longest} tokens.",
@@ -193,7 +193,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
                 "positions are extended.",
                 id="config.too-long-for-model",
             )
-        if asked:
+        if length_given:
             done = {"repeat": "repeated", "interpolate": "interpolated"}[str(way)]
             notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
@@ -206,10 +206,10 @@ def _check_machine(config: RunConfig) -> None:
     training = config.training
     wanted = (training.device, training.precision, training.acceleration)
     if wanted != ("auto", "auto", "auto") or training.attention_kernel == "varlen":
-        from toolkit.training.acceleration.autotune import asked
+        from toolkit.training.acceleration.autotune import configured
         from toolkit.training.distributed.devices import pick_device
 
-        asked(training, pick_device(training.device))
+        configured(training, pick_device(training.device))
 
 
 def _never_warm(config: RunConfig, rows: int) -> list[str]:
@@ -241,7 +241,7 @@ def _check_best_metric(recipe: Recipe, config: RunConfig) -> None:
 def _check_classes(recipe: Recipe, config: RunConfig, labels: Sequence[str]) -> None:
     """Refuse a figure that says nothing of so few classes as what picks the best weights."""
     wanted = config.training.best_metric
-    chosen = next((one for one in recipe.metrics if wanted in (one, getattr(one, "name", one))), None)
+    chosen = next((metric for metric in recipe.metrics if wanted in (metric, getattr(metric, "name", metric))), None)
     definition = load(chosen)[1] if chosen is not None else None
     if definition is not None and len(labels) < definition.least_classes:
         raise ConfigError(

@@ -78,7 +78,7 @@ def begin(
         setup: The model, with what moves in it, and its inputs.
         prepared: The run.
         accelerator: Computes in the run's precision.
-        observe: Told what happens.
+        observe: Called with each event.
         team: The processes that share the work; all begin with the main one's probe.
         most_rows: Training rows that it learns from at most; by the number of classes when None.
         on_test: Whether there is time to predict the test rows.
@@ -157,7 +157,7 @@ def _start(
 ) -> Start:
     """Decide what the output layer begins with, and add the layer that pools where it is to read the mean."""
     best = probes[0]
-    by_pooling = {one.pooling: one for one in probes}
+    by_pooling = {probe.pooling: probe for probe in probes}
     mean, head = by_pooling.get(linear_probe.MEAN), by_pooling.get(linear_probe.HEAD)
     decided = recorded or {"pooling_layer": pools and best is mean, "logit_adjustment": best.adjustment}
     pooled = mean_pooling.add(model, layer, batch) if decided["pooling_layer"] and mean is not None else None
@@ -193,8 +193,8 @@ def _may_pool(config: RunConfig) -> bool:
 
 def _predictions(best: Probe, batches: Iterable[tuple[Integers, Vectors]], rows: int) -> list[int]:
     """Return the class of each row, in their order."""
-    found = [0] * rows
+    predictions = [0] * rows
     for numbers, vectors in batches:
         for number, predicted in zip(numbers, best.predictions(vectors.by_pooling[best.pooling]), strict=True):
-            found[int(number)] = predicted
-    return found
+            predictions[int(number)] = predicted
+    return predictions

@@ -167,13 +167,13 @@ def stoppable() -> Iterator[StopFlag]:
 
     def ask(number: int, _frame: FrameType | None) -> None:
         flag.signal = number
-        for asked, handler in before.items():
-            signal.signal(asked, handler)
+        for signal_number, handler in before.items():
+            signal.signal(signal_number, handler)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, ask)
     try:
         yield flag
     finally:
-        for asked, handler in before.items():
-            signal.signal(asked, handler)
+        for signal_number, handler in before.items():
+            signal.signal(signal_number, handler)

@@ -54,7 +54,7 @@ def finetune(
     Args:
         prepared: From `prepare`.
         command: The command line, for the report.
-        observe: Told what happens.
+        observe: Called with each event.
         resume: Go on with the run of the same configuration and data that did not finish.
         team: The processes that share the work; the main one alone writes.
         started: When the command began, on `time.monotonic`, for `training.budget`; now when None.
@@ -93,7 +93,7 @@ def finetune(
         test = splits.test if kept is None else splits.test.take(kept)
         if limits is not None:
             training["budget"] = limits.evaluated(training["budget"], test.num_rows)
-        said = predict_rows(stored, test, "held-out test", observe, team)
+        predictions = predict_rows(stored, test, "held-out test", observe, team)
         if fitted.out_of_fold is not None:
             calibration = settled(*fitted.out_of_fold, stored, "cross-validation")
         else:
@@ -104,10 +104,12 @@ def finetune(
         compared = compared or _compared(run, prepared, observe)
         if config.evaluation.baselines:
             beside = {**compared.predictions, **fitted.baselines}
-            said = said.beside(beside if kept is None else {n: [p[row] for row in kept] for n, p in beside.items()})
+            predictions = predictions.beside(
+                beside if kept is None else {n: [p[row] for row in kept] for n, p in beside.items()}
+            )
         context = EvaluationContext(
             test,
-            said.predictions,
+            predictions.predictions,
             prepared.recipe,
             splits.labels,
             stored.config,
@@ -117,7 +119,7 @@ def finetune(
             repeated=compared.repeated if kept is None else None,
             stored=stored,
         )
-        circumstances = ReportContext(
+        report_context = ReportContext(
             command,
             created,
             "held-out test",
@@ -127,8 +129,8 @@ def finetune(
             checks=run_checks(context, run, observe) if limits is None else {},
             config=config.model_dump(),  # the run's own: it may have begun from scratch
         )
-        verdict = evaluate_predictions(context, said, circumstances)
-        store(verdict, run.path)
+        evaluated = evaluate_predictions(context, predictions, report_context)
+        store(evaluated, run.path)
         with runs.aside(run.model) as draft:
             shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
             write_card(draft, config, splits.labels, splits.label_map, calibration)
@@ -137,7 +139,7 @@ def finetune(
                 shutil.copytree(best / ADAPTER, draft)
         checksums.record_weights(run)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        run.record(status="complete", environment=verdict.report["environment"], finished=finished)
+        run.record(status="complete", environment=evaluated.report["environment"], finished=finished)
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # of no more use
     return run
 
@@ -230,8 +232,8 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
     predictions: dict[str, list[Any]] = {}
     if prepared.config.evaluation.baselines:
         for name, function in (recipe.baselines or {}).items():
-            found = time_budget_limits.within(partial(baseline_predictions, function), splits, limits, seed)
-            predictions |= {name: found} if found is not None else {}
+            predicted = time_budget_limits.within(partial(baseline_predictions, function), splits, limits, seed)
+            predictions |= {name: predicted} if predicted is not None else {}
         if limits is None or limits.suffices_for_answers:
             predictions |= _before(prepared, observe)
     observe(Stage("Looking for test rows in train"))

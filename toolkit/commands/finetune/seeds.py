@@ -36,7 +36,7 @@ def finetune_seeds(
         prepared: From `prepare`; its splits serve all seeds.
         count: How many seeds; at least two.
         command: The command line, for the reports.
-        observe: Told what happens.
+        observe: Called with each event.
         resume: Keep the runs of the output folder that are complete, and go on with the one that is not.
         team: The processes that share the work.
 
@@ -67,8 +67,8 @@ def finetune_seeds(
         if team.is_main:
             observe(Note(f"Seed {config.training.seed + number}, {number + 1} of {count}."))
         values = {"output": str(folder), "training": {"seed": config.training.seed + number}}
-        one = replace(prepared, resolved=prepared.resolved.with_values("--seeds", values))
-        finetune(one, command, observe, resume=resume, team=team)
+        seeded = replace(prepared, resolved=prepared.resolved.with_values("--seeds", values))
+        finetune(seeded, command, observe, resume=resume, team=team)
     if not team.is_main:
         return home, {}
     report = _report(prepared, folders, command, created)
@@ -80,8 +80,10 @@ def _report(prepared: Prepared, folders: list[Path], command: str, created: date
     for folder in folders:
         checksums.check(folder / "report.json", "Undo the change, or train that seed again.")
     reports = [runs.read_object(folder / "report.json") for folder in folders]
-    said = [prediction_store.read(folder / prediction_store.FILE).table["prediction"].to_pylist() for folder in folders]
-    found = section([folder.name for folder in folders], reports, said)
+    predictions = [
+        prediction_store.read(folder / prediction_store.FILE).table["prediction"].to_pylist() for folder in folders
+    ]
+    result = section([folder.name for folder in folders], reports, predictions)
     first = reports[0]
     return {
         "schema_version": SCHEMA_VERSION,
@@ -90,8 +92,8 @@ def _report(prepared: Prepared, folders: list[Path], command: str, created: date
         "title": f"{first['title']}, {len(folders)} seeds",
         "recipe": first["recipe"],
         "command": command,
-        "verdict": seeds_verdict(found, [report["baselines"] for report in reports]),
-        "seeds": found,
+        "verdict": seeds_verdict(result, [report["baselines"] for report in reports]),
+        "seeds": result,
         "data": first["data"],
         "environment": environment.describe(),
         "config": prepared.config.model_dump(),

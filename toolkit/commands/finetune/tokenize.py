@@ -34,14 +34,14 @@ def encode_parts(
         recipe: The task.
         processor: As it was loaded: nothing was tokenized with it yet.
         config: The run's configuration; `data.cache_gib` bounds the cache.
-        observe: Told when all of it was there.
+        observe: Called when all of it was cached.
     """
     if not config.data.cache_gib:
         tables = (input_columns(rows, recipe) for rows in parts)
         return [batch.encode(rows, lambda chunk: recipe.preprocess(chunk, processor, config)) for rows in tables]
     folder = environment.cache_folder() / "features"
     makers = [_processor_digest(processor), *_maker_facts(recipe)]  # before anything changes the processor
-    found = []
+    encoded = []
     for rows in parts:
         inputs = input_columns(rows, recipe)
 
@@ -49,10 +49,10 @@ def encode_parts(
             return encode_chunks(inputs, lambda chunk: recipe.preprocess(chunk, processor, watched))
 
         identity = _identity(inputs, makers)
-        found.append(cache.remembered(folder, identity, config, encode, int(config.data.cache_gib * 2**30)))
-    if all(known for _, known in found):
+        encoded.append(cache.remembered(folder, identity, config, encode, int(config.data.cache_gib * 2**30)))
+    if all(known for _, known in encoded):
         observe(Note("Model inputs that an earlier run prepared are used."))
-    return [features for features, _ in found]
+    return [features for features, _ in encoded]
 
 
 def _identity(inputs: pa.Table, makers: Sequence[Any]) -> str:
@@ -82,7 +82,7 @@ def through_backbone(
     """
     collate = partial(recipe.collate, processor=processor)
     makers = [_processor_digest(processor), *_maker_facts(recipe), below.digest(), precision, below.model.device.type]
-    found = []
+    encoded = []
     for rows, features in parts:
 
         def encode(watched: Any, features: Features = features) -> Iterator[Columns]:
@@ -91,10 +91,10 @@ def through_backbone(
         if config.data.cache_gib:
             folder, most = environment.cache_folder() / "features", int(config.data.cache_gib * 2**30)
             identity = _identity(input_columns(rows, recipe), makers)
-            found.append(cache.remembered(folder, identity, config, encode, most)[0])
+            encoded.append(cache.remembered(folder, identity, config, encode, most)[0])
         else:
-            found.append(join(encode(config)))
-    return found
+            encoded.append(join(encode(config)))
+    return encoded
 
 
 def remarks(recipe: Recipe, rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:

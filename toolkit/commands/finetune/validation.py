@@ -48,14 +48,14 @@ class Validator:
     def __call__(self, model: Any) -> dict[str, float]:
         """Return figures by name: "loss", "train_loss", the recipe's metrics, and `more`."""
         subject = replace(self.subject, model=model)
-        said = self._ask(subject, self.features, answers=self.written is None)
+        predictions = self._ask(subject, self.features, answers=self.written is None)
         learned = self._ask(subject, self.learned, answers=False)
-        columns, truth = said.columns, self.references
+        columns, truth = predictions.columns, self.references
         if self.written is not None:
             columns = self._ask(subject, self.features.take(self.written)).columns
             truth = [self.references[int(row)] for row in self.written]
         values = scores.values(columns, truth, subject.recipe.metrics, subject.labels)
-        return {"loss": _number(said.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
+        return {"loss": _number(predictions.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
 
     def early(self) -> "Validator":
         """Return what judges on some of the rows, for a first figure that costs little."""

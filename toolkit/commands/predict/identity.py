@@ -22,7 +22,7 @@ def identity(
     """Return digests of the model, the settings and the input.
 
     Args:
-        predictor: The model, and which columns of the input it is asked about.
+        predictor: The model, and the columns of the input that it reads.
         source: The file or folder that is read.
         read: Reads its rows from the first on.
         rows: How many rows a part has, and what is written of each.

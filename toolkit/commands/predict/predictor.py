@@ -69,13 +69,13 @@ class Predictor:
     def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
         """Bring the values of each input column of the rows into its shape; column of the rows → values."""
         reading = Reading(self.root, self.stored.config.data.max_pixels)
-        found = {}
+        values_of = {}
         for column in self.inputs:
             if column.role in self.roles:
                 name = self.roles[column.role]
                 values = [row.values.get(name) if row.problem is None else None for row in rows]
-                found[name] = column.kind.read(values, name, reading)
-        return found
+                values_of[name] = column.kind.read(values, name, reading)
+        return values_of
 
     def _problem(self, read: Mapping[str, Values], number: int) -> str | None:
         """Say why a row cannot be predicted; None when it can. An input that may be missing may be empty."""
@@ -94,22 +94,22 @@ class Predictor:
         given = {c.role: taken[self.roles[c.role]][place].as_py() for c in self.inputs if c.role in self.roles}
         given = {role: value for role, value in given.items() if value is not None}
         try:
-            found = explainer.explain(given, None)
+            explanation = explainer.explain(given, None)
         except DataError:  # signs, and no words among them
             return None
-        kept: dict[str, Any] = {key: found[key] for key in ("words", "grid", "scores") if key in found}
-        return {"method": found["method"]["name"], **kept}
+        kept: dict[str, Any] = {key: explanation[key] for key in ("words", "grid", "scores") if key in explanation}
+        return {"method": explanation["method"]["name"], **kept}
 
     def _predicted(self, taken: Mapping[str, Any], rows: int, observe: Observe | None) -> Iterator[dict[str, Any]]:
         if not rows:
             return
         table = columns.take_roles(pa.table(dict(taken)), self.roles, self.stored.recipe.columns)
-        said = self._said(table, observe)
-        probabilities = said.get("probabilities")
+        predictions = self._model_predictions(table, observe)
+        probabilities = predictions.get("probabilities")
         calibrated = (
             scaled(_array(probabilities), self.temperature) if probabilities is not None and self.temperature else None
         )
-        for number, prediction in enumerate(said["prediction"]):
+        for number, prediction in enumerate(predictions["prediction"]):
             yield self.stored.recipe.target.answer(
                 prediction,
                 None if probabilities is None else probabilities[number],
@@ -126,23 +126,25 @@ class Predictor:
         explained = {"explanation": None} if self.explainer is not None else {}
         return {**self.stored.recipe.target.empty(self._how), **explained}
 
-    def _said(self, table: pa.Table, observe: Observe | None) -> Mapping[str, Sequence[Any]]:
+    def _model_predictions(self, table: pa.Table, observe: Observe | None) -> Mapping[str, Sequence[Any]]:
         """Predict; generated text keeps placeholders and markup where the recipe's options say so."""
         loaded, config = self.stored.loaded, self.stored.config
 
-        def ask(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:
+        def predict(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:
             features = encode_rows(rows, loaded.recipe, loaded.processor, config)
             self.cut(features.truncated)
             return predict_features(loaded, features, observe).columns
 
-        found = ask(table, observe)
+        predictions = predict(table, observe)
         role = self.inputs[0].role
 
-        def again(values: list[Any]) -> list[Any]:
-            return list(ask(pa.table({role: pa.array(values, self.inputs[0].kind.type)}))["prediction"])
+        def predict_texts(values: list[Any]) -> list[Any]:
+            return list(predict(pa.table({role: pa.array(values, self.inputs[0].kind.type)}))["prediction"])
 
-        finished = loaded.recipe.target.finish(table[role].to_pylist(), found["prediction"], again, config.options)
-        return {**found, "prediction": finished}
+        finished = loaded.recipe.target.finish(
+            table[role].to_pylist(), predictions["prediction"], predict_texts, config.options
+        )
+        return {**predictions, "prediction": finished}
 
 
 def _array(probabilities: Any) -> Any:

@@ -79,10 +79,10 @@ def predict(
         output: File to write; its name decides the format. "-" gives the rows to `tell`.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
         all_scores: Write the score of every class.
         explained: Write what each answer rests on, too.
-        tell: Told each row with its answer as soon as it is known, where the output is "-".
+        tell: Called with each row and its prediction as soon as it is computed, where the output is "-".
         command: The command line, which goes on after a stop.
 
     Raises:
@@ -245,10 +245,10 @@ class PredictionCounts:
         self.bad += len(wrong)
         self.rows += len(answers)
         if self.column is not None:
-            asked = [(markup(str(answer[self.column] or "")), answer["prediction"]) for answer in answers]
-            marked = [(marks, said) for marks, said in asked if marks and said is not None]
+            pairs = [(markup(str(answer[self.column] or "")), answer["prediction"]) for answer in answers]
+            marked = [(marks, prediction) for marks, prediction in pairs if marks and prediction is not None]
             self.marked += len(marked)
-            self.kept += sum(marks == markup(said) for marks, said in marked)
+            self.kept += sum(marks == markup(prediction) for marks, prediction in marked)
 
     def add_cut(self, rows: int) -> None:
         """Count rows that have more tokens than are read."""
@@ -279,15 +279,15 @@ def _unread(rows: Sequence[Row], inputs: Sequence[Column], roles: Mapping[str, s
 
 
 def _explainer(target: str, stored: StoredModel) -> Explainer:
-    found = explainer_for(target, stored)
-    if found is None:
+    explainer = explainer_for(target, stored)
+    if explainer is None:
         raise ConfigError(
             f"The answers of {stored.config.recipe} cannot be explained: --explain is for tasks that choose one class "
             "for a text or a picture.",
             "Leave --explain out.",
             id="model.not-a-classifier",
         )
-    return found
+    return explainer
 
 
 def _rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Row]:
@@ -333,8 +333,8 @@ def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Pat
         )
 
     def write_catalogue(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
-        said = (row["prediction"] for row in rows)
-        gettext_catalogue.write(Path(source), draft, said, everything=bool(options.get("retranslate")))
+        translations = (row["prediction"] for row in rows)
+        gettext_catalogue.write(Path(source), draft, translations, everything=bool(options.get("retranslate")))
 
     return write_catalogue
 

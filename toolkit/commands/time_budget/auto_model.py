@@ -79,7 +79,7 @@ def choose_model(
     Args:
         recipe: The task.
         resolved: From `configure`.
-        observe: Told what was chosen, and why.
+        observe: Called with what was chosen, and why.
         started: When the command began, on `time.monotonic`, for a budget.
         resume: Whether the model of an unfinished run is taken again.
         team: The processes that share the work; the main one chooses.
@@ -87,23 +87,23 @@ def choose_model(
     Raises:
         ConfigError: None of the models fits the task.
     """
-    if not asked(resolved.config.model):
+    if not is_auto(resolved.config.model):
         return resolved
     return team.from_main(lambda: _choose(recipe, resolved, observe, started, resume))
 
 
-def asked(model: str) -> bool:
+def is_auto(model: str) -> bool:
     """Whether a model is to be chosen."""
     return model == AUTO or model.startswith(f"{AUTO}:")
 
 
 def _choose(recipe: Recipe, resolved: Resolved, observe: Observe, started: float | None, resume: bool) -> Resolved:
     observe(Stage("Choosing a model"))
-    found = candidates(recipe, resolved.config)
-    before = _of_unfinished(resolved.config, [one.checkpoint.name for one in found]) if resume else None
+    models = candidates(recipe, resolved.config)
+    before = _of_unfinished(resolved.config, [model.checkpoint.name for model in models]) if resume else None
     if before is not None:
         return resolved.with_values(f"auto: {before}, of the run that is resumed", {"model": before})
-    if not found:
+    if not models:
         name = recipe.defaults.get("model", "distilbert")
         return resolved.with_values(f"auto: {name}, as none that fits is on this machine", {"model": name})
     replacement = fallback_data(recipe, resolved.config.data)
@@ -113,50 +113,52 @@ def _choose(recipe: Recipe, resolved: Resolved, observe: Observe, started: float
     config = defaults.fill(filled, splits.train.num_rows).config
     seconds, rows = config.training.budget, f"{splits.train.num_rows:,} rows"
     if seconds is None:
-        chosen, why = _by_size(found, config, splits.train.num_rows), rows
+        chosen, why = _by_size(models, config, splits.train.num_rows), rows
     else:
         clock = time_budget.Clock(time_budget.process_start() if started is None else started, seconds)
-        found = _measured(found, recipe, splits, config, clock) if len(found) > 1 else found
-        chosen, why = best(found), f"{rows} and {time_budget.written(seconds)}"
+        models = _measured(models, recipe, splits, config, clock) if len(models) > 1 else models
+        chosen, why = best(models), f"{rows} and {time_budget.written(seconds)}"
     sentence = f"auto: {chosen.checkpoint.name}, from {why}"
-    observe(Note(f"{sentence}. {_compared(found, chosen)}"))
+    observe(Note(f"{sentence}. {_compared(models, chosen)}"))
     return resolved.with_values(sentence, {"model": chosen.checkpoint.name})
 
 
-def best(found: Sequence[Candidate]) -> Candidate:
+def best(models: Sequence[Candidate]) -> Candidate:
     """Return the candidate that makes the best of a budget.
 
     Args:
-        found: The smallest first; those that were not measured are larger than one that did not fit.
+        models: The smallest first; those that were not measured are larger than one that did not fit.
     """
-    fitting = [one for one in found if one.share is not None and one.share >= ENOUGH]
+    fitting = [model for model in models if model.share is not None and model.share >= ENOUGH]
     if not fitting:
-        return max(found, key=lambda one: one.share if one.share is not None else -np.inf)
-    if any(one.loss is None for one in fitting):
+        return max(models, key=lambda model: model.share if model.share is not None else -np.inf)
+    if any(model.loss is None for model in fitting):
         return fitting[-1]
-    return min(fitting, key=lambda one: one.loss if one.loss is not None else np.inf)
+    return min(fitting, key=lambda model: model.loss if model.loss is not None else np.inf)
 
 
-def _by_size(found: Sequence[Candidate], config: RunConfig, rows: int) -> Candidate:
+def _by_size(models: Sequence[Candidate], config: RunConfig, rows: int) -> Candidate:
     """Return the largest that is not too large for the device; the smallest where all are."""
     from toolkit.training.distributed.devices import pick_device
 
     most = ON_CPU
     if pick_device(config.training.device) != "cpu":
         most = ON_GPU_MANY if rows >= MANY_ROWS else ON_GPU
-    return max((one for one in found if one.parameters <= most), key=lambda one: one.parameters, default=found[0])
+    return max(
+        (model for model in models if model.parameters <= most), key=lambda model: model.parameters, default=models[0]
+    )
 
 
-def _compared(found: Sequence[Candidate], chosen: Candidate) -> str:
+def _compared(models: Sequence[Candidate], chosen: Candidate) -> str:
     """Say what the other candidates are, and how far they fit."""
-    if len(found) == 1:
+    if len(models) == 1:
         return "It is the only one on this machine that fits the task."
     parts = []
-    for one in found:
-        facts = [f"{one.parameters / 1e6:,.1f} M parameters"]
-        facts += [f"{100 * min(1.0, max(0.0, one.share)):.0f} % of its steps fit"] if one.share is not None else []
-        facts += [f"probe loss {one.loss:.3f}"] if one.loss is not None else []
-        parts.append(f"{one.checkpoint.name} ({', '.join(facts)})")
+    for model in models:
+        facts = [f"{model.parameters / 1e6:,.1f} M parameters"]
+        facts += [f"{100 * min(1.0, max(0.0, model.share)):.0f} % of its steps fit"] if model.share is not None else []
+        facts += [f"probe loss {model.loss:.3f}"] if model.loss is not None else []
+        parts.append(f"{model.checkpoint.name} ({', '.join(facts)})")
     return f"Candidates: {'; '.join(parts)}."
 
 
@@ -175,17 +177,17 @@ def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
             "Give names with commas, as auto:minilm,distilbert, or auto alone.",
             id="config.malformed-value",
         )
-    found = {}
+    by_path = {}
     for name in named or _at_hand():
         with suppress(*(() if named else (ModelError, SourceError, ConfigError))):
             checkpoint = checkpoints.locate(name, config.loading, config.options)
             check_family(recipe, checkpoint)
             elsewhere = name not in checkpoints.ALIASES and any(
-                part in one for one in checkpoints.architectures(checkpoint) for part in _TRAINED
+                part in architecture for architecture in checkpoints.architectures(checkpoint) for part in _TRAINED
             )
             if named or not (elsewhere or (recipe.target.written and name not in checkpoints.ALIASES)):
-                found[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
-    return sorted(found.values(), key=lambda one: one.parameters)
+                by_path[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
+    return sorted(by_path.values(), key=lambda architecture: architecture.parameters)
 
 
 def _at_hand() -> list[str]:
@@ -204,7 +206,7 @@ def _at_hand() -> list[str]:
 def _is_cached(name: str, cached: set[str]) -> bool:
     """Whether an alias whose name on the Hub depends on options can be in the cache at all."""
     hub = checkpoints.ALIASES[name].hub if name in checkpoints.ALIASES else ""
-    return "{" not in hub or any(one.startswith(hub.partition("{")[0]) for one in cached)
+    return "{" not in hub or any(cached_name.startswith(hub.partition("{")[0]) for cached_name in cached)
 
 
 def _of_unfinished(config: RunConfig, names: Sequence[str]) -> str | None:
@@ -225,28 +227,28 @@ def _of_unfinished(config: RunConfig, names: Sequence[str]) -> str | None:
 
 
 def _measured(
-    found: Sequence[Candidate], recipe: Recipe, splits: Splits, config: RunConfig, clock: time_budget.Clock
+    models: Sequence[Candidate], recipe: Recipe, splits: Splits, config: RunConfig, clock: time_budget.Clock
 ) -> list[Candidate]:
     """Measure the candidates from the smallest on, to the first of which not enough steps fit."""
-    measured = list(found)
+    measured = list(models)
     slow = allocation.slowness(clock.spent)
     at_hand = Sizes(splits.train.num_rows, splits.validation.num_rows, splits.test.num_rows)
     until = clock.spent + CHOOSING * clock.seconds
-    for place, one in enumerate(found):
+    for place, candidate in enumerate(models):
         if place and clock.spent > until:
             break
-        longest = checkpoints.longest_input(one.checkpoint) or config.data.max_length
+        longest = checkpoints.longest_input(candidate.checkpoint) or config.data.max_length
         data = config.data.model_copy(update={"max_length": min(longest, config.data.max_length)})
         own = config.model_copy(update={"data": data})
         most = min(2.0, CHOOSING / 4 * clock.seconds)
-        timings, subject = timing.measure(one.checkpoint.path, recipe, splits, own, most)
+        timings, subject = timing.measure(candidate.checkpoint.path, recipe, splits, own, most)
         wished = allocation.wishes(recipe, own, splits)
         allocated = allocation.allocate(clock.left, at_hand, timings, slow, baselines=False, **wished)
         need = steps_of(own, splits.train.num_rows) * timings.step(own.training.batch_size)
         share = allocated.training / need
         affordable = timings.forward * (ROWS + VALIDATION_ROWS) <= PROBING * clock.left and clock.spent <= until
         loss = _probed(subject, splits, own) if share >= ENOUGH and affordable and wished["probe_rows"] else None
-        measured[place] = Candidate(one.checkpoint, one.parameters, share, loss)
+        measured[place] = Candidate(candidate.checkpoint, candidate.parameters, share, loss)
         if share < ENOUGH:
             break
     return measured

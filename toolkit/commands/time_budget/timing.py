@@ -99,10 +99,10 @@ def _write(subject: LoadedModel, features: Features) -> float:
     """Return the seconds of writing the answer of a row; 0 where answers cost nothing."""
     if not subject.recipe.target.written:
         return 0.0
-    asked = features.take(np.arange(min(WRITTEN, len(features))))
+    sample = features.take(np.arange(min(WRITTEN, len(features))))
     start = time.perf_counter()
-    predict_features(subject, asked)
-    return (time.perf_counter() - start) / len(asked)
+    predict_features(subject, sample)
+    return (time.perf_counter() - start) / len(sample)
 
 
 def sample(rows: pa.Table, most: int, seed: int) -> pa.Table:

@@ -85,41 +85,41 @@ def lead(
     others = [trial for trial in complete if trial.number != best.number]
     if not others or best.value is None:
         return None
-    behind = {one.number: abs(best.value - (one.value or 0.0)) for one in others}
-    second = min(others, key=lambda one: (behind[one.number], one.number))
+    behind = {other.number: abs(best.value - (other.value or 0.0)) for other in others}
+    second = min(others, key=lambda other: (behind[other.number], other.number))
     error = tolerance(best.value)
     if rows and not error and higher and best.value == 1 and tolerance(0.5):
         error = 1 / rows  # every row is right: the formula gives no error
     reach = max(error, 1.5 / rows if error else 0.0)  # a lead of one row is none, whatever the rounding
-    near = [one for one in others if behind[one.number] < reach]
+    near = [other for other in others if behind[other.number] < reach]
     return Lead(best, second, behind[second.number], error, rows, near)
 
 
 def advice(
-    found: Lead, command: str, validation_fraction: float | None, preset_of: Callable[[Trial], str]
+    lead: Lead, command: str, validation_fraction: float | None, preset_of: Callable[[Trial], str]
 ) -> Iterator[Advice]:
     """Say what to do where the lead is no more than chance gives.
 
     Args:
-        found: From `lead`.
+        lead: From `lead`.
         command: The command line of the search.
         validation_fraction: Share of the rows that validation was carved from; None where it came with the data.
         preset_of: Trial → the command that trains with its values.
     """
-    if not found.near:
+    if not lead.near:
         return
     evidence = (
-        f"{len(found.near) + 1} trials are within one standard error ({found.standard_error:.4f}) of each other on "
-        f"{found.rows:,} validation rows: chance may have chosen between them."
+        f"{len(lead.near) + 1} trials are within one standard error ({lead.standard_error:.4f}) of each other on "
+        f"{lead.rows:,} validation rows: chance may have chosen between them."
     )
-    times = [one for one in found.near if one.seconds is not None]
-    cheapest = min(times, key=lambda one: one.seconds or math.inf, default=None)
-    if cheapest is not None and found.best.seconds and (cheapest.seconds or 0) < CHEAPER * found.best.seconds:
+    times = [trial for trial in lead.near if trial.seconds is not None]
+    cheapest = min(times, key=lambda trial: trial.seconds or math.inf, default=None)
+    if cheapest is not None and lead.best.seconds and (cheapest.seconds or 0) < CHEAPER * lead.best.seconds:
         yield {
             "id": "tune.cheaper-trial",
             "evidence": evidence,
             "advice": f"Trial {cheapest.number + 1} is as good and trains in {cheapest.seconds:.0f} s, "
-            f"trial {found.best.number + 1} in {found.best.seconds:.0f} s: take the cheaper one.",
+            f"trial {lead.best.number + 1} in {lead.best.seconds:.0f} s: take the cheaper one.",
             "command": preset_of(cheapest),
         }
     again = None

@@ -90,7 +90,7 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
         folder: Where the search is kept; an earlier one of the same kind goes on.
         trials: How many in all.
         command: The command line, which goes on with the search.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Raises:
         ConfigError: Optuna is not installed, or the folder holds another search.
@@ -117,15 +117,15 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
                 f"Stopped. {folder} keeps what was found.", f"Go on with: {command}", id="run.interrupted"
             ) from None
     places = _places(study)
-    found = sorted((_trial(trial, places) for trial in _counted(study)), key=lambda trial: trial.number)
-    running = [str(trial.number + 1) for trial in found if trial.state == "running"]
+    outcomes = sorted((_trial(trial, places) for trial in _counted(study)), key=lambda trial: trial.number)
+    running = [str(trial.number + 1) for trial in outcomes if trial.state == "running"]
     if running:
         observe(Note(f"Trial {' and '.join(running)} is under way in another process."))
-    complete = [trial for trial in found if trial.state == "complete"]
+    complete = [trial for trial in outcomes if trial.state == "complete"]
     if not complete:
-        error = next((trial.error for trial in found if trial.error), "none is complete yet")
+        error = next((trial.error for trial in outcomes if trial.error), "none is complete yet")
         raise RunError(
-            f"None of {len(found)} trials came to an end ({error}).",
+            f"None of {len(outcomes)} trials came to an end ({error}).",
             "Run `toolkit finetune` once to see it whole.",
             id="run.all-trials-failed",
         )
@@ -143,13 +143,13 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
         _write_preset(prepared, trial, preset, train(preset), ())
         return train(preset)
 
-    lead, advice = _lead(prepared, found, best, command, preset_of)
+    lead, advice = _lead(prepared, outcomes, best, command, preset_of)
     preset, metric = folder / "best.yaml", prepared.config.training.best_metric
     remarks = [lead.sentence(metric)] if lead is not None else []
     for piece in advice:
         remarks += [f"{piece['evidence']} {piece['advice']}", *filter(None, [piece["command"]])]
     _write_preset(prepared, best, preset, train(preset), remarks)
-    return Search(folder, metric, found, best, preset, train(preset), lead, advice)
+    return Search(folder, metric, outcomes, best, preset, train(preset), lead, advice)
 
 
 def _lead(
@@ -242,8 +242,8 @@ def _places(study: Any) -> dict[int, int]:
 def _trial(trial: Any, places: Mapping[int, int]) -> Trial:
     state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}.get(trial.state.name, "running")
     values = dict(trial.user_attrs.get("values", trial.params))
-    told = trial.user_attrs
-    return Trial(places[trial.number], state, trial.value, values, told.get("error"), told.get("seconds"))
+    attributes = trial.user_attrs
+    return Trial(places[trial.number], state, trial.value, values, attributes.get("error"), attributes.get("seconds"))
 
 
 @dataclass(frozen=True)
@@ -388,5 +388,5 @@ def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str, rem
     for dotted, value in best.values.items():
         values = merge(values, nested(dotted.split("."), value))
     figure = f"# {prepared.config.training.best_metric} {best.value:.4f} on validation, trial {best.number + 1}"
-    told = "".join(f"# {one_line}\n" for remark in remarks for one_line in remark.splitlines())
-    runs.write_text(path, f"# {command}\n{figure}\n{told}{values_to_yaml(values)}")
+    comments = "".join(f"# {one_line}\n" for remark in remarks for one_line in remark.splitlines())
+    runs.write_text(path, f"# {command}\n{figure}\n{comments}{values_to_yaml(values)}")

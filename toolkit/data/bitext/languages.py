@@ -23,7 +23,7 @@ tl tgl Tagalog|tr tur Turkish|uk ukr Ukrainian|ur urd Urdu|uz uzn Uzbek|vi vie V
 yo yor Yoruba|zh zho Chinese Hans|zu zul Zulu
 """
 _LANGUAGES = [entry.split() for entry in _TABLE.replace("\n", "|").split("|") if entry]
-TOLD_IN_WORDS = ("t5", "mt5", "umt5")  # families that are asked to "translate English to French: …"
+PROMPTED_IN_WORDS = ("t5", "mt5", "umt5")  # families that are asked to "translate English to French: …"
 _CODE = re.compile(r"[a-z]{2,3}_[A-Za-z]{2,4}")  # en_XX of mBART, eng_Latn of NLLB
 
 
@@ -125,7 +125,7 @@ def prefix(tokenizer: Any, source: str | None, target: str | None) -> str:
     if target and several:
         known = [str(code).strip("<>") for code in several]
         return f">>{match(target, known, 'target')}<< "
-    if source and target and tokenizer.model_type in TOLD_IN_WORDS:
+    if source and target and tokenizer.model_type in PROMPTED_IN_WORDS:
         return f"translate {name_of(source)} to {name_of(target)}: "
     return ""
 

@@ -144,7 +144,7 @@ def read_csv(
         encoding: Of its text.
         delimiter: Of its columns; found when None.
         given: Names of the columns, of a file without a header.
-        notes: Told what was passed over.
+        notes: Called with what was passed over.
 
     Returns:
         The table and, for each of its rows, the 1-based line on which the row starts.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 _NUMBER = re.compile(r"\s*[-+]?\d+([.,]\d+)?\s*")
-_LOOKED_AT = 1000  # rows, and columns
+_MOST_INSPECTED = 1000  # rows, and columns
 _WORDS = 5  # that a name has at most
 TEXT, LABEL = "text", "label"
 
@@ -21,9 +21,11 @@ def looks_like_data(names: Sequence[str], rows: Sequence[Sequence[object]]) -> b
         names: The first line.
         rows: Some of the rows below it.
     """
-    if len(names) > _LOOKED_AT:
+    if len(names) > _MOST_INSPECTED:
         return False
-    rows = [row for row in rows[:_LOOKED_AT] if list(row) != list(names)]  # files that were joined repeat their header
+    rows = [
+        row for row in rows[:_MOST_INSPECTED] if list(row) != list(names)
+    ]  # files that were joined repeat their header
     votes = False
     for place, name in enumerate(names):
         values = [str(row[place]) for row in rows if row[place] not in (None, "")]
@@ -46,7 +48,7 @@ def likely_names(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list
     """
     if not looks_like_data(names, rows):
         return []
-    columns = list(zip(names, *rows[:_LOOKED_AT], strict=True))
+    columns = list(zip(names, *rows[:_MOST_INSPECTED], strict=True))
     likely = [f"column_{place}" for place in range(1, len(columns) + 1)]
     lengths = [sum(len(str(value)) for value in column) for column in columns]
     longest = lengths.index(max(lengths))
@@ -60,7 +62,7 @@ def likely_names(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list
 
 def of_table(table: pa.Table) -> list[str]:
     """Return `likely_names` of a table of texts alone, as CSV has them; else nothing."""
-    if table.num_columns > _LOOKED_AT or not all(pa.types.is_string(kind) for kind in table.schema.types):
+    if table.num_columns > _MOST_INSPECTED or not all(pa.types.is_string(kind) for kind in table.schema.types):
         return []
-    columns = [column.to_pylist() for column in table.slice(0, _LOOKED_AT).columns]
+    columns = [column.to_pylist() for column in table.slice(0, _MOST_INSPECTED).columns]
     return likely_names(table.column_names, list(zip(*columns, strict=True)))

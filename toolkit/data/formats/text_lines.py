@@ -23,7 +23,7 @@ from toolkit.data.formats.text_decoding import open_text, whole_lines
 from toolkit.errors import DataError
 
 _MARK = "__label__"
-_LOOKED_AT = 1000  # lines
+_MOST_INSPECTED = 1000  # lines
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def find_layout(lines: Sequence[str], delimiter: str | None, given: Sequence[str
     Raises:
         DataError: The names are not those of the columns.
     """
-    lines = [line for line in lines[:_LOOKED_AT] if line.strip()]
+    lines = [line for line in lines[:_MOST_INSPECTED] if line.strip()]
     if lines and all(line.lstrip().startswith(_MARK) for line in lines):
         return Layout(("text", "label"), marked=True)
     separator = delimiter or "\t"
@@ -121,7 +121,7 @@ def read_lines(
     notes = notes if notes is not None else []
     with open_text(path, encoding) as stream:
         source = ((number, line.rstrip("\r\n")) for number, line in enumerate(whole_lines(stream, path), 1))
-        head = list(itertools.islice(source, _LOOKED_AT))
+        head = list(itertools.islice(source, _MOST_INSPECTED))
         layout = find_layout([line.removeprefix("\ufeff") for _, line in head], delimiter, given, str(path))
         table, starts, labels = Chunks(path), array("q"), list[list[str]]()
         passed, characters = not layout.header, 0

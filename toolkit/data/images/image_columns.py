@@ -291,13 +291,13 @@ def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) ->
 
 
 def _array(data: pa.Array, paths: pa.Array, seen: Sequence[InspectedImage] | None = None) -> pa.Array:
-    looked = seen if seen is not None else [InspectedImage()] * len(data)
+    images = seen if seen is not None else [InspectedImage()] * len(data)
     arrays = [
         data.cast(pa.large_binary()),
         paths.cast(pa.string()),
-        pa.array([image.digest for image in looked], pa.string()),
-        pa.array([image.width for image in looked], pa.int32()),
-        pa.array([image.height for image in looked], pa.int32()),
+        pa.array([image.digest for image in images], pa.string()),
+        pa.array([image.width for image in images], pa.int32()),
+        pa.array([image.height for image in images], pa.int32()),
     ]
     return pa.StructArray.from_arrays(arrays, fields=list(TYPE))
 

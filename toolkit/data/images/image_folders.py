@@ -38,7 +38,7 @@ def read(path: Path, notes: list[str], *, class_from_name: bool = False) -> dict
 
     Args:
         path: A file or a folder.
-        notes: Told of pictures and tables in it that are passed over.
+        notes: Called with pictures and tables in it that are passed over.
         class_from_name: Whether what stands before the number in a file's name is its class.
 
     Returns:

@@ -91,7 +91,7 @@ def read(
         encoding: Of text files; without it UTF-8, or UTF-16 where a byte order mark says so.
         delimiter: Of .csv, .tsv and .tab files; without it found from the header line.
         names: Of the columns of such files and of .txt, where no line of them has any.
-        notes: Told what was passed over, or guessed.
+        notes: Called with what was passed over, or guessed.
 
     Returns:
         {"all": table} for a single file, or one table for each of "train", "validation" and "test" that a folder

@@ -39,8 +39,8 @@ def number_labels(
         recipe: Names classes that are bare numbers.
         config: Maps labels.
         trained: Classes of a model that the labels must match, or None.
-        counts: Told how many rows had no label.
-        notes: Told what the user should know.
+        counts: Called with the number of rows that had no label.
+        notes: Called with what the user should know.
         lenient: Whether labels that do not look like labels are noted instead of refused.
         order: Classes in the order in which the data describe them.
 

@@ -28,7 +28,7 @@ def in_roles(
         columns: The recipe's.
         target: The column of labels, if the recipe has one.
         config: Names columns.
-        notes: Told which columns were found by other names, and which part is left aside.
+        notes: Called with the columns that were found by other names, and which part is left aside.
         lenient: Whether there may be no column of labels at all.
 
     Returns:

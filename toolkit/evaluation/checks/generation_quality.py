@@ -105,7 +105,7 @@ def section(
     """Return the report's section on written answers.
 
     Args:
-        sources: What was asked.
+        sources: The source texts.
         columns: "prediction", what was written, and "cut" where it is known: whether it was cut at its bound.
         references: What should have been written.
         rows: The examples.
@@ -160,7 +160,7 @@ FaultRows = tuple[Fault, Sequence[int], Sequence[int], Sequence[int] | None]
 def _check_rows(
     sources: Sequence[str], outputs: Sequence[str], references: Sequence[str], cut: Sequence[bool] | None
 ) -> list[FaultRows]:
-    """Ask every check of every answer, and of the references: (check, asked rows, failed, references that fail)."""
+    """Run every check on outputs and references: (check, rows it applies to, failed, references that fail)."""
     results: list[FaultRows] = []
     for check in CHECKS:
         applicable = [row for row, source in enumerate(sources) if check.applies(source, references[row])]

@@ -179,7 +179,7 @@ def section(
     Args:
         pairs: From `describe`.
         rows: The test rows.
-        columns: What the model said of them.
+        columns: The predictions for them.
         references: Their truth.
         metrics: The recipe's.
         labels: Names of the classes.

@@ -21,7 +21,7 @@ def section(
     Args:
         names: Of the runs.
         reports: Their reports.
-        predictions: What each said of the rows, in one order.
+        predictions: Of each run for the rows, in one order.
     """
     evaluations = [report["evaluation"] for report in reports]
     confidence = evaluations[0]["confidence"]

@@ -44,8 +44,8 @@ class Symptoms:
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """The training section of the configuration."""
-        found: Mapping[str, Any] = (self.report.get("config") or {}).get("training") or {}
-        return found
+        settings: Mapping[str, Any] = (self.report.get("config") or {}).get("training") or {}
+        return settings
 
     @cached_property
     def points(self) -> list[Mapping[str, Any]]:
@@ -267,9 +267,9 @@ def _range_test(symptoms: Symptoms) -> str | None:
 
 
 def _labels_doubted(symptoms: Symptoms) -> Iterator[Advice]:
-    found = symptoms.report["evaluation"].get("label_errors") or {}
-    noise = found.get("noise") or {}
-    rate, p, doubted = noise.get("rate"), noise.get("p"), found.get("doubted")
+    section = symptoms.report["evaluation"].get("label_errors") or {}
+    noise = section.get("noise") or {}
+    rate, p, doubted = noise.get("rate"), noise.get("p"), section.get("doubted")
     if rate is None or p is None or not doubted or p >= DOUBTED:
         return
     yield _piece(

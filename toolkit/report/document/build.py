@@ -124,55 +124,59 @@ def _sizes(difference: Mapping[str, Any], unit: str, confidence: float) -> tuple
     return f"{abs(value):.{places}f}{after}", f"{value:+.{places}f}{after}", interval
 
 
-def comparison_verdict(found: Mapping[str, Any]) -> dict[str, Any]:
+def comparison_verdict(comparison: Mapping[str, Any]) -> dict[str, Any]:
     """Say which of several models is ahead, if any is."""
-    statements = [statement for pair in found["pairs"] if (statement := _pair_statement(pair))]
+    statements = [statement for pair in comparison["pairs"] if (statement := _pair_statement(pair))]
     warnings = []
-    if found["rows"] < 100:
-        warnings.append(f"Only {found['rows']} examples: the intervals are wide, and small differences cannot be seen.")
-    return {"headline": _leader(found), "statements": statements, "warnings": warnings}
+    if comparison["rows"] < 100:
+        warnings.append(
+            f"Only {comparison['rows']} examples: the intervals are wide, and small differences cannot be seen."
+        )
+    return {"headline": _leader(comparison), "statements": statements, "warnings": warnings}
 
 
-def seeds_verdict(found: Mapping[str, Any], baselines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+def seeds_verdict(section: Mapping[str, Any], baselines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     """Say what several seeds come to, and on how many of them each baseline is beaten.
 
     Args:
-        found: The section on seeds.
+        section: The section on seeds.
         baselines: Those of each run, in one order.
     """
-    first, count = found["summary"][0], len(found["runs"])
+    first, count = section["summary"][0], len(section["runs"])
     scale, places, after = scale_of(first["unit"])
     figure = shown(first["value"], first["unit"])
     what = f"Right on {figure}" if first["name"] == "accuracy" else f"{first['title']} {figure}"
     ends = f"{scale * first['lowest']:.{places}f} to {scale * first['highest']:.{places}f}"
     spread = f"standard deviation {scale * first['deviation']:.{places + 1}f}{after}, {ends}"
-    headline = f"{what} on average over {count} seeds ({spread}) on {found['rows']:,} {found['split']} examples."
+    headline = f"{what} on average over {count} seeds ({spread}) on {section['rows']:,} {section['split']} examples."
     statements = []
     for several in zip(*baselines, strict=True):
-        differences = [one["difference"] for one in several if one.get("difference")]
+        differences = [difference["difference"] for difference in several if difference.get("difference")]
         if differences:
             better, worse = sum(map(is_better, differences)), sum(map(is_worse, differences))
-            mean = scale * sum(one["value"] for one in differences) / len(differences)
+            mean = scale * sum(difference["value"] for difference in differences) / len(differences)
             statements.append(
                 f"Beside {several[0]['title']}: clearly better with {better} of {count} seeds, "
                 f"clearly worse with {worse}, {mean:+.{places}f}{after} on average."
             )
-    statements.append(f"All seeds say the same of {shown(found['agreement'], 'fraction')} of the examples.")
+    statements.append(f"All seeds say the same of {shown(section['agreement'], 'fraction')} of the examples.")
     warnings = [] if count >= 5 else [f"{count} seeds tell little of the spread; five or more tell more."]
     return {"headline": headline, "statements": statements, "warnings": warnings}
 
 
-def _leader(found: Mapping[str, Any]) -> str:
+def _leader(comparison: Mapping[str, Any]) -> str:
     """Name the model that is ahead of every other, by an interval clear of zero."""
-    rows = f"{found['rows']:,} {found['split']} examples"
-    for model in found["models"]:
-        ahead = [_lead(pair, model["name"]) for pair in found["pairs"] if model["name"] in (pair["one"], pair["other"])]
+    rows = f"{comparison['rows']:,} {comparison['split']} examples"
+    for model in comparison["models"]:
+        ahead = [
+            _lead(pair, model["name"]) for pair in comparison["pairs"] if model["name"] in (pair["one"], pair["other"])
+        ]
         if all(ahead) and model["metrics"]:
             first = model["metrics"][0]
             value = shown(first["value"], first["unit"])
             figure = f"right on {value}" if first["name"] == "accuracy" else f"{first['title']} {value}"
             return f"{model['name']} is ahead: {figure} of {rows}."
-    names = [model["name"] for model in found["models"]]
+    names = [model["name"] for model in comparison["models"]]
     if len(names) == 2:
         return f"{names[0]} and {names[1]} cannot be told apart on {rows}."
     return f"None of the {len(names)} models is ahead of all the others on {rows}."
@@ -219,19 +223,21 @@ def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
     """Say that the model is too sure, or too modest, where its luck does not explain it."""
-    found = evaluation.get("calibration")
-    if not found or found["p"] >= 1 - found["confidence"]:
+    calibration = evaluation.get("calibration")
+    if not calibration or calibration["p"] >= 1 - calibration["confidence"]:
         return []
-    gap, error = found["mean_confidence"] - found["accuracy"], found["ece"]
-    means = f"{shown(found['mean_confidence'], 'fraction')} sure on average, "
-    means += f"right on {shown(found['accuracy'], 'fraction')}, calibration error {shown(error['value'], 'fraction')}"
-    bounds = f"({100 * found['confidence']:g} % interval {100 * error['low']:.1f} to {100 * error['high']:.1f})"
+    gap, error = calibration["mean_confidence"] - calibration["accuracy"], calibration["ece"]
+    means = f"{shown(calibration['mean_confidence'], 'fraction')} sure on average, "
+    means += (
+        f"right on {shown(calibration['accuracy'], 'fraction')}, calibration error {shown(error['value'], 'fraction')}"
+    )
+    bounds = f"({100 * calibration['confidence']:g} % interval {100 * error['low']:.1f} to {100 * error['high']:.1f})"
     kind = "Too sure of itself" if gap > 0.01 else "Too modest" if gap < -0.01 else "Not as right as it is sure"
     mended = ""
-    if found.get("scaled") and found["scaled"]["ece"]["value"] < found["ece"]["value"] - 0.005:
+    if calibration.get("scaled") and calibration["scaled"]["ece"]["value"] < calibration["ece"]["value"] - 0.005:
         mended = (
-            f" The stored temperature {found['temperature']:.2f} brings the error to "
-            f"{shown(found['scaled']['ece']['value'], 'fraction')}."
+            f" The stored temperature {calibration['temperature']:.2f} brings the error to "
+            f"{shown(calibration['scaled']['ece']['value'], 'fraction')}."
         )
     return [f"{kind}: {means} {bounds}.{mended}"]
 
@@ -256,10 +262,10 @@ def _group_name(group: Mapping[str, Any]) -> str:
 def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
     """Name the harmless change that costs most, where it clearly costs."""
     tested = (evaluation.get("robustness") or {}).get("invariance") or []
-    costly = [one for one in tested if one.get("difference") and one["difference"]["high"] < 0]
+    costly = [change for change in tested if change.get("difference") and change["difference"]["high"] < 0]
     if not costly:
         return []
-    worst = min(costly, key=lambda one: one["difference"]["value"])
+    worst = min(costly, key=lambda change: change["difference"]["value"])
     size, _, interval = _sizes(turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
     return [f"Fragile: “{worst['title']}” costs {size} of accuracy {interval}."]
 
@@ -267,26 +273,26 @@ def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
 def _unfaithful(evaluation: Mapping[str, Any]) -> list[str]:
     """Name what written answers lose clearly more often than the references do."""
     tested = (evaluation.get("writing") or {}).get("checks") or []
-    clear = [one for one in tested if one["tried"] and one["clear"]]
+    clear = [check for check in tested if check["tried"] and check["clear"]]
     return [
-        f"{one['title']}: {shown(one['failed']['value'], 'fraction')} of {one['tried']:,} translations, "
-        f"of the references {shown(one['references_failed'] or 0.0, 'fraction')}."
-        for one in clear
+        f"{check['title']}: {shown(check['failed']['value'], 'fraction')} of {check['tried']:,} translations, "
+        f"of the references {shown(check['references_failed'] or 0.0, 'fraction')}."
+        for check in clear
     ]
 
 
 def _biased(evaluation: Mapping[str, Any]) -> list[str]:
     """Name the largest clear gap between groups of people, for each kind of swap."""
-    found = evaluation.get("bias") or {}
+    bias = evaluation.get("bias") or {}
     statements = []
-    for category in dict.fromkeys(study["category"] for study in found.get("studies") or ()):
-        studies = [study for study in found["studies"] if study["category"] == category]
+    for category in dict.fromkeys(study["category"] for study in bias.get("studies") or ()):
+        studies = [study for study in bias["studies"] if study["category"] == category]
         clear = [gap for study in studies for gap in study["gaps"] if gap["clear"]]
         if clear:
             gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
             up = gap["score"]["value"] > 0
             kind = "more positive" if up else "more negative"
-            size, _, interval = _sizes(gap["score"] if up else turned(gap["score"]), "score", found["confidence"])
+            size, _, interval = _sizes(gap["score"] if up else turned(gap["score"]), "score", bias["confidence"])
             statements.append(
                 f"Depends on {category}: the same texts are found {kind} with “{gap['group']}” than with "
                 f"“{gap['versus']}”, by {size} on a scale from -1 to 1 {interval}."
@@ -296,11 +302,11 @@ def _biased(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
     """Say by which figures groups of people are treated differently, where lots do not explain it."""
-    found = evaluation.get("fairness") or {}
-    clear = [gap for gap in found.get("gaps") or () if gap["p"] < 1 - found["confidence"]]
+    fairness = evaluation.get("fairness") or {}
+    clear = [gap for gap in fairness.get("gaps") or () if gap["p"] < 1 - fairness["confidence"]]
     names = {"accuracy": "accuracy", "selection_rate": "how often the second class is given"}
     return [
-        f"Differs by {found['column']} in {names.get(gap['figure'], gap['figure'].replace('_', ' '))}: "
+        f"Differs by {fairness['column']} in {names.get(gap['figure'], gap['figure'].replace('_', ' '))}: "
         f"{100 * gap['value']:.1f} points between the groups furthest apart."
         for gap in clear
     ]
@@ -308,15 +314,17 @@ def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[str]:
     """Warn of a model that gives one class to every example, where there are several."""
-    found = evaluation.get("confusion")
-    if not found or sum(any(row) for row in found["matrix"]) < 2:
+    confusion = evaluation.get("confusion")
+    if not confusion or sum(any(row) for row in confusion["matrix"]) < 2:
         return []
     given = [
-        label for label, column in zip(found["labels"], zip(*found["matrix"], strict=True), strict=True) if any(column)
+        label
+        for label, column in zip(confusion["labels"], zip(*confusion["matrix"], strict=True), strict=True)
+        if any(column)
     ]
     if len(given) > 1:
         return []
-    areas = [one for one in evaluation["metrics"] if one["name"] == "auroc" and (one["low"] or 0) > 0.5]
+    areas = [metric for metric in evaluation["metrics"] if metric["name"] == "auroc" and (metric["low"] or 0) > 0.5]
     if areas:
         return [
             f"Every example is called “{given[0]}”, though the scores tell the classes apart (area under the ROC curve "
@@ -332,35 +340,38 @@ def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None
 
 def _missed(evaluation: Mapping[str, Any]) -> list[str]:
     """Say which operating points do not reach what they were chosen for."""
-    found = evaluation.get("screening") or {}
-    told = []
-    for point in found.get("points") or ():
+    screening = evaluation.get("screening") or {}
+    warnings = []
+    for point in screening.get("points") or ():
         figure = point["name"].partition("=")[0]
         for where, missed, figures in (
             ("validation", point.get("missed_on_validation"), point.get("on_validation")),
             (evaluation["split"], point.get("missed"), point),
         ):
             if missed and figures:
-                reached, chosen = figures[figure], [found[f"validation_{kind}"] for kind in ("positives", "negatives")]
-                interval = f"{100 * found['confidence']:g} % interval {100 * reached['low']:.1f} to "
-                told.append(
+                reached, chosen = (
+                    figures[figure],
+                    [screening[f"validation_{kind}"] for kind in ("positives", "negatives")],
+                )
+                interval = f"{100 * screening['confidence']:g} % interval {100 * reached['low']:.1f} to "
+                warnings.append(
                     f"{point['name']} is missed on {where} rows: {shown(reached['value'], 'fraction')} ({interval}"
                     f"{100 * reached['high']:.1f}). The threshold was chosen on "
                     f"{chosen[0]:,} positive and {chosen[1]:,} negative validation rows."
                 )
-    return told
+    return warnings
 
 
 def _leaked(evaluation: Mapping[str, Any]) -> list[str]:
     """Warn of test rows that nearly repeat training rows, where they are more than a few in a thousand."""
-    found = evaluation.get("near_duplicates") or {}
-    if not found.get("found") or found["found"] < 0.005 * found["rows"]:
+    duplicates = evaluation.get("near_duplicates") or {}
+    if not duplicates.get("found") or duplicates["found"] < 0.005 * duplicates["rows"]:
         return []
     without = ""
-    if found.get("without"):
-        figure = found["without"]["metric"]
+    if duplicates.get("without"):
+        figure = duplicates["without"]["metric"]
         without = f" Without them: {figure['title']} {shown(figure['value'], figure['unit'])}."
-    return [f"Of {found['rows']:,} test rows {found['found']:,} nearly repeat a training row.{without}"]
+    return [f"Of {duplicates['rows']:,} test rows {duplicates['found']:,} nearly repeat a training row.{without}"]
 
 
 def _probe_kept(training: Mapping[str, Any] | None) -> list[str]:

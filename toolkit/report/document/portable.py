@@ -28,7 +28,7 @@ def portable(value: Any, roots: Sequence[str] = ()) -> Any:
 def _text(text: str, roots: Sequence[str]) -> str:
     for root in sorted((root for root in roots if len(root) > 1), key=len, reverse=True):
         text = text.replace(f"{root}/", "./")  # without the point `models/bert` could be taken for a Hub id
-    return _ABSOLUTE.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)
+    return _ABSOLUTE.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], text)
 
 
 _EXAMPLES = ("errors", "examples", "pairs")  # lists of the report's evaluation that quote the data

@@ -22,11 +22,11 @@ def statements(training: Mapping[str, Any] | None) -> list[str]:
         taken = f"{steps:,} of {whole:,} optimizer steps"
     else:
         taken = f"all {steps:,} optimizer steps that were wanted"
-    found = [
+    sentences = [
         f"Of the budget of {written(facts['seconds'])}, {training['seconds']:.0f} s went to training: {taken}. "
         f"{facts['before_training']:.0f} s were planned before it and {facts['kept_for_evaluation']:.0f} s after it."
     ]
     fewer = [f"{facts[f'{name}_rows']:,} {name} rows" for name in facts["fewer_rows"]]
     if fewer:
-        found.append(f"It sufficed for {', '.join(fewer)}; the rest was left out.")
-    return found
+        sentences.append(f"It sufficed for {', '.join(fewer)}; the rest was left out.")
+    return sentences

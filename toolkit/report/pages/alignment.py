@@ -57,12 +57,12 @@ def build(
         "model": {"name": model, "origin": origin},
         "unit": "link",
         "reading": known[chosen].title,
-        "readings": [one.title for one in known],
+        "readings": [result.title for result in known],
         "verdict": verdict(trust, error_rates, to_measure),
         "notes": list(notes),
         "trust": trust,
         "error_rates": error_rates,
-        "texts": [_text(one, chosen, golds[number] if golds else None) for number, one in enumerate(seen)],
+        "texts": [_text(result, chosen, golds[number] if golds else None) for number, result in enumerate(seen)],
     }
 
 

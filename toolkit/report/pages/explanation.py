@@ -54,7 +54,7 @@ def build(
         "created": created,
         "command": command,
         "model": {"name": model, "origin": origin, "labels": list(labels)},
-        "unit": "patch" if any(isinstance(one.example, Picture) for one, _ in explained) else "word",
+        "unit": "patch" if any(isinstance(item.example, Picture) for item, _ in explained) else "word",
         "verdict": dict(verdict),
         "notes": list(notes),
         "methods": [
@@ -63,7 +63,7 @@ def build(
         ],
         "trust": trust,
         "regions": regions,
-        "texts": [_text(one, probabilities, labels) for one, probabilities in explained],
+        "texts": [_text(item, probabilities, labels) for item, probabilities in explained],
     }
 
 
@@ -185,13 +185,13 @@ def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
         explained: What it was built from: the attention maps and the pictures are not in it.
     """
     texts = explanation["texts"]
-    recorded = [one for one, _ in explained if one.weights is not None]
-    fitted = attention_maps.fit([one.weights for one in recorded if one.weights is not None])
+    recorded = [item for item, _ in explained if item.weights is not None]
+    fitted = attention_maps.fit([item.weights for item in recorded if item.weights is not None])
     packed = [
-        overlays.maps(one.example.name, one.example.pixels, weights)
-        if isinstance(one.example, Picture)
-        else attention_maps.pack(" ⏎ ".join(one.example.texts), one.example.tokens, weights)
-        for one, weights in zip(recorded, fitted, strict=True)
+        overlays.maps(item.example.name, item.example.pixels, weights)
+        if isinstance(item.example, Picture)
+        else attention_maps.pack(" ⏎ ".join(item.example.texts), item.example.tokens, weights)
+        for item, weights in zip(recorded, fitted, strict=True)
     ]
     trust = explanation["trust"]
     named = _measured(trust, explanation["unit"] == "patch") if trust else []
@@ -202,11 +202,12 @@ def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
         .render(
             **explanation,
             rows=[
-                _rows(text, explanation["methods"], one.example)
-                for text, (one, _) in zip(texts, explained, strict=True)
+                _rows(text, explanation["methods"], item.example)
+                for text, (item, _) in zip(texts, explained, strict=True)
             ],
             pictures=[
-                overlays.plain(one.example.pixels) if isinstance(one.example, Picture) else None for one, _ in explained
+                overlays.plain(item.example.pixels) if isinstance(item.example, Picture) else None
+                for item, _ in explained
             ],
             measured=measured,
             picture=_picture(measured, trust) if trust else None,
@@ -263,11 +264,11 @@ def draw(explanation: Mapping[str, Any], explained: Explained, folder: Path) -> 
     from toolkit.report.plots.explanation_images import draw_text
 
     paths, methods = [], explanation["methods"]
-    for number, (text, (one, _)) in enumerate(zip(explanation["texts"], explained, strict=True), 1):
-        if isinstance(one.example, Picture):
+    for number, (text, (item, _)) in enumerate(zip(explanation["texts"], explained, strict=True), 1):
+        if isinstance(item.example, Picture):
             columns = [(method["title"], text["scores"][method["name"]]) for method in methods]
             path = folder / f"picture-{number}.png"
-            paths.append(overlays.draw(one.example.pixels, columns, one.example.grid, path))
+            paths.append(overlays.draw(item.example.pixels, columns, item.example.grid, path))
         else:
-            paths.append(draw_text(text, methods, one.weights, folder / f"text-{number}.png"))
+            paths.append(draw_text(text, methods, item.weights, folder / f"text-{number}.png"))
     return paths

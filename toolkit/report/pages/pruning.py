@@ -11,39 +11,39 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 760, 360, 56, 20, 90, 52
 _LINE = 15  # pixels from one name to the next
 
 
-def to_html(found: Mapping[str, Any]) -> str:
+def to_html(pruning: Mapping[str, Any]) -> str:
     """One self-contained page without a script.
 
     Args:
-        found: What pruning.json holds.
+        pruning: What pruning.json holds.
     """
-    curve, name = found["curve"], found["metric"]
-    most = max((value for row in found["importance"] for value in row), default=1.0) or 1.0
-    pruned = {int(layer): set(listed) for layer, listed in found["pruned_heads"].items()}
+    curve, name = pruning["curve"], pruning["metric"]
+    most = max((value for row in pruning["importance"] for value in row), default=1.0) or 1.0
+    pruned = {int(layer): set(listed) for layer, listed in pruning["pruned_heads"].items()}
     return (
         environment("html")
         .get_template("pruning.html.j2")
         .render(
-            found=found,
-            toolkit_version=found["version"],
-            headline=headline(found),
+            found=pruning,
+            toolkit_version=pruning["version"],
+            headline=headline(pruning),
             plot=plot(curve, name),
             rows=[row(point, curve[0], name) for point in curve],
             importance=[
                 [(f"{v:.2f}", f"{v / most:.2f}", head in pruned.get(layer, ())) for head, v in enumerate(line)]
-                for layer, line in enumerate(found["importance"])
+                for layer, line in enumerate(pruning["importance"])
             ],
         )
     )
 
 
-def headline(found: Mapping[str, Any]) -> str:
+def headline(pruning: Mapping[str, Any]) -> str:
     """Say in a sentence what was left out, and what it cost and saved."""
-    first, chosen, name = found["curve"][0], found["curve"][found["chosen"]], found["metric"]
-    total = sum(map(len, found["importance"]))
+    first, chosen, name = pruning["curve"][0], pruning["curve"][pruning["chosen"]], pruning["metric"]
+    total = sum(map(len, pruning["importance"]))
     saved = 1 - chosen["flops"] / first["flops"]
-    last = found["chosen"] == len(found["curve"]) - 1
-    short = last and (found["share"] or 0) * total >= chosen["left_out"] + 1
+    last = pruning["chosen"] == len(pruning["curve"]) - 1
+    short = last and (pruning["share"] or 0) * total >= chosen["left_out"] + 1
     why = ", for one of each layer stays" if short else ""
     cost = f"{name} on validation rows {_number(first[name])} → {_number(chosen[name])}"
     return f"{chosen['left_out']} of {total} heads are left out{why}: {cost}, {100 * saved:.0f} % fewer operations."

@@ -69,9 +69,9 @@ def code(
     if task == "token-classification":
         return _TOKENS.format(**known, text=text).lstrip()
     if task == "translation":
-        asked = f"{json.dumps(prefix, ensure_ascii=False)} + {text}" if prefix else text
+        prompt = f"{json.dumps(prefix, ensure_ascii=False)} + {text}" if prefix else text
         bounds = {"longest": max_length or 512, "factor": length_factor, "spare": SPARE}
-        return _TRANSLATION.format(**known, **bounds, text=asked, behind="[2:]" if forced else "").lstrip()
+        return _TRANSLATION.format(**known, **bounds, text=prompt, behind="[2:]" if forced else "").lstrip()
     if task == "image-classification":
         given = json.dumps(PICTURE)
     elif pairs:

@@ -97,8 +97,8 @@ def _comparison(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) 
 
 def _differences(baseline: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The model's leads on a baseline that were measured, the one in the first metric first."""
-    found = [baseline["difference"], *baseline["further_differences"]]
-    return [difference for difference in found if difference["value"] is not None]
+    differences = [baseline["difference"], *baseline["further_differences"]]
+    return [difference for difference in differences if difference["value"] is not None]
 
 
 def _title(metric: Mapping[str, Any]) -> str:
@@ -111,17 +111,17 @@ def _picture(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> 
     compared = [baseline["difference"]["metric"] for baseline in baselines]
     name = next(filter(None, [*compared, *(metric["name"] for metric in metrics)]), "")
     systems = [("This model", metrics), *((b["title"] or b["name"], b["metrics"]) for b in baselines)]
-    found = [
+    columns = [
         (title, metric)
         for title, candidates in systems
         for metric in candidates
         if metric["name"] == name and metric["value"] is not None
     ]
-    if len(found) < 2:
+    if len(columns) < 2:
         return None
-    percent = found[0][1]["unit"] == "fraction"
-    plot = geometry.intervals([(metric["value"], metric["low"], metric["high"]) for _, metric in found], percent)
-    return {"title": _title(found[0][1]), "rows": found, "plot": plot, "model": found[0][0] == "This model"}
+    percent = columns[0][1]["unit"] == "fraction"
+    plot = geometry.intervals([(metric["value"], metric["low"], metric["high"]) for _, metric in columns], percent)
+    return {"title": _title(columns[0][1]), "rows": columns, "plot": plot, "model": columns[0][0] == "This model"}
 
 
 def _classes(per_class: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -56,11 +56,11 @@ def draw_alignment(text: Mapping[str, Any], path: Path) -> Path:
     return path
 
 
-def draw_curve(found: Mapping[str, Any], path: Path) -> Path:
+def draw_curve(pruning: Mapping[str, Any], path: Path) -> Path:
     """Draw quality, operations and time against the share of heads that are left out.
 
     Args:
-        found: What pruning.json holds.
+        pruning: What pruning.json holds.
         path: The file.
 
     Raises:
@@ -68,13 +68,13 @@ def draw_curve(found: Mapping[str, Any], path: Path) -> Path:
     """
     figure = _figure_type()(figsize=(8, 4), dpi=120, layout="constrained")
     box = figure.subplots()
-    shares = [100 * point["share"] for point in found["curve"]]
-    lines = relative(found["curve"], found["metric"])
+    shares = [100 * point["share"] for point in pruning["curve"]]
+    lines = relative(pruning["curve"], pruning["metric"])
     for (label, values), style in zip(lines, ("-", "--", ":"), strict=True):
         box.plot(shares, [100 * value for value in values], style, color=_COLOURS[2], label=_plain(label))
-    spread = [[100 * point[name] for point in found["curve"]] for name in ("time_low", "time_high")]
+    spread = [[100 * point[name] for point in pruning["curve"]] for name in ("time_low", "time_high")]
     box.fill_between(shares, *spread, color=_COLOURS[2], alpha=0.15, linewidth=0)
-    box.axvline(shares[found["chosen"]], color=_COLOURS[0], linewidth=1, label="kept")
+    box.axvline(shares[pruning["chosen"]], color=_COLOURS[0], linewidth=1, label="kept")
     box.set_xlabel("heads left out, %")
     box.set_ylim(bottom=0)
     box.set_ylabel("%")

@@ -93,7 +93,7 @@ def _laid_over(pixels: Bytes, scores: Sequence[float] | Floats, grid: Sequence[i
     left, top, right, bottom = region(scores, (int(grid[0]), int(grid[1])))
     colours = np.where((shares >= 0)[..., None], _FOR, _AGAINST).astype(np.uint8)
     opacity = np.rint(255 * _STRONGEST * np.abs(shares)).astype(np.uint8)
-    heat, mask = (Image.fromarray(one).resize(base.size, Image.Resampling.NEAREST) for one in (colours, opacity))
+    heat, mask = (Image.fromarray(layer).resize(base.size, Image.Resampling.NEAREST) for layer in (colours, opacity))
     laid = Image.composite(heat, base, mask)
     corners = (left * laid.width, top * laid.height, right * laid.width - 1, bottom * laid.height - 1)
     ImageDraw.Draw(laid).rectangle([round(corner) for corner in corners], outline=_FRAME, width=2)

@@ -15,9 +15,9 @@ def plot_files(report: Mapping[str, Any]) -> dict[str, bytes]:
         report: The report dictionary; any key may be missing.
     """
     seen = view(report)
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     if seen["curve"]:
-        found["loss.svg"] = _document(
+        files["loss.svg"] = _document(
             "Loss by step",
             "grey: training, smoothed; dashed: train rows, as validation; dots: validation",
             height=360,
@@ -26,13 +26,13 @@ def plot_files(report: Mapping[str, Any]) -> dict[str, bytes]:
         )
     blocks = [block for section in seen["findings"] for block in section.blocks if isinstance(block, Reliability)]
     if blocks:
-        found["calibration.svg"] = _document(
+        files["calibration.svg"] = _document(
             "Is it as right as it is sure?",
             "share of right answers against the model's confidence, a dot for a tenth of the examples",
             height=420,
             reliability=blocks[0].plot,
         )
-    return found
+    return files
 
 
 def _document(title: str, subtitle: str, height: int, **plot: Any) -> bytes:

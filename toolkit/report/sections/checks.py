@@ -9,40 +9,40 @@ from toolkit.report.sections.blocks import Block, Cell, Example, Examples, Secti
 _HEADINGS = {"text": ("When the text changes", "Texts"), "image": ("When the picture changes", "Pictures")}
 
 
-def robustness(found: Mapping[str, Any]) -> list[Section]:
+def robustness(result: Mapping[str, Any]) -> list[Section]:
     """Whether the model keeps its answer when a text changes and its meaning does not."""
     rows = [
         [
-            Cell(one["title"] or one["name"]),
-            Cell(formats.count(one["changed"])),
-            estimated(one["difference"], signed=True, alert=_worse(one["difference"])),
-            estimated(one["flipped"]),
+            Cell(row["title"] or row["name"]),
+            Cell(formats.count(row["changed"])),
+            estimated(row["difference"], signed=True, alert=_worse(row["difference"])),
+            estimated(row["flipped"]),
         ]
-        for one in found["invariance"]
+        for row in result["invariance"]
     ]
-    title, what = _HEADINGS.get(found["kind"], _HEADINGS["text"])
+    title, what = _HEADINGS.get(result["kind"], _HEADINGS["text"])
     if not rows:
-        return [Section("robustness", title, f"Not tested. {found['not_tested']}")] if found["not_tested"] else []
+        return [Section("robustness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     columns = ["Change", f"{what} changed", "Accuracy on these, after minus before", "Answers that changed"]
     blocks: list[Block] = [Table("Changes that leave the meaning alone", columns, rows)]
     expected = [
-        [Cell(one["title"] or one["name"]), Cell(formats.count(one["tried"])), estimated(one["failed"])]
-        for one in found["expectations"]
+        [Cell(row["title"] or row["name"]), Cell(formats.count(row["tried"])), estimated(row["failed"])]
+        for row in result["expectations"]
     ]
     if expected:
         blocks.append(Table("Expectations", ["Expectation", "Tried", "Failed"], expected))
-    if found["not_tested"]:
-        blocks.append(Text(f"Not tested. {found['not_tested']}"))
+    if result["not_tested"]:
+        blocks.append(Text(f"Not tested. {result['not_tested']}"))
     failures = [
-        _changed(failure, one["title"] or one["name"])
-        for one in (*found["invariance"], *found["expectations"])
-        for failure in one["failures"][:2]
+        _changed(failure, row["title"] or row["name"])
+        for row in (*result["invariance"], *result["expectations"])
+        for failure in row["failures"][:2]
     ]
     if failures:
         blocks.append(Examples("Failures", failures))
-    one, language = ("picture", "") if found["kind"] == "image" else ("text", ", in English")
-    lead = f"{formats.count(found['rows'])} {one}s were changed in ways that leave their meaning alone{language}. "
-    lead += f"Both answers are compared {one} by {one}; the intervals of the accuracy hold jointly for all changes."
+    row, language = ("picture", "") if result["kind"] == "image" else ("text", ", in English")
+    lead = f"{formats.count(result['rows'])} {row}s were changed in ways that leave their meaning alone{language}. "
+    lead += f"Both answers are compared {row} by {row}; the intervals of the accuracy hold jointly for all changes."
     return [Section("robustness", title, lead, blocks)]
 
 
@@ -61,20 +61,20 @@ def _changed(failure: Mapping[str, Any], title: str) -> Example:
     )
 
 
-def explanations(found: Mapping[str, Any]) -> list[Section]:
+def explanations(result: Mapping[str, Any]) -> list[Section]:
     """What some answers rest on."""
     title = "What answers rest on"
-    if not found["examples"]:
-        return [Section("explanations", title, f"Not tested. {found['not_tested']}")] if found["not_tested"] else []
-    titles = [method["title"] for method in found["methods"]]
+    if not result["examples"]:
+        return [Section("explanations", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
+    titles = [method["title"] for method in result["methods"]]
     blocks: list[Block] = [
-        Examples(heading, [_explained(one, titles) for one in found["examples"] if one["right"] is right])
+        Examples(heading, [_explained(example, titles) for example in result["examples"] if example["right"] is right])
         for right, heading in ((True, "Right answers"), (False, "Wrong answers"))
-        if any(one["right"] is right for one in found["examples"])
+        if any(example["right"] is right for example in result["examples"])
     ]
-    of_pictures = any(one["overlays"] for one in found["examples"])
+    of_pictures = any(example["overlays"] for example in result["examples"])
     lead = "Right answers first, then wrong ones, each explained by two methods or by the one that the model allows. "
-    lead += "; ".join(f"{method['title']}: {method['about']}" for method in found["methods"]) + ". "
+    lead += "; ".join(f"{method['title']}: {method['about']}" for method in result["methods"]) + ". "
     if of_pictures:
         lead += "Blue speaks for the answer, orange against it; the frame holds the strongest patch and what is "
         lead += "connected with it. "
@@ -82,44 +82,47 @@ def explanations(found: Mapping[str, Any]) -> list[Section]:
     return [Section("explanations", title, lead, blocks)]
 
 
-def faithfulness(found: Mapping[str, Any]) -> list[Section]:
+def faithfulness(result: Mapping[str, Any]) -> list[Section]:
     """How faithful each method of explaining is for the model."""
     title = "Which explanations are faithful"
-    if not found["methods"]:
-        return [Section("faithfulness", title, f"Not tested. {found['not_tested']}")] if found["not_tested"] else []
-    fraction = found["unit"] == "fraction"
+    if not result["methods"]:
+        return [Section("faithfulness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
+    fraction = result["unit"] == "fraction"
     what = "Names what matters most" if fraction else "Faithfulness"
-    rows = [[Cell(one["title"] or one["name"]), estimated(one, found["unit"] or "score")] for one in found["methods"]]
+    rows = [
+        [Cell(method["title"] or method["name"]), estimated(method, result["unit"] or "score")]
+        for method in result["methods"]
+    ]
     blocks: list[Block] = [Table("Methods", ["Method", what], rows)]
-    blocks += [Text(line) for line in (*found["statements"], *found["warnings"])]
-    lead = f"{found['headline']} " if found["headline"] else ""
+    blocks += [Text(line) for line in (*result["statements"], *result["warnings"])]
+    lead = f"{result['headline']} " if result["headline"] else ""
     if not fraction:
         lead += "Faithfulness is comprehensiveness minus sufficiency: how far the class falls when the top words or "
         lead += "patches are left out, less how far it falls when they alone are kept."
     return [Section("faithfulness", title, lead.strip(), blocks)]
 
 
-def _explained(one: Mapping[str, Any], titles: Sequence[str]) -> Example:
-    pictures = [(one["picture"], "the picture")] if one["picture"] else []
-    pictures += list(zip(one["overlays"], titles, strict=False))
-    words = [f"{title}: {', '.join(listed)}" for title, listed in zip(titles, one["words"], strict=False) if listed]
-    sure = f"{formats.measure(one['confidence'], 'fraction')} sure"
+def _explained(example: Mapping[str, Any], titles: Sequence[str]) -> Example:
+    pictures = [(example["picture"], "the picture")] if example["picture"] else []
+    pictures += list(zip(example["overlays"], titles, strict=False))
+    words = [f"{title}: {', '.join(listed)}" for title, listed in zip(titles, example["words"], strict=False) if listed]
+    sure = f"{formats.measure(example['confidence'], 'fraction')} sure"
     return Example(
-        [formats.clip(one["text"])],
-        truth=one["label"],
-        taken="" if one["right"] else one["prediction"],
+        [formats.clip(example["text"])],
+        truth=example["label"],
+        taken="" if example["right"] else example["prediction"],
         remarks=[sure, *words],
-        place=place(one["file"], one["row"]),
+        place=place(example["file"], example["row"]),
         pictures=pictures,
     )
 
 
-def bias(found: Mapping[str, Any]) -> list[Section]:
+def bias(result: Mapping[str, Any]) -> list[Section]:
     """Whether who is spoken of changes the answer."""
-    studies = [study for study in found["studies"] if study["category"]]
+    studies = [study for study in result["studies"] if study["category"]]
     title = "When other people are spoken of"
     if not studies:
-        return [Section("bias", title, f"Not tested. {found['not_tested']}")] if found["not_tested"] else []
+        return [Section("bias", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     where = {"data": "texts of the data", "sentences": "neutral sentences"}
     rows = [
         [
@@ -147,7 +150,7 @@ def bias(found: Mapping[str, Any]) -> list[Section]:
         blocks.append(Table("Gaps", ["Group", "Swapped", measured], gaps, words=frozenset({1})))
     categories = ", ".join(dict.fromkeys(study["category"] for study in studies))
     tested = f"Tested: whether the answer changes with {categories}, by English words swapped one for one."
-    blocks.append(Text(f"{tested} Not tested: {found['not_tested']}" if found["not_tested"] else tested))
+    blocks.append(Text(f"{tested} Not tested: {result['not_tested']}" if result["not_tested"] else tested))
     failures = [
         _changed(failure, failure["groups"] or study["category"])
         for study in studies
@@ -167,11 +170,11 @@ _RATES = {
 }
 
 
-def fairness(found: Mapping[str, Any]) -> list[Section]:
+def fairness(result: Mapping[str, Any]) -> list[Section]:
     """Figures for the groups of people that a column names."""
-    if not found["groups"]:
+    if not result["groups"]:
         return []
-    rates = [name for name in _RATES if any(name in group["rates"] for group in found["groups"])]
+    rates = [name for name in _RATES if any(name in group["rates"] for group in result["groups"])]
     rows = [
         [
             Cell(group["name"]),
@@ -179,17 +182,21 @@ def fairness(found: Mapping[str, Any]) -> list[Section]:
             estimated(group["accuracy"]),
             *(Cell(_rate(group["rates"].get(name))) for name in rates),
         ]
-        for group in found["groups"]
+        for group in result["groups"]
     ]
-    blocks: list[Block] = [Table("Groups", [found["column"], "Rows", "Right", *(_RATES[name] for name in rates)], rows)]
+    blocks: list[Block] = [
+        Table("Groups", [result["column"], "Rows", "Right", *(_RATES[name] for name in rates)], rows)
+    ]
     gaps = [
         [Cell(_RATES.get(gap["figure"], gap["figure"])), Cell(_rate(gap["value"])), Cell(formats.p_value(gap["p"]))]
-        for gap in found["gaps"]
+        for gap in result["gaps"]
     ]
     if gaps:
         blocks.append(Table("Gaps", ["Widest gap between groups", "Gap", "Chance of so wide a gap by lot"], gaps))
-    lead = f"By the column {found['column']}; groups of fewer than {formats.count(found['smallest'])} rows are left out"
-    lead += f" ({', '.join(found['left_out'])})." if found["left_out"] else "."
+    lead = (
+        f"By the column {result['column']}; groups of fewer than {formats.count(result['smallest'])} rows are left out"
+    )
+    lead += f" ({', '.join(result['left_out'])})." if result["left_out"] else "."
     return [Section("fairness", "How groups of people are treated", lead, blocks)]
 
 
@@ -197,9 +204,9 @@ def _rate(value: Any) -> str:
     return formats.measure(value, "fraction") if isinstance(value, int | float) else "–"
 
 
-def cost(found: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
+def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
     """What a prediction costs."""
-    timings = [row for row in found["timings"] if row["p50_ms"] is not None]
+    timings = [row for row in result["timings"] if row["p50_ms"] is not None]
     if not timings:
         return []
     energy = any(row["joules_per_example"] is not None for row in timings)
@@ -217,11 +224,11 @@ def cost(found: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
         for row in timings
     ]
     table = Table("Latency", [*columns, "Energy per example"] if energy else columns, rows)
-    lead = f"{formats.count(model['parameters'])} parameters, {formats.size(found['bytes_on_disk'])} on disk. "
-    lead += f"Timed on {found['device'] or 'this machine'}"
-    lead += f" with {formats.count(found['threads'])} threads; " if found["threads"] is not None else "; "
-    lead += f"{found['timed'] or 'forward passes'} over real examples, whose inputs were prepared before. "
-    return [Section("cost", "What a prediction costs", f"{lead}Energy: {found['energy'] or 'not measured'}.", [table])]
+    lead = f"{formats.count(model['parameters'])} parameters, {formats.size(result['bytes_on_disk'])} on disk. "
+    lead += f"Timed on {result['device'] or 'this machine'}"
+    lead += f" with {formats.count(result['threads'])} threads; " if result["threads"] is not None else "; "
+    lead += f"{result['timed'] or 'forward passes'} over real examples, whose inputs were prepared before. "
+    return [Section("cost", "What a prediction costs", f"{lead}Energy: {result['energy'] or 'not measured'}.", [table])]
 
 
 _CHECKS = {"robustness": ("rows", "not_tested"), "bias": ("studies", "not_tested"), "cost": ("timings",)}

@@ -8,15 +8,15 @@ from toolkit.report.plots import geometry
 from toolkit.report.sections.blocks import Cell, Example, Examples, Forest, Section, Table, estimated, place
 
 
-def comparison(found: Mapping[str, Any]) -> list[Section]:
+def comparison(result: Mapping[str, Any]) -> list[Section]:
     """Several models side by side: figures, differences, agreement, and the rows on which they part."""
-    models = [model for model in found["models"] if model["name"]]
+    models = [model for model in result["models"] if model["name"]]
     if not models:
         return []
-    return [*_side_by_side(models, found), *_differences(found), *_parted(found)]
+    return [*_side_by_side(models, result), *_differences(result), *_parted(result)]
 
 
-def _side_by_side(models: list[dict[str, Any]], found: Mapping[str, Any]) -> list[Section]:
+def _side_by_side(models: list[dict[str, Any]], result: Mapping[str, Any]) -> list[Section]:
     metrics = {metric["name"]: metric for model in reversed(models) for metric in model["metrics"]}
     if not metrics:
         return []
@@ -36,18 +36,18 @@ def _side_by_side(models: list[dict[str, Any]], found: Mapping[str, Any]) -> lis
         if figures.get(first["name"], {"value": None})["value"] is not None
     ]
     plot = geometry.intervals([(m["value"], m["low"], m["high"]) for _, m in rows], first["unit"] == "fraction")
-    level = f"{100 * found['confidence']:g} % intervals" if found["confidence"] else "intervals"
+    level = f"{100 * result['confidence']:g} % intervals" if result["confidence"] else "intervals"
     caption = (
         f"Dots are what was measured, whiskers their {level}. Overlapping whiskers can still be apart: the models "
     )
     caption += "are judged on the same rows, and the differences below make use of that."
     blocks = [Forest(first["title"] or first["name"], rows, plot, caption=caption)] if plot is not None else []
-    lead = f"All on the same {formats.count(found['rows'])} examples." if found["rows"] is not None else ""
+    lead = f"All on the same {formats.count(result['rows'])} examples." if result["rows"] is not None else ""
     return [Section("side-by-side", "Side by side", lead, [*blocks, table])]
 
 
-def _differences(found: Mapping[str, Any]) -> list[Section]:
-    pairs = [pair for pair in found["pairs"] if pair["one"]]
+def _differences(result: Mapping[str, Any]) -> list[Section]:
+    pairs = [pair for pair in result["pairs"] if pair["one"]]
     if not pairs:
         return []
     metrics = {metric["name"]: metric for pair in reversed(pairs) for metric in pair["differences"]}
@@ -95,7 +95,7 @@ def _unsure(cell: Mapping[str, Any] | None) -> str:
     return "" if clear else "could be chance"
 
 
-def _parted(found: Mapping[str, Any]) -> list[Section]:
+def _parted(result: Mapping[str, Any]) -> list[Section]:
     rows = [
         Example(
             [formats.clip(row["text"])],
@@ -103,12 +103,14 @@ def _parted(found: Mapping[str, Any]) -> list[Section]:
             remarks=[_answer(answer) for answer in row["answers"]],
             place=place(row["file"], row["row"]),
         )
-        for row in found["disagreements"]
+        for row in result["disagreements"]
     ]
     if not rows:
         return []
-    count = f" They disagree on {formats.count(found['disagreeing'])} rows." if found["disagreeing"] is not None else ""
-    first = f"whose {found['parted_by']} differs most" if found["parted_by"] else "on which all are sure"
+    count = (
+        f" They disagree on {formats.count(result['disagreeing'])} rows." if result["disagreeing"] is not None else ""
+    )
+    first = f"whose {result['parted_by']} differs most" if result["parted_by"] else "on which all are sure"
     lead = f"The rows on which the models part, those first {first}.{count}"
     return [Section("disagreements", "Where they disagree", lead, [Examples("Disagreements", rows)])]
 
@@ -120,10 +122,10 @@ def _answer(answer: Mapping[str, Any]) -> str:
     )
 
 
-def seeds(found: Mapping[str, Any]) -> list[Section]:
+def seeds(result: Mapping[str, Any]) -> list[Section]:
     """One training with several seeds: each run, and what they come to."""
-    runs = [run for run in found["runs"] if run["name"] and run["metrics"]]
-    summary = [figure for figure in found["summary"] if figure["name"] and figure["value"] is not None]
+    runs = [run for run in result["runs"] if run["name"] and run["metrics"]]
+    summary = [figure for figure in result["summary"] if figure["name"] and figure["value"] is not None]
     if not runs or not summary:
         return []
     first = summary[0]
@@ -152,8 +154,8 @@ def seeds(found: Mapping[str, Any]) -> list[Section]:
     )
     lead = f"{len(runs)} runs that differ in nothing but their seed, all on the same rows. The interval of a mean is "
     lead += "over the runs: it says how well the mean over all seeds is known."
-    if found["agreement"] is not None:
-        lead += f" All runs say the same of {formats.measure(found['agreement'], 'fraction')} of the examples."
+    if result["agreement"] is not None:
+        lead += f" All runs say the same of {formats.measure(result['agreement'], 'fraction')} of the examples."
     return [Section("seeds", "What chance does", lead, [*blocks, table])]
 
 

@@ -57,22 +57,22 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
     ]
 
 
-def screening(found: Mapping[str, Any], chosen_on: str = "validation rows") -> list[Section]:
+def screening(result: Mapping[str, Any], chosen_on: str = "validation rows") -> list[Section]:
     """What the model finds, and what it clears, at thresholds that were set beforehand."""
-    if not found["points"]:
+    if not result["points"]:
         return []
     columns = ["Chosen for", "Threshold", "Sensitivity", "Specificity", "Right when positive", "Right when negative"]
     keys = ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value")
     rows, chosen = [], []
-    for point in found["points"]:
+    for point in result["points"]:
         first = [Cell(str(point["name"])), Cell(formats.measure(point["threshold"], "score"))]
         rows.append([*first, *(estimated(point[key], alert=_missed(point, key, point["missed"])) for key in keys)])
         there, missed = point["on_validation"], point["missed_on_validation"]
         chosen.append([*first, *(estimated(there[key], alert=_missed(point, key, missed)) for key in keys[:2])])
-    lead = f"“{found['positive']}” is what is to be found: {formats.count(found['positives'])} of the examples are, "
-    lead += f"{formats.count(found['negatives'])} are not. The thresholds were chosen on "
-    lead += f"{formats.count(found['validation_positives'])} {chosen_on} that are and "
-    lead += f"{formats.count(found['validation_negatives'])} that are not, and stand as they were; intervals are "
+    lead = f"“{result['positive']}” is what is to be found: {formats.count(result['positives'])} of the examples are, "
+    lead += f"{formats.count(result['negatives'])} are not. The thresholds were chosen on "
+    lead += f"{formats.count(result['validation_positives'])} {chosen_on} that are and "
+    lead += f"{formats.count(result['validation_negatives'])} that are not, and stand as they were; intervals are "
     lead += "Wilson's."
     tables: list[Block] = [
         Table("Operating points", columns, rows),
@@ -86,9 +86,9 @@ def _missed(point: Mapping[str, Any], key: str, missed: bool | None) -> str:
     return "target missed" if missed and str(point["name"]).startswith(f"{key}=") else ""
 
 
-def calibration(found: Mapping[str, Any], fitted_on: str = "validation rows") -> list[Section]:
+def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -> list[Section]:
     """Whether the model is as often right as it is sure."""
-    bins = [row for row in found["bins"] if None not in (row["confidence"], row["count"], *row["accuracy"].values())]
+    bins = [row for row in result["bins"] if None not in (row["confidence"], row["count"], *row["accuracy"].values())]
     if not bins:
         return []
     accuracies = [row["accuracy"] for row in bins]
@@ -102,7 +102,7 @@ def calibration(found: Mapping[str, Any], fitted_on: str = "validation rows") ->
     )
     caption += "below it the model is too sure, above it too modest."
     blocks: list[Block] = [Reliability(plot, caption)] if plot is not None else []
-    scaled, temperature = found["scaled"], found["temperature"]
+    scaled, temperature = result["scaled"], result["temperature"]
     columns = ["", "As it is"]
     if temperature is not None:
         columns.append(f"At temperature {temperature:.2f}")
@@ -112,29 +112,29 @@ def calibration(found: Mapping[str, Any], fitted_on: str = "validation rows") ->
         ("Log loss", "log_loss", "score"),
     ]
     rows = [
-        [Cell(title), *(estimated(part[key], unit) for part in (found, scaled)[: len(columns) - 1])]
+        [Cell(title), *(estimated(part[key], unit) for part in (result, scaled)[: len(columns) - 1])]
         for title, key, unit in figures
     ]
     plain = [Cell("Calibration error as usually computed")]
-    plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (found, scaled)[: len(columns) - 1]]
+    plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (result, scaled)[: len(columns) - 1]]
     blocks.append(Table("Calibration", columns, [rows[0], plain, *rows[1:]]))
     if temperature is not None:
-        text = f"The temperature {temperature:.3f} was fitted on {_rows(found['fit'])}{fitted_on} and is stored "
+        text = f"The temperature {temperature:.3f} was fitted on {_rows(result['fit'])}{fitted_on} and is stored "
         text += (
             "with the model as an option: it divides the logits, and changes no prediction. The weights are as they "
         )
-        text += f"were.{_gain(found['fit'], found['confidence'])}"
-        before, after = found["ece"]["value"], scaled["ece"]["value"]
+        text += f"were.{_gain(result['fit'], result['confidence'])}"
+        before, after = result["ece"]["value"], scaled["ece"]["value"]
         if before is not None and after is not None and after > before:
             text += " On these rows the calibration error is larger with it."
         blocks.append(Text(text))
-    elif found["fit"]["reason"]:
-        text = f"No temperature is stored with the model: {_rows(found['fit'])}{fitted_on} were looked at, and "
-        text += f"{found['fit']['reason']}.{_gain(found['fit'], found['confidence'])}"
+    elif result["fit"]["reason"]:
+        text = f"No temperature is stored with the model: {_rows(result['fit'])}{fitted_on} were looked at, and "
+        text += f"{result['fit']['reason']}.{_gain(result['fit'], result['confidence'])}"
         blocks.append(Text(text))
-    lead = f"On average the model is {formats.measure(found['mean_confidence'], 'fraction')} sure and right on "
-    lead += f"{formats.measure(found['accuracy'], 'fraction')}. A perfectly calibrated model would show an error this "
-    lead += f"large with probability {formats.p_value(found['p'])}."
+    lead = f"On average the model is {formats.measure(result['mean_confidence'], 'fraction')} sure and right on "
+    lead += f"{formats.measure(result['accuracy'], 'fraction')}. A perfectly calibrated model would show an error this "
+    lead += f"large with probability {formats.p_value(result['p'])}."
     return [Section("calibration", "Is it as right as it is sure?", lead, blocks)]
 
 
@@ -152,29 +152,31 @@ def _gain(fit: Mapping[str, Any], confidence: float | None) -> str:
     return f"{text}log loss by {formats.estimate(fit['gain'], 'score')}, {100 * confidence:g} % interval."
 
 
-def groups(found: Mapping[str, Any]) -> list[Section]:
+def groups(result: Mapping[str, Any]) -> list[Section]:
     """Groups of examples, the clearly worse ones first."""
-    if not found["looked_at"]:
+    if not result["looked_at"]:
         return []
-    lead = f"{formats.count(found['looked_at'])} groups of at least {formats.count(found['smallest'])} examples were "
-    by = list(dict.fromkeys(one["by"] if one["by"] in ("length", "class") else "column" for one in found["groups"]))
-    words = ["the words in them"] if found["looked_at"] > len(found["groups"]) else []
+    lead = f"{formats.count(result['looked_at'])} groups of at least {formats.count(result['smallest'])} examples were "
+    by = list(
+        dict.fromkeys(group["by"] if group["by"] in ("length", "class") else "column" for group in result["groups"])
+    )
+    words = ["the words in them"] if result["looked_at"] > len(result["groups"]) else []
     lead += f"looked at: by {', by '.join([*by, *words])}. "
-    level = 1 - found["confidence"] if found["confidence"] is not None else 0.05
+    level = 1 - result["confidence"] if result["confidence"] is not None else 0.05
     blocks: list[Block] = []
-    if found["clear"]:
+    if result["clear"]:
         lead += (
-            f"{formats.count(found['clear'])} of them are worse than the rest by more than luck explains: the chance "
+            f"{formats.count(result['clear'])} of them are worse than the rest by more than luck explains: the chance "
         )
         lead += f"of any false alarm among all of them is below {formats.measure(level, 'fraction')}."
-        blocks.append(_group_table("Clearly worse groups", found["worst"]))
-        if found["worst_confidence"] is not None:
-            text = f"Intervals at {100 * found['worst_confidence']:.4g} %, wider because these groups were picked for "
+        blocks.append(_group_table("Clearly worse groups", result["worst"]))
+        if result["worst_confidence"] is not None:
+            text = f"Intervals at {100 * result['worst_confidence']:.4g} %, wider because these groups were picked for "
             blocks.append(Text(text + "being bad."))
     else:
         lead += "No group is worse than the rest by more than luck explains."
-    if found["groups"]:
-        blocks.append(_group_table(f"By {', '.join(by)}", found["groups"]))
+    if result["groups"]:
+        blocks.append(_group_table(f"By {', '.join(by)}", result["groups"]))
     return [Section("groups", "Where it is weaker", lead, blocks)]
 
 
@@ -196,23 +198,23 @@ def _group_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     )
 
 
-def candidates(found: Mapping[str, Any]) -> list[Section]:
+def candidates(result: Mapping[str, Any]) -> list[Section]:
     """Ways of training that were compared where labels are few."""
-    if not found["candidates"]:
+    if not result["candidates"]:
         return []
     rows = [
         [
-            Cell(f"{row['name']}, kept" if row["name"] == found["chosen"] else row["name"]),
-            Cell(f"{formats.count(row['folds'])} of {formats.count(found['folds'])}"),
+            Cell(f"{row['name']}, kept" if row["name"] == result["chosen"] else row["name"]),
+            Cell(f"{formats.count(row['folds'])} of {formats.count(result['folds'])}"),
             Cell(formats.measure(row["accuracy"], "fraction")),
             Cell(formats.measure(row["log_likelihood"], "score"), _error(row["standard_error"])),
             Cell(formats.measure(row["difference"], "score", True), _error(row["difference_standard_error"])),
             Cell(formats.count(round(row["seconds"], 1)) if row["seconds"] is not None else "–"),
         ]
-        for row in found["candidates"]
+        for row in result["candidates"]
     ]
     lead = (
-        f"Each way of training predicted the {formats.count(found['rows'])} labelled rows by cross-validation, every "
+        f"Each way of training predicted the {formats.count(result['rows'])} labelled rows by cross-validation, every "
     )
     lead += "row by a model that did not learn from it. Contrastive fine-tuning is kept unless another way is ahead by "
     lead += "more than two standard errors; fine-tuning is dropped where it is clearly behind after a fold. The kept "
@@ -225,7 +227,7 @@ def _error(value: float | None) -> str:
     return f"± {formats.measure(value, 'score')}" if value is not None else ""
 
 
-def label_errors(found: Mapping[str, Any]) -> list[Section]:
+def label_errors(result: Mapping[str, Any]) -> list[Section]:
     """Labels that are probably wrong."""
     rows = [
         Example(
@@ -238,39 +240,41 @@ def label_errors(found: Mapping[str, Any]) -> list[Section]:
             place=place(row["file"], row["row"]),
             pictures=[(row["picture"], row["text"])],
         )
-        for row in found["examples"][:LABELS]
+        for row in result["examples"][:LABELS]
     ]
     if not rows:
         return []
-    lead = f"{formats.count(found['doubted'])} labels are contradicted more firmly than the model usually speaks "
+    lead = f"{formats.count(result['doubted'])} labels are contradicted more firmly than the model usually speaks "
     lead += "(confident learning). Some are mistakes of the model, some of the label; the most doubtful come first."
     return [Section("labels", "Labels to check", lead, [Examples("Labels to check", rows)])]
 
 
-def near_duplicates(found: Mapping[str, Any]) -> list[Section]:
+def near_duplicates(result: Mapping[str, Any]) -> list[Section]:
     """Test rows that repeat training rows."""
-    if found["found"] is None:
+    if result["found"] is None:
         return []
     title = "Test rows that stand in train"
-    if found["kind"] == "image":
+    if result["kind"] == "image":
         ones = "pictures"
         alike = (
-            f"are at least {formats.measure(found['threshold'], 'fraction')} alike at 16 × 16 pixels, as a whole and "
+            f"are at least {formats.measure(result['threshold'], 'fraction')} alike at 16 × 16 pixels, as a whole and "
         )
         alike += "in detail, and much nearer to each other than pictures of this data usually are"
     else:
         ones = "texts"
-        alike = f"share at least {formats.measure(found['threshold'], 'fraction')} of their five-letter pieces"
-    if not found["found"]:
-        lead = f"No test row of {formats.count(found['rows'])} repeats a training row: no two {ones} {alike}."
+        alike = f"share at least {formats.measure(result['threshold'], 'fraction')} of their five-letter pieces"
+    if not result["found"]:
+        lead = f"No test row of {formats.count(result['rows'])} repeats a training row: no two {ones} {alike}."
         return [Section("near-duplicates", title, lead)]
-    lead = f"Of {formats.count(found['rows'])} test rows {formats.count(found['found'])} nearly repeat a training row: "
+    lead = (
+        f"Of {formats.count(result['rows'])} test rows {formats.count(result['found'])} nearly repeat a training row: "
+    )
     lead += f"the two {alike}. "
-    without = found["without"]["metric"]
+    without = result["without"]["metric"]
     if without["value"] is not None:
         lead += f"Without them: {without['title']} {formats.estimate(without, without['unit'])}. "
-    if found["other_label"]:
-        lead += f"With another label than in train: {formats.count(found['other_label'])}."
+    if result["other_label"]:
+        lead += f"With another label than in train: {formats.count(result['other_label'])}."
     rows = [
         Example(
             [formats.clip(pair["test"]["text"]), formats.clip(pair["train"]["text"])],
@@ -282,6 +286,6 @@ def near_duplicates(found: Mapping[str, Any]) -> list[Section]:
             place=place(pair["test"]["file"], pair["test"]["row"]),
             pictures=[(pair[part]["picture"], f"in {part}: {pair[part]['text']}") for part in ("test", "train")],
         )
-        for pair in found["pairs"]
+        for pair in result["pairs"]
     ]
     return [Section("near-duplicates", title, lead, [Examples(title, rows)] if rows else [])]

@@ -9,12 +9,12 @@ from toolkit.report.sections.blocks import Block, Cell, Example, Examples, Secti
 TERMS = 20  # of a glossary that the page shows
 
 
-def writing(found: Mapping[str, Any]) -> list[Section]:
+def writing(result: Mapping[str, Any]) -> list[Section]:
     """What the answers lose, add or repeat, the worst of them, and the glossary."""
-    if not found["checks"] and not found["worst"]:
+    if not result["checks"] and not result["worst"]:
         return []
     blocks: list[Block] = []
-    if found["checks"]:
+    if result["checks"]:
         rows = [
             [
                 Cell(check["title"] or check["name"]),
@@ -22,20 +22,20 @@ def writing(found: Mapping[str, Any]) -> list[Section]:
                 estimated(check["failed"], alert=_worse(check)),
                 Cell(formats.measure(check["references_failed"], "fraction")),
             ]
-            for check in found["checks"]
+            for check in result["checks"]
         ]
         blocks.append(
             Table("What goes wrong", ["What goes wrong", "Looked at", "Of the translations", "Of the references"], rows)
         )
-    blocks += _terms(found["glossary"])
-    failures = [_example(one, [one["remark"]]) for check in found["checks"] for one in check["failures"][:2]]
+    blocks += _terms(result["glossary"])
+    failures = [_example(item, [item["remark"]]) for check in result["checks"] for item in check["failures"][:2]]
     if failures:
         blocks += [Text("Examples of these, each with its source first:"), Examples("Examples of these", failures)]
     worst = [
-        _example(one, [f"{found['worst_by']} {formats.measure(one['score'], 'points')}"]) for one in found["worst"]
+        _example(item, [f"{result['worst_by']} {formats.measure(item['score'], 'points')}"]) for item in result["worst"]
     ]
     if worst:
-        lead = f"The worst translations by {found['worst_by']}, each with its source first:"
+        lead = f"The worst translations by {result['worst_by']}, each with its source first:"
         blocks += [Text(lead), Examples("The worst translations", worst)]
     lead = "Each row is a question asked of every translation by rule, and of its reference in the same way: what the "
     lead += "references do too may be right."
@@ -55,8 +55,8 @@ def _example(row: Mapping[str, Any], remarks: list[str]) -> Example:
     )
 
 
-def _terms(found: Mapping[str, Any]) -> list[Block]:
-    if not found["terms"]:
+def _terms(result: Mapping[str, Any]) -> list[Block]:
+    if not result["terms"]:
         return []
     rows = [
         [
@@ -65,12 +65,12 @@ def _terms(found: Mapping[str, Any]) -> list[Block]:
             Cell(formats.count(row["tried"])),
             Cell(formats.measure(row["kept"], "fraction")),
         ]
-        for row in found["terms"][:TERMS]
+        for row in result["terms"][:TERMS]
     ]
-    absent = sum(not row["tried"] for row in found["terms"])
-    title = f"Glossary {found['source']}: kept {formats.estimate(found['kept'], 'fraction')}"
-    title += f", by the references {formats.measure(found['references_kept'], 'fraction')}"
-    title += f"; {absent} of {len(found['terms'])} terms in no source" if absent else ""
+    absent = sum(not row["tried"] for row in result["terms"])
+    title = f"Glossary {result['source']}: kept {formats.estimate(result['kept'], 'fraction')}"
+    title += f", by the references {formats.measure(result['references_kept'], 'fraction')}"
+    title += f"; {absent} of {len(result['terms'])} terms in no source" if absent else ""
     return [
         Text(title + "."),
         Table("Glossary", ["Term", "Wanted", "Sources with it", "Kept"], rows, words=frozenset({1})),

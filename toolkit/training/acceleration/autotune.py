@@ -59,12 +59,12 @@ def recorded(facts: Mapping[str, Any]) -> ComputeSettings | None:
     """Return the settings in a run's record; None where it holds none."""
     if "precision" not in facts:
         return None
-    found = ComputeSettings(facts["precision"], facts.get("attention_kernel", "auto"), facts.get("compiled", False))
-    known = found.precision in ("fp32", "bf16", "fp16") and found.kernel in ("auto", "varlen", "sdpa", "products")
-    return found if known and isinstance(found.compiled, bool) else None
+    settings = ComputeSettings(facts["precision"], facts.get("attention_kernel", "auto"), facts.get("compiled", False))
+    known = settings.precision in ("fp32", "bf16", "fp16") and settings.kernel in ("auto", "varlen", "sdpa", "products")
+    return settings if known and isinstance(settings.compiled, bool) else None
 
 
-def asked(config: TrainingConfig, device: str) -> ComputeSettings:
+def configured(config: TrainingConfig, device: str) -> ComputeSettings:
     """Return the settings that the configuration gives, without measuring.
 
     Raises:
@@ -114,27 +114,27 @@ def measured(
         config: What is not "auto" there is kept.
         device: "cpu", "cuda" or "mps".
         steps: How many the run will take: compiling has to pay within them.
-        say: Told what was found not to work.
+        say: Called with what was found not to work.
     """
-    pace = asked(config, device)
+    compute = configured(config, device)
     key = f"{_machine(model, device)}, {len(next(iter(batch.values())))} examples"
     everything = _read()
     known = everything.get(key, {})
-    precisions = ("fp32", "bf16") if config.precision == "auto" and device != "cuda" else (pace.precision,)
-    kernels = (pace.kernel,) if pace.kernel != "auto" else ("varlen", "sdpa", "products")
+    precisions = ("fp32", "bf16") if config.precision == "auto" and device != "cuda" else (compute.precision,)
+    kernels = (compute.kernel,) if compute.kernel != "auto" else ("varlen", "sdpa", "products")
     with accelerated(model, probe) as quick:  # as training will run it
         packing = quick.packing
         ways = list(product(precisions, _possible(kernels, packing, device)))
         if not all("/".join(way) in known.get("seconds", {}) for way in ways):
             known = {**known, "seconds": {**known.get("seconds", {}), **_measure(model, batch, packing, device, ways)}}
-        pace = _fastest(known["seconds"], ways)
-        due = known["seconds"]["/".join((pace.precision, pace.kernel))]
+        compute = _fastest(known["seconds"], ways)
+        due = known["seconds"]["/".join((compute.precision, compute.kernel))]
         compilable = config.compile is None and device != "mps" and repeated_layers(model) is not None
         if compilable and steps * due * MOST_SAVED > LEAST_WARM_UP and "compiled" not in known:
-            known["compiled"] = _measure_compiled(model, batch, packing, device, pace, say)
+            known["compiled"] = _measure_compiled(model, batch, packing, device, compute, say)
     _remember(everything, key, known)
     pays = config.compile is None and pays_back(known.get("compiled"), steps)
-    return replace(pace, compiled=bool(config.compile) or pays)
+    return replace(compute, compiled=bool(config.compile) or pays)
 
 
 def pays_back(seconds: Mapping[str, float] | None, steps: int) -> bool:
@@ -185,7 +185,7 @@ def _measure(
 
 
 def _measure_compiled(
-    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pace: ComputeSettings, say: Say
+    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, compute: ComputeSettings, say: Say
 ) -> dict[str, float]:
     """Return the median seconds of a pass, plain and compiled, and what the first compiled ones cost; {} on failure."""
     generator = _random_state(device)
@@ -193,11 +193,11 @@ def _measure_compiled(
     smaller = {name: tensor[: max(1, len(tensor) // 2)] for name, tensor in batch.items()}  # another shape
     try:
         with compiling.compiled(model, packing):
-            warm_up = sum(_pass(model, part, packing, device, pace) for part in (batch, smaller))
+            warm_up = sum(_pass(model, part, packing, device, compute) for part in (batch, smaller))
             for _ in range(ROUNDS):
-                compiled.append(_pass(model, batch, packing, device, pace))
+                compiled.append(_pass(model, batch, packing, device, compute))
                 with compiling.suspended():
-                    plain.append(_pass(model, batch, packing, device, pace))
+                    plain.append(_pass(model, batch, packing, device, compute))
     except Exception as error:  # no compiler, no support: whatever it is, the run goes on without
         say(f"torch.compile does not work here ({type(error).__name__}); the layers run as they are.")
         return {}
@@ -208,17 +208,19 @@ def _measure_compiled(
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def _pass(model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pace: ComputeSettings) -> float:
+def _pass(
+    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, compute: ComputeSettings
+) -> float:
     """Return the seconds of one forward and backward pass."""
     import torch
 
     with ExitStack() as stack:
         if packing is not None:
-            stack.enter_context(replace(packing, kernel=pace.kernel).batch(batch, device))
+            stack.enter_context(replace(packing, kernel=compute.kernel).batch(batch, device))
         moved = {name: tensor.to(device) for name, tensor in batch.items()}
         _wait(device)
         start = time.perf_counter()
-        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(pace.precision)
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(compute.precision)
         with torch.autocast(device, half) if half is not None else nullcontext():
             loss = model(**moved).loss
         loss.backward()

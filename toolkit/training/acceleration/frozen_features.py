@@ -39,12 +39,12 @@ class FrozenBackbone:
 
     def digest(self) -> str:
         """Return a digest of all weights below the head."""
-        found = hashlib.sha256(type(self.model).__name__.encode())
+        digest = hashlib.sha256(type(self.model).__name__.encode())
         for name, tensor in self.model.state_dict().items():
             if not name.startswith(f"{self.name}."):
-                found.update(name.encode())
-                found.update(tensor.detach().cpu().float().numpy().tobytes())
-        return found.hexdigest()
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().float().numpy().tobytes())
+        return digest.hexdigest()
 
     def features(
         self, features: Features, collate: Collate, batch_size: int, autocast: Callable[[], AbstractContextManager[Any]]
@@ -90,12 +90,14 @@ def find(model: Any, batch: Mapping[str, Any]) -> FrozenBackbone | None:
     training = model.training
     with torch.no_grad():
         model.train()
-        (one, logits), (again, _) = (_run(model, head, batch) for _ in range(2))
+        (features, logits), (again, _) = (_run(model, head, batch) for _ in range(2))
         model.train(training)
-        if one is None or again is None or not torch.equal(one, again):
+        if features is None or again is None or not torch.equal(features, again):
             return None
-        said = head.eval()(one)
-        return FrozenBackbone(model, head, name) if hasattr(said, "detach") and torch.equal(said, logits) else None
+        repeated = head.eval()(features)
+        return (
+            FrozenBackbone(model, head, name) if hasattr(repeated, "detach") and torch.equal(repeated, logits) else None
+        )
 
 
 def _run(model: Any, head: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -90,14 +90,14 @@ def _check_targets(model: Any, targets: str, head: list[str]) -> None:
     leaves = [name for name, module in model.named_modules() if isinstance(module, kinds)]
     below = [name for name in leaves if not any(name == part or name.startswith(f"{part}.") for part in head)]
     try:
-        found = any(re.fullmatch(targets, name) for name in below)
+        matched = any(re.fullmatch(targets, name) for name in below)
     except re.error as error:
         raise ConfigError(
             f"`adapter.targets` is no regular expression: {error}.",
             "Set it to all-linear.",
             id="config.malformed-value",
         ) from None
-    if not found:
+    if not matched:
         raise ConfigError(
             f"`adapter.targets` is {targets!r}, which matches no name of a linear layer below the head.",
             f"It must match whole names, such as {', '.join(nearest(targets, below))}.",

@@ -23,13 +23,13 @@ def layers(model: Any) -> list[tuple[str, Any]]:
     import torch
 
     stacks: list[str] = []
-    found = []
+    layers_found = []
     for name, module in model.named_modules():
         nested = any(name.startswith(f"{stack}.") for stack in stacks)
         if isinstance(module, torch.nn.ModuleList) and not nested and next(module.parameters(), None) is not None:
             stacks.append(name)
-            found += [(f"{name}.{number}", layer) for number, layer in enumerate(module)]
-    return found
+            layers_found += [(f"{name}.{number}", layer) for number, layer in enumerate(module)]
+    return layers_found
 
 
 def depths(model: Any) -> dict[str, int]:
@@ -45,17 +45,17 @@ def depths(model: Any) -> dict[str, int]:
     inside = {id(p): depth for depth, (_, layer) in enumerate(stack, 1) for p in layer.parameters()}
     embeddings = {id(parameter) for parameter in _embedding_parameters(model)}
     remaining = sum(id(p) in inside for p in model.parameters())
-    found: dict[str, int] = {}
+    depth_of: dict[str, int] = {}
     last = 0
     for name, parameter in model.named_parameters():
         if id(parameter) in inside:
-            found[name] = last = inside[id(parameter)]
+            depth_of[name] = last = inside[id(parameter)]
             remaining -= 1
         elif id(parameter) in embeddings:
-            found[name] = 0
+            depth_of[name] = 0
         else:
-            found[name] = last if remaining else len(stack) + 1
-    return found
+            depth_of[name] = last if remaining else len(stack) + 1
+    return depth_of
 
 
 def _embedding_parameters(model: Any) -> Iterator[Any]:
@@ -71,12 +71,12 @@ def above_layers(model: Any) -> list[str]:
     found_at = depths(model)
     top = len(layers(model)) + 1
     standing = {id(parameter): found_at[name] == top for name, parameter in model.named_parameters()}
-    found: list[str] = []
+    names: list[str] = []
     for name, module in model.named_modules():
         parts = [standing[id(parameter)] for parameter in module.parameters()]
-        if name and parts and all(parts) and not any(name.startswith(f"{outer}.") for outer in found):
-            found.append(name)
-    return found
+        if name and parts and all(parts) and not any(name.startswith(f"{outer}.") for outer in names):
+            names.append(name)
+    return names
 
 
 def freeze(model: Any, what: int | str) -> int:
@@ -95,7 +95,7 @@ def freeze(model: Any, what: int | str) -> int:
     """
     names = dict(model.named_parameters())
     if what == "trunk":
-        chosen = _in_trunk(model)
+        chosen = _in_backbone(model)
     else:
         chosen = _below(model, what) if isinstance(what, int) or what == "embeddings" else _matching(list(names), what)
     if len(chosen) == len(names):
@@ -109,17 +109,17 @@ def freeze(model: Any, what: int | str) -> int:
     return sum(names[name].numel() for name in chosen)
 
 
-def _in_trunk(model: Any) -> list[str]:
+def _in_backbone(model: Any) -> list[str]:
     """Return the parameters of the model that was pretrained, without the head put on it."""
     prefix = f"{getattr(model, 'base_model_prefix', '')}."
-    found = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
-    if not found:
+    names = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+    if not names:
         raise ConfigError(
             f"`training.freeze` is 'trunk', but {type(model).__name__} has no part that is told from its head.",
             "Give a number of layers, or a regular expression found in names of parameters.",
             id="model.no-separate-head",
         )
-    return found
+    return names
 
 
 def _below(model: Any, what: int | str) -> list[str]:

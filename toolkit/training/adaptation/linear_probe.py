@@ -163,20 +163,20 @@ def vectors(
 
 def _pooled(captured: Mapping[str, Any], batch: Mapping[str, Any], by_word: bool) -> dict[str, Floats]:
     """Return vectors by pooling: (B, D) each, or (B, T, D) by word."""
-    found = {}
+    pooled = {}
     if captured.get(HEAD) is not None:
-        found[HEAD] = captured[HEAD]
+        pooled[HEAD] = captured[HEAD]
     hidden = captured.get("hidden")
     if hidden is not None and not by_word:
         if hidden.ndim == 4:  # (B, C, H, W): maps of a convolution
-            found[MEAN] = hidden.mean(dim=(2, 3))
+            pooled[MEAN] = hidden.mean(dim=(2, 3))
         elif hidden.ndim == 3:  # (B, T, D)
             mask = batch.get("attention_mask")
             if mask is None or tuple(mask.shape) != tuple(hidden.shape[:2]):
-                found[MEAN] = hidden.mean(dim=1)
+                pooled[MEAN] = hidden.mean(dim=1)
             else:
-                found[MEAN] = mean_pooling.mean_of_tokens(hidden, mask)
-    vectors = {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
+                pooled[MEAN] = mean_pooling.mean_of_tokens(hidden, mask)
+    vectors = {name: tensor.float().cpu().numpy() for name, tensor in pooled.items()}
     return vectors if MEAN not in vectors else vectors | {MEAN: mean_pooling.normalised(vectors[MEAN])}
 
 
@@ -222,13 +222,13 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balanc
     if len(np.unique(train.labels)) < 2 or not len(validation):
         return []
     labels = np.concatenate([train.labels, validation.labels])
-    found = []
+    probes = []
     for name, vectors in train.by_pooling.items():
         rows = np.concatenate([vectors, validation.by_pooling[name]])
         strength, loss, out_of_fold = _strength(rows, labels, classes, seed)
         weight, bias = _regression(vectors, train.labels, strength, classes)
         logits = validation.by_pooling[name] @ weight.T + bias  # (N, C)
-        found.append(
+        probes.append(
             Probe(
                 name,
                 weight.astype(np.float32),
@@ -239,7 +239,7 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balanc
                 adjustment=class_balance.choose(out_of_fold, labels, seed) if balance else 0.0,
             )
         )
-    return sorted(found, key=lambda probe: probe.cross_validated_loss)
+    return sorted(probes, key=lambda probe: probe.cross_validated_loss)
 
 
 def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -> tuple[Floats, Floats]:
@@ -263,7 +263,7 @@ def _strength(vectors: Floats, labels: Integers, classes: int, seed: int) -> tup
     """Return the inverse strength of the penalty with the least cross-validated loss, that loss, out-of-fold logits."""
     folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(labels))
     tried = {strength: _cross_validated(vectors, labels, folds, strength, classes) for strength in _STRENGTHS}
-    strength = min(tried, key=lambda one: tried[one][0])
+    strength = min(tried, key=lambda strength_tried: tried[strength_tried][0])
     return strength, *tried[strength]
 
 

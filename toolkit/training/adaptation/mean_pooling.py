@@ -124,10 +124,10 @@ def _average(model: Any, added: Any, batch: Mapping[str, Any]) -> bool:
     import torch
 
     try:
-        found = heads.find(model, batch)
+        recorded = heads.find(model, batch)
     except (ModelError, RuntimeError, TypeError, ValueError):
         return False
-    last = found[-1]
+    last = recorded[-1]
     if last.inputs is None or last.module not in added.modules():
         return False
     query, key, value = last.inputs

@@ -57,16 +57,16 @@ def parse(key: str, written: Any) -> Range | Choice:
     if isinstance(written, list):
         return Choice(tuple(written))
     text = str(written)
-    found = _RANGE.fullmatch(text)
-    if found is None and ".." not in text:
+    match = _RANGE.fullmatch(text)
+    if match is None and ".." not in text:
         values = [parse_assignments([f"value={part.strip()}"])["value"] for part in text.split("|")]
         return Choice(tuple(values))
     try:
-        assert found is not None
-        low, high = (_number(found[end]) for end in ("low", "high"))
+        assert match is not None
+        low, high = (_number(match[end]) for end in ("low", "high"))
     except (ValueError, AssertionError):
         low, high = 1.0, 0.0
-    log = found is not None and found["log"] is not None
+    log = match is not None and match["log"] is not None
     if low >= high or (log and low <= 0):
         raise ConfigError(
             f"`{key}` cannot be searched in {text!r}.",

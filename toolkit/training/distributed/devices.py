@@ -51,12 +51,12 @@ def devices() -> list[str]:
     """Return the kinds of device that are present, the fastest first."""
     import torch
 
-    found = []
+    available = []
     if torch.cuda.is_available():
-        found.append("cuda")
+        available.append("cuda")
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
+        available.append("mps")
+    return [*available, "cpu"]
 
 
 def pick_precision(wanted: str, device: str) -> str:

@@ -61,7 +61,7 @@ class Callbacks:
         say: Called with what the user should know.
         after_step: Called after each optimizer step with its number and its loss, a tensor on the device; what it
             raises ends training.
-        stop_asked: Whether to write the state and stop.
+        stop_requested: Whether to write the state and stop.
         write_state: Writes (step, weights and moments, facts, each process's random state) where `checkpoint.newest`
             finds it; called in the main process alone.
     """
@@ -69,7 +69,7 @@ class Callbacks:
     observe: Callable[[Progress | Validation], None] = lambda _event: None
     say: Callable[[str], None] = lambda _text: None
     after_step: Callable[[int, Any], None] = lambda _step, _loss: None
-    stop_asked: Callable[[], bool] = lambda: False
+    stop_requested: Callable[[], bool] = lambda: False
     write_state: WriteState | None = None
 
 

@@ -121,5 +121,5 @@ def measure(
         if RATIONALE in batch:
             marked = batch[RATIONALE].any(dim=1)
             shares += penalties.on_rationale(records[-1], batch[RATIONALE]).cpu()[marked].tolist()
-    found = {"attention_entropy": entropies / len(rows)}
-    return {**found, "rationale_attention": sum(shares) / len(shares)} if shares else found
+    figures = {"attention_entropy": entropies / len(rows)}
+    return {**figures, "rationale_attention": sum(shares) / len(shares)} if shares else figures

@@ -145,9 +145,9 @@ def newest(folder: Path) -> tuple[State | None, list[str]]:
 def _fault(path: Path) -> str | None:
     try:
         state = _read(path)
-        found = _digests(path)  # by what is there: a state that was copied here may name files of elsewhere
+        digests = _digests(path)  # by what is there: a state that was copied here may name files of elsewhere
         for name, expected in state["sha256"].items():
-            if found.get(name) != expected:
+            if digests.get(name) != expected:
                 return f"{name} is not what was written"
         if not best_path(path.parent, state["facts"]["best_step"]).is_dir() and state["facts"]["best_step"]:
             return "its best model is gone"

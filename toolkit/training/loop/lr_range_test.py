@@ -60,7 +60,7 @@ def range_test(
     objective: Objective = OWN,
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _text: None,
-    pace: ComputeSettings | None = None,
+    compute: ComputeSettings | None = None,
 ) -> RangeTest:
     """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
 
@@ -73,9 +73,9 @@ def range_test(
         highest: Rate of the last step.
         steps: Optimizer steps, at least 2.
         objective: What is minimised.
-        observe: Told (steps taken, steps in all).
-        say: Told what the user should know.
-        pace: How steps are computed.
+        observe: Called with (steps taken, steps in all).
+        say: Called with what the user should know.
+        compute: How steps are computed.
     """
     steps_per_epoch = math.ceil(len(data.features) / config.batch_size)
     changes = {
@@ -106,7 +106,7 @@ def range_test(
             objective=objective,
             callbacks=Callbacks(say=say, after_step=note),
             control=StepControl(factor=lambda step: rates[step] / highest),
-            pace=pace,
+            compute=compute,
         )
     except _Burst:
         burst = True

@@ -96,8 +96,8 @@ def objective_for(
         )
     weights = None if config.class_weights is None else class_weights(config.class_weights, names, flat)
     shift = adjustment * log_shares(flat.astype(np.int64), len(names)) if adjustment else None
-    found = cross_entropy(weights, config.focal_gamma, config.label_smoothing, shift)
-    return replace(found, name=f"{found.name}, logits adjusted by {adjustment:g}") if adjustment else found
+    objective = cross_entropy(weights, config.focal_gamma, config.label_smoothing, shift)
+    return replace(objective, name=f"{objective.name}, logits adjusted by {adjustment:g}") if adjustment else objective
 
 
 def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], labels: np.ndarray[Any, Any]) -> list[float]:

@@ -52,7 +52,7 @@ class Prefetched(Generic[T, U]):
             ahead: Whether a thread prepares them.
             depth: Prepared items that wait at most; what bounds memory.
             stall_seconds: A wait that long is said, with the number of the item, and again after as long.
-            say: Told of stalls.
+            say: Called at each stall.
         """
         self.waited = 0.0
         self._items = items

@@ -310,10 +310,12 @@ class Meter:
     def _seconds_left(self, at: _Step) -> float:
         """Estimate the time from the end of a step to the end of training, validations and saving included."""
         first = self._first or at
-        pace = (at.trained - first.trained) / (at.work - first.work) if at.work > first.work else at.trained / at.work
+        step_seconds = (
+            (at.trained - first.trained) / (at.work - first.work) if at.work > first.work else at.trained / at.work
+        )
         validations = self._validations_left(at.step)
         pauses = sum(validations * _usual(each) for each in self._pauses.values())
-        return pace * (self.total_steps - at.step) + pauses
+        return step_seconds * (self.total_steps - at.step) + pauses
 
     def _validations_left(self, step: int) -> int:
         """Return how many validations come after a step, the one at its end included; none after the last step."""

@@ -104,16 +104,16 @@ class StepPlan:
 
     def _fitting(self, step: int, seconds: float) -> tuple[int, bool]:
         """Return how many steps there will be in all, and whether a validation now is worth its time."""
-        pace, rise = self._pace()
+        step_seconds, rise = self._seconds_per_step()
         left = self._seconds_left(rise) - self._validation  # the last one
-        fit = min(self.most - step, int(max(0.0, left) / pace))
+        fit = min(self.most - step, int(max(0.0, left) / step_seconds))
         if (step + fit - 1) // self._every > step // self._every:  # some stand between
-            fit = min(self.most - step, int(left * (1 - VALIDATION_SHARE) / pace))
+            fit = min(self.most - step, int(left * (1 - VALIDATION_SHARE) / step_seconds))
         since = seconds - self._validated
         worth = since * VALIDATION_SHARE >= self._validation * (1 - VALIDATION_SHARE) and left > 4 * self._validation
         return step + fit, worth
 
-    def _pace(self) -> tuple[float, float]:
+    def _seconds_per_step(self) -> tuple[float, float]:
         """Return the seconds of a step, and by how much steps have become slower since training began."""
         marks = self._marks[1:]  # the first step of a process also warms up
         if len(marks) < 2:

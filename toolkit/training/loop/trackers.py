@@ -36,7 +36,7 @@ def tracking(
         accelerator: Made with `log_with`.
         names: Of the trackers; with none nothing happens.
         values: Dotted key → value: the run's configuration.
-        say: Told once when a tracker fails.
+        say: Called once when a tracker fails.
     """
     failed = not names
 

@@ -85,7 +85,7 @@ def train(
     callbacks: Callbacks = _SILENT,
     control: StepControl = _FROM_THE_START,
     team: Team = ALONE,
-    pace: ComputeSettings | None = None,
+    compute: ComputeSettings | None = None,
 ) -> TrainingResult:
     """Fine-tune `model` in place and hand its best weights to `selection.save`.
 
@@ -99,13 +99,13 @@ def train(
         callbacks: Whom the loop calls.
         control: Where the steps begin, how many there are, and at which rates.
         team: The processes that share the work; each calls this with the same arguments.
-        pace: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
+        compute: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
             None.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
         RunError: The metric that picks the best weights is no longer a finite number.
-        Interrupted: `callbacks.stop_asked` said so.
+        Interrupted: `callbacks.stop_requested` said so.
     """
     loop = _Loop(model, data, config, accelerator, objective, selection, callbacks, control, team)
     trial = None if objective.penalty is not None else probe(data.features, data.collate)  # recorded attention: padded
@@ -114,7 +114,7 @@ def train(
     if config.acceleration == "off":
         ready: AbstractContextManager[AcceleratedModel] = nullcontext(AcceleratedModel())
     else:
-        ready = accelerated(model, trial, team.size, *(() if pace is None else (pace.kernel, pace.compiled)))
+        ready = accelerated(model, trial, team.size, *(() if compute is None else (compute.kernel, compute.compiled)))
     with ready as quick, loop.inputs:
         loop.run(quick)
     return loop.result()
@@ -203,9 +203,9 @@ class _Loop:
         self.meter.wait(self.inputs.waited)
         mine, items = self.forward.backward(share)
         due = time.monotonic() - self.last_state >= 60 * config.checkpoint_minutes
-        wishes = (self.callbacks.stop_asked(), due)
+        requests = (self.callbacks.stop_requested(), due)
         gradients = not self.sharded
-        loss, (stopping, due) = data_parallel.average(self.team, self.model, mine, items, wishes, gradients=gradients)
+        loss, (stopping, due) = data_parallel.average(self.team, self.model, mine, items, requests, gradients=gradients)
         if config.max_grad_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):

@@ -51,7 +51,7 @@ def test_a_text_without_words_is_named(sentiment):
         models.make("bert")[0], models.tokenizer(), sentiment, ["bad", "good"], RunConfig(recipe="sentiment")
     )
     with refused(DataError, "data.empty-text", "Text 2"):
-        text.examples_of(text.asked(loaded), loaded, [("good",), (" ",), ("bad",)])
+        text.examples_of(text.model_for(loaded), loaded, [("good",), (" ",), ("bad",)])
 
 
 def test_a_recipe_of_single_words_is_refused(tokens, write):

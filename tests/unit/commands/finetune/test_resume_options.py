@@ -51,7 +51,7 @@ def run(kind: str, folder: Path, stop_at: int | None = None, state: checkpoint.S
     def save(_model, step: int) -> None:
         checkpoint.best_path(folder, step).mkdir(parents=True, exist_ok=True)
 
-    def stop_asked() -> bool:
+    def stop_requested() -> bool:
         steps.append(1)
         return len(steps) == stop_at
 
@@ -68,7 +68,7 @@ def run(kind: str, folder: Path, stop_at: int | None = None, state: checkpoint.S
         observe=lambda _event: None,
         write_state=partial(checkpoint.write, folder),
         state=state,
-        stop_asked=stop_asked,
+        stop_requested=stop_requested,
     )
     return model.state_dict(), seen
 

@@ -137,7 +137,7 @@ def test_a_record_is_read_back() -> None:
 
 def test_varlen_needs_a_gpu() -> None:
     with refused(ConfigError, "device.unsupported", "varlen", "NVIDIA"):
-        autotune.asked(TrainingConfig(attention_kernel="varlen"), "cpu")
+        autotune.configured(TrainingConfig(attention_kernel="varlen"), "cpu")
 
 
 TEXTS = {

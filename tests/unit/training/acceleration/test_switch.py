@@ -122,18 +122,20 @@ def test_predictions_are_padded_on_request(padded):
 
 def test_precision_is_32_bits_unless_typed(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    assert autotune.asked(TrainingConfig(), "cuda").precision == "bf16"
-    assert autotune.asked(TrainingConfig(acceleration="off"), "cuda").precision == "fp32"
-    assert autotune.asked(TrainingConfig(acceleration="off", precision="bf16"), "cuda").precision == "bf16"
+    assert autotune.configured(TrainingConfig(), "cuda").precision == "bf16"
+    assert autotune.configured(TrainingConfig(acceleration="off"), "cuda").precision == "fp32"
+    assert autotune.configured(TrainingConfig(acceleration="off", precision="bf16"), "cuda").precision == "bf16"
 
 
 @pytest.mark.parametrize(("key", "value"), [("tune_speed", True), ("compile", True), ("attention_kernel", "products")])
 def test_what_asks_for_acceleration_is_refused_beside_off(key, value):
     with pytest.raises(ConfigError) as caught:
-        autotune.asked(TrainingConfig(acceleration="off", **{key: value}), "cpu")
+        autotune.configured(TrainingConfig(acceleration="off", **{key: value}), "cpu")
     assert f"training.{key}" in caught.value.problem
     assert f"--set training.{key}=" in caught.value.fix
 
 
 def test_compile_may_be_set_to_false_beside_off():
-    assert autotune.asked(TrainingConfig(acceleration="off", compile=False), "cpu") == autotune.ComputeSettings("fp32")
+    assert autotune.configured(TrainingConfig(acceleration="off", compile=False), "cpu") == autotune.ComputeSettings(
+        "fp32"
+    )
