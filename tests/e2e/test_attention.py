@@ -152,7 +152,7 @@ def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
 
 def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: Made, tmp_path: Path) -> None:
     said = (gallery / "prune-heads.txt").read_text(encoding="utf-8")
-    assert "2 of 4 heads are left out" in said
+    assert "2 of 4 heads are pruned" in said
     run = gallery / "runs" / "pruned"
     found = json.loads((run / "pruning.json").read_text(encoding="utf-8"))
     whole, *_, last = found["curve"]

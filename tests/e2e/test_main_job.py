@@ -113,7 +113,7 @@ def test_compare_sets_runs_side_by_side_and_refuses_other_rows(made: Made, tmp_p
     outcomes = several([*judging, ("compare", "one", "other", "--output", "both")], tmp_path, made.env)
     outcome = outcomes[-1]
     assert [one.code for one in outcomes] == [0, 0, 0], outcome.text
-    assert "one and other say the same of every example." in outcome.out
+    assert "one and other give the same prediction for every example." in outcome.out
     report = report_of(tmp_path / "both")
     assert faults(REPORT, report) == []
     assert report["comparison"]["rows"] == 60

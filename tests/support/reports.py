@@ -216,7 +216,7 @@ def sample() -> dict[str, Any]:
             "size_bytes": 90867000,
         },
         "verdict": {
-            "headline": "Right on 83.9 % of 1,280 examples it never saw (95 % interval 81.8 to 85.8).",
+            "headline": "Accuracy 83.9 % on 1,280 examples it never saw (95 % interval 81.8 to 85.8).",
             "statements": [
                 "Better than TF-IDF with logistic regression by 7.9 points (95 % interval 5.6 to 10.2).",
                 "Better than answering with the most frequent class by 33.9 points (95 % interval 30.4 to 37.3).",

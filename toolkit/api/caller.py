@@ -18,7 +18,7 @@ class Caller:
     """Who calls, and is told what happens.
 
     Attributes:
-        observe: Told what happens.
+        observe: Called with each event.
         command: Stands in reports as the command that made them, and in messages as the one that goes on.
         started: When the call began, on `time.monotonic`; a time budget counts from then.
     """

@@ -109,7 +109,7 @@ def caller(observe: "Observe", command: str | None = None) -> "Caller":
     """Return the command line as the one who calls a function.
 
     Args:
-        observe: Told what happens.
+        observe: Called with each event.
         command: What reports name as the command; what was typed when None.
     """
     from toolkit.api.caller import Caller

@@ -22,7 +22,7 @@ def lr_find(
     Args:
         prepared: From `prepare`.
         folder: Where `curve.json` and `curve.svg` are written.
-        observe: Told what happens.
+        observe: Called with each event.
         steps: Optimizer steps.
         lowest: Learning rate of the first step.
         highest: Learning rate of the last step.

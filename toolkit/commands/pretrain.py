@@ -34,7 +34,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     Args:
         recipe: A recipe that reads texts; how they are tokenized is its own.
         resolved: From `configure`; labels of the data are not read.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         The folder, and what `pretraining.json` in it says.

@@ -68,7 +68,7 @@ def prune_heads(
         wanted: How many heads to leave out.
         output: Run directory of the pruned model; under runs/ when None.
         command: The command line, for the reports.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         A run of its own, and what pruning.json in it holds.

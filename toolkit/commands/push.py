@@ -106,7 +106,7 @@ def pack(
         target: A run directory.
         destination: Where to push.
         licence: The Hub's name of a licence; the one of the model that was fine-tuned when None.
-        observe: Told what happens.
+        observe: Called with each event.
         recipe_name: The task; the one stored with the model when None.
         examples: Whether the report may quote single texts of the data.
         dry: Whether nothing will be sent, so that what only the Hub can say may stay open.

@@ -121,7 +121,7 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
         target: Run directory, alias, folder or Hub id.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Raises:
         CallError: The model cannot be used.

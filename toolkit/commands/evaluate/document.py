@@ -20,7 +20,7 @@ from toolkit.runs import checksums
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What the report says beside the figures.
+    """Parts of the report other than the metrics.
 
     Attributes:
         command: The command line.

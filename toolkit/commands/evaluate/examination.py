@@ -1,4 +1,4 @@
-"""What is settled before a saved model is asked anything."""
+"""What is determined before a saved model predicts anything."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from toolkit.tasks.contract import Recipe
 
 @dataclass(frozen=True)
 class Examination:
-    """Everything that is settled before a model is asked anything.
+    """Everything that is determined before a model predicts anything.
 
     Attributes:
         checkpoint: The model's folder.
@@ -40,5 +40,5 @@ class Examination:
     own: bool
 
     def stored(self, observe: Observe, *, slim: bool = True) -> StoredModel:
-        """Return the model, to be loaded when it is first asked something."""
+        """Return the model, which is loaded with its first prediction."""
         return StoredModel(self.checkpoint.path, self.recipe, self.labels, self.config, slim, observe)

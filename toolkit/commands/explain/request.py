@@ -1,4 +1,4 @@
-"""What to explain, how, and for how long."""
+"""A request for explanations: inputs, methods and time limit."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ Given = Texts | Mapping[str, Any]
 
 
 class Subject(Protocol):
-    """What says how inputs are read: a recipe and its configuration."""
+    """A recipe and its configuration, which determine how inputs are read."""
 
     @property
     def recipe(self) -> Recipe:
@@ -33,7 +33,7 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """What to explain, and how.
+    """A request for explanations.
 
     Attributes:
         texts: Each one text, two for a pair (of a source and its translation, too), or a picture.
@@ -57,7 +57,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Budget:
-    """Until when work goes on.
+    """A time limit.
 
     Attributes:
         end: On the clock of `time.monotonic`; None for no end.
@@ -100,8 +100,8 @@ def lines_or_table(path: Path, of_table: Callable[[Path], list[Texts]], column: 
         texts = of_table(path)
     if not texts:
         raise DataError(
-            f"{path} holds no text.",
-            f"Give a line for each text, or a table with a {column} column.",
+            f"{path} contains no text.",
+            f"Write one text per line, or a table with a {column} column.",
             id="data.no-rows",
         )
     return texts

@@ -1,4 +1,4 @@
-"""Explain a model's predictions: at once by the default method, or by several whose faithfulness is measured."""
+"""Explain a model's predictions, by the default method or by several whose faithfulness is measured."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,20 +22,20 @@ from toolkit.report.pages import explanation as document
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
 
-LONG = 64  # words of a text; to leave out each of more takes longer than one waits for
+LONG = 64  # words of a text; leaving out each word of a longer text takes too long
 
 
 def explain(
     subject: Examination, order: Order, output: str | None, command: str, observe: Observe
 ) -> tuple[Path, dict[str, Any]]:
-    """Explain what the model says of each text.
+    """Explain the prediction for each text.
 
     Args:
         subject: The model, and rows where methods are measured, from `prepare_evaluation`.
         order: What to explain.
         output: Folder to write to; inside the run, or under runs/, when None.
         command: The command line, for the page.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         The folder, and the explanation as explanation.json holds it.
@@ -48,7 +48,7 @@ def explain(
     if subject.recipe.target.written:
         return translations.explain(subject, order, output, command, observe)
     if order.gold is not None:
-        raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.", id="config.not-for-task")
+        raise ConfigError("Only translations have a gold alignment.", "Remove --gold.", id="config.not-for-task")
     of_pictures = reads_pictures(subject)
     if not of_pictures:
         text_columns(subject)
@@ -64,23 +64,25 @@ def explain(
     notes = []
     if len(methods) > 1 and len(known) < len(available()):
         notes.append(
-            "This family's attention is not over the whole picture, so the methods that need it are left out."
+            "This model family has no attention over the whole picture, so the methods that need it are omitted."
             if of_pictures
-            else "This family computes attention in a way of its own, which cannot be recorded or drawn."
+            else "This model family computes attention with its own code, which cannot be recorded or drawn."
         )
     thing = "picture" if of_pictures else "text"
     if len(order.texts) > MOST_TEXTS:
-        notes.append(f"The page holds the first {MOST_TEXTS} of {len(order.texts):,} {thing}s.")
+        notes.append(f"The page shows the first {MOST_TEXTS} of {len(order.texts):,} {thing}s.")
     number = min(len(order.texts), MOST_TEXTS)
     observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
     within = budget.part(0.5) if order.rows else budget
     explained = explain_text.explained(model, loaded, order.texts[:MOST_TEXTS], methods, observe, within.spent)
     if len(explained) < number:
-        notes.append(f"Time for {len(explained)} of {number} {thing}s; --minutes gives more, --method takes less.")
+        notes.append(
+            f"The time limit allowed {len(explained)} of {number} {thing}s; raise --minutes or name a --method."
+        )
     if order.rows:
         measured = explain_measure.measure(stored, subject.rows, order.rows, subject.run, observe, budget, methods)
     if len(methods) > 1 and "integrated-gradients" not in available():
-        notes.append("Integrated gradients are left out: `pip install finetune-toolkit[explain]` brings captum.")
+        notes.append("Integrated gradients are omitted: install captum with `pip install finetune-toolkit[explain]`.")
     for text in notes:
         observe(Note(text))
     built = document.build(
@@ -112,7 +114,7 @@ def measure(subject: Examination, order: Order, observe: Observe) -> dict[str, A
     Args:
         subject: The model and its data, from `prepare_evaluation`.
         order: Methods, on how many rows, and for how long.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Returns:
         What was measured in plain words: "headline", "statements" and "warnings".
@@ -140,7 +142,7 @@ def _methods(order: Order, known: Sequence[str], measured: Mapping[str, Any] | N
 def _regions(
     loaded: LoadedModel, order: Order, explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Say how well the regions of pictures meet boxes that came with them."""
+    """Measure how well the regions of pictures match their boxes."""
     rows = [one for one in order.texts[:MOST_TEXTS] if not isinstance(one, tuple)]
     return images.judge_regions(loaded, rows, explained, methods) if rows else None
 

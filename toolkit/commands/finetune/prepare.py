@@ -96,7 +96,7 @@ def prepare(
     Args:
         recipe: The task.
         resolved: From `configure`.
-        observe: Told what happens.
+        observe: Called with each event.
         resume: Whether the output folder may hold a run that did not finish.
         may_compare: Whether ways of training may be compared where labels are few.
     """

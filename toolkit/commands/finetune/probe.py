@@ -78,7 +78,7 @@ def begin(
         material: The model, with what moves in it, and its inputs.
         prepared: The run.
         accelerator: Computes in the run's precision.
-        observe: Told what happens.
+        observe: Called with each event.
         team: The processes that share the work; all begin with the main one's probe.
         most_rows: Training rows that it learns from at most; by the number of classes when None.
         on_test: Whether there is time to predict the test rows.

@@ -53,7 +53,7 @@ def finetune(
     Args:
         prepared: From `prepare`.
         command: The command line, for the report.
-        observe: Told what happens.
+        observe: Called with each event.
         resume: Go on with the run of the same configuration and data that did not finish.
         team: The processes that share the work; the main one alone writes.
         started: When the command began, on `time.monotonic`, for `training.budget`; now when None.

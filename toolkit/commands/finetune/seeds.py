@@ -36,7 +36,7 @@ def finetune_seeds(
         prepared: From `prepare`; its splits serve all seeds.
         count: How many seeds; at least two.
         command: The command line, for the reports.
-        observe: Told what happens.
+        observe: Called with each event.
         resume: Keep the runs of the output folder that are complete, and go on with the one that is not.
         team: The processes that share the work.
 

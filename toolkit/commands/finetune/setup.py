@@ -45,7 +45,7 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
     Args:
         prepared: The run.
         parts: Tables in the recipe's roles.
-        observe: Told what happens.
+        observe: Called with each event.
         team: The processes that share the work; each calls this with the same arguments.
     """
     from accelerate.utils import set_seed

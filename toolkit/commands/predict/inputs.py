@@ -32,7 +32,7 @@ def predict_inputs(
         inputs: The texts or names.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
         all_scores: Return the score of every class.
 
     Returns:

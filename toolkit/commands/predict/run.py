@@ -79,7 +79,7 @@ def predict(
         output: File to write; its name decides the format. "-" gives the rows to `tell`.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
-        observe: Told what happens.
+        observe: Called with each event.
         all_scores: Write the score of every class.
         explained: Write what each answer rests on, too.
         tell: Told each row with its answer as soon as it is known, where the output is "-".

@@ -111,7 +111,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     Args:
         prepared: From `prepare`.
         started: When the command began, on `time.monotonic`; now when None.
-        observe: Told what happens.
+        observe: Called with each event.
         team: The processes that share the work; the main one measures.
 
     Raises:

@@ -90,7 +90,7 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
         folder: Where the search is kept; an earlier one of the same kind goes on.
         trials: How many in all.
         command: The command line, which goes on with the search.
-        observe: Told what happens.
+        observe: Called with each event.
 
     Raises:
         ConfigError: Optuna is not installed, or the folder holds another search.

@@ -1,4 +1,4 @@
-"""What a prediction costs: parameters, disk, time, and energy where the machine tells."""
+"""The cost of a prediction: parameters, disk, time, and energy where the machine reports it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -123,7 +123,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
             torch.cuda.synchronize()
 
     found = section(run, features, stored.folder, device.type, torch.get_num_threads())
-    return {**found, "timed": "writing an answer" if recipe.target.written else "forward passes"}
+    return {**found, "timed": "generation" if recipe.target.written else "forward passes"}
 
 
-CHECK = Check("cost", _run, wanted=named("cost"), stage=lambda _context: "Measuring what a prediction costs")
+CHECK = Check("cost", _run, wanted=named("cost"), stage=lambda _context: "Measuring the cost of predictions")

@@ -1,4 +1,4 @@
-"""How a model does as a screening test: sensitivity and specificity where thresholds were set beforehand.
+"""Operating points: sensitivity and specificity at thresholds that were chosen beforehand.
 
 One class is to be found. On validation rows a threshold on its probability is chosen for each operating point; on the
 test rows the threshold stands, and what it reaches there is measured. A threshold chosen on the very rows it is
@@ -33,8 +33,8 @@ def parse(points: Sequence[str]) -> list[tuple[str, float]]:
         match = _POINT.fullmatch(point.strip())
         if match is None:
             raise ConfigError(
-                f"`evaluation.operating_points` holds {point!r}, which is no operating point.",
-                "Write sensitivity=0.95 or specificity=0.99, with a share from 0 to 1.",
+                f"`evaluation.operating_points` has {point!r}, which is not an operating point.",
+                "Write sensitivity=0.95 or specificity=0.99, with a value from 0 to 1.",
                 id="config.malformed-value",
             )
         found.append((match[1], float(match[2])))
@@ -42,7 +42,7 @@ def parse(points: Sequence[str]) -> list[tuple[str, float]]:
 
 
 def number_of(positive: str | None, labels: Sequence[str]) -> int | None:
-    """Return the number of the class that is to be found; None where none was named.
+    """Return the number of the positive class; None where none was named.
 
     Raises:
         ConfigError: There is no such class.
@@ -52,7 +52,7 @@ def number_of(positive: str | None, labels: Sequence[str]) -> int | None:
     known = [normal_form.label(label) for label in labels]
     if positive not in labels and normal_form.label(positive) not in known:
         raise ConfigError(
-            f"`evaluation.positive_class` is {positive!r}, which is no class of this data.",
+            f"`evaluation.positive_class` is {positive!r}, which is not a class of this data.",
             f"The classes are {', '.join(labels)}." if labels else "Unset it: this task has no classes.",
             id="config.unknown-class",
         )
@@ -78,7 +78,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Thresholds, and the validation rows that they rest on.
+    """Thresholds, and the validation rows that they were chosen on.
 
     Attributes:
         positives: Validation rows of the class to be found.
@@ -105,7 +105,7 @@ class Chosen:
 
 
 def thresholds(probabilities: Sequence[Any], references: Sequence[int], positive: int, points: Sequence[str]) -> Chosen:
-    """Choose on validation rows the threshold of each operating point: what scores so much or more is called positive.
+    """Choose on validation rows the threshold of each operating point: scores at or above it are positive.
 
     For a sensitivity it is the highest that reaches it, for a specificity the lowest; "balanced" is where the sum of
     both is largest (Youden 1950). Each stands halfway between the two scores that it parts.
@@ -196,7 +196,7 @@ def section(
 
 
 def _target(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what a point was to reach, and where it is missed: on these rows, and on validation rows."""
+    """Return a point's target, and whether it is missed on these rows and on validation rows."""
     if "=" not in name:
         return {}
     ((figure, wanted),) = parse([name])

@@ -43,7 +43,7 @@ def section(
     found = _invariances(probe, perturbations(lists), texts, places, truth, before, _texts)
     found["kind"] = "text"
     if probe.weights is None:
-        reason = "the recipe does not say which classes are positive and which negative (POLARITY)"
+        reason = "the recipe does not define which classes are positive and negative (POLARITY)"
         return {**found, "expectations": [], "not_tested": f"Direction, negation and paraphrases: {reason}."}
     expectations = [
         *_directions(probe, texts, places, before, lists),
@@ -72,7 +72,7 @@ def of_pictures(
         **found,
         "kind": "image",
         "expectations": [],
-        "not_tested": "Pictures that are turned, covered in part, from another camera or place, or made to deceive.",
+        "not_tested": "Rotation, occlusion, other cameras or places, and adversarial pictures.",
     }
 
 
@@ -124,7 +124,7 @@ def _invariance(
     show: Show,
     most: int,
 ) -> dict[str, Any]:
-    """Change the inputs, ask again, and count who fell."""
+    """Perturb the inputs, predict again, and count the predictions that changed."""
     chance = random.Random(f"{one.name} {probe.seed}")
     changed = [one.change(given, chance) for given in inputs]
     rows = [row for row, (old, new) in enumerate(zip(inputs, changed, strict=True)) if old != new]
@@ -158,8 +158,8 @@ def _directions(
     """Append a clearly positive or negative sentence: the score must not move the other way."""
     old, found = probe.scores(before), []
     for sign, key, title in (
-        (1, "positive_sentences", "A positive sentence added: the score must not fall"),
-        (-1, "negative_sentences", "A negative sentence added: the score must not rise"),
+        (1, "positive_sentences", "A positive sentence added: the score must not decrease"),
+        (-1, "negative_sentences", "A negative sentence added: the score must not increase"),
     ):
         chance = random.Random(f"{key} {probe.seed}")
         changed = [f"{text} {chance.choice(lists[key])}" for text in texts]
@@ -173,7 +173,7 @@ def _directions(
 
 
 def _paraphrases(probe: Probe, lists: Lists) -> dict[str, Any]:
-    """Ask the same in several ways: all must get one class."""
+    """Predict paraphrases: all must get the same class."""
     groups = [
         [sentence.format(thing) for sentence in group]
         for kind in lists["paraphrases"].values()
@@ -189,7 +189,7 @@ def _paraphrases(probe: Probe, lists: Lists) -> dict[str, Any]:
         if other is not None:
             failures.append((group[0], group[other], said, start, said, start + other, (None, None)))
         start += len(group)
-    title = "The same said in several ways: one class for all"
+    title = "Paraphrases: all must get the same class"
     return _expectation(probe, "paraphrases", title, failed, failures)
 
 
@@ -210,7 +210,7 @@ def _negations(probe: Probe, lists: Lists) -> dict[str, Any]:
         for n, (_, plain, negated) in enumerate(asked)
         if failed[n]
     ]
-    return _expectation(probe, "negations", "A sentence negated: the score must turn", failed, failures)
+    return _expectation(probe, "negations", "A sentence negated: the score must change its sign", failed, failures)
 
 
 def _expectation(
@@ -239,7 +239,7 @@ def _expectation(
 def _run(context: EvaluationContext) -> dict[str, Any]:
     column = context.recipe.task.only_input(context.rows)
     if column is None or column.kind.changes is None:
-        return {"not_tested": "Changed inputs are asked about where a class is given to single texts or pictures."}
+        return {"not_tested": "The robustness check is only for the classification of single texts or pictures."}
     values = context.rows[column.role].to_pylist()
     found: dict[str, Any] = column.kind.changes(
         probe_of(context, column), values, context.places, context.references, context.config.evaluation

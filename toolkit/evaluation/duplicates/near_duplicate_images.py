@@ -1,4 +1,4 @@
-"""Test pictures that stand, almost pixel for pixel, among the pictures that were learned from.
+"""Test pictures that are near-duplicates of training pictures.
 
 Pictures are compared at 16 × 16 pixels by how their colours go together (Pearson's correlation): once as a whole, and
 once with the means of 4 × 4 pixels taken off, which leaves the detail. The lower of the two is their likeness. So a
@@ -90,7 +90,7 @@ def _look(rows: Sequence[Mapping[str, Any] | None]) -> _Looks:
 
 
 def find(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[Pair]:
-    """Return for each test picture the training picture that is most like it, where one is a near-duplicate.
+    """Return for each test picture the most similar training picture, where one is a near-duplicate.
 
     Args:
         train: Pictures that were learned from.

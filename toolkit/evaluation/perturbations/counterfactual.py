@@ -19,7 +19,7 @@ Answer = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class Probe:
-    """A model that can be asked, and how to read what it says.
+    """A model and how to interpret its predictions.
 
     Attributes:
         ask: Texts, or pictures → columns of predictions, "prediction" and "probabilities".
@@ -73,7 +73,7 @@ def polarity(recipe: Any, labels: Sequence[str]) -> list[float] | None:
 
 
 def probe_of(context: EvaluationContext, column: Column) -> Probe:
-    """Return what predicts values of a column that are not in the data.
+    """Return a predictor for values of a column that are not in the data.
 
     Args:
         context: With the stored model.

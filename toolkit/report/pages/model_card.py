@@ -25,7 +25,7 @@ _TASKS = {
 
 @dataclass(frozen=True)
 class Publication:
-    """What a card says beside the report.
+    """Facts of a card that the report does not hold.
 
     Attributes:
         name: The repository, org/name.

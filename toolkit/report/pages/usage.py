@@ -52,7 +52,7 @@ def code(
     length_factor: float = 2.0,
     forced: bool = False,
 ) -> str:
-    """Return a program that asks a model about one example.
+    """Return a program that predicts one example.
 
     Args:
         task: The Hub's name of it: "text-classification".

@@ -223,7 +223,7 @@ def curve(
 def reliability(
     bins: Sequence[tuple[float, float, float, float, float]],
 ) -> ReliabilityPlot | None:
-    """Draw how often a model is right against how sure it is.
+    """Draw accuracy against confidence.
 
     Args:
         bins: (mean confidence, accuracy, low, high, number of examples) of each bin that holds examples.

@@ -21,11 +21,11 @@ from toolkit.report.sections.checks import bias, cost, explanations, fairness, f
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.generated_text import writing
 
-LABELS = 10  # doubted labels that the page shows
+LABELS = 10  # suspect labels that the page shows
 
 
 def findings(report: Mapping[str, Any]) -> list[Section]:
-    """What the predictions show beyond the figures."""
+    """Sections computed from the predictions, beyond the metrics."""
     evaluation = report["evaluation"]
     carved = not any(split["name"] == "validation" for split in report["data"]["splits"])
     few = bool(report["training"]["few_labels"]["candidates"]) and carved
@@ -41,7 +41,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
 
 
 def checks(report: Mapping[str, Any]) -> list[Section]:
-    """What deserves a second look, and what was asked of the model beyond its test rows."""
+    """Rows that should be reviewed, and the optional checks."""
     evaluation = report["evaluation"]
     return [
         *label_errors(evaluation["label_errors"]),
@@ -58,10 +58,11 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
 
 
 def screening(found: Mapping[str, Any], chosen_on: str = "validation rows") -> list[Section]:
-    """What the model finds, and what it clears, at thresholds that were set beforehand."""
+    """Sensitivity, specificity and predictive values at thresholds that were chosen beforehand."""
     if not found["points"]:
         return []
-    columns = ["Chosen for", "Threshold", "Sensitivity", "Specificity", "Right when positive", "Right when negative"]
+    columns = ["Chosen for", "Threshold", "Sensitivity", "Specificity"]
+    columns += ["Positive predictive value", "Negative predictive value"]
     keys = ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value")
     rows, chosen = [], []
     for point in found["points"]:
@@ -69,16 +70,16 @@ def screening(found: Mapping[str, Any], chosen_on: str = "validation rows") -> l
         rows.append([*first, *(estimated(point[key], alert=_missed(point, key, point["missed"])) for key in keys)])
         there, missed = point["on_validation"], point["missed_on_validation"]
         chosen.append([*first, *(estimated(there[key], alert=_missed(point, key, missed)) for key in keys[:2])])
-    lead = f"“{found['positive']}” is what is to be found: {formats.count(found['positives'])} of the examples are, "
-    lead += f"{formats.count(found['negatives'])} are not. The thresholds were chosen on "
-    lead += f"{formats.count(found['validation_positives'])} {chosen_on} that are and "
-    lead += f"{formats.count(found['validation_negatives'])} that are not, and stand as they were; intervals are "
-    lead += "Wilson's."
+    lead = f"The positive class is “{found['positive']}”: {formats.count(found['positives'])} positive and "
+    lead += f"{formats.count(found['negatives'])} negative examples. The thresholds were chosen on "
+    lead += f"{formats.count(found['validation_positives'])} positive and "
+    lead += f"{formats.count(found['validation_negatives'])} negative {chosen_on} and are not changed here; intervals "
+    lead += "are Wilson's."
     tables: list[Block] = [
         Table("Operating points", columns, rows),
         Table(f"On the {chosen_on} that they were chosen on", columns[:4], chosen),
     ]
-    return [Section("screening", "As a screening test", lead, tables)]
+    return [Section("screening", "Operating points", lead, tables)]
 
 
 def _missed(point: Mapping[str, Any], key: str, missed: bool | None) -> str:
@@ -87,7 +88,7 @@ def _missed(point: Mapping[str, Any], key: str, missed: bool | None) -> str:
 
 
 def calibration(found: Mapping[str, Any], fitted_on: str = "validation rows") -> list[Section]:
-    """Whether the model is as often right as it is sure."""
+    """Calibration: whether the model's confidence matches its accuracy."""
     bins = [row for row in found["bins"] if None not in (row["confidence"], row["count"], *row["accuracy"].values())]
     if not bins:
         return []
@@ -98,16 +99,16 @@ def calibration(found: Mapping[str, Any], fitted_on: str = "validation rows") ->
     ]
     plot = geometry.reliability(points)
     caption = (
-        "Each dot is a tenth of the examples, sorted by confidence. On the dashed line confidence and truth agree; "
+        "Each dot is a tenth of the examples, sorted by confidence. On the dashed line confidence equals accuracy; "
     )
-    caption += "below it the model is too sure, above it too modest."
+    caption += "below it the model is overconfident, above it underconfident."
     blocks: list[Block] = [Reliability(plot, caption)] if plot is not None else []
     scaled, temperature = found["scaled"], found["temperature"]
-    columns = ["", "As it is"]
+    columns = ["", "Uncalibrated"]
     if temperature is not None:
         columns.append(f"At temperature {temperature:.2f}")
     figures = [
-        ("Calibration error (ECE), corrected for its bias", "ece", "fraction"),
+        ("Expected calibration error (ECE), bias-corrected", "ece", "fraction"),
         ("Brier score", "brier", "score"),
         ("Log loss", "log_loss", "score"),
     ]
@@ -115,27 +116,25 @@ def calibration(found: Mapping[str, Any], fitted_on: str = "validation rows") ->
         [Cell(title), *(estimated(part[key], unit) for part in (found, scaled)[: len(columns) - 1])]
         for title, key, unit in figures
     ]
-    plain = [Cell("Calibration error as usually computed")]
+    plain = [Cell("Expected calibration error (ECE), uncorrected")]
     plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (found, scaled)[: len(columns) - 1]]
     blocks.append(Table("Calibration", columns, [rows[0], plain, *rows[1:]]))
     if temperature is not None:
         text = f"The temperature {temperature:.3f} was fitted on {_rows(found['fit'])}{fitted_on} and is stored "
-        text += (
-            "with the model as an option: it divides the logits, and changes no prediction. The weights are as they "
-        )
-        text += f"were.{_gain(found['fit'], found['confidence'])}"
+        text += "with the model as an option: it divides the logits and changes no prediction. The weights are not "
+        text += f"changed.{_gain(found['fit'], found['confidence'])}"
         before, after = found["ece"]["value"], scaled["ece"]["value"]
         if before is not None and after is not None and after > before:
             text += " On these rows the calibration error is larger with it."
         blocks.append(Text(text))
     elif found["fit"]["reason"]:
-        text = f"No temperature is stored with the model: {_rows(found['fit'])}{fitted_on} were looked at, and "
+        text = f"No temperature is stored with the model: {_rows(found['fit'])}{fitted_on} were examined, and "
         text += f"{found['fit']['reason']}.{_gain(found['fit'], found['confidence'])}"
         blocks.append(Text(text))
-    lead = f"On average the model is {formats.measure(found['mean_confidence'], 'fraction')} sure and right on "
+    lead = f"Mean confidence {formats.measure(found['mean_confidence'], 'fraction')}, accuracy "
     lead += f"{formats.measure(found['accuracy'], 'fraction')}. A perfectly calibrated model would show an error this "
     lead += f"large with probability {formats.p_value(found['p'])}."
-    return [Section("calibration", "Is it as right as it is sure?", lead, blocks)]
+    return [Section("calibration", "Calibration", lead, blocks)]
 
 
 def _rows(fit: Mapping[str, Any]) -> str:
@@ -143,45 +142,43 @@ def _rows(fit: Mapping[str, Any]) -> str:
 
 
 def _gain(fit: Mapping[str, Any], confidence: float | None) -> str:
-    """Say what cross-validation found of a fitted temperature."""
+    """Describe the gain of a fitted temperature in cross-validation."""
     if fit["gain"]["value"] is None or confidence is None:
         return ""
     text = (
-        f" Cross-validated, a temperature ({formats.measure(fit['temperature'], 'score')} on all of them) lowers the "
+        f" In cross-validation, a temperature ({formats.measure(fit['temperature'], 'score')} on all rows) lowers the "
     )
     return f"{text}log loss by {formats.estimate(fit['gain'], 'score')}, {100 * confidence:g} % interval."
 
 
 def groups(found: Mapping[str, Any]) -> list[Section]:
-    """Groups of examples, the clearly worse ones first."""
+    """Accuracy of groups of examples, the significantly worse ones first."""
     if not found["looked_at"]:
         return []
     lead = f"{formats.count(found['looked_at'])} groups of at least {formats.count(found['smallest'])} examples were "
     by = list(dict.fromkeys(one["by"] if one["by"] in ("length", "class") else "column" for one in found["groups"]))
     words = ["the words in them"] if found["looked_at"] > len(found["groups"]) else []
-    lead += f"looked at: by {', by '.join([*by, *words])}. "
+    lead += f"examined: by {', by '.join([*by, *words])}. "
     level = 1 - found["confidence"] if found["confidence"] is not None else 0.05
     blocks: list[Block] = []
     if found["clear"]:
-        lead += (
-            f"{formats.count(found['clear'])} of them are worse than the rest by more than luck explains: the chance "
-        )
-        lead += f"of any false alarm among all of them is below {formats.measure(level, 'fraction')}."
-        blocks.append(_group_table("Clearly worse groups", found["worst"]))
+        lead += f"{formats.count(found['clear'])} of them are significantly worse than the rest: the probability "
+        lead += f"of any false alarm among all groups is below {formats.measure(level, 'fraction')}."
+        blocks.append(_group_table("Significantly worse groups", found["worst"]))
         if found["worst_confidence"] is not None:
-            text = f"Intervals at {100 * found['worst_confidence']:.4g} %, wider because these groups were picked for "
-            blocks.append(Text(text + "being bad."))
+            text = f"Intervals at {100 * found['worst_confidence']:.4g} %, wider because these groups were selected "
+            blocks.append(Text(text + "for their low accuracy."))
     else:
-        lead += "No group is worse than the rest by more than luck explains."
+        lead += "No group is significantly worse than the rest."
     if found["groups"]:
         blocks.append(_group_table(f"By {', '.join(by)}", found["groups"]))
-    return [Section("groups", "Where it is weaker", lead, blocks)]
+    return [Section("groups", "Metrics by group", lead, blocks)]
 
 
 def _group_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         title,
-        [title, "By", "Examples", "Right", "Chance of so bad a group by luck"],
+        [title, "By", "Examples", "Accuracy", "p-value"],
         [
             [
                 Cell(row["name"]),
@@ -197,7 +194,7 @@ def _group_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def candidates(found: Mapping[str, Any]) -> list[Section]:
-    """Ways of training that were compared where labels are few."""
+    """Training methods that were compared where labels are few."""
     if not found["candidates"]:
         return []
     rows = [
@@ -211,14 +208,14 @@ def candidates(found: Mapping[str, Any]) -> list[Section]:
         ]
         for row in found["candidates"]
     ]
-    lead = (
-        f"Each way of training predicted the {formats.count(found['rows'])} labelled rows by cross-validation, every "
+    lead = f"Each training method predicted the {formats.count(found['rows'])} labelled rows by cross-validation, each "
+    lead += (
+        "row by a model that was not trained on it. Contrastive fine-tuning is kept unless another method is better "
     )
-    lead += "row by a model that did not learn from it. Contrastive fine-tuning is kept unless another way is ahead by "
-    lead += "more than two standard errors; fine-tuning is dropped where it is clearly behind after a fold. The kept "
-    lead += "way was then trained on all rows."
-    columns = ["Way of training", "Folds", "Accuracy", "Log-likelihood", "Ahead of the kept one", "Seconds"]
-    return [Section("few-labels", "Ways of training compared", lead, [Table("Ways of training", columns, rows)])]
+    lead += "by more than two standard errors; fine-tuning is dropped if it is clearly worse after one fold. The "
+    lead += "kept method was then trained on all rows."
+    columns = ["Training method", "Folds", "Accuracy", "Log-likelihood", "Difference from the kept method", "Seconds"]
+    return [Section("few-labels", "Comparison of training methods", lead, [Table("Training methods", columns, rows)])]
 
 
 def _error(value: float | None) -> str:
@@ -232,8 +229,8 @@ def label_errors(found: Mapping[str, Any]) -> list[Section]:
             [formats.clip(row["text"])],
             truth=row["label"],
             remarks=[
-                f"the model says {row['suggestion']} ({formats.measure(row['suggestion_probability'], 'fraction')}, "
-                f"and {formats.measure(row['label_probability'], 'fraction')} for the label)"
+                f"predicted {row['suggestion']} ({formats.measure(row['suggestion_probability'], 'fraction')}; "
+                f"{formats.measure(row['label_probability'], 'fraction')} for the label)"
             ],
             place=place(row["file"], row["row"]),
             pictures=[(row["picture"], row["text"])],
@@ -242,41 +239,42 @@ def label_errors(found: Mapping[str, Any]) -> list[Section]:
     ]
     if not rows:
         return []
-    lead = f"{formats.count(found['doubted'])} labels are contradicted more firmly than the model usually speaks "
-    lead += "(confident learning). Some are mistakes of the model, some of the label; the most doubtful come first."
+    lead = f"{formats.count(found['doubted'])} labels are suspect: the model contradicts them with high confidence "
+    lead += "(confident learning). Either the model or the label is wrong; the most suspect labels come first."
     return [Section("labels", "Labels to check", lead, [Examples("Labels to check", rows)])]
 
 
 def near_duplicates(found: Mapping[str, Any]) -> list[Section]:
-    """Test rows that repeat training rows."""
+    """Test rows that are near-duplicates of training rows."""
     if found["found"] is None:
         return []
-    title = "Test rows that stand in train"
+    title = "Near-duplicates between test and train"
     if found["kind"] == "image":
         ones = "pictures"
         alike = (
-            f"are at least {formats.measure(found['threshold'], 'fraction')} alike at 16 × 16 pixels, as a whole and "
+            f"are at least {formats.measure(found['threshold'], 'fraction')} similar at 16 × 16 pixels, as a whole and "
         )
-        alike += "in detail, and much nearer to each other than pictures of this data usually are"
+        alike += "in detail, and much more similar than other pictures of this data"
     else:
         ones = "texts"
-        alike = f"share at least {formats.measure(found['threshold'], 'fraction')} of their five-letter pieces"
+        alike = f"share at least {formats.measure(found['threshold'], 'fraction')} of their character 5-grams"
     if not found["found"]:
-        lead = f"No test row of {formats.count(found['rows'])} repeats a training row: no two {ones} {alike}."
+        lead = f"None of {formats.count(found['rows'])} test rows is a near-duplicate of a training row: "
+        lead += f"no two {ones} {alike}."
         return [Section("near-duplicates", title, lead)]
-    lead = f"Of {formats.count(found['rows'])} test rows {formats.count(found['found'])} nearly repeat a training row: "
-    lead += f"the two {alike}. "
+    lead = f"{formats.count(found['found'])} of {formats.count(found['rows'])} test rows are near-duplicates of a "
+    lead += f"training row: the two {alike}. "
     without = found["without"]["metric"]
     if without["value"] is not None:
         lead += f"Without them: {without['title']} {formats.estimate(without, without['unit'])}. "
     if found["other_label"]:
-        lead += f"With another label than in train: {formats.count(found['other_label'])}."
+        lead += f"With a label that differs from the one in train: {formats.count(found['other_label'])}."
     rows = [
         Example(
             [formats.clip(pair["test"]["text"]), formats.clip(pair["train"]["text"])],
             truth=pair["test"]["label"],
             remarks=[
-                f"{formats.measure(pair['similarity'], 'fraction')} alike",
+                f"{formats.measure(pair['similarity'], 'fraction')} similar",
                 f"in train: {pair['train']['label']}, {place(pair['train']['file'], pair['train']['row'])}",
             ],
             place=place(pair["test"]["file"], pair["test"]["row"]),
