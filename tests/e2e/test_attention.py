@@ -141,7 +141,7 @@ def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: P
 
 
 def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
-    assert "batches are padded" in (gallery / "finetune.txt").read_text(encoding="utf-8")
+    assert "disables packing" in (gallery / "finetune.txt").read_text(encoding="utf-8")
     run = made_with(gallery, lambda config: config["loss"]["attention_supervision"] == 0.5)
     first, *_, last = validations(run)
     assert last["rationale_attention"] > first["rationale_attention"]

@@ -231,7 +231,7 @@ def test_two_runs_are_compared_picture_by_picture(made: Made, tmp_path: Path) ->
     assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
     report = json.loads((tmp_path / "both" / "report.json").read_text(encoding="utf-8"))
     assert report["comparison"]["rows"] == 18
-    assert "Side by side" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+    assert "Metrics of each model" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
 
 
 def test_with_no_data_and_no_hub_there_are_digits(tmp_path: Path) -> None:

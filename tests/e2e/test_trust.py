@@ -207,7 +207,7 @@ def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) 
     assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     warnings = " ".join(report["verdict"]["warnings"])
-    assert "repeat another" in warnings
+    assert "duplicates" in warnings
     assert "the classes may be exchanged" in warnings
     assert [one["name"] for one in report["baselines"]] == ["Most common class of these rows"]
     assert "training" not in report["config"]  # which this evaluation has not

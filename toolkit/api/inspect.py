@@ -1,4 +1,4 @@
-"""`inspect`: look at a table the way a run would."""
+"""`inspect`: a table as a run reads it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What stands in a table.
+    """The content of a table.
 
     Attributes:
         origin: Where the rows come from.
@@ -55,7 +55,7 @@ def inspect(
     set: Mapping[str, Any] | Sequence[str] | None = None,
     progress: bool | Caller = True,
 ) -> Inspection:
-    """Look at a table the way a run would: rows, classes, lengths, what would be cut, duplicates and oddities.
+    """Inspect a table as a run reads it: rows, classes, lengths, truncation, duplicates and anomalies.
 
     Args:
         data: As `finetune` takes it.

@@ -25,7 +25,7 @@ def export(
             "--tolerance",
             min=0,
             max=1,
-            help="Share of the rows that may get another answer; 0.001 when not given, 0.05 in 8 bits.",
+            help="Share of the rows that may get a different prediction; 0.001 when not given, 0.05 in 8 bits.",
         ),
     ] = None,
     recipe: options.RecipeOfModel = None,
@@ -35,7 +35,7 @@ def export(
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Write a model for other programs, and prove on held-out rows that it answers as before.
+    """Export a model for other programs, and verify on held-out rows that its predictions are the same.
 
     export.json says on how many rows the export agrees, what it costs in accuracy, its size and its speed.
     One that disagrees by more than --tolerance is not written.
@@ -51,9 +51,9 @@ def export(
 
 def _lines(report: "Export") -> list[tuple[str, str]]:
     found = report.agreement
-    lines = [("same answer", f"{found.same:,} of {found.rows:,} {report.split} rows ({found.value:.2%})")]
+    lines = [("same prediction", f"{found.same:,} of {found.rows:,} {report.split} rows ({found.value:.2%})")]
     if report.drift is not None:
-        lines.append(("probabilities", f"off by {report.drift.largest:.2g} at most"))
+        lines.append(("probabilities", f"differ by at most {report.drift.largest:.2g}"))
     changed = report.difference
     if changed is not None:
         lines.append(

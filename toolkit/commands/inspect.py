@@ -1,4 +1,4 @@
-"""Look at a table the way a run would."""
+"""Inspect a table the way a run reads it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from toolkit.tasks.contract import Recipe
 
 @dataclass(frozen=True)
 class Inspected:
-    """What `inspect` found.
+    """The result of `inspect`.
 
     Attributes:
         table: The rows in the recipe's roles.
@@ -36,7 +36,7 @@ class Inspected:
 
 
 def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
-    """Look at a data source the way a run would, and train nothing.
+    """Inspect a data source the way a run reads it, without training.
 
     Raises:
         DataError: The table does not fit the recipe.
@@ -64,7 +64,7 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
         notes += remarks(recipe, learnt, processor, config) if learnt is not None else []
     except SourceError as error:
         lengths_of, unit = None, first.length_unit
-        notes.append(f"{error.problem} Lengths are counted in {unit}; name a tokenizer with --model.")
+        notes.append(f"{error.problem} Lengths are counted in {unit}; give a tokenizer with --model.")
     return _inspected(recipe, table, notes, lengths_of, unit)
 
 

@@ -1,4 +1,4 @@
-"""Few labels: ways of training from one checkpoint, compared by cross-validation.
+"""Few labels: training methods from one checkpoint, compared by cross-validation.
 
     for each fold                                     `training.selection`
         for each way                                  the same checkpoint each time
@@ -35,14 +35,14 @@ PROBE = "linear probe"
 CONTRASTIVE = "contrastive fine-tuning"
 FINE_TUNING = "fine-tuning"
 FOLDS = 3
-_FEWEST_TO_FINE_TUNE = 32  # rows; of fewer, cross-validation does not tell fine-tuning and the contrastive way apart
-_CLEARLY = 2.0  # standard errors by which another feature or way must be better than what is best on average
+_FEWEST_TO_FINE_TUNE = 32  # rows; with fewer, cross-validation cannot separate fine-tuning from the contrastive method
+_CLEARLY = 2.0  # standard errors by which another feature or method must beat the one that is best on average
 _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0, 0)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The checkpoint that every way of training begins with, and the rows.
+    """The checkpoint that every training method starts from, and the rows.
 
     Attributes:
         model: On its device; `restart` makes it the checkpoint again.
@@ -77,7 +77,7 @@ class Bench:
     pooled: bool = False
 
     def restart(self) -> None:
-        """Make the model the checkpoint again."""
+        """Reset the model to the checkpoint."""
         self.model.load_state_dict(self.initial)
 
     def vectors(self, features: Features) -> Mapping[str, Floats]:
@@ -108,7 +108,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a way of training made of some rows; the model holds it.
+    """The result of one training method on some rows; the model holds the weights.
 
     Attributes:
         weight: Of the output layer. Shape (C, D).
@@ -132,7 +132,7 @@ Way = Callable[[Bench, Integers, Watch], Trained]
 
 
 def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) -> Bench:
-    """Load the checkpoint, with a layer that averages the tokens where that is the better feature."""
+    """Load the checkpoint, with mean pooling where that is the better feature."""
     from toolkit.training.acceleration import autotune
     from toolkit.training.distributed.devices import accelerator_for, pick_device
 
@@ -146,7 +146,7 @@ def bench(prepared: Prepared, observe: Observe, stop_asked: Callable[[], bool]) 
     layer = linear_probe.output_layer(model, batch)
     if layer is None:
         raise ModelError(
-            f"{type(model).__name__} has no linear output layer, which comparing ways of training needs.",
+            f"{type(model).__name__} has no linear output layer, which the comparison of training methods needs.",
             "Use `--set training.few_labels=off`.",
             id="model.no-linear-head",
         )
@@ -200,7 +200,7 @@ def _groups(prepared: Prepared) -> Integers:
 
 
 def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:
-    """Return the out-of-fold logits of each way of training, and the seconds that each took."""
+    """Return the out-of-fold logits of each training method, and its duration in seconds."""
     folds = bench.folds
     empty = np.zeros((len(bench.labels), bench.classes))
     ways = [name for name in WAYS if name != FINE_TUNING or len(bench.labels) >= _FEWEST_TO_FINE_TUNE]
@@ -209,7 +209,7 @@ def compared(bench: Bench, observe: Observe) -> tuple[dict[str, OutOfFold], dict
     left = list(ways)
     for fold in np.unique(folds).tolist():
         for name in left:
-            observe(Stage(f"Comparing ways of training, fold {fold + 1} of {FOLDS}: {name}"))
+            observe(Stage(f"Comparing training methods, fold {fold + 1} of {FOLDS}: {name}"))
             begun = time.perf_counter()
             trained = WAYS[name](bench, np.flatnonzero(folds != fold), lambda _event: None)
             held_out = folds == fold
@@ -244,7 +244,7 @@ def _contrasted(bench: Bench, rows: Integers, watch: Watch) -> Trained:
 
 
 def _fine_tuned(bench: Bench, rows: Integers, watch: Watch) -> Trained:
-    """Fine-tune from the linear probe on, for as many passes as are configured."""
+    """Fine-tune from the linear probe, for the configured number of epochs."""
     _probed(bench, rows, watch)
     names = [str(number) for number in range(bench.classes)]
     objective = objective_for(bench.config.loss, names, bench.labels[rows])
@@ -255,7 +255,7 @@ def _fine_tuned(bench: Bench, rows: Integers, watch: Watch) -> Trained:
 
 
 def choose(found: Mapping[str, OutOfFold]) -> str:
-    """Return the way to keep: contrastive fine-tuning, unless another is ahead by more than two standard errors.
+    """Return the method to keep: contrastive fine-tuning, unless another is better by two standard errors.
 
     On a few dozen rows cross-validation tells ways apart by little more than chance, and with so few labels contrastive
     fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", table 2).

@@ -48,12 +48,10 @@ def finetune_seeds(
     """
     config = prepared.config
     if count < 2:
-        raise ConfigError(
-            "One seed has no spread.", "Give --seeds 2 or more, or leave it out.", id="config.out-of-range"
-        )
+        raise ConfigError("One seed has no spread.", "Give --seeds 2 or more, or remove it.", id="config.out-of-range")
     if resume and config.output is None:
         raise ConfigError(
-            "Several seeds are resumed in their folder.", "Name it with --output.", id="config.value-missing"
+            "Resuming several seeds needs their folder.", "Give it with --output.", id="config.value-missing"
         )
     created = datetime.now(UTC)
     if resume:

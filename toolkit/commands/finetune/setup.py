@@ -1,4 +1,4 @@
-"""What training starts from: the model with what moves in it, its processor, and the model inputs of the parts."""
+"""The start of training: the model with its trainable parameters, its processor, and the inputs of the parts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Augment = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Material:
-    """A loaded model and what it learns from.
+    """A loaded model and its training inputs.
 
     Attributes:
         model: On the CPU; what the configuration freezes is frozen, its adapters are in place.

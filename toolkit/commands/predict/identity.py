@@ -1,4 +1,4 @@
-"""What decides the output of `predict`, by its contents, so that nothing is gone on with that began otherwise."""
+"""Digests of all that determines the output of `predict`, so that only the same prediction is resumed."""
 
 import hashlib
 import os
@@ -53,7 +53,7 @@ def content(source: Path, named: Iterable[Path] = ()) -> str:
 
 
 def _named_files(asker: Asker, source: Path, read: Callable[[], Iterator[Row]]) -> Iterator[Path]:
-    """Yield the files that the rows of a table name."""
+    """Yield the files that the rows of a table refer to."""
     columns = [column for column in asker.inputs if column.kind.files is not None]
     if source.is_dir() or not columns:
         return

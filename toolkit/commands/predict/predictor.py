@@ -1,4 +1,4 @@
-"""Ask a loaded model about rows as they come: what `predict` does with a file, and `serve` with a request."""
+"""Predict rows as they arrive: used by `predict` for a file, and by `serve` for a request."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from toolkit.tasks.task import Answers, Column, Reading, Values
 
 @dataclass(frozen=True)
 class Asker:
-    """A model that can be asked about rows.
+    """A loaded model that predicts rows.
 
     Attributes:
         stored: The model.
@@ -44,7 +44,7 @@ class Asker:
     cut: Callable[[int], None] = lambda _rows: None
 
     def answer(self, rows: Sequence[Row], observe: Observe | None = None) -> list[dict[str, Any]]:
-        """Return the rows with what the model says of them; a bad one with an empty prediction.
+        """Return the rows with their predictions; invalid rows have an empty prediction.
 
         Args:
             rows: Column → value, and what is wrong with it, if anything is.
@@ -67,7 +67,7 @@ class Asker:
         ]
 
     def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
-        """Bring the values of each input column of the rows into its shape; column of the rows → values."""
+        """Convert the values of each input column: column of the rows → values."""
         reading = Reading(self.root, self.stored.config.data.max_pixels)
         found = {}
         for column in self.inputs:
@@ -78,7 +78,7 @@ class Asker:
         return found
 
     def _problem(self, read: Mapping[str, Values], number: int) -> str | None:
-        """Say why a row cannot be predicted; None when it can. An input that may be missing may be empty."""
+        """Return why a row cannot be predicted; None when it can. An optional input may be empty."""
         for column in self.inputs:
             name = self.roles.get(column.role)
             if name is None:
@@ -95,7 +95,7 @@ class Asker:
         given = {role: value for role, value in given.items() if value is not None}
         try:
             found = explainer.explain(given, None)
-        except DataError:  # signs, and no words among them
+        except DataError:  # punctuation without words
             return None
         kept: dict[str, Any] = {key: found[key] for key in ("words", "grid", "scores") if key in found}
         return {"method": found["method"]["name"], **kept}
@@ -120,12 +120,12 @@ class Asker:
         return Answers(self.stored.labels, self.temperature is not None, self.all_scores)
 
     def _empty(self) -> dict[str, Any]:
-        """Return what stands beside a row without a prediction."""
+        """Return the columns of a row without a prediction."""
         explained = {"explanation": None} if self.explainer is not None else {}
         return {**self.stored.recipe.target.empty(self._how), **explained}
 
     def _said(self, table: pa.Table, observe: Observe | None) -> Mapping[str, Sequence[Any]]:
-        """Ask the model; what it writes keeps placeholders and markup, where the recipe's options say so."""
+        """Predict; generated texts keep placeholders and markup where the recipe's options say so."""
         loaded, config = self.stored.loaded, self.stored.config
 
         def ask(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:

@@ -38,7 +38,7 @@ from toolkit.training.adaptation import linear_probe
 ENOUGH = 0.5  # share of a model's usual steps that has to fit into the budget
 CHOOSING = 0.15  # share of the budget that choosing may take
 PROBING = 0.05  # share of the time left that the probe of one candidate may take
-ROWS = 400  # training rows that a probe learns from
+ROWS = 400  # training rows of a probe
 VALIDATION_ROWS = 200
 # parameters at most without a budget
 ON_CPU = 35_000_000
@@ -74,7 +74,7 @@ def choose_model(
     resume: bool = False,
     team: Team = ALONE,
 ) -> Resolved:
-    """Return the configuration with the chosen model; as it is where a model is named.
+    """Return the configuration with the chosen model; unchanged where a model is given.
 
     Args:
         recipe: The task.
@@ -105,7 +105,7 @@ def _choose(recipe: Recipe, resolved: Resolved, observe: Observe, started: float
         return resolved.with_values(f"auto: {before}, of the run that is resumed", {"model": before})
     if not found:
         name = recipe.defaults.get("model", "distilbert")
-        return resolved.with_values(f"auto: {name}, as none that fits is on this machine", {"model": name})
+        return resolved.with_values(f"auto: {name}, since no suitable model is on this machine", {"model": name})
     replacement = fallback_data(recipe, resolved.config.data)
     filled = resolved if replacement is None else resolved.with_values("fallback", {"data": replacement})
     config = filled.config
@@ -148,9 +148,9 @@ def _by_size(found: Sequence[Candidate], config: RunConfig, rows: int) -> Candid
 
 
 def _compared(found: Sequence[Candidate], chosen: Candidate) -> str:
-    """Say what the other candidates are, and how far they fit."""
+    """Describe the other candidates, and how far they fit into the budget."""
     if len(found) == 1:
-        return "It is the only one on this machine that fits the task."
+        return "It is the only suitable model on this machine."
     parts = []
     for one in found:
         facts = [f"{one.parameters / 1e6:,.1f} M parameters"]
@@ -171,8 +171,8 @@ def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
     named = [name.strip() for name in config.model.removeprefix(AUTO).removeprefix(":").split(",") if name.strip()]
     if config.model != AUTO and not named:
         raise ConfigError(
-            "`auto:` names no model.",
-            "Give names with commas, as auto:minilm,distilbert, or auto alone.",
+            "`auto:` has no model names.",
+            "Give names separated by commas, such as auto:minilm,distilbert, or only auto.",
             id="config.malformed-value",
         )
     found = {}

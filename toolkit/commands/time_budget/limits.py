@@ -1,4 +1,4 @@
-"""A run within a budget: what is measured and left out so that all of it fits, and what the report says of it."""
+"""A run within a time budget: its measurements, the reductions that make it fit, and its facts in the report."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ _WRITTEN = 12 / 3e8  # seconds for each parameter that writing a state takes: we
 
 @dataclass(frozen=True)
 class Limits:
-    """What a budget allows in this run.
+    """The limits that a time budget sets for this run.
 
     Attributes:
         clock: The command's.
@@ -73,7 +73,7 @@ class Limits:
         return max(0, int(self.allocation.training / self.timings.step(batch_size)))
 
     def step_plan(self, config: TrainingConfig, team: Team) -> Callable[[int, int], StepPlan]:
-        """Return what `train` calls to have the number of its steps limited."""
+        """Return the callback by which `train` limits the number of its steps."""
 
         def fitting(most: int, every: int) -> StepPlan:
             return StepPlan(
@@ -90,7 +90,7 @@ class Limits:
         return fitting
 
     def facts(self, result: TrainingResult) -> dict[str, Any]:
-        """Return what the report says of the budget."""
+        """Return the report's facts of the budget."""
         used = self.allocation.rows
         return {
             "seconds": self.clock.seconds,
@@ -127,7 +127,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
             f"Give --budget {time_budget.written(3 * team.from_main(lambda: clock.spent))} or more.",
             id="config.budget-too-small",
         )
-    observe(Stage("Measuring what fits into the budget"))
+    observe(Stage("Measuring the cost of training and evaluation"))
     limits = team.from_main(lambda: _measured(prepared, clock))
     least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_wishes(prepared))
     if limits.start + least > seconds:
@@ -141,7 +141,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     observe(Note(_sentence(limits)))
     checks = prepared.config.evaluation.checks
     if checks:
-        observe(Note(f"With a budget there are no checks ({', '.join(checks)}); `toolkit evaluate` makes them."))
+        observe(Note(f"A time budget skips the checks {', '.join(checks)}; run them with `toolkit evaluate`."))
     return limits
 
 
@@ -163,21 +163,21 @@ def _wishes(prepared: Prepared) -> allocation.Wishes:
 
 
 def _sentence(limits: Limits) -> str:
-    """Say what the budget is spent on, and which rows are left out."""
+    """Describe the division of the budget, and which rows are left out."""
     allocated, seconds = limits.allocation, limits.clock.seconds
     training = max(0.0, allocated.training)
     parts = [
         f"Of {time_budget.written(seconds)}, {limits.start:.0f} s have passed, "
-        f"about {training:.0f} s are for training, and {allocated.after:.0f} s are kept for evaluation and report."
+        f"about {training:.0f} s remain for training, and {allocated.after:.0f} s are kept for evaluation and report."
     ]
     fewer = [
         f"{getattr(allocated.rows, name):,} of {getattr(limits.at_hand, name):,} {name} rows"
         for name in limits.fewer(allocated.rows)
     ]
     if fewer:
-        parts.append(f"The budget is planned for {', '.join(fewer)}.")
+        parts.append(f"To fit the budget, only {', '.join(fewer)} are used.")
     if training <= 0:
-        parts.append("It suffices for the linear probe alone, without fine-tuning.")
+        parts.append("The budget allows the linear probe only, without fine-tuning.")
     return " ".join(parts)
 
 

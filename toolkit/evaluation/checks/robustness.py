@@ -248,7 +248,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
 
 
 def _stage(context: EvaluationContext) -> str:
-    return f"Changing {context.recipe.task.inputs[0].kind.nouns[1]}"
+    return f"Perturbing {context.recipe.task.inputs[0].kind.nouns[1]}"
 
 
 CHECK = Check("robustness", _run, wanted=named("robustness"), stage=_stage)

@@ -133,7 +133,7 @@ def test_the_page_says_what_the_report_says() -> None:
     text = page.text().replace("\u00a0", " ")
     for part in (
         "Accuracy 83.9 % on 1,280 examples it never saw (95 % interval 81.8 to 85.8).",
-        "12 of 1,280 test texts were cut at 128 tokens.",
+        "12 of 1,280 test texts were truncated to 128 tokens.",
         "0.637 to 0.719",
         "+7.9 points",
         "TF-IDF + logistic regression",
@@ -176,11 +176,11 @@ def test_operating_points_say_what_they_rest_on() -> None:
 def test_a_temperature_that_is_not_kept_says_why() -> None:
     report = sample()
     found = report["evaluation"]["calibration"]
-    fit = {**found["fit"], "kept": False, "reason": "it helps no more than chance explains"}
+    fit = {**found["fit"], "kept": False, "reason": "in cross-validation it does not lower the log loss significantly"}
     report["evaluation"]["calibration"] = {**found, "temperature": None, "scaled": None, "fit": fit}
     markdown = render.to_markdown(report)
     assert "No temperature is stored with the model: 258 validation rows" in markdown
-    assert "it helps no more than chance explains" in markdown
+    assert "in cross-validation it does not lower the log loss significantly" in markdown
     assert "At temperature" not in markdown
 
 
