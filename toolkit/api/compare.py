@@ -25,7 +25,7 @@ def compare(
 
     Args:
         runs: Two or more runs or evaluations, or paths of their folders.
-        recipe: The task; the one that they were judged by when None.
+        recipe: The task; that of their evaluations when None.
         output: Folder for the report; under runs/ when None.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         seed: Of the bootstrap.

@@ -97,7 +97,7 @@ def explain(
         measure: Measure once how faithful the methods are, and keep the result.
         rows: On how many held-out examples they are measured.
         png: Also draw a PNG file for each.
-        gold: Alignments that people made of the pairs in `file`.
+        gold: Manual alignments of the pairs in `file`.
         minutes: Stop after so long, with what is done by then.
         data: Examples to measure on, as `finetune` takes data.
         recipe: The task of a model that was not trained here, or the file of its recipe.

@@ -25,9 +25,9 @@ class Inspection:
         parts: Rows, classes, lengths and duplicates of each part.
         unit: What lengths are counted in: "tokens", "words", or "pixels" along the shorter side.
         max_length: Tokens of a row that a run would read.
-        shared: What stands on both sides of a border between parts → how many rows.
+        shared: Description of duplicates between parts → number of rows.
         notes: What the user should know.
-        sheet: File of the pictures that were drawn; None where none were asked for.
+        sheet: File of the pictures that were drawn; None where not requested.
     """
 
     origin: str

@@ -12,7 +12,7 @@ from toolkit.errors import RunError
 if TYPE_CHECKING:
     import pandas as pd
 
-_SCORE = "score: "  # begins the name of a class's probability
+_SCORE = "score: "  # prefix of the name of a class's probability
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Prediction:
         prediction: The class, the text that was written, or a class for each word; None where there is a problem.
         score: Probability of the class; None where no class is chosen.
         calibrated_score: The same with the temperature that was fitted on validation rows.
-        scores: Probability of each class, by name; empty where these were not asked for.
+        scores: Probability of each class, by name; empty where not requested.
         problem: Why nothing can be said of the input, or None.
     """
 

@@ -16,7 +16,7 @@ class Bar:
     Use as a context manager; the bar itself is the observer.
 
     Args:
-        visible: Whether to show the bar; the logger is told in any case.
+        visible: Whether to show the bar; messages are logged in any case.
     """
 
     def __init__(self, visible: bool) -> None:

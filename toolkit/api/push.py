@@ -71,7 +71,7 @@ def push(
         progress: Whether to show a bar.
 
     Raises:
-        ToolkitError: What stands in the way of a push.
+        ToolkitError: The push is not possible.
     """
     destination = upload.Destination(name, public, revision, pr, tag)
     with called(progress, "push", [target_of(run), name], {}) as caller:

@@ -21,7 +21,7 @@ class Evaluation:
     """A folder with a report and predictions.
 
     Args:
-        path: The folder; None where `dry_run` asked for nothing to be done.
+        path: The folder; None for a dry run.
         plan: What would be done, in one sentence; empty where it was done.
     """
 

@@ -186,7 +186,7 @@ def command_line(verb: str, arguments: Sequence[str], words: Mapping[str, Any]) 
 
     Args:
         verb: The command.
-        arguments: What stands right behind it.
+        arguments: Its positional arguments.
         words: The keyword arguments, as they were given; None and False were not.
     """
     parts = ["toolkit", verb, *arguments]

@@ -80,7 +80,7 @@ def command_line(command: str | None = None, without: Sequence[str] = (), unset:
     """Return the command line as given; no option of the toolkit takes a secret.
 
     Args:
-        command: Stands in the place of the one that was typed.
+        command: Replaces the name of the command.
         without: Options that are left out, each with its value.
         unset: A key of the configuration; where `--set` gives it a value, that is left out as well.
     """

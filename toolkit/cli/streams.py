@@ -118,7 +118,7 @@ def prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            ascii_alone = codecs.lookup(stream.encoding).name == "ascii"  # of a locale that nobody chose
+            ascii_alone = codecs.lookup(stream.encoding).name == "ascii"  # of a default locale
             stream.reconfigure(encoding="utf-8" if ascii_alone else None, errors="toolkit-readable")
             setattr(sys, name, Stream(stream, vital=name == "stdout"))
 

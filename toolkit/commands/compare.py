@@ -33,7 +33,7 @@ def compare(
 
     Args:
         targets: Run directories, folders of evaluations, or their files of predictions; at least two.
-        recipe_name: The task; the one that was judged by when None.
+        recipe_name: The task; that of the evaluation when None.
         output: Folder for the report; under runs/ when None.
         command: The command line, for the report.
         config: Confidence and resamples.
@@ -45,9 +45,9 @@ def compare(
 
     Raises:
         ConfigError: There are fewer than two models.
-        RecipeError: They were judged by a recipe that is not installed, and nobody named its file.
+        RecipeError: They were evaluated with a recipe that is not installed, and its file was not given.
         SourceError: A target holds no predictions.
-        DataError: The models were judged on different rows, or know other classes.
+        DataError: The models were evaluated on different rows, or have different classes.
     """
     if len(targets) < 2:
         raise ConfigError(

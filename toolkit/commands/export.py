@@ -79,10 +79,10 @@ def export(
         target: Run directory, alias, folder or Hub id.
         form: One of `graph.FORMS`.
         output: Folder to write; exports/FORM in the run, or under runs/, when None.
-        values: Nested configuration values laid over the stored ones; `data.source` names other rows to ask about.
+        values: Nested configuration values laid over the stored ones; `data.source` gives other rows to predict.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
-        rows: How many held-out rows to ask about, at most.
+        rows: Maximum number of held-out rows to predict.
         tolerance: Share of them that may get another answer; the form's usual one when None.
 
     Raises:

@@ -26,7 +26,7 @@ class Inspected:
         parts: What each part holds.
         unit: What lengths are counted in: "tokens", "words" where no tokenizer is at hand, or "pixels" along the
             shorter side of a picture.
-        shared: What stands on both sides of a border between parts → how many rows.
+        shared: Description of duplicates between parts → number of rows.
     """
 
     table: Table

@@ -74,7 +74,7 @@ def prune_heads(
         A run of its own, and what pruning.json in it holds.
 
     Raises:
-        ConfigError: The model is no run, or what draws pictures is not installed.
+        ConfigError: The model is not a run, or matplotlib is not installed.
         ModelError: It does not learn classes, or its heads cannot be left out.
     """
     created = datetime.now(UTC)
@@ -199,7 +199,7 @@ def _flops(model: Any, batch: Mapping[str, Any]) -> float:
 
 
 def _time(whole: Any, pruned: Any, batch: Mapping[str, Any]) -> dict[str, float]:
-    """Time a pruned model beside the whole one, in turn, so that other work on the machine disturbs both alike.
+    """Time a pruned model and the full one alternately, so that other work on the machine affects both equally.
 
     Returns:
         "seconds" of a forward pass of the pruned model for each example, the median; "time", the median of its share

@@ -41,7 +41,7 @@ class Parcel:
         destination: Where to.
         files: Path in the repository → file here, or bytes.
         title: Of the commit.
-        exists: Whether the repository is there; None where the Hub was not asked.
+        exists: Whether the repository exists; None where that was not checked.
     """
 
     destination: upload.Destination
@@ -112,7 +112,7 @@ def pack(
         dry: Whether nothing will be sent, so that what only the Hub can say may stay open.
 
     Raises:
-        ToolkitError: What stands in the way of a push.
+        ToolkitError: The push is not possible.
     """
     run = _run(target)
     exists = _ask(destination, observe, dry=dry)
@@ -283,7 +283,7 @@ def _publication(
     scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
     origin = str(run.facts.get("model") or "")
     base = None if scratch else checkpoints.hub_id(origin)
-    licence = licence or (None if scratch else _licence(origin, base))  # the weights are nobody else's
+    licence = licence or (None if scratch else _licence(origin, base))  # weights from scratch have no other licence
     _check_licence(licence, destination, observe)
     source = _data(report)
     data = source.name if source is not None else None

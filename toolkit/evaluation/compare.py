@@ -49,7 +49,7 @@ def align(names: Sequence[str], files: Sequence[Answers], column: Column) -> Ali
         column: The recipe's target.
 
     Raises:
-        DataError: They were not judged on the same rows, or know other classes; the message says what differs.
+        DataError: They were evaluated on different rows, or have different classes; the message names the difference.
     """
     first, labels = files[0], list(files[0].facts["labels"])
     target, rename = column.role, column.kind.classes

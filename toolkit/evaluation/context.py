@@ -28,7 +28,7 @@ class EvaluationContext:
         temperature: Fitted on validation rows; None where there is none.
         fit: How it was found, or why there is none; None where that is not known.
         thresholds: Chosen on validation rows; None where there are none.
-        repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where nobody looked.
+        repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where not checked.
         stored: The model, for checks that need further predictions; None where there are only stored ones.
     """
 

@@ -25,7 +25,7 @@ def predict_rows(
         stored: The model.
         rows: Examples with their truth.
         split: What the rows are, in words.
-        observe: Told how far it is.
+        observe: Called with the progress.
         team: The processes that share the work; each calls this with the same rows.
     """
     loaded, recipe = stored.loaded, stored.recipe

@@ -23,7 +23,7 @@ from toolkit.inference.predict import Predictions
 from toolkit.runs import checksums
 
 FILE = "predictions.parquet"
-BASELINE = "baseline: "  # begins the name of a baseline's column
+BASELINE = "baseline: "  # prefix of the name of a baseline's column
 POSITION = ("_file", "_row")
 _AGAIN = "Run `toolkit evaluate MODEL` again, and name the folder that it prints."
 
@@ -72,7 +72,7 @@ def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], se
     Args:
         model: Folder of the model.
         recipe: File of the recipe.
-        rows: What is asked.
+        rows: The rows to predict.
         roles: The columns of rows that the recipe reads.
         settings: How inputs are prepared, and the names of the classes.
     """

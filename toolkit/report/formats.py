@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 TEXT_LENGTH = 400
 
-_DASH = "–"  # stands where a number is missing
+_DASH = "–"  # for a missing number
 _DIRECTION_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # would reorder the text around them
 _MARKDOWN_START = re.compile(
     r"(?i)(?<=http):(?=//)|(?<=https):(?=//)|(?<=ftp):(?=//)|(?<=www)\.|^[-+=](?=[-+=\s]*(?:\s|$))|^\d+[.)](?=\s|$)"

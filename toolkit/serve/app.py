@@ -37,7 +37,7 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
 
     Args:
         service: The loaded model.
-        limits: What a request may ask for.
+        limits: Limits of a request.
         hosts: Names under which it may be addressed; "*" for any.
         page: HTML to show at /, if any.
     """

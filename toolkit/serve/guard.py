@@ -66,7 +66,7 @@ class Guard:
 
         async def counted() -> Any:
             nonlocal seen, whole
-            if whole:  # what follows is that the caller goes away
+            if whole:  # the next message is the disconnect
                 return await receive()
             left = began + self.limits.seconds + seen / self.limits.bytes_per_second - time.monotonic()
             try:

@@ -29,7 +29,7 @@ class Service:
     Attributes:
         name: As callers see it.
         asker: Answers rows.
-        explainer: Says what an answer rests on; None where this model's answers cannot be explained.
+        explainer: Explains predictions; None where this model's predictions cannot be explained.
         prepared: What is kept open between requests, so that batches without padding are arranged once.
     """
 

@@ -51,7 +51,7 @@ class Evaluated:
 
     Attributes:
         report: As report.json holds it.
-        predictions: One row an example: where it stands in the user's files, truth, prediction, baselines.
+        predictions: One row per example: its place in the user's files, reference, prediction, baselines.
     """
 
     report: dict[str, Any]

@@ -22,7 +22,7 @@ class Examination:
         recipe: The task.
         config: What was stored with the model, with the given values laid over it.
         labels: Names of the classes.
-        rows: What it is judged on.
+        rows: The rows of the evaluation.
         split: What the rows are, in words.
         facts: Facts about the data.
         run: The run that the model belongs to, if it is one.

@@ -46,14 +46,14 @@ def prepare_evaluation(
 
     Args:
         target: Run directory, alias, folder or Hub id.
-        values: Nested configuration values laid over the stored ones. Without `data.source` a run is judged
+        values: Nested configuration values that override the stored ones. Without `data.source` a run is evaluated
             on its own held-out rows.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
         needs_rows: Whether rows are read, and a model that none come with or are named for is refused.
 
     Raises:
-        DataError: There is nothing to judge it on, or labels do not match.
+        DataError: There are no rows to evaluate on, or labels do not match.
     """
     observe(Stage("Locating model and data"))
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
@@ -155,7 +155,7 @@ def evaluate(
         output: Folder for the report; inside the run, or under runs/, when None.
         command: The command line, for the report.
         observe: Called with each event.
-        fresh: Ask the model again, whatever it said before.
+        fresh: Predict again, even if predictions are stored.
 
     Returns:
         The folder of the report, and the report.

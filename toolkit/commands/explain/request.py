@@ -41,7 +41,7 @@ class Order:
         rows: How many examples of the model's data the methods are measured on; 0 measures nothing, and what was
             measured before is read.
         pictures: Whether to draw PNG files too.
-        gold: Alignments that people made, a line for each of `texts`, in Pharaoh's format.
+        gold: Manual alignments, a line for each of `texts`, in Pharaoh's format.
         minutes: After which the work stops with what is done; None to do all of it.
         to_measure: The command that measures the methods, for explanations without a measurement.
     """

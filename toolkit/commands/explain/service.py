@@ -27,7 +27,7 @@ class Explainer:
     Attributes:
         stored: The model.
         trust: How faithful each method is, where it was measured.
-        methods: Names of the methods that may be asked for, the default first.
+        methods: Names of the available methods, the default first.
     """
 
     stored: StoredModel

@@ -47,7 +47,7 @@ class Bench:
     Attributes:
         model: On its device; `restart` makes it the checkpoint again.
         layer: Its output layer.
-        initial: The weights that it begins with, by name, on the CPU.
+        initial: The initial weights by name, on the CPU.
         frozen: What reaches the output layer of all rows with these weights. Shape (N, D).
         features: Model inputs of all rows to learn from.
         labels: Their class numbers. Shape (N,).
@@ -57,7 +57,7 @@ class Bench:
         config: The run's configuration.
         accelerator: Computes in the run's precision.
         stop_asked: Whether to stop.
-        say: Told what the user should know.
+        say: Called with notes for the user.
         pooled: Whether a layer that averages the tokens was added to the checkpoint.
     """
 

@@ -79,7 +79,7 @@ def begin(
         prepared: The run.
         accelerator: Computes in the run's precision.
         observe: Called with each event.
-        team: The processes that share the work; all begin with the main one's probe.
+        team: The processes that share the work; all start from the main one's probe.
         most_rows: Training rows that it learns from at most; by the number of classes when None.
         on_test: Whether there is time to predict the test rows.
         recorded: The facts of the run that is resumed, which decide instead of this probe.

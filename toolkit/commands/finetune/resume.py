@@ -126,7 +126,7 @@ class StopFlag:
     """A request to stop the process.
 
     Attributes:
-        signal: Number of the signal that asked, or None.
+        signal: Number of the signal, or None.
     """
 
     signal: int | None = None

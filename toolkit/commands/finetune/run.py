@@ -56,14 +56,14 @@ def finetune(
         observe: Called with each event.
         resume: Resume the run of the same configuration and data that did not finish.
         team: The processes that share the work; the main one alone writes.
-        started: When the command began, on `time.monotonic`, for `training.budget`; now when None.
+        started: Start of the command by `time.monotonic`, for `training.budget`; now when None.
 
     Returns:
         The complete run directory; in the other processes it may not be complete yet.
 
     Raises:
-        RunError: The run could not go on; run.json says how it ended.
-        Interrupted: Ctrl-C, or the machine asked the process to end.
+        RunError: The run failed; run.json records how it ended.
+        Interrupted: Ctrl-C or SIGTERM.
     """
     config, created = prepared.config, datetime.now(UTC)
     limits = time_budget_limits.limit(prepared, started, observe, team)
@@ -124,7 +124,7 @@ def finetune(
             splits.facts,
             training,
             checks=run_checks(context, run, observe) if limits is None else {},
-            config=config.model_dump(),  # the run's own: it may have begun from scratch
+            config=config.model_dump(),  # that of the run, which may have started from scratch
         )
         verdict = evaluate_predictions(context, said, circumstances)
         store(verdict, run.path)
@@ -167,7 +167,7 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
     )
     reason = f"# model: {prepared.model_choice}\n" if prepared.model_choice else ""
     runs.write_text(run.path / "config.yaml", f"{reason}{to_yaml(prepared.config)}")
-    if prepared.config.recipe.endswith(".py"):  # a file of one's own, which may move or change
+    if prepared.config.recipe.endswith(".py"):  # a user's file, which may move or change
         source = Path(prepared.recipe.file)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
     _keep_held_out(run, prepared.splits)

@@ -37,14 +37,14 @@ def finetune_seeds(
         count: How many seeds; at least two.
         command: The command line, for the reports.
         observe: Called with each event.
-        resume: Keep the runs of the output folder that are complete, and go on with the one that is not.
+        resume: Keep the runs of the output folder that are complete, and resume the one that is not.
         team: The processes that share the work.
 
     Returns:
         The folder that holds the runs, and the report on all of them; empty in other processes than the main one.
 
     Raises:
-        ConfigError: There are fewer than two seeds, or resuming was asked for without an output folder.
+        ConfigError: There are fewer than two seeds, or resuming was requested without an output folder.
     """
     config = prepared.config
     if count < 2:

@@ -26,7 +26,7 @@ class Material:
         model: On the CPU; what the configuration freezes is frozen, its adapters are in place.
         processor: Its tokenizer or image processor.
         adapted: peft's view of the model when it has adapters, else None.
-        features: Model inputs of each part that was asked for.
+        features: Model inputs of each requested part.
         collate: Stacks examples into a batch of tensors.
         augment: Changes training batches at random, if the recipe does that.
     """

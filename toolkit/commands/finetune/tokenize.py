@@ -34,7 +34,7 @@ def encode_parts(
         recipe: The task.
         processor: As it was loaded: nothing was tokenized with it yet.
         config: The run's configuration; `data.cache_gib` bounds the cache.
-        observe: Told when all of it was there.
+        observe: Called with a note when all inputs came from the cache.
     """
     if not config.data.cache_gib:
         tables = (input_columns(rows, recipe) for rows in parts)

@@ -20,7 +20,7 @@ def identity(asker: Asker, source: Path, read: Callable[[], Iterator[Row]], rows
     """Return digests of the model, the settings and the input.
 
     Args:
-        asker: The model, and which columns of the input it is asked about.
+        asker: The model, and its input columns.
         source: The file or folder that is read.
         read: Reads its rows from the first on.
         rows: How many rows a part has, and what is written of each.

@@ -25,13 +25,13 @@ class Asker:
 
     Attributes:
         stored: The model.
-        inputs: The columns that its recipe asks about.
+        inputs: The input columns of its recipe.
         roles: Role → column of the rows.
         temperature: For calibrated scores; None where none was fitted.
         all_scores: Whether to give the score of every class.
         root: Where files that rows name are; None where rows may name none.
-        explainer: Says what each answer rests on; None where nobody asked.
-        cut: Told how many of some rows were cut, because they have more tokens than are read.
+        explainer: Explains each prediction; None where not requested.
+        cut: Called with the number of truncated rows.
     """
 
     stored: StoredModel
@@ -48,7 +48,7 @@ class Asker:
 
         Args:
             rows: Column → value, and what is wrong with it, if anything is.
-            observe: Told how far it is with these rows.
+            observe: Called with the progress within these rows.
         """
         read = self._read(rows)
         problems = [row.problem or self._problem(read, number) for number, row in enumerate(rows)]

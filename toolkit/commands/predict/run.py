@@ -46,7 +46,7 @@ class Predicted:
         rows: How many rows it has.
         bad: How many of them have no prediction.
         first: The first bad row and what is wrong with it.
-        marked: How many rows hold placeholders or markup; None where the answers are no texts.
+        marked: Number of rows with placeholders or markup; None where predictions are not texts.
         kept: How many of their answers hold the same.
     """
 
@@ -151,7 +151,7 @@ class _Work:
         output: The file that is written.
         write: Writes it; None for a table.
         rows: How many rows a part has, and what is written of each.
-        command: Goes on after a stop.
+        command: The command that resumes after a stop.
     """
 
     source: str
@@ -305,7 +305,7 @@ def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Pat
     """Return the writer of plain lines or of a catalogue; None for tables, which also contain the rows.
 
     Raises:
-        ConfigError: The answers are no texts, or the input is no catalogue.
+        ConfigError: Predictions are not texts, or the input is not a catalogue.
     """
     suffix = output.suffix.lower()
     if suffix not in WRITTEN_TEXTS:

@@ -121,7 +121,7 @@ def allocate(
         probe_rows: Rows that the linear probe would learn from; 0 where there is none.
         answers: Rows whose answers a validation would write.
         baselines: Whether the probe's predictions of the test rows are wanted.
-        frozen: Whether the output of a frozen backbone is computed once, for all rows that are learnt from.
+        frozen: Whether the output of a frozen backbone is computed once, for all training rows.
     """
     share = max(0.0, left)
     validation = _within(VALIDATION * share, 2 * timings.forward, rows.validation)  # of train rows as many

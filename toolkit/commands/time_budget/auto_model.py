@@ -79,8 +79,8 @@ def choose_model(
     Args:
         recipe: The task.
         resolved: From `configure`.
-        observe: Told what was chosen, and why.
-        started: When the command began, on `time.monotonic`, for a budget.
+        observe: Called with the choice and its reason.
+        started: Start of the command by `time.monotonic`, for a budget.
         resume: Whether the model of an unfinished run is taken again.
         team: The processes that share the work; the main one chooses.
 

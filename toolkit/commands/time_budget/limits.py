@@ -36,7 +36,7 @@ class Limits:
     Attributes:
         clock: The command's.
         timings: What the model costs here.
-        slow: How many times slower than on an idle machine the command began.
+        slow: How many times slower than on an idle machine the command started.
         start: Seconds from the start of the process until the allocation was made.
         at_hand: Rows that the data have.
         allocation: What the time is spent on.
@@ -110,7 +110,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
 
     Args:
         prepared: From `prepare`.
-        started: When the command began, on `time.monotonic`; now when None.
+        started: Start of the command by `time.monotonic`; now when None.
         observe: Called with each event.
         team: The processes that share the work; the main one measures.
 

@@ -87,9 +87,9 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     Args:
         prepared: From `prepare`; the test part is not looked at.
         space: What may be tried.
-        folder: Where the search is kept; an earlier one of the same kind goes on.
+        folder: Folder of the search; an earlier one of the same kind is resumed.
         trials: How many in all.
-        command: The command line, which goes on with the search.
+        command: The command line, which resumes the search.
         observe: Called with each event.
 
     Raises:
@@ -166,7 +166,7 @@ def _lead(
 
 
 def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
-    """Open or begin the study.
+    """Open or create the study.
 
     Raises:
         ConfigError: Optuna is not installed, or the folder is another search's.
@@ -266,7 +266,7 @@ class _Searching:
             for trial in _counted(self.study):
                 if trial.state.name != "RUNNING":
                     continue
-                with suppress(Timeout), self._held(trial.number):  # by nobody, so its process is gone
+                with suppress(Timeout), self._held(trial.number):  # the lock is free, so its process is gone
                     self.study.tell(trial.number, state=_state("FAIL"))
                     _again(self.study, trial)
                     self._mark(trial.number).unlink()

@@ -16,7 +16,7 @@ from toolkit.metrics.probability import brier, chances_of, log_loss, mean
 
 BINS = 10
 FOLDS = 10  # parts of the rows that are scaled in turn by the temperature of the others
-MISTAKES = 10  # rows that must be wrong before a temperature is judged
+MISTAKES = 10  # wrong predictions that fitting a temperature needs
 REDRAWS = 1000  # of a perfectly calibrated model's luck
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]

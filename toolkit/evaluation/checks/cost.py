@@ -99,7 +99,7 @@ def measure(
         seconds.append(clock() - start)
     after = joules()
     spent = [b - a for a, b in zip(before, after, strict=True)] if len(before) == len(after) else []
-    return Timed(seconds, sum(spent) if spent and min(spent) >= 0 else None)  # a counter that wrapped tells nothing
+    return Timed(seconds, sum(spent) if spent and min(spent) >= 0 else None)  # a counter that overflowed is useless
 
 
 def _run(context: EvaluationContext) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def section(
     """Return the report's section on written answers.
 
     Args:
-        sources: What was asked.
+        sources: The source texts.
         columns: "prediction", what was written, and "cut" where it is known: whether it was cut at its bound.
         references: What should have been written.
         rows: The examples.

@@ -18,7 +18,7 @@ from toolkit.report.document.differences import is_worse
 
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
 SHOWN = 0.001  # loss that is shown
-HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which hardly anything was learnt
+HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which the model underfits
 LOSS_ROSE = 1.1  # times its lowest, by which validation loss rises when a model overfits
 MANY_CUT = 0.05  # share of the examples
 DOUBTED = 0.01  # chance of labels that contradict the model as much, where few are wrong

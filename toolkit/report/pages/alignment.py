@@ -39,7 +39,7 @@ def build(
         chosen: The reading of attention that the links are taken from.
         known: Every reading.
         trust: How often attention names the source word that matters most, beside the diagonal, if it was measured.
-        error_rates: Beside an alignment that people made, if there is one.
+        error_rates: Compared with a manual alignment, if there is one.
         golds: That alignment.
         model: The model's name.
         origin: Where its weights came from.

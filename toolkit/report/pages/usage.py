@@ -59,9 +59,9 @@ def code(
         name: Of the model: Hub id or folder.
         max_length: Tokens that are read, and of a translation written, at most.
         pairs: Whether two texts are classified together.
-        prefix: What stands before every text.
+        prefix: Prefix of every text.
         length_factor: Tokens of a translation for each token of its source, at most.
-        forced: Whether a translation begins with a token of its language, which not every tokenizer leaves out.
+        forced: Whether a translation starts with a token of its language, which not every tokenizer leaves out.
     """
     cut = f", truncation=True, max_length={max_length}" if max_length else ""
     text = json.dumps(TEXT, ensure_ascii=False)

@@ -118,7 +118,7 @@ def calibration(found: Mapping[str, Any], fitted_on: str = "validation rows") ->
     ]
     plain = [Cell("Expected calibration error (ECE), uncorrected")]
     plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (found, scaled)[: len(columns) - 1]]
-    blocks.append(Table("Calibration", columns, [rows[0], plain, *rows[1:]]))
+    blocks.append(Table("Calibration metrics", columns, [rows[0], plain, *rows[1:]]))
     if temperature is not None:
         text = f"The temperature {temperature:.3f} was fitted on {_rows(found['fit'])}{fitted_on} and is stored "
         text += "with the model as an option: it divides the logits and changes no prediction. The weights are not "
