@@ -52,10 +52,10 @@ def explain(
 ) -> None:
     """Show which words or patches a prediction depends on; for translations, show the word alignment.
 
-    The explanation is by the method that was measured to be the most faithful for this model, or else by leaving each
-    word out. `--measure` measures the methods on held-out rows: the top words or patches are left out, or kept alone,
-    and compared with some drawn at random; and the weights are made random, to see whether the explanation changes.
-    It takes minutes, once for a run, and no text has to be given.
+    The default method is the most faithful one that was measured for this model; without a measurement, each word is
+    left out in turn. `--measure` measures the methods on held-out rows: the top words or patches are removed, or only
+    they are kept, in comparison with random ones; and the weights are randomized, to see whether the explanation
+    changes. It takes minutes, once for a run, and needs no input.
     """
     given = dict(locals())
     from toolkit.api import explain as api

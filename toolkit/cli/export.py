@@ -37,8 +37,8 @@ def export(
 ) -> None:
     """Export a model for other programs, and verify on held-out rows that its predictions are the same.
 
-    export.json says on how many rows the export agrees, what it costs in accuracy, its size and its speed.
-    One that disagrees by more than --tolerance is not written.
+    export.json records the agreement with the model, the change of accuracy, the size and the speed.
+    An export that disagrees on more than --tolerance is not written.
     """
     given = dict(locals())
     from toolkit.api import export as api

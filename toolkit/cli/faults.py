@@ -38,7 +38,7 @@ _CAUSES = {
 def explained(error: BaseException) -> ToolkitError | None:
     """Return an error with a fix for an exception that the machine or the input caused; None for any other.
 
-    A refusal of an input is taken at its word, unless it was raised because memory ran out while the input was read.
+    An error of the toolkit is returned as it is, unless it was raised because memory ran out.
     """
     if isinstance(error, ToolkitError) and not (isinstance(error, CallError) and _is_of_memory(error.__cause__)):
         return error

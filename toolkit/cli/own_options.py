@@ -26,10 +26,10 @@ class WithOwnOptions(TyperCommand):
 def as_assignments(args: list[str], taken: set[str]) -> list[str]:
     """Return the arguments with every option of a recipe written as `--set options.NAME=VALUE`.
 
-    An option that is followed by another one, or by nothing, means true. What no recipe knows stays as it is.
+    An option that is followed by another one, or by nothing, means true. Options of no recipe are not changed.
 
     Args:
-        args: What was typed behind the command.
+        args: The arguments after the command.
         taken: The command's own options.
     """
     known: set[str] | None = None

@@ -44,7 +44,7 @@ def predict(
 ) -> None:
     """Predict the given inputs, or every row of a file, and write predictions next to the rows, in their order.
 
-    A run that was stopped goes on where it was by the same command.
+    Repeat the command to resume after an interruption.
     """
     given = dict(locals())
     from toolkit.api import predict as api

@@ -27,8 +27,8 @@ def prune_heads(
 ) -> None:
     """Prune the least important attention heads, with the curve of quality against cost.
 
-    The pruned model is a run of its own, judged on the held-out rows beside the whole one: `evaluate`, `predict` and
-    `push` take it.
+    The pruned model is a new run, evaluated on the held-out rows like the full one: use it with `evaluate`, `predict`
+    and `push`.
     """
     from toolkit.commands.evaluate.run import prepare_evaluation
     from toolkit.commands.prune_heads import Pruning

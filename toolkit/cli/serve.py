@@ -36,8 +36,8 @@ def serve(
 ) -> None:
     """Serve a model over HTTP: POST /predict, POST /explain, GET /health, GET /openapi.json.
 
-    Requests that arrive together are answered together. It listens to this machine alone unless --host says otherwise,
-    and asks nobody who they are: put something in front of it before others may reach it.
+    Requests that arrive together share a batch. The service listens on this machine only, unless --host is given. It
+    has no authentication: put it behind a proxy before others can reach it.
     """
     from toolkit.api import words
     from toolkit.serve.limits import Limits

@@ -41,7 +41,8 @@ def tune(
 ) -> None:
     """Search hyperparameters by the validation metric; repeat the command to resume, or run it in parallel.
 
-    What is searched: learning rate, epochs, batch size, weight decay, dropout and warm-up, but for what is set.
+    The default space is learning rate, epochs, batch size, weight decay, dropout and warm-up, except values that are
+    set.
     """
     given = dict(locals())
     from toolkit.api import tune as api

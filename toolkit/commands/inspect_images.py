@@ -24,7 +24,7 @@ SIZE = 224  # input pixels of most models
 def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | None:
     """Draw the sheet of a loaded table; return a remark on it, if there is one.
 
-    Where the model is not to be had, pictures are drawn in the usual size, or the one that was asked for.
+    If the model is not available, pictures have the usual size or the configured one.
 
     Args:
         recipe: A task with pictures.

@@ -61,7 +61,7 @@ def prune_heads(
 ) -> tuple[runs.Run, dict[str, Any]]:
     """Measure the importance of each head, prune step by step, and store the smallest model that is good enough.
 
-    Importance and curve are taken on validation rows; the pruned model is judged on the held-out test rows.
+    Importance and curve are taken on validation rows; the pruned model is evaluated on the held-out test rows.
 
     Args:
         subject: A run, from `prepare_evaluation`.
@@ -251,7 +251,7 @@ def _store(
 ) -> runs.Run:
     """Write the pruned model as a new run, evaluated on the held-out rows like the full one.
 
-    `whole` is pruned in place, and no longer whole afterwards.
+    `whole` is pruned in place.
     """
     made = runs.create(output, "pruned", subject.checkpoint.name, created)
     keep = {key: value for key, value in run.facts.items() if key not in ("status", "command", "created", "finished")}

@@ -41,7 +41,7 @@ class Aligned:
 def align(names: Sequence[str], files: Sequence[Answers], column: Column) -> Aligned:
     """Bring the rows of several files of predictions into one order.
 
-    Rows are the same when their inputs and their truth are: files may list them in any order.
+    Rows are the same when their inputs and references are; files may list them in any order.
 
     Args:
         names: Of the models, for messages.

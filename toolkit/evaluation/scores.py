@@ -31,7 +31,7 @@ def score(
 ) -> list[dict[str, Any]]:
     """Compute each metric through its `evaluate` module, with a bootstrap interval where it is the toolkit's own.
 
-    What cannot be computed from these columns, or says nothing of so few classes, is left out.
+    Metrics that cannot be computed from these columns, or are not meaningful with so few classes, are omitted.
 
     Args:
         columns: Predictions; "prediction", and "probabilities" where the task has them.
@@ -159,7 +159,7 @@ def difference(
 ) -> dict[str, Any]:
     """Return the figure of one predictor minus that of another on the same examples, with a paired interval.
 
-    Where examples are right or wrong, McNemar's test of the same question stands beside it.
+    Where predictions are either correct or wrong, McNemar's test is added.
     """
     one, other = ours[column(metric)], theirs[column(metric)]
     settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}

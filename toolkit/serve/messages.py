@@ -96,7 +96,7 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
     """Return the types of the requests /predict and /explain for a recipe: a field for each input column.
 
     Where one column says all, its bare value may stand in the place of an input. An input of /predict that does not fit
-    is `Unfit`, and the others are answered.
+    is `Unfit`, and the others are predicted.
     """
     fields: dict[str, Any] = {}
     for column in inputs:

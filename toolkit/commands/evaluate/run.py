@@ -148,7 +148,7 @@ def evaluate(
 ) -> tuple[Path, dict[str, Any]]:
     """Evaluate a run, a folder or a Hub model.
 
-    What the same model said earlier of the same rows is used again.
+    Stored predictions of the same model for the same rows are used again.
 
     Args:
         subject: From `prepare_evaluation`.

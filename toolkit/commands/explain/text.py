@@ -71,7 +71,7 @@ def explained(
 ) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
     """Explain each example's most likely class; return it with the probability of every class.
 
-    `stop` is asked after each example whether to leave out the rest.
+    `stop` is called after each example and returns whether to stop there.
     """
     examples = examples_of(model, loaded, texts)
     _check_classifier(model, examples[0])

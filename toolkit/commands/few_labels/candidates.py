@@ -5,7 +5,7 @@
             train on the other folds → logits of this fold
         fine-tuning is dropped where it is clearly behind
 
-Ways of training, the cheapest first: a logistic regression on the frozen features; a backbone that is tuned with a
+Training methods, the cheapest first: a logistic regression on the frozen features; a backbone that is tuned with a
 supervised contrastive loss, and a logistic regression on its features; fine-tuning from the first of them on.
 """
 

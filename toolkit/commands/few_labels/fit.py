@@ -3,7 +3,7 @@
     `candidates.compared` → the chosen way, trained on all rows → model
                           → its out-of-fold logits → temperature, validation figures, thresholds
 
-No figure of the report's training section comes from a model that learned from the row it is about.
+Every figure in the report's training section comes from models that were not trained on the rows in question.
 """
 
 import time

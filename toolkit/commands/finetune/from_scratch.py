@@ -24,7 +24,7 @@ def wanted(recipe: Recipe, resolved: Resolved) -> bool:
 def make(recipe: Recipe, config: RunConfig, splits: Splits, observe: Observe) -> checkpoints.Checkpoint:
     """Make the checkpoint that training starts from, once for the same rows and settings.
 
-    It stays in the user's cache folder, so that a run that is taken up again starts from the very same.
+    It stays in the user's cache folder, so that a resumed run starts from the same weights.
     """
     assert recipe.start is not None  # or nothing is `wanted`
     rows = input_columns(splits.train, recipe)

@@ -157,7 +157,7 @@ def terminable() -> Iterator[None]:
 def stoppable() -> Iterator[StopFlag]:
     """Turn the first Ctrl-C or SIGTERM into a wish that the training loop grants at its next step.
 
-    A second one ends the process at once.
+    A second request ends the process at once.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():

@@ -99,7 +99,7 @@ def higher_is_better(recipe: Recipe, metric: str) -> bool:
 def tolerance(recipe: Recipe, metric: str, rows: int) -> Callable[[float], float]:
     """Return how far below the best value a later one may be by chance: the standard error of a share.
 
-    A figure that is no share of rows, such as the loss, has none.
+    A metric that is not a share of rows, such as the loss, has none.
     """
     definition = _definition(recipe, metric) if metric != "loss" else None
     if definition is None or definition.unit != "fraction" or not rows:

@@ -196,7 +196,7 @@ def kept_rows(run: runs.Run, limits: Limits, *, resumed: bool) -> Limits:
 def reduced(prepared: Prepared, limits: Limits | None) -> Prepared:
     """Return the run with the rows of train and validation that the budget suffices for, drawn from the seed.
 
-    How many test rows are evaluated is settled when training has ended: see `rows_to_evaluate`.
+    The number of evaluated test rows is determined after training: see `rows_to_evaluate`.
     """
     if limits is None:
         return prepared

@@ -1,7 +1,8 @@
-"""Groups of examples on which the model is worse than elsewhere, found without crying wolf.
+"""Groups of examples on which the model is significantly worse, with control of false alarms.
 
-Many groups are looked at, so some look bad by luck. A group counts as worse only if so many mistakes would fall into
-some group of the same collection in fewer than one of twenty shuffles of the mistakes over all examples.
+Many groups are examined, so some have a low accuracy by chance. A group counts as worse only if so many mistakes
+would fall into some group of the same collection in fewer than one of twenty shuffles of the mistakes over all
+examples.
 """
 
 import re

@@ -143,7 +143,7 @@ def bias(found: Mapping[str, Any]) -> list[Section]:
         [
             Cell(f"{gap['group']} against {gap['versus']}"),
             Cell(f"{study['category']}, {where.get(study['source'], study['source'])}"),
-            estimated(gap["score"], "score", signed=True, alert="clear" if gap["clear"] else ""),
+            estimated(gap["score"], "score", signed=True, alert="significant" if gap["clear"] else ""),
         ]
         for study in studies
         for gap in study["gaps"]
