@@ -110,7 +110,7 @@ def top_words(text: Mapping[str, Any], method: str, most: int = 5) -> list[tuple
 
 def unmeasured(command: str) -> str:
     """Say that faithfulness was not measured, and which command measures it."""
-    return f"The faithfulness of this explanation has not been measured; measure it once with: {command}"
+    return f"The faithfulness of this explanation was not measured; measure it once with: {command}"
 
 
 def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool = False) -> dict[str, Any]:
