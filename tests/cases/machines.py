@@ -33,4 +33,4 @@ def case_no_memory(folder: Path) -> None:
         )
         assert done.returncode == 1, done.stderr
         assert "Memory ran out" in done.stderr
-        assert "fault in the toolkit" not in done.stderr
+        assert "internal.unexpected" not in done.stderr

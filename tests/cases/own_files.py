@@ -68,7 +68,7 @@ def case_figures_that_cannot_be_known(folder: Path) -> None:
         assert point["on_validation"]["sensitivity"]["value"] is not None
     (wanted,) = (point for point in screening["points"] if "target" in point)
     assert wanted["missed"] == (wanted["sensitivity"]["value"] < 0.99)
-    assert wanted["missed"] == any("is missed on" in warning for warning in _report(run)["verdict"]["warnings"])
+    assert wanted["missed"] == any("is not reached on" in warning for warning in _report(run)["verdict"]["warnings"])
 
 
 def case_edited_predictions(folder: Path) -> None:

@@ -32,7 +32,7 @@ def case_half_requests_keep_nobody_out(folder: Path) -> None:
     assert process.stdout is not None
     try:
         said = process.stdout.readline()
-        assert " answers" in said, log.read_text()
+        assert " is ready; " in said, log.read_text()
         address = said.split()[0].rstrip("/")
         place = ("127.0.0.1", int(address.rpartition(":")[2]))
         with contextlib.ExitStack() as lines:

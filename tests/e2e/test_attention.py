@@ -141,7 +141,7 @@ def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: P
 
 
 def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
-    assert "batches are padded" in (gallery / "finetune.txt").read_text(encoding="utf-8")
+    assert "disables packing" in (gallery / "finetune.txt").read_text(encoding="utf-8")
     run = made_with(gallery, lambda config: config["loss"]["attention_supervision"] == 0.5)
     first, *_, last = validations(run)
     assert last["rationale_attention"] > first["rationale_attention"]
@@ -152,7 +152,7 @@ def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
 
 def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: Made, tmp_path: Path) -> None:
     said = (gallery / "prune-heads.txt").read_text(encoding="utf-8")
-    assert "2 of 4 heads are left out" in said
+    assert "2 of 4 heads are pruned" in said
     run = gallery / "runs" / "pruned"
     found = json.loads((run / "pruning.json").read_text(encoding="utf-8"))
     whole, *_, last = found["curve"]
@@ -175,7 +175,7 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
     )  # fmt: skip
     assert told.code == 0, told.text
     assert f"Time for 1 of {TEXTS + 1} texts" in told.err
-    assert "was not measured: that takes two examples, or time for 10" in told.err
+    assert "was not measured: that needs two examples, or time for 10" in told.err
     why = json.loads((tmp_path / "why" / "explanation.json").read_text(encoding="utf-8"))
     assert [one["text"] for one in why["texts"]] == ["a dull film"]
     assert why["trust"] is None

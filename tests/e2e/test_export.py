@@ -75,7 +75,7 @@ def onnx(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports") / "onnx"
     outcome = toolkit("export", made.run, "--to", "onnx", "--output", folder, cwd=made.cwd)
     assert outcome.code == 0, outcome.text
-    assert "same answer" in outcome.out
+    assert "same prediction" in outcome.out
     assert "80 of 80 held-out test rows (100.00%)" in outcome.out
     assert not [line for line in outcome.err.splitlines() if "experimental" in line or "torchvision" in line]
     return folder

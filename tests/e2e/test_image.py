@@ -208,16 +208,18 @@ def test_a_planted_copy_of_a_training_picture_is_found_by_name(tmp_path: Path) -
     (pair,) = found["pairs"]
     assert pair["test"]["file"] == f"test/light/{hostile}.jpg"
     assert pair["train"]["file"] == "train/light/004.png"
-    assert any("1 nearly repeat a training row" in warning for warning in report["verdict"]["warnings"])
+    assert any(
+        warning.startswith("1 of ") and "near-duplicates" in warning for warning in report["verdict"]["warnings"]
+    )
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "Test rows that stand in train" in page
+    assert 'id="near-duplicates"' in page
     assert "train/light/004.png" in page
     assert "<script" not in page
     assert pair["train"]["picture"] in page
     check_page(tmp_path / "run" / "report.html")
     again = toolkit("evaluate", "run", cwd=tmp_path)
     assert again.code == 0, again.text
-    assert "1 nearly repeat a training row" in " ".join(again.out.split())
+    assert "near-duplicates of training rows" in " ".join(again.out.split())
 
 
 def test_two_runs_are_compared_picture_by_picture(made: Made, tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ def test_two_runs_are_compared_picture_by_picture(made: Made, tmp_path: Path) ->
     assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
     report = json.loads((tmp_path / "both" / "report.json").read_text(encoding="utf-8"))
     assert report["comparison"]["rows"] == 18
-    assert "Side by side" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+    assert "Metrics of each model" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
 
 
 def test_with_no_data_and_no_hub_there_are_digits(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(predictor, "predict_features", dying)
     with refused(Interrupted, "run.interrupted", "20 rows", "out.csv") as stopped:
         run("out.csv")
-    assert stopped.value.fix == "Go on with: toolkit …"
+    assert stopped.value.fix == "Resume with: toolkit …"
     assert not Path("out.csv").exists()
     run("out.csv")
     assert asked == [10, 10, 10, 10, 5]
@@ -102,7 +102,7 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     source.write_text(source.read_text(encoding="utf-8").replace("0 times", "9 times"), encoding="utf-8")
     os.utime(source, ns=(when.st_atime_ns, when.st_mtime_ns))
     run("edited.csv")
-    assert any("20 rows were done before and thrown away" in event.text for event in seen if isinstance(event, Note))
+    assert any("20 rows were predicted before but discarded" in event.text for event in seen if isinstance(event, Note))
     assert "seen 9 times" in Path("edited.csv").read_text(encoding="utf-8").splitlines()[1]
     with refused(DataError, "data.column-taken"):
         predicting.predict(str(made.run), "whole.csv", Path("twice.csv"), {}, None, lambda event: None)

@@ -98,8 +98,8 @@ def test_a_kill_at_a_random_moment_changes_no_byte(seed: int, made: Made, tmp_pa
     assert not (tmp_path / "killed.csv").exists()
     again = toolkit(*command, "killed.csv", cwd=tmp_path)
     assert again.code == 0, again.text
-    assert "rows were done before: going on behind them." in again.err
+    assert "rows were already predicted; resuming." in again.err
     whole = toolkit(*command, "whole.csv", cwd=tmp_path)
-    assert "rows were done before" not in whole.err
+    assert "rows were already predicted" not in whole.err
     assert (tmp_path / "killed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert len((tmp_path / "killed.csv").read_bytes().splitlines()) == len(lines) + 1

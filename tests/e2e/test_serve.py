@@ -44,7 +44,7 @@ def test_a_folder_is_served_to_this_machine_alone_and_explained(made: Made, tmp_
         code, said = post(f"{address}/explain", {"input": "a wonderful film", "method": "gradient-input"})
         assert code == 200, said
         assert said["words"] == ["a", "wonderful", "film"]
-        assert "not measured" in said["belief"]
+        assert "--measure" in said["belief"]
         with urllib.request.urlopen(f"{address}/health") as health:
             assert json.load(health)["model"] == "model"  # no folder of this machine
         with pytest.raises(OSError, match="refused"):
@@ -75,7 +75,7 @@ def test_a_person_types_a_sentence_and_sees_what_the_answer_rests_on(made: Made,
         assert shown in ("neg", "pos")
         words = page.evaluate("[...document.querySelectorAll('[data-part=words] .word')].map(w => w.textContent)")
         assert {"wonderful", "film", "&", "<"} <= set(words)
-        assert "sure" in page.evaluate("document.querySelector('[data-part=sure]').textContent")
+        assert "confidence" in page.evaluate("document.querySelector('[data-part=sure]').textContent")
         page.evaluate("document.querySelector('textarea').value = '   '; document.querySelector('button').click()")
         page.wait("!document.getElementById('refusal').hidden")
         assert "`text` is missing" in page.evaluate("document.getElementById('refusal').textContent")

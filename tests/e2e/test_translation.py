@@ -229,7 +229,7 @@ def test_a_killed_predict_goes_on_to_the_same_bytes(run: Path, tmp_path: Path) -
     assert not (tmp_path / "out.txt").exists()
     again = toolkit(*command, "out.txt", cwd=tmp_path)
     assert again.code == 0, again.text
-    assert "rows were done before" in again.err
+    assert "rows were already predicted" in again.err
     whole = toolkit(*command, "whole.txt", cwd=tmp_path)
     assert whole.code == 0, whole.text
     assert (tmp_path / "out.txt").read_bytes() == (tmp_path / "whole.txt").read_bytes()
@@ -247,7 +247,7 @@ def test_a_glossary_is_checked(run: Path, tmp_path: Path) -> None:
     kept = {term["term"]: term["kept"] for term in glossary["terms"]}
     assert kept["dog"] == 0 <= kept["cat"] <= 1
     assert 0 < glossary["references_kept"] < 1  # they say Katze, and never Pudel
-    assert "Glossary terms.csv: kept" in (tmp_path / "judged" / "report.md").read_text(encoding="utf-8")
+    assert "Glossary terms.csv: kept in" in (tmp_path / "judged" / "report.md").read_text(encoding="utf-8")
 
 
 def test_adapters_are_trained_and_merged(checkpoint: Path, tmp_path: Path) -> None:

@@ -55,10 +55,10 @@ def test_a_planted_label_error_and_a_planted_leak_are_found(planted: Path) -> No
     likest = found["evaluation"]["near_duplicates"]["pairs"][0]
     assert (likest["test"]["file"], likest["test"]["row"]) == ("test.csv", LEAKED)
     assert (likest["train"]["file"], likest["train"]["row"]) == ("train.csv", 8)
-    assert any("nearly repeat a training row" in warning for warning in found["verdict"]["warnings"])
+    assert any("near-duplicates" in warning for warning in found["verdict"]["warnings"])
     page = (planted / "run" / "report.html").read_text(encoding="utf-8")
     assert "Labels to check" in page
-    assert "Test rows that stand in train" in page
+    assert 'id="near-duplicates"' in page
     assert f"test.csv:{MISLABELLED}" in page
     assert f"test.csv:{LEAKED}" in page
     card = json.loads((planted / "run" / "model" / "toolkit.json").read_text(encoding="utf-8"))
@@ -108,12 +108,12 @@ def test_a_planted_miscalibrated_model_is_found_by_name(planted: Path) -> None:
     outcome = toolkit("evaluate", "shouting", "--data", "noisy.csv", "--output", "shouted", cwd=planted)
     assert outcome.code == 0, outcome.text
     found = report(planted / "shouted")
-    (statement,) = [said for said in found["verdict"]["statements"] if said.startswith("Too sure of itself")]
+    (statement,) = [said for said in found["verdict"]["statements"] if said.startswith("Overconfident")]
     calibration = found["evaluation"]["calibration"]
     assert calibration["ece"]["low"] > 0.15
     assert calibration["p"] < 0.01
     assert statement in " ".join(outcome.out.split())
-    assert "Too sure of itself" in (planted / "shouted" / "report.html").read_text(encoding="utf-8")
+    assert "Overconfident" in (planted / "shouted" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_planted_biased_model_is_found_by_name(tiny_distilbert: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_every_check_runs_and_says_what_it_tested(planted: Path) -> None:
     assert {group["name"] for group in evaluation["fairness"]["groups"]} == {"x", "<script>y"}
     assert evaluation["cost"]["timings"]
     page = (planted / "run" / "evaluations" / "held-out" / "report.html").read_text(encoding="utf-8")
-    for heading in ("When the text changes", "When other people are spoken of", "What a prediction costs"):
+    for heading in ("Robustness", "Bias: people mentioned in the text", "Cost of a prediction"):
         assert heading in page
     check_page(planted / "run" / "evaluations" / "held-out" / "report.html")
     wrong = toolkit("evaluate", "run", "--checks", "robustnes", cwd=planted)
@@ -207,7 +207,7 @@ def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) 
     assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     warnings = " ".join(report["verdict"]["warnings"])
-    assert "repeat another" in warnings
+    assert "duplicates" in warnings
     assert "the classes may be exchanged" in warnings
     assert [one["name"] for one in report["baselines"]] == ["Most common class of these rows"]
     assert "training" not in report["config"]  # which this evaluation has not

@@ -89,10 +89,10 @@ def findings() -> dict[str, Any]:
             "unit": "score",
             "methods": [
                 {"name": "leave-one-out", "title": "Leaving each word out", **_interval(0.6)},
-                {"name": "random", "title": "Drawn at random", **_interval(-0.1)},
+                {"name": "random", "title": "Random scores", **_interval(-0.1)},
             ],
             "headline": "Leaving each word out is the most faithful way to explain this model.",
-            "statements": ["It is ahead of drawing at random by 0.70 (0.60 to 0.80)."],
+            "statements": ["It exceeds random scores by 0.70 (0.60 to 0.80)."],
             "warnings": [],
         },
         "robustness": {
@@ -216,12 +216,12 @@ def sample() -> dict[str, Any]:
             "size_bytes": 90867000,
         },
         "verdict": {
-            "headline": "Right on 83.9 % of 1,280 examples it never saw (95 % interval 81.8 to 85.8).",
+            "headline": "Accuracy 83.9 % on 1,280 examples it never saw (95 % interval 81.8 to 85.8).",
             "statements": [
                 "Better than TF-IDF with logistic regression by 7.9 points (95 % interval 5.6 to 10.2).",
                 "Better than answering with the most frequent class by 33.9 points (95 % interval 30.4 to 37.3).",
             ],
-            "warnings": ["12 of 1,280 test texts were cut at 128 tokens."],
+            "warnings": ["12 of 1,280 test texts were truncated to 128 tokens."],
         },
         "evaluation": {
             "split": "test",
@@ -358,7 +358,7 @@ def sample() -> dict[str, Any]:
             {
                 "id": "classes.never-predicted",
                 "evidence": "“<script>alert(1)</script>” is never predicted, on 12 rows that are of it.",
-                "advice": "Weigh rare classes more, or add examples of them.",
+                "advice": "Increase the weight of rare classes, or add examples of them.",
                 "command": "toolkit finetune sentiment --model minilm --set loss.class_weights=balanced",
             }
         ],
@@ -403,7 +403,7 @@ def comparison() -> dict[str, Any]:
         "title": "Comparison of minilm, bert-tiny",
         "recipe": "sentiment",
         "command": "toolkit compare runs/minilm runs/bert-tiny",
-        "verdict": {"headline": "minilm is ahead.", "statements": ["minilm is better by 9.3 points."], "warnings": []},
+        "verdict": {"headline": "minilm is the best.", "statements": ["minilm is 9.3 points better."], "warnings": []},
         "comparison": {
             "rows": 1280,
             "split": "held-out test",

@@ -23,7 +23,7 @@ def serving(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = N
     reader.start()
     try:
         line = process.stdout.readline()
-        assert " answers; Ctrl-C ends it." in line, "".join(errors)
+        assert " is ready; " in line, "".join(errors)
         yield line.split()[0].rstrip("/")
     finally:
         process.send_signal(signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""Every command as a function of Python: what a notebook calls, and what the command line prints."""
+"""Every command as a Python function, for notebooks and for the command line."""

@@ -1,4 +1,4 @@
-"""Who calls a function: a program, or the command line with what it alone knows."""
+"""The caller of a function: a program, or the command line with its own observer and command."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ _NOT_REPEATED = ("progress", "push_to", "dry_run")
 
 @dataclass(frozen=True)
 class Caller:
-    """The caller, and what is called with each event.
+    """The caller of a function.
 
     Attributes:
         observe: Called with each event.
-        command: Stands in reports as the command that made them, and in messages as the one that goes on.
-        started: When the call began, on `time.monotonic`; a time budget counts from then.
+        command: The command in reports, and in messages about resuming.
+        started: Start of the call by `time.monotonic`; a time budget counts from it.
     """
 
     observe: Observe
@@ -30,12 +30,12 @@ class Caller:
 
 @contextmanager
 def called(progress: bool | Caller, verb: str, arguments: Sequence[str], words: Mapping[str, Any]) -> Iterator[Caller]:
-    """Return who is told what happens: the command line, or the bar that a program's call shows.
+    """Return the caller: the command line, or a program, for which a progress bar is shown.
 
     Args:
         progress: As the function was given it.
         verb: The command that does the same.
-        arguments: What stands right behind it.
+        arguments: Its positional arguments.
         words: Its options, as keyword arguments.
     """
     if isinstance(progress, Caller):

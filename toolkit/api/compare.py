@@ -1,4 +1,4 @@
-"""`compare`: models side by side on the rows that all of them were judged on."""
+"""`compare`: models on the rows that all of them were evaluated on."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +21,11 @@ def compare(
     seed: int | None = None,
     progress: bool | Caller = True,
 ) -> Comparison:
-    """Set models side by side on the rows that all of them were judged on: differences, agreement, disagreements.
+    """Compare models on the rows that all of them were evaluated on: differences, agreement, disagreements.
 
     Args:
         runs: Two or more runs or evaluations, or paths of their folders.
-        recipe: The task; the one that they were judged by when None.
+        recipe: The task; that of their evaluations when None.
         output: Folder for the report; under runs/ when None.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         seed: Of the bootstrap.

@@ -1,4 +1,4 @@
-"""`evaluate`: judge a model again, on its run's held-out rows or on other data."""
+"""`evaluate`: evaluate a model on its run's held-out rows or on other data."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,21 +31,21 @@ def evaluate(
     dry_run: bool = False,
     progress: bool | Caller = True,
 ) -> Evaluation:
-    """Reload a model from disk and judge it.
+    """Load a model from disk and evaluate it.
 
     Args:
         run: A run, the path of its directory, an alias, a folder or a Hub id; the newest run when None.
-        data: What to judge it on, as `finetune` takes it; the run's held-out rows when None.
+        data: The rows to evaluate on, as `finetune` takes it; the run's held-out rows when None.
         recipe: The task of a model that was not trained here, or the file of its recipe.
         output: Folder for the report; inside the run, or under runs/, when None.
         text_column: Column that holds the text.
         label_column: Column that holds the label.
         max_length: Tokens that an example may have.
-        checks: What to ask beyond the rows: some of `CHECKS`, or "all".
+        checks: Additional checks: some of `CHECKS`, or "all".
         glossary: CSV or TSV of terms and their translations.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         trust_remote_code: Run Python code that comes with the checkpoint.
-        fresh: Predict again, even where predictions of these rows are stored.
+        fresh: Predict again, even where predictions for these rows are stored.
         dry_run: Check model, data and labels; the evaluation that is returned has a `.plan` and no folder.
         progress: Whether to show a bar.
 

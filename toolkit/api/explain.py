@@ -1,4 +1,4 @@
-"""`explain`: which words or patches a prediction rests on."""
+"""`explain`: which words or patches a prediction depends on."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ from toolkit.report.pages.explanation import top_words
 
 
 class Explanation:
-    """Explained predictions, which a notebook shows as their page; or what was measured about the methods alone.
+    """Explained predictions, which a notebook shows as a page; or only the measurement of the methods.
 
     Args:
         path: The folder; None where methods were measured and nothing was explained.
-        content: What explanation.json holds, or of a measurement its "verdict".
+        content: The content of explanation.json, or for a measurement its "verdict".
     """
 
     def __init__(self, path: Path | None, content: Mapping[str, Any]) -> None:
@@ -39,7 +39,7 @@ class Explanation:
         """
         if self._path is None:
             raise RunError(
-                "Methods were measured, and nothing was explained.",
+                "Methods were measured, but nothing was explained.",
                 "Give a text to explain.",
                 id="config.nothing-given",
             )
@@ -47,13 +47,13 @@ class Explanation:
 
     @property
     def verdict(self) -> Mapping[str, Any]:
-        """How far the methods can be believed: "headline", "statements" and "warnings"."""
+        """The reliability of the methods: "headline", "statements" and "warnings"."""
         verdict: Mapping[str, Any] = self.content["verdict"]
         return verdict
 
     @property
     def top_words(self) -> list[list[tuple[str, float]]]:
-        """Of each text or picture the words or patches with the highest scores, by the first method."""
+        """The words or patches with the highest scores of each text or picture, by the first method."""
         if "methods" not in self.content:
             return []
         method = self.content["methods"][0]["name"]
@@ -87,7 +87,7 @@ def explain(
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
 ) -> Explanation:
-    """Show which words or patches a prediction rests on; of a translation, which source word each word comes from.
+    """Show which words or patches a prediction depends on; for translations, show the word alignment.
 
     Args:
         run: A run, the path of its directory, a folder or a Hub id.
@@ -97,7 +97,7 @@ def explain(
         measure: Measure once how faithful the methods are, and keep the result.
         rows: On how many held-out examples they are measured.
         png: Also draw a PNG file for each.
-        gold: Alignments that people made of the pairs in `file`.
+        gold: Manual alignments of the pairs in `file`.
         minutes: Stop after so long, with what is done by then.
         data: Examples to measure on, as `finetune` takes data.
         recipe: The task of a model that was not trained here, or the file of its recipe.
@@ -116,8 +116,8 @@ def explain(
     number = rows if rows is not None else EXAMPLES if measure else 0
     if data is not None and not number:
         raise ConfigError(
-            "--data names examples to measure the methods on.",
-            "Add --measure, or leave --data out.",
+            "--data gives examples to measure the methods on, and nothing is to be measured.",
+            "Add --measure, or remove --data.",
             id="config.conflict",
         )
     target = words.target_of(run)
@@ -128,7 +128,7 @@ def explain(
         inputs = _inputs(typed, file, subject)
         if not inputs and not number:
             raise ConfigError(
-                "There is nothing to explain.",
+                "There are no inputs to explain.",
                 'Give a text after the run, "in quotes", a picture, or a --file.',
                 id="config.nothing-given",
             )
@@ -142,7 +142,7 @@ def explain(
 
 
 def _inputs(typed: Sequence[str | Path], file: str | Path | None, subject: EvaluationInputs) -> list[Any]:
-    """Return the texts, or the pictures in the files that are named."""
+    """Return the texts, or the pictures at the given paths."""
     inputs: list[Any]
     if reads_pictures(subject):
         inputs = [picture for path in typed for picture in read_inputs(Path(path), subject)]

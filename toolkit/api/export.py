@@ -1,4 +1,4 @@
-"""`export`: a model in a form that other programs run."""
+"""`export`: a model in a format that other programs run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Exported:
 
     def __repr__(self) -> str:
         same = self.report.agreement
-        return f"<Exported {self.path}: the same answer on {same.same:,} of {same.rows:,} rows>"
+        return f"<Exported {self.path}: the same prediction on {same.same:,} of {same.rows:,} rows>"
 
 
 def export(
@@ -46,7 +46,7 @@ def export(
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
 ) -> Exported:
-    """Write a model for other programs, and prove on held-out rows that it answers as before.
+    """Export a model for other programs, and verify on held-out rows that its predictions are the same.
 
     Args:
         run: A run, the path of its directory, a folder or a Hub id.
@@ -54,7 +54,7 @@ def export(
         output: Folder to write; exports/FORM in the run when None.
         data: Rows to compare on, as `finetune` takes data; the run's held-out rows when None.
         rows: How many of them, at most.
-        tolerance: Share of the rows that may get another answer; 0.001 when None, 0.05 in 8 bits.
+        tolerance: Share of the rows that may get a different prediction; 0.001 when None, 0.05 in 8 bits.
         recipe: The task of a model that was not trained here, or the file of its recipe.
         text_column: Column that holds the text.
         label_column: Column that holds the label.

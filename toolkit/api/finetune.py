@@ -1,4 +1,4 @@
-"""`finetune`: choose the model, prepare, train, judge, and push where that was asked for."""
+"""`finetune`: choose the model, prepare, train, evaluate, and push where requested."""
 
 import shlex
 import time
@@ -58,10 +58,10 @@ def finetune(
     dry_run: bool = False,
     progress: bool | Caller = True,
 ) -> Run:
-    """Fine-tune a pretrained model, judge it on data it never saw, and write model and report to a run directory.
+    """Fine-tune a pretrained model, evaluate it on held-out data, and write model and report to a run directory.
 
-    This is `toolkit finetune`: what is not explained here is explained by `toolkit finetune --help`. A call is one
-    process, on one GPU at most, unless a launcher such as torchrun started the program as several.
+    This is `toolkit finetune`; see also `toolkit finetune --help`. A call is one process, on one GPU at most, unless a
+    launcher such as torchrun started the program as several.
 
     Args:
         recipe: Name of a recipe, or the path of a recipe file.
@@ -72,22 +72,22 @@ def finetune(
         preset: Named values that come with the toolkit.
         config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
-        epochs: Passes over the training rows.
+        epochs: Number of passes over the training rows.
         budget: Time that the call may take: seconds, or a text such as "5m".
         batch_size: Examples that an optimizer step sees.
-        learning_rate: Peak step size.
+        learning_rate: Peak learning rate.
         max_length: Tokens that an example may have.
         attention: A sparse form of attention.
-        seed: Seed of everything random.
-        seeds: Train with so many seeds, from `seed` on; the run's `.seeds` are those of each.
+        seed: Random seed.
+        seeds: Train with this number of seeds, from `seed` on; the run's `.seeds` are those of each.
         text_column: Column that holds the text.
         label_column: Column that holds the label.
-        group_column: Column whose values stay on one side of every split.
+        group_column: Column of groups that are never divided between splits.
         trust_remote_code: Run Python code that comes with the checkpoint.
-        from_scratch: Begin with random weights.
-        tune_speed: Measure what trains fastest here, once, and remember it.
-        few: Few labels: compare cheap and costly ways of training, and keep the best.
-        resume: Go on with the run of the same values and data that did not finish.
+        from_scratch: Start from random weights.
+        tune_speed: Measure the fastest training settings on this machine once, and store them.
+        few: Few labels: compare several training methods, and keep the best.
+        resume: Resume the unfinished run with the same values and data.
         num_processes: How many processes a launcher started; another number is refused.
         strategy: "ddp" or "fsdp".
         glossary: CSV or TSV of terms and their translations.
@@ -140,8 +140,8 @@ def settings(given: Mapping[str, Any]) -> tuple[Recipe, Resolved]:
     """
     if given["push_to"] is not None and given["seeds"] is not None:
         raise ConfigError(
-            "--seeds makes several runs, and --push-to pushes one.",
-            "Push the one you choose afterwards.",
+            "--seeds makes several runs, but --push-to pushes one.",
+            "Push one of them afterwards with `toolkit push`.",
             id="config.conflict",
         )
     output = None if given["output"] is None else str(given["output"])
@@ -150,7 +150,7 @@ def settings(given: Mapping[str, Any]) -> tuple[Recipe, Resolved]:
     loaded, resolved = configure(str(given["recipe"]), layers)
     if resolved.config.training.budget is not None and given["seeds"] is not None:
         raise ConfigError(
-            "--seeds makes several runs, and --budget limits one.",
+            "--seeds makes several runs, but --budget limits one.",
             "Give --epochs instead of --budget.",
             id="config.conflict",
         )
@@ -166,7 +166,7 @@ def _prepared(
     observe: Observe,
     team: Team,
 ) -> Prepared:
-    """Settle model and data, and whether the push at the end would be let in; say what was settled."""
+    """Prepare model and data, check the permission for the push at the end, and report both."""
     if destination is not None:
         check_destination(destination, observe)
     resolved = choose_model(recipe, resolved, observe, started=caller.started, resume=resume, team=team)
@@ -184,16 +184,16 @@ def _prepared(
 
 
 def _push(run: Path, recipe: str, destination: Destination, observe: Observe) -> Pushed:
-    """Push a run that was just made with a recipe; when that fails, say how it is done later."""
+    """Push a new run; when that fails, say how to push it later."""
     try:
         plan = pack(str(run), destination, None, observe, recipe_name=recipe)
         return Pushed(plan, push(plan, observe))
     except ToolkitError as error:
         later = shlex.join(["toolkit", "push", str(run), destination.name, *words.own_recipe(recipe)])
         raise RunError(
-            f"The run is whole, but it was not pushed. {error.problem}", f"{error.fix} Then: {later}", id=error.id
+            f"The run is complete, but it was not pushed. {error.problem}", f"{error.fix} Then: {later}", id=error.id
         ) from error
 
 
 def _unseen(event: Event) -> None:
-    """Show nothing, as befits all processes of a run but one."""
+    """Ignore the event, in all processes of a run but the main one."""

@@ -1,4 +1,4 @@
-"""`inspect`: look at a table the way a run would."""
+"""`inspect`: a table as a run reads it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What stands in a table.
+    """The content of a table.
 
     Attributes:
         origin: Where the rows come from.
         parts: Rows, classes, lengths and duplicates of each part.
         unit: What lengths are counted in: "tokens", "words", or "pixels" along the shorter side.
         max_length: Tokens of a row that a run would read.
-        shared: What stands on both sides of a border between parts → how many rows.
+        shared: Description of duplicates between parts → number of rows.
         notes: What the user should know.
-        sheet: File of the pictures that were drawn; None where none were asked for.
+        sheet: File of the pictures that were drawn; None where not requested.
     """
 
     origin: str
@@ -55,7 +55,7 @@ def inspect(
     set: Mapping[str, Any] | Sequence[str] | None = None,
     progress: bool | Caller = True,
 ) -> Inspection:
-    """Look at a table the way a run would: rows, classes, lengths, what would be cut, duplicates and oddities.
+    """Inspect a table as a run reads it: rows, classes, lengths, truncation, duplicates and anomalies.
 
     Args:
         data: As `finetune` takes it.

@@ -16,7 +16,7 @@ Input = str | Path | bytes | Sequence[str] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class WordScores:
-    """How much one prediction rests on each word of a text, or on each patch of a picture.
+    """The importance of each word of a text, or of each patch of a picture, for one prediction.
 
     Attributes:
         prediction: The class.
@@ -49,7 +49,7 @@ class Model:
 
     @property
     def labels(self) -> Sequence[str]:
-        """Names of the classes; empty where there are none."""
+        """Class names; empty for a task without classes."""
         return list(self._loaded.predictor.stored.labels)
 
     def predict(self, inputs: Input | Sequence[Input]) -> list[Prediction]:
@@ -105,7 +105,7 @@ class Model:
         known = {column.role: column for column in columns}
         if not values or not values.keys() <= known.keys():
             raise ConfigError(
-                f"An input of {self._loaded.name} has the columns {', '.join(known)}.",
+                f"An input of {self._loaded.name} needs the columns {', '.join(known)}.",
                 "Give one value for each, as a tuple or by name.",
                 id="data.column-missing",
             )
@@ -131,7 +131,7 @@ def load(
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
 ) -> Model:
-    """Load a model, to predict with it as often as one likes.
+    """Load a model for repeated predictions.
 
     Args:
         run: A run, the path of its directory, an alias, a folder or a Hub id.

@@ -1,4 +1,4 @@
-"""`predict`: some inputs here and now, or every row of a file."""
+"""`predict`: some inputs, or every row of a file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -61,20 +61,20 @@ def predict(
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
 ) -> list[Prediction] | PredictedFile:
-    """Predict some inputs, or every row of a file; predictions stand in the order of the rows.
+    """Predict some inputs, or every row of a file; predictions are in the order of the rows.
 
-    The model is loaded for each call; `load` keeps it between calls. A call that was stopped within a file goes on
-    where it was when it is repeated.
+    The model is loaded for each call; `load` keeps it between calls. An interrupted call on a file resumes when it is
+    repeated.
 
     Args:
         run: A run, the path of its directory, a folder or a Hub id.
         inputs: Texts, or files of pictures.
-        input: In their place: text lines, CSV, TSV, JSON lines, Parquet, .po or a folder of pictures.
-        output: The file to write beside `input`, by its name CSV, TSV, JSON lines or Parquet; or a function that is
-            told each row with its prediction.
+        input: Instead of inputs: text lines, CSV, TSV, JSON lines, Parquet, .po or a folder of pictures.
+        output: The file to write for `input`: CSV, TSV, JSON lines or Parquet by its suffix; or a function that is
+            called with each row and its prediction.
         recipe: The task of a model that was not trained here, or the file of its recipe.
         all_scores: Return the score of every class.
-        explain: Write what each prediction rests on, too; many times slower.
+        explain: Also write an explanation of each prediction; many times slower.
         text_column: Column that holds the text.
         max_length: Tokens that an input may have.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
@@ -113,22 +113,22 @@ def predict(
 def _places(
     typed: Sequence[object], source: str | Path | None, output: str | Path | Tell | None
 ) -> tuple[str, Path, Tell | None]:
-    """Return which file is read, which is written, and who is told instead.
+    """Return the input file, the output file, and the function that receives rows instead.
 
     Raises:
         ConfigError: One of them is not named, or inputs are typed as well.
     """
     if typed:
         raise ConfigError(
-            "Inputs were typed, which are printed here; --input, --output and --explain are of files.",
-            "Leave these out, or write the inputs into a file.",
+            "Predictions of inputs on the command line are printed; --input, --output and --explain are for files.",
+            "Remove these options, or write the inputs to a file.",
             id="config.conflict",
         )
     if source is None or output is None:
         missing = "--input" if source is None else "--output"
         raise ConfigError(
             f"There is nothing to predict: {missing} is missing.",
-            'Type a text behind the model, as in `toolkit predict RUN "a text"`, or give --input FILE --output FILE.',
+            'Give a text after the model, as in `toolkit predict RUN "a text"`, or give --input FILE --output FILE.',
             id="config.nothing-given",
         )
     if isinstance(output, str | Path):

@@ -1,4 +1,4 @@
-"""What a model says of one input, or of the rows of a file."""
+"""Predictions of inputs, or of the rows of a file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from toolkit.errors import RunError
 if TYPE_CHECKING:
     import pandas as pd
 
-_SCORE = "score: "  # begins the name of a class's probability
+_SCORE = "score: "  # prefix of the name of a class's probability
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one input.
+    """The prediction of one input.
 
     Attributes:
         input: The input, as it was given.
         prediction: The class, the text that was written, or a class for each word; None where there is a problem.
         score: Probability of the class; None where no class is chosen.
         calibrated_score: The same with the temperature that was fitted on validation rows.
-        scores: Probability of each class, by name; empty where these were not asked for.
+        scores: Probability of each class, by name; empty where not requested.
         problem: Why the input cannot be predicted, or None.
     """
 
@@ -37,12 +37,12 @@ class Prediction:
 
     @property
     def label(self) -> Any:
-        """The prediction, as tasks with classes call it."""
+        """The prediction, under its name for tasks with classes."""
         return self.prediction
 
     @classmethod
     def of(cls, given: Any, answer: Mapping[str, Any]) -> "Prediction":
-        """Take what a model says of a row: "prediction", "score", "score: NAME" and "problem"."""
+        """Convert the columns of a predicted row: "prediction", "score", "score: NAME" and "problem"."""
         scores = {name.removeprefix(_SCORE): value for name, value in answer.items() if name.startswith(_SCORE)}
         return cls(
             given,
@@ -56,7 +56,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PredictedFile:
-    """Predictions that were written beside the rows of a file.
+    """Predictions that were written with the rows of a file.
 
     Attributes:
         path: The file; None where each row was handed over instead.

@@ -1,4 +1,4 @@
-"""How a call of Python shows what it does: a bar for progress, and Python's logging for the rest."""
+"""Progress of a Python call: a progress bar, and Python's logging for everything else."""
 
 import logging
 from types import TracebackType
@@ -11,12 +11,12 @@ LOG = logging.getLogger("toolkit")
 
 
 class Bar:
-    """Shows events: progress as a bar of tqdm's, notes as warnings of the logger "toolkit", the rest as its infos.
+    """Shows events: progress as a tqdm bar, notes as warnings of the logger "toolkit", others as its infos.
 
     Use as a context manager; the bar itself is the observer.
 
     Args:
-        visible: Whether to show the bar; the logger is told in any case.
+        visible: Whether to show the bar; messages are logged in any case.
     """
 
     def __init__(self, visible: bool) -> None:
@@ -25,13 +25,13 @@ class Bar:
         self._bar: Any = None
 
     def __enter__(self) -> "Bar":
-        """Begin to watch."""
+        """Start the display."""
         return self
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._close()
 
     def __call__(self, event: Event) -> None:
@@ -67,7 +67,7 @@ class Bar:
         self._bar.update(done - self._bar.n)
 
     def _log(self, level: int, text: str) -> None:
-        """Write a line of the log; a bar on the same terminal makes room for it."""
+        """Write a line of the log above a bar on the same terminal."""
         text = "".join(sign if sign.isprintable() or sign in "\n\t" else f"\\u{ord(sign):04x}" for sign in text)
         if self._bar is None:
             LOG.log(level, "%s", text)

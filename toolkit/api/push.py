@@ -1,4 +1,4 @@
-"""`push`: put a run on the Hugging Face Hub."""
+"""`push`: push a run to the Hugging Face Hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from toolkit.hub import upload
 
 @dataclass(frozen=True)
 class Pushed:
-    """What was sent to the Hub, or would be.
+    """The content of a push, or of a dry run.
 
     Attributes:
         plan: Files, title and destination.
@@ -24,12 +24,12 @@ class Pushed:
 
     @property
     def url(self) -> str | None:
-        """Page of the commit or of the pull request; None where nothing was sent."""
+        """Page of the commit or of the pull request; None where nothing was pushed."""
         return None if self.outcome is None else self.outcome.url
 
     @property
     def changed(self) -> bool:
-        """Whether a commit was made: none is where the Hub held the same already."""
+        """Whether a commit was made; there is none if the Hub already has the same files."""
         return self.outcome is not None and self.outcome.changed
 
     @property
@@ -38,7 +38,7 @@ class Pushed:
         return {path: command.size_of(content) for path, content in self.plan.files.items()}
 
     def __repr__(self) -> str:
-        return f"<Pushed {self.plan.destination.name}: {self.url or 'nothing was sent'}>"
+        return f"<Pushed {self.plan.destination.name}: {self.url or 'nothing was pushed'}>"
 
 
 def push(
@@ -55,7 +55,7 @@ def push(
     dry_run: bool = False,
     progress: bool | Caller = True,
 ) -> Pushed:
-    """Put a run on the Hugging Face Hub: weights, processor, report, and a model card written from the report.
+    """Push a run to the Hugging Face Hub: weights, processor, report, and a model card generated from the report.
 
     Args:
         run: A run, or the path of its directory.
@@ -71,7 +71,7 @@ def push(
         progress: Whether to show a bar.
 
     Raises:
-        ToolkitError: What stands in the way of a push.
+        ToolkitError: The push is not possible.
     """
     destination = upload.Destination(name, public, revision, pr, tag)
     with called(progress, "push", [target_of(run), name], {}) as caller:

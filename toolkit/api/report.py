@@ -1,4 +1,4 @@
-"""A report in Python: the dictionary of report.json, shown as its page in a notebook, and its figures."""
+"""A report in Python: the dictionary of report.json, shown as a page in a notebook, and its metrics."""
 
 import html
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Report(dict[str, Any]):
 
 
 def framed(page: str, *, scripts: bool = False) -> str:
-    """Return a page as an element that keeps its styles and scripts to itself.
+    """Return a page as an element with isolated styles and scripts.
 
     Args:
         page: A self-contained HTML page.
@@ -65,7 +65,7 @@ def headline(report: Mapping[str, Any]) -> str:
 
 
 def metrics(report: Mapping[str, Any]) -> dict[str, Figure]:
-    """Return the figures of a report by name: those of an evaluation, or the means over several seeds."""
+    """Return the metrics of a report by name: those of an evaluation, or the means over several seeds."""
     figures = report["seeds"]["summary"] if "seeds" in report else report["evaluation"]["metrics"]
     return {
         figure["name"]: Figure(figure["title"], figure["unit"], figure["value"], figure.get("low"), figure.get("high"))

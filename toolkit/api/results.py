@@ -1,4 +1,4 @@
-"""What calls return: folders that were written, read when they are looked at."""
+"""Return values of calls: folders, whose files are read on access."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Evaluation:
     """A folder with a report and predictions.
 
     Args:
-        path: The folder; None where `dry_run` asked for nothing to be done.
+        path: The folder; None for a dry run.
         plan: What would be done, in one sentence; empty where it was done.
     """
 
@@ -37,9 +37,7 @@ class Evaluation:
             RunError: This was a dry run.
         """
         if self._path is None:
-            raise RunError(
-                "Nothing was written: this was a dry run.", "Call it again without dry_run.", id="run.unfinished"
-            )
+            raise RunError("A dry run writes nothing.", "Call it again without dry_run.", id="run.unfinished")
         return self._path
 
     @cached_property
@@ -49,7 +47,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, Figure]:
-        """Each figure with its interval, by name; the means over several seeds."""
+        """Each metric with its interval, by name; the means over several seeds."""
         return metrics(self.report)
 
     @property
@@ -83,7 +81,7 @@ class Run(Evaluation):
 
     @property
     def seeds(self) -> Sequence["Run"]:
-        """The runs of each seed, where several were asked for."""
+        """The runs of each seed, where several were requested."""
         return [Run(self.path / run["name"]) for run in self.report["seeds"]["runs"]] if "seeds" in self.report else []
 
     @property
@@ -100,14 +98,14 @@ class Run(Evaluation):
         """
         if self.seeds:
             raise RunError(
-                f"{self.path} holds the runs of several seeds.", "Choose one of `.seeds`.", id="run.ambiguous"
+                f"{self.path} contains the runs of several seeds.", "Choose one of `.seeds`.", id="run.ambiguous"
             )
         return self.path
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models side by side on the same rows.
+    """A comparison of models on the same rows.
 
     Attributes:
         path: The folder that was written.
@@ -122,7 +120,7 @@ class Comparison:
 
 
 def _frame(stored: prediction_store.StoredPredictions) -> "pd.DataFrame":
-    """Return a file of predictions as a table: names in the place of numbers of classes, a column for each of these."""
+    """Return a file of predictions as a table, with class names instead of numbers, and one column per class."""
     labels = list(stored.facts.get("labels", ()))
     table = stored.table.drop_columns(["_key"])
     frame: pd.DataFrame = table.to_pandas()
@@ -140,7 +138,7 @@ def _frame(stored: prediction_store.StoredPredictions) -> "pd.DataFrame":
 
 
 def _named(value: Any, labels: Sequence[str]) -> Any:
-    """Return the name of a class by its number, or of each of several; what is no number of one stays."""
+    """Return the name of a class by its number, or of each of several; other values are unchanged."""
     if isinstance(value, list):
         return [_named(item, labels) for item in value]
     return labels[value] if isinstance(value, int) and 0 <= value < len(labels) else value

@@ -1,4 +1,4 @@
-"""Rows in memory as data: written to a Parquet file that later commands read again.
+"""Rows in memory as data: they are written to a Parquet file that later commands can read.
 
     runs/tables/3f1c….parquet                     a DataFrame, an Arrow table or a Dataset
     runs/tables/9a0b…/train.parquet, test.parquet a DatasetDict
@@ -46,7 +46,7 @@ def stored(data: Any) -> str | None:
 
 
 def _table(rows: Any) -> pa.Table:
-    """Return rows as an Arrow table; the index of a DataFrame is no column."""
+    """Return rows as an Arrow table; the index of a DataFrame is dropped."""
     if isinstance(rows, pa.Table):
         return rows
     if isinstance(rows, _type("pandas", "DataFrame")):
@@ -63,7 +63,7 @@ def _table(rows: Any) -> pa.Table:
         described = rows.features.arrow_schema.metadata  # the names of classes
         return whole.replace_schema_metadata(described)
     raise DataError(
-        f"{type(rows).__name__} is no data that can be read.",
+        f"Data of the type {type(rows).__name__} cannot be read.",
         "Give a path or a name, a pandas DataFrame, a pyarrow Table, or a Dataset or DatasetDict of `datasets`.",
         id="data.wrong-kind",
     )

@@ -1,4 +1,4 @@
-"""`tune`: a search for good hyperparameters."""
+"""`tune`: a hyperparameter search."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def tune(
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
 ) -> command.Search:
-    """Search for good hyperparameters, judged on validation; the same call goes on with its search.
+    """Search hyperparameters by the validation metric; repeating the call resumes its search.
 
     Args:
         recipe: Name of a recipe, or the path of a recipe file.

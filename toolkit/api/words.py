@@ -1,4 +1,4 @@
-"""The words of a call: how they become layers of the configuration, and the command line that says the same.
+"""The arguments of a call: their conversion to configuration layers, and to the equivalent command line.
 
 A keyword argument has the name of the command's option: `--batch-size` is `batch_size`, `--set` is `set`.
 """
@@ -49,7 +49,7 @@ _LETS_CODE_RUN = {
 
 
 def flags(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the words that set a value of the configuration, as dotted key → value; None where one is not given."""
+    """Return the arguments that set configuration values, as dotted key → value; None where not given."""
     given = {KEYS[word]: _plain(value) for word, value in words.items() if word in KEYS}
     return {key: None if value is False else value for key, value in given.items()}
 
@@ -123,19 +123,19 @@ def layers(
 
 
 def _check_file(file: str | Path, layers: list[tuple[str, dict[str, Any]]], typed: Collection[tuple[str, ...]]) -> None:
-    """Refuse a file that lets code run where that was not typed, too: it may be of a run that came from elsewhere."""
+    """Refuse a file that allows code to run unless the command line does, too: the file may be from elsewhere."""
     loading = dict(layers)[f"file {file}"].get("loading")
     for key, option in _LETS_CODE_RUN.items():
         if isinstance(loading, dict) and loading.get(key) and ("loading", key) not in typed:
             raise ConfigError(
-                f"{file} sets `loading.{key}`, which lets code of a checkpoint run. Only what is typed does.",
-                f"If you trust that code, add {option} to the command; else remove the key from the file.",
+                f"{file} sets `loading.{key}`, which lets a checkpoint run code. Only the command line may allow that.",
+                f"If you trust that code, add {option} to the command; otherwise remove the key from the file.",
                 id="config.trust-in-file",
             )
 
 
 def merged(flags: Mapping[str, Any], assignments: Sequence[str] | None) -> dict[str, Any]:
-    """Return flags and assignments as one nested mapping, to be laid over what is stored with a model."""
+    """Return flags and assignments as one nested mapping, to override the values stored with a model."""
     values: dict[str, Any] = {}
     for _, layer in layers(flags, assignments=assignments):
         values = merge(values, layer)
@@ -165,28 +165,28 @@ def names(given: str | Sequence[str] | None, known: tuple[str, ...]) -> list[str
             guess = f" Did you mean `{near[0]}`?" if near else ""
             raise ConfigError(
                 f"There is no `{name}`.{guess}",
-                f"Give some of {', '.join(known)}, with commas, or all.",
+                f"Give some of {', '.join(known)}, separated by commas, or all.",
                 id="config.unknown-choice",
             )
     return stripped
 
 
 def target_of(run: Any) -> str:
-    """Return what the command line would be given for a run: its path, or the text that names a model."""
+    """Return the argument of the command line for a run: its path, or the name of a model."""
     return str(getattr(run, "path", run)) if not isinstance(run, Path) else str(run)
 
 
 def own_recipe(recipe: str) -> list[str]:
-    """Return the option that later commands need to name a recipe again: none for one that is installed."""
+    """Return the option by which later commands find the recipe: none for an installed one."""
     return [] if recipe in catalogue.available() else ["--recipe", recipe]
 
 
 def command_line(verb: str, arguments: Sequence[str], words: Mapping[str, Any]) -> str:
-    """Return the command that does what a call does.
+    """Return the command line that is equivalent to a call.
 
     Args:
         verb: The command.
-        arguments: What stands right behind it.
+        arguments: Its positional arguments.
         words: The keyword arguments, as they were given; None and False were not.
     """
     parts = ["toolkit", verb, *arguments]

@@ -34,11 +34,11 @@ from toolkit.cli.streams import OutputLost, prepare_streams
 from toolkit.distributed.membership import EndedElsewhere
 from toolkit.errors import CallError
 
-_AS_JSON = "--json"  # of any command that has it: failures are JSON, too
+_AS_JSON = "--json"  # in commands with this option, failures are printed as JSON, too
 
 app = typer.Typer(
     name="toolkit",
-    help="Fine-tune pretrained transformers, and get a report you can believe.",
+    help="Fine-tune pretrained transformers, and evaluate them with a statistical report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -75,10 +75,10 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the whole traceback of a failure; works after any command.")
+        bool, typer.Option("--debug", help="Show the full traceback of a failure; works after any command.")
     ] = False,
 ) -> None:
-    """Fine-tune pretrained transformers, and get a report you can believe."""
+    """Fine-tune pretrained transformers, and evaluate them with a statistical report."""
 
 
 def main() -> None:
@@ -108,13 +108,13 @@ def _call(arguments: list[str]) -> int:
     try:
         app(arguments)
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # some connection's; Typer takes it for standard output's
+        if isinstance(end.__context__, BrokenPipeError):  # of a connection; Typer assumes standard output
             raise end.__context__ from None
-        if end.code == INTERRUPTED:  # Typer turns Ctrl-C into this, and says nothing
+        if end.code == INTERRUPTED:  # Typer turns Ctrl-C into this without a message
             return report_failure(KeyboardInterrupt(), as_json=_AS_JSON in arguments)
         wrong = getattr(end.__context__, "format_message", None)  # of an exception that Typer has printed as text
         if wrong is not None and _AS_JSON in arguments:
-            fix = "`toolkit COMMAND --help` lists what the command takes."
+            fix = "`toolkit COMMAND --help` lists the arguments and options of a command."
             say_failure_as_json(CallError(wrong(), fix, id="config.command-line"))
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

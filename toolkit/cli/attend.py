@@ -25,14 +25,15 @@ def attend(
         ),
     ],
     text: Annotated[str, typer.Argument(help="A sentence.")],
-    layer: Annotated[int, typer.Option("--layer", help="Which layer to watch, from 1.")] = 1,
-    head: Annotated[int, typer.Option("--head", help="Which of its heads, from 1.")] = 1,
+    layer: Annotated[int, typer.Option("--layer", help="Number of the layer, from 1.")] = 1,
+    head: Annotated[int, typer.Option("--head", help="Number of the head, from 1.")] = 1,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Also write a page, with the maps of every layer and head.")
+        Path | None,
+        typer.Option("--html", help="Also write an HTML page, with the attention maps of every layer and head."),
     ] = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Watch attention being computed: a real text through a real head, with every step's shape and numbers."""
+    """Trace the computation of attention for a text in one head, with the shape and numbers of each step."""
     from toolkit.commands.attend import attend as walk
     from toolkit.config.settings import LoadingConfig
 
@@ -44,13 +45,13 @@ def attend(
         say("\n".join(f"   {line}" for line in _lines(step)))
         if step.title == "Weights":
             say("\n".join(f"   → {line}" for line in seen.example))
-    say(f"\nThe model's own attention gives the same last vectors within {seen.difference:.1g}.")
+    say(f"\nThe model's own attention gives the same output vectors within {seen.difference:.1g}.")
     if html is not None:
         say(f"page  {html}")
 
 
 def _lines(step: "Step") -> Iterator[str]:
-    """Lay a step's numbers out as a table, cut at what fits on a terminal."""
+    """Format the numbers of a step as a table, cut to the width of a terminal."""
     from toolkit.report.pages.walkthrough import number
 
     wide = step.cut or len(step.columns) > _COLUMNS

@@ -17,7 +17,7 @@ def compare(
     set: options.Assignments = None,
     seed: options.Seed = None,
 ) -> None:
-    """Set models side by side on the rows that all of them were judged on: differences, agreement, disagreements."""
+    """Compare models on the rows that all of them were evaluated on: differences, agreement, disagreements."""
     given = dict(locals())
     from toolkit.api import compare as api
     from toolkit.report.pages.terminal import comparison_to_text

@@ -1,4 +1,4 @@
-"""How things are said: failures, notes and progress on standard error, results on standard output."""
+"""Console output: failures, notes and progress on standard error, results on standard output."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print something that is not the result."""
+    """Print a message that is not the result."""
     typer.echo(shown(text), err=True)
 
 
@@ -53,7 +53,7 @@ def report_failure(error: BaseException, as_json: bool = False) -> int:
     else:
         failure = explained(error) or ToolkitError(
             f"{type(error).__name__}: {error}",
-            "This is a fault in the toolkit or in a recipe. Run the command again with --debug for the traceback.",
+            "This is a bug in the toolkit or in a recipe. Run the command again with --debug for the traceback.",
             id="internal.unexpected",
         )
         start = "\n" if isinstance(failure, Interrupted) else f"Error [{failure.id}]: "
@@ -70,7 +70,7 @@ def say_failure_as_json(failure: ToolkitError) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Print seconds as people say them: 48 s, 2 min 05 s, 1 h 20 min."""
+    """Format a duration: 48 s, 2 min 05 s, 1 h 20 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -97,13 +97,13 @@ class Watcher:
         self._began = time.monotonic()
 
     def __enter__(self) -> "Watcher":
-        """Begin to watch."""
+        """Start the display."""
         return self
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Take the bar off the screen."""
+        """Remove the bar."""
         self._close()
 
     def __call__(self, event: Any) -> None:
@@ -134,7 +134,7 @@ class Watcher:
             self._advance(event.step, event.total_steps, text, f"{place}  {text}  {left}", left, finished)
         elif isinstance(event, Validation):
             figures = "  ".join(f"{name} {value:.4f}" for name, value in event.values.items())
-            name = "first look, on some rows," if event.early else "validation"
+            name = "first validation, on some rows," if event.early else "validation"
             self._print(f"  {name} at epoch {event.epoch:.2f}: {figures}{'  (kept)' if event.best else ''}")
 
     def _settled(self, event: "Settled") -> None:
@@ -146,7 +146,7 @@ class Watcher:
             note(f"  labels {one_line(', '.join(event.labels[:8]))}{f' and {more} more' if more > 0 else ''}")
 
     def _counted(self, done: int, total: int) -> str | None:
-        """Say how far a stage has come and what is left, unless it has only just begun."""
+        """Show the progress of a stage and the remaining time, unless it has just started."""
         seconds = time.monotonic() - self._began
         if seconds < _LOG_SECONDS or not 0 < done < total:
             return None
@@ -174,7 +174,7 @@ class Watcher:
             redirect_stdout=sys.stdout.isatty(),
         )  # fmt: skip
         self._bar.start()
-        for name in ("stdout", "stderr"):  # what others write meanwhile goes through the bar, which restores both
+        for name in ("stdout", "stderr"):  # other output goes through the bar, which restores both streams
             if isinstance(getattr(sys, name), FileProxy):
                 setattr(sys, name, Stream(getattr(sys, name), vital=False))
         self._task = self._bar.add_task("", total=total, text="", left="")
@@ -192,12 +192,12 @@ class Watcher:
 
 
 def one_line(text: str) -> str:
-    """Return a label or a name on one line, so that it cannot pass for another line of what is printed."""
+    """Return a label or a name on one line, so that it cannot imitate another line of the output."""
     return text.replace("\n", "\\n")
 
 
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] | None = None) -> str:
-    """Lay out rows in columns as wide as their widest cell; the last column runs free."""
+    """Format rows in columns as wide as their widest cell; the last column has no fixed width."""
     everything = [tuple(map(one_line, row)) for row in ([header, *rows] if header else rows)]
     if not everything:
         return ""

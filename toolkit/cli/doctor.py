@@ -17,7 +17,7 @@ _NAME_WIDTH = len("compiled code")
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print name, verdict, finding and fix as JSON.")] = False,
 ) -> None:
-    """Check Python, packages, devices, the Hub, your token and the disks; say how to mend what is wrong.
+    """Check Python, packages, devices, the Hub, your token and the disks, and show how to fix what is wrong.
 
     Exit code 1 when there is a fault; warnings do not count.
     """
@@ -46,7 +46,7 @@ def _verdict(checks: Sequence["Check"]) -> str:
     faults = sum(check.verdict == "fault" for check in checks)
     cautions = sum(check.verdict == "warning" for check in checks)
     counts = f"{_count(faults, 'fault')}, {_count(cautions, 'warning')}"
-    return f"Not ready: {counts}. Mend the faults first." if faults else f"Ready: {counts}."
+    return f"Not ready: {counts}. Fix the faults first." if faults else f"Ready: {counts}."
 
 
 def _count(number: int, what: str) -> str:

@@ -26,17 +26,19 @@ def evaluate(
     max_length: options.MaxLength = None,
     checks: Annotated[
         str | None,
-        typer.Option("--checks", help=f"What to ask beyond the rows: {', '.join(_CHECKS)}, or all."),
+        typer.Option("--checks", help=f"Additional checks: {', '.join(_CHECKS)}, or all."),
     ] = None,
     glossary: options.Glossary = None,
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask the model again, even if it was asked about these rows before.")
+        bool, typer.Option("--fresh", help="Predict again, even if predictions for these rows are stored.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check model, data and labels; judge nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check model, data and labels, without an evaluation.")
+    ] = False,
 ) -> None:
-    """Reload a model from disk and judge it: on its run's held-out rows, or on data of yours."""
+    """Load a model and evaluate it on its run's held-out rows, or on your own data."""
     given = dict(locals())
     from toolkit import runs
     from toolkit.api import evaluate as api
@@ -49,7 +51,7 @@ def evaluate(
     with Watcher() as watch:
         evaluation = api.evaluate(**given, progress=options.caller(watch, command))
     if dry_run:
-        say(f"Nothing was judged: this was a dry run. {evaluation.plan}")
+        say(f"Dry run: nothing was evaluated. {evaluation.plan}")
         return
     from toolkit.report.pages.terminal import to_text
 

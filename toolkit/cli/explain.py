@@ -9,7 +9,7 @@ import typer
 from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say, table
 
-_PRINTED = 5  # texts; the page has all
+_PRINTED = 5  # texts; the HTML page has all
 
 
 def explain(
@@ -20,7 +20,7 @@ def explain(
     texts: Annotated[list[str] | None, typer.Argument(metavar="[INPUT]...", help="Texts, or pictures.")] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--file", help="Many: a text a line (.txt), a table, or a folder of pictures."),
+        typer.Option("--file", help="Many inputs: .txt with one text per line, a table, or a folder of pictures."),
     ] = None,
     method: Annotated[
         list[str] | None,
@@ -29,18 +29,19 @@ def explain(
         ),
     ] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Measure once how faithful the methods are, and keep the result.")
+        bool, typer.Option("--measure", help="Measure the faithfulness of the methods once, and store the result.")
     ] = False,
     rows: Annotated[
-        int | None, typer.Option("--rows", min=0, help="Measure on so many held-out examples; 60 with --measure.")
+        int | None,
+        typer.Option("--rows", min=0, help="Number of held-out examples for the measurement; 60 with --measure."),
     ] = None,
-    png: Annotated[bool, typer.Option("--png", help="Also draw a PNG file for each.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Also write a PNG file for each.")] = False,
     gold: Annotated[
         Path | None,
-        typer.Option("--gold", help="Alignments that people made of the pairs in --file: a line of 0-0 1-2 for each."),
+        typer.Option("--gold", help="Manual alignments of the pairs in --file: a line such as 0-0 1-2 for each."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0, help="Stop after so long, with what is done by then.")
+        float | None, typer.Option("--minutes", min=0, help="Time limit; results until then are kept.")
     ] = None,
     data: options.Data = None,
     recipe: options.RecipeOfModel = None,
@@ -49,12 +50,12 @@ def explain(
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Show which words or patches a prediction rests on; of a translation, which source word each word comes from.
+    """Show which words or patches a prediction depends on; for translations, show the word alignment.
 
-    The explanation is by the method that was measured to be the most faithful for this model, or else by leaving each
-    word out. `--measure` measures the methods on held-out rows: the top words or patches are left out, or kept alone,
-    and compared with some drawn at random; and the weights are made random, to see whether the explanation changes.
-    It takes minutes, once for a run, and no text has to be given.
+    The default method is the most faithful one that was measured for this model; without a measurement, each word is
+    left out in turn. `--measure` measures the methods on held-out rows: the top words or patches are removed, or only
+    they are kept, in comparison with random ones; and the weights are randomized, to see whether the explanation
+    changes. It takes minutes, once for a run, and needs no input.
     """
     given = dict(locals())
     from toolkit.api import explain as api
@@ -69,7 +70,7 @@ def explain(
 
 
 def _print(content: Mapping[str, Any]) -> None:
-    """Print the top words by the first method, which is the most faithful of those shown, and what to believe."""
+    """Print the top words by the first method, the most faithful of those shown, and its reliability."""
     from toolkit.report.pages.explanation import top_words
 
     if content["unit"] == "link":
@@ -77,24 +78,24 @@ def _print(content: Mapping[str, Any]) -> None:
         return
     first = content["methods"][0]
     for text in content["texts"][:_PRINTED]:
-        say(f"\n{text['text']}\n  {text['prediction']}, {100 * text['probability']:.1f} % sure")
+        say(f"\n{text['text']}\n  {text['prediction']}, confidence {100 * text['probability']:.1f} %")
         top = top_words(text, first["name"])
         say(table([(f"  {word}", f"{score:+.3f}") for word, score in top]))
     if len(content["texts"]) > _PRINTED:
-        note(f"  note: {len(content['texts']) - _PRINTED} more are on the page.")
+        note(f"  note: {len(content['texts']) - _PRINTED} more are in the HTML page.")
     if content["regions"]:
         result = content["regions"][first["name"]]
         say(
-            f"\nOf {result['pictures']} pictures with a box, the top patch lies on the object in "
+            f"\nIn {result['pictures']} pictures with a box, the top patch is on the object in "
             f"{100 * result['pointing']['value']:.1f} %; the regions overlap with the boxes by "
             f"{100 * result['overlap']['value']:.1f} %, a box in the middle by {100 * result['middle']['value']:.1f} %."
         )
-    say(f"\nBy: {first['title']} ({first['about']}).")
+    say(f"\nMethod: {first['title']} ({first['about']}).")
     _print_verdict(content["verdict"])
 
 
 def _print_alignment(content: Mapping[str, Any]) -> None:
-    """Print the source word that each word of the first translations comes from."""
+    """Print the word alignment of the first translations."""
     for text in content["texts"][:_PRINTED]:
         say(f"\n{text['source']}\n{text['translation']}")
         linked = [
@@ -102,8 +103,8 @@ def _print_alignment(content: Mapping[str, Any]) -> None:
         ]
         say(table(linked))
     if len(content["texts"]) > _PRINTED:
-        note(f"  note: {len(content['texts']) - _PRINTED} more are on the page.")
-    say(f"\nBy: {content['reading']}.")
+        note(f"  note: {len(content['texts']) - _PRINTED} more are in the HTML page.")
+    say(f"\nMethod: {content['reading']}.")
     _print_verdict(content["verdict"])
 
 

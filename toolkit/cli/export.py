@@ -25,7 +25,7 @@ def export(
             "--tolerance",
             min=0,
             max=1,
-            help="Share of the rows that may get another answer; 0.001 when not given, 0.05 in 8 bits.",
+            help="Share of the rows that may get a different prediction; 0.001 when not given, 0.05 in 8 bits.",
         ),
     ] = None,
     recipe: options.RecipeOfModel = None,
@@ -35,10 +35,10 @@ def export(
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Write a model for other programs, and prove on held-out rows that it answers as before.
+    """Export a model for other programs, and verify on held-out rows that its predictions are the same.
 
-    export.json says on how many rows the export agrees, what it costs in accuracy, its size and its speed.
-    One that disagrees by more than --tolerance is not written.
+    export.json records the agreement with the model, the change of accuracy, the size and the speed.
+    An export that disagrees on more than --tolerance is not written.
     """
     given = dict(locals())
     from toolkit.api import export as api
@@ -51,9 +51,10 @@ def export(
 
 def _lines(report: "Export") -> list[tuple[str, str]]:
     agreement = report.agreement
-    lines = [("same answer", f"{agreement.same:,} of {agreement.rows:,} {report.split} rows ({agreement.value:.2%})")]
+    same = f"{agreement.same:,} of {agreement.rows:,} {report.split} rows ({agreement.value:.2%})"
+    lines = [("same prediction", same)]
     if report.drift is not None:
-        lines.append(("probabilities", f"off by {report.drift.largest:.2g} at most"))
+        lines.append(("probabilities", f"differ by at most {report.drift.largest:.2g}"))
     changed = report.difference
     if changed is not None:
         lines.append(

@@ -1,4 +1,4 @@
-"""What Python raises when the machine, and not the toolkit, is at fault: no memory, no space, no permission."""
+"""Exceptions that the machine causes, not the toolkit: no memory, no space, no permission."""
 
 import errno
 import re
@@ -21,12 +21,12 @@ class _Cause(NamedTuple):
 
 
 _FULL = _Cause(id="machine.disk-full", fix="Free some space, or write to another disk.")
-_CLOSED = _Cause(id="machine.permission-denied", fix="Mend its permissions, or name another place.")
+_CLOSED = _Cause(id="machine.permission-denied", fix="Change its permissions, or use another location.")
 _TOO_MANY_FILES = _Cause(id="machine.too-many-open-files", fix="Raise the number of open files with `ulimit -n`.")
 _CAUSES = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
-    errno.EROFS: _Cause(id="machine.read-only-disk", fix="Write to another place."),
+    errno.EROFS: _Cause(id="machine.read-only-disk", fix="Write to another location."),
     errno.EACCES: _CLOSED,
     errno.EPERM: _CLOSED,
     errno.EMFILE: _TOO_MANY_FILES,
@@ -36,9 +36,9 @@ _CAUSES = {
 
 
 def explained(error: BaseException) -> ToolkitError | None:
-    """Return what the user can do about an exception that the machine or the input caused; None for any other.
+    """Return an error with a fix for an exception that the machine or the input caused; None for any other.
 
-    A refusal of an input is taken at its word, unless it was raised because memory ran out while the input was read.
+    An error of the toolkit is returned as it is, unless it was raised because memory ran out.
     """
     if isinstance(error, ToolkitError) and not (isinstance(error, CallError) and _is_of_memory(error.__cause__)):
         return error
@@ -46,24 +46,24 @@ def explained(error: BaseException) -> ToolkitError | None:
         return RunError(
             "Memory ran out.",
             "Lower the batch size or the length (`training.micro_batch_size`, `evaluation.batch_size`, "
-            "`data.max_length`), take a smaller model, or raise the limit (`ulimit -v`).",
+            "`data.max_length`), use a smaller model, or raise the limit (`ulimit -v`).",
             id="machine.out-of-memory",
         )
     if isinstance(error, RecursionError):
         return CallError(
             "A file of the input is nested too deep to be read.",
-            "Look at its YAML or JSON: --debug shows which one was being read.",
+            "Check its YAML or JSON: --debug shows which file was being read.",
             id="data.nested-too-deeply",
         )
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         return CallError(
-            "A name outside ASCII was given, but this shell's locale knows nothing else.",
+            "A name has characters outside ASCII, but the locale of this shell supports only ASCII.",
             "Run the command with PYTHONUTF8=1 set, or rename the file.",
             id="machine.locale",
         )
     if isinstance(error, ConnectionError):
         return RunError(
-            f"A connection was cut ({error.strerror or type(error).__name__}).",
+            f"A connection was closed ({error.strerror or type(error).__name__}).",
             "Repeat the command.",
             id="machine.connection-lost",
         )
@@ -75,7 +75,7 @@ def explained(error: BaseException) -> ToolkitError | None:
 
 
 def _is_of_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out; torch, Python's importer and others say so in exceptions of other kinds."""
+    """Whether memory ran out; torch, Python's importer and others raise other exceptions for it."""
     while error is not None:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
             return True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "`toolkit recipes list` names the recipes and presets; "
-    "`toolkit recipes show NAME` every key with its value and meaning."
+    "`toolkit recipes show NAME` shows every key with its value and meaning."
 )
 
 
@@ -30,74 +30,87 @@ def finetune(
     preset: options.Preset = None,
     config: options.ConfigFile = None,
     set: options.Assignments = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="Passes over the training rows.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs: passes over the training rows.")] = None,
     budget: Annotated[
         str | None,
         typer.Option(
             "--budget",
             metavar="TIME",
-            help="Time that the whole command may take, such as 90s, 5m or 2h: the best model in that time.",
+            help="Time limit of the whole command, such as 90s, 5m or 2h.",
         ),
     ] = None,
     batch_size: options.BatchSize = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak step size.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")] = None,
     max_length: options.MaxLength = None,
     attention: Annotated[
         str | None,
         typer.Option(
             "--attention",
-            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM in turns, not dense.",
+            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM in turns.",
         ),
     ] = None,
     seed: options.Seed = None,
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", min=2, help="Train with so many seeds, from --seed on, and report mean and spread."),
+        typer.Option(
+            "--seeds", min=2, help="Train with this number of seeds, from --seed on, and report mean and spread."
+        ),
     ] = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     group_column: Annotated[
         str | None,
-        typer.Option("--group-column", help="Column whose values stay on one side of every split, as patients must."),
+        typer.Option(
+            "--group-column", help="Column of groups, such as patients, that are never divided between splits."
+        ),
     ] = None,
     trust_remote_code: options.TrustRemoteCode = False,
     from_scratch: Annotated[
         bool,
         typer.Option(
-            "--from-scratch", help="Begin with random weights in the model's form, or in one made for the data."
+            "--from-scratch",
+            help="Start from random weights, with the model's architecture or one chosen for the data.",
         ),
     ] = False,
     tune_speed: Annotated[
         bool,
-        typer.Option("--tune-speed", help="Measure what trains fastest here, once, and remember it."),
+        typer.Option(
+            "--tune-speed", help="Measure the fastest training settings on this machine once, and store them."
+        ),
     ] = False,
     few: Annotated[
         bool,
-        typer.Option("--few", help="Few labels: compare cheap and costly ways of training, and keep the best."),
+        typer.Option("--few", help="Few labels: compare several training methods, and keep the best."),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run of the same values and data that did not finish.")
+        bool, typer.Option("--resume", help="Resume the unfinished run with the same values and data.")
     ] = False,
     num_processes: Annotated[
         int | None,
-        typer.Option("--num-processes", help="Processes that share each step; one for each GPU when not given."),
+        typer.Option(
+            "--num-processes", help="Number of processes for data-parallel training; one per GPU when not given."
+        ),
     ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option("--strategy", help="ddp: each process keeps the model; fsdp: each keeps a slice of it."),
+        typer.Option("--strategy", help="ddp: each process holds the full model; fsdp: the model is sharded."),
     ] = None,
     glossary: options.Glossary = None,
     push_to: Annotated[
         str | None,
-        typer.Option("--push-to", metavar="ORG/NAME", help="Push to the Hub at the end, private; checked beforehand."),
+        typer.Option(
+            "--push-to",
+            metavar="ORG/NAME",
+            help="Push to the Hub at the end, private; access is checked first.",
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, show what would be done, train nothing.")
+        bool, typer.Option("--dry-run", help="Check everything and show the plan, without training.")
     ] = False,
 ) -> None:
-    """Fine-tune a pretrained model, judge it on data it never saw, and write model and report to a run directory.
+    """Fine-tune a pretrained model, evaluate it on held-out data, and write model and report to a run directory.
 
-    Options of a recipe's own, such as --source of translation, are explained by `toolkit recipes show RECIPE`.
+    Options of a recipe, such as --source of translation, are listed by `toolkit recipes show RECIPE`.
     """
     given = dict(locals())
     from toolkit.api import finetune as api
@@ -120,7 +133,7 @@ def finetune(
     if not speaks:
         return
     if dry_run:
-        say(f"Nothing was trained: this was a dry run. {run.plan}")
+        say(f"Dry run: nothing was trained. {run.plan}")
     elif seeds is not None:
         _conclude_seeds(run)
     if run.pushed is not None:

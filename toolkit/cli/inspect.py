@@ -26,11 +26,12 @@ def inspect(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Draw a sheet of pictures of each class, raw and as training changes them.")
+        bool,
+        typer.Option("--show", help="Write a contact sheet of pictures of each class, original and augmented."),
     ] = False,
     set: options.Assignments = None,
 ) -> None:
-    """Show rows, classes, lengths in tokens, what would be cut, duplicates and oddities of a table."""
+    """Show rows, classes, lengths in tokens, truncation, duplicates and anomalies of a table."""
     given = dict(locals())
     from toolkit.api import inspect as api
 
@@ -52,10 +53,7 @@ def inspect(
         say(f"\nContact sheet: {seen.sheet}")
     shared = [f"{count:,} {what}" for what, count in seen.shared.items() if count]
     if shared:
-        say(
-            f"\nOn both sides of a border between parts: {', '.join(shared)}; "
-            "training removes them from the learning side."
-        )
+        say(f"\nDuplicates between parts: {', '.join(shared)}; `finetune` removes them from train.")
 
 
 def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
@@ -75,10 +73,10 @@ def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
         sides = f"median {median:.0f}, smallest {part.lengths.min()}, largest {part.lengths.max()} pixels"
         rows.append(("shorter side", sides))
     else:
-        rows.append((f"{unit} a row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
+        rows.append((f"{unit} per row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
     if unit == "tokens":
-        rows.append(("cut", f"{share(part.cut_at(longest), part.rows)} are longer than {longest} tokens"))
+        rows.append(("truncated", f"{share(part.cut_at(longest), part.rows)} are longer than {longest} tokens"))
     rows.append(
-        ("duplicates", f"{part.repeated:,} repeat an earlier row; {part.contradictory:,} stand with different labels")
+        ("duplicates", f"{part.repeated:,} repeat an earlier row; {part.contradictory:,} have contradictory labels")
     )
     return rows

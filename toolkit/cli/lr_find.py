@@ -11,7 +11,13 @@ from toolkit.cli.console import Watcher, note, say, table
 from toolkit.errors import ConfigError
 
 _STEPS = 100
-_OWN = ("--steps", "--lowest", "--highest", "--output", "-o")  # options that `finetune` has not, or means otherwise
+_OWN = (
+    "--steps",
+    "--lowest",
+    "--highest",
+    "--output",
+    "-o",
+)  # not options of `finetune`, or different there
 
 
 def lr_find(
@@ -34,11 +40,11 @@ def lr_find(
     lowest: Annotated[float, typer.Option("--lowest", help="Learning rate of the first step.")] = 1e-6,
     highest: Annotated[float, typer.Option("--highest", help="Learning rate of the last step.")] = 1.0,
 ) -> None:
-    """Find a learning rate: raise it step by step until the loss bursts, and suggest one from the curve."""
+    """Find a learning rate: raise it step by step until the loss diverges, and suggest one from the curve."""
     given = dict(locals())
     if not 0 < lowest < highest:
         raise ConfigError(
-            f"The learning rate cannot rise from {lowest:g} to {highest:g}.",
+            f"The learning rate cannot increase from {lowest:g} to {highest:g}.",
             "Give a positive --lowest and a larger --highest.",
             id="config.out-of-range",
         )
@@ -59,19 +65,19 @@ def lr_find(
             result = find(prepared, folder, watch, steps=steps, lowest=lowest, highest=highest)
         except BaseException:
             if not any(folder.iterdir()):
-                folder.rmdir()  # nothing was found, and nothing is left behind
+                folder.rmdir()  # no result, so no empty folder
             raise
     best = min(range(len(result.smoothed)), key=result.smoothed.__getitem__)
     say(
         f"The smoothed loss was lowest, {result.smoothed[best]:.4f}, at a learning rate of "
-        f"{result.learning_rates[best]:.3g}{', and burst after it' if result.burst else ''}.\n"
+        f"{result.learning_rates[best]:.3g}{', and diverged after it' if result.burst else ''}.\n"
         f"Suggested learning rate: {result.suggestion:g}, the smaller of a tenth of that and the rate at which\n"
         "the loss fell fastest (Howard and Gugger 2020, after Smith 2017)."
     )
     if not result.clear:
         say(
-            "The loss did not clearly fall and rise again on the way, so this is little more than a guess: widen the\n"
-            "range (--lowest, --highest), or give more --steps."
+            "The loss did not clearly fall and rise again in this range, so the suggestion is unreliable: widen the\n"
+            "range (--lowest, --highest), or raise --steps."
         )
     again = options.command_line("finetune", without=_OWN, unset="training.learning_rate")
     say(table([("curve", str(folder / "curve.svg")), ("train", f"{again} --learning-rate {result.suggestion:g}")]))

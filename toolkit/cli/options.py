@@ -1,4 +1,4 @@
-"""Options that several commands share, and the command as it was typed."""
+"""Options that several commands share, and the command line as given."""
 
 import shlex
 import sys
@@ -34,7 +34,7 @@ RecipeOfModel = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help="The task of a model that was not trained here, or the file of the recipe that it was trained with.",
+        help="Recipe of a model that was not trained by this toolkit, or the file of the recipe of its training.",
         autocompletion=complete_recipe,
     ),
 ]
@@ -43,12 +43,12 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path; `finetune` chooses with auto, or "
-        "auto:NAME,NAME among some.",
+        help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path; auto, or "
+        "auto:NAME,NAME, lets `finetune` choose.",
         autocompletion=complete_model,
     ),
 ]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples an optimizer step sees.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples per optimizer step.")]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -58,30 +58,29 @@ Data = Annotated[
 Output = Annotated[
     str | None, typer.Option("--output", "-o", help="Where to write; a new folder under runs/ when not given.")
 ]
-Preset = Annotated[
-    str | None, typer.Option("--preset", help="Named values that come with the toolkit; see `toolkit recipes list`.")
-]
+Preset = Annotated[str | None, typer.Option("--preset", help="Preset of the toolkit; see `toolkit recipes list`.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of values.")]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE for any key of `toolkit recipes show`; repeatable.")
 ]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column that holds the label.")]
-MaxLength = Annotated[int | None, typer.Option("--max-length", help="Tokens an example may have.")]
+MaxLength = Annotated[int | None, typer.Option("--max-length", help="Maximum number of tokens of an example.")]
 Glossary = Annotated[
-    str | None, typer.Option("--glossary", help="CSV or TSV of terms and their translations, to check what is written.")
+    str | None,
+    typer.Option("--glossary", help="CSV or TSV of terms and their translations, to check the output."),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Random seed.")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the checkpoint.")
 ]
 
 
 def command_line(command: str | None = None, without: Sequence[str] = (), unset: str | None = None) -> str:
-    """Return the command as it was typed; no option of the toolkit takes a secret.
+    """Return the command line as given; no option of the toolkit takes a secret.
 
     Args:
-        command: Stands in the place of the one that was typed.
+        command: Replaces the name of the command.
         without: Options that are left out, each with its value.
         unset: A key of the configuration; where `--set` gives it a value, that is left out as well.
     """
@@ -106,7 +105,7 @@ def _assigns(assignment: str, key: str | None) -> bool:
 
 
 def caller(observe: "Observe", command: str | None = None) -> "Caller":
-    """Return the command line as the one who calls a function.
+    """Return the command line as the caller of a function.
 
     Args:
         observe: Called with each event.

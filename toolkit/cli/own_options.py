@@ -1,4 +1,4 @@
-"""A recipe's own keys as options: `--target fr` is `--set options.target=fr`."""
+"""The options of recipes on the command line: `--target fr` is `--set options.target=fr`."""
 
 import difflib
 from pathlib import Path
@@ -8,10 +8,10 @@ from typer.core import TyperCommand
 
 
 class WithOwnOptions(TyperCommand):
-    """A command that takes, beside its own options, those that recipes define in their `Options`."""
+    """A command that accepts, besides its own options, those that recipes define in their `Options`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Turn options of recipes into assignments, wherever they stand."""
+        """Convert options of recipes to assignments, at any position."""
         taken = {name for parameter in self.params for name in parameter.opts}
         try:
             return super().parse_args(ctx, as_assignments(args, taken))
@@ -26,10 +26,10 @@ class WithOwnOptions(TyperCommand):
 def as_assignments(args: list[str], taken: set[str]) -> list[str]:
     """Return the arguments with every option of a recipe written as `--set options.NAME=VALUE`.
 
-    An option that is followed by another one, or by nothing, means true. What no recipe knows stays as it is.
+    An option that is followed by another one, or by nothing, means true. Options of no recipe are not changed.
 
     Args:
-        args: What was typed behind the command.
+        args: The arguments after the command.
         taken: The command's own options.
     """
     known: set[str] | None = None
@@ -55,7 +55,7 @@ def as_assignments(args: list[str], taken: set[str]) -> list[str]:
 
 
 def _known(args: list[str]) -> set[str]:
-    """Return the options of the recipe that the arguments name, or of all recipes where they name none."""
+    """Return the options of the recipe in the arguments, or of all recipes where there is none."""
     from toolkit.tasks import catalogue
 
     at_hand: dict[str, Any] = catalogue.available()

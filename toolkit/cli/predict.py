@@ -17,7 +17,7 @@ def predict(
     run: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INPUT]...", help="Texts, or files of pictures, to predict here and now."),
+        typer.Argument(metavar="[INPUT]...", help="Texts, or paths of pictures, whose predictions are printed."),
     ] = None,
     input: Annotated[
         str | None,
@@ -28,23 +28,23 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="CSV, TSV, JSONL or Parquet file to write; what writes texts writes .txt and .po too; - for JSON "
-            "lines on standard output, each as soon as it is known.",
+            help="CSV, TSV, JSONL or Parquet file to write, for generated texts also .txt or .po; - for JSON lines "
+            "on standard output, each as soon as it is known.",
         ),
     ] = None,
     recipe: options.RecipeOfModel = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the score of every class.")] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Write what each answer rests on, too; many times slower.")
+        bool, typer.Option("--explain", help="Also write an explanation of each prediction; many times slower.")
     ] = False,
     text_column: options.TextColumn = None,
     max_length: options.MaxLength = None,
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Predict what is typed, or every row of a file, and write predictions beside the rows, in their order.
+    """Predict the given inputs, or every row of a file, and write predictions next to the rows, in their order.
 
-    A run that was stopped goes on where it was by the same command.
+    Repeat the command to resume after an interruption.
     """
     given = dict(locals())
     from toolkit.api import predict as api
@@ -62,7 +62,7 @@ def predict(
     if done.path is not None:
         say(f"{done.rows:,} rows in {done.path}")
         if done.marked:
-            say(f"rows with placeholders or markup: {done.marked:,}; answers that hold the same: {done.kept:,}")
+            say(f"rows with placeholders or markup: {done.marked:,}; predictions that keep them: {done.kept:,}")
 
 
 def _line(prediction: "Prediction", all_scores: bool) -> str:
@@ -83,4 +83,4 @@ def _line(prediction: "Prediction", all_scores: bool) -> str:
 
 def _say_row(row: dict[str, Any]) -> None:
     line = json.dumps(row, ensure_ascii=False, default=str)
-    say_json(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # half a character stays the escape that it was
+    say_json(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # a lone surrogate stays an escape

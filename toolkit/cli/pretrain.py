@@ -16,15 +16,15 @@ def pretrain(
         str | None, typer.Option("--output", "-o", help="Folder of the checkpoint; a new one under runs/ by default.")
     ] = None,
     assignments: options.Assignments = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="Passes over the texts (default 3).")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs: passes over the texts (default 3).")] = None,
     batch_size: options.BatchSize = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak step size.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")] = None,
     max_length: options.MaxLength = None,
     seed: options.Seed = None,
     text_column: options.TextColumn = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Adapt a pretrained model to texts without labels by predicting hidden words; use the result as --model."""
+    """Adapt a pretrained model to unlabelled texts by masked language modelling; use the result as --model."""
     given = dict(locals())
     from toolkit.api import words
     from toolkit.commands.finetune.prepare import configure
@@ -36,7 +36,7 @@ def pretrain(
         folder, facts = adapt(recipe, resolved, watch)
     before, after = facts["perplexity_before"], facts["perplexity"]
     say(
-        f"Perplexity of hidden tokens in {facts['held_out_texts']:,} held-out texts: {before:,.1f} before, "
+        f"Perplexity of masked tokens in {facts['held_out_texts']:,} held-out texts: {before:,.1f} before, "
         f"{after:,.1f} after {facts['training']['steps']:,} steps on {facts['texts']:,} texts."
     )
     say(

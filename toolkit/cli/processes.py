@@ -1,4 +1,4 @@
-"""Several processes, one command: this one starts them."""
+"""Starts a command as several processes."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from toolkit.distributed.membership import EndedElsewhere
 
 
 def start(wanted: int | None, device: str) -> None:
-    """Run this command again as several processes and end as they do, unless one is enough or they run already.
+    """Run this command as several processes and return their exit code, unless one is enough or they run already.
 
     Args:
         wanted: `training.num_processes`.

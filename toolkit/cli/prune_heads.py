@@ -12,23 +12,23 @@ def prune_heads(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory of a model that chooses classes.")],
     tolerance: Annotated[
         float,
-        typer.Option("--tolerance", min=0, help="How much of the first metric may be lost on validation rows."),
+        typer.Option("--tolerance", min=0, help="Largest accepted loss of the first metric on validation rows."),
     ] = 0.01,
     share: Annotated[
-        float | None, typer.Option("--share", min=0, max=1, help="Share of the heads to leave out, whatever is lost.")
+        float | None, typer.Option("--share", min=0, max=1, help="Share of the heads to prune, regardless of the loss.")
     ] = None,
     rows: Annotated[
-        int, typer.Option("--rows", min=1, help="Validation rows at most on which importance is measured.")
+        int, typer.Option("--rows", min=1, help="Maximum number of validation rows to measure importance on.")
     ] = 500,
-    png: Annotated[bool, typer.Option("--png", help="Also draw the curve as a PNG file.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Also write the curve as a PNG file.")] = False,
     recipe: options.RecipeOfModel = None,
     output: options.Output = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Leave out the heads of attention that matter least, with the curve of quality against cost.
+    """Prune the least important attention heads, with the curve of quality against cost.
 
-    The pruned model is a run of its own, judged on the held-out rows beside the whole one: `evaluate`, `predict` and
-    `push` take it.
+    The pruned model is a new run, evaluated on the held-out rows like the full one: use it with `evaluate`, `predict`
+    and `push`.
     """
     from toolkit.commands.evaluate.run import prepare_evaluation
     from toolkit.commands.prune_heads import Pruning

@@ -14,24 +14,28 @@ if TYPE_CHECKING:
 
 def push(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory.")],
-    name: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Repository on the Hub; made if it is new.")],
+    name: Annotated[
+        str, typer.Argument(metavar="ORG/NAME", help="Repository on the Hub; created if it does not exist.")
+    ],
     recipe: options.RecipeOfModel = None,
     public: Annotated[
-        bool, typer.Option("--public/--private", help="Whether everybody may read it; private when not given.")
+        bool, typer.Option("--public/--private", help="Whether the repository is public; private when not given.")
     ] = False,
-    pr: Annotated[bool, typer.Option("--pr", help="Propose the change in a pull request.")] = False,
+    pr: Annotated[bool, typer.Option("--pr", help="Create a pull request instead of a commit.")] = False,
     revision: Annotated[str | None, typer.Option("--revision", help="Branch; main when not given.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="Name for the commit, such as v1.0.")] = None,
     license: Annotated[
         str | None,
-        typer.Option("--license", help="The Hub's name of a licence; the fine-tuned model's own when not given."),
+        typer.Option("--license", help="The Hub's name of a licence; that of the base model when not given."),
     ] = None,
     examples: Annotated[
-        bool, typer.Option("--examples/--no-examples", help="Whether the report may quote texts of the data.")
+        bool, typer.Option("--examples/--no-examples", help="Whether the report includes examples of the data.")
     ] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, list the files, send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and list the files, without a push.")
+    ] = False,
 ) -> None:
-    """Put a run on the Hugging Face Hub: weights, processor, report, and a model card written from the report."""
+    """Push a run to the Hugging Face Hub: weights, processor, report, and a model card generated from the report."""
     given = dict(locals())
     from toolkit.api import push as api
 
@@ -39,26 +43,26 @@ def push(
         pushed = api.push(**given, progress=options.caller(watch))
     if dry_run:
         say(table([(path, f"{size:,} bytes") for path, size in pushed.files.items()]))
-        say(f"Nothing was pushed: this was a dry run. {_plan(pushed.plan)}")
+        say(f"Dry run: nothing was pushed. {_plan(pushed.plan)}")
         return
     say_pushed(pushed)
 
 
 def _plan(plan: "UploadPlan") -> str:
     destination = plan.destination
-    known = "exists" if plan.exists else f"would be made, {'public' if destination.public else 'private'}"
+    known = "exists" if plan.exists else f"would be created, {'public' if destination.public else 'private'}"
     if plan.exists is None:
-        known = "was not looked for"
+        known = "was not checked"
     return f"{len(plan.files)} files, {plan.size / 1e6:,.1f} MB; {destination.name} {known}."
 
 
 def say_pushed(pushed: "Pushed") -> None:
-    """Print where a run is on the Hub, and how it is used from there."""
+    """Print the address of a run on the Hub, and how to use it."""
     destination, outcome = pushed.plan.destination, pushed.outcome
     if outcome is None:
         return
     named = destination.name if outcome.revision == "main" else f"{destination.name}@{outcome.revision}"
     if not outcome.changed:
-        note(f"{named} holds exactly this already: no commit was made.")
+        note(f"{named} already has these files: no commit was made.")
     done = "proposed" if destination.pull_request else "pushed"
     say(table([(done if outcome.changed else "there", outcome.url), ("use", f"toolkit evaluate {named} --data FILE")]))

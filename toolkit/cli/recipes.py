@@ -57,7 +57,7 @@ def show(
     assignments: options.Assignments = None,
     data: options.Data = None,
 ) -> None:
-    """Show every value that a run would use, the layer or rule it came from, and what it means."""
+    """Show every value that a run would use, its origin, and its meaning."""
     from toolkit.api import words
     from toolkit.commands.finetune.defaults import KEYS, fill_from_data
     from toolkit.commands.finetune.prepare import configure
@@ -87,7 +87,7 @@ def show(
 
 
 def _entry(start: str, origin: str, width: int) -> str:
-    """Put the origin behind key and value, or on the next line where they fill this one."""
+    """Place the origin after key and value, or on the next line where this one is full."""
     fits = len(start) + 2 + len(origin) <= width
     return f"{start}  {origin}" if fits else f"{start}\n{_INDENT}{origin}"
 
@@ -108,7 +108,7 @@ def copy(
     if destination.is_dir():
         destination = destination / source.name
     if destination.exists():
-        raise RecipeError(f"{destination} is there already.", "Give another file name.", id="output.exists")
+        raise RecipeError(f"{destination} already exists.", "Give another file name.", id="output.exists")
     try:
         destination.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:

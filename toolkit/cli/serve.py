@@ -9,8 +9,8 @@ from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say
 
 Target = Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")]
-Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets the network ask.")]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes one that is free.")]
+Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 accepts requests from the network.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 selects a free one.")]
 
 
 def serve(
@@ -18,24 +18,26 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     recipe: options.RecipeOfModel = None,
-    seconds: Annotated[
-        float, typer.Option("--seconds", min=0.1, help="Seconds after which a request is given up.")
-    ] = 30,
-    max_inputs: Annotated[int, typer.Option("--max-inputs", min=1, help="Inputs in one request.")] = 256,
-    max_megabytes: Annotated[float, typer.Option("--max-megabytes", min=0.01, help="Size of one request.")] = 20,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Inputs that are answered together.")] = 64,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Time limit of a request in seconds.")] = 30,
+    max_inputs: Annotated[
+        int, typer.Option("--max-inputs", min=1, help="Maximum number of inputs of a request.")
+    ] = 256,
+    max_megabytes: Annotated[
+        float, typer.Option("--max-megabytes", min=0.01, help="Maximum size of a request in megabytes.")
+    ] = 20,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Maximum number of inputs of a batch.")] = 64,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", help="Name under which it may be addressed; repeatable; * for any."),
+        typer.Option("--allow-host", help="Host name that requests may use; repeatable; * for any."),
     ] = None,
     max_length: options.MaxLength = None,
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Answer over HTTP: POST /predict, POST /explain, GET /health, GET /openapi.json.
+    """Serve a model over HTTP: POST /predict, POST /explain, GET /health, GET /openapi.json.
 
-    Requests that arrive together are answered together. It listens to this machine alone unless --host says otherwise,
-    and asks nobody who they are: put something in front of it before others may reach it.
+    Requests that arrive together share a batch. The service listens on this machine only, unless --host is given. It
+    has no authentication: put it behind a proxy before others can reach it.
     """
     from toolkit.api import words
     from toolkit.serve.limits import Limits
@@ -55,7 +57,7 @@ def app(
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Show a page on which to type a sentence or drop a picture, with the answer and what it rests on."""
+    """Serve a page to enter a text or a picture, which shows the prediction and its explanation."""
     import webbrowser
 
     from toolkit.api import words
@@ -75,7 +77,7 @@ def _run(
     allowed: list[str],
     visit: Callable[[str], object] | None,
 ) -> None:
-    """Load the model, listen, and answer; with a page where `visit` is there to open it."""
+    """Load the model and serve requests; with a page where `visit` is given to open it."""
     from toolkit.serve.run import check_installed, listen, serve
 
     check_installed()
@@ -87,14 +89,14 @@ def _run(
         service = load(target, values, recipe, watch)
         local = host in LOOPBACK
         if not local:
-            note(f"  note: everyone who reaches {host} may ask; nobody is asked who they are.")
+            note(f"  note: anyone who can reach {host} can send requests; there is no authentication.")
         hosts = [*LOOPBACK, host, *allowed] if local or allowed else ["*"]
         shown = None if visit is None else page(service.describe(), service.inputs, limits.characters)
         named = f"[{host}]" if ":" in host else host
         address = f"http://{named}:{opened.getsockname()[1]}/"
 
         def started() -> None:
-            say(f"{address} answers; Ctrl-C ends it.")
+            say(f"{address} is ready; press Ctrl-C to stop.")
             if visit is not None:
                 visit(address)
 

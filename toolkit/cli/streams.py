@@ -1,4 +1,4 @@
-"""Standard output and error: any text can be written, control characters are shown, and what fails has a meaning.
+"""Standard output and error: any text can be written, control characters are escaped, failures are explained.
 
 Texts, labels and names of files come from other people. A terminal obeys the control characters in them: it sets its
 title, moves the cursor, or shows a line in another order. So nothing but line ends and tabs is sent as it is.
@@ -39,7 +39,7 @@ class OutputLost(RunError):
     def __init__(self, error: OSError) -> None:
         super().__init__(
             f"Standard output cannot be written: {error.strerror or error}.",
-            "Free some space, or send it elsewhere.",
+            "Free some space, or redirect the output.",
             id="output.stdout-lost",
         )
         self.reader_gone = error.errno == errno.EPIPE
@@ -118,7 +118,7 @@ def prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            ascii_alone = codecs.lookup(stream.encoding).name == "ascii"  # of a locale that nobody chose
+            ascii_alone = codecs.lookup(stream.encoding).name == "ascii"  # of a default locale
             stream.reconfigure(encoding="utf-8" if ascii_alone else None, errors="toolkit-readable")
             setattr(sys, name, Stream(stream, vital=name == "stdout"))
 

@@ -11,19 +11,23 @@ from toolkit.cli.console import Watcher, say, table
 
 def tune(
     recipe: options.Recipe,
-    trials: Annotated[int, typer.Option("--trials", min=1, help="Trainings in all, earlier ones included.")] = 20,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Total number of trainings, including earlier ones.")
+    ] = 20,
     search: Annotated[
         list[str] | None,
         typer.Option("--search", help="KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=A|B|C; repeatable."),
     ] = None,
     space: Annotated[
-        Path | None, typer.Option("--space", help="YAML file of what to search, lines as for --search.")
+        Path | None, typer.Option("--space", help="YAML file of the search space, with lines as for --search.")
     ] = None,
     model: options.Model = None,
     data: options.Data = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", help="Folder of the search; one under runs/ that the command finds again."),
+        typer.Option(
+            "--output", "-o", help="Folder of the search; under runs/, the same for the same command, when not given."
+        ),
     ] = None,
     preset: options.Preset = None,
     config: options.ConfigFile = None,
@@ -35,9 +39,10 @@ def tune(
     label_column: options.LabelColumn = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Search for good hyperparameters, judged on validation; the same command goes on, twice at once shares the work.
+    """Search hyperparameters by the validation metric; repeat the command to resume, or run it in parallel.
 
-    What is searched: learning rate, epochs, batch size, weight decay, dropout and warm-up, but for what is set.
+    The default space is learning rate, epochs, batch size, weight decay, dropout and warm-up, except values that are
+    set.
     """
     given = dict(locals())
     from toolkit.api import tune as api

@@ -1,4 +1,4 @@
-"""Watch attention being computed in a checkpoint."""
+"""Trace the computation of attention in a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from toolkit.report.pages import walkthrough
 def attend(
     model: str, text: str, *, layer: int = 1, head: int = 1, loading: LoadingConfig, page: Path | None = None
 ) -> Walk:
-    """Walk `text` through one head of attention.
+    """Trace `text` through one attention head.
 
     Args:
         model: Alias, Hub id, folder, run directory or pkg://package/path.

@@ -1,4 +1,4 @@
-"""Set several judged models side by side, from what they said; nothing is asked again."""
+"""Compare several evaluated models by their stored predictions; nothing is predicted again."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,11 +29,11 @@ def compare(
     seed: int,
     observe: Observe,
 ) -> tuple[Path, dict[str, Any]]:
-    """Compare models on the rows that all of them were judged on.
+    """Compare models on the rows that all of them were evaluated on.
 
     Args:
         targets: Run directories, folders of evaluations, or their files of predictions; at least two.
-        recipe_name: The task; the one that was judged by when None.
+        recipe_name: The task; that of the evaluation when None.
         output: Folder for the report; under runs/ when None.
         command: The command line, for the report.
         config: Confidence and resamples.
@@ -45,13 +45,13 @@ def compare(
 
     Raises:
         ConfigError: There are fewer than two models.
-        RecipeError: They were judged by a recipe that is not installed, and nobody named its file.
+        RecipeError: They were evaluated with a recipe that is not installed, and its file was not given.
         SourceError: A target holds no predictions.
-        DataError: The models were judged on different rows, or know other classes.
+        DataError: The models were evaluated on different rows, or have different classes.
     """
     if len(targets) < 2:
         raise ConfigError(
-            "One model cannot be compared with itself.", "Name two or more run directories.", id="compare.same-model"
+            "One model cannot be compared with itself.", "Give two or more run directories.", id="compare.same-model"
         )
     observe(Stage("Reading predictions"))
     names = _names(targets)
@@ -59,7 +59,7 @@ def compare(
     for name, file in zip(names, files, strict=True):
         if not {"recipe", "labels", "split"} <= file.facts.keys():
             raise SourceError(
-                f"{name} does not say what it was judged by.", "Evaluate the model again.", id="run.damaged"
+                f"{name} lacks the facts of its evaluation.", "Evaluate the model again.", id="run.damaged"
             )
     named = model_metadata.installed(files[0].facts["recipe"], names[0], [_file(targets[0]).parent], recipe_name)
     recipe = loading.load(str(named))
@@ -92,18 +92,18 @@ def _file(target: str) -> Path:
     file = path / prediction_store.FILE if path.is_dir() else path
     if not file.is_file():
         raise SourceError(
-            f"{target} holds no predictions ({prediction_store.FILE}).",
-            "Name a run directory or the folder of an evaluation; `toolkit evaluate MODEL --data DATA` makes one.",
+            f"{target} contains no predictions ({prediction_store.FILE}).",
+            "Give a run directory or the folder of an evaluation; `toolkit evaluate MODEL --data DATA` creates one.",
             id="run.no-predictions",
         )
     return file
 
 
 def _names(targets: Sequence[str]) -> list[str]:
-    """Name each model by the last part of its path that tells it from the others."""
+    """Name each model by the shortest end of its path that is unique."""
     parts = [[part for part in Path(target).parts if part not in ("/", prediction_store.FILE)] for target in targets]
     for length in range(1, max(map(len, parts)) + 1):
         names = ["/".join(path[-length:]) for path in parts]
         if len(set(names)) == len(names):
             return names
-    raise ConfigError("A model is named twice.", "Name each run directory once.", id="compare.same-model")
+    raise ConfigError("A model is given twice.", "Give each run directory once.", id="compare.same-model")

@@ -33,7 +33,7 @@ from toolkit.runs import checksums
 from toolkit.runs.lock import sole_writer
 
 REPORT = "export.json"
-STANDALONE = "run.py"  # asks an export that classifies texts, without the toolkit
+STANDALONE = "run.py"  # predicts with an export that classifies texts, without the toolkit
 CALIBRATION = 128  # rows that set the ranges of activations
 CHOICE = 256  # further rows, on which the ways to quantize are compared
 _WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx.data", ".pt2")
@@ -73,16 +73,16 @@ def export(
     rows: int = 1000,
     tolerance: float | None = None,
 ) -> Exported:
-    """Export a model, ask the export about held-out rows, and write how far it agrees.
+    """Export a model, predict held-out rows with the export, and write how far the predictions agree.
 
     Args:
         target: Run directory, alias, folder or Hub id.
         form: One of `graph.FORMS`.
         output: Folder to write; exports/FORM in the run, or under runs/, when None.
-        values: Nested configuration values laid over the stored ones; `data.source` names other rows to ask about.
+        values: Nested configuration values laid over the stored ones; `data.source` gives other rows to predict.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
-        rows: How many held-out rows to ask about, at most.
+        rows: Maximum number of held-out rows to predict.
         tolerance: Share of them that may get another answer; the form's usual one when None.
 
     Raises:
@@ -91,27 +91,27 @@ def export(
     """
     if form not in graph.FORMS:
         raise ConfigError(
-            f"There is no form `{form}`.", f"Forms: {', '.join(graph.FORMS)}.", id="config.unknown-choice"
+            f"There is no export form `{form}`.", f"Forms: {', '.join(graph.FORMS)}.", id="config.unknown-choice"
         )
     graph.check_installed(form)
     subject = prepare_evaluation(target, merge(dict(values), _CIRCUMSTANCES), recipe_name, observe)
     if subject.recipe.target.written and form != "safetensors":
         raise ConfigError(
-            f"{subject.config.recipe} writes its answers token by token, which one graph cannot hold: --to {form} is "
-            "for tasks whose answer is read off one forward pass.",
-            "--to safetensors works; `toolkit predict` and `toolkit serve` write answers.",
+            f"{subject.config.recipe} generates text token by token, which one graph cannot represent: --to {form} is "
+            "for tasks whose predictions need one forward pass.",
+            "Use --to safetensors; `toolkit predict` and `toolkit serve` generate text.",
             id="export.text-generation",
         )
     folder = _place(subject, form, output)
     measured, held_back = _parted(subject, form, rows)
     stored = subject.stored(observe)
-    observe(Stage(f"Asking the model about {measured.num_rows:,} rows"))
+    observe(Stage(f"Predicting {measured.num_rows:,} rows with the model"))
     features = _encoded(stored.loaded, measured)
     original = predict_features(stored.loaded, features, observe)
     observe(Stage(f"Exporting to {form}"))
     with sole_writer(folder), runs.aside(folder) as draft:
         chosen = _write(stored, form, features, held_back, draft, observe)
-        observe(Stage("Asking the export about the same rows"))
+        observe(Stage("Predicting the same rows with the export"))
         loaded = _loaded(stored, form, draft)
         exported = predict_features(loaded, features, observe)
         allowed = parity.limits(form, tolerance)
@@ -156,7 +156,7 @@ def _place(subject: EvaluationInputs, form: str, output: str | None) -> Path:
     folder = Path(output) if output else inside or runs.HOME / f"export-{runs.slug(subject.checkpoint.name)}-{form}"
     if folder.exists() and not (folder / REPORT).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigError(
-            f"{folder} is there already, and it is no earlier export.",
+            f"{folder} already exists and is not an earlier export.",
             "Give another --output, or remove it first.",
             id="output.exists",
         )
@@ -164,7 +164,7 @@ def _place(subject: EvaluationInputs, form: str, output: str | None) -> Path:
 
 
 def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, _HeldBack | None]:
-    """Return the rows to ask about, drawn by the run's seed, and for 8 bits the others, on which they are chosen.
+    """Return the rows to predict, drawn by the run's seed, and for 8 bits other rows to choose the quantization on.
 
     Raises:
         DataError: There are not enough rows for both.
@@ -176,9 +176,7 @@ def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, 
     else:
         measured, others = np.array_split(order, [min(most, len(order) // 2)])
     if not len(measured):
-        raise DataError(
-            "There are no rows to ask about.", "Name a table with rows in it with --data.", id="data.no-rows"
-        )
+        raise DataError("There are no rows to predict.", "Give a table with rows with --data.", id="data.no-rows")
     taken = subject.rows.take(pa.array(np.sort(measured)))
     if form != "onnx-int8":
         return taken, None
@@ -189,8 +187,8 @@ def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, 
     left = held_back.rows.num_rows
     if left < 4:
         raise DataError(
-            f"Only {left} rows are left to calibrate 8 bits on.",
-            "Name a larger table with --data.",
+            f"Only {left} rows are left to calibrate 8-bit quantization on.",
+            "Give a larger table with --data.",
             id="data.too-few-rows",
         )
     return taken, held_back
@@ -198,7 +196,7 @@ def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, 
 
 def _encoded(subject: LoadedModel, rows: pa.Table) -> Features:
     features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
-    return features if subject.recipe.target.written else features.without("labels")  # the loss is no answer
+    return features if subject.recipe.target.written else features.without("labels")  # the loss is not a prediction
 
 
 def _inputs(subject: LoadedModel, features: Features) -> Features:
@@ -237,7 +235,7 @@ def _write(
 
 
 def _two_or_more(features: Features, collate: Any) -> dict[str, Any]:
-    """Return a batch to trace with: a single example would be taken for a size that is fixed."""
+    """Return a batch to trace with: the size of a single example would be traced as constant."""
     return (
         probe(features.take(np.arange(len(features)).repeat(2)), collate)
         if len(features) < 4
@@ -274,7 +272,7 @@ def _in_eight_bits(
     program = exported.program
     programs, candidates = {}, []
     for way in graph.WAYS:
-        observe(Stage(f"Rounding to 8 bits, {way}"))
+        observe(Stage(f"Quantizing to 8 bits, {way}"))
         programs[way] = graph.quantized(program, way, batches)
         trial = draft.with_name(f"{way}")
         graph.save(graph.replaced(exported, programs[way]), trial)
@@ -288,13 +286,13 @@ def _in_eight_bits(
     # of equals the first, which depends on no batch
     best = max(candidates, key=lambda candidate: candidate.agreement.same)
     agreements = ", ".join(f"{candidate.way} {candidate.agreement.value:.1%}" for candidate in candidates)
-    observe(Note(f"8 bits agree on {agreements} of {len(new):,} {held_back.source} rows: {best.way} is taken."))
+    observe(Note(f"8 bits agree on {agreements} of {len(new):,} {held_back.source} rows: {best.way} is used."))
     alone = best.batching.agreement
     if alone.same < alone.rows:
         observe(
             Note(
-                f"{alone.rows - alone.same:,} of {alone.rows:,} rows get another prediction in a batch than alone: "
-                "dynamic ranges are those of a whole batch. Ask one at a time where that matters."
+                f"{alone.rows - alone.same:,} of {alone.rows:,} rows get a different prediction in a batch than alone: "
+                "dynamic ranges are those of a whole batch. Predict one row at a time where that matters."
             )
         )
     chosen = schema.Quantization(
@@ -304,7 +302,7 @@ def _in_eight_bits(
 
 
 def _batching(subject: LoadedModel, rows: Features, together: Mapping[str, Sequence[Any]]) -> schema.Batching:
-    """Measure what depends on the other rows of a batch: ask again, one row at a time."""
+    """Measure whether predictions depend on the other rows of a batch: predict again, one row at a time."""
     settings = subject.config.evaluation
     single = subject.config.model_copy(update={"evaluation": settings.model_copy(update={"batch_size": 1})})
     alone = predict_features(replace(subject, config=single), rows).columns
@@ -316,7 +314,7 @@ def _batching(subject: LoadedModel, rows: Features, together: Mapping[str, Seque
 
 
 def _loaded(stored: StoredModel, form: str, draft: Path) -> LoadedModel:
-    """Load what was written, to be asked as the model was."""
+    """Load the export as a predictor like the model's."""
     if form == "safetensors":
         return StoredModel(draft, stored.recipe, stored.labels, stored.config).loaded
     return replace(stored.loaded, model=Graph(draft, stored.loaded.processor))
@@ -351,7 +349,7 @@ def _difference(
 
 
 def _bytes(folder: Path) -> int:
-    """Return what the weights take on disk."""
+    """Return the size of the weights on disk."""
     return sum(file.stat().st_size for file in folder.iterdir() if file.name.endswith(_WEIGHTS))
 
 
@@ -362,7 +360,7 @@ def _threads() -> int:
 
 
 def _speed(subject: LoadedModel, features: Features) -> schema.Speed | None:
-    """Time one example of middling length, and a batch of such; None where answers are written token by token."""
+    """Time one example of median length, and a batch of such; None where texts are generated."""
     import torch
 
     if subject.recipe.target.written:

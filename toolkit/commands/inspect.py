@@ -1,4 +1,4 @@
-"""Look at a table the way a run would."""
+"""Inspect a table the way a run reads it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +19,14 @@ from toolkit.tasks.contract import Recipe
 
 @dataclass(frozen=True)
 class Inspected:
-    """What `inspect` found.
+    """The result of `inspect`.
 
     Attributes:
         table: The rows in the recipe's roles.
         parts: What each part holds.
         unit: What lengths are counted in: "tokens", "words" where no tokenizer is at hand, or "pixels" along the
             shorter side of a picture.
-        shared: What stands on both sides of a border between parts → how many rows.
+        shared: Description of duplicates between parts → number of rows.
     """
 
     table: Table
@@ -36,7 +36,7 @@ class Inspected:
 
 
 def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
-    """Look at a data source the way a run would, and train nothing.
+    """Inspect a data source the way a run reads it, without training.
 
     Raises:
         DataError: The table does not fit the recipe.
@@ -64,7 +64,7 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
         notes += remarks(recipe, learned, processor, config) if learned is not None else []
     except SourceError as error:
         lengths_of, unit = None, first.length_unit
-        notes.append(f"{error.problem} Lengths are counted in {unit}; name a tokenizer with --model.")
+        notes.append(f"{error.problem} Lengths are counted in {unit}; give a tokenizer with --model.")
     return _inspected(recipe, table, notes, lengths_of, unit)
 
 

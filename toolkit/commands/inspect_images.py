@@ -1,4 +1,4 @@
-"""A sheet of pictures of each class: as they are, and as training would change them."""
+"""A contact sheet of pictures of each class: originals, and as augmented in training."""
 
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from toolkit.tasks.inputs.image import IMAGE
 
 CLASSES = 20  # that a sheet shows
 EACH = 4  # pictures of a class
-SIZE = 224  # pixels that most models see
+SIZE = 224  # input pixels of most models
 
 
 def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | None:
     """Draw the sheet of a loaded table; return a remark on it, if there is one.
 
-    Where the model is not to be had, pictures are drawn in the usual size, or the one that was asked for.
+    If the model is not available, pictures have the usual size or the configured one.
 
     Args:
         recipe: A task with pictures.
@@ -40,8 +40,8 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
     role = next((column.role for column in recipe.task.inputs if column.kind is IMAGE), None)
     if role is None:
         raise ConfigError(
-            "--show draws pictures, and this recipe has none.",
-            "Name another with --recipe image.",
+            "--show draws pictures, but this recipe has none.",
+            "Use --recipe image.",
             id="config.not-for-task",
         )
     loading = config.loading.model_copy(update={"from_scratch": True})  # no weights are needed for this
@@ -52,7 +52,7 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
         size = config.options.get("image_size") or SIZE
         config = config.model_copy(update={"options": {**config.options, "image_size": size}})
         checkpoint = checkpoints.locate("vit-tiny", loading)
-        remark = f"{error.problem} The sheet is drawn for {size} × {size} pixels."
+        remark = f"{error.problem} The contact sheet uses {size} × {size} pixels."
     processor = recipe.load_processor(checkpoint.path, config)
     rows = table.parts.get("train", next(iter(table.parts.values())))
     change = recipe.augmentation(processor, table.labels, config)
@@ -71,7 +71,7 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
         with runs.aside(path) as draft:
             contact_sheet.draw(lines).save(draft, "PNG")
     except RunError as error:
-        raise RunError(error.problem, "Start the command in a folder that may be written to.", id=error.id) from None
+        raise RunError(error.problem, "Run the command in a folder that you can write to.", id=error.id) from None
     return remark
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def lr_find(
     prepared: Prepared, folder: Path, observe: Observe, *, steps: int, lowest: float, highest: float
 ) -> "RangeTest":
-    """Run the range test and write what it saw to `folder`; nothing of the model is kept.
+    """Run the range test and write its result to `folder`; the model is not kept.
 
     Args:
         prepared: From `prepare`.
@@ -62,7 +62,7 @@ def lr_find(
     if result.suggestion is None:
         raise RunError(
             f"The loss never fell below that of the first step, at a learning rate of {lowest:g}.",
-            "Begin lower (--lowest), give more --steps, or check labels and text columns with `toolkit inspect`.",
+            "Lower --lowest, raise --steps, or check labels and text columns with `toolkit inspect`.",
             id="run.loss-never-fell",
         )
     columns = {"learning_rate": result.learning_rates, "loss": result.losses, "smoothed_loss": result.smoothed}

@@ -52,7 +52,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     from toolkit.training.loop.train import train
 
     runs.check_place(resolved.config.output)
-    observe(Stage("Looking for model and data"))
+    observe(Stage("Locating model and data"))
     checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading)
     resolved = _filled(resolved, checkpoint)
     config, training = resolved.config, resolved.config.training
@@ -68,7 +68,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     observe(Stage("Loading the model"))
     model, is_new = models.load_masked(checkpoint.path, config.loading, training)
     if is_new:
-        observe(Note("The checkpoint has no head that predicts tokens: it begins with the word embeddings as output."))
+        observe(Note("The checkpoint has no language-model head: the output layer starts as the word embeddings."))
     observe(Stage("Tokenizing"))
     features, others = (encode_rows(rows, recipe, processor, config) for rows in (learned, held_out))
     device = pick_device(training.device)
@@ -131,14 +131,14 @@ def _parts(recipe: Recipe, resolved: Resolved) -> tuple[pa.Table, pa.Table]:
     rows = table.parts.get("train", table.parts.get("all"))
     if rows is None:
         raise DataError(
-            f"{config.data.source} has no train part.", "Name the file with the texts.", id="data.no-train-part"
+            f"{config.data.source} has no train part.", "Give the file with the texts.", id="data.no-train-part"
         )
     inputs = recipe.task.inputs_in(rows)
     texts = rows.select(inputs).group_by(inputs).aggregate([])  # each text once
     count = min(_MOST, max(_FEWEST, round(_HELD_OUT * texts.num_rows)))
     if texts.num_rows < 2 * count:
         raise DataError(
-            f"{texts.num_rows} different texts are too few to learn from.",
+            f"{texts.num_rows} different texts are too few to train on.",
             f"Give {2 * count} or more.",
             id="data.too-few-rows",
         )

@@ -1,4 +1,4 @@
-"""Leave heads of attention out of a trained model, the least important first, and see what that costs and saves."""
+"""Prune attention heads of a trained model, the least important first, and measure quality and cost."""
 
 import copy
 import shutil
@@ -33,7 +33,7 @@ from toolkit.report.plots import explanation_images
 from toolkit.runs import checksums
 
 BEFORE = "Before pruning"
-STEPS = 10  # points of the curve beside the whole model
+STEPS = 10  # points of the curve besides the full model
 _ROUNDS = 11  # of timing the whole model and the pruned one in turn
 _TIMED = 16  # examples at most in a timed pass
 
@@ -58,9 +58,9 @@ class Pruning:
 def prune_heads(
     subject: EvaluationInputs, wanted: Pruning, output: str | None, command: str, observe: Observe
 ) -> tuple[runs.Run, dict[str, Any]]:
-    """Measure how much each head matters, leave more and more out, and store the smallest model that is good enough.
+    """Measure the importance of each head, prune step by step, and store the smallest model that is good enough.
 
-    Importance and curve are taken on validation rows; the pruned model is judged on the held-out test rows.
+    Importance and curve are taken on validation rows; the pruned model is evaluated on the held-out test rows.
 
     Args:
         subject: A run, from `prepare_evaluation`.
@@ -73,7 +73,7 @@ def prune_heads(
         A run of its own, and what pruning.json in it holds.
 
     Raises:
-        ConfigError: The model is no run, or what draws pictures is not installed.
+        ConfigError: The model is not a run, or matplotlib is not installed.
         ModelError: It does not learn classes, or its heads cannot be left out.
     """
     created = datetime.now(UTC)
@@ -83,7 +83,7 @@ def prune_heads(
         explanation_images.check()
     if not (run.path / "data" / "validation.parquet").is_file() and run.facts.get("few_labels"):
         raise RunError(
-            f"{run.path} has no validation rows to prune by: its labels are few, and all were learned from.",
+            f"{run.path} has no validation rows to prune by: all of its few labels were used for training.",
             "Train it again with `--set training.few_labels=off`, or with a validation part.",
             id="run.no-validation-rows",
         )
@@ -93,9 +93,9 @@ def prune_heads(
     features = encode_rows(rows, subject.recipe, loaded.processor, subject.config)
     batches = _batches(loaded, features, wanted.rows)
     layers = heads.find(loaded.model, batches[0])
-    observe(Stage(f"Measuring how much each of {sum(layer.heads for layer in layers)} heads matters"))
+    observe(Stage(f"Measuring the importance of {sum(layer.heads for layer in layers)} heads"))
     values = heads.importance(loaded.model, layers, batches)
-    observe(Stage("Leaving heads out, the least important first"))
+    observe(Stage("Pruning heads, the least important first"))
     truth = references(subject.recipe, rows)
     curve = _curve(loaded, features, truth, values, batches[len(batches) // 2], observe)
     name = _headline(curve[0])
@@ -103,7 +103,7 @@ def prune_heads(
     chosen = _choose(curve, name, wanted, upward=upward)
     pruned = heads.by_layer(heads.order(values)[: curve[chosen]["left_out"]])
     if not all(point["cut"] for point in curve):
-        observe(Note("This family's heads can be silenced but not cut out, so that its cost stays what it was."))
+        observe(Note("The heads of this model family can be masked but not removed, so the cost does not change."))
     made = _store(subject, run, whole, pruned, output, command, created, observe)
     result = {
         "command": command,
@@ -129,13 +129,11 @@ def prune_heads(
 
 def _run(subject: EvaluationInputs) -> runs.Run:
     if subject.run is None or not subject.own:
-        raise ConfigError(
-            "Heads are left out of a run, whose validation rows say which.", "Name a run directory.", id="run.not-a-run"
-        )
+        raise ConfigError("Pruning needs the validation rows of a run.", "Give a run directory.", id="run.not-a-run")
     if subject.recipe.target.written:
         raise ModelError(
-            "The model writes texts, and heads are left out of models that choose classes.",
-            "Name a run of a recipe such as `sentiment` or `image`.",
+            "The model generates texts, but pruning is for models that choose classes.",
+            "Give a run of a recipe such as `sentiment` or `image`.",
             id="model.not-a-classifier",
         )
     return subject.run
@@ -160,7 +158,7 @@ def _curve(
     batch: Mapping[str, Any],
     observe: Observe,
 ) -> list[dict[str, Any]]:
-    """Judge the model on all examples with more and more heads left out."""
+    """Evaluate the model on all examples with more and more heads pruned."""
     ranked = heads.order(values)
     total = sum(map(len, values))
     counts = {min(len(ranked), round(total * step / STEPS)) for step in range(STEPS)} | {len(ranked)}
@@ -200,7 +198,7 @@ def _flops(model: Any, batch: Mapping[str, Any]) -> float:
 
 
 def _time(whole: Any, pruned: Any, batch: Mapping[str, Any]) -> dict[str, float]:
-    """Time a pruned model beside the whole one, in turn, so that other work on the machine disturbs both alike.
+    """Time a pruned model and the full one alternately, so that other work on the machine affects both equally.
 
     Returns:
         "seconds" of a forward pass of the pruned model for each example, the median; "time", the median of its share
@@ -225,7 +223,7 @@ def _seconds(model: Any, batch: Mapping[str, Any]) -> float:
 
 
 def _headline(point: Mapping[str, Any]) -> str:
-    """Return the name of the metric that stands first; the loss where there is none."""
+    """Return the name of the first metric; the loss where there is none."""
     named = list(point)
     after = named[named.index("loss") + 1]
     return "loss" if after == "parameters" else after
@@ -250,20 +248,20 @@ def _store(
     created: datetime,
     observe: Observe,
 ) -> runs.Run:
-    """Write the pruned model as a run of its own, judged on the held-out rows beside the whole one.
+    """Write the pruned model as a new run, evaluated on the held-out rows like the full one.
 
-    `whole` is pruned in place, and no longer whole afterwards.
+    `whole` is pruned in place.
     """
     made = runs.create(output, "pruned", subject.checkpoint.name, created)
     keep = {key: value for key, value in run.facts.items() if key not in ("status", "command", "created", "finished")}
-    if keep.get("training") is not None:  # no step of it left these weights: its losses are those of the whole model
+    if keep.get("training") is not None:  # of the full model, not of these weights
         keep["training"] = {**keep["training"], "best_step": None, "stopped_early": None}
     when = created.isoformat(timespec="seconds")
     made.record(**keep, status="running", command=command, created=when, pruned_from=run.path.name)
     shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
     shutil.copytree(run.path / "data", made.path / "data")
     checksums.record(made.path, ["data/validation.parquet", "data/test.parquet"])
-    # asked before any head is silenced: the model is the same object
+    # before any head is masked: the model is the same object
     before = prediction_store.find([run.path / prediction_store.FILE], identity(whole, subject.rows))
     if before is None:
         before = predict_rows(whole, subject.rows, subject.split, observe)
@@ -276,7 +274,7 @@ def _store(
     origin = run.facts["model"]  # the report is of a model fine-tuned from it, as the whole one's is
     config = subject.config.model_copy(update={"model": origin})
     stored = StoredModel(made.model, subject.recipe, subject.labels, config)
-    observe(Stage("Judging the pruned model on held-out data"))
+    observe(Stage("Evaluating the pruned model on held-out data"))
     predictions = predict_rows(stored, subject.rows, subject.split, observe)
     calibration = calibrate(stored, runs.read_table(made.path / "data" / "validation.parquet"))
     runs.write_json(made.model / runs.CARD, {**facts, **({"calibration": calibration} if calibration else {})})

@@ -35,13 +35,13 @@ LARGEST_FILE = 500 * 10**9  # bytes; the Hub takes no larger one
 
 @dataclass(frozen=True)
 class UploadPlan:
-    """What a push would send.
+    """The content of a push.
 
     Attributes:
         destination: Where to.
         files: Path in the repository → file here, or bytes.
         title: Of the commit.
-        exists: Whether the repository is there; None where the Hub was not asked.
+        exists: Whether the repository exists; None where that was not checked.
     """
 
     destination: upload.Destination
@@ -62,7 +62,7 @@ def size_of(content: upload.Content) -> int:
 
 def check_destination(destination: upload.Destination, observe: Observe) -> None:
     """Find out, before hours of training, whether the push at their end would be let in."""
-    observe(Stage(f"Asking the Hub about {destination.name}"))
+    observe(Stage(f"Checking {destination.name} on the Hub"))
     upload.check(destination)
 
 
@@ -85,7 +85,7 @@ def check_licence(destination: upload.Destination, origin: str, *, from_scratch:
     except ConfigError as error:
         raise ConfigError(
             f"{origin} states the licence `{licence}`. {error.problem}",
-            "Train without --push-to, and name a licence that the Hub knows with `toolkit push --license` afterwards.",
+            "Train without --push-to, and give a licence that the Hub knows with `toolkit push --license` afterwards.",
             id=error.id,
         ) from error
 
@@ -100,7 +100,7 @@ def pack(
     examples: bool = True,
     dry: bool = False,
 ) -> UploadPlan:
-    """Check everything that can be checked, and put together what would be sent; nothing is sent.
+    """Check everything that can be checked, and collect the files to send; nothing is sent.
 
     Args:
         target: A run directory.
@@ -112,19 +112,17 @@ def pack(
         dry: Whether nothing will be sent, so that what only the Hub can say may stay open.
 
     Raises:
-        ToolkitError: What stands in the way of a push.
+        ToolkitError: The push is not possible.
     """
     run = _run(target)
     exists = _ask(destination, observe, dry=dry)
-    observe(Stage("Putting the files together"))
+    observe(Stage("Collecting the files"))
     roots = _roots(run)
     report = portable(_report(run), roots)
     if not examples:
         report["evaluation"] = without_examples(report["evaluation"])
     elif quoted(report["evaluation"]):
-        observe(
-            Note("The report quotes texts of your data, such as the worst mistakes; --no-examples leaves them out.")
-        )
+        observe(Note("The report quotes texts of your data, such as wrong predictions; --no-examples omits them."))
     plots = {f"plots/{name}": content for name, content in plot_files(report).items()}
     files = _model_files(run, roots) | plots
     publication = _publication(run, report, destination, licence, recipe_name, tuple(files), observe)
@@ -148,7 +146,7 @@ def pack(
     for path, content in files.items():
         if size_of(content) > LARGEST_FILE:
             raise ModelError(
-                f"{path} is larger than the Hub takes (500 GB).",
+                f"{path} exceeds the limit of the Hub (500 GB).",
                 "Save the model in several shards.",
                 id="hub.file-too-large",
             )
@@ -156,13 +154,13 @@ def pack(
 
 
 def _ask(destination: upload.Destination, observe: Observe, *, dry: bool) -> bool | None:
-    """Return whether the repository exists; None where the Hub cannot be asked, and need not be."""
+    """Return whether the repository exists; None where the Hub cannot be reached in a dry run."""
     upload.check_call(destination)
     problem = upload.obstacle() if dry else None
     if problem is not None:
         observe(Note(f"{problem.problem} Name, permission and card were not checked. {problem.fix}"))
         return None
-    observe(Stage(f"Asking the Hub about {destination.name}"))
+    observe(Stage(f"Checking {destination.name} on the Hub"))
     return upload.check(destination)
 
 
@@ -178,12 +176,12 @@ def _run(target: str) -> runs.Run:
         if not path.exists():
             raise SourceError(
                 f"There is no run directory {target}.",
-                "Name a folder that `toolkit finetune` made.",
+                "Give a folder that `toolkit finetune` wrote.",
                 id="run.not-found",
             )
         raise SourceError(
-            f"{target} is no run directory, so there is no report to write a model card from.",
-            "Name the folder that `toolkit finetune` made, with run.json in it.",
+            f"{target} is not a run directory, so there is no report for the model card.",
+            "Give the folder that `toolkit finetune` wrote, with run.json in it.",
             id="run.not-a-run",
         )
     run = runs.Run(path)
@@ -192,13 +190,13 @@ def _run(target: str) -> runs.Run:
 
 
 def _report(run: runs.Run) -> dict[str, Any]:
-    """Read the run's report; a later evaluation on the same rows stands in for it, for it may have found more."""
+    """Read the run's report, or that of a later evaluation on the same rows, which may contain more checks."""
     own, later = run.path / "report.json", run.path / "evaluations" / "held-out" / "report.json"
     checksums.check(own, "Undo the change, or copy the run directory again.")
     report = _read_report(own)
     if not later.is_file():
         return report
-    checksums.check(later, f"`toolkit evaluate {run.path}` writes it anew.")
+    checksums.check(later, f"`toolkit evaluate {run.path}` writes it again.")
     again = _read_report(later)
     same = again["evaluation"]["metrics"] == report["evaluation"]["metrics"]
     kept = {key: report[key] for key in ("command", "created", "title", "training", "config", "environment", "model")}
@@ -206,7 +204,7 @@ def _report(run: runs.Run) -> dict[str, Any]:
 
 
 def _read_report(file: Path) -> dict[str, Any]:
-    """Read a report, and refuse one that lacks what a card is written from, or holds something else there."""
+    """Read a report, and refuse one in which parts that the card needs are missing or invalid."""
     report = runs.read_object(file)
     needed = ("command", "created", "title", "config", "environment", "model", "data", "evaluation", "verdict")
     lacking = [key for key in needed if not report.get(key)]
@@ -215,7 +213,7 @@ def _read_report(file: Path) -> dict[str, Any]:
     ]
     if wrong:
         raise SourceError(
-            f"{file} is not a whole report: {wrong[0]}.", "Copy the run directory again, all of it.", id="run.damaged"
+            f"{file} is not a complete report: {wrong[0]}.", "Copy the complete run directory again.", id="run.damaged"
         )
     return report
 
@@ -236,11 +234,11 @@ def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
             if not leads_into(home, file):
                 raise leads_out(file)
             path = f"{prefix}{file.name}"
-            checksums.check(file, "Undo the change, or copy the run directory again: the report is of other files.")
+            checksums.check(file, "Undo the change, or copy the run directory again; the report is of the old files.")
             files[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
     if not any(path.endswith(".safetensors") for path in files):
         raise ModelError(
-            f"{run.model} holds no weights.", "Copy the run directory again, all of it.", id="model.no-weights"
+            f"{run.model} contains no weights.", "Copy the complete run directory again.", id="model.no-weights"
         )
     return files
 
@@ -280,12 +278,12 @@ def _publication(
     named = model_metadata.recipe_of(stored, run.model, recipe_name, trusted=False)
     recipe = loading.load(named or "sentiment")
     if (named or "").endswith(".py"):
-        text = f"The task is a recipe of your own, {Path(recipe.file).name}, which is not pushed: "
-        observe(Note(text + "`toolkit evaluate` will ask for it with --recipe."))
+        text = f"The recipe is your own file {Path(recipe.file).name}, which is not pushed: "
+        observe(Note(text + "`toolkit evaluate` will need it with --recipe."))
     scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
     origin = str(run.facts.get("model") or "")
     base = None if scratch else checkpoints.hub_id(origin)
-    licence = licence or (None if scratch else _licence(origin, base))  # the weights are nobody else's
+    licence = licence or (None if scratch else _licence(origin, base))  # weights from scratch have no other licence
     _check_licence(licence, destination, observe)
     source = _data(report)
     data = source.name if source is not None else None
@@ -307,7 +305,7 @@ def _publication(
 
 
 def _code(run: runs.Run, task: str, name: str, stored: Mapping[str, Any]) -> str:
-    """Return the program on the card, with what this run's inputs need."""
+    """Return the example program of the card, for this run's inputs."""
     test = run.path / "data" / "test.parquet"
     config, decoding = (
         runs.read_object(file) if file.is_file() else {}
@@ -347,12 +345,12 @@ def _check_licence(licence: str | None, destination: upload.Destination, observe
         return
     if destination.public:
         raise ConfigError(
-            "Nothing says under which licence this model may be passed on.",
-            "Give the Hub's name of the licence with --license, such as apache-2.0; where a model was fine-tuned, the "
-            "licence of that one decides.",
+            "The licence of this model is not known.",
+            "Give the Hub's name of the licence with --license, such as apache-2.0; for a fine-tuned model, the "
+            "licence of the base model decides.",
             id="hub.no-licence",
         )
-    observe(Note("No licence is known, so the card states none; --license names one."))
+    observe(Note("The licence is not known, so the card states none; set it with --license."))
 
 
 def _data(report: Mapping[str, Any]) -> sources.Source | None:
@@ -365,9 +363,9 @@ def _data(report: Mapping[str, Any]) -> sources.Source | None:
 
 
 def _data_name(report: Mapping[str, Any]) -> str:
-    """Return what people call the data."""
+    """Return the display name of the data."""
     written = _written(report)
-    return written if _data(report) is not None else Path(written).name or "data of its author's"
+    return written if _data(report) is not None else Path(written).name or "data of the author"
 
 
 def _written(report: Mapping[str, Any]) -> str:

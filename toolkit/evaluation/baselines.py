@@ -1,4 +1,4 @@
-"""What a model has to beat: simple predictors that learn from the same rows."""
+"""Baselines: simple predictors that are trained on the same rows."""
 
 import sys
 import warnings

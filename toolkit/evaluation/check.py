@@ -1,4 +1,4 @@
-"""What a check of an evaluation is: when it applies, what it computes, and the section of the report that it fills."""
+"""A check of an evaluation: when it applies, what it computes, and the section of the report that it fills."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

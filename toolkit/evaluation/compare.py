@@ -1,4 +1,4 @@
-"""Several models side by side on the same examples: who is ahead, by how much, and where they part."""
+"""Comparison of several models on the same examples: differences of metrics, agreement, and disagreements."""
 
 import math
 from collections import Counter
@@ -23,7 +23,7 @@ DISAGREEMENTS = 20  # examples that a report shows
 
 @dataclass(frozen=True)
 class Aligned:
-    """Predictions of several models for the same rows, in one order.
+    """The predictions of several models for the same rows, in one order.
 
     Attributes:
         names: Of the models.
@@ -41,7 +41,7 @@ class Aligned:
 def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Column) -> Aligned:
     """Bring the rows of several files of predictions into one order.
 
-    Rows are the same when their inputs and their truth are: files may list them in any order.
+    Rows are the same when their inputs and references are; files may list them in any order.
 
     Args:
         names: Of the models, for messages.
@@ -49,7 +49,7 @@ def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Colu
         column: The recipe's target.
 
     Raises:
-        DataError: They were not judged on the same rows, or know other classes; the message says what differs.
+        DataError: They were evaluated on different rows, or have different classes; the message names the difference.
     """
     first, labels = files[0], list(files[0].facts["labels"])
     target, rename = column.role, column.kind.classes
@@ -58,13 +58,13 @@ def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Colu
     for name, file, own in zip(names, files, keys, strict=True):
         if file.facts["recipe"] != first.facts["recipe"]:
             raise DataError(
-                f"{names[0]} was judged by the recipe {first.facts['recipe']} and {name} by {file.facts['recipe']}.",
-                "Compare models of one task.",
+                f"The recipe of {names[0]} is {first.facts['recipe']} and that of {name} is {file.facts['recipe']}.",
+                "Compare models of the same task.",
                 id="compare.different-tasks",
             )
         if rename and set(file.facts["labels"]) != set(labels):
             raise DataError(
-                f"{names[0]} and {name} know other classes.\n  {names[0]}: {', '.join(labels)}\n"
+                f"{names[0]} and {name} have different classes.\n  {names[0]}: {', '.join(labels)}\n"
                 f"  {name}: {', '.join(file.facts['labels'])}",
                 "Compare models that were trained with the same classes.",
                 id="compare.different-classes",
@@ -117,7 +117,7 @@ def _renumber(column: str, value: Any, number: Sequence[int]) -> Any:
 def _other_rows(
     name: str, a: StoredPredictions, keys: Sequence[Key], other_name: str, b: StoredPredictions, theirs: Sequence[Key]
 ) -> DataError:
-    """Say which rows stand in one file and not in the other."""
+    """Describe the rows that are in one file and not in the other."""
 
     def missing(file: StoredPredictions, own: Sequence[Key], others: Sequence[Key]) -> str:
         absent = set(others)
@@ -128,11 +128,11 @@ def _other_rows(
         return f"{len(rows):,} (first: {place.get('_file')}, row {place.get('_row')})"
 
     relabelled = len({key[0] for key in keys} ^ {key[0] for key in theirs}) == 0
-    hint = " The texts are the same, but some of their labels are not." if relabelled else ""
+    hint = " The texts are the same, but some labels differ." if relabelled else ""
     return DataError(
-        f"{name} and {other_name} were judged on different rows: {len(keys):,} and {len(theirs):,}. "
+        f"{name} and {other_name} were evaluated on different rows: {len(keys):,} and {len(theirs):,}. "
         f"Only in {name}: {missing(a, keys, theirs)}. Only in {other_name}: {missing(b, theirs, keys)}.{hint}",
-        "Judge them on the same data first: `toolkit evaluate MODEL --data DATA` for each.",
+        "Evaluate them on the same data first: `toolkit evaluate MODEL --data DATA` for each.",
         id="compare.different-rows",
     )
 
@@ -213,7 +213,7 @@ def compare(
 def _agreement(
     first: Mapping[str, Sequence[Any]], second: Mapping[str, Sequence[Any]], references: Sequence[Any], *, counted: bool
 ) -> dict[str, Any]:
-    """Count on how many rows two models say the same, and if `counted` which of them is right where they do not."""
+    """Count the rows on which two models agree, and if `counted` which of them is correct where they differ."""
     rows = list(zip(first["prediction"], second["prediction"], references, strict=True))
     agreement = sum(a == b for a, b, _ in rows) / len(rows)
     if not counted:
@@ -231,7 +231,7 @@ def _agreement(
 def _disagreements(
     aligned: Aligned, references: Sequence[Any], inputs: Sequence[str], by: Metric | None
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows on which the models part most surely, or by most in a figure; and on how many they part."""
+    """Return the clearest disagreements, by confidence or by a metric, and the number of disagreements."""
     predictions = [columns["prediction"] for columns in aligned.columns]
     parted = [
         row for row, answers in enumerate(zip(*predictions, strict=True)) if any(a != answers[0] for a in answers)

@@ -1,4 +1,4 @@
-"""What an evaluation looks at: everything that its checks and figures are computed from."""
+"""The context of an evaluation: all data from which its checks and metrics are computed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """Rows, their truth, and what a model predicts for them.
+    """Rows, their references, and a model's predictions for them.
 
     Attributes:
         rows: The examples with their truth.
@@ -28,7 +28,7 @@ class EvaluationContext:
         temperature: Fitted on validation rows; None where there is none.
         fit: How it was found, or why there is none; None where that is not known.
         thresholds: Chosen on validation rows; None where there are none.
-        repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where nobody looked.
+        repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where not checked.
         stored: The model, for checks that need further predictions; None where there are only stored ones.
     """
 
@@ -71,6 +71,6 @@ def references(recipe: Recipe, rows: pa.Table) -> list[Any]:
 
 
 def places(rows: pa.Table) -> list[tuple[Any, Any]]:
-    """Return where each row stands in the user's files: file and row, None for what is not known."""
+    """Return the place of each row in the user's files: file and row, None where not known."""
     columns = [rows[n].to_pylist() if n in rows.column_names else [None] * rows.num_rows for n in ("_file", "_row")]
     return list(zip(*columns, strict=True))

@@ -54,7 +54,7 @@ def predict_rows(
 
 
 def identity(stored: StoredModel, rows: pa.Table) -> str:
-    """Return a digest of all that decides what a model predicts for `rows`."""
+    """Return a digest of all that determines a model's predictions for `rows`."""
     config = stored.config
     settings = {
         "attention": config.attention,

@@ -1,4 +1,4 @@
-"""Predictions of a model, kept in a Parquet file that records which model and rows they belong to.
+"""Predictions in a Parquet file that records which model and rows they belong to.
 
 Beside a row's inputs, truth and prediction stand where the row is in the user's files (`_file`, `_row`) and a key of
 its contents (`_key`). The file's own metadata hold the identity of model and data, so that a new report needs no new
@@ -23,9 +23,9 @@ from toolkit.inference.predict import Predictions
 from toolkit.runs import checksums
 
 FILE = "predictions.parquet"
-BASELINE = "baseline: "  # begins the name of a baseline's column
+BASELINE = "baseline: "  # prefix of the name of a baseline's column
 POSITION = ("_file", "_row")
-_AGAIN = "`toolkit evaluate MODEL` writes such a file anew; name the folder that it prints."
+_AGAIN = "Run `toolkit evaluate MODEL` again, and name the folder that it prints."
 
 _METADATA = b"toolkit"
 _FACTS = {"identity": str, "recipe": str, "split": str, "labels": list, "columns": list, "model": dict}
@@ -67,7 +67,7 @@ class StoredPredictions:
 
 
 def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], settings: Mapping[str, Any]) -> str:
-    """Return a digest of all that decides what is predicted: weights, task, rows and settings.
+    """Return a digest of all that determines the predictions: weights, task, rows and settings.
 
     Args:
         model: Folder of the model.
@@ -123,27 +123,25 @@ def read(path: Path) -> StoredPredictions:
         table.select(facts["columns"])
         _check_classes(table, len(facts.get("labels", ())))
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
-        raise SourceError(
-            f"{path} does not say which model and rows it belongs to.", _AGAIN, id="run.damaged"
-        ) from None
+        raise SourceError(f"{path} lacks the facts of its model and rows.", _AGAIN, id="run.damaged") from None
     if not checksums.is_recorded(path) and not _agree(table):
         raise SourceError(
-            f"{path} was changed: its predictions are not the likeliest of its probabilities.", _AGAIN, id="run.changed"
+            f"{path} was changed: its predictions are not the most probable classes.", _AGAIN, id="run.changed"
         )
     return StoredPredictions(table, facts)
 
 
 def _check_classes(table: pa.Table, count: int) -> None:
-    """Raise a ValueError where an answer is the number of a class that there is not."""
+    """Raise a ValueError where a prediction is not the number of a class."""
     predictions = table["prediction"] if "prediction" in table.column_names else None
     if predictions is not None and count and pa.types.is_integer(predictions.type) and table.num_rows:
         numbers = np.asarray(predictions.to_pylist(), np.float64)  # NaN for a missing one
         if not ((numbers >= 0) & (numbers < count)).all():
-            raise ValueError("no such class")
+            raise ValueError("unknown class")
 
 
 def _agree(table: pa.Table) -> bool:
-    """Whether each prediction is the likeliest class, where there are probabilities of classes."""
+    """Whether each prediction is the most probable class, where there are probabilities of classes."""
     if not {"prediction", "probabilities"} <= set(table.column_names) or not table.num_rows:
         return True
     predictions = np.asarray(table["prediction"].to_pylist())

@@ -31,7 +31,7 @@ def score(
 ) -> list[dict[str, Any]]:
     """Compute each metric through its `evaluate` module, with a bootstrap interval where it is the toolkit's own.
 
-    What cannot be computed from these columns, or says nothing of so few classes, is left out.
+    Metrics that cannot be computed from these columns, or are not meaningful with so few classes, are omitted.
 
     Args:
         columns: Predictions; "prediction", and "probabilities" where the task has them.
@@ -85,7 +85,7 @@ def values(
 def computable(
     columns: Columns, metrics: Sequence[str | Definition], labels: Sequence[str]
 ) -> Iterator[tuple[Any, Definition | None]]:
-    """Yield (module, definition) of the metrics that can be computed from the columns and say something."""
+    """Yield (module, definition) of the metrics that can be computed from the columns."""
     for module, definition in map(load, metrics):
         if definition is None or (column(definition) in columns and len(labels) >= definition.least_classes):
             yield module, definition
@@ -135,14 +135,14 @@ def figure_interval(
 
 
 def _check_type(metric: Definition, predictions: Sequence[Any]) -> None:
-    """Refuse numbers where a metric is of classes: they would be cut to whole ones without a word.
+    """Refuse numbers where a metric is for classes: they would be truncated to integers silently.
 
     Raises:
         RecipeError: With the name of the metric.
     """
     if metric.value_type == "int64" and any(isinstance(value, float) for value in predictions):
         raise RecipeError(
-            f"The metric {metric.name} is of classes, and the predictions are numbers.",
+            f"The metric {metric.name} is for classes, but the predictions are numbers.",
             'Define it with value_type="float64".',
             id="recipe.metric-type",
         )
@@ -159,7 +159,7 @@ def difference(
 ) -> dict[str, Any]:
     """Return the figure of one predictor minus that of another on the same examples, with a paired interval.
 
-    Where examples are right or wrong, McNemar's test of the same question stands beside it.
+    Where predictions are either correct or wrong, McNemar's test is added.
     """
     first, second = ours[column(metric)], theirs[column(metric)]
     settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
@@ -211,7 +211,7 @@ def per_class(
             interval = intervals.bca(
                 float(value[number]), samples[:, number], jackknife[:, number], config.confidence, counts
             )
-            if interval.low == interval.high:  # all right or all wrong: resampling says nothing
+            if interval.low == interval.high:  # all correct or all wrong: resampling has no variance
                 if name == "f1":
                     interval = intervals.f1_score(right, predicted, true, config.confidence)
                 else:
@@ -228,7 +228,7 @@ def confusion(predictions: Sequence[int], references: Sequence[int], labels: Seq
 
 
 def surest_errors(columns: Columns, references: Sequence[int], most: int = 20) -> list[int]:
-    """Return the numbers of the wrong rows of which the model was surest, the surest first."""
+    """Return the positions of the wrong predictions with the highest confidence, the highest first."""
     wrong = np.flatnonzero(np.asarray(columns["prediction"]) != np.asarray(references))
     surest = np.array([max(columns["probabilities"][row]) for row in wrong.tolist()])
     return [int(row) for row in wrong[np.argsort(-surest, kind="stable")[:most]]]
@@ -241,7 +241,7 @@ def confident_errors(
     inputs: Sequence[str] = ("text", "text_pair"),
     most: int = 20,
 ) -> list[dict[str, Any]]:
-    """Return the wrong predictions that the model was surest of.
+    """Return the wrong predictions with the highest confidence.
 
     Args:
         columns: Predictions; "prediction" and "probabilities".
@@ -313,7 +313,7 @@ def evaluation_section(context: EvaluationContext, split: str) -> dict[str, Any]
 
 
 def class_sections(context: EvaluationContext) -> dict[str, Any]:
-    """Return the figures of each class, the confusion matrix, and the errors that the model was surest of."""
+    """Return the metrics of each class, the confusion matrix, and the most confident errors."""
     predicted, references, labels = context.columns["prediction"], context.references, context.labels
     section: dict[str, Any] = {
         "per_class": per_class(predicted, references, labels, context.config.evaluation, context.seed),

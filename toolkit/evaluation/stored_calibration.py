@@ -1,4 +1,4 @@
-"""What a saved model says of its calibration: its temperature, how that was found, and thresholds."""
+"""The calibration that is stored with a model: its temperature, how it was fitted, and thresholds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from toolkit.evaluation import thresholds
 
 
 def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> thresholds.Thresholds | None:
-    """Return the thresholds that are stored with a model, or None where there are none for what is to be found now."""
+    """Return the thresholds that are stored with a model, or None where there are none for the positive class."""
     meant = card.get("evaluation") or {}
     if any(meant.get(key) != getattr(settings, key) for key in ("positive_class", "operating_points")):
         return None
@@ -16,7 +16,7 @@ def stored_thresholds(card: Mapping[str, Any], settings: EvaluationConfig) -> th
 
 
 def stored_fit(card: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return how the stored temperature was found, or why there is none; None where a model does not say."""
+    """Return how the stored temperature was fitted, or why there is none; None where that is not stored."""
     fit = _calibration(card).get("fit")
     return fit if isinstance(fit, Mapping) else None
 

@@ -25,8 +25,8 @@ def parse(points: Sequence[str]) -> list[tuple[str, float]]:
         match = _POINT.fullmatch(point.strip())
         if match is None:
             raise ConfigError(
-                f"`evaluation.operating_points` holds {point!r}, which is no operating point.",
-                "Write sensitivity=0.95 or specificity=0.99, with a share from 0 to 1.",
+                f"`evaluation.operating_points` has {point!r}, which is not an operating point.",
+                "Write sensitivity=0.95 or specificity=0.99, with a value from 0 to 1.",
                 id="config.malformed-value",
             )
         targets.append((match[1], float(match[2])))
@@ -44,7 +44,7 @@ def class_number(positive: str | None, labels: Sequence[str]) -> int | None:
     known = [normal_form.label(label) for label in labels]
     if positive not in labels and normal_form.label(positive) not in known:
         raise ConfigError(
-            f"`evaluation.positive_class` is {positive!r}, which is no class of this data.",
+            f"`evaluation.positive_class` is {positive!r}, which is not a class of this data.",
             f"The classes are {', '.join(labels)}." if labels else "Unset it: this task has no classes.",
             id="config.unknown-class",
         )

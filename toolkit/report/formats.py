@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them, and texts that Markdown leaves alone."""
+"""Formatting of numbers and texts, and escaping for Markdown."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 TEXT_LENGTH = 400
 
-_DASH = "–"  # stands where a number is missing
+_DASH = "–"  # for a missing number
 _DIRECTION_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # would reorder the text around them
 _MARKDOWN_START = re.compile(
     r"(?i)(?<=http):(?=//)|(?<=https):(?=//)|(?<=ftp):(?=//)|(?<=www)\.|^[-+=](?=[-+=\s]*(?:\s|$))|^\d+[.)](?=\s|$)"
@@ -50,14 +50,14 @@ def estimate(cell: Mapping[str, float | None] | None, unit: str, signed: bool = 
 
 
 def p_value(p: float | None) -> str:
-    """A p-value as papers print it."""
+    """A p-value with three decimals."""
     if p is None:
         return _DASH
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them: 8.4 s, 2 min 10 s, 1 h 4 min."""
+    """A duration: 8.4 s, 2 min 10 s, 1 h 4 min."""
     if seconds is None:
         return _DASH
     if seconds < 59.95:
@@ -77,7 +77,7 @@ def size(value: float | None) -> str:
 
 
 def date(text: str) -> str:
-    """An ISO 8601 time in UTC as people write it; any other text as it is."""
+    """An ISO 8601 time as a date with its time in UTC; any other text as it is."""
     try:
         moment = datetime.fromisoformat(text)
         moment = moment.astimezone(UTC) if moment.tzinfo else moment

@@ -1,4 +1,4 @@
-"""A small HTTP service around one model, and a page that asks it.
+"""A small HTTP service for one model, with a page to try it.
 
 request → guard.py ─ limits → app.py ─ routes → batcher.py ─ together → service.py ─ the model's one thread
 """

@@ -1,4 +1,4 @@
-"""The HTTP side: the routes, and what they take and return."""
+"""The HTTP routes, with their requests and responses."""
 
 import binascii
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -37,7 +37,7 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
 
     Args:
         service: The loaded model.
-        limits: What a request may ask for.
+        limits: Limits of a request.
         hosts: Names under which it may be addressed; "*" for any.
         page: HTML to show at /, if any.
     """
@@ -54,7 +54,7 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
 
     app = FastAPI(
         title=f"{service.name}",
-        summary="Ask a fine-tuned model.",
+        summary="Predictions of a fine-tuned model.",
         version=toolkit.__version__,
         lifespan=lifespan,
         docs_url=None,  # its page would load scripts from elsewhere
@@ -66,7 +66,7 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
     app.add_middleware(Guard, limits=limits, hosts=hosts)
 
     async def predict(request: Any) -> Predictions:
-        """Answer one or more inputs, each by itself."""
+        """Predict one or more inputs, each independently."""
         read = [_read(item, service.inputs) for item in request.inputs]
         good = [item for item in read if not isinstance(item, Problem)]
         answers = await batcher.ask(good) if good else []
@@ -78,14 +78,14 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
         return Predictions(model=service.name, predictions=predictions)
 
     async def explain(request: Any) -> Explanation:
-        """Say what the answer to one input rests on."""
+        """Explain the prediction of one input."""
         given = _read(request.input, service.inputs)
         if isinstance(given, Problem):
             raise HTTPException(422, refusal(given.problem, given.fix))
         return Explanation(**await batcher.alone(lambda pause: service.explain(given, request.method, pause)))
 
     async def health() -> Health:
-        """Say that the service answers."""
+        """Return the state of the service."""
         return Health(**service.describe(), waiting=batcher.waiting, version=toolkit.__version__)
 
     predict.__annotations__["request"] = ask_type
@@ -100,22 +100,22 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
 
 
 def _read(item: Any, inputs: Sequence[Column]) -> Mapping[str, Any] | Problem:
-    """Bring an input into role → value, or say why that cannot be done."""
+    """Convert an input to role → value, or return the problem with it."""
     if isinstance(item, Unfit):
         return Problem(problem=f"The input does not fit: {faults(item.errors, 'it')}", fix=SCHEMA)
     try:
         return values(item, inputs)
     except (binascii.Error, ValueError):
-        return Problem(problem="The picture is not base64.", fix="Encode the bytes of its file.")
+        return Problem(problem="The picture is not valid base64.", fix="Encode the bytes of its file.")
 
 
 def _prediction(answer: Mapping[str, Any] | Exception) -> Prediction | Problem:
-    """Bring an answer to one input into its shape; what the model failed with stays in the log."""
+    """Convert the result of one input to a response; exceptions of the model are only logged."""
     if isinstance(answer, ToolkitError):
         return Problem(**of_error(answer))
     if isinstance(answer, Exception):
         LOG.error("The model failed on an input", exc_info=answer)
-        return Problem(problem="The model failed on this input.", fix="The service's own log says more.")
+        return Problem(problem="The model failed on this input.", fix="See the log of the service.")
     if answer["problem"]:
-        return Problem(problem=f"The input cannot be answered: {answer['problem']}.", fix="Leave it out, or mend it.")
+        return Problem(problem=f"The input cannot be predicted: {answer['problem']}.", fix="Remove or correct it.")
     return prediction(answer)

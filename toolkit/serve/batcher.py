@@ -1,4 +1,4 @@
-"""Requests that wait at the same time are answered together: one forward pass for many callers.
+"""Dynamic batching: requests that wait at the same time share a forward pass.
 
 ask ─┐                       ┌─ one job's answers
 ask ─┼─→ queue ─→ answer() ──┼─ …
@@ -26,21 +26,21 @@ Pause = Callable[[], None]
 
 
 class Overloaded(Exception):
-    """More is waiting than may wait."""
+    """The queue is full."""
 
 
 class Abandoned(Exception):
-    """Nobody waits for the result of some work any more."""
+    """The caller of some work has gone away."""
 
 
 @dataclass
 class _Job(Generic[Input]):
-    """What one caller waits for: answers to inputs, or the result of work of its own."""
+    """A job of one caller: predictions of inputs, or other work."""
 
     inputs: Sequence[Input]
     work: Callable[[Pause], Any] | None
     done: asyncio.Future[Any]
-    begun: int = 0  # inputs that are answered or being answered
+    begun: int = 0  # inputs that are predicted or in progress
     answers: list[Any] = field(default_factory=list)
 
     @property
@@ -52,7 +52,7 @@ _Pieces = list[tuple[_Job[Input], Sequence[Input]]]
 
 
 class Batcher(Generic[Input, Answer]):
-    """Gathers what callers ask, and has it answered in batches on the model's thread.
+    """Collects the inputs of callers, and predicts them in batches on the model's thread.
 
     Use it as an asynchronous context manager.
 
@@ -71,12 +71,12 @@ class Batcher(Generic[Input, Answer]):
         self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Batcher[Input, Answer]":
-        """Begin to answer."""
+        """Start the worker."""
         self._worker = asyncio.create_task(self._work())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Leave what still waits, and wait for what is being answered."""
+        """Drop waiting jobs, and wait for the running batch."""
         if self._worker is not None:
             self._worker.cancel()
         for job in (*self._asked, *self._alone):
@@ -85,14 +85,14 @@ class Batcher(Generic[Input, Answer]):
 
     @property
     def waiting(self) -> int:
-        """How many inputs wait."""
+        """Number of waiting inputs."""
         return sum(job.waiting for job in (*self._asked, *self._alone))
 
     async def ask(self, inputs: Sequence[Input]) -> list[Answer | Exception]:
         """Return the answer to each input, or what `answer` raised for it alone.
 
         Raises:
-            Overloaded: Too much is waiting.
+            Overloaded: The queue is full.
             TimeoutError: It took longer than a request may.
         """
         answers: list[Answer | Exception] = await self._wait(self._asked, inputs, None)
@@ -102,8 +102,8 @@ class Batcher(Generic[Input, Answer]):
         """Return what `work` returns on the model's thread; raises as `ask` does, and what `work` raises.
 
         Args:
-            work: Is given a function to call between its steps: it lets others be answered meanwhile, and raises
-                `Abandoned` when nobody waits any more.
+            work: Called with a function to call between its steps, which processes waiting batches, and raises
+                `Abandoned` when the caller has gone away.
         """
         if len(self._alone) >= self._limits.explanations:
             raise Overloaded
@@ -123,7 +123,7 @@ class Batcher(Generic[Input, Answer]):
             return await job.done
 
     async def _work(self) -> None:
-        """Answer a batch and do one piece of other work in turns, so that neither holds up the other for ever."""
+        """Alternate between a batch and one piece of other work, so that neither blocks the other."""
         while True:
             await self._arrived.wait()
             pieces = self._next()
@@ -156,7 +156,7 @@ class Batcher(Generic[Input, Answer]):
         return pieces
 
     def _answers(self, pieces: _Pieces[Input]) -> list[Answer | Exception]:
-        """Answer a batch; where that fails, answer each input alone, so that a bad one harms no other."""
+        """Predict a batch; if that fails, predict each input alone, so that a bad input affects no other."""
         inputs = [item for _, taken in pieces for item in taken]
         try:
             return list(self._answer(inputs))
@@ -173,7 +173,7 @@ class Batcher(Generic[Input, Answer]):
                 job.done.set_result(job.answers)
 
     async def _do(self, job: _Job[Input]) -> None:
-        """Do work of its own."""
+        """Run other work."""
         work = job.work
         if work is None or job.done.done():
             return
@@ -191,7 +191,7 @@ class Batcher(Generic[Input, Answer]):
                 job.done.set_result(result)
 
     def _pause(self, job: _Job[Input], loop: asyncio.AbstractEventLoop) -> None:
-        """Answer a batch in the midst of other work; called on the model's thread."""
+        """Predict a batch during other work; called on the model's thread."""
         if job.done.done():
             raise Abandoned
         if not self._asked:

@@ -1,4 +1,4 @@
-"""Connections: how many are open, how long a caller may take to ask, and how the last ones end.
+"""Connections: their number, the time limit for a request, and the shutdown.
 
 listener ─ as many as there is room for ─→ protocol ─ a whole head ─→ guard.py …
     (the others wait in the kernel)            (late: closed)
@@ -26,13 +26,13 @@ from toolkit.serve.refusals import raw, too_late, unreadable
 
 BACKLOG = 2048  # connections that the kernel keeps for us
 SPARED = 16  # descriptors for everything else that the process opens
-SILENT = 0.3  # seconds in which a connection was surely looked at: who has asked nothing by then may be closed
-LINGER = 5.0  # seconds for what was written to be taken away
-LAST = 0.5  # seconds in which requests that were under way at the end may still arrive
+SILENT = 0.3  # seconds after which an idle connection may be closed
+LINGER = 5.0  # seconds for the client to read a response
+LAST = 0.5  # seconds for requests in transit at shutdown
 
 
 def room(most: int) -> int:
-    """Return how many connections there may be: no more than half of the descriptors that this process has left.
+    """Return the maximum number of connections: at most half of the free descriptors of this process.
 
     The number that it may have is raised first, as far as the system lets it.
     """
@@ -89,7 +89,7 @@ def protocol(limits: Limits) -> Any:
             self.look()
 
         def look(self) -> None:
-            """Begin or end to wait for a request."""
+            """Start or stop waiting for a request."""
             closing = self.transport.is_closing()
             if closing and self.stuck is None:
                 self.stuck = self.loop.call_later(LINGER, self.transport.abort)
@@ -100,14 +100,14 @@ def protocol(limits: Limits) -> Any:
                 self.late = self.loop.call_later(limits.head_seconds, self.give_up)
 
         def heard(self) -> None:
-            """Wait for a request no longer."""
+            """Stop waiting for a request."""
             self.silent.pop(self, None)
             if self.late is not None:
                 self.late.cancel()
                 self.late = None
 
         def give_up(self) -> None:
-            """Close a connection whose request did not come; who has begun one is told."""
+            """Close a connection whose request did not arrive; an incomplete request gets an error response."""
             if self.partial and self.conn.their_state is h11.IDLE and not self.transport.is_closing():
                 self.transport.write(raw(408, too_late()))
             self.transport.close()
@@ -141,7 +141,7 @@ def protocol(limits: Limits) -> Any:
 
 
 class Server(uvicorn.Server):
-    """Takes connections while there is room, tells when it has started, and at its end answers what was sent by then.
+    """Accepts connections within the limit, reports its start, and completes pending requests at shutdown.
 
     Args:
         config: Of uvicorn.
@@ -163,7 +163,7 @@ class Server(uvicorn.Server):
         self._acceptor: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - it has its own
-        """Begin to take connections."""
+        """Start to accept connections."""
         await super().startup([])
         self._listener.setblocking(False)
         self._listener.listen(BACKLOG)
@@ -171,7 +171,7 @@ class Server(uvicorn.Server):
         self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - it has its own
-        """Take in and answer all that was sent before, and nothing that comes later."""
+        """Complete all requests that were sent before, and accept no later ones."""
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.seconds), self._taking:
@@ -197,7 +197,7 @@ class Server(uvicorn.Server):
                 await self._take_in()
 
     async def _take_in(self) -> None:
-        """Take all connections that wait."""
+        """Accept all waiting connections."""
         loop = asyncio.get_running_loop()
         while not self.force_exit:
             while not (self._has_room() or self.force_exit):
@@ -206,8 +206,8 @@ class Server(uvicorn.Server):
                 line, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError as error:  # no descriptor is left: somebody else in this process has them
-                LOG.error("No connection can be taken: %s", error.strerror)
+            except OSError as error:  # no descriptor is left: other parts of this process use them
+                LOG.error("Cannot accept connections: %s", error.strerror)
                 await asyncio.sleep(0.2)
                 return
             line.setblocking(False)
@@ -220,7 +220,7 @@ class Server(uvicorn.Server):
         return made
 
     def _has_room(self) -> bool:
-        """Whether there is room for one more; if not, close the one that has been silent for longest."""
+        """Whether another connection fits; if not, close the one that has been idle for longest."""
         if len(self.server_state.connections) < self._room:
             return True
         silent = self._protocol.silent

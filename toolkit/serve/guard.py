@@ -1,4 +1,4 @@
-"""What is settled before a request reaches a route: the name it came under, its size, and how many there are."""
+"""Checks before a request reaches a route: host name, size, and number of requests."""
 
 import asyncio
 import re
@@ -11,11 +11,11 @@ from toolkit.serve.limits import Limits
 from toolkit.serve.refusals import refusal_response, too_busy, too_large, too_late, unknown_host
 
 _PORT = re.compile(r":\d*$")
-PATIENCE = 5.0  # seconds for the rest of a request that is refused: who is cut off while sending sees no answer
+PATIENCE = 5.0  # seconds for the rest of a refused request: a client that is cut off while sending sees no response
 
 
 class Guard:
-    """Refuses requests under foreign names, too large ones, slow ones, and more at a time than there may be.
+    """Refuses requests with unknown host names, too large or slow requests, and requests beyond the limit.
 
     Args:
         app: What answers the others.
@@ -48,7 +48,7 @@ class Guard:
             self.open -= 1
 
     def _refused(self, headers: dict[bytes, bytes]) -> Any:
-        """Return the answer to a request that goes no further; None for the others."""
+        """Return the response to a refused request; None for the others."""
         host = _PORT.sub("", headers.get(b"host", b"").decode("latin-1")).lower()
         if "*" not in self.hosts and host not in self.hosts:
             return unknown_host(host)
@@ -58,7 +58,7 @@ class Guard:
         return too_busy() if self.open >= self.limits.connections else None
 
     def _counted(self, receive: Any) -> Any:
-        """Bound the body, before it is held in memory, by its size and by the time that it takes."""
+        """Limit the size of the body, before it is in memory, and the time to receive it."""
         from fastapi import HTTPException
 
         seen, whole = 0, False
@@ -66,7 +66,7 @@ class Guard:
 
         async def counted() -> Any:
             nonlocal seen, whole
-            if whole:  # what follows is that the caller goes away
+            if whole:  # the next message is the disconnect
                 return await receive()
             left = began + self.limits.seconds + seen / self.limits.bytes_per_second - time.monotonic()
             try:
@@ -83,7 +83,7 @@ class Guard:
 
 
 async def _pass_over(receive: Any) -> None:
-    """Read a body and keep nothing of it."""
+    """Read and discard a body."""
     with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE):
             while (await receive()).get("more_body", False):

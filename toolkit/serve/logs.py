@@ -1,4 +1,4 @@
-"""The service's log: what many callers cause is said once a minute."""
+"""The log of the service, with rate limits for messages that many requests cause."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ LOG = logging.getLogger("uvicorn.error")
 
 
 class Seldom(logging.Filter):
-    """Lets a message of a kind pass once in a while, with the number of those that were left out."""
+    """Passes a message of each kind once per interval, with the number of suppressed ones."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         super().__init__()
@@ -30,5 +30,5 @@ class Seldom(logging.Filter):
         self._last[kind] = now
         left_out = self._left_out.pop(kind, 0)
         if left_out:
-            record.msg = f"{str(record.msg).rstrip()} ({left_out:,} more of the kind since the last)"
+            record.msg = f"{str(record.msg).rstrip()} ({left_out:,} similar messages suppressed)"
         return True

@@ -1,4 +1,4 @@
-"""What goes over the wire: requests that fit the model's recipe, answers, and refusals."""
+"""Messages of the service: requests for the model's recipe, responses, and errors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,28 +13,26 @@ CLOSED = ConfigDict(extra="forbid")
 
 
 class Problem(BaseModel):
-    """A refusal of a request, or of one of its inputs: what is wrong, and what to do next."""
+    """An error of a request, or of one of its inputs: the problem and the fix."""
 
     problem: str
     fix: str
-    id: str | None = Field(None, description="Identifier of the cause; not of every refusal")
+    id: str | None = Field(None, description="Identifier of the cause; not every error has one")
 
 
 class Prediction(BaseModel):
-    """The answer to one input."""
+    """The prediction of one input."""
 
-    prediction: str | list[str | None] = Field(
-        description="The class, the text that was written, or a class for each word"
-    )
-    score: float | None = Field(None, description="Probability that the model gives to its answer")
+    prediction: str | list[str | None] = Field(description="The class, the generated text, or a class for each word")
+    score: float | None = Field(None, description="Probability of the prediction")
     calibrated_score: float | None = Field(
-        None, description="The same with the temperature that was fitted on validation rows"
+        None, description="Probability of the prediction after temperature scaling, fitted on validation rows"
     )
     scores: dict[str, float] | None = Field(None, description="Probability of each class")
 
 
 class Predictions(BaseModel):
-    """The answers, in the order of the inputs; an input that cannot be answered has a problem in its place."""
+    """The predictions, in the order of the inputs; an invalid input has a problem instead."""
 
     model: str
     predictions: list[Prediction | Problem]
@@ -59,7 +57,7 @@ def _or_unfit(given: Any, fit: Callable[[Any], Any]) -> Any:
 
 
 class Method(BaseModel):
-    """How an explanation was made."""
+    """The method of an explanation."""
 
     name: str
     title: str
@@ -67,21 +65,21 @@ class Method(BaseModel):
 
 
 class Explanation(BaseModel):
-    """What one answer rests on."""
+    """The explanation of one prediction."""
 
     prediction: str
-    score: float = Field(description="Probability that the model gives to its answer")
+    score: float = Field(description="Probability of the prediction")
     method: Method
-    signed: bool = Field(description="Whether a score below zero speaks against the answer")
-    scores: list[float] = Field(description="How much the answer rests on each word, or on each patch of a picture")
+    signed: bool = Field(description="Whether a negative score opposes the prediction")
+    scores: list[float] = Field(description="Importance of each word or patch for the prediction")
     words: list[str] | None = Field(None, description="The words of a text")
     grid: list[int] | None = Field(None, description="Rows and columns of a picture's patches, row by row")
-    overlay: str | None = Field(None, description="The picture under its scores, as a data address")
-    belief: str = Field(description="How far such an explanation of this model can be believed, as it was measured")
+    overlay: str | None = Field(None, description="The picture with its scores laid over it, as a data URL")
+    belief: str = Field(description="Measured reliability of this explanation method for this model")
 
 
 class Health(BaseModel):
-    """That the service answers, and for which model."""
+    """The state of the service and its model."""
 
     status: Literal["ok"] = "ok"
     model: str
@@ -90,15 +88,15 @@ class Health(BaseModel):
     device: str
     calibrated: bool
     explains: bool
-    waiting: int = Field(description="Inputs that wait to be answered")
+    waiting: int = Field(description="Number of waiting inputs")
     version: str
 
 
 def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseModel], type[BaseModel]]:
-    """Return the types of the requests /predict and /explain for a recipe: a field for each column that it asks about.
+    """Return the types of the requests /predict and /explain for a recipe: a field for each input column.
 
     Where one column says all, its bare value may stand in the place of an input. An input of /predict that does not fit
-    is `Unfit`, and the others are answered.
+    is `Unfit`, and the others are predicted.
     """
     fields: dict[str, Any] = {}
     for column in inputs:
@@ -119,14 +117,14 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
         __config__=CLOSED,
         inputs=(
             list[Annotated[item_type, WrapValidator(_or_unfit)]],
-            Field(min_length=1, max_length=limits.inputs, description="What to answer"),
+            Field(min_length=1, max_length=limits.inputs, description="Input to predict"),
         ),
     )
     why = create_model(
         "Why",
         __config__=CLOSED,
-        input=(item_type, Field(description="What to answer")),
-        method=(str | None, Field(None, description="How to explain; the most faithful known way when not given")),
+        input=(item_type, Field(description="Input to predict")),
+        method=(str | None, Field(None, description="Explanation method; by default the most faithful measured one")),
     )
     return ask, why
 
@@ -148,7 +146,7 @@ def values(item: Any, inputs: Sequence[Column]) -> dict[str, Any]:
 
 
 def prediction(answer: Mapping[str, Any]) -> Prediction:
-    """Bring what `Predictor` says of a row into the shape of an answer."""
+    """Convert a row that `Predictor` predicted to a response."""
     prefix = "score: "
     scores = {key.removeprefix(prefix): value for key, value in answer.items() if key.startswith(prefix)}
     return Prediction(

@@ -1,4 +1,4 @@
-"""One shape for every refusal: what is wrong, and what to do next."""
+"""Error responses, all of one form: the problem and the fix."""
 
 import http
 import json
@@ -12,56 +12,56 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 RETRY_SECONDS = 1
-SCHEMA = "GET /openapi.json describes what fits."
+SCHEMA = "See GET /openapi.json for the schema."
 EXAMPLE = 'Send JSON with Content-Type: application/json, such as {"inputs": [...]}; ' + SCHEMA
 SHOWN = 5  # faults of one request
 _BRANCHES = ("object", "bare")  # the tags in `messages` of the two ways to write an input
 
 
 def refusal(problem: str, fix: str) -> dict[str, str]:
-    """Return what every refusal holds."""
+    """Return the body of an error response."""
     return {"problem": problem, "fix": fix}
 
 
 def of_error(error: ToolkitError) -> dict[str, str]:
-    """Return a failure that the toolkit knows as a refusal, with its identifier."""
+    """Return the body for an error of the toolkit, with its identifier."""
     return {**refusal(error.problem, error.fix), "id": error.id}
 
 
 def refusal_response(code: int, detail: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Any:
-    """Return a refusal as an answer."""
+    """Return an error response."""
     from fastapi.responses import JSONResponse
 
     return JSONResponse(detail, code, headers=headers)
 
 
 def unknown_host(host: str) -> Any:
-    """Refuse a request that names a host that the service does not go by."""
-    problem = f"This service does not go by the name `{host[:200]}`."
-    return refusal_response(400, refusal(problem, "toolkit serve --allow-host NAME adds a name."))
+    """Refuse a request with a host name that is not allowed."""
+    problem = f"The host name `{host[:200]}` is not allowed."
+    return refusal_response(400, refusal(problem, "Allow it with `toolkit serve --allow-host NAME`."))
 
 
 def too_large(most: int) -> dict[str, str]:
-    """Say that a request is too large."""
-    return refusal(f"The request is larger than {most:,} bytes.", "Ask for fewer inputs at a time.")
+    """Refuse a request that is too large."""
+    return refusal(f"The request is larger than {most:,} bytes.", "Send fewer inputs per request.")
 
 
 def too_busy() -> Any:
-    """Refuse a request for want of room."""
+    """Refuse a request because the service is busy."""
     headers = {"Retry-After": str(RETRY_SECONDS)}
-    return refusal_response(503, refusal("Too many requests are waiting.", "Ask again in a second."), headers)
+    return refusal_response(503, refusal("Too many requests are waiting.", "Retry in a second."), headers)
 
 
 def unreadable() -> dict[str, str]:
-    """Refuse what is no HTTP request."""
+    """Refuse an invalid HTTP request."""
     return refusal(
-        "This is no HTTP request that can be read.",
-        "Check its first line, its Host and its Content-Length; an HTTP library writes them by itself.",
+        "The HTTP request cannot be parsed.",
+        "Check its request line, Host and Content-Length, or use an HTTP library.",
     )
 
 
 def too_late() -> dict[str, str]:
-    """Refuse a request that does not arrive."""
+    """Refuse a request that does not arrive in time."""
     return refusal("The request did not arrive in time.", "Send it again.")
 
 
@@ -76,7 +76,7 @@ def raw(code: int, detail: Mapping[str, str]) -> bytes:
 
 
 def faults(errors: Sequence[Any], whole: str = "the body") -> str:
-    """Say in words what does not fit in a request; its first faults only.
+    """Describe the first faults of a request.
 
     Args:
         errors: As pydantic reports them.
@@ -93,15 +93,15 @@ def _fault(error: Mapping[str, Any], whole: str) -> str:
         return f"the body is not JSON: {context.get('error', error['msg'])}, at character {int(error['loc'][-1]) + 1}"
     words = {
         "missing": "is missing",
-        "extra_forbidden": "is no key that is known here",
-        "string_type": "is no text",
+        "extra_forbidden": "is an unknown key",
+        "string_type": "is not a text",
         "string_too_short": "is empty",
         "string_too_long": f"is longer than {context.get('max_length', 0):,} characters",
-        "list_type": "is no list",
+        "list_type": "is not a list",
         "too_short": "is empty",
         "too_long": f"has {context.get('actual_length')} entries, and {context.get('max_length')} are allowed",
-        "model_attributes_type": "is no object with keys",
-        "model_type": "is no object with keys",
+        "model_attributes_type": "is not an object",
+        "model_type": "is not an object",
     }
     return f"{_place(error['loc'], whole)} {words.get(kind, error['msg'])}"
 
@@ -131,7 +131,7 @@ def answer_refusals(app: "FastAPI") -> None:
             return refusal_response(422, refusal("The request has no body.", EXAMPLE))
         if whole and kind != "application/json" and not kind.endswith("+json"):
             named = f"`{kind[:200]}`" if kind else "missing"
-            return refusal_response(415, refusal(f"The Content-Type is {named}, and not JSON.", EXAMPLE))
+            return refusal_response(415, refusal(f"The Content-Type is {named}, not JSON.", EXAMPLE))
         return refusal_response(422, refusal(f"The request does not fit: {faults(details)}", SCHEMA))
 
     @app.exception_handler(Refused)
@@ -139,14 +139,14 @@ def answer_refusals(app: "FastAPI") -> None:
         if isinstance(error.detail, dict):
             return refusal_response(error.status_code, error.detail, error.headers)
         if error.status_code == 400:  # FastAPI's, of a body that Python's parser gives up on
-            sentence = "The body is not JSON that can be read: its bytes are not UTF-8, or it is nested too deep."
+            sentence = "The body is not valid JSON: its bytes are not UTF-8, or it is nested too deep."
             return refusal_response(422, refusal(sentence, EXAMPLE))
         path, problem = request.url.path[:200], f"{error.detail}."
         if error.status_code == 404:
-            problem = f"There is no {path} here."
+            problem = f"There is no route {path}."
         if error.status_code == 405:
-            problem = f"{path} takes {(error.headers or {}).get('Allow', 'another method')}, and not {request.method}."
-        fix = "POST /predict answers; GET /openapi.json describes how."
+            problem = f"{path} supports {(error.headers or {}).get('Allow', 'another method')}, not {request.method}."
+        fix = "Use POST /predict; GET /openapi.json describes it."
         return refusal_response(error.status_code, refusal(problem, fix), error.headers)
 
     @app.exception_handler(Overloaded)
@@ -156,7 +156,7 @@ def answer_refusals(app: "FastAPI") -> None:
     @app.exception_handler(Abandoned)
     @app.exception_handler(TimeoutError)
     async def late(_request: Request, _error: Exception) -> Any:
-        return refusal_response(504, refusal("The answer took too long.", "Ask for fewer or shorter inputs at a time."))
+        return refusal_response(504, refusal("The request took too long.", "Send fewer or shorter inputs per request."))
 
     @app.exception_handler(ToolkitError)
     async def impossible(_request: Request, error: ToolkitError) -> Any:
@@ -164,4 +164,4 @@ def answer_refusals(app: "FastAPI") -> None:
 
     @app.exception_handler(Exception)
     async def failed(_request: Request, _error: Exception) -> Any:
-        return refusal_response(500, refusal("The model failed on this request.", "The service's own log says more."))
+        return refusal_response(500, refusal("The model failed on this request.", "See the log of the service."))

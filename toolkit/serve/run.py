@@ -1,4 +1,4 @@
-"""Listen, answer, and end cleanly."""
+"""Start the service, and shut it down cleanly."""
 
 import signal
 import socket
@@ -12,7 +12,7 @@ from toolkit.serve.limits import Limits
 
 
 def check_installed() -> None:
-    """Refuse to begin where what serving needs is not installed.
+    """Refuse to start where packages for serving are not installed.
 
     Raises:
         ConfigError: FastAPI or uvicorn is missing.
@@ -29,7 +29,7 @@ def check_installed() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open the socket, before a model is loaded for nothing.
+    """Open the socket, before the model is loaded.
 
     Args:
         host: Address to listen on.
@@ -45,8 +45,8 @@ def listen(host: str, port: int) -> socket.socket:
         opened.bind(address)
     except OSError as error:
         raise ConfigError(
-            f"{host}, port {port}, cannot be listened on: {error.strerror or error}.",
-            "Name another with --port; 0 takes one that is free.",
+            f"Cannot listen on {host}, port {port}: {error.strerror or error}.",
+            "Choose another with --port; 0 selects a free one.",
             id="serve.port-taken",
         ) from error
     return opened
@@ -59,7 +59,7 @@ def serve(
     started: Callable[[], None],
     hold: Callable[[Any], None] = lambda _server: None,
 ) -> None:
-    """Answer until Ctrl-C or SIGTERM; what was asked by then is still answered.
+    """Serve until Ctrl-C or SIGTERM; pending requests are completed.
 
     Args:
         app: From `create_app`.
@@ -97,4 +97,4 @@ def serve(
     finally:
         LOG.removeFilter(seldom)
     if not server.started:
-        raise RunError("The service could not start.", "Its log above says why.", id="serve.not-started")
+        raise RunError("The service could not start.", "See its log above.", id="serve.not-started")

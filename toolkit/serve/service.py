@@ -1,4 +1,4 @@
-"""One loaded model behind the service: what it is asked, what it answers, and what an answer rests on."""
+"""The loaded model of the service: predictions and explanations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -24,12 +24,12 @@ from toolkit.tasks.task import Column
 
 @dataclass
 class Service:
-    """A model that answers; all its methods but `describe` belong on one thread.
+    """A loaded model; all its methods but `describe` must be called on one thread.
 
     Attributes:
         name: As callers see it.
         predictor: Answers rows.
-        explainer: Says what an answer rests on; None where this model's answers cannot be explained.
+        explainer: Explains predictions; None where this model's predictions cannot be explained.
         prepared: What is kept open between requests, so that batches without padding are arranged once.
     """
 
@@ -46,7 +46,7 @@ class Service:
         return self.predictor.inputs
 
     def describe(self) -> dict[str, Any]:
-        """Return what callers may want to know of the model."""
+        """Return the description of the model for clients."""
         stored = self.predictor.stored
         return {
             "model": self.name,
@@ -58,7 +58,7 @@ class Service:
         }
 
     def answer(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answer each input: a mapping of role → value. What cannot be answered has a "problem"."""
+        """Predict each input, a mapping of role → value. Invalid inputs have a "problem"."""
         if not self.explaining:
             self._prepare()
         groups: dict[tuple[str, ...], list[int]] = {}  # a pair of texts is prepared otherwise than one text
@@ -72,7 +72,7 @@ class Service:
         return answers
 
     def explain(self, given: Mapping[str, Any], method: str | None, pause: Callable[[], None]) -> dict[str, Any]:
-        """Say what the answer to one input rests on.
+        """Explain the prediction of one input.
 
         Args:
             given: Role → value.
@@ -84,7 +84,7 @@ class Service:
         """
         if self.explainer is None:
             raise ModelError(
-                "The answers of this model cannot be explained.", "Ask /predict.", id="model.not-a-classifier"
+                "Predictions of this model cannot be explained.", "Use /predict.", id="model.not-a-classifier"
             )
         self._release()
         self.explaining = True
@@ -94,7 +94,7 @@ class Service:
             self.explaining = False
 
     def _prepare(self) -> None:
-        """Arrange batches without padding once, not for every request."""
+        """Enable batches without padding once, not for every request."""
         if self.ready:
             return
         from toolkit.attention.packed import unpadded
@@ -109,13 +109,13 @@ class Service:
         self.ready = True
 
     def _release(self) -> None:
-        """Give the model back as it was: explanations look into attention themselves."""
+        """Restore the original attention, which explanations record."""
         self.prepared.close()
         self.ready = False
 
 
 def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe) -> Service:
-    """Load a model, and ask it something, so that the first caller does not wait.
+    """Load a model and predict once, so that the first request is not slow.
 
     Args:
         target: Run directory, alias, folder or Hub id.
@@ -148,5 +148,5 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
 
 
 def _learned(target: Path) -> list[str] | None:
-    """Return the columns that a run's rows have, so that nobody is asked for what it never saw; None for no run."""
+    """Return the columns of a run's rows, so that only inputs seen in training are requested; None without a run."""
     return runs.column_names(target / "data" / "test.parquet") if runs.is_run(target) else None

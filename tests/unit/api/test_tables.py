@@ -50,7 +50,7 @@ def test_parts_are_files_of_a_folder():
 
 
 def test_what_is_no_table_is_refused():
-    with pytest.raises(DataError, match="list is no data"):
+    with pytest.raises(DataError, match="type list cannot be read"):
         stored([1, 2])
     with pytest.raises(DataError, match="DataFrame"):
         stored(pd.DataFrame({"text": ["a", 1, b"x"]}))

@@ -38,7 +38,7 @@ def test_exchanged_names_are_refused_with_both(stored, card, learnt):
     with refused(ModelError, "model.classes-mismatch") as caught:
         find_stored(str(stored(["down", "up"], card, learnt)), {}, None)
     assert "config.json: down, up" in caught.value.problem
-    assert "learnt:      up, down" in caught.value.problem
+    assert "trained:     up, down" in caught.value.problem
 
 
 @pytest.mark.parametrize(("card", "learnt"), [({"labels": ["up", "down"]}, ["up", "down"]), ({}, None)])

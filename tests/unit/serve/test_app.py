@@ -149,14 +149,14 @@ def test_an_answer_is_explained(address):
         ({"inputs": []}, 422, "`inputs` is empty."),
         ({"inputs": ["a"] * 4}, 422, "`inputs` has 4 entries, and 3 are allowed."),
         ({"inputs": [7] * 3 + ["a"] * 9}, 422, "12 entries"),
-        ({"input": ["a"]}, 422, "`inputs` is missing; `input` is no key that is known here."),
-        ({"inputs": ["a"], "more": 1}, 422, "`more` is no key that is known here."),
-        ([7], 422, "the body is no object with keys."),
+        ({"input": ["a"]}, 422, "`inputs` is missing; `input` is an unknown key."),
+        ({"inputs": ["a"], "more": 1}, 422, "`more` is an unknown key."),
+        ([7], 422, "the body is not an object."),
         (b'{"inputs": ["a"', 422, "the body is not JSON: Expecting ',' delimiter, at character 16."),
         (b"", 422, "The request has no body."),
         (b"\xff\xfe", 422, "the body is not JSON"),
-        (b'{"inputs": ["\xff\xfe"]}', 422, "The body is not JSON that can be read"),
-        (b'{"inputs": ' + b"[" * 1900 + b"]" * 1900 + b"}", 422, "The body is not JSON that can be read"),
+        (b'{"inputs": ["\xff\xfe"]}', 422, "The body is not valid JSON"),
+        (b'{"inputs": ' + b"[" * 1900 + b"]" * 1900 + b"}", 422, "The body is not valid JSON"),
         ({"inputs": ["x" * 5000]}, 413, "larger than 4,096 bytes"),
     ],
 )
@@ -175,10 +175,10 @@ def test_a_bad_request_is_told_what_is_wrong(address, body, code, problem):
         ({"text": "a" * 101}, "`text` is longer than 100 characters"),
         ("", "it is empty"),
         ("  ", "`text` is empty"),
-        ({"txt": "a"}, "`text` is missing; `txt` is no key"),
+        ({"txt": "a"}, "`text` is missing; `txt` is an unknown key"),
         ({"text_pair": "a"}, "`text` is missing"),
-        (7, "it is no text"),
-        (None, "it is no text"),
+        (7, "it is not a text"),
+        (None, "it is not a text"),
         ("crash", "The model failed on this input."),
     ],
 )
@@ -205,10 +205,10 @@ def test_a_fault_keeps_its_secrets(address, caplog):
 
 def test_other_addresses_and_methods(address):
     for path, code, problem in (
-        ("/nowhere", 404, "There is no /nowhere here."),
-        ("/predict/", 404, "There is no /predict/ here."),
-        ("/", 404, "There is no / here."),
-        ("/predict", 405, "/predict takes POST, and not GET."),
+        ("/nowhere", 404, "There is no route /nowhere."),
+        ("/predict/", 404, "There is no route /predict/."),
+        ("/", 404, "There is no route /."),
+        ("/predict", 405, "/predict supports POST, not GET."),
     ):
         got, said = fetch(f"{address}{path}")
         assert (got, said["problem"]) == (code, problem)
@@ -221,7 +221,7 @@ def test_other_addresses_and_methods(address):
 def test_a_name_that_is_not_its_own_is_refused(address):
     """So that a web page cannot reach it by a name that was pointed at this machine."""
     code, said = post(f"{address}/predict", {"inputs": ["a"]}, Host="pages.example:80")
-    assert (code, said["problem"]) == (400, "This service does not go by the name `pages.example`.")
+    assert (code, said["problem"]) == (400, "The host name `pages.example` is not allowed.")
     for name in ("localhost", "LocalHost:1", "[::1]:8000"):
         assert post(f"{address}/predict", {"inputs": ["a"]}, Host=name)[0] == 200
     with running(hosts=["fe80::1"]) as another:
@@ -233,7 +233,7 @@ def test_a_name_that_is_not_its_own_is_refused(address):
 def test_a_form_of_another_page_is_refused(address):
     """A page elsewhere may send a plain form without asking; JSON it may not."""
     code, said = post(f"{address}/predict", {"inputs": ["a"]}, **{"Content-Type": "text/plain"})
-    assert (code, said["problem"]) == (415, "The Content-Type is `text/plain`, and not JSON.")
+    assert (code, said["problem"]) == (415, "The Content-Type is `text/plain`, not JSON.")
     assert "application/json" in said["fix"]
 
 
@@ -284,14 +284,14 @@ def test_pictures_come_in_base64():
         assert post(f"{address}/predict", {"inputs": [data, {"image": f"data:image/png;base64,{data}"}]})[0] == 200
         assert service.seen == [{"image": {"bytes": b"PNG"}}] * 2
         code, said = post(f"{address}/predict", {"inputs": ["/etc/passwd"]})
-        assert (code, said["predictions"][0]["problem"]) == (200, "The picture is not base64.")
+        assert (code, said["predictions"][0]["problem"]) == (200, "The picture is not valid base64.")
         assert post(f"{address}/explain", {"input": data})[0] == 404
 
 
 def test_what_takes_too_long_is_given_up():
     with running(seconds=0.1) as address:
         code, said = post(f"{address}/predict", {"inputs": ["slow"]})
-    assert (code, said["problem"]) == (504, "The answer took too long.")
+    assert (code, said["problem"]) == (504, "The request took too long.")
 
 
 def test_too_many_are_told_when_to_come_again():

@@ -1,4 +1,4 @@
-"""The checks that need further predictions: which are wanted, and what must be there for them."""
+"""The checks that need further predictions: which are requested, and their requirements."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from toolkit.tasks.contract import Recipe
 
 
 def run_checks(context: EvaluationContext, run: runs.Run | None, observe: Observe) -> dict[str, Any]:
-    """Run the checks that the configuration asks for, and return their sections of the report.
+    """Run the checks that the configuration requests, and return their sections of the report.
 
     Args:
         context: Rows, truth and predictions, with the stored model.
@@ -57,8 +57,8 @@ def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> No
         return
     if not recipe.target.single:
         raise ConfigError(
-            "`evaluation.group_column` compares classes by groups, and this task gives none.",
-            "Leave it out.",
+            "`evaluation.group_column` compares classes by groups, and this task has no classes.",
+            "Unset it.",
             id="config.not-for-task",
         )
     if column not in names:

@@ -20,7 +20,7 @@ from toolkit.runs import checksums
 
 @dataclass(frozen=True)
 class ReportContext:
-    """Facts that the report shows beside the figures.
+    """Parts of the report other than the metrics.
 
     Attributes:
         command: The command line.
@@ -51,7 +51,7 @@ class Evaluated:
 
     Attributes:
         report: As report.json holds it.
-        predictions: One row an example: where it stands in the user's files, truth, prediction, baselines.
+        predictions: One row per example: its place in the user's files, reference, prediction, baselines.
     """
 
     report: dict[str, Any]

@@ -1,4 +1,4 @@
-"""A saved model with the rows that it is evaluated on."""
+"""What is determined before a saved model predicts on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from toolkit.tasks.contract import Recipe
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """A saved model with the rows that it is evaluated on.
+    """A saved model with the rows that is determined before a model predicts on.
 
     Attributes:
         checkpoint: The model's folder.
         recipe: The task.
         config: What was stored with the model, with the given values laid over it.
         labels: Names of the classes.
-        rows: The rows that it is evaluated on.
+        rows: The rows of the evaluation.
         split: What the rows are, in words.
         facts: Facts about the data.
         run: The run that the model belongs to, if it is one.
@@ -40,5 +40,5 @@ class EvaluationInputs:
     own: bool
 
     def stored(self, observe: Observe, *, slim: bool = True) -> StoredModel:
-        """Return the model, loaded at its first prediction."""
+        """Return the model, which is loaded with its first prediction."""
         return StoredModel(self.checkpoint.path, self.recipe, self.labels, self.config, slim, observe)

@@ -1,4 +1,4 @@
-"""Judge a saved model: ask it, or take what it said before of the same rows, and compute every figure again."""
+"""Evaluate a saved model: predict, or use stored predictions of the same rows, and compute every metric again."""
 
 import difflib
 from collections import Counter
@@ -34,7 +34,7 @@ from toolkit.runs.lock import sole_writer
 from toolkit.runs.trust import damage
 from toolkit.tasks.contract import Recipe
 
-# Of a data set with several parts, the one a model is judged on.
+# Of a data set with several parts, the one a model is evaluated on.
 _PREFERRED = ("test", "all", "validation", "train")
 MOST_COMMON = "Most common class of these rows"
 
@@ -46,16 +46,16 @@ def prepare_evaluation(
 
     Args:
         target: Run directory, alias, folder or Hub id.
-        values: Nested configuration values laid over the stored ones. Without `data.source` a run is judged
+        values: Nested configuration values that override the stored ones. Without `data.source` a run is evaluated
             on its own held-out rows.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
         needs_rows: Whether rows are read, and a model that none come with or are named for is refused.
 
     Raises:
-        DataError: There is nothing to judge it on, or labels do not match.
+        DataError: There are no rows to evaluate on, or labels do not match.
     """
-    observe(Stage("Looking for model and data"))
+    observe(Stage("Locating model and data"))
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     named = "source" in values.get("data", {})
     if run is None and not named and needs_rows:
@@ -101,16 +101,16 @@ def _stored_facts(run: runs.Run) -> dict[str, Any]:
 
 
 def _no_data_of_its_own(path: Path) -> ToolkitError:
-    """Say what a target is, when it is no run and no data was named."""
-    name_data = "Name the data to judge it on with --data."
+    """Return the error for a target that is not a run where no data was given."""
+    name_data = "Give the data to evaluate it on with --data."
     if (path / "config.json").is_file():
         return DataError(
-            f"{path} is a model and not a run, so no held-out data comes with it.", name_data, id="data.not-given"
+            f"{path} is a model and not a run, so it has no held-out data.", name_data, id="data.not-given"
         )
     seeds = sorted(folder.name for folder in path.iterdir() if runs.is_run(folder)) if path.is_dir() else []
     if seeds:
         return SourceError(
-            f"{path} holds several runs.", f"Name one of them, such as {path / seeds[0]}.", id="run.ambiguous"
+            f"{path} contains several runs.", f"Give one of them, such as {path / seeds[0]}.", id="run.ambiguous"
         )
     if any((path / name).exists() for name in ("config.yaml", "metrics.jsonl", "report.json", "checkpoints")):
         return SourceError(
@@ -119,17 +119,17 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
             id="run.file-missing",
         )
     if path.exists():
-        kind = "is a folder that holds neither run.json nor config.json" if path.is_dir() else "is a file"
+        kind = "is a folder without run.json and config.json" if path.is_dir() else "is a file"
         return SourceError(
             f"{path} {kind}, so it is neither a run nor a model.",
-            "Name a run directory or a model.",
+            "Give a run directory or a model.",
             id="run.not-a-run",
         )
     if (
         path.as_posix().count("/") == 1 and not path.is_absolute() and not path.parent.exists()
     ):  # as Hub ids are written
         return DataError(
-            f"{path} is no folder here, and no held-out data comes with a model of the Hub.",
+            f"{path} is not a local folder, and a model of the Hub has no held-out data.",
             name_data,
             id="data.not-given",
         )
@@ -138,7 +138,7 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
     guess = f" Did you mean {near[0]}?" if near else ""
     return SourceError(
         f"There is no run directory {path}.{guess}",
-        "Name one that is there. For a model of the Hub or a short name, name the data too, with --data.",
+        "Give an existing run directory. For a model of the Hub or a short name, give the data too, with --data.",
         id="run.not-found",
     )
 
@@ -146,16 +146,16 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
 def evaluate(
     subject: EvaluationInputs, output: str | None, command: str, observe: Observe, *, fresh: bool = False
 ) -> tuple[Path, dict[str, Any]]:
-    """Judge a run, a folder or a Hub model.
+    """Evaluate a run, a folder or a Hub model.
 
-    What the same model said earlier of the same rows is used again.
+    Stored predictions of the same model for the same rows are used again.
 
     Args:
         subject: From `prepare_evaluation`.
         output: Folder for the report; inside the run, or under runs/, when None.
         command: The command line, for the report.
         observe: Called with each event.
-        fresh: Ask the model again, whatever it said before.
+        fresh: Predict again, even if predictions are stored.
 
     Returns:
         The folder of the report, and the report.
@@ -179,13 +179,13 @@ def _evaluate(
         observe(Note(f"{file} was changed after it was written, and is not used."))
     stored_predictions = prediction_store.find(earlier, identity(stored, rows)) if earlier else None
     if stored_predictions is None:
-        observe(Stage(f"Asking about {rows.num_rows:,} rows"))
+        observe(Stage(f"Predicting {rows.num_rows:,} rows"))
         stored_predictions = predict_rows(stored, rows, subject.split, observe)
         stored_predictions = stored_predictions.beside(
             baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject)
         )
     else:
-        observe(Note("This model was asked about these rows before: its answers are used; --fresh asks again."))
+        observe(Note("Using stored predictions of this model for these rows; --fresh predicts them again."))
     learned = _learned(subject)
     for warning in learned:
         observe(Note(warning))
@@ -213,7 +213,7 @@ def _evaluate(
         config=_config_shown(subject),
         warnings=learned,
     )
-    observe(Stage(f"Judging on {rows.num_rows:,} rows"))
+    observe(Stage(f"Evaluating {rows.num_rows:,} rows"))
     evaluated = evaluate_predictions(context, stored_predictions, report_context)
     store(evaluated, folder)
     return evaluated.report
@@ -230,18 +230,18 @@ def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:
 
 
 def _learned(subject: EvaluationInputs) -> list[str]:
-    """Say how many of the rows the run has learnt from; its own held-out ones are none of them."""
+    """Warn of rows that the run was trained on; its own held-out rows are not among them."""
     if subject.run is None or subject.own:
         return []
     count = train_fingerprint.count(subject.run, subject.recipe, subject.rows)
     warning = (
-        f"{count:,} of {subject.rows.num_rows:,} rows are among those that the run learnt from: the figures flatter."
+        f"{count:,} of {subject.rows.num_rows:,} rows are training rows of the run: the metrics are too optimistic."
     )
     return [warning] if count else []
 
 
 def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe) -> thresholds.Thresholds | None:
-    """Return the stored thresholds, or choose them on the run's validation rows where others are asked for."""
+    """Return the stored thresholds, or choose them on the run's validation rows where others are requested."""
     settings = subject.config.evaluation
     positive = thresholds.class_number(settings.positive_class, subject.labels)
     chosen = stored_thresholds(stored_card(subject.checkpoint), settings)
@@ -249,7 +249,7 @@ def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe
         return chosen
     kept = subject.run.path / "data" / "validation.parquet" if subject.run is not None else None
     if kept is None or not kept.is_file():
-        observe(Note("No validation rows come with this model, so no thresholds can be chosen for screening."))
+        observe(Note("This model has no validation rows, so no thresholds can be chosen for its operating points."))
         return None
     observe(Stage("Choosing thresholds on validation rows"))
     validation = predict_rows(stored, checksums.read_rows(kept), "validation", None)
@@ -261,21 +261,21 @@ def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe
 
 
 def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, list[Any]]:
-    """Return what the baselines said of a run's held-out rows: they learnt from rows that the run does not keep."""
+    """Return the baselines' predictions for a run's held-out rows: their training rows are not in the run."""
     for home in (run.path, run.path / "evaluations" / "held-out"):
         with suppress(SourceError):
             stored = prediction_store.read(home / prediction_store.FILE)
             if len(stored.table) == rows:
                 return stored.baselines
-            observe(Note("The baselines were computed on fewer rows, within a budget, and are left out."))
+            observe(Note("The baselines were computed on fewer rows, within a time budget, and are omitted."))
             return {}
     file = run.path / prediction_store.FILE
-    observe(Note(f"{file} is missing, damaged or changed: the predictions of the baselines are lost with it."))
+    observe(Note(f"{file} is missing, damaged or changed: the baselines are omitted."))
     return {}
 
 
 def _most_common(subject: EvaluationInputs) -> dict[str, list[Any]]:
-    """Return what one would say who knows the rows' most common class alone: there are no rows to learn more from."""
+    """Return predictions of the rows' most common class, the only baseline without training rows."""
     if not subject.recipe.target.single:
         return {}
     truth = references(subject.recipe, subject.rows)
@@ -284,7 +284,7 @@ def _most_common(subject: EvaluationInputs) -> dict[str, list[Any]]:
 
 
 def _earlier(subject: EvaluationInputs) -> list[Path]:
-    """Return the files in which this model's predictions may stand, the newest first."""
+    """Return the files that may hold this model's predictions, the newest first."""
     homes = [] if subject.own else [*runs.HOME.glob("evaluate-*")]
     if subject.run is not None:
         homes += [subject.run.path, *(subject.run.path / "evaluations").glob("*")]
@@ -298,12 +298,12 @@ def shown(target: str) -> str:
 
 
 def stored_card(checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
-    """Read what is stored beside the weights for later commands; empty for a model of elsewhere."""
+    """Read what is stored next to the weights for later commands; empty for a model of another program."""
     return model_metadata.read(checkpoint.path)
 
 
 def _repeated(run: runs.Run, rows: int) -> list[dict[str, Any]] | None:
-    """Read which of a run's test rows repeat a training row; None where it was not looked for."""
+    """Read which of a run's test rows repeat a training row; None where that was not checked."""
     file = run.path / runs.NEAR_DUPLICATES
     if not file.is_file():
         return None
@@ -344,7 +344,7 @@ def find_stored(
 
 
 def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Sequence[str]) -> None:
-    """Refuse a model whose names of classes are not those that it learnt: they were exchanged afterwards.
+    """Refuse a model whose class names differ from those of its training: they were changed afterwards.
 
     Raises:
         ModelError: With both.
@@ -352,20 +352,19 @@ def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Seque
     learned = stored_card(checkpoint).get("labels")
     of_run = runs.Run(Path(target)).facts.get("labels") if runs.is_run(Path(target)) else None
     if learned and of_run and list(learned) != list(of_run) and set(map(str, learned)) == set(map(str, of_run)):
-        raise ModelError(  # no new names: the held-out rows keep numbers, and would be exchanged with the answers
-            f"The classes in {checkpoint.path / runs.CARD} stand in another order than in the run's run.json.\n"
+        raise ModelError(  # no new names: the held-out rows store numbers, and their labels would be swapped as well
+            f"The classes in {checkpoint.path / runs.CARD} are in a different order than in the run's run.json.\n"
             f"  {runs.CARD}: {', '.join(map(str, learned))}\n  run.json:     {', '.join(map(str, of_run))}",
-            "Put them back in the order of run.json, here and in config.json. Where labels of the data are exchanged, "
+            "Restore the order of run.json, here and in config.json. If labels of the data are swapped, "
             "train again with `data.label_map`.",
             id="model.classes-mismatch",
         )
     learned = learned or of_run
     if learned and list(learned) != list(labels):
         raise ModelError(
-            f"The classes in {checkpoint.path / 'config.json'} (id2label) are not those that the model learnt.\n"
-            f"  config.json: {', '.join(labels)}\n  learnt:      {', '.join(map(str, learned))}",
-            f"Put them back in this order, or, if you gave them other names on purpose, change `labels` in "
-            f"{runs.CARD} beside it as well.",
+            f"The classes in {checkpoint.path / 'config.json'} (id2label) differ from those of the training.\n"
+            f"  config.json: {', '.join(labels)}\n  trained:     {', '.join(map(str, learned))}",
+            f"Restore them, or, if you renamed them on purpose, change `labels` in {runs.CARD} next to it as well.",
             id="model.classes-mismatch",
         )
 
@@ -373,7 +372,7 @@ def _check_labels(target: str, checkpoint: checkpoints.Checkpoint, labels: Seque
 def stored_configuration(
     checkpoint: checkpoints.Checkpoint, values: Mapping[str, Any], recipe_name: str | None
 ) -> tuple[Recipe, RunConfig]:
-    """Take what is stored with the model, and lay the given values on it."""
+    """Merge the given values over those stored with the model."""
     stored = stored_card(checkpoint)
     trusted = bool(values.get("loading", {}).get("trust_remote_code"))
     name = model_metadata.recipe_of(stored, checkpoint.path, recipe_name, trusted=trusted)

@@ -1,4 +1,4 @@
-"""What some answers rest on, right ones and wrong ones, for the report."""
+"""Explanations of some correct and some wrong predictions, for the report."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +15,20 @@ from toolkit.explanation.patches import Picture
 from toolkit.report.plots import overlays
 from toolkit.tasks.task import PATCH
 
-EACH = 3  # right answers, and as many wrong ones
+EACH = 3  # correct predictions, and as many wrong ones
 WORDS = 5
-METHODS = ("relevance", "leave-one-out")  # one that reads attention, one that asks the model
+METHODS = ("relevance", "leave-one-out")  # one that reads attention, one that perturbs the input
 
 
 def section(context: EvaluationContext) -> dict[str, Any]:
-    """Explain the surest right answers of different classes, and the surest wrong ones.
+    """Explain the most confident correct predictions of different classes, and the most confident wrong ones.
 
     Args:
         context: Rows, truth and predictions, with the stored model.
     """
     stored, column = context.stored, context.recipe.task.only_input(context.rows)
     if stored is None or column is None or column.kind.unit is None:
-        return {"not_tested": "Answers are explained where a class is given to single texts or pictures."}
+        return {"not_tested": "Explanations are only for the classification of single texts or pictures."}
     role, of_pictures = column.role, column.kind.unit == PATCH
     loaded = stored.whole().loaded
     truth = context.references
@@ -64,12 +64,12 @@ def section(context: EvaluationContext) -> dict[str, Any]:
 
 
 def _chosen(probabilities: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> list[int]:
-    """Return the rows to show: right ones of as many classes as there are, then wrong ones, the surest first."""
+    """Return the rows to show: correct ones of different classes, then wrong ones, by falling confidence."""
     predicted = probabilities.argmax(axis=1)
     surest = np.argsort(-probabilities.max(axis=1), kind="stable")
     right = [int(row) for row in surest if predicted[row] == truth[row]]
     wrong = [int(row) for row in surest if predicted[row] != truth[row]]
-    first = {int(truth[row]): row for row in reversed(right)}  # the surest of each class
+    first = {int(truth[row]): row for row in reversed(right)}  # the most confident of each class
     varied = sorted(first.values(), key=right.index) + right
     return list(dict.fromkeys(varied))[:EACH] + wrong[:EACH]
 

@@ -1,4 +1,4 @@
-"""Pictures to explain: where they come from, and how they are made ready for the model."""
+"""Pictures to explain: their sources, and their preparation for the model."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -56,15 +56,15 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
         pictures = [{"path": str(path)}]
     if not pictures:
         raise DataError(
-            f"{path} holds no picture.",
-            "Give a picture, a folder of them, or a table that names them.",
+            f"{path} contains no picture.",
+            "Give a picture, a folder of pictures, or a table with their paths.",
             id="image.none-found",
         )
     return pictures
 
 
 def model_for(loaded: LoadedModel) -> Model:
-    """Return the model as it is asked about pictures: they reach it normalised, so that gradients reach them."""
+    """Return a forward function of the model on normalised pictures, so that gradients reach the pixels."""
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
 
     def normalised(features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def prepare(loaded: LoadedModel, rows: Sequence[Row]) -> list[Any]:
         if problem := image_columns.inspect(row, loaded.config.data.max_pixels).problem:
             raise DataError(
                 f"The picture {image_columns.name(row)} {problem}.",
-                "Name another, or leave it out.",
+                "Replace it, or leave it out.",
                 id="image.unreadable",
             )
     return list(loaded.recipe.preprocess({role: list(rows)}, loaded.processor, loaded.config)["pixel_values"])
@@ -130,7 +130,7 @@ def _white_box(box: regions.Box, width: int, height: int) -> bytes:
 def evaluate_regions(
     loaded: LoadedModel, rows: Sequence[Row], explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Say how well each method's regions meet the boxes that rows give; None where none does."""
+    """Measure how well each method's regions match the given boxes; None without boxes."""
     boxes = boxes_in_view(loaded, rows)
     given = [(explanation, box) for explanation, box in zip(explained, boxes, strict=True) if box is not None]
     if not given:

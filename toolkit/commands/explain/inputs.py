@@ -61,7 +61,7 @@ def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
     wanted = [column for column in subject.recipe.task.inputs if column.kind.unit == WORD]
     if not wanted:
         raise ModelError(
-            f"The recipe {subject.config.recipe} reads no whole texts, so there is nothing to explain word by word.",
+            f"The recipe {subject.config.recipe} does not classify whole texts, so there are no words to explain.",
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",
             id="model.wrong-input",
         )

@@ -1,4 +1,4 @@
-"""Measure once for a run how faithful each method of explaining its predictions is, and keep the result."""
+"""Measure the faithfulness of each explanation method once for a run, and store the result."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,9 +23,7 @@ from toolkit.tasks.task import PATCH
 
 Figures = dict[str, Any]
 
-_TOO_LITTLE = Note(
-    f"How faithful each method is was not measured: that takes two examples, or time for {trust.LEAST_TEXTS} of more."
-)
+_TOO_LITTLE = Note(f"Faithfulness was not measured: that needs two examples, or time for {trust.LEAST_TEXTS} of more.")
 
 
 def measure(
@@ -37,7 +35,7 @@ def measure(
     budget: Budget,
     methods: Sequence[str] = (),
 ) -> Figures | None:
-    """Measure the methods on examples of the model's data, or read what was measured before on the same ones.
+    """Measure the methods on examples of the model's data, or read an earlier measurement on the same ones.
 
     What is cut short for want of time is not kept for later calls, and None where it would say too little.
 
@@ -68,7 +66,7 @@ def measure(
     store = explain_store.measurement(run, stored, [named, list(methods)])
     if store is not None and store.is_file():
         return runs.read_object(store)
-    observe(Stage(f"Measuring how faithful {', '.join(methods)} are, on {len(examples)} examples"))
+    observe(Stage(f"Measuring the faithfulness of {', '.join(methods)} on {len(examples)} examples"))
     within = budget.part(0.4)
     explained = [example for example, _ in text.explained(model, loaded, examples, methods, observe, within.spent)]
     if len(explained) < max(2, min(len(examples), trust.LEAST_TEXTS)):
@@ -92,7 +90,7 @@ def measure(
     if store is not None and whole:
         runs.write_json(store, result)
     if not whole:
-        observe(Note(f"Time to measure the methods on {result['texts']} examples; --minutes gives more."))
+        observe(Note(f"The time limit allowed {result['texts']} measured examples; raise --minutes for more."))
     return result
 
 
@@ -119,13 +117,13 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
     """
     stored, unit_of = context.stored, context.recipe.task.explained_by
     if stored is None or (unit_of is None and not context.recipe.target.written):
-        return {"not_tested": "Methods are measured where a class is given to texts or pictures, and for translations."}
+        return {"not_tested": "Faithfulness is only measured for classes of texts or pictures, and for translations."}
     try:
         result = measure(stored, context.rows, EXAMPLES, run, observe, Budget())
     except ModelError as error:
         return {"not_tested": error.problem}
     if result is None:
-        return {"not_tested": "There are too few examples to measure the methods on."}
+        return {"not_tested": "There are too few examples to measure faithfulness."}
     if "reading" in result:
         unit, best = "fraction", "attention"
         figures = [("attention", "Attention", result["attention"]), ("diagonal", "The diagonal", result["diagonal"])]
@@ -134,7 +132,7 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
         methods = [BY_NAME[name].for_pictures() if unit_of == PATCH else BY_NAME[name] for name in result["methods"]]
         figures = [(method.name, method.title, result["methods"][method.name]["faithfulness"]) for method in methods]
         figures.sort(key=lambda figure: (figure[0] != best, -figure[2]["value"]))
-        figures.append(("random", "Drawn at random", result["random"]["faithfulness"]))
+        figures.append(("random", "Random scores", result["random"]["faithfulness"]))
     return {
         "examples": result["texts"],
         "confidence": result["confidence"],

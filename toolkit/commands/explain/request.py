@@ -1,4 +1,4 @@
-"""What to explain, how, and for how long."""
+"""A request for explanations: inputs, methods and time limit."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ class RecipeAndConfig(Protocol):
 
 @dataclass(frozen=True)
 class ExplanationRequest:
-    """What to explain, and how.
+    """A request for explanations.
 
     Attributes:
         texts: Each one text, two for a pair (of a source and its translation, too), or a picture.
@@ -41,7 +41,7 @@ class ExplanationRequest:
         rows: How many examples of the model's data the methods are measured on; 0 measures nothing, and what was
             measured before is read.
         pictures: Whether to draw PNG files too.
-        gold: Alignments that people made, a line for each of `texts`, in Pharaoh's format.
+        gold: Manual alignments, a line for each of `texts`, in Pharaoh's format.
         minutes: After which the work stops with what is done; None to do all of it.
         to_measure: The command that measures the methods, for explanations without a measurement.
     """
@@ -57,7 +57,7 @@ class ExplanationRequest:
 
 @dataclass(frozen=True)
 class Budget:
-    """Until when work goes on.
+    """A time limit.
 
     Attributes:
         end: On the clock of `time.monotonic`; None for no end.
@@ -100,8 +100,8 @@ def lines_or_table(path: Path, of_table: Callable[[Path], list[Texts]], column: 
         texts = of_table(path)
     if not texts:
         raise DataError(
-            f"{path} holds no text.",
-            f"Give a line for each text, or a table with a {column} column.",
+            f"{path} contains no text.",
+            f"Write one text per line, or a table with a {column} column.",
             id="data.no-rows",
         )
     return texts

@@ -1,4 +1,4 @@
-"""Explain a model's predictions: at once by the default method, or by several whose faithfulness is measured."""
+"""Explain a model's predictions, by the default method or by several whose faithfulness is measured."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,13 +22,13 @@ from toolkit.report.pages import explanation as document
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
 
-LONG = 64  # words of a text; to leave out each of more takes longer than one waits for
+LONG = 64  # words of a text; leaving out each word of a longer text takes too long
 
 
 def explain(
     subject: EvaluationInputs, request: ExplanationRequest, output: str | None, command: str, observe: Observe
 ) -> tuple[Path, dict[str, Any]]:
-    """Explain what the model says of each text.
+    """Explain the prediction for each text.
 
     Args:
         subject: The model, and rows where methods are measured, from `prepare_evaluation`.
@@ -48,7 +48,7 @@ def explain(
     if subject.recipe.target.written:
         return translations.explain(subject, request, output, command, observe)
     if request.gold is not None:
-        raise ConfigError("Only translations have a gold alignment.", "Leave out --gold.", id="config.not-for-task")
+        raise ConfigError("Only translations have a gold alignment.", "Remove --gold.", id="config.not-for-task")
     of_pictures = reads_pictures(subject)
     if not of_pictures:
         text_columns(subject)
@@ -64,23 +64,25 @@ def explain(
     notes = []
     if len(methods) > 1 and len(known) < len(available()):
         notes.append(
-            "This family's attention is not over the whole picture, so the methods that need it are left out."
+            "This model family has no attention over the whole picture, so the methods that need it are omitted."
             if of_pictures
-            else "This family computes attention in a way of its own, which cannot be recorded or drawn."
+            else "This model family computes attention with its own code, which cannot be recorded or drawn."
         )
     thing = "picture" if of_pictures else "text"
     if len(request.texts) > MOST_TEXTS:
-        notes.append(f"The page holds the first {MOST_TEXTS} of {len(request.texts):,} {thing}s.")
+        notes.append(f"The page shows the first {MOST_TEXTS} of {len(request.texts):,} {thing}s.")
     number = min(len(request.texts), MOST_TEXTS)
     observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
     within = budget.part(0.5) if request.rows else budget
     explained = explain_text.explained(model, loaded, request.texts[:MOST_TEXTS], methods, observe, within.spent)
     if len(explained) < number:
-        notes.append(f"Time for {len(explained)} of {number} {thing}s; --minutes gives more, --method takes less.")
+        notes.append(
+            f"The time limit allowed {len(explained)} of {number} {thing}s; raise --minutes or name a --method."
+        )
     if request.rows:
         measured = explain_measure.measure(stored, subject.rows, request.rows, subject.run, observe, budget, methods)
     if len(methods) > 1 and "integrated-gradients" not in available():
-        notes.append("Integrated gradients are left out: `pip install finetune-toolkit[explain]` brings captum.")
+        notes.append("Integrated gradients are omitted: install captum with `pip install finetune-toolkit[explain]`.")
     for text in notes:
         observe(Note(text))
     built = document.build(
@@ -140,7 +142,7 @@ def _methods(request: ExplanationRequest, known: Sequence[str], measured: Mappin
 def _regions(
     loaded: LoadedModel, request: ExplanationRequest, explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Say how well the regions of pictures meet boxes that came with them."""
+    """Measure how well the regions of pictures match their boxes."""
     rows = [text for text in request.texts[:MOST_TEXTS] if not isinstance(text, tuple)]
     return images.evaluate_regions(loaded, rows, explained, methods) if rows else None
 

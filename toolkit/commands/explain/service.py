@@ -1,4 +1,4 @@
-"""Explain single predictions by the method that was measured as the most faithful for the model, or by a quick one."""
+"""Explain single predictions by the most faithful measured method, or by a fast one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from toolkit.report.plots import overlays
 from toolkit.tasks.task import PATCH, WORD
 
 QUICK = "leave-one-out"  # works for every family, and needs one forward pass a word
-_TO_MEASURE = "toolkit explain RUN --measure"  # who is served does not learn where the run lies
+_TO_MEASURE = "toolkit explain RUN --measure"  # clients of the service do not see the path of the run
 ONE_PASS = "relevance"  # needs one forward and one backward pass, where attention can be recorded
 
 
@@ -27,7 +27,7 @@ class Explainer:
     Attributes:
         stored: The model.
         trust: How faithful each method is, where it was measured.
-        methods: Names of the methods that may be asked for, the default first.
+        methods: Names of the available methods, the default first.
     """
 
     stored: StoredModel
@@ -86,20 +86,20 @@ class Explainer:
 
 
 def explainer_for(target: str, stored: StoredModel) -> Explainer | None:
-    """Return what explains this model's answers; None where they are not one class for a text or a picture."""
+    """Return the explainer of this model's predictions; None unless it classifies texts or pictures."""
     unit = stored.recipe.task.explained_by
     if unit is None:
         return None
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     trust = store.find_measurement(run, stored)
-    # whether a picture's attention can be laid over it is known once that was measured
+    # whether a picture's attention can be drawn over it is known after a measurement
     known = [name for name in available(unit == WORD or trust is not None) if trust is None or name in trust["methods"]]
     first = default_method(known, trust)
     return Explainer(stored, trust, [first, *(name for name in known if name != first)])
 
 
 def default_method(known: Sequence[str], trust: Mapping[str, Any] | None, otherwise: str = QUICK) -> str:
-    """Return the method that explains where none is named: the most faithful one where that was measured.
+    """Return the default method: the most faithful one where that was measured.
 
     Args:
         known: Methods that work for the model.

@@ -1,4 +1,4 @@
-"""Where explanations are kept, and what was measured once about the methods of a run."""
+"""Storage of explanations, and of the measurement of a run's methods."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def measurement(run: runs.Run | None, model: StoredModel, facts: Sequence[Any]) 
 
 
 def find_measurement(run: runs.Run | None, model: StoredModel) -> dict[str, Any] | None:
-    """Read what was measured of a run's methods: of several measurements that of most methods on most examples.
+    """Read the measurement of a run's methods: of several, the one with the most methods and examples.
 
     Args:
         run: The run; None for a model that belongs to none.

@@ -1,4 +1,4 @@
-"""Explain what a loaded model says of single texts and pictures, prepared as its recipe prepared them in training."""
+"""Explain a loaded model's predictions of single texts and pictures, prepared as in training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,13 +20,13 @@ from toolkit.explanation.question import Model
 from toolkit.explanation.words import Example, example
 from toolkit.inference.model import LoadedModel
 
-SHORT = 8  # examples in a forward pass, where others wait for the model
+SHORT = 8  # examples in a forward pass, where other requests wait for the model
 
 
 def explain_one(
     loaded: LoadedModel, given: Given, method: str, pause: Callable[[], None] | None = None
 ) -> tuple[Explanation, np.ndarray[Any, Any]]:
-    """Explain what a loaded model says of one example, by one method; return it with the probability of each class.
+    """Explain the prediction for one example by one method; return it with the probability of each class.
 
     Args:
         loaded: A model that chooses one class for a text or a picture.
@@ -45,7 +45,7 @@ def explain_one(
 
 
 def model_for(loaded: LoadedModel) -> Model:
-    """Return the model as it is asked about texts."""
+    """Return a forward function of the model on texts."""
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     padding = getattr(loaded.processor, "pad_token_id", None) or 0
     return Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size)
@@ -71,7 +71,7 @@ def explained(
 ) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
     """Explain each example's most likely class; return it with the probability of every class.
 
-    `stop` is asked after each example whether to leave out the rest.
+    `stop` is called after each example and returns whether to stop there.
     """
     examples = examples_of(model, loaded, texts)
     _check_classifier(model, examples[0])
@@ -102,7 +102,7 @@ def _check_classifier(model: Model, example: Example | Picture) -> None:
         logits = getattr(model.network(**model.batch([example.features])), "logits", None)
     if logits is None or logits.ndim != 2 or logits.shape[1] < 2:
         raise ModelError(
-            f"{type(model.network).__name__} does not choose one class for a text.",
+            f"{type(model.network).__name__} does not classify texts.",
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",
             id="model.not-a-classifier",
         )
@@ -117,7 +117,7 @@ def _example(loaded: LoadedModel, texts: Texts, number: int) -> Example:
     made = example(texts, single, loaded.processor, loaded.config.data.max_length)
     if not made.words:
         raise DataError(
-            f"Text {number}, “{' / '.join(texts)}”, holds no word.",
+            f"Text {number}, “{' / '.join(texts)}”, contains no word.",
             "Give a sentence, or leave it out.",
             id="data.empty-text",
         )

@@ -73,8 +73,8 @@ def explain(
     """
     if request.methods:
         raise ConfigError(
-            "Translations are explained by their alignment alone.",
-            "Leave out --method, which is for classes.",
+            "Translations are explained by word alignment only.",
+            "Remove --method, which is for classification.",
             id="config.not-for-task",
         )
     if request.pictures:
@@ -86,7 +86,7 @@ def explain(
         _check_gold(request.gold, golds, given)
     notes = []
     if len(given) > MOST_TEXTS and golds is None:
-        notes.append(f"The page holds the first {MOST_TEXTS} of {len(given):,} texts.")
+        notes.append(f"The page shows the first {MOST_TEXTS} of {len(given):,} texts.")
         given = given[:MOST_TEXTS]
     stored = subject.stored(observe, slim=False)
     loaded = stored.loaded
@@ -95,7 +95,7 @@ def explain(
     within = budget.part(0.5) if request.rows else budget
     seen = _score_pairs(loaded, pairs, observe, within, by_spaces=golds is not None)
     if len(seen) < len(pairs):
-        notes.append(f"Time for {len(seen)} of {len(pairs)} translations; --minutes gives more.")
+        notes.append(f"The time limit allowed {len(seen)} of {len(pairs)} translations; raise --minutes for more.")
         golds = None if golds is None else golds[: len(seen)]
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     known = alignment.readings(loaded.model, seen[0].pair, collate)
@@ -133,14 +133,14 @@ def explain(
 def _check_gold(file: Path | None, golds: Sequence[Gold], given: Sequence[Texts]) -> None:
     if any(len(texts) < 2 for texts in given):
         raise ConfigError(
-            "A gold alignment is of given translations, and none are given.",
-            "Name a table of sources and translations with --file.",
+            "A gold alignment needs given translations, and there are none.",
+            "Give a table of sources and translations with --file.",
             id="data.gold-mismatch",
         )
     if len(golds) != len(given):
         raise ConfigError(
             f"{file} has {len(golds)} lines, and there are {len(given)} pairs of texts.",
-            "Give a line for each pair, in their order; empty where nothing is aligned.",
+            "Write one line per pair, in the same order; an empty line where nothing is aligned.",
             id="data.gold-mismatch",
         )
     for number, (gold, (source, target, *_)) in enumerate(zip(golds, given, strict=True), 1):
@@ -148,9 +148,9 @@ def _check_gold(file: Path | None, golds: Sequence[Gold], given: Sequence[Texts]
         for link in sorted(gold.possible):
             if link[0] >= sizes[0] or link[1] >= sizes[1]:
                 raise DataError(
-                    f"{file}, line {number}: {link[0]}-{link[1]} is beyond the pair, which has {sizes[0]} and "
-                    f"{sizes[1]} words.",
-                    "Count words between spaces, from 0, the source's first.",
+                    f"{file}, line {number}: {link[0]}-{link[1]} is out of range for the pair, which has {sizes[0]} "
+                    f"and {sizes[1]} words.",
+                    "Number the words between spaces from 0; the source word comes first.",
                     id="data.gold-mismatch",
                 )
 
@@ -181,7 +181,7 @@ def _score_pairs(
         pair = alignment.bitext(*texts, features, loaded.processor, by_spaces=by_spaces)
         if not pair.source_words:
             raise DataError(
-                f"Text {number}, “{texts[0]}”, holds no word.",
+                f"Text {number}, “{texts[0]}”, contains no word.",
                 "Give a sentence, or leave it out.",
                 id="data.empty-text",
             )
@@ -195,7 +195,7 @@ def _score_pairs(
 def measure(
     stored: StoredModel, rows: pa.Table, number: int, run: runs.Run | None, observe: Observe, budget: Budget
 ) -> dict[str, Any] | None:
-    """Choose where attention is read on one half of some rows, and say on the other how far it can be believed.
+    """Choose the layer whose attention is read on one half of some rows, and measure its reliability on the other.
 
     Args:
         stored: The model.
@@ -213,16 +213,16 @@ def measure(
     seed = stored.config.training.seed
     pairs = [pairs[row] for row in np.random.default_rng(seed).permutation(len(pairs))[:number] if all(pairs[row])]
     if len(pairs) < 4:
-        observe(Note("How far attention can be believed was not measured: that takes four pairs."))
+        observe(Note("The reliability of attention was not measured: that needs four pairs."))
         return None
     store = explain_store.measurement(run, stored, ["alignment", pairs])
     if store is not None and store.is_file():
         return runs.read_object(store)
-    observe(Stage(f"Measuring how far attention can be believed, on {len(pairs)} pairs"))
+    observe(Stage(f"Measuring the reliability of attention on {len(pairs)} pairs"))
     loaded = stored.loaded
     seen = _score_pairs(loaded, pairs, observe, budget, by_spaces=False)
     if len(seen) < min(len(pairs), LEAST_TEXTS):
-        observe(Note("There was no time to measure how far attention can be believed; --minutes gives more."))
+        observe(Note("The time limit was too short to measure the reliability of attention; raise --minutes."))
         return None
     known = alignment.readings(loaded.model, seen[0].pair, partial(loaded.recipe.collate, processor=loaded.processor))
     choosing, judging = seen[::2], seen[1::2]

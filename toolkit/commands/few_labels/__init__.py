@@ -1,1 +1,1 @@
-"""Few labels: several ways of training, compared by cross-validation."""
+"""Few labels: several training methods, compared by cross-validation."""

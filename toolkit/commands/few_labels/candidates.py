@@ -1,11 +1,11 @@
-"""Few labels: ways of training from one checkpoint, compared by cross-validation.
+"""Few labels: training methods from one checkpoint, compared by cross-validation.
 
     for each fold                                     `training.selection`
         for each way                                  the same checkpoint each time
             train on the other folds → logits of this fold
         fine-tuning is dropped where it is clearly behind
 
-Ways of training, the cheapest first: a logistic regression on the frozen features; a backbone that is tuned with a
+Training methods, the cheapest first: a logistic regression on the frozen features; a backbone that is tuned with a
 supervised contrastive loss, and a logistic regression on its features; fine-tuning from the first of them on.
 """
 
@@ -36,19 +36,19 @@ PROBE = "linear probe"
 CONTRASTIVE = "contrastive fine-tuning"
 FINE_TUNING = "fine-tuning"
 FOLDS = 3
-_FEWEST_TO_FINE_TUNE = 32  # rows; of fewer, cross-validation does not tell fine-tuning and the contrastive way apart
-_CLEARLY = 2.0  # standard errors by which another feature or way must be better than what is best on average
+_FEWEST_TO_FINE_TUNE = 32  # rows; with fewer, cross-validation cannot separate fine-tuning from the contrastive method
+_CLEARLY = 2.0  # standard errors by which another feature or method must beat the one that is best on average
 _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0, 0)
 
 
 @dataclass(frozen=True)
 class CandidateInputs:
-    """The checkpoint that every way of training begins with, and the rows.
+    """The checkpoint that every training method starts from, and the rows.
 
     Attributes:
         model: On its device; `restart` makes it the checkpoint again.
         layer: Its output layer.
-        initial: The weights that it begins with, by name, on the CPU.
+        initial: The initial weights by name, on the CPU.
         frozen: What reaches the output layer of all rows with these weights. Shape (N, D).
         features: Model inputs of all rows to learn from.
         labels: Their class numbers. Shape (N,).
@@ -58,7 +58,7 @@ class CandidateInputs:
         config: The run's configuration.
         accelerator: Computes in the run's precision.
         stop_requested: Whether to stop.
-        say: Called with what the user should know.
+        say: Called with notes for the user.
         pooled: Whether a layer that averages the tokens was added to the checkpoint.
     """
 
@@ -78,7 +78,7 @@ class CandidateInputs:
     pooled: bool = False
 
     def restart(self) -> None:
-        """Make the model the checkpoint again."""
+        """Reset the model to the checkpoint."""
         self.model.load_state_dict(self.initial)
 
     def vectors(self, features: Features) -> Mapping[str, Floats]:
@@ -109,7 +109,7 @@ class CandidateInputs:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a way of training made of some rows; the model holds it.
+    """The result of one training method on some rows; the model holds the weights.
 
     Attributes:
         weight: Of the output layer. Shape (C, D).
@@ -133,7 +133,7 @@ Way = Callable[[CandidateInputs, Integers, Watch], Trained]
 
 
 def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callable[[], bool]) -> CandidateInputs:
-    """Load the checkpoint, with a layer that averages the tokens where that is the better feature."""
+    """Load the checkpoint, with mean pooling where that is the better feature."""
     from toolkit.training.acceleration import autotune
     from toolkit.training.distributed.devices import accelerator_for, pick_device
 
@@ -147,7 +147,7 @@ def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callabl
     layer = linear_probe.output_layer(model, batch)
     if layer is None:
         raise ModelError(
-            f"{type(model).__name__} has no linear output layer, which comparing ways of training needs.",
+            f"{type(model).__name__} has no linear output layer, which the comparison of training methods needs.",
             "Use `--set training.few_labels=off`.",
             id="model.no-linear-head",
         )
@@ -201,7 +201,7 @@ def _groups(prepared: Prepared) -> Integers:
 
 
 def compared(inputs: CandidateInputs, observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:
-    """Return the out-of-fold logits of each way of training, and the seconds that each took."""
+    """Return the out-of-fold logits of each training method, and its duration in seconds."""
     folds = inputs.folds
     empty = np.zeros((len(inputs.labels), inputs.classes))
     ways = [name for name in WAYS if name != FINE_TUNING or len(inputs.labels) >= _FEWEST_TO_FINE_TUNE]
@@ -210,7 +210,7 @@ def compared(inputs: CandidateInputs, observe: Observe) -> tuple[dict[str, OutOf
     left = list(ways)
     for fold in np.unique(folds).tolist():
         for name in left:
-            observe(Stage(f"Comparing ways of training, fold {fold + 1} of {FOLDS}: {name}"))
+            observe(Stage(f"Comparing training methods, fold {fold + 1} of {FOLDS}: {name}"))
             begun = time.perf_counter()
             trained = WAYS[name](inputs, np.flatnonzero(folds != fold), lambda _event: None)
             held_out = folds == fold
@@ -245,7 +245,7 @@ def _contrasted(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Traine
 
 
 def _fine_tuned(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Trained:
-    """Fine-tune from the linear probe on, for as many passes as are configured."""
+    """Fine-tune from the linear probe, for the configured number of epochs."""
     _probed(inputs, rows, watch)
     names = [str(number) for number in range(inputs.classes)]
     objective = objective_for(inputs.config.loss, names, inputs.labels[rows])
@@ -256,7 +256,7 @@ def _fine_tuned(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Traine
 
 
 def choose(results: Mapping[str, OutOfFold]) -> str:
-    """Return the way to keep: contrastive fine-tuning, unless another is ahead by more than two standard errors.
+    """Return the method to keep: contrastive fine-tuning, unless another is better by two standard errors.
 
     On a few dozen rows cross-validation tells ways apart by little more than chance, and with so few labels contrastive
     fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", table 2).

@@ -1,9 +1,9 @@
-"""Fit the best of several ways of training on all labelled rows, and keep what the comparison says of it.
+"""Fit the best of several training methods on all labelled rows, and keep the results of the comparison.
 
     `candidates.compared` → the chosen way, trained on all rows → model
                           → its out-of-fold logits → temperature, validation figures, thresholds
 
-No figure of the report's training section comes from a model that learned from the row it is about.
+Every figure in the report's training section comes from models that were not trained on the rows in question.
 """
 
 import time
@@ -34,7 +34,7 @@ from toolkit.training.loop.progress import Progress, Validation
 
 
 def fit_few_labels(run: runs.Run, prepared: Prepared, observe: Observe, team: Team) -> Fitted:
-    """Compare ways of training, fit the best one on all rows and keep its model.
+    """Compare training methods, fit the best one on all rows and keep its model.
 
     The main process computes and the others wait, since there are few rows to share out. Nothing is resumed in the
     middle: `--resume` compares again, with the same result.
@@ -78,7 +78,7 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
 
 
 def _baseline(inputs: CandidateInputs, prepared: Prepared) -> dict[str, list[Any]]:
-    """Return what the linear probe, fitted on all rows, predicts of test."""
+    """Return the test predictions of the linear probe that is fitted on all rows."""
     if not prepared.config.evaluation.baselines:
         return {}
     parts = (prepared.splits.test,)
@@ -88,7 +88,7 @@ def _baseline(inputs: CandidateInputs, prepared: Prepared) -> dict[str, list[Any
 
 
 def _predictions(prepared: Prepared, winner: OutOfFold) -> dict[str, Any]:
-    """Return what the recipe makes of the out-of-fold logits: "prediction" and "probabilities" of each row."""
+    """Return the predictions of the out-of-fold logits: "prediction" and "probabilities" of each row."""
     import torch
 
     outputs = SimpleNamespace(logits=torch.from_numpy(winner.scaled()))
@@ -151,7 +151,7 @@ def _comparison(
 
 
 def _sentence(comparison: Mapping[str, Any]) -> str:
-    """Put the comparison into a sentence."""
+    """Describe the comparison in a sentence."""
     figures = "; ".join(
         f"{row['name']} {row['accuracy']:.1%} (log-likelihood {row['log_likelihood']:.3f})"
         for row in comparison["candidates"]

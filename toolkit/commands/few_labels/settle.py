@@ -16,7 +16,7 @@ from toolkit.errors import ConfigError
 from toolkit.tasks.contract import Recipe
 from toolkit.training.loop import attention_loss
 
-# Where `auto` compares ways of training: with so many rows, or so many a class. More take longer than they are worth.
+# `auto` compares training methods up to so many rows in all, or per class; beyond that it is not worth its time.
 FEW_ROWS = 128
 ROWS_PER_CLASS = 16  # on average
 ROWS = 500  # in all
@@ -30,7 +30,7 @@ _OWN = ("default", "recipe", "model")  # layers that are not the user's
 
 
 def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved, Splits]:
-    """Decide whether the run compares ways of training, and give rows that were carved for validation back to train.
+    """Decide whether the run compares training methods, and move automatic validation rows back to train.
 
     Args:
         resolved: The configuration so far; `training.few_labels` is on or off afterwards.
@@ -69,11 +69,11 @@ def check(resolved: Resolved, recipe: Recipe) -> None:
 
 
 def _obstacle(resolved: Resolved, recipe: Recipe) -> str | None:
-    """Return why ways of training cannot be compared, as the end of a sentence; None where they can."""
+    """Return why training methods cannot be compared, as the end of a sentence; None where they can."""
     config = resolved.config
     reasons: Mapping[str, bool] = {
         "the task is not the classification of whole texts": not recipe.task.takes_few_labels,
-        "training begins from scratch": config.loading.from_scratch,
+        "training starts from scratch": config.loading.from_scratch,
         "`training.linear_probe` is off": not config.training.linear_probe,
         "`training.budget` is set": config.training.budget is not None,
         "`training.ema_decay` is set": config.training.ema_decay is not None,
@@ -81,13 +81,13 @@ def _obstacle(resolved: Resolved, recipe: Recipe) -> str | None:
         "`training.strategy` is fsdp": config.training.strategy == "fsdp",
         "`adapter.kind` is set": config.adapter.kind != "none",
         "`attention` is sparse": config.attention != "dense",
-        "there is a loss on attention": attention_loss.wanted(config.loss),
+        "an attention loss is set": attention_loss.wanted(config.loss),
     }
     return next((reason for reason, applies in reasons.items() if applies), None)
 
 
 def _planned(resolved: Resolved) -> bool:
-    """Whether the user said how weights are to move: then there is nothing to choose."""
+    """Whether the user configured the training: then there is nothing to choose."""
     return any(
         layer not in _OWN and (section == "loss" or (section == "training" and key not in _NEUTRAL))
         for (section, _, key), layer in ((name.partition("."), layer) for name, layer in resolved.origins.items())
@@ -95,7 +95,7 @@ def _planned(resolved: Resolved) -> bool:
 
 
 def _pooled(splits: Splits) -> Splits:
-    """Return the parts with rows that were carved from train for validation in train again."""
+    """Return the parts with the automatic validation rows moved back to train."""
     facts: list[dict[str, Any]] = splits.facts["splits"]
     carved = next((part for part in facts if part["name"] == "validation" and not part["given"]), None)
     if carved is None:
@@ -105,7 +105,7 @@ def _pooled(splits: Splits) -> Splits:
     label = "label" if "classes" in carved else None
     joined = part_facts("train", train, label, splits.labels, given)
     others = [part for part in facts if part["name"] not in ("train", "validation")]
-    note = "No rows are set aside for validation: all are learned from, and predicted by cross-validation."
+    note = "No rows are held out for validation: all are used for training, and predicted by cross-validation."
     return replace(
         splits,
         train=train,

@@ -1,4 +1,4 @@
-"""What is settled on validation rows once a model is trained: its temperature, and thresholds where they are wanted."""
+"""Calibration on validation rows after training: the temperature, and thresholds where requested."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from toolkit.inference.model import StoredModel
 
 
 def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[str, Any]:
-    """Return what a model's card holds under "calibration"; nothing for a model without probabilities of classes.
+    """Return the "calibration" entry of a model's card; empty for a model without class probabilities.
 
     Args:
         stored: The model.

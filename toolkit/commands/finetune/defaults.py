@@ -1,4 +1,4 @@
-"""Values of training that follow from the rows at hand, where neither the user nor the recipe set them.
+"""Training values that depend on the rows, where neither the user nor the recipe sets them.
 
 A small table needs about as many optimizer steps as a larger one before the weights do their work, so it gets smaller
 batches and more passes.
@@ -22,7 +22,7 @@ _BATCHES_OF_A_PASS = 64  # that a larger batch must leave
 
 
 def fill(resolved: Resolved, rows: int) -> Resolved:
-    """Set batch size, epochs and patience by the number of training rows, where nothing else set them.
+    """Set batch size, epochs and patience by the number of training rows, where nothing else sets them.
 
     Args:
         resolved: The configuration so far.

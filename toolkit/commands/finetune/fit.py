@@ -40,7 +40,7 @@ ADAPTER = "adapter"  # folder of the adapters, beside the model they were merged
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """The model that the loop trains, and its inputs.
+    """The inputs of the training loop, after the choice of precision and kernels.
 
     Attributes:
         model: What moves: the whole model, or its head where the backbone's output is kept.
@@ -59,7 +59,7 @@ class TrainingInputs:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training left.
+    """The result of training.
 
     Attributes:
         best: Folder of the best model.
@@ -83,7 +83,7 @@ def fit(
     team: Team,
     limits: Limits | None = None,
 ) -> Fitted:
-    """Train, from the linear probe on where there is one and within a budget if any, and keep the best model."""
+    """Train, starting from the linear probe if there is one and within a time budget if any; keep the best model."""
     from toolkit.training.distributed.devices import accelerator_for
 
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
@@ -91,9 +91,7 @@ def fit(
     with_attention_loss = attention_loss.wanted(config.loss)
     if with_attention_loss:
         attention_loss.watchable(setup.model)
-        observe(
-            Note("Attention is looked at in training, so batches are padded and it is spelt out: steps are slower.")
-        )
+        observe(Note("The attention loss disables packing and fused attention; training is slower."))
     say = _say(observe)
     compute = team.from_main(lambda: _compute_settings(run, setup, config, say, limits))
     tracked = config.training.trackers if team.is_main else []
@@ -160,7 +158,7 @@ def fit(
 
 
 def _adjustment(config: RunConfig, begun: finetune_probe.Begun) -> float:
-    """Return how far frequent classes are held back: as the linear probe says, or as typed where there is none."""
+    """Return the logit adjustment: that of the linear probe, or the configured one where there is none."""
     return float((begun.facts or {}).get("logit_adjustment", config.loss.logit_adjustment or 0.0))
 
 
@@ -171,7 +169,7 @@ def _say(observe: Observe) -> Callable[[str], None]:
 def _compute_settings(
     run: runs.Run, setup: TrainingSetup, config: RunConfig, say: Callable[[str], None], limits: Limits | None
 ) -> ComputeSettings:
-    """Decide how steps are computed: as in the run that is resumed, as asked for, or as measured; write it down."""
+    """Choose precision and kernels: of the resumed run, as configured, or as measured; record the choice."""
     from toolkit.training.acceleration import autotune
     from toolkit.training.distributed.devices import pick_device
 
@@ -195,7 +193,7 @@ def _compute_settings(
 def _training_inputs(
     setup: TrainingSetup, prepared: Prepared, accelerator: Any, compute: ComputeSettings, observe: Observe, team: Team
 ) -> TrainingInputs:
-    """Choose what is trained on which inputs: on features where the backbone is frozen and its inputs do not change."""
+    """Choose the module and inputs to train: the head on stored features where the backbone is frozen and fixed."""
     config, splits = prepared.config, prepared.splits
     train_features, validation_features = (features.without(RATIONALE) for features in setup.features)
     plain = setup.augment is None and not attention_loss.wanted(config.loss)
@@ -204,7 +202,7 @@ def _training_inputs(
     below = frozen_features.find(model, probe(train_features, collate)) if plain else None
     if below is None:
         return TrainingInputs(model, train_features, validation_features, collate, whole=True)
-    observe(Stage("Computing what the frozen trunk makes of each example"))
+    observe(Stage("Computing features of the frozen backbone"))
     parts = [(splits.train, train_features), (splits.validation, validation_features)]
     with team.main_first():
         known, held_out = through_backbone(
@@ -236,7 +234,7 @@ def _validator(inputs: TrainingInputs, setup: TrainingSetup, prepared: Prepared,
 
 @contextmanager
 def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
-    """Say of a loss that is no number which rows of the user's files were in the step, and what is still good."""
+    """Add to the error of a non-finite loss the rows of the batch and the last valid state."""
     try:
         yield
     except NonFiniteLoss as error:
@@ -245,25 +243,25 @@ def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
             places.setdefault(row["_file"], []).append(row["_row"])
         named = "; ".join(f"{file}, rows {', '.join(map(str, rows))}" for file, rows in places.items())
         state, _ = checkpoint.newest(folder)
-        kept = f" The state of step {state.step} is the last good one, in {folder}." if state is not None else ""
-        fix = f"{error.fix} If it ends there again, look at these rows."
+        kept = f" The last valid state is that of step {state.step}, in {folder}." if state is not None else ""
+        fix = f"{error.fix} If it fails at the same step again, check these rows."
         raise RunError(f"{error.problem} Its batch: {named}.{kept}", fix, id=error.id) from error
 
 
 def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -> Iterator[str]:
-    """Say what becomes of the steps when several processes take them together."""
+    """Describe the division of a step among several processes."""
     training = config.training
     if team.size > 1:
         yield (
-            f"Each step's {training.batch_size} examples are shared out among {team.size} processes, "
-            f"{training.batch_size / team.size:g} to each; steps and learning rate ({training.learning_rate:g}) stay "
-            "what they are with one process."
+            f"The {training.batch_size} examples of each step are divided among {team.size} processes, "
+            f"{training.batch_size / team.size:g} each; steps and learning rate ({training.learning_rate:g}) "
+            "are those of one process."
         )
     before = state.facts.get("processes", 1) if state is not None else team.size
     if before != team.size:
         yield (
             f"The state was written by {before} process{'es' if before > 1 else ''}: rounding and dropout differ from "
-            "those of an uninterrupted run."
+            "an uninterrupted run."
         )
 
 
@@ -292,7 +290,7 @@ def log_line(event: Progress | Validation) -> Mapping[str, Any]:
 
 
 def input_facts(features: Features) -> dict[str, Any]:
-    """Return what the report says of the training inputs."""
+    """Return the report's facts of the training inputs."""
     tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
     return {**tokens, "truncated": features.truncated}
 
@@ -300,7 +298,7 @@ def input_facts(features: Features) -> dict[str, Any]:
 def training_facts(
     result: TrainingResult, config: RunConfig, device: str, compute: ComputeSettings, team: Team
 ) -> dict[str, Any]:
-    """Return what the report says of the training."""
+    """Return the report's facts of the training."""
     return {
         "device": device,
         "processes": team.size,

@@ -1,4 +1,4 @@
-"""A model with nothing learnt yet, made from the training rows: its vocabulary, its size, weights drawn at random."""
+"""An untrained model for the training rows: a new vocabulary, a size that fits, random weights."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def wanted(recipe: Recipe, resolved: Resolved) -> bool:
 def make(recipe: Recipe, config: RunConfig, splits: Splits, observe: Observe) -> checkpoints.Checkpoint:
     """Make the checkpoint that training starts from, once for the same rows and settings.
 
-    It stays in the user's cache folder, so that a run that is taken up again starts from the very same.
+    It stays in the user's cache folder, so that a resumed run starts from the same weights.
     """
     assert recipe.start is not None  # or nothing is `wanted`
     rows = input_columns(splits.train, recipe)
@@ -33,7 +33,7 @@ def make(recipe: Recipe, config: RunConfig, splits: Splits, observe: Observe) ->
     made_of = json.dumps([table_digest(rows, rows.column_names), runs.digest(catalogue.find(config.recipe)), *settings])
     folder = environment.cache_folder() / "fresh" / hashlib.sha256(made_of.encode()).hexdigest()[:32]
     if not (folder / "config.json").is_file():
-        observe(Stage("Learning a vocabulary"))
+        observe(Stage("Training the tokenizer"))
         with runs.aside(folder) as draft:
             recipe.start(rows, draft, config)
     facts = runs.read_object(folder / "config.json")

@@ -56,7 +56,7 @@ class Prepared:
 
     @property
     def model_choice(self) -> str | None:
-        """Why the model was chosen, where `--model auto` was given."""
+        """The reason for the choice of the model, where `--model auto` was given."""
         origin = self.resolved.origin("model")
         return origin if origin.startswith(f"{AUTO}:") else None
 
@@ -77,7 +77,7 @@ def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolv
         return recipe, Resolved(complete.config, {**complete.origins, **resolved.origins})
     if resolved.config.options:
         raise ConfigError(
-            f"The recipe `{recipe_name}` has no options of its own, but got {', '.join(resolved.config.options)}.",
+            f"The recipe `{recipe_name}` has no options, but got {', '.join(resolved.config.options)}.",
             f"`toolkit recipes show {recipe_name}` lists every key.",
             id="config.unknown-key",
         )
@@ -105,12 +105,12 @@ def prepare(
     if resolved.config.model.partition(":")[0] == AUTO:
         raise ConfigError(
             "`--model auto` is for `toolkit finetune`.",
-            "Name a model; `toolkit recipes list` shows some.",
+            "Give a model; `toolkit recipes list` shows some.",
             id="config.not-for-command",
         )
     if may_compare:
         settle.check(resolved, recipe)
-    observe(Stage("Looking for model and data"))
+    observe(Stage("Locating model and data"))
     notes = [*recipe.notes]
     afresh = from_scratch.wanted(recipe, resolved)
     if afresh:
@@ -125,7 +125,7 @@ def prepare(
         resolved = _fitted(resolved, checkpoint, notes)
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
-        notes.append(f"The Hub cannot be reached; {replacement['source']} stands in for {resolved.config.data.source}.")
+        notes.append(f"The Hub cannot be reached; {replacement['source']} replaces {resolved.config.data.source}.")
         resolved = resolved.with_values("fallback", {"data": replacement})
     _check_best_metric(recipe, resolved.config)
     forms.parse(resolved.config.attention)
@@ -169,7 +169,7 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
 
 
 def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
-    """Fill in what depends on the checkpoint: the learning rate, and how many tokens it takes; see that patches fit."""
+    """Set values that depend on the checkpoint: learning rate and maximum length; check that patches fit."""
     resolution.check(checkpoint.config, resolved.config.options.get("image_size"))
     fitted: dict[str, Any] = {}
     if resolved.config.training.learning_rate is None:
@@ -189,8 +189,8 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
             raise ConfigError(
                 f"`data.max_length` is {resolved.config.data.max_length}, "
                 f"but {checkpoint.name} takes at most {longest} tokens.",
-                f"Use --max-length {longest} or less, or a sparse --attention such as sliding-window:256, with which "
-                "positions are extended.",
+                f"Use --max-length {longest} or less, or a sparse --attention such as sliding-window:256, which "
+                "extends the positions.",
                 id="config.too-long-for-model",
             )
         if length_given:
@@ -213,7 +213,7 @@ def _check_machine(config: RunConfig) -> None:
 
 
 def _never_warm(config: RunConfig, rows: int) -> list[str]:
-    """Say that a warm-up takes as many steps as there are, or more."""
+    """Warn of a warm-up that takes as many steps as there are, or more."""
     steps, warmup = steps_of(config, rows), config.training.warmup_steps or 0
     if warmup < steps:
         return []
@@ -232,21 +232,21 @@ def _check_best_metric(recipe: Recipe, config: RunConfig) -> None:
     names = ["loss", *(metric if isinstance(metric, str) else metric.name for metric in recipe.metrics)]
     if config.training.best_metric not in names:
         raise ConfigError(
-            f"`training.best_metric` is {config.training.best_metric!r}, which this recipe does not compute.",
+            f"`training.best_metric` is {config.training.best_metric!r}, which is not a metric of this recipe.",
             f"Choose one of {', '.join(names)}.",
             id="config.unknown-choice",
         )
 
 
 def _check_classes(recipe: Recipe, config: RunConfig, labels: Sequence[str]) -> None:
-    """Refuse a figure that says nothing of so few classes as what picks the best weights."""
+    """Refuse a best metric that is not meaningful with so few classes."""
     wanted = config.training.best_metric
     chosen = next((metric for metric in recipe.metrics if wanted in (metric, getattr(metric, "name", metric))), None)
     definition = load(chosen)[1] if chosen is not None else None
     if definition is not None and len(labels) < definition.least_classes:
         raise ConfigError(
-            f"`training.best_metric` is {wanted}, which says nothing with {len(labels)} classes.",
-            "Choose loss.",
+            f"`training.best_metric` is {wanted}, which is not meaningful with {len(labels)} classes.",
+            "Use loss.",
             id="config.not-for-task",
         )
 
@@ -254,19 +254,19 @@ def _check_classes(recipe: Recipe, config: RunConfig, labels: Sequence[str]) -> 
 def _check_adapter(config: RunConfig) -> None:
     if config.adapter.kind != "none" and config.training.freeze is not None:
         raise ConfigError(
-            f"`training.freeze` and `adapter.kind` {config.adapter.kind} are set; adapters freeze all weights already.",
+            f"`training.freeze` and `adapter.kind` {config.adapter.kind} are set; adapters already freeze all weights.",
             "Unset one of them; `adapter.targets` says which layers get adapters.",
             id="config.conflict",
         )
 
 
 def plan(prepared: Prepared) -> str:
-    """Say in one sentence what `finetune` would do."""
+    """Describe in one sentence what `finetune` would do."""
     training, rows = prepared.config.training, prepared.splits.train.num_rows
     steps = steps_of(prepared.config, rows)
     if training.few_labels == "on":
         return (
-            f"{rows:,} labelled rows: ways of training are compared by cross-validation, and the best is trained on "
+            f"{rows:,} labelled rows: training methods are compared by cross-validation, and the best is trained on "
             f"all of them, peak learning rate {training.learning_rate:g}, seed {training.seed}."
         )
     epochs = f"{training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}"

@@ -1,4 +1,4 @@
-"""Probe the checkpoint before fine-tuning: the first figure, a baseline, and where the head begins."""
+"""Probe the checkpoint before fine-tuning: a first metric, a baseline, and the initial head."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ BASELINE = "Frozen features + logistic regression"
 
 @dataclass(frozen=True)
 class Start:
-    """What the output layer begins with.
+    """The initial weights of the output layer.
 
     Attributes:
         probe: Its weights; None where it keeps random ones.
@@ -41,7 +41,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Begun:
-    """What probing the checkpoint gave.
+    """The result of the linear probe.
 
     Attributes:
         facts: For the report: {"pooling", "accuracy", "loss", "installed", "pooling_layer", "logit_adjustment"}; None
@@ -79,7 +79,7 @@ def begin(
         prepared: The run.
         accelerator: Computes in the run's precision.
         observe: Called with each event.
-        team: The processes that share the work; all begin with the main one's probe.
+        team: The processes that share the work; all start from the main one's probe.
         most_rows: Training rows that it learns from at most; by the number of classes when None.
         on_test: Whether there is time to predict the test rows.
         recorded: The facts of the run that is resumed, which decide instead of this probe.
@@ -155,7 +155,7 @@ def _start(
     *,
     pools: bool,
 ) -> Start:
-    """Decide what the output layer begins with, and add the layer that pools where it is to read the mean."""
+    """Choose the initial output layer, and add mean pooling where it reads the mean."""
     best = probes[0]
     by_pooling = {probe.pooling: probe for probe in probes}
     mean, head = by_pooling.get(linear_probe.MEAN), by_pooling.get(linear_probe.HEAD)
@@ -166,22 +166,23 @@ def _start(
 
 
 def _sentences(best: Probe, start: Start, *, installed: bool, by_word: bool) -> str:
-    """Say what the probe is worth and what fine-tuning begins from."""
+    """Describe the probe's accuracy and the start of fine-tuning."""
     read = linear_probe.in_words(best.pooling)
     parts = [
-        f"It is right on {best.accuracy:.1%} of the validation {'words' if by_word else 'examples'}; it reads {read}."
+        f"Accuracy of the linear probe: {best.accuracy:.1%} on validation {'words' if by_word else 'examples'}; "
+        f"features: {read}."
     ]
     if start.pooling_layer:
-        parts.append("A layer that averages the tokens was added to the model.")
+        parts.append("Mean pooling was added to the model.")
     elif installed and start.probe is not None and start.probe is not best:
-        parts.append(f"Fine-tuning begins from that on the {start.probe.pooling}: {start.probe.accuracy:.1%}.")
+        parts.append(f"Fine-tuning starts from the probe on the {start.probe.pooling}: {start.probe.accuracy:.1%}.")
     if start.adjustment:
-        parts.append(f"Frequent classes are held back in training (loss.logit_adjustment {start.adjustment:g}).")
+        parts.append(f"Training adjusts the logits for class frequencies (loss.logit_adjustment {start.adjustment:g}).")
     return " ".join(parts)
 
 
 def _may_balance(config: RunConfig) -> bool:
-    """Whether nothing was said about the weight of classes in the loss."""
+    """Whether no class weighting of the loss is configured."""
     loss = config.loss
     return loss.logit_adjustment is None and loss.class_weights is None and not loss.focal_gamma
 

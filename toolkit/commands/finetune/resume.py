@@ -21,8 +21,8 @@ from toolkit.events import Note, Observe
 from toolkit.runs.trust import check_links
 from toolkit.training.loop import checkpoint
 
-# where things are kept, who is told, how often a state is written, how the result is judged: none changes a weight.
-# A budget may be another when a run is resumed, as its clock begins anew.
+# output folders, logging, the interval of states, settings of the evaluation: none changes a weight.
+# A resumed run may have a different time budget, since its clock restarts.
 _HARMLESS = (
     ("output",),
     ("data", "cache_gib"),
@@ -46,13 +46,13 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
     if config.output is not None:
         run = runs.Run(Path(config.output))
         if not runs.is_run(run.path):
-            observe(Note(f"There is nothing to resume in {run.path}; a new run begins."))
+            observe(Note(f"There is nothing to resume in {run.path}; starting a new run."))
             return None
-        runs.read_facts(run.path)  # a damaged one is said to be so
+        runs.read_facts(run.path)  # raises for a damaged one
         differing = _differences(run, prepared)
         if differing:
             raise ConfigError(
-                f"The run {run.path} was begun with another {', another '.join(differing)}.",
+                f"The run {run.path} was started with a different {', a different '.join(differing)}.",
                 "Give the same values, or another --output.",
                 id="run.other-configuration",
             )
@@ -63,17 +63,17 @@ def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
     for run in waiting:
         if not _differences(run, prepared):
             check_links(run.path)
-            observe(Note(f"Going on with {run.path}."))
+            observe(Note(f"Resuming {run.path}."))
             return run
     why = "no unfinished run has these values and data"
     if waiting:
-        why += f" ({waiting[0].path} has another {', another '.join(_differences(waiting[0], prepared))})"
-    observe(Note(f"There is nothing to resume: {why}. A new run begins."))
+        why += f" ({waiting[0].path} has a different {', a different '.join(_differences(waiting[0], prepared))})"
+    observe(Note(f"There is nothing to resume: {why}. Starting a new run."))
     return None
 
 
 def _differences(run: runs.Run, prepared: Prepared) -> list[str]:
-    """Name what sets a run on disk apart from the one that is prepared; what changes no weight does not count."""
+    """Name the differences between a run on disk and the prepared one; only what changes weights counts."""
     try:
         before = dict(leaves(read_file(run.path / "config.yaml")))
     except ConfigError:
@@ -93,7 +93,7 @@ def _is_harmless(key: tuple[str, ...]) -> bool:
 
 
 def clean_up(run: runs.Run, step: int) -> None:
-    """Remove what a killed process left half-written, and the log lines of steps that will be taken again."""
+    """Remove partial files of a killed process, and the log lines of steps that will be repeated."""
     for folder in (run.path, run.path / "checkpoints", run.path / "data"):
         for leftover in folder.glob(".*-*") if folder.is_dir() else ():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -107,38 +107,38 @@ def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return float("inf")  # the line that the kill cut off
+        return float("inf")  # the line that was incomplete when the process was killed
 
 
 def find_state(run: runs.Run, observe: Observe) -> checkpoint.State | None:
-    """Return the newest whole state of a run, telling of damaged ones, and of none."""
+    """Return the newest complete state of a run; report damaged ones, and the absence of any."""
     state, notes = checkpoint.newest(run.path / "checkpoints")
     for note in notes:
         observe(Note(note))
     if state is None:
-        observe(Note(f"{run.path} holds no whole state of training, so it begins at the first step again."))
+        observe(Note(f"{run.path} has no complete training state, so training restarts at the first step."))
     clean_up(run, state.step if state is not None else 0)
     return state
 
 
 @dataclass
 class StopFlag:
-    """Whether the process was asked to stop.
+    """A request to stop the process.
 
     Attributes:
-        signal: Number of the signal that asked, or None.
+        signal: Number of the signal, or None.
     """
 
     signal: int | None = None
 
     def __call__(self) -> bool:
-        """Whether it was asked."""
+        """Whether a stop was requested."""
         return self.signal is not None
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end what is done here as Ctrl-C does."""
+    """Handle SIGTERM like Ctrl-C in this block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -157,7 +157,7 @@ def terminable() -> Iterator[None]:
 def stoppable() -> Iterator[StopFlag]:
     """Turn the first Ctrl-C or SIGTERM into a wish that the training loop grants at its next step.
 
-    A second one ends the process at once.
+    A second request ends the process at once.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Train, export, judge and report."""
+"""Train, save, evaluate and report."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,22 +49,22 @@ def finetune(
     team: Team = ALONE,
     started: float | None = None,
 ) -> runs.Run:
-    """Train, export, judge and report.
+    """Train, save, evaluate and report.
 
     Args:
         prepared: From `prepare`.
         command: The command line, for the report.
         observe: Called with each event.
-        resume: Go on with the run of the same configuration and data that did not finish.
+        resume: Resume the run of the same configuration and data that did not finish.
         team: The processes that share the work; the main one alone writes.
-        started: When the command began, on `time.monotonic`, for `training.budget`; now when None.
+        started: Start of the command by `time.monotonic`, for `training.budget`; now when None.
 
     Returns:
         The complete run directory; in the other processes it may not be complete yet.
 
     Raises:
-        RunError: The run could not go on; run.json says how it ended.
-        Interrupted: Ctrl-C, or the machine asked the process to end.
+        RunError: The run failed; run.json records how it ended.
+        Interrupted: Ctrl-C or SIGTERM.
     """
     config, created = prepared.config, datetime.now(UTC)
     limits = time_budget_limits.limit(prepared, started, observe, team)
@@ -76,7 +76,7 @@ def finetune(
             limits = team.from_main(partial(time_budget_limits.kept_rows, run, limits, resumed=state is not None))
         prepared = time_budget_limits.reduced(prepared, limits)
         splits = prepared.splits
-        compared = None  # with a budget what takes a time of its own comes first, and training gets what it leaves
+        compared = None  # with a time budget, work of fixed duration comes first, and training gets the remaining time
         if limits is not None and team.is_main:
             compared = _compared(run, prepared, observe, limits)
         few = config.training.few_labels == "on"
@@ -86,7 +86,7 @@ def finetune(
         best, training = fitted.best, fitted.facts
         if prepared.model_choice:
             training["model_choice"] = prepared.model_choice
-        observe(Stage("Judging on held-out data"))
+        observe(Stage("Evaluating on held-out data"))
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
         stored = StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
         kept = team.from_main(lambda: time_budget_limits.rows_to_evaluate(stored, splits.test, limits))
@@ -127,7 +127,7 @@ def finetune(
             splits.facts,
             training,
             checks=run_checks(context, run, observe) if limits is None else {},
-            config=config.model_dump(),  # the run's own: it may have begun from scratch
+            config=config.model_dump(),  # that of the run, which may have started from scratch
         )
         evaluated = evaluate_predictions(context, predictions, report_context)
         store(evaluated, run.path)
@@ -156,7 +156,7 @@ def _open(
 
 
 def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime) -> None:
-    """Write into the run directory what is known before training, and the rows that the run is judged on."""
+    """Write into the run directory the facts known before training, and the held-out rows."""
     run.record(
         status="running",
         command=command,
@@ -170,7 +170,7 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
     )
     reason = f"# model: {prepared.model_choice}\n" if prepared.model_choice else ""
     runs.write_text(run.path / "config.yaml", f"{reason}{to_yaml(prepared.config)}")
-    if prepared.config.recipe.endswith(".py"):  # a file of one's own, which may move or change
+    if prepared.config.recipe.endswith(".py"):  # a user's file, which may move or change
         source = Path(prepared.recipe.file)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
     _keep_held_out(run, prepared.splits)
@@ -179,7 +179,7 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
 
 @contextmanager
 def _recorded(run: runs.Run, command: str, team: Team) -> Iterator[None]:
-    """Write into run.json how the run ended, if it does not end well; name the command that goes on."""
+    """Record in run.json how a run failed; name the command that resumes it."""
     again = command if "--resume" in command.split() else f"{command} --resume"
 
     def record(status: str) -> None:
@@ -191,12 +191,12 @@ def _recorded(run: runs.Run, command: str, team: Team) -> Iterator[None]:
         yield
     except Interrupted as stop:
         record("interrupted")
-        raise Interrupted(stop.problem, f"Go on with: {again}", id=stop.id) from None
+        raise Interrupted(stop.problem, f"Resume with: {again}", id=stop.id) from None
     except KeyboardInterrupt:
         record("interrupted")
         raise Interrupted(
-            f"Interrupted. {run.path} is marked as such, and no command takes it for a whole run.",
-            f"Go on with: {again}",
+            f"Interrupted. {run.path} is marked as interrupted; other commands ignore it.",
+            f"Resume with: {again}",
             id="run.interrupted",
         ) from None
     except Exception:
@@ -205,7 +205,7 @@ def _recorded(run: runs.Run, command: str, team: Team) -> Iterator[None]:
 
 
 def _keep_held_out(run: runs.Run, splits: Splits) -> None:
-    """Keep the rows that the run is judged on, so that it can be judged again on any machine."""
+    """Store the held-out rows, so that the run can be evaluated again on any machine."""
     parts = {"validation": splits.validation, "test": splits.test}
     kept = {name: rows for name, rows in parts.items() if rows.num_rows}  # with few labels there is no validation
     for name, rows in kept.items():
@@ -215,7 +215,7 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
 
 @dataclass(frozen=True)
 class Compared:
-    """What is found out without the trained model.
+    """Results that do not need the trained model.
 
     Attributes:
         predictions: Of each baseline for the test rows.
@@ -236,7 +236,7 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
             predictions |= {name: predicted} if predicted is not None else {}
         if limits is None or limits.suffices_for_answers:
             predictions |= _before(prepared, observe)
-    observe(Stage("Looking for test rows in train"))
+    observe(Stage("Searching for near-duplicates of test rows in train"))
     find = partial(_repeated, recipe)
     pairs = time_budget_limits.within(find, splits, limits, seed, all_rows=True)
     if pairs is not None:
@@ -249,11 +249,11 @@ def _repeated(recipe: Recipe, splits: Splits) -> list[dict[str, Any]] | None:
 
 
 def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
-    """Return what the model answered before fine-tuning, where answers are written."""
+    """Return the predictions of the model before fine-tuning, where texts are generated."""
     recipe, splits = prepared.recipe, prepared.splits
     if not recipe.target.written or prepared.checkpoint.origin == from_scratch.NAME:
         return {}
-    observe(Stage("Asking the model as it was before fine-tuning"))
+    observe(Stage("Evaluating the model before fine-tuning"))
     before = StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)
     return {BEFORE: list(predict_rows(before, splits.test, "held-out test", observe).predictions.columns["prediction"])}
 
@@ -265,7 +265,7 @@ def write_card(
     label_map: Mapping[str, str | None],
     calibration: Mapping[str, Any],
 ) -> None:
-    """Store beside the weights what later commands need to use them: the recipe, and how inputs are prepared."""
+    """Store next to the weights what later commands need: the recipe, and the preparation of inputs."""
     keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": dict(label_map)}
     card = {
         "recipe": config.recipe,

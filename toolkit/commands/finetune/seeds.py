@@ -37,23 +37,21 @@ def finetune_seeds(
         count: How many seeds; at least two.
         command: The command line, for the reports.
         observe: Called with each event.
-        resume: Keep the runs of the output folder that are complete, and go on with the one that is not.
+        resume: Keep the runs of the output folder that are complete, and resume the one that is not.
         team: The processes that share the work.
 
     Returns:
         The folder that holds the runs, and the report on all of them; empty in other processes than the main one.
 
     Raises:
-        ConfigError: There are fewer than two seeds, or resuming was asked for without an output folder.
+        ConfigError: There are fewer than two seeds, or resuming was requested without an output folder.
     """
     config = prepared.config
     if count < 2:
-        raise ConfigError(
-            "One seed has no spread.", "Give --seeds 2 or more, or leave it out.", id="config.out-of-range"
-        )
+        raise ConfigError("One seed has no spread.", "Give --seeds 2 or more, or remove it.", id="config.out-of-range")
     if resume and config.output is None:
         raise ConfigError(
-            "Several seeds are resumed in their folder.", "Name it with --output.", id="config.value-missing"
+            "Resuming several seeds needs their folder.", "Give it with --output.", id="config.value-missing"
         )
     created = datetime.now(UTC)
     if resume:

@@ -1,4 +1,4 @@
-"""What training starts from: the model with what moves in it, its processor, and the model inputs of the parts."""
+"""The start of training: the model with its trainable parameters, its processor, and the inputs of the parts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ Augment = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """A loaded model and what it learns from.
+    """A loaded model and its training inputs.
 
     Attributes:
         model: On the CPU; what the configuration freezes is frozen, its adapters are in place.
         processor: Its tokenizer or image processor.
         adapted: peft's view of the model when it has adapters, else None.
-        features: Model inputs of each part that was asked for.
+        features: Model inputs of each requested part.
         collate: Stacks examples into a batch of tensors.
         augment: Changes training batches at random, if the recipe does that.
     """

@@ -1,4 +1,4 @@
-"""Tables to model inputs, taken from the user's cache where an earlier run made the same."""
+"""Tables to model inputs, read from the user's cache where an earlier run prepared the same."""
 
 import hashlib
 import json
@@ -27,20 +27,20 @@ _PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes 
 def encode_parts(
     parts: Sequence[pa.Table], recipe: Recipe, processor: Any, config: RunConfig, observe: Observe
 ) -> list[Features]:
-    """Return the model inputs of some tables; what an earlier run made of the same is used again.
+    """Return the model inputs of some tables; those of an earlier run are used again.
 
     Args:
         parts: Tables in the recipe's roles.
         recipe: The task.
         processor: As it was loaded: nothing was tokenized with it yet.
         config: The run's configuration; `data.cache_gib` bounds the cache.
-        observe: Called when all of it was cached.
+        observe: Called with a note when all inputs came from the cache.
     """
     if not config.data.cache_gib:
         tables = (input_columns(rows, recipe) for rows in parts)
         return [batch.encode(rows, lambda chunk: recipe.preprocess(chunk, processor, config)) for rows in tables]
     folder = environment.cache_folder() / "features"
-    makers = [_processor_digest(processor), *_maker_facts(recipe)]  # before anything changes the processor
+    makers = [_processor_digest(processor), *_maker_facts(recipe)]  # before the processor is changed
     encoded = []
     for rows in parts:
         inputs = input_columns(rows, recipe)
@@ -51,7 +51,7 @@ def encode_parts(
         identity = _identity(inputs, makers)
         encoded.append(cache.remembered(folder, identity, config, encode, int(config.data.cache_gib * 2**30)))
     if all(known for _, known in encoded):
-        observe(Note("Model inputs that an earlier run prepared are used."))
+        observe(Note("Using model inputs that an earlier run prepared."))
     return [features for features, _ in encoded]
 
 
@@ -69,7 +69,7 @@ def through_backbone(
     accelerator: Any,
     precision: str,
 ) -> list[Features]:
-    """Return the features that a frozen backbone computes of some tables, or those of an earlier run.
+    """Return the features of a frozen backbone for some tables, those of an earlier run are used again.
 
     Args:
         below: The backbone, on its device.
@@ -98,7 +98,7 @@ def through_backbone(
 
 
 def remarks(recipe: Recipe, rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
-    """Return what the user should know of training rows before training: how well they are read, and what recipes say.
+    """Return notes on the training rows before training: how well they are tokenized, and the recipe's remarks.
 
     Args:
         recipe: The task.
@@ -111,7 +111,7 @@ def remarks(recipe: Recipe, rows: pa.Table, processor: Any, config: RunConfig) -
 
 
 def stage_of(recipe: Recipe) -> str:
-    """Name what is done to rows before they are learnt from."""
+    """Name the steps of preprocessing."""
     preparing: str = recipe.task.inputs[0].kind.preparing
     return preparing
 
@@ -126,7 +126,7 @@ def _processor_digest(processor: Any) -> str:
 
 
 def _maker_facts(recipe: Recipe) -> list[Any]:
-    """Return what else decides the inputs: the code and the libraries."""
+    """Return what else determines the inputs: the code and the libraries."""
     makers = (recipe.file, batch.__file__, cache.__file__, image_columns.__file__, pixels.__file__)
     code = [runs.digest(Path(str(file))) for file in makers]
     return [*code, __version__, *(environment.version(package) for package in _PACKAGES)]

@@ -1,4 +1,4 @@
-"""The rows that a run has learnt from, remembered by a digest of each, so that judging them again is said."""
+"""Digests of the rows that a run was trained on, so that an evaluation on them is reported."""
 
 import hashlib
 from typing import Any
@@ -34,7 +34,7 @@ def remember(run: runs.Run, recipe: Recipe, rows: pa.Table) -> None:
 
 
 def count(run: runs.Run, recipe: Recipe, rows: pa.Table) -> int:
-    """Return how many rows the run has learnt from; 0 where it does not remember."""
+    """Return how many rows the run was trained on; 0 where the digests are missing."""
     file = run.path / FILE
     if not file.is_file():
         return 0

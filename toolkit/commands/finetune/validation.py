@@ -1,4 +1,4 @@
-"""What a model is judged by while it learns: validation's figures, and its loss on rows that it learns from."""
+"""Validation during training: metrics on validation rows, and the loss on training rows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,13 +17,13 @@ from toolkit.metrics import load
 from toolkit.tasks.contract import Recipe
 
 EARLY_ROWS = 250  # validation rows at most, for the first figure
-EARLY_WRITTEN = 32  # the same where answers are written token by token
+EARLY_WRITTEN = 32  # the same where texts are generated
 SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
 
 
 @dataclass(frozen=True)
 class Validator:
-    """Judges a model in the middle of its training.
+    """Evaluates a model during training.
 
     Attributes:
         subject: Processor, recipe, labels and configuration; its model is the one in training.
@@ -58,7 +58,7 @@ class Validator:
         return {"loss": _number(predictions.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
 
     def early(self) -> "Validator":
-        """Return what judges on some of the rows, for a first figure that costs little."""
+        """Return a validation on some of the rows, for a fast first result."""
         most = EARLY_ROWS if self.written is None else EARLY_WRITTEN
         rows = np.unique(np.linspace(0, len(self.features) - 1, min(most, len(self.features))).astype(np.int64))
         return replace(
@@ -81,7 +81,7 @@ def sample(features: Features, size: int, seed: int) -> Features:
 
 
 def written(recipe: Recipe, rows: int, config: RunConfig) -> Integers | None:
-    """Return the validation rows that answers are written to, spread evenly; None where answers cost nothing."""
+    """Return evenly spaced validation rows to generate texts for; None where predictions are not generated."""
     if not recipe.target.written:
         return None
     most = min(rows, config.training.validation_answers)
@@ -97,9 +97,9 @@ def higher_is_better(recipe: Recipe, metric: str) -> bool:
 
 
 def tolerance(recipe: Recipe, metric: str, rows: int) -> Callable[[float], float]:
-    """Return how far behind the best value so far a later one may be by chance: the standard error of a share.
+    """Return how far below the best value a later one may be by chance: the standard error of a share.
 
-    A figure that is no share of rows, such as the loss, has none.
+    A metric that is not a share of rows, such as the loss, has none.
     """
     definition = _definition(recipe, metric) if metric != "loss" else None
     if definition is None or definition.unit != "fraction" or not rows:

@@ -1,1 +1,1 @@
-"""`predict`: a saved model on the rows of a file, or on inputs that were typed."""
+"""`predict`: a saved model on the rows of a file, or on inputs of the command line."""

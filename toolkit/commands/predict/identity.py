@@ -1,4 +1,4 @@
-"""What decides the output of `predict`, by its contents, so that nothing is gone on with that began otherwise."""
+"""Digests of all that determines the output of `predict`, so that only the same prediction is resumed."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ def identity(
     """Return digests of the model, the settings and the input.
 
     Args:
-        predictor: The model, and the columns of the input that it reads.
+        predictor: The model, and its input columns.
         source: The file or folder that is read.
         read: Reads its rows from the first on.
         rows: How many rows a part has, and what is written of each.
@@ -55,7 +55,7 @@ def content(source: Path, named: Iterable[Path] = ()) -> str:
 
 
 def _named_files(predictor: Predictor, source: Path, read: Callable[[], Iterator[Row]]) -> Iterator[Path]:
-    """Yield the files that the rows of a table name."""
+    """Yield the files that the rows of a table refer to."""
     columns = [column for column in predictor.inputs if column.kind.files is not None]
     if source.is_dir() or not columns:
         return

@@ -1,4 +1,4 @@
-"""Predict a few inputs that were typed, and return what the model says of them."""
+"""Predict a few inputs of the command line, and return the predictions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Observe, Stage
 from toolkit.inference.model import StoredModel
 
-MOST_NAME = 255  # characters of a file's name; what is longer is no name
+MOST_NAME = 255  # characters of a file name at most
 
 
 def predict_inputs(
@@ -25,7 +25,7 @@ def predict_inputs(
     *,
     all_scores: bool = False,
 ) -> list[dict[str, Any]]:
-    """Predict texts, or pictures by the names of their files.
+    """Predict texts, or pictures by their paths.
 
     Args:
         target: Run directory, alias, folder or Hub id.
@@ -41,7 +41,7 @@ def predict_inputs(
     Raises:
         CallError: The model cannot be used.
     """
-    observe(Stage("Looking for the model"))
+    observe(Stage("Locating the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     columns = recipe.task.named_inputs(config.options)
     stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
@@ -55,12 +55,12 @@ def predict_inputs(
 
 
 def _refuse_tables(inputs: Sequence[str]) -> None:
-    """Refuse names of files with rows: they would be read as texts."""
+    """Refuse paths of tables: they would be read as texts."""
     for text in inputs:
         if text.lower().endswith(row_stream.SUFFIXES) and len(text) < MOST_NAME and Path(text).is_file():
             raise ConfigError(
-                f"{text} is a file, and what is typed here is a text.",
-                f"Predict its rows with --input {text} --output FILE.",
+                f"{text} is a file, but this argument is a text.",
+                f"To predict its rows, use --input {text} --output FILE.",
                 id="config.file-as-text",
             )
 

@@ -1,4 +1,4 @@
-"""Predictions of a loaded model for rows as they come, from a file (`predict`) or a request (`serve`)."""
+"""Predict rows as they arrive, used by `predict` for a file (`predict`) by `serve` for a request (`serve`)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from toolkit.tasks.task import AnswerFormat, Column, Reading, Values
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicts rows with a saved model.
+    """Predicts rows with a saved loaded model that predicts rows.
 
     Attributes:
         stored: The model.
@@ -30,8 +30,8 @@ class Predictor:
         temperature: For calibrated scores; None where none was fitted.
         all_scores: Whether to give the score of every class.
         root: Where files that rows name are; None where rows may name none.
-        explainer: Explains each prediction; None where no explanations are wanted.
-        cut: Called with the number of rows that were truncated to the maximum length.
+        explainer: Explains each prediction; None where not requested.
+        cut: Called with the number of truncated that.
     """
 
     stored: StoredModel
@@ -44,11 +44,11 @@ class Predictor:
     cut: Callable[[int], None] = lambda _rows: None
 
     def answer(self, rows: Sequence[Row], observe: Observe | None = None) -> list[dict[str, Any]]:
-        """Return the rows with their predictions; a row that cannot be read has an empty one.
+        """Return the rows with their predictions; invalid rows have an empty one.
 
         Args:
             rows: Column → value, and what is wrong with it, if anything is.
-            observe: Called with the progress on these rows.
+            observe: Called with the progress within these rows.
         """
         read = self._read(rows)
         problems = [row.problem or self._problem(read, number) for number, row in enumerate(rows)]
@@ -67,7 +67,7 @@ class Predictor:
         ]
 
     def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
-        """Bring the values of each input column of the rows into its shape; column of the rows → values."""
+        """Convert the values of each input column: column of the rows → values."""
         reading = Reading(self.root, self.stored.config.data.max_pixels)
         values_of = {}
         for column in self.inputs:
@@ -78,7 +78,7 @@ class Predictor:
         return values_of
 
     def _problem(self, read: Mapping[str, Values], number: int) -> str | None:
-        """Say why a row cannot be predicted; None when it can. An input that may be missing may be empty."""
+        """Return why a row cannot be predicted; None when it can. An optional input may be empty."""
         for column in self.inputs:
             name = self.roles.get(column.role)
             if name is None:
@@ -95,7 +95,7 @@ class Predictor:
         given = {role: value for role, value in given.items() if value is not None}
         try:
             explanation = explainer.explain(given, None)
-        except DataError:  # signs, and no words among them
+        except DataError:  # punctuation without words
             return None
         kept: dict[str, Any] = {key: explanation[key] for key in ("words", "grid", "scores") if key in explanation}
         return {"method": explanation["method"]["name"], **kept}
@@ -122,12 +122,12 @@ class Predictor:
         return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores)
 
     def _empty(self) -> dict[str, Any]:
-        """Return what stands beside a row without a prediction."""
+        """Return the columns of a row without a prediction."""
         explained = {"explanation": None} if self.explainer is not None else {}
         return {**self.stored.recipe.target.empty(self._how), **explained}
 
     def _model_predictions(self, table: pa.Table, observe: Observe | None) -> Mapping[str, Sequence[Any]]:
-        """Predict; generated text keeps placeholders and markup where the recipe's options say so."""
+        """Predict; generated texts keep placeholders and markup where the recipe's options say so."""
         loaded, config = self.stored.loaded, self.stored.config
 
         def predict(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:

@@ -1,4 +1,4 @@
-"""Ask a model about every row of a file, in bounded memory, and write what it says beside the rows."""
+"""Predict every row of a file in bounded memory, and write the predictions next to the rows."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ class Predicted:
         rows: How many rows it has.
         bad: How many of them have no prediction.
         first: The first bad row and what is wrong with it.
-        marked: How many rows hold placeholders or markup; None where the answers are no texts.
+        marked: Number of rows with placeholders or markup; None where predictions are not texts.
         kept: How many of their answers hold the same.
     """
 
@@ -71,7 +71,7 @@ def predict(
     tell: Callable[[dict[str, Any]], None] | None = None,
     command: str = "the same command",
 ) -> Predicted:
-    """Ask a model about every row of a file.
+    """Predict every row of a file.
 
     Args:
         target: Run directory, alias, folder or Hub id.
@@ -81,20 +81,20 @@ def predict(
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
         all_scores: Write the score of every class.
-        explained: Write what each answer rests on, too.
+        explained: Also write an explanation of each prediction.
         tell: Called with each row and its prediction as soon as it is computed, where the output is "-".
-        command: The command line, which goes on after a stop.
+        command: The command line that resumes after a stop.
 
     Raises:
         CallError: Input, output or model cannot be used.
-        Interrupted: Ctrl-C, or the machine asked the process to end.
+        Interrupted: Ctrl-C or SIGTERM.
     """
     if tell is None:
         if output.exists() and Path(source).exists() and output.samefile(source):
-            raise ConfigError(f"{output} is the input as well.", "Give another --output.", id="output.is-input")
+            raise ConfigError(f"{output} is also the input.", "Give another --output.", id="output.is-input")
         resumable_output.check_output(output, WRITTEN_TEXTS)
     row_stream.check_input(source)
-    observe(Stage("Looking for the model"))
+    observe(Stage("Locating the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     write = _writer(recipe, config.options, source, output, observe)
     inputs = recipe.task.named_inputs(config.options)
@@ -106,12 +106,12 @@ def predict(
     head = next(chunks, [])
     if not head and Path(source).suffix.lower() == ".po":
         raise DataError(
-            f"{source} holds no message that wants a translation.",
-            "--retranslate translates all again.",
+            f"{source} contains no message without a translation.",
+            "Use --retranslate to translate all messages again.",
             id="data.nothing-to-translate",
         )
     if not head:
-        raise DataError(f"{source} holds no rows.", "Check that it was written to the end.", id="data.no-rows")
+        raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
     roles = _roles(source, head, inputs, config.data.columns)
     explainer = _explainer(target, stored) if explained else None
     temperature = stored_temperature(stored_card(checkpoint))
@@ -122,8 +122,8 @@ def predict(
     counts = PredictionCounts(roles[inputs[0].role] if recipe.target.written else None)
     predictor = Predictor(stored, inputs, roles, temperature, all_scores, _root(source), explainer, counts.add_cut)
     if tell is not None:
-        observe(Stage("Answering rows as they come"))
-        with _stoppable(counts, "answered", "Give those that come after them."):
+        observe(Stage("Predicting rows as they arrive"))
+        with _stoppable(counts, "predicted", "Continue with the rows after them."):
             for chunk in chunks:
                 answers = predictor.answer(chunk)
                 counts.add(answers)
@@ -143,7 +143,7 @@ def predict(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is written where.
+    """The input, the output and how rows are written.
 
     Attributes:
         source: The file that is read; "-" for standard input.
@@ -151,7 +151,7 @@ class _Work:
         output: The file that is written.
         write: Writes it; None for a table.
         rows: How many rows a part has, and what is written of each.
-        command: Goes on after a stop.
+        command: The command that resumes after a stop.
     """
 
     source: str
@@ -165,26 +165,26 @@ class _Work:
 def _write_parts(
     work: _Work, predictor: Predictor, chunks: Iterator[list[Row]], counts: "PredictionCounts", observe: Observe
 ) -> None:
-    """Answer all rows part by part, keeping the parts that are there, and make the output of them."""
+    """Predict all rows part by part, keeping existing parts, and assemble the output."""
     output = work.output
-    of_file = work.source != row_stream.STANDARD_INPUT  # which is read once
+    of_file = work.source != row_stream.STANDARD_INPUT  # standard input is read only once
     total = sum(1 for _ in work.read()) if of_file else None
     same = identity(predictor, Path(work.source), work.read, work.rows) if of_file else None
     kept = resumable_output.open_parts(output, same)
     if kept.parts:
-        observe(Note(f"{kept.parts * work.rows[0]:,} rows were done before: going on behind them."))
+        observe(Note(f"{kept.parts * work.rows[0]:,} rows were already predicted; resuming."))
     if kept.thrown_away:
         what = (
-            "standard input is read anew"
+            "standard input is read from the start"
             if total is None
-            else f"they were made with another {', '.join(kept.differing)}"
+            else f"they were made with a different {', '.join(kept.differing)}"
         )
         many, were = wording.rows(kept.thrown_away)
-        observe(Note(f"{many} {were} done before and thrown away: {what}."))
-    observe(Stage("Asking about the rows" if total is None else f"Asking about {total:,} rows"))
+        observe(Note(f"{many} {were} predicted before but discarded: {what}."))
+    observe(Stage("Predicting the rows" if total is None else f"Predicting {total:,} rows"))
     number = 0
-    again = "Standard input is read once: give all of it again." if total is None else f"Go on with: {work.command}"
-    with _stoppable(counts, f"kept; {output} is written when all are", again):
+    again = "Standard input is read once: send all of it again." if total is None else f"Resume with: {work.command}"
+    with _stoppable(counts, f"kept; {output} is written when all are predicted", again):
         for number, chunk in enumerate(chunks, 1):
             if number <= kept.parts:
                 answers = resumable_output.read_part(output, number - 1)
@@ -199,7 +199,7 @@ def _write_parts(
 
 
 def _counted(observe: Observe, before: int, total: int | None) -> Observe | None:
-    """Return who is told how far a part of the rows is, and says how far all are; None where nobody knows how many."""
+    """Return an observer that turns the progress of a part into that of all rows; None if their number is unknown."""
     if total is None:
         return None
 
@@ -212,7 +212,7 @@ def _counted(observe: Observe, before: int, total: int | None) -> Observe | None
 
 @contextmanager
 def _stoppable(counts: "PredictionCounts", done: str, again: str) -> Iterator[None]:
-    """End on Ctrl-C and SIGTERM with a word on how many rows are done, and how to go on."""
+    """On Ctrl-C and SIGTERM, report how many rows are done and how to resume."""
     with terminable():
         try:
             yield
@@ -223,7 +223,7 @@ def _stoppable(counts: "PredictionCounts", done: str, again: str) -> Iterator[No
 
 @dataclass
 class PredictionCounts:
-    """Counts rows, those without a prediction, and what became of placeholders and markup in texts.
+    """Counts rows, rows without a prediction, and rows whose placeholders and markup were kept.
 
     Attributes:
         column: Of the text that is answered by a text; None where the answers are none.
@@ -238,7 +238,7 @@ class PredictionCounts:
     cut: int = 0
 
     def add(self, answers: Sequence[Mapping[str, Any]]) -> None:
-        """Count some answers."""
+        """Count some predictions."""
         wrong = [place for place, answer in enumerate(answers) if answer["problem"] is not None]
         if wrong and self.first is None:
             self.first = f"row {self.rows + wrong[0] + 1}: {answers[wrong[0]]['problem']}"
@@ -251,25 +251,23 @@ class PredictionCounts:
             self.kept += sum(marks == markup(prediction) for marks, prediction in marked)
 
     def add_cut(self, rows: int) -> None:
-        """Count rows that have more tokens than are read."""
+        """Count truncated rows."""
         self.cut += rows
 
     def remark(self, longest: int, observe: Observe) -> None:
-        """Say how many rows were not read to their end; of parts that were kept earlier this is not known."""
+        """Report the number of truncated rows, without those of parts that were kept from earlier."""
         if self.cut:
             rows = " ".join(wording.rows(self.cut))
-            observe(
-                Note(f"{rows} read for the first {longest:,} tokens alone: the model takes no more (data.max_length).")
-            )
+            observe(Note(f"{rows} truncated to {longest:,} tokens, the maximum of the model (data.max_length)."))
 
     def outcome(self, output: Path | None) -> Predicted:
-        """Return what became of all rows."""
+        """Return the outcome for all rows."""
         marked = None if self.column is None else self.marked
         return Predicted(output, self.rows, self.bad, self.first, marked, self.kept)
 
 
 def _unread(rows: Sequence[Row], inputs: Sequence[Column], roles: Mapping[str, str], stored: StoredModel) -> str | None:
-    """Say that the model's vocabulary knows little of these rows' texts."""
+    """Warn where the model's vocabulary lacks much of these rows' texts."""
     names = [roles[column.role] for column in inputs if column.kind.plain is not None and column.role in roles]
     if not names:
         return None
@@ -282,9 +280,9 @@ def _explainer(target: str, stored: StoredModel) -> Explainer:
     explainer = explainer_for(target, stored)
     if explainer is None:
         raise ConfigError(
-            f"The answers of {stored.config.recipe} cannot be explained: --explain is for tasks that choose one class "
+            f"Predictions of {stored.config.recipe} cannot be explained: --explain is for tasks that choose one class "
             "for a text or a picture.",
-            "Leave --explain out.",
+            "Remove --explain.",
             id="model.not-a-classifier",
         )
     return explainer
@@ -306,29 +304,29 @@ Write = Callable[[Path, Iterator[dict[str, Any]]], None]
 
 
 def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Path, observe: Observe) -> Write | None:
-    """Return what writes plain lines or a catalogue; None for tables, which hold the rows as well.
+    """Return the writer of plain lines or of a catalogue; None for tables, which also contain the rows.
 
     Raises:
-        ConfigError: The answers are no texts, or the input is no catalogue.
+        ConfigError: Predictions are not texts, or the input is not a catalogue.
     """
     suffix = output.suffix.lower()
     if suffix not in WRITTEN_TEXTS:
         return None
     if not recipe.target.written:
         raise ConfigError(
-            f"{output} would hold nothing but texts, and this task does not write texts.",
-            "Write .csv.",
+            f"{output} would contain only texts, but this task does not generate texts.",
+            "Use a .csv file.",
             id="output.unfit-format",
         )
     of_catalogue = Path(source).suffix.lower() == ".po"
     if suffix == ".txt":
         if of_catalogue:
-            observe(Note(f"{output} will hold bare translations, a line each; named .po it would be a catalogue."))
+            observe(Note(f"{output} will contain one translation per line; for a catalogue use a .po file."))
         return _write_lines
     if not of_catalogue:
         raise ConfigError(
-            f"{output} is a catalogue, and {source} is none.",
-            "Give a .po file as --input, or write .txt.",
+            f"{output} is a catalogue, but {source} is not.",
+            "Give a .po file as --input, or a .txt file as --output.",
             id="output.unfit-format",
         )
 
@@ -340,13 +338,13 @@ def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Pat
 
 
 def _write_lines(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
-    """Write one line for each row; one without an answer is an empty line."""
+    """Write one line for each row; an empty line for a row without a prediction."""
     with draft.open("w", encoding="utf-8", errors="replace") as stream:
         stream.writelines(" ".join((row["prediction"] or "").split()) + "\n" for row in rows)
 
 
 def _chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[list[Row]]:
-    """Yield rows some at a time: as many as fit, or as many as have arrived where nobody is to wait for more."""
+    """Yield rows in chunks: of the given size, or as many as have arrived where rows are streamed."""
     if arriving:
         yield from row_stream.as_they_come(rows, size)
         return
@@ -354,12 +352,12 @@ def _chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[list[
 
 
 def _untaken(chunk: list[Row]) -> list[Row]:
-    """Refuse rows with a column that the output needs, wherever in the file they stand; return them otherwise."""
+    """Refuse rows with a column that the output needs, anywhere in the file; return them otherwise."""
     names = {name for row in chunk for name in row.values}
     taken = sorted(name for name in names if name in ADDED or name.startswith("score: "))
     if taken:
         raise DataError(
-            f"The input has a column `{taken[0]}` already, which the output needs.",
+            f"The input already has a column `{taken[0]}`, which the output needs.",
             "Rename it in the input.",
             id="data.column-taken",
         )
@@ -367,7 +365,7 @@ def _untaken(chunk: list[Row]) -> list[Row]:
 
 
 def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
-    """Decide by the first rows which column plays which role: as named for training, where the input has that one."""
+    """Assign columns to roles by the first rows: the names of training where the input has them."""
     names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == row_stream.UNREAD)))
     roles = [column.role for column in inputs]
     likely = headers.likely_names(names, [[row.values.get(name) for name in names] for row in first])
@@ -379,7 +377,7 @@ def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: M
 
 
 def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
-    """Say that texts were given to a model of pictures, or pictures to one of texts; None where it is neither."""
+    """Return the error for texts given to a picture model, or pictures to a text model; None for neither."""
     of_pictures = any(column.kind.files is not None for column in inputs)
     folder = None if of_pictures else _root(source)
     if folder is not None and folder.is_dir():
@@ -387,19 +385,19 @@ def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
         if 0 < len(tables) <= MOST_TABLES:
             listed = ", ".join(file.relative_to(folder).as_posix() for file in tables)
             return DataError(
-                f"{source} holds {len(tables)} files, and predictions are written for one table: {listed}.",
-                f"Name one of these with --input{'' if folder == Path(source) else ', unpacked'}.",
+                f"{source} contains {len(tables)} files, but predictions are written for one table: {listed}.",
+                f"Give one of these with --input{'' if folder == Path(source) else ', unpacked'}.",
                 id="source.ambiguous",
             )
         return DataError(
-            f"{source} is a folder, as models of pictures take, and this model reads texts.",
-            "Give a file of texts, one a line, or a table with a column of them.",
+            f"{source} is a folder, but this model reads texts, not pictures.",
+            "Give a file with one text per line, or a table with a column of texts.",
             id="data.wrong-kind",
         )
     if of_pictures and (source == row_stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
         return DataError(
-            f"{source} holds lines of text, and this model reads pictures.",
-            "Give a folder of pictures, or a table with a column of their file names.",
+            f"{source} contains lines of text, but this model reads pictures.",
+            "Give a folder of pictures, or a table with a column of their paths.",
             id="data.wrong-kind",
         )
     return None

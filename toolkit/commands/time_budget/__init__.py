@@ -1,1 +1,1 @@
-"""A limit on time: what is measured, left out and chosen so that a run keeps it."""
+"""A time budget: measurements, reductions and choices that keep a run within it."""

@@ -1,4 +1,4 @@
-"""Divide the time of a budget: what is needed before and after training, and what is left for training."""
+"""Divide a time budget: the time needed before and after training, and the rest for training."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ENCODING = 0.1  # the same of making model inputs
 FROZEN = 0.5  # the same with a frozen backbone, whose output is computed once for each row
 BASELINES = 0.05  # the same of each baseline, and of the search for repeated rows
 FEWEST = 100  # rows that are evaluated, validated on and probed at least, where there are as many
-ANSWERS = 10  # answers that a validation writes at least
+ANSWERS = 10  # texts that a validation generates at least
 _PROBE_START = 1.5  # seconds of importing scikit-learn and fitting, on a machine that starts in `START`
 _REPORT = 2.5  # seconds of figures, files and the end of the process, on such a machine
 _REPORT_ROW = 0.001  # seconds of the intervals of a test row, on such a machine
@@ -28,7 +28,7 @@ SLOWEST = 6.0  # a longer start than this times `START` is put down to downloads
 
 
 class UnlimitedPlan(TypedDict):
-    """What a run without a time budget would do: see `allocate`."""
+    """The plan of a run without a time budget: see `allocate`."""
 
     probe_rows: int
     answers: int
@@ -52,7 +52,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Allocation:
-    """What a budget is spent on.
+    """The division of a time budget.
 
     Attributes:
         rows: Rows that are used.
@@ -121,7 +121,7 @@ def allocate(
         probe_rows: Rows that the linear probe would learn from; 0 where there is none.
         answers: Rows whose answers a validation would write.
         baselines: Whether the probe's predictions of the test rows are wanted.
-        frozen: Whether the output of a frozen backbone is computed once, for all rows that are learnt from.
+        frozen: Whether the output of a frozen backbone is computed once, for all training rows.
     """
     share = max(0.0, left)
     validation = _within(VALIDATION * share, 2 * timings.forward, rows.validation)  # of train rows as many
@@ -150,7 +150,7 @@ def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answe
 
 
 def wishes(recipe: Recipe, config: RunConfig, splits: Splits) -> UnlimitedPlan:
-    """Return what a run without a budget would do."""
+    """Return the plan of a run without a time budget."""
     writes = recipe.target.written
     probes = config.training.linear_probe and not config.loading.from_scratch and recipe.target.classes
     rows = linear_probe.rows_for(len(splits.labels)) if probes and not writes else 0

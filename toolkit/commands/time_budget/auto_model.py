@@ -38,7 +38,7 @@ from toolkit.training.adaptation import linear_probe
 ENOUGH = 0.5  # share of a model's usual steps that has to fit into the budget
 CHOOSING = 0.15  # share of the budget that choosing may take
 PROBING = 0.05  # share of the time left that the probe of one candidate may take
-ROWS = 400  # training rows that a probe learns from
+ROWS = 400  # training rows of a probe
 VALIDATION_ROWS = 200
 # parameters at most without a budget
 ON_CPU = 35_000_000
@@ -74,13 +74,13 @@ def choose_model(
     resume: bool = False,
     team: Team = ALONE,
 ) -> Resolved:
-    """Return the configuration with the chosen model; as it is where a model is named.
+    """Return the configuration with the chosen model; unchanged where a model is given.
 
     Args:
         recipe: The task.
         resolved: From `configure`.
-        observe: Called with what was chosen, and why.
-        started: When the command began, on `time.monotonic`, for a budget.
+        observe: Called with the choice and its reason.
+        started: Start of the command by `time.monotonic`, for a budget.
         resume: Whether the model of an unfinished run is taken again.
         team: The processes that share the work; the main one chooses.
 
@@ -105,7 +105,7 @@ def _choose(recipe: Recipe, resolved: Resolved, observe: Observe, started: float
         return resolved.with_values(f"auto: {before}, of the run that is resumed", {"model": before})
     if not models:
         name = recipe.defaults.get("model", "distilbert")
-        return resolved.with_values(f"auto: {name}, as none that fits is on this machine", {"model": name})
+        return resolved.with_values(f"auto: {name}, since no suitable model is on this machine", {"model": name})
     replacement = fallback_data(recipe, resolved.config.data)
     filled = resolved if replacement is None else resolved.with_values("fallback", {"data": replacement})
     config = filled.config
@@ -150,9 +150,9 @@ def _by_size(models: Sequence[Candidate], config: RunConfig, rows: int) -> Candi
 
 
 def _compared(models: Sequence[Candidate], chosen: Candidate) -> str:
-    """Say what the other candidates are, and how far they fit."""
+    """Describe the other candidates, and how far they fit into the budget."""
     if len(models) == 1:
-        return "It is the only one on this machine that fits the task."
+        return "It is the only suitable model on this machine."
     parts = []
     for model in models:
         facts = [f"{model.parameters / 1e6:,.1f} M parameters"]
@@ -173,8 +173,8 @@ def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
     named = [name.strip() for name in config.model.removeprefix(AUTO).removeprefix(":").split(",") if name.strip()]
     if config.model != AUTO and not named:
         raise ConfigError(
-            "`auto:` names no model.",
-            "Give names with commas, as auto:minilm,distilbert, or auto alone.",
+            "`auto:` has no model names.",
+            "Give names separated by commas, such as auto:minilm,distilbert, or only auto.",
             id="config.malformed-value",
         )
     by_path = {}

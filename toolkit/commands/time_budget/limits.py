@@ -1,4 +1,4 @@
-"""A run within a budget: what is measured and left out so that all of it fits, and what the report says of it."""
+"""A run within a time budget: its measurements, the reductions that make it fit, and its facts in the report."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -31,12 +31,12 @@ _WRITTEN = 12 / 3e8  # seconds for each parameter that writing a state takes: we
 
 @dataclass(frozen=True)
 class Limits:
-    """What a budget allows in this run.
+    """The limits that a time budget sets for this run.
 
     Attributes:
         clock: The command's.
         timings: What the model costs here.
-        slow: How many times slower than on an idle machine the command began.
+        slow: How many times slower than on an idle machine the command started.
         start: Seconds from the start of the process until the allocation was made.
         at_hand: Rows that the data have.
         allocation: What the time is spent on.
@@ -73,7 +73,7 @@ class Limits:
         return max(0, int(self.allocation.training / self.timings.step(batch_size)))
 
     def step_plan(self, config: TrainingConfig, team: Team) -> Callable[[int, int], StepPlan]:
-        """Return what `train` calls to have the number of its steps limited."""
+        """Return the callback by which `train` limits the number of its steps."""
 
         def fitting(most: int, every: int) -> StepPlan:
             return StepPlan(
@@ -90,7 +90,7 @@ class Limits:
         return fitting
 
     def facts(self, result: TrainingResult) -> dict[str, Any]:
-        """Return what the report says of the budget."""
+        """Return the report's facts of the budget."""
         used = self.allocation.rows
         return {
             "seconds": self.clock.seconds,
@@ -110,7 +110,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
 
     Args:
         prepared: From `prepare`.
-        started: When the command began, on `time.monotonic`; now when None.
+        started: Start of the command by `time.monotonic`; now when None.
         observe: Called with each event.
         team: The processes that share the work; the main one measures.
 
@@ -122,7 +122,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
         return None
     clock = time_budget.Clock(time.monotonic() if started is None else started, seconds)
     check(seconds, team.from_main(lambda: clock.spent))
-    observe(Stage("Measuring what fits into the budget"))
+    observe(Stage("Measuring the cost of training and evaluation"))
     limits = team.from_main(lambda: _measured(prepared, clock))
     least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_wishes(prepared))
     if limits.start + least > seconds:
@@ -136,7 +136,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     observe(Note(_sentence(limits)))
     checks = prepared.config.evaluation.checks
     if checks:
-        observe(Note(f"With a budget there are no checks ({', '.join(checks)}); `toolkit evaluate` makes them."))
+        observe(Note(f"A time budget skips the checks {', '.join(checks)}; run them with `toolkit evaluate`."))
     return limits
 
 
@@ -176,21 +176,21 @@ def _wishes(prepared: Prepared) -> allocation.UnlimitedPlan:
 
 
 def _sentence(limits: Limits) -> str:
-    """Say what the budget is spent on, and which rows are left out."""
+    """Describe the division of the budget, and which rows are left out."""
     allocated, seconds = limits.allocation, limits.clock.seconds
     training = max(0.0, allocated.training)
     parts = [
         f"Of {time_budget.written(seconds)}, {limits.start:.0f} s have passed, "
-        f"about {training:.0f} s are for training, and {allocated.after:.0f} s are kept for evaluation and report."
+        f"about {training:.0f} s remain for training, and {allocated.after:.0f} s are kept for evaluation and report."
     ]
     fewer = [
         f"{getattr(allocated.rows, name):,} of {getattr(limits.at_hand, name):,} {name} rows"
         for name in limits.fewer(allocated.rows)
     ]
     if fewer:
-        parts.append(f"The budget is planned for {', '.join(fewer)}.")
+        parts.append(f"To fit the budget, only {', '.join(fewer)} are used.")
     if training <= 0:
-        parts.append("It suffices for the linear probe alone, without fine-tuning.")
+        parts.append("The budget allows the linear probe only, without fine-tuning.")
     return " ".join(parts)
 
 
@@ -209,7 +209,7 @@ def kept_rows(run: runs.Run, limits: Limits, *, resumed: bool) -> Limits:
 def reduced(prepared: Prepared, limits: Limits | None) -> Prepared:
     """Return the run with the rows of train and validation that the budget suffices for, drawn from the seed.
 
-    How many test rows are evaluated is settled when training has ended: see `rows_to_evaluate`.
+    The number of evaluated test rows is determined after training: see `rows_to_evaluate`.
     """
     if limits is None:
         return prepared

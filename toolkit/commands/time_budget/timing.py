@@ -1,4 +1,4 @@
-"""Measure on a few rows what a model costs on this machine: loading, inputs, predictions, written answers."""
+"""Measure on a few rows the cost of a model on this machine: loading, inputs, predictions, generation."""
 
 import time
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from toolkit.inference.predict_features import predict_features
 from toolkit.tasks.contract import Recipe
 
 SAMPLE = 256  # rows, drawn at random, on which inputs and predictions are timed at most
-WRITTEN = 8  # rows that answers are written to
+WRITTEN = 8  # rows to generate texts for
 _FIRST = 4  # rows of the first pass, which warms up
 _FEW = 32  # rows that a large model is timed on
 _BATCH = 16  # rows of a pass
@@ -29,7 +29,7 @@ _UPDATE = 1.5e-9  # seconds that AdamW takes for each parameter on a CPU core
 
 @dataclass(frozen=True)
 class Timings:
-    """What a model costs here, in seconds.
+    """The cost of a model on this machine, in seconds.
 
     Attributes:
         load: To load it from the disk.
@@ -84,7 +84,7 @@ def measure(path: Path, recipe: Recipe, splits: Splits, config: RunConfig, most:
 
 
 def timed_again(subject: LoadedModel, rows: pa.Table, before: Timings) -> Timings:
-    """Return what a model costs now, from predicting some rows; the rest is as it was.
+    """Update the cost of predictions by predicting some rows; the rest is unchanged.
 
     Args:
         subject: The model.
@@ -96,7 +96,7 @@ def timed_again(subject: LoadedModel, rows: pa.Table, before: Timings) -> Timing
 
 
 def _write(subject: LoadedModel, features: Features) -> float:
-    """Return the seconds of writing the answer of a row; 0 where answers cost nothing."""
+    """Return the seconds to generate the text of a row; 0 where predictions are not generated."""
     if not subject.recipe.target.written:
         return 0.0
     sample = features.take(np.arange(min(WRITTEN, len(features))))
@@ -117,7 +117,7 @@ def chosen(rows: int, few: int, seed: int) -> list[int]:
 
 
 def _predict(subject: LoadedModel, features: Features) -> float:
-    """Return the seconds of predicting a row, without writing answers and without what a call takes once."""
+    """Return the seconds to predict a row, without generation and without the fixed cost of a call."""
     ends: list[tuple[int, float]] = []
 
     def observe(event: Event) -> None:

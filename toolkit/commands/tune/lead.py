@@ -1,4 +1,4 @@
-"""How far the best trial of a search is ahead, and what to do where chance decided between trials."""
+"""The lead of the best trial of a search, and advice where the lead may be chance."""
 
 import math
 import shlex
@@ -14,7 +14,7 @@ CHEAPER = 0.9  # share of the winner's time, below which another trial is called
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one trial.
+    """The outcome of one trial.
 
     Attributes:
         number: From 0, in the order of their starts.
@@ -59,11 +59,11 @@ class Lead:
         return self.value * self.rows if self.standard_error else None
 
     def sentence(self, metric: str) -> str:
-        """Say how far the best trial is ahead."""
+        """Describe the lead of the best trial."""
         best, second = self.best.number + 1, self.second.number + 1
         if not self.value:
-            return f"Trials {best} and {second} have the same {metric}; the one that was begun first is taken."
-        ahead = f"Trial {best} is ahead of trial {second} by {self.value:.4f} {metric}"
+            return f"Trials {best} and {second} have the same {metric}; the one that started first is selected."
+        ahead = f"Trial {best} is better than trial {second} by {self.value:.4f} {metric}"
         if self.rows_ahead is None:
             return f"{ahead}."
         return f"{ahead}, which is {self.rows_ahead:.3g} of {self.rows:,} validation rows."
@@ -89,7 +89,7 @@ def lead(
     second = min(others, key=lambda other: (behind[other.number], other.number))
     error = tolerance(best.value)
     if rows and not error and higher and best.value == 1 and tolerance(0.5):
-        error = 1 / rows  # every row is right: the formula gives no error
+        error = 1 / rows  # every row is correct: the formula gives no error
     reach = max(error, 1.5 / rows if error else 0.0)  # a lead of one row is none, whatever the rounding
     near = [other for other in others if behind[other.number] < reach]
     return Lead(best, second, behind[second.number], error, rows, near)
@@ -98,7 +98,7 @@ def lead(
 def advice(
     lead: Lead, command: str, validation_fraction: float | None, preset_of: Callable[[Trial], str]
 ) -> Iterator[Advice]:
-    """Say what to do where the lead is no more than chance gives.
+    """Return advice where the lead may be chance.
 
     Args:
         lead: From `lead`.
@@ -110,7 +110,7 @@ def advice(
         return
     evidence = (
         f"{len(lead.near) + 1} trials are within one standard error ({lead.standard_error:.4f}) of each other on "
-        f"{lead.rows:,} validation rows: chance may have chosen between them."
+        f"{lead.rows:,} validation rows: the difference between them may be chance."
     )
     times = [trial for trial in lead.near if trial.seconds is not None]
     cheapest = min(times, key=lambda trial: trial.seconds or math.inf, default=None)
@@ -118,8 +118,8 @@ def advice(
         yield {
             "id": "tune.cheaper-trial",
             "evidence": evidence,
-            "advice": f"Trial {cheapest.number + 1} is as good and trains in {cheapest.seconds:.0f} s, "
-            f"trial {lead.best.number + 1} in {lead.best.seconds:.0f} s: take the cheaper one.",
+            "advice": f"Trial {cheapest.number + 1} is equally good and trains in {cheapest.seconds:.0f} s, "
+            f"trial {lead.best.number + 1} in {lead.best.seconds:.0f} s: use the cheaper one.",
             "command": preset_of(cheapest),
         }
     again = None
@@ -129,7 +129,7 @@ def advice(
     yield {
         "id": "tune.more-validation-rows",
         "evidence": evidence,
-        "advice": "Search again with more validation rows to tell them apart.",
+        "advice": "Search again with more validation rows to distinguish them.",
         "command": again,
     }
 

@@ -1,4 +1,4 @@
-"""Hyperparameter search: many short trainings, judged on validation and never on test.
+"""Hyperparameter search: many short trainings, evaluated on validation and never on test.
 
     runs/tune-sentiment-distilbert-1f0c23ab/
         study.db          Optuna's record of every trial; a second process that opens it shares the work
@@ -37,7 +37,7 @@ from toolkit.report.document.advice import Advice
 from toolkit.training.adaptation.search_space import Space, nested, suggest
 from toolkit.training.loop.progress import Progress, Validation
 
-_FOUND = ("command", "recipe", "model", "default")  # origins of values that nobody chose
+_FOUND = ("command", "recipe", "model", "default")  # origins of values that the user did not set
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def folder_of(prepared: Prepared, space: Space) -> Path:
 
 
 def _made_of(prepared: Prepared, space: Space) -> dict[str, str]:
-    """Return what tells one search from another, each as a text."""
+    """Return the values that identify a search, each as a text."""
     values = {".".join(key): value for key, value in leaves(prepared.config.model_dump())}
     values = {key: value for key, value in values.items() if key not in ("output", "data.cache_gib")}
     ranges = {f"--search {key}": [type(part).__name__, asdict(part)] for key, part in space.items()}
@@ -87,9 +87,9 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     Args:
         prepared: From `prepare`; the test part is not looked at.
         space: What may be tried.
-        folder: Where the search is kept; an earlier one of the same kind goes on.
+        folder: Folder of the search; an earlier one of the same kind is resumed.
         trials: How many in all.
-        command: The command line, which goes on with the search.
+        command: The command line, which resumes the search.
         observe: Called with each event.
 
     Raises:
@@ -99,8 +99,8 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     """
     if prepared.config.training.budget is not None:
         raise ConfigError(
-            "`training.budget` limits one run, and a search makes many.",
-            "Unset it; --trials limits a search.",
+            "`training.budget` limits one run, but a search makes many.",
+            "Unset it; limit a search with --trials.",
             id="config.conflict",
         )
     study = _open(prepared, space, folder)
@@ -108,25 +108,25 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     with search.alone():
         already = len(_counted(study))
     if already:
-        observe(Note(f"Going on with {folder}: {already} of {trials} trials are made or under way."))
+        observe(Note(f"Resuming {folder}: {already} of {trials} trials are complete or running."))
     while (begun := search.begin()) is not None:
         try:
             search.make(*begun)
         except KeyboardInterrupt:
             raise Interrupted(
-                f"Stopped. {folder} keeps what was found.", f"Go on with: {command}", id="run.interrupted"
+                f"Stopped. The results so far are in {folder}.", f"Resume with: {command}", id="run.interrupted"
             ) from None
     places = _places(study)
     outcomes = sorted((_trial(trial, places) for trial in _counted(study)), key=lambda trial: trial.number)
     running = [str(trial.number + 1) for trial in outcomes if trial.state == "running"]
     if running:
-        observe(Note(f"Trial {' and '.join(running)} is under way in another process."))
+        observe(Note(f"Trial {' and '.join(running)} is running in another process."))
     complete = [trial for trial in outcomes if trial.state == "complete"]
     if not complete:
         error = next((trial.error for trial in outcomes if trial.error), "none is complete yet")
         raise RunError(
-            f"None of {len(outcomes)} trials came to an end ({error}).",
-            "Run `toolkit finetune` once to see it whole.",
+            f"None of {len(outcomes)} trials finished ({error}).",
+            "Run `toolkit finetune` once to see the full error.",
             id="run.all-trials-failed",
         )
     sign = 1 if higher_is_better(prepared.recipe, prepared.config.training.best_metric) else -1
@@ -166,7 +166,7 @@ def _lead(
 
 
 def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
-    """Open or begin the study.
+    """Open or create the study.
 
     Raises:
         ConfigError: Optuna is not installed, or the folder is another search's.
@@ -195,7 +195,7 @@ def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
         if names and identity not in names:
             made_of = optuna.load_study(study_name=names[0], storage=storage).user_attrs.get("made_of", {})
             raise ConfigError(
-                f"{folder} holds a search with {_differing(made_of, _made_of(prepared, space))}.",
+                f"{folder} contains a search with {_differing(made_of, _made_of(prepared, space))}.",
                 "Give the same values, or another --output.",
                 id="run.other-configuration",
             )
@@ -213,9 +213,9 @@ def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
 
 
 def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Say what sets a search that is on the disk apart."""
+    """Describe how the search on the disk differs."""
     keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    return f"another {', another '.join(keys)}" if keys else "another model, data, space or other values"
+    return f"a different {', a different '.join(keys)}" if keys else "a different model, data, space or values"
 
 
 def _again(study: Any, trial: Any) -> None:
@@ -224,7 +224,7 @@ def _again(study: Any, trial: Any) -> None:
 
 
 def _counted(study: Any) -> list[Any]:
-    """Return the trials that are made or under way, without those that another one stands in for."""
+    """Return the trials that are complete or running, without those that were repeated."""
     trials = study.get_trials(deepcopy=False)
     replaced = {trial.user_attrs.get("replaces") for trial in trials}
     return [trial for trial in trials if trial.state.name != "WAITING" and trial.number not in replaced]
@@ -259,14 +259,14 @@ class _Searching:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes from beginning a trial; those whose process was killed are given up."""
+        """Lock the start of a trial against other processes; mark trials of killed processes as failed."""
         from filelock import FileLock, Timeout
 
         with FileLock(self.folder / "study.lock"):
             for trial in _counted(self.study):
                 if trial.state.name != "RUNNING":
                     continue
-                with suppress(Timeout), self._held(trial.number):  # by nobody, so its process is gone
+                with suppress(Timeout), self._held(trial.number):  # the lock is free, so its process is gone
                     self.study.tell(trial.number, state=_state("FAIL"))
                     _again(self.study, trial)
                     self._mark(trial.number).unlink()
@@ -292,7 +292,7 @@ class _Searching:
             return trial, _places(self.study)[trial.number], held
 
     def make(self, trial: Any, place: int, held: Any) -> None:
-        """Train with one trial's values, and tell the study the best validation figure.
+        """Train with one trial's values, and return the best validation result to the study.
 
         Raises:
             KeyboardInterrupt: Ctrl-C; the trial's values wait to be tried again.
@@ -312,7 +312,7 @@ class _Searching:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             trial.set_user_attr("error", reason)
             self.study.tell(trial, state=_state("FAIL"))
-            self.observe(Note(f"Trial {place + 1} failed ({reason}); the search goes on."))
+            self.observe(Note(f"Trial {place + 1} failed ({reason}); the search continues."))
         finally:
             held.release()
             self._mark(trial.number).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Whether who is spoken of changes what a text is taken for.
+"""Whether predictions change when a text mentions other people.
 
 Counterfactual swaps: terms of one group are put in the place of another's, in texts of the data and in neutral
 sentences, and the model's answers to the versions of one text are compared (after Dixon et al. 2018, "Measuring and
@@ -23,10 +23,10 @@ MOST_ROWS = 200  # texts of the data for each category, chosen at random from mo
 LEAST_ROWS = 10
 SHOWN = 5
 NOT_TESTED = (
-    "Other traits, other languages than English, indirect mentions, and whether errors fall more on some people who "
-    "write."
+    "Other traits, languages other than English, indirect mentions, and whether error rates differ between groups of "
+    "authors."
 )
-BY_COLUMN = "A column that names groups of people gives figures for each: evaluation.group_column."
+BY_COLUMN = "For metrics by group, name the column of groups in evaluation.group_column."
 
 
 def section(
@@ -188,10 +188,10 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
             counterfactual_model(context, column), values, context.places, context.config.evaluation
         )
         return section
-    reason = "this task: people are swapped where a class is given to single texts"
+    reason = "this task: the check is only for the classification of single texts"
     if column is not None:
-        reason = f"{column.kind.nouns[1]}: who is in them cannot be swapped"
-    return {"not_tested": f"Whether the answer depends on who is meant, in {reason}. {BY_COLUMN}"}
+        reason = f"{column.kind.nouns[1]}: people in them cannot be swapped"
+    return {"not_tested": f"Whether predictions depend on the people mentioned, in {reason}. {BY_COLUMN}"}
 
 
 CHECK = Check("bias", _run, wanted=named("bias"), stage=lambda _context: "Running the bias check")

@@ -1,4 +1,4 @@
-"""Whether a model is as often right as it is sure, and the temperature that brings the two together."""
+"""Calibration: whether a model's confidence matches its accuracy, and the temperature that corrects it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from toolkit.metrics.probability import brier, log_loss, mean, probability_matri
 
 BINS = 10
 FOLDS = 10  # parts of the rows that are scaled in turn by the temperature of the others
-MISTAKES = 10  # rows that must be wrong before a temperature is judged
+MISTAKES = 10  # wrong predictions that fitting a temperature needs
 REDRAWS = 1000  # of a perfectly calibrated model's luck
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -91,7 +91,7 @@ def _bins(confidence: Floats, right: Floats, level: float) -> list[dict[str, Any
 
 
 def _gaps(confidence: Floats, right: Floats, number: Integers) -> tuple[Floats, Floats, Floats]:
-    """Return each bin's share of the examples, mean of confidence minus rightness, and that mean's standard error.
+    """Return each bin's share of the examples, mean of confidence minus correctness, and that mean's standard error.
 
     One example alone shows no spread; its standard error is that of a prediction which is right as often as it says.
     """
@@ -139,7 +139,7 @@ def calibration_error(confidence: Floats, right: Floats, level: float, seed: int
 
 
 def calibrated_p(confidence: Floats, right: Floats, seed: int) -> float:
-    """Return the chance of a plain error at least as large for a model that is right exactly as often as it is sure.
+    """Return the probability of a plain error at least as large for a perfectly calibrated model.
 
     By redrawing who is right (Bröcker and Smith 2007, "Increasing the Reliability of Reliability Diagrams").
     """
@@ -194,7 +194,7 @@ class Fit:
         rows: How many rows it was fitted on.
         temperature: The fitted value; None where there is none.
         gain: By how much it lowers the log loss of a row that it was not fitted on; None where there is none.
-        kept: Whether that is more than chance explains.
+        kept: Whether that is significant.
         reason: Why it is kept or not.
     """
 
@@ -214,7 +214,7 @@ def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], 
 
     A temperature that was fitted on a few rows follows their luck, and makes a model worse that was calibrated. So each
     tenth of the rows is scaled by the temperature of the others, and the temperature of all is kept if that lowers the
-    log loss by more than chance explains (the interval of the mean over the rows lies above zero) and does not raise
+    log loss significantly (the interval of the mean over the rows lies above zero) and does not raise
     the calibration error. Where few rows are wrong the interval does not hold, and none is kept.
 
     Args:
@@ -228,7 +228,7 @@ def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], 
     wrong = rows - int(right.sum())
     temperature = fit_temperature(probs, true)
     if temperature is None or wrong < MISTAKES:
-        reason = f"{wrong} of these rows are predicted wrongly, and fewer than {MISTAKES} do not tell"
+        reason = f"only {wrong} of these rows are predicted wrongly; at least {MISTAKES} are needed"
         return Fit(rows, temperature, None, False, reason)
     number = np.random.default_rng(seed).permutation(rows) % FOLDS
     held_out = probs.copy()
@@ -242,11 +242,11 @@ def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], 
     gain = Interval(middle, middle - spread, middle + spread)
     before, after = (plain_error(part.max(axis=1), right) for part in (probs, held_out))
     if gain.low <= 0:
-        reason = "on rows that it was not fitted on it helps no more than chance explains"
+        reason = "in cross-validation it does not lower the log loss significantly"
     elif after > before:
-        reason = "on rows that it was not fitted on the calibration error grows"
+        reason = "in cross-validation it raises the calibration error"
     else:
-        return Fit(rows, temperature, gain, True, "it lowers the log loss of rows that it was not fitted on")
+        return Fit(rows, temperature, gain, True, "it lowers the log loss in cross-validation")
     return Fit(rows, temperature, gain, False, reason)
 
 

@@ -1,4 +1,4 @@
-"""What a prediction costs: parameters, disk, time, and energy where the machine tells."""
+"""The cost of a prediction: parameters, disk, time, and energy where the machine reports it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -99,7 +99,7 @@ def measure(
         seconds.append(clock() - start)
     after = joules()
     spent = [b - a for a, b in zip(before, after, strict=True)] if len(before) == len(after) else []
-    return Timed(seconds, sum(spent) if spent and min(spent) >= 0 else None)  # a counter that wrapped tells nothing
+    return Timed(seconds, sum(spent) if spent and min(spent) >= 0 else None)  # a counter that overflowed is useless
 
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
             torch.cuda.synchronize()
 
     costs = section(run, features, stored.folder, device.type, torch.get_num_threads())
-    return {**costs, "timed": "writing an answer" if recipe.target.written else "forward passes"}
+    return {**costs, "timed": "generation" if recipe.target.written else "forward passes"}
 
 
-CHECK = Check("cost", _run, wanted=named("cost"), stage=lambda _context: "Measuring what a prediction costs")
+CHECK = Check("cost", _run, wanted=named("cost"), stage=lambda _context: "Measuring the cost of predictions")

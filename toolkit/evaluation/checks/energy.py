@@ -1,4 +1,4 @@
-"""What a machine tells of the energy that it has used."""
+"""Energy counters of the machine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def meter(device: str) -> Meter:
         return Meter(
             "package counters (RAPL)", lambda: [int(counter.read_text(encoding="ascii")) / 1e6 for counter in counters]
         )
-    return Meter("not measured: the machine does not tell", list)
+    return Meter("not measured: this machine has no readable energy counter", list)
 
 
 def _counters() -> list[Path]:
@@ -51,7 +51,7 @@ def _gpu() -> Meter:
     try:
         import pynvml
     except ImportError:
-        return Meter("not measured: a GPU's counter is read by nvidia-ml-py (extra `energy`)", list)
+        return Meter("not measured: reading the GPU's counter needs nvidia-ml-py (extra `energy`)", list)
     import torch
 
     try:
@@ -59,5 +59,5 @@ def _gpu() -> Meter:
         gpu = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
         pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
     except pynvml.NVMLError as error:  # older than Volta, or a virtual machine
-        return Meter(f"not measured: the GPU does not tell ({error})", list)
+        return Meter(f"not measured: the GPU's counter cannot be read ({error})", list)
     return Meter("the GPU's counter (NVML)", lambda: [pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3])

@@ -1,4 +1,4 @@
-"""How a classifier treats the groups of people that a column names: figures for each, and the widest gaps."""
+"""Metrics of a classifier for each group of people that a column defines, and the largest gaps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -84,8 +84,8 @@ def _frame(predicted: Integers, true: Integers, members: Any, labels: Sequence[s
         from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
     except ImportError:
         raise ConfigError(
-            "Figures for groups of people need fairlearn, which is not installed.",
-            "Install it with `pip install finetune-toolkit[fairness]`, or leave evaluation.group_column out.",
+            "Metrics for groups of people need fairlearn, which is not installed.",
+            "Install it with `pip install finetune-toolkit[fairness]`, or unset evaluation.group_column.",
             id="machine.package-missing",
         ) from None
     from sklearn.metrics import accuracy_score
@@ -112,7 +112,7 @@ def _counted(figure: str, predicted: Integers, true: Integers) -> tuple[Any, Any
 
 
 def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int) -> float:
-    """Return the chance of so wide a gap between the highest and lowest group if the groups were drawn by lot.
+    """Return the p-value of the gap between the highest and lowest group, by permutation of the groups.
 
     Args:
         hits: Whether each row hits. Shape (N,).

@@ -1,4 +1,4 @@
-"""What written answers lose, add or repeat, beside the same of the references; the worst of them; a glossary kept."""
+"""Faults of generated texts, compared with those of the references; the worst texts; adherence to a glossary."""
 
 import csv
 import re
@@ -60,7 +60,7 @@ def _repeats(text: str) -> bool:
 
 
 CHECKS = (
-    Fault("empty", "Nothing was written", lambda _s, _r: True, lambda _s, _r, output: not output.strip()),
+    Fault("empty", "Empty output", lambda _s, _r: True, lambda _s, _r, output: not output.strip()),
     Fault(
         "markup",
         "Placeholders or markup changed",
@@ -87,7 +87,7 @@ CHECKS = (
     ),
     Fault(
         "repetition",
-        "The same words again and again",
+        "Repeated words",
         lambda source, _r: not _repeats(source),
         lambda _s, _r, output: _repeats(output),
     ),
@@ -160,7 +160,7 @@ FaultRows = tuple[Fault, Sequence[int], Sequence[int], Sequence[int] | None]
 def _check_rows(
     sources: Sequence[str], outputs: Sequence[str], references: Sequence[str], cut: Sequence[bool] | None
 ) -> list[FaultRows]:
-    """Run every check on outputs and references: (check, rows it applies to, failed, references that fail)."""
+    """Apply every check to predictions and references: (check, rows, failed, references that fail)."""
     results: list[FaultRows] = []
     for check in CHECKS:
         applicable = [row for row, source in enumerate(sources) if check.applies(source, references[row])]
@@ -173,10 +173,10 @@ def _check_rows(
     theirs_lean = sides.lean(references) if sides is not None else lean
     copied = [row for row in every if is_copy(sources[row], outputs[row]) or lean[row] < -MARGIN]
     theirs = [row for row in every if is_copy(sources[row], references[row]) or theirs_lean[row] < -MARGIN]
-    plain = Fault("untranslated", "Left in the language of the source", lambda _s, _r: True, lambda _s, _r, _a: False)
+    plain = Fault("untranslated", "Not translated", lambda _s, _r: True, lambda _s, _r, _a: False)
     results.append((plain, every, copied, theirs))
     if cut is not None:
-        ended = Fault("cut", "Cut at its longest length", plain.applies, plain.fails)
+        ended = Fault("cut", "Truncated at the maximum length", plain.applies, plain.fails)
         results.append((ended, every, [row for row in every if cut[row]], None))
     return results
 
@@ -211,13 +211,13 @@ def read_glossary(path: Path) -> list[tuple[str, str]]:
         terms = terms[1:]
     if not terms:
         raise DataError(
-            f"The glossary {path} holds no terms.", "Write a term and its translation in each line.", id="data.no-rows"
+            f"The glossary {path} has no terms.", "Write a term and its translation in each line.", id="data.no-rows"
         )
     return terms
 
 
 def check_glossary(config: EvaluationConfig) -> None:
-    """Read the glossary that is named, if one is, before anything is trained or asked.
+    """Read the glossary that is named, if one is, before training or prediction.
 
     Raises:
         SourceError: There is no such file.

@@ -47,7 +47,7 @@ def section(
     result = _invariances(model, perturbations(lists), texts, places, truth, before, _texts)
     result["kind"] = "text"
     if model.weights is None:
-        reason = "the recipe does not say which classes are positive and which negative (POLARITY)"
+        reason = "the recipe does not define which classes are positive and negative (POLARITY)"
         return {**result, "expectations": [], "not_tested": f"Direction, negation and paraphrases: {reason}."}
     expectations = [
         *_directions(model, texts, places, before, lists),
@@ -79,7 +79,7 @@ def of_pictures(
         **result,
         "kind": "image",
         "expectations": [],
-        "not_tested": "Pictures that are turned, covered in part, from another camera or place, or made to deceive.",
+        "not_tested": "Rotation, occlusion, other cameras or places, and adversarial pictures.",
     }
 
 
@@ -135,7 +135,7 @@ def _invariance(
     show: Show,
     most: int,
 ) -> dict[str, Any]:
-    """Change the inputs, ask again, and count who fell."""
+    """Perturb the inputs, predict again, and count the predictions that changed."""
     chance = random.Random(f"{change.name} {model.seed}")
     changed = [change.change(given, chance) for given in inputs]
     rows = [row for row, (old, new) in enumerate(zip(inputs, changed, strict=True)) if old != new]
@@ -173,8 +173,8 @@ def _directions(
     """Append a clearly positive or negative sentence: the score must not move the other way."""
     old, expectations = model.scores(before), []
     for sign, key, title in (
-        (1, "positive_sentences", "A positive sentence added: the score must not fall"),
-        (-1, "negative_sentences", "A negative sentence added: the score must not rise"),
+        (1, "positive_sentences", "A positive sentence added: the score must not decrease"),
+        (-1, "negative_sentences", "A negative sentence added: the score must not increase"),
     ):
         chance = random.Random(f"{key} {model.seed}")
         changed = [f"{text} {chance.choice(lists[key])}" for text in texts]
@@ -189,7 +189,7 @@ def _directions(
 
 
 def _paraphrases(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
-    """Ask the same in several ways: all must get one class."""
+    """Predict paraphrases: all must get the same class."""
     groups = [
         [sentence.format(thing) for sentence in group]
         for kind in lists["paraphrases"].values()
@@ -205,7 +205,7 @@ def _paraphrases(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
         if other is not None:
             failures.append((group[0], group[other], predictions, start, predictions, start + other, (None, None)))
         start += len(group)
-    title = "The same said in several ways: one class for all"
+    title = "Paraphrases: all must get the same class"
     return _expectation(model, "paraphrases", title, failed, failures)
 
 
@@ -226,7 +226,7 @@ def _negations(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
         for n, (_, plain, negated) in enumerate(sentences)
         if failed[n]
     ]
-    return _expectation(model, "negations", "A sentence negated: the score must turn", failed, failures)
+    return _expectation(model, "negations", "A sentence negated: the score must change its sign", failed, failures)
 
 
 def _expectation(
@@ -255,7 +255,7 @@ def _expectation(
 def _run(context: EvaluationContext) -> dict[str, Any]:
     column = context.recipe.task.only_input(context.rows)
     if column is None or column.kind.changes is None:
-        return {"not_tested": "Changed inputs are asked about where a class is given to single texts or pictures."}
+        return {"not_tested": "The robustness check is only for the classification of single texts or pictures."}
     values = context.rows[column.role].to_pylist()
     section: dict[str, Any] = column.kind.changes(
         counterfactual_model(context, column), values, context.places, context.references, context.config.evaluation
@@ -264,7 +264,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
 
 
 def _stage(context: EvaluationContext) -> str:
-    return f"Changing {context.recipe.task.inputs[0].kind.nouns[1]}"
+    return f"Perturbing {context.recipe.task.inputs[0].kind.nouns[1]}"
 
 
 CHECK = Check("robustness", _run, wanted=named("robustness"), stage=_stage)

@@ -1,7 +1,8 @@
-"""Groups of examples on which the model is worse than elsewhere, found without crying wolf.
+"""Groups of examples on which the model is significantly worse, with control of false alarms.
 
-Many groups are looked at, so some look bad by luck. A group counts as worse only if so many mistakes would fall into
-some group of the same collection in fewer than one of twenty shuffles of the mistakes over all examples.
+Many groups are examined, so some have a low accuracy by chance. A group counts as worse only if so many mistakes
+would fall into some group of the same collection in fewer than one of twenty shuffles of the mistakes over all
+examples.
 """
 
 import re
@@ -153,7 +154,7 @@ def by_column(rows: pa.Table, roles: Sequence[str]) -> list[Slice]:
 
 
 def by_word(texts: Sequence[str]) -> list[Slice]:
-    """Group texts by the words that stand in them; the most frequent words of too many texts are no groups."""
+    """Group texts by the words that they contain; words that occur in too many texts are excluded."""
     holding: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         for word in set(_WORD.findall(text.casefold())):
@@ -168,7 +169,7 @@ def _large(slices: list[Slice]) -> list[Slice]:
 
 
 def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) -> list[float]:
-    """Return for each group the chance that shuffled mistakes make some group look at least as bad.
+    """Return for each group the probability that shuffled mistakes make some group look at least as bad.
 
     How bad a group looks is the hypergeometric chance of so many mistakes or more among so many examples, which sets
     small and large groups on one scale; the smallest over all groups is compared with that of shuffled mistakes

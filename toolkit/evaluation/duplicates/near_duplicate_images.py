@@ -1,4 +1,4 @@
-"""Test pictures that stand, almost pixel for pixel, among the pictures that were learned from.
+"""Test pictures that are near-duplicates of training pictures.
 
 Pictures are compared at 16 × 16 pixels by how their colours go together (Pearson's correlation): once as a whole, and
 once with the means of 4 × 4 pixels taken off, which leaves the detail. The lower of the two is their likeness. So a
@@ -23,7 +23,7 @@ THRESHOLD = 0.85  # likeness from which two pictures are near-duplicates
 NEARER = 0.3  # and how far they may be from each other, as a share of the distance to the tenth nearest
 USUAL = 10
 SIDE, BLOCK = 16, 4  # pixels
-LEAST = 16  # pixels of a picture's shorter side: with fewer there is no detail to tell pictures apart by
+LEAST = 16  # pixels of a picture's shorter side: smaller pictures have too little detail
 MOST_COMPARED = 2_000_000_000  # pairs of pictures; more would take minutes
 FLAT = 1.0  # a picture with less detail than this is one colour
 _CHUNK = 1024  # pictures at a time
@@ -92,7 +92,7 @@ def _describe(rows: Sequence[Mapping[str, Any] | None]) -> _Descriptors:
 
 
 def find(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[Pair]:
-    """Return for each test picture the training picture that is most like it, where one is a near-duplicate.
+    """Return for each test picture the most similar training picture, where one is a near-duplicate.
 
     Args:
         train: Pictures that were learned from.

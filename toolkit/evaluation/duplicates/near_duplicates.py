@@ -1,4 +1,4 @@
-"""Test rows that stand, almost word for word, among the rows that were learned from.
+"""Test texts that are near-duplicates of training texts.
 
 Texts are compared by the overlap of their five-letter pieces (Jaccard). MinHash signatures find the pairs worth
 comparing (Broder 1997, "On the resemblance and containment of documents"; banding after Leskovec, Rajaraman and Ullman,
@@ -70,7 +70,7 @@ def _bands(hashes: Hashes) -> Iterator[tuple[int, bytes]]:
 
 
 def find(train: Iterable[str], test: Sequence[str]) -> list[Pair]:
-    """Return for each test text the training text that is most like it, where one is a near-duplicate.
+    """Return for each test text the most similar training text, where one is a near-duplicate.
 
     Args:
         train: Texts that were learned from; read once.

@@ -19,7 +19,7 @@ PredictionColumns = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class CounterfactualModel:
-    """A model that predicts changed inputs, and how its predictions are scored.
+    """A model and how its interpret its predictions.
 
     Attributes:
         predict: Texts, or pictures → columns of predictions, "prediction" and "probabilities".
@@ -73,7 +73,7 @@ def polarity(recipe: Any, labels: Sequence[str]) -> list[float] | None:
 
 
 def counterfactual_model(context: EvaluationContext, column: Column) -> CounterfactualModel:
-    """Return what predicts values of a column that are not in the data.
+    """Return a predictor for values of a column that are not in the data.
 
     Args:
         context: With the stored model.

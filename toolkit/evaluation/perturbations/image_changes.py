@@ -1,4 +1,4 @@
-"""Changes to a picture that leave what it shows alone.
+"""Perturbations of a picture that should not change its class.
 
 Kinds and strengths after Hendrycks and Dietterich 2019, "Benchmarking Neural Network Robustness to Common Corruptions
 and Perturbations", at about their second of five severities; what is measured in pixels goes with the picture's size.
@@ -26,7 +26,7 @@ Picture = Mapping[str, Any]
 
 
 def changes() -> list[Perturbation]:
-    """Return the changes that leave what a picture shows alone."""
+    """Return the perturbations that should not change a picture's class."""
     return [
         _of("blur", f"Blurred by {BLUR:.0%} of the side".replace("%", " %"), _blur),
         _of("noise", f"Noise of {NOISE / 255:.0%} of the range".replace("%", " %"), _noise),

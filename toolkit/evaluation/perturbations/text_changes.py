@@ -1,4 +1,4 @@
-"""Changes to a text that should not change what it is taken for, and the words they need."""
+"""Perturbations of a text that should not change its class, and the word lists that they need."""
 
 import random
 import re
@@ -42,7 +42,7 @@ def load_lists(extra: str | None) -> Lists:
     unknown = sorted(set(own) - set(lists))
     if unknown:
         raise ConfigError(
-            f"{extra} has the key `{unknown[0]}`, which no check reads.",
+            f"{extra} has the unknown key `{unknown[0]}`.",
             f"The keys are {', '.join(lists)}.",
             id="config.unknown-key",
         )
@@ -50,7 +50,7 @@ def load_lists(extra: str | None) -> Lists:
 
 
 def _added(base: Lists, over: Lists) -> Lists:
-    """Lay nested mappings over each other; lists that stand in both are joined."""
+    """Merge nested mappings; lists that are in both are joined."""
     joined = merge(base, over)
     for key in base.keys() & over.keys():
         if isinstance(base[key], list) and isinstance(over[key], list):
@@ -70,9 +70,9 @@ def perturbations(lists: Lists) -> list[Perturbation]:
         Perturbation("upper_case", "Upper case", lambda text, _: text.upper()),
         Perturbation("no_punctuation", "No punctuation", lambda text, _: re.sub(r"\s*[.,;:!?…]+(?=\s|$)", "", text)),
         Perturbation("contractions", "Contractions", lambda text, _: replace(text, pairs)),
-        Perturbation("full_forms", "Contractions written out", lambda text, _: replace(text, [p[::-1] for p in pairs])),
-        Perturbation("prefix", "A neutral sentence before", lambda text, r: f"{r.choice(before)} {text}"),
-        Perturbation("suffix", "A neutral sentence after", lambda text, r: f"{text} {r.choice(after)}"),
+        Perturbation("full_forms", "Contractions expanded", lambda text, _: replace(text, [p[::-1] for p in pairs])),
+        Perturbation("prefix", "A neutral sentence prepended", lambda text, r: f"{r.choice(before)} {text}"),
+        Perturbation("suffix", "A neutral sentence appended", lambda text, r: f"{text} {r.choice(after)}"),
     ]
 
 
@@ -94,7 +94,7 @@ def typos(text: str, chance: random.Random) -> str:
 
 
 def replace(text: str, pairs: list[tuple[str, str]]) -> str:
-    """Replace whole words, whatever their case; what began with a capital letter still does."""
+    """Replace whole words, ignoring case; an initial capital is kept."""
     table = {word.casefold(): other for word, other in reversed(pairs)}
     if not table:
         return text

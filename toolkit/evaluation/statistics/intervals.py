@@ -32,7 +32,7 @@ class Interval:
 
 
 def resampled_weights(examples: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Draw how often each example stands in each bootstrap sample, some samples at a time. Shapes (b, N).
+    """Draw how often each example is in each bootstrap sample, some samples at a time. Shapes (b, N).
 
     The same seed and number of examples give the same samples, so the figures of two models on the same
     examples are paired.

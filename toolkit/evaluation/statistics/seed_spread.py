@@ -1,4 +1,4 @@
-"""What remains of a result when only chance changes: mean and spread over runs with different seeds."""
+"""Mean and spread of the metrics over runs with different seeds."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ _OF = {"matthews": (-1.0, 1.0), "auroc": (0.0, 1.0)}
 def section(
     names: Sequence[str], reports: Sequence[Mapping[str, Any]], predictions: Sequence[Sequence[Any]]
 ) -> dict[str, Any]:
-    """Sum up several runs that differ in their seed and were judged on the same rows.
+    """Sum up several runs that differ in their seed and were evaluated on the same rows.
 
     The interval of the mean is Student's, over the runs: it says how well the mean over all seeds is known, and nothing
     of the rows. The spread is the standard deviation with n - 1.

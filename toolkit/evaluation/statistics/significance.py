@@ -51,7 +51,7 @@ def mid_p(first: int, second: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for having asked several questions (Holm 1979), so that each may be read by itself."""
+    """Adjust p-values for multiple tests (Holm 1979), so that each may be read by itself."""
     order = np.argsort(p_values, kind="stable")
     adjusted, highest = [1.0] * len(p_values), 0.0
     for rank, index in enumerate(order):

@@ -1,4 +1,4 @@
-"""What to do next: symptoms in the curves and figures of a report, each with its evidence and a command to type.
+"""Advice: symptoms in the curves and metrics of a report, each with its evidence and a command that addresses it.
 
 A piece of advice is {"id", "evidence", "advice", "command"}: a stable identifier, what was seen, what helps, and the
 command that does it, None where there is none. A symptom is named where its evidence is more than chance would give;
@@ -18,7 +18,7 @@ from toolkit.report.document.differences import is_worse
 
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
 SHOWN = 0.001  # loss that is shown
-HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which hardly anything was learnt
+HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which the model underfits
 LOSS_ROSE = 1.1  # times its lowest, by which validation loss rises when a model overfits
 MANY_CUT = 0.05  # share of the examples
 DOUBTED = 0.01  # chance of labels that contradict the model as much, where few are wrong
@@ -55,7 +55,7 @@ class Symptoms:
 
     @cached_property
     def uniform(self) -> float | None:
-        """The loss of guessing among the classes, in nats; None for a task without classes."""
+        """The loss of uniform guessing among the classes, in nats; None for a task without classes."""
         classes = len(self.report["evaluation"].get("labels") or ())
         return math.log(classes) if classes > 1 else None
 
@@ -72,7 +72,7 @@ class Symptoms:
         return int(next((split["rows"] for split in splits if split["name"] == part), 0))
 
     def again(self, **options: object) -> str | None:
-        """Return the command of the run with other options; None where the report is on something else."""
+        """Return the command of the run with other options; None where the report has no run."""
         command = shlex.split(self.report.get("command") or "")
         if command[:2] != ["toolkit", "finetune"]:
             return None
@@ -123,7 +123,7 @@ Advice = dict[str, Any]
 
 
 def advise(report: Mapping[str, Any]) -> list[Advice]:
-    """Return what to do next, the most weighty first.
+    """Return the advice, the most important first.
 
     Args:
         report: As `build` assembled it.
@@ -161,8 +161,8 @@ def _hardly_learned(symptoms: Symptoms) -> Iterator[Advice]:
         yield _piece(
             "training.hardly-learnt",
             f"At the end the loss is {last['train_loss']:.3f} on train rows and {last['loss']:.3f} on validation rows; "
-            f"guessing among the classes has {uniform:.3f}.",
-            "The model has hardly begun to learn: raise the learning rate, or train for longer.",
+            f"random guessing gives {uniform:.3f}.",
+            "The model underfits: raise the learning rate, or train for longer.",
             symptoms.again(learning_rate=f"{3 * rate:.2g}") if rate else None,
         )
 
@@ -177,11 +177,11 @@ def _still_improving(symptoms: Symptoms) -> Iterator[Advice]:
         return
     before, last = points[-2], points[-1]
     if last.get(symptoms.settings.get("best_metric") or "loss") == 1 or before["loss"] - last["loss"] < SHOWN:
-        return  # every validation row is right, or the fall is not seen in the figures
+        return  # every validation row is correct, or the decrease is too small to show
     if last["step"] == symptoms.training.get("best_step") and last["loss"] < (1 - STILL_FALLING) * before["loss"]:
         yield _piece(
             "training.still-improving",
-            f"Validation loss still fell in the last pass, from {before['loss']:.3f} to {last['loss']:.3f}.",
+            f"Validation loss was still falling in the last epoch, from {before['loss']:.3f} to {last['loss']:.3f}.",
             "Train for longer.",
             symptoms.again(epochs=f"{2 * epochs:g}"),
         )
@@ -199,8 +199,8 @@ def _budget_too_short(symptoms: Symptoms) -> Iterator[Advice]:
     enough = other + training["seconds"] * min(4.0, whole / max(1, steps))
     yield _piece(
         "training.budget-too-short",
-        f"The budget ended training after {steps:,} of {whole:,} steps, and the last weights were the best.",
-        "Give more time.",
+        f"The time budget ended training after {steps:,} of {whole:,} steps, and the last weights were the best.",
+        "Increase --budget.",
         symptoms.again(budget=written(10 * math.ceil(max(1.5 * budget["seconds"], enough) / 10))),
     )
 
@@ -220,7 +220,7 @@ def _overfitting(symptoms: Symptoms) -> Iterator[Advice]:
             "training.overfitting",
             f"After epoch {best['epoch']:g} validation loss rose from {best['loss']:.3f} to {last['loss']:.3f}, "
             f"while loss on train rows fell from {best['train_loss']:.3f} to {last['train_loss']:.3f}.",
-            "Train for less long, or with more dropout.",
+            "The model overfits: train for fewer epochs, or with more dropout.",
             symptoms.again(epochs=f"{max(1, math.ceil(best['epoch'])):g}"),
         )
 
@@ -236,8 +236,8 @@ def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
             rows = f" It has {learned[label]:,} training rows." if label in learned else ""
             yield _piece(
                 "classes.never-predicted",
-                f"“{label}” is never predicted, on {truth:,} rows that are of it.{rows}",
-                "Weigh rare classes more, or add examples of them.",
+                f"“{label}” is never predicted, although {truth:,} rows have this label.{rows}",
+                "Increase the weight of rare classes, or add examples of them.",
                 symptoms.again(loss__class_weights="balanced"),
             )
 
@@ -274,9 +274,10 @@ def _labels_doubted(symptoms: Symptoms) -> Iterator[Advice]:
         return
     yield _piece(
         "labels.doubted",
-        f"The labels contradict the model as if {100 * rate:.0f} % of them were wrong, which its confidence does not "
-        f"explain (p = {p:.2g} for {100 * TOLERATED:.0f} % or fewer); {doubted:,} labels are doubted.",
-        "Check the labels that the report doubts, and correct such rows in your data.",
+        f"The disagreement between labels and predictions suggests that {100 * rate:.0f} % of the labels are wrong, "
+        f"more than the model's confidence explains (p = {p:.2g} for {100 * TOLERATED:.0f} % or fewer); {doubted:,} "
+        "labels are suspect.",
+        "Check the labels listed in the report, and correct the wrong ones in your data.",
         None,
     )
 
@@ -287,8 +288,8 @@ def _texts_cut(symptoms: Symptoms) -> Iterator[Advice]:
     if rows and length and cut > MANY_CUT * rows:
         yield _piece(
             "data.texts-cut",
-            f"{cut:,} of {rows:,} training examples were cut at {length:,} tokens.",
-            "Allow longer examples, where the model takes them and what follows matters.",
+            f"{cut:,} of {rows:,} training examples were truncated to {length:,} tokens.",
+            "Raise the maximum length if the model supports it and the truncated part matters.",
             symptoms.again(max_length=2 * length),
         )
 
@@ -301,7 +302,7 @@ def _few_validation_rows(symptoms: Symptoms) -> Iterator[Advice]:
         share = min(0.3, math.ceil(20 * FEW_ROWS / (rows + train)) / 20)
         yield _piece(
             "data.few-validation-rows",
-            f"Weights are chosen by {rows:,} validation rows, on which figures differ by "
+            f"The checkpoint is selected on {rows:,} validation rows, on which metrics vary by "
             f"{100 * math.sqrt(0.25 / rows):.0f} points by chance.",
             "Set more rows aside for validation.",
             symptoms.again(data__validation_fraction=f"{share:g}"),

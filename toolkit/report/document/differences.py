@@ -15,7 +15,7 @@ def is_worse(difference: Mapping[str, Any]) -> bool:
 
 
 def turned(difference: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a difference as seen from the other side."""
+    """Return the difference with the two models exchanged."""
     return {**difference, "value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
 
 

@@ -16,7 +16,7 @@ def portable(value: Any, roots: Sequence[str] = ()) -> Any:
 
     Args:
         value: Dictionaries, lists, texts and numbers, as JSON holds them.
-        roots: Folders of this machine, without a slash at the end; they are cut off wherever they stand.
+        roots: Folders of this machine, without a slash at the end; they are removed everywhere.
     """
     if isinstance(value, Mapping):
         return {str(portable(key, roots)): portable(item, roots) for key, item in value.items()}
@@ -27,7 +27,7 @@ def portable(value: Any, roots: Sequence[str] = ()) -> Any:
 
 def _text(text: str, roots: Sequence[str]) -> str:
     for root in sorted((root for root in roots if len(root) > 1), key=len, reverse=True):
-        text = text.replace(f"{root}/", "./")  # without the point `models/bert` could be taken for a Hub id
+        text = text.replace(f"{root}/", "./")  # without the dot `models/bert` could be read as a Hub id
     return _ABSOLUTE.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], text)
 
 

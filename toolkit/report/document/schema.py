@@ -1,4 +1,4 @@
-"""What report.json holds, and the reading of one that may lack anything; `docs/report.md` says what each key means.
+"""The schema of report.json, and the reading of incomplete reports; `docs/report.md` describes each key.
 
 In a shape a type is a value, [x] a list of x, a dictionary is its keys, and {} is a free dictionary.
 """
@@ -304,7 +304,7 @@ REPORT: dict[str, Any] = {
 def faults(shape: Any, value: Any, path: str = "report") -> list[str]:
     """Name every part of `value` that is not of the shape: a key that is not in it, or a value of another type.
 
-    None may stand anywhere, and any key may be missing: a report says only what was measured.
+    None may appear anywhere, and any key may be missing: a report holds only what was measured.
     """
     if value is None or shape == {}:
         return []

@@ -17,16 +17,16 @@ def statements(training: Mapping[str, Any] | None) -> list[str]:
         return []
     steps, whole = training["steps"], facts["steps_without_limit"]
     if steps == 0:
-        taken = "no optimizer step, so the model is the one before fine-tuning"
+        taken = "no optimizer step, so the model is not fine-tuned"
     elif steps < whole and not training.get("stopped_early"):
         taken = f"{steps:,} of {whole:,} optimizer steps"
     else:
-        taken = f"all {steps:,} optimizer steps that were wanted"
+        taken = f"all {steps:,} optimizer steps that were planned"
     sentences = [
-        f"Of the budget of {written(facts['seconds'])}, {training['seconds']:.0f} s went to training: {taken}. "
-        f"{facts['before_training']:.0f} s were planned before it and {facts['kept_for_evaluation']:.0f} s after it."
+        f"Of the time budget of {written(facts['seconds'])}, training took {training['seconds']:.0f} s: {taken}. "
+        f"{facts['before_training']:.0f} s were reserved before it and {facts['kept_for_evaluation']:.0f} s after it."
     ]
     fewer = [f"{facts[f'{name}_rows']:,} {name} rows" for name in facts["fewer_rows"]]
     if fewer:
-        sentences.append(f"It sufficed for {', '.join(fewer)}; the rest was left out.")
+        sentences.append(f"To fit the budget, only {', '.join(fewer)} were used.")
     return sentences

@@ -1,4 +1,4 @@
-"""The page on where the words of a translation come from, and how far that can be believed."""
+"""The page on the word alignment of translations, and its reliability."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,14 +32,14 @@ def build(
     notes: Sequence[str],
     to_measure: str,
 ) -> dict[str, Any]:
-    """Put together what explanation.json holds.
+    """Assemble the content of explanation.json.
 
     Args:
         seen: What was found of each pair.
         chosen: The reading of attention that the links are taken from.
         known: Every reading.
         trust: How often attention names the source word that matters most, beside the diagonal, if it was measured.
-        error_rates: Beside an alignment that people made, if there is one.
+        error_rates: Compared with a manual alignment, if there is one.
         golds: That alignment.
         model: The model's name.
         origin: Where its weights came from.
@@ -84,33 +84,34 @@ def _text(seen: PairResult, chosen: int, gold: Gold | None) -> dict[str, Any]:
 
 
 def verdict(trust: Mapping[str, Any] | None, error_rates: Mapping[str, Any] | None, to_measure: str) -> dict[str, Any]:
-    """Say in plain words how far to believe the links."""
+    """Say how reliable the links are."""
     statements, warnings = [], []
     if error_rates is not None:
         headline = f"Attention’s alignment error rate is {_share(error_rates['attention'])}."
         statements.append(
-            f"The diagonal’s is {_share(error_rates['diagonal'])}, that of links drawn at random "
-            f"{measure(error_rates['random'], 'fraction')}, that of leaving words out {_share(error_rates['falls'])}; "
-            f"on {error_rates['pairs']:,} pairs aligned by people."
+            f"The diagonal’s is {_share(error_rates['diagonal'])}, that of random links "
+            f"{measure(error_rates['random'], 'fraction')}, that of occlusion {_share(error_rates['falls'])}; "
+            f"on {error_rates['pairs']:,} manually aligned pairs."
         )
         if error_rates["lead"]["low"] <= 0:
-            warnings.append("Attention is not shown to be closer to the people’s alignment than the diagonal.")
+            warnings.append("Attention is not significantly closer to the manual alignment than the diagonal.")
     elif trust is not None:
         headline = (
-            f"For {measure(trust['attention']['value'], 'fraction')} of the words attention names the source word that "
-            "matters most."
+            f"For {measure(trust['attention']['value'], 'fraction')} of the words, attention identifies the most "
+            "important source word."
         )
     else:
         headline = unmeasured(to_measure)
     if trust is not None:
         statements.append(
-            f"The word that matters most is the one without which the translated word’s probability falls furthest: "
-            f"attention names it for {_share(trust['attention'])} of {trust['words']:,} words in {trust['texts']} "
+            f"The most important source word is the one whose removal lowers the translated word’s probability most: "
+            f"attention identifies it for {_share(trust['attention'])} of {trust['words']:,} words in {trust['texts']} "
             f"pairs of the model’s own data, the diagonal for {_share(trust['diagonal'])}."
         )
         if trust["lead"]["low"] <= 0:
             warnings.append(
-                "Attention is not shown to name what matters most more often than the diagonal: read it as a drawing."
+                "Attention does not identify the most important source word significantly more often than the diagonal "
+                "and is no explanation."
             )
     return {"headline": headline, "statements": statements, "warnings": warnings}
 
@@ -164,9 +165,9 @@ def _picture(rates: Mapping[str, Any]) -> dict[str, Any]:
     chance = {"value": rates["random"], "low": rates["random"], "high": rates["random"]}
     figures = [
         ("Attention", rates["attention"]),
-        ("Leaving each source word out", rates["falls"]),
+        ("Occlusion of each source word", rates["falls"]),
         ("The diagonal", rates["diagonal"]),
-        ("Drawn at random", chance),
+        ("Random links", chance),
     ]
     plot = geometry.intervals([(f["value"], f["low"], f["high"]) for _, f in figures], percent=True)
     rows = [(title, {**figure, "unit": "fraction"}) for title, figure in figures]

@@ -1,4 +1,4 @@
-"""Pictures of each class side by side: raw ones left, those that a model gets right."""
+"""Pictures of each class side by side: originals left, model inputs right."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from toolkit.data.images import image_columns
 _SIDE = 96  # pixels of a picture on the sheet
 _GAP = 4
 _HEAD = 18  # pixels for a line of text
-_CHANGED = "as a training step may see them"
+_CHANGED = "augmented, as in training"
 
 Line = tuple[str, Sequence[Any], Any]  # name, images of Pillow, pictures as bytes (N, H, W, 3)
 
@@ -27,7 +27,7 @@ def draw(lines: Sequence[Line]) -> Any:
     sheet = image_module.new("RGB", (width, _HEAD + row * len(lines)), "white")
     pen = ImageDraw.Draw(sheet)
     pen.font = font
-    pen.text((_GAP, 2), "as they are", fill="black")
+    pen.text((_GAP, 2), "original", fill="black")
     pen.text((changed, 2), _CHANGED, fill="black")
     for number, (name, raw, seen) in enumerate(lines):
         top = _HEAD + number * row

@@ -1,4 +1,4 @@
-"""The page on what predictions rest on: words or patches shaded by each method, and how far each can be believed."""
+"""The page that explains predictions: words or patches shaded by each method, and the faithfulness of each."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ def build(
     verdict: Mapping[str, Any],
     regions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Put together what explanation.json holds.
+    """Assemble the content of explanation.json.
 
     Args:
         explained: Each text's explanation, and the probability of each class.
@@ -68,7 +68,7 @@ def build(
 
 
 def _most_faithful_first(methods: Sequence[Method], trust: Mapping[str, Any] | None) -> list[Method]:
-    """Order methods by their faithfulness; those that were not measured stand last."""
+    """Order methods by their faithfulness; those that were not measured come last."""
     if trust is None:
         return list(methods)
 
@@ -109,12 +109,12 @@ def top_words(text: Mapping[str, Any], method: str, most: int = 5) -> list[tuple
 
 
 def unmeasured(command: str) -> str:
-    """Say that nothing was measured, and which command measures it."""
-    return f"How faithful this explanation is was not measured; measure it once with: {command}"
+    """Say that faithfulness was not measured, and which command measures it."""
+    return f"The faithfulness of this explanation was not measured; measure it once with: {command}"
 
 
 def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool = False) -> dict[str, Any]:
-    """Say in plain words which method to believe, and what to mistrust.
+    """Say which method is faithful, and which are not.
 
     Args:
         trust: From `toolkit.explanation.trust`, if it was measured.
@@ -128,34 +128,37 @@ def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool 
     warnings = []
     chance = [titles[name] for name in titles if not figures[name]["beats_random"]]
     if chance and best is not None:
-        warnings.append(f"No better than drawing at random: {_listed(chance)}.")
+        warnings.append(f"Not significantly better than random scores: {_listed(chance)}.")
     unmoved = [titles[name] for name in titles if figures[name]["sensitivity"][-1]["low"] > UNMOVED]
     if unmoved:
-        warnings.append(f"Ranks nearly alike when every weight is random: {_listed(unmoved)}.")
+        warnings.append(f"The ranking barely changes when all weights are randomized: {_listed(unmoved)}.")
     if best is None:
         return {
-            "headline": f"No method finds what matters to this model better than chance, on {trust['texts']} examples.",
-            "statements": ["Read these pictures as drawings, not as reasons."],
+            "headline": f"No method explains this model better than random scores, on {trust['texts']} examples.",
+            "statements": ["Do not read these figures as reasons for the predictions."],
             "warnings": warnings,
         }
     over = figures[best]["over_random"]
-    headline = f"{titles[best]} is the most faithful way to explain this model."
+    headline = f"{titles[best]} is the most faithful method for this model."
     lead, runner_up = trust["lead"], trust["runner_up"] and _inside(titles[trust["runner_up"]])
     tied = lead is not None and lead["low"] <= 0
     if tied:
-        headline = f"{titles[best]} and {runner_up} explain this model most faithfully, and cannot be told apart."
+        headline = f"{titles[best]} and {runner_up} are the most faithful methods, without a significant difference."
     statements = [
-        f"{'The first' if tied else 'It'} is ahead of drawing at random by {_figure(over)} in faithfulness, on "
+        f"{'The first' if tied else 'It'} exceeds random scores by {_figure(over)} in faithfulness, on "
         f"{trust['texts']} examples of the model’s own data; the interval is corrected for {len(titles)} methods.",
     ]
     if lead is not None:
-        ahead = f"It is ahead of {runner_up} by {_figure(lead)}."
+        ahead = f"It exceeds {runner_up} by {_figure(lead)}."
         statements.append(f"The difference between the two is {_figure(lead)}." if tied else ahead)
     if "leave-one-out" in (best, trust["runner_up"] if tied else best):
         statements.append(
-            f"{titles['leave-one-out']} asks the model nearly what faithfulness measures, "
-            "so of all methods it has it easiest"
-            + (", and where another cannot be told apart from it, that one stands first." if tied else ".")
+            f"{titles['leave-one-out']} computes nearly what faithfulness measures, which favours it over other methods"
+            + (
+                "; where another method does not differ significantly from it, the other is listed first."
+                if tied
+                else "."
+            )
         )
     return {
         "headline": headline,
@@ -247,9 +250,9 @@ def _shaded(word: str, score: float, largest: float) -> dict[str, Any]:
 
 
 def _picture(methods: Sequence[Mapping[str, Any]], trust: Mapping[str, Any]) -> dict[str, Any]:
-    """Set the methods' faithfulness on one axis, random rankings last."""
+    """Draw the methods' faithfulness on one axis, random scores last."""
     figures = [(method["title"], trust["methods"][method["name"]]["faithfulness"]) for method in methods]
-    figures.append(("Drawn at random", trust["random"]["faithfulness"]))
+    figures.append(("Random scores", trust["random"]["faithfulness"]))
     plot = geometry.intervals([(f["value"], f["low"], f["high"]) for _, f in figures], percent=False)
     rows = [(title, {**figure, "unit": "score"}) for title, figure in figures]
     return {"title": "Faithfulness", "rows": rows, "plot": plot, "model": trust["best"] == methods[0]["name"]}

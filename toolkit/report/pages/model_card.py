@@ -25,7 +25,7 @@ _TASKS = {
 
 @dataclass(frozen=True)
 class Publication:
-    """What a card says beside the report.
+    """Facts of a card that the report does not hold.
 
     Attributes:
         name: The repository, org/name.
@@ -33,7 +33,7 @@ class Publication:
         licence: The Hub's name of a licence, if one is known.
         base_model: Hub id of the model that was fine-tuned, if it has one.
         data: Hub id of the data set, if it has one.
-        data_name: The data set, as people call it.
+        data_name: Display name of the data set.
         revision: Of the data set on the Hub.
         files: Names of the files beside the card.
         max_length: Tokens that an input may have.

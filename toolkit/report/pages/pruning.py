@@ -1,4 +1,4 @@
-"""The page on pruned heads: what was lost and what was saved as more of them were left out."""
+"""The page on pruned heads: quality and cost as more of them are pruned."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -38,15 +38,15 @@ def to_html(pruning: Mapping[str, Any]) -> str:
 
 
 def headline(pruning: Mapping[str, Any]) -> str:
-    """Say in a sentence what was left out, and what it cost and saved."""
+    """Say in a sentence how many heads were pruned, and what that cost and saved."""
     first, chosen, name = pruning["curve"][0], pruning["curve"][pruning["chosen"]], pruning["metric"]
     total = sum(map(len, pruning["importance"]))
     saved = 1 - chosen["flops"] / first["flops"]
     last = pruning["chosen"] == len(pruning["curve"]) - 1
     short = last and (pruning["share"] or 0) * total >= chosen["left_out"] + 1
-    why = ", for one of each layer stays" if short else ""
+    why = " (each layer keeps at least one)" if short else ""
     cost = f"{name} on validation rows {_number(first[name])} → {_number(chosen[name])}"
-    return f"{chosen['left_out']} of {total} heads are left out{why}: {cost}, {100 * saved:.0f} % fewer operations."
+    return f"{chosen['left_out']} of {total} heads are pruned{why}: {cost}, {100 * saved:.0f} % fewer operations."
 
 
 def row(point: Mapping[str, Any], first: Mapping[str, Any], name: str) -> list[str]:
@@ -62,7 +62,7 @@ def row(point: Mapping[str, Any], first: Mapping[str, Any], name: str) -> list[s
     ]
 
 
-COLUMNS = ("heads left out", "", "loss", "operations", "time an example", "of the whole model's", "parameters")
+COLUMNS = ("heads pruned", "", "loss", "operations", "time per example", "relative time", "parameters")
 
 
 def _number(value: float) -> str:
@@ -70,7 +70,7 @@ def _number(value: float) -> str:
 
 
 def relative(curve: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, list[float]]]:
-    """Return what is drawn against the share of heads left out: the metric, then operations and time of the whole's."""
+    """Return the curves against the share of pruned heads: the metric, then relative operations and time."""
     flops = [point["flops"] / curve[0]["flops"] for point in curve]
     return [
         (name, [point[name] for point in curve]),
@@ -80,7 +80,7 @@ def relative(curve: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, l
 
 
 def plot(curve: Sequence[Mapping[str, Any]], name: str) -> str:
-    """Draw metric, operations and time against the share of heads that are left out, as an SVG."""
+    """Draw metric, operations and time against the share of pruned heads, as an SVG."""
 
     def across(share: float) -> float:
         return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
@@ -92,7 +92,7 @@ def plot(curve: Sequence[Mapping[str, Any]], name: str) -> str:
         return round(_HEIGHT - _BOTTOM - max(float(value), 0.0) / top * (_HEIGHT - _TOP - _BOTTOM), 1)
 
     base = _HEIGHT - _BOTTOM
-    title = f"{escape(name)}, operations and time against the heads left out"
+    title = f"{escape(name)}, operations and time against the share of pruned heads"
     parts = [f'<svg class="pruning" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">']
     for step in range(5):
         y, x = down(step / 4), across(step / 4)
@@ -100,7 +100,7 @@ def plot(curve: Sequence[Mapping[str, Any]], name: str) -> str:
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{25 * step} %</text>')
         parts.append(f'<text x="{x}" y="{base + 20}" text-anchor="middle">{25 * step} %</text>')
     parts.append(
-        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">heads left out</text>'
+        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">heads pruned</text>'
     )
     ends: list[tuple[float, str, str]] = []
     for (label, values), style in zip(lines, ("own", "other", "faint"), strict=True):

@@ -1,4 +1,4 @@
-"""The page that asks a served model."""
+"""The page that sends inputs to a served model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from toolkit.tasks.task import Column
 
 
 def page(described: Mapping[str, Any], inputs: Sequence[Column], characters: int) -> str:
-    """One self-contained page; its one script is named by its hash in the page's policy, and asks this server alone.
+    """One self-contained page; its policy allows one script, by its hash, and connections to this server only.
 
     Args:
         described: Of the model: "model", "task", "labels", "calibrated", "explains".

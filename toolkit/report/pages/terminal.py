@@ -8,7 +8,7 @@ from toolkit.report.document.build import shown
 
 
 def to_text(report: Mapping[str, Any], width: int = 100) -> str:
-    """Return the verdict, the figures with their intervals, and the warnings."""
+    """Return the verdict, the warnings, and the metrics with their intervals."""
     figures = [_figure(figure) for figure in report["evaluation"]["metrics"]]
     figures += [f"  {baseline['title']}: {_figure(baseline['metrics'][0]).strip()}" for baseline in report["baselines"]]
     lines = [*_verdict(report["verdict"], width), *_advice(report, width), "", *figures, *_candidates(report)]
@@ -16,7 +16,7 @@ def to_text(report: Mapping[str, Any], width: int = 100) -> str:
 
 
 def _candidates(report: Mapping[str, Any]) -> list[str]:
-    """Return the ways of training that were compared, a line each."""
+    """Return the training methods that were compared, a line each."""
     comparison = (report.get("training") or {}).get("few_labels")
     if not comparison:
         return []
@@ -33,7 +33,7 @@ def _candidates(report: Mapping[str, Any]) -> list[str]:
 
 
 def comparison_to_text(report: Mapping[str, Any], width: int = 100) -> str:
-    """Return the verdict on several models, and the first figure of each."""
+    """Return the verdict on several models, and the first metric of each."""
     models = [model for model in report["comparison"]["models"] if model["metrics"]]
     figures = [f"  {model['name']}: {_figure(model['metrics'][0]).strip()}" for model in models]
     return "\n".join(["", *_verdict(report["verdict"], width), "", *figures, ""])
@@ -45,12 +45,12 @@ def verdict_to_text(report: Mapping[str, Any], width: int = 100) -> str:
 
 
 def _verdict(verdict: Mapping[str, Any], width: int) -> list[str]:
-    lines = [verdict["headline"], *verdict["statements"], *(f"Mind: {warning}" for warning in verdict["warnings"])]
+    lines = [verdict["headline"], *verdict["statements"], *(f"Warning: {warning}" for warning in verdict["warnings"])]
     return [line for text in lines for line in textwrap.wrap(text, width, subsequent_indent="  ")]
 
 
 def _advice(report: Mapping[str, Any], width: int) -> list[str]:
-    """Return what to do next, each piece with the command to type, whole in one line to be copied."""
+    """Return the advice, each piece with its command in one line, to be copied."""
     lines = []
     for piece in report.get("advice") or []:
         lines += ["", *textwrap.wrap(f"Advice: {piece['evidence']} {piece['advice']}", width, subsequent_indent="  ")]

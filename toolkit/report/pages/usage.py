@@ -52,16 +52,16 @@ def code(
     length_factor: float = 2.0,
     forced: bool = False,
 ) -> str:
-    """Return a program that asks a model about one example.
+    """Return a program that predicts one example.
 
     Args:
         task: The Hub's name of it: "text-classification".
         name: Of the model: Hub id or folder.
         max_length: Tokens that are read, and of a translation written, at most.
         pairs: Whether two texts are classified together.
-        prefix: What stands before every text.
+        prefix: Prefix of every text.
         length_factor: Tokens of a translation for each token of its source, at most.
-        forced: Whether a translation begins with a token of its language, which not every tokenizer leaves out.
+        forced: Whether a translation starts with a token of its language, which not every tokenizer leaves out.
     """
     cut = f", truncation=True, max_length={max_length}" if max_length else ""
     text = json.dumps(TEXT, ensure_ascii=False)

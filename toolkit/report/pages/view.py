@@ -1,4 +1,4 @@
-"""What the report's templates draw, prepared from a report dictionary that may lack anything.
+"""Data for the report's templates, prepared from a report dictionary in which anything may be missing.
 
 `view` gives the dictionary its full shape, so that the templates meet no missing key, and adds what has to be
 computed: the table that sets the model beside the baselines, the confusion, the pictures' geometry.
@@ -49,8 +49,8 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     checks = sections_findings.checks(full)
     conditions = {
         "results": ("Results", drawn["comparison"]),
-        "classes": ("Class by class", drawn["classes"]),
-        "confusion": ("What is taken for what", drawn["confusion"]),
+        "classes": ("Metrics by class", drawn["classes"]),
+        "confusion": ("Confusion matrix", drawn["confusion"]),
         **{section.key: (section.title, True) for section in findings},
         "mistakes": ("Most confident mistakes", drawn["mistakes"]),
         **{section.key: (section.title, True) for section in checks},
@@ -102,12 +102,12 @@ def _differences(baseline: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _title(metric: Mapping[str, Any]) -> str:
-    """What people call the metric."""
+    """The metric's display name."""
     return str(metric["title"] or metric["name"])
 
 
 def _picture(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The model beside the baselines on one axis, in the metric that they were compared by; None for one alone."""
+    """The model and the baselines on one axis, in the metric that they were compared by; None without baselines."""
     compared = [baseline["difference"]["metric"] for baseline in baselines]
     name = next(filter(None, [*compared, *(metric["name"] for metric in metrics)]), "")
     systems = [("This model", metrics), *((b["title"] or b["name"], b["metrics"]) for b in baselines)]
@@ -211,33 +211,33 @@ def _balance(splits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _probe_facts(probe: Mapping[str, Any]) -> dict[str, str]:
-    """What a linear probe was worth, and what it decided about the training."""
+    """The accuracy of the linear probe, and what it decided about the training."""
     if probe["accuracy"] is None:
         return {}
     read = in_words(probe["pooling"])
     adjustment = probe["logit_adjustment"]
     return {
-        "Linear probe": f"right on {100 * probe['accuracy']:.1f} % of the validation rows; it reads {read}",
-        "Head began from": "the linear probe" if probe["installed"] else "",
-        "Layers added": "one that averages the tokens" if probe["pooling_layer"] else "",
+        "Linear probe": f"accuracy {100 * probe['accuracy']:.1f} % on the validation rows; its features are {read}",
+        "Head initialised from": "the linear probe" if probe["installed"] else "",
+        "Layers added": "mean pooling over tokens" if probe["pooling_layer"] else "",
         "Logit adjustment": f"{_text(adjustment)}, chosen by the linear probe" if adjustment else "",
     }
 
 
 def _economies(training: Mapping[str, Any]) -> str:
-    """Say how a step was computed where that is not the usual way."""
+    """Say how a step was computed where it differs from the default."""
     if training["acceleration"] == "off":
         return "no acceleration"
     return "compiled layers" if training["compiled"] else ""
 
 
 def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is known of the model and its training, in the order in which one asks for it."""
+    """Facts about the model and its training, the most important first."""
     rate, speed, waiting = (training[name] for name in ("learning_rate", "samples_per_second", "waiting"))
     moved = training["steps"] != 0  # a logistic regression has no optimizer
     facts = {
         "Model": model["name"],
-        "Chosen": training["model_choice"],
+        "Model selection": training["model_choice"],
         "Weights from": model["origin"],
         "Architecture": model["architecture"],
         "Parameters": model["parameters"] and formats.count(model["parameters"]),
@@ -246,14 +246,14 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
         "Duration": training["seconds"] and formats.duration(training["seconds"]),
         "Budget": training["budget"]["seconds"] and formats.duration(training["budget"]["seconds"]),
         "Speed": speed and f"{formats.count(round(speed, 1))} examples per second",
-        "Waiting for data": waiting is not None and f"{100 * waiting:.1f} % of the time of training",
+        "Waiting for data": waiting is not None and f"{100 * waiting:.1f} % of the training time",
         "Epochs": training["epochs"] is not None and _text(training["epochs"]),
         "Steps": training["steps"] is not None and formats.count(training["steps"]),
         "Best step": training["best_step"] is not None and formats.count(training["best_step"]),
         "Stopped early": training["stopped_early"] is not None and _text(training["stopped_early"]),
         **_probe_facts(training["linear_probe"]),
         "Trained parameters": training["trainable_parameters"] and formats.count(training["trainable_parameters"]),
-        "Minimised": training["objective"],
+        "Objective": training["objective"],
         "Optimizer": moved and training["optimizer"],
         "Learning rate": moved and rate is not None and _text(rate),
         "Batch size": moved and training["batch_size"] and formats.count(training["batch_size"]),

@@ -57,7 +57,7 @@ def draw_alignment(text: Mapping[str, Any], path: Path) -> Path:
 
 
 def draw_curve(pruning: Mapping[str, Any], path: Path) -> Path:
-    """Draw quality, operations and time against the share of heads that are left out.
+    """Draw quality, operations and time against the share of pruned heads.
 
     Args:
         pruning: What pruning.json holds.
@@ -75,7 +75,7 @@ def draw_curve(pruning: Mapping[str, Any], path: Path) -> Path:
     spread = [[100 * point[name] for point in pruning["curve"]] for name in ("time_low", "time_high")]
     box.fill_between(shares, *spread, color=_COLOURS[2], alpha=0.15, linewidth=0)
     box.axvline(shares[pruning["chosen"]], color=_COLOURS[0], linewidth=1, label="kept")
-    box.set_xlabel("heads left out, %")
+    box.set_xlabel("heads pruned, %")
     box.set_ylim(bottom=0)
     box.set_ylabel("%")
     box.legend(frameon=False)

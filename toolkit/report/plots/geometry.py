@@ -6,7 +6,7 @@ its text, so the templates need neither JavaScript nor a charting library.
 
     intervals()    one dot with a whisker for each system, all on one axis
     curve()        training loss, smoothed, with the validation loss and the best step
-    reliability()  how often a model is right, against how sure it is
+    reliability()  accuracy against confidence
 """
 
 import math
@@ -223,7 +223,7 @@ def curve(
 def reliability(
     bins: Sequence[tuple[float, float, float, float, float]],
 ) -> ReliabilityPlot | None:
-    """Draw how often a model is right against how sure it is.
+    """Draw accuracy against confidence.
 
     Args:
         bins: (mean confidence, accuracy, low, high, number of examples) of each bin that holds examples.

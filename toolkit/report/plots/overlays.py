@@ -1,4 +1,4 @@
-"""Pictures with what an explanation found laid over them: blue speaks for the class, orange against it."""
+"""Pictures with an explanation laid over them: blue patches support the class, orange patches oppose it."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ def plain(pixels: Bytes) -> str:
 
 
 def grey(pixels: Bytes) -> str:
-    """Return a picture in grey, and light, so that all colour over it is the explanation's."""
+    """Return a picture in light grey, so that any colour in it comes from the explanation."""
     return _address(_grey(pixels))
 
 
@@ -53,7 +53,7 @@ def draw(pixels: Bytes, columns: Sequence[tuple[str, Sequence[float]]], grid: Se
 
 
 def maps(name: str, pixels: Bytes, weights: Bytes) -> Mapping[str, Any]:
-    """Lay out what the decision took from each patch for the page's script, each map's strongest patch full.
+    """Lay out the attention of the decision to each patch for the page's script, each map's strongest patch full.
 
     Args:
         name: Of the picture.

@@ -19,7 +19,7 @@ def plot_files(report: Mapping[str, Any]) -> dict[str, bytes]:
     if seen["curve"]:
         files["loss.svg"] = _document(
             "Loss by step",
-            "grey: training, smoothed; dashed: train rows, as validation; dots: validation",
+            "grey: training, smoothed; dashed: train rows, evaluated like validation rows; dots: validation",
             height=360,
             curve=seen["curve"],
             best_step=seen["training"]["best_step"],
@@ -27,8 +27,8 @@ def plot_files(report: Mapping[str, Any]) -> dict[str, bytes]:
     blocks = [block for section in seen["findings"] for block in section.blocks if isinstance(block, Reliability)]
     if blocks:
         files["calibration.svg"] = _document(
-            "Is it as right as it is sure?",
-            "share of right answers against the model's confidence, a dot for a tenth of the examples",
+            "Calibration",
+            "accuracy against confidence; each dot is a tenth of the examples",
             height=420,
             reliability=blocks[0].plot,
         )

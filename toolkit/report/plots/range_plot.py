@@ -21,7 +21,7 @@ def range_plot(rates: Sequence[float], losses: Sequence[float], smoothed: Sequen
         A whole SVG document.
     """
     decades = range(math.floor(math.log10(rates[0])), math.ceil(math.log10(rates[-1])) + 1)
-    levels = nice_ticks(min(smoothed), min(max(smoothed), 4 * smoothed[0]))  # the burst itself tells nothing more
+    levels = nice_ticks(min(smoothed), min(max(smoothed), 4 * smoothed[0]))  # the divergence itself is of no interest
 
     def across(rate: float) -> float:
         share = place(math.log10(rate), decades[0], decades[-1]) / 100

@@ -1,7 +1,7 @@
-"""What a section of the report is made of: paragraphs, tables, pictures and examples.
+"""The blocks of which a section of the report consists: paragraphs, tables, pictures and examples.
 
-A section says what it holds, and the templates say how each kind of block looks, so that a new finding needs no new
-markup. All texts are plain; the templates escape them.
+A section holds content, and the templates define how each kind of block looks, so a new section needs no new markup.
+All texts are plain; the templates escape them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ class Forest:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often the model is right, against how sure it is."""
+    """Accuracy against confidence."""
 
     kind: ClassVar[str] = "reliability"
     plot: geometry.ReliabilityPlot
@@ -89,9 +89,9 @@ class Example:
     Attributes:
         texts: What it says; several texts are set one below the other.
         truth: Its label, or "".
-        taken: What it was taken for, or "".
+        taken: Its prediction, or "".
         remarks: Short texts below.
-        place: Where it stands in the user's files, or "".
+        place: Its file and row in the user's data, or "".
         pictures: (data address of a small copy, what it shows) of each picture.
     """
 
@@ -133,7 +133,7 @@ class Section:
 
 
 def place(file: str, row: float | None) -> str:
-    """Return where a row stands, as file:row; "" where nothing is known."""
+    """Return the place of a row, as file:row; "" where it is not known."""
     return f"{file}:{row:.0f}" if file and row is not None else file
 
 

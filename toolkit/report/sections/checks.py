@@ -1,4 +1,4 @@
-"""What was asked of a model beyond its test rows, as sections: robustness, bias, cost, and what answers rest on."""
+"""The optional checks of a model as sections: robustness, explanations, bias, fairness and cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from toolkit.report import formats
 from toolkit.report.sections.blocks import Block, Cell, Example, Examples, Section, Table, Text, estimated, place
 
-_HEADINGS = {"text": ("When the text changes", "Texts"), "image": ("When the picture changes", "Pictures")}
+_HEADINGS = {"text": ("Robustness", "Texts"), "image": ("Robustness", "Pictures")}
 
 
 def robustness(result: Mapping[str, Any]) -> list[Section]:
-    """Whether the model keeps its answer when a text changes and its meaning does not."""
+    """Whether predictions stay the same when an input changes and its meaning does not."""
     rows = [
         [
             Cell(row["title"] or row["name"]),
@@ -23,8 +23,8 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     title, what = _HEADINGS.get(result["kind"], _HEADINGS["text"])
     if not rows:
         return [Section("robustness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
-    columns = ["Change", f"{what} changed", "Accuracy on these, after minus before", "Answers that changed"]
-    blocks: list[Block] = [Table("Changes that leave the meaning alone", columns, rows)]
+    columns = ["Perturbation", f"{what} changed", "Change of accuracy", "Predictions that changed"]
+    blocks: list[Block] = [Table("Perturbations that preserve the meaning", columns, rows)]
     expected = [
         [Cell(row["title"] or row["name"]), Cell(formats.count(row["tried"])), estimated(row["failed"])]
         for row in result["expectations"]
@@ -41,13 +41,14 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     if failures:
         blocks.append(Examples("Failures", failures))
     row, language = ("picture", "") if result["kind"] == "image" else ("text", ", in English")
-    lead = f"{formats.count(result['rows'])} {row}s were changed in ways that leave their meaning alone{language}. "
-    lead += f"Both answers are compared {row} by {row}; the intervals of the accuracy hold jointly for all changes."
+    lead = f"{formats.count(result['rows'])} {row}s were perturbed in ways that preserve their meaning{language}. "
+    lead += "Predictions before and after are compared pairwise; the intervals of the accuracy hold jointly for all "
+    lead += "perturbations."
     return [Section("robustness", title, lead, blocks)]
 
 
 def _worse(cell: Mapping[str, Any]) -> str:
-    return "clearly worse" if cell["high"] is not None and cell["high"] < 0 else ""
+    return "significantly worse" if cell["high"] is not None and cell["high"] < 0 else ""
 
 
 def _changed(failure: Mapping[str, Any], title: str) -> Example:
@@ -62,33 +63,36 @@ def _changed(failure: Mapping[str, Any], title: str) -> Example:
 
 
 def explanations(result: Mapping[str, Any]) -> list[Section]:
-    """What some answers rest on."""
-    title = "What answers rest on"
+    """Explanations of some predictions."""
+    title = "Explanations of sample predictions"
     if not result["examples"]:
         return [Section("explanations", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     titles = [method["title"] for method in result["methods"]]
     blocks: list[Block] = [
         Examples(heading, [_explained(example, titles) for example in result["examples"] if example["right"] is right])
-        for right, heading in ((True, "Right answers"), (False, "Wrong answers"))
+        for right, heading in ((True, "Correct predictions"), (False, "Wrong predictions"))
         if any(example["right"] is right for example in result["examples"])
     ]
     of_pictures = any(example["overlays"] for example in result["examples"])
-    lead = "Right answers first, then wrong ones, each explained by two methods or by the one that the model allows. "
+    lead = "Correct predictions first, then wrong ones, each explained by two methods, or by one if the model supports "
+    lead += "no other. "
     lead += "; ".join(f"{method['title']}: {method['about']}" for method in result["methods"]) + ". "
     if of_pictures:
-        lead += "Blue speaks for the answer, orange against it; the frame holds the strongest patch and what is "
-        lead += "connected with it. "
-    lead += "How faithful each is: --checks faithfulness, or toolkit explain RUN --measure."
+        lead += (
+            "Blue patches support the prediction, orange patches oppose it; the frame encloses the strongest patch and "
+        )
+        lead += "the patches connected with it. "
+    lead += "To measure how faithful each method is: --checks faithfulness, or toolkit explain RUN --measure."
     return [Section("explanations", title, lead, blocks)]
 
 
 def faithfulness(result: Mapping[str, Any]) -> list[Section]:
-    """How faithful each method of explaining is for the model."""
-    title = "Which explanations are faithful"
+    """How faithful each explanation method is for the model."""
+    title = "Faithfulness of explanations"
     if not result["methods"]:
         return [Section("faithfulness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     fraction = result["unit"] == "fraction"
-    what = "Names what matters most" if fraction else "Faithfulness"
+    what = "Identifies the most important word" if fraction else "Faithfulness"
     rows = [
         [Cell(method["title"] or method["name"]), estimated(method, result["unit"] or "score")]
         for method in result["methods"]
@@ -97,8 +101,10 @@ def faithfulness(result: Mapping[str, Any]) -> list[Section]:
     blocks += [Text(line) for line in (*result["statements"], *result["warnings"])]
     lead = f"{result['headline']} " if result["headline"] else ""
     if not fraction:
-        lead += "Faithfulness is comprehensiveness minus sufficiency: how far the class falls when the top words or "
-        lead += "patches are left out, less how far it falls when they alone are kept."
+        lead += (
+            "Faithfulness is comprehensiveness minus sufficiency: the drop of the class probability when the top words "
+        )
+        lead += "or patches are removed, minus the drop when only they are kept."
     return [Section("faithfulness", title, lead.strip(), blocks)]
 
 
@@ -106,7 +112,7 @@ def _explained(example: Mapping[str, Any], titles: Sequence[str]) -> Example:
     pictures = [(example["picture"], "the picture")] if example["picture"] else []
     pictures += list(zip(example["overlays"], titles, strict=False))
     words = [f"{title}: {', '.join(listed)}" for title, listed in zip(titles, example["words"], strict=False) if listed]
-    sure = f"{formats.measure(example['confidence'], 'fraction')} sure"
+    sure = f"confidence {formats.measure(example['confidence'], 'fraction')}"
     return Example(
         [formats.clip(example["text"])],
         truth=example["label"],
@@ -118,9 +124,9 @@ def _explained(example: Mapping[str, Any], titles: Sequence[str]) -> Example:
 
 
 def bias(result: Mapping[str, Any]) -> list[Section]:
-    """Whether who is spoken of changes the answer."""
+    """Whether the prediction depends on the people that a text mentions."""
     studies = [study for study in result["studies"] if study["category"]]
-    title = "When other people are spoken of"
+    title = "Bias: people mentioned in the text"
     if not studies:
         return [Section("bias", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     where = {"data": "texts of the data", "sentences": "neutral sentences"}
@@ -134,22 +140,22 @@ def bias(result: Mapping[str, Any]) -> list[Section]:
         ]
         for study in studies
     ]
-    columns = ["What is swapped", "In", "Texts", "Versions of each", "Answer depends on it"]
+    columns = ["Swapped", "In", "Texts", "Versions of each", "Predictions that changed"]
     blocks: list[Block] = [Table("Swaps", columns, rows, words=frozenset({1}))]
     gaps = [
         [
             Cell(f"{gap['group']} against {gap['versus']}"),
             Cell(f"{study['category']}, {where.get(study['source'], study['source'])}"),
-            estimated(gap["score"], "score", signed=True, alert="clear" if gap["clear"] else ""),
+            estimated(gap["score"], "score", signed=True, alert="significant" if gap["clear"] else ""),
         ]
         for study in studies
         for gap in study["gaps"]
     ]
     if gaps:
-        measured = "How much more positive, on a scale from −1 to 1"
+        measured = "Difference of the score, on a scale from −1 to 1"
         blocks.append(Table("Gaps", ["Group", "Swapped", measured], gaps, words=frozenset({1})))
     categories = ", ".join(dict.fromkeys(study["category"] for study in studies))
-    tested = f"Tested: whether the answer changes with {categories}, by English words swapped one for one."
+    tested = f"Tested: whether the prediction changes with {categories}, by swapping single English words."
     blocks.append(Text(f"{tested} Not tested: {result['not_tested']}" if result["not_tested"] else tested))
     failures = [
         _changed(failure, failure["groups"] or study["category"])
@@ -157,21 +163,21 @@ def bias(result: Mapping[str, Any]) -> list[Section]:
         for failure in study["failures"][:2]
     ]
     if failures:
-        blocks.append(Examples("Answers that depend on who is spoken of", failures))
-    lead = "The same texts, with other people in them. Intervals within one kind of swap hold jointly."
+        blocks.append(Examples("Predictions that changed", failures))
+    lead = "The same texts are predicted with other people in them. Intervals within one kind of swap hold jointly."
     return [Section("bias", title, lead, blocks)]
 
 
 _RATES = {
-    "accuracy": "Right",
-    "selection_rate": "Given the second class",
-    "true_positive_rate": "Given it where it is true",
-    "false_positive_rate": "Given it where it is not",
+    "accuracy": "Accuracy",
+    "selection_rate": "Selection rate",
+    "true_positive_rate": "True positive rate",
+    "false_positive_rate": "False positive rate",
 }
 
 
 def fairness(result: Mapping[str, Any]) -> list[Section]:
-    """Figures for the groups of people that a column names."""
+    """Metrics for the groups of people that a column defines."""
     if not result["groups"]:
         return []
     rates = [name for name in _RATES if any(name in group["rates"] for group in result["groups"])]
@@ -185,19 +191,19 @@ def fairness(result: Mapping[str, Any]) -> list[Section]:
         for group in result["groups"]
     ]
     blocks: list[Block] = [
-        Table("Groups", [result["column"], "Rows", "Right", *(_RATES[name] for name in rates)], rows)
+        Table("Groups", [result["column"], "Rows", "Accuracy", *(_RATES[name] for name in rates)], rows)
     ]
     gaps = [
         [Cell(_RATES.get(gap["figure"], gap["figure"])), Cell(_rate(gap["value"])), Cell(formats.p_value(gap["p"]))]
         for gap in result["gaps"]
     ]
     if gaps:
-        blocks.append(Table("Gaps", ["Widest gap between groups", "Gap", "Chance of so wide a gap by lot"], gaps))
+        blocks.append(Table("Gaps", ["Largest gap between groups", "Gap", "p-value"], gaps))
     lead = (
-        f"By the column {result['column']}; groups of fewer than {formats.count(result['smallest'])} rows are left out"
+        f"By the column {result['column']}; groups of fewer than {formats.count(result['smallest'])} rows are omitted"
     )
     lead += f" ({', '.join(result['left_out'])})." if result["left_out"] else "."
-    return [Section("fairness", "How groups of people are treated", lead, blocks)]
+    return [Section("fairness", "Fairness between groups", lead, blocks)]
 
 
 def _rate(value: Any) -> str:
@@ -205,7 +211,7 @@ def _rate(value: Any) -> str:
 
 
 def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
-    """What a prediction costs."""
+    """Latency and energy of a prediction."""
     timings = [row for row in result["timings"] if row["p50_ms"] is not None]
     if not timings:
         return []
@@ -227,19 +233,19 @@ def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
     lead = f"{formats.count(model['parameters'])} parameters, {formats.size(result['bytes_on_disk'])} on disk. "
     lead += f"Timed on {result['device'] or 'this machine'}"
     lead += f" with {formats.count(result['threads'])} threads; " if result["threads"] is not None else "; "
-    lead += f"{result['timed'] or 'forward passes'} over real examples, whose inputs were prepared before. "
-    return [Section("cost", "What a prediction costs", f"{lead}Energy: {result['energy'] or 'not measured'}.", [table])]
+    lead += f"{result['timed'] or 'forward passes'} on real examples; preprocessing is not included. "
+    return [Section("cost", "Cost of a prediction", f"{lead}Energy: {result['energy'] or 'not measured'}.", [table])]
 
 
 _CHECKS = {"robustness": ("rows", "not_tested"), "bias": ("studies", "not_tested"), "cost": ("timings",)}
 
 
 def untested(evaluation: Mapping[str, Any]) -> list[Section]:
-    """Say which of the checks nobody asked for."""
+    """Name the checks that were not run."""
     missing = [name for name, keys in _CHECKS.items() if not any(evaluation[name][key] for key in keys)]
     if not missing or not evaluation["metrics"]:
         return []
     *others, last = missing
     named = f"{', '.join(others)} and {last}" if others else last
-    lead = f"{named.capitalize()} were not looked at: " if others else f"{named.capitalize()} was not looked at: "
-    return [Section("untested", "Not looked at", f"{lead}toolkit evaluate MODEL --checks {','.join(missing)}.")]
+    lead = f"{named.capitalize()} {'were' if others else 'was'} not checked. To check: "
+    return [Section("untested", "Not checked", f"{lead}toolkit evaluate MODEL --checks {','.join(missing)}.")]

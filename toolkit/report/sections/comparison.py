@@ -23,7 +23,7 @@ def _side_by_side(models: list[dict[str, Any]], result: Mapping[str, Any]) -> li
     by_name = [{metric["name"]: metric for metric in model["metrics"]} for model in models]
     first = next(iter(models[0]["metrics"]), next(iter(metrics.values())))
     table = Table(
-        "Figures of each model",
+        "Metrics of each model",
         ["Metric", *(model["name"] for model in models)],
         [
             [Cell(metric["title"] or name), *(estimated(figures.get(name), metric["unit"]) for figures in by_name)]
@@ -37,13 +37,15 @@ def _side_by_side(models: list[dict[str, Any]], result: Mapping[str, Any]) -> li
     ]
     plot = geometry.intervals([(m["value"], m["low"], m["high"]) for _, m in rows], first["unit"] == "fraction")
     level = f"{100 * result['confidence']:g} % intervals" if result["confidence"] else "intervals"
-    caption = (
-        f"Dots are what was measured, whiskers their {level}. Overlapping whiskers can still be apart: the models "
-    )
-    caption += "are judged on the same rows, and the differences below make use of that."
+    caption = f"Dots are measured values, whiskers their {level}. Models whose whiskers overlap can still differ "
+    caption += "significantly: they are evaluated on the same rows, and the differences below are paired."
     blocks = [Forest(first["title"] or first["name"], rows, plot, caption=caption)] if plot is not None else []
-    lead = f"All on the same {formats.count(result['rows'])} examples." if result["rows"] is not None else ""
-    return [Section("side-by-side", "Side by side", lead, [*blocks, table])]
+    lead = (
+        f"All models are evaluated on the same {formats.count(result['rows'])} examples."
+        if result["rows"] is not None
+        else ""
+    )
+    return [Section("side-by-side", "Metrics of each model", lead, [*blocks, table])]
 
 
 def _differences(result: Mapping[str, Any]) -> list[Section]:
@@ -51,7 +53,7 @@ def _differences(result: Mapping[str, Any]) -> list[Section]:
     if not pairs:
         return []
     metrics = {metric["name"]: metric for pair in reversed(pairs) for metric in pair["differences"]}
-    tested = any(pair["p"] is not None for pair in pairs)  # answers that are texts are not right or wrong
+    tested = any(pair["p"] is not None for pair in pairs)  # generated texts are not simply correct or wrong
     rows = []
     for pair in pairs:
         by_name = {metric["name"]: metric for metric in pair["differences"]}
@@ -65,19 +67,19 @@ def _differences(result: Mapping[str, Any]) -> list[Section]:
     confidence = pairs[0]["confidence"]
     if confidence is not None and len(pairs) > 1:
         lead += (
-            f"There are {len(pairs)} pairs, so each interval is at {100 * confidence:.4g} % to make all of them hold "
+            f"There are {len(pairs)} pairs, so each interval is at {100 * confidence:.4g} % for all of them to hold "
         )
-        lead += "together, and the p-values are adjusted by Holm’s method. " if tested else "together. "
+        lead += "jointly, and the p-values are adjusted by Holm’s method. " if tested else "jointly. "
     if tested:
-        lead += "McNemar’s mid-p: how likely so uneven a split of the rows on which one is right and the other wrong "
-        lead += "would be if neither were better."
+        lead += "McNemar’s mid-p tests whether the rows that only one of the two models predicts correctly are split "
+        lead += "evenly between them."
     titles = [metric["title"] or name for name, metric in metrics.items()]
     table = Table("Differences", ["Pair", *titles, *(["McNemar’s mid-p"] if tested else [])], rows)
-    rights = ["Both right", "Only the first", "Only the second", "Both wrong"] if tested else []
+    rights = ["Both correct", "Only the first", "Only the second", "Both wrong"] if tested else []
     keys = ("both_right", "only_one", "only_other", "both_wrong") if tested else ()
     counts = Table(
         "Agreement",
-        ["Pair", "Same answer", *rights],
+        ["Pair", "Same prediction", *rights],
         [
             [
                 Cell(f"{pair['one']} and {pair['other']}"),
@@ -92,7 +94,7 @@ def _differences(result: Mapping[str, Any]) -> list[Section]:
 
 def _unsure(cell: Mapping[str, Any] | None) -> str:
     clear = cell is None or cell["low"] is None or cell["high"] is None or not cell["low"] <= 0 <= cell["high"]
-    return "" if clear else "could be chance"
+    return "" if clear else "not significant"
 
 
 def _parted(result: Mapping[str, Any]) -> list[Section]:
@@ -110,9 +112,9 @@ def _parted(result: Mapping[str, Any]) -> list[Section]:
     count = (
         f" They disagree on {formats.count(result['disagreeing'])} rows." if result["disagreeing"] is not None else ""
     )
-    first = f"whose {result['parted_by']} differs most" if result["parted_by"] else "on which all are sure"
-    lead = f"The rows on which the models part, those first {first}.{count}"
-    return [Section("disagreements", "Where they disagree", lead, [Examples("Disagreements", rows)])]
+    first = f"largest difference in {result['parted_by']}" if result["parted_by"] else "highest confidence"
+    lead = f"Rows for which the models give different predictions, {first} first.{count}"
+    return [Section("disagreements", "Disagreements", lead, [Examples("Disagreements", rows)])]
 
 
 def _answer(answer: Mapping[str, Any]) -> str:
@@ -123,7 +125,7 @@ def _answer(answer: Mapping[str, Any]) -> str:
 
 
 def seeds(result: Mapping[str, Any]) -> list[Section]:
-    """One training with several seeds: each run, and what they come to."""
+    """One training with several seeds: each run, and their mean and spread."""
     runs = [run for run in result["runs"] if run["name"] and run["metrics"]]
     summary = [figure for figure in result["summary"] if figure["name"] and figure["value"] is not None]
     if not runs or not summary:
@@ -136,7 +138,7 @@ def seeds(result: Mapping[str, Any]) -> list[Section]:
         if own.get(first["name"], {"value": None})["value"] is not None
     ]
     plot = geometry.intervals([(m["value"], m["low"], m["high"]) for _, m in rows], first["unit"] == "fraction")
-    caption = "The whiskers are the doubt that comes from the rows; the dots differ by chance in training alone."
+    caption = "The whiskers show the uncertainty from the sample of rows; the dots differ only by the seed of training."
     blocks = [Forest(first["title"] or first["name"], rows, plot, caption=caption)] if plot is not None else []
     table = Table(
         "Mean and spread",
@@ -152,11 +154,11 @@ def seeds(result: Mapping[str, Any]) -> list[Section]:
             for figure in summary
         ],
     )
-    lead = f"{len(runs)} runs that differ in nothing but their seed, all on the same rows. The interval of a mean is "
-    lead += "over the runs: it says how well the mean over all seeds is known."
+    lead = f"{len(runs)} runs that differ only in their seed, evaluated on the same rows. The interval of a mean is "
+    lead += "computed over the runs."
     if result["agreement"] is not None:
-        lead += f" All runs say the same of {formats.measure(result['agreement'], 'fraction')} of the examples."
-    return [Section("seeds", "What chance does", lead, [*blocks, table])]
+        lead += f" All runs agree on {formats.measure(result['agreement'], 'fraction')} of the examples."
+    return [Section("seeds", "Variation between seeds", lead, [*blocks, table])]
 
 
 def _spread(deviation: float | None, unit: str) -> str:

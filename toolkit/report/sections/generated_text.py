@@ -1,4 +1,4 @@
-"""Written answers as a section of the report."""
+"""Generated texts as a section of the report."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ TERMS = 20  # of a glossary that the page shows
 
 
 def writing(result: Mapping[str, Any]) -> list[Section]:
-    """What the answers lose, add or repeat, the worst of them, and the glossary."""
+    """Faults of the generated texts, the worst of these, and the glossary."""
     if not result["checks"] and not result["worst"]:
         return []
     blocks: list[Block] = []
@@ -24,26 +24,27 @@ def writing(result: Mapping[str, Any]) -> list[Section]:
             ]
             for check in result["checks"]
         ]
-        blocks.append(
-            Table("What goes wrong", ["What goes wrong", "Looked at", "Of the translations", "Of the references"], rows)
-        )
+        blocks.append(Table("Faults", ["Fault", "Checked", "Of the translations", "Of the references"], rows))
     blocks += _terms(result["glossary"])
     failures = [_example(item, [item["remark"]]) for check in result["checks"] for item in check["failures"][:2]]
     if failures:
-        blocks += [Text("Examples of these, each with its source first:"), Examples("Examples of these", failures)]
+        blocks += [
+            Text("Examples of these faults, each with its source first:"),
+            Examples("Examples of faults", failures),
+        ]
     worst = [
         _example(item, [f"{result['worst_by']} {formats.measure(item['score'], 'points')}"]) for item in result["worst"]
     ]
     if worst:
         lead = f"The worst translations by {result['worst_by']}, each with its source first:"
         blocks += [Text(lead), Examples("The worst translations", worst)]
-    lead = "Each row is a question asked of every translation by rule, and of its reference in the same way: what the "
-    lead += "references do too may be right."
-    return [Section("writing", "What was written", lead, blocks)]
+    lead = "Each row is a rule that is applied to every translation and to its reference: what is also frequent in the "
+    lead += "references may be correct."
+    return [Section("writing", "Quality of the translations", lead, blocks)]
 
 
 def _worse(check: Mapping[str, Any]) -> str:
-    return "clearly more" if check["clear"] else ""
+    return "significantly more" if check["clear"] else ""
 
 
 def _example(row: Mapping[str, Any], remarks: list[str]) -> Example:
@@ -68,10 +69,10 @@ def _terms(result: Mapping[str, Any]) -> list[Block]:
         for row in result["terms"][:TERMS]
     ]
     absent = sum(not row["tried"] for row in result["terms"])
-    title = f"Glossary {result['source']}: kept {formats.estimate(result['kept'], 'fraction')}"
-    title += f", by the references {formats.measure(result['references_kept'], 'fraction')}"
-    title += f"; {absent} of {len(result['terms'])} terms in no source" if absent else ""
+    title = f"Glossary {result['source']}: kept in {formats.estimate(result['kept'], 'fraction')}"
+    title += f", in the references {formats.measure(result['references_kept'], 'fraction')}"
+    title += f"; {absent} of {len(result['terms'])} terms occur in no source" if absent else ""
     return [
         Text(title + "."),
-        Table("Glossary", ["Term", "Wanted", "Sources with it", "Kept"], rows, words=frozenset({1})),
+        Table("Glossary", ["Term", "Translation", "Sources with it", "Kept"], rows, words=frozenset({1})),
     ]

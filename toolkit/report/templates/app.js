@@ -41,7 +41,7 @@
     part("prediction").textContent = several
       ? words.map((word, place) => `${word} (${answer.prediction[place]})`).join("  ")
       : answer.prediction;
-    const sure = answer.score === undefined ? "" : `${percent(answer.score)} sure`;
+    const sure = answer.score === undefined ? "" : `confidence ${percent(answer.score)}`;
     const calibrated = answer.calibrated_score === undefined ? "" : `, ${percent(answer.calibrated_score)} calibrated`;
     part("sure").textContent = sure + calibrated;
     const chances = Object.entries(answer.scores || {}).sort((a, b) => b[1] - a[1]).slice(0, 10);

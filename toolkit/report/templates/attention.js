@@ -124,7 +124,7 @@
       readout.textContent = `Row ${row + 1}, column ${column + 1}: ${weight} of the strongest patch`;
       return;
     }
-    readout.textContent = `${cells.tokens[row]} looks at ${cells.tokens[column]} with weight ${weight}`;
+    readout.textContent = `${cells.tokens[row]} attends to ${cells.tokens[column]} with weight ${weight}`;
   });
   chooser?.addEventListener("change", () => {
     chosen.input = Number(chooser.value);

@@ -29,10 +29,8 @@ def test_a_name_that_is_nothing_here(fault):
 @pytest.mark.parametrize("name", ["org/model", "org/model@v1"])
 def test_a_model_of_the_hub_wants_data(fault, name):
     said = fault("data.not-given", name)
-    assert said == (
-        f"{name} is no folder here, and no held-out data comes with a model of the Hub.\n"
-        "Name the data to judge it on with --data."
-    )
+    assert said.startswith(f"{name} is not a local folder")
+    assert "--data" in said
 
 
 def test_a_misspelt_run(fault, tmp_path):
@@ -42,7 +40,7 @@ def test_a_misspelt_run(fault, tmp_path):
 
 def test_a_folder_that_is_neither_run_nor_model(fault, tmp_path):
     (tmp_path / "notes").mkdir()
-    assert "neither run.json nor config.json" in fault("run.not-a-run", "notes")
+    assert "run.json and config.json" in fault("run.not-a-run", "notes")
     (tmp_path / "notes" / "a.txt").touch()
     assert "is a file, so it is neither a run nor a model" in fault("run.not-a-run", "notes/a.txt")
 

@@ -37,7 +37,7 @@ def test_a_catalogue_that_is_to_become_lines_is_remarked_on():
     for source, output in (("in.po", "out.txt"), ("in.po", "out.po"), ("in.txt", "out.txt")):
         assert _writer(loading.load("translation"), {}, source, Path(output), said.append) is not None
     (note,) = said
-    assert note.text.startswith("out.txt will hold bare translations")
+    assert note.text.startswith("out.txt will contain one translation per line")
 
 
 TEXT = [Column("text", ("text",), text_input.TEXT)]
@@ -100,7 +100,7 @@ def test_rows_that_were_not_read_to_their_end_are_said():
     counts.add_cut(2)
     counts.remark(200, told.append)
     (note,) = told
-    assert note.text.startswith("2 rows were read for the first 200 tokens alone")
+    assert note.text.startswith("2 rows were truncated to 200 tokens")
 
 
 def test_words_in_a_list_in_a_cell_are_asked_about_as_words():

@@ -204,7 +204,7 @@ def test_a_trial_of_a_living_process_is_left_to_it(search, prepared, tmp_path):
     assert place == 0
     assert [trial.state for trial in found.trials] == ["running", "complete", "complete"]
     assert len(fit.rates) == 2
-    assert notes[-1].text == "Trial 1 is under way in another process."
+    assert notes[-1].text == "Trial 1 is running in another process."
 
 
 def test_bad_trials_are_pruned(search):

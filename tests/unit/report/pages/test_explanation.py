@@ -63,18 +63,18 @@ def built(trust=TRUST, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
 
 def test_the_most_faithful_method_is_named_and_stands_first():
     document, html = built()
-    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful way to explain this model."
+    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful method for this model."
     assert [method["name"] for method in document["methods"]] == ["leave-one-out", "attention", "rollout"]
     said = " ".join(document["verdict"]["statements"])
-    assert "ahead of drawing at random by 0.40 (0.30 to 0.50)" in said
-    assert "ahead of mean attention by 0.20" in said
-    assert "it has it easiest" in said
+    assert "exceeds random scores by 0.40 (0.30 to 0.50)" in said
+    assert "exceeds mean attention by 0.20" in said
+    assert "favours it" in said
     assert document["verdict"]["warnings"] == [
-        "No better than drawing at random: Attention rollout.",
-        "Ranks nearly alike when every weight is random: Mean attention.",
+        "Not significantly better than random scores: Attention rollout.",
+        "The ranking barely changes when all weights are randomized: Mean attention.",
     ]
     assert html.index("Leaving each word out") < html.index("Mean attention<")
-    assert "no better than chance" in html
+    assert "not better than random" in html
 
 
 def test_a_lead_that_may_be_none_is_not_called_one():
@@ -82,13 +82,13 @@ def test_a_lead_that_may_be_none_is_not_called_one():
     trust["lead"] = {"value": 0.0, "low": -0.1, "high": 0.1}
     said = built(trust)[0]["verdict"]
     assert said["headline"] == (
-        "Leaving each word out and mean attention explain this model most faithfully, and cannot be told apart."
+        "Leaving each word out and mean attention are the most faithful methods, without a significant difference."
     )
     assert "The difference between the two is 0.00" in " ".join(said["statements"])
     trust |= {"best": "attention", "runner_up": "leave-one-out"}  # which has it easiest, and gave up its place
     document, _ = built(trust)
-    assert document["verdict"]["headline"].startswith("Mean attention and leaving each word out explain this model")
-    assert document["verdict"]["statements"][-1].endswith("told apart from it, that one stands first.")
+    assert document["verdict"]["headline"].startswith("Mean attention and leaving each word out")
+    assert document["verdict"]["statements"][-1].endswith("the other is listed first.")
     assert [method["name"] for method in document["methods"]] == ["attention", "leave-one-out", "rollout"]
 
 
@@ -97,7 +97,7 @@ def test_it_says_so_when_no_method_beats_random():
     for name in trust["methods"]:
         trust["methods"][name]["beats_random"] = False
     document, html = built(trust)
-    assert document["verdict"]["headline"].startswith("No method finds what matters to this model better than chance")
+    assert document["verdict"]["headline"].startswith("No method")
     assert 'class="method best"' not in html
 
 
@@ -118,7 +118,7 @@ def test_a_method_that_was_not_measured_is_shown_without_figures():
     )  # fmt: skip
     html = explanation.to_html(document, explained)
     assert [method["name"] for method in document["methods"]] == ["rollout", "gradient-input"]
-    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful way to explain this model."
+    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful method for this model."
     table = html[html.index('id="faithfulness"') :]
     assert table.index("Leaving each word out") < table.index("Mean attention") < table.index("Attention rollout")
     assert "Gradient" not in table
@@ -150,4 +150,4 @@ def test_hostile_words_stay_text(word):
     assert html.count("<script") == 2
     assert "<img" not in html
     assert html.count("</style>") == 1
-    assert "49" not in html.partition("The words")[2].partition("How faithful")[0]
+    assert "49" not in html.partition(' id="words"')[2].partition(' id="faithfulness"')[0]

@@ -9,7 +9,7 @@ from toolkit.report.pages import pruning
 
 @pytest.mark.parametrize(
     ("share", "said"),
-    [(None, "2 of 4 heads are left out: "), (0.5, "left out: "), (1.0, "for one of each layer stays: ")],
+    [(None, "2 of 4 heads are pruned: "), (0.5, "pruned: "), (1.0, "(each layer keeps at least one): ")],
 )
 def test_heads_that_stay_are_accounted_for_where_more_were_to_go(share, said):
     curve = [{"left_out": n, "accuracy": 0.9 - n / 10, "flops": 100.0 - n} for n in range(3)]

@@ -132,8 +132,8 @@ def test_the_page_says_what_the_report_says() -> None:
     page = Page(render.to_html(sample()))
     text = page.text().replace("\u00a0", " ")
     for part in (
-        "Right on 83.9 % of 1,280 examples it never saw (95 % interval 81.8 to 85.8).",
-        "12 of 1,280 test texts were cut at 128 tokens.",
+        "Accuracy 83.9 % on 1,280 examples it never saw (95 % interval 81.8 to 85.8).",
+        "12 of 1,280 test texts were truncated to 128 tokens.",
         "0.637 to 0.719",
         "+7.9 points",
         "TF-IDF + logistic regression",
@@ -142,7 +142,7 @@ def test_the_page_says_what_the_report_says() -> None:
         "2 min 10 s",
         "best: step 280",
         "reviews/test.csv:812",
-        "99.4 % sure",
+        "confidence 99.4 %",
         "1 January 2026, 12:00 UTC",
         "sha256:9f2b6a0d",
         "toolkit finetune sentiment --model minilm",
@@ -168,7 +168,7 @@ def test_figures_that_are_undefined_are_dashes() -> None:
 
 def test_operating_points_say_what_they_rest_on() -> None:
     markdown = render.to_markdown(sample())
-    assert "128 validation rows that are and 130 that are not" in markdown
+    assert "128 positive and 130 negative validation rows" in markdown
     assert "| sensitivity=0.95 | 0.210 | 95.3 % (90.2 to 97.8) |" in markdown
     assert markdown.count("target missed") == 1
 
@@ -176,11 +176,11 @@ def test_operating_points_say_what_they_rest_on() -> None:
 def test_a_temperature_that_is_not_kept_says_why() -> None:
     report = sample()
     found = report["evaluation"]["calibration"]
-    fit = {**found["fit"], "kept": False, "reason": "it helps no more than chance explains"}
+    fit = {**found["fit"], "kept": False, "reason": "in cross-validation it does not lower the log loss significantly"}
     report["evaluation"]["calibration"] = {**found, "temperature": None, "scaled": None, "fit": fit}
     markdown = render.to_markdown(report)
     assert "No temperature is stored with the model: 258 validation rows" in markdown
-    assert "it helps no more than chance explains" in markdown
+    assert "in cross-validation it does not lower the log loss significantly" in markdown
     assert "At temperature" not in markdown
 
 
@@ -195,7 +195,7 @@ def test_pictures_of_mistakes_are_shown_if_they_are_the_toolkits_own() -> None:
 
 def test_the_markdown_says_what_the_report_says() -> None:
     markdown = render.to_markdown(sample())
-    assert markdown.startswith("# Sentiment with minilm\n\n**Right on 83.9 % of 1,280")
+    assert markdown.startswith("# Sentiment with minilm\n\n**Accuracy 83.9 % on 1,280")
     assert "| Accuracy | 83.9 % (81.8 to 86.0) | 76.0 % (73.9 to 78.1) | 50.0 % (47.3 to 52.7) |" in markdown
     assert "| negative | 550 (85.9 %) | 90 (14.1 %) |" in markdown
     assert "```sh\ntoolkit finetune sentiment" in markdown
@@ -308,8 +308,8 @@ def test_many_classes_stay_readable() -> None:
     page = Page(render.to_html(many_classes()))
     text = page.text()
     assert "The most frequent confusions among 77 classes." in text
-    assert text.count("taken for card_") == 15
-    assert "card_payment_question_08 taken for card_payment_question_57" in text
+    assert text.count("predicted as card_") == 15
+    assert "card_payment_question_08 predicted as card_payment_question_57" in text
     assert "77 classes, 20 to 96 rows each" in text
     assert text.index("card_payment_question_10") < text.index("card_payment_question_00")  # the weakest first
     markdown = render.to_markdown(many_classes() | {"advice": []})
@@ -317,7 +317,7 @@ def test_many_classes_stay_readable() -> None:
     assert len(markdown) < 12_000
     perfect = many_classes()
     perfect["evaluation"]["confusion"]["matrix"] = np.eye(77)
-    assert "None of the 77 classes was taken for another." in Page(render.to_html(perfect)).text()
+    assert "No class is confused with another among 77 classes." in Page(render.to_html(perfect)).text()
 
 
 def test_one_class_and_a_class_without_examples() -> None:
@@ -327,7 +327,7 @@ def test_one_class_and_a_class_without_examples() -> None:
     report["evaluation"]["confusion"] = {"labels": ["a", "b"], "matrix": [[7, 0], [0, 0]]}
     Page(render.to_html(report))
     report["evaluation"]["confusion"]["matrix"] = [[7, 0]]  # not square: nothing can be said
-    assert "What is taken for what" not in render.to_html(report) + render.to_markdown(report)
+    assert "Confusion matrix" not in render.to_html(report) + render.to_markdown(report)
 
 
 def test_long_texts_are_clipped_and_run_their_own_way() -> None:
@@ -338,9 +338,9 @@ def test_long_texts_are_clipped_and_run_their_own_way() -> None:
 
 def test_a_difference_that_spans_zero_is_called_chance() -> None:
     report = sample()
-    assert "could be chance" not in render.to_html(report)
+    assert "not significant" not in render.to_html(report)
     report["baselines"][0]["difference"]["low"] = -0.001
-    assert render.to_html(report).count("could be chance") == 1
+    assert render.to_html(report).count("not significant") == 1
 
 
 def test_no_picture_without_something_to_compare() -> None:
@@ -433,8 +433,8 @@ def test_the_curve_keeps_its_level() -> None:
 def test_groups_are_named_by_what_they_were_formed_by():
     found = sample()["evaluation"]["slices"]
     (section,) = sections_findings.groups(found)
-    assert "looked at: by length, by class, by the words in them. " in section.lead
+    assert "examined: by length, by class, by the words in them. " in section.lead
     pictures = {**found, "looked_at": 1, "groups": [one for one in found["groups"] if one["by"] == "class"]}
     (section,) = sections_findings.groups(pictures)
-    assert "looked at: by class. " in section.lead
+    assert "examined: by class. " in section.lead
     assert section.blocks[-1].title == "By class"

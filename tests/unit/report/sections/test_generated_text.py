@@ -14,6 +14,6 @@ def test_terms_of_a_glossary_that_stand_in_no_source_are_said():
     found = {"checks": [check], "worst": [], "worst_by": "chrF2", "glossary": {**glossary, "terms": terms}}
     (section,) = writing(found)
     *_, said, table = section.blocks
-    assert "kept 50.0 %" in said.text
-    assert said.text.endswith("; 1 of 2 terms in no source.")
+    assert "kept in 50.0 %" in said.text
+    assert said.text.endswith("; 1 of 2 terms occur in no source.")
     assert [cell.text for cell in table.rows[1]] == ["horse", "Pferd", "0", "–"]
