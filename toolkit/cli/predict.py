@@ -69,6 +69,8 @@ def _line(prediction: "Prediction", all_scores: bool) -> str:
     """Return the prediction of one input as a line: the class with its score, labels with their words, or a text."""
     if prediction.problem is not None:
         return f"(no prediction: {prediction.problem})  {prediction.input}"
+    if isinstance(prediction.prediction, list) and not prediction.prediction:
+        return f"(none)  {prediction.input}"
     if isinstance(prediction.prediction, list):
         words = prediction.input.split()
         fits = len(words) == len(prediction.prediction)

@@ -84,7 +84,9 @@ class Service:
         """
         if self.explainer is None:
             raise ModelError(
-                "Predictions of this model cannot be explained.", "Use /predict.", id="model.not-a-classifier"
+                "Predictions of this model cannot be explained.",
+                "Predict without explanations.",
+                id="model.not-a-classifier",
             )
         self._release()
         self.explaining = True

@@ -156,6 +156,8 @@ class Target:
         name: Its name in recipes: "label".
         classes: Whether it is made of classes, whose names are numbered.
         single: Whether it is one class for a row: rows are divided by it, weighed and grouped by it.
+        exclusive: Whether a row, or each token of it, has exactly one of the classes. A linear probe, and a loss that
+            weighs classes (`loss.*`), need that.
         written: Whether it is a text that is written token by token.
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
         check: As of `Input`.
@@ -177,6 +179,7 @@ class Target:
     same: Callable[[Any, Any], bool] = operator.eq
     classes: bool = False
     single: bool = False
+    exclusive: bool = False
     written: bool = False
     check: "Callable[[Parts, Column, DataConfig], Checked]" = lambda parts, _column, _config: Checked(parts)
     aligned: "Callable[[Parts, Sequence[Column]], None]" = lambda _parts, _columns: None

@@ -58,10 +58,11 @@ def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
     Raises:
         ModelError: It reads none.
     """
-    wanted = [column for column in subject.recipe.task.inputs if column.kind.unit == WORD]
-    if not wanted:
+    task = subject.recipe.task
+    wanted = [column for column in task.inputs if column.kind.unit == WORD]
+    if not wanted or task.explained_by is None:
         raise ModelError(
-            f"The recipe {subject.config.recipe} does not classify whole texts, so there are no words to explain.",
+            f"The recipe {subject.config.recipe} does not give whole texts one class each, which explanations need.",
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",
             id="model.wrong-input",
         )

@@ -128,6 +128,7 @@ def prepare(
         notes.append(f"The Hub cannot be reached; {replacement['source']} replaces {resolved.config.data.source}.")
         resolved = resolved.with_values("fallback", {"data": replacement})
     _check_best_metric(recipe, resolved.config)
+    _check_target(recipe, resolved.config)
     forms.parse(resolved.config.attention)
     _check_adapter(resolved.config)
     sharding.check(resolved.config.training, resolved.config.adapter)
@@ -247,6 +248,26 @@ def _check_classes(recipe: Recipe, config: RunConfig, labels: Sequence[str]) -> 
         raise ConfigError(
             f"`training.best_metric` is {wanted}, which is not meaningful with {len(labels)} classes.",
             "Use loss.",
+            id="config.not-for-task",
+        )
+
+
+def _check_target(recipe: Recipe, config: RunConfig) -> None:
+    """Refuse settings that have no meaning for the recipe's target.
+
+    Raises:
+        ConfigError: With the key.
+    """
+    of_loss = ("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment")
+    wrong = [f"loss.{key}" for key in of_loss if getattr(config.loss, key)]
+    if recipe.target.exclusive or recipe.target.written:
+        wrong = []
+    if config.evaluation.positive_class is not None and not recipe.target.single:
+        wrong.append("evaluation.positive_class")
+    if wrong:
+        raise ConfigError(
+            f"`{wrong[0]}` is for tasks with one class a row, and the task of this recipe is another.",
+            "Unset it.",
             id="config.not-for-task",
         )
 

@@ -210,7 +210,7 @@ def _pair_statement(pair: Mapping[str, Any]) -> str:
 
 
 def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
-    rows = [row for row in evaluation.get("per_class") or () if row["support"]]
+    rows = [row for row in evaluation.get("per_class") or () if row["support"] and row["f1"]["low"] is not None]
     if len(rows) < 2:
         return []
     weakest = min(rows, key=lambda row: row["f1"]["value"])

@@ -254,8 +254,10 @@ def near_duplicates(result: Mapping[str, Any]) -> list[Section]:
     title = "Near-duplicates between test and train"
     if result["kind"] == "image":
         ones = "pictures"
-        alike = f"are at least {formats.measure(result['threshold'], 'fraction')} similar at 16 × 16 pixels, as a whole and "
-        alike += "in detail, and much more similar than other pictures of this data"
+        alike = (
+            f"are at least {formats.measure(result['threshold'], 'fraction')} similar at 16 × 16 pixels, as a whole "
+        )
+        alike += "and in detail, and much more similar than other pictures of this data"
     else:
         ones = "texts"
         alike = f"share at least {formats.measure(result['threshold'], 'fraction')} of their character 5-grams"

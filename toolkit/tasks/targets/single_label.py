@@ -45,6 +45,7 @@ SINGLE_LABEL = Target(
     shown=_shown,
     classes=True,
     single=True,
+    exclusive=True,
     empty=_empty,
     overview=_overview,
     hub_tasks={

@@ -47,6 +47,7 @@ TOKEN_LABELS = Target(
     answer=_answer,
     shown=_shown,
     classes=True,
+    exclusive=True,
     aligned=_aligned,
     hub_tasks={"text": "token-classification"},
 )
