@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import figures, finetune, gpu, machine
+from benchmarks import defaults, figures, finetune, gpu, machine
 from benchmarks.contenders import clock as clocks
 from benchmarks.task import Task, count_steps, write_rows
 
@@ -267,3 +267,9 @@ def test_mixed_lengths_stay_within_the_full_one():
     assert len(sizes) == 24
     assert len(set(sizes)) > 5
     assert max(sizes) <= 64
+
+
+def test_the_readme_shows_the_record_of_defaults() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "defaults-cpu.json").read_text(encoding="utf-8"))
+    assert len(record["tables"]) >= 10
+    assert defaults.markdown(record) in (ROOT / "README.md").read_text(encoding="utf-8")
