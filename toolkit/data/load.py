@@ -20,7 +20,7 @@ from toolkit.data.tables.encode_labels import number_labels
 from toolkit.data.tables.roles import in_roles
 from toolkit.errors import DataError
 from toolkit.tasks.contract import Recipe
-from toolkit.tasks.task import Column
+from toolkit.tasks.task import Checked, Column
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,8 @@ def load_table(
     task = recipe.task
     target = task.target if recipe.target.classes else None
     kept = {part: columns_.unfold(_where(raw, config.where)) for part, raw in parts.items()}
-    prepared, order = in_roles(kept, task.named(options), target, config, notes, lenient=lenient)
+    prepared, order, found_notes = in_roles(kept, task.named(options), target, config, lenient=lenient)
+    notes += found_notes
     unreadable: list[dict[str, Any]] = []
     for column in (*task.inputs, task.target):
         checked = column.kind.check(prepared, column, config)
@@ -190,12 +191,15 @@ def load_table(
     names: tuple[str, ...] = ()
     label_map: Mapping[str, str | None] = config.label_map
     if target is not None:
-        prepared, names, label_map = number_labels(
-            prepared, target, recipe, config, labels, counts, notes, lenient=lenient, order=order
-        )
+        numbered = number_labels(prepared, target, recipe, config, labels, lenient=lenient, order=order)
+        prepared, names, label_map = numbered.parts, numbered.names, numbered.label_map
+        counts |= {"without_label": numbered.without_label} if numbered.without_label else {}
+        notes += numbered.notes
         recipe.target.aligned(prepared, task.columns)
     if clean and recipe.clean is not None:
-        prepared = _clean(prepared, recipe.clean, options, counts, notes)
+        checked = _clean(prepared, recipe.clean, options)
+        prepared, counts = dict(checked.parts), {**counts, **checked.counts}
+        notes += checked.notes
     for part, rows in prepared.items():
         if rows.num_rows == 0:
             raise DataError(
@@ -212,12 +216,11 @@ def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> A
     return None if own is None else lambda path, notes: own(path, config, options, notes)
 
 
-def _clean(
-    parts: dict[str, pa.Table], clean: Any, options: Mapping[str, Any], counts: dict[str, int], notes: list[str]
-) -> dict[str, pa.Table]:
+def _clean(parts: Mapping[str, pa.Table], clean: Any, options: Mapping[str, Any]) -> Checked:
     """Leave out the rows that the recipe would not learn from, and say how many there were of each kind, and where."""
     kept = dict(parts)
     first: dict[str, str] = {}
+    counts: dict[str, int] = {}
     for part, rows in parts.items():
         if part == "test":
             continue
@@ -230,9 +233,11 @@ def _clean(
                 first.setdefault(reason, f"{row.get('_file')}, row {row.get('_row')}")
                 counts[reason] = counts.get(reason, 0) + len(new)
         kept[part] = rows.filter(pa.array(~gone))
-    for reason, place in first.items():
-        notes.append(f"{' '.join(wording.rows(counts[reason]))} left out: {reason} (first: {place}).")
-    return kept
+    notes = [
+        f"{' '.join(wording.rows(counts[reason]))} left out: {reason} (first: {place})."
+        for reason, place in first.items()
+    ]
+    return Checked(kept, counts, notes)
 
 
 def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:

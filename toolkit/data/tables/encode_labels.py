@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,18 +20,35 @@ OTHER = "other"  # the class that rare ones are merged into
 REFUSED = "Training would refuse this table."  # begins a note that stands for an error
 
 
+@dataclass(frozen=True)
+class NumberedLabels:
+    """Parts of a data set with class numbers in the place of labels.
+
+    Attributes:
+        parts: Part → rows that have a label.
+        names: Names of the classes, in the order of their numbers.
+        label_map: What maps the labels of later data.
+        without_label: How many rows had no label, or one that is mapped to nothing.
+        notes: What the user should know.
+    """
+
+    parts: dict[str, pa.Table]
+    names: tuple[str, ...]
+    label_map: Mapping[str, str | None]
+    without_label: int
+    notes: Sequence[str]
+
+
 def number_labels(
-    parts: dict[str, pa.Table],
+    parts: Mapping[str, pa.Table],
     target: Column,
     recipe: Recipe,
     config: DataConfig,
     trained: Sequence[str] | None,
-    counts: dict[str, int],
-    notes: list[str],
     *,
     lenient: bool,
     order: Sequence[str] = (),
-) -> tuple[dict[str, pa.Table], tuple[str, ...], Mapping[str, str | None]]:
+) -> NumberedLabels:
     """Replace the labels of each part by class numbers; rows without a label, or mapped to nothing, go.
 
     Args:
@@ -39,19 +57,15 @@ def number_labels(
         recipe: Names classes that are bare numbers.
         config: Maps labels.
         trained: Classes of a model that the labels must match, or None.
-        counts: Called with the number of rows that had no label.
-        notes: Called with what the user should know.
         lenient: Whether labels that do not look like labels are noted instead of refused.
         order: Classes in the order in which the data describe them.
-
-    Returns:
-        The parts, the names of the classes, and what maps the labels of later data.
 
     Raises:
         DataError: There are no labels, they do not look like labels, or they match neither mapping nor model.
     """
     by_part = {part: labels_.counts(rows[target.role]) for part, rows in parts.items()}
-    _leave_aside(parts, by_part, trained, notes)
+    parts, notes = _with_labels(parts, by_part, trained)
+    by_part = {part: by_part[part] for part in parts}
     counted = sum(by_part.values(), Counter[str]())
     if not counted:
         raise DataError(
@@ -61,7 +75,8 @@ def number_labels(
         )
     label_map: Mapping[str, str | None] = config.label_map
     if trained is not None:
-        classes, mapping = _matched(list(counted), config, recipe, trained, order, notes)
+        classes, mapping, remarks = _matched(list(counted), config, recipe, trained, order)
+        notes += remarks
     else:
         problem = None if label_map else _no_labels(counted, target, parts, recipe)
         if problem is not None and not lenient:
@@ -71,46 +86,47 @@ def number_labels(
         notes += _assumed(classes, recipe, config)
         notes += labels_.hints(counted, classes, label_map) if problem is None else []
         notes += recipe.label_remarks(labels_.class_names(classes))
-        mapping = _without_rare(classes, by_part, target, config, notes)
+        mapping, remarks = _without_rare(classes, by_part, target, config)
+        notes += remarks
         label_map = label_map if mapping == classes else mapping
-    numbered = {}
+    numbered, without = {}, 0
     for part, rows in parts.items():
         encoded = _encode_as(rows[target.role], mapping, trained)
         rows = rows.set_column(rows.column_names.index(target.role), target.role, encoded)
         numbered[part] = rows.filter(pc.is_valid(rows[target.role]))
-        lost = rows.num_rows - numbered[part].num_rows
-        if lost:
-            counts["without_label"] = counts.get("without_label", 0) + lost
-    if counts.get("without_label"):
-        many, were = wording.rows(counts["without_label"])
+        without += rows.num_rows - numbered[part].num_rows
+    if without:
+        many, were = wording.rows(without)
         notes.append(f"{many} without a label, or with one mapped to nothing, {were} left out.")
     if trained is None:
-        return numbered, labels_.class_names(mapping), label_map
+        return NumberedLabels(numbered, labels_.class_names(mapping), label_map, without, notes)
     names = labels_.name_placeholders(classes, mapping, trained)
     if names != tuple(trained):
         taken = ", ".join(f"{label} was taken for {name}" for label, name in zip(trained, names, strict=True))
         notes.append(f"The model's classes have no names: {taken}; `data.label_map` changes that.")
-    return numbered, names, label_map
+    return NumberedLabels(numbered, names, label_map, without, notes)
 
 
-def _leave_aside(
-    parts: dict[str, pa.Table], by_part: dict[str, Counter[str]], trained: Sequence[str] | None, notes: list[str]
-) -> None:
-    """Take parts without labels out of both: benchmarks publish test parts with -1, or nothing, in their place."""
+def _with_labels(
+    parts: Mapping[str, pa.Table], by_part: Mapping[str, Counter[str]], trained: Sequence[str] | None
+) -> tuple[dict[str, pa.Table], list[str]]:
+    """Return the parts with labels, and notes: benchmarks publish test parts with -1, or nothing, in their place."""
+    kept, notes = dict(parts), list[str]()
     learned = by_part.get("train", Counter[str]())
     known = learned if trained is None else Counter({**learned, **dict.fromkeys(trained, 1)})
     for part in [part for part in by_part if part != "train" and labels_.has_none(by_part[part], known)]:
         written = ", ".join(sorted(by_part[part]))
-        if len(parts) > 1:
+        if len(kept) > 1:
             only = f", only {written}," if written else ""
             notes.append(f"The {part} part has no labels{only} and is left aside.")
-            del parts[part], by_part[part]
+            del kept[part]
         elif trained is not None and written:
             raise DataError(
                 f"No row has a label: all hold {written}.",
                 "Evaluation needs labels; predict needs none.",
                 id="label.missing",
             )
+    return kept, notes
 
 
 def _names_for_numbers(recipe: Recipe) -> Mapping[int, Sequence[str]]:
@@ -123,17 +139,15 @@ def _matched(
     recipe: Recipe,
     trained: Sequence[str],
     order: Sequence[str],
-    notes: list[str],
-) -> tuple[dict[str, str | None], dict[str, str | None]]:
-    """Return the data's class and the model's class of each written label."""
+) -> tuple[dict[str, str | None], dict[str, str | None], list[str]]:
+    """Return the data's class and the model's class of each written label, and notes."""
     assumed = _names_for_numbers(recipe).get(len(trained), ())
     by_number = None if config.label_map else labels_.match_numbers(written, trained, assumed)
     if by_number is None:
         classes = labels_.name_classes(written, config.label_map, {}, order)
-        return classes, labels_.match_model(classes, trained)
+        return classes, labels_.match_model(classes, trained), []
     named: dict[str, str | None] = {label: assumed[int(label)] if assumed else label for label in by_number}
-    notes += _assumed(named, recipe, config)
-    return named, by_number
+    return named, by_number, _assumed(named, recipe, config)
 
 
 def _assumed(classes: Mapping[str, str | None], recipe: Recipe, config: DataConfig) -> list[str]:
@@ -187,12 +201,11 @@ def _without_rare(
     by_part: Mapping[str, Counter[str]],
     target: Column,
     config: DataConfig,
-    notes: list[str],
-) -> dict[str, str | None]:
-    """Leave out, or merge, the classes that have fewer rows to learn from than `data.min_label_rows`."""
+) -> tuple[dict[str, str | None], list[str]]:
+    """Leave out, or merge, the classes that have fewer rows to learn from than `data.min_label_rows`; return notes."""
     least = config.min_label_rows
     if least is None:
-        return dict(classes)
+        return dict(classes), []
     if not target.kind.single:
         raise DataError(
             "`data.min_label_rows` is for tasks with one label a row.",
@@ -206,14 +219,15 @@ def _without_rare(
             sizes[name] += count
     rare = {name: size for name, size in sizes.items() if size < least}
     if not rare:
-        return dict(classes)
+        return dict(classes), []
     shown = ", ".join(f"{name} {size}" for name, size in list(rare.items())[:10])
     more = f" and {len(rare) - 10} more" if len(rare) > 10 else ""
     fate = f"merged into `{OTHER}`" if config.rare_labels == "merge" else "left out"
-    notes.append(f"Labels with fewer than {least} rows are {fate}: {shown}{more}.")
+    note = f"Labels with fewer than {least} rows are {fate}: {shown}{more}."
     into = OTHER if config.rare_labels == "merge" else None
     kept = {label: name for label, name in classes.items() if name not in rare}
-    return {**kept, **{label: into if name is not None else None for label, name in classes.items() if name in rare}}
+    moved = {label: into if name is not None else None for label, name in classes.items() if name in rare}
+    return {**kept, **moved}, [note]
 
 
 def _encode_as(

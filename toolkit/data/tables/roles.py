@@ -17,10 +17,9 @@ def in_roles(
     columns: Sequence[Column],
     target: Column | None,
     config: DataConfig,
-    notes: list[str],
     *,
     lenient: bool,
-) -> tuple[dict[str, pa.Table], list[str]]:
+) -> tuple[dict[str, pa.Table], list[str], list[str]]:
     """Find the columns of each part.
 
     Args:
@@ -28,18 +27,18 @@ def in_roles(
         columns: The recipe's.
         target: The column of labels, if the recipe has one.
         config: Names columns.
-        notes: Called with the columns that were found by other names, and which part is left aside.
         lenient: Whether there may be no column of labels at all.
 
     Returns:
-        The parts in the recipe's roles, and the classes in the order in which the data describe them. A held-out part
-        without a column of labels is left aside, where train has one.
+        The parts in the recipe's roles; the classes in the order in which the data describe them; and notes on columns
+        that were found by other names. A held-out part without a column of labels is left aside, where train has one.
 
     Raises:
         DataError: A column is missing, or holds what cannot be read.
     """
     prepared: dict[str, pa.Table] = {}
     order: list[str] = []
+    notes: list[str] = []
     without = []
     for part, rows in parts.items():
         chosen = dict(config.columns)
@@ -50,7 +49,8 @@ def in_roles(
         wanted = _wanted(columns, target, optional=lenient or held_out)
         roles = columns_.find(rows.column_names, wanted, chosen, likely=likely)
         if target is not None and target.role in roles:
-            roles, own = _named(rows, roles, target, config, notes)
+            roles, own, remarks = _named(rows, roles, target, config)
+            notes += remarks
             order = order or own
         elif held_out:
             without.append(part)
@@ -61,7 +61,7 @@ def in_roles(
         for part in without:
             notes.append(f"The {part} part has no column of the {target.role} and is left aside.")
             del prepared[part]
-    return prepared, order
+    return prepared, order, notes
 
 
 def _wanted(columns: Sequence[Column], target: Column | None, *, optional: bool) -> list[Column]:
@@ -71,9 +71,9 @@ def _wanted(columns: Sequence[Column], target: Column | None, *, optional: bool)
 
 
 def _named(
-    rows: pa.Table, roles: Mapping[str, str], target: Column, config: DataConfig, notes: list[str]
-) -> tuple[dict[str, str], list[str]]:
-    """Take the column that names the classes for the labels, where there is one; return the order of the classes.
+    rows: pa.Table, roles: Mapping[str, str], target: Column, config: DataConfig
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """Take the column that names the classes for the labels, where there is one; return the order of these, and notes.
 
     A mapping of the user's is of the labels as they are written.
     """
@@ -82,6 +82,6 @@ def _named(
     names = class_names.beside(rows, column) if sought else None
     if names is None:
         contradiction = class_names.contradicting(rows, column) if sought else None
-        notes += [contradiction] if contradiction is not None else []
-        return dict(roles), class_names.order(rows, column)
-    return {**roles, target.role: names[0]}, names[1]
+        notes = [contradiction] if contradiction is not None else []
+        return dict(roles), class_names.order(rows, column), notes
+    return {**roles, target.role: names[0]}, names[1], []
