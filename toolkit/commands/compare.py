@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import toolkit
 from toolkit import environment, model_metadata, runs
 from toolkit.commands.evaluate.document import store_report
 from toolkit.config.settings import EvaluationConfig
@@ -15,7 +14,8 @@ from toolkit.evaluation.compare import align
 from toolkit.evaluation.compare import compare as compare_aligned
 from toolkit.evaluation.context import references
 from toolkit.events import Observe, Stage
-from toolkit.report.document.build import SCHEMA_VERSION, comparison_verdict
+from toolkit.report.document.build import comparison_verdict
+from toolkit.report.document.head import head
 from toolkit.runs.lock import sole_writer
 from toolkit.tasks import loading
 
@@ -72,12 +72,7 @@ def compare(
     comparison = compare_aligned(aligned, truth, recipe.metrics, config, seed, inputs)
     comparison["split"] = files[0].facts["split"]
     report = {
-        "schema_version": SCHEMA_VERSION,
-        "toolkit_version": toolkit.__version__,
-        "created": created.isoformat(timespec="seconds"),
-        "title": f"Comparison of {', '.join(names)}",
-        "recipe": files[0].facts["recipe"],
-        "command": command,
+        **head(command, created, title=f"Comparison of {', '.join(names)}", recipe=files[0].facts["recipe"]),
         "verdict": comparison_verdict(comparison),
         "comparison": comparison,
         "environment": environment.describe(),

@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import toolkit
 from toolkit import environment, runs
 from toolkit.commands.evaluate.warnings import warnings
 from toolkit.config import RunConfig
@@ -14,6 +13,7 @@ from toolkit.evaluation import prediction_store, scores
 from toolkit.evaluation.checks import findings
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.report.document.build import build
+from toolkit.report.document.head import head
 from toolkit.report.pages.render import to_html, to_markdown
 from toolkit.runs import checksums
 
@@ -70,11 +70,7 @@ def evaluate_predictions(
     """
     config, recipe = context.config, context.recipe
     report = build(
-        title=_title(config),
-        recipe=config.recipe,
-        command=report_context.command,
-        created=report_context.created.isoformat(timespec="seconds"),
-        version=toolkit.__version__,
+        head=head(report_context.command, report_context.created, title=_title(config), recipe=config.recipe),
         model={**predicted.facts["model"], "name": config.model, "origin": report_context.origin},
         evaluation={
             **scores.evaluation_section(context, report_context.split),

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import toolkit
 from toolkit import runs
 from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.explain import images, store, translations
@@ -18,6 +17,7 @@ from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
 from toolkit.explanation.attributions import BY_NAME, Explanation, available
 from toolkit.inference.model import LoadedModel
+from toolkit.report.document.head import head
 from toolkit.report.pages import explanation as document
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
@@ -89,12 +89,8 @@ def explain(
         explained,
         [BY_NAME[name].for_pictures() if of_pictures else BY_NAME[name] for name in methods],
         measured,
-        model=subject.checkpoint.name,
-        origin=subject.checkpoint.origin,
-        labels=subject.labels,
-        command=command,
-        created=created.isoformat(timespec="seconds"),
-        version=toolkit.__version__,
+        head=head(command, created),
+        model={"name": subject.checkpoint.name, "origin": subject.checkpoint.origin, "labels": list(subject.labels)},
         notes=notes,
         verdict=explain_measure.summary(stored, measured, request.to_measure),
         regions=_regions(loaded, request, [explanation for explanation, _ in explained], methods),

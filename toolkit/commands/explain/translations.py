@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-import toolkit
 from toolkit import runs
 from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.explain import store as explain_store
@@ -34,6 +33,7 @@ from toolkit.explanation.trust import LEAST_TEXTS
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.inference.predict_features import predict_features
+from toolkit.report.document.head import head
 from toolkit.report.pages import alignment as document
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
@@ -113,11 +113,8 @@ def explain(
         trust,
         None if golds is None else _error_rates(request.gold, golds, seen, chosen, subject),
         golds,
-        model=subject.checkpoint.name,
-        origin=subject.checkpoint.origin,
-        command=command,
-        created=created.isoformat(timespec="seconds"),
-        version=toolkit.__version__,
+        head=head(command, created),
+        model={"name": subject.checkpoint.name, "origin": subject.checkpoint.origin},
         notes=notes,
         to_measure=request.to_measure,
     )

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import toolkit
 from toolkit import environment, runs
 from toolkit.commands.evaluate.document import store_report
 from toolkit.commands.finetune.prepare import Prepared
@@ -23,7 +22,8 @@ from toolkit.errors import ConfigError
 from toolkit.evaluation import prediction_store
 from toolkit.evaluation.statistics.seed_spread import section
 from toolkit.events import Note, Observe
-from toolkit.report.document.build import SCHEMA_VERSION, seeds_verdict
+from toolkit.report.document.build import seeds_verdict
+from toolkit.report.document.head import head
 from toolkit.runs import checksums
 
 
@@ -84,12 +84,7 @@ def _report(prepared: Prepared, folders: list[Path], command: str, created: date
     result = section([folder.name for folder in folders], reports, predictions)
     first = reports[0]
     return {
-        "schema_version": SCHEMA_VERSION,
-        "toolkit_version": toolkit.__version__,
-        "created": created.isoformat(timespec="seconds"),
-        "title": f"{first['title']}, {len(folders)} seeds",
-        "recipe": first["recipe"],
-        "command": command,
+        **head(command, created, title=f"{first['title']}, {len(folders)} seeds", recipe=first["recipe"]),
         "verdict": seeds_verdict(result, [report["baselines"] for report in reports]),
         "seeds": result,
         "data": first["data"],

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from toolkit.evaluation import scores
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.duplicates import near_duplicates
@@ -38,20 +40,40 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     compared = _compared(context.recipe, context.rows)
     if context.repeated is None or not compared:
         return None
-    first = compared[0].kind
-    return near_duplicates.section(
-        context.repeated,
-        context.rows,
-        context.columns,
-        context.references,
-        context.recipe.metrics,
-        context.labels,
-        context.config,
-        [column.role for column in compared],
-        context.recipe.task.target.role,
-        kind=first.modality,
-        threshold=first.likeness.threshold,
-    )
+    kind, roles, rows = compared[0].kind, [column.role for column in compared], context.rows
+    target = context.recipe.task.target.role
+    positions = [pair["position"] for pair in context.repeated]
+    own = rows.take(pa.array(positions, pa.int64())).to_pylist() if positions else []
+    samples = [
+        near_duplicates.sample(row, roles, target, context.labels, drawn=place < near_duplicates.SHOWN)
+        for place, row in enumerate(own)
+    ]
+    both = list(zip(context.repeated, samples, strict=True))
+    section: dict[str, Any] = {
+        "kind": kind.modality,
+        "threshold": kind.likeness.threshold,
+        "rows": rows.num_rows,
+        "found": len(both),
+        "other_label": sum(test["label"] != pair["train"]["label"] for pair, test in both),
+        "pairs": [
+            {"similarity": pair["similarity"], "test": test, "train": pair["train"]}
+            for pair, test in both[: near_duplicates.SHOWN]
+        ],
+    }
+    figure = _without(context, positions)
+    return {**section, "without": figure} if figure else section
+
+
+def _without(context: EvaluationContext, positions: Sequence[int]) -> dict[str, Any] | None:
+    """Return the first figure on the rows that repeat no training row; None where these are all or none."""
+    kept = np.setdiff1d(np.arange(context.rows.num_rows), positions)
+    if not positions or not len(kept):
+        return None
+    rest = {name: [values[row] for row in kept] for name, values in context.columns.items()}
+    truth, settings = context.references, context.config.evaluation
+    first = context.recipe.metrics[:1]
+    figures = scores.score(rest, [truth[row] for row in kept], first, context.labels, settings, context.seed)
+    return {"rows": len(kept), "metric": figures[0]} if figures else None
 
 
 CHECK = Check("near_duplicates", _run)

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.config import RunConfig
 from toolkit.evaluation import scores
 
 THRESHOLD = 0.7  # overlap from which two texts are near-duplicates
@@ -135,7 +134,7 @@ def describe(
         {
             "position": pair.test,
             "similarity": pair.similarity,
-            "train": _sample(row, inputs, target, labels, drawn=place < SHOWN),
+            "train": sample(row, inputs, target, labels, drawn=place < SHOWN),
         }
         for place, (pair, row) in enumerate(zip(pairs, matched, strict=True))
     ]
@@ -148,9 +147,10 @@ def texts(rows: pa.Table, inputs: Sequence[str]) -> Iterator[str]:
             yield scores.shown_text(row, inputs)
 
 
-def _sample(
+def sample(
     row: dict[str, Any], inputs: Sequence[str], target: str, labels: Sequence[str], *, drawn: bool
 ) -> dict[str, Any]:
+    """Return a row as the report shows it; with a small copy of its picture where it is `drawn`."""
     return {
         "file": row.get("_file"),
         "row": row.get("_row"),
@@ -158,57 +158,3 @@ def _sample(
         "label": scores.shown_value(row.get(target), labels),
         **(scores.thumbnail(row, inputs) if drawn else {}),
     }
-
-
-def section(
-    pairs: Sequence[dict[str, Any]],
-    rows: pa.Table,
-    columns: scores.Columns,
-    references: Sequence[Any],
-    metrics: Sequence[Any],
-    labels: Sequence[str],
-    config: RunConfig,
-    inputs: Sequence[str],
-    target: str,
-    *,
-    kind: str,
-    threshold: float,
-) -> dict[str, Any]:
-    """Return the report's section on test rows that repeat training rows, and the first figure without them.
-
-    Args:
-        pairs: From `describe`.
-        rows: The test rows.
-        columns: The predictions for them.
-        references: Their truth.
-        metrics: The recipe's.
-        labels: Names of the classes.
-        config: The run's configuration.
-        inputs: Columns that make up an example.
-        target: Column of the truth.
-        kind: Of the inputs: "text" or "image".
-        threshold: Likeness from which two of them are near-duplicates.
-    """
-    positions = [pair["position"] for pair in pairs]
-    own = rows.take(pa.array(positions, pa.int64())).to_pylist() if pairs else []
-    samples = [_sample(row, inputs, target, labels, drawn=place < SHOWN) for place, row in enumerate(own)]
-    result: dict[str, Any] = {
-        "kind": kind,
-        "threshold": threshold,
-        "rows": rows.num_rows,
-        "found": len(pairs),
-        "other_label": sum(a["label"] != b["train"]["label"] for a, b in zip(samples, pairs, strict=True)),
-        "pairs": [
-            {"similarity": pair["similarity"], "test": sample, "train": pair["train"]}
-            for pair, sample in list(zip(pairs, samples, strict=True))[:SHOWN]
-        ],
-    }
-    kept = np.setdiff1d(np.arange(rows.num_rows), positions)
-    if pairs and len(kept):
-        rest = {name: [values[row] for row in kept] for name, values in columns.items()}
-        figures = scores.score(
-            rest, [references[row] for row in kept], metrics[:1], labels, config.evaluation, config.training.seed
-        )
-        if figures:
-            result["without"] = {"rows": len(kept), "metric": figures[0]}
-    return result

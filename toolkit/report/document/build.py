@@ -7,16 +7,10 @@ from toolkit.report.document import time_budget
 from toolkit.report.document.advice import advise
 from toolkit.report.document.differences import is_better, is_worse, turned, upward
 
-SCHEMA_VERSION = 1
-
 
 def build(
     *,
-    title: str,
-    recipe: str,
-    command: str,
-    created: str,
-    version: str,
+    head: Mapping[str, Any],
     model: Mapping[str, Any],
     evaluation: Mapping[str, Any],
     baselines: Sequence[Mapping[str, Any]],
@@ -26,14 +20,9 @@ def build(
     config: Mapping[str, Any],
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """Assemble the report; every argument becomes the section of its name."""
+    """Assemble the report; every argument but `head` becomes the section of its name."""
     report: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "toolkit_version": version,
-        "created": created,
-        "title": title,
-        "recipe": recipe,
-        "command": command,
+        **head,
         "model": dict(model),
         "verdict": verdict(evaluation, baselines, training, warnings),
         "evaluation": dict(evaluation),

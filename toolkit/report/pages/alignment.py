@@ -13,8 +13,6 @@ from toolkit.report.pages.explanation import unmeasured
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import geometry
 
-SCHEMA_VERSION = 1
-
 
 def build(
     seen: Sequence[PairResult],
@@ -24,11 +22,8 @@ def build(
     error_rates: Mapping[str, Any] | None,
     golds: Sequence[Gold] | None,
     *,
-    model: str,
-    origin: str,
-    command: str,
-    created: str,
-    version: str,
+    head: Mapping[str, Any],
+    model: Mapping[str, Any],
     notes: Sequence[str],
     to_measure: str,
 ) -> dict[str, Any]:
@@ -41,20 +36,14 @@ def build(
         trust: How often attention names the source word that matters most, beside the diagonal, if it was measured.
         error_rates: Compared with a manual alignment, if there is one.
         golds: That alignment.
-        model: The model's name.
-        origin: Where its weights came from.
-        command: The command line.
-        created: When.
-        version: The toolkit's.
+        head: The first keys.
+        model: "name" and "origin" of the model.
         notes: Sentences for the reader.
         to_measure: The command that measures how far attention can be believed.
     """
     return {
-        "schema_version": SCHEMA_VERSION,
-        "toolkit_version": version,
-        "created": created,
-        "command": command,
-        "model": {"name": model, "origin": origin},
+        **head,
+        "model": dict(model),
         "unit": "link",
         "reading": known[chosen].title,
         "readings": [result.title for result in known],

@@ -11,7 +11,6 @@ from toolkit.explanation.patches import Picture
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import attention_maps, geometry, overlays
 
-SCHEMA_VERSION = 1
 UNMOVED = 0.5  # a rank correlation: above it, random weights give nearly the ranking of the trained ones
 
 Explained = Sequence[tuple[Explanation, np.ndarray[Any, Any]]]
@@ -22,12 +21,8 @@ def build(
     methods: Sequence[Method],
     trust: Mapping[str, Any] | None,
     *,
-    model: str,
-    origin: str,
-    labels: Sequence[str],
-    command: str,
-    created: str,
-    version: str,
+    head: Mapping[str, Any],
+    model: Mapping[str, Any],
     notes: Sequence[str],
     verdict: Mapping[str, Any],
     regions: Mapping[str, Any] | None = None,
@@ -38,22 +33,15 @@ def build(
         explained: Each text's explanation, and the probability of each class.
         methods: By which it was explained.
         trust: From `toolkit.explanation.trust`, if it was measured.
-        model: The model's name.
-        origin: Where its weights came from.
-        labels: Names of the classes.
-        command: The command line.
-        created: When.
-        version: The toolkit's.
+        head: The first keys.
+        model: "name" and "origin" of the model, and "labels", the names of its classes.
         notes: Sentences for the reader.
         verdict: From `verdict`.
         regions: Method → how well the boxes around its top patches meet given ones.
     """
     return {
-        "schema_version": SCHEMA_VERSION,
-        "toolkit_version": version,
-        "created": created,
-        "command": command,
-        "model": {"name": model, "origin": origin, "labels": list(labels)},
+        **head,
+        "model": dict(model),
         "unit": "patch" if any(isinstance(item.example, Picture) for item, _ in explained) else "word",
         "verdict": dict(verdict),
         "notes": list(notes),
@@ -63,7 +51,7 @@ def build(
         ],
         "trust": trust,
         "regions": regions,
-        "texts": [_text(item, probabilities, labels) for item, probabilities in explained],
+        "texts": [_text(item, probabilities, model["labels"]) for item, probabilities in explained],
     }
 
 

@@ -2,11 +2,14 @@
 
 import copy
 import json
+from datetime import UTC, datetime
 
 import pytest
 
+import toolkit
 from tests.support.reports import sample
 from toolkit.report.document.build import build, compared, comparison_verdict, shown, verdict
+from toolkit.report.document.head import head
 from toolkit.report.pages.terminal import to_text
 
 EVALUATION = {"confidence": 0.95, "rows": 1280, "split": "held-out test"}
@@ -135,18 +138,17 @@ def test_one_class_for_all_is_no_collapse_where_the_scores_tell_them_apart():
 
 def test_the_report_is_its_sections():
     parts = {key: {"a": 1} for key in ("model", "data", "training", "environment", "config")}
-    names = {key: key for key in ("title", "recipe", "command", "created")}
+    names = head("toolkit evaluate", datetime(2026, 1, 2, tzinfo=UTC), title="a title", recipe="sentiment")
     evaluation = {**EVALUATION, "metrics": [ACCURACY]}
-    report = build(**parts, **names, version="1.2.3", evaluation=evaluation, baselines=(), warnings=("mind this",))
+    report = build(**parts, head=names, evaluation=evaluation, baselines=(), warnings=("mind this",))
     assert report["schema_version"] == 1
-    assert report["toolkit_version"] == "1.2.3"
+    assert report["toolkit_version"] == toolkit.__version__
+    assert report["created"].startswith("2026-01-02T")
     assert report["verdict"]["warnings"] == ["mind this"]
     assert {key: report[key] for key in parts | names} == parts | names
     assert json.loads(json.dumps(report)) == report
     assert report.keys() == sample().keys()
-    without = build(
-        **{**parts, "training": None}, **names, version="1", evaluation=evaluation, baselines=(), warnings=()
-    )
+    without = build(**{**parts, "training": None}, head=names, evaluation=evaluation, baselines=(), warnings=())
     assert without["training"] is None
 
 

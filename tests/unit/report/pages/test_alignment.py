@@ -1,10 +1,13 @@
 """What the page on translations says, and that nothing in a text becomes markup."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 from toolkit.explanation.alignment import Bitext, PairResult, Reading
 from toolkit.explanation.alignment_error import Gold
+from toolkit.report.document.head import head
 from toolkit.report.pages import alignment
 
 KNOWN = [Reading(0, False), Reading(0, True)]
@@ -28,8 +31,9 @@ def built(trust=TRUST, rates=None, golds=None, words=("le", "chat")):
     pair = Bitext("the cat", " ".join(words), {}, ("the", "cat"), tuple(words), ((0,), (1,)), ((0,), (1,)))
     weights = np.array([[0.8, 0.1], [0.2, 0.7]])
     document = alignment.build(
-        [PairResult(pair, np.stack([weights[::-1], weights]), weights)], 1, KNOWN, trust, rates, golds, model="mine",
-        origin="a/model", command="toolkit explain", created="2026-01-01T00:00:00+00:00", version="1", notes=[],
+        [PairResult(pair, np.stack([weights[::-1], weights]), weights)], 1, KNOWN, trust, rates, golds,
+        head=head("toolkit explain", datetime(2026, 1, 1, tzinfo=UTC)), notes=[],
+        model={"name": "mine", "origin": "a/model"},
         to_measure="toolkit explain runs/mine --measure",
     )  # fmt: skip
     return document, alignment.to_html(document)

@@ -2,12 +2,14 @@
 
 import copy
 import re
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from tests.support import toys
 from toolkit.explanation.attributions import BY_NAME, Explanation
+from toolkit.report.document.head import head
 from toolkit.report.pages import explanation
 
 MEASURE = "toolkit explain runs/mine --measure"
@@ -52,11 +54,14 @@ def explained_with(weights, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.
     return [(one, np.array([0.2, 0.8]))]
 
 
+MODEL = {"name": "mine", "origin": "a/model", "labels": ["no", "yes"]}
+HEAD = head("toolkit explain", datetime(2026, 1, 1, tzinfo=UTC))
+
+
 def built(trust=TRUST, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
     explained = explained_with(np.full((2, 2, len(words), len(words)), 1 / len(words)), words, scores)
     document = explanation.build(
-        explained, METHODS, trust, model="mine", origin="a/model", labels=["no", "yes"], command="toolkit explain",
-        created="2026-01-01T00:00:00+00:00", version="1", notes=[], verdict=explanation.verdict(trust, MEASURE),
+        explained, METHODS, trust, head=HEAD, model=MODEL, notes=[], verdict=explanation.verdict(trust, MEASURE),
     )  # fmt: skip
     return document, explanation.to_html(document, explained)
 
@@ -113,8 +118,7 @@ def test_a_method_that_was_not_measured_is_shown_without_figures():
     explained = explained_with(None)
     explained[0][0].scores["gradient-input"] = np.zeros(3)
     document = explanation.build(
-        explained, shown, TRUST, model="mine", origin="a/model", labels=["no", "yes"], command="toolkit explain",
-        created="2026-01-01T00:00:00+00:00", version="1", notes=[], verdict=explanation.verdict(TRUST, MEASURE),
+        explained, shown, TRUST, head=HEAD, model=MODEL, notes=[], verdict=explanation.verdict(TRUST, MEASURE),
     )  # fmt: skip
     html = explanation.to_html(document, explained)
     assert [method["name"] for method in document["methods"]] == ["rollout", "gradient-input"]
