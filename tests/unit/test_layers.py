@@ -207,3 +207,17 @@ def test_kinds_are_compared_in_tasks_alone():
 )
 def test_the_reading_of_comparisons_sees_each(source):
     assert len(list(compared_kinds(ast.parse(source)))) == 1
+
+
+def test_no_function_takes_more_than_ten_parameters():
+    """What travels together is a dataclass; the command line and the API have a parameter for each option."""
+    long = []
+    for module in MODULES:
+        if room(module) in ("cli", "api"):
+            continue
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                if len([one for one in given if one.arg not in ("self", "cls")]) > 10:
+                    long.append(f"{module}.{node.name}")
+    assert long == []

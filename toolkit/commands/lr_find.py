@@ -34,7 +34,7 @@ def lr_find(
     from toolkit.training.distributed.devices import accelerator_for, pick_device
     from toolkit.training.loop.arguments import TrainingData
     from toolkit.training.loop.attention_loss import regularised
-    from toolkit.training.loop.lr_range_test import range_test
+    from toolkit.training.loop.lr_range_test import Sweep, range_test
     from toolkit.training.loop.objective import objective_for
 
     config, splits = prepared.config, prepared.splits
@@ -52,9 +52,7 @@ def lr_find(
             objective_for(config.loss, splits.labels, features.columns["labels"], config.loss.logit_adjustment or 0.0),
             config.loss,
         ),
-        lowest=lowest,
-        highest=highest,
-        steps=steps,
+        sweep=Sweep(lowest, highest, steps),
         observe=lambda done, total: observe(Counted(done, total)),
         say=lambda text: observe(Note(text)),
         compute=compute,

@@ -44,6 +44,21 @@ class RangeTest:
     clear: bool
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """Learning rates that rise.
+
+    Attributes:
+        lowest: Rate of the first step.
+        highest: Rate of the last step.
+        steps: Optimizer steps, at least 2.
+    """
+
+    lowest: float
+    highest: float
+    steps: int
+
+
 class _Burst(Exception):  # it ends the loop, and is no failure
     """The loss went up for good."""
 
@@ -54,29 +69,26 @@ def range_test(
     config: TrainingConfig,
     accelerator: Any,
     *,
-    lowest: float,
-    highest: float,
-    steps: int,
+    sweep: Sweep,
     objective: Objective = OWN,
     observe: Callable[[int, int], None] = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _text: None,
     compute: ComputeSettings | None = None,
 ) -> RangeTest:
-    """Train for some steps at rates that rise exponentially from `lowest` to `highest`; the model is spoilt by it.
+    """Train for some steps at rates that rise exponentially; the model is spoilt by it.
 
     Args:
         model: As for `train`.
         data: The training examples.
         config: How the weights move; its learning rate and schedule are not used.
         accelerator: An `accelerate.Accelerator`.
-        lowest: Rate of the first step.
-        highest: Rate of the last step.
-        steps: Optimizer steps, at least 2.
+        sweep: The rates, and in how many steps they rise.
         objective: What is minimised.
         observe: Called with (steps taken, steps in all).
         say: Called with what the user should know.
         compute: How steps are computed.
     """
+    lowest, highest, steps = sweep.lowest, sweep.highest, sweep.steps
     steps_per_epoch = math.ceil(len(data.features) / config.batch_size)
     changes = {
         "epochs": (steps - 0.5) / steps_per_epoch,

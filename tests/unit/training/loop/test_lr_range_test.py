@@ -13,7 +13,7 @@ from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features
 from toolkit.training.loop import lr_range_test as module
 from toolkit.training.loop.arguments import TrainingData
-from toolkit.training.loop.lr_range_test import is_valley, range_test, smooth, suggest
+from toolkit.training.loop.lr_range_test import Sweep, is_valley, range_test, smooth, suggest
 
 
 class Parabola(torch.nn.Module):
@@ -31,14 +31,14 @@ class Parabola(torch.nn.Module):
 
 def run(model, steps=60, **options):
     features = Features({"labels": np.zeros(10, np.int64)}, np.ones(10, np.int64))
-    options = {"lowest": 1e-6, "highest": 10.0, **options}
+    sweep = Sweep(options.pop("lowest", 1e-6), options.pop("highest", 10.0), steps)
     data = TrainingData(features, lambda rows: {"labels": torch.tensor([int(row["labels"]) for row in rows])})
     return range_test(
         model,
         data,
         TrainingConfig(batch_size=4, learning_rate=1e-3, weight_decay=0.0, ema_decay=0.9),
         Accelerator(cpu=True),
-        steps=steps,
+        sweep=sweep,
         **options,
     )
 
