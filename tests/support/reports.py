@@ -282,7 +282,7 @@ def sample() -> dict[str, Any]:
                 {"name": "validation", "rows": 1279, "classes": {"negative": 640, "positive": 639}, "given": False},
                 {"name": "test", "rows": 1280, "classes": {"negative": 640, "positive": 640}, "given": True},
             ],
-            "notes": ["3 training rows that also stand in the held-out parts were removed from train."],
+            "notes": ["3 training rows that also occur in the held-out parts were removed from train."],
         },
         "training": {
             "device": "cpu",

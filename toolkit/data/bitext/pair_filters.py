@@ -34,8 +34,8 @@ def poor(sources: Sequence[str], targets: Sequence[str], most: float) -> dict[st
         most: Factor by which lengths may differ from the usual ratio.
     """
     return {
-        "the translation is the source again": copies(sources, targets),
-        "the lengths of source and translation do not go together": odd_lengths(sources, targets, most),
+        "the translation is identical to the source": copies(sources, targets),
+        "the ratio of the lengths of source and translation is unusual": odd_lengths(sources, targets, most),
         "placeholders or markup of source and translation differ": other_markup(sources, targets),
         "one side seems to be in the language of the other": wrong_language(sources, targets),
     }

@@ -59,7 +59,7 @@ def in_roles(
         prepared[part] = columns_.take_roles(rows, roles, columns)
     if target is not None and target.role in prepared.get("train", pa.table({})).column_names:
         for part in without:
-            notes.append(f"The {part} part has no column of the {target.role} and is left aside.")
+            notes.append(f"The {part} part has no column of the {target.role} and is ignored.")
             del prepared[part]
     return prepared, order, notes
 
