@@ -17,7 +17,7 @@ class EndedElsewhere(Exception):
     """
 
     def __init__(self, code: int) -> None:
-        super().__init__("The run has ended, and another process of it says how.")
+        super().__init__("The run has ended; another process reports the cause.")
         self.code = code
 
 

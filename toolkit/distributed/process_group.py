@@ -124,7 +124,7 @@ def _listening() -> Iterator[None]:
     except RuntimeError as error:
         raise ProcessLost(
             "Another process of the run ended, or cannot be reached.",
-            "Its own message, or the launcher's, says more. Go on with the same command and --resume.",
+            "See its own message, or the launcher's. Resume with the same command and --resume.",
             id="process.lost",
         ) from error
 

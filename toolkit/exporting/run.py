@@ -89,7 +89,7 @@ def shown(line: str) -> str:
 def main() -> None:
     """Print a line for each text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", nargs="*", help="a text; standard input, line by line, when there is none")
+    parser.add_argument("text", nargs="*", help="a text; standard input, line by line, if there is none")
     parser.add_argument("--second", help="second text of each pair")
     arguments = parser.parse_args()
     sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace", newline="\n")  # type: ignore[union-attr]

@@ -108,7 +108,7 @@ def _kornia() -> Any:
         import kornia.augmentation
     except ImportError:
         raise ConfigError(
-            "Changing pictures at random needs kornia.",
+            "Augmentation of pictures needs kornia.",
             "pip install 'finetune-toolkit[image]', or set options.augment=none.",
             id="machine.package-missing",
         ) from None

@@ -29,13 +29,13 @@ def check(config: TrainingConfig, adapter: AdapterConfig) -> None:
         return
     if adapter.kind != "none":
         raise ConfigError(
-            f"With `adapter.kind` {adapter.kind} there is little to share out.",
+            f"With `adapter.kind` {adapter.kind} there is little to shard.",
             "Use --strategy ddp with adapters, or unset `adapter.kind`.",
             id="config.conflict",
         )
     if config.freeze == "trunk":
         raise ConfigError(
-            "With `training.freeze` trunk there is nothing to share out: the head alone is trained.",
+            "With `training.freeze` trunk there is nothing to shard: only the head is trained.",
             "Use --strategy ddp, or freeze less.",
             id="config.conflict",
         )

@@ -102,7 +102,7 @@ class BestKeeper:
         """Take note of a validation; save the weights if it is the best so far."""
         if self.metric not in values:
             raise RunError(
-                f"The validation rows do not define {self.metric}, by which the best weights are chosen.",
+                f"The validation rows do not define {self.metric}, which selects the best weights.",
                 "Choose another training.best_metric, such as loss, or give validation rows of every class.",
                 id="run.metric-undefined",
             )
