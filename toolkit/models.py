@@ -262,8 +262,8 @@ def _check_vocabulary(path: Path, tokenizer: Any) -> None:
         return
     if isinstance(known, int) and len(tokenizer) > known:
         raise ModelError(
-            f"The tokenizer in {path} has {len(tokenizer):,} tokens, but the model knows only {known:,}.",
-            "Take the tokenizer that the model was trained with; tokens that were added need rows of their own in it.",
+            f"The tokenizer in {path} has {len(tokenizer):,} tokens, but the model supports only {known:,}.",
+            "Use the tokenizer that the model was trained with; added tokens need rows in its embeddings.",
             id="model.tokenizer-mismatch",
         )
 

@@ -83,8 +83,7 @@ def check(match: Agreement, moved: Drift | None, allowed: Limits, form: str) -> 
     advice = "Use --to onnx, which does not quantize" if form == "onnx-int8" else "Use --to safetensors"
     raise RunError(
         f"The predictions of the export differ from the model's: {match.rows - match.same:,} of {match.rows:,} "
-        "held-out rows get "
-        f"another answer, and {allowed.share:.2%} of them are allowed (--tolerance {allowed.share:g})."
+        f"held-out rows get another prediction; at most {allowed.share:.2%} is allowed (--tolerance {allowed.share:g})."
         f"{off}{bound}{'.' if off else ''}",
         f"Nothing was written. {advice}, or allow more with --tolerance.",
         id="export.different-predictions",
