@@ -218,7 +218,7 @@ def _check_index(path: Path) -> None:
         for file in listed.values() if isinstance(listed, dict) else [listed]:
             if not isinstance(file, str) or Path(file).name != file or not file.endswith(kind):
                 raise ModelError(
-                    f"{index} says that weights are in {str(file)[:200]!r}, not in a {kind or 'weight'} file beside it.",
+                    f"{index} places weights in {str(file)[:200]!r}, not in a {kind or 'weight'} file beside it.",
                     "Download or copy the checkpoint again, from a source that you trust.",
                     id="model.unsafe-index",
                 )
