@@ -80,7 +80,7 @@ def read(path: Path, data: DataConfig, options: Mapping[str, Any], notes: list[s
 
 
 def clean(rows: pa.Table, options: Mapping[str, Any]) -> dict[str, pair_filters.Flags]:
-    """Find the pairs that teach nothing good: reason → which."""
+    """Find bad training pairs: reason → which."""
     sources, targets = (rows[side].to_pylist() for side in ("source", "target"))
     return pair_filters.poor(sources, targets, options["max_length_ratio"]) if options["clean"] else {}
 

@@ -1,4 +1,4 @@
-"""What the folder of a model says to later commands, and what it may not say.
+"""What a model folder sets for later commands, and what it may not set.
 
 A folder may come from anybody. The file `toolkit.json` beside its weights becomes a layer of the configuration, so it
 may hold what the model needs to be asked as it was trained, and nothing that decides what may run, be read or be

@@ -1,4 +1,4 @@
-"""Load a checkpoint with the right head, the right dropout and no surprises; save it again."""
+"""Load a checkpoint with the right head and dropout, and save it again."""
 
 import json
 import logging
@@ -364,7 +364,7 @@ def size(model: Any) -> tuple[int, int]:
 
 
 def trainable(model: Any) -> int:
-    """Return how many numbers training moves."""
+    """Return the number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

@@ -1,4 +1,4 @@
-"""What every sequence-to-sequence model needs to be given texts and to write; a small one that knows nothing yet.
+"""Encoding and generation for every sequence-to-sequence model, and a small one with random weights.
 
 Architecture of the small one: Vaswani et al. 2017, "Attention Is All You Need", as transformers' Marian has it; one
 vocabulary and one embedding table for both languages and for the output.

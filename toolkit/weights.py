@@ -1,4 +1,4 @@
-"""Load the weights of a checkpoint, and see that they reach the model.
+"""Load the weights of a checkpoint, and check that they reach the model.
 
 Where a file lacks a weight or has it in another shape, transformers puts random numbers and mentions it in its log.
 Here a backbone is loaded whole or refused. A head for classes may be new: that is recorded, for whoever needs a
@@ -58,7 +58,7 @@ _watched: ContextVar[list[Loaded] | None] = ContextVar("watched", default=None)
 
 @contextmanager
 def watched() -> Iterator[list[Loaded]]:
-    """Collect what is said of every checkpoint that is loaded inside the block."""
+    """Collect the notes on every checkpoint that is loaded inside the block."""
     loaded: list[Loaded] = []
     token = _watched.set(loaded)
     try:

@@ -25,7 +25,7 @@ from toolkit.tasks.task import Checked, Column
 
 @dataclass(frozen=True)
 class Splits:
-    """What a run learns from and is judged on.
+    """The rows that a run is trained and evaluated on.
 
     Attributes:
         train: Rows to learn from; columns are the recipe's roles, metadata, `_file` and `_row`.
@@ -255,7 +255,7 @@ def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
 
 
 def _leave_out_targets(parts: dict[str, pa.Table], target: Column) -> tuple[dict[str, pa.Table], list[str]]:
-    """Take the column to be learnt out of all parts, when one part lacks it or none has anything in it."""
+    """Remove the target column from all parts, when one part lacks it or none has anything in it."""
     lacking = [part for part, rows in parts.items() if target.role not in rows.column_names]
     held = {part: rows for part, rows in parts.items() if part not in lacking}
     if not lacking and any(labels_.counts(rows[target.role]) for rows in held.values()):

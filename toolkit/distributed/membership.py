@@ -1,4 +1,4 @@
-"""Being one of the processes of a run: who of them speaks, and who says how it failed."""
+"""One of the processes of a run: which of them prints, and which reports the failure."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Measure once how far each method can be believed for a model, on texts of its own data."""
+"""Measure once how faithful each method is for a model, on texts of its own data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict

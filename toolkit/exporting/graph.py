@@ -164,7 +164,7 @@ def save(exported: Any, folder: Path) -> None:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Keep the exporters' reports on their own inner life off the user's screen."""
+    """Silence the exporters' internal reports."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

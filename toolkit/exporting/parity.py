@@ -1,4 +1,4 @@
-"""Whether an exported model still says what the model says, on the same rows."""
+"""Whether an exported model makes the predictions of the original model, on the same rows."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ FLOAT_TOLERANCE = 0.001
 
 @dataclass(frozen=True)
 class Limits:
-    """What is let through.
+    """The accepted differences.
 
     Attributes:
         share: Share of the rows that may get another answer.

@@ -1,4 +1,4 @@
-"""Ask the model in this folder; needs onnxruntime and tokenizers, and nothing else.
+"""Predict with the model in this folder; needs onnxruntime and tokenizers, and nothing else.
 
 python run.py "a wonderful film" "a dull story"        label, probability and text, with tabs between
 python run.py < texts.txt                              a line of text each; one without text has no label

@@ -1,4 +1,4 @@
-"""Digests of the files that figures rest on, so that a file that was edited afterwards is not believed.
+"""Digests of the files behind reported figures, so that a file edited afterwards is refused.
 
 A run directory and the folder of an evaluation hold a SHA256SUMS, as `sha256sum --check SHA256SUMS` reads it. A file
 that no SHA256SUMS names, as of earlier versions, is taken as it is.

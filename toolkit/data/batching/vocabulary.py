@@ -64,7 +64,7 @@ def unwritable(texts: Sequence[str], tokenizer: Any, *, target: bool = False) ->
 
 
 def unread(texts: Sequence[str], tokenizer: Any, *, translates: bool) -> str | None:
-    """Say that a vocabulary knows little of some texts: many unknown tokens, or hardly more than a letter in each.
+    """Return a warning if a vocabulary suits some texts badly: many unknown tokens, or about a letter in each.
 
     Args:
         texts: A sample is looked at.

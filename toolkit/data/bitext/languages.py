@@ -60,7 +60,7 @@ def normal(code: str) -> tuple[str, str]:
 
 
 def check(source: str | None, target: str | None) -> None:
-    """Refuse what is no pair of languages.
+    """Refuse an invalid pair of languages.
 
     Raises:
         ConfigError: One is written as a name, or both are the same.

@@ -89,7 +89,7 @@ def unnamed(names: Sequence[str]) -> list[int]:
 
 
 def encodes(value: Any) -> bool:
-    """Whether a value can be written in UTF-8: it holds no half of a character."""
+    """Whether a value can be written in UTF-8: it holds no lone surrogate."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Files as text: gzip, size limit and encoding, with errors that name the line and the way out."""
+"""Files as text: gzip, size limit and encoding, with errors that name the line and the fix."""
 
 import codecs
 import gzip
@@ -180,7 +180,7 @@ def _line_end(path: Path, encoding: str) -> str:
 
 
 def check_gzip(path: Path) -> None:
-    """Unpack once and keep nothing: a damaged or vast file is told before any row is read."""
+    """Unpack once and keep nothing, so that a damaged or too large file fails before any row is read."""
     size, most = 0, min(MAX_UNPACKED, most_unpacked(path))
     try:
         with gzip.open(path) as stream:

@@ -225,7 +225,7 @@ def inspect(picture: Mapping[str, Any], most_pixels: int) -> InspectedImage:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the decoders' remarks on odd files off the screen; also for the threads that are started within."""
+    """Silence the decoders' warnings about odd files; also for the threads that are started within."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -367,7 +367,7 @@ def inspected(values: pa.ChunkedArray, most_pixels: int) -> tuple[pa.ChunkedArra
 
 
 def name(picture: Mapping[str, Any]) -> str:
-    """Return how a picture is called where it is spoken of: its file's name, else its size."""
+    """Return the name of a picture in messages: its file's name, else its size."""
     if picture.get("path"):
         return Path(picture["path"]).name
     return f"{picture.get('width')} × {picture.get('height')} pixels"

@@ -1,4 +1,4 @@
-"""Look at every picture of a data set before anything is learnt, and leave out what cannot be decoded."""
+"""Validate every picture of a data set before training, and leave out what cannot be decoded."""
 
 from collections.abc import Mapping
 from typing import Any

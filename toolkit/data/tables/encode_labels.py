@@ -49,7 +49,7 @@ def number_labels(
     lenient: bool,
     order: Sequence[str] = (),
 ) -> NumberedLabels:
-    """Replace the labels of each part by class numbers; rows without a label, or mapped to nothing, go.
+    """Replace the labels of each part by class numbers; rows without a label, or mapped to null, are removed.
 
     Args:
         parts: Part → rows in the recipe's roles.

@@ -1,4 +1,4 @@
-"""Keep rows that belong together on one side of every border between parts: all pictures of a patient, say.
+"""Keep rows that belong together in the same part: all pictures of a patient, say.
 
 What is learnt from one picture of a patient tells much about the others, so figures measured on them flatter.
 """

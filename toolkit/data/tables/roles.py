@@ -1,4 +1,4 @@
-"""Bring each part of a data set into the roles of a recipe; what has no labels is left aside."""
+"""Bring each part of a data set into the roles of a recipe; parts without labels are ignored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Carve what is missing from train, and keep what is held out apart from what is learnt."""
+"""Split missing parts off train, and remove training rows that also occur in a held-out part."""
 
 import hashlib
 import json
@@ -154,7 +154,7 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def separate(
     parts: Mapping[str, pa.Table], columns: Sequence[str], *, remove: bool
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
-    """Find the texts that stand on both sides of a border between parts, and remove them from the learning side.
+    """Find the texts that occur in two parts, and remove them from the one used for training.
 
     Test is left as it is; validation loses what stands in test; train loses what stands in either.
 

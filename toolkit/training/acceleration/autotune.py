@@ -231,7 +231,7 @@ def _pass(
 
 
 def _wait(device: str) -> None:
-    """Wait for what a GPU was given to do."""
+    """Wait until a GPU has finished its work."""
     import torch
 
     if device == "cuda":

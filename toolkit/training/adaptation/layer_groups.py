@@ -1,4 +1,4 @@
-"""Where in the network each parameter stands, found without the names of any family.
+"""The depth of each parameter in the network, found without the names of any family.
 
     depth 0          what stands before the first layer, and every embedding outside the layers
     depth 1 … L      the layers: the elements of the model's outermost `ModuleList`s, in their order
@@ -80,7 +80,7 @@ def above_layers(model: Any) -> list[str]:
 
 
 def freeze(model: Any, what: int | str) -> int:
-    """Keep some of the parameters from moving.
+    """Freeze some of the parameters.
 
     Args:
         model: Changed in place.

@@ -1,4 +1,4 @@
-"""Pictures changed at random while they are learnt from: whole batches at a time, on the device where the model is.
+"""Random augmentation of pictures in training: whole batches at a time, on the device of the model.
 
     bytes (B, 3, H, W) → crop, flip, turn, colours, RandAugment → normalise → erase → MixUp or CutMix → the model
 

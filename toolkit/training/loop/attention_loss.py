@@ -1,4 +1,4 @@
-"""Attention that training is told to mind, beside the loss: its entropy, and the words that people gave as reasons.
+"""Auxiliary attention losses: the entropy of attention, and supervision by rationales.
 
     loss of a batch = the objective's mean + attention_entropy × entropy + attention_supervision × distance
 
