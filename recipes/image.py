@@ -56,25 +56,30 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     image_size: int | None = Field(
-        None, ge=8, le=2048, description="Height and width that the model sees, in pixels; the checkpoint's by default"
+        None,
+        ge=8,
+        le=2048,
+        description="Height and width of the model's input, in pixels; the checkpoint's by default",
     )
     class_from_name: bool = Field(
-        False, description="The class of a picture stands in its name before a number: cat.0.jpg, dog_12.png"
+        False, description="The class of a picture is the part of its name before a number: cat.0.jpg, dog_12.png"
     )
     augment: Literal["auto", "none", "light", "photos", "medical", "microscope", "digits"] = Field(
         "auto",
-        description="How pictures are changed at random in training: a set of the values below, safe for its kind of "
+        description="Random augmentation of pictures in training: a set of the values below, safe for its kind of "
         "pictures; auto is light, and none with frozen layers",
     )
     crop: float | None = Field(None, gt=0, le=1, description="Least share of a picture's area that is shown")
-    flip: Literal["none", "horizontal", "both"] | None = Field(None, description="Mirror images that mean the same")
-    rotate: float | None = Field(None, ge=0, le=180, description="Degrees that a picture is turned at most, either way")
-    shift: float | None = Field(None, ge=0, lt=1, description="Share of the side by which it moves, grows or shrinks")
-    color: float | None = Field(None, ge=0, lt=1, description="Share by which brightness, contrast, saturation change")
+    flip: Literal["none", "horizontal", "both"] | None = Field(None, description="Mirror images that keep the class")
+    rotate: float | None = Field(None, ge=0, le=180, description="Largest rotation in degrees, either way")
+    shift: float | None = Field(None, ge=0, lt=1, description="Largest shift and scaling, as a share of the side")
+    color: float | None = Field(None, ge=0, lt=1, description="Largest change of brightness, contrast, saturation")
     rand_augment: int | None = Field(None, ge=0, le=10, description="RandAugment's operations for each picture")
     erase: float | None = Field(None, ge=0, le=1, description="Share of the pictures that lose a rectangle")
-    mixup: float | None = Field(None, ge=0, description="α of MixUp, which lays two pictures over each other; 0 is off")
-    cutmix: float | None = Field(None, ge=0, description="α of CutMix, which puts a piece of one in another; 0 is off")
+    mixup: float | None = Field(None, ge=0, description="α of MixUp, which blends two pictures; 0 is off")
+    cutmix: float | None = Field(
+        None, ge=0, description="α of CutMix, which pastes a part of one into another; 0 is off"
+    )
 
 
 def read(path: Path, config: DataConfig, options: Mapping[str, Any], notes: list[str]) -> dict[str, pa.Table] | None:

@@ -99,11 +99,7 @@ def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
         return []
     texts = (rows[role].to_pylist() for role in ("text", "text_pair") if role in rows.column_names)
     lost = rationales.lost(rows["rationale"].to_pylist(), list(zip(*texts, strict=True)))
-    return (
-        [f"{lost:,} rationales name nothing that stands in their text; these rows teach the label alone."]
-        if lost
-        else []
-    )
+    return [f"{lost:,} rationales do not occur in their text; these rows train only the label."] if lost else []
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:

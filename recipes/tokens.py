@@ -109,7 +109,7 @@ def label_remarks(labels: Sequence[str]) -> list[str]:
     names = dict(zip(labels, (OUTSIDE, "B-PER", "I-PER"), strict=False))
     label_map = ", ".join(f"{label}: {name}" for label, name in names.items())
     return [
-        "No label begins with B- or I-, so that no word belongs to an entity and entity F1 is 0. Name all labels in "
+        "No label begins with B- or I-, so no word belongs to an entity and entity F1 is 0. Name all labels in "
         f"the IOB scheme, as in --set 'data.label_map={{{label_map}}}'."
     ]
 

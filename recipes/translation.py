@@ -52,16 +52,18 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str | None = Field(None, description="Language that is translated from: en, eng_Latn")
-    target: str | None = Field(None, description="Language that is translated into")
-    prefix: str | None = Field(None, description="Text before every source; T5's own when not given")
-    beams: int = Field(4, ge=1, le=64, description="Translations that beam search follows at a time")
-    length_factor: float = Field(2.0, gt=0, description="Tokens of a translation for each token of its source, at most")
-    vocabulary: int = Field(8000, ge=300, description="Pieces of words that a model from scratch knows")
+    source: str | None = Field(None, description="Source language: en, eng_Latn")
+    target: str | None = Field(None, description="Target language")
+    prefix: str | None = Field(None, description="Text before every source; T5's own by default")
+    beams: int = Field(4, ge=1, le=64, description="Number of beams in beam search")
+    length_factor: float = Field(2.0, gt=0, description="Most tokens of a translation for each token of its source")
+    vocabulary: int = Field(8000, ge=300, description="Vocabulary size of a model from scratch")
     width: int = Field(256, ge=16, multiple_of=16, description="Hidden size of a model from scratch")
     layers: int = Field(3, ge=1, description="Layers of its encoder, and of its decoder")
     clean: bool = Field(True, description="Leave out copies, odd lengths, other markup and the wrong language")
-    max_length_ratio: float = Field(3.0, gt=1, description="Factor by which lengths may leave the usual ratio")
+    max_length_ratio: float = Field(
+        3.0, gt=1, description="Largest factor between a pair's length ratio and the usual one"
+    )
     protect: bool = Field(True, description="In predict, put placeholders and markup back where the model lost them")
     retranslate: bool = Field(False, description="In predict, translate a catalogue's translated messages again")
     length_penalty: float = Field(1.0, description="Above 1 beam search prefers long translations, below 1 short ones")
@@ -78,7 +80,7 @@ def read(path: Path, data: DataConfig, options: Mapping[str, Any], notes: list[s
 
 
 def clean(rows: pa.Table, options: Mapping[str, Any]) -> dict[str, pair_filters.Flags]:
-    """Find the pairs that teach nothing good: reason → which."""
+    """Find bad training pairs: reason → which."""
     sources, targets = (rows[side].to_pylist() for side in ("source", "target"))
     return pair_filters.poor(sources, targets, options["max_length_ratio"]) if options["clean"] else {}
 

@@ -123,7 +123,7 @@ def locate(name: str, loading: LoadingConfig, options: Mapping[str, Any] = Mappi
     config = _configuration(located.path, name)
     if not loading.trust_remote_code and _wants_code(config):
         raise ModelError(
-            f"{name} brings Python code of its own, which would run on this machine.",
+            f"{name} contains Python code, which would run on this machine.",
             "Read that code first; if you trust it, add --trust-remote-code.",
             id="model.remote-code",
         )
@@ -152,7 +152,7 @@ def _configuration(path: Path, name: str) -> dict[str, Any]:
     named = names_of_classes(config)
     if named is None:
         raise ModelError(
-            f"`id2label` in the config.json of {name} does not say which class has which number.",
+            f"`id2label` in the config.json of {name} does not map numbers to classes.",
             'Write it as {"0": "negative", "1": "positive"}, in the order of the model\'s outputs.',
             id="model.config-damaged",
         )
@@ -198,7 +198,9 @@ def _form(name: str, folder: str, loading: LoadingConfig) -> Checkpoint:
     """Return a configuration that comes with the toolkit, which has no weights."""
     if not loading.from_scratch:
         raise ModelError(
-            f"{name} is a form without weights.", "Add --from-scratch to begin with random ones.", id="model.no-weights"
+            f"{name} is an architecture without weights.",
+            "Add --from-scratch to start with random weights.",
+            id="model.no-weights",
         )
     path = catalogue.folder() / "forms" / folder
     return Checkpoint(name, path, f"{name} (random weights)", None, None, runs.read_object(path / "config.json"))
@@ -352,8 +354,8 @@ def check_head(checkpoint: Checkpoint) -> None:
     named = architectures(checkpoint)
     if named and not _has_head_for_classes(checkpoint):
         raise ModelError(
-            f"{checkpoint.name} is a {named[0]}, which gives no classes: it was not fine-tuned for this task.",
-            f"Fine-tune it first (`toolkit finetune TASK --model {checkpoint.name}`), or name its task with --recipe.",
+            f"{checkpoint.name} is a {named[0]}, which predicts no classes: it was not fine-tuned for this task.",
+            f"Fine-tune it first (`toolkit finetune TASK --model {checkpoint.name}`), or give its task with --recipe.",
             id="model.not-fine-tuned",
         )
 
@@ -369,8 +371,8 @@ def check_writer(checkpoint: Checkpoint) -> None:
     _check_family(
         checkpoint,
         MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
-        "turn one text into another",
-        "Name a sequence-to-sequence model, such as t5-small, opus-mt or nllb.",
+        "generate one text from another",
+        "Use a sequence-to-sequence model, such as t5-small, opus-mt or nllb.",
     )
 
 
@@ -380,7 +382,7 @@ def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
     if named or "prefix" not in options or checkpoint.config.get("model_type") not in PROMPTED_IN_WORDS:
         return []
     return [
-        "A T5 is asked to “translate English to French: …”, and without languages it is not: name both (--source en "
+        "T5 expects the prefix “translate English to French: …”, which needs both languages: give them (--source en "
         "--target fr), or the --prefix of your own task."
     ]
 
@@ -409,7 +411,7 @@ def check_classifier(checkpoint: Checkpoint, modality: str) -> None:
     names, work, examples = _CLASSIFIERS[modality]
     mappings = [getattr(modeling_auto, f"MODEL_FOR_{name}_CLASSIFICATION_MAPPING_NAMES") for name in names]
     families = {family for mapping in mappings for family in mapping}
-    _check_family(checkpoint, families, work, f"Name another, such as {examples}.")
+    _check_family(checkpoint, families, work, f"Use another, such as {examples}.")
 
 
 def _check_family(checkpoint: Checkpoint, families: Container[str], work: str, fix: str) -> None:

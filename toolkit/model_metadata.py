@@ -1,4 +1,4 @@
-"""What the folder of a model says to later commands, and what it may not say.
+"""What a model folder sets for later commands, and what it may not set.
 
 A folder may come from anybody. The file `toolkit.json` beside its weights becomes a layer of the configuration, so it
 may hold what the model needs to be asked as it was trained, and nothing that decides what may run, be read or be
@@ -56,8 +56,8 @@ def read(folder: Path) -> dict[str, Any]:
     refused = [".".join(key) for key, value in leaves(settings) if not _may_stand(key, value)]
     if refused:
         raise ModelError(
-            f"{file} sets `{refused[0]}`, which the folder of a model may not set.",
-            "Remove it there; what a model may do on this machine is decided by the options of the command alone.",
+            f"{file} sets `{refused[0]}`, which a model folder may not set.",
+            "Remove it there; only the options of the command decide what a model may do on this machine.",
             id="model.card-forbidden-key",
         )
     return card
@@ -77,7 +77,7 @@ def _is_pruning(listed: Mapping[str, Any]) -> bool:
 
 def _damaged(file: Path, name: str) -> ModelError:
     return ModelError(
-        f"`{name}` in {file} is not what it should be.",
+        f"`{name}` in {file} has an invalid value.",
         "The folder is damaged; copy it again.",
         id="model.card-damaged",
     )
@@ -96,8 +96,8 @@ def remarks(card: Mapping[str, Any], settings: EvaluationConfig) -> list[str]:
     settings_stored = card.get("evaluation") or {}
     named = [(key, settings_stored.get(key)) for key in FILES if getattr(settings, key) is None]
     return [
-        f"The run used {file} as `evaluation.{key}`. Files that a folder names are not opened: "
-        f"`--set evaluation.{key}=FILE` names it again."
+        f"The run used {file} as `evaluation.{key}`. Files that a folder names are not opened: give it again with "
+        f"`--set evaluation.{key}=FILE`."
         for key, file in named
         if file is not None
     ]
@@ -144,8 +144,7 @@ def installed(named: Any, whose: str, folders: list[Path], typed: str | None, *,
     else:
         fix = "Add `--recipe FILE` to the command."
     raise RecipeError(
-        f"{whose} was trained with the recipe {named}, which is not among those installed. Code is not run because a "
-        "folder names it.",
+        f"{whose} was trained with the recipe {named}, which is not installed. Code that a folder names is not run.",
         fix,
         id="recipe.not-installed",
     )

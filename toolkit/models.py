@@ -1,4 +1,4 @@
-"""Load a checkpoint with the right head, the right dropout and no surprises; save it again."""
+"""Load a checkpoint with the right head and dropout, and save it again."""
 
 import json
 import logging
@@ -262,8 +262,8 @@ def _check_vocabulary(path: Path, tokenizer: Any) -> None:
         return
     if isinstance(known, int) and len(tokenizer) > known:
         raise ModelError(
-            f"The tokenizer in {path} has {len(tokenizer):,} tokens, but the model knows only {known:,}.",
-            "Take the tokenizer that the model was trained with; tokens that were added need rows of their own in it.",
+            f"The tokenizer in {path} has {len(tokenizer):,} tokens, but the model supports only {known:,}.",
+            "Use the tokenizer that the model was trained with; added tokens need rows in its embeddings.",
             id="model.tokenizer-mismatch",
         )
 
@@ -364,7 +364,7 @@ def size(model: Any) -> tuple[int, int]:
 
 
 def trainable(model: Any) -> int:
-    """Return how many numbers training moves."""
+    """Return the number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

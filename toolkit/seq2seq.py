@@ -1,4 +1,4 @@
-"""What every sequence-to-sequence model needs to be given texts and to write; a small one that knows nothing yet.
+"""Encoding and generation for every sequence-to-sequence model, and a small one with random weights.
 
 Architecture of the small one: Vaswani et al. 2017, "Attention Is All You Need", as transformers' Marian has it; one
 vocabulary and one embedding table for both languages and for the output.
@@ -124,7 +124,7 @@ def settle_generation(model: Any, tokenizer: Any, *, beams: int, max_length: int
         settings.decoder_start_token_id = getattr(model.config, "decoder_start_token_id", None)
     if settings.eos_token_id is None or (settings.decoder_start_token_id is None and settings.bos_token_id is None):
         raise ModelError(
-            f"{type(model).__name__} does not say which token a translation starts from and which one ends it.",
+            f"{type(model).__name__} does not define the start and end tokens of a translation.",
             "Set `decoder_start_token_id` and `eos_token_id` in its generation_config.json.",
             id="model.generation-undefined",
         )

@@ -94,8 +94,8 @@ def parse(name: str) -> Source:
         return Source("package", name.removeprefix("pkg://").strip("/"))
     if _ADDRESS.match(name):
         raise SourceError(
-            f"{name} is an address of the web, which is not read directly.",
-            "Download it first (`curl -LO URL`) and name the file; what is on the Hub is named by its id, org/name.",
+            f"{name} is a web address, which is not read directly.",
+            "Download it first (`curl -LO URL`) and give the file; for the Hub give the id, org/name.",
             id="source.web-address",
         )
     try:
@@ -144,7 +144,7 @@ def package_path(name: str) -> Path:
         )
     if ".." in PurePosixPath(inside).parts or inside.startswith("/"):
         raise SourceError(
-            f"pkg://{name} leaves its package.", "Give a path inside the package.", id="source.outside-package"
+            f"pkg://{name} points outside its package.", "Give a path inside the package.", id="source.outside-package"
         )
     for root in specification.submodule_search_locations:
         path = Path(root) / inside
@@ -188,9 +188,9 @@ def _probe(endpoint: str) -> str | None:
     try:
         get_session().head(endpoint, timeout=PROBE_SECONDS)
     except ImportError:
-        return f"{endpoint} cannot be reached through a SOCKS proxy, which ALL_PROXY names, without the package socksio"
+        return f"{endpoint} cannot be reached through a SOCKS proxy, set by ALL_PROXY, without the package socksio"
     except ValueError:
-        return f"{endpoint} cannot be reached through a proxy of a kind that is not known, which ALL_PROXY names"
+        return f"{endpoint} cannot be reached through a proxy of an unknown kind, set by ALL_PROXY"
     except Exception as error:  # any transport's own error means the same: no Hub
         return f"{endpoint} cannot be reached ({type(error).__name__})"
     return None
@@ -227,7 +227,7 @@ def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_cod
         except SourceError:
             continue
         if path is not None:
-            return Located(path, fallback, note=f"{problem}; {fallback} stands in for {source.name}.")
+            return Located(path, fallback, note=f"{problem}; {fallback} is used instead of {source.name}.")
     raise SourceError(
         f"The model {first} is not on this machine and {problem}.", fix="", id="hub.unreachable"
     )  # the caller knows what works
@@ -241,7 +241,9 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
     """
     if not path.exists():
         raise SourceError(
-            f"There is no folder {name}.", "Check the path; Hub ids have the form org/name.", id="source.file-missing"
+            f"The folder {name} does not exist.",
+            "Check the path; Hub ids have the form org/name.",
+            id="source.file-missing",
         )
     files = [file.name for file in path.iterdir()] if path.is_dir() else []
     if files:
@@ -249,7 +251,7 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
     _check_adapter(files, name)
     if not path.is_dir() or not (path / "config.json").is_file():
         raise ModelError(
-            f"{name} is not a model: it holds no config.json.",
+            f"{name} is not a model: it has no config.json.",
             "Give the folder that `save_pretrained` wrote, or a run directory.",
             id="model.not-a-model",
         )
@@ -260,9 +262,9 @@ def _check_adapter(files: Iterable[str], name: str) -> None:
     """Refuse an adapter: transformers would load the model that it names, whatever stands beside it."""
     if "adapter_config.json" in files:
         raise ModelError(
-            f"{name} holds an adapter, which changes the weights of another model, and is no model by itself.",
-            "Merge it into its base model with peft (`merge_and_unload`), save that, and name its folder; a run of "
-            "this toolkit holds the merged model already.",
+            f"{name} holds an adapter, which changes the weights of another model and is not a model by itself.",
+            "Merge it into its base model with peft (`merge_and_unload`), save that, and give its folder; a run of "
+            "this toolkit already holds the merged model.",
             id="model.is-adapter",
         )
 
@@ -275,7 +277,7 @@ def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> No
     if not pickled and "export.json" in files:
         raise ModelError(
             f"{name} is an export for another runtime.",
-            "Name the run or model that it was made of.",
+            "Give the run or model that it was made from.",
             id="model.is-export",
         )
     if not pickled:
@@ -286,7 +288,7 @@ def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> No
         )
     if not allow_pickle:
         raise ModelError(
-            f"{name} holds its weights as pickled code ({pickled[0]}), which can run anything when it is loaded.",
+            f"{name} holds its weights as pickled code ({pickled[0]}), which can run arbitrary code when loaded.",
             "Use a checkpoint with safetensors, or, if you trust its author, add `--set loading.allow_pickle=true`.",
             id="model.unsafe-weights",
         )
@@ -388,7 +390,7 @@ def hub_error(error: Exception, name: str, kind: str) -> SourceError | None:
 
     if isinstance(error, errors.GatedRepoError):
         return SourceError(
-            f"The {kind} {name} is gated: its owner wants to be asked.",
+            f"The {kind} {name} is gated: its owner must grant access.",
             "Accept its conditions on its Hub page, then run `hf auth login` with a token of that account.",
             id="hub.gated",
         )
@@ -401,7 +403,7 @@ def hub_error(error: Exception, name: str, kind: str) -> SourceError | None:
     if isinstance(error, errors.RevisionNotFoundError):
         return SourceError(
             f"{name} has no such revision.",
-            "Give a branch, tag or commit that its Hub page lists.",
+            "Give a branch, tag or commit listed on its Hub page.",
             id="hub.no-revision",
         )
     if isinstance(error, errors.HFValidationError):
@@ -413,8 +415,8 @@ def hub_error(error: Exception, name: str, kind: str) -> SourceError | None:
     if isinstance(error, errors.HfHubHTTPError | errors.EntryNotFoundError | httpx2.HTTPError):
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return SourceError(
-            f"The Hub did not give {name}: {reason}",
-            "Try again; `toolkit doctor` shows whether the Hub and your token are in order.",
+            f"The Hub did not return {name}: {reason}",
+            "Try again; `toolkit doctor` checks the Hub and your token.",
             id="hub.request-failed",
         )
     return None

@@ -1,4 +1,4 @@
-"""Load the weights of a checkpoint, and see that they reach the model.
+"""Load the weights of a checkpoint, and check that they reach the model.
 
 Where a file lacks a weight or has it in another shape, transformers puts random numbers and mentions it in its log.
 Here a backbone is loaded whole or refused. A head for classes may be new: that is recorded, for whoever needs a
@@ -58,7 +58,7 @@ _watched: ContextVar[list[Loaded] | None] = ContextVar("watched", default=None)
 
 @contextmanager
 def watched() -> Iterator[list[Loaded]]:
-    """Collect what is said of every checkpoint that is loaded inside the block."""
+    """Collect the notes on every checkpoint that is loaded inside the block."""
     loaded: list[Loaded] = []
     token = _watched.set(loaded)
     try:
@@ -180,7 +180,9 @@ def _wrapper(model: Any, unexpected: Any) -> tuple[dict[str, str], str | None]:
     patterns = {_INNER: ""} | ({f"^{re.escape(best)}": ""} if best else {})
     example = min(name for name, short in bare.items() if short.removeprefix(best) in wanted)
     shown = bare[example].removeprefix(best)
-    note = f"The weights were saved with a wrapper around the model; its part of their names is left out: `{example}` "
+    note = (
+        f"The weights were saved with a wrapper around the model; its prefix is removed from their names: `{example}` "
+    )
     return patterns, f"{note}is `{shown}`."
 
 
@@ -195,10 +197,10 @@ def _forget(model: Any) -> None:
 def _incomplete(path: Path, model: Any, faults: Mapping[str, str], unexpected: Any) -> ModelError:
     count = sum(1 for _ in model.named_parameters())
     kind = type(model).__name__
-    other = f" It holds `{min(unexpected)}`, which is no weight of {kind}." if unexpected else ""
+    other = f" It holds `{min(unexpected)}`, which is not a weight of {kind}." if unexpected else ""
     return ModelError(
-        f"The checkpoint in {path} lacks {len(faults):,} of {count:,} weights of {kind}, which would be random "
-        f"numbers: {next(iter(faults.values()))}.{other}",
+        f"The checkpoint in {path} lacks {len(faults):,} of {count:,} weights of {kind}, which would be random: "
+        f"{next(iter(faults.values()))}.{other}",
         "Save the whole model with `save_pretrained`, and check that config.json and weights belong together.",
         id="model.weights-incomplete",
     )
@@ -216,8 +218,8 @@ def _check_index(path: Path) -> None:
         for file in listed.values() if isinstance(listed, dict) else [listed]:
             if not isinstance(file, str) or Path(file).name != file or not file.endswith(kind):
                 raise ModelError(
-                    f"{index} says that weights stand in {str(file)[:200]!r}, which is no {kind or 'file'} beside it.",
-                    "Download or copy the checkpoint again, from somebody whom you trust.",
+                    f"{index} places weights in {str(file)[:200]!r}, not in a {kind or 'weight'} file beside it.",
+                    "Download or copy the checkpoint again, from a source that you trust.",
                     id="model.unsafe-index",
                 )
 
@@ -233,7 +235,7 @@ def _check_numbers(path: Path) -> None:
                 if name.endswith(".weight") and kind not in _NUMBERS:
                     raise ModelError(
                         f"`{name}` in {file} is stored as {kind}: the weights are quantized.",
-                        "Take the checkpoint with floating-point weights (F32, F16 or BF16) that it was made of.",
+                        "Use the checkpoint with floating-point weights (F32, F16 or BF16) that it was made from.",
                         id="model.weights-quantized",
                     )
 
@@ -243,7 +245,7 @@ def _check_finite(path: Path, model: Any) -> None:
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise ModelError(
-                f"`{name}` in the checkpoint in {path} holds values that are infinite or no numbers.",
-                "Its training diverged or the file is damaged: take an earlier checkpoint.",
+                f"`{name}` in the checkpoint in {path} holds values that are infinite or NaN.",
+                "Its training diverged or the file is damaged: use an earlier checkpoint.",
                 id="model.weights-not-finite",
             )

@@ -34,7 +34,7 @@ TABLES = {
     "exchanged columns": (
         "label,text\n" + "".join(f"film {n},{n % 2}\n" for n in range(90)),
         "label.too-many-classes",
-        "exchanged",
+        "swapped",
     ),
     "no rows": ("text,label\n", "data.no-rows", "table.csv"),
     "nothing at all": ("", "data.no-rows", "0 bytes"),

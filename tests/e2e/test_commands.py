@@ -108,7 +108,7 @@ def test_recipes_show_explains_a_recipes_own_keys(tmp_path: Path) -> None:
     lines = outcome.out.splitlines()
     (place,) = (number for number, line in enumerate(lines) if line.startswith("options.target"))
     assert " fr " in lines[place]
-    assert lines[place + 1].strip() == "Language that is translated into"
+    assert lines[place + 1].strip() == "Target language"
 
 
 def test_recipes_show_fits_a_terminal(tmp_path: Path) -> None:

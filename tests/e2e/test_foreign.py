@@ -48,7 +48,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_classes_without_names_are_matched_by_order_or_by_a_map(nameless: Path, table: Path, tmp_path: Path) -> None:
     judged = toolkit("evaluate", nameless, "--data", table, "--output", "order", *QUICK, cwd=tmp_path)
     assert judged.code == 0, judged.text
-    assert "LABEL_0 was taken for negative, LABEL_1 was taken for positive" in " ".join(judged.err.split())
+    assert "LABEL_0 was read as negative, LABEL_1 was read as positive" in " ".join(judged.err.split())
     assert accuracy(tmp_path / "order") > 0.9
     assert report(tmp_path / "order")["evaluation"]["labels"] == ["negative", "positive"]
     turned = ("--set", 'data.label_map={"negative": LABEL_1, "positive": LABEL_0}')

@@ -162,7 +162,7 @@ def test_a_person_drops_a_picture_and_sees_its_class(made: Made, tmp_path: Path)
         assert "not measured" in page.evaluate("document.querySelector('[data-part=belief]').textContent")
         page.choose("input[type=file]", tmp_path / "broken.png")
         page.wait("!document.getElementById('refusal').hidden")
-        assert "the picture is no picture" in page.evaluate("document.getElementById('refusal').textContent")
+        assert "the picture is not a picture" in page.evaluate("document.getElementById('refusal').textContent")
 
 
 def test_it_is_pushed_and_judged_from_the_hub(made: Made, tmp_path: Path) -> None:

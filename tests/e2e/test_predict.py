@@ -45,7 +45,7 @@ def test_it_says_what_the_evaluation_said_in_the_same_order(made: Made, tmp_path
         assert "calibrated_score" not in answer  # right on all validation rows: there was no temperature to fit
     again = toolkit("predict", made.run, "--input", "in.csv", "--output", "out.jsonl", cwd=tmp_path)
     assert again.code == 2
-    assert "there already" in again.err
+    assert "already exists" in again.err
 
 
 def test_standard_input(made: Made, tmp_path: Path) -> None:

@@ -88,10 +88,10 @@ def findings() -> dict[str, Any]:
             "best": "leave-one-out",
             "unit": "score",
             "methods": [
-                {"name": "leave-one-out", "title": "Leaving each word out", **_interval(0.6)},
+                {"name": "leave-one-out", "title": "Leave-one-out", **_interval(0.6)},
                 {"name": "random", "title": "Random scores", **_interval(-0.1)},
             ],
-            "headline": "Leaving each word out is the most faithful way to explain this model.",
+            "headline": "Leave-one-out is the most faithful way to explain this model.",
             "statements": ["It exceeds random scores by 0.70 (0.60 to 0.80)."],
             "warnings": [],
         },
@@ -282,7 +282,7 @@ def sample() -> dict[str, Any]:
                 {"name": "validation", "rows": 1279, "classes": {"negative": 640, "positive": 639}, "given": False},
                 {"name": "test", "rows": 1280, "classes": {"negative": 640, "positive": 640}, "given": True},
             ],
-            "notes": ["3 training rows that also stand in the held-out parts were removed from train."],
+            "notes": ["3 training rows that also occur in the held-out parts were removed from train."],
         },
         "training": {
             "device": "cpu",

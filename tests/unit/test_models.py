@@ -380,7 +380,7 @@ def test_a_run_that_did_not_finish_holds_no_model(tmp_path):
     assert "did not finish" in fault("run.unfinished", tmp_path)
 
 
-@pytest.mark.parametrize(("content", "reason"), [('{"status": "compl', "not JSON"), ("[]", "holds no keys")])
+@pytest.mark.parametrize(("content", "reason"), [('{"status": "compl', "not JSON"), ("[]", "not an object")])
 def test_a_damaged_run_json_is_not_called_unfinished(tmp_path, content, reason):
     (tmp_path / "run.json").write_text(content, encoding="utf-8")
     said = fault("run.damaged", tmp_path)
@@ -393,7 +393,7 @@ def test_a_run_that_lost_a_part_says_which(tmp_path, missing):
     run = finished(tmp_path)
     lost = run.path / missing
     lost.rename(tmp_path / "elsewhere")
-    assert f"is not whole: {missing} is missing" in fault("run.file-missing", tmp_path)
+    assert f"is incomplete: {missing} is missing" in fault("run.file-missing", tmp_path)
 
 
 def test_a_finished_run_is_its_model(tmp_path):

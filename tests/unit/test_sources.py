@@ -193,7 +193,7 @@ def test_folders_that_are_no_checkpoints(tmp_path, files, identifier):
 
 
 def test_paths_that_are_no_folders(tmp_path):
-    assert "There is no folder" in fault("source.file-missing", f"{tmp_path}/absent/")
+    assert "does not exist" in fault("source.file-missing", f"{tmp_path}/absent/")
     (tmp_path / "reviews.csv").touch()
     assert "is not a model" in fault("model.not-a-model", str(tmp_path / "reviews.csv"))
 

@@ -231,7 +231,7 @@ def test_an_index_names_safetensors_beside_it(place: object, tmp_path: Path) -> 
     index.write_text(json.dumps(told), encoding="utf-8")
     said = refusal("model.unsafe-index", tmp_path)
     assert str(place) in said
-    assert "no .safetensors beside it" in said
+    assert "not in a .safetensors file beside it" in said
 
 
 def test_an_index_without_a_list_is_refused(tmp_path: Path) -> None:

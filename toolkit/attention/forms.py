@@ -127,16 +127,16 @@ def _parse(text: str) -> Form:
     name, *numbers = text.split(":")
     if name not in _FORMS:
         raise ConfigError(
-            f"There is no attention `{text}`.",
-            f"Forms: {', '.join(_FORMS)}; FORM+FORM takes turns.",
+            f"Unknown attention form `{text}`.",
+            f"Forms: {', '.join(_FORMS)}; FORM+FORM alternates by layer.",
             id="config.unknown-choice",
         )
     make, needed, least = _FORMS[name]
     fits = needed <= len(numbers) <= len(least) and all(number.isdecimal() for number in numbers)
     if not fits or any(int(number) < low for number, low in zip(numbers, least, strict=False)):
         raise ConfigError(
-            f"The attention `{text}` does not have the numbers it needs.",
-            "Write for example dense, sliding-window:256, sliding-window:256:1, block-sparse:64:3, top-k:32 or "
+            f"The attention `{text}` lacks its numbers, or has wrong ones.",
+            "Examples: dense, sliding-window:256, sliding-window:256:1, block-sparse:64:3, top-k:32 or "
             "top-blocks:64:4.",
             id="config.malformed-value",
         )

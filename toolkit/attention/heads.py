@@ -66,8 +66,8 @@ def _through(model: Any, spy: _Spy) -> Iterator[None]:
     before = implementation(model)
     if not isinstance(before, str) or before == "eager":
         raise ModelError(
-            f"{type(model).__name__} attends in several ways, or in one of its own, so its heads cannot be told apart.",
-            "Use a model of a family that follows transformers' attention interface, such as BERT, DistilBERT or ViT.",
+            f"{type(model).__name__} uses mixed or custom attention, so its heads cannot be separated.",
+            "Use a model that supports transformers' attention interface, such as BERT, DistilBERT or ViT.",
             id="model.attention-unsupported",
         )
     attend = AttentionInterface()[before]
@@ -129,7 +129,7 @@ def find(model: Any, batch: Mapping[str, Any]) -> list[Layer]:
         heads, width = output.shape[2:]
         if reader is None or reader.in_features != heads * width or query.shape != key.shape:
             raise ModelError(
-                f"Nothing in {type(model).__name__} reads its heads side by side, so none can be left out.",
+                f"{type(model).__name__} has no layer that reads concatenated heads, so none can be removed.",
                 "Use an encoder such as BERT, DistilBERT, RoBERTa or ViT.",
                 id="model.attention-unsupported",
             )
@@ -138,7 +138,7 @@ def find(model: Any, batch: Mapping[str, Any]) -> list[Layer]:
         layers.append(Layer(module, heads, width, makers if apart else None, reader))  # type: ignore[arg-type]
     if not layers:
         raise ModelError(
-            f"{type(model).__name__} has no heads of attention.", "Name a transformer.", id="model.no-attention"
+            f"{type(model).__name__} has no attention heads.", "Give a transformer model.", id="model.no-attention"
         )
     return layers
 

@@ -26,8 +26,8 @@ def switch(model: Any, name: str | dict[str, Any]) -> None:
     wanted = name if isinstance(name, str) else name[""]
     if model.config._attn_implementation != wanted:
         raise ModelError(
-            f"{type(model).__name__} computes its attention in a way of its own, which cannot be exchanged.",
-            "Use a model of a family that follows transformers' attention interface, such as BERT, DistilBERT, "
+            f"{type(model).__name__} uses custom attention, which cannot be replaced.",
+            "Use a model that supports transformers' attention interface, such as BERT, DistilBERT, "
             "RoBERTa, ModernBERT or ViT.",
             id="model.attention-unsupported",
         )

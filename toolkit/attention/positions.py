@@ -41,8 +41,8 @@ def extend(model: Any, length: int, way: Way = "repeat") -> None:
     ]
     if not tables or not isinstance(before, int):
         raise ModelError(
-            f"{type(model).__name__} has no table of positions that could be extended.",
-            "Use --max-length within its reach, or a model such as BERT, DistilBERT or RoBERTa.",
+            f"{type(model).__name__} has no table of positions that can be extended.",
+            "Lower --max-length to its limit, or use a model such as BERT, DistilBERT or RoBERTa.",
             id="model.positions-fixed",
         )
     spare = max(0 if table.padding_idx is None else table.padding_idx + 1 for table in tables)  # RoBERTa counts from 2

@@ -20,7 +20,7 @@ def check(config: Mapping[str, Any], size: int | None) -> None:
     """Refuse pictures of `size` pixels where the patches of a model's configuration do not cover them.
 
     Raises:
-        ConfigError: Pixels at the edge would not be seen.
+        ConfigError: Pixels at the edge would be ignored.
     """
     if size is None or config.get("model_type") not in _WHOLE_PATCHES or "patch_size" not in config:
         return
@@ -29,7 +29,7 @@ def check(config: Mapping[str, Any], size: int | None) -> None:
         near = [candidate for candidate in (size - size % patch, size - size % patch + patch) if candidate]
         raise ConfigError(
             f"`options.image_size` is {size}, and the model cuts pictures into patches of {patch} pixels: "
-            f"{size % patch} at the edge would not be seen.",
+            f"{size % patch} at the edge would be ignored.",
             f"Use {' or '.join(f'--image-size {candidate}' for candidate in near)}.",
             id="config.image-size",
         )
@@ -57,9 +57,9 @@ def see(model: Any, size: int) -> Any:
             state[name] = interpolated(state[name], tensor.shape, side(config.patch_size), side(before), size)
             if state[name].shape != tensor.shape:
                 raise ModelError(
-                    f"{type(model).__name__} cannot see pictures of {size} pixels: its `{name}` is made for "
+                    f"{type(model).__name__} does not support pictures of {size} pixels: its `{name}` is made for "
                     f"{side(before)}.",
-                    "Leave `options.image_size` out, or take a model such as vit, deit, dinov2 or swin.",
+                    "Leave `options.image_size` out, or use a model such as vit, deit, dinov2 or swin.",
                     id="model.image-size-fixed",
                 )
     wanted.load_state_dict(state)

@@ -68,7 +68,7 @@ def _padding(*_arguments: Any, **settings: Any) -> Any:
 
     if settings.get("mask_function") is not bidirectional_mask_function:
         raise ModelError(
-            "This model masks its attention in a way of its own, which a sparse form would undo.",
+            "This model uses a custom attention mask, which a sparse form would override.",
             "Use --attention dense, or an encoder such as BERT, DistilBERT or RoBERTa.",
             id="model.attention-unsupported",
         )
@@ -91,7 +91,7 @@ def _attend(
 
     if query.shape[2] != key.shape[2] or others.get("position_bias") is not None or query.shape[1] != key.shape[1]:
         raise ModelError(
-            f"{type(module).__name__} does not attend as an encoder does.",
+            f"{type(module).__name__} does not use encoder self-attention.",
             "Use --attention dense, or an encoder such as BERT, DistilBERT or RoBERTa.",
             id="model.attention-unsupported",
         )

@@ -108,7 +108,9 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
 
     if model.main_input_name != "input_ids":
         raise ModelError(
-            f"{type(model).__name__} reads no text.", "Name a model of texts, such as `minilm`.", id="model.wrong-input"
+            f"{type(model).__name__} does not read text.",
+            "Give a text model, such as `minilm`.",
+            id="model.wrong-input",
         )
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
@@ -127,7 +129,7 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
             outputs = model(**inputs, output_hidden_states=True)
     if not records:
         raise ModelError(
-            f"{type(model).__name__} has no attention to watch.", "Name a transformer.", id="model.no-attention"
+            f"{type(model).__name__} has no attention to show.", "Give a transformer model.", id="model.no-attention"
         )
     _check("layer", layer, len(records))
     record = records[layer - 1]
@@ -207,9 +209,9 @@ def _shape(sizes: Sequence[int]) -> str:
 
 def _tokens(tokens: Sequence[str], ids: Any, whole: int) -> Step:
     cut = (
-        f" The model reads {len(tokens):,} of the text's {whole:,}: the rest is cut off." if whole > len(tokens) else ""
+        f" The model reads {len(tokens):,} of the text's {whole:,}: the rest is dropped." if whole > len(tokens) else ""
     )
-    meaning = f"The text in pieces that the model has a number for.{cut}"
+    meaning = f"The text as tokens, each with a number in the vocabulary.{cut}"
     return Step("Tokens", "", meaning, _shape(ids.shape), tokens, ["id"], _numbers(ids)[:, None], "ids")
 
 
@@ -218,21 +220,21 @@ def _lookup(table: Lookup, tokens: Sequence[str]) -> Step:
     which = "the same for every token" if same else "one for each token"
     meaning = f"A learned vector from a table of {table.size:,}, {which}."
     if table.apart:
-        meaning = f"A number for each head from a table of {table.size:,}, by how far a token stands from the first."
+        meaning = f"A number for each head from a table of {table.size:,}, by the distance of a token from the first."
     vectors = np.broadcast_to(table.vectors, (len(tokens), table.vectors.shape[-1]))
     return _vectors(f"Looked up in {table.name.rpartition('.')[2]}", "E[id]", meaning, vectors.shape, tokens, vectors)
 
 
 def _entering(states: Any, tokens: Sequence[str], layer: int) -> Step:
-    came = "the vectors above, summed and normalised" if layer == 1 else f"what left layer {layer - 1}"
+    came = "the vectors above, summed and normalised" if layer == 1 else f"the output of layer {layer - 1}"
     return _vectors(f"Into layer {layer}", "x", f"{came[0].upper()}{came[1:]}.", states.shape, tokens, _numbers(states))
 
 
 def _inside(record: Record, tokens: Sequence[str], head: int) -> Iterator[Step]:
     parts = (
-        ("Queries", "Q = x W_Q", "What each token asks for.", record.query),
-        ("Keys", "K = x W_K", "What each token offers to be found by.", record.key),
-        ("Values", "V = x W_V", "What each token hands on when it is looked at.", record.value),
+        ("Queries", "Q = x W_Q", "The query of each token: what it searches for.", record.query),
+        ("Keys", "K = x W_K", "The key of each token: what queries are compared with.", record.key),
+        ("Values", "V = x W_V", "The value of each token: what it contributes when attended to.", record.value),
     )
     for title, equation, meaning, tensor in parts:
         yield _vectors(title, equation, meaning, tensor.shape[1:], tokens, _numbers(tensor[0, head]))
@@ -241,23 +243,23 @@ def _inside(record: Record, tokens: Sequence[str], head: int) -> Iterator[Step]:
     def matrix(title: str, equation: str, meaning: str, values: Any, kind: str = "numbers") -> Step:
         return Step(title, equation, meaning, _shape(shape), tokens, tokens, _numbers(values), kind)
 
-    meaning = "How well each row's query fits each column's key."
+    meaning = "Scaled dot product of each row's query and each column's key."
     yield matrix("Scores", f"S = Q Kᵀ × {record.scale:.4g}", meaning, record.scores[0, head])
     if record.mask is not None and not bool(record.mask[0].all()):
         allowed = record.mask[0].expand(shape)[head]
-        yield matrix("Mask", "S = −∞ where 0", "Which tokens each row may look at.", allowed, "weights")
-    meaning = "The scores of a row as shares of its attention; each row sums to 1."
+        yield matrix("Mask", "S = −∞ where 0", "Which tokens each row may attend to.", allowed, "weights")
+    meaning = "The attention weights: softmax of the scores of each row, which sums to 1."
     yield matrix("Weights", "A = softmax(S)", meaning, record.weights[0, head], "weights")
     output = record.output[0]
-    meaning = "Each token's new piece: the values of all tokens, mixed by its weights."
+    meaning = "The output for each token: the sum of all values, weighted by its attention."
     yield _vectors("Weighted sum", "A V", meaning, output.shape, tokens, _numbers(output[head]))
     joined = merge_heads(record.output)[0]
-    meaning = f"The pieces of all {len(output)} heads, {output.shape[-1]} numbers each."
-    yield _vectors("Heads side by side", "Concat(head_1 … head_H)", meaning, joined.shape, tokens, _numbers(joined))
+    meaning = f"The outputs of all {len(output)} heads, {output.shape[-1]} numbers each."
+    yield _vectors("Concatenated heads", "Concat(head_1 … head_H)", meaning, joined.shape, tokens, _numbers(joined))
 
 
 def _leaving(states: Any, tokens: Sequence[str], layer: int) -> Step:
-    meaning = "The heads mixed by W_O, the old vector added, then each token worked on by itself."
+    meaning = "Projection by W_O, residual connection, then the feed-forward network for each token."
     return _vectors(f"Out of layer {layer}", "", meaning, states.shape, tokens, _numbers(states))
 
 
@@ -272,7 +274,7 @@ def worked_example(record: Record, tokens: Sequence[str], head: int) -> list[str
     bias = score - product * record.scale
     added = f" {bias:+.3f} for the position" if abs(bias) > 1e-4 else ""
     lines = [
-        f"“{tokens[row]}” asks, “{tokens[column]}” answers: q·k = {terms} … = {product:.3f}",
+        f"“{tokens[row]}” is the query, “{tokens[column]}” the key: q·k = {terms} … = {product:.3f}",
         f"score = {product:.3f} × {record.scale:.4g}{added} = {score:.3f}",
         f"weight = exp({score:.3f}) / Σ exp(scores of “{tokens[row]}”) = {weights[column]:.3f}",
     ]

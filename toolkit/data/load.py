@@ -25,7 +25,7 @@ from toolkit.tasks.task import Checked, Column
 
 @dataclass(frozen=True)
 class Splits:
-    """What a run learns from and is judged on.
+    """The rows that a run is trained and evaluated on.
 
     Attributes:
         train: Rows to learn from; columns are the recipe's roles, metadata, `_file` and `_row`.
@@ -97,7 +97,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     if "train" not in parts:
         raise DataError(
             f"{config.source} has no train part, only {', '.join(parts)}.",
-            "Give a file or folder to learn from.",
+            "Give a file or folder with training data.",
             id="data.no-train-part",
         )
     given = [part for part in split_.PARTS if part in parts]
@@ -115,7 +115,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     for part in ("train", "validation"):
         if parts[part].num_rows == 0:
             raise DataError(
-                f"Every row of the {part} part also stands in a part that is held out from it.",
+                f"Every row of the {part} part also occurs in a held-out part.",
                 "Check that the parts are different files, and that not all rows are the same.",
                 id="data.overlapping-parts",
             )
@@ -244,7 +244,7 @@ def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
     for name, wanted in where.items():
         if name not in table.column_names:
             raise DataError(
-                f"`where` names the column `{name}`, which is not there.",
+                f"`where` names the column `{name}`, which does not exist.",
                 f"It has {', '.join(table.column_names)}.",
                 id="data.column-missing",
             )
@@ -255,7 +255,7 @@ def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
 
 
 def _leave_out_targets(parts: dict[str, pa.Table], target: Column) -> tuple[dict[str, pa.Table], list[str]]:
-    """Take the column to be learnt out of all parts, when one part lacks it or none has anything in it."""
+    """Remove the target column from all parts, when one part lacks it or none has anything in it."""
     lacking = [part for part, rows in parts.items() if target.role not in rows.column_names]
     held = {part: rows for part, rows in parts.items() if part not in lacking}
     if not lacking and any(labels_.counts(rows[target.role]) for rows in held.values()):
@@ -264,7 +264,7 @@ def _leave_out_targets(parts: dict[str, pa.Table], target: Column) -> tuple[dict
         f"No column was recognised as the {target.role}" if lacking else f"The column of the {target.role} is empty"
     )
     bare = {part: rows.drop_columns([target.role]) if part in held else rows for part, rows in parts.items()}
-    return bare, [f"{reason}; it can be named with {columns_.flag(target.role)}. Training needs one."]
+    return bare, [f"{reason}; select one with {columns_.flag(target.role)}. Training needs one."]
 
 
 def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Sequence[str]) -> None:
@@ -283,7 +283,7 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
         if unseen:
             many = len(unseen) > 1
             raise DataError(
-                f"The {part} part has the label{'s' * many} {labels_.listed(unseen)}, which train has not.",
+                f"The {part} part has the label{'s' * many} {labels_.listed(unseen)}, which train does not have.",
                 f"Add training examples of {'them' if many else 'it'}, or map {'them' if many else 'it'} to another "
                 "label (`data.label_map`).",
                 id="label.not-in-train",
@@ -303,9 +303,9 @@ def _duplicate_notes(counts: Mapping[str, int], *, removed: bool) -> list[str]:
     notes = []
     fate = "were removed from" if removed else "were left in"
     if counts["train_in_held_out"]:
-        notes.append(f"{counts['train_in_held_out']:,} training rows that also stand in a held-out part {fate} train.")
+        notes.append(f"{counts['train_in_held_out']:,} training rows that also occur in a held-out part {fate} train.")
     if counts["validation_in_test"]:
-        notes.append(f"{counts['validation_in_test']:,} validation rows that also stand in test {fate} validation.")
+        notes.append(f"{counts['validation_in_test']:,} validation rows that also occur in test {fate} validation.")
     if counts["repeated_in_train"]:
-        notes.append(f"{counts['repeated_in_train']:,} training rows repeat another training row.")
+        notes.append(f"{counts['repeated_in_train']:,} training rows duplicate another training row.")
     return notes

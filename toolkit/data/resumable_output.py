@@ -34,12 +34,12 @@ def check_output(output: Path, further: Sequence[str] = ()) -> None:
     """
     if output.suffix.lower() not in (*SUFFIXES, *further):
         raise ConfigError(
-            f"{output} has no known format.",
-            f"Let its name end in {', '.join((*SUFFIXES, *further))}.",
+            f"{output} has an unknown format.",
+            f"Use a name that ends in {', '.join((*SUFFIXES, *further))}.",
             id="output.unknown-format",
         )
     if output.exists():
-        raise ConfigError(f"{output} is there already.", "Remove it, or give another --output.", id="output.exists")
+        raise ConfigError(f"{output} already exists.", "Remove it, or give another --output.", id="output.exists")
 
 
 def folder_of(output: Path) -> Path:

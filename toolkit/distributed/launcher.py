@@ -77,7 +77,7 @@ def notice(environ: Mapping[str, str]) -> Place | None:
             return Place(int(environ["SLURM_PROCID"]), tasks, int(environ["SLURM_LOCALID"]), "SLURM")
     except (KeyError, ValueError) as error:
         raise ConfigError(
-            f"The launcher's variables RANK, WORLD_SIZE or SLURM_… cannot be understood: {error}.",
+            f"The launcher's variables RANK, WORLD_SIZE or SLURM_… are invalid: {error}.",
             "Unset them, or start the command with `accelerate launch -m toolkit …`.",
             id="process.bad-launcher",
         ) from None
@@ -119,13 +119,15 @@ def processes(wanted: int | None, device: str) -> int:
     if wanted == 1 or device == "mps" or (device == "cpu" and wanted is None):
         if device == "mps" and wanted is not None and wanted > 1:
             raise ConfigError(
-                "There is one MPS device, which one process uses.", "Use --num-processes 1.", id="device.too-few"
+                "There is one MPS device, which only one process can use.",
+                "Use --num-processes 1.",
+                id="device.too-few",
             )
         return 1
     present = 0 if device == "cpu" else count_gpus()
     if wanted is not None and 0 < present < wanted:
         raise ConfigError(
-            f"{wanted} processes need as many GPUs, and there {'is' if present == 1 else 'are'} {present}.",
+            f"{wanted} processes need as many GPUs, but there {'is' if present == 1 else 'are'} {present}.",
             f"Use --num-processes {present}, or `--set training.device=cpu`.",
             id="device.too-few",
         )
@@ -248,15 +250,15 @@ class _Processes:
         if killed:
             rank, number = next(iter(killed.items()))
             raise RunError(
-                f"Process {rank} of {len(self.members)} was ended by {signal.Signals(number).name}.",
-                "Go on with the same command and --resume. If memory ran out, lower `training.micro_batch_size` "
+                f"Process {rank} of {len(self.members)} was terminated by {signal.Signals(number).name}.",
+                "Resume with the same command and --resume. If memory ran out, lower `training.micro_batch_size` "
                 "or --num-processes.",
                 id="process.ended",
             )
         if any(codes.values()):
             raise RunError(
-                "The processes of the run lost each other.",
-                "Go on with the same command and --resume.",
+                "The processes of the run lost contact.",
+                "Resume with the same command and --resume.",
                 id="process.lost",
             )
         return 0

@@ -1,4 +1,4 @@
-"""Being one of the processes of a run: who of them speaks, and who says how it failed."""
+"""One of the processes of a run: which of them prints, and which reports the failure."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class EndedElsewhere(Exception):
     """
 
     def __init__(self, code: int) -> None:
-        super().__init__("The run has ended, and another process of it says how.")
+        super().__init__("The run has ended; another process reports the cause.")
         self.code = code
 
 

@@ -1,4 +1,4 @@
-"""The processes that work on one run, and what they say to each other.
+"""The processes that work on one run, and their communication.
 
 A run in one process is a team of one: everything below then returns at once what it was given.
 """
@@ -62,7 +62,7 @@ class Team:
                 torch.distributed.broadcast(tensor, src=0)
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait until all processes reach this point."""
         self.total([0])
 
     def everyones(self, value: T) -> list[T]:
@@ -118,20 +118,20 @@ ALONE = Team()
 
 @contextmanager
 def _listening() -> Iterator[None]:
-    """Say in the toolkit's words that another process does not answer."""
+    """Convert a lost connection to another process into an error of the toolkit."""
     try:
         yield
     except RuntimeError as error:
         raise ProcessLost(
             "Another process of the run ended, or cannot be reached.",
-            "Its own message, or the launcher's, says more. Go on with the same command and --resume.",
+            "See its own message, or the launcher's. Resume with the same command and --resume.",
             id="process.lost",
         ) from error
 
 
 @contextmanager
 def joined(device: str) -> Iterator[Team]:
-    """Meet the other processes of the run, if a launcher started several.
+    """Join the other processes of the run, if a launcher started several.
 
     Args:
         device: `training.device`; decides between NCCL and gloo for what is computed on.

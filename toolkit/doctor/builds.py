@@ -58,7 +58,7 @@ def _find_gpu() -> str:
         return f'CUDA_VISIBLE_DEVICES is "{hidden}", which can hide GPUs: unset it.'
     if _nvidia_driver():
         return "Check that `nvidia-smi` lists the GPU and a CUDA no older than this; update the driver if not."
-    return "Harmless without a GPU. With one, install its driver; in a container, start it with access to the GPUs."
+    return "Ignore this without a GPU. With one, install its driver; in a container, start it with access to the GPUs."
 
 
 def torchvision() -> Iterator[Check]:

@@ -47,7 +47,7 @@ def guarded(name: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
 def _way_out(error: Exception) -> str:
     if isinstance(error, ImportError):
         return f'Run `pip install --upgrade "{DISTRIBUTION}"`, which brings every package it needs.'
-    return "Mend what the message names, or report it together with the output of `toolkit doctor --json`."
+    return "Fix what the message names, or report it together with the output of `toolkit doctor --json`."
 
 
 def summary(error: BaseException) -> str:

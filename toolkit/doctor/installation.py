@@ -31,7 +31,7 @@ def python() -> Iterator[Check]:
 def packages() -> Iterator[Check]:
     """Compare the required packages with the ranges in the toolkit's own metadata."""
     if version(DISTRIBUTION) is None:
-        fix = "Run `pip install -e .` in its folder, so that the ranges it needs are known."
+        fix = "Run `pip install -e .` in its folder, so that its version requirements are known."
         yield Check("packages", "warning", "the toolkit runs from a folder that is not installed", fix)
         return
     required = requirements(DISTRIBUTION)
@@ -54,7 +54,7 @@ def pairs() -> Iterator[Check]:
         if (text := misfit(requirement))
     ]
     if not misfits:
-        yield Check("pairs", "ok", f"{len(holders)} packages agree on the versions of what they share")
+        yield Check("pairs", "ok", f"{len(holders)} packages have compatible versions of shared dependencies")
         return
     # transformers compares at import and refuses; the others try their luck
     broken = any(holder == "transformers" for holder, _, _ in misfits)

@@ -32,7 +32,7 @@ def processor() -> Iterator[Check]:
     elif threads >= cores or torch.cuda.is_available():
         yield Check("processor", "ok", f"{finding} (OMP_NUM_THREADS={limit})")
     else:
-        finding = f"OMP_NUM_THREADS={limit} holds torch to {threads} of {cores} cores"
+        finding = f"OMP_NUM_THREADS={limit} limits torch to {threads} of {cores} cores"
         yield Check("processor", "warning", finding, f"Unset OMP_NUM_THREADS, or set it to {cores}.")
 
 
@@ -86,8 +86,11 @@ def _gpu(torch: Any, index: int) -> Check:
         with torch.cuda.device(index):
             bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     except Exception as error:  # a build without code for this GPU, a GPU in exclusive use, no memory left
-        fix = "`nvidia-smi` shows who uses it. If nobody, install a torch built for it, or set training.device=cpu."
-        return Check(name, "fault", f"{model} does not compute ({summary(error)})", fix)
+        fix = (
+            "`nvidia-smi` shows which process uses it. If none, install a torch built for it, or set "
+            "training.device=cpu."
+        )
+        return Check(name, "fault", f"{model} fails to compute ({summary(error)})", fix)
     finding = f"{model}, {gib(free)} of {gib(total)} free, {'bf16' if bf16 else 'no bf16 in hardware'}"
     if free < LOW_MEMORY:
         return Check(name, "warning", finding, "Another program holds its memory; `nvidia-smi` shows which.")

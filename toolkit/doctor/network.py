@@ -66,7 +66,7 @@ def token() -> Iterator[Check]:
         if isinstance(error, HfHubHTTPError) and error.response.status_code == 401:
             in_file = "Run `hf auth login` with a valid token, or `hf auth logout`."
             fix = "Set HF_TOKEN to a valid token, or unset it." if held_by_variable else in_file
-            yield Check("token", "fault", "the Hub refuses it, and with it even what is public", fix)
+            yield Check("token", "fault", "the Hub rejects it, for public repositories too", fix)
         else:
             finding = f"present; the Hub did not say whether it is valid ({type(error).__name__})"
             yield Check("token", "warning", finding, "Try again in a minute.")
@@ -94,17 +94,15 @@ def cache() -> Iterator[Check]:
     folder = Path(constants.HF_HUB_CACHE)
     shown = _short(folder)
     problem = write_problem(folder)
-    fix = "Set HF_HOME to a folder that you may write to, or mend its permissions."
+    fix = "Set HF_HOME to a writable folder, or correct its permissions."
     if is_temporary(folder):
-        yield Check(
-            "cache", "warning", f"the user's own cannot be written; {shown}, which will be emptied, is used", fix
-        )
+        yield Check("cache", "warning", f"the user's own is not writable; {shown} is used and will be emptied", fix)
         return
     if problem:
         yield Check("cache", "warning", f"{shown} cannot be written, so nothing can be downloaded ({problem})", fix)
         return
     if not folder.exists():
-        yield Check("cache", "ok", f"{shown}, made by the first download")
+        yield Check("cache", "ok", f"{shown}, created by the first download")
         return
     try:
         held = within(SCAN_SECONDS, lambda: scan_cache_dir(folder))
@@ -116,7 +114,7 @@ def cache() -> Iterator[Check]:
         named = sorted({name for warning in held.warnings for name in _REPOSITORY.findall(str(warning))})
         shown_names = f" ({', '.join(named[:3])}{', …' if len(named) > 3 else ''})" if named else ""
         finding = f"{finding}; incomplete or damaged: {len(held.warnings)}{shown_names}"
-        fix = "Harmless until a cached model fails to load: then remove its folder there and download it again."
+        fix = "Ignore this until a cached model fails to load: then remove its folder there and download it again."
         yield Check("cache", "warning", finding, fix)
     else:
         yield Check("cache", "ok", finding)

@@ -35,7 +35,7 @@ def run_folder() -> Iterator[Check]:
 
     problem = write_problem(runs.HOME)
     if problem:
-        fix = "Change to a folder that you may write to, or give --output."
+        fix = "Change to a writable folder, or give --output."
         yield Check("runs", "fault", f"{runs.HOME}/ cannot be written here ({problem})", fix)
     else:
         yield Check("runs", "ok", f"{runs.HOME}/ can be written here")

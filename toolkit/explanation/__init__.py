@@ -1,4 +1,4 @@
-"""What a prediction rests on, and how far such an explanation can be believed.
+"""Explanations of predictions, and how faithful they are.
 
 words.py         a text as the words that a reader sees, whatever tokens the model is given
 patches.py       a picture as its patches, and the methods that look at its pixels

@@ -183,8 +183,9 @@ def _cross_attention(model: Any, pair: Bitext, collate: Collate) -> Floats:
     ]  # self, cross, self, cross
     if not crossed or any(record.shape != wanted for record in crossed):
         raise ModelError(
-            f"{type(model).__name__} has no attention from each token of the translation to each of the source.",
-            "Explain a model of the kind of Marian, T5, mBART or M2M100.",
+            f"{type(model).__name__} has no cross-attention from each token of the translation to each token of the "
+            "source.",
+            "Use a model such as Marian, T5, mBART or M2M100.",
             id="model.attention-unsupported",
         )
     return np.stack(crossed)

@@ -44,7 +44,7 @@ def read_gold(path: Path) -> list[Gold]:
     """
     if not path.is_file():
         raise SourceError(
-            f"There is no gold alignment {path}.", "Check the path given with --gold.", id="source.file-missing"
+            f"The gold alignment {path} does not exist.", "Check the path given with --gold.", id="source.file-missing"
         )
     golds = []
     for number, line in enumerate(read_lines(path, None), 1):
@@ -52,7 +52,7 @@ def read_gold(path: Path) -> list[Gold]:
         bad = [word for match, word in links if match is None]
         if bad:
             raise DataError(
-                f"{path}, line {number}: `{bad[0]}` is no link.",
+                f"{path}, line {number}: `{bad[0]}` is not a link.",
                 "Write links as 0-0 (sure) or 0?1 (possible): number of the source word, number of the target word.",
                 id="data.malformed-gold",
             )

@@ -57,8 +57,8 @@ def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
     length = batch["input_ids"].shape[1] if "input_ids" in batch else records[0].weights.shape[-1] if records else 0
     if not records or any(record.weights.shape[-2:] != (length, length) for record in records):
         raise ModelError(
-            f"{type(network).__name__} has no attention from each token of the text to each.",
-            "Explain a model of the kind of BERT, DistilBERT or RoBERTa.",
+            f"{type(network).__name__} has no self-attention between all tokens of the text.",
+            "Use a model such as BERT, DistilBERT or RoBERTa.",
             id="model.attention-unsupported",
         )
     tensors = [record.weights for record in records] + [records[-1].output]

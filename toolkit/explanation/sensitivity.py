@@ -1,4 +1,4 @@
-"""Whether an explanation changes when what the model learned is destroyed.
+"""Whether an explanation changes when the model's weights are randomized.
 
 The weights are made random from the head downwards, by shuffling the numbers of each tensor, which keeps their size.
 An explanation that ranks the words as before did not depend on what the model had learned.

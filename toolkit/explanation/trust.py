@@ -1,4 +1,4 @@
-"""Measure once how far each method can be believed for a model, on texts of its own data."""
+"""Measure once how faithful each method is for a model, on texts of its own data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -45,11 +45,11 @@ def measure(
         "faithfulness", "over_random", "beats_random", "sensitivity"), "random" (the same of random rankings) and
         "stages" (what "sensitivity" is an average at), "sensitivity_texts".
     """
-    stage = "Leaving parts out"
+    stage = "Removing parts of the input"
     observe(stage, 0, len(explanations))
     curves = faithfulness.measure(model, explanations, seed, partial(observe, stage), stop=within(0.6))
     verdict = faithfulness.evaluate(curves, confidence=confidence, resamples=resamples, seed=seed)
-    stage, some = "Making the weights random", explanations[:SENSITIVITY_TEXTS]
+    stage, some = "Randomizing the weights", explanations[:SENSITIVITY_TEXTS]
     observe(stage, 0, len(STAGES) * len(some))
     correlations = sensitivity(model, some, methods, seed, partial(observe, stage), within(1 / len(STAGES)))
 

@@ -1,1 +1,1 @@
-"""Models in other forms, and whether they still say the same."""
+"""Models in other formats, and whether their predictions stay the same."""

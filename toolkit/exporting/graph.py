@@ -38,7 +38,7 @@ def check_installed(form: str) -> None:
         )
     if form != "safetensors" and importlib.util.find_spec("transformers.exporters") is None:
         raise ConfigError(
-            f"--to {form} needs a transformers that can export, and this one is older.",
+            f"--to {form} needs a newer version of transformers.",
             "pip install --upgrade transformers; --to safetensors works with every version.",
             id="machine.package-outdated",
         )
@@ -69,7 +69,7 @@ def trace(model: Any, batch: Mapping[str, Any], form: str) -> Any:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
             f"{type(model).__name__} cannot be exported as a graph: {reason}",
-            "--to safetensors works for every model; --debug shows where the tracing ended.",
+            "--to safetensors works for every model; --debug shows where tracing failed.",
             id="export.cannot-trace",
         ) from error
 
@@ -164,7 +164,7 @@ def save(exported: Any, folder: Path) -> None:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Keep the exporters' reports on their own inner life off the user's screen."""
+    """Silence the exporters' internal reports."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

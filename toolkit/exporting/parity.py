@@ -1,4 +1,4 @@
-"""Whether an exported model still says what the model says, on the same rows."""
+"""Whether an exported model makes the predictions of the original model, on the same rows."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ FLOAT_TOLERANCE = 0.001
 
 @dataclass(frozen=True)
 class Limits:
-    """What is let through.
+    """The accepted differences.
 
     Attributes:
         share: Share of the rows that may get another answer.
@@ -79,11 +79,11 @@ def check(match: Agreement, moved: Drift | None, allowed: Limits, form: str) -> 
     if (match.rows - match.same) / match.rows <= allowed.share and probabilities:  # 29 of 50 rows are 0.58
         return
     off = "" if moved is None else f" Probabilities are off by up to {moved.largest:.2g}"
-    bound = "" if allowed.drift is None or moved is None else f", and {allowed.drift:g} is allowed"
-    advice = "Use --to onnx, which rounds nothing" if form == "onnx-int8" else "Use --to safetensors"
+    bound = "" if allowed.drift is None or moved is None else f"; at most {allowed.drift:g} is allowed"
+    advice = "Use --to onnx, which does not quantize" if form == "onnx-int8" else "Use --to safetensors"
     raise RunError(
-        f"The export does not say what the model says: {match.rows - match.same:,} of {match.rows:,} held-out rows get "
-        f"another answer, and {allowed.share:.2%} of them are allowed (--tolerance {allowed.share:g})."
+        f"The predictions of the export differ from the model's: {match.rows - match.same:,} of {match.rows:,} "
+        f"held-out rows get another prediction; at most {allowed.share:.2%} is allowed (--tolerance {allowed.share:g})."
         f"{off}{bound}{'.' if off else ''}",
         f"Nothing was written. {advice}, or allow more with --tolerance.",
         id="export.different-predictions",

@@ -1,4 +1,4 @@
-"""Ask the model in this folder; needs onnxruntime and tokenizers, and nothing else.
+"""Predict with the model in this folder; needs onnxruntime and tokenizers, and nothing else.
 
 python run.py "a wonderful film" "a dull story"        label, probability and text, with tabs between
 python run.py < texts.txt                              a line of text each; one without text has no label
@@ -89,7 +89,7 @@ def shown(line: str) -> str:
 def main() -> None:
     """Print a line for each text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", nargs="*", help="a text; standard input, line by line, when there is none")
+    parser.add_argument("text", nargs="*", help="a text; standard input, line by line, if there is none")
     parser.add_argument("--second", help="second text of each pair")
     arguments = parser.parse_args()
     sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace", newline="\n")  # type: ignore[union-attr]

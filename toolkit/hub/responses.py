@@ -78,7 +78,7 @@ def no_access(name: str, kind: type[ToolkitError]) -> ToolkitError:
     """Say that a token may not write to a repository."""
     return kind(
         f"This token may not write to {name}.",
-        "Use another name, or a token that may write there; where a model is there, --pr proposes the change.",
+        "Use another name, or a token that may write there; if the model exists, --pr proposes the change.",
         id="hub.no-write-access",
     )
 
@@ -87,28 +87,28 @@ def _push_error(error: Exception, name: str, kind: type[ToolkitError]) -> Toolki
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-    status, again = _status(error), "Repeat the same command; what has arrived is not sent again."
+    status, again = _status(error), "Repeat the same command; uploaded files are not sent again."
     if isinstance(error, RevisionNotFoundError):
         return kind(f"{name} has no such branch.", "Check --revision.", id="hub.no-revision")
     if status == 401:
         return kind(
-            "The Hub refuses the token.",
+            "The Hub rejects the token.",
             "Run `hf auth login` with a valid write token, or set HF_TOKEN.",
             id="hub.invalid-token",
         )
     if status == 403:
         return no_access(name, kind)
     if status in (409, 412):
-        return kind(f"Somebody else changed {name} meanwhile.", again, id="hub.changed-meanwhile")
+        return kind(f"{name} was changed by somebody else in the meantime.", again, id="hub.changed-meanwhile")
     if status == 429:
         return kind(
-            f"The Hub takes no more requests just now, so {name} was not pushed.",
+            f"The Hub's rate limit was reached, so {name} was not pushed.",
             f"Wait. {again}",
             id="hub.too-many-requests",
         )
     if status is not None and status >= 500:
         return kind(
-            f"The Hub is in trouble itself (status {status}), so {name} was not pushed.",
+            f"The Hub failed (status {status}), so {name} was not pushed.",
             f"Wait. {again}",
             id="hub.server-error",
         )
@@ -123,8 +123,8 @@ def _push_error(error: Exception, name: str, kind: type[ToolkitError]) -> Toolki
     if isinstance(error, HfHubHTTPError):
         reason = str(error).strip().partition("\n")[0]
         return kind(
-            f"The Hub did not take {name}: {reason}",
-            f"{again} `toolkit doctor` looks at the Hub.",
+            f"The Hub rejected {name}: {reason}",
+            f"{again} `toolkit doctor` checks the Hub.",
             id="hub.request-failed",
         )
     return None

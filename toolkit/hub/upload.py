@@ -115,7 +115,7 @@ def obstacle() -> SourceError | None:
     if problem is not None:
         return SourceError(
             f"{problem}, so nothing can be pushed.",
-            "`toolkit doctor` looks at the Hub and the token.",
+            "`toolkit doctor` checks the Hub and the token.",
             id="hub.unreachable",
         )
     return None
@@ -138,18 +138,18 @@ def check_call(destination: Destination) -> None:
     if not valid:
         raise ConfigError(
             f"`{destination.name}` is not the name of a repository on the Hub.",
-            "Give org/name: letters, digits, `-`, `_` and `.`, 96 signs at most.",
+            "Give org/name: letters, digits, `-`, `_` and `.`, 96 characters at most.",
             id="hub.invalid-name",
         )
     if destination.pull_request and (destination.revision or destination.tag):
         raise ConfigError(
-            "A pull request goes to main, and carries no tag.", "Leave out --revision and --tag.", id="config.conflict"
+            "A pull request targets main and has no tag.", "Leave out --revision and --tag.", id="config.conflict"
         )
     for what, name in (("branch", destination.revision), ("tag", destination.tag)):
         if name is not None and not _names_a_ref(name):
             raise ConfigError(
-                f"`{name}` cannot be the name of a {what}.",
-                "Give letters and digits, with single `-`, `_`, `.` or `/` between them, such as v1.0.",
+                f"`{name}` is not a valid name of a {what}.",
+                "Use letters and digits, with single `-`, `_`, `.` or `/` between them, such as v1.0.",
                 id="hub.invalid-name",
             )
 
@@ -174,8 +174,8 @@ def _check_role(account: Mapping[str, Any], destination: Destination) -> None:
     role = access.get("role")
     if role == "read":
         raise SourceError(
-            "The Hub token may only read.",
-            "Make a token with the role `write` on the Hub, and run `hf auth login`.",
+            "The Hub token is read-only.",
+            "Create a token with the role `write` on the Hub, and run `hf auth login`.",
             id="hub.no-write-access",
         )
     if destination.pull_request:
@@ -203,8 +203,8 @@ def _check_visibility(private: bool, destination: Destination) -> None:
         )
     if not private and not destination.public:
         raise ConfigError(
-            f"{destination.name} exists and is public, and a push is private unless told otherwise.",
-            "Add --public to `toolkit push` if everybody may read it, or name another repository.",
+            f"{destination.name} exists and is public, but a push is private by default.",
+            "Add --public to `toolkit push` if everybody may read it, or give another repository.",
             id="hub.visibility",
         )
 
@@ -237,8 +237,8 @@ def check_card(text: str, destination: Destination) -> None:
             patiently(card.validate)
         except ValueError as error:
             raise ConfigError(
-                f"The Hub does not accept the model card: {_card_faults(str(error))}",
-                "Most often it is the licence: give one of the Hub's names with --license, such as apache-2.0.",
+                f"The Hub rejects the model card: {_card_faults(str(error))}",
+                "The usual cause is the licence: give one of the Hub's names with --license, such as apache-2.0.",
                 id="hub.card-rejected",
             ) from error
 
@@ -273,7 +273,7 @@ def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
         ):
             return
     raise ConfigError(
-        f"The tag {destination.tag} of {destination.name} marks an earlier commit, and tags do not move.",
+        f"The tag {destination.tag} of {destination.name} marks an earlier commit, and tags are never moved.",
         "Give another --tag, or delete this one on the Hub first.",
         id="hub.tag-taken",
     )
@@ -382,7 +382,7 @@ def _tag(api: Any, destination: Destination, commit: str) -> None:
     marked = _target(refs.tags, str(destination.tag))
     if marked is not None and marked != commit:  # somebody made it since `check_tag` looked
         raise RunError(
-            f"The model was pushed, but the tag {destination.tag} marks another commit, and tags do not move.",
+            f"The model was pushed, but the tag {destination.tag} marks another commit, and tags are never moved.",
             "Push again with another --tag: the files are not sent again.",
             id="hub.tag-taken",
         )
@@ -408,7 +408,7 @@ def refuse_secrets(files: Mapping[str, Content]) -> None:
             if secret and secret.encode() in text:
                 raise RunError(
                     f"{path} holds {what}, so nothing was pushed.",
-                    "Take it out of the run directory's files first.",
+                    "Remove it from the run directory's files first.",
                     id="hub.secret-in-files",
                 )
 

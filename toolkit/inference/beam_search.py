@@ -159,7 +159,8 @@ def _rules(model: Any, beams: int) -> _Rules:
     ends = settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id]
     if start is None or None in ends:
         raise ModelError(
-            f"The generation configuration of {type(model).__name__} does not say where a translation starts and ends.",
+            f"The generation configuration of {type(model).__name__} does not define the start and end tokens of a "
+            "translation.",
             "Set `decoder_start_token_id` and `eos_token_id` in its generation_config.json.",
             id="model.generation-undefined",
         )

@@ -1,4 +1,4 @@
-"""Digests of the files that figures rest on, so that a file that was edited afterwards is not believed.
+"""Digests of the files behind reported figures, so that a file edited afterwards is refused.
 
 A run directory and the folder of an evaluation hold a SHA256SUMS, as `sha256sum --check SHA256SUMS` reads it. A file
 that no SHA256SUMS names, as of earlier versions, is taken as it is.
@@ -50,7 +50,9 @@ def check(file: Path, advice: str) -> None:
     """
     if is_changed(file):
         raise SourceError(
-            f"{file} was changed after it was written: its digest is not the one in {FILE}.", advice, id="run.changed"
+            f"{file} was changed after it was written: its digest differs from that in {FILE}.",
+            advice,
+            id="run.changed",
         )
 
 
@@ -60,12 +62,12 @@ def read_rows(file: Path) -> Any:
     Raises:
         SourceError: The file is missing, damaged or changed, or names files of pictures.
     """
-    check(file, "Undo the change, or copy the run directory again; other rows are named with --data.")
+    check(file, "Undo the change, or copy the run directory again; use --data for other rows.")
     rows = runs.read_table(file)
     if any(_names_files(column) for column in rows.columns):
         raise SourceError(
             f"{file} names files of pictures instead of holding them; files that a run names are not opened.",
-            "Copy the run directory again; other rows are named with --data.",
+            "Copy the run directory again; use --data for other rows.",
             id="run.picture-paths",
         )
     return rows

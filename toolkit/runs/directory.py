@@ -118,7 +118,7 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
         ):
             raise ConfigError(
                 f"{path} holds a run whose run.json is missing.",
-                "Copy the run directory again, all of it; or give another --output.",
+                "Copy the complete run directory again, or give another --output.",
                 id="run.file-missing",
             )
         raise ConfigError(
@@ -135,7 +135,7 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
     if not resume and not _came_to_nothing(Run(path)):
         raise ConfigError(
             f"{path} holds a run that did not finish.",
-            "Go on with it by the same command and --resume, give another --output, or remove it first.",
+            "Resume it with the same command and --resume, give another --output, or remove it first.",
             id="output.unfinished-run",
         )
 
@@ -160,8 +160,8 @@ def check_writable(path: Path) -> None:
     """
     if not _encodes(str(path)):
         raise ConfigError(
-            f"The name {path} cannot be used for a run: this shell's locale knows nothing but ASCII.",
-            "Set PYTHONUTF8=1, or give an --output in plain letters.",
+            f"The name {path} cannot be used for a run: this shell's locale supports only ASCII.",
+            "Set PYTHONUTF8=1, or give an --output in ASCII letters.",
             id="machine.locale",
         )
     try:
@@ -218,14 +218,14 @@ def check_whole(run: Run) -> None:
     if read_facts(run.path).get("status") != "complete":
         raise ModelError(
             f"The run {run.path} did not finish, so it holds no model.",
-            "Go on with it: add --resume to its command, which stands in run.json.",
+            "Resume it: add --resume to its command, which is in run.json.",
             id="run.unfinished",
         )
     missing = [name for name in ("config.yaml", "model", "model/toolkit.json") if not (run.path / name).exists()]
     if missing:
         raise ModelError(
-            f"The run {run.path} is not whole: {missing[0]} is missing.",
-            "Copy the run directory again, all of it.",
+            f"The run {run.path} is incomplete: {missing[0]} is missing.",
+            "Copy the complete run directory again.",
             id="run.file-missing",
         )
 
@@ -241,7 +241,7 @@ def newest(home: Path = HOME) -> Run:
     if not runs:
         raise SourceError(
             f"There is no complete run under {home}/.",
-            "Name a run directory or model, or run `toolkit finetune sentiment` first.",
+            "Give a run directory or model, or run `toolkit finetune sentiment` first.",
             id="run.not-found",
         )
     return max(runs, key=lambda run: (run.facts.get("created", ""), run.path.name))
@@ -257,5 +257,5 @@ def read_facts(run: Path) -> dict[str, Any]:
     facts = read_object(file)
     for name, kind in _FACTS.items():
         if not isinstance(facts.get(name), kind | None):
-            raise SourceError(f"`{name}` in {file} is not what was written there.", COPY_AGAIN, id="run.damaged")
+            raise SourceError(f"`{name}` in {file} differs from what was written.", COPY_AGAIN, id="run.damaged")
     return facts

@@ -36,8 +36,8 @@ def aside(target: Path) -> Iterator[Path]:
             _sync(draft)
             if target.is_dir() and not draft.is_dir():
                 raise RunError(
-                    f"{target} is a folder, and would be a file.",
-                    "Name a file in it, or another.",
+                    f"{target} is a folder, but a file is needed.",
+                    "Give a file in it, or another file.",
                     id="output.is-folder",
                 )
             if target.is_dir():
@@ -85,7 +85,7 @@ def disk_errors(target: Path) -> Iterator[None]:
 def _disk_advice(target: Path) -> str:
     folder = next((p for p in (target, *target.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(folder).free / 2**20
-    return f"{free:,.0f} MiB are free there; make room or give another --output."
+    return f"{free:,.0f} MiB are free there; free some space or give another --output."
 
 
 def _sync(path: Path) -> None:
@@ -127,7 +127,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        reason = None if isinstance(value, dict) else "it holds no keys with values"
+        reason = None if isinstance(value, dict) else "it is not an object with keys"
         if is_deep(value):
             raise RecursionError
     except RecursionError:
@@ -196,7 +196,7 @@ def _read_parquet(path: Path, read: Callable[[Any], Any]) -> Any:
         reason = reason.replace("Could not open Parquet input source '<Buffer>': ", "")
         raise SourceError(
             f"{path} cannot be read: {reason.rstrip('.')}.",
-            "The run directory is damaged; copy it again, or name --data.",
+            "The run directory is damaged; copy it again, or give --data.",
             id="run.damaged",
         ) from None
 

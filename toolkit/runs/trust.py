@@ -20,7 +20,7 @@ def damage(file: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise SourceError(
-            f"{file} holds something else than was written there ({type(error).__name__}).",
+            f"{file} does not hold what was written there ({type(error).__name__}).",
             COPY_AGAIN,
             id="run.damaged",
         ) from error
@@ -43,8 +43,8 @@ def check_no_devices(folder: Path) -> None:
     for entry in sorted(folder.iterdir()):
         if is_device(entry):
             raise SourceError(
-                f"{entry} is a pipe, a socket or a device, and no file.",
-                "Remove it; it is no data.",
+                f"{entry} is a pipe, a socket or a device, not a file.",
+                "Remove it; it is not data.",
                 id="run.special-file",
             )
 
@@ -71,8 +71,8 @@ def check_links(run: Path) -> None:
 def leads_out(link: Path) -> SourceError:
     """Return the refusal of a link that leads out of its run directory."""
     return SourceError(
-        f"{link} is a link that leads out of the run directory.",
-        "Put what it leads to in its place, or remove it.",
+        f"{link} is a link that points outside the run directory.",
+        "Replace it with a copy of its target, or remove it.",
         id="run.link-outside",
     )
 

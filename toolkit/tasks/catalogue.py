@@ -33,7 +33,7 @@ def folder() -> Path:
     if (checkout / "pyproject.toml").is_file() and (checkout / "recipes").is_dir():
         return checkout / "recipes"
     raise RecipeError(
-        f"No recipes stand beside {here}.",
+        f"There are no recipes beside {here}.",
         "The installation is broken; install finetune-toolkit again.",
         id="recipe.none-installed",
     )
@@ -57,7 +57,7 @@ def find(name: str) -> Path:
             return path.resolve()
         raise RecipeError(
             f"There is no recipe file {name}.",
-            "Check the path; `toolkit recipes list` names those at hand.",
+            "Check the path; `toolkit recipes list` lists the known ones.",
             id="recipe.file-missing",
         )
     return _lookup(name, available(), "recipe")
@@ -75,7 +75,7 @@ def _lookup(name: str, known: Mapping[str, Path], kind: str) -> Path:
     guess = f" Did you mean `{near[0]}`?" if near else ""
     raise RecipeError(
         f"There is no {kind} `{name}`.{guess}",
-        f"Known {kind}s: {', '.join(known) or 'none'}. `toolkit recipes list` says more.",
+        f"Known {kind}s: {', '.join(known) or 'none'}. `toolkit recipes list` lists them with their descriptions.",
         id="recipe.unknown-name",
     )
 

@@ -48,7 +48,7 @@ def _load(path: Path) -> Recipe:
     if missing:
         raise RecipeError(
             f"The recipe {path} lacks {', '.join(missing)}.",
-            "`toolkit recipes copy sentiment` gives a whole one to start from.",
+            "`toolkit recipes copy sentiment` writes a complete one to start from.",
             id="recipe.incomplete",
         )
     _check_names(path)
@@ -78,7 +78,7 @@ def _imported(path: Path) -> tuple[ModuleType, list[str]]:
         )
         raise RecipeError(
             f"{path}{f', line {line},' if line else ''} cannot be run: {type(error).__name__}: {error}.",
-            "Mend the recipe file.",
+            "Correct the recipe file.",
             id="recipe.cannot-run",
         ) from error
     return module, notes
@@ -90,7 +90,7 @@ def _with_kind(column: Column, path: Path) -> Column:
         return column
     if column.kind not in KINDS:
         raise RecipeError(
-            f"{path}: the column {column.role} is of the kind `{column.kind}`, which there is not.",
+            f"{path}: the column {column.role} is of the unknown kind `{column.kind}`.",
             f"Kinds: {', '.join(KINDS)}; or a kind of your own from `toolkit.tasks.task`.",
             id="recipe.unknown-kind",
         )
@@ -121,7 +121,7 @@ def _check_names(path: Path) -> None:
         near = difflib.get_close_matches(name, list(PARTS), n=1, cutoff=0.5)
         guess = f" Did you mean `{near[0]}`?" if near else ""
         raise RecipeError(
-            f"{path} defines `{name}`, which is no part of a recipe and which nothing in the file uses.{guess}",
+            f"{path} defines `{name}`, which is not a part of a recipe and is unused in the file.{guess}",
             f"Parts: {', '.join(PARTS)}. Begin the names of helpers with an underscore.",
             id="recipe.unknown-part",
         )

@@ -65,5 +65,5 @@ def provide(path: Path) -> list[str]:
         parent, _, name = old.rpartition(".")
         sys.modules.setdefault(old, module)
         setattr(importlib.import_module(parent), name, module)
-        notes.append(f"{path.name} imports {old}, which is {new} now.")
+        notes.append(f"{path.name} imports {old}, which is now {new}.")
     return notes

@@ -47,7 +47,7 @@ def test_tables_are_found_by_what_they_do():
 
 def test_a_table_of_distances_is_not_taken_for_one_of_tokens():
     tables = [step for step in taken("t5")[0].steps if step.title.startswith("Looked up in")]
-    assert ["how far a token stands from the first" in step.meaning for step in tables] == [False, True]
+    assert ["the distance of a token from the first" in step.meaning for step in tables] == [False, True]
 
 
 def test_a_text_that_is_cut_is_said_to_be():

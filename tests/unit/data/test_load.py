@@ -152,9 +152,9 @@ def test_a_held_out_label_that_train_has_not(sentiment, write_csv, tmp_path, fau
     write_csv("reviews/train.csv", GOOD + BAD)
     write_csv("reviews/test.csv", [("strange", "mixed"), ("good one", "good")])
     said = fault("label.not-in-train", load_splits, sentiment, config(tmp_path / "reviews"), 0)
-    assert "The test part has the label `mixed`, which train has not" in said
+    assert "The test part has the label `mixed`, which train does not have" in said
     write_csv("reviews/test.csv", [("strange", "mixed"), ("odd", "odd"), ("good one", "good")])
-    assert "the labels `mixed`, `odd`, which train has not" in fault(
+    assert "the labels `mixed`, `odd`, which train does not have" in fault(
         "label.not-in-train", load_splits, sentiment, config(tmp_path / "reviews"), 0
     )
 
@@ -181,7 +181,7 @@ def test_labels_nearly_as_many_as_rows(sentiment, write_csv, fault):
         0,
     )
     assert "90 different values" in said
-    assert "exchanged" not in said
+    assert "swapped" not in said
     said = fault(
         "label.too-many-classes",
         load_splits,
@@ -189,7 +189,7 @@ def test_labels_nearly_as_many_as_rows(sentiment, write_csv, fault):
         config(write_csv("all.csv", [("good" if n % 2 else "bad", f"film {n}") for n in range(90)])),
         0,
     )
-    assert "exchanged" in said
+    assert "swapped" in said
 
 
 def test_many_classes_with_a_few_rows_each_are_labels(sentiment, write_csv):
@@ -199,7 +199,7 @@ def test_many_classes_with_a_few_rows_each_are_labels(sentiment, write_csv):
 
 def test_inspect_notes_what_training_refuses(sentiment, write_csv, fault):
     path = config(write_csv("all.csv", [(f"film {n}", f"id {n}") for n in range(90)]))
-    assert "90 of them stand in one row only" in fault("label.too-many-classes", load_table, sentiment, path)
+    assert "90 of them occur in one row only" in fault("label.too-many-classes", load_table, sentiment, path)
     table = load_table(sentiment, path, lenient=True)
     assert len(table.labels) == 90
     assert "Training would refuse this table" in table.notes[0]
@@ -251,7 +251,7 @@ def test_a_part_without_labels_is_left_aside(sentiment, write_csv, tmp_path):
     write_csv("reviews/train.csv", GOOD + BAD)
     write_csv("reviews/test.csv", [(f"unknown {n}", "") for n in range(9)])
     splits = load_splits(sentiment, config(tmp_path / "reviews"), 0)
-    assert "The test part has no labels and is left aside." in splits.facts["notes"]
+    assert "The test part has no labels and is ignored." in splits.facts["notes"]
     assert not splits.facts["splits"][2]["given"]
 
 
@@ -261,7 +261,7 @@ def test_a_test_part_without_a_column_of_labels_is_left_aside(sentiment, write, 
     write("reviews/test.csv", header + "\n" + "".join(f"unknown {n}{',1' * (header != 'text')}\n" for n in range(9)))
     for columns in ({}, {"label": "label"}):
         splits = load_splits(sentiment, config(tmp_path / "reviews", columns=columns), 0)
-        assert "The test part has no column of the label and is left aside." in splits.facts["notes"]
+        assert "The test part has no column of the label and is ignored." in splits.facts["notes"]
         assert set(load_table(sentiment, config(tmp_path / "reviews"), lenient=True).parts) == {"train"}
 
 
@@ -270,7 +270,7 @@ def test_a_test_part_that_holds_minus_one_is_left_aside(sentiment, write_csv, tm
     write_csv("reviews/test.csv", [(f"unknown {n}", -1) for n in range(9)])
     splits = load_splits(sentiment, config(tmp_path / "reviews"), 0)
     assert splits.labels == ("negative", "positive")
-    assert "The test part has no labels, only -1, and is left aside." in splits.facts["notes"]
+    assert "The test part has no labels, only -1, and is ignored." in splits.facts["notes"]
 
 
 def test_evaluation_on_rows_without_labels_is_refused(sentiment, write_csv, fault):
@@ -325,11 +325,11 @@ def test_no_rare_label_leaves_the_mapping_as_it_is(sentiment, write_csv):
 
 def test_amounts_get_no_advice_on_classes_alone(sentiment, write_csv, fault):
     prices = config(write_csv("all.csv", [(f"film {n}", n / 7) for n in range(90)]))
-    assert "from 0 to 12.7143. If they are amounts" in fault(
+    assert "from 0 to 12.7143. If they are quantities" in fault(
         "label.too-many-classes", load_splits, sentiment, prices, 0
     )
     grades = config(write_csv("few.csv", [(f"film {n}", n // 3 / 10) for n in range(100)]))
-    assert "If they are amounts" in fault("label.too-rare", load_splits, sentiment, grades, 0)
+    assert "If they are quantities" in fault("label.too-rare", load_splits, sentiment, grades, 0)
 
 
 def test_several_labels_in_a_cell_are_refused_and_shown(sentiment, write_csv, fault):
@@ -357,7 +357,7 @@ def test_parts_without_folders_of_classes_are_no_classes(sentiment, write, tmp_p
         for n in range(6):
             write(f"{part}/{n}.txt", f"{part} {n}")
     said = fault("label.missing", load_splits, sentiment, config(tmp_path), 0)
-    assert "test, train, which are parts of a data set and no classes" in said
+    assert "test, train, which are splits of a data set, not classes" in said
 
 
 @pytest.mark.parametrize("wanted", ["true", "TRUE"])
@@ -415,7 +415,7 @@ def test_conflicting_duplicates_do_not_cross_the_border(sentiment, write_csv):
 
 def test_nothing_but_duplicates(sentiment, write_csv, fault):
     rows = [("the same", label) for label in ["good", "bad"] * 20]
-    assert "also stands in a part" in fault(
+    assert "also occurs in a held-out part" in fault(
         "data.overlapping-parts", load_splits, sentiment, config(write_csv("all.csv", rows)), 0
     )
 

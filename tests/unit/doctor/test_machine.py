@@ -39,7 +39,7 @@ def test_threads_held_back(torch, monkeypatch):
     assert one(machine.processor).verdict == "ok"
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     found = one(machine.processor)
-    assert (found.verdict, found.finding) == ("warning", "OMP_NUM_THREADS=1 holds torch to 1 of 8 cores")
+    assert (found.verdict, found.finding) == ("warning", "OMP_NUM_THREADS=1 limits torch to 1 of 8 cores")
     torch.cuda.is_available = lambda: True
     assert one(machine.processor).verdict == "ok"
 

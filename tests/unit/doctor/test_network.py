@@ -95,7 +95,7 @@ def test_cache(monkeypatch, tmp_path):
     folder = tmp_path / "hub"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert one(network.cache) == Check("cache", "ok", "~/hub, made by the first download")
+    assert one(network.cache) == Check("cache", "ok", "~/hub, created by the first download")
     (folder / "models--org--whole" / "snapshots" / "0").mkdir(parents=True)
     assert one(network.cache) == Check("cache", "ok", "~/hub, repositories: 1, 0.0 GiB")
     (folder / "models--org--damaged").mkdir()

@@ -24,7 +24,7 @@ def test_measuring_stops_when_its_time_is_spent():
     settings = {"confidence": 0.95, "resamples": 50, "seed": 0}
     whole = trust.measure(model, found, METHODS, observe=observe, **settings)
     assert (whole["texts"], whole["sensitivity_texts"]) == (20, trust.SENSITIVITY_TEXTS)
-    assert begun == ["Leaving parts out", "Making the weights random"]
+    assert begun == ["Removing parts of the input", "Randomizing the weights"]
     assert not trust.cut_short(whole, 20)
     cut = trust.measure(model, found, METHODS, within=within, **settings)
     assert (cut["texts"], cut["sensitivity_texts"]) == (8, 2)  # what is asked in one batch; an interval needs two

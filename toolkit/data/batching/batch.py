@@ -1,4 +1,4 @@
-"""Model inputs in compact memory, and the plan of which examples meet in which batch."""
+"""Model inputs in compact memory, and the plan of which examples share a batch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -187,7 +187,7 @@ def pad(features: Sequence[Mapping[str, Any]], padding: Mapping[str, int]) -> di
 
 
 def plan_epoch(lengths: Integers, batch_size: int, *, seed: int, epoch: int) -> list[Integers]:
-    """Decide which examples meet in which optimizer step of an epoch.
+    """Assign examples to the optimizer steps of an epoch.
 
     Examples of like length meet, so that little is padded: the order is random, windows of many batches are
     sorted by length and cut, and the batches are shuffled. It depends on nothing but the arguments, so a run
@@ -248,7 +248,7 @@ def plan_evaluation(lengths: Integers, batch_size: int) -> list[Integers]:
 def probe(
     features: Features, collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]], examples: int = 6
 ) -> dict[str, Any]:
-    """Return a batch of a few examples, from the shortest to a middling one, on which to try a model."""
+    """Return a batch of a few examples, from the shortest to one of medium length, to test a model on."""
     order = np.argsort(features.lengths, kind="stable")
     places = np.linspace(0, len(order) // 2, min(examples, len(order))).astype(int)
     return collate([features[int(order[place])] for place in np.unique(places)])

@@ -31,7 +31,7 @@ _ABANDONED_SECONDS = 24 * 3600  # a draft that old belongs to a process that was
 
 
 class Watched:
-    """A part of the configuration that remembers which of its values were looked at.
+    """A part of the configuration that records which of its values were read.
 
     Attributes:
         seen: Dotted key → value, shared with the sections inside.

@@ -40,11 +40,11 @@ def remarks(texts: Mapping[str, Sequence[str]], tokenizer: Any) -> list[str]:
         inside = sum(any(sign in text for sign in missing) for text in rows)
         shown = " ".join(f"{sign} ({count:,})" for sign, count in missing.most_common(_SHOWN))
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        consequence = "can never be written" if side == "target" else "are read as unknown"
+        consequence = "cannot be generated" if side == "target" else "are read as unknown"
         notes.append(
             f"The vocabulary lacks {len(missing)} character{'s' if len(missing) > 1 else ''} of the {side}, which "
             f"{consequence}: {shown}{more}. "
-            f"They stand in {inside:,} of {len(rows):,} rows."
+            f"They occur in {inside:,} of {len(rows):,} rows."
         )
     return notes
 
@@ -64,7 +64,7 @@ def unwritable(texts: Sequence[str], tokenizer: Any, *, target: bool = False) ->
 
 
 def unread(texts: Sequence[str], tokenizer: Any, *, translates: bool) -> str | None:
-    """Say that a vocabulary knows little of some texts: many unknown tokens, or hardly more than a letter in each.
+    """Return a warning if a vocabulary suits some texts badly: many unknown tokens, or about a letter in each.
 
     Args:
         texts: A sample is looked at.
@@ -92,8 +92,8 @@ def unread(texts: Sequence[str], tokenizer: Any, *, translates: bool) -> str | N
         return None  # models that translate may spell by design
     return (
         f"The model reads {100 * tokens / signs.total():.0f} tokens for 100 characters: its vocabulary has no words of "
-        f"the {script} script and spells them. Texts are cut early, and little that it learnt before is of use. "
-        f"{_advice(script, translates)}"
+        f"the {script} script and splits them into characters. Long texts are truncated, and pretraining helps "
+        f"little. {_advice(script, translates)}"
     )
 
 
@@ -123,7 +123,7 @@ def _unknown(share: float, missing: Counter[str], translates: bool) -> str:
         lacks = f"; its vocabulary lacks the {script} script, or much of it"
     elif missing:
         lacks = f"; its vocabulary lacks {' '.join(sign for sign, _ in missing.most_common(_SHOWN))}"
-    return f"{share:.0%} of the tokens are unknown to the model, and all look alike to it{lacks}. " + _advice(
+    return f"{share:.0%} of the tokens are unknown to the model, which cannot distinguish them{lacks}. " + _advice(
         script, translates
     )
 
@@ -142,6 +142,6 @@ def _script(signs: Mapping[str, int]) -> str | None:
 
 def _advice(script: str | None, translates: bool) -> str:
     if script not in _MULTILINGUAL:
-        return "Take a model that was pretrained on such texts."
+        return "Use a model that was pretrained on such texts."
     known = "nllb" if translates else "FacebookAI/xlm-roberta-base"
     return f"{known} was pretrained on this script: name it with --model."

@@ -34,7 +34,7 @@ def read(path: Path) -> Any:
         return polib.pofile(str(path), wrapwidth=78)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise DataError(
-            f"{path} is not a catalogue that can be read: {error}.",
+            f"{path} is not a readable catalogue: {error}.",
             "Check it with `msgfmt -c`.",
             id="data.damaged-file",
         ) from None
@@ -57,7 +57,7 @@ def of_language(paths: Sequence[Path], root: Path, target: str | None) -> list[P
     meant = languages.alike(target, known) if target is not None else known
     if known and not meant:
         raise DataError(
-            f"{listed}, and none into {target}.", "Name one of these with --target.", id="data.ambiguous-languages"
+            f"{listed}, not into {target}.", "Name one of these with --target.", id="data.ambiguous-languages"
         )
     if len({languages.normal(language) for language in meant}) > 1:
         raise DataError(f"{listed}.", f"Name one of {', '.join(meant)} with --target.", id="data.ambiguous-languages")

@@ -60,7 +60,7 @@ def normal(code: str) -> tuple[str, str]:
 
 
 def check(source: str | None, target: str | None) -> None:
-    """Refuse what is no pair of languages.
+    """Refuse an invalid pair of languages.
 
     Raises:
         ConfigError: One is written as a name, or both are the same.
@@ -77,8 +77,8 @@ def check(source: str | None, target: str | None) -> None:
         raise ConfigError(
             f"--source and --target are both {source!r}."
             if source == target
-            else f"--source {source!r} and --target {target!r} are one language.",
-            "Name two languages; or neither, where the columns source and target hold texts of one language.",
+            else f"--source {source!r} and --target {target!r} are the same language.",
+            "Name two languages; leave both out if the columns source and target hold texts of the same language.",
             id="config.same-language",
         )
 
@@ -154,7 +154,7 @@ def match(code: str, known: Iterable[str], option: str) -> str:
     if len(matches) == 1:
         return matches[0]
     near = matches or [candidate for candidate in known if candidate[:1] == code[:1]][:12] or known[:12]
-    problem = f"knows {len(matches)} forms of it" if matches else "does not know it"
+    problem = f"knows {len(matches)} forms of it" if matches else "does not support it"
     raise ConfigError(
         f"`{option}` is {code!r}, and the model {problem}.",
         f"Give one of its own codes, such as {', '.join(near)}.",

@@ -1,4 +1,4 @@
-"""Pairs that teach nothing good: copies, lengths that cannot be, lost markup, the wrong language.
+"""Filters for bad training pairs: copies, implausible lengths, lost markup, the wrong language.
 
 What is usual is learnt from the pairs themselves, so nothing here knows any language: how much longer translations
 are, and which groups of three letters stand on which side.
@@ -26,7 +26,7 @@ _OTHERS = re.compile(r"[\W\d_]+")
 
 
 def poor(sources: Sequence[str], targets: Sequence[str], most: float) -> dict[str, Flags]:
-    """Find the pairs that teach nothing good: reason → which.
+    """Find bad training pairs: reason → which.
 
     Args:
         sources: The texts.
@@ -34,8 +34,8 @@ def poor(sources: Sequence[str], targets: Sequence[str], most: float) -> dict[st
         most: Factor by which lengths may differ from the usual ratio.
     """
     return {
-        "the translation is the source again": copies(sources, targets),
-        "the lengths of source and translation do not go together": odd_lengths(sources, targets, most),
+        "the translation is identical to the source": copies(sources, targets),
+        "the ratio of the lengths of source and translation is unusual": odd_lengths(sources, targets, most),
         "placeholders or markup of source and translation differ": other_markup(sources, targets),
         "one side seems to be in the language of the other": wrong_language(sources, targets),
     }

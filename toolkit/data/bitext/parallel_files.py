@@ -107,8 +107,8 @@ def _pair_of(path: Path, pair: Pair) -> tuple[Path, Path] | None:
         return None
     missing = path.with_name(f"{path.name}.{source if source_file is None else target}")
     raise DataError(
-        f"There is no file {missing} beside the other of the pair.",
-        "Give both files one name.",
+        f"The second file of the pair, {missing}, does not exist.",
+        "Give both files the same name, apart from the language.",
         id="source.file-missing",
     )
 
@@ -123,7 +123,7 @@ def _of_language(stem: Path, endings: Sequence[str], language: str) -> Path | No
     if len(matches) > 1:
         raise DataError(
             f"Several files {stem}.… are of the language {language}: {', '.join(matches)}.",
-            "Name the one that is meant with --source or --target, as its name ends, and keep the other elsewhere.",
+            "Give the suffix of the right one with --source or --target, and move the other out of the folder.",
             id="source.ambiguous",
         )
     return stem.with_name(f"{stem.name}.{matches[0]}") if matches else None
@@ -139,8 +139,8 @@ def _lines(first: Path, second: Path, encoding: str | None) -> Rows:
             if source is None or target is None:
                 raise DataError(
                     f"{first} and {second} are not aligned: {(first if source is None else second).name} ends before "
-                    f"line {number:,}, and the other goes on.",
-                    "Line by line they must say the same.",
+                    f"line {number:,}, but the other has more lines.",
+                    "Each line must be the translation of the same line of the other file.",
                     id="data.not-aligned",
                 )
             yield source.removeprefix("\ufeff").rstrip("\r\n"), target.removeprefix("\ufeff").rstrip("\r\n"), number
@@ -172,7 +172,7 @@ def _tmx(path: Path, pair: Pair) -> Rows:
             unit.clear()
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path} is not a TMX file that can be read: {error}.", "Export it again.", id="data.damaged-file"
+            f"{path} is not a readable TMX file: {error}.", "Export it again.", id="data.damaged-file"
         ) from None
     missing = [language for language in (source, target) if not languages.alike(language, seen)]
     if missing:

@@ -62,7 +62,7 @@ def _damage(file: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         kind = "Parquet" if file.suffix.lower() == ".parquet" else "Arrow"
         raise DataError(
-            f"{file} cannot be read as {kind}: it is cut short, damaged or of another format ({error}).",
+            f"{file} cannot be read as {kind}: it is truncated, damaged or in another format ({error}).",
             "Download or write it again.",
             id="data.damaged-file",
         ) from None

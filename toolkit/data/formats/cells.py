@@ -27,7 +27,7 @@ class BrokenListError(ValueError):
 
     def __init__(self, text: str, row: int = 0) -> None:
         shown = text if len(text) <= 60 else f"{text[:40]} … {text[-20:]}"
-        super().__init__(f"`{shown}` begins like a list, but is cut short or not written as one")
+        super().__init__(f"`{shown}` begins like a list, but is truncated or malformed")
         self.row = row
 
 

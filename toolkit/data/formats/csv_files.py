@@ -62,18 +62,20 @@ def clean_names(names: Sequence[str], where: str, *, line: bool = False) -> list
             clean[position - 1] = name
         if not encodes(name):
             raise DataError(
-                f"{where}: the name of column {position} holds half a character.",
+                f"{where}: the name of column {position} holds invalid Unicode (a lone surrogate).",
                 "Rename the column.",
                 id="data.invalid-unicode",
             )
         if name in known:
             fix = "Rename one of them in the header."
             if line:
-                fix += " If that is a row of data, name the columns in their order: --set 'data.column_names=[…]'."
+                fix += (
+                    " If that is a row of data, give the names of the columns in order: --set 'data.column_names=[…]'."
+                )
             raise DataError(f"{where}: two columns are named `{name}`.", fix, id="data.duplicate-column")
         if name in ADDED:
             raise DataError(
-                f"{where}: a column is named `{name}`, which the toolkit adds itself to find rows again.",
+                f"{where}: a column is named `{name}`, a name that the toolkit reserves for the positions of rows.",
                 "Rename or delete that column.",
                 id="data.reserved-column",
             )
@@ -87,7 +89,7 @@ def unnamed(names: Sequence[str]) -> list[int]:
 
 
 def encodes(value: Any) -> bool:
-    """Whether a value can be written in UTF-8: it holds no half of a character."""
+    """Whether a value can be written in UTF-8: it holds no lone surrogate."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -158,9 +160,9 @@ def read_csv(
         begin = opening(source, path, delimiter)
         if delimiter and delimiter not in begin.header and find_delimiter(begin.header) in begin.header:
             raise DataError(
-                f"{path}: {shown(delimiter)}, which was given as the delimiter, is not in the header; "
+                f"{path}: {shown(delimiter)}, the given delimiter, is not in the header; "
                 f"{shown(find_delimiter(begin.header))} is.",
-                "Leave data.delimiter out: it is found by itself.",
+                "Leave data.delimiter out: the delimiter is detected.",
                 id="data.wrong-delimiter",
             )
         counted = Counted(csv_lines(itertools.chain([begin.header], source)))
@@ -192,7 +194,7 @@ def read_csv(
             raise _broken_quotes(path, encoding, end + 1, last, begin.delimiter, str(error)) from None
     if empty:
         many, were = wording.rows(len(empty))
-        notes.append(f"{many} of {path.name} without any value {were} passed over (first: line {empty[0]}).")
+        notes.append(f"{many} of {path.name} without any value {were} ignored (first: line {empty[0]}).")
     return _without_empty(table.joined(names or []), bare, path, notes), pa.array(starts, pa.int64())
 
 
@@ -218,9 +220,9 @@ def _without_empty(table: pa.Table, places: Sequence[int], path: Path, notes: li
     if empty:
         many = "1 column" if len(empty) == 1 else f"{len(empty):,} columns"
         were = "was" if len(empty) == 1 else "were"
-        notes.append(f"{many} of {path.name} with neither a name nor a value {were} passed over.")
+        notes.append(f"{many} of {path.name} with neither a name nor a value {were} ignored.")
     if called:
-        notes.append(f"In {path.name} columns without a name are called {', '.join(called[:8])}.")
+        notes.append(f"In {path.name} columns without a name are named {', '.join(called[:8])}.")
     return table.drop_columns([table.column_names[place] for place in empty])
 
 
@@ -335,7 +337,7 @@ def _wrong_width(where: str, width: int, names: list[str], delimiter: str) -> Da
     return DataError(
         f"{where}: this row has {fields}, but the header names {columns} ({', '.join(names[:8])}).",
         f"Put text that holds a {shown(delimiter)} or a line break in double quotes. If {shown(delimiter)} is not "
-        "what separates the columns, name what does, such as --set data.delimiter=';'.",
+        "the delimiter, give the right one, such as --set data.delimiter=';'.",
         id="data.wrong-row-width",
     )
 
@@ -350,7 +352,7 @@ def _broken_quotes(path: Path, encoding: str | None, start: int, end: int, delim
     other = re.escape(delimiter)
     whole = re.match(rf'(?:(?:"[^"]*(?:""[^"]*)*"|[^"{other}][^{other}]*)?{other})*', row)
     line = start + row[: whole.end() if whole else 0].count("\n")
-    fix = 'Close the quote. Inside quoted text write each quote twice, as in "she said ""yes"" twice".'
+    fix = 'Close the quote. In quoted text, double each quote, as in "she said ""yes"" twice".'
     if "limit" in reason:
         size = f"{MAX_FIELD / 2**20:g} Mi characters"
         return DataError(
@@ -360,11 +362,11 @@ def _broken_quotes(path: Path, encoding: str | None, start: int, end: int, delim
         )
     if "end of data" in reason:
         return DataError(
-            f"{path}:{line}: the double quote that opens a field here is never closed.", fix, id="data.broken-quotes"
+            f"{path}:{line}: the double quote that opens a field is not closed.", fix, id="data.broken-quotes"
         )
     ends = "" if end == line else f" (it ends in line {end})"
     return DataError(
-        f"{path}:{line}: the quoted field that starts here has text behind its closing quote{ends}.",
+        f"{path}:{line}: the quoted field that starts here has text after its closing quote{ends}.",
         fix,
         id="data.broken-quotes",
     )

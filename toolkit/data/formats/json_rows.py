@@ -75,7 +75,7 @@ def read_json(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
 
 def _too_many_keys(path: Path, keys: int) -> DataError:
     return DataError(
-        f"{path} has {keys:,} different keys: as a table it would be mostly empty.",
+        f"{path} has {keys:,} different keys: most cells of the table would be empty.",
         'Are some of the keys values? Write {"id": "…", "text": "…"} for each of them.',
         id="data.too-many-columns",
     )
@@ -161,7 +161,7 @@ def list_items(path: Path, source: Source) -> Iterator[tuple[int, dict[str, Any]
     if sign != "]":
         raise text.fault("the list is not closed" if not sign else "expecting ',' delimiter")
     if text.sign(skipped=1):
-        raise text.fault("something stands behind the list")
+        raise text.fault("there is text after the list")
 
 
 class _ListText:
@@ -239,15 +239,13 @@ def _parse(path: Path, line: int, text: str) -> Any:
             id="data.invalid-json",
         ) from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
-        raise DataError(
-            f"{path}:{line}: not JSON that can be read: {error}.", _JSON_FIX, id="data.invalid-json"
-        ) from None
+        raise DataError(f"{path}:{line}: not readable JSON: {error}.", _JSON_FIX, id="data.invalid-json") from None
 
 
 def _object(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(
-            f"{where}: an object was expected here, not {_JSON_WORDS.get(type(value), 'null')}.",
+            f"{where}: expected an object, not {_JSON_WORDS.get(type(value), 'null')}.",
             _JSON_FIX,
             id="data.invalid-json",
         )
@@ -266,7 +264,7 @@ def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, i
         raise DataError(
             f"{what} is {_JSON_WORDS[second]} in {unit} {seen[second]} but "
             f"{_JSON_WORDS[first]} in {unit} {seen[first]}.",
-            "Give the column one kind of value throughout.",
+            "Give the column one type of value in every row.",
             id="data.mixed-types",
         )
     column = list(values.values())
@@ -275,16 +273,16 @@ def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, i
     except UnicodeEncodeError:
         broken = next(place for place, value in values.items() if not encodes(value))
         raise DataError(
-            f"{what} in {unit} {broken} holds half a character (a lone surrogate such as \\ud83d).",
-            "Remove it, or replace it with the whole character.",
+            f"{what} in {unit} {broken} holds invalid Unicode (a lone surrogate such as \\ud83d).",
+            "Remove it, or replace it with the complete character.",
             id="data.invalid-unicode",
         ) from None
     except (pa.ArrowException, OverflowError) as error:
         if nested:
             raise DataError(
-                f"{what} holds values of different types inside, between {unit} {next(iter(values))} and "
+                f"{what} holds nested values of different types, between {unit} {next(iter(values))} and "
                 f"{next(reversed(values))} ({error}).",
-                "Give the same key the same type of value throughout.",
+                "Give each key the same type of value in every row.",
                 id="data.mixed-types",
             ) from None
         seen.setdefault(str, 0)  # a number too large for 64 bits: only text holds it

@@ -1,4 +1,4 @@
-"""Files as text: gzip, size limit and encoding, with errors that name the line and the way out."""
+"""Files as text: gzip, size limit and encoding, with errors that name the line and the fix."""
 
 import codecs
 import gzip
@@ -62,7 +62,7 @@ def check_encoding(encoding: str) -> None:
         " ".encode(encoding)
     except (LookupError, ValueError):
         raise DataError(
-            f"There is no text encoding named {encoding!r}.",
+            f"Unknown text encoding {encoding!r}.",
             "Use a name that Python knows (utf-8, cp1252, latin-1, utf-16, …), as in --set data.encoding=cp1252.",
             id="config.unknown-encoding",
         ) from None
@@ -77,7 +77,7 @@ def too_large(path: Path) -> DataError:
     """Return the refusal of a file that unpacks to more than `most_unpacked`."""
     return DataError(
         f"{path} unpacks to more than {most_unpacked(path) / 2**30:.3g} GiB, out of {path.stat().st_size:,} bytes.",
-        "If that is meant, write it as several files, or without the columns that are not needed.",
+        "If that is intended, split it into several files, or drop unneeded columns.",
         id="data.too-large",
     )
 
@@ -108,7 +108,7 @@ def whole_lines(stream: Readable, path: Path) -> Iterator[str]:
         if len(line) > MAX_LINE:
             raise DataError(
                 f"{path}:{number}: {too_long('line')}.",
-                "Is it one example a line? Cut what is longer into several.",
+                "Write one example per line, and split longer ones.",
                 id="data.too-long",
             )
         yield line
@@ -124,7 +124,7 @@ def read_text(path: Path, encoding: str | None) -> str:
     with open_text(path, encoding) as stream:
         text = stream.read(MAX_LINE + 1)
         if len(text) > MAX_LINE:
-            raise DataError(f"{path}: {too_long('text')}.", "Cut it into several files.", id="data.too-long")
+            raise DataError(f"{path}: {too_long('text')}.", "Split it into several files.", id="data.too-long")
         return text.removeprefix("\ufeff")
 
 
@@ -160,7 +160,7 @@ def open_text(path: Path, encoding: str | None, errors: str = "strict") -> Itera
         _raise_undecodable(path, encoding)
     except UnicodeError as error:
         raise DataError(
-            f"{path} is not {encoding}: {error}.", "Name its encoding: --set data.encoding=…", id="data.wrong-encoding"
+            f"{path} is not {encoding}: {error}.", "Give its encoding: --set data.encoding=…", id="data.wrong-encoding"
         ) from None
 
 
@@ -180,7 +180,7 @@ def _line_end(path: Path, encoding: str) -> str:
 
 
 def check_gzip(path: Path) -> None:
-    """Unpack once and keep nothing: a damaged or vast file is told before any row is read."""
+    """Unpack once and keep nothing, so that a damaged or too large file fails before any row is read."""
     size, most = 0, min(MAX_UNPACKED, most_unpacked(path))
     try:
         with gzip.open(path) as stream:
@@ -188,14 +188,14 @@ def check_gzip(path: Path) -> None:
                 size += len(block)
                 if size > most:
                     raise DataError(
-                        f"{path} unpacks to more than {most / 2**30:.3g} GiB, the most that is read from it.",
+                        f"{path} unpacks to more than {most / 2**30:.3g} GiB, the limit.",
                         "Split it into several files (train-1.csv.gz, train-2.csv.gz, …), or convert it to Parquet.",
                         id="data.too-large",
                     )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
-            f"{path} cannot be unpacked: it is cut short, damaged or no gzip file ({error}).",
-            "Download or copy it again; `gzip -t FILE` tells whether a file is whole.",
+            f"{path} cannot be unpacked: it is truncated, damaged or not a gzip file ({error}).",
+            "Download or copy it again; `gzip -t FILE` tells whether a file is intact.",
             id="data.damaged-file",
         ) from None
 
@@ -213,7 +213,7 @@ def _marked_encoding(path: Path) -> str:
         guess = "utf-16-be" if first == 0 else "utf-16-le"
         raise DataError(
             f"{path} is not UTF-8 text: NUL bytes in its first line.",
-            f"If it is text in UTF-16, add --set data.encoding={guess}. Otherwise save it as text in UTF-8.",
+            f"If it is UTF-16 text, add --set data.encoding={guess}. Otherwise save it as UTF-8 text.",
             id="data.wrong-encoding",
         )
     return "utf-8-sig"
@@ -228,7 +228,7 @@ def _check_text(path: Path, encoding: str) -> None:
     if kind is not None:
         raise DataError(
             f"{path} is not a text file: it holds {kind}.",
-            "Name a file that holds a table as text, or save this one as CSV in UTF-8.",
+            "Give a text file that holds a table, or save this one as CSV in UTF-8.",
             id="data.not-text",
         ) from None
 

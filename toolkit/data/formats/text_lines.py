@@ -95,7 +95,7 @@ def find_layout(lines: Sequence[str], delimiter: str | None, given: Sequence[str
     if not headers.looks_like_data(first, others):
         return Layout(tuple(clean_names(first, where)), separator, header=True)
     names = _guessed(rows)
-    note = f"No line of {where} names the columns, which are taken for {', '.join(names)} (data.column_names)."
+    note = f"No line of {where} names the columns, which are assumed to be {', '.join(names)} (data.column_names)."
     return Layout(tuple(names), separator, note=note)
 
 
@@ -158,13 +158,14 @@ def _labels(labels: Sequence[Sequence[str]]) -> pa.Array:
 def _odd_line(where: str, layout: Layout, line: str) -> DataError:
     if layout.marked:
         return DataError(
-            f"{where}: no label stands before this line.",
-            f"Begin it with {_MARK}NAME, as the others.",
+            f"{where}: no label precedes this line.",
+            f"Begin it with {_MARK}NAME, like the others.",
             id="label.missing",
         )
     width = len(_fields(line, layout.delimiter or "\t"))
     return DataError(
-        f"{where}: this line has {width} column{'' if width == 1 else 's'}, and those before it {len(layout.names)}.",
-        "A text may hold neither tabs nor line breaks here; as .tsv it may, in double quotes.",
+        f"{where}: this line has {width} column{'' if width == 1 else 's'}, but the previous lines have "
+        f"{len(layout.names)}.",
+        "Remove tabs and line breaks from the texts, or save the file as .tsv with such texts in double quotes.",
         id="data.wrong-row-width",
     )

@@ -55,7 +55,7 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{file} cannot be read as an .npz file: {error}.",
-            "Download or write it again; arrays of objects are refused, for they are pickled code.",
+            "Download or write it again; arrays of objects are refused because they are pickled code.",
             id="data.damaged-file",
         ) from None
     names_of_parts = {part: _part(arrays, part) for part in ("", *_PARTS)}
@@ -65,7 +65,7 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
     if not parts:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise DataError(
-            f"{file} holds no pictures with labels that were recognised: it has {shapes}.",
+            f"{file} holds no recognised pictures with labels: it has {shapes}.",
             "Name the arrays images and labels, or train_images, train_labels, test_images, test_labels.",
             id="image.none-found",
         )
@@ -114,7 +114,7 @@ def read_pixels(file: Path) -> dict[str, pa.Table] | None:
             values = np.loadtxt(stream, np.float32, delimiter=",", skiprows=int(named), ndmin=2)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(
-            f"{file} cannot be read as a table of pixels: {error}.", "Download it again.", id="data.damaged-file"
+            f"{file} cannot be read as an array of pixels: {error}.", "Download it again.", id="data.damaged-file"
         ) from None
     at = labels[0] if named else _label_column(values)
     pixels = np.delete(values, at, axis=1).reshape(-1, side, side)
@@ -162,7 +162,7 @@ def _idx(file: Path) -> Array:
             dtype = np.dtype(_IDX_TYPES[kind])
             size = int(np.prod(shape, dtype=object)) * dtype.itemsize
             if zero or size > min(MAX_UNPACKED, most_unpacked(file)):
-                raise ValueError("its head makes no sense")
+                raise ValueError("its header is invalid")
             data = stream.read(size)
         return np.frombuffer(data, dtype).reshape(shape)
     except (OSError, EOFError, KeyError, ValueError, zlib.error, struct.error) as error:
@@ -181,7 +181,7 @@ def _table(file: Path, name: str, images: Array, labels: Array) -> pa.Table:
             id="label.wrong-count",
         )
     if not len(shaped):
-        raise DataError(f"{file} holds no rows of data.", "Check that it was written to the end.", id="data.no-rows")
+        raise DataError(f"{file} holds no rows of data.", "Check that it was written completely.", id="data.no-rows")
     places = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(classes)), pa.array([name]))
     return pa.table(
         {
@@ -214,7 +214,7 @@ def _channels_last(file: Path, images: Array) -> Array:
     if images.dtype.kind == "f":
         if not np.isfinite(images).all():
             raise DataError(
-                f"The pictures in {file} hold numbers that are not finite.",
+                f"The pictures in {file} hold values that are not finite.",
                 "Write them again.",
                 id="image.wrong-values",
             )
@@ -229,7 +229,7 @@ def _channels_last(file: Path, images: Array) -> Array:
         if least >= 0 and most <= 65535:
             return np.asarray(images, ">u2")
     raise DataError(
-        f"The pictures in {file} hold numbers of the type {images.dtype}, from {images.min()} to {images.max()}.",
+        f"The pictures in {file} hold values of the type {images.dtype}, from {images.min()} to {images.max()}.",
         "Write them as bytes, 0 to 255, or as fractions, 0 to 1.",
         id="image.wrong-values",
     )
@@ -243,8 +243,8 @@ def _classes(file: Path, labels: Array) -> Array:
         return np.asarray(labels.argmax(axis=1))
     if labels.ndim != 1:
         raise DataError(
-            f"The labels in {file} have the shape {labels.shape}: more than one class for a picture.",
-            "Give one class for each picture.",
+            f"The labels in {file} have the shape {labels.shape}: more than one class per picture.",
+            "Give one class per picture.",
             id="label.several-in-a-row",
         )
     return labels

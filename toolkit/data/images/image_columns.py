@@ -136,11 +136,11 @@ def opened(picture: Mapping[str, Any], most_pixels: int) -> Iterator[Any]:
     except PermissionError:
         raise UnreadableError("may not be read") from None
     except image_module.UnidentifiedImageError:
-        raise UnreadableError("is no picture, or of a format that is not read") from None
+        raise UnreadableError("is not a picture, or its format is not supported") from None
     except MemoryError:
         raise UnreadableError("does not fit into memory") from None
     except Exception as error:  # decoders raise whatever they meet: OSError, SyntaxError, struct.error, …
-        raise UnreadableError(f"is damaged or cut short ({' '.join(str(error).split())[:120]})") from None
+        raise UnreadableError(f"is damaged or truncated ({' '.join(str(error).split())[:120]})") from None
 
 
 def _identified(image_module: Any, stream: Any, most_pixels: int) -> Any:
@@ -225,7 +225,7 @@ def inspect(picture: Mapping[str, Any], most_pixels: int) -> InspectedImage:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the decoders' remarks on odd files off the screen; also for the threads that are started within."""
+    """Silence the decoders' warnings about odd files; also for the threads that are started within."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -284,8 +284,8 @@ def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) ->
         paths = [finder.path(name, place) for name, place in zip(values.to_pylist(), places, strict=True)]
         return pa.chunked_array([_array(pa.nulls(len(paths)), pa.array(paths, pa.string()))], TYPE)
     raise DataError(
-        f"The column of pictures holds values of the type {kind}.",
-        "It must hold names of files, or the bytes of picture files.",
+        f"The picture column holds values of the type {kind}.",
+        "It must hold file names, or the bytes of picture files.",
         id="data.wrong-kind",
     )
 
@@ -367,7 +367,7 @@ def inspected(values: pa.ChunkedArray, most_pixels: int) -> tuple[pa.ChunkedArra
 
 
 def name(picture: Mapping[str, Any]) -> str:
-    """Return how a picture is called where it is spoken of: its file's name, else its size."""
+    """Return the name of a picture in messages: its file's name, else its size."""
     if picture.get("path"):
         return Path(picture["path"]).name
     return f"{picture.get('width')} × {picture.get('height')} pixels"

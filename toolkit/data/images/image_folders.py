@@ -59,7 +59,7 @@ def read(path: Path, notes: list[str], *, class_from_name: bool = False) -> dict
     except OSError as error:
         raise DataError(
             f"{error.filename or path} cannot be read: {error.strerror or error}.",
-            "Check that you may read it.",
+            "Check your read permission.",
             id="source.unreadable",
         ) from None
 
@@ -90,7 +90,7 @@ def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] |
     classes = [] if parts else _classes(folder)
     if tables and not _all_aside(tables, [*chain(*parts.values()), *classes]):
         return None
-    notes += [f"{table.name} is not read: it is no table of the pictures beside it." for table in tables]
+    notes += [f"{table.name} is ignored: it does not list the pictures beside it." for table in tables]
     notes += forms(folder)
     if parts:
         notes += _unlabelled(bare) + _passed_over([entry for entry in folders if entry not in held])
@@ -98,7 +98,7 @@ def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] |
         return {part: _table(_labelled(classes), root) for part, classes in parts.items()}
     if len(classes) > 1:
         empty = [entry.name for entry in folders if entry not in classes]
-        notes += [f"No picture lies in {', '.join(empty[:SHOWN])}, so there is no such class."] if empty else []
+        notes += [f"Folders without pictures are not classes: {', '.join(empty[:SHOWN])}."] if empty else []
         notes += _loose(entries) + _nested(classes)
         return {"all": _table(_labelled(classes), root)}
     if not folders and len({label for file in _pictures(folder) if (label := _class_of(file))}) > 1:
@@ -116,14 +116,14 @@ def _without_classes(folder: Path, parts: Sequence[Path]) -> DataError:
     names = ", ".join(part.name for part in parts)
     counts = Counter(label for part in parts or [folder] for file in _pictures(part) if (label := _class_of(file)))
     fix = "Put the pictures of each class into a folder of their own (train/rose/1.jpg, train/tulip/2.jpg), or write a "
-    fix += "table with the name of a file and its label in each row, and put it beside these folders."
+    fix += "table with a file name and its label in each row, and put it beside these folders."
     if len(counts) > 1:
         shown = ", ".join(f"{label} ({count:,})" for label, count in counts.most_common(SHOWN))
         fix += f" The names of the files begin with {shown}: if these are the classes, add "
         fix += "--set options.class_from_name=true."
-    problem = f"The folders {names} in {folder} hold pictures, but they are parts of a data set and no classes."
+    problem = f"The folders {names} in {folder} hold pictures, but they are splits of a data set, not classes."
     return DataError(
-        problem if parts else f"The pictures in {folder} lie in no folder of a class.", fix, id="image.no-class-folders"
+        problem if parts else f"The pictures in {folder} are not in class folders.", fix, id="image.no-class-folders"
     )
 
 
@@ -145,7 +145,7 @@ def _by_name(folder: Path) -> dict[str, pa.Table]:
         pictures_by_part.setdefault(str(part), []).extend(named)
     if len({label for rows in pictures_by_part.values() for _, label in rows if label}) < 2:
         raise DataError(
-            f"The names of the pictures in {folder} are not those of two classes at least with a number behind each.",
+            f"The names of the pictures in {folder} do not consist of a class and a number, with at least two classes.",
             "Leave out options.class_from_name, and put the pictures of each class into a folder of their own.",
             id="image.no-classes-in-names",
         )
@@ -176,14 +176,14 @@ def _aside(file: Path, names: set[str], pictures: int) -> bool:
 def _passed_over(folders: list[Path]) -> list[str]:
     """Say of folders with pictures, beside those of parts, that they are not read."""
     counts = {entry.name: sum(file.suffix.lower() in SUFFIXES for file in files(entry)) for entry in folders}
-    problem = "it holds no part of the data by its name"
-    return [f"{name} is not read, with {count:,} pictures: {problem}." for name, count in counts.items() if count]
+    problem = "its name is not that of a split"
+    return [f"{name} is ignored, with {count:,} pictures: {problem}." for name, count in counts.items() if count]
 
 
 def _unlabelled(parts: list[Path]) -> list[str]:
     """Say of parts whose pictures lie in no folder of a class that they are not read."""
     return [
-        f"{part.name} is not read: its {len(_pictures(part)):,} pictures lie in no folder of a class." for part in parts
+        f"{part.name} is ignored: its {len(_pictures(part)):,} pictures are not in class folders." for part in parts
     ]
 
 
@@ -195,7 +195,8 @@ def _nested(classes: list[Path]) -> list[str]:
         return []
     return [
         f"The classes are {', '.join(label.name for label in classes[:SHOWN])}, and each folder holds the folders "
-        f"{', '.join(shared[:SHOWN])}. If these are the classes, put them on top, or name the others train and test."
+        f"{', '.join(shared[:SHOWN])}. If these are the classes, move them to the top level, or name the outer "
+        "folders train and test."
     ]
 
 
@@ -203,7 +204,7 @@ def _loose(entries: list[Path]) -> list[str]:
     """Say of pictures outside of all folders that they are not read."""
     loose = [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
     more = f" and {len(loose) - SHOWN:,} more" if len(loose) > SHOWN else ""
-    return [f"In no folder of a class, and not read: {', '.join(loose[:SHOWN])}{more}."] if loose else []
+    return [f"Ignored because they are not in a class folder: {', '.join(loose[:SHOWN])}{more}."] if loose else []
 
 
 def _classes(folder: Path) -> list[Path]:

@@ -41,8 +41,8 @@ def _decoded(row: Mapping[str, Any], most_pixels: int) -> Any:
         return image_columns.decode(row, most_pixels)
     except image_columns.UnreadableError as error:
         raise DataError(
-            f"The picture {image_columns.name(row)} {error}; it was readable when it was looked at first.",
-            "Leave the files as they are while a command runs, and start it again.",
+            f"The picture {image_columns.name(row)} {error}; it was readable when it was validated.",
+            "Do not change files while a command runs. Start it again.",
             id="image.changed",
         ) from None
 

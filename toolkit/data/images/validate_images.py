@@ -1,4 +1,4 @@
-"""Look at every picture of a data set before anything is learnt, and leave out what cannot be decoded."""
+"""Validate every picture of a data set before training, and leave out what cannot be decoded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +53,7 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
     summary = f"{len(unreadable):,} of {total:,} pictures"
     if len(unreadable) > total / 2:
         large = sum("data.max_pixels" in picture["reason"] for picture in unreadable) > len(unreadable) / 2
-        advice = f"Are they where the table says? {columns_.flag(column.role)} names another column."
+        advice = f"Check that the files are where the table says. {columns_.flag(column.role)} selects another column."
         raise DataError(
             f"{summary} cannot be read: {shown}{more}.",
             "Raise data.max_pixels." if large else advice,

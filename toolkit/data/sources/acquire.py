@@ -52,7 +52,7 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
     except SourceError:
         raise SourceError(
             f"The data set {source.name} is not on this machine and {problem}.",
-            "Give a local file or folder, or try again with a network.",
+            "Give a local file or folder, or retry with a network connection.",
             id="hub.unreachable",
         ) from None
 
@@ -104,7 +104,7 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
         reason = " ".join(str(error).split())
         raise SourceError(
             f"The data set {source.name} cannot be loaded: {reason[:300]}",
-            "Name a configuration as org/name:config, or a revision as org/name@revision.",
+            "Give a configuration as org/name:config, or a revision as org/name@revision.",
             id="hub.cannot-load",
         ) from error
     except Exception as error:
@@ -128,7 +128,7 @@ def _from_hub(source: sources.Source) -> dict[str, pa.Table]:
     if not parts:
         raise DataError(
             f"{source.name} has the parts {', '.join(map(str, loaded))}; none is train or test.",
-            "Name a local copy instead.",
+            "Give a local copy instead.",
             id="data.unknown-parts",
         )
     return parts

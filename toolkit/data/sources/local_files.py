@@ -51,8 +51,8 @@ SPLITS = {
 # A letter behind the word makes it another word: value.csv and devices.csv are not splits.
 _SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
 _OF_PICTURES = (
-    "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class, of which "
-    "there are two at least, or a table with the names of the files and their labels."
+    "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class "
+    "(at least two), or a table with file names and labels."
 )
 # The form of an answer, as competitions put it beside the data: its labels are made up.
 _FORM = re.compile(r"sample[ _-]?submissions?(?![a-z])", re.IGNORECASE)
@@ -117,7 +117,7 @@ def read(
     except OSError as error:
         raise DataError(
             f"{error.filename or path} cannot be read: {error.strerror or error}.",
-            "Check that the file is there and that you may read it (ls -l shows its permissions).",
+            "Check that the file exists and that you have read permission (ls -l shows it).",
             id="source.unreadable",
         ) from None
 
@@ -125,8 +125,8 @@ def read(
 def _missing(path: Path) -> SourceError:
     if path.is_symlink():
         return SourceError(
-            f"{path} is a link to {path.readlink()}, which is not there.",
-            "Mend the link, or name a file.",
+            f"{path} is a link to {path.readlink()}, which does not exist.",
+            "Repair the link, or give a file.",
             id="source.broken-link",
         )
     missing = path
@@ -172,7 +172,7 @@ def data_files(folder: Path) -> list[Path]:
 def forms(folder: Path) -> list[str]:
     """Say of tables in a folder that are the form of an answer that they are not read."""
     return [
-        f"{entry.name} is not read: by its name it is the form of an answer, with labels that are made up."
+        f"{entry.name} is ignored: by its name it is a sample submission with placeholder labels."
         for entry in visible(folder)
         if _FORM.match(entry.name) and _suffix(entry) in SUFFIXES
     ]
@@ -200,7 +200,7 @@ def _find_splits(folder: Path, labels: dict[Path, str]) -> dict[str, list[Path]]
     if (folder / "config.json").exists() and any(entry.suffix == ".safetensors" for entry in entries):
         raise DataError(
             f"{folder} looks like a model (config.json and .safetensors), not like a data set.",
-            "Name the folder or file that holds the data; a model is given with --model.",
+            "Give the folder or file that holds the data; give a model with --model.",
             id="source.model-as-data",
         )
     splits: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
@@ -222,7 +222,7 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
         return {"all": tables}
     if tables:
         raise DataError(
-            f"{folder} holds {len(tables)} data files, and no name says which to use: {_listed(tables)}.",
+            f"{folder} holds {len(tables)} data files, and their names do not say which to use: {_listed(tables)}.",
             f"Name one of them, such as {tables[0]}, or rename them to train and test (train{_suffix(tables[0])}, …).",
             id="source.ambiguous",
         )
@@ -230,7 +230,7 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
     parents = sorted({text.parent for text in texts})
     if are_parts(parents):
         raise DataError(
-            f"{folder} holds texts in {_listed(parents)}, which are parts of a data set and no classes; the texts in "
+            f"{folder} holds texts in {_listed(parents)}, which are splits of a data set, not classes; the texts in "
             "them have no labels.",
             "Put the texts of each class into a folder of their own (train/good/1.txt, train/bad/2.txt), or give a "
             "table with a text and a label in each row.",
@@ -249,17 +249,17 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
     if not entries:
         raise DataError(
             f"The folder {folder} is empty.",
-            f"Name a file or folder that holds data: {KNOWN}; for pictures also a folder for each class, .npz or idx.",
+            f"Give a file or folder that holds data: {KNOWN}; for pictures also a folder for each class, .npz or idx.",
             id="source.no-data-in-folder",
         )
     inside = itertools.islice((file.suffix.lower() for file in folder.rglob("*.*") if file.is_file()), 1000)
     kinds = sorted({suffix for suffix in inside if suffix})
-    below = f", and in them files that end in {', '.join(kinds[:5])}" if folders and kinds else ""
-    advice = f"Data files end in {KNOWN}. If the data lies in one of the folders, name that folder."
+    below = f"; files in them end in {', '.join(kinds[:5])}" if folders and kinds else ""
+    advice = f"Data files end in {KNOWN}. If the data is in one of the folders, give that folder."
     if any(suffix in PICTURES for suffix in kinds):
         advice = _OF_PICTURES
     raise DataError(
-        f"{folder} holds no data that can be read; it holds {_listed(entries)}{below}.",
+        f"{folder} holds no readable data; it holds {_listed(entries)}{below}.",
         advice,
         id="source.no-data-in-folder",
     )
@@ -290,8 +290,8 @@ def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, s
     kinds = sorted({_suffix(file) or file.suffix.lower() for file in files})
     if len(kinds) > 1:
         raise DataError(
-            f"{_listed(files)} would make one split, but they have different formats ({', '.join(kinds)}).",
-            "Keep the files of one format, or name one file.",
+            f"{_listed(files)} would form one split, but they have different formats ({', '.join(kinds)}).",
+            "Keep the files of one format, or give one file.",
             id="data.mixed-formats",
         )
     if all(file in labels for file in files):
@@ -301,16 +301,16 @@ def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, s
         for file, table in zip(files, tables, strict=True):
             if odd := set(table.column_names) ^ set(tables[0].column_names):
                 raise DataError(
-                    f"{file} and {files[0]} make one split, but `{min(odd)}` is a column of only one of them.",
-                    "Give both the same columns, or name one file.",
+                    f"{file} and {files[0]} form one split, but `{min(odd)}` is a column of only one of them.",
+                    "Give both the same columns, or give one file.",
                     id="data.column-missing",
                 )
     try:
         joined = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise DataError(
-            f"{_listed(files)} make one split, but the types of a column differ ({error}).",
-            "Give the column the same type in every file, or name one file.",
+            f"{_listed(files)} form one split, but the types of a column differ ({error}).",
+            "Give the column the same type in every file, or give one file.",
             id="data.mixed-types",
         ) from None
     return joined.select([name for name in joined.column_names if name not in ADDED] + list(ADDED))
@@ -320,7 +320,7 @@ def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Tabl
     suffix = _suffix(file)
     if not suffix:
         raise DataError(
-            f"{file} is of no known format: its name ends in {file.suffix or 'no extension'}.",
+            f"{file} has an unknown format: its name ends in {file.suffix or 'no extension'}.",
             _OF_PICTURES
             if file.suffix.lower() in PICTURES
             else f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
@@ -328,7 +328,7 @@ def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Tabl
         )
     if file.stat().st_size == 0:
         raise DataError(
-            f"{file} is empty (0 bytes).", "Write or download it again, or name another file.", id="data.no-rows"
+            f"{file} is empty (0 bytes).", "Write or download it again, or give another file.", id="data.no-rows"
         )
     if suffix in arrow_files.SUFFIXES:
         table, rows = _read_arrow(file)
@@ -341,7 +341,7 @@ def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Tabl
     if not table.num_rows or not table.num_columns:
         raise DataError(
             f"{file} holds no rows of data.",
-            "Check that it was written to the end, or name another file.",
+            "Check that it was written completely, or give another file.",
             id="data.no-rows",
         )
     name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)

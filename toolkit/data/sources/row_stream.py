@@ -72,8 +72,8 @@ def check_input(source: str) -> None:
         )
     if _kind(path) not in SUFFIXES:
         raise DataError(
-            f"{source} is of no format that is read row by row.",
-            f"Give one that ends in {', '.join(SUFFIXES)} (text also with .gz); of pictures name the folder.",
+            f"{source} has a format that cannot be read row by row.",
+            f"Give a file that ends in {', '.join(SUFFIXES)} (text also with .gz), or a folder of pictures.",
             id="data.unknown-format",
         )
 
@@ -233,7 +233,7 @@ def _decoded(values: dict[str, Any], problem: str | None = None) -> Row:
     if wrong is None:
         return Row(values, problem)
     shown = {name: value and _UNDECODED.sub("\ufffd", value) for name, value in values.items()}
-    byte = f"the byte 0x{ord(wrong[0]) - 0xDC00:02x} does not decode: --set data.encoding=… names another encoding"
+    byte = f"the byte 0x{ord(wrong[0]) - 0xDC00:02x} does not decode: give another encoding with --set data.encoding=…"
     return Row(shown, problem or byte)
 
 
@@ -262,7 +262,7 @@ def _csv(path: Path, stream: text_decoding.Readable, delimiter: str | None, give
                 return
             except csv.Error as error:
                 fields = []
-                problem = "a field is longer than is read; is a quote open?" if "limit" in str(error) else str(error)
+                problem = "a field is longer than the limit; is a quote open?" if "limit" in str(error) else str(error)
             start, end = end + 1, begin.passed + reader.line_num
             if names is None:
                 if problem is not None:
@@ -278,7 +278,7 @@ def _csv(path: Path, stream: text_decoding.Readable, delimiter: str | None, give
                 row = dict(itertools.zip_longest(names, fields[: len(names)]))
                 yield _decoded(row, f"line {start}: {problem or text_decoding.too_long('line')}")
             elif not matching:
-                problem = f"line {start}: its quotes do not match, so that the row ends with line {end}"
+                problem = f"line {start}: its quotes do not match, so the row ends at line {end}"
                 yield _decoded(dict(itertools.zip_longest(names, fields[: len(names)])), problem)
             elif len(fields) == len(names):
                 yield _decoded(dict(zip(names, fields, strict=True)))
@@ -322,9 +322,13 @@ def _json(path: Path, stream: Any) -> Iterator[Row]:
             )
             continue
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
-            yield Row(raw.values, f"line {number}: not JSON that can be read: {error}")
+            yield Row(raw.values, f"line {number}: not readable JSON: {error}")
             continue
-        yield Row(_normal(value)) if isinstance(value, dict) else Row(raw.values, f"line {number}: no object with keys")
+        yield (
+            Row(_normal(value))
+            if isinstance(value, dict)
+            else Row(raw.values, f"line {number}: not an object with keys")
+        )
 
 
 def _normal(values: dict[str, Any]) -> dict[str, Any]:

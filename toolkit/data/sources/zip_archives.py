@@ -68,8 +68,8 @@ def _unpack(path: Path, _size: int, _changed: int) -> Path:
                 left = _write(path, archive, member, folder / name, left)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DataError(
-            f"{path} cannot be unpacked: it is cut short, damaged or no ZIP archive ({error}).",
-            "Download or copy it again; `unzip -t FILE` tells whether a file is whole.",
+            f"{path} cannot be unpacked: it is truncated, damaged or not a ZIP archive ({error}).",
+            "Download or copy it again; `unzip -t FILE` tells whether a file is intact.",
             id="data.damaged-file",
         ) from None
     except OSError as error:  # a name that is too long, a file where a folder should be, a full disk
@@ -96,25 +96,25 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
         if member.flag_bits & _ENCRYPTED:
             raise DataError(
                 f"{path} is encrypted.",
-                "Unpack it with its password, and name the folder.",
+                "Unpack it with its password, and give the folder.",
                 id="data.unsupported-archive",
             )
         if not parts or ".." in parts or PurePosixPath(*parts).is_absolute() or ":" in parts[0]:
             raise DataError(
                 f"{path} holds a file that would be written outside of its folder ({_name(member)[:200]!r}).",
-                "Do not trust this archive. Unpack it by hand if you know what it is.",
+                "Do not trust this archive. Unpack it by hand only if you know its origin.",
                 id="data.unsafe-archive",
             )
         if member.compress_type not in _METHODS:
             raise DataError(
-                f"{path} is packed in a way that is not read.",
-                "Unpack it, and name the folder.",
+                f"{path} uses an unsupported compression method.",
+                "Unpack it, and give the folder.",
                 id="data.unsupported-archive",
             )
         if PurePosixPath(*parts).as_posix() in members:
             raise DataError(
                 f"{path} holds two files named {_name(member)!r}.",
-                "Unpack it, and name the folder.",
+                "Unpack it, and give the folder.",
                 id="data.unsupported-archive",
             )
         members[PurePosixPath(*parts).as_posix()] = member
@@ -139,7 +139,7 @@ def _check_room(path: Path, folder: Path, size: int) -> None:
     if size > free:
         raise DataError(
             f"{path} unpacks to {size / 2**30:.1f} GiB, and {folder.parent} has {free / 2**30:.1f} GiB left.",
-            "Make room, set TMPDIR to a folder on another disk, or unpack it yourself and name the folder.",
+            "Free some space, set TMPDIR to a folder on another disk, or unpack it yourself and give the folder.",
             id="machine.disk-full",
         )
 

@@ -152,7 +152,7 @@ def contradicting(table: pa.Table, column: str) -> str | None:
         code = next((number for number in names if len(names[number]) > 1), None)
         if code is not None and len({text for _, text in pairs}) <= _FEW:
             return (
-                f"`{name}` does not name the numbers of `{column}`: beside {code} stand {', '.join(names[code][:5])}. "
+                f"`{name}` does not give the names of `{column}`: {code} has the names {', '.join(names[code][:5])}. "
                 "It is not used."
             )
     return None

@@ -77,15 +77,15 @@ def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str
     problem = f"No column was recognised as the {column.role}: the table has {_listed(names)}."
     taken = next(((role, name) for role, name in chosen.items() if name.strip().lower() in column.names), None)
     if taken is not None:
-        problem += f" `{taken[1]}` was named as the {taken[0]}."
+        problem += f" `{taken[1]}` is already used as the {taken[0]}."
     elif likely:
         many = "column" if len(names) == 1 else f"{len(names)} columns in their order"
         return DataError(
             f"{problem} The first line looks like data.",
-            f"Name the {many}, as in --set 'data.column_names=[{', '.join(likely)}]', or in a line before it.",
+            f"Give the {many}, as in --set 'data.column_names=[{', '.join(likely)}]', or in a header line.",
             id="data.column-unrecognized",
         )
-    return DataError(problem, f"Name it with {flag(column.role)}.", id="data.column-unrecognized")
+    return DataError(problem, f"Select it with {flag(column.role)}.", id="data.column-unrecognized")
 
 
 def unfold(table: pa.Table) -> pa.Table:
@@ -119,7 +119,7 @@ def _named(names: Sequence[str], wanted: str, role: str) -> str:
     guess = f" Did you mean `{near[0]}`?" if near else ""
     raise DataError(
         f"The table has no column `{wanted}` to use as the {role}; it has {_listed(names)}.{guess}",
-        f"Name one of these with {flag(role)}.",
+        f"Select one of these with {flag(role)}.",
         id="data.column-missing",
     )
 
@@ -144,7 +144,7 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
         except cells.BrokenListError as error:
             raise DataError(
                 f"{_place(table, error.row)}: `{name}` {error}.",
-                "Write the whole list, such as ['O', 'B-PER'], or one item after the other with spaces between.",
+                "Write the whole list, such as ['O', 'B-PER'], or the items separated by spaces.",
                 id="data.malformed-list",
             ) from None
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -187,8 +187,8 @@ def several_labels(count: int, rows: int, first: str) -> DataError:
     """Say that rows have several labels each, which is not learnt here."""
     return DataError(
         f"{count:,} of {rows:,} rows have several labels ({first}).",
-        "One class is learnt for each row. Leave one label in each row; or learn one label at a time, from a column "
-        "of its own that says yes or no. To learn each combination as a class, map all of them with data.label_map.",
+        "Each row has one class. Keep one label in each row; or train on one label at a time, from a column of its "
+        "own with yes or no. To use each combination as a class, map all of them with data.label_map.",
         id="label.several-in-a-row",
     )
 
@@ -219,7 +219,7 @@ def _refuse_nested(name: str, kind: pa.DataType) -> None:
         what = "objects" if pa.types.is_struct(kind) or pa.types.is_map(kind) else "lists"
         raise DataError(
             f"The column `{name}` holds {what}, not single values.",
-            "Write what is inside them into columns of their own, and name these with --text-column or --label-column.",
+            "Write the nested values into columns of their own, and select these with --text-column or --label-column.",
             id="data.nested-column",
         )
 
@@ -316,7 +316,8 @@ def only_numbers(parts: Mapping[str, pa.Table], column: Column) -> list[str]:
     ):
         return []
     return [
-        f"The column of the {column.role} holds only numbers. Is it the right one? {flag(column.role)} names another."
+        f"The column of the {column.role} holds only numbers. Is it the right column? {flag(column.role)} selects "
+        "another."
     ]
 
 
@@ -328,4 +329,4 @@ def suspect_swap(table: pa.Table, columns: Sequence[Column]) -> str:
     different = len(pc.unique(table[text]))
     if different > max(20, table.num_rows // 20):
         return ""
-    return f" The {text} column has only {different:,}: are the two exchanged?"
+    return f" The {text} column has only {different:,}: are the two columns swapped?"

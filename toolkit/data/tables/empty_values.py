@@ -41,7 +41,7 @@ def leave_out(
     if dropped > total / 2:
         raise DataError(
             f"{dropped:,} of {total:,} rows have an empty {column.role} (first: {first}).",
-            f"Is it the right column? Name another with {columns.flag(column.role)}.",
+            f"Is it the right column? Select another with {columns.flag(column.role)}.",
             id="data.empty-column",
         )
     if not dropped:

@@ -49,7 +49,7 @@ def number_labels(
     lenient: bool,
     order: Sequence[str] = (),
 ) -> NumberedLabels:
-    """Replace the labels of each part by class numbers; rows without a label, or mapped to nothing, go.
+    """Replace the labels of each part by class numbers; rows without a label, or mapped to null, are removed.
 
     Args:
         parts: Part → rows in the recipe's roles.
@@ -70,7 +70,7 @@ def number_labels(
     if not counted:
         raise DataError(
             f"The column of the {target.role} is empty.",
-            f"Name another with {columns_.flag(target.role)}.",
+            f"Select another with {columns_.flag(target.role)}.",
             id="data.empty-column",
         )
     label_map: Mapping[str, str | None] = config.label_map
@@ -97,12 +97,12 @@ def number_labels(
         without += rows.num_rows - numbered[part].num_rows
     if without:
         many, were = wording.rows(without)
-        notes.append(f"{many} without a label, or with one mapped to nothing, {were} left out.")
+        notes.append(f"{many} without a label, or with a label mapped to null, {were} left out.")
     if trained is None:
         return NumberedLabels(numbered, labels_.class_names(mapping), label_map, without, notes)
     names = labels_.name_placeholders(classes, mapping, trained)
     if names != tuple(trained):
-        taken = ", ".join(f"{label} was taken for {name}" for label, name in zip(trained, names, strict=True))
+        taken = ", ".join(f"{label} was read as {name}" for label, name in zip(trained, names, strict=True))
         notes.append(f"The model's classes have no names: {taken}; `data.label_map` changes that.")
     return NumberedLabels(numbered, names, label_map, without, notes)
 
@@ -118,7 +118,7 @@ def _with_labels(
         written = ", ".join(sorted(by_part[part]))
         if len(kept) > 1:
             only = f", only {written}," if written else ""
-            notes.append(f"The {part} part has no labels{only} and is left aside.")
+            notes.append(f"The {part} part has no labels{only} and is ignored.")
             del kept[part]
         elif trained is not None and written:
             raise DataError(
@@ -164,7 +164,7 @@ def _assumed(classes: Mapping[str, str | None], recipe: Recipe, config: DataConf
         return []
     names = ", ".join(f"{label}: NAME" for label in classes)
     return [
-        f"Labels {', '.join(classes)} are numbers without names, and keep their numbers. To name them: "
+        f"Labels {', '.join(classes)} are numbers without names, and the numbers are used as names. To name them: "
         f"--set 'data.label_map={{{names}}}'."
     ]
 
@@ -181,15 +181,15 @@ def _no_labels(
     alone = sum(size == 1 for size in counted.values())
     if len(counted) <= labels_.FEW or 2 * alone <= counted.total():
         return None
-    other = f"name another with {columns_.flag(target.role)}."
+    other = f"select another with {columns_.flag(target.role)}."
     amounts = labels_.amounts(list(counted))
     if amounts:
         return DataError(
-            f"{amounts} {alone:,} of them stand in one row only.", f"Do so, or {other}", id="label.too-many-classes"
+            f"{amounts} {alone:,} of them occur in one row only.", f"Do so, or {other}", id="label.too-many-classes"
         )
     return DataError(
         f"The column of the {target.role} has {len(counted):,} different values in {counted.total():,} rows, "
-        f"and {alone:,} of them stand in one row only."
+        f"and {alone:,} of them occur in one row only."
         + columns_.suspect_swap(next(iter(parts.values())), recipe.columns),
         f"It does not look like labels; {other}",
         id="label.too-many-classes",

@@ -1,4 +1,4 @@
-"""Keep rows that belong together on one side of every border between parts: all pictures of a patient, say.
+"""Keep rows that belong together in the same part: all pictures of a patient, say.
 
 What is learnt from one picture of a patient tells much about the others, so figures measured on them flatter.
 """
@@ -45,11 +45,11 @@ def whole(parts: Mapping[str, pa.Table], column: str) -> tuple[dict[str, pa.Tabl
         count = int(pc.sum(shared).as_py() or 0)
         if count:
             kept[part] = kept[part].filter(pc.invert(shared))
-            notes.append(f"{count:,} {part} rows whose {column} also stands in a held-out part were removed.")
+            notes.append(f"{count:,} {part} rows whose {column} also occurs in a held-out part were removed.")
         if kept[part].num_rows == 0:
             raise DataError(
-                f"Every {column} of the {part} part also stands in a part that is held out from it.",
-                "Divide the data by that column, or give one file and let it be divided.",
+                f"Every {column} of the {part} part also occurs in a held-out part.",
+                "Split the data by that column, or give one file, which the toolkit splits.",
                 id="data.overlapping-parts",
             )
         taken = pa.concat_arrays([taken, pc.unique(names).drop_null()])
@@ -91,8 +91,8 @@ def carve(
         held = np.isin(groups, chosen)
         if not held.any():
             raise DataError(
-                f"The {len(counts):,} groups of `{column}` are too few to carve a {part} part from.",
-                "Give more of them, or bring parts of your own (train and test files in one folder).",
+                f"The {len(counts):,} groups of `{column}` are too few to split off a {part} part.",
+                "Give more groups, or give separate parts (train and test files in one folder).",
                 id="data.too-few-rows",
             )
         free[chosen] = False

@@ -89,7 +89,7 @@ def _mapped(written: Sequence[str], label_map: Mapping[str, str | None]) -> dict
             "but not in the mapping, "
             f"which has {listed(list(label_map))}.{near[0] if near else ''}",
             f"Map it too (`--set 'data.label_map={{\"{outside[0]}\": NAME}}'`), "
-            "or drop its rows with null in the place of NAME.",
+            "or drop its rows with null in place of NAME.",
             id="label.not-mapped",
         )
     return {label: name for label, name in label_map.items() if label in written}
@@ -107,8 +107,8 @@ def amounts(names: Sequence[str]) -> str:
     values = [float(name) for name in names]
     return (
         f"The labels are {len(names):,} different numbers, from {min(values):g} to {max(values):g}. If they are "
-        "amounts, and not numbers of classes, cut them into ranges (low, middle, high) in a column of its own: classes "
-        "are learnt here, and nothing of which number is near another."
+        "quantities rather than class numbers, bin them into ranges (low, middle, high) in a column of their own: "
+        "classes have no order."
     )
 
 
@@ -134,25 +134,25 @@ def hints(
         together = json.dumps({name: folded[name.casefold()][0] for name in class_names(mapping)}, ensure_ascii=False)
         line = f": --set 'data.label_map={together}'" if len(together) < 200 and "'" not in together else ""
         notes.append(
-            f"Labels {listed(alike)} differ in capitals only and are learnt as different classes. To learn them as "
-            f"one, map all labels with `data.label_map`{line}."
+            f"Labels {listed(alike)} differ only in capitalization and are different classes. To merge them, map all "
+            f"labels with `data.label_map`{line}."
         )
     blank = [label for label in mapping if label.casefold() in _MISSING]
     if blank and not label_map:
         notes.append(
-            f"Label {listed(blank)} reads like a missing value and is learnt as a class. To leave its rows out, "
+            f"Label {listed(blank)} looks like a missing value and is used as a class. To leave its rows out, "
             "map all labels with `data.label_map`, and this one to null."
         )
     joined = [label for label in mapping if len([piece for piece in _JOINED.split(label) if piece.strip()]) > 1]
     if joined and not label_map:
         notes.append(
-            f"{'Label' if len(joined) == 1 else 'Labels'} {listed(joined)} may be several labels in one cell. One "
-            "class is learnt for each row, and each of these as a class of its own."
+            f"{'Label' if len(joined) == 1 else 'Labels'} {listed(joined)} may be several labels in one cell. Each "
+            "row has one class, and each of these is a class of its own."
         )
     if not label_map and _NO_LABEL in mapping and set(mapping) - {_NO_LABEL} == set(numbers(len(mapping) - 1)):
         kept = {label: None if label == _NO_LABEL else label for label in mapping}
         notes.append(
-            f"Label {_NO_LABEL} is learnt as a class. If it says that a row has no label, leave these rows out: "
+            f"Label {_NO_LABEL} is used as a class. If it means that a row has no label, leave these rows out: "
             f"--set 'data.label_map={json.dumps(kept)}'."
         )
     if not label_map and any("." in label for label in mapping):
@@ -163,7 +163,7 @@ def hints(
     unnamed = [label for label, name in mapping.items() if label == name]
     if not label_map and len(unnamed) >= 4 and set(unnamed) <= {"1", "2", "3", "4", "5"}:
         notes.append(
-            f"Labels {', '.join(unnamed)} look like ratings and are learnt as {len(unnamed)} classes. To learn fewer, "
+            f"Labels {', '.join(unnamed)} look like ratings and are used as {len(unnamed)} classes. To use fewer, "
             "map them: --set 'data.label_map={1: negative, 2: negative, 3: null, 4: positive, 5: positive}'."
         )
     return notes
@@ -239,7 +239,7 @@ def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> di
     """
     if not trained:
         raise DataError(
-            "The model names no classes: it was not fine-tuned for this task.",
+            "The model has no named classes: it was not fine-tuned for this task.",
             "Fine-tune it first.",
             id="model.not-fine-tuned",
         )
@@ -283,13 +283,13 @@ def name_placeholders(
 def _mismatch(mapping: Mapping[str, str | None], names: Sequence[str], trained: Sequence[str]) -> DataError:
     if set(mapping) <= set(numbers(len(trained))):
         whole = json.dumps(dict(zip(numbers(len(trained)), trained, strict=True)), ensure_ascii=False)
-        fix = f"If the numbers count the model's classes in this order, say so: `--set 'data.label_map={whole}'`."
+        fix = f"If the numbers are the model's classes in this order, confirm it: `--set 'data.label_map={whole}'`."
     else:
         written = next(label for label, name in mapping.items() if name == names[0])
         label = json.dumps(written, ensure_ascii=False)
         fix = (
-            f"Say which is which: `--set 'data.label_map={{{label}: CLASS, …}}'`, with every label of the data in the "
-            "braces, and in the place of CLASS one of the model's."
+            f"Map each label: `--set 'data.label_map={{{label}: CLASS, …}}'`, with every label of the data in the "
+            "braces, and a class of the model in place of CLASS."
         )
     return DataError(
         f"The labels of the data do not match the model's.\n  data:  {', '.join(names)}\n  model: {', '.join(trained)}",

@@ -1,4 +1,4 @@
-"""Bring each part of a data set into the roles of a recipe; what has no labels is left aside."""
+"""Bring each part of a data set into the roles of a recipe; parts without labels are ignored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -59,7 +59,7 @@ def in_roles(
         prepared[part] = columns_.take_roles(rows, roles, columns)
     if target is not None and target.role in prepared.get("train", pa.table({})).column_names:
         for part in without:
-            notes.append(f"The {part} part has no column of the {target.role} and is left aside.")
+            notes.append(f"The {part} part has no column of the {target.role} and is ignored.")
             del prepared[part]
     return prepared, order, notes
 

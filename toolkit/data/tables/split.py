@@ -1,4 +1,4 @@
-"""Carve what is missing from train, and keep what is held out apart from what is learnt."""
+"""Split missing parts off train, and remove training rows that also occur in a held-out part."""
 
 import hashlib
 import json
@@ -53,8 +53,8 @@ def carve(
         count = max(round(train.num_rows * fractions[part]), different)
         if count > len(indices) - spare * different:
             raise DataError(
-                f"{train.num_rows} rows are too few to carve a {part} part from.",
-                "Give more rows, or given parts (train and test files in one folder).",
+                f"{train.num_rows} rows are too few to split off a {part} part.",
+                "Give more rows, or separate parts (train and test files in one folder).",
                 id="data.too-few-rows",
             )
         taken = choose(classes[indices], count, random, spare=spare)
@@ -107,11 +107,11 @@ def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], neede
     together = ", ".join(f'"{labels[number]}": OTHER' for number in rare[:2]) + (", …" if len(rare) > 2 else "")
     amounts = labels_.amounts(labels)
     raise DataError(
-        f"The {shown}{more}: too few to be learnt and also tested; {needed} are needed."
+        f"The {shown}{more}: too few for both training and testing; {needed} are needed."
         + (f" {amounts}" if amounts else ""),
         f"Add examples; leave these rows out (--set data.min_label_rows={needed}), or merge them into one class (the "
         f"same with --set data.rare_labels=merge) or into others (`--set 'data.label_map={{{together}}}'`; map all "
-        "labels then); or bring parts of your own (train and test files in one folder).",
+        "labels then); or give separate parts (train and test files in one folder).",
         id="label.too-rare",
     )
 
@@ -154,7 +154,7 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def separate(
     parts: Mapping[str, pa.Table], columns: Sequence[str], *, remove: bool
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
-    """Find the texts that stand on both sides of a border between parts, and remove them from the learning side.
+    """Find the texts that occur in two parts, and remove them from the one used for training.
 
     Test is left as it is; validation loses what stands in test; train loses what stands in either.
 

@@ -31,7 +31,7 @@ def read(values: Sequence[Any], name: str, _reading: Reading) -> Values:
 
 def _problem(value: Any, name: str) -> str | None:
     if isinstance(value, dict | list):
-        return f"`{name}` is no text"
+        return f"`{name}` is not text"
     if value is None or not str(value).strip():
         return f"`{name}` is empty"
     return invalid_unicode(value, name)

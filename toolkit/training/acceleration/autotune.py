@@ -75,7 +75,7 @@ def configured(config: TrainingConfig, device: str) -> ComputeSettings:
         _check_plain(config)
     if config.attention_kernel == "varlen" and device != "cuda":
         raise ConfigError(
-            "The kernel varlen attends on NVIDIA GPUs alone.",
+            "The kernel varlen runs on NVIDIA GPUs only.",
             "Use `--set training.attention_kernel=auto`.",
             id="device.unsupported",
         )
@@ -89,7 +89,7 @@ def _check_plain(config: TrainingConfig) -> None:
     others = [key for key in neutral if getattr(config, key) not in (False, None, "auto")]
     if others:
         raise ConfigError(
-            f"`training.acceleration` is off, and {', '.join(f'`training.{key}`' for key in others)} asks for it.",
+            f"`training.acceleration` is off, and {', '.join(f'`training.{key}`' for key in others)} requires it.",
             f"Unset one of them: `--set training.acceleration=auto`, or `--set training.{others[0]}="
             f"{neutral[others[0]]}`.",
             id="config.conflict",
@@ -199,7 +199,7 @@ def _measure_compiled(
                 with compiling.suspended():
                     plain.append(_pass(model, batch, packing, device, compute))
     except Exception as error:  # no compiler, no support: whatever it is, the run goes on without
-        say(f"torch.compile does not work here ({type(error).__name__}); the layers run as they are.")
+        say(f"torch.compile does not work here ({type(error).__name__}); the layers run uncompiled.")
         return {}
     finally:
         model.zero_grad(set_to_none=True)
@@ -231,7 +231,7 @@ def _pass(
 
 
 def _wait(device: str) -> None:
-    """Wait for what a GPU was given to do."""
+    """Wait until a GPU has finished its work."""
     import torch
 
     if device == "cuda":

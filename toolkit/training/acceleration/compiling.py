@@ -41,8 +41,8 @@ class _Forward:
         except (TorchDynamoException, InductorError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise RunError(
-                f"torch.compile cannot make this model's layers here ({type(error).__name__}: {reason}).",
-                "Leave it out with `--set training.compile=false`.",
+                f"torch.compile cannot compile this model's layers here ({type(error).__name__}: {reason}).",
+                "Turn it off with `--set training.compile=false`.",
                 id="model.cannot-compile",
             ) from error
 

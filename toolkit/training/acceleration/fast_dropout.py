@@ -1,4 +1,4 @@
-"""Dropout with the same law at a tenth of the price, for CPUs.
+"""Dropout with the same distribution at a tenth of the cost, for CPUs.
 
 `torch.nn.Dropout` draws one random number in double precision for each activation. Here one draw of 64 random
 bits serves four activations, 15 of its 16 bits each, so the rate is kept to 1/32768: p = 0.1 becomes 3277/32768. What

@@ -62,7 +62,7 @@ def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None)
         except ValueError as error:
             reason = " ".join(str(error).split())[:300]
             raise ConfigError(
-                f"No adapters can be put there: {reason}",
+                f"Adapters cannot be added there: {reason}",
                 "Set `adapter.targets=all-linear`.",
                 id="model.adapter-unsupported",
             ) from error
@@ -93,7 +93,7 @@ def _check_targets(model: Any, targets: str, head: list[str]) -> None:
         matched = any(re.fullmatch(targets, name) for name in below)
     except re.error as error:
         raise ConfigError(
-            f"`adapter.targets` is no regular expression: {error}.",
+            f"`adapter.targets` is not a regular expression: {error}.",
             "Set it to all-linear.",
             id="config.malformed-value",
         ) from None

@@ -1,4 +1,4 @@
-"""Skewed classes: how far a classifier should be told to disregard how frequent a class is.
+"""Imbalanced classes: how strongly to adjust logits for the frequencies of classes.
 
     logits of the loss = logits + τ × log(share of each class in train)          (Menon et al. 2021, equation 10)
 

@@ -37,7 +37,7 @@ def update(optimizer: Any, decay: float, step: int) -> None:
 
 @contextmanager
 def applied(optimizer: Any) -> Iterator[None]:
-    """Inside the block the model's weights are the averages; afterwards they are to the bit what they were."""
+    """Inside the block the model's weights are the averages; afterwards they are restored bit for bit."""
     import torch
 
     kept = {parameter: parameter.detach().clone() for parameter, state in optimizer.state.items() if NAME in state}

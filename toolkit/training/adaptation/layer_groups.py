@@ -1,4 +1,4 @@
-"""Where in the network each parameter stands, found without the names of any family.
+"""The depth of each parameter in the network, found without the names of any family.
 
     depth 0          what stands before the first layer, and every embedding outside the layers
     depth 1 … L      the layers: the elements of the model's outermost `ModuleList`s, in their order
@@ -80,7 +80,7 @@ def above_layers(model: Any) -> list[str]:
 
 
 def freeze(model: Any, what: int | str) -> int:
-    """Keep some of the parameters from moving.
+    """Freeze some of the parameters.
 
     Args:
         model: Changed in place.
@@ -101,7 +101,7 @@ def freeze(model: Any, what: int | str) -> int:
     if len(chosen) == len(names):
         raise ConfigError(
             f"`training.freeze` is {what!r}, which leaves nothing to train.",
-            "Freeze less: the head at least must move.",
+            "Freeze less: at least the head must be trained.",
             id="config.nothing-to-train",
         )
     for name in chosen:
@@ -115,8 +115,8 @@ def _in_backbone(model: Any) -> list[str]:
     names = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
     if not names:
         raise ConfigError(
-            f"`training.freeze` is 'trunk', but {type(model).__name__} has no part that is told from its head.",
-            "Give a number of layers, or a regular expression found in names of parameters.",
+            f"`training.freeze` is 'trunk', but {type(model).__name__} has no backbone separate from its head.",
+            "Give a number of layers, or a regular expression that matches parameter names.",
             id="model.no-separate-head",
         )
     return names
@@ -127,7 +127,7 @@ def _below(model: Any, what: int | str) -> list[str]:
     if known < max(count, 1):
         raise ConfigError(
             f"`training.freeze` is {what!r}, but {type(model).__name__} has {known} layers.",
-            f"Freeze at most {known} layers." if known else "Give a regular expression found in names of parameters.",
+            f"Freeze at most {known} layers." if known else "Give a regular expression that matches parameter names.",
             id="config.no-such-layer",
         )
     return [name for name, depth in depths(model).items() if depth <= count]
@@ -137,7 +137,7 @@ def _matching(names: list[str], pattern: str) -> list[str]:
     chosen = [name for name in names if re.search(pattern, name)]
     if not chosen:
         raise ConfigError(
-            f"`training.freeze` is {pattern!r}, which is found in no name of a parameter.",
+            f"`training.freeze` is {pattern!r}, which matches no parameter name.",
             f"The nearest names are {', '.join(nearest(pattern, names))}.",
             id="config.no-such-layer",
         )

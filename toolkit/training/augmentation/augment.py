@@ -1,4 +1,4 @@
-"""Pictures changed at random while they are learnt from: whole batches at a time, on the device where the model is.
+"""Random augmentation of pictures in training: whole batches at a time, on the device of the model.
 
     bytes (B, 3, H, W) → crop, flip, turn, colours, RandAugment → normalise → erase → MixUp or CutMix → the model
 
@@ -108,7 +108,7 @@ def _kornia() -> Any:
         import kornia.augmentation
     except ImportError:
         raise ConfigError(
-            "Changing pictures at random needs kornia.",
+            "Augmentation of pictures needs kornia.",
             "pip install 'finetune-toolkit[image]', or set options.augment=none.",
             id="machine.package-missing",
         ) from None

@@ -1,4 +1,4 @@
-"""RandAugment: each picture goes through a few operations drawn from a list, as strong as chance has it, either way.
+"""RandAugment: each picture goes through a few operations drawn from a list, with random strength and sign.
 
     pixels (B, 3, H, W) ──┬── first group    operations 3, 11
                           ├── second group   operations 0, 7     each with a strength of each picture's own

@@ -40,8 +40,8 @@ def pick_device(wanted: str) -> str:
         return present[0]
     if wanted not in present:
         raise ConfigError(
-            f"There is no {wanted} device here.",
-            f"Devices present: {', '.join(present)}. `toolkit doctor` says more.",
+            f"This machine has no {wanted} device.",
+            f"Devices present: {', '.join(present)}. See `toolkit doctor`.",
             id="device.missing",
         )
     return wanted
@@ -68,7 +68,7 @@ def pick_precision(wanted: str, device: str) -> str:
         return "bf16" if has_bf16 else "fp32"
     if wanted == "bf16" and device == "cuda" and not has_bf16:
         raise ConfigError(
-            "This GPU does not compute in bf16.",
+            "This GPU does not support bf16.",
             "Use `--set training.precision=fp16` or fp32.",
             id="device.unsupported",
         )

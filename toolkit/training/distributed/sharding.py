@@ -1,4 +1,4 @@
-"""Weights, gradients and moments shared out among processes: each keeps a slice of each (`--strategy fsdp`).
+"""Weights, gradients and moments sharded over processes: each keeps a slice of each (`--strategy fsdp`).
 
     forward, backward   a layer's weights are gathered when it is reached, and given up again behind it
     gradient            summed, and each process keeps its slice
@@ -20,7 +20,7 @@ from toolkit.training.adaptation import layer_groups
 
 
 def check(config: TrainingConfig, adapter: AdapterConfig) -> None:
-    """Refuse what cannot be shared out, before anything is trained.
+    """Refuse what cannot be sharded, before training.
 
     Raises:
         ConfigError: Little would be shared out, or not at all.
@@ -29,13 +29,13 @@ def check(config: TrainingConfig, adapter: AdapterConfig) -> None:
         return
     if adapter.kind != "none":
         raise ConfigError(
-            f"With `adapter.kind` {adapter.kind} there is little to share out.",
+            f"With `adapter.kind` {adapter.kind} there is little to shard.",
             "Use --strategy ddp with adapters, or unset `adapter.kind`.",
             id="config.conflict",
         )
     if config.freeze == "trunk":
         raise ConfigError(
-            "With `training.freeze` trunk there is nothing to share out: the head alone is trained.",
+            "With `training.freeze` trunk there is nothing to shard: only the head is trained.",
             "Use --strategy ddp, or freeze less.",
             id="config.conflict",
         )

@@ -54,7 +54,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Whom the loop calls.
+    """The callbacks of the loop.
 
     Attributes:
         observe: Called with progress and each validation.

@@ -1,4 +1,4 @@
-"""Attention that training is told to mind, beside the loss: its entropy, and the words that people gave as reasons.
+"""Auxiliary attention losses: the entropy of attention, and supervision by rationales.
 
     loss of a batch = the objective's mean + attention_entropy × entropy + attention_supervision × distance
 
@@ -40,14 +40,14 @@ def check(config: LossConfig, training: TrainingConfig, columns: Sequence[str]) 
     """
     if config.attention_supervision and RATIONALE not in columns:
         raise ConfigError(
-            "`loss.attention_supervision` is set, but the training rows name no words to attend to.",
-            "Give a column `rationale` with phrases of each text, separated by |, or name it with "
+            "`loss.attention_supervision` is set, but the training rows have no rationales.",
+            "Give a column `rationale` with phrases of each text, separated by |, or select one with "
             "--set data.columns.rationale=COLUMN.",
             id="data.no-rationales",
         )
     if wanted(config) and training.gradient_checkpointing:
         raise ConfigError(
-            "`training.gradient_checkpointing` throws away the attention that the keys under `loss` look at.",
+            "`training.gradient_checkpointing` discards the attention that the keys under `loss` need.",
             "Unset it; a smaller `training.micro_batch_size` saves memory too.",
             id="config.conflict",
         )
@@ -63,8 +63,8 @@ def watchable(model: Any) -> None:
         pass
     if getattr(model.config, "is_encoder_decoder", False):
         raise ModelError(
-            f"{type(model).__name__} attends from one text to another, and the keys for attention under `loss` are "
-            "for models that classify one.",
+            f"{type(model).__name__} uses cross-attention, but the attention keys under `loss` are for models that "
+            "classify one text.",
             "Unset `loss.attention_entropy` and `loss.attention_supervision`.",
             id="model.attention-unsupported",
         )

@@ -137,7 +137,7 @@ def newest(folder: Path) -> tuple[State | None, list[str]]:
         if fault is None:
             state = _read(path)
             return State(path, state["step"], state["facts"]), notes
-        notes.append(f"The checkpoint {path.name} is damaged ({fault}) and passed over.")
+        notes.append(f"The checkpoint {path.name} is damaged ({fault}) and ignored.")
         shutil.rmtree(path)
     return None, notes
 
@@ -148,12 +148,12 @@ def _fault(path: Path) -> str | None:
         digests = _digests(path)  # by what is there: a state that was copied here may name files of elsewhere
         for name, expected in state["sha256"].items():
             if digests.get(name) != expected:
-                return f"{name} is not what was written"
+                return f"{name} differs from what was written"
         if not best_path(path.parent, state["facts"]["best_step"]).is_dir() and state["facts"]["best_step"]:
-            return "its best model is gone"
+            return "its best model is missing"
         best = _digests(best_path(path.parent, state["facts"]["best_step"]))
         if any(best.get(name) != expected for name, expected in state.get("best_sha256", {}).items()):
-            return "its best model is not what was written"
+            return "its best model differs from what was written"
     except Exception as error:  # of any kind: it may hold anything
         return f"{type(error).__name__}"
     return None

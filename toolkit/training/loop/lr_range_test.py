@@ -1,4 +1,4 @@
-"""The learning-rate range test: raise the learning rate step by step and watch the loss fall, then burst.
+"""The learning-rate range test: raise the learning rate step by step until the loss diverges.
 
 Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3. The exponential rise, the
 smoothing, the end at four times the lowest loss, and both marks that the suggestion is taken from (a tenth of the
@@ -24,7 +24,7 @@ SAFETY = 10.0  # the rate of the lowest loss is divided by this
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What the test saw.
+    """The result of the test.
 
     Attributes:
         learning_rates: Of each step, rising.
@@ -60,7 +60,7 @@ class Sweep:
 
 
 class _Burst(Exception):  # it ends the loop, and is no failure
-    """The loss went up for good."""
+    """The loss diverged."""
 
 
 def range_test(

@@ -90,7 +90,7 @@ def objective_for(
     flat = labels.values if isinstance(labels, Ragged) else labels
     if not np.issubdtype(flat.dtype, np.integer):
         raise ConfigError(
-            "The keys under `loss` are for tasks with classes, and these labels are numbers.",
+            "The keys under `loss` are for tasks with classes, but these labels are numbers.",
             "Unset them.",
             id="config.not-for-task",
         )
@@ -124,7 +124,7 @@ def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], label
         near = difflib.get_close_matches(unknown[0], names, n=1)
         guess = f" Did you mean `{near[0]}`?" if near else ""
         raise ConfigError(
-            f"`loss.class_weights` names {', '.join(unknown)}, which is no class of this data.{guess}",
+            f"`loss.class_weights` names {', '.join(unknown)}, which is not a class of this data.{guess}",
             f"The classes are {', '.join(names)}.",
             id="config.unknown-class",
         )

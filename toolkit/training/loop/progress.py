@@ -1,4 +1,4 @@
-"""What training tells and remembers: progress, validations, the best so far, the clock."""
+"""Progress of training: its meter, validations, the best result so far, the clock."""
 
 import math
 import time
@@ -64,7 +64,7 @@ class Validation:
 
 
 class BestKeeper:
-    """Remembers validations, has the best weights saved, and knows when patience is over.
+    """Records validations, saves the best weights, and decides on early stopping.
 
     Weights that trained longer are kept in the place of better ones while they are no further behind than chance puts
     them (`tolerance`): on few validation rows the highest of many figures is mostly luck, and later weights have gone
@@ -102,7 +102,7 @@ class BestKeeper:
         """Take note of a validation; save the weights if it is the best so far."""
         if self.metric not in values:
             raise RunError(
-                f"The validation rows do not define {self.metric}, by which the best weights are chosen.",
+                f"The validation rows do not define {self.metric}, which selects the best weights.",
                 "Choose another training.best_metric, such as loss, or give validation rows of every class.",
                 id="run.metric-undefined",
             )

@@ -143,8 +143,8 @@ class Forward:
     def _shrink(self, tried: int) -> None:
         if tried == 1:
             raise RunError(
-                "Memory is too small for a single example.",
-                "Cut examples shorter (--max-length), or use a smaller model.",
+                "Memory is insufficient for a single example.",
+                "Truncate examples (--max-length), or use a smaller model.",
                 id="machine.out-of-memory",
             )
         self.size = tried // 2
@@ -153,7 +153,10 @@ class Forward:
             import torch
 
             torch.cuda.empty_cache()
-        self.say(f"Memory ran out; micro-batches have {self.size} examples from here on, and steps as many as before.")
+        self.say(
+            f"Memory ran out; micro-batches have {self.size} examples from now on; the batch size of a step is "
+            "unchanged."
+        )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

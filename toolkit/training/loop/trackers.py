@@ -49,7 +49,7 @@ def tracking(
         except Exception as error:
             failed = True
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-            say(f"Tracking with {', '.join(names)} failed ({reason}); the run goes on without it.")
+            say(f"Tracking with {', '.join(names)} failed ({reason}); the run continues without it.")
 
     attempt(lambda: accelerator.init_trackers(PROJECT, config=_plain(values)))
     try:

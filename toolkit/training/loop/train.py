@@ -191,7 +191,7 @@ class _Loop:
                 kept = " Its state is saved." if self.callbacks.write_state is not None else ""
                 raise Interrupted(
                     f"Stopped at step {self.step} of {self.total_steps}.{kept}",
-                    "Go on with the same command and --resume.",
+                    "Resume with the same command and --resume.",
                     id="run.interrupted",
                 )
             if self.keeper.patience_is_over or self.step >= self.total_steps:

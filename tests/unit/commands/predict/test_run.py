@@ -107,7 +107,7 @@ def test_words_in_a_list_in_a_cell_are_asked_about_as_words():
     given = ["['Ada', 'left']", "[laughs] Ada left", ["Ada"], "['Ada' ... 'left']", "[]", " "]
     values = WORDS.read(given, "words", Reading(None, 1))
     assert values.column.to_pylist() == [["Ada", "left"], ["[laughs]", "Ada", "left"], ["Ada"], None, None, None]
-    assert "cut short" in str(values.problems[3])
+    assert "truncated" in str(values.problems[3])
     assert [problem is None for problem in values.problems] == [True] * 3 + [False] * 3
 
 

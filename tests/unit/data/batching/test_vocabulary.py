@@ -24,7 +24,7 @@ def test_characters_that_become_unknown():
     assert unwritable(["abc", "añb", "ñ"], made) == {"ñ": 2}
     (said,) = remarks({"source": ["ab"], "target": ["añb", "b"]}, made)
     assert said == (
-        "The vocabulary lacks 1 character of the target, which can never be written: ñ (1). They stand in 1 of 2 rows."
+        "The vocabulary lacks 1 character of the target, which cannot be generated: ñ (1). They occur in 1 of 2 rows."
     )
 
 

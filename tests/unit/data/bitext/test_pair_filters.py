@@ -70,7 +70,7 @@ def test_cleaning_says_what_it_left_out_and_where(tmp_path):
     options = {"source": "en", "target": "de", "clean": True, "max_length_ratio": 3.0}
     splits = load_splits(recipe, DataConfig(source=str(path)), 0, options)
     notes = " ".join(splits.facts["notes"])
-    assert "1 row was left out: the translation is the source again (first: toy.tsv, row 5)." in notes
+    assert "1 row was left out: the translation is identical to the source (first: toy.tsv, row 5)." in notes
     assert "placeholders or markup" in notes
     assert "lengths of source and translation" in notes
     total = sum(part["rows"] for part in splits.facts["splits"])

@@ -81,12 +81,12 @@ def test_of_an_animation_the_first_frame_is_taken():
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"GIF89a", "cut short|no picture"),
-        (b"hello", "no picture"),
-        (encoded(picture(True), "JPEG")[:300], "cut short"),
-        (encoded(picture(True), "PNG")[:200], "cut short"),
+        (b"GIF89a", "truncated|not a picture"),
+        (b"hello", "not a picture"),
+        (encoded(picture(True), "JPEG")[:300], "truncated"),
+        (encoded(picture(True), "PNG")[:200], "truncated"),
         (png_that_claims(50_000, 50_000), "50,000 × 50,000 pixels, more than"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
     ],
 )
 def test_what_cannot_be_decoded_is_said(data, reason):
@@ -172,7 +172,7 @@ def test_a_thumbnail_is_a_small_copy_for_a_page():
     assert address.startswith(image_columns.THUMBNAIL)
     copy = image_columns.decode({"bytes": base64.b64decode(address.removeprefix(image_columns.THUMBNAIL))}, MOST)
     assert copy.size == (96, 96)
-    assert image_columns.thumbnail({"bytes": b"no picture"}) is None
+    assert image_columns.thumbnail({"bytes": b"not a picture"}) is None
 
 
 def test_hostile_files_are_all_accounted_for(tmp_path: Path):

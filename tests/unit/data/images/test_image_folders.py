@@ -71,7 +71,7 @@ def test_what_lies_beside_the_parts_is_said(tmp_path: Path):
     notes: list[str] = []
     assert set(image_folders.read(tmp_path, notes)) == {"train"}
     (note,) = notes
-    assert note.startswith("holdout is not read, with 6 pictures:")
+    assert note.startswith("holdout is ignored, with 6 pictures:")
 
 
 def loose(path: Path, names: dict[str, str]) -> None:
@@ -137,8 +137,8 @@ def test_a_test_part_without_classes_and_its_table_are_passed_over(tmp_path: Pat
     (tmp_path / "sample_submission.csv").write_text("file,label\nx0.png,dark\nx1.png,dark\n", encoding="utf-8")
     notes: list[str] = []
     assert set(image_folders.read(tmp_path, notes)) == {"train"}
-    assert any(note.startswith("test is not read: its 4 pictures") for note in notes)
-    assert any(note.startswith("sample_submission.csv is not read") for note in notes)
+    assert any(note.startswith("test is ignored: its 4 pictures") for note in notes)
+    assert any(note.startswith("sample_submission.csv is ignored") for note in notes)
 
 
 def test_a_class_may_be_called_test(tmp_path: Path):

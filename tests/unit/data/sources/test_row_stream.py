@@ -69,7 +69,7 @@ def test_standard_input(monkeypatch, tmp_path):
     assert found == read(tmp_path / "same.txt", b"one\ntwo\xff\n")
     assert found[0] == ({"text": "one"}, None)
     assert found[1][0] == {"text": "two\ufffd"}
-    assert found[1][1].startswith("the byte 0xff does not decode: --set data.encoding=")
+    assert found[1][1].startswith("the byte 0xff does not decode: give another encoding with --set data.encoding=")
 
 
 def test_a_mark_at_the_beginning_of_standard_input_is_no_text(monkeypatch, tmp_path):
@@ -113,7 +113,7 @@ def test_csv_with_rows_of_another_width(tmp_path):
 def test_quotes_that_do_not_match_are_a_problem_of_the_row_that_they_make(lines, end, tmp_path):
     found = read(tmp_path / "a.csv", f"id,text\n1,good\n{lines}")
     assert found[0] == ({"id": "1", "text": "good"}, None)
-    assert found[1][1] == f"line 3: its quotes do not match, so that the row ends with line {end}"
+    assert found[1][1] == f"line 3: its quotes do not match, so the row ends at line {end}"
     assert [problem for _, problem in found[2:]] == [None] * (len(found) - 2)
     assert read(tmp_path / "b.csv", 'text\n"two ""\nlines"')[0] == ({"text": 'two "\nlines'}, None)
 
@@ -122,7 +122,7 @@ def test_json_lines_with_a_broken_one(tmp_path):
     found = read(tmp_path / "a.jsonl.gz", gzip.compress(b'{"text": "one", "n": [1]}\n\n{"text": \n[1]\n'))
     assert found[0] == ({"text": "one", "n": [1]}, None)
     assert found[1] == ({"unread": '{"text":'}, "line 3: not JSON: Expecting value at character 9")
-    assert found[2] == ({"unread": "[1]"}, "line 4: no object with keys")
+    assert found[2] == ({"unread": "[1]"}, "line 4: not an object with keys")
 
 
 def test_parquet(tmp_path):

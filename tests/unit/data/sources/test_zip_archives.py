@@ -83,7 +83,7 @@ def test_an_archive_that_unpacks_to_far_too_much(tmp_path, monkeypatch, honest, 
 def test_damage_and_what_cannot_be_written(tmp_path):
     path = archive(tmp_path / "a.zip", {"a.csv": "text\ngood\n" * 100})
     path.write_bytes(path.read_bytes()[:-30])
-    assert "cut short" in fault("data.damaged-file", path)
+    assert "truncated" in fault("data.damaged-file", path)
     assert "two files named" in fault(
         "data.unsupported-archive", archive(tmp_path / "b.zip", {"a.csv": "1", "./a.csv": "2"})
     )

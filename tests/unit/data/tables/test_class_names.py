@@ -96,4 +96,4 @@ def test_names_that_contradict_each_other_are_said(sentiment, write):
     lines = "".join(f"film {n},{n % 3},{name}\n" for n, name in enumerate(names))
     table = load_table(sentiment, DataConfig(source=str(write("a.csv", f"text,label,label_text\n{lines}"))))
     assert table.labels == ("0", "1", "2")
-    assert "`label_text` does not name the numbers of `label`: beside 1 stand b, c. It is not used." in table.notes
+    assert "`label_text` does not give the names of `label`: 1 has the names b, c. It is not used." in table.notes

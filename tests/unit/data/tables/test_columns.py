@@ -96,7 +96,9 @@ def test_words_in_a_first_row_of_data_are_no_names():
 
 
 def test_a_column_that_plays_the_other_role_already_is_named():
-    assert "`label` was named as the text" in fault("data.column-unrecognized", ["text", "label"], {"text": "label"})
+    assert "`label` is already used as the text" in fault(
+        "data.column-unrecognized", ["text", "label"], {"text": "label"}
+    )
 
 
 def test_a_misspelt_column_is_answered_with_the_nearest():
@@ -170,7 +172,7 @@ def test_no_column_takes_the_place_of_another():
 def test_exchanged_columns_are_suspected():
     few = pa.table({"text": ["good", "bad"] * 50, "label": [str(n) for n in range(100)]})
     many = pa.table({"text": [str(n) for n in range(100)], "label": ["good", "bad"] * 50})
-    assert "exchanged" in columns.suspect_swap(few, COLUMNS)
+    assert "swapped" in columns.suspect_swap(few, COLUMNS)
     assert columns.suspect_swap(many, COLUMNS) == ""
 
 

@@ -57,8 +57,8 @@ def test_given_parts_lose_what_stands_in_a_held_out_one():
         ["b", None],
     ]
     assert notes == [
-        "1 validation rows whose patient also stands in a held-out part were removed.",
-        "2 train rows whose patient also stands in a held-out part were removed.",
+        "1 validation rows whose patient also occurs in a held-out part were removed.",
+        "2 train rows whose patient also occurs in a held-out part were removed.",
     ]
 
 

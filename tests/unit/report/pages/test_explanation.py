@@ -68,7 +68,7 @@ def built(trust=TRUST, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
 
 def test_the_most_faithful_method_is_named_and_stands_first():
     document, html = built()
-    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful method for this model."
+    assert document["verdict"]["headline"] == "Leave-one-out is the most faithful method for this model."
     assert [method["name"] for method in document["methods"]] == ["leave-one-out", "attention", "rollout"]
     said = " ".join(document["verdict"]["statements"])
     assert "exceeds random scores by 0.40 (0.30 to 0.50)" in said
@@ -78,7 +78,7 @@ def test_the_most_faithful_method_is_named_and_stands_first():
         "Not significantly better than random scores: Attention rollout.",
         "The ranking barely changes when all weights are randomized: Mean attention.",
     ]
-    assert html.index("Leaving each word out") < html.index("Mean attention<")
+    assert html.index("Leave-one-out") < html.index("Mean attention<")
     assert "not better than random" in html
 
 
@@ -87,12 +87,12 @@ def test_a_lead_that_may_be_none_is_not_called_one():
     trust["lead"] = {"value": 0.0, "low": -0.1, "high": 0.1}
     said = built(trust)[0]["verdict"]
     assert said["headline"] == (
-        "Leaving each word out and mean attention are the most faithful methods, without a significant difference."
+        "Leave-one-out and mean attention are the most faithful methods, without a significant difference."
     )
     assert "The difference between the two is 0.00" in " ".join(said["statements"])
     trust |= {"best": "attention", "runner_up": "leave-one-out"}  # which has it easiest, and gave up its place
     document, _ = built(trust)
-    assert document["verdict"]["headline"].startswith("Mean attention and leaving each word out")
+    assert document["verdict"]["headline"].startswith("Mean attention and leave-one-out")
     assert document["verdict"]["statements"][-1].endswith("the other is listed first.")
     assert [method["name"] for method in document["methods"]] == ["attention", "leave-one-out", "rollout"]
 
@@ -122,9 +122,9 @@ def test_a_method_that_was_not_measured_is_shown_without_figures():
     )  # fmt: skip
     html = explanation.to_html(document, explained)
     assert [method["name"] for method in document["methods"]] == ["rollout", "gradient-input"]
-    assert document["verdict"]["headline"] == "Leaving each word out is the most faithful method for this model."
+    assert document["verdict"]["headline"] == "Leave-one-out is the most faithful method for this model."
     table = html[html.index('id="faithfulness"') :]
-    assert table.index("Leaving each word out") < table.index("Mean attention") < table.index("Attention rollout")
+    assert table.index("Leave-one-out") < table.index("Mean attention") < table.index("Attention rollout")
     assert "Gradient" not in table
 
 

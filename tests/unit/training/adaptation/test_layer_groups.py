@@ -76,7 +76,7 @@ def test_a_pattern_is_found_in_names(model):
 def test_a_pattern_that_is_found_nowhere_is_an_error_with_near_names():
     with refused(ConfigError, "config.no-such-layer") as caught:
         freeze(classifiers.classifier("bert"), r"encoder\.layers\.0\.attention\.self\.query\.weight")
-    assert "in no name of a parameter" in caught.value.problem
+    assert "matches no parameter name" in caught.value.problem
     assert "bert.encoder.layer.0.attention.self.query.weight" in caught.value.fix
 
 

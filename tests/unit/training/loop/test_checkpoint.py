@@ -102,7 +102,7 @@ def test_a_state_whose_best_model_is_damaged_is_not_whole(damage: str, tmp_path:
         (best / "model.safetensors").unlink()
     state, notes = checkpoint.newest(tmp_path)
     assert state is None
-    assert "its best model is not what was written" in notes[0]
+    assert "its best model differs from what was written" in notes[0]
 
 
 def test_a_state_that_names_files_of_elsewhere_is_not_whole(tmp_path: Path) -> None:

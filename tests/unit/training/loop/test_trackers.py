@@ -63,7 +63,7 @@ def test_a_tracker_that_fails_is_said_once_and_left_out():
     tracker, said = Remembering(fails_at=4), []
     track(tracker, [TRAINING, VALIDATION, TRAINING], said)
     assert tracker.told == []
-    assert said == ["Tracking with remembering failed (ConnectionError: no network); the run goes on without it."]
+    assert said == ["Tracking with remembering failed (ConnectionError: no network); the run continues without it."]
 
 
 def test_without_trackers_accelerate_is_not_asked():
