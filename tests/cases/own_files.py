@@ -112,7 +112,7 @@ def case_two_predictions_to_one_output(folder: Path) -> None:
     (kept / "000000.jsonl").write_text('{"text": "not this", "prediction": "sunny"}\n', encoding="utf-8")
     done = toolkit(*command, cwd=folder)
     assert done.code == 0, done.text
-    assert "thrown away: they were made with another" in done.err
+    assert "predicted before but discarded" in done.err
     rows = [json.loads(line) for line in (folder / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["text"] for row in rows] == ["a warm day", "a wet day"]
     assert sorted(path.name for path in folder.iterdir()) == ["in.txt", "out.jsonl", "run"]

@@ -195,7 +195,7 @@ def test_inspect_tells_what_a_run_would_meet(tiny_distilbert: Path, tmp_path: Pa
     assert outcome.code == 0, outcome.text
     assert "rows" in outcome.out
     assert "62" in outcome.out
-    assert "1 repeat an earlier row; 2 stand with different labels" in outcome.out
+    assert "1 repeat an earlier row; 2 have contradictory labels" in outcome.out
     assert "1 (1.6 %) are longer than 256 tokens" in outcome.out
     assert "1 row with an empty text" in outcome.err
 

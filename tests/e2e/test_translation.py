@@ -151,7 +151,7 @@ def test_lines_come_back_as_lines_and_a_catalogue_as_a_catalogue(run: Path, tmp_
     assert len(lines) == 4
     assert lines[1] == ""
     assert "%(name)s" in lines[2]
-    assert "rows with placeholders or markup: 1; answers that hold the same: 1" in outcome.out
+    assert "rows with placeholders or markup: 1; predictions that keep them: 1" in outcome.out
     (tmp_path / "in.po").write_text(CATALOGUE, encoding="utf-8")
     outcome = toolkit("predict", run, "--input", "in.po", "--output", "out.po", cwd=tmp_path)
     assert outcome.code == 0, outcome.text

@@ -208,7 +208,7 @@ def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) 
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     warnings = " ".join(report["verdict"]["warnings"])
     assert "duplicates" in warnings
-    assert "the classes may be exchanged" in warnings
+    assert "labels may be swapped" in warnings
     assert [one["name"] for one in report["baselines"]] == ["Most common class of these rows"]
     assert "training" not in report["config"]  # which this evaluation has not
     again = toolkit("evaluate", made.run, "--output", "own", cwd=tmp_path)
