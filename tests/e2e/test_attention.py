@@ -18,6 +18,7 @@ from tests.support import checkpoints
 from tests.support.cli import several, toolkit
 from toolkit.commands import prune_heads
 from toolkit.commands.evaluate.run import prepare_evaluation
+from toolkit.commands.finetune import calibrate
 
 ROOT = Path(__file__).parents[2]
 PICTURES = "runs/pictures"  # commands on it are run in test_image_explain.py
@@ -196,24 +197,25 @@ def test_the_model_before_pruning_is_asked_while_it_is_whole(
     run = shutil.copytree(made.run, tmp_path / "run")
     (run / "predictions.parquet").unlink()
     order: list[str] = []
-    zero, ask = prune_heads.heads.zero, prune_heads.judge.ask
+    zero, predict_rows = prune_heads.heads.zero, prune_heads.predict_rows
 
     def zeroed(*arguments: Any) -> None:
         order.append("silenced")
         zero(*arguments)
 
-    def asked(stored: Any, *arguments: Any) -> Any:
-        order.append(f"asked {stored.folder.relative_to(tmp_path).parts[0]}")
-        return ask(stored, *arguments)
+    def predicted(stored: Any, *arguments: Any) -> Any:
+        order.append(f"predicted {stored.folder.relative_to(tmp_path).parts[0]}")
+        return predict_rows(stored, *arguments)
 
     monkeypatch.setattr(prune_heads.heads, "zero", zeroed)
-    monkeypatch.setattr(prune_heads.judge, "ask", asked)
+    monkeypatch.setattr(prune_heads, "predict_rows", predicted)
+    monkeypatch.setattr(calibrate, "predict_rows", predicted)
     subject = prepare_evaluation(str(run), {}, None, lambda _event: None)
     prune_heads.prune_heads(
         subject, prune_heads.Pruning(40, 0.0, 0.5), str(tmp_path / "pruned"), "prune", lambda _event: None
     )
     # before it, copies for the curve; behind it, the validation rows for its temperature
-    assert order[-4:] == ["asked run", "silenced", "asked pruned", "asked pruned"]
+    assert order[-4:] == ["predicted run", "silenced", "predicted pruned", "predicted pruned"]
 
 
 def test_explain_says_what_is_wrong(made: Made) -> None:
