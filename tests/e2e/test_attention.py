@@ -175,7 +175,7 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
         "--output", tmp_path / "why", cwd=gallery, env=made.env,
     )  # fmt: skip
     assert told.code == 0, told.text
-    assert f"Time for 1 of {TEXTS + 1} texts" in told.err
+    assert f"1 of {TEXTS + 1} texts" in told.err
     assert "was not measured: that needs two examples, or time for 10" in told.err
     why = json.loads((tmp_path / "why" / "explanation.json").read_text(encoding="utf-8"))
     assert [one["text"] for one in why["texts"]] == ["a dull film"]

@@ -252,7 +252,7 @@ def test_the_wheel_alone_finds_every_recipe_and_preset(tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.text
     for path in recipes:
         assert path.stem in outcome.out
-    where = "import toolkit.recipes as r; print(r.folder())"
+    where = "import toolkit.tasks.catalogue as c; print(c.folder())"
     done = subprocess.run(
         [sys.executable, "-c", where],
         cwd=empty,

@@ -174,7 +174,7 @@ def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path
     assert set(ways) == {"static", "dynamic"}
     assert ways[found.quantization.chosen].agreement.same == max(one.agreement.same for one in ways.values())
     assert found.quantization.calibration_rows + ways["static"].agreement.rows == 40  # all validation rows
-    assert f"{found.quantization.chosen} is taken" in outcome.err
+    assert f"{found.quantization.chosen} is used" in outcome.err
     for one in ways.values():  # asked one at a time and together
         assert one.batching.agreement.rows == one.agreement.rows
         assert one.batching.drift is not None

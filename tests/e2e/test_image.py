@@ -132,7 +132,7 @@ def test_inspect_draws_a_contact_sheet(made: Made) -> None:
 def test_a_contact_sheet_needs_no_model(made: Made) -> None:
     outcome = toolkit("inspect", "data", "--recipe", "image", "--model", "org/absent", "--show", cwd=made.cwd)
     assert outcome.code == 0, outcome.text
-    assert "The sheet is drawn for 224 × 224 pixels." in outcome.err
+    assert "224 × 224 pixels" in outcome.err
 
 
 def test_what_is_for_texts_says_so(made: Made) -> None:

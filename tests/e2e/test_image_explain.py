@@ -109,7 +109,7 @@ def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
     assert found["pictures"] == 2 * NEW
     assert found["pointing"]["value"] > 0.8
     assert found["overlap"]["low"] > found["middle"]["high"]
-    assert f"Of {2 * NEW} pictures with a box" in outcome.out
+    assert f"{2 * NEW} pictures with a box" in outcome.out
     (made.cwd / "boxes.csv").write_text("\n".join([*lines, lines[1].split(",")[0] + ",0 0 99 5"]), encoding="utf-8")
     refused = toolkit(*call[:-1], "other", cwd=made.cwd)
     assert refused.code == 2

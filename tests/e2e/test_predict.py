@@ -60,7 +60,7 @@ def test_standard_input(made: Made, tmp_path: Path) -> None:
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
         answers = list(csv.DictReader(stream))
     assert len(answers) == 3
-    assert "1 row was read for the first" in done.stderr
+    assert "1 row was truncated to 256 tokens" in done.stderr
     for answer in answers:
         odds = float(answer["score"]) / max(1 - float(answer["score"]), 5e-7)  # it is rounded to six digits
         assert float(answer["calibrated_score"]) == pytest.approx(odds**0.5 / (1 + odds**0.5), abs=1e-3)

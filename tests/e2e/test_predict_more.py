@@ -55,7 +55,7 @@ def test_an_interruption_ends_it_while_it_waits(made: Made, wish: signal.Signals
         assert process.wait(60) == 130
         assert process.stderr is not None
         told = process.stderr.read()
-        assert "\nStopped: 1 row is answered." in told
+        assert "\nStopped: 1 row is predicted." in told
         assert "Fatal" not in told
 
 

@@ -148,7 +148,7 @@ def test_a_frame_is_written_once_and_found_again_by_resume(place: Path) -> None:
     assert weights(second.path) == before
     with pytest.raises(ConfigError, match="complete run"):
         toolkit.finetune("sentiment", **call, resume=True)
-    with pytest.raises(DataError, match="set is no data"):
+    with pytest.raises(DataError, match="type set"):
         toolkit.finetune("sentiment", **{**call, "data": {"text"}, "output": None})
 
 
@@ -258,4 +258,4 @@ def test_a_program_that_a_launcher_starts_trains_with_all_its_processes(place: P
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["shared", "shared"]
     assert toolkit.Run("shared").report["training"]["processes"] == 2
-    assert len(re.findall("shared out among 2 processes", done.stderr)) == 1  # the main process alone has a voice
+    assert len(re.findall("divided among 2 processes", done.stderr)) == 1  # the main process alone has a voice

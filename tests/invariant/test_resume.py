@@ -203,7 +203,7 @@ def test_other_values_or_data_are_not_resumed(place: Path) -> None:
     checkpoints.reviews(place / "reviews.csv", 400, seed=5)
     changed = resumed(place)
     assert changed.code == 2
-    assert "another data" in changed.err
+    assert "different data" in changed.err
 
 
 def test_a_complete_run_is_not_resumed(uninterrupted: Path, tmp_path: Path) -> None:

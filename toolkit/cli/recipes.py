@@ -69,7 +69,7 @@ def show(
         resolved = choose_model(loaded, resolved, lambda _event: None)
         resolved = fill_from_data(loaded, resolved)
     meanings = dict(describe())
-    own = getattr(loaded, "Options", None)
+    own = loaded.options
     if own is not None:
         meanings |= {f"options.{name}": field.description or "" for name, field in own.model_fields.items()}
     rows = []
