@@ -141,7 +141,7 @@ def test_stopped_and_resumed_ends_with_the_same_weights(uninterrupted: Path, pla
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert err.count("--resume") == err.count("Error") == 1
+    assert err.count("--resume") == err.count("Stopped") == 1
     assert "Interrupted" not in err
     assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
     outcome = toolkit("finetune", "sentiment", *COMMON, *UNTIDY, *TWO, "--resume", cwd=place)
