@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -48,7 +49,7 @@ class EvaluationContext:
         """The predictions, by name."""
         return self.predictions.columns
 
-    @property
+    @cached_property
     def references(self) -> list[Any]:
         """The truth of each row."""
         return references(self.recipe, self.rows)
@@ -58,7 +59,7 @@ class EvaluationContext:
         """Of every draw."""
         return self.config.training.seed
 
-    @property
+    @cached_property
     def places(self) -> list[tuple[Any, Any]]:
         """File and row of each example; None for what is not known."""
         return places(self.rows)

@@ -69,7 +69,7 @@ def through_backbone(
     accelerator: Any,
     precision: str,
 ) -> list[Features]:
-    """Return the features of a frozen backbone for some tables, those of an earlier run are used again.
+    """Return the features of a frozen backbone for some tables; those of an earlier run are reused.
 
     Args:
         below: The backbone, on its device.

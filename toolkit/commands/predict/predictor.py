@@ -1,4 +1,4 @@
-"""Predict rows as they arrive, used by `predict` for a file (`predict`) by `serve` for a request (`serve`)."""
+"""Predict rows as they arrive: those of a file (`predict`) or of a request (`serve`)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from toolkit.tasks.task import AnswerFormat, Column, Reading, Values
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicts rows with a saved loaded model that predicts rows.
+    """Predicts rows with a saved model.
 
     Attributes:
         stored: The model.
@@ -31,7 +31,7 @@ class Predictor:
         all_scores: Whether to give the score of every class.
         root: Where files that rows name are; None where rows may name none.
         explainer: Explains each prediction; None where not requested.
-        cut: Called with the number of truncated that.
+        cut: Called with the number of truncated rows.
     """
 
     stored: StoredModel

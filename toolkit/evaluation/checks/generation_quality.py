@@ -19,7 +19,7 @@ from toolkit.data.formats.text_decoding import open_text
 from toolkit.errors import DataError, SourceError
 from toolkit.evaluation import scores
 from toolkit.evaluation.check import Check
-from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.context import EvaluationContext, places
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.metrics import Metric, load
 
@@ -113,10 +113,10 @@ def section(
         config: Confidence, and the glossary.
     """
     outputs = [text or "" for text in columns["prediction"]]
-    places = _places(rows)
+    where = places(rows)
 
     def shown(row: int, remark: str = "") -> dict[str, Any]:
-        file, number = places[row]
+        file, number = where[row]
         return {
             "file": file,
             "row": number,
@@ -179,11 +179,6 @@ def _check_rows(
         ended = Fault("cut", "Truncated at the maximum length", plain.applies, plain.fails)
         results.append((ended, every, [row for row in every if cut[row]], None))
     return results
-
-
-def _places(rows: pa.Table) -> list[tuple[Any, Any]]:
-    columns = [rows[n].to_pylist() if n in rows.column_names else [None] * rows.num_rows for n in ("_file", "_row")]
-    return list(zip(*columns, strict=True))
 
 
 # --- glossary -------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ PredictionColumns = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class CounterfactualModel:
-    """A model and how its interpret its predictions.
+    """A model, and how its predictions are interpreted.
 
     Attributes:
         predict: Texts, or pictures → columns of predictions, "prediction" and "probabilities".
