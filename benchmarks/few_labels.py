@@ -120,6 +120,9 @@ def contend(entry: dict[str, Any], setfit: str | None) -> None:
 
 def _ours(data: Path, seed: int) -> dict[str, Any]:
     """Train each way on all rows, and compare them by cross-validation."""
+    import torch  # noqa: F401 - imported before the seconds are counted, as for SetFit
+    import transformers.modeling_utils  # noqa: F401
+
     from toolkit.commands.few_labels import candidates
     from toolkit.commands.finetune.prepare import configure, prepare
     from toolkit.commands.finetune.tokenize import encode_parts
@@ -134,7 +137,7 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     loaded = time.process_time() - begun
     begun = time.process_time()
     everything = np.arange(len(inputs.labels))
-    candidates_compared, _ = candidates.compared(inputs, lambda _event: None)
+    candidates_compared, _ = candidates.compared(candidates.methods(inputs), lambda _event: None)
     chosen = candidates.choose(candidates_compared)
     compared = time.process_time() - begun
     test: Features

@@ -72,6 +72,23 @@ def test_later_commands_work_without_validation_rows(home: Path) -> None:
     assert predicted.code == 0, predicted.text
 
 
+def test_pretraining_on_texts_without_labels_is_compared(home: Path) -> None:
+    checkpoints.reviews(home / "more.csv", 200, seed=5)
+    finetune(home, "adapted", "--unlabelled", "more.csv")
+    report = report_of(home / "adapted")
+    assert faults(REPORT, report) == []
+    comparison = report["training"]["few_labels"]
+    names = [*NAMES, *(f"pretraining, then {name}" for name in NAMES)]
+    assert [row["name"] for row in comparison["candidates"]] == names
+    before = report_of(home / "run")["training"]["few_labels"]["candidates"]
+    for row, other in zip(comparison["candidates"], before, strict=False):
+        assert (row["name"], row["log_likelihood"]) == (other["name"], other["log_likelihood"])
+    pretraining = comparison["pretraining"]
+    assert pretraining["texts"] + pretraining["held_out_texts"] <= 200
+    assert pretraining["perplexity"] < pretraining["perplexity_before"]
+    assert not (home / "adapted" / "checkpoints").exists()
+
+
 def test_two_processes_keep_the_same_model(home: Path) -> None:
     finetune(home, "two", "--num-processes", "2")
     weights = [runs.digest(home / run / "model" / "model.safetensors") for run in ("run", "two")]

@@ -50,6 +50,7 @@ def finetune(
     from_scratch: bool = False,
     tune_speed: bool = False,
     few: bool = False,
+    unlabelled: Path | str | None = None,
     resume: bool = False,
     num_processes: int | None = None,
     strategy: str | None = None,
@@ -87,6 +88,7 @@ def finetune(
         from_scratch: Start from random weights.
         tune_speed: Measure the fastest training settings on this machine once, and store them.
         few: Few labels: compare several training methods, and keep the best.
+        unlabelled: File of texts without labels; with few labels, pretraining on them is compared too.
         resume: Resume the unfinished run with the same values and data.
         num_processes: How many processes a launcher started; another number is refused.
         strategy: "ddp" or "fsdp".

@@ -24,6 +24,7 @@ KEYS = {
     "text_column": "data.columns.text",
     "label_column": "data.columns.label",
     "group_column": "data.group_column",
+    "unlabelled": "data.unlabelled",
     "attention": "attention",
     "epochs": "training.epochs",
     "budget": "training.budget",

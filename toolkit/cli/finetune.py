@@ -82,6 +82,14 @@ def finetune(
         bool,
         typer.Option("--few", help="Few labels: compare several training methods, and keep the best."),
     ] = False,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            "--unlabelled",
+            metavar="FILE",
+            help="Few labels: texts without labels; also compare pretraining on them first.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the unfinished run with the same values and data.")
     ] = False,

@@ -9,23 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from toolkit import checkpoints, models, runs
+from toolkit.commands import unlabelled
 from toolkit.commands.finetune.fit import training_facts
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.config import Resolved
-from toolkit.data.load import load_table
 from toolkit.distributed.process_group import ALONE
-from toolkit.errors import DataError, ModelError
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.tasks.contract import Recipe
 
 FACTS = "pretraining.json"  # beside the weights
-_HELD_OUT = 0.05  # of the texts, on which perplexity is measured
-_FEWEST, _MOST = 10, 2000  # texts held out
 
 
 def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path, dict[str, Any]]:
@@ -57,14 +51,8 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     resolved = _filled(resolved, checkpoint)
     config, training = resolved.config, resolved.config.training
     set_seed(training.seed)
-    processor = recipe.load_processor(checkpoint.path, config)
-    if processor.mask_token_id is None:
-        raise ModelError(
-            f"The tokenizer of {checkpoint.name} has no mask token, so its model was not pretrained by masking.",
-            "Use a model such as minilm, distilbert or roberta.",
-            id="model.no-mask-token",
-        )
-    learned, held_out = _parts(recipe, resolved)
+    processor = unlabelled.load_processor(recipe, checkpoint, config)
+    learned, held_out = unlabelled.parts(recipe, resolved)
     observe(Stage("Loading the model"))
     model, is_new = models.load_masked(checkpoint.path, config.loading, training)
     if is_new:
@@ -122,28 +110,6 @@ def _filled(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> Resolved:
     longest = checkpoints.longest_input(checkpoint) or resolved.config.data.max_length
     data = {"max_length": min(resolved.config.data.max_length, longest)}
     return resolved.with_values("model", {"training": values, "data": data})
-
-
-def _parts(recipe: Recipe, resolved: Resolved) -> tuple[pa.Table, pa.Table]:
-    """Return the texts to learn from and those held out; a part named test or validation is not read."""
-    config = resolved.config
-    table = load_table(recipe, config.data, lenient=True, options=config.options)
-    rows = table.parts.get("train", table.parts.get("all"))
-    if rows is None:
-        raise DataError(
-            f"{config.data.source} has no train part.", "Give the file with the texts.", id="data.no-train-part"
-        )
-    inputs = recipe.task.inputs_in(rows)
-    texts = rows.select(inputs).group_by(inputs).aggregate([])  # each text once
-    count = min(_MOST, max(_FEWEST, round(_HELD_OUT * texts.num_rows)))
-    if texts.num_rows < 2 * count:
-        raise DataError(
-            f"{texts.num_rows} different texts are too few to train on.",
-            f"Give {2 * count} or more.",
-            id="data.too-few-rows",
-        )
-    order = np.random.default_rng(config.training.seed).permutation(texts.num_rows)
-    return texts.take(np.sort(order[count:])), texts.take(np.sort(order[:count]))
 
 
 def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool) -> float:

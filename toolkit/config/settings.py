@@ -66,6 +66,11 @@ class DataConfig(Section):
     column_names: list[Name] = Field(
         [], description="Names of the columns, in their order, for CSV and text files without a header"
     )
+    unlabelled: str | None = Field(
+        None,
+        description="File or folder of texts without labels; with few labels, masked language modelling on them "
+        "is one of the training methods that are compared",
+    )
     where: dict[Name, Label] = Field({}, description="Keep only the rows whose column equals the value")
     label_map: dict[Label, Label | None] = Field(
         {}, description="Label as written → class to train; null drops the row"

@@ -1,12 +1,13 @@
 """Few labels: training methods from one checkpoint, compared by cross-validation.
 
     for each fold                                     `training.selection`
-        for each way                                  the same checkpoint each time
+        for each method                               the same checkpoint each time
             train on the other folds → logits of this fold
         fine-tuning is dropped where it is clearly behind
 
 Training methods, the cheapest first: a logistic regression on the frozen features; a backbone that is tuned with a
-supervised contrastive loss, and a logistic regression on its features; fine-tuning from the first of them on.
+supervised contrastive loss, and a logistic regression on its features; fine-tuning from the first of them on. Where
+there are texts without labels, the same again from a checkpoint that was pretrained on them.
 """
 
 import time
@@ -35,6 +36,7 @@ from toolkit.training.loop.train import TrainingResult, train
 PROBE = "linear probe"
 CONTRASTIVE = "contrastive fine-tuning"
 FINE_TUNING = "fine-tuning"
+ADAPTED = "pretraining, then "  # before the name of a method that starts from a checkpoint pretrained on other texts
 FOLDS = 3
 _FEWEST_TO_FINE_TUNE = 32  # rows; with fewer, cross-validation cannot separate fine-tuning from the contrastive method
 _CLEARLY = 2.0  # standard errors by which another feature or method must beat the one that is best on average
@@ -132,6 +134,39 @@ Watch = Callable[[Progress | Validation], None]
 Way = Callable[[CandidateInputs, Integers, Watch], Trained]
 
 
+@dataclass(frozen=True)
+class Method:
+    """A training method and what it starts from.
+
+    Attributes:
+        way: Trains on some rows.
+        inputs: The checkpoint and the rows.
+    """
+
+    way: Way
+    inputs: CandidateInputs
+
+    def train(self, rows: Integers, watch: Watch) -> Trained:
+        """Train on some rows, from the checkpoint."""
+        return self.way(self.inputs, rows, watch)
+
+
+def methods(inputs: CandidateInputs, adapted: CandidateInputs | None = None) -> dict[str, Method]:
+    """Return the training methods that are compared, by name.
+
+    Args:
+        inputs: The checkpoint and the rows.
+        adapted: The same rows, with the checkpoint that was pretrained on texts without labels.
+    """
+    ways = {
+        name: way for name, way in WAYS.items() if name != FINE_TUNING or len(inputs.labels) >= _FEWEST_TO_FINE_TUNE
+    }
+    named = {name: Method(way, inputs) for name, way in ways.items()}
+    if adapted is not None:
+        named |= {f"{ADAPTED}{name}": Method(way, adapted) for name, way in ways.items()}
+    return named
+
+
 def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callable[[], bool]) -> CandidateInputs:
     """Load the checkpoint, with mean pooling where that is the better feature."""
     from toolkit.training.acceleration import autotune
@@ -200,24 +235,24 @@ def _groups(prepared: Prepared) -> Integers:
     return np.asarray(numbers, np.int64)
 
 
-def compared(inputs: CandidateInputs, observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:
+def compared(methods: Mapping[str, Method], observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:
     """Return the out-of-fold logits of each training method, and its duration in seconds."""
+    inputs = methods[PROBE].inputs
     folds = inputs.folds
     empty = np.zeros((len(inputs.labels), inputs.classes))
-    ways = [name for name in WAYS if name != FINE_TUNING or len(inputs.labels) >= _FEWEST_TO_FINE_TUNE]
-    results = {name: OutOfFold(empty.copy(), inputs.labels, folds, ()) for name in ways}
-    seconds = dict.fromkeys(ways, 0.0)
-    left = list(ways)
+    results = {name: OutOfFold(empty.copy(), inputs.labels, folds, ()) for name in methods}
+    seconds = dict.fromkeys(methods, 0.0)
+    left = list(methods)
     for fold in np.unique(folds).tolist():
         for name in left:
             observe(Stage(f"Comparing training methods, fold {fold + 1} of {FOLDS}: {name}"))
             begun = time.perf_counter()
-            trained = WAYS[name](inputs, np.flatnonzero(folds != fold), lambda _event: None)
+            trained = methods[name].train(np.flatnonzero(folds != fold), lambda _event: None)
             held_out = folds == fold
             results[name].logits[held_out] = trained.logits[held_out]
             results[name] = replace(results[name], done=(*results[name].done, fold))
             seconds[name] += time.perf_counter() - begun
-        left = [name for name in left if name != FINE_TUNING or not selection.is_behind(name, results)]
+        left = [name for name in left if methods[name].way is not _fine_tuned or not selection.is_behind(name, results)]
     return results, seconds
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from toolkit import models, runs
 from toolkit.commands.few_labels import candidates
-from toolkit.commands.few_labels.candidates import FOLDS, PROBE, WAYS, CandidateInputs, Trained
+from toolkit.commands.few_labels.adapt import adapt
+from toolkit.commands.few_labels.candidates import FOLDS, PROBE, CandidateInputs, Trained
 from toolkit.commands.finetune.fit import Fitted, input_facts, log_line, training_facts
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.probe import BASELINE
@@ -51,12 +52,15 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
 
     with stoppable() as stop_requested:
         inputs = candidates.prepare_inputs(prepared, observe, stop_requested)
-        baseline = _baseline(inputs, prepared)
-        results, seconds = candidates.compared(inputs, observe)
+        baseline, probe_inputs = _baseline(inputs, prepared), inputs
+        adapted, pretraining = adapt(run, prepared, observe, stop_requested)
+        methods = candidates.methods(inputs, adapted)
+        results, seconds = candidates.compared(methods, observe)
         chosen = candidates.choose(results)
         observe(Stage(f"Training on all rows: {chosen}"))
         begun = time.perf_counter()
-        trained = WAYS[chosen](inputs, np.arange(len(inputs.labels)), watch)
+        inputs = methods[chosen].inputs
+        trained = methods[chosen].train(np.arange(len(inputs.labels)), watch)
         trained = replace(trained, result=replace(trained.result, seconds=time.perf_counter() - begun))
     winner = results[chosen]
     by = selection.temperature(winner.logits, winner.labels)
@@ -66,8 +70,8 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
     columns = _predictions(prepared, winner)
     facts = {
         **_training(inputs, prepared, trained, winner, columns),
-        "linear_probe": _probe_facts(results[PROBE], inputs),
-        "few_labels": _comparison(results, chosen, seconds, by),
+        "linear_probe": _probe_facts(results[PROBE], probe_inputs),
+        "few_labels": {**_comparison(results, chosen, seconds, by), "pretraining": pretraining},
     }
     for point in facts["evaluations"]:
         run.log({"event": "validation", **point, "best": True})

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from toolkit.commands import unlabelled
 from toolkit.config import Resolved
 from toolkit.data.load import Splits, part_facts
 from toolkit.errors import ConfigError
@@ -38,7 +39,8 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
         splits: The data.
 
     Raises:
-        ConfigError: As of `check`.
+        ConfigError: As of `check`; or texts without labels are given, and the run does not compare training methods.
+        ToolkitError: As of `unlabelled.check_texts`.
     """
     check(resolved, recipe)
     wanted, obstacle = resolved.config.training.few_labels, _obstacle(resolved, recipe)
@@ -52,6 +54,15 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
         values["epochs"] = PASSES
     if values:
         resolved = resolved.with_values(f"from {rows:,} labelled rows", {"training": values})
+    if resolved.config.data.unlabelled is not None:
+        if not chosen:
+            raise ConfigError(
+                f"`data.unlabelled` is one of the training methods for few labels, and {rows:,} labelled rows are not "
+                "compared by themselves.",
+                "Add --few to compare, or run `toolkit pretrain` first and use its result as --model.",
+                id="config.conflict",
+            )
+        unlabelled.check_texts(recipe, unlabelled.configure_for(recipe, resolved, ""))
     return (resolved, pooled) if chosen else (resolved, splits)
 
 
@@ -59,12 +70,17 @@ def check(resolved: Resolved, recipe: Recipe) -> None:
     """Refuse few labels where they cannot be, before any data are read.
 
     Raises:
-        ConfigError: `training.few_labels` is on, and the task or another setting does not allow it.
+        ConfigError: `training.few_labels` is on, or `data.unlabelled` given, and the task or another setting does not
+            allow it.
     """
-    obstacle = _obstacle(resolved, recipe)
-    if resolved.config.training.few_labels == "on" and obstacle is not None:
+    obstacle, adapts = _obstacle(resolved, recipe), resolved.config.data.unlabelled is not None
+    keys = {"training.few_labels": resolved.config.training.few_labels == "on", "data.unlabelled": adapts}
+    wanted = [key for key, applies in keys.items() if applies]
+    if wanted and obstacle is not None:
+        raise ConfigError(f"`{wanted[0]}` is set, but {obstacle}.", "Unset one of the two.", id="config.conflict")
+    if adapts and resolved.config.training.few_labels == "off":
         raise ConfigError(
-            f"`training.few_labels` is on, but {obstacle}.", "Unset one of the two.", id="config.conflict"
+            "`data.unlabelled` is set, but `training.few_labels` is off.", "Unset one of the two.", id="config.conflict"
         )
 
 

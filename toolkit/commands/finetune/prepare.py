@@ -150,6 +150,12 @@ def prepare(
     if may_compare:
         resolved, splits = settle.settle(resolved, recipe, splits)
     else:
+        if resolved.config.data.unlabelled is not None:
+            raise ConfigError(
+                "`data.unlabelled` is for `toolkit finetune`.",
+                "Leave it out, or run `toolkit pretrain` first and use its result as --model.",
+                id="config.not-for-command",
+            )
         resolved = resolved.with_values("command", {"training": {"few_labels": "off"}})
     resolved = defaults.fill(resolved, splits.train.num_rows)
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)

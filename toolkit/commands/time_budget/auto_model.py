@@ -8,7 +8,7 @@ Of those that fit, the one whose probe makes the validation labels most likely i
 probed, the largest. Without a budget the size is bounded by the device and the number of rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +99,7 @@ def is_auto(model: str) -> bool:
 
 def _choose(recipe: Recipe, resolved: Resolved, observe: Observe, started: float | None, resume: bool) -> Resolved:
     observe(Stage("Choosing a model"))
-    models = candidates(recipe, resolved.config)
+    models, unsuitable = candidates(recipe, resolved.config)
     before = _of_unfinished(resolved.config, [model.checkpoint.name for model in models]) if resume else None
     if before is not None:
         return resolved.with_values(f"auto: {before}, of the run that is resumed", {"model": before})
@@ -119,7 +119,7 @@ def _choose(recipe: Recipe, resolved: Resolved, observe: Observe, started: float
         models = _measured(models, recipe, splits, config, clock) if len(models) > 1 else models
         chosen, why = best(models), f"{rows} and {time_budget.written(seconds)}"
     sentence = f"auto: {chosen.checkpoint.name}, from {why}"
-    observe(Note(f"{sentence}. {_compared(models, chosen)}"))
+    observe(Note(f"{sentence}. {_compared(models, unsuitable)}"))
     return resolved.with_values(sentence, {"model": chosen.checkpoint.name})
 
 
@@ -149,21 +149,28 @@ def _by_size(models: Sequence[Candidate], config: RunConfig, rows: int) -> Candi
     )
 
 
-def _compared(models: Sequence[Candidate], chosen: Candidate) -> str:
-    """Describe the other candidates, and how far they fit into the budget."""
+def _compared(models: Sequence[Candidate], unsuitable: Mapping[str, str]) -> str:
+    """Describe the candidates, how far they fit into the budget, and why other models are none."""
+    left_out = "; ".join(f"{name} ({reason})" for name, reason in unsuitable.items())
+    others = f" Not suitable: {left_out}." if left_out else ""
     if len(models) == 1:
-        return "It is the only suitable model on this machine."
+        return f"It is the only suitable model on this machine.{others}"
     parts = []
     for model in models:
         facts = [f"{model.parameters / 1e6:,.1f} M parameters"]
-        facts += [f"{100 * min(1.0, max(0.0, model.share)):.0f} % of its steps fit"] if model.share is not None else []
+        if model.share is not None:
+            facts.append(f"{100 * min(1.0, max(0.0, model.share)):.0f} % of its steps fit")
+        elif any(other.share is not None for other in models):
+            facts.append("not timed")
         facts += [f"probe loss {model.loss:.3f}"] if model.loss is not None else []
         parts.append(f"{model.checkpoint.name} ({', '.join(facts)})")
-    return f"Candidates: {'; '.join(parts)}."
+    return f"Candidates: {'; '.join(parts)}.{others}"
 
 
-def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
-    """Return the models that fit the task, the smallest first: those that are named, or those on this machine.
+def candidates(recipe: Recipe, config: RunConfig) -> tuple[list[Candidate], dict[str, str]]:
+    """Return the models that fit the task, the smallest first, and those that do not, with the reason.
+
+    They are those that are named, or those on this machine.
 
     Raises:
         ConfigError: None is named behind the colon.
@@ -177,17 +184,31 @@ def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
             "Give names separated by commas, such as auto:minilm,distilbert, or only auto.",
             id="config.malformed-value",
         )
-    by_path = {}
+    by_path, unsuitable = {}, {}
     for name in named or _at_hand():
-        with suppress(*(() if named else (ModelError, SourceError, ConfigError))):
+        try:
             checkpoint = checkpoints.locate(name, config.loading, config.options)
             check_family(recipe, checkpoint)
-            elsewhere = name not in checkpoints.ALIASES and any(
-                part in architecture for architecture in checkpoints.architectures(checkpoint) for part in _TRAINED
-            )
-            if named or not (elsewhere or (recipe.target.written and name not in checkpoints.ALIASES)):
-                by_path[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
-    return sorted(by_path.values(), key=lambda architecture: architecture.parameters)
+        except (ModelError, SourceError, ConfigError) as error:
+            if named:
+                raise
+            unsuitable[name] = error.problem.removesuffix(".")
+            continue
+        other_task = None if named or name in checkpoints.ALIASES else _trained_for(recipe, checkpoint)
+        if other_task is None:
+            by_path[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
+        else:
+            unsuitable[name] = other_task
+    return sorted(by_path.values(), key=lambda candidate: candidate.parameters), unsuitable
+
+
+def _trained_for(recipe: Recipe, checkpoint: Checkpoint) -> str | None:
+    """Say that a model that is no known base model was trained for something; None where it was not."""
+    architectures = checkpoints.architectures(checkpoint)
+    trained = next((name for name in architectures if any(part in name for part in _TRAINED)), None)
+    if trained is not None:
+        return f"already trained, as {trained}"
+    return "not a known base model for written text" if recipe.target.written else None
 
 
 def _at_hand() -> list[str]:

@@ -284,6 +284,9 @@ REPORT: dict[str, Any] = {
         "few_labels": {
             **dict.fromkeys(("rows", "folds", "temperature"), float),
             "chosen": str,
+            "pretraining": dict.fromkeys(
+                ("texts", "held_out_texts", "perplexity_before", "perplexity", "seconds"), float
+            ),
             "candidates": [
                 {
                     "name": str,

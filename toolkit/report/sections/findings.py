@@ -217,6 +217,15 @@ def candidates(result: Mapping[str, Any]) -> list[Section]:
     )
     lead += "by more than two standard errors; fine-tuning is dropped if it is clearly worse after one fold. The "
     lead += "kept method was then trained on all rows."
+    pretraining = result["pretraining"]
+    if pretraining["texts"] is not None:
+        lead += (
+            f" Pretraining is masked language modelling on {formats.count(pretraining['texts'])} texts without labels: "
+            f"perplexity of {formats.count(pretraining['held_out_texts'])} other texts "
+            f"{formats.measure(pretraining['perplexity_before'], 'score')} before, "
+            f"{formats.measure(pretraining['perplexity'], 'score')} after, in "
+            f"{formats.count(round(pretraining['seconds'], 1))} s."
+        )
     columns = ["Training method", "Folds", "Accuracy", "Log-likelihood", "Difference from the kept method", "Seconds"]
     return [Section("few-labels", "Comparison of training methods", lead, [Table("Training methods", columns, rows)])]
 

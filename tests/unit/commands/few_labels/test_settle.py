@@ -10,7 +10,7 @@ from tests.support.errors import refused
 from toolkit.commands.few_labels import candidates
 from toolkit.commands.finetune.prepare import configure
 from toolkit.commands.finetune.prepare import prepare as prepare_run
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, DataError
 from toolkit.training.adaptation.selection import OutOfFold
 
 
@@ -90,6 +90,34 @@ def test_on_compares_many_rows_and_keeps_set_epochs(prepare):
 def test_on_is_refused_where_ways_cannot_be_compared(prepare, sections, named):
     with refused(ConfigError, "config.conflict", "`training.few_labels`", named):
         prepare(**{"training": {"few_labels": "on"}, **sections})
+
+
+@pytest.mark.parametrize(
+    ("sections", "named"),
+    [
+        ({"rows": 300}, "--few"),
+        ({"training": {"few_labels": "off"}}, "training.few_labels"),
+        ({"training": {"budget": 60}}, "training.budget"),
+        ({"adapter": {"kind": "lora"}}, "adapter.kind"),
+    ],
+)
+def test_texts_without_labels_are_refused_where_nothing_is_compared(prepare, write, sections, named):
+    texts = write("more.txt", "\n".join(f"a film about {number} birds" for number in range(50)))
+    with refused(ConfigError, "config.conflict", "`data.unlabelled`", named):
+        prepare(data={"source": "reviews.csv", "unlabelled": str(texts)}, **sections)
+
+
+def test_too_few_texts_without_labels_are_refused_before_the_run(prepare, write):
+    texts = write("more.txt", "a film\nanother film\n")
+    with refused(DataError, "data.too-few-rows", "2 different texts"):
+        prepare(data={"source": "reviews.csv", "unlabelled": str(texts)})
+
+
+def test_commands_that_compare_nothing_refuse_texts_without_labels(tmp_path, write):
+    data = {"source": str(checkpoints.reviews(tmp_path / "reviews.csv", 60)), "unlabelled": "more.txt"}
+    recipe, resolved = configure("sentiment", [("flag", {"model": checkpoints.TINY, "data": data})])
+    with refused(ConfigError, "config.not-for-command", "`data.unlabelled`"):
+        prepare_run(recipe, resolved, lambda _event: None)
 
 
 def test_searches_and_range_tests_compare_nothing(prepare, tmp_path):

@@ -66,7 +66,7 @@ BOTH = f"auto:{toys.TINY},smaller"
 
 def test_candidates_come_with_the_smallest_first(place):
     recipe, resolved = configured(BOTH)
-    found = candidates(recipe, resolved.config)
+    found, _ = candidates(recipe, resolved.config)
     assert [one.checkpoint.name for one in found] == ["smaller", toys.TINY]
     path = sources.package_path("cognition/model")
     assert found[1].parameters == weights.parameters(path) > found[0].parameters
@@ -109,7 +109,10 @@ def test_those_at_hand_are_packaged_or_cached_and_not_trained_for_something_else
     )
     monkeypatch.setattr(weights, "parameters", lambda path: len(str(path)))
     recipe, resolved = configured("auto")
-    assert {one.checkpoint.name for one in candidates(recipe, resolved.config)} == {"distilbert", "minilm", "some/base"}
+    fitting, unsuitable = candidates(recipe, resolved.config)
+    assert {model.checkpoint.name for model in fitting} == {"distilbert", "minilm", "some/base"}
+    assert list(unsuitable) == ["some/judge"]
+    assert "BertForSequenceClassification" in unsuitable["some/judge"]
 
 
 def test_a_named_model_is_left_alone(place):
