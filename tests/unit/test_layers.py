@@ -152,7 +152,7 @@ def test_the_command_line_does_print():
 
 # Comparisons of kinds outside tasks/: module → how many, and why they are there.
 KINDS_COMPARED = {
-    "toolkit.cli.inspect": (2, "how lengths are printed"),
+    "toolkit.cli.preparation.inspect": (2, "how lengths are printed"),
     "toolkit.commands.explain.examples": (1, "explanations score words or patches"),
     "toolkit.commands.explain.images": (1, "explanations score words or patches"),
     "toolkit.commands.explain.inputs": (2, "explanations score words or patches"),

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import runs
-from toolkit.api import tables, words
-from toolkit.api.caller import Caller, called
+from toolkit.api.call import tables, words
+from toolkit.api.call.caller import Caller, called
 from toolkit.api.results import Evaluation
 from toolkit.commands.evaluate import run as command
 from toolkit.events import Note

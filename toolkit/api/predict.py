@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from toolkit.api import words
-from toolkit.api.caller import Caller, called
-from toolkit.api.predictions import PredictedFile, Prediction
+from toolkit.api.call import words
+from toolkit.api.call.caller import Caller, called
+from toolkit.api.results.predictions import PredictedFile, Prediction
 from toolkit.commands.predict.inputs import predict_inputs
 from toolkit.commands.predict.run import predict as predict_rows
 from toolkit.errors import ConfigError

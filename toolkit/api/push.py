@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.api.caller import Caller, called
-from toolkit.api.words import target_of
+from toolkit.api.call.caller import Caller, called
+from toolkit.api.call.words import target_of
 from toolkit.commands import push as command
 from toolkit.hub import upload
 

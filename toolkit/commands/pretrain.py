@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import checkpoints, models, runs
-from toolkit.commands.finetune.fit import training_facts
 from toolkit.commands.finetune.resume import stoppable
+from toolkit.commands.finetune.training.fit import training_facts
 from toolkit.config import Resolved
 from toolkit.data.load import load_table
 from toolkit.distributed.process_group import ALONE

@@ -18,7 +18,7 @@ from toolkit.commands.evaluate.document import ReportContext, evaluate_predictio
 from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.evaluate.run import baselines_of, stored_card
 from toolkit.commands.finetune.calibrate import calibrate
-from toolkit.commands.finetune.validation import higher_is_better
+from toolkit.commands.finetune.training.validation import higher_is_better
 from toolkit.data.batching.batch import Features, plan_evaluation
 from toolkit.errors import ConfigError, ModelError, RunError
 from toolkit.evaluation import prediction_store, scores, thresholds

@@ -99,7 +99,7 @@ class Service:
         """Enable batches without padding once, not for every request."""
         if self.ready:
             return
-        from toolkit.attention.packed import unpadded
+        from toolkit.attention.implementations.packed import unpadded
         from toolkit.data.batching.batch import probe
 
         subject = self.predictor.stored.loaded

@@ -25,8 +25,9 @@ from toolkit.metrics import load
 from toolkit.tasks import loading
 from toolkit.tasks.contract import Recipe
 from toolkit.training.distributed import sharding
-from toolkit.training.loop import attention_loss, trackers
-from toolkit.training.loop.objective import class_weights
+from toolkit.training.loop import trackers
+from toolkit.training.loss import attention_loss
+from toolkit.training.loss.objective import class_weights
 
 AUTO = "auto"  # as the model: to be chosen
 

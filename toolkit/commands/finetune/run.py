@@ -15,9 +15,9 @@ from toolkit.commands.evaluate.document import ReportContext, evaluate_predictio
 from toolkit.commands.few_labels.fit import fit_few_labels
 from toolkit.commands.finetune import from_scratch, train_fingerprint
 from toolkit.commands.finetune.calibrate import calibrate, settled
-from toolkit.commands.finetune.fit import ADAPTER, fit
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import find_state, terminable, unfinished
+from toolkit.commands.finetune.training.fit import ADAPTER, fit
 from toolkit.commands.time_budget import limits as time_budget_limits
 from toolkit.commands.time_budget.limits import Limits
 from toolkit.config import RunConfig
