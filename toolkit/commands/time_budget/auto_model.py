@@ -192,7 +192,7 @@ def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
 
 def _at_hand() -> list[str]:
     """Return the names of models that are on this machine: in packages, and in the Hub's cache."""
-    cached = set(sources.cached_models())
+    cached = set(checkpoints.cached_models())
     names = []
     for name, alias in checkpoints.ALIASES.items():
         if alias.hub in cached or "{" in alias.hub:
