@@ -22,7 +22,7 @@ from toolkit.distributed.membership import check_number, member
 from toolkit.distributed.process_group import Team
 from toolkit.errors import ConfigError, RunError, ToolkitError
 from toolkit.events import Event, Finished, Note, Observe, Settled
-from toolkit.hub.upload import Destination
+from toolkit.hub.destinations import Destination
 from toolkit.tasks.contract import Recipe
 
 
