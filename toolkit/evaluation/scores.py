@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_columns, image_decoding
 from toolkit.errors import RecipeError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics import intervals
@@ -269,7 +269,7 @@ def confident_errors(
 
 def thumbnail(row: Mapping[str, Any], roles: Sequence[str]) -> dict[str, str]:
     """Return a small copy of the picture among a row's inputs, if there is one."""
-    made = [image_columns.thumbnail(row[role]) for role in roles if isinstance(row.get(role), dict)]
+    made = [image_decoding.thumbnail(row[role]) for role in roles if isinstance(row.get(role), dict)]
     return {"picture": made[0]} if made and made[0] is not None else {}
 
 

@@ -14,7 +14,7 @@ from toolkit import __version__, environment, runs
 from toolkit.config import RunConfig
 from toolkit.data.batching import batch, cache, vocabulary
 from toolkit.data.batching.batch import Columns, Features, encode_chunks, join
-from toolkit.data.images import image_columns, pixels
+from toolkit.data.images import image_columns, image_decoding, pixels
 from toolkit.data.tables.digest import table_digest
 from toolkit.events import Note, Observe
 from toolkit.inference.encode import input_columns
@@ -127,6 +127,6 @@ def _processor_digest(processor: Any) -> str:
 
 def _maker_facts(recipe: Recipe) -> list[Any]:
     """Return what else determines the inputs: the code and the libraries."""
-    makers = (recipe.file, batch.__file__, cache.__file__, image_columns.__file__, pixels.__file__)
+    makers = (recipe.file, *(module.__file__ for module in (batch, cache, image_columns, image_decoding, pixels)))
     code = [runs.digest(Path(str(file))) for file in makers]
     return [*code, __version__, *(environment.version(package) for package in _PACKAGES)]
