@@ -8,8 +8,11 @@ import pytest
 
 import toolkit
 from tests.support.reports import sample
-from toolkit.report.document.build import build, compared, comparison_verdict, shown, verdict
+from toolkit.report.document.build import build
+from toolkit.report.document.figures import compared, shown
 from toolkit.report.document.head import head
+from toolkit.report.document.several_models import comparison_verdict
+from toolkit.report.document.verdict import verdict
 from toolkit.report.pages.terminal import to_text
 
 EVALUATION = {"confidence": 0.95, "rows": 1280, "split": "held-out test"}
