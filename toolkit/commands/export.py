@@ -14,7 +14,8 @@ import pyarrow as pa
 import toolkit
 from toolkit import models, runs
 from toolkit.commands.evaluate.inputs import EvaluationInputs
-from toolkit.commands.evaluate.run import prepare_evaluation, shown
+from toolkit.commands.evaluate.prepare import prepare_evaluation
+from toolkit.commands.evaluate.stored_model import shown
 from toolkit.commands.finetune.run import write_card
 from toolkit.config import merge
 from toolkit.data.batching.batch import Features, probe

@@ -16,7 +16,8 @@ from toolkit import models, runs
 from toolkit.attention import heads
 from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
 from toolkit.commands.evaluate.inputs import EvaluationInputs
-from toolkit.commands.evaluate.run import baselines_of, stored_card
+from toolkit.commands.evaluate.run import baselines_of
+from toolkit.commands.evaluate.stored_model import stored_card
 from toolkit.commands.finetune.calibrate import calibrate
 from toolkit.commands.finetune.training.validation import higher_is_better
 from toolkit.data.batching.batch import Features, plan_evaluation

@@ -30,7 +30,7 @@ def prune_heads(
     The pruned model is a new run, evaluated on the held-out rows like the full one: use it with `evaluate`, `predict`
     and `push`.
     """
-    from toolkit.commands.evaluate.run import prepare_evaluation
+    from toolkit.commands.evaluate.prepare import prepare_evaluation
     from toolkit.commands.prune_heads import Pruning
     from toolkit.commands.prune_heads import prune_heads as prune
     from toolkit.report.pages import pruning

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.commands.evaluate.run import find_stored, stored_card
+from toolkit.commands.evaluate.stored_model import find_stored, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.finetune.resume import terminable
 from toolkit.commands.predict.identity import identity

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.errors import refused
 from toolkit import runs
-from toolkit.commands.evaluate.run import prepare_evaluation
+from toolkit.commands.evaluate.prepare import prepare_evaluation
 from toolkit.errors import ToolkitError
 
 
