@@ -1,16 +1,8 @@
-"""Predictions of inputs, or of the rows of a file."""
+"""Predictions of inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from toolkit import runs
-from toolkit.errors import RunError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any
 
 _SCORE = "score: "  # prefix of the name of a class's probability
 
@@ -52,59 +44,3 @@ class Prediction:
             scores,
             answer.get("problem"),
         )
-
-
-@dataclass(frozen=True)
-class PredictedFile:
-    """Predictions that were written with the rows of a file.
-
-    Attributes:
-        path: The file; None where each row was handed over instead.
-        rows: How many rows it has.
-        failed: How many of them have no prediction.
-        first_failure: The first of these and what is wrong with it.
-        marked: How many rows hold placeholders or markup; None where no texts are written.
-        kept: How many of their predictions hold the same.
-    """
-
-    path: Path | None
-    rows: int
-    failed: int
-    first_failure: str | None
-    marked: int | None
-    kept: int
-
-    @property
-    def table(self) -> "pd.DataFrame":
-        """The rows with their predictions.
-
-        Raises:
-            RunError: No table was written.
-        """
-        if self.path is None or self.path.suffix.lower() not in _READERS:
-            raise RunError(
-                "No table was written.", f"Let `output` end in {', '.join(_READERS)}.", id="run.no-predictions"
-            )
-        frame: pd.DataFrame = _READERS[self.path.suffix.lower()](self.path)
-        return frame
-
-
-def _read_csv(path: Path, separator: str = ",") -> Any:
-    import pandas as pd
-
-    return pd.read_csv(path, sep=separator, keep_default_na=False, na_values=[""])  # "NA" is a text like any other
-
-
-def _read_jsonl(path: Path) -> Any:
-    import pandas as pd
-
-    return pd.read_json(path, lines=True)
-
-
-_READERS: Mapping[str, Callable[[Path], Any]] = {
-    ".csv": _read_csv,
-    ".tsv": partial(_read_csv, separator="\t"),
-    ".jsonl": _read_jsonl,
-    ".ndjson": _read_jsonl,
-    ".parquet": lambda path: runs.read_table(path).to_pandas(),
-}
