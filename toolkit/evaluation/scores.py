@@ -284,13 +284,6 @@ def _as_text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def shown_value(value: Any, labels: Sequence[str]) -> str:
-    """Write a truth or a prediction: a class by its name, the labels of words one after another."""
-    if labels and isinstance(value, list):
-        return " ".join(labels[number] for number in value)
-    return labels[value] if labels and isinstance(value, int) else str(value)
-
-
 def evaluation_section(context: EvaluationContext, split: str) -> dict[str, Any]:
     """Return the report's section on one split.
 
