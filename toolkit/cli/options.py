@@ -48,6 +48,7 @@ Model = Annotated[
         autocompletion=complete_model,
     ),
 ]
+LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples per optimizer step.")]
 Data = Annotated[
     str | None,

@@ -15,7 +15,7 @@ import pyarrow as pa
 from toolkit import checkpoints, models, runs
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.commands.finetune.training.fit import training_facts
-from toolkit.config import Resolved
+from toolkit.config import Resolved, RunConfig
 from toolkit.data.load import load_table
 from toolkit.distributed.process_group import ALONE
 from toolkit.errors import DataError, ModelError
@@ -57,13 +57,7 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     resolved = _filled(resolved, checkpoint)
     config, training = resolved.config, resolved.config.training
     set_seed(training.seed)
-    processor = recipe.load_processor(checkpoint.path, config)
-    if processor.mask_token_id is None:
-        raise ModelError(
-            f"The tokenizer of {checkpoint.name} has no mask token, so its model was not pretrained by masking.",
-            "Use a model such as minilm, distilbert or roberta.",
-            id="model.no-mask-token",
-        )
+    processor = _tokenizer(recipe, checkpoint, config)
     learned, held_out = _parts(recipe, resolved)
     observe(Stage("Loading the model"))
     model, is_new = models.load_masked(checkpoint.path, config.loading, training)
@@ -108,6 +102,22 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     }
     runs.write_json(folder / FACTS, facts)
     return folder, facts
+
+
+def _tokenizer(recipe: Recipe, checkpoint: checkpoints.Checkpoint, config: RunConfig) -> Any:
+    """Load the tokenizer.
+
+    Raises:
+        ModelError: It has no mask token.
+    """
+    tokenizer = recipe.load_processor(checkpoint.path, config)
+    if tokenizer.mask_token_id is None:
+        raise ModelError(
+            f"The tokenizer of {checkpoint.name} has no mask token, so its model was not pretrained by masking.",
+            "Use a model such as minilm, distilbert or roberta.",
+            id="model.no-mask-token",
+        )
+    return tokenizer
 
 
 def _place(name: str) -> Path:

@@ -40,7 +40,7 @@ def finetune(
         ),
     ] = None,
     batch_size: options.BatchSize = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")] = None,
+    learning_rate: options.LearningRate = None,
     max_length: options.MaxLength = None,
     attention: Annotated[
         str | None,

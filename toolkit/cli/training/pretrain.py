@@ -18,7 +18,7 @@ def pretrain(
     assignments: options.Assignments = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs: passes over the texts (default 3).")] = None,
     batch_size: options.BatchSize = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")] = None,
+    learning_rate: options.LearningRate = None,
     max_length: options.MaxLength = None,
     seed: options.Seed = None,
     text_column: options.TextColumn = None,

@@ -119,14 +119,6 @@ def fit(
     values = {".".join(key): value for key, value in leaves(config.model_dump())}
     tracking = trackers.tracking(accelerator, tracked, values, say)
     with _rows_named(splits.train, folder), stoppable() as stop_requested, tracking as log:
-
-        def watch(event: Progress | Validation) -> None:
-            shown = event.early if isinstance(event, Validation) else not event.whole  # to the user alone
-            if team.is_main and not shown:
-                run.log(log_line(event))
-                log(trackers.figures(log_line(event)), event.step)
-            observe(event)
-
         result = train(
             inputs.model,
             TrainingData(setup.features[0] if with_attention_loss else inputs.train, inputs.collate, setup.augment),
@@ -144,7 +136,10 @@ def fit(
                 early=validate.early(),
             ),
             callbacks=Callbacks(
-                watch, say, stop_requested=stop_requested, write_state=partial(checkpoint.write, folder)
+                _logged(run, log, observe, team),
+                say,
+                stop_requested=stop_requested,
+                write_state=partial(checkpoint.write, folder),
             ),
             control=StepControl(state, limit=None if limits is None else limits.step_plan(config.training, team)),
             team=team,
@@ -156,6 +151,21 @@ def fit(
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
     baselines = {finetune_probe.BASELINE: list(begun.predictions)} if begun.predictions is not None else {}
     return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines)
+
+
+def _logged(
+    run: runs.Run, log: Callable[[Mapping[str, float], int], None], observe: Observe, team: Team
+) -> Callable[[Progress | Validation], None]:
+    """Return an observer that also writes progress to the run's log and to the trackers."""
+
+    def watch(event: Progress | Validation) -> None:
+        shown = event.early if isinstance(event, Validation) else not event.whole  # to the user alone
+        if team.is_main and not shown:
+            run.log(log_line(event))
+            log(trackers.figures(log_line(event)), event.step)
+        observe(event)
+
+    return watch
 
 
 def _adjustment(config: RunConfig, begun: finetune_probe.Begun) -> float:
