@@ -3,6 +3,7 @@
 import ast
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,14 @@ def test_every_module_is_seen_and_stands_on_a_floor():
     files = [name for _, _, names in os.walk(ROOT) for name in names if name.endswith(".py")]
     assert len(MODULES) == len(files) > 40
     assert [module for module in MODULES if room(module) not in FLOOR and module != "toolkit.__init__"] == []
+
+
+def test_modules_and_folders_keep_their_size():
+    """A module over 400 lines is two things; a folder of many modules has parts."""
+    lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
+    assert {module: count for module, count in lines.items() if count > 400} == {}
+    folders = Counter(path.parent.relative_to(ROOT) for path in MODULES.values() if path.name != "__init__.py")
+    assert {folder: count for folder, count in folders.items() if count > 12} == {}
 
 
 def test_the_reading_of_imports_sees_what_is_there():
