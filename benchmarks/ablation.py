@@ -160,7 +160,7 @@ def variant(workload: Workload, name: str, bf16: bool) -> Iterator[Callable[[Bat
 
 def without(economy: str) -> list[tuple[Any, str, Any]]:
     """Return what has to be put in the place of what, (module, name, instead), so that a step goes without it."""
-    from toolkit.attention import packed, padded, sequences
+    from toolkit.attention.implementations import packed, padded, sequences
     from toolkit.training.acceleration import embedding_gradient, fast_dropout, memory, target_loss
 
     def nothing(*_: Any) -> AbstractContextManager[None]:

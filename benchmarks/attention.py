@@ -45,7 +45,8 @@ def measure(form: str, length: int, device: str) -> tuple[float, float]:
     """
     import torch
 
-    from toolkit.attention import forms, reference, sparse
+    from toolkit.attention import forms, reference
+    from toolkit.attention.implementations import sparse
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -75,7 +76,8 @@ def count(form: str, length: int) -> int:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    from toolkit.attention import forms, sparse
+    from toolkit.attention import forms
+    from toolkit.attention.implementations import sparse
 
     query, key, value = torch.randn(3, 1, HEADS, length, WIDTH)
     real = torch.ones(1, length, dtype=torch.bool)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from toolkit.commands.evaluate.run import prepare_evaluation
+from toolkit.commands.evaluate.prepare import prepare_evaluation
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
 from toolkit.inference.predict_features import predict_features

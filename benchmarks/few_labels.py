@@ -125,7 +125,7 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
 
     from toolkit.commands.few_labels import candidates
     from toolkit.commands.finetune.prepare import configure, prepare
-    from toolkit.commands.finetune.tokenize import encode_parts
+    from toolkit.commands.finetune.training.tokenize import encode_parts
     from toolkit.data.batching.batch import Features
     from toolkit.training.adaptation import selection
 

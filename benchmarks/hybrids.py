@@ -32,7 +32,7 @@ MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
 def _bert(form: str) -> Any:
     from transformers import BertConfig, BertModel
 
-    from toolkit.attention import sparse
+    from toolkit.attention.implementations import sparse
 
     model = BertModel(BertConfig(**MINILM, max_position_embeddings=LENGTHS[-1]), add_pooling_layer=False)
     sparse.use(model, form)

@@ -41,8 +41,8 @@ from toolkit.inference.predict_features import predict_features
 from toolkit.metrics.translation import METRICS
 from toolkit.training.distributed.devices import accelerator_for
 from toolkit.training.loop.arguments import TrainingData
-from toolkit.training.loop.objective import OWN
 from toolkit.training.loop.train import train
+from toolkit.training.loss.objective import OWN
 
 Turn = tuple[float, float, list[str]]  # seconds of training, seconds of translating, translations
 JUDGED = ("bleu", "chrf")

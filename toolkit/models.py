@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit import compatibility, runs, weights
 from toolkit.config.settings import LoadingConfig, TrainingConfig
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_decoding
 from toolkit.errors import ModelError, ToolkitError
 
 # The families name the same two knobs differently.
@@ -221,7 +221,7 @@ def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = 
     Raises:
         ModelError: It cannot be loaded.
     """
-    image_columns.pillow()
+    image_decoding.pillow()
     with model_errors(path), quiet():
         from transformers import AutoImageProcessor, ViTImageProcessor
 

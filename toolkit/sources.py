@@ -10,14 +10,12 @@ Everything is resolved to a local path before torch is imported, so a name that 
 import importlib.util
 import re
 import threading
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
-from toolkit.errors import ModelError, SourceError
-from toolkit.runs.trust import check_no_devices
+from toolkit.errors import SourceError
 
 PROBE_SECONDS = 2.5  # the whole of finding out that there is no network must fit in five seconds
 
@@ -43,9 +41,6 @@ _DATA_SUFFIXES = (
     ".po",
     ".tmx",
 )
-_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
-_PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?|.*\.(pt|pth|ckpt|pkl|pickle)")
-_COMPANIONS = (".json", ".txt", ".model", ".spm", ".jinja", ".tiktoken", ".md")
 
 
 @dataclass(frozen=True)
@@ -63,23 +58,6 @@ class Source:
     name: str
     revision: str | None = None
     config: str | None = None
-
-
-@dataclass(frozen=True)
-class Located:
-    """Something that lies on this machine now.
-
-    Attributes:
-        path: File or folder.
-        origin: Where it came from, as a name that finds it again.
-        revision: Commit on the Hub, when it came from there.
-        note: One sentence for the user when it is not simply what was asked for.
-    """
-
-    path: Path
-    origin: str
-    revision: str | None = None
-    note: str | None = None
 
 
 def parse(name: str) -> Source:
@@ -196,176 +174,7 @@ def _probe(endpoint: str) -> str | None:
     return None
 
 
-def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_code: bool = False) -> Located:
-    """Bring a checkpoint onto this machine.
-
-    Args:
-        names: The name asked for, then names that may stand in for it when the Hub cannot be reached.
-        allow_pickle: Accept a checkpoint that holds no safetensors.
-        remote_code: Also fetch the Python files of the checkpoint.
-
-    Raises:
-        SourceError: None of the names leads anywhere on this machine.
-        ModelError: The folder is not a checkpoint, or its weights are pickled.
-    """
-    first, *fallbacks = names
-    source = parse(first)
-    path = local_path(source)
-    if path is not None:
-        check_checkpoint(path, first, allow_pickle=allow_pickle)
-        return Located(path, first)
-    problem = hub_problem()
-    if problem is None:
-        return _download_model(source, allow_pickle=allow_pickle, remote_code=remote_code)
-    cached = _cached(source.name, source.revision, "model")
-    if cached is not None:
-        check_checkpoint(cached, first, allow_pickle=allow_pickle)
-        return Located(cached, first, cached.name, f"{problem}; the cached copy of {source.name} is used.")
-    for fallback in fallbacks:
-        try:
-            path = local_path(parse(fallback))
-        except SourceError:
-            continue
-        if path is not None:
-            return Located(path, fallback, note=f"{problem}; {fallback} is used instead of {source.name}.")
-    raise SourceError(
-        f"The model {first} is not on this machine and {problem}.", fix="", id="hub.unreachable"
-    )  # the caller knows what works
-
-
-def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
-    """Refuse a folder that is no checkpoint, or one whose weights are pickled code.
-
-    Raises:
-        ModelError: What is wrong with the folder.
-    """
-    if not path.exists():
-        raise SourceError(
-            f"The folder {name} does not exist.",
-            "Check the path; Hub ids have the form org/name.",
-            id="source.file-missing",
-        )
-    files = [file.name for file in path.iterdir()] if path.is_dir() else []
-    if files:
-        check_no_devices(path)
-    _check_adapter(files, name)
-    if not path.is_dir() or not (path / "config.json").is_file():
-        raise ModelError(
-            f"{name} is not a model: it has no config.json.",
-            "Give the folder that `save_pretrained` wrote, or a run directory.",
-            id="model.not-a-model",
-        )
-    _check_weights(files, name, allow_pickle=allow_pickle)
-
-
-def _check_adapter(files: Iterable[str], name: str) -> None:
-    """Refuse an adapter: transformers would load the model that it names, whatever stands beside it."""
-    if "adapter_config.json" in files:
-        raise ModelError(
-            f"{name} holds an adapter, which changes the weights of another model and is not a model by itself.",
-            "Merge it into its base model with peft (`merge_and_unload`), save that, and give its folder; a run of "
-            "this toolkit already holds the merged model.",
-            id="model.is-adapter",
-        )
-
-
-def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> None:
-    files = list(files)
-    if any(_WEIGHTS.fullmatch(file) for file in files):
-        return
-    pickled = sorted(file for file in files if _PICKLED.fullmatch(file))
-    if not pickled and "export.json" in files:
-        raise ModelError(
-            f"{name} is an export for another runtime.",
-            "Give the run or model that it was made from.",
-            id="model.is-export",
-        )
-    if not pickled:
-        raise ModelError(
-            f"{name} holds no weights (model.safetensors).",
-            "Check that the download or the copy is complete.",
-            id="model.no-weights",
-        )
-    if not allow_pickle:
-        raise ModelError(
-            f"{name} holds its weights as pickled code ({pickled[0]}), which can run arbitrary code when loaded.",
-            "Use a checkpoint with safetensors, or, if you trust its author, add `--set loading.allow_pickle=true`.",
-            id="model.unsafe-weights",
-        )
-
-
-def _download_model(source: Source, *, allow_pickle: bool, remote_code: bool) -> Located:
-    from huggingface_hub import HfApi, snapshot_download
-
-    revision = source.revision
-    note = None
-    with _hub_errors(source.name, "model"):
-        api = HfApi()
-        files = [file.rfilename for file in api.model_info(source.name, revision=revision).siblings or ()]
-        _check_adapter(files, source.name)
-        if not any(_WEIGHTS.fullmatch(file) for file in files) and revision is None:
-            converted = _converted_revision(api, source.name)
-            if converted is not None:
-                revision, note = (
-                    converted,
-                    f"{source.name} has pickled weights; the Hub's safetensors conversion is used.",
-                )
-                files = [file.rfilename for file in api.model_info(source.name, revision=revision).siblings or ()]
-        _check_weights(files, source.name, allow_pickle=allow_pickle)
-        wanted = _wanted(files, remote_code=remote_code)
-        path = Path(snapshot_download(source.name, revision=revision, allow_patterns=wanted))
-    return Located(path, f"{source.name}@{revision}" if revision else source.name, path.name, note)
-
-
-def _wanted(files: Sequence[str], *, remote_code: bool) -> list[str]:
-    """Choose what to download: the weights in one format, and the small files beside them."""
-    weights = [file for file in files if _WEIGHTS.fullmatch(file)] or [
-        file for file in files if _PICKLED.fullmatch(file)
-    ]
-    suffixes = (*_COMPANIONS, ".py") if remote_code else _COMPANIONS
-    return weights + [file for file in files if "/" not in file and file.endswith(suffixes) and file not in weights]
-
-
-def _converted_revision(api: Any, name: str) -> str | None:
-    """Find the pull request in which the Hub's own robot converted pickled weights to safetensors."""
-    for discussion in api.get_repo_discussions(name, author="SFconvertbot", discussion_type="pull_request"):
-        if discussion.title == "Adding `safetensors` variant of this model" and discussion.author == "SFconvertbot":
-            return str(discussion.git_reference)
-    return None
-
-
-def _cached(name: str, revision: str | None, kind: str) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, repo_type=kind, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError):
-        return None
-
-
-def cached_models() -> list[str]:
-    """Return the ids of the models whose configuration and weights stand in the Hub cache."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    try:
-        repositories = scan_cache_dir().repos
-    except CacheNotFound:
-        return []
-    return sorted(
-        repository.repo_id
-        for repository in repositories
-        if repository.repo_type == "model"
-        and any(
-            any(_WEIGHTS.fullmatch(file.file_name) for file in revision.files)
-            and any(file.file_name == "config.json" for file in revision.files)
-            for revision in repository.revisions
-        )
-    )
-
-
-class _hub_errors:  # noqa: N801 - reads as a statement: `with _hub_errors(...)`
+class hub_errors:  # noqa: N801 - reads as a statement: `with hub_errors(...)`
     """Turn the Hub's errors into what the user should do."""
 
     def __init__(self, name: str, kind: str) -> None:

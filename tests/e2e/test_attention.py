@@ -17,7 +17,7 @@ from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import checkpoints
 from tests.support.cli import several, toolkit
 from toolkit.commands import prune_heads
-from toolkit.commands.evaluate.run import prepare_evaluation
+from toolkit.commands.evaluate.prepare import prepare_evaluation
 from toolkit.commands.finetune import calibrate
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from tests.support import checkpoints
 from tests.support.cli import environment
 from tests.support.cli import toolkit as command
 from tests.support.hub import LocalHub
-from toolkit.api.report import Report
+from toolkit.api.results import Report
 from toolkit.errors import ConfigError, DataError, RunError, ToolkitError
 
 ROOT = Path(__file__).resolve().parents[2]

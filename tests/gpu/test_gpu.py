@@ -85,7 +85,7 @@ def made(hidden_size: int = 64):
 def test_a_packed_batch_computes_what_the_padded_one_does_in_bf16(hidden_size: int) -> None:
     import torch
 
-    from toolkit.attention import packed
+    from toolkit.attention.implementations import packed
 
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         pytest.skip("no bf16 in hardware")
@@ -191,7 +191,8 @@ def test_more_processes_than_gpus_are_refused(place: Path, gpus: int) -> None:
 def test_sparse_attention_on_a_gpu_is_that_of_the_mask(name: str) -> None:
     import torch
 
-    from toolkit.attention import flex, forms, sparse
+    from toolkit.attention import forms
+    from toolkit.attention.implementations import flex, sparse
 
     torch.manual_seed(0)
     (form,) = forms.parse(name)

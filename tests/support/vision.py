@@ -98,7 +98,7 @@ def tried(name: str, data: str) -> dict[str, Any]:
     from toolkit import checkpoints
     from toolkit.commands.finetune.prepare import configure, prepare
     from toolkit.commands.finetune.run import finetune
-    from toolkit.data.images import image_columns
+    from toolkit.data.images import image_decoding
     from toolkit.errors import ToolkitError
 
     values = {
@@ -115,7 +115,7 @@ def tried(name: str, data: str) -> dict[str, Any]:
     labels = prepared.splits.labels
     off = 0.0
     for row, picture in zip(said, prepared.splits.test["image"].to_pylist(), strict=True):
-        theirs = {one["label"]: one["score"] for one in classify(image_columns.decode(picture, 10**6))}
+        theirs = {one["label"]: one["score"] for one in classify(image_decoding.decode(picture, 10**6))}
         off = max(off, *(abs(theirs[label] - p) for label, p in zip(labels, row["probabilities"], strict=True)))
     path = checkpoints.locate(name, prepared.config.loading).path
     try:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 
 from toolkit import checkpoints, models
-from toolkit.attention import packed
+from toolkit.attention.implementations import packed
 from toolkit.config.settings import LoadingConfig, TrainingConfig
 from toolkit.data.batching.batch import pad
 

@@ -3,6 +3,7 @@
 import ast
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def test_every_module_is_seen_and_stands_on_a_floor():
     assert [module for module in MODULES if room(module) not in FLOOR and module != "toolkit.__init__"] == []
 
 
+def test_modules_and_folders_keep_their_size():
+    """A module over 400 lines is two things; a folder of many modules has parts."""
+    lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
+    assert {module: count for module, count in lines.items() if count > 400} == {}
+    folders = Counter(path.parent.relative_to(ROOT) for path in MODULES.values() if path.name != "__init__.py")
+    assert {folder: count for folder, count in folders.items() if count > 12} == {}
+
+
 def test_the_reading_of_imports_sees_what_is_there():
     """A check that sees nothing passes everything."""
     assert {"config", "tasks", "sources", "errors"} <= used("toolkit.data.sources.acquire")
@@ -152,7 +161,7 @@ def test_the_command_line_does_print():
 
 # Comparisons of kinds outside tasks/: module → how many, and why they are there.
 KINDS_COMPARED = {
-    "toolkit.cli.inspect": (2, "how lengths are printed"),
+    "toolkit.cli.preparation.inspect": (2, "how lengths are printed"),
     "toolkit.commands.explain.examples": (1, "explanations score words or patches"),
     "toolkit.commands.explain.images": (1, "explanations score words or patches"),
     "toolkit.commands.explain.inputs": (2, "explanations score words or patches"),

@@ -9,6 +9,7 @@ import pytest
 from tests.support import models as toys
 from tests.support.errors import refused
 from toolkit import checkpoints, models, runs, sources
+from toolkit.checkpoints import aliases, files
 from toolkit.config.settings import LoadingConfig, TrainingConfig
 from toolkit.errors import CallError, ModelError
 
@@ -404,22 +405,22 @@ def test_a_finished_run_is_its_model(tmp_path):
 
 
 def test_a_misspelt_alias_is_answered_with_the_nearest(no_hub, monkeypatch):
-    monkeypatch.setattr(sources, "_cached", lambda *_: None)
-    monkeypatch.setattr(sources, "cached_models", list)
+    monkeypatch.setattr(files, "_cached", lambda *_: None)
+    monkeypatch.setattr(files, "cached_models", list)
     assert "Did you mean `distilbert`?" in fault("hub.unreachable", "distillbert")
 
 
 def test_with_no_network_the_message_names_what_works(no_hub, monkeypatch):
-    monkeypatch.setattr(sources, "_cached", lambda *_: None)
-    monkeypatch.setattr(sources, "cached_models", lambda: ["org/kept"])
-    monkeypatch.setattr(checkpoints, "is_there", lambda name: True)
+    monkeypatch.setattr(files, "_cached", lambda *_: None)
+    monkeypatch.setattr(files, "cached_models", lambda: ["org/kept"])
+    monkeypatch.setattr(aliases, "is_there", lambda name: True)
     said = fault("hub.unreachable", "org/absent")
     assert "org/absent is not on this machine and there is no network" in said
     assert "minilm (packaged)" in said
     assert "org/kept (cached)" in said
     assert "vit-tiny (for pictures, with --from-scratch)" in said
-    monkeypatch.setattr(sources, "cached_models", list)
-    monkeypatch.setattr(checkpoints, "is_there", lambda name: False)
+    monkeypatch.setattr(files, "cached_models", list)
+    monkeypatch.setattr(aliases, "is_there", lambda name: False)
     assert "finetune-toolkit[demo]" in fault("hub.unreachable", "org/absent")
 
 

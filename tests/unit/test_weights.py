@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.support import models as small
 from tests.support.errors import refused
-from toolkit import models, sources, weights
+from toolkit import checkpoints, models, weights
 from toolkit.config.settings import LoadingConfig, TrainingConfig
 from toolkit.errors import ModelError
 
@@ -283,4 +283,4 @@ def test_adapter_is_no_model(beside: tuple[str, ...], tmp_path: Path) -> None:
     for name in ("adapter_config.json", "adapter_model.safetensors", *beside):
         (tmp_path / name).write_text("{}", encoding="utf-8")
     with refused(ModelError, "model.is-adapter", "merge_and_unload"):
-        sources.check_checkpoint(tmp_path, "x", allow_pickle=False)
+        checkpoints.check_checkpoint(tmp_path, "x", allow_pickle=False)

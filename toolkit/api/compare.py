@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.api import words
-from toolkit.api.caller import Caller, called
-from toolkit.api.report import Report
-from toolkit.api.results import Comparison
+from toolkit.api.call import words
+from toolkit.api.call.caller import Caller, called
+from toolkit.api.results import Comparison, Report
 from toolkit.commands.compare import compare as compare_stored
 from toolkit.config import resolve
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import runs
-from toolkit.api import tables, words
-from toolkit.api.caller import Caller, called
+from toolkit.api.call import tables, words
+from toolkit.api.call.caller import Caller, called
 from toolkit.api.results import Evaluation
 from toolkit.commands.evaluate import run as command
+from toolkit.commands.evaluate.prepare import prepare_evaluation
 from toolkit.events import Note
 
 CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")
@@ -60,7 +61,7 @@ def evaluate(
     flags = {**words.flags(given), "evaluation.checks": words.names(checks, CHECKS)}
     values = words.merged(flags, words.assignments(set))
     with called(progress, "evaluate", [target], given) as caller:
-        subject = command.prepare_evaluation(target, values, recipe, caller.observe)
+        subject = prepare_evaluation(target, values, recipe, caller.observe)
         for text in subject.facts.get("notes", ()) if not subject.own else ():
             caller.observe(Note(text))
         if dry_run:

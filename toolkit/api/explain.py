@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.api import tables, words
-from toolkit.api.caller import Caller, called
-from toolkit.api.report import framed
+from toolkit.api.call import tables, words
+from toolkit.api.call.caller import Caller, called
+from toolkit.api.results.report import framed
 from toolkit.commands.evaluate.inputs import EvaluationInputs
-from toolkit.commands.evaluate.run import prepare_evaluation
+from toolkit.commands.evaluate.prepare import prepare_evaluation
 from toolkit.commands.explain.inputs import read_inputs, reads_pictures
 from toolkit.commands.explain.request import EXAMPLES, ExplanationRequest
 from toolkit.commands.explain.run import explain as explain_inputs

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.api import tables, words
-from toolkit.api.caller import Caller, called
+from toolkit.api.call import tables, words
+from toolkit.api.call.caller import Caller, called
 from toolkit.commands.export import export as export_model
 
 if TYPE_CHECKING:

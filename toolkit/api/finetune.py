@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.api import tables, words
-from toolkit.api.caller import Caller, called
+from toolkit.api.call import tables, words
+from toolkit.api.call.caller import Caller, called
 from toolkit.api.push import Pushed
 from toolkit.api.results import Run
 from toolkit.commands.finetune.prepare import Prepared, configure, plan, prepare
@@ -22,7 +22,7 @@ from toolkit.distributed.membership import check_number, member
 from toolkit.distributed.process_group import Team
 from toolkit.errors import ConfigError, RunError, ToolkitError
 from toolkit.events import Event, Finished, Note, Observe, Settled
-from toolkit.hub.upload import Destination
+from toolkit.hub.destinations import Destination
 from toolkit.tasks.contract import Recipe
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.api import tables, words
-from toolkit.api.caller import Caller, called
+from toolkit.api.call import tables, words
+from toolkit.api.call.caller import Caller, called
 from toolkit.commands.finetune.prepare import configure
 from toolkit.commands.inspect import inspect as look
 from toolkit.commands.inspect_images import show as draw_sheet

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.api import words
-from toolkit.api.caller import Caller, called
-from toolkit.api.predictions import Prediction
+from toolkit.api.call import words
+from toolkit.api.call.caller import Caller, called
+from toolkit.api.results import Prediction
 from toolkit.errors import ConfigError
 from toolkit.serve import service
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from toolkit.api import words
-from toolkit.api.caller import Caller, called
-from toolkit.api.predictions import PredictedFile, Prediction
+from toolkit.api.call import words
+from toolkit.api.call.caller import Caller, called
+from toolkit.api.results import PredictedFile, Prediction
 from toolkit.commands.predict.inputs import predict_inputs
 from toolkit.commands.predict.run import predict as predict_rows
 from toolkit.errors import ConfigError
@@ -95,7 +95,7 @@ def predict(
             answers = predict_inputs(target, texts, values, recipe, caller.observe, all_scores=all_scores)
             return [Prediction.of(answer["input"], answer) for answer in answers]
         source, place, tell = _places(typed, input, output)
-        done = predict_rows(
+        return predict_rows(
             target,
             source,
             place,
@@ -107,7 +107,6 @@ def predict(
             tell=tell,
             command=caller.command,
         )
-    return PredictedFile(done.output, done.rows, done.bad, done.first, done.marked, done.kept)
 
 
 def _places(

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.api.caller import Caller, called
-from toolkit.api.words import target_of
+from toolkit.api.call.caller import Caller, called
+from toolkit.api.call.words import target_of
 from toolkit.commands import push as command
 from toolkit.hub import upload
+from toolkit.hub.destinations import Destination
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def push(
     Raises:
         ToolkitError: The push is not possible.
     """
-    destination = upload.Destination(name, public, revision, pr, tag)
+    destination = Destination(name, public, revision, pr, tag)
     with called(progress, "push", [target_of(run), name], {}) as caller:
         plan = command.pack(
             target_of(run), destination, license, caller.observe, recipe_name=recipe, examples=examples, dry=dry_run

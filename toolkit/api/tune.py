@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import runs
-from toolkit.api import tables, words
-from toolkit.api.caller import Caller, called
+from toolkit.api.call import tables, words
+from toolkit.api.call.caller import Caller, called
 from toolkit.commands.finetune.prepare import configure, prepare
 from toolkit.commands.tune import search as command
 from toolkit.config.files import read_file

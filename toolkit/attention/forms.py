@@ -7,8 +7,8 @@
     top-blocks:B:K             for each block of B queries the K blocks of keys whose means fit best
     FORM+FORM                  layers take turns: sliding-window:128+dense is local in layers 1, 3, 5 …
 
-Here a form is a mask: what it means, at dense cost. `toolkit.attention.sparse` computes the same at the cost of what
-is looked at. Padding is never looked at, and a token may always look at itself.
+Here a form is a mask: what it means, at dense cost. `toolkit.attention.implementations.sparse` computes the same at the
+cost of what is looked at. Padding is never looked at, and a token may always look at itself.
 
 Sources: Beltagy et al. 2020, "Longformer", section 3.1; Zaheer et al. 2020, "Big Bird", section 2; Gupta et al. 2021,
 "Memory-efficient Transformers via Top-k Attention"; Lu et al. 2025, "MoBA", section 2.2, for blocks chosen by their

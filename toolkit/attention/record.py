@@ -16,7 +16,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.attention import forms, reference, sparse
+from toolkit.attention import forms, reference
+from toolkit.attention.implementations import sparse
 from toolkit.attention.interface import implementation, register, switch
 from toolkit.errors import ModelError
 

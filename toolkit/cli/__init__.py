@@ -10,27 +10,13 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__, environment
-from toolkit.cli import (
-    attend,
-    compare,
-    doctor,
-    evaluate,
-    explain,
-    export,
-    finetune,
-    inspect,
-    lr_find,
-    predict,
-    pretrain,
-    prune_heads,
-    push,
-    recipes,
-    serve,
-    tune,
-)
+from toolkit.cli.analysis import attend, compare, evaluate, explain
 from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
+from toolkit.cli.deployment import export, predict, prune_heads, push, serve
 from toolkit.cli.own_options import WithOwnOptions
+from toolkit.cli.preparation import doctor, inspect, recipes
 from toolkit.cli.streams import OutputLost, prepare_streams
+from toolkit.cli.training import finetune, lr_find, pretrain, tune
 from toolkit.distributed.membership import EndedElsewhere
 from toolkit.errors import CallError
 

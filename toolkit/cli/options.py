@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from toolkit.api.caller import Caller
+    from toolkit.api.call.caller import Caller
     from toolkit.events import Observe
 
 
@@ -48,6 +48,7 @@ Model = Annotated[
         autocompletion=complete_model,
     ),
 ]
+LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples per optimizer step.")]
 Data = Annotated[
     str | None,
@@ -111,7 +112,7 @@ def caller(observe: "Observe", command: str | None = None) -> "Caller":
         observe: Called with each event.
         command: What reports name as the command; what was typed when None.
     """
-    from toolkit.api.caller import Caller
+    from toolkit.api.call.caller import Caller
     from toolkit.config.time_budget import process_start
 
     return Caller(observe, command_line() if command is None else command, process_start())

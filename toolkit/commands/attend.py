@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import checkpoints, model_metadata, models, runs
-from toolkit.attention import sparse
+from toolkit.attention.implementations import sparse
 from toolkit.attention.walk import Walk, walk
 from toolkit.config import resolve
 from toolkit.config.settings import LoadingConfig

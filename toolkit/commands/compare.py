@@ -14,8 +14,8 @@ from toolkit.evaluation.compare import align
 from toolkit.evaluation.compare import compare as compare_aligned
 from toolkit.evaluation.context import references
 from toolkit.events import Observe, Stage
-from toolkit.report.document.build import comparison_verdict
 from toolkit.report.document.head import head
+from toolkit.report.document.several_models import comparison_verdict
 from toolkit.runs.lock import sole_writer
 from toolkit.tasks import loading
 

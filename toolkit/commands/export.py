@@ -14,7 +14,8 @@ import pyarrow as pa
 import toolkit
 from toolkit import models, runs
 from toolkit.commands.evaluate.inputs import EvaluationInputs
-from toolkit.commands.evaluate.run import prepare_evaluation, shown
+from toolkit.commands.evaluate.prepare import prepare_evaluation
+from toolkit.commands.evaluate.stored_model import shown
 from toolkit.commands.finetune.run import write_card
 from toolkit.config import merge
 from toolkit.data.batching.batch import Features, probe
@@ -95,13 +96,7 @@ def export(
         )
     graph.check_installed(form)
     subject = prepare_evaluation(target, merge(dict(values), _CIRCUMSTANCES), recipe_name, observe)
-    if subject.recipe.target.written and form != "safetensors":
-        raise ConfigError(
-            f"{subject.config.recipe} generates text token by token, which one graph cannot represent: --to {form} is "
-            "for tasks whose predictions need one forward pass.",
-            "Use --to safetensors; `toolkit predict` and `toolkit serve` generate text.",
-            id="export.text-generation",
-        )
+    _check_suits(subject, form)
     folder = _place(subject, form, output)
     measured, held_back = _parted(subject, form, rows)
     stored = subject.stored(observe)
@@ -148,6 +143,21 @@ def export(
         manifest = runs.read_object(draft / REPORT) if (draft / REPORT).is_file() else {}
         runs.write_json(draft / REPORT, {**manifest, **report.model_dump()})
     return Exported(folder, report)
+
+
+def _check_suits(subject: EvaluationInputs, form: str) -> None:
+    """Refuse a form that cannot represent the task.
+
+    Raises:
+        ConfigError: The task generates text, and the form is one graph.
+    """
+    if subject.recipe.target.written and form != "safetensors":
+        raise ConfigError(
+            f"{subject.config.recipe} generates text token by token, which one graph cannot represent: --to {form} is "
+            "for tasks whose predictions need one forward pass.",
+            "Use --to safetensors; `toolkit predict` and `toolkit serve` generate text.",
+            id="export.text-generation",
+        )
 
 
 def _place(subject: EvaluationInputs, form: str, output: str | None) -> Path:

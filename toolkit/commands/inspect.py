@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from toolkit import checkpoints
-from toolkit.commands.finetune.tokenize import remarks
+from toolkit.commands.finetune.training.tokenize import remarks
 from toolkit.config import RunConfig
 from toolkit.data.load import Table, divide, load_table
 from toolkit.data.tables.encode_labels import REFUSED

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from toolkit import checkpoints, runs
 from toolkit.config import RunConfig
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_decoding
 from toolkit.data.images.pixels import prepared, shown
 from toolkit.data.load import Table
 from toolkit.errors import ConfigError, RunError, SourceError
@@ -61,7 +61,7 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
     lines = []
     for name, places in _of_each_class(rows, recipe.task.target.role, table.labels, random):
         chosen = rows[role].take(pa.array(places, pa.int64())).to_pylist()
-        raw = [image_columns.decode(row, config.data.max_pixels) for row in chosen]
+        raw = [image_decoding.decode(row, config.data.max_pixels) for row in chosen]
         seen = prepared(chosen, processor, config.data.max_pixels)
         lines.append((name, raw, shown(_changed(change, torch.from_numpy(seen)), processor)))
     if len(table.labels) > len(lines):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from toolkit import runs
 from toolkit.commands.finetune.prepare import Prepared
-from toolkit.commands.finetune.setup import gather
+from toolkit.commands.finetune.training.setup import gather
 from toolkit.errors import RunError
 from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.report.plots.range_plot import range_plot
@@ -33,9 +33,9 @@ def lr_find(
     from toolkit.training.acceleration.autotune import configured
     from toolkit.training.distributed.devices import accelerator_for, pick_device
     from toolkit.training.loop.arguments import TrainingData
-    from toolkit.training.loop.attention_loss import regularised
     from toolkit.training.loop.lr_range_test import Sweep, range_test
-    from toolkit.training.loop.objective import objective_for
+    from toolkit.training.loss.attention_loss import regularised
+    from toolkit.training.loss.objective import objective_for
 
     config, splits = prepared.config, prepared.splits
     setup = gather(prepared, [splits.train], observe)

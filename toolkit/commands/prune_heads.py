@@ -16,9 +16,10 @@ from toolkit import models, runs
 from toolkit.attention import heads
 from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
 from toolkit.commands.evaluate.inputs import EvaluationInputs
-from toolkit.commands.evaluate.run import baselines_of, stored_card
+from toolkit.commands.evaluate.run import baselines_of
+from toolkit.commands.evaluate.stored_model import stored_card
 from toolkit.commands.finetune.calibrate import calibrate
-from toolkit.commands.finetune.validation import higher_is_better
+from toolkit.commands.finetune.training.validation import higher_is_better
 from toolkit.data.batching.batch import Features, plan_evaluation
 from toolkit.errors import ConfigError, ModelError, RunError
 from toolkit.evaluation import prediction_store, scores, thresholds
@@ -238,6 +239,18 @@ def _choose(curve: Sequence[Mapping[str, Any]], name: str, wanted: Pruning, *, u
     return max(number for number, point in enumerate(curve) if sign * point[name] >= least)
 
 
+def _copy_facts(run: runs.Run, made: runs.Run, command: str, created: datetime) -> None:
+    """Give a new run the facts, the configuration and the held-out rows of the one that it is pruned from."""
+    keep = {key: value for key, value in run.facts.items() if key not in ("status", "command", "created", "finished")}
+    if keep.get("training") is not None:  # of the full model, not of these weights
+        keep["training"] = {**keep["training"], "best_step": None, "stopped_early": None}
+    when = created.isoformat(timespec="seconds")
+    made.record(**keep, status="running", command=command, created=when, pruned_from=run.path.name)
+    shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
+    shutil.copytree(run.path / "data", made.path / "data")
+    checksums.record(made.path, ["data/validation.parquet", "data/test.parquet"])
+
+
 def _store(
     subject: EvaluationInputs,
     run: runs.Run,
@@ -253,14 +266,7 @@ def _store(
     `whole` is pruned in place.
     """
     made = runs.create(output, "pruned", subject.checkpoint.name, created)
-    keep = {key: value for key, value in run.facts.items() if key not in ("status", "command", "created", "finished")}
-    if keep.get("training") is not None:  # of the full model, not of these weights
-        keep["training"] = {**keep["training"], "best_step": None, "stopped_early": None}
-    when = created.isoformat(timespec="seconds")
-    made.record(**keep, status="running", command=command, created=when, pruned_from=run.path.name)
-    shutil.copy(run.path / "config.yaml", made.path / "config.yaml")
-    shutil.copytree(run.path / "data", made.path / "data")
-    checksums.record(made.path, ["data/validation.parquet", "data/test.parquet"])
+    _copy_facts(run, made, command, created)
     # before any head is masked: the model is the same object
     before = prediction_store.find([run.path / prediction_store.FILE], identity(whole, subject.rows))
     if before is None:
@@ -287,7 +293,7 @@ def _store(
         subject.split,
         origin,
         subject.facts,
-        keep.get("training"),
+        made.facts.get("training"),
     )
     context = EvaluationContext(
         subject.rows,

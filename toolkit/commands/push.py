@@ -14,7 +14,8 @@ import yaml
 from toolkit import checkpoints, model_metadata, runs, sources
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.events import Note, Observe, Stage
-from toolkit.hub import benchmarks, upload
+from toolkit.hub import benchmarks, destinations, upload
+from toolkit.hub.destinations import Destination
 from toolkit.report.document.portable import portable, quoted, without_examples
 from toolkit.report.document.schema import REPORT, faults
 from toolkit.report.pages import usage
@@ -44,7 +45,7 @@ class UploadPlan:
         exists: Whether the repository exists; None where that was not checked.
     """
 
-    destination: upload.Destination
+    destination: Destination
     files: Mapping[str, upload.Content]
     title: str
     exists: bool | None
@@ -60,13 +61,13 @@ def size_of(content: upload.Content) -> int:
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
-def check_destination(destination: upload.Destination, observe: Observe) -> None:
+def check_destination(destination: Destination, observe: Observe) -> None:
     """Find out, before hours of training, whether the push at their end would be let in."""
     observe(Stage(f"Checking {destination.name} on the Hub"))
-    upload.check(destination)
+    destinations.check(destination)
 
 
-def check_licence(destination: upload.Destination, origin: str, *, from_scratch: bool) -> None:
+def check_licence(destination: Destination, origin: str, *, from_scratch: bool) -> None:
     """Find out, before hours of training, whether the Hub knows the licence that the card would state.
 
     Args:
@@ -81,7 +82,7 @@ def check_licence(destination: upload.Destination, origin: str, *, from_scratch:
     if licence is None:
         return
     try:
-        upload.check_card(f"---\n{yaml.safe_dump({'license': licence})}---\n", destination)
+        destinations.check_card(f"---\n{yaml.safe_dump({'license': licence})}---\n", destination)
     except ConfigError as error:
         raise ConfigError(
             f"{origin} states the licence `{licence}`. {error.problem}",
@@ -92,7 +93,7 @@ def check_licence(destination: upload.Destination, origin: str, *, from_scratch:
 
 def pack(
     target: str,
-    destination: upload.Destination,
+    destination: Destination,
     licence: str | None,
     observe: Observe,
     *,
@@ -128,7 +129,7 @@ def pack(
     publication = _publication(run, report, destination, licence, recipe_name, tuple(files), observe)
     page = to_card(report, publication)
     if exists is not None:
-        upload.check_card(page, destination)
+        destinations.check_card(page, destination)
     config = yaml.safe_dump(report["config"], sort_keys=False, allow_unicode=True)
     command = report["command"].replace("\n", " ")
     files |= {
@@ -153,15 +154,15 @@ def pack(
     return UploadPlan(destination, files, f"Upload {report['title']}", exists)
 
 
-def _ask(destination: upload.Destination, observe: Observe, *, dry: bool) -> bool | None:
+def _ask(destination: Destination, observe: Observe, *, dry: bool) -> bool | None:
     """Return whether the repository exists; None where the Hub cannot be reached in a dry run."""
-    upload.check_call(destination)
-    problem = upload.obstacle() if dry else None
+    destinations.check_call(destination)
+    problem = destinations.obstacle() if dry else None
     if problem is not None:
         observe(Note(f"{problem.problem} Name, permission and card were not checked. {problem.fix}"))
         return None
     observe(Stage(f"Checking {destination.name} on the Hub"))
-    return upload.check(destination)
+    return destinations.check(destination)
 
 
 def push(plan: UploadPlan, observe: Observe) -> upload.Pushed:
@@ -268,7 +269,7 @@ def _roots(run: runs.Run) -> list[str]:
 def _publication(
     run: runs.Run,
     report: Mapping[str, Any],
-    destination: upload.Destination,
+    destination: Destination,
     licence: str | None,
     recipe_name: str | None,
     files: tuple[str, ...],
@@ -337,10 +338,10 @@ def _licence(origin: str, base: str | None) -> str | None:
             stated = None
         if isinstance(stated, dict) and isinstance(stated.get("license"), str):
             return str(stated["license"])
-    return upload.licence_of(base) if base else None
+    return destinations.licence_of(base) if base else None
 
 
-def _check_licence(licence: str | None, destination: upload.Destination, observe: Observe) -> None:
+def _check_licence(licence: str | None, destination: Destination, observe: Observe) -> None:
     if licence is not None:
         return
     if destination.public:

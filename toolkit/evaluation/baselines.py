@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_decoding
 
 MOST_ROWS = 100_000
 MOST_PICTURES = 5_000
@@ -74,11 +74,11 @@ def _pixels(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return each picture as numbers from 0 to 1. Shape (N, 12 × 12 × 3)."""
 
     def small(group: Sequence[Any]) -> list[Any]:
-        images = (image_columns.decode(picture, sys.maxsize) for picture in group)
+        images = (image_decoding.decode(picture, sys.maxsize) for picture in group)
         return [np.asarray(i.resize((SMALL, SMALL), reducing_gap=2.0), np.float64).ravel() / 255 for i in images]
 
     chunks = (rows["image"].slice(start, _CHUNK // 20).to_pylist() for start in range(0, rows.num_rows, _CHUNK // 20))
-    return np.array([pixels for chunk in chunks for pixels in image_columns.in_groups(chunk, small)])
+    return np.array([pixels for chunk in chunks for pixels in image_decoding.in_groups(chunk, small)])
 
 
 def _texts(rows: pa.Table) -> list[str]:

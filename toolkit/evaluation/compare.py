@@ -16,7 +16,7 @@ from toolkit.evaluation import scores
 from toolkit.evaluation.prediction_store import StoredPredictions
 from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
-from toolkit.tasks.task import Column
+from toolkit.tasks.task import Column, Target
 
 DISAGREEMENTS = 20  # examples that a report shows
 
@@ -30,12 +30,14 @@ class Aligned:
         rows: Inputs and truth, from the first model's file.
         columns: Predictions of each model, with the classes numbered as `labels` are.
         labels: Names of the classes.
+        target: What is predicted.
     """
 
     names: Sequence[str]
     rows: pa.Table
     columns: Sequence[Mapping[str, Sequence[Any]]]
     labels: Sequence[str]
+    target: Target
 
 
 def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Column) -> Aligned:
@@ -76,7 +78,7 @@ def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Colu
         number = [labels.index(label) for label in file.facts["labels"]] if rename else []
         stored = {column: file.table[column].to_pylist() for column in file.facts["columns"]}
         columns.append({c: [_renumber(c, values[row], number) for row in order] for c, values in stored.items()})
-    return Aligned(names, first.table, columns, labels)
+    return Aligned(names, first.table, columns, labels, column.kind)
 
 
 Key = tuple[Any, ...]
@@ -253,11 +255,11 @@ def _disagreements(
                 "file": row.get("_file"),
                 "row": row.get("_row"),
                 "text": scores.shown_text(row, inputs),
-                "label": scores.shown_value(references[position], aligned.labels),
+                "label": aligned.target.shown(references[position], aligned.labels),
                 "answers": [
                     {
                         "model": name,
-                        "prediction": scores.shown_value(columns["prediction"][position], aligned.labels),
+                        "prediction": aligned.target.shown(columns["prediction"][position], aligned.labels),
                         "confidence": _confidence(columns, position),
                     }
                     for name, columns in zip(aligned.names, aligned.columns, strict=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_columns, image_decoding
 from toolkit.errors import RecipeError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics import intervals
@@ -269,7 +269,7 @@ def confident_errors(
 
 def thumbnail(row: Mapping[str, Any], roles: Sequence[str]) -> dict[str, str]:
     """Return a small copy of the picture among a row's inputs, if there is one."""
-    made = [image_columns.thumbnail(row[role]) for role in roles if isinstance(row.get(role), dict)]
+    made = [image_decoding.thumbnail(row[role]) for role in roles if isinstance(row.get(role), dict)]
     return {"picture": made[0]} if made and made[0] is not None else {}
 
 
@@ -282,13 +282,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, dict):
         return image_columns.name(value)
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def shown_value(value: Any, labels: Sequence[str]) -> str:
-    """Write a truth or a prediction: a class by its name, the labels of words one after another."""
-    if labels and isinstance(value, list):
-        return " ".join(labels[number] for number in value)
-    return labels[value] if labels and isinstance(value, int) else str(value)
 
 
 def evaluation_section(context: EvaluationContext, split: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import checkpoints, models, weights
-from toolkit.attention import positions, sparse
+from toolkit.attention import positions
+from toolkit.attention.implementations import sparse
 from toolkit.config import RunConfig
 from toolkit.events import Note, Observe
 from toolkit.tasks.contract import Recipe

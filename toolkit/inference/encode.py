@@ -7,7 +7,7 @@ import pyarrow as pa
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Features, encode
 from toolkit.tasks.contract import Recipe
-from toolkit.training.loop.objective import RATIONALE
+from toolkit.training.loss.objective import RATIONALE
 
 
 def encode_rows(rows: pa.Table, recipe: Recipe, processor: Any, config: RunConfig) -> Features:

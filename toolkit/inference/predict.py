@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.attention.packed import unpadded
+from toolkit.attention.implementations.packed import unpadded
 from toolkit.data.batching.batch import Features, Integers, plan_evaluation, probe
 from toolkit.distributed.process_group import ALONE, Team
-from toolkit.training.loop.objective import count_items
+from toolkit.training.loss.objective import count_items
 
 Answer = tuple[int, dict[str, list[Any]], float, int]  # number of the batch, columns, sum of the loss, items
 

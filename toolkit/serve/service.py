@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit import runs
-from toolkit.commands.evaluate.run import find_stored, shown, stored_card
+from toolkit.commands.evaluate.stored_model import find_stored, shown, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources.row_stream import Row
@@ -99,7 +99,7 @@ class Service:
         """Enable batches without padding once, not for every request."""
         if self.ready:
             return
-        from toolkit.attention.packed import unpadded
+        from toolkit.attention.implementations.packed import unpadded
         from toolkit.data.batching.batch import probe
 
         subject = self.predictor.stored.loaded

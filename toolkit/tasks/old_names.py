@@ -34,7 +34,11 @@ MODULES = {
     "toolkit.config_files": "toolkit.config.files",
     "toolkit.training.augment": "toolkit.training.augmentation.augment",
     "toolkit.training.rand_augment": "toolkit.training.augmentation.rand_augment",
-    "toolkit.training.objective": "toolkit.training.loop.objective",
+    "toolkit.training.objective": "toolkit.training.loss.objective",
+    "toolkit.training.loop.objective": "toolkit.training.loss.objective",
+    "toolkit.training.loop.attention_loss": "toolkit.training.loss.attention_loss",
+    "toolkit.training.adaptation.class_balance": "toolkit.training.loss.class_balance",
+    "toolkit.attention.sparse": "toolkit.attention.implementations.sparse",
 }
 
 

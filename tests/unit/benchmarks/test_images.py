@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import images, picture_workloads
-from toolkit.attention import sequences
-from toolkit.attention.packed import unpadded
+from toolkit.attention.implementations import sequences
+from toolkit.attention.implementations.packed import unpadded
 from toolkit.tasks import catalogue
 
 

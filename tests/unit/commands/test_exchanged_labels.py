@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.errors import refused
 from toolkit import runs
-from toolkit.commands.evaluate.run import find_stored
+from toolkit.commands.evaluate.stored_model import find_stored
 from toolkit.errors import ModelError
 
 

@@ -7,7 +7,8 @@ from tests.support.reports import sample
 from toolkit import runs
 from toolkit.commands.push import _model_files, _publication, _report, check_licence
 from toolkit.errors import ConfigError, RecipeError, SourceError
-from toolkit.hub import upload
+from toolkit.hub import destinations
+from toolkit.hub.destinations import Destination
 from toolkit.runs import checksums
 
 
@@ -15,7 +16,7 @@ def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
     run = runs.Run(tmp_path / "run")
     runs.write_json(run.model / runs.CARD, {"recipe": "./gone.py"})
     with refused(RecipeError, "recipe.not-installed") as caught:
-        _publication(run, {}, upload.Destination("someone/model"), None, None, (), lambda _event: None)
+        _publication(run, {}, Destination("someone/model"), None, None, (), lambda _event: None)
     assert f"The model in {run.model} was trained with the recipe ./gone.py" in caught.value.problem
     assert "--recipe FILE" in caught.value.fix
 
@@ -30,7 +31,7 @@ def test_random_weights_have_no_base_and_no_licence_of_another(scratch, tmp_path
     runs.write_json(run.path / "run.json", {"model": str(base)})
     report = {"config": {"loading": {"from_scratch": scratch}}, "data": {"source": "reviews.csv"}}
     told = []
-    found = _publication(run, report, upload.Destination("someone/model"), None, None, (), told.append)
+    found = _publication(run, report, Destination("someone/model"), None, None, (), told.append)
     assert (found.from_scratch, found.licence) == (scratch, None if scratch else "mit")
     assert bool(told) == scratch
 
@@ -39,12 +40,12 @@ def test_a_licence_that_the_hub_does_not_know_is_found_before_training(tmp_path,
     def refuse(card, destination):
         raise ConfigError('"license" must be one of the known.', "…", id="hub.card-rejected")
 
-    monkeypatch.setattr(upload, "check_card", refuse)
+    monkeypatch.setattr(destinations, "check_card", refuse)
     (tmp_path / "README.md").write_text("---\nlicense: my-own\n---\n", encoding="utf-8")
     with refused(ConfigError, "hub.card-rejected", "`my-own`") as caught:
-        check_licence(upload.Destination("someone/model"), str(tmp_path), from_scratch=False)
+        check_licence(Destination("someone/model"), str(tmp_path), from_scratch=False)
     assert "toolkit push --license" in caught.value.fix
-    check_licence(upload.Destination("someone/model"), str(tmp_path), from_scratch=True)
+    check_licence(Destination("someone/model"), str(tmp_path), from_scratch=True)
 
 
 @pytest.mark.parametrize("edited", ["report.json", "evaluations/held-out/report.json"])

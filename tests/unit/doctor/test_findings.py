@@ -10,7 +10,7 @@ import typer
 
 from tests.support.hub import LocalHub
 from toolkit import doctor
-from toolkit.cli.doctor import doctor as command
+from toolkit.cli.preparation.doctor import doctor as command
 from toolkit.doctor import Check
 
 TOKEN = "hf_secret123"

@@ -7,14 +7,15 @@ import pytest
 from huggingface_hub import constants
 
 from tests.support.doctor import one
-from toolkit import checkpoints, sources
+from toolkit import checkpoints
+from toolkit.checkpoints import files
 from toolkit.doctor import Check, network
 
 TOKEN = "hf_secret123"
 
 
 def test_no_hub_names_what_works(no_hub, monkeypatch):
-    monkeypatch.setattr(sources, "cached_models", lambda: ["org/cached"])
+    monkeypatch.setattr(files, "cached_models", lambda: ["org/cached"])
     found = one(network.hub)
     assert found.verdict == "warning"
     assert "org/cached" in found.fix

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.pictures import encoded
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_decoding
 from toolkit.evaluation.checks import bias, cost, energy, robustness
 from toolkit.evaluation.perturbations import image_changes
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, polarity
@@ -109,7 +109,7 @@ def spotted(size=60):
 
 
 def finds_spots(rows, least=160):
-    values = [np.asarray(image_columns.decode(row, 10**6))[0, 0].mean() for row in rows]
+    values = [np.asarray(image_decoding.decode(row, 10**6))[0, 0].mean() for row in rows]
     probabilities = [[0.1, 0.9] if value >= least else [0.9, 0.1] for value in values]
     return {"prediction": [int(value >= least) for value in values], "probabilities": probabilities}
 
@@ -124,7 +124,7 @@ def test_a_model_of_pictures_that_falls_for_cropping_is_found():
     assert by_name["brighter"]["difference"]["value"] == by_name["jpeg"]["difference"]["value"] == 0
     failure = by_name["crop"]["failures"][0]
     assert (failure["file"], failure["before"], failure["after"]) == ("f.csv", "positive", "negative")
-    assert failure["picture"].startswith(image_columns.THUMBNAIL)
+    assert failure["picture"].startswith(image_decoding.THUMBNAIL)
     assert failure["picture"] != failure["changed_picture"]
     (section,) = checks.robustness(fill(REPORT, {"evaluation": {"robustness": found}})["evaluation"]["robustness"])
     assert section.key == "robustness"
@@ -139,14 +139,14 @@ def test_changed_pictures_keep_their_kind_and_the_seed_decides():
         assert changed["bytes"] == again["bytes"] != rows[1]["bytes"]
         others = {one.change(rows[1], random.Random(seed))["bytes"] for seed in range(8)}
         assert (len(others) > 1) == (one.name in ("noise", "crop"))
-        assert image_columns.decode(changed, 10**6).mode == "RGB"
+        assert image_decoding.decode(changed, 10**6).mode == "RGB"
 
 
 def test_large_pictures_are_reduced_before_they_are_changed():
     from PIL import Image
 
     large = {"bytes": encoded(Image.new("RGB", (2000, 500)), "PNG")}
-    assert image_columns.decode(image_changes.reduced(large), 10**6).size == (512, 128)
+    assert image_decoding.decode(image_changes.reduced(large), 10**6).size == (512, 128)
 
 
 def study(minds=None, weights=(-1.0, 1.0)):

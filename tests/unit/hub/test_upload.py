@@ -10,8 +10,9 @@ from tests.support.errors import refused
 from tests.support.hub import LocalHub
 from toolkit import sources
 from toolkit.errors import ConfigError, RunError, SourceError, ToolkitError
+from toolkit.hub import destinations
 from toolkit.hub import upload as pushing
-from toolkit.hub.upload import Destination
+from toolkit.hub.destinations import Destination
 
 # huggingface_hub sends LFS files in a way that its HTTP library calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -51,7 +52,7 @@ def commits(hub: LocalHub, rev: str = "main") -> int:
 
 def push(**wishes):
     destination = Destination(NAME, **wishes)
-    pushing.check(destination)
+    destinations.check(destination)
     return pushing.publish(FILES, destination, "Upload a model")
 
 
@@ -67,7 +68,7 @@ def test_a_push_is_one_commit_private_and_made_once(hub):
 
 
 def test_a_check_makes_nothing(hub):
-    assert pushing.check(Destination(NAME)) is False
+    assert destinations.check(Destination(NAME)) is False
     assert hub.repos == {}
     assert not hub.seen("POST|PUT")
 
@@ -129,11 +130,11 @@ BAD_REFS = (
 def test_names_that_git_does_not_take_are_refused_before_anything_is_asked(hub, wish):
     for name in BAD_REFS:
         with refused(ConfigError, "hub.invalid-name"):
-            pushing.check(Destination(NAME, **{wish: name}))
+            destinations.check(Destination(NAME, **{wish: name}))
             pytest.fail(name)
     assert hub.requests == []
     for name in ("v1.0", "feature/new", "release-2026_01", "é", "a@b", "dev"):
-        pushing.check(Destination(NAME, **{wish: name}))
+        destinations.check(Destination(NAME, **{wish: name}))
 
 
 def test_git_refuses_them_as_well():
@@ -148,7 +149,7 @@ def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
     destination = Destination("other/reviews", pull_request=True)
     done = []
     for _ in range(2):
-        pushing.check(destination)
+        destinations.check(destination)
         done.append(pushing.publish(FILES, destination, "Upload a model"))
     assert [(one.changed, one.revision) for one in done] == [(True, "refs/pr/1"), (False, "refs/pr/1")]
     assert [one.url for one in done] == [f"{hub.endpoint}/other/reviews/discussions/1"] * 2
@@ -162,45 +163,45 @@ def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
 @pytest.mark.parametrize("name", ["reviews", "a/b/c", "acme/..", "acme/re views", "https://huggingface.co/acme/x", ""])
 def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(hub, name):
     with refused(ConfigError, "hub.invalid-name", "org/name"):
-        pushing.check(Destination(name))
+        destinations.check(Destination(name))
     assert hub.requests == []
 
 
 def test_a_pull_request_takes_no_branch(hub):
     with refused(ConfigError, "config.conflict", "--revision", "--tag"):
-        pushing.check(Destination(NAME, pull_request=True, revision="next"))
+        destinations.check(Destination(NAME, pull_request=True, revision="next"))
 
 
 def test_no_token(hub, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     with refused(SourceError, "hub.no-token", "HF_TOKEN"):
-        pushing.check(Destination(NAME))
+        destinations.check(Destination(NAME))
 
 
 def test_a_token_that_the_hub_does_not_know(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "wrong")
     with refused(SourceError, "hub.invalid-token", "HF_TOKEN"):
-        pushing.check(Destination(NAME))
+        destinations.check(Destination(NAME))
 
 
 def test_a_token_that_only_reads(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", hub.read_token)
     with refused(SourceError, "hub.no-write-access", "`write`"):
-        pushing.check(Destination(NAME))
+        destinations.check(Destination(NAME))
 
 
 def test_an_organization_of_others(hub):
     with refused(SourceError, "hub.no-write-access", "others/reviews"):
-        pushing.check(Destination("others/reviews"))
+        destinations.check(Destination("others/reviews"))
 
 
 def test_a_fine_grained_token_writes_where_it_may():
     scope = {"entity": {"name": "acme"}, "permissions": ["repo.write"]}
     account = {"name": "tester", "auth": {"accessToken": {"role": "fineGrained", "fineGrained": {"scoped": [scope]}}}}
-    pushing._check_role(account, Destination(NAME))
+    destinations._check_role(account, Destination(NAME))
     with refused(SourceError, "hub.no-write-access", "tester/reviews"):
-        pushing._check_role(account, Destination("tester/reviews"))
+        destinations._check_role(account, Destination("tester/reviews"))
 
 
 def test_a_refusal_at_the_end_says_who_may(hub):
@@ -252,9 +253,9 @@ def test_texts_that_hold_the_token_or_the_home_folder_do_not_leave(hub, monkeypa
 
 
 def test_the_hub_validates_the_card(hub):
-    pushing.check_card("---\nlicense: apache-2.0\n---\n# A model\n", Destination(NAME))
+    destinations.check_card("---\nlicense: apache-2.0\n---\n# A model\n", Destination(NAME))
     with refused(ConfigError, "hub.card-rejected", '"license" must be'):
-        pushing.check_card("---\nlicense: my own\n---\n# A model\n", Destination(NAME))
+        destinations.check_card("---\nlicense: my own\n---\n# A model\n", Destination(NAME))
 
 
 IDENTIFIERS = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data.images import image_columns, pixels
+from toolkit.data.images import image_columns, image_decoding, pixels
 from toolkit.data.sources import folders
 from toolkit.data.sources.local_files import SUFFIXES as TABLES
 from toolkit.data.sources.local_files import data_files, read
@@ -40,7 +40,7 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
     if path.is_dir():
         most = config.data.max_pixels
         every: list[Row] = [{"path": str(file)} for file in folders.files(path)]
-        pictures = [picture for picture in every if image_columns.inspect(picture, most).problem is None]
+        pictures = [picture for picture in every if image_decoding.inspect(picture, most).problem is None]
     elif not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.", id="source.file-missing")
     elif path.name.lower().endswith(TABLES):
@@ -82,7 +82,7 @@ def prepare(loaded: LoadedModel, rows: Sequence[Row]) -> list[Any]:
     """
     (role,) = (column.role for column in loaded.recipe.task.inputs)
     for row in rows:
-        if problem := image_columns.inspect(row, loaded.config.data.max_pixels).problem:
+        if problem := image_decoding.inspect(row, loaded.config.data.max_pixels).problem:
             raise DataError(
                 f"The picture {image_columns.name(row)} {problem}.",
                 "Replace it, or leave it out.",
@@ -105,7 +105,7 @@ def boxes_in_view(loaded: LoadedModel, rows: Sequence[Row]) -> list[regions.Box 
         if written is None or written == "":
             boxes_seen.append(None)
             continue
-        box, seen = regions.read_box(written), image_columns.inspect(row, loaded.config.data.max_pixels)
+        box, seen = regions.read_box(written), image_decoding.inspect(row, loaded.config.data.max_pixels)
         width, height = seen.width or 0, seen.height or 0
         if box is None or box[2] > width or box[3] > height:
             raise DataError(

@@ -61,28 +61,13 @@ def explain(
     measured = store.find_measurement(subject.run, stored) if not request.rows else None
     known = available(explain_text.attention_fits(loaded, request.texts[0]))
     methods = _methods(request, known, measured)
-    notes = []
-    if len(methods) > 1 and len(known) < len(available()):
-        notes.append(
-            "This model family has no attention over the whole picture, so the methods that need it are omitted."
-            if of_pictures
-            else "This model family computes attention with its own code, which cannot be recorded or drawn."
-        )
-    thing = "picture" if of_pictures else "text"
-    if len(request.texts) > MOST_TEXTS:
-        notes.append(f"The page shows the first {MOST_TEXTS} of {len(request.texts):,} {thing}s.")
     number = min(len(request.texts), MOST_TEXTS)
-    observe(Stage(f"Explaining {number} {thing}{'s' if number > 1 else ''}"))
+    observe(Stage(f"Explaining {number} {_noun(of_pictures)}{'s' if number > 1 else ''}"))
     within = budget.part(0.5) if request.rows else budget
     explained = explain_text.explained(model, loaded, request.texts[:MOST_TEXTS], methods, observe, within.spent)
-    if len(explained) < number:
-        notes.append(
-            f"The time limit allowed {len(explained)} of {number} {thing}s; raise --minutes or name a --method."
-        )
     if request.rows:
         measured = explain_measure.measure(stored, subject.rows, request.rows, subject.run, observe, budget, methods)
-    if len(methods) > 1 and "integrated-gradients" not in available():
-        notes.append("Integrated gradients are omitted: install captum with `pip install finetune-toolkit[explain]`.")
+    notes = _notes(len(request.texts), len(explained), known, methods, of_pictures=of_pictures)
     for text in notes:
         observe(Note(text))
     built = document.build(
@@ -102,6 +87,29 @@ def explain(
         if request.pictures:
             document.draw(built, explained, folder)
     return folder, built
+
+
+def _noun(of_pictures: bool) -> str:
+    return "picture" if of_pictures else "text"
+
+
+def _notes(given: int, explained: int, known: Sequence[str], methods: Sequence[str], *, of_pictures: bool) -> list[str]:
+    """Say which methods and which of the given inputs are omitted, and why."""
+    notes = []
+    if len(methods) > 1 and len(known) < len(available()):
+        notes.append(
+            "This model family has no attention over the whole picture, so the methods that need it are omitted."
+            if of_pictures
+            else "This model family computes attention with its own code, which cannot be recorded or drawn."
+        )
+    things, number = f"{_noun(of_pictures)}s", min(given, MOST_TEXTS)
+    if given > number:
+        notes.append(f"The page shows the first {number} of {given:,} {things}.")
+    if explained < number:
+        notes.append(f"The time limit allowed {explained} of {number} {things}; raise --minutes or name a --method.")
+    if len(methods) > 1 and "integrated-gradients" not in available():
+        notes.append("Integrated gradients are omitted: install captum with `pip install finetune-toolkit[explain]`.")
+    return notes
 
 
 def measure(subject: EvaluationInputs, request: ExplanationRequest, observe: Observe) -> dict[str, Any]:

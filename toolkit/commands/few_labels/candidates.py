@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.commands.finetune.prepare import Prepared
-from toolkit.commands.finetune.setup import TrainingSetup, gather
+from toolkit.commands.finetune.training.setup import TrainingSetup, gather
 from toolkit.config import RunConfig
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Integers, probe
@@ -29,9 +29,9 @@ from toolkit.training.adaptation import contrastive, linear_probe, mean_pooling,
 from toolkit.training.adaptation.linear_probe import HEAD, MEAN, Floats
 from toolkit.training.adaptation.selection import OutOfFold
 from toolkit.training.loop.arguments import Callbacks, TrainingData
-from toolkit.training.loop.objective import RATIONALE, Objective, objective_for
 from toolkit.training.loop.progress import Progress, Validation
 from toolkit.training.loop.train import TrainingResult, train
+from toolkit.training.loss.objective import RATIONALE, Objective, objective_for
 
 PROBE = "linear probe"
 CONTRASTIVE = "contrastive fine-tuning"

@@ -15,7 +15,7 @@ from toolkit.config import Resolved
 from toolkit.data.load import Splits, part_facts
 from toolkit.errors import ConfigError
 from toolkit.tasks.contract import Recipe
-from toolkit.training.loop import attention_loss
+from toolkit.training.loss import attention_loss
 
 # `auto` compares training methods up to so many rows in all, or per class; beyond that it is not worth its time.
 FEW_ROWS = 128

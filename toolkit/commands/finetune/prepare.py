@@ -25,8 +25,9 @@ from toolkit.metrics import load
 from toolkit.tasks import loading
 from toolkit.tasks.contract import Recipe
 from toolkit.training.distributed import sharding
-from toolkit.training.loop import attention_loss, trackers
-from toolkit.training.loop.objective import class_weights
+from toolkit.training.loop import trackers
+from toolkit.training.loss import attention_loss
+from toolkit.training.loss.objective import class_weights
 
 AUTO = "auto"  # as the model: to be chosen
 
@@ -127,23 +128,10 @@ def prepare(
     if replacement is not None:
         notes.append(f"The Hub cannot be reached; {replacement['source']} replaces {resolved.config.data.source}.")
         resolved = resolved.with_values("fallback", {"data": replacement})
-    _check_best_metric(recipe, resolved.config)
-    _check_target(recipe, resolved.config)
-    forms.parse(resolved.config.attention)
-    _check_adapter(resolved.config)
-    sharding.check(resolved.config.training, resolved.config.adapter)
-    thresholds.parse(resolved.config.evaluation.operating_points)
-    trackers.check(resolved.config.training.trackers)
-    generation_quality.check_glossary(resolved.config.evaluation)
-    _check_machine(resolved.config)
+    _check_configuration(recipe, resolved.config)
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
-    thresholds.class_number(resolved.config.evaluation.positive_class, splits.labels)
-    _check_classes(recipe, resolved.config, splits.labels)
-    check_columns(resolved.config, recipe, splits.test.column_names)
-    attention_loss.check(resolved.config.loss, resolved.config.training, splits.train.column_names)
-    if resolved.config.loss.class_weights is not None:
-        class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
+    _check_splits(recipe, resolved.config, splits)
     if afresh:
         checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
         resolved = _fitted(resolved, checkpoint, notes)
@@ -233,6 +221,29 @@ def _never_warm(config: RunConfig, rows: int) -> list[str]:
 def steps_of(config: RunConfig, rows: int) -> int:
     """Return the optimizer steps of a run without a budget."""
     return math.ceil(math.ceil(rows / config.training.batch_size) * config.training.epochs)
+
+
+def _check_configuration(recipe: Recipe, config: RunConfig) -> None:
+    """Check what the configuration alone decides, before the data are read."""
+    _check_best_metric(recipe, config)
+    _check_target(recipe, config)
+    forms.parse(config.attention)
+    _check_adapter(config)
+    sharding.check(config.training, config.adapter)
+    thresholds.parse(config.evaluation.operating_points)
+    trackers.check(config.training.trackers)
+    generation_quality.check_glossary(config.evaluation)
+    _check_machine(config)
+
+
+def _check_splits(recipe: Recipe, config: RunConfig, splits: Splits) -> None:
+    """Check whether classes and columns that the configuration names are in the data."""
+    thresholds.class_number(config.evaluation.positive_class, splits.labels)
+    _check_classes(recipe, config, splits.labels)
+    check_columns(config, recipe, splits.test.column_names)
+    attention_loss.check(config.loss, config.training, splits.train.column_names)
+    if config.loss.class_weights is not None:
+        class_weights(config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
 
 
 def _check_best_metric(recipe: Recipe, config: RunConfig) -> None:

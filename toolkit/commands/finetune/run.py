@@ -15,9 +15,9 @@ from toolkit.commands.evaluate.document import ReportContext, evaluate_predictio
 from toolkit.commands.few_labels.fit import fit_few_labels
 from toolkit.commands.finetune import from_scratch, train_fingerprint
 from toolkit.commands.finetune.calibrate import calibrate, settled
-from toolkit.commands.finetune.fit import ADAPTER, fit
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import find_state, terminable, unfinished
+from toolkit.commands.finetune.training.fit import ADAPTER, fit
 from toolkit.commands.time_budget import limits as time_budget_limits
 from toolkit.commands.time_budget.limits import Limits
 from toolkit.config import RunConfig
@@ -131,17 +131,22 @@ def finetune(
         )
         evaluated = evaluate_predictions(context, predictions, report_context)
         store(evaluated, run.path)
-        with runs.aside(run.model) as draft:
-            shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
-            write_card(draft, config, splits.labels, splits.label_map, calibration)
-        if (best / ADAPTER).is_dir():
-            with runs.aside(run.path / ADAPTER) as draft:
-                shutil.copytree(best / ADAPTER, draft)
-        checksums.record_weights(run)
+        _keep_model(run, best, prepared, calibration)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         run.record(status="complete", environment=evaluated.report["environment"], finished=finished)
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # of no more use
     return run
+
+
+def _keep_model(run: runs.Run, best: Path, prepared: Prepared, calibration: Mapping[str, Any]) -> None:
+    """Copy the best weights into the run directory: the model with its facts, and the adapter if there is one."""
+    with runs.aside(run.model) as draft:
+        shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
+        write_card(draft, prepared.config, prepared.splits.labels, prepared.splits.label_map, calibration)
+    if (best / ADAPTER).is_dir():
+        with runs.aside(run.path / ADAPTER) as draft:
+            shutil.copytree(best / ADAPTER, draft)
+    checksums.record_weights(run)
 
 
 def _open(

@@ -22,8 +22,8 @@ from toolkit.errors import ConfigError
 from toolkit.evaluation import prediction_store
 from toolkit.evaluation.statistics.seed_spread import section
 from toolkit.events import Note, Observe
-from toolkit.report.document.build import seeds_verdict
 from toolkit.report.document.head import head
+from toolkit.report.document.several_models import seeds_verdict
 from toolkit.runs import checksums
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.commands.evaluate.run import find_stored, stored_card
+from toolkit.commands.evaluate.stored_model import find_stored, stored_card
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.row_stream import Row

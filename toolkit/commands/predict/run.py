@@ -4,58 +4,38 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolkit.commands.evaluate.run import find_stored, stored_card
+from toolkit.commands.evaluate.stored_model import find_stored, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.finetune.resume import terminable
 from toolkit.commands.predict.identity import identity
+from toolkit.commands.predict.input_rows import (
+    assign_columns,
+    in_chunks,
+    read_rows,
+    root_of,
+    vocabulary_warning,
+    without_taken_columns,
+)
+from toolkit.commands.predict.outcome import PredictedFile, PredictionCounts
+from toolkit.commands.predict.output_formats import WRITTEN_TEXTS, Write, writer
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data import resumable_output
-from toolkit.data.batching import vocabulary
-from toolkit.data.bitext import gettext_catalogue
-from toolkit.data.bitext.markup import markup
-from toolkit.data.formats import headers
 from toolkit.data.sources import row_stream
-from toolkit.data.sources.folders import files
 from toolkit.data.sources.row_stream import Row
-from toolkit.data.tables import columns, wording
+from toolkit.data.tables import wording
 from toolkit.errors import ConfigError, DataError, Interrupted
 from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Counted, Event, Note, Observe, Stage
 from toolkit.inference.model import StoredModel
 from toolkit.runs.lock import sole_writer
-from toolkit.tasks.contract import Recipe
-from toolkit.tasks.task import Column
 
 CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
-MOST_TABLES = 20  # in a folder; more are texts, one in each file
 EXPLAINED = 64  # where each is explained, which takes long: so many are done again after a kill
 WRITTEN = 512  # the same where answers are written token by token, which takes longer
-WRITTEN_TEXTS = (".txt", ".po")  # formats of nothing but the texts that were written
-ADDED = ("prediction", "score", "calibrated_score", "explanation", "problem")
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """The outcome.
-
-    Attributes:
-        output: The file; None for standard output.
-        rows: How many rows it has.
-        bad: How many of them have no prediction.
-        first: The first bad row and what is wrong with it.
-        marked: Number of rows with placeholders or markup; None where predictions are not texts.
-        kept: How many of their answers hold the same.
-    """
-
-    output: Path | None
-    rows: int
-    bad: int
-    first: str | None
-    marked: int | None = None
-    kept: int = 0
 
 
 def predict(
@@ -70,7 +50,7 @@ def predict(
     explained: bool = False,
     tell: Callable[[dict[str, Any]], None] | None = None,
     command: str = "the same command",
-) -> Predicted:
+) -> PredictedFile:
     """Predict every row of a file.
 
     Args:
@@ -96,13 +76,42 @@ def predict(
     row_stream.check_input(source)
     observe(Stage("Locating the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
-    write = _writer(recipe, config.options, source, output, observe)
+    write = writer(recipe, config.options, source, output, observe)
     inputs = recipe.task.named_inputs(config.options)
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
     size = EXPLAINED if explained else WRITTEN if recipe.target.written else CHUNK
     arriving = tell is not None and source == row_stream.STANDARD_INPUT
-    chunks = _chunks(_rows(source, values, config.options), size, arriving=arriving)
-    chunks = map(_untaken, chunks)
+    chunks = in_chunks(read_rows(source, values, config.options), size, arriving=arriving)
+    chunks = map(without_taken_columns, chunks)
+    head = _first_chunk(source, chunks)
+    roles = assign_columns(source, head, inputs, config.data.columns)
+    explainer = _explainer(target, stored) if explained else None
+    temperature = stored_temperature(stored_card(checkpoint))
+    unread = vocabulary_warning(head, inputs, roles, stored)
+    if unread is not None:
+        observe(Note(unread))
+    chunks = itertools.chain([head], chunks)
+    counts = PredictionCounts(roles[inputs[0].role] if recipe.target.written else None)
+    predictor = Predictor(stored, inputs, roles, temperature, all_scores, root_of(source), explainer, counts.add_cut)
+    if tell is not None:
+        observe(Stage("Predicting rows as they arrive"))
+        _tell_rows(predictor, chunks, counts, tell)
+    else:
+        read = partial(read_rows, source, values, config.options)
+        work = _Work(source, read, output, write, [size, all_scores, explained], command)
+        with sole_writer(output):
+            resumable_output.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
+            _write_parts(work, predictor, chunks, counts, observe)
+    counts.remark(config.data.max_length, observe)
+    return counts.outcome(output if tell is None else None)
+
+
+def _first_chunk(source: str, chunks: Iterator[list[Row]]) -> list[Row]:
+    """Return the first rows.
+
+    Raises:
+        DataError: There are none.
+    """
     head = next(chunks, [])
     if not head and Path(source).suffix.lower() == ".po":
         raise DataError(
@@ -112,33 +121,22 @@ def predict(
         )
     if not head:
         raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
-    roles = _roles(source, head, inputs, config.data.columns)
-    explainer = _explainer(target, stored) if explained else None
-    temperature = stored_temperature(stored_card(checkpoint))
-    unread = _unread(head, inputs, roles, stored)
-    if unread is not None:
-        observe(Note(unread))
-    chunks = itertools.chain([head], chunks)
-    counts = PredictionCounts(roles[inputs[0].role] if recipe.target.written else None)
-    predictor = Predictor(stored, inputs, roles, temperature, all_scores, _root(source), explainer, counts.add_cut)
-    if tell is not None:
-        observe(Stage("Predicting rows as they arrive"))
-        with _stoppable(counts, "predicted", "Continue with the rows after them."):
-            for chunk in chunks:
-                answers = predictor.answer(chunk)
-                counts.add(answers)
-                for answer in answers:
-                    tell(answer)
-        counts.remark(config.data.max_length, observe)
-        return counts.outcome(None)
-    work = _Work(
-        source, lambda: _rows(source, values, config.options), output, write, [size, all_scores, explained], command
-    )
-    with sole_writer(output):
-        resumable_output.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
-        _write_parts(work, predictor, chunks, counts, observe)
-    counts.remark(config.data.max_length, observe)
-    return counts.outcome(output)
+    return head
+
+
+def _tell_rows(
+    predictor: Predictor,
+    chunks: Iterator[list[Row]],
+    counts: PredictionCounts,
+    tell: Callable[[dict[str, Any]], None],
+) -> None:
+    """Predict rows as they arrive, and pass each on with its prediction."""
+    with _stoppable(counts, "predicted", "Continue with the rows after them."):
+        for chunk in chunks:
+            answers = predictor.answer(chunk)
+            counts.add(answers)
+            for answer in answers:
+                tell(answer)
 
 
 @dataclass(frozen=True)
@@ -157,13 +155,13 @@ class _Work:
     source: str
     read: Callable[[], Iterator[Row]]
     output: Path
-    write: "Write | None"
+    write: Write | None
     rows: Sequence[Any]
     command: str
 
 
 def _write_parts(
-    work: _Work, predictor: Predictor, chunks: Iterator[list[Row]], counts: "PredictionCounts", observe: Observe
+    work: _Work, predictor: Predictor, chunks: Iterator[list[Row]], counts: PredictionCounts, observe: Observe
 ) -> None:
     """Predict all rows part by part, keeping existing parts, and assemble the output."""
     output = work.output
@@ -211,7 +209,7 @@ def _counted(observe: Observe, before: int, total: int | None) -> Observe | None
 
 
 @contextmanager
-def _stoppable(counts: "PredictionCounts", done: str, again: str) -> Iterator[None]:
+def _stoppable(counts: PredictionCounts, done: str, again: str) -> Iterator[None]:
     """On Ctrl-C and SIGTERM, report how many rows are done and how to resume."""
     with terminable():
         try:
@@ -219,61 +217,6 @@ def _stoppable(counts: "PredictionCounts", done: str, again: str) -> Iterator[No
         except KeyboardInterrupt:
             rows = "1 row is" if counts.rows == 1 else f"{counts.rows:,} rows are"
             raise Interrupted(f"Stopped: {rows} {done}.", again, id="run.interrupted") from None
-
-
-@dataclass
-class PredictionCounts:
-    """Counts rows, rows without a prediction, and rows whose placeholders and markup were kept.
-
-    Attributes:
-        column: Of the text that is answered by a text; None where the answers are none.
-    """
-
-    column: str | None = None
-    rows: int = 0
-    bad: int = 0
-    first: str | None = None
-    marked: int = 0
-    kept: int = 0
-    cut: int = 0
-
-    def add(self, answers: Sequence[Mapping[str, Any]]) -> None:
-        """Count some predictions."""
-        wrong = [place for place, answer in enumerate(answers) if answer["problem"] is not None]
-        if wrong and self.first is None:
-            self.first = f"row {self.rows + wrong[0] + 1}: {answers[wrong[0]]['problem']}"
-        self.bad += len(wrong)
-        self.rows += len(answers)
-        if self.column is not None:
-            pairs = [(markup(str(answer[self.column] or "")), answer["prediction"]) for answer in answers]
-            marked = [(marks, prediction) for marks, prediction in pairs if marks and prediction is not None]
-            self.marked += len(marked)
-            self.kept += sum(marks == markup(prediction) for marks, prediction in marked)
-
-    def add_cut(self, rows: int) -> None:
-        """Count truncated rows."""
-        self.cut += rows
-
-    def remark(self, longest: int, observe: Observe) -> None:
-        """Report the number of truncated rows, without those of parts that were kept from earlier."""
-        if self.cut:
-            rows = " ".join(wording.rows(self.cut))
-            observe(Note(f"{rows} truncated to {longest:,} tokens, the maximum of the model (data.max_length)."))
-
-    def outcome(self, output: Path | None) -> Predicted:
-        """Return the outcome for all rows."""
-        marked = None if self.column is None else self.marked
-        return Predicted(output, self.rows, self.bad, self.first, marked, self.kept)
-
-
-def _unread(rows: Sequence[Row], inputs: Sequence[Column], roles: Mapping[str, str], stored: StoredModel) -> str | None:
-    """Warn where the model's vocabulary lacks much of these rows' texts."""
-    names = [roles[column.role] for column in inputs if column.kind.plain is not None and column.role in roles]
-    if not names:
-        return None
-    texts = [" ".join(str(row.values.get(name) or "") for name in names) for row in rows if row.problem is None]
-    translates = stored.recipe.target.written
-    return vocabulary.unread(texts, stored.loaded.processor, translates=translates)
 
 
 def _explainer(target: str, stored: StoredModel) -> Explainer:
@@ -286,124 +229,3 @@ def _explainer(target: str, stored: StoredModel) -> Explainer:
             id="model.not-a-classifier",
         )
     return explainer
-
-
-def _rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Row]:
-    data = values.get("data", {})
-    everything = bool(options.get("retranslate"))
-    return row_stream.rows(
-        source,
-        encoding=data.get("encoding"),
-        delimiter=data.get("delimiter"),
-        names=data.get("column_names") or (),
-        everything=everything,
-    )
-
-
-Write = Callable[[Path, Iterator[dict[str, Any]]], None]
-
-
-def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Path, observe: Observe) -> Write | None:
-    """Return the writer of plain lines or of a catalogue; None for tables, which also contain the rows.
-
-    Raises:
-        ConfigError: Predictions are not texts, or the input is not a catalogue.
-    """
-    suffix = output.suffix.lower()
-    if suffix not in WRITTEN_TEXTS:
-        return None
-    if not recipe.target.written:
-        raise ConfigError(
-            f"{output} would contain only texts, but this task does not generate texts.",
-            "Use a .csv file.",
-            id="output.unfit-format",
-        )
-    of_catalogue = Path(source).suffix.lower() == ".po"
-    if suffix == ".txt":
-        if of_catalogue:
-            observe(Note(f"{output} will contain one translation per line; for a catalogue use a .po file."))
-        return _write_lines
-    if not of_catalogue:
-        raise ConfigError(
-            f"{output} is a catalogue, but {source} is not.",
-            "Give a .po file as --input, or a .txt file as --output.",
-            id="output.unfit-format",
-        )
-
-    def write_catalogue(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
-        translations = (row["prediction"] for row in rows)
-        gettext_catalogue.write(Path(source), draft, translations, everything=bool(options.get("retranslate")))
-
-    return write_catalogue
-
-
-def _write_lines(draft: Path, rows: Iterator[dict[str, Any]]) -> None:
-    """Write one line for each row; an empty line for a row without a prediction."""
-    with draft.open("w", encoding="utf-8", errors="replace") as stream:
-        stream.writelines(" ".join((row["prediction"] or "").split()) + "\n" for row in rows)
-
-
-def _chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[list[Row]]:
-    """Yield rows in chunks: of the given size, or as many as have arrived where rows are streamed."""
-    if arriving:
-        yield from row_stream.as_they_come(rows, size)
-        return
-    yield from row_stream.in_chunks(rows, size)
-
-
-def _untaken(chunk: list[Row]) -> list[Row]:
-    """Refuse rows with a column that the output needs, anywhere in the file; return them otherwise."""
-    names = {name for row in chunk for name in row.values}
-    taken = sorted(name for name in names if name in ADDED or name.startswith("score: "))
-    if taken:
-        raise DataError(
-            f"The input already has a column `{taken[0]}`, which the output needs.",
-            "Rename it in the input.",
-            id="data.column-taken",
-        )
-    return chunk
-
-
-def _roles(source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
-    """Assign columns to roles by the first rows: the names of training where the input has them."""
-    names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == row_stream.UNREAD)))
-    roles = [column.role for column in inputs]
-    likely = headers.likely_names(names, [[row.values.get(name) for name in names] for row in first])
-    chosen = {role: name for role, name in named.items() if role in roles and name in names}
-    try:
-        return columns.find(names, inputs, chosen, likely=likely)
-    except DataError as error:
-        raise _other_kind(source, inputs) or error from None
-
-
-def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
-    """Return the error for texts given to a picture model, or pictures to a text model; None for neither."""
-    of_pictures = any(column.kind.files is not None for column in inputs)
-    folder = None if of_pictures else _root(source)
-    if folder is not None and folder.is_dir():
-        tables = [file for file in files(folder) if file.suffix.lower() in row_stream.SUFFIXES]
-        if 0 < len(tables) <= MOST_TABLES:
-            listed = ", ".join(file.relative_to(folder).as_posix() for file in tables)
-            return DataError(
-                f"{source} contains {len(tables)} files, but predictions are written for one table: {listed}.",
-                f"Give one of these with --input{'' if folder == Path(source) else ', unpacked'}.",
-                id="source.ambiguous",
-            )
-        return DataError(
-            f"{source} is a folder, but this model reads texts, not pictures.",
-            "Give a file with one text per line, or a table with a column of texts.",
-            id="data.wrong-kind",
-        )
-    if of_pictures and (source == row_stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
-        return DataError(
-            f"{source} contains lines of text, but this model reads pictures.",
-            "Give a folder of pictures, or a table with a column of their paths.",
-            id="data.wrong-kind",
-        )
-    return None
-
-
-def _root(source: str) -> Path | None:
-    if source == row_stream.STANDARD_INPUT:
-        return None
-    return row_stream.table_in(Path(source))

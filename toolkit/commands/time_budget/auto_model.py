@@ -213,7 +213,7 @@ def _trained_for(recipe: Recipe, checkpoint: Checkpoint) -> str | None:
 
 def _at_hand() -> list[str]:
     """Return the names of models that are on this machine: in packages, and in the Hub's cache."""
-    cached = set(sources.cached_models())
+    cached = set(checkpoints.cached_models())
     names = []
     for name, alias in checkpoints.ALIASES.items():
         if alias.hub in cached or "{" in alias.hub:

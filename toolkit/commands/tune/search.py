@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import runs
-from toolkit.commands.finetune.fit import fit
 from toolkit.commands.finetune.prepare import Prepared
-from toolkit.commands.finetune.validation import higher_is_better, tolerance
+from toolkit.commands.finetune.training.fit import fit
+from toolkit.commands.finetune.training.validation import higher_is_better, tolerance
 from toolkit.commands.tune import lead as tune_lead
 from toolkit.commands.tune.lead import Trial
 from toolkit.config import leaves, merge

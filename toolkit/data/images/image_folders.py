@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from toolkit.data.formats.csv_files import ADDED
 from toolkit.data.images import image_arrays
-from toolkit.data.images.image_columns import SUFFIXES
+from toolkit.data.images.image_decoding import SUFFIXES
 from toolkit.data.sources.folders import files, visible
 from toolkit.data.sources.local_files import are_parts, data_files, forms, in_utf8, split_of
 from toolkit.data.sources.local_files import read as read_tables

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_columns, image_decoding
 from toolkit.errors import DataError
 
 _LONGEST = 10  # of a picture that is longer in one direction, only so much of the middle is looked at
 
 
-def prepared(rows: Sequence[Mapping[str, Any]], processor: Any, most_pixels: int) -> image_columns.Pixels:
+def prepared(rows: Sequence[Mapping[str, Any]], processor: Any, most_pixels: int) -> image_decoding.Pixels:
     """Decode pictures, and resize and crop them as the processor does. Shape (N, 3, H, W).
 
     Args:
@@ -33,13 +33,13 @@ def prepared(rows: Sequence[Mapping[str, Any]], processor: Any, most_pixels: int
         return [pixels.astype(np.uint8, copy=False) for pixels in made]
 
     sizes = [(row.get("width") or 0) * (row.get("height") or 0) for row in rows]
-    return np.stack(image_columns.in_groups(rows, some, sizes))
+    return np.stack(image_decoding.in_groups(rows, some, sizes))
 
 
 def _decoded(row: Mapping[str, Any], most_pixels: int) -> Any:
     try:
-        return image_columns.decode(row, most_pixels)
-    except image_columns.UnreadableError as error:
+        return image_decoding.decode(row, most_pixels)
+    except image_decoding.UnreadableError as error:
         raise DataError(
             f"The picture {image_columns.name(row)} {error}; it was readable when it was validated.",
             "Do not change files while a command runs. Start it again.",
@@ -85,12 +85,12 @@ def take_bytes(model: Any, processor: Any) -> Any:
     return model
 
 
-def shown(pixels: Any, processor: Any) -> image_columns.Pixels:
+def shown(pixels: Any, processor: Any) -> image_decoding.Pixels:
     """Turn pictures as a model gets them back into RGB bytes to look at. (B, 3, H, W) → (B, H, W, 3)."""
     import torch
 
     if pixels.dtype != torch.uint8:
         black, white = (normalised(torch.full((1, 3, 1, 1), value), processor) for value in (0, 255))
         pixels = ((pixels.cpu() - black) / (white - black) * 255).round().clamp(0, 255).to(torch.uint8)
-    image: image_columns.Pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    image: image_decoding.Pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
     return image[..., ::-1] if getattr(processor, "do_flip_channel_order", False) else image

@@ -27,7 +27,7 @@ from toolkit.data.formats.csv_files import ADDED, check_delimiter, clean_names, 
 from toolkit.data.formats.json_rows import read_json
 from toolkit.data.formats.text_decoding import check_encoding, read_text
 from toolkit.data.formats.text_lines import read_lines
-from toolkit.data.images.image_columns import SUFFIXES as PICTURES
+from toolkit.data.images.image_decoding import SUFFIXES as PICTURES
 from toolkit.data.sources.folders import files, visible
 from toolkit.data.sources.zip_archives import opened
 from toolkit.data.tables import class_names

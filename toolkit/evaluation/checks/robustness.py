@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.images import image_columns as pictures_
+from toolkit.data.images import image_columns, image_decoding
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.perturbations import image_changes
@@ -95,8 +95,8 @@ def _texts(text: str, changed: str, _title: str) -> dict[str, Any]:
 
 
 def _thumbnails(picture: Mapping[str, Any], changed: Mapping[str, Any], title: str) -> dict[str, Any]:
-    small = {"picture": pictures_.thumbnail(picture), "changed_picture": pictures_.thumbnail(changed)}
-    return {"text": pictures_.name(picture), "changed": title, **small}
+    small = {"picture": image_decoding.thumbnail(picture), "changed_picture": image_decoding.thumbnail(changed)}
+    return {"text": image_columns.name(picture), "changed": title, **small}
 
 
 def _invariances(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_decoding
 from toolkit.evaluation.duplicates.near_duplicates import Pair
 
 THRESHOLD = 0.85  # likeness from which two pictures are near-duplicates
@@ -31,17 +31,17 @@ _CHUNK = 1024  # pictures at a time
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def reduced(picture: Mapping[str, Any]) -> image_columns.Pixels | None:
+def reduced(picture: Mapping[str, Any]) -> image_decoding.Pixels | None:
     """Return a picture at 16 × 16 pixels (16, 16, 3); None for one that is smaller, or can no longer be read."""
     from PIL import Image
 
     try:
-        with image_columns.opened(picture, most_pixels=2**62) as image:
+        with image_decoding.opened(picture, most_pixels=2**62) as image:
             if min(image.size) < LEAST:
                 return None
             image.draft("RGB", (8 * SIDE, 8 * SIDE))  # a JPEG is decoded at a fraction of its size
-            seen = image_columns.as_seen(image)
-    except image_columns.UnreadableError:
+            seen = image_decoding.as_seen(image)
+    except image_decoding.UnreadableError:
         return None
     return np.asarray(seen.resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8)
 
@@ -71,7 +71,7 @@ class _Descriptors:
 
 
 def _describe(rows: Sequence[Mapping[str, Any] | None]) -> _Descriptors:
-    small = image_columns.in_groups(rows, lambda group: [reduced(row or {}) for row in group])
+    small = image_decoding.in_groups(rows, lambda group: [reduced(row or {}) for row in group])
     values = np.stack([np.zeros((SIDE, SIDE, 3)) if picture is None else picture for picture in small]).astype(
         np.float32
     )

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.evaluation import scores
+from toolkit.tasks.task import Column
 
 THRESHOLD = 0.7  # overlap from which two texts are near-duplicates
 PIECE = 5  # letters
@@ -113,7 +114,7 @@ def describe(
     pairs: Sequence[Pair],
     train: pa.Table,
     inputs: Sequence[str],
-    target: str,
+    target: Column,
     labels: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Return each test row that repeats a training row, with that row, as a run directory keeps it.
@@ -122,7 +123,7 @@ def describe(
         pairs: From `find`, or `near_pictures.find`.
         train: Rows that were learned from.
         inputs: Columns that make up an example.
-        target: Column of the truth.
+        target: The column that is predicted.
         labels: Names of the classes.
 
     Returns:
@@ -148,13 +149,13 @@ def texts(rows: pa.Table, inputs: Sequence[str]) -> Iterator[str]:
 
 
 def sample(
-    row: dict[str, Any], inputs: Sequence[str], target: str, labels: Sequence[str], *, drawn: bool
+    row: dict[str, Any], inputs: Sequence[str], target: Column, labels: Sequence[str], *, drawn: bool
 ) -> dict[str, Any]:
     """Return a row as the report shows it; with a small copy of its picture where it is `drawn`."""
     return {
         "file": row.get("_file"),
         "row": row.get("_row"),
         "text": scores.shown_text(row, inputs)[:LONGEST],
-        "label": scores.shown_value(row.get(target), labels),
+        "label": target.kind.shown(row.get(target.role), labels),
         **(scores.thumbnail(row, inputs) if drawn else {}),
     }

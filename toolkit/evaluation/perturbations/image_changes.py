@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_decoding
 from toolkit.evaluation.perturbations.text_changes import Perturbation
 
 LONGEST = 512  # pixels of the longer side; larger pictures are reduced before they are changed
@@ -39,7 +39,7 @@ def changes() -> list[Perturbation]:
 
 def reduced(picture: Picture) -> Picture:
     """Return a picture at no more than `LONGEST` pixels, as it is decoded."""
-    image = image_columns.decode(picture, sys.maxsize)
+    image = image_decoding.decode(picture, sys.maxsize)
     if max(image.size) > LONGEST:
         image.thumbnail((LONGEST, LONGEST))
     return _written(image, picture)
@@ -50,7 +50,7 @@ def _of(name: str, title: str, change: Callable[[Any, random.Random], Any]) -> P
     return Perturbation(
         name,
         title,
-        lambda picture, chance: _written(change(image_columns.decode(picture, sys.maxsize), chance), picture),
+        lambda picture, chance: _written(change(image_decoding.decode(picture, sys.maxsize), chance), picture),
     )
 
 

@@ -118,7 +118,7 @@ def to_html(alignment: Mapping[str, Any]) -> str:
     rates = alignment["error_rates"]
     return (
         environment("html")
-        .get_template("alignment.html.j2")
+        .get_template("explanation/alignment.html.j2")
         .render(
             **alignment, rows=[_rows(text) for text in alignment["texts"]], picture=_picture(rates) if rates else None
         )

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_decoding
 
 _SIDE = 96  # pixels of a picture on the sheet
 _GAP = 4
@@ -16,7 +16,7 @@ Line = tuple[str, Sequence[Any], Any]  # name, images of Pillow, pictures as byt
 
 def draw(lines: Sequence[Line]) -> Any:
     """Return the sheet as an image of Pillow."""
-    image_module = image_columns.pillow()
+    image_module = image_decoding.pillow()
     from PIL import ImageDraw
 
     most = max(len(raw) for _, raw, _ in lines)

@@ -189,7 +189,7 @@ def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
     measured = [{"name": m.name, "title": m.title, "about": m.about} for m in _most_faithful_first(named, trust)]
     return (
         environment("html")
-        .get_template("explain.html.j2")
+        .get_template("explanation/explain.html.j2")
         .render(
             **explanation,
             rows=[

@@ -66,7 +66,7 @@ def to_card(report: Mapping[str, Any], publication: Publication) -> str:
     seen = view(report)
     body = (
         environment("markdown")
-        .get_template("card.md.j2")
+        .get_template("report/card.md.j2")
         .render(seen, found=[*seen["findings"], *seen["checks"]], card=publication)
     )
     lines = [line.rstrip() for line in body.splitlines()]

@@ -22,7 +22,7 @@ def to_html(pruning: Mapping[str, Any]) -> str:
     pruned = {int(layer): set(listed) for layer, listed in pruning["pruned_heads"].items()}
     return (
         environment("html")
-        .get_template("pruning.html.j2")
+        .get_template("attention/pruning.html.j2")
         .render(
             found=pruning,
             toolkit_version=pruning["version"],

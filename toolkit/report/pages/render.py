@@ -30,7 +30,7 @@ def to_html(report: Mapping[str, Any]) -> str:
     Args:
         report: The report dictionary; see the module's docstring.
     """
-    return environment("html").get_template("report.html.j2").render(view(report))
+    return environment("html").get_template("report/report.html.j2").render(view(report))
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
@@ -39,7 +39,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     Args:
         report: The report dictionary; see the module's docstring.
     """
-    text = environment("markdown").get_template("report.md.j2").render(view(report))
+    text = environment("markdown").get_template("report/report.md.j2").render(view(report))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 

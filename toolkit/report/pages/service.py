@@ -23,12 +23,12 @@ def page(described: Mapping[str, Any], inputs: Sequence[Column], characters: int
     ]
     return (
         environment("html")
-        .get_template("app.html.j2")
+        .get_template("app/app.html.j2")
         .render(
             **described,
             inputs=fields,
             characters=characters,
             toolkit_version=__version__,
-            **attention_maps.script("app.js"),
+            **attention_maps.script("app/app.js"),
         )
     )

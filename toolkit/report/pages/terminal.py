@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.report.document.build import shown
+from toolkit.report.document.figures import shown
 
 
 def to_text(report: Mapping[str, Any], width: int = 100) -> str:

@@ -18,7 +18,7 @@ def to_html(walk: Walk, model: str, text: str) -> str:
     """
     return (
         environment("html")
-        .get_template("attend.html.j2")
+        .get_template("attention/attend.html.j2")
         .render(
             model=model,
             text=text,

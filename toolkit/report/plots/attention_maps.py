@@ -38,7 +38,7 @@ def fit(weights: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
 
 
 @cache
-def script(name: str = "attention.js") -> Mapping[str, Any]:
+def script(name: str = "attention/attention.js") -> Mapping[str, Any]:
     """Return a page's script and its hash as a content security policy names it."""
     text = (Path(__file__).parents[1] / "templates" / name).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

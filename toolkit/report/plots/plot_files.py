@@ -37,5 +37,5 @@ def plot_files(report: Mapping[str, Any]) -> dict[str, bytes]:
 
 def _document(title: str, subtitle: str, height: int, **plot: Any) -> bytes:
     parts = {"curve": None, "reliability": None, "best_step": None, **plot}
-    template = environment("html").get_template("picture.svg.j2")
+    template = environment("html").get_template("report/picture.svg.j2")
     return template.render(title=title, subtitle=subtitle, height=height, **parts).strip().encode() + b"\n"

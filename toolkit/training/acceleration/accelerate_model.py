@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolkit.attention import packed, padded
+from toolkit.attention.implementations import packed, padded
 from toolkit.training.acceleration import compiling, embedding_gradient, fast_dropout, memory, target_loss
 
 

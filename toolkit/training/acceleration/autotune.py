@@ -19,7 +19,7 @@ from typing import Any
 
 import toolkit
 from toolkit import environment, runs
-from toolkit.attention.packed import Packing, repeated_layers
+from toolkit.attention.implementations.packed import Packing, repeated_layers
 from toolkit.config.settings import TrainingConfig
 from toolkit.errors import ConfigError
 from toolkit.training.acceleration import compiling

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from toolkit.attention.implementations.packed import Packing, repeated_layers
 from toolkit.attention.interface import implementation, register
-from toolkit.attention.packed import Packing, repeated_layers
 from toolkit.errors import RunError
 from toolkit.training.acceleration import fast_dropout, patching
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from toolkit import models
 from toolkit.training.acceleration import patching
-from toolkit.training.loop.objective import IGNORED
+from toolkit.training.loss.objective import IGNORED
 
 _ROWS = 32  # whose logits are worked on at a time, so that they stay in the processor's cache
 _TOLERANCE = 1e-4  # of the model's own loss

@@ -20,7 +20,7 @@ import numpy as np
 
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features
-from toolkit.training.loop.objective import Batch, Objective
+from toolkit.training.loss.objective import Batch, Objective
 
 TEMPERATURE = 0.2  # τ: small ones attend to the nearest of the other classes
 _BATCHES = (16, 32, 64)

@@ -20,7 +20,8 @@ import numpy as np
 
 from toolkit import models
 from toolkit.data.batching.batch import Features, Integers, plan_evaluation
-from toolkit.training.adaptation import class_balance, mean_pooling
+from toolkit.training.adaptation import mean_pooling
+from toolkit.training.loss import class_balance
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]

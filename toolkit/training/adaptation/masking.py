@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.data.batching.batch import Integers, pad
-from toolkit.training.loop.objective import IGNORED
+from toolkit.training.loss.objective import IGNORED
 
 SHARE = 0.15  # of the tokens, chosen to be predicted
 _MASKED = 0.8  # of the chosen, replaced by the mask

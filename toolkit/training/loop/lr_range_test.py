@@ -14,8 +14,8 @@ from typing import Any
 from toolkit.config.settings import TrainingConfig
 from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.loop.arguments import Callbacks, StepControl, TrainingData
-from toolkit.training.loop.objective import OWN, Objective
 from toolkit.training.loop.train import train
+from toolkit.training.loss.objective import OWN, Objective
 
 SMOOTHING = 0.9  # weight of the past in the moving average of the loss
 BURST = 4.0  # times the lowest smoothed loss

@@ -11,8 +11,8 @@ from toolkit.data.batching.batch import Features, Integers, split_step
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import RunError
 from toolkit.training.acceleration.accelerate_model import AcceleratedModel
-from toolkit.training.loop.objective import OWN, Objective, are_shares, model_inputs
 from toolkit.training.loop.prefetch import pinned
+from toolkit.training.loss.objective import OWN, Objective, are_shares, model_inputs
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 

@@ -31,11 +31,11 @@ from toolkit.training.adaptation import ema
 from toolkit.training.distributed import data_parallel, sharding
 from toolkit.training.loop import checkpoint
 from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, TrainingData, Validate
-from toolkit.training.loop.objective import OWN, Objective
 from toolkit.training.loop.prefetch import Prefetched
 from toolkit.training.loop.progress import BestKeeper, Meter, Validation
 from toolkit.training.loop.schedule import build_optimizer, learning_rate_factor
 from toolkit.training.loop.step import Forward
+from toolkit.training.loss.objective import OWN, Objective
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from toolkit.errors import Interrupted
 from toolkit.training.adaptation import adapters
 from toolkit.training.adaptation.layer_groups import freeze
 from toolkit.training.loop import checkpoint
-from toolkit.training.loop.objective import cross_entropy
+from toolkit.training.loss.objective import cross_entropy
 
 OPTIONS = {
     "lora": AdapterConfig(kind="lora", rank=2, dropout=0.1),

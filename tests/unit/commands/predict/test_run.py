@@ -7,8 +7,10 @@ import pytest
 
 from tests.support.errors import refused
 from toolkit.commands.predict.identity import content
+from toolkit.commands.predict.input_rows import assign_columns, without_taken_columns
 from toolkit.commands.predict.inputs import _refuse_tables
-from toolkit.commands.predict.run import PredictionCounts, _roles, _untaken, _writer
+from toolkit.commands.predict.outcome import PredictionCounts
+from toolkit.commands.predict.output_formats import writer
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ConfigError, DataError
 from toolkit.tasks import loading
@@ -35,7 +37,7 @@ def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
 def test_a_catalogue_that_is_to_become_lines_is_remarked_on():
     said = []
     for source, output in (("in.po", "out.txt"), ("in.po", "out.po"), ("in.txt", "out.txt")):
-        assert _writer(loading.load("translation"), {}, source, Path(output), said.append) is not None
+        assert writer(loading.load("translation"), {}, source, Path(output), said.append) is not None
     (note,) = said
     assert note.text.startswith("out.txt will contain one translation per line")
 
@@ -46,27 +48,27 @@ IMAGE = [Column("image", ("image", "file"), image_input.IMAGE)]
 
 def test_pictures_for_a_model_of_texts_and_texts_for_one_of_pictures(tmp_path):
     with refused(DataError, "data.wrong-kind", str(tmp_path), "texts"):
-        _roles(str(tmp_path), [Row({"file": "a.png"})], TEXT, {})
+        assign_columns(str(tmp_path), [Row({"file": "a.png"})], TEXT, {})
     for source in ("-", "notes.txt"):
         with refused(DataError, "data.wrong-kind", source, "pictures"):
-            _roles(source, [Row({"text": "a film"})], IMAGE, {})
-    assert _roles("names.txt", [Row({"text": "a.png"})], IMAGE, {"image": "text"}) == {"image": "text"}
+            assign_columns(source, [Row({"text": "a film"})], IMAGE, {})
+    assert assign_columns("names.txt", [Row({"text": "a.png"})], IMAGE, {"image": "text"}) == {"image": "text"}
     with refused(DataError, "data.column-unrecognized", "`words`, `more`", "--text-column"):
-        _roles("table.csv", [Row({"words": 1, "more": 2})], TEXT, {})
+        assign_columns("table.csv", [Row({"words": 1, "more": 2})], TEXT, {})
 
 
 @pytest.mark.parametrize("name", ["prediction", "problem", "score: good"])
 def test_a_column_that_the_output_needs_is_refused_wherever_it_stands(name):
     rows = [Row({"text": "a film"}), Row({"text": "a film", name: "mine"})]
-    assert _untaken(rows[:1]) == rows[:1]
+    assert without_taken_columns(rows[:1]) == rows[:1]
     with refused(DataError, "data.column-taken", f"`{name}`"):
-        _untaken(rows)
+        without_taken_columns(rows)
 
 
 def test_a_line_that_is_no_row_brings_no_column():
     first = [Row({"unread": "{"}, "not JSON"), Row({"text": "a film"})]
-    assert _roles("table.jsonl", first, TEXT, {}) == {"text": "text"}
-    assert _roles("table.jsonl", [Row({"unread": "a film"})], TEXT, {"text": "unread"}) == {"text": "unread"}
+    assert assign_columns("table.jsonl", first, TEXT, {}) == {"text": "text"}
+    assert assign_columns("table.jsonl", [Row({"unread": "a film"})], TEXT, {"text": "unread"}) == {"text": "unread"}
 
 
 def test_content_decides_and_not_size_or_time(tmp_path):
@@ -115,7 +117,7 @@ def test_a_folder_of_several_tables_is_answered_with_their_names(tmp_path):
     for name in ("test.csv", "train.csv"):
         (tmp_path / name).write_text("text\na film\n", encoding="utf-8")
     with refused(DataError, "source.ambiguous", "2 files", "test.csv, train.csv"):
-        _roles(str(tmp_path), [Row({"file": "test.csv"})], TEXT, {})
+        assign_columns(str(tmp_path), [Row({"file": "test.csv"})], TEXT, {})
 
 
 def test_the_name_of_a_table_is_not_read_as_a_text(tmp_path):

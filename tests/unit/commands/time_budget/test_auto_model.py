@@ -94,7 +94,7 @@ def test_named_ones_must_be_there_and_fit(place):
 
 def test_those_at_hand_are_packaged_or_cached_and_not_trained_for_something_else(place, monkeypatch):
     monkeypatch.setattr(
-        sources, "cached_models", lambda: ["distilbert/distilbert-base-uncased", "some/judge", "some/base"]
+        checkpoints, "cached_models", lambda: ["distilbert/distilbert-base-uncased", "some/judge", "some/base"]
     )
     monkeypatch.setattr(checkpoints, "is_there", lambda name: "minilm" in name.lower())
     monkeypatch.setattr(sources, "hub_problem", lambda: "no network")

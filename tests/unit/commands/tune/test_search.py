@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.errors import refused
-from toolkit.commands.finetune.fit import Fitted
 from toolkit.commands.finetune.prepare import Prepared
+from toolkit.commands.finetune.training.fit import Fitted
 from toolkit.commands.tune.search import folder_of, tune
 from toolkit.config import resolve
 from toolkit.config.files import read_file

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.errors import refused
-from toolkit.data.images import image_arrays, image_columns, image_folders
+from toolkit.data.images import image_arrays, image_decoding, image_folders
 from toolkit.errors import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -23,7 +23,7 @@ def saved(path: Path, **named) -> Path:
 
 def decoded(table) -> np.ndarray:
     rows = table["image"].to_pylist()
-    return np.stack([np.asarray(image_columns.decode(row, 10_000)) for row in rows])
+    return np.stack([np.asarray(image_decoding.decode(row, 10_000)) for row in rows])
 
 
 def idx(path: Path, array: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.support.errors import refused
 from tests.support.pictures import folder, hostile, picture
 from toolkit.config.settings import DataConfig
-from toolkit.data.images import image_columns, image_folders
+from toolkit.data.images import image_decoding, image_folders
 from toolkit.data.load import load_splits, load_table
 from toolkit.errors import DataError
 from toolkit.tasks import loading
@@ -184,7 +184,7 @@ def test_a_bomb_inside_an_icon_is_not_decoded(tmp_path: Path):
     inner = io.BytesIO()
     Image.new("1", (3000, 3000)).save(inner, "PNG")
     head = struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 1, len(inner.getvalue()), 22)
-    found = image_columns.inspect({"bytes": head + inner.getvalue(), "path": None}, 1_000_000)
+    found = image_decoding.inspect({"bytes": head + inner.getvalue(), "path": None}, 1_000_000)
     assert found.problem == "has 9,000,000 pixels, more than data.max_pixels (1,000,000)"
 
 

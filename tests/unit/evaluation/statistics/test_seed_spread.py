@@ -5,8 +5,8 @@ import pytest
 
 from tests.support.reports import sample
 from toolkit.evaluation.statistics import seed_spread
-from toolkit.report.document.build import seeds_verdict
 from toolkit.report.document.schema import REPORT, faults
+from toolkit.report.document.several_models import seeds_verdict
 
 
 def reports(values):

@@ -7,7 +7,7 @@ import torch
 
 from tests.support.errors import refused
 from tests.support.models import make
-from toolkit.attention import packed
+from toolkit.attention.implementations import packed
 from toolkit.errors import RunError
 from toolkit.training.acceleration import fast_dropout
 from toolkit.training.acceleration.accelerate_model import accelerated

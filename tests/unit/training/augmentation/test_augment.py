@@ -5,7 +5,7 @@ import torch
 
 from toolkit.data.images.pixels import normalised
 from toolkit.training.augmentation import augment
-from toolkit.training.loop.objective import OWN, cross_entropy
+from toolkit.training.loss.objective import OWN, cross_entropy
 
 PIXELS = torch.randint(0, 256, (8, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(8) % 3

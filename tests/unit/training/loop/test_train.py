@@ -17,9 +17,9 @@ from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Ragged, pad, plan_epoch
 from toolkit.errors import RunError
 from toolkit.training.loop import progress
-from toolkit.training.loop.objective import OWN, cross_entropy
 from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
 from toolkit.training.loop.step_plan import StepPlan
+from toolkit.training.loss.objective import OWN, cross_entropy
 
 ROWS = 44
 

@@ -1,0 +1,260 @@
+"""The verdict says what the numbers support, and no more."""
+
+import copy
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+import toolkit
+from tests.support.reports import sample
+from toolkit.report.document.build import build
+from toolkit.report.document.figures import compared, shown
+from toolkit.report.document.head import head
+from toolkit.report.document.several_models import comparison_verdict
+from toolkit.report.document.verdict import verdict
+from toolkit.report.pages.terminal import to_text
+
+EVALUATION = {"confidence": 0.95, "rows": 1280, "split": "held-out test"}
+ACCURACY = {"name": "accuracy", "title": "Accuracy", "value": 0.839, "low": 0.818, "high": 0.858, "unit": "fraction"}
+MATTHEWS = {
+    "name": "matthews",
+    "title": "Matthews correlation",
+    "value": 0.678,
+    "low": 0.6,
+    "high": 0.75,
+    "unit": "score",
+}
+
+
+def judge(first=ACCURACY, baselines=(), training=None, warnings=(), **evaluation):
+    return verdict({**EVALUATION, "metrics": [first], **evaluation}, baselines, training, warnings)
+
+
+def difference(value, low, high, figure=ACCURACY, name="Majority class"):
+    return compared(name, {"value": value, "low": low, "high": high}, EVALUATION, figure)
+
+
+def row(label, f1, low, high, support=50):
+    return {"label": label, "support": support, "recall": {"value": f1}, "f1": {"value": f1, "low": low, "high": high}}
+
+
+@pytest.mark.parametrize(
+    ("figure", "headline"),
+    [
+        (ACCURACY, "Accuracy 83.9 % on 1,280 held-out test examples (95 % interval 81.8 to 85.8)."),
+        ({**ACCURACY, "low": None, "high": None}, "Accuracy 83.9 % on 1,280 held-out test examples."),
+        (MATTHEWS, "Matthews correlation 0.678 on 1,280 held-out test examples (95 % interval 0.600 to 0.750)."),
+    ],
+)
+def test_the_headline_is_the_first_figure_with_its_doubt(figure, headline):
+    assert judge(figure)["headline"] == headline
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (0.079, 0.056, 0.102, "Better than majority class by 7.9 points (95 % interval 5.6 to 10.2)."),
+        (-0.05, -0.08, -0.02, "Worse than majority class by 5.0 points (95 % interval 2.0 to 8.0)."),
+        (
+            0.01,
+            -0.01,
+            0.03,
+            "No significant difference from majority class: +1.0 points (95 % interval -1.0 to 3.0).",
+        ),
+        (
+            0.01,
+            0.0,
+            0.03,
+            "No significant difference from majority class: +1.0 points (95 % interval 0.0 to 3.0).",
+        ),
+    ],
+)
+def test_a_difference_is_only_claimed_where_the_interval_is_clear_of_nought(value, low, high, said):
+    assert difference(value, low, high) == said
+
+
+def test_names_that_are_no_words_keep_their_letters():
+    assert "than TF-IDF + logistic regression by" in difference(0.1, 0.05, 0.2, name="TF-IDF + logistic regression")
+    assert "by 0.100 (" in difference(0.1, 0.05, 0.2, figure=MATTHEWS)
+
+
+def test_baselines_without_a_difference_are_not_compared():
+    baseline = {"title": "Majority class", "metrics": [ACCURACY]}
+    lead = {"value": 0.3, "low": 0.2, "high": 0.4}
+    assert judge(baselines=[baseline])["statements"] == []
+    assert len(judge(baselines=[baseline, {**baseline, "difference": lead}])["statements"]) == 1
+
+
+def test_the_weakest_class_is_named_where_it_is_clearly_weaker():
+    strong, weak, close = row("good", 0.9, 0.85, 0.95), row("bad", 0.5, 0.4, 0.6), row("odd", 0.8, 0.7, 0.9)
+    (said,) = judge(per_class=[strong, weak])["statements"]
+    assert said == "Weakest class “bad”: F1 50.0 %, recall 50.0 % on 50 examples."
+    assert judge(per_class=[strong, close])["statements"] == []
+    assert judge(per_class=[strong])["statements"] == []
+    assert judge(per_class=[strong, {**weak, "support": 0}])["statements"] == []
+
+
+def test_early_stopping_is_said():
+    training = {"stopped_early": True, "steps": 1200, "best_step": 800}
+    assert judge(training=training)["statements"] == [
+        "Training stopped early at step 1,200; the weights of step 800 were kept."
+    ]
+    assert judge(training={**training, "stopped_early": False})["statements"] == []
+
+
+def test_a_model_that_tells_no_classes_apart_is_warned_of():
+    def warnings(matrix, training=None):
+        return judge(training=training, confusion={"labels": ["bad", "good"], "matrix": matrix})["warnings"]
+
+    (said,) = warnings([[0, 15], [0, 15]], {"learning_rate": 0.01, "steps": 40})
+    assert "“good”" in said
+    assert "learning rate (0.01)" in said
+    assert warnings([[0, 0], [0, 15]]) == warnings([[14, 1], [0, 15]]) == []
+
+
+def test_the_gap_of_the_kept_weights_is_named():
+    points = [{"step": 10, "loss": 0.5, "train_loss": 0.45}, {"step": 20, "loss": 0.4, "train_loss": 0.25}]
+    statements = judge(training={"best_step": 20, "evaluations": points})["statements"]
+    assert statements == ["Loss of the kept weights: 0.250 on train rows, 0.400 on validation rows (a gap of 0.150)."]
+    assert judge(training={"best_step": 30, "evaluations": points})["statements"] == []
+    assert judge(training={"best_step": 10, "evaluations": [{"step": 10, "loss": 0.5}]})["statements"] == []
+
+
+def test_figures_as_they_are_printed():
+    assert shown(0.8394, "fraction") == "83.9 %"
+    assert shown(0.6784, "score") == "0.678"
+    assert shown(1, "fraction") == "100.0 %"
+
+
+def test_one_class_for_all_is_no_collapse_where_the_scores_tell_them_apart():
+    confusion = {"labels": ["ill", "well"], "matrix": [[0, 9], [0, 30]]}
+    area = {**ACCURACY, "name": "auroc", "value": 0.9, "low": 0.8, "high": 0.95}
+    for low, said in (
+        (0.8, "`evaluation.positive_class`"),
+        (0.4, "does not separate the classes"),
+    ):
+        found = judge(confusion=confusion, metrics=[ACCURACY, {**area, "low": low}])
+        (warning,) = [text for text in found["warnings"] if "Every example" in text]
+        assert said in warning
+
+
+def test_the_report_is_its_sections():
+    parts = {key: {"a": 1} for key in ("model", "data", "training", "environment", "config")}
+    names = head("toolkit evaluate", datetime(2026, 1, 2, tzinfo=UTC), title="a title", recipe="sentiment")
+    evaluation = {**EVALUATION, "metrics": [ACCURACY]}
+    report = build(**parts, head=names, evaluation=evaluation, baselines=(), warnings=("mind this",))
+    assert report["schema_version"] == 1
+    assert report["toolkit_version"] == toolkit.__version__
+    assert report["created"].startswith("2026-01-02T")
+    assert report["verdict"]["warnings"] == ["mind this"]
+    assert {key: report[key] for key in parts | names} == parts | names
+    assert json.loads(json.dumps(report)) == report
+    assert report.keys() == sample().keys()
+    without = build(**{**parts, "training": None}, head=names, evaluation=evaluation, baselines=(), warnings=())
+    assert without["training"] is None
+
+
+def test_the_text_holds_the_verdict_and_every_figure_within_its_width():
+    report = sample()
+    text = to_text(report, width=72)
+    assert text.strip().startswith("Accuracy 83.9 % on 1,280 examples it never saw")
+    for figure in report["evaluation"]["metrics"]:
+        assert figure["title"] in text
+    for baseline in report["baselines"]:
+        assert baseline["title"] in text
+    assert "Warning: 12 of 1,280 test texts" in text
+    assert max(map(len, text.splitlines()[: len(report["verdict"]["statements"]) + 2])) <= 72
+    bare = copy.deepcopy(report)
+    bare["baselines"], bare["evaluation"]["metrics"] = [], [{**ACCURACY, "low": None}]
+    assert "Accuracy 83.9 %\n" in to_text(bare)
+
+
+# --- several models -------------------------------------------------------------------------------------------------
+
+
+def pair(one, other, value, low, high, agreement=0.8, unit="fraction"):
+    difference = {"name": "accuracy", "title": "Accuracy", "unit": unit, "value": value, "low": low, "high": high}
+    return {"one": one, "other": other, "agreement": agreement, "confidence": 0.95, "differences": [difference]}
+
+
+def versus(*pairs, rows=1280):
+    names = dict.fromkeys(name for one in pairs for name in (one["one"], one["other"]))
+    models = [{"name": name, "metrics": [ACCURACY]} for name in names]
+    return comparison_verdict({"rows": rows, "split": "held-out test", "pairs": pairs, "models": models})
+
+
+def test_the_model_that_is_ahead_of_all_others_is_named():
+    found = versus(pair("a", "b", 0.05, 0.02, 0.08), pair("a", "c", 0.02, 0.01, 0.03), pair("b", "c", -0.03, -0.1, 0.1))
+    assert found["headline"] == "a is the best: accuracy 83.9 % on 1,280 held-out test examples."
+    assert found["statements"][0].startswith("a is better than b by 5.0 points (95 % interval 2.0 to 8.0); they agree")
+    assert found["statements"][2].startswith("b and c do not differ significantly: -3.0 points")
+    behind = versus(pair("a", "b", -0.05, -0.08, -0.02))
+    assert behind["headline"].startswith("b is the best")
+    assert behind["statements"][0].startswith("b is better than a by 5.0 points (95 % interval 2.0 to 8.0)")
+
+
+def test_no_model_is_named_where_none_is_clearly_ahead():
+    unclear = pair("a", "b", 0.05, -0.02, 0.08)
+    assert versus(unclear)["headline"] == "a and b do not differ significantly on 1,280 held-out test examples."
+    three = versus(unclear, pair("a", "c", 0.05, 0.02, 0.08), pair("b", "c", 0.05, 0.02, 0.08))
+    assert three["headline"].startswith("None of the 3 models")
+    assert versus(pair("a", "b", 0, 0, 0, agreement=1))["statements"] == [
+        "a and b give the same prediction for every example."
+    ]
+    assert len(versus(unclear, rows=40)["warnings"]) == 1
+
+
+# --- findings -------------------------------------------------------------------------------------------------------
+
+
+def test_planted_faults_are_named_in_the_verdict():
+    found = sample()
+    found["evaluation"].pop("screening")
+    said = verdict(found["evaluation"], (), None, ())
+    assert (
+        "Overconfident: mean confidence 91.0 %, accuracy 83.9 %, "
+        "calibration error 7.1 % (95 % interval 5.1 to 9.1). The stored temperature 1.62 reduces the error to 1.2 %."
+    ) in said["statements"]
+    assert "Weaker on texts with the word “not”: accuracy 66.0 % on 96 examples, 83.9 % on all." in said["statements"]
+    assert said["warnings"] == []  # one repeated row in 1,280 is no reason to doubt the figures
+    found["evaluation"]["near_duplicates"]["found"] = 60
+    (warning,) = verdict(found["evaluation"], (), None, ())["warnings"]
+    assert warning.startswith("60 of 1,280 test rows are near-duplicates")
+    assert warning.endswith("Accuracy 83.9 %.")
+
+
+@pytest.mark.parametrize(("mean", "kind"), [(0.7, "Underconfident"), (0.84, "Miscalibrated")])
+def test_the_kind_of_miscalibration_is_named(mean, kind):
+    found = sample()["evaluation"]
+    found["calibration"] |= {"mean_confidence": mean, "scaled": None}
+    (said,) = [s for s in verdict(found, (), None, ())["statements"] if "mean confidence" in s]
+    assert said.startswith(kind)
+    found["calibration"]["p"] = 0.4
+    assert not [s for s in verdict(found, (), None, ())["statements"] if "mean confidence" in s]
+
+
+def test_fragile_biased_and_unfair_models_are_named():
+    found = sample()["evaluation"]
+    said = "\n".join(verdict(found, (), None, ())["statements"])
+    assert "Not robust: “A typo in every eighth word” lowers accuracy by 3.0 points (95 % interval 1.0 to 5.0)." in said
+    assert (
+        "Depends on religion: the same texts are scored more positive with “Hindu” than with “the others”, "
+        "by 0.200 on a scale from -1 to 1 (95 % interval 0.100 to 0.300)."
+    ) in said
+    found["bias"]["studies"][0]["gaps"][0]["score"] = {"value": -0.2, "low": -0.3, "high": -0.1}
+    turned = "\n".join(verdict(found, (), None, ())["statements"])
+    assert "more negative with “Hindu” than with “the others”, by 0.200 on a scale" in turned
+    assert "(95 % interval 0.100 to 0.300)" in turned
+    assert "Differs by dialect in how often the second class is predicted: 20.0 points" in said
+    found["robustness"]["invariance"][0]["difference"]["high"] = 0.01
+    found["bias"]["studies"][0]["gaps"][0]["clear"] = False
+    found["fairness"]["gaps"][0]["p"] = 0.3
+    said = "\n".join(verdict(found, (), None, ())["statements"])
+    assert not [word for word in ("Not robust", "Depends", "Differs") if word in said]
+
+
+def test_a_missed_target_is_named():
+    (warning,) = judge(screening=sample()["evaluation"]["screening"])["warnings"]
+    assert "sensitivity=0.95 is not reached on held-out test rows: 94.0 %" in warning
+    assert "on 128 positive and 130 negative validation rows" in warning

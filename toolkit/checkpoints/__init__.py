@@ -1,0 +1,42 @@
+"""Checkpoints: their short names, their files on this machine, and what their config.json says; no torch here."""
+
+from toolkit.checkpoints.aliases import ALIASES, Alias, hub_id, is_there, what_works_here
+from toolkit.checkpoints.configuration import (
+    Checkpoint,
+    architectures,
+    check_classifier,
+    check_head,
+    check_writer,
+    family,
+    label_names,
+    learning_rate,
+    longest_input,
+    reach,
+    task_of,
+    unasked,
+)
+from toolkit.checkpoints.files import cached_models, check_checkpoint
+from toolkit.checkpoints.lookup import locate
+
+__all__ = [
+    "ALIASES",
+    "Alias",
+    "Checkpoint",
+    "architectures",
+    "cached_models",
+    "check_checkpoint",
+    "check_classifier",
+    "check_head",
+    "check_writer",
+    "family",
+    "hub_id",
+    "is_there",
+    "label_names",
+    "learning_rate",
+    "locate",
+    "longest_input",
+    "reach",
+    "task_of",
+    "unasked",
+    "what_works_here",
+]

@@ -1,0 +1,1 @@
+"""Commands that use, convert or publish a trained model."""

@@ -1,0 +1,88 @@
+"""`toolkit predict`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.console import Watcher, note, say, say_json
+
+if TYPE_CHECKING:
+    from toolkit.api.results import Prediction
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[INPUT]...", help="Texts, or paths of pictures, whose predictions are printed."),
+    ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option("--input", "-i", help="Text lines, CSV, TSV, JSONL, Parquet or .po; - for standard input."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="CSV, TSV, JSONL or Parquet file to write, for generated texts also .txt or .po; - for JSON lines "
+            "on standard output, each as soon as it is known.",
+        ),
+    ] = None,
+    recipe: options.RecipeOfModel = None,
+    all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the score of every class.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also write an explanation of each prediction; many times slower.")
+    ] = False,
+    text_column: options.TextColumn = None,
+    max_length: options.MaxLength = None,
+    set: options.Assignments = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Predict the given inputs, or every row of a file, and write predictions next to the rows, in their order.
+
+    Repeat the command to resume after an interruption.
+    """
+    given = dict(locals())
+    from toolkit.api import predict as api
+
+    if str(output) == "-":
+        given["output"] = _say_row
+    with Watcher() as watch:
+        done = api.predict(**given, progress=options.caller(watch))
+    if isinstance(done, list):
+        for prediction in done:
+            say(_line(prediction, all_scores))
+        return
+    if done.failed:
+        note(f"{done.failed:,} of {done.rows:,} rows have no prediction; the first is {done.first_failure}.")
+    if done.path is not None:
+        say(f"{done.rows:,} rows in {done.path}")
+        if done.marked:
+            say(f"rows with placeholders or markup: {done.marked:,}; predictions that keep them: {done.kept:,}")
+
+
+def _line(prediction: "Prediction", all_scores: bool) -> str:
+    """Return the prediction of one input as a line: the class with its score, labels with their words, or a text."""
+    if prediction.problem is not None:
+        return f"(no prediction: {prediction.problem})  {prediction.input}"
+    if isinstance(prediction.prediction, list) and not prediction.prediction:
+        return f"(none)  {prediction.input}"
+    if isinstance(prediction.prediction, list):
+        words = prediction.input.split()
+        fits = len(words) == len(prediction.prediction)
+        pairs = zip(words, prediction.prediction, strict=False) if fits else ((p, "") for p in prediction.prediction)
+        return "  ".join(f"{word}/{label}" if label else str(word) for word, label in pairs)
+    if prediction.score is None:
+        return str(prediction.prediction)
+    score = prediction.score if all_scores or prediction.calibrated_score is None else prediction.calibrated_score
+    scores = ", ".join(f"{name} {100 * value:.1f} %" for name, value in prediction.scores.items())
+    return f"{prediction.prediction}  {100 * score:.1f} %{f'  ({scores})' if scores else ''}  {prediction.input}"
+
+
+def _say_row(row: dict[str, Any]) -> None:
+    line = json.dumps(row, ensure_ascii=False, default=str)
+    say_json(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # a lone surrogate stays an escape

@@ -1,0 +1,1 @@
+"""Commands before training: the installation, the data, the recipes."""

@@ -1,0 +1,112 @@
+"""Rows of the input of `predict`: read in chunks, their columns assigned to the inputs of the model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.data.batching import vocabulary
+from toolkit.data.formats import headers
+from toolkit.data.sources import row_stream
+from toolkit.data.sources.folders import files
+from toolkit.data.sources.row_stream import Row
+from toolkit.data.tables import columns
+from toolkit.errors import DataError
+from toolkit.inference.model import StoredModel
+from toolkit.tasks.task import Column
+
+MOST_TABLES = 20  # in a folder; more are texts, one in each file
+ADDED = ("prediction", "score", "calibrated_score", "explanation", "problem")
+
+
+def read_rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of a file or of standard input, read as the configuration says."""
+    data = values.get("data", {})
+    everything = bool(options.get("retranslate"))
+    return row_stream.rows(
+        source,
+        encoding=data.get("encoding"),
+        delimiter=data.get("delimiter"),
+        names=data.get("column_names") or (),
+        everything=everything,
+    )
+
+
+def in_chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[list[Row]]:
+    """Yield rows in chunks: of the given size, or as many as have arrived where rows are streamed."""
+    if arriving:
+        yield from row_stream.as_they_come(rows, size)
+        return
+    yield from row_stream.in_chunks(rows, size)
+
+
+def without_taken_columns(chunk: list[Row]) -> list[Row]:
+    """Refuse rows with a column that the output needs, anywhere in the file; return them otherwise."""
+    names = {name for row in chunk for name in row.values}
+    taken = sorted(name for name in names if name in ADDED or name.startswith("score: "))
+    if taken:
+        raise DataError(
+            f"The input already has a column `{taken[0]}`, which the output needs.",
+            "Rename it in the input.",
+            id="data.column-taken",
+        )
+    return chunk
+
+
+def assign_columns(
+    source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]
+) -> dict[str, str]:
+    """Assign columns to roles by the first rows: the names of training where the input has them."""
+    names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == row_stream.UNREAD)))
+    roles = [column.role for column in inputs]
+    likely = headers.likely_names(names, [[row.values.get(name) for name in names] for row in first])
+    chosen = {role: name for role, name in named.items() if role in roles and name in names}
+    try:
+        return columns.find(names, inputs, chosen, likely=likely)
+    except DataError as error:
+        raise _other_kind(source, inputs) or error from None
+
+
+def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
+    """Return the error for texts given to a picture model, or pictures to a text model; None for neither."""
+    of_pictures = any(column.kind.files is not None for column in inputs)
+    folder = None if of_pictures else root_of(source)
+    if folder is not None and folder.is_dir():
+        tables = [file for file in files(folder) if file.suffix.lower() in row_stream.SUFFIXES]
+        if 0 < len(tables) <= MOST_TABLES:
+            listed = ", ".join(file.relative_to(folder).as_posix() for file in tables)
+            return DataError(
+                f"{source} contains {len(tables)} files, but predictions are written for one table: {listed}.",
+                f"Give one of these with --input{'' if folder == Path(source) else ', unpacked'}.",
+                id="source.ambiguous",
+            )
+        return DataError(
+            f"{source} is a folder, but this model reads texts, not pictures.",
+            "Give a file with one text per line, or a table with a column of texts.",
+            id="data.wrong-kind",
+        )
+    if of_pictures and (source == row_stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
+        return DataError(
+            f"{source} contains lines of text, but this model reads pictures.",
+            "Give a folder of pictures, or a table with a column of their paths.",
+            id="data.wrong-kind",
+        )
+    return None
+
+
+def root_of(source: str) -> Path | None:
+    """Return where files that rows name are looked up; None for standard input."""
+    if source == row_stream.STANDARD_INPUT:
+        return None
+    return row_stream.table_in(Path(source))
+
+
+def vocabulary_warning(
+    rows: Sequence[Row], inputs: Sequence[Column], roles: Mapping[str, str], stored: StoredModel
+) -> str | None:
+    """Warn where the model's vocabulary lacks much of these rows' texts."""
+    names = [roles[column.role] for column in inputs if column.kind.plain is not None and column.role in roles]
+    if not names:
+        return None
+    texts = [" ".join(str(row.values.get(name) or "") for name in names) for row in rows if row.problem is None]
+    translates = stored.recipe.target.written
+    return vocabulary.unread(texts, stored.loaded.processor, translates=translates)

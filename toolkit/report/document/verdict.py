@@ -1,0 +1,256 @@
+"""The verdict on one model: its results in sentences that claim only what the intervals support."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit.report.document import time_budget
+from toolkit.report.document.differences import turned
+from toolkit.report.document.figures import bounds, compared, shown, sizes
+
+
+def verdict(
+    evaluation: Mapping[str, Any],
+    baselines: Sequence[Mapping[str, Any]],
+    training: Mapping[str, Any] | None,
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """Summarise the results in sentences, claiming only what the intervals support."""
+    first = evaluation["metrics"][0]
+    rows, split = f"{evaluation['rows']:,}", evaluation["split"]
+    if first["name"] == "accuracy":
+        headline = (
+            f"Accuracy {shown(first['value'], first['unit'])} on {rows} {split} examples{bounds(first, evaluation)}."
+        )
+    else:
+        figure = f"{first['title']} {shown(first['value'], first['unit'])}"
+        headline = f"{figure} on {rows} {split} examples{bounds(first, evaluation)}."
+    statements = [
+        compared(baseline["title"], baseline["difference"], evaluation, first)
+        for baseline in baselines
+        if baseline.get("difference")
+    ]
+    statements += _weakest_class(evaluation)
+    statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
+    statements += _unfaithful(evaluation)
+    statements += _biased(evaluation) + _unfair(evaluation)
+    statements += _gap(training) + _probe_kept(training) + _compared_ways(training)
+    statements += time_budget.statements(training)
+    if training is not None and training.get("stopped_early"):
+        statements.append(
+            f"Training stopped early at step {training['steps']:,}; "
+            f"the weights of step {training['best_step']:,} were kept."
+        )
+    return {
+        "headline": headline,
+        "statements": statements,
+        "warnings": [*warnings, *_collapsed(evaluation, training), *_missed(evaluation), *_leaked(evaluation)],
+    }
+
+
+def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
+    rows = [row for row in evaluation.get("per_class") or () if row["support"] and row["f1"]["low"] is not None]
+    if len(rows) < 2:
+        return []
+    weakest = min(rows, key=lambda row: row["f1"]["value"])
+    others = [row for row in rows if row is not weakest]
+    if all(weakest["f1"]["high"] >= row["f1"]["low"] for row in others):
+        return []
+    return [
+        f"Weakest class “{weakest['label']}”: F1 {shown(weakest['f1']['value'], 'fraction')}, "
+        f"recall {shown(weakest['recall']['value'], 'fraction')} on {weakest['support']:,} examples."
+    ]
+
+
+def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say that the model is overconfident or underconfident, where chance does not explain it."""
+    calibration = evaluation.get("calibration")
+    if not calibration or calibration["p"] >= 1 - calibration["confidence"]:
+        return []
+    gap, error = calibration["mean_confidence"] - calibration["accuracy"], calibration["ece"]
+    means = f"mean confidence {shown(calibration['mean_confidence'], 'fraction')}, "
+    means += (
+        f"accuracy {shown(calibration['accuracy'], 'fraction')}, calibration error {shown(error['value'], 'fraction')}"
+    )
+    bounds = f"({100 * calibration['confidence']:g} % interval {100 * error['low']:.1f} to {100 * error['high']:.1f})"
+    kind = "Overconfident" if gap > 0.01 else "Underconfident" if gap < -0.01 else "Miscalibrated"
+    mended = ""
+    if calibration.get("scaled") and calibration["scaled"]["ece"]["value"] < calibration["ece"]["value"] - 0.005:
+        mended = (
+            f" The stored temperature {calibration['temperature']:.2f} reduces the error to "
+            f"{shown(calibration['scaled']['ece']['value'], 'fraction')}."
+        )
+    return [f"{kind}: {means} {bounds}.{mended}"]
+
+
+def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
+    worst = (evaluation.get("slices") or {}).get("worst") or []
+    worst = [group for group in worst if group["by"] != "class"]
+    if not worst:
+        return []
+    group = worst[0]
+    right = shown(group["accuracy"]["value"], "fraction")
+    overall = shown(evaluation["slices"]["accuracy"], "fraction")
+    return [f"Weaker on {_group_name(group)}: accuracy {right} on {group['rows']:,} examples, {overall} on all."]
+
+
+def _group_name(group: Mapping[str, Any]) -> str:
+    if group["by"] == "word":
+        return f"texts with the word “{group['name']}”"
+    return f"texts of {group['name']}" if group["by"] == "length" else f"{group['by']} “{group['name']}”"
+
+
+def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the perturbation that lowers accuracy most, where the loss is significant."""
+    tested = (evaluation.get("robustness") or {}).get("invariance") or []
+    costly = [change for change in tested if change.get("difference") and change["difference"]["high"] < 0]
+    if not costly:
+        return []
+    worst = min(costly, key=lambda change: change["difference"]["value"])
+    size, _, interval = sizes(turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
+    return [f"Not robust: “{worst['title']}” lowers accuracy by {size} {interval}."]
+
+
+def _unfaithful(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the faults that generated texts have significantly more often than the references."""
+    tested = (evaluation.get("writing") or {}).get("checks") or []
+    clear = [check for check in tested if check["tried"] and check["clear"]]
+    return [
+        f"{check['title']}: {shown(check['failed']['value'], 'fraction')} of {check['tried']:,} translations, "
+        f"{shown(check['references_failed'] or 0.0, 'fraction')} of the references."
+        for check in clear
+    ]
+
+
+def _biased(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the largest significant gap between groups of people, for each kind of swap."""
+    bias = evaluation.get("bias") or {}
+    statements = []
+    for category in dict.fromkeys(study["category"] for study in bias.get("studies") or ()):
+        studies = [study for study in bias["studies"] if study["category"] == category]
+        clear = [gap for study in studies for gap in study["gaps"] if gap["clear"]]
+        if clear:
+            gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
+            up = gap["score"]["value"] > 0
+            kind = "more positive" if up else "more negative"
+            size, _, interval = sizes(gap["score"] if up else turned(gap["score"]), "score", bias["confidence"])
+            statements.append(
+                f"Depends on {category}: the same texts are scored {kind} with “{gap['group']}” than with "
+                f"“{gap['versus']}”, by {size} on a scale from -1 to 1 {interval}."
+            )
+    return statements
+
+
+def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the metrics in which groups of people differ more than chance explains."""
+    fairness = evaluation.get("fairness") or {}
+    clear = [gap for gap in fairness.get("gaps") or () if gap["p"] < 1 - fairness["confidence"]]
+    names = {"accuracy": "accuracy", "selection_rate": "how often the second class is predicted"}
+    return [
+        f"Differs by {fairness['column']} in {names.get(gap['figure'], gap['figure'].replace('_', ' '))}: "
+        f"{100 * gap['value']:.1f} points between the highest and the lowest group."
+        for gap in clear
+    ]
+
+
+def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[str]:
+    """Warn of a model that predicts one class for every example, where there are several."""
+    confusion = evaluation.get("confusion")
+    if not confusion or sum(any(row) for row in confusion["matrix"]) < 2:
+        return []
+    given = [
+        label
+        for label, column in zip(confusion["labels"], zip(*confusion["matrix"], strict=True), strict=True)
+        if any(column)
+    ]
+    if len(given) > 1:
+        return []
+    areas = [metric for metric in evaluation["metrics"] if metric["name"] == "auroc" and (metric["low"] or 0) > 0.5]
+    if areas:
+        return [
+            f"Every example is predicted as “{given[0]}”, although the scores separate the classes (area under the ROC "
+            f"curve {areas[0]['value']:.3f}): choose a threshold with `evaluation.positive_class`, or weight the "
+            "classes (`loss.class_weights=balanced`)."
+        ]
+    why = ""
+    if training is not None and training["steps"]:
+        rate, steps = training["learning_rate"], training["steps"]
+        why = f": the learning rate ({rate:g}) may be too high, or the number of steps ({steps:,}) too small"
+    return [f"Every example is predicted as “{given[0]}”. The model does not separate the classes{why}."]
+
+
+def _missed(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the operating points that miss their target."""
+    screening = evaluation.get("screening") or {}
+    warnings = []
+    for point in screening.get("points") or ():
+        figure = point["name"].partition("=")[0]
+        for where, missed, figures in (
+            ("validation", point.get("missed_on_validation"), point.get("on_validation")),
+            (evaluation["split"], point.get("missed"), point),
+        ):
+            if missed and figures:
+                reached, chosen = (
+                    figures[figure],
+                    [screening[f"validation_{kind}"] for kind in ("positives", "negatives")],
+                )
+                interval = f"{100 * screening['confidence']:g} % interval {100 * reached['low']:.1f} to "
+                warnings.append(
+                    f"{point['name']} is not reached on {where} rows: {shown(reached['value'], 'fraction')} ({interval}"
+                    f"{100 * reached['high']:.1f}). The threshold was chosen on "
+                    f"{chosen[0]:,} positive and {chosen[1]:,} negative validation rows."
+                )
+    return warnings
+
+
+def _leaked(evaluation: Mapping[str, Any]) -> list[str]:
+    """Warn of test rows that are near-duplicates of training rows, where they exceed 0.5 % of the test rows."""
+    duplicates = evaluation.get("near_duplicates") or {}
+    if not duplicates.get("found") or duplicates["found"] < 0.005 * duplicates["rows"]:
+        return []
+    without = ""
+    if duplicates.get("without"):
+        figure = duplicates["without"]["metric"]
+        without = f" Without them: {figure['title']} {shown(figure['value'], figure['unit'])}."
+    return [
+        f"{duplicates['found']:,} of {duplicates['rows']:,} test rows are near-duplicates of training rows.{without}"
+    ]
+
+
+def _probe_kept(training: Mapping[str, Any] | None) -> list[str]:
+    """Say that no step of fine-tuning was better than the linear probe that it started from."""
+    probe = (training or {}).get("linear_probe") or {}
+    if (training or {}).get("few_labels"):
+        return []
+    if not probe.get("installed") or (training or {}).get("best_step") != 0:
+        return []
+    return [
+        "Fine-tuning was not better on validation rows than the logistic regression on frozen features that it started "
+        "from: the backbone is unchanged, and that regression is the head of the model."
+    ]
+
+
+def _compared_ways(training: Mapping[str, Any] | None) -> list[str]:
+    """Say which training method was selected, where labels are few."""
+    comparison = (training or {}).get("few_labels") or {}
+    if not comparison:
+        return []
+    names = [row["name"] for row in comparison["candidates"]]
+    kept = next(row for row in comparison["candidates"] if row["name"] == comparison["chosen"])
+    return [
+        f"Few labels: {', '.join(names[:-1])} and {names[-1]} were compared by cross-validation on the "
+        f"{comparison['rows']:,} labelled rows. {kept['name'].capitalize()} was selected "
+        f"(accuracy {shown(kept['accuracy'], 'fraction')}) and trained on all of them."
+    ]
+
+
+def _gap(training: Mapping[str, Any] | None) -> list[str]:
+    """State the gap between the validation loss and the training loss of the kept weights."""
+    points = (training or {}).get("evaluations") or []
+    kept = next((point for point in points if point.get("step") == (training or {}).get("best_step")), None)
+    if kept is None or kept.get("loss") is None or kept.get("train_loss") is None:
+        return []
+    gap = kept["loss"] - kept["train_loss"]
+    return [
+        f"Loss of the kept weights: {kept['train_loss']:.3f} on train rows, {kept['loss']:.3f} on validation rows "
+        f"(a gap of {gap:.3f})."
+    ]
