@@ -1,14 +1,17 @@
 """Warnings about the rows of an evaluation that limit what its metrics show."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.statistics.significance import at_most
 from toolkit.tasks.contract import Recipe
 
-FAR_BELOW_CHANCE = 0.5  # share of the accuracy of guessing, below which the labels may be swapped
+FAR_BELOW_CHANCE = 0.5  # share of the accuracy by chance, below which the labels may be swapped
+UNLIKELY = 0.01  # probability of so few correct predictions by chance
 MANY_COPIES = 0.05  # share of the rows
 FEW = 100  # rows
 
@@ -46,12 +49,22 @@ def _of_classes(context: EvaluationContext) -> list[str]:
             f"All {len(truth):,} test examples have the label {labels[truth[0]]}: the evaluation does not show how "
             "well the model separates classes, and accuracy equals the recall of this class."
         )
-    right = sum(prediction == other for prediction, other in zip(predicted, truth, strict=False))
-    if len(truth) >= 20 and right * len(labels) < FAR_BELOW_CHANCE * len(truth):
+    if far_below_chance(truth, predicted):
         messages.append(
             "Accuracy is far below chance: the labels may be swapped. `data.label_map` corrects their names."
         )
     return messages
+
+
+def far_below_chance(truth: Sequence[int], predicted: Sequence[int]) -> bool:
+    """Whether fewer predictions are correct than of a model that assigns the same classes at random."""
+    rows = min(len(truth), len(predicted))
+    if not rows:
+        return False
+    counts, guesses = Counter(truth[:rows]), Counter(predicted[:rows])
+    chance = sum(counts[label] * guesses[label] for label in counts) / rows**2
+    right = sum(prediction == label for prediction, label in zip(predicted, truth, strict=False))
+    return right < FAR_BELOW_CHANCE * chance * rows and at_most(right, rows, chance) < UNLIKELY
 
 
 def _copies(recipe: Recipe, rows: pa.Table) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.report.document.advice import Advice, repeated
+from toolkit.report.document.advice import Advice
+from toolkit.report.document.command_lines import repeated
 
 MOST_VALIDATION = 0.3  # share of the rows
 CHEAPER = 0.9  # share of the winner's time, below which another trial is called cheaper

@@ -50,6 +50,19 @@ def mid_p(first: int, second: int) -> float:
     return float(min(1.0, 2 * probabilities.sum() - probabilities[-1]))
 
 
+def at_most(successes: int, trials: int, chance: float) -> float:
+    """Return the probability of `successes` or fewer in independent trials that succeed with probability `chance`."""
+    if successes >= trials or not 0 < chance < 1:
+        return float(successes >= trials or chance <= 0)
+    counts = range(successes + 1)
+    logs = [
+        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
+        + k * math.log(chance) + (trials - k) * math.log1p(-chance)
+        for k in counts
+    ]  # fmt: skip
+    return float(min(1.0, np.exp(np.array(logs)).sum()))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for multiple tests (Holm 1979), so that each may be read by itself."""
     order = np.argsort(p_values, kind="stable")

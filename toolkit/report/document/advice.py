@@ -14,6 +14,7 @@ from typing import Any
 
 from toolkit.config.time_budget import written
 from toolkit.evaluation.checks.label_noise import TOLERATED
+from toolkit.report.document.command_lines import range_test, repeated
 from toolkit.report.document.differences import is_worse
 
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
@@ -22,7 +23,13 @@ HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which the model unde
 LOSS_ROSE = 1.1  # times its lowest, by which validation loss rises when a model overfits
 MANY_CUT = 0.05  # share of the examples
 DOUBTED = 0.01  # chance of labels that contradict the model as much, where few are wrong
+ACCURATE = 2 / 3  # accuracy below which a model's own mistakes cannot be told from wrong labels
 FEW_ROWS = 100  # of validation, on which figures are too coarse to choose by
+LEARNABLE = 3  # training rows of a class, below which it cannot be learned
+RARE = 0.5  # times the mean training rows of a class, below which a class is rare
+SIGNIFICANT = 0.05  # of McNemar's test
+USUAL_LENGTH = 256  # tokens, as by default
+NAMED = 3  # classes that a sentence names
 _GAP = 0.1  # share of train loss within which validation loss equals it
 
 
@@ -54,6 +61,25 @@ class Symptoms:
         return [p for p in every if p.get("step") and None not in (p.get("loss"), p.get("train_loss"))]
 
     @cached_property
+    def start(self) -> float | None:
+        """The validation loss before the first step, of the linear probe; None where it was not computed."""
+        every = self.training.get("evaluations") or []
+        return next((p["loss"] for p in every if p.get("step") == 0 and p.get("loss") is not None), None)
+
+    @cached_property
+    def collapsed(self) -> bool:
+        """Whether training made the model worse than it began, on its training rows as well."""
+        if self.start is None or not self.points:
+            return False
+        return bool(min(self.points[-1]["train_loss"], self.points[-1]["loss"]) > LOSS_ROSE * self.start)
+
+    @cached_property
+    def learned(self) -> Mapping[str, float]:
+        """Training rows of each class; empty for a task without classes."""
+        splits = (self.report.get("data") or {}).get("splits") or []
+        return next((split.get("classes") or {} for split in splits if split["name"] == "train"), {})
+
+    @cached_property
     def uniform(self) -> float | None:
         """The loss of uniform guessing among the classes, in nats; None for a task without classes."""
         classes = len(self.report["evaluation"].get("labels") or ())
@@ -73,50 +99,13 @@ class Symptoms:
 
     def again(self, **options: object) -> str | None:
         """Return the command of the run with other options; None where the report has no run."""
+        return repeated(self.command, **options) if self.command else None
+
+    @cached_property
+    def command(self) -> list[str]:
+        """The words of the command that made the run; empty where the report has no run."""
         command = shlex.split(self.report.get("command") or "")
-        if command[:2] != ["toolkit", "finetune"]:
-            return None
-        return repeated(command, **options)
-
-
-def repeated(command: Sequence[str], **options: object) -> str:
-    """Return a command line with other options, and without the folder that holds what it wrote already."""
-    words = without_option(without_option(command, "--output"), "-o")
-    words = [word for word in words if word != "--resume"]
-    for name, value in options.items():
-        words = with_option(words, name, value)
-    return shlex.join(words)
-
-
-def with_option(command: Sequence[str], name: str, value: object) -> list[str]:
-    """Set an option of a command line, `epochs` as --epochs and `training__dropout` as --set training.dropout."""
-    key = name.replace("__", ".")
-    kept: list[str] = []
-    if key != name:
-        before = ""
-        for word in command:
-            if before == "--set" and word.partition("=")[0] == key:
-                kept.pop()
-            else:
-                kept.append(word)
-            before = word
-        return [*kept, "--set", f"{key}={value}"]
-    flag = f"--{name.replace('_', '-')}"
-    return [*without_option(command, flag), flag, str(value)]
-
-
-def without_option(command: Sequence[str], flag: str) -> list[str]:
-    """Leave an option and its value out of a command line."""
-    kept: list[str] = []
-    skip = False
-    for word in command:
-        if skip or word.startswith(f"{flag}="):
-            skip = False
-        elif word == flag:
-            skip = True
-        else:
-            kept.append(word)
-    return kept
+        return command if command[:2] == ["toolkit", "finetune"] else []
 
 
 Advice = dict[str, Any]
@@ -129,7 +118,9 @@ def advise(report: Mapping[str, Any]) -> list[Advice]:
         report: As `build` assembled it.
     """
     symptoms = Symptoms(report)
-    return [advice for rule in _RULES for advice in rule(symptoms)]
+    pieces = [advice for rule in _RULES for advice in rule(symptoms)]
+    cause = next((_CAUSES[piece["id"]] for piece in pieces if piece["id"] in _CAUSES), ())
+    return [piece for piece in pieces if piece["id"] not in cause]
 
 
 def _piece(name: str, evidence: str, advice: str, command: str | None) -> Advice:
@@ -138,6 +129,15 @@ def _piece(name: str, evidence: str, advice: str, command: str | None) -> Advice
 
 def _rate_too_high(symptoms: Symptoms) -> Iterator[Advice]:
     points, rate = symptoms.points, symptoms.settings.get("learning_rate")
+    if symptoms.collapsed and rate:
+        yield _piece(
+            "training.rate-too-high",
+            f"Validation loss was {symptoms.start:.3f} before the first step and is {points[-1]['loss']:.3f} at the "
+            f"end; on train rows it is {points[-1]['train_loss']:.3f}.",
+            "Training destroyed what the pretrained model knew: lower the learning rate.",
+            symptoms.again(learning_rate=f"{rate / 10:.2g}"),
+        )
+        return
     if len(points) < 2 or not rate:
         return
     best, last = min(points, key=lambda p: p["train_loss"]), points[-1]
@@ -157,7 +157,8 @@ def _hardly_learned(symptoms: Symptoms) -> Iterator[Advice]:
         return
     last = points[-1]
     level = last["loss"] < (1 + _GAP) * last["train_loss"]
-    if last["train_loss"] > HARDLY_LEARNT * uniform and level and not _rising(points):
+    better_before = symptoms.start is not None and symptoms.start < last["loss"]
+    if last["train_loss"] > HARDLY_LEARNT * uniform and level and not better_before and not _rising(points):
         yield _piece(
             "training.hardly-learnt",
             f"At the end the loss is {last['train_loss']:.3f} on train rows and {last['loss']:.3f} on validation rows; "
@@ -195,12 +196,12 @@ def _budget_too_short(symptoms: Symptoms) -> Iterator[Advice]:
     if symptoms.points and symptoms.points[-1].get(symptoms.settings.get("best_metric") or "loss") == 1:
         return  # every validation row is right
     steps, whole = training["steps"], budget["steps_without_limit"]
-    other = budget["before_training"] + budget["kept_for_evaluation"]
-    enough = other + training["seconds"] * min(4.0, whole / max(1, steps))
+    other = max(budget["before_training"] + budget["kept_for_evaluation"], budget["seconds"] - training["seconds"])
+    enough = other + training["seconds"] * whole / max(1, steps)
     yield _piece(
         "training.budget-too-short",
         f"The time budget ended training after {steps:,} of {whole:,} steps, and the last weights were the best.",
-        "Increase --budget.",
+        f"Increase --budget: for all steps it takes about {written(10 * math.ceil(enough / 10))}.",
         symptoms.again(budget=written(10 * math.ceil(max(1.5 * budget["seconds"], enough) / 10))),
     )
 
@@ -226,25 +227,56 @@ def _overfitting(symptoms: Symptoms) -> Iterator[Advice]:
 
 
 def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
+    """Classes that are never predicted; the weights of classes help where these are rare, and training where not."""
     confusion = symptoms.report["evaluation"].get("confusion") or {}
     labels, matrix = confusion.get("labels") or [], confusion.get("matrix") or []
-    splits = (symptoms.report.get("data") or {}).get("splits") or []
-    learned = next((split.get("classes") or {} for split in splits if split["name"] == "train"), {})
-    for number, label in enumerate(labels):
-        truth = sum(matrix[number])
-        if truth >= 5 and not sum(row[number] for row in matrix):  # of fewer, chance may have it so
-            rows = f" It has {learned[label]:,} training rows." if label in learned else ""
-            yield _piece(
-                "classes.never-predicted",
-                f"“{label}” is never predicted, although {truth:,} rows have this label.{rows}",
-                "Increase the weight of rare classes, or add examples of them.",
-                symptoms.again(loss__class_weights="balanced"),
-            )
+    missing = [
+        number
+        for number in range(len(labels))
+        if sum(matrix[number]) >= 5 and not sum(row[number] for row in matrix)  # of fewer, chance may have it so
+    ]
+    if not missing:
+        return
+    names = [f"“{labels[number]}”" for number in missing[:NAMED]]
+    names += [f"{len(missing) - NAMED:,} more"] if len(missing) > NAMED else []
+    listed = ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
+    truth = sum(sum(matrix[number]) for number in missing)
+    counts = [symptoms.learned[labels[number]] for number in missing if labels[number] in symptoms.learned]
+    mean = sum(symptoms.learned.values()) / len(symptoms.learned) if symptoms.learned else 0.0
+    rows = f" Training rows of these classes: {min(counts):,} to {max(counts):,}." if len(counts) > 1 else ""
+    rows = f" It has {counts[0]:,} training rows." if len(counts) == len(missing) == 1 else rows
+    rare = not counts or max(counts) < RARE * mean
+    epochs = symptoms.settings.get("epochs")
+    longer = symptoms.again(epochs=f"{2 * epochs:g}") if epochs else None
+    yield _piece(
+        "classes.never-predicted",
+        f"{listed} {'is' if len(missing) == 1 else 'are'} never predicted, although {truth:,} rows have "
+        f"{'this label' if len(missing) == 1 else 'these labels'}.{rows}",
+        "Increase the weight of rare classes, or add examples of them."
+        if rare
+        else "Train for longer; if that does not help, check whether their labels can be told from the input.",
+        symptoms.again(loss__class_weights="balanced") if rare else longer,
+    )
+
+
+def _too_few_rows(symptoms: Symptoms) -> Iterator[Advice]:
+    """Classes with next to no training rows."""
+    few = {label: int(rows) for label, rows in symptoms.learned.items() if rows < LEARNABLE}
+    if not few or not symptoms.training:
+        return
+    names = [f"“{label}” ({rows})" for label, rows in list(few.items())[:NAMED]]
+    names += [f"{len(few) - NAMED:,} more"] if len(few) > NAMED else []
+    yield _piece(
+        "classes.too-few-rows",
+        f"Classes with fewer than {LEARNABLE} training rows: {', '.join(names)}.",
+        "So few examples cannot be learned: add some, or combine rare classes into one, other.",
+        symptoms.again(data__min_label_rows=LEARNABLE, data__rare_labels="merge") if len(few) > 1 else None,
+    )
 
 
 def _below_a_baseline(symptoms: Symptoms) -> Iterator[Advice]:
     compared = [b for b in symptoms.report.get("baselines") or [] if b.get("difference")]
-    worse = [baseline for baseline in compared if is_worse(baseline["difference"])]
+    worse = [baseline for baseline in compared if _significantly_worse(baseline["difference"])]
     if worse:
         ahead = max(worse, key=lambda baseline: abs(float(baseline["difference"]["value"])))
         yield _piece(
@@ -252,25 +284,23 @@ def _below_a_baseline(symptoms: Symptoms) -> Iterator[Advice]:
             f"{ahead['title']} is better by {100 * abs(ahead['difference']['value']):.1f} points."
             if ahead["metrics"][0]["unit"] == "fraction"
             else f"{ahead['title']} is better.",
-            "Use the baseline, or measure a learning rate and train for longer.",
-            _range_test(symptoms),
+            "Use the baseline where it suffices, or measure a learning rate for this model.",
+            range_test(symptoms.command) if symptoms.command else None,
         )
 
 
-def _range_test(symptoms: Symptoms) -> str | None:
-    """Return the command that measures a learning rate on the data of the run."""
-    source, recipe = (symptoms.report.get("data") or {}).get("source"), symptoms.report.get("recipe")
-    if not source or not recipe or symptoms.again() is None:
-        return None
-    model = symptoms.report["model"].get("name")
-    return shlex.join(["toolkit", "lr-find", str(recipe), "--model", str(model), "--data", str(source)])
+def _significantly_worse(difference: Mapping[str, Any]) -> bool:
+    """Whether the interval says so, and McNemar's test where there is one: of a few rows the interval is too narrow."""
+    test = difference.get("mcnemar") or {}
+    return is_worse(difference) and (test.get("p") is None or test["p"] < SIGNIFICANT)
 
 
 def _labels_doubted(symptoms: Symptoms) -> Iterator[Advice]:
     section = symptoms.report["evaluation"].get("label_errors") or {}
     noise = section.get("noise") or {}
     rate, p, doubted = noise.get("rate"), noise.get("p"), section.get("doubted")
-    if rate is None or p is None or not doubted or p >= DOUBTED:
+    accuracy = next((m["value"] for m in symptoms.report["evaluation"]["metrics"] if m["name"] == "accuracy"), None)
+    if rate is None or p is None or not doubted or p >= DOUBTED or accuracy is None or accuracy < ACCURATE:
         return
     yield _piece(
         "labels.doubted",
@@ -290,7 +320,7 @@ def _texts_cut(symptoms: Symptoms) -> Iterator[Advice]:
             "data.texts-cut",
             f"{cut:,} of {rows:,} training examples were truncated to {length:,} tokens.",
             "Raise the maximum length if the model supports it and the truncated part matters.",
-            symptoms.again(max_length=2 * length),
+            symptoms.again(max_length=max(2 * length, USUAL_LENGTH)),
         )
 
 
@@ -311,13 +341,21 @@ def _few_validation_rows(symptoms: Symptoms) -> Iterator[Advice]:
 
 _RULES: tuple[Callable[[Symptoms], Iterator[Advice]], ...] = (
     _rate_too_high,
+    _budget_too_short,
     _hardly_learned,
+    _texts_cut,
     _below_a_baseline,
     _never_predicted,
+    _too_few_rows,
     _overfitting,
     _still_improving,
     _labels_doubted,
-    _budget_too_short,
-    _texts_cut,
     _few_validation_rows,
 )
+_EFFECTS = ("training.hardly-learnt", "result.below-a-baseline", "classes.never-predicted", "training.still-improving")
+# identifier → those of symptoms that it explains, and which are left out beside it
+_CAUSES: Mapping[str, Sequence[str]] = {
+    "training.rate-too-high": _EFFECTS,
+    "training.budget-too-short": _EFFECTS,
+    "training.hardly-learnt": _EFFECTS[1:],
+}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from toolkit.evaluation.statistics.significance import holm, mcnemar, mid_p
+from toolkit.evaluation.statistics.significance import at_most, holm, mcnemar, mid_p
 
 
 def test_counts_and_p_of_a_table_counted_by_hand():
@@ -27,6 +27,11 @@ def test_mid_p_lies_below_the_exact_test_by_half_its_last_step(one, other):
     if one != other:
         expected = 2 * stats.binom.cdf(fewer, tosses, 0.5) - stats.binom.pmf(fewer, tosses, 0.5)
         assert p == pytest.approx(expected, rel=1e-8)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.floats(0.01, 0.99))
+def test_at_most_is_the_binomial_distribution(successes, trials, chance):
+    assert at_most(successes, trials, chance) == pytest.approx(stats.binom.cdf(successes, trials, chance), abs=1e-9)
 
 
 def test_many_examples_do_not_overflow():

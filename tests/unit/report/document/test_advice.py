@@ -132,6 +132,75 @@ def test_a_planted_symptom_gets_its_advice_and_no_other(identifier):
     assert piece["advice"]
 
 
+def test_a_collapse_below_the_linear_probe_lowers_the_rate():
+    """The loss of guessing at the end, after a probe that was far better: no reason to raise the rate."""
+    points = point(0, 0.28, None, 0.86), point(10, 0.735, 0.8, 0.5), point(20, 0.693, 0.69, 0.5)
+    (piece,) = advise(with_points(*points, best_step=0))
+    assert piece["id"] == "training.rate-too-high"
+    assert "--learning-rate 1e-05" in piece["command"]
+    assert "0.280" in piece["evidence"]
+
+
+def test_a_budget_that_ended_training_explains_the_other_symptoms():
+    report = with_points(point(10, 0.691, 0.69, 0.52), point(20, 0.689, 0.686, 0.54), **{**SHORT, "steps": 20})
+    report["training"]["best_step"] = 20
+    report["evaluation"]["confusion"]["matrix"] = [[370, 0], [30, 0]]
+    report["baselines"][0]["difference"] = _difference(-0.1)
+    assert [piece["id"] for piece in advise(report)] == ["training.budget-too-short"]
+
+
+def test_classes_that_are_never_predicted_are_one_piece():
+    report = healthy()
+    report["evaluation"]["labels"] = list("abcdef")
+    matrix = [[0] * 6 for _ in range(6)]
+    for row in matrix:
+        row[0] = 20
+    report["evaluation"]["confusion"] = {"labels": list("abcdef"), "matrix": matrix}
+    report["data"]["splits"][0]["classes"] = dict.fromkeys("abcdef", 300)
+    (piece,) = advise(report)
+    assert piece["id"] == "classes.never-predicted"
+    assert "2 more" in piece["evidence"]
+    assert "--epochs 6" in piece["command"]  # they are not rare, so weights of classes change nothing
+
+
+def test_a_class_with_one_training_row_is_named():
+    report = healthy()
+    report["data"]["splits"][0]["classes"] = {"bad": 1000, "good": 990, "fonts": 1, "web": 2}
+    (piece,) = advise(report)
+    assert piece["id"] == "classes.too-few-rows"
+    assert "“fonts” (1)" in piece["evidence"]
+    assert "data.rare_labels=merge" in piece["command"]
+
+
+def test_a_baseline_ahead_on_three_rows_is_no_symptom():
+    report = below_a_baseline()
+    report["baselines"][0]["difference"]["mcnemar"] = {"only_ours": 0, "only_theirs": 3, "p": 0.125}
+    assert advise(report) == []
+
+
+def test_doubts_of_an_inaccurate_model_are_not_shown():
+    report = doubted_labels()
+    report["evaluation"]["metrics"][0]["value"] = 0.4
+    assert advise(report) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ("--text-column 'my text' --max-length 64", "--text-column 'my text' --max-length 64"),
+        ("--from-scratch --epochs 3", "--set loading.from_scratch=true"),
+        ("--source en --target de --budget 60s", "--source en --target de"),
+        ("--attention sliding-window:8 --few --unlabelled u.txt", "--set attention=sliding-window:8"),
+        ("--set training.budget=60 --set training.dropout=0", "--set training.dropout=0"),
+    ],
+)
+def test_the_range_test_has_the_settings_of_the_run(options, kept):
+    report = below_a_baseline()
+    report["command"] = f"toolkit finetune translation --data t.csv {options}"
+    (piece,) = advise(report)
+    assert piece["command"] == f"toolkit lr-find translation --data t.csv {kept}"
+
+
 def test_doubted_labels_are_named_where_the_noise_is_more_than_chance():
     (piece,) = advise(doubted_labels())
     assert (piece["id"], piece["command"]) == ("labels.doubted", None)
