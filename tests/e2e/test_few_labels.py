@@ -78,7 +78,7 @@ def test_pretraining_on_texts_without_labels_is_compared(home: Path) -> None:
     report = report_of(home / "adapted")
     assert faults(REPORT, report) == []
     comparison = report["training"]["few_labels"]
-    names = [*NAMES, *(f"pretraining, then {name}" for name in NAMES)]
+    names = [*NAMES, *(f"{name} after pretraining" for name in NAMES)]
     assert [row["name"] for row in comparison["candidates"]] == names
     before = report_of(home / "run")["training"]["few_labels"]["candidates"]
     for row, other in zip(comparison["candidates"], before, strict=False):

@@ -36,7 +36,7 @@ from toolkit.training.loss.objective import RATIONALE, Objective, objective_for
 PROBE = "linear probe"
 CONTRASTIVE = "contrastive fine-tuning"
 FINE_TUNING = "fine-tuning"
-ADAPTED = "pretraining, then "  # before the name of a method that starts from a checkpoint pretrained on other texts
+ADAPTED = " after pretraining"  # behind the name of a method that starts from a checkpoint pretrained on other texts
 FOLDS = 3
 _FEWEST_TO_FINE_TUNE = 32  # rows; with fewer, cross-validation cannot separate fine-tuning from the contrastive method
 _CLEARLY = 2.0  # standard errors by which another feature or method must beat the one that is best on average
@@ -163,7 +163,7 @@ def methods(inputs: CandidateInputs, adapted: CandidateInputs | None = None) -> 
     }
     named = {name: Method(way, inputs) for name, way in ways.items()}
     if adapted is not None:
-        named |= {f"{ADAPTED}{name}": Method(way, adapted) for name, way in ways.items()}
+        named |= {f"{name}{ADAPTED}": Method(way, adapted) for name, way in ways.items()}
     return named
 
 
