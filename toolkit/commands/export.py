@@ -151,7 +151,7 @@ def _check_suits(subject: EvaluationInputs, form: str) -> None:
     Raises:
         ConfigError: The task generates text, and the form is one graph.
     """
-    if subject.recipe.target.written and form != "safetensors":
+    if subject.recipe.generate is not None and form != "safetensors":
         raise ConfigError(
             f"{subject.config.recipe} generates text token by token, which one graph cannot represent: --to {form} is "
             "for tasks whose predictions need one forward pass.",
@@ -205,8 +205,10 @@ def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, 
 
 
 def _encoded(subject: LoadedModel, rows: pa.Table) -> Features:
-    features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
-    return features if subject.recipe.target.written else features.without("labels")  # the loss is not a prediction
+    features = encode_rows(rows, subject)
+    return (
+        features if subject.recipe.generate is not None else features.without("labels")
+    )  # the loss is not a prediction
 
 
 def _inputs(subject: LoadedModel, features: Features) -> Features:
@@ -373,7 +375,7 @@ def _speed(subject: LoadedModel, features: Features) -> schema.Speed | None:
     """Time one example of median length, and a batch of such; None where texts are generated."""
     import torch
 
-    if subject.recipe.target.written:
+    if subject.recipe.generate is not None:
         return None
     features = _inputs(subject, features)
     order = np.argsort(features.lengths, kind="stable")

@@ -91,7 +91,7 @@ def prune_heads(
     whole = subject.stored(observe, slim=False)
     loaded = whole.loaded
     rows = checksums.read_rows(run.path / "data" / "validation.parquet")
-    features = encode_rows(rows, subject.recipe, loaded.processor, subject.config)
+    features = encode_rows(rows, loaded)
     batches = _batches(loaded, features, wanted.rows)
     layers = heads.find(loaded.model, batches[0])
     observe(Stage(f"Measuring the importance of {sum(layer.heads for layer in layers)} heads"))
@@ -131,7 +131,7 @@ def prune_heads(
 def _run(subject: EvaluationInputs) -> runs.Run:
     if subject.run is None or not subject.own:
         raise ConfigError("Pruning needs the validation rows of a run.", "Give a run directory.", id="run.not-a-run")
-    if subject.recipe.target.written:
+    if subject.recipe.generate is not None:
         raise ModelError(
             "The model generates texts, but pruning is for models that choose classes.",
             "Give a run of a recipe such as `sentiment` or `image`.",

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from toolkit.tasks import shown_labels
+
 if TYPE_CHECKING:
-    from toolkit.config.settings import DataConfig
+    from toolkit.config import DataConfig, RunConfig
 
 WORD, PATCH = "word", "patch"  # what explanations score
 Parts = Mapping[str, pa.Table]  # name of a part → its rows in the recipe's roles
@@ -78,6 +80,19 @@ class Likeness:
     threshold: float
 
 
+def _sizes(lengths: Any, unit: str) -> tuple[str, str]:
+    import numpy as np
+
+    median, high = np.quantile(lengths, [0.5, 0.95])
+    return f"{unit} per row", f"median {median:.0f}, 95 % under {high:.0f}, longest {lengths.max()}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 @dataclass(frozen=True)
 class Input:
     """One kind of input.
@@ -93,10 +108,13 @@ class Input:
         read: (values, name of their column, how) → the same for values that come row by row.
         length: Size of one value where no tokenizer is at hand.
         length_unit: What `length` counts.
+        sizes: (lengths of rows, their unit) → name and text: what `inspect` prints of a part.
         json: (most characters) → type of a value in a request.
         about: Describes a value in a request.
         of_json: A value of a request → a value as rows have it.
         plain: Value → text; None where a value is not text.
+        shown: Value → what pages and messages show of it.
+        thumbnail: Value → data address of a small picture of it, or None.
         preparing: What is done to rows before they are learned from.
         unit: What explanations score: `WORD`, `PATCH`, or None where predictions cannot be explained.
         likeness: How near-duplicates are found; None where they are not searched for.
@@ -120,8 +138,11 @@ class Input:
     length_unit: str
     json: Callable[[int], Any]
     about: str
+    sizes: Callable[[Any, str], tuple[str, str]] = _sizes
     of_json: Callable[[Any], Any] = lambda value: value
     plain: Callable[[Any], str] | None = None
+    shown: Callable[[Any], str] = _shown
+    thumbnail: Callable[[Any], str | None] = lambda _value: None
     preparing: str = "Preparing rows"
     unit: str | None = None
     likeness: Likeness | None = None
@@ -148,6 +169,11 @@ class AnswerFormat:
     all_scores: bool
 
 
+def _each_once(numbers: Sequence[int | None]) -> list[int] | None:
+    kept = sorted({number for number in numbers if number is not None})
+    return kept if kept or not numbers else None
+
+
 @dataclass(frozen=True)
 class Target:
     """One kind of what a model predicts.
@@ -162,8 +188,15 @@ class Target:
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
         check: As of `Input`.
         aligned: (parts, columns of the recipe): refuses rows that it does not fit.
-        answer: (prediction, scores, calibrated scores, how) → what is written beside a row.
+        kept: Class numbers of a list, None for labels that are mapped to null → the list that is learned from; None
+            leaves the row out. By default each class once, and no row that had labels and has none left.
+        of_class: (class number, names of the classes) → the prediction of that class alone, where another thing than a
+            class number is predicted for a class; baselines and probes predict classes.
+        predictions: (outputs of the model, batch) → columns, as of a recipe, where the recipe has no `predictions`.
+        answer: (prediction, scores, calibrated scores, how) → what is written beside a row, "prediction" first.
         empty: The same without values, for a row without a prediction.
+        line: (input, columns of `answer`) → what `predict` prints of one input.
+        summary: (column, names of the classes) → name → text: what `inspect` prints of the values in one part.
         shown: (value, names of the classes) → text.
         same: Whether two predictions are the same, as when an export is compared with its model.
         overview: (context of an evaluation) → what the report says of it beside the metrics.
@@ -183,7 +216,12 @@ class Target:
     written: bool = False
     check: "Callable[[Parts, Column, DataConfig], Checked]" = lambda parts, _column, _config: Checked(parts)
     aligned: "Callable[[Parts, Sequence[Column]], None]" = lambda _parts, _columns: None
+    kept: Callable[[Sequence[int | None]], list[int] | None] = _each_once
+    of_class: Callable[[int, Sequence[str]], Any] = lambda number, _labels: number
+    predictions: Callable[[Any, Mapping[str, Any]], dict[str, list[Any]]] | None = None
     empty: Callable[[AnswerFormat], dict[str, None]] = lambda _answers: {"prediction": None}
+    line: Callable[[Any, Mapping[str, Any]], str] = shown_labels.line
+    summary: Callable[[pa.ChunkedArray, Sequence[str]], Mapping[str, str]] = shown_labels.summary
     overview: Callable[[Any], dict[str, Any]] = lambda _context: {}
     finish: Callable[
         [Sequence[Any], Sequence[Any], Callable[[list[Any]], list[Any]], Mapping[str, Any]], Sequence[Any]
@@ -253,6 +291,12 @@ class Task:
         return any(isinstance(column.kind, Target) and column.kind.written for column in self.columns)
 
     @property
+    def labelled(self) -> Column | None:
+        """The target, where it is made of classes."""
+        targets = (column for column in self.columns if isinstance(column.kind, Target))
+        return next((column for column in targets if column.kind.classes), None)
+
+    @property
     def stratum(self) -> str | None:
         """Role of the column with one class for a row, by which rows are divided; None for other tasks."""
         return self.target.role if self.target.kind.single else None
@@ -275,6 +319,11 @@ class Task:
         return units.pop() if len(units) == 1 and self.target.kind.single else None
 
     @property
+    def takes_linear_probe(self) -> bool:
+        """Whether a logistic regression on frozen features can do it."""
+        return bool(self.target.kind.exclusive)
+
+    @property
     def takes_few_labels(self) -> bool:
         """Whether ways of training can be compared by cross-validation where labels are few."""
         return bool(self.target.kind.single) and all(column.kind.few_labels for column in self.inputs)
@@ -284,6 +333,20 @@ class Task:
         """Whether the program beside an ONNX export reads its input and gives its target."""
         required = [column.kind for column in self.inputs if column.required]
         return len(required) == 1 and required[0].standalone and bool(self.target.kind.standalone)
+
+    def meaningless(self, config: "RunConfig") -> list[str]:
+        """Return the keys of a configuration that are set and have no meaning for the target."""
+        target: Target = self.target.kind
+        of_classes = ("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment")
+        wrong = [f"loss.{key}" for key in of_classes if getattr(config.loss, key)]
+        wrong = [] if target.exclusive or target.written else wrong
+        if not target.single:
+            of_one = {
+                "evaluation.positive_class": config.evaluation.positive_class,
+                "data.min_label_rows": config.data.min_label_rows,
+            }
+            wrong += [key for key, value in of_one.items() if value is not None]
+        return wrong
 
     def present(self, rows: pa.Table) -> list[str]:
         """Return the roles of the columns that `rows` have."""

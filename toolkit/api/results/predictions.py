@@ -1,10 +1,13 @@
 """Predictions of inputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.tasks.task import Target
+
 _SCORE = "score: "  # prefix of the name of a class's probability
+_OTHER = ("input", "explanation", "problem")  # beside the columns of the target
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,14 @@ class Prediction:
 
     Attributes:
         input: The input, as it was given.
-        prediction: The class, the text that was written, or a class for each word; None where there is a problem.
+        prediction: The class, the text that was written, a class for each word, or what else the target predicts; None
+            where there is a problem.
         score: Probability of the class; None where no class is chosen.
         calibrated_score: The same with the temperature that was fitted on validation rows.
         scores: Probability of each class, by name; empty where not requested.
         problem: Why the input cannot be predicted, or None.
+        columns: All of them as the target writes them, by name, "prediction" first.
+        line: One line of text, as `toolkit predict` prints it.
     """
 
     input: Any
@@ -26,6 +32,8 @@ class Prediction:
     calibrated_score: float | None
     scores: Mapping[str, float]
     problem: str | None
+    columns: Mapping[str, Any] = field(repr=False)
+    line: str = field(repr=False)
 
     @property
     def label(self) -> Any:
@@ -33,8 +41,17 @@ class Prediction:
         return self.prediction
 
     @classmethod
-    def of(cls, given: Any, answer: Mapping[str, Any]) -> "Prediction":
-        """Convert the columns of a predicted row: "prediction", "score", "score: NAME" and "problem"."""
+    def of(cls, given: Any, answer: Mapping[str, Any], target: Target) -> "Prediction":
+        """Convert a predicted row: "problem", and the columns of the target.
+
+        Args:
+            given: The input.
+            answer: The row.
+            target: Of the recipe.
+        """
+        columns = {name: value for name, value in answer.items() if name not in _OTHER}
+        problem = answer.get("problem")
+        line = f"(no prediction: {problem})  {given}" if problem is not None else target.line(given, columns)
         scores = {name.removeprefix(_SCORE): value for name, value in answer.items() if name.startswith(_SCORE)}
         return cls(
             given,
@@ -42,5 +59,7 @@ class Prediction:
             answer.get("score"),
             answer.get("calibrated_score"),
             scores,
-            answer.get("problem"),
+            problem,
+            columns,
+            line,
         )

@@ -11,7 +11,7 @@ from toolkit.cli.console import Watcher, say, table
 if TYPE_CHECKING:
     from toolkit.data.tables.inspect import Part
 
-_MOST_CLASSES = 12  # that are shown
+_MOST_EXAMPLES = 12
 
 
 def inspect(
@@ -39,13 +39,13 @@ def inspect(
         seen = api.inspect(**given, progress=options.caller(watch))
     for part in seen.parts:
         say(f"\n{seen.origin} — {part.name}")
-        say(table(_rows(part, seen.unit, seen.max_length)))
+        say(table(_rows(part, seen.max_length)))
         if part.examples:
             say(
                 table(
                     [
                         (f"  {label}", textwrap.shorten(text, 90, placeholder=" …"))
-                        for label, text in list(part.examples.items())[:_MOST_CLASSES]
+                        for label, text in list(part.examples.items())[:_MOST_EXAMPLES]
                     ]
                 )
             )
@@ -56,25 +56,13 @@ def inspect(
         say(f"\nDuplicates between parts: {', '.join(shared)}; `finetune` removes them from train.")
 
 
-def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
-    import numpy as np
-
+def _rows(part: "Part", longest: int | None) -> list[tuple[str, ...]]:
     def share(count: int, of: int) -> str:
         return f"{count:,} ({100 * count / of:.1f} %)"
 
-    total = sum(part.classes.values())
-    rows: list[tuple[Any, ...]] = [("rows", f"{part.rows:,}")]
-    if part.classes:
-        counted = [f"{label} {share(count, total)}" for label, count in part.classes.items()]
-        more = f" and {len(counted) - _MOST_CLASSES} more" if len(counted) > _MOST_CLASSES else ""
-        rows.append(("classes", ", ".join(counted[:_MOST_CLASSES]) + more))
-    median, high = np.quantile(part.lengths, [0.5, 0.95])
-    if unit == "pixels":
-        sides = f"median {median:.0f}, smallest {part.lengths.min()}, largest {part.lengths.max()} pixels"
-        rows.append(("shorter side", sides))
-    else:
-        rows.append((f"{unit} per row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
-    if unit == "tokens":
+    rows: list[tuple[Any, ...]] = [("rows", f"{part.rows:,}"), *part.summary.items()]
+    rows.append(part.sizes)
+    if longest is not None:
         rows.append(("truncated", f"{share(part.cut_at(longest), part.rows)} are longer than {longest} tokens"))
     rows.append(
         ("duplicates", f"{part.repeated:,} repeat an earlier row; {part.contradictory:,} have contradictory labels")

@@ -161,11 +161,12 @@ def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, lis
 
 def _most_common(subject: EvaluationInputs) -> dict[str, list[Any]]:
     """Return predictions of the rows' most common class, the only baseline without training rows."""
-    if not subject.recipe.target.single:
+    if subject.recipe.task.stratum is None:
         return {}
     truth = references(subject.recipe, subject.rows)
     ranked = Counter(truth).most_common(1)
-    return {MOST_COMMON: [ranked[0][0]] * len(truth)} if len(set(truth)) > 1 else {}
+    prediction = subject.recipe.target.of_class(ranked[0][0], subject.labels)
+    return {MOST_COMMON: [prediction] * len(truth)} if len(set(truth)) > 1 else {}
 
 
 def _earlier(subject: EvaluationInputs) -> list[Path]:

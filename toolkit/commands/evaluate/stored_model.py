@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import checkpoints, model_metadata, runs
-from toolkit.commands.finetune.prepare import configure
+from toolkit.commands.finetune.prepare import configure_stored
 from toolkit.config import RunConfig, resolve
 from toolkit.errors import ModelError
 from toolkit.tasks.contract import Recipe
@@ -28,7 +28,7 @@ def find_stored(
     checkpoint = checkpoints.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, values, recipe_name)
     labels: Sequence[str] = ()
-    if recipe.target.classes:
+    if recipe.task.labelled is not None:
         if not stored_card(checkpoint):
             checkpoints.check_head(checkpoint)
         labels = checkpoints.label_names(checkpoint)
@@ -71,7 +71,7 @@ def stored_configuration(
     name = model_metadata.recipe_of(stored, checkpoint.path, recipe_name, trusted=trusted)
     name = name or checkpoints.task_of(checkpoint) or "sentiment"
     given = {**values, "model": checkpoint.name}
-    recipe, resolved = configure(name, [("model", model_metadata.values(stored)), ("flag", given)])
+    recipe, resolved = configure_stored(name, [("model", model_metadata.values(stored)), ("flag", given)])
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("model", {"data": {"max_length": longest}})

@@ -25,7 +25,7 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
     """
     rows, truncated = context.rows.num_rows, facts["truncated"]
     messages = [facts["unread"]] if facts.get("unread") else []
-    if context.recipe.target.single:
+    if context.recipe.task.stratum is not None:
         messages += _of_classes(context)
     copies = _copies(context.recipe, context.rows)
     if copies > MANY_COPIES * rows:
@@ -42,7 +42,8 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
 
 
 def _of_classes(context: EvaluationContext) -> list[str]:
-    truth, predicted, labels = context.references, context.columns.get("prediction", ()), context.labels
+    truth, labels = context.references, context.labels
+    predicted = context.classes if "prediction" in context.columns else ()
     messages = []
     if len(set(truth)) == 1:
         messages.append(

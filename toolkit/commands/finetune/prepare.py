@@ -22,7 +22,7 @@ from toolkit.evaluation.checks import generation_quality
 from toolkit.events import Observe, Stage
 from toolkit.inference.build_model import check_restraints, lengthening
 from toolkit.metrics import load
-from toolkit.tasks import loading
+from toolkit.tasks import catalogue, loading
 from toolkit.tasks.contract import Recipe
 from toolkit.training.distributed import sharding
 from toolkit.training.loop import trackers
@@ -63,12 +63,18 @@ class Prepared:
 
 
 def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolved]:
-    """Resolve the configuration of a recipe from its defaults and the user's layers.
+    """Resolve the configuration of a recipe that the user named, from its defaults and the user's layers.
 
     Raises:
         RecipeError: There is no such recipe.
         ConfigError: A key or value is wrong.
     """
+    catalogue.remember(recipe_name)
+    return configure_stored(recipe_name, layers)
+
+
+def configure_stored(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolved]:
+    """Do the same for a recipe that is stored with a model and may be run."""
     recipe = loading.load(recipe_name)
     resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.defaults), *layers])
     options = recipe.options
@@ -120,10 +126,11 @@ def prepare(
         checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []
         check_family(recipe, checkpoint)
-        if recipe.target.written:
-            notes += checkpoints.unasked(checkpoint, resolved.config.options)
+        notes += checkpoints.unasked(checkpoint, resolved.config.options)
+        if recipe.generate is not None:
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
-        resolved = _fitted(resolved, checkpoint, notes)
+        resolved, remarks = _fitted(resolved, checkpoint)
+        notes += remarks
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
         notes.append(f"The Hub cannot be reached; {replacement['source']} replaces {resolved.config.data.source}.")
@@ -134,7 +141,8 @@ def prepare(
     _check_splits(recipe, resolved.config, splits)
     if afresh:
         checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
-        resolved = _fitted(resolved, checkpoint, notes)
+        resolved, remarks = _fitted(resolved, checkpoint)
+        notes += remarks
     if may_compare:
         resolved, splits = settle.settle(resolved, recipe, splits)
     else:
@@ -157,14 +165,14 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
     Raises:
         ModelError: With what it is for.
     """
-    if recipe.target.written:
+    if recipe.generate is not None:
         checkpoints.check_writer(checkpoint)
     else:
         checkpoints.check_classifier(checkpoint, recipe.task.modality)
 
 
-def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
-    """Set values that depend on the checkpoint: learning rate and maximum length; check that patches fit."""
+def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> tuple[Resolved, list[str]]:
+    """Set values that depend on the checkpoint, learning rate and maximum length; return notes."""
     resolution.check(checkpoint.config, resolved.config.options.get("image_size"))
     fitted: dict[str, Any] = {}
     if resolved.config.training.learning_rate is None:
@@ -177,6 +185,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
         )
     resolved = resolved.with_values("model", {"training": fitted})
     longest = checkpoints.longest_input(checkpoint)
+    notes = []
     if longest is not None and resolved.config.data.max_length > longest:
         length_given = resolved.origin("data.max_length") not in ("default", "recipe")
         way = lengthening(resolved.config)
@@ -193,7 +202,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
             notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
             resolved = resolved.with_values("model", {"data": {"max_length": longest}})
-    return resolved
+    return resolved, notes
 
 
 def _check_machine(config: RunConfig) -> None:
@@ -275,12 +284,7 @@ def _check_target(recipe: Recipe, config: RunConfig) -> None:
     Raises:
         ConfigError: With the key.
     """
-    of_loss = ("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment")
-    wrong = [f"loss.{key}" for key in of_loss if getattr(config.loss, key)]
-    if recipe.target.exclusive or recipe.target.written:
-        wrong = []
-    if config.evaluation.positive_class is not None and not recipe.target.single:
-        wrong.append("evaluation.positive_class")
+    wrong = recipe.task.meaningless(config)
     if wrong:
         raise ConfigError(
             f"`{wrong[0]}` is for tasks with one class a row, and the task of this recipe is another.",

@@ -108,5 +108,4 @@ def vocabulary_warning(
     if not names:
         return None
     texts = [" ".join(str(row.values.get(name) or "") for name in names) for row in rows if row.problem is None]
-    translates = stored.recipe.target.written
-    return vocabulary.unread(texts, stored.loaded.processor, translates=translates)
+    return vocabulary.unread(texts, stored.loaded.processor, translates=stored.recipe.generate is not None)

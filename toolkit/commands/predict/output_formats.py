@@ -23,7 +23,7 @@ def writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Path
     suffix = output.suffix.lower()
     if suffix not in WRITTEN_TEXTS:
         return None
-    if not recipe.target.written:
+    if recipe.generate is None:
         raise ConfigError(
             f"{output} would contain only texts, but this task does not generate texts.",
             "Use a .csv file.",

@@ -79,7 +79,7 @@ def predict(
     write = writer(recipe, config.options, source, output, observe)
     inputs = recipe.task.named_inputs(config.options)
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
-    size = EXPLAINED if explained else WRITTEN if recipe.target.written else CHUNK
+    size = EXPLAINED if explained else WRITTEN if recipe.generate is not None else CHUNK
     arriving = tell is not None and source == row_stream.STANDARD_INPUT
     chunks = in_chunks(read_rows(source, values, config.options), size, arriving=arriving)
     chunks = map(without_taken_columns, chunks)
@@ -91,7 +91,7 @@ def predict(
     if unread is not None:
         observe(Note(unread))
     chunks = itertools.chain([head], chunks)
-    counts = PredictionCounts(roles[inputs[0].role] if recipe.target.written else None)
+    counts = PredictionCounts(roles[inputs[0].role] if recipe.generate is not None else None)
     predictor = Predictor(stored, inputs, roles, temperature, all_scores, root_of(source), explainer, counts.add_cut)
     if tell is not None:
         observe(Stage("Predicting rows as they arrive"))

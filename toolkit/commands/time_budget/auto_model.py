@@ -208,7 +208,7 @@ def _trained_for(recipe: Recipe, checkpoint: Checkpoint) -> str | None:
     trained = next((name for name in architectures if any(part in name for part in _TRAINED)), None)
     if trained is not None:
         return f"already trained, as {trained}"
-    return "not a known base model for written text" if recipe.target.written else None
+    return "not a known base model for written text" if recipe.generate is not None else None
 
 
 def _at_hand() -> list[str]:
@@ -279,7 +279,7 @@ def _probed(subject: LoadedModel, splits: Splits, config: RunConfig) -> float | 
     """Return the loss of a linear probe of the model on some validation rows; None where none can be fitted."""
     tables = (splits.train, ROWS), (splits.validation, VALIDATION_ROWS)
     rows = [timing.sample(table, most, config.training.seed) for table, most in tables]
-    features = [encode_rows(part, subject.recipe, subject.processor, config) for part in rows]
+    features = [encode_rows(part, subject) for part in rows]
     collate = partial(subject.recipe.collate, processor=subject.processor)
     layer = linear_probe.output_layer(subject.model, probe(features[0], collate))
     learned, held_out = (

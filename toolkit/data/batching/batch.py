@@ -90,9 +90,9 @@ def encode(
 
     Args:
         rows: The split.
-        preprocess: Takes columns of raw values, returns columns of integers, lists of integers, or an array with a
-            row for each example. A column "truncated" says which examples were cut; it is counted and does not reach
-            the model.
+        preprocess: Takes columns of raw values, returns columns of numbers, lists of integers, lists of as many
+            fractions each, or an array with a row for each example. A column "truncated" says which examples were cut;
+            it is counted and does not reach the model.
         chunk: Rows handed over at a time.
     """
     return join(encode_chunks(rows, preprocess, chunk))
@@ -136,6 +136,8 @@ def _compact(values: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:
     if isinstance(values, np.ndarray):
         return values
     if len(values) and isinstance(values[0], Sequence | np.ndarray):
+        if len(values[0]) and np.asarray(values[0]).dtype.kind == "f":
+            return np.asarray(values, np.float32)  # a vector for each row
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in values])]).astype(np.int64)
         flat = np.fromiter(chain.from_iterable(values), np.int32, count=int(offsets[-1]))
         return Ragged(flat, offsets)
@@ -179,11 +181,17 @@ def pad(features: Sequence[Mapping[str, Any]], padding: Mapping[str, int]) -> di
                 row[: len(value)] = value
             batch[name] = torch.from_numpy(filled)
         else:
-            batch[name] = torch.as_tensor(np.asarray(values))
+            numbers = np.asarray(values)
+            batch[name] = torch.as_tensor(numbers.astype(np.float32) if numbers.dtype.kind == "f" else numbers)
     if "input_ids" in batch and "attention_mask" not in batch:
         lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
         batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths[:, None]).long()
     return batch
+
+
+def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
+    """Stack examples, tokens and labels padded to the longest; labels with -100, which the loss passes over."""
+    return pad(features, {"input_ids": getattr(processor, "pad_token_id", None) or 0, "labels": -100})
 
 
 def plan_epoch(lengths: Integers, batch_size: int, *, seed: int, epoch: int) -> list[Integers]:

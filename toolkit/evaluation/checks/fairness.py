@@ -142,7 +142,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     return section(
         column,
         context.rows[column].to_pylist(),
-        context.columns["prediction"],
+        context.classes,
         context.references,
         context.labels,
         confidence=context.config.evaluation.confidence,
@@ -150,4 +150,4 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     )
 
 
-CHECK = Check("fairness", _run, applies=lambda task: bool(task.target.kind.single), wanted=_wanted)
+CHECK = Check("fairness", _run, applies=lambda task: task.stratum is not None, wanted=_wanted)

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 
 from toolkit.config.settings import DataConfig, EvaluationConfig
-from toolkit.data.images import image_columns
+from toolkit.data.images import image_columns, image_decoding
 from toolkit.data.images.validate_images import validate_images
 from toolkit.evaluation.checks import robustness
 from toolkit.evaluation.duplicates import near_duplicate_images
@@ -36,6 +37,13 @@ def _read(values: Sequence[Any], name: str, reading: Reading) -> Values:
 
 def _called(picture: Mapping[str, Any] | None) -> str | None:
     return image_columns.name(picture) if picture and picture.get("path") else None
+
+
+def _sizes(lengths: Any, unit: str) -> tuple[str, str]:
+    return (
+        "shorter side",
+        f"median {np.median(lengths):.0f}, smallest {lengths.min()}, largest {lengths.max()} {unit}",
+    )
 
 
 def _json(_most: int) -> Any:
@@ -88,9 +96,12 @@ IMAGE = Input(
     read=_read,
     length=lambda value: int(min(value["width"], value["height"])),
     length_unit="pixels",
+    sizes=_sizes,
     json=_json,
     about="A picture file's bytes in base64",
     of_json=_of_json,
+    shown=image_columns.name,
+    thumbnail=image_decoding.thumbnail,
     preparing="Preparing pictures",
     unit=PATCH,
     likeness=Likeness(_near, near_duplicate_images.THRESHOLD),

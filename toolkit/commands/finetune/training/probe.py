@@ -86,7 +86,7 @@ def begin(
     """
     config, recipe = prepared.config, prepared.recipe
     wanted = config.training.linear_probe and not config.loading.from_scratch
-    if not wanted or not recipe.target.exclusive:
+    if not wanted or not recipe.task.takes_linear_probe:
         return Begun()
     observe(Stage("Fitting a logistic regression on the frozen features"))
     train, validation = (features.without(RATIONALE) for features in setup.features)
@@ -127,13 +127,15 @@ def begin(
         linear_probe.install(layer, linear_probe.balanced(start.probe, shift))
     predictions = None
     if team.is_main and on_test and config.evaluation.baselines and (installed or not by_word):
-        (test,) = encode_parts((prepared.splits.test,), recipe, setup.processor, config, lambda _event: None)
+        splits, quiet = prepared.splits, lambda _event: None
+        (test,) = encode_parts((splits.test,), recipe, splits.labels, setup.processor, config, quiet)
         if by_word:  # which word is which, the recipe knows
             subject = LoadedModel(model, setup.processor, recipe, prepared.splits.labels, config)
             with models.plainly(model):
                 predictions = predict_features(subject, test).columns["prediction"]
         else:
-            predictions = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
+            chosen = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
+            predictions = [recipe.target.of_class(number, splits.labels) for number in chosen]
     observe(Note(_sentences(best, start, installed=installed, by_word=by_word)))
     facts = {
         "pooling": best.pooling,

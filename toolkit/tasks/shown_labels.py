@@ -1,0 +1,53 @@
+"""How labels and predictions of a target are shown where a target does not say otherwise."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MOST_CLASSES = 12  # that a summary of a column names
+
+
+def summary(column: pa.ChunkedArray, labels: Sequence[str]) -> dict[str, str]:
+    """Return the share of the rows that have each class, or the range of numbers."""
+    if labels:
+        return {"classes": counted(column, labels, of=len(column))}
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) or not len(column):
+        return {}
+    low, median, high = pc.quantile(column, [0.0, 0.5, 1.0]).to_pylist()
+    return {"values": f"median {median:.4g}, from {low:.4g} to {high:.4g}"}
+
+
+def counted(column: pa.ChunkedArray, labels: Sequence[str], *, of: int) -> str:
+    """Return how often each class occurs in a column of class numbers, or of lists of them.
+
+    Args:
+        column: The class numbers.
+        labels: Names of the classes.
+        of: What shares are of.
+    """
+    lists = pa.types.is_list(column.type)
+    numbers = pc.list_flatten(column) if lists else column
+    counts = {pair["values"]: pair["counts"] for pair in pc.value_counts(numbers).to_pylist()}
+    texts = [_share(name, counts.get(number, 0), of) for number, name in enumerate(labels)]
+    more = [f"and {len(texts) - MOST_CLASSES} more"] if len(texts) > MOST_CLASSES else []
+    bare = pc.sum(pc.equal(pc.list_value_length(column), 0)).as_py() if lists else 0
+    return ", ".join([*texts[:MOST_CLASSES], *more, *([_share("rows without any", bare, of)] if bare else [])])
+
+
+def _share(name: str, count: int, of: int) -> str:
+    return f"{name} {count:,} ({100 * count / of:.1f} %)" if of else f"{name} 0"
+
+
+def line(given: Any, columns: Mapping[str, Any]) -> str:
+    """Return a prediction, the other columns in parentheses, and the input."""
+    prediction, *others = [(name, _written(value)) for name, value in columns.items()]
+    beside = ", ".join(f"{name} {text}" for name, text in others)
+    return "  ".join([prediction[1], *([f"({beside})"] if beside else []), str(given)])
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_written, value)) or "(none)"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
