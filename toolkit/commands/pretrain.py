@@ -21,6 +21,7 @@ from toolkit.distributed.process_group import ALONE
 from toolkit.errors import DataError, ModelError
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
+from toolkit.inference.model import LoadedModel
 from toolkit.tasks.contract import Recipe
 
 FACTS = "pretraining.json"  # beside the weights
@@ -70,7 +71,8 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     if is_new:
         observe(Note("The checkpoint has no language-model head: the output layer starts as the word embeddings."))
     observe(Stage("Tokenizing"))
-    features, others = (encode_rows(rows, recipe, processor, config) for rows in (learned, held_out))
+    subject = LoadedModel(model, processor, recipe, (), config)
+    features, others = (encode_rows(rows, subject) for rows in (learned, held_out))
     device = pick_device(training.device)
     chosen = autotune.configured(training, device)
     accelerator = accelerator_for(training, chosen.precision)

@@ -90,7 +90,7 @@ def prune_heads(
     whole = subject.stored(observe, slim=False)
     loaded = whole.loaded
     rows = checksums.read_rows(run.path / "data" / "validation.parquet")
-    features = encode_rows(rows, subject.recipe, loaded.processor, subject.config)
+    features = encode_rows(rows, loaded)
     batches = _batches(loaded, features, wanted.rows)
     layers = heads.find(loaded.model, batches[0])
     observe(Stage(f"Measuring the importance of {sum(layer.heads for layer in layers)} heads"))

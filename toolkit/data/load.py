@@ -169,12 +169,12 @@ def load_table(
         options: The recipe's own keys.
         clean: Leave out what the recipe would not learn from. A part named test stays as it is.
     """
-    parts, origin, acquired_notes = acquire(config, _reader(recipe, config, options))
-    notes = list(acquired_notes)
+    acquired, origin = acquire(config, _reader(recipe, config, options))
+    notes = list(acquired.notes)
     counts: dict[str, int] = {}
     task = recipe.task
     target = task.target if recipe.target.classes else None
-    kept = {part: columns_.unfold(_where(raw, config.where)) for part, raw in parts.items()}
+    kept = {part: columns_.unfold(_where(raw, config.where)) for part, raw in acquired.parts.items()}
     prepared, order, found_notes = in_roles(kept, task.named(options), target, config, lenient=lenient)
     notes += found_notes
     unreadable: list[dict[str, Any]] = []
@@ -213,7 +213,7 @@ def load_table(
 def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
     """Return what reads files of the task's own formats, if it has any."""
     own = recipe.read
-    return None if own is None else lambda path, notes: own(path, config, options, notes)
+    return None if own is None else lambda path: own(path, config, options)
 
 
 def _clean(parts: Mapping[str, pa.Table], clean: Any, options: Mapping[str, Any]) -> Checked:

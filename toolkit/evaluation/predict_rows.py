@@ -29,7 +29,7 @@ def predict_rows(
         team: The processes that share the work; each calls this with the same rows.
     """
     loaded, recipe = stored.loaded, stored.recipe
-    features = team.from_main(lambda: encode_rows(rows, recipe, loaded.processor, stored.config))
+    features = team.from_main(lambda: encode_rows(rows, loaded))
     predictions = predict_features(loaded, features, observe, team)
     parameters, size_bytes = models.size(loaded.model)
     facts = {

@@ -1,18 +1,16 @@
 """Rows of a table as model inputs."""
 
-from typing import Any
-
 import pyarrow as pa
 
-from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Features, encode
+from toolkit.inference.model import LoadedModel
 from toolkit.tasks.contract import Recipe
 from toolkit.training.loop.objective import RATIONALE
 
 
-def encode_rows(rows: pa.Table, recipe: Recipe, processor: Any, config: RunConfig) -> Features:
-    """Turn a table into model inputs."""
-    encoded = encode(input_columns(rows, recipe), lambda batch: recipe.preprocess(batch, processor, config))
+def encode_rows(rows: pa.Table, subject: LoadedModel) -> Features:
+    """Turn a table into inputs of a model."""
+    encoded = encode(input_columns(rows, subject.recipe), subject.preprocess)
     return encoded.without(RATIONALE)  # for training alone
 
 

@@ -1,6 +1,6 @@
 """A model on disk, and the same model loaded, with everything that its predictions need."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from toolkit.attention import heads
 from toolkit.config import RunConfig
 from toolkit.events import Observe
 from toolkit.inference.build_model import build_model
-from toolkit.tasks.contract import Recipe
+from toolkit.tasks.contract import Recipe, Rows
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class LoadedModel:
     recipe: Recipe
     labels: Sequence[str]
     config: RunConfig
+
+    def preprocess(self, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+        """Turn columns of raw values, by role, into columns of model inputs."""
+        return self.recipe.preprocess(Rows(rows, self.labels), self.processor, self.config)
 
 
 @dataclass(frozen=True)

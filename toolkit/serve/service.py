@@ -105,7 +105,7 @@ class Service:
         subject = self.predictor.stored.loaded
         if all(column.kind.samples for column in self.inputs) and subject.config.training.acceleration == "auto":
             rows = pa.table({c.role: pa.array(c.kind.samples, c.kind.type) for c in self.inputs})
-            features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
+            features = encode_rows(rows, subject)
             collate = partial(subject.recipe.collate, processor=subject.processor)
             self.prepared.enter_context(unpadded(subject.model, probe(features, collate)))
         self.ready = True

@@ -3,14 +3,48 @@
 A recipe is a Python file with the public names of `PARTS`; `recipes/sentiment.py` is one to read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from toolkit.tasks.task import Column, Target, Task
 
-Rows = Mapping[str, Sequence[Any]]  # role → values
+
+class Rows(Mapping[str, Sequence[Any]]):
+    """Some rows of a table: role → values.
+
+    Attributes:
+        classes: Names of the classes in the order of their numbers; empty for a task without classes.
+    """
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]], classes: Sequence[str] = ()) -> None:
+        self._columns = columns
+        self.classes = tuple(classes)
+
+    def __getitem__(self, role: str) -> Sequence[Any]:
+        return self._columns[role]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables that a file or folder holds.
+
+    Attributes:
+        parts: Part ("train", "validation", "test", or "all" where it is not divided) → rows.
+        notes: What was passed over, or guessed.
+    """
+
+    parts: Mapping[str, pa.Table]
+    notes: Sequence[str] = ()
 
 
 class Preprocess(Protocol):
@@ -49,15 +83,14 @@ class Recipe:
         columns: `COLUMNS`: what it reads; inputs, one target, and what is read in training alone.
         metrics: `METRICS`: names of metrics or `toolkit.metrics.Metric`; the first is the headline.
         load_processor: (folder of a checkpoint, config) → its tokenizer or image processor.
-        preprocess: (rows, processor, config) → columns of model inputs, row by row the same order.
+        preprocess: (`Rows`, processor, config) → columns of model inputs, row by row the same order.
         build_model: (folder, names of the classes, config, **arguments) → the checkpoint with the right head.
         collate: (examples, processor) → the tensors of one batch.
         predictions: (outputs, batch) → columns, one value an example; "prediction" is what metrics compare. The batch
             holds the tensors that the model got, and lists of what `collate` left out.
         generate: (model, batch, processor, config) → the same columns, for a target that is written token by token;
             it stands in the place of `predictions`.
-        read: (path, data settings, options, notes) → tables by part, or None: reads files of a format of the
-            task's own; what the user should know of them is added to the notes.
+        read: (path, data settings, options) → `Tables`, or None: reads files of a format of the task's own.
         clean: (rows, options) → reason → which rows: what is not to be learned from.
         start: (rows, folder, config): writes a checkpoint with random weights and a vocabulary learned from the
             training rows, for `--from-scratch` where no `--model` is named.
@@ -86,7 +119,7 @@ class Recipe:
     collate: Collate
     predictions: Callable[[Any, Mapping[str, Any]], dict[str, list[Any]]] = lambda _outputs, _batch: {}
     generate: Generate | None = None
-    read: Callable[[Path, Any, Mapping[str, Any], list[str]], dict[str, Any] | None] | None = None
+    read: Callable[[Path, Any, Mapping[str, Any]], Tables | None] | None = None
     clean: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
     start: Callable[[Any, Path, Any], None] | None = None
     remarks: Callable[[Any, Any, Any], list[str]] = _none

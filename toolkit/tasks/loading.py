@@ -53,6 +53,7 @@ def _load(path: Path) -> Recipe:
         )
     _check_names(path)
     held = {PARTS[name]: getattr(module, name) for name in PARTS if hasattr(module, name)}
+    old_names.check_read(held.get("read"), path)
     held["columns"] = tuple(_with_kind(column, path) for column in held["columns"])
     _check_columns(held["columns"], path)
     return Recipe(file=path, about=module.__doc__ or "", notes=notes, **held)

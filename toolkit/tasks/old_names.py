@@ -1,12 +1,17 @@
-"""Modules that recipe files of older versions import, under the names that they had then.
+"""What recipe files of older versions hold: modules under the names that they had then, and functions.
 
 The only place that knows them: a copied recipe keeps working, and a note says what to write instead.
 """
 
 import ast
 import importlib
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from toolkit.errors import RecipeError
 
 MODULES = {
     "toolkit.recipes": "toolkit.tasks.task",
@@ -67,3 +72,18 @@ def provide(path: Path) -> list[str]:
         setattr(importlib.import_module(parent), name, module)
         notes.append(f"{path.name} imports {old}, which is now {new}.")
     return notes
+
+
+def check_read(read: Callable[..., Any] | None, path: Path) -> None:
+    """Refuse a `read` of older versions, which adds to a list of notes.
+
+    Raises:
+        RecipeError: With the way to write it today.
+    """
+    if read is not None and len(inspect.signature(read).parameters) > 3:
+        raise RecipeError(
+            f"{path}: `read` has a fourth parameter, a list of notes; it returns them now.",
+            "Write `def read(path, config, options)`, and return what a reader of the toolkit returns, or "
+            "`toolkit.tasks.contract.Tables(parts, notes)`. Remove `notes` from the calls of such readers.",
+            id="recipe.outdated",
+        )

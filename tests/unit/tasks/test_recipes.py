@@ -144,6 +144,13 @@ def test_recipe_files_of_older_versions_import_modules_by_their_old_names(tmp_pa
     ]
 
 
+def test_a_read_that_adds_to_notes_is_refused_with_the_way_to_return_them(tmp_path):
+    (tmp_path / "older.py").write_text(f"{WHOLE}def read(path, config, options, notes): ...\n", encoding="utf-8")
+    assert "Tables" in refusal("recipe.outdated", tmp_path / "older.py").fix
+    (tmp_path / "newer.py").write_text(f"{WHOLE}def read(path, config, options): ...\n", encoding="utf-8")
+    assert loading.load(str(tmp_path / "newer.py")).read is not None
+
+
 def test_every_old_name_leads_to_a_module():
     for old, new in old_names.MODULES.items():
         assert importlib.import_module(new).__name__ != old

@@ -44,7 +44,7 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
     elif not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.", id="source.file-missing")
     elif path.name.lower().endswith(TABLES):
-        table = pa.concat_tables(read(path).values(), promote_options="permissive")
+        table = pa.concat_tables(read(path).parts.values(), promote_options="permissive")
         wanted = [column for column in recipe.task.inputs if column.kind.unit == PATCH]
         named = {role: name for role, name in config.data.columns.items() if name in table.column_names}
         name = columns.find(table.column_names, wanted, {k: v for k, v in named.items() if k == wanted[0].role})
@@ -88,7 +88,7 @@ def prepare(loaded: LoadedModel, rows: Sequence[Row]) -> list[Any]:
                 "Replace it, or leave it out.",
                 id="image.unreadable",
             )
-    return list(loaded.recipe.preprocess({role: list(rows)}, loaded.processor, loaded.config)["pixel_values"])
+    return list(loaded.preprocess({role: list(rows)})["pixel_values"])
 
 
 def boxes_in_view(loaded: LoadedModel, rows: Sequence[Row]) -> list[regions.Box | None]:

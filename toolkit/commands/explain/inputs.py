@@ -18,7 +18,7 @@ def read_texts(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     """Read many texts: the lines of a .txt file, or the text columns of a table."""
 
     def of_table(path: Path) -> list[Texts]:
-        return texts_of(pa.concat_tables(read(path).values(), promote_options="permissive"), subject)
+        return texts_of(pa.concat_tables(read(path).parts.values(), promote_options="permissive"), subject)
 
     return lines_or_table(path, of_table, "text")
 

@@ -112,7 +112,7 @@ def _example(loaded: LoadedModel, texts: Texts, number: int) -> Example:
     """Let the recipe prepare a text as it did in training."""
     roles = [column.role for column in loaded.recipe.task.inputs]
     rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
-    features = loaded.recipe.preprocess(rows, loaded.processor, loaded.config)
+    features = loaded.preprocess(rows)
     single = {name: values[0] for name, values in features.items() if name != "truncated"}
     made = example(texts, single, loaded.processor, loaded.config.data.max_length)
     if not made.words:

@@ -48,8 +48,8 @@ def read_pairs(path: Path, subject: RecipeAndConfig) -> list[Texts]:
 
 def _pairs_of(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     task, own = subject.recipe.task, subject.recipe.read
-    custom = own(path, subject.config.data, subject.config.options, []) if own is not None else None
-    table = columns.unfold(pa.concat_tables((custom or read(path)).values(), promote_options="permissive"))
+    custom = own(path, subject.config.data, subject.config.options) if own is not None else None
+    table = columns.unfold(pa.concat_tables((custom or read(path)).parts.values(), promote_options="permissive"))
     wanted = [
         replace(column, required=column.role != task.target.role) for column in task.named(subject.config.options)
     ]
@@ -159,7 +159,7 @@ def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, 
     if not alone:
         return [(texts[0], texts[1]) for texts in given]
     rows = pa.table({role: pa.array(alone, pa.string())})
-    features = encode_rows(rows, loaded.recipe, loaded.processor, loaded.config)
+    features = encode_rows(rows, loaded)
     translations = iter(predict_features(loaded, features).columns["prediction"])
     return [(texts[0], texts[1] if len(texts) > 1 else next(translations)) for texts in given]
 
@@ -174,7 +174,7 @@ def _score_pairs(
     results = []
     for number, texts in enumerate(pairs, 1):
         rows = {source: [texts[0]], target: [texts[1]]}
-        features = {name: values[0] for name, values in recipe.preprocess(rows, loaded.processor, config).items()}
+        features = {name: values[0] for name, values in loaded.preprocess(rows).items()}
         pair = alignment.bitext(*texts, features, loaded.processor, by_spaces=by_spaces)
         if not pair.source_words:
             raise DataError(

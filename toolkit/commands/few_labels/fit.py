@@ -81,8 +81,8 @@ def _baseline(inputs: CandidateInputs, prepared: Prepared) -> dict[str, list[Any
     """Return the test predictions of the linear probe that is fitted on all rows."""
     if not prepared.config.evaluation.baselines:
         return {}
-    parts = (prepared.splits.test,)
-    (test,) = encode_parts(parts, prepared.recipe, inputs.setup.processor, inputs.config, lambda _event: None)
+    splits, processor, quiet = prepared.splits, inputs.setup.processor, lambda _event: None
+    (test,) = encode_parts((splits.test,), prepared.recipe, splits.labels, processor, inputs.config, quiet)
     weight, bias = inputs.regression(inputs.frozen, np.arange(len(inputs.labels)))
     return {BASELINE: (inputs.vectors(test)[HEAD] @ weight.T + bias).argmax(axis=1).tolist()}
 

@@ -206,7 +206,7 @@ def _training_inputs(
     parts = [(splits.train, train_features), (splits.validation, validation_features)]
     with team.main_first():
         known, held_out = through_backbone(
-            below, parts, prepared.recipe, setup.processor, config, accelerator, compute.precision
+            below, parts, prepared.recipe, splits.labels, setup.processor, config, accelerator, compute.precision
         )
     return TrainingInputs(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
 

@@ -122,7 +122,8 @@ def prepare(
         if recipe.target.written:
             notes += checkpoints.unasked(checkpoint, resolved.config.options)
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
-        resolved = _fitted(resolved, checkpoint, notes)
+        resolved, remarks = _fitted(resolved, checkpoint)
+        notes += remarks
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
         notes.append(f"The Hub cannot be reached; {replacement['source']} replaces {resolved.config.data.source}.")
@@ -146,7 +147,8 @@ def prepare(
         class_weights(resolved.config.loss.class_weights, splits.labels, np.zeros(0, np.int64))  # the names are right
     if afresh:
         checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
-        resolved = _fitted(resolved, checkpoint, notes)
+        resolved, remarks = _fitted(resolved, checkpoint)
+        notes += remarks
     if may_compare:
         resolved, splits = settle.settle(resolved, recipe, splits)
     else:
@@ -169,8 +171,8 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
         checkpoints.check_classifier(checkpoint, recipe.task.modality)
 
 
-def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
-    """Set values that depend on the checkpoint: learning rate and maximum length; check that patches fit."""
+def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> tuple[Resolved, list[str]]:
+    """Set values that depend on the checkpoint, learning rate and maximum length; return notes."""
     resolution.check(checkpoint.config, resolved.config.options.get("image_size"))
     fitted: dict[str, Any] = {}
     if resolved.config.training.learning_rate is None:
@@ -183,6 +185,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
         )
     resolved = resolved.with_values("model", {"training": fitted})
     longest = checkpoints.longest_input(checkpoint)
+    notes = []
     if longest is not None and resolved.config.data.max_length > longest:
         length_given = resolved.origin("data.max_length") not in ("default", "recipe")
         way = lengthening(resolved.config)
@@ -199,7 +202,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
             notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
             resolved = resolved.with_values("model", {"data": {"max_length": longest}})
-    return resolved
+    return resolved, notes
 
 
 def _check_machine(config: RunConfig) -> None:

@@ -127,7 +127,8 @@ def begin(
         linear_probe.install(layer, linear_probe.balanced(start.probe, shift))
     predictions = None
     if team.is_main and on_test and config.evaluation.baselines and (installed or not by_word):
-        (test,) = encode_parts((prepared.splits.test,), recipe, setup.processor, config, lambda _event: None)
+        splits, quiet = prepared.splits, lambda _event: None
+        (test,) = encode_parts((splits.test,), recipe, splits.labels, setup.processor, config, quiet)
         if by_word:  # which word is which, the recipe knows
             subject = LoadedModel(model, setup.processor, recipe, prepared.splits.labels, config)
             with models.plainly(model):

@@ -63,7 +63,7 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
         observe(Note(remark))
     observe(Stage(stage_of(recipe)))
     with team.main_first():
-        features = encode_parts(parts, recipe, processor, config, observe)
+        features = encode_parts(parts, recipe, prepared.splits.labels, processor, config, observe)
     collate = partial(recipe.collate, processor=processor)
     return TrainingSetup(model, processor, adapted, features, collate, _augmentation(prepared, processor))
 

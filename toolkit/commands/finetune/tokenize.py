@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,35 +18,44 @@ from toolkit.data.images import image_columns, pixels
 from toolkit.data.tables.digest import table_digest
 from toolkit.events import Note, Observe
 from toolkit.inference.encode import input_columns
-from toolkit.tasks.contract import Recipe
+from toolkit.tasks.contract import Recipe, Rows
 from toolkit.training.acceleration.frozen_features import FrozenBackbone
 
 _PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or cuts
 
 
 def encode_parts(
-    parts: Sequence[pa.Table], recipe: Recipe, processor: Any, config: RunConfig, observe: Observe
+    parts: Sequence[pa.Table],
+    recipe: Recipe,
+    labels: Sequence[str],
+    processor: Any,
+    config: RunConfig,
+    observe: Observe,
 ) -> list[Features]:
     """Return the model inputs of some tables; those of an earlier run are used again.
 
     Args:
         parts: Tables in the recipe's roles.
         recipe: The task.
+        labels: Names of the classes.
         processor: As it was loaded: nothing was tokenized with it yet.
         config: The run's configuration; `data.cache_gib` bounds the cache.
         observe: Called with a note when all inputs came from the cache.
     """
+
+    def preprocess(chunk: Mapping[str, Sequence[Any]], watched: Any = config) -> dict[str, Any]:
+        return recipe.preprocess(Rows(chunk, labels), processor, watched)
+
     if not config.data.cache_gib:
-        tables = (input_columns(rows, recipe) for rows in parts)
-        return [batch.encode(rows, lambda chunk: recipe.preprocess(chunk, processor, config)) for rows in tables]
+        return [batch.encode(input_columns(rows, recipe), preprocess) for rows in parts]
     folder = environment.cache_folder() / "features"
-    makers = [_processor_digest(processor), *_maker_facts(recipe)]  # before the processor is changed
+    makers = [_processor_digest(processor), *_maker_facts(recipe, labels)]  # before the processor is changed
     encoded = []
     for rows in parts:
         inputs = input_columns(rows, recipe)
 
         def encode(watched: Any, inputs: pa.Table = inputs) -> Iterator[Columns]:
-            return encode_chunks(inputs, lambda chunk: recipe.preprocess(chunk, processor, watched))
+            return encode_chunks(inputs, lambda chunk: preprocess(chunk, watched))
 
         identity = _identity(inputs, makers)
         encoded.append(cache.remembered(folder, identity, config, encode, int(config.data.cache_gib * 2**30)))
@@ -64,6 +73,7 @@ def through_backbone(
     below: FrozenBackbone,
     parts: Sequence[tuple[pa.Table, Features]],
     recipe: Recipe,
+    labels: Sequence[str],
     processor: Any,
     config: RunConfig,
     accelerator: Any,
@@ -75,13 +85,15 @@ def through_backbone(
         below: The backbone, on its device.
         parts: Tables with their model inputs.
         recipe: The task.
+        labels: Names of the classes.
         processor: What made the inputs.
         config: The run's configuration; `data.cache_gib` bounds the cache.
         accelerator: Computes in the run's precision.
         precision: Its name.
     """
     collate = partial(recipe.collate, processor=processor)
-    makers = [_processor_digest(processor), *_maker_facts(recipe), below.digest(), precision, below.model.device.type]
+    makers = [_processor_digest(processor), *_maker_facts(recipe, labels)]
+    makers += [below.digest(), precision, below.model.device.type]
     encoded = []
     for rows, features in parts:
 
@@ -125,8 +137,8 @@ def _processor_digest(processor: Any) -> str:
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
-def _maker_facts(recipe: Recipe) -> list[Any]:
-    """Return what else determines the inputs: the code and the libraries."""
+def _maker_facts(recipe: Recipe, labels: Sequence[str]) -> list[Any]:
+    """Return what else determines the inputs: the classes, the code and the libraries."""
     makers = (recipe.file, batch.__file__, cache.__file__, image_columns.__file__, pixels.__file__)
     code = [runs.digest(Path(str(file))) for file in makers]
-    return [*code, __version__, *(environment.version(package) for package in _PACKAGES)]
+    return [list(labels), *code, __version__, *(environment.version(package) for package in _PACKAGES)]

@@ -131,7 +131,7 @@ class Predictor:
         loaded, config = self.stored.loaded, self.stored.config
 
         def predict(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:
-            features = encode_rows(rows, loaded.recipe, loaded.processor, config)
+            features = encode_rows(rows, loaded)
             self.cut(features.truncated)
             return predict_features(loaded, features, observe).columns
 

@@ -258,7 +258,7 @@ def _probed(subject: LoadedModel, splits: Splits, config: RunConfig) -> float | 
     """Return the loss of a linear probe of the model on some validation rows; None where none can be fitted."""
     tables = (splits.train, ROWS), (splits.validation, VALIDATION_ROWS)
     rows = [timing.sample(table, most, config.training.seed) for table, most in tables]
-    features = [encode_rows(part, subject.recipe, subject.processor, config) for part in rows]
+    features = [encode_rows(part, subject) for part in rows]
     collate = partial(subject.recipe.collate, processor=subject.processor)
     layer = linear_probe.output_layer(subject.model, probe(features[0], collate))
     learned, held_out = (

@@ -71,9 +71,9 @@ def measure(path: Path, recipe: Recipe, splits: Splits, config: RunConfig, most:
     subject = LoadedModel(model.to(pick_device(config.training.device)), processor, recipe, splits.labels, config)
     load = time.perf_counter() - start
     rows = sample(splits.train, SAMPLE, config.training.seed)
-    few = encode_rows(rows.slice(0, min(_FIRST, rows.num_rows)), recipe, processor, config)  # warms up
+    few = encode_rows(rows.slice(0, min(_FIRST, rows.num_rows)), subject)  # warms up
     start = time.perf_counter()
-    features = encode_rows(rows, recipe, processor, config)
+    features = encode_rows(rows, subject)
     encode = (time.perf_counter() - start) / rows.num_rows
     start = time.perf_counter()
     _predict(subject, few)  # warms up
@@ -91,7 +91,7 @@ def timed_again(subject: LoadedModel, rows: pa.Table, before: Timings) -> Timing
         rows: A few.
         before: An earlier measurement.
     """
-    features = encode_rows(rows, subject.recipe, subject.processor, subject.config)
+    features = encode_rows(rows, subject)
     return replace(before, load=0.0, forward=_predict(subject, features), write=_write(subject, features))
 
 

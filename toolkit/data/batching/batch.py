@@ -90,9 +90,9 @@ def encode(
 
     Args:
         rows: The split.
-        preprocess: Takes columns of raw values, returns columns of integers, lists of integers, or an array with a
-            row for each example. A column "truncated" says which examples were cut; it is counted and does not reach
-            the model.
+        preprocess: Takes columns of raw values, returns columns of numbers, lists of integers, lists of as many
+            fractions each, or an array with a row for each example. A column "truncated" says which examples were cut;
+            it is counted and does not reach the model.
         chunk: Rows handed over at a time.
     """
     return join(encode_chunks(rows, preprocess, chunk))
@@ -136,6 +136,8 @@ def _compact(values: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:
     if isinstance(values, np.ndarray):
         return values
     if len(values) and isinstance(values[0], Sequence | np.ndarray):
+        if len(values[0]) and np.asarray(values[0]).dtype.kind == "f":
+            return np.asarray(values, np.float32)  # a vector for each row
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in values])]).astype(np.int64)
         flat = np.fromiter(chain.from_iterable(values), np.int32, count=int(offsets[-1]))
         return Ragged(flat, offsets)

@@ -18,12 +18,13 @@ from toolkit.data.formats.text_decoding import open_text
 from toolkit.data.sources.folders import files, visible
 from toolkit.data.sources.local_files import SPLITS
 from toolkit.errors import ConfigError, DataError
+from toolkit.tasks.contract import Tables
 
 Pair = tuple[str | None, str | None]  # the two languages
 _CHUNK = 10_000
 
 
-def read(path: Path, pair: Pair, encoding: str | None = None) -> dict[str, pa.Table] | None:
+def read(path: Path, pair: Pair, encoding: str | None = None) -> Tables | None:
     """Read aligned texts into tables with the columns "source" and "target".
 
     Args:
@@ -32,24 +33,24 @@ def read(path: Path, pair: Pair, encoding: str | None = None) -> dict[str, pa.Ta
         encoding: Of text files.
 
     Returns:
-        Tables by part, as `data.read.read` returns them; None where `path` is of no format that is read here.
+        As `data.sources.local_files.read`; None where `path` is of no format that is read here.
 
     Raises:
         DataError: The files cannot be read, or are not aligned.
     """
     suffix = path.suffix.lower()
     if suffix == ".tmx" and path.is_file():
-        return {"all": _table(_tmx(path, pair), path, path.name)}
+        return Tables({"all": _table(_tmx(path, pair), path, path.name)})
     if suffix == ".po" and path.is_file():
         (chosen,) = gettext_catalogue.of_language([path], path.parent, pair[1])
-        return {"all": _table(gettext_catalogue.pairs(chosen), path, path.name)}
+        return Tables({"all": _table(gettext_catalogue.pairs(chosen), path, path.name)})
     if path.is_dir():
         return _folder(path, pair, encoding)
     files = _pair_of(path, pair)
-    return {"all": _table(_lines(*files, encoding), path, files[0].name)} if files is not None else None
+    return Tables({"all": _table(_lines(*files, encoding), path, files[0].name)}) if files is not None else None
 
 
-def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Table] | None:
+def _folder(folder: Path, pair: Pair, encoding: str | None) -> Tables | None:
     source, target = pair
     parts: dict[str, pa.Table] = {}
     if source and target:
@@ -70,7 +71,7 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Tabl
                     )
                 parts[split] = _table(_lines(source_file, target_file, encoding), folder, source_file.name)
     if parts:
-        return parts
+        return Tables(parts)
     catalogues = sorted(path for path in files(folder) if path.suffix == ".po")
     if not catalogues:
         return None
@@ -85,7 +86,7 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> dict[str, pa.Tabl
             "Name another folder.",
             id="data.no-rows",
         )
-    return {"all": joined}
+    return Tables({"all": joined})
 
 
 def _pair_of(path: Path, pair: Pair) -> tuple[Path, Path] | None:

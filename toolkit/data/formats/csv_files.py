@@ -137,8 +137,8 @@ def opening(lines: Iterator[str], path: Path, delimiter: str | None) -> Opening:
 
 
 def read_csv(
-    path: Path, encoding: str | None, delimiter: str | None, given: Sequence[str] = (), notes: list[str] | None = None
-) -> tuple[pa.Table, pa.Array]:
+    path: Path, encoding: str | None, delimiter: str | None, given: Sequence[str] = ()
+) -> tuple[pa.Table, pa.Array, list[str]]:
     """Read a CSV or TSV file; every value stays text. Rows without any value are passed over.
 
     Args:
@@ -146,15 +146,13 @@ def read_csv(
         encoding: Of its text.
         delimiter: Of its columns; found when None.
         given: Names of the columns, of a file without a header.
-        notes: Called with what was passed over.
 
     Returns:
-        The table and, for each of its rows, the 1-based line on which the row starts.
+        The table; for each of its rows, the 1-based line on which the row starts; and notes on what was passed over.
 
     Raises:
         DataError: With the line, if a row has the wrong number of fields or quotes that do not close.
     """
-    notes = notes if notes is not None else []
     with open_text(path, encoding) as stream, field_limit(MAX_FIELD):
         source = whole_lines(stream, path)
         begin = opening(source, path, delimiter)
@@ -192,10 +190,11 @@ def read_csv(
         except csv.Error as error:
             last = begin.passed + reader.line_num
             raise _broken_quotes(path, encoding, end + 1, last, begin.delimiter, str(error)) from None
+    joined, notes = _without_empty(table.joined(names or []), bare, path)
     if empty:
         many, were = wording.rows(len(empty))
-        notes.append(f"{many} of {path.name} without any value {were} ignored (first: line {empty[0]}).")
-    return _without_empty(table.joined(names or []), bare, path, notes), pa.array(starts, pa.int64())
+        notes = [f"{many} of {path.name} without any value {were} ignored (first: line {empty[0]}).", *notes]
+    return joined, pa.array(starts, pa.int64()), notes
 
 
 def header_names(row: Sequence[str], given: Sequence[str], where: str) -> list[str]:
@@ -213,8 +212,9 @@ def header_names(row: Sequence[str], given: Sequence[str], where: str) -> list[s
     return clean_names(given or row, where, line=not given)
 
 
-def _without_empty(table: pa.Table, places: Sequence[int], path: Path, notes: list[str]) -> pa.Table:
-    """Leave out the columns at `places`, which have no name, where they have no values either."""
+def _without_empty(table: pa.Table, places: Sequence[int], path: Path) -> tuple[pa.Table, list[str]]:
+    """Leave out the columns at `places`, which have no name, where they have no values either; return notes."""
+    notes = []
     empty = [place for place in places if not pc.any(pc.not_equal(table[place], "")).as_py()]
     called = [table.column_names[place] for place in places if place not in set(empty)]
     if empty:
@@ -223,7 +223,7 @@ def _without_empty(table: pa.Table, places: Sequence[int], path: Path, notes: li
         notes.append(f"{many} of {path.name} with neither a name nor a value {were} ignored.")
     if called:
         notes.append(f"In {path.name} columns without a name are named {', '.join(called[:8])}.")
-    return table.drop_columns([table.column_names[place] for place in empty])
+    return table.drop_columns([table.column_names[place] for place in empty]), notes
 
 
 class Counted:

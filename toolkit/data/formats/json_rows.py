@@ -7,7 +7,7 @@ JSON values keep their types; NaN is a missing value.
 import itertools
 import json
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -52,7 +52,10 @@ def read_json(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
             columns = {}
             for name in dict.fromkeys(itertools.chain.from_iterable(objects)):
                 places = dict(zip(numbers, (record.get(name) for record in objects), strict=True))
-                columns[name] = _json_array(f"{path}: `{name}`", unit, places, kinds.setdefault(name, {}))
+                kinds[name] = _kinds(places, kinds.get(name, {}))
+                columns[name], as_text = _json_array(f"{path}: `{name}`", unit, places, kinds[name])
+                if as_text:
+                    kinds[name].setdefault(str, 0)
             chunks.append((len(objects), columns))
             size += sum(column.nbytes for column in columns.values())
             cells = len(starts) * len(kinds)
@@ -252,11 +255,24 @@ def _object(where: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, int]) -> pa.Array:
-    """Turn one chunk of a column into an array, and note in `seen` which kinds of values came up where."""
+def _kinds(values: Mapping[int, Any], before: Mapping[type, int]) -> dict[type, int]:
+    """Return the kinds of values in a column, each with the place where it came up first."""
+    kinds = dict(before)
     for place, value in values.items():
         if value is not None:
-            seen.setdefault(type(value), place)
+            kinds.setdefault(type(value), place)
+    return kinds
+
+
+def _json_array(what: str, unit: str, values: Mapping[int, Any], seen: Mapping[type, int]) -> tuple[pa.Array, bool]:
+    """Turn one chunk of a column into an array; return also whether it holds numbers that only a text can hold.
+
+    Args:
+        what: The column, in messages.
+        unit: What places are counted in.
+        values: Place → value.
+        seen: From `_kinds`.
+    """
     nested = seen.keys() & {dict, list}
     if nested and len(seen) > 1:
         first = next(iter(nested))
@@ -269,7 +285,7 @@ def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, i
         )
     column = list(values.values())
     try:
-        return _text_array(column) if _mixed(seen) else pa.array(column)
+        return (_text_array(column) if _mixed(seen) else pa.array(column)), False
     except UnicodeEncodeError:
         broken = next(place for place, value in values.items() if not encodes(value))
         raise DataError(
@@ -285,15 +301,14 @@ def _json_array(what: str, unit: str, values: dict[int, Any], seen: dict[type, i
                 "Give each key the same type of value in every row.",
                 id="data.mixed-types",
             ) from None
-        seen.setdefault(str, 0)  # a number too large for 64 bits: only text holds it
-        return _text_array(column)
+        return _text_array(column), True  # a number too large for 64 bits
 
 
-def _mixed(seen: dict[type, int]) -> bool:
+def _mixed(seen: Mapping[type, int]) -> bool:
     return len({float if kind is int else kind for kind in seen}) > 1
 
 
-def _same_kind(column: pa.Array, seen: dict[type, int]) -> pa.Array:
+def _same_kind(column: pa.Array, seen: Mapping[type, int]) -> pa.Array:
     """Turn a chunk of numbers into text, if text turned up in the column elsewhere."""
     return _text_array(column.to_pylist()) if _mixed(seen) and column.type != pa.string() else column
 

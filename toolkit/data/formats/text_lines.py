@@ -108,17 +108,16 @@ def _guessed(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def read_lines(
-    path: Path, encoding: str | None, delimiter: str | None, given: Sequence[str] = (), notes: list[str] | None = None
-) -> tuple[pa.Table, pa.Array]:
+    path: Path, encoding: str | None, delimiter: str | None, given: Sequence[str] = ()
+) -> tuple[pa.Table, pa.Array, list[str]]:
     """Read a text with one example a line; blank lines are passed over.
 
     Returns:
-        The table and, for each of its rows, its 1-based line.
+        The table; for each of its rows, its 1-based line; and notes on what was guessed.
 
     Raises:
         DataError: With the line that has more columns than the first, or fewer.
     """
-    notes = notes if notes is not None else []
     with open_text(path, encoding) as stream:
         source = ((number, line.rstrip("\r\n")) for number, line in enumerate(whole_lines(stream, path), 1))
         head = list(itertools.islice(source, _MOST_INSPECTED))
@@ -141,11 +140,10 @@ def read_lines(
                 values = (values[0],)
             table.add(values, layout.names[: len(values)], characters)
             starts.append(number)
-    notes += [layout.note] if layout.note else []
     joined = table.joined(layout.names[:1] if layout.marked else layout.names)
     if layout.marked:
         joined = joined.append_column("label", _labels(labels))
-    return joined, pa.array(starts, pa.int64())
+    return joined, pa.array(starts, pa.int64()), [layout.note] if layout.note else []
 
 
 def _labels(labels: Sequence[Sequence[str]]) -> pa.Array:

@@ -27,22 +27,23 @@ from toolkit.data.sources.local_files import are_parts, data_files, forms, in_ut
 from toolkit.data.sources.local_files import read as read_tables
 from toolkit.data.sources.zip_archives import unpacked
 from toolkit.errors import DataError
+from toolkit.tasks.contract import Tables
 
 SHOWN = 5  # names in a note
 # cat.0.jpg, cat_12.jpg, cat (3).jpg: what stands before the number, which holds no number itself
 _CLASS = re.compile(r"([^\d\W](?:[^\d]*[^\W\d_])?)[ ._-]*\(?\d+\)?")
 
 
-def read(path: Path, notes: list[str], *, class_from_name: bool = False) -> dict[str, pa.Table] | None:
+def read(path: Path, *, class_from_name: bool = False) -> Tables | None:
     """Read a folder of pictures, or array files of them, into tables by part; None where `path` is neither.
 
     Args:
         path: A file or a folder.
-        notes: Called with pictures and tables in it that are passed over.
         class_from_name: Whether what stands before the number in a file's name is its class.
 
     Returns:
-        Columns are `image` (name of the file, or the picture itself), `label`, `_file` and `_row`.
+        Columns are `image` (name of the file, or the picture itself), `label`, `_file` and `_row`; notes name the
+        pictures and tables in it that are passed over.
 
     Raises:
         DataError: It is one of them, and cannot be read.
@@ -51,11 +52,12 @@ def read(path: Path, notes: list[str], *, class_from_name: bool = False) -> dict
         path = unpacked(path)
         if path.is_file():
             if path.suffix.lower() == ".npz":
-                return image_arrays.read_npz(path)
-            return image_arrays.read_pixels(path) if path.name.lower().endswith((".csv", ".csv.gz")) else None
+                return Tables(image_arrays.read_npz(path))
+            pixels = image_arrays.read_pixels(path) if path.name.lower().endswith((".csv", ".csv.gz")) else None
+            return None if pixels is None else Tables(pixels)
         if not path.is_dir():
             return None
-        return _by_name(path) if class_from_name else _folder(path, path, notes)
+        return Tables(_by_name(path)) if class_from_name else _folder(path, path)
     except OSError as error:
         raise DataError(
             f"{error.filename or path} cannot be read: {error.strerror or error}.",
@@ -64,14 +66,14 @@ def read(path: Path, notes: list[str], *, class_from_name: bool = False) -> dict
         ) from None
 
 
-def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] | None:
+def _folder(folder: Path, root: Path) -> Tables | None:
     idx = image_arrays.idx_files(folder)
     if idx:
-        return image_arrays.read_idx(idx)
+        return Tables(image_arrays.read_idx(idx))
     entries = visible(folder)
     packed = [entry for entry in entries if entry.suffix.lower() == ".npz" and entry.is_file()]
     if len(packed) == 1:
-        return image_arrays.read_npz(packed[0])
+        return Tables(image_arrays.read_npz(packed[0]))
     folders = [entry for entry in entries if entry.is_dir()]
     splits = [(entry, split_of(entry.name)) for entry in folders]
     if any(part and data_files(entry) for entry, part in splits):
@@ -90,20 +92,21 @@ def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] |
     classes = [] if parts else _classes(folder)
     if tables and not _all_aside(tables, [*chain(*parts.values()), *classes]):
         return None
-    notes += [f"{table.name} is ignored: it does not list the pictures beside it." for table in tables]
+    notes = [f"{table.name} is ignored: it does not list the pictures beside it." for table in tables]
     notes += forms(folder)
     if parts:
         notes += _unlabelled(bare) + _passed_over([entry for entry in folders if entry not in held])
         notes += _loose(entries)
-        return {part: _table(_labelled(classes), root) for part, classes in parts.items()}
+        return Tables({part: _table(_labelled(classes), root) for part, classes in parts.items()}, notes)
     if len(classes) > 1:
         empty = [entry.name for entry in folders if entry not in classes]
         notes += [f"Folders without pictures are not classes: {', '.join(empty[:SHOWN])}."] if empty else []
         notes += _loose(entries) + _nested(classes)
-        return {"all": _table(_labelled(classes), root)}
+        return Tables({"all": _table(_labelled(classes), root)}, notes)
     if not folders and len({label for file in _pictures(folder) if (label := _class_of(file))}) > 1:
         raise _without_classes(folder, [])
-    return _folder(folders[0], root, notes) if len(folders) == 1 else None
+    inner = _folder(folders[0], root) if len(folders) == 1 else None
+    return None if inner is None else Tables(inner.parts, (*notes, *inner.notes))
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -163,7 +166,7 @@ def _all_aside(tables: list[Path], classes: list[Path]) -> bool:
 
 def _aside(file: Path, names: set[str], pictures: int) -> bool:
     try:
-        (table,) = read_tables(file).values()
+        (table,) = read_tables(file).parts.values()
     except DataError:
         return False  # whoever reads tables says what is wrong
     texts = [column for column in table.columns[: -len(ADDED)] if pa.types.is_string(column.type)]

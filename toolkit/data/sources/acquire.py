@@ -15,40 +15,37 @@ from toolkit.data.sources.zip_archives import opened
 from toolkit.data.tables import class_names
 from toolkit.data.tables import split as split_
 from toolkit.errors import DataError, SourceError
-from toolkit.tasks.contract import Recipe
+from toolkit.tasks.contract import Recipe, Tables
 
-Reader = Callable[[Path, list[str]], Mapping[str, pa.Table] | None]
+Reader = Callable[[Path], Tables | None]
 
 
-def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str, pa.Table], str, list[str]]:
-    """Return the raw tables by part, their origin, and notes.
+def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[Tables, str]:
+    """Return the raw tables and their origin.
 
     Args:
         config: Names the data.
-        reader: Reads what is of a format of the task's own, and adds to the notes; None of it means that the format
-            is not.
+        reader: Reads what is of a format of the task's own; None of it means that the format is not.
     """
-    notes: list[str] = []
     source = sources.parse(config.source)
     path = sources.local_path(source)
     if path is not None:
         with opened(path) as place:
-            own = reader(place, notes) if reader is not None else None
+            own = reader(place) if reader is not None else None
         if own is not None:
-            return dict(own), config.source, notes
-        tables = read(
-            path, encoding=config.encoding, delimiter=config.delimiter, names=config.column_names, notes=notes
-        )
-        return tables, config.source, notes
-    pair = reader(Path(config.source), notes) if reader is not None and source.revision is None else None
+            return own, config.source
+        tables = read(path, encoding=config.encoding, delimiter=config.delimiter, names=config.column_names)
+        return tables, config.source
+    pair = reader(Path(config.source)) if reader is not None and source.revision is None else None
     if pair is not None:  # corpus.en beside corpus.fr, named corpus
-        return dict(pair), config.source, notes
+        return pair, config.source
     problem = sources.hub_problem()
     if problem is None:
-        return _from_hub(source), _hub_origin(source), []
+        return Tables(_from_hub(source)), _hub_origin(source)
     _stay_offline()
     try:
-        return _from_hub(source), _hub_origin(source), [f"{problem}; the cached copy of {source.name} is used."]
+        notes = [f"{problem}; the cached copy of {source.name} is used."]
+        return Tables(_from_hub(source), notes), _hub_origin(source)
     except SourceError:
         raise SourceError(
             f"The data set {source.name} is not on this machine and {problem}.",

@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from toolkit.data.sources.folders import files, visible
 from toolkit.data.sources.zip_archives import opened
 from toolkit.data.tables import class_names
 from toolkit.errors import DataError, SourceError
+from toolkit.tasks.contract import Tables
 
 CSV_SUFFIXES = (".csv", ".tsv", ".tab")
 TEXT_SUFFIXES = (*CSV_SUFFIXES, ".jsonl", ".ndjson", ".json")
@@ -81,8 +83,7 @@ def read(
     encoding: str | None = None,
     delimiter: str | None = None,
     names: Sequence[str] = (),
-    notes: list[str] | None = None,
-) -> dict[str, pa.Table]:
+) -> Tables:
     """Read a file, or a folder of files, into Arrow tables.
 
     Args:
@@ -91,12 +92,12 @@ def read(
         encoding: Of text files; without it UTF-8, or UTF-16 where a byte order mark says so.
         delimiter: Of .csv, .tsv and .tab files; without it found from the header line.
         names: Of the columns of such files and of .txt, where no line of them has any.
-        notes: Called with what was passed over, or guessed.
 
     Returns:
-        {"all": table} for a single file, or one table for each of "train", "validation" and "test" that a folder
-        holds. Two columns are added at the end of each: `_file`, relative to `path`, and `_row`, the 1-based line on
-        which the row starts (in Parquet, Arrow and JSON lists: the 1-based number of the record).
+        The part "all" of a single file, or one of "train", "validation" and "test" for each that a folder holds; and
+        notes on what was passed over, or guessed. Two columns are added at the end of each: `_file`, relative to
+        `path`, and `_row`, the 1-based line on which the row starts (in Parquet, Arrow and JSON lists: the 1-based
+        number of the record).
 
     Raises:
         SourceError: There is nothing at `path`.
@@ -105,15 +106,16 @@ def read(
     if encoding:
         check_encoding(encoding)
     form = _Form(encoding, check_delimiter(delimiter), names)
-    notes = notes if notes is not None else []
-    labels: dict[Path, str] = {}
     try:
         if not path.exists():
             raise _missing(path)
         with opened(path) as place:
-            splits = _find_splits(place, labels) if place.is_dir() else {"all": [place]}
-            notes += _forms(splits) if place.is_dir() else []
-            return {split: _read_split(files, place, form, labels, notes) for split, files in splits.items()}
+            splits, labels = _find_splits(place) if place.is_dir() else ({"all": [place]}, {})
+            read_splits = {split: _read_split(files, place, form, labels) for split, files in splits.items()}
+            notes = chain(
+                _forms(splits) if place.is_dir() else [], *(split_notes for _, split_notes in read_splits.values())
+            )
+            return Tables({split: table for split, (table, _) in read_splits.items()}, tuple(notes))
     except OSError as error:
         raise DataError(
             f"{error.filename or path} cannot be read: {error.strerror or error}.",
@@ -183,19 +185,18 @@ def _forms(splits: Mapping[str, Sequence[Path]]) -> list[str]:
     return [sentence for folder in folders for sentence in forms(folder)]
 
 
-def _class_files(folder: Path, labels: dict[Path, str]) -> list[Path]:
-    """Return the texts of a folder that holds one folder per class, pos/1.txt, neg/2.txt, and note their labels."""
-    text_files = []
+def _class_files(folder: Path) -> dict[Path, str]:
+    """Return the texts of a folder that holds one folder per class, pos/1.txt, neg/2.txt, with their labels."""
+    labels: dict[Path, str] = {}
     for entry in visible(folder):
         if entry.is_dir() and not any(split_of(inner.name) for inner in visible(entry) if inner.is_dir()):
             texts = [file for file in files(entry) if file.suffix.lower() == ".txt"]
-            labels.update(dict.fromkeys(texts, in_utf8(entry.name)))
-            text_files += texts
-    return text_files
+            labels |= dict.fromkeys(texts, in_utf8(entry.name))
+    return labels
 
 
-def _find_splits(folder: Path, labels: dict[Path, str]) -> dict[str, list[Path]]:
-    """Return the files of each split in `folder`, and note the labels of those that are one text each."""
+def _find_splits(folder: Path) -> tuple[dict[str, list[Path]], dict[Path, str]]:
+    """Return the files of each split in `folder`, and the labels of those that are one text each."""
     entries = visible(folder)
     if (folder / "config.json").exists() and any(entry.suffix == ".safetensors" for entry in entries):
         raise DataError(
@@ -204,30 +205,34 @@ def _find_splits(folder: Path, labels: dict[Path, str]) -> dict[str, list[Path]]
             id="source.model-as-data",
         )
     splits: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
+    labels: dict[Path, str] = {}
     for entry in entries:
         if part := split_of(entry.name):
             if entry.is_dir():
-                splits[part] += data_files(entry) or _class_files(entry, labels)
+                tables = data_files(entry)
+                texts = {} if tables else _class_files(entry)
+                splits[part] += tables or texts
+                labels |= texts
             elif _suffix(entry) in SUFFIXES:
                 splits[part].append(entry)
     if any(splits.values()):
-        return {split: files for split, files in splits.items() if files}
-    return _find_unnamed(folder, entries, labels)
+        return {split: files for split, files in splits.items() if files}, labels
+    return _find_unnamed(folder, entries)
 
 
-def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) -> dict[str, list[Path]]:
-    """Return the files of a folder in which no table is named train, validation or test."""
+def _find_unnamed(folder: Path, entries: list[Path]) -> tuple[dict[str, list[Path]], dict[Path, str]]:
+    """Return the same of a folder in which no table is named train, validation or test."""
     tables = data_files(folder)
     if len(tables) == 1 or tables == arrow_files.shards(folder) != []:
-        return {"all": tables}
+        return {"all": tables}, {}
     if tables:
         raise DataError(
             f"{folder} holds {len(tables)} data files, and their names do not say which to use: {_listed(tables)}.",
             f"Name one of them, such as {tables[0]}, or rename them to train and test (train{_suffix(tables[0])}, …).",
             id="source.ambiguous",
         )
-    texts = _class_files(folder, labels)
-    parents = sorted({text.parent for text in texts})
+    labels = _class_files(folder)
+    parents = sorted({text.parent for text in labels})
     if are_parts(parents):
         raise DataError(
             f"{folder} holds texts in {_listed(parents)}, which are splits of a data set, not classes; the texts in "
@@ -236,16 +241,15 @@ def _find_unnamed(folder: Path, entries: list[Path], labels: dict[Path, str]) ->
             "table with a text and a label in each row.",
             id="label.missing",
         )
-    if len({labels[text] for text in texts}) > 1:
-        return {"all": texts}
+    if len(set(labels.values())) > 1:
+        return {"all": list(labels)}, labels
     lines = _lines(entries)
     if lines:
-        return lines
+        return lines, labels
     folders = [entry for entry in entries if entry.is_dir()]
     inner = [entry for entry in folders if entry.name == "data"] or folders
     if len(inner) == 1:
-        labels.clear()  # the folder is not that of a class
-        return _find_splits(inner[0], labels)
+        return _find_splits(inner[0])  # the folder is not that of a class
     if not entries:
         raise DataError(
             f"The folder {folder} is empty.",
@@ -285,8 +289,10 @@ def _listed(paths: list[Path], most: int = 8) -> str:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, str], notes: list[str]) -> pa.Table:
-    """Read the files of one split and join them."""
+def _read_split(
+    files: list[Path], root: Path, form: _Form, labels: Mapping[Path, str]
+) -> tuple[pa.Table, Sequence[str]]:
+    """Read the files of one split and join them; return notes."""
     kinds = sorted({_suffix(file) or file.suffix.lower() for file in files})
     if len(kinds) > 1:
         raise DataError(
@@ -295,8 +301,8 @@ def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, s
             id="data.mixed-formats",
         )
     if all(file in labels for file in files):
-        return _read_classes(files, root, form.encoding, labels)
-    tables = [_read_file(file, root, form, notes) for file in files]
+        return _read_classes(files, root, form.encoding, labels), ()
+    tables, notes = zip(*(_read_file(file, root, form) for file in files), strict=True)
     if "json" not in kinds[0]:  # JSON may leave keys out; a table has all its columns
         for file, table in zip(files, tables, strict=True):
             if odd := set(table.column_names) ^ set(tables[0].column_names):
@@ -313,10 +319,11 @@ def _read_split(files: list[Path], root: Path, form: _Form, labels: dict[Path, s
             "Give the column the same type in every file, or give one file.",
             id="data.mixed-types",
         ) from None
-    return joined.select([name for name in joined.column_names if name not in ADDED] + list(ADDED))
+    ordered = [name for name in joined.column_names if name not in ADDED] + list(ADDED)
+    return joined.select(ordered), list(chain.from_iterable(notes))
 
 
-def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Table:
+def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[str]]:
     suffix = _suffix(file)
     if not suffix:
         raise DataError(
@@ -330,12 +337,13 @@ def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Tabl
         raise DataError(
             f"{file} is empty (0 bytes).", "Write or download it again, or give another file.", id="data.no-rows"
         )
+    notes: Sequence[str] = ()
     if suffix in arrow_files.SUFFIXES:
         table, rows = _read_arrow(file)
     elif suffix.startswith(CSV_SUFFIXES):
-        table, rows = read_csv(file, form.encoding, form.delimiter, form.names, notes)
+        table, rows, notes = read_csv(file, form.encoding, form.delimiter, form.names)
     elif suffix in LINES:
-        table, rows = read_lines(file, form.encoding, form.delimiter, form.names, notes)
+        table, rows, notes = read_lines(file, form.encoding, form.delimiter, form.names)
     else:
         table, rows = read_json(file, form.encoding)
     if not table.num_rows or not table.num_columns:
@@ -347,7 +355,7 @@ def _read_file(file: Path, root: Path, form: _Form, notes: list[str]) -> pa.Tabl
     name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
     # A dictionary keeps the name once, not once per row.
     names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([name]))
-    return table.append_column(ADDED[0], names).append_column(ADDED[1], rows)
+    return table.append_column(ADDED[0], names).append_column(ADDED[1], rows), notes
 
 
 def in_utf8(name: str) -> str:
@@ -366,7 +374,7 @@ def _read_arrow(file: Path) -> tuple[pa.Table, pa.Array]:
     return table, pa.array(np.arange(1, table.num_rows + 1))
 
 
-def _read_classes(files: list[Path], root: Path, encoding: str | None, labels: dict[Path, str]) -> pa.Table:
+def _read_classes(files: list[Path], root: Path, encoding: str | None, labels: Mapping[Path, str]) -> pa.Table:
     """Read one text per file; the folder that holds the file is its label."""
     names = pa.array([in_utf8(file.relative_to(root).as_posix()) for file in files])
     columns = {

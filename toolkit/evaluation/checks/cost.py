@@ -109,7 +109,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     stored = context.stored
     assert stored is not None  # a check that needs predictions runs where there is a model
     loaded, recipe = stored.loaded, stored.recipe
-    features = encode_rows(context.rows.slice(0, _MOST), recipe, loaded.processor, stored.config)
+    features = encode_rows(context.rows.slice(0, _MOST), loaded)
     device = loaded.model.device
     predict: Callable[..., Any] = lambda model, batch: model(**batch)  # noqa: E731
     if recipe.generate is not None:

@@ -85,8 +85,7 @@ def counterfactual_model(context: EvaluationContext, column: Column) -> Counterf
 
     def predict(inputs: Sequence[Any]) -> PredictionColumns:
         table = pa.table({column.role: pa.array(inputs, column.kind.type)})
-        features = encode_rows(table, stored.recipe, loaded.processor, stored.config)
-        return predict_features(loaded, features).columns
+        return predict_features(loaded, encode_rows(table, loaded)).columns
 
     weights = polarity(stored.recipe, stored.labels)
     return CounterfactualModel(predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed)

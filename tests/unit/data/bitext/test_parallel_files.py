@@ -48,7 +48,7 @@ def rows(table):
 def test_a_pair_of_files(name, write, tmp_path):
     write("corpus.en", "\ufeffOne\nTwo\n")
     write("corpus.fr", "Un\nDeux\n")
-    table = read(tmp_path / name, LANGUAGES)["all"]
+    table = read(tmp_path / name, LANGUAGES).parts["all"]
     assert rows(table) == [("One", "Un"), ("Two", "Deux")]
     assert table["_row"].to_pylist() == [1, 2]
     assert table["_file"].to_pylist() == ["corpus.en"] * 2
@@ -75,7 +75,7 @@ def test_a_folder_of_pairs(write, tmp_path):
     for part in ("train", "dev", "test"):
         write(f"{part}.en", "One\n")
         write(f"{part}.fr", f"Un {part}\n")
-    parts = read(tmp_path, LANGUAGES)
+    parts = read(tmp_path, LANGUAGES).parts
     assert {part: rows(table)[0][1] for part, table in parts.items()} == {
         "train": "Un train", "validation": "Un dev", "test": "Un test"
     }  # fmt: skip
@@ -89,7 +89,7 @@ def test_a_file_of_the_pair_is_missing(write, tmp_path):
 
 def test_tmx(write):
     path = write("memory.tmx", TMX)
-    table = read(path, LANGUAGES)["all"]
+    table = read(path, LANGUAGES).parts["all"]
     assert rows(table) == [("One bdog", "Un chien"), ("Two", "Deux")]
     assert table["_row"].to_pylist() == [1, 3]
     with refused(DataError, "data.language-missing", "FR, en, en-US, fr"):
@@ -101,12 +101,12 @@ def test_tmx(write):
 
 
 def test_catalogues(write, tmp_path):
-    table = read(write("fr/django.po", PO), LANGUAGES)["all"]
+    table = read(write("fr/django.po", PO), LANGUAGES).parts["all"]
     assert rows(table) == [("Save", "Enregistrer"), ("%d file", "%d fichier"), ("%d files", "%d fichiers")]
     assert table["_row"].to_pylist()[0] == 4
     write("de/django.po", PO.replace("Enregistrer", "Sichern"))
-    assert rows(read(tmp_path, LANGUAGES)["all"])[0] == ("Save", "Enregistrer")
-    assert read(tmp_path, LANGUAGES)["all"]["_file"].to_pylist()[0] == "fr/django.po"
+    assert rows(read(tmp_path, LANGUAGES).parts["all"])[0] == ("Save", "Enregistrer")
+    assert read(tmp_path, LANGUAGES).parts["all"]["_file"].to_pylist()[0] == "fr/django.po"
     with refused(DataError, "data.no-rows", "broken.po"):
         read(write("broken.po", "msgid no quotes"), LANGUAGES)
     with refused(DataError, "data.no-rows", "empty.po"):
@@ -118,13 +118,13 @@ def test_line_ends_at_line_feed_only(sign, tmp_path):
     (tmp_path / "corpus.en").write_bytes(f"\ufeffOne\r\nTwo{sign}and more\r\nThree".encode())
     (tmp_path / "corpus.fr").write_bytes(b"Un\nDeux\nTrois\n")
     expected = [("One", "Un"), (f"Two{sign}and more", "Deux"), ("Three", "Trois")]
-    assert rows(read(tmp_path / "corpus", LANGUAGES)["all"]) == expected
+    assert rows(read(tmp_path / "corpus", LANGUAGES).parts["all"]) == expected
 
 
 def test_files_whose_lines_end_in_carriage_returns(tmp_path):
     (tmp_path / "corpus.en").write_bytes(b"One\rTwo\r")
     (tmp_path / "corpus.fr").write_bytes(b"Un\nDeux\n")
-    assert rows(read(tmp_path / "corpus", LANGUAGES)["all"]) == [("One", "Un"), ("Two", "Deux")]
+    assert rows(read(tmp_path / "corpus", LANGUAGES).parts["all"]) == [("One", "Un"), ("Two", "Deux")]
 
 
 @pytest.mark.parametrize("language", ["en", "en-US", "en_us", "EN-us", "eng"])
@@ -136,7 +136,7 @@ def test_tmx_language_in_any_spelling(language, write):
         for n, (spelt, key) in enumerate((s, k) for s in spellings for k in ("xml:lang", "lang"))
     )
     path = write("memory.tmx", f'<tmx version="1.4"><header/><body>{units}</body></tmx>')
-    assert rows(read(path, (language, "fr_FR"))["all"]) == [(f"s{n}", f"t{n}") for n in range(8)]
+    assert rows(read(path, (language, "fr_FR")).parts["all"]) == [(f"s{n}", f"t{n}") for n in range(8)]
     with refused(DataError, "data.language-missing", "en-GB"):
         read(path, ("en-GB", "fr"))
 
@@ -145,8 +145,8 @@ def test_pair_of_files_with_region(write, tmp_path):
     write("corpus.en_US", "One\n")
     write("corpus.fr", "Un\n")
     for name in ("corpus", "corpus.en_US"):
-        assert rows(read(tmp_path / name, ("en-US", "fr"))["all"]) == [("One", "Un")]
-    assert rows(read(tmp_path, ("en", "fr_FR"))["all"]) == [("One", "Un")]
+        assert rows(read(tmp_path / name, ("en-US", "fr")).parts["all"]) == [("One", "Un")]
+    assert rows(read(tmp_path, ("en", "fr_FR")).parts["all"]) == [("One", "Un")]
     write("corpus.en_GB", "One\n")
     with refused(DataError, "source.ambiguous", "en_GB, en_US"):
         read(tmp_path / "corpus", ("en", "fr"))
@@ -164,7 +164,7 @@ def test_catalogues_of_several_languages(write, tmp_path):
     write("app.po", catalogue("ast", language="ast"))
     write("template.po", catalogue("unknown"))
     for target, word in (("pt", "pt_BR"), ("de", "de"), ("fr_FR", "fr"), ("it", "it"), ("ast", "ast")):
-        assert rows(read(tmp_path, ("en", target))["all"])[0] == ("Save", word)
+        assert rows(read(tmp_path, ("en", target)).parts["all"])[0] == ("Save", word)
     for target in ("nl", "pt_PT", None):
         with refused(DataError, "data.ambiguous-languages", "ast, de, fr, it, pt_BR"):
             read(tmp_path, ("en", target))
@@ -176,17 +176,17 @@ def test_catalogues_of_several_languages(write, tmp_path):
 def test_catalogues_that_state_no_language(write, tmp_path):
     write("ui.po", catalogue("Sichern", language="de"))
     write("help.po", catalogue("Retten"))
-    found = read(tmp_path, ("en", "de"))["all"]
+    found = read(tmp_path, ("en", "de")).parts["all"]
     assert {target for source, target in rows(found) if source == "Save"} == {"Sichern", "Retten"}
     with refused(DataError, "data.ambiguous-languages", "ui.po", "de", "fr"):
         read(tmp_path / "ui.po", LANGUAGES)
-    assert read(tmp_path / "help.po", LANGUAGES)["all"].num_rows == 3
+    assert read(tmp_path / "help.po", LANGUAGES).parts["all"].num_rows == 3
 
 
 def test_catalogue_with_mark_and_without_charset(tmp_path):
     text = PO.replace("UTF-8", "CHARSET").replace("Enregistrer", "Éditer")
     (tmp_path / "app.po").write_bytes(f"\ufeff{text}".encode())
-    assert rows(read(tmp_path / "app.po", LANGUAGES)["all"])[0] == ("Save", "Éditer")
+    assert rows(read(tmp_path / "app.po", LANGUAGES).parts["all"])[0] == ("Save", "Éditer")
 
 
 def test_other_formats_are_left_to_others(write, tmp_path):

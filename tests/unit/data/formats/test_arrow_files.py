@@ -40,7 +40,7 @@ def test_values_are_the_same_in_every_format(tmp_path, suffix):
     ]
     table = pa.Table.from_pylist(rows).replace_schema_metadata(NOTED)
     table = table.set_column(4, "kind", table["kind"].dictionary_encode())
-    (found,) = read(write(tmp_path / f"a{suffix}", table)).values()
+    (found,) = read(write(tmp_path / f"a{suffix}", table)).parts.values()
     assert found.drop_columns(["_file"]).to_pylist() == [
         {**rows[0], "label": "bearish", "tags": ["O", "PER"], "_row": 1},
         {**rows[1], "label": None, "score": None, "_row": 2},
@@ -54,7 +54,7 @@ def test_values_are_the_same_in_every_format(tmp_path, suffix):
 )
 def test_notes_that_make_no_sense_are_none(tmp_path, notes):
     table = pa.table({"text": ["a"], "label": [1]}).replace_schema_metadata({b"huggingface": notes})
-    (found,) = read(write(tmp_path / "a.parquet", table)).values()
+    (found,) = read(write(tmp_path / "a.parquet", table)).parts.values()
     assert found["label"].to_pylist() == [1]
 
 
@@ -117,13 +117,13 @@ def test_a_data_set_that_was_saved_to_disk(tmp_path):
         (folder / "state.json").write_text(json.dumps(state))
         (folder / "dataset_info.json").write_text(json.dumps({"features": FEATURES}))
     (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
-    tables = read(tmp_path)
+    tables = read(tmp_path).parts
     assert {part: table["text"].to_pylist() for part, table in tables.items()} == {
         "train": ["train 0", "train 1"],
         "test": ["test 0", "test 1"],
     }
     assert tables["train"]["label"].to_pylist() == ["bullish", "bearish"]
-    assert read(tmp_path / "train")["all"]["_file"].to_pylist() == [
+    assert read(tmp_path / "train").parts["all"]["_file"].to_pylist() == [
         "data-00000-of-00002.arrow",
         "data-00001-of-00002.arrow",
     ]

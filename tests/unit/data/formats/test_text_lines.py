@@ -11,8 +11,8 @@ from toolkit.errors import DataError
 def both(path, content, **options):
     """Return the rows of a text and the notes, read whole; what is read row by row must be the same."""
     path.write_text(content, encoding="utf-8")
-    notes: list[str] = []
-    (table,) = read(path, notes=notes, **options).values()
+    tables = read(path, **options)
+    (table,), notes = tables.parts.values(), tables.notes
     found = table.drop_columns(["_file", "_row"]).to_pylist()
     streamed = [row.values for row in row_stream.rows(str(path), **options)]
     joined = [
@@ -61,7 +61,7 @@ def test_fields_that_a_spreadsheet_quotes(tmp_path):
 def test_columns_that_say_nothing_of_themselves(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("1\ta\tx\n2\tb\ty\n3\ta\tx\n", encoding="utf-8")
-    (table,) = read(path).values()
+    (table,) = read(path).parts.values()
     assert table.column_names[:3] == ["column_1", "column_2", "column_3"]
     assert table.num_rows == 3
 

@@ -37,7 +37,7 @@ def idx(path: Path, array: np.ndarray) -> None:
 def test_parts_are_found_by_name(tmp_path, labels):
     file = saved(tmp_path, train_images=IMAGES, train_labels=labels, test_images=IMAGES[:2], test_labels=labels[:2],
                  val_images=IMAGES[2:], val_labels=labels[2:])  # fmt: skip
-    parts = image_folders.read(file, [])
+    parts = image_folders.read(file).parts
     assert {name: table.num_rows for name, table in parts.items()} == {"train": 5, "test": 2, "validation": 3}
     assert parts["train"]["label"].to_pylist() == ["0", "1", "2", "1", "0"]
     assert parts["train"]["_row"].to_pylist() == [1, 2, 3, 4, 5]
@@ -102,19 +102,19 @@ def test_idx_files(tmp_path):
     idx(tmp_path / "train-labels-idx1-ubyte.gz", LABELS)
     idx(tmp_path / "t10k-images.idx3-ubyte", IMAGES[:2, ..., 0])
     idx(tmp_path / "t10k-labels.idx1-ubyte", LABELS[:2])
-    parts = image_folders.read(tmp_path, [])
+    parts = image_folders.read(tmp_path).parts
     assert {name: table.num_rows for name, table in parts.items()} == {"train": 5, "test": 2}
     assert (decoded(parts["train"])[..., 0] == IMAGES[..., 0]).all()
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"no gzip")
     with refused(DataError, "data.damaged-file", "idx"):
-        image_folders.read(tmp_path, [])
+        image_folders.read(tmp_path)
 
 
 def test_an_idx_file_that_claims_too_much_is_refused(tmp_path):
     for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
         (tmp_path / name).write_bytes(struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 4))
     with refused(DataError, "data.damaged-file", "idx"):
-        image_folders.read(tmp_path, [])
+        image_folders.read(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
@@ -133,7 +133,7 @@ def test_a_table_with_a_column_for_each_pixel(tmp_path, suffix, header, first):
     opener = gzip.open if suffix.endswith(".gz") else open
     with opener(tmp_path / f"digits{suffix}", "wb") as stream:
         stream.write("\n".join(lines).encode())
-    (table,) = image_folders.read(tmp_path / f"digits{suffix}", []).values()
+    (table,) = image_folders.read(tmp_path / f"digits{suffix}").parts.values()
     assert table["label"].to_pylist() == list(map(str, labels))
     assert (decoded(table) == images[..., None]).all()
 
@@ -143,7 +143,7 @@ def test_few_shades_become_all_of_them(tmp_path):
     values[:, 0] = 8
     values[:, -1] = [0, 1]
     np.savetxt(tmp_path / "digits.csv", values, "%d", delimiter=",")
-    (table,) = image_folders.read(tmp_path / "digits.csv", []).values()
+    (table,) = image_folders.read(tmp_path / "digits.csv").parts.values()
     assert decoded(table)[0, 0, 0].tolist() == [128, 128, 128]
     assert decoded(table)[0, 0, 1].tolist() == [255, 255, 255]
 
@@ -151,10 +151,10 @@ def test_few_shades_become_all_of_them(tmp_path):
 @pytest.mark.parametrize("text", ["file,label\na.png,x\n", "", "1,2,3\n", f"label,{'text,' * 15}text\n", "\0\1"])
 def test_other_tables_are_left_to_others(tmp_path, text):
     (tmp_path / "other.csv").write_text(text, encoding="utf-8")
-    assert image_folders.read(tmp_path / "other.csv", []) is None
+    assert image_folders.read(tmp_path / "other.csv") is None
 
 
 def test_a_damaged_table_of_pixels_is_said(tmp_path):
     (tmp_path / "digits.csv").write_text(f"label,{','.join(f'p{n}' for n in range(16))}\n1,2,x\n", encoding="utf-8")
     with refused(DataError, "data.damaged-file", "digits.csv"):
-        image_folders.read(tmp_path / "digits.csv", [])
+        image_folders.read(tmp_path / "digits.csv")

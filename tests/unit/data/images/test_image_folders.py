@@ -28,29 +28,29 @@ def test_a_folder_for_each_class(tmp_path: Path):
     (tmp_path / "dark" / "000.png").rename(tmp_path / "dark" / "deep" / "deeper" / "000.png")
     (tmp_path / "dark" / ".hidden.png").touch()
     (tmp_path / "dark" / "Thumbs.db").touch()
-    (table,) = image_folders.read(tmp_path, []).values()
+    (table,) = image_folders.read(tmp_path).parts.values()
     assert table["_file"].to_pylist() == ["dark/001.png", "dark/deep/deeper/000.png", "light/000.png", "light/001.png"]
     assert table["label"].to_pylist() == ["dark", "dark", "light", "light"]
 
 
 def test_parts(tmp_path: Path):
     folder(tmp_path / "inner", 2, parts=("train", "val", "Test"))
-    parts = image_folders.read(tmp_path, [])
+    parts = image_folders.read(tmp_path).parts
     assert {name: table.num_rows for name, table in parts.items()} == {"train": 4, "validation": 4, "test": 4}
     assert parts["test"]["label"].to_pylist() == ["dark", "dark", "light", "light"]
 
 
 def test_what_is_no_folder_of_pictures_is_left_to_others(tmp_path: Path):
-    assert image_folders.read(tmp_path, []) is None
+    assert image_folders.read(tmp_path) is None
     folder(tmp_path, 1)
     (tmp_path / "labels.csv").write_text("file,label\n", encoding="utf-8")
-    assert image_folders.read(tmp_path, []) is None
-    assert image_folders.read(tmp_path / "labels.csv", []) is None
+    assert image_folders.read(tmp_path) is None
+    assert image_folders.read(tmp_path / "labels.csv") is None
     texts = tmp_path / "texts"
     for label in ("a", "b"):
         (texts / label).mkdir(parents=True)
         (texts / label / "1.txt").write_text("x", encoding="utf-8")
-    assert image_folders.read(texts, []) is None
+    assert image_folders.read(texts) is None
 
 
 def test_what_lies_beside_the_classes_is_said(tmp_path: Path):
@@ -58,8 +58,8 @@ def test_what_lies_beside_the_classes_is_said(tmp_path: Path):
     (tmp_path / "none").mkdir()
     (tmp_path / "light" / "000.png").rename(tmp_path / "stray.png")
     (tmp_path / "info.json").write_text('[{"author": "somebody"}]', encoding="utf-8")
-    notes: list[str] = []
-    (table,) = image_folders.read(tmp_path, notes).values()
+    found = image_folders.read(tmp_path)
+    (table,), notes = found.parts.values(), found.notes
     assert table.num_rows == 5
     assert len(notes) == 3
     assert all(name in note for name, note in zip(("info.json", "none", "stray.png"), notes, strict=True))
@@ -68,9 +68,9 @@ def test_what_lies_beside_the_classes_is_said(tmp_path: Path):
 def test_what_lies_beside_the_parts_is_said(tmp_path: Path):
     folder(tmp_path, 3, parts=("train", "holdout"))
     folder(tmp_path / "papers" / "deep", 0)
-    notes: list[str] = []
-    assert set(image_folders.read(tmp_path, notes)) == {"train"}
-    (note,) = notes
+    found = image_folders.read(tmp_path)
+    assert set(found.parts) == {"train"}
+    (note,) = found.notes
     assert note.startswith("holdout is ignored, with 6 pictures:")
 
 
@@ -108,7 +108,7 @@ def test_the_class_in_a_name(name: str, label: str | None):
 def test_names_that_hold_no_classes_are_refused(tmp_path: Path):
     loose(tmp_path / "train", {f"IMG_{n:03}.png": "dark" for n in range(9)})
     with refused(DataError, "image.no-classes-in-names", "options.class_from_name"):
-        image_folders.read(tmp_path, [], class_from_name=True)
+        image_folders.read(tmp_path, class_from_name=True)
 
 
 @pytest.mark.parametrize("ending", ["", ".png"])
@@ -125,7 +125,7 @@ def test_a_table_names_pictures_in_a_part_by_their_names_without_endings(tmp_pat
 
 def test_folders_named_training_and_testing_are_parts(tmp_path: Path):
     folder(tmp_path, 3, parts=("Training", "Testing"))
-    parts = image_folders.read(tmp_path, [])
+    parts = image_folders.read(tmp_path).parts
     assert {name: set(table["label"].to_pylist()) for name, table in parts.items()} == {
         "train": {"dark", "light"}, "test": {"dark", "light"}
     }  # fmt: skip
@@ -135,23 +135,22 @@ def test_a_test_part_without_classes_and_its_table_are_passed_over(tmp_path: Pat
     folder(tmp_path, 3, parts=("train",))
     loose(tmp_path / "test", {f"x{n}.png": "dark" for n in range(4)})
     (tmp_path / "sample_submission.csv").write_text("file,label\nx0.png,dark\nx1.png,dark\n", encoding="utf-8")
-    notes: list[str] = []
-    assert set(image_folders.read(tmp_path, notes)) == {"train"}
-    assert any(note.startswith("test is ignored: its 4 pictures") for note in notes)
-    assert any(note.startswith("sample_submission.csv is ignored") for note in notes)
+    found = image_folders.read(tmp_path)
+    assert set(found.parts) == {"train"}
+    assert any(note.startswith("test is ignored: its 4 pictures") for note in found.notes)
+    assert any(note.startswith("sample_submission.csv is ignored") for note in found.notes)
 
 
 def test_a_class_may_be_called_test(tmp_path: Path):
     folder(tmp_path, 2)
     (tmp_path / "light").rename(tmp_path / "test")
-    (table,) = image_folders.read(tmp_path, []).values()
+    (table,) = image_folders.read(tmp_path).parts.values()
     assert set(table["label"].to_pylist()) == {"dark", "test"}
 
 
 def test_folders_that_hold_the_same_folders_are_remarked(tmp_path: Path):
     folder(tmp_path, 2, parts=("site one", "site two"))
-    notes: list[str] = []
-    image_folders.read(tmp_path, notes)
+    notes = image_folders.read(tmp_path).notes
     assert any("each folder holds the folders dark, light" in note for note in notes)
 
 
@@ -160,7 +159,7 @@ def test_linked_folders_are_followed_and_circles_are_not(tmp_path: Path):
     folder(tmp_path / "more", 3)
     (tmp_path / "data" / "dark" / "more").symlink_to(tmp_path / "more" / "dark")
     (tmp_path / "data" / "dark" / "back").symlink_to(tmp_path / "data")
-    (table,) = image_folders.read(tmp_path / "data", []).values()
+    (table,) = image_folders.read(tmp_path / "data").parts.values()
     assert table["label"].to_pylist().count("dark") == 5
 
 
@@ -170,7 +169,7 @@ def test_linked_folders_are_followed_and_circles_are_not(tmp_path: Path):
 def test_a_table_that_may_be_about_the_pictures_comes_first(tmp_path: Path, table: str):
     folder(tmp_path, 3)
     (tmp_path / "labels.csv").write_text(table, encoding="utf-8")
-    assert image_folders.read(tmp_path, []) is None
+    assert image_folders.read(tmp_path) is None
 
 
 def test_one_folder_of_pictures_has_no_classes(tmp_path: Path, image: Recipe):
@@ -235,7 +234,7 @@ def test_links_to_folders_are_followed_once(tmp_path: Path):
     (tmp_path / "data" / "dark" / "again").symlink_to(tmp_path / "data" / "dark")
     (tmp_path / "data" / "__MACOSX").mkdir()
     (tmp_path / "data" / "__MACOSX" / "._000.png").touch()
-    (table,) = image_folders.read(tmp_path / "data", []).values()
+    (table,) = image_folders.read(tmp_path / "data").parts.values()
     assert table["_file"].to_pylist() == [
         "dark/000.png",
         "dark/001.png",

@@ -45,7 +45,7 @@ def fault(identifier: str, path: Path, kind: type[ToolkitError] = DataError, **o
 
 
 def columns(path: Path, split: str = "all", **options) -> dict[str, list]:
-    return read(path, **options)[split].to_pydict()
+    return read(path, **options).parts[split].to_pydict()
 
 
 # --- formats --------------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def columns(path: Path, split: str = "all", **options) -> dict[str, list]:
 )
 def test_text_formats(tmp_path, name, content, packed):
     path = write(tmp_path / (name + packed), content)
-    tables = read(path)
+    tables = read(path).parts
     assert list(tables) == ["all"]
     assert tables["all"].column_names == ["text", "label", "_file", "_row"]
     found = tables["all"].to_pydict()
@@ -81,7 +81,7 @@ def test_text_formats(tmp_path, name, content, packed):
 
 def test_parquet_keeps_its_types(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", {"n": [3, 4], "when": pa.array([1, 2], pa.timestamp("ms"))})
-    table = read(path)["all"]
+    table = read(path).parts["all"]
     assert table.schema.field("n").type == pa.int64()
     assert table.schema.field("when").type == pa.timestamp("ms")
     assert table["_row"].to_pylist() == [1, 2]
@@ -91,7 +91,7 @@ def test_parquet_keeps_its_types(tmp_path):
 def test_what_a_run_directory_holds_is_read_again(tmp_path):
     table = pa.table({"text": ["good"], "label": [1], "_file": ["a.csv"], "_row": [7]})
     parquet.write_table(table, tmp_path / "validation.parquet")
-    (found,) = read(tmp_path / "validation.parquet").values()
+    (found,) = read(tmp_path / "validation.parquet").parts.values()
     assert found.to_pylist() == [{"text": "good", "label": 1, "_file": "validation.parquet", "_row": 1}]
 
 
@@ -456,7 +456,7 @@ def test_unknown_encoding(tmp_path, encoding):
 def test_splits_of_a_folder(tmp_path, names, splits):
     for name in names:
         write(tmp_path / name, "text,label\ngood,1\n")
-    tables = read(tmp_path)
+    tables = read(tmp_path).parts
     assert list(tables) == splits
     assert {name for table in tables.values() for name in table["_file"].to_pylist()} <= set(names)
 
@@ -473,7 +473,7 @@ def test_shards_are_joined_in_the_order_of_their_names(tmp_path):
 def test_json_shards_may_leave_keys_out(tmp_path):
     write(tmp_path / "train-0.jsonl", '{"a": 1}')
     write(tmp_path / "train-1.jsonl", '{"a": 2, "b": "x"}')
-    table = read(tmp_path)["train"]
+    table = read(tmp_path).parts["train"]
     assert table.column_names == ["a", "b", "_file", "_row"]
     assert table["b"].to_pylist() == [None, "x"]
 
@@ -504,7 +504,7 @@ def test_several_files_without_a_split_in_their_name(tmp_path):
 def test_a_folder_per_class(tmp_path):
     for name in ("train/pos/1.txt", "train/neg/2.txt", "train/neg/.hidden.txt", "test/pos/3.txt", "train/urls.txt"):
         write(tmp_path / name, f"Ein Text –\r\n{name}")
-    tables = read(tmp_path)
+    tables = read(tmp_path).parts
     assert list(tables) == ["train", "test"]
     assert tables["train"].to_pydict() == {
         "text": ["Ein Text –\r\ntrain/neg/2.txt", "Ein Text –\r\ntrain/pos/1.txt"],
@@ -640,7 +640,7 @@ def test_json_lines_read_back_identical(tmp_path_factory, rows):
 def test_200_000_rows_in_a_few_seconds(tmp_path):
     path = write(tmp_path / "a.csv", "text,label\n" + '"a text, of usual length, about nothing",1\n' * 200_000)
     before = time.process_time()
-    table = read(path)["all"]
+    table = read(path).parts["all"]
     assert time.process_time() - before < 4  # seconds; usually 0.3
     assert table.num_rows == 200_000
     assert table["_row"][-1].as_py() == 200_001
@@ -667,8 +667,8 @@ def test_a_folder_of_pictures_is_said_to_be_one(tmp_path):
 
 
 def noted(path: Path, **options) -> tuple[dict[str, list], str]:
-    notes: list[str] = []
-    (table,) = read(path, notes=notes, **options).values()
+    tables = read(path, **options)
+    (table,), notes = tables.parts.values(), tables.notes
     return table.to_pydict(), " ".join(notes)
 
 
@@ -704,9 +704,9 @@ def test_names_of_columns_that_are_given(tmp_path, first):
 
 
 def test_names_in_both_normal_forms_are_one(tmp_path):
-    (found,) = read(write(tmp_path / "a.csv", "cafe\u0301\n1\n")).values()
+    (found,) = read(write(tmp_path / "a.csv", "cafe\u0301\n1\n")).parts.values()
     assert found.column_names[0] == "caf\u00e9"
-    (found,) = read(write(tmp_path / "a.jsonl", '{"cafe\u0301": 1}')).values()
+    (found,) = read(write(tmp_path / "a.jsonl", '{"cafe\u0301": 1}')).parts.values()
     assert found.column_names[0] == "caf\u00e9"
 
 
@@ -779,7 +779,7 @@ def test_many_columns_take_time_in_proportion(tmp_path):
     count = 40_000
     path = write(tmp_path / "a.csv", ",".join(f"c{n}" for n in range(count)) + "\n" + ",".join(["1"] * count) + "\n")
     before = time.process_time()
-    assert read(path)["all"].num_columns == count + 2
+    assert read(path).parts["all"].num_columns == count + 2
     assert time.process_time() - before < 6  # seconds; usually 1, and it was 30 for comparing each name with all others
 
 
@@ -813,7 +813,7 @@ def test_links_to_folders_are_followed_once(tmp_path):
 def test_lines_of_text_in_a_folder(tmp_path, names, splits):
     for name in names:
         write(tmp_path / name, "text,label\ngood,1\n")
-    assert {split: table.num_rows for split, table in read(tmp_path).items()} == splits
+    assert {split: table.num_rows for split, table in read(tmp_path).parts.items()} == splits
 
 
 def test_pipes_and_devices_in_folders_are_no_data(tmp_path):
@@ -822,7 +822,7 @@ def test_pipes_and_devices_in_folders_are_no_data(tmp_path):
         (tmp_path / "texts" / label / "1.txt").write_text(label, encoding="utf-8")
     os.mkfifo(tmp_path / "texts" / "good" / "2.txt")
     (tmp_path / "texts" / "bad" / "endless.txt").symlink_to("/dev/zero")
-    assert read(tmp_path / "texts")["all"]["text"].to_pylist() == ["bad", "good"]
+    assert read(tmp_path / "texts").parts["all"]["text"].to_pylist() == ["bad", "good"]
 
 
 def test_a_link_to_nothing(tmp_path: Path):
@@ -835,9 +835,9 @@ def test_a_link_to_nothing(tmp_path: Path):
 def test_the_form_of_an_answer_is_not_read_with_a_folder(tmp_path: Path, name: str):
     write(tmp_path / "labels.csv", "text,label\na film,1\n")
     write(tmp_path / name, "text,label\nmade up,0\n")
-    notes: list[str] = []
-    (table,) = read(tmp_path, notes=notes).values()
+    tables = read(tmp_path)
+    (table,) = tables.parts.values()
     assert table["text"].to_pylist() == ["a film"]
-    assert notes == [f"{name} is ignored: by its name it is a sample submission with placeholder labels."]
-    (table,) = read(tmp_path / name).values()
+    assert list(tables.notes) == [f"{name} is ignored: by its name it is a sample submission with placeholder labels."]
+    (table,) = read(tmp_path / name).parts.values()
     assert table["text"].to_pylist() == ["made up"]

@@ -51,14 +51,14 @@ def test_line_ends_at_line_feed_only(end, monkeypatch, tmp_path):
         assert [(values["text"], problem) for values, problem in read(tmp_path / name, table)] == [
             (line, None) for line in LINES
         ]
-        assert load(tmp_path / name)["all"]["text"].to_pylist() == LINES
-        assert load(tmp_path / name)["all"]["_row"].to_pylist() == list(range(2, len(LINES) + 2))
+        assert load(tmp_path / name).parts["all"]["text"].to_pylist() == LINES
+        assert load(tmp_path / name).parts["all"]["_row"].to_pylist() == list(range(2, len(LINES) + 2))
 
 
 def test_lines_of_a_file_without_line_feeds_end_in_carriage_returns(tmp_path):
     assert [values["text"] for values, _ in read(tmp_path / "a.txt", "one\rtwo\r")] == ["one", "two"]
     assert [values for values, _ in read(tmp_path / "a.csv", "id,text\r1,one\r")] == [{"id": "1", "text": "one"}]
-    assert load(tmp_path / "a.csv")["all"]["text"].to_pylist() == ["one"]
+    assert load(tmp_path / "a.csv").parts["all"]["text"].to_pylist() == ["one"]
 
 
 def test_standard_input(monkeypatch, tmp_path):

@@ -29,17 +29,17 @@ def fault(identifier, path):
 
 def test_a_table_in_an_archive(tmp_path):
     path = archive(tmp_path / "a.zip", {"a.csv": "text,label\ngood,1\n", "__MACOSX/._a.csv": "x", ".DS_Store": "x"})
-    (table,) = read(path).values()
+    (table,) = read(path).parts.values()
     assert table.to_pylist() == [{"text": "good", "label": "1", "_file": "a.csv", "_row": 2}]
 
 
 def test_folders_of_classes_in_an_archive(tmp_path):
     members = {f"texts/{label}/{n}.txt": f"{label} {n}" for label in ("pos", "neg") for n in range(2)}
-    (table,) = read(archive(tmp_path / "a.zip", {**members, "__MACOSX/texts/pos/._0.txt": "x"})).values()
+    (table,) = read(archive(tmp_path / "a.zip", {**members, "__MACOSX/texts/pos/._0.txt": "x"})).parts.values()
     assert table["label"].to_pylist() == ["neg", "neg", "pos", "pos"]
     assert table["_file"].to_pylist()[0] == "texts/neg/0.txt"
     pictures = {f"{label}/{n}.png": b"\x89PNG" for label in ("cat", "dog") for n in range(2)}
-    found = image_folders.read(archive(tmp_path / "b.zip", pictures), [])
+    found = image_folders.read(archive(tmp_path / "b.zip", pictures)).parts
     assert found["all"]["label"].to_pylist() == ["cat", "cat", "dog", "dog"]
 
 
@@ -95,7 +95,7 @@ def test_damage_and_what_cannot_be_written(tmp_path):
 def test_names_whose_encoding_is_not_said(tmp_path):
     path = archive(tmp_path / "a.zip", {"cafe!/1.txt": "one", "pub/1.txt": "two"})
     path.write_bytes(path.read_bytes().replace(b"cafe!", "café".encode()))  # the flag of UTF-8 stays unset
-    (table,) = read(path).values()
+    (table,) = read(path).parts.values()
     assert table["label"].to_pylist() == ["café", "pub"]
 
 
@@ -110,7 +110,7 @@ def test_messages_name_the_archive_and_not_the_folder_it_was_unpacked_into(tmp_p
 
 def test_parts_of_lines_in_a_folder_of_an_archive(tmp_path):
     lines = {f"ft/{part}.txt": "__label__good a film\n__label__bad another\n" for part in ("train", "test")}
-    parts = read(archive(tmp_path / "ft.zip", lines))
+    parts = read(archive(tmp_path / "ft.zip", lines)).parts
     assert {part: table["label"].to_pylist() for part, table in parts.items()} == {
         "train": ["good", "bad"], "test": ["good", "bad"]
     }  # fmt: skip
