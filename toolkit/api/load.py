@@ -64,7 +64,8 @@ class Model:
         """
         several = inputs if isinstance(inputs, list) else [inputs]
         answers = self._loaded.answer([self._columns(item) for item in several])
-        return [Prediction.of(item, answer) for item, answer in zip(several, answers, strict=True)]
+        target = self._loaded.predictor.stored.recipe.target
+        return [Prediction.of(item, answer, target) for item, answer in zip(several, answers, strict=True)]
 
     def explain(self, text: Input, method: str | None = None) -> WordScores:
         """Score the words of a text, or the patches of a picture.

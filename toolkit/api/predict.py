@@ -92,8 +92,8 @@ def predict(
     with called(progress, "predict", [target], given) as caller:
         if typed and not (input or output or explain):
             texts = [str(text) for text in typed]
-            answers = predict_inputs(target, texts, values, recipe, caller.observe, all_scores=all_scores)
-            return [Prediction.of(answer["input"], answer) for answer in answers]
+            answers, kind = predict_inputs(target, texts, values, recipe, caller.observe, all_scores=all_scores)
+            return [Prediction.of(answer["input"], answer, kind) for answer in answers]
         source, place, tell = _places(typed, input, output)
         done = predict_rows(
             target,

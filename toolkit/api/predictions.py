@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit import runs
 from toolkit.errors import RunError
+from toolkit.tasks.task import Target
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SCORE = "score: "  # prefix of the name of a class's probability
+_OTHER = ("input", "explanation", "problem")  # beside the columns of the target
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,14 @@ class Prediction:
 
     Attributes:
         input: The input, as it was given.
-        prediction: The class, the text that was written, or a class for each word; None where there is a problem.
+        prediction: The class, the text that was written, a class for each word, or what else the target predicts; None
+            where there is a problem.
         score: Probability of the class; None where no class is chosen.
         calibrated_score: The same with the temperature that was fitted on validation rows.
         scores: Probability of each class, by name; empty where not requested.
         problem: Why the input cannot be predicted, or None.
+        columns: All of them as the target writes them, by name, "prediction" first.
+        line: One line of text, as `toolkit predict` prints it.
     """
 
     input: Any
@@ -34,6 +39,8 @@ class Prediction:
     calibrated_score: float | None
     scores: Mapping[str, float]
     problem: str | None
+    columns: Mapping[str, Any]
+    line: str
 
     @property
     def label(self) -> Any:
@@ -41,8 +48,17 @@ class Prediction:
         return self.prediction
 
     @classmethod
-    def of(cls, given: Any, answer: Mapping[str, Any]) -> "Prediction":
-        """Convert the columns of a predicted row: "prediction", "score", "score: NAME" and "problem"."""
+    def of(cls, given: Any, answer: Mapping[str, Any], target: Target) -> "Prediction":
+        """Convert a predicted row: "problem", and the columns of the target.
+
+        Args:
+            given: The input.
+            answer: The row.
+            target: Of the recipe.
+        """
+        columns = {name: value for name, value in answer.items() if name not in _OTHER}
+        problem = answer.get("problem")
+        line = f"(no prediction: {problem})  {given}" if problem is not None else target.line(given, columns)
         scores = {name.removeprefix(_SCORE): value for name, value in answer.items() if name.startswith(_SCORE)}
         return cls(
             given,
@@ -50,7 +66,9 @@ class Prediction:
             answer.get("score"),
             answer.get("calibrated_score"),
             scores,
-            answer.get("problem"),
+            problem,
+            columns,
+            line,
         )
 
 

@@ -11,7 +11,7 @@ from toolkit.cli.console import Watcher, say, table
 if TYPE_CHECKING:
     from toolkit.data.tables.inspect import Part
 
-_MOST_CLASSES = 12  # that are shown
+_MOST_EXAMPLES = 12
 
 
 def inspect(
@@ -45,7 +45,7 @@ def inspect(
                 table(
                     [
                         (f"  {label}", textwrap.shorten(text, 90, placeholder=" …"))
-                        for label, text in list(part.examples.items())[:_MOST_CLASSES]
+                        for label, text in list(part.examples.items())[:_MOST_EXAMPLES]
                     ]
                 )
             )
@@ -62,12 +62,7 @@ def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
     def share(count: int, of: int) -> str:
         return f"{count:,} ({100 * count / of:.1f} %)"
 
-    total = sum(part.classes.values())
-    rows: list[tuple[Any, ...]] = [("rows", f"{part.rows:,}")]
-    if part.classes:
-        counted = [f"{label} {share(count, total)}" for label, count in part.classes.items()]
-        more = f" and {len(counted) - _MOST_CLASSES} more" if len(counted) > _MOST_CLASSES else ""
-        rows.append(("classes", ", ".join(counted[:_MOST_CLASSES]) + more))
+    rows: list[tuple[Any, ...]] = [("rows", f"{part.rows:,}"), *part.summary.items()]
     median, high = np.quantile(part.lengths, [0.5, 0.95])
     if unit == "pixels":
         sides = f"median {median:.0f}, smallest {part.lengths.min()}, largest {part.lengths.max()} pixels"

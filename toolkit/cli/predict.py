@@ -2,15 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say, say_json
-
-if TYPE_CHECKING:
-    from toolkit.api.predictions import Prediction
 
 
 def predict(
@@ -55,7 +52,7 @@ def predict(
         done = api.predict(**given, progress=options.caller(watch))
     if isinstance(done, list):
         for prediction in done:
-            say(_line(prediction, all_scores))
+            say(prediction.line)
         return
     if done.failed:
         note(f"{done.failed:,} of {done.rows:,} rows have no prediction; the first is {done.first_failure}.")
@@ -63,24 +60,6 @@ def predict(
         say(f"{done.rows:,} rows in {done.path}")
         if done.marked:
             say(f"rows with placeholders or markup: {done.marked:,}; predictions that keep them: {done.kept:,}")
-
-
-def _line(prediction: "Prediction", all_scores: bool) -> str:
-    """Return the prediction of one input as a line: the class with its score, labels with their words, or a text."""
-    if prediction.problem is not None:
-        return f"(no prediction: {prediction.problem})  {prediction.input}"
-    if isinstance(prediction.prediction, list) and not prediction.prediction:
-        return f"(none)  {prediction.input}"
-    if isinstance(prediction.prediction, list):
-        words = prediction.input.split()
-        fits = len(words) == len(prediction.prediction)
-        pairs = zip(words, prediction.prediction, strict=False) if fits else ((p, "") for p in prediction.prediction)
-        return "  ".join(f"{word}/{label}" if label else str(word) for word, label in pairs)
-    if prediction.score is None:
-        return str(prediction.prediction)
-    score = prediction.score if all_scores or prediction.calibrated_score is None else prediction.calibrated_score
-    scores = ", ".join(f"{name} {100 * value:.1f} %" for name, value in prediction.scores.items())
-    return f"{prediction.prediction}  {100 * score:.1f} %{f'  ({scores})' if scores else ''}  {prediction.input}"
 
 
 def _say_row(row: dict[str, Any]) -> None:

@@ -68,8 +68,7 @@ def compare(
     folder = runs.create(output, "compare", names[0], created).path
     observe(Stage(f"Comparing {len(names)} models on {aligned.rows.num_rows:,} rows"))
     truth = references(recipe, aligned.rows)
-    inputs = [column.role for column in recipe.task.inputs]
-    comparison = compare_aligned(aligned, truth, recipe.metrics, config, seed, inputs)
+    comparison = compare_aligned(aligned, truth, recipe.metrics, config, seed, recipe.task)
     comparison["split"] = files[0].facts["split"]
     report = {
         **head(command, created, title=f"Comparison of {', '.join(names)}", recipe=files[0].facts["recipe"]),

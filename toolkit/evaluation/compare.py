@@ -16,7 +16,7 @@ from toolkit.evaluation import scores
 from toolkit.evaluation.prediction_store import StoredPredictions
 from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
-from toolkit.tasks.task import Column
+from toolkit.tasks.task import Column, Target, Task
 
 DISAGREEMENTS = 20  # examples that a report shows
 
@@ -143,7 +143,7 @@ def compare(
     metrics: Sequence[Any],
     config: EvaluationConfig,
     seed: int,
-    inputs: Sequence[str],
+    task: Task,
 ) -> dict[str, Any]:
     """Return the report's section on several models.
 
@@ -156,15 +156,15 @@ def compare(
         metrics: The recipe's.
         config: Confidence and resamples.
         seed: Of the bootstrap.
-        inputs: Columns of the rows to show as text.
+        task: The recipe's; says how rows are shown, and which predictions are the same.
     """
     definitions = [definition for _, definition in map(load, metrics) if definition is not None]
     combined = list(combinations(range(len(aligned.names)), 2))
     confidence = 1 - (1 - config.confidence) / len(combined)
     joint = config.model_copy(update={"confidence": confidence})
-    # Texts are more or less like their reference, and seldom right to the letter: only classes are tested for that.
+    # Texts and numbers are near their reference, and seldom the same: only classes are tested for that.
     first = definitions[0] if definitions else None
-    by = first if isinstance(first, Metric) and first.value_type == "string" else None
+    by = first if isinstance(first, Metric) and first.value_type in ("string", "float64") else None
     adjusted: Sequence[float | None] = [None] * len(combined)
     if by is None:
         predictions = [columns["prediction"] for columns in aligned.columns]
@@ -191,11 +191,11 @@ def compare(
         pairs.append(
             {
                 **pair,
-                **_agreement(our_columns, their_columns, references, counted=by is None),
+                **_agreement(our_columns, their_columns, references, task.target.kind, counted=by is None),
                 "differences": differences,
             }
         )
-    rows, disagreeing = _disagreements(aligned, references, inputs, by)
+    rows, disagreeing = _disagreements(aligned, references, task, by)
     return {
         "rows": len(references),
         "confidence": config.confidence,
@@ -211,11 +211,16 @@ def compare(
 
 
 def _agreement(
-    first: Mapping[str, Sequence[Any]], second: Mapping[str, Sequence[Any]], references: Sequence[Any], *, counted: bool
+    first: Mapping[str, Sequence[Any]],
+    second: Mapping[str, Sequence[Any]],
+    references: Sequence[Any],
+    target: Target,
+    *,
+    counted: bool,
 ) -> dict[str, Any]:
     """Count the rows on which two models agree, and if `counted` which of them is correct where they differ."""
     rows = list(zip(first["prediction"], second["prediction"], references, strict=True))
-    agreement = sum(a == b for a, b, _ in rows) / len(rows)
+    agreement = sum(target.same(a, b) for a, b, _ in rows) / len(rows)
     if not counted:
         return {"agreement": agreement}
     right = Counter((a == truth, b == truth) for a, b, truth in rows)
@@ -229,12 +234,15 @@ def _agreement(
 
 
 def _disagreements(
-    aligned: Aligned, references: Sequence[Any], inputs: Sequence[str], by: Metric | None
+    aligned: Aligned, references: Sequence[Any], task: Task, by: Metric | None
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the clearest disagreements, by confidence or by a metric, and the number of disagreements."""
     predictions = [columns["prediction"] for columns in aligned.columns]
+    target: Target = task.target.kind
     parted = [
-        row for row, answers in enumerate(zip(*predictions, strict=True)) if any(a != answers[0] for a in answers)
+        row
+        for row, answers in enumerate(zip(*predictions, strict=True))
+        if not all(target.same(answer, answers[0]) for answer in answers)
     ]
     if not parted:
         return [], 0
@@ -243,7 +251,10 @@ def _disagreements(
         apart = sure.min(axis=1)
     else:
         true = [references[row] for row in parted]
-        each = [by.aggregate(by.statistics([answers[row] for row in parted], true, ())) for answers in predictions]
+        each = [
+            by.aggregate(by.statistics([answers[row] for row in parted], true, aligned.labels))
+            for answers in predictions
+        ]
         apart = np.ptp(np.stack(each), axis=0)
     chosen = [parted[i] for i in np.argsort(-apart, kind="stable")[:DISAGREEMENTS]]
     rows = []
@@ -252,12 +263,12 @@ def _disagreements(
             {
                 "file": row.get("_file"),
                 "row": row.get("_row"),
-                "text": scores.shown_text(row, inputs),
-                "label": scores.shown_value(references[position], aligned.labels),
+                "text": scores.shown_text(row, task.inputs),
+                "label": target.shown(references[position], aligned.labels),
                 "answers": [
                     {
                         "model": name,
-                        "prediction": scores.shown_value(columns["prediction"][position], aligned.labels),
+                        "prediction": target.shown(columns["prediction"][position], aligned.labels),
                         "confidence": _confidence(columns, position),
                     }
                     for name, columns in zip(aligned.names, aligned.columns, strict=True)

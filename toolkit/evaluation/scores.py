@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
-from toolkit.data.images import image_columns
 from toolkit.errors import RecipeError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics import intervals
 from toolkit.evaluation.statistics.significance import mcnemar
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics import classification as classes_
+from toolkit.tasks.task import Column
 
 Columns = Mapping[str, Sequence[Any]]
 Definition = Metric | RankMetric
@@ -238,7 +238,7 @@ def confident_errors(
     columns: Mapping[str, Sequence[Any]],
     rows: Sequence[Mapping[str, Any]],
     labels: Sequence[str],
-    inputs: Sequence[str] = ("text", "text_pair"),
+    inputs: Sequence[Column],
     most: int = 20,
 ) -> list[dict[str, Any]]:
     """Return the wrong predictions with the highest confidence.
@@ -267,28 +267,17 @@ def confident_errors(
     return sorted(wrong, key=lambda error: -error["confidence"])[:most]
 
 
-def thumbnail(row: Mapping[str, Any], roles: Sequence[str]) -> dict[str, str]:
-    """Return a small copy of the picture among a row's inputs, if there is one."""
-    made = [image_columns.thumbnail(row[role]) for role in roles if isinstance(row.get(role), dict)]
-    return {"picture": made[0]} if made and made[0] is not None else {}
+def thumbnail(row: Mapping[str, Any], inputs: Sequence[Column]) -> dict[str, str]:
+    """Return a small copy of the first picture among a row's inputs, if there is one."""
+    drawn = (column.kind.thumbnail(row[column.role]) for column in inputs if row.get(column.role) is not None)
+    made = next((address for address in drawn if address is not None), None)
+    return {} if made is None else {"picture": made}
 
 
-def shown_text(row: Mapping[str, Any], roles: Sequence[str]) -> str:
-    """Return a row's inputs as one text: lists of words joined, several inputs set apart."""
-    return " ⏎ ".join(_as_text(row[role]) for role in roles if row.get(role))
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, dict):
-        return image_columns.name(value)
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def shown_value(value: Any, labels: Sequence[str]) -> str:
-    """Write a truth or a prediction: a class by its name, the labels of words one after another."""
-    if labels and isinstance(value, list):
-        return " ".join(labels[number] for number in value)
-    return labels[value] if labels and isinstance(value, int) else str(value)
+def shown_text(row: Mapping[str, Any], inputs: Sequence[Column]) -> str:
+    """Return those inputs that a row has as one text, several set apart."""
+    texts = (column.kind.shown(row[column.role]) for column in inputs if row.get(column.role) is not None)
+    return " ⏎ ".join(text for text in texts if text)
 
 
 def evaluation_section(context: EvaluationContext, split: str) -> dict[str, Any]:
@@ -325,8 +314,7 @@ def class_sections(context: EvaluationContext) -> dict[str, Any]:
         there = context.rows.take(pa.array(chosen, pa.int64())).to_pylist()  # not all rows become Python objects
         target = context.recipe.task.target.role
         there = [{**row, "label": row[target]} for row in there]
-        inputs = [column.role for column in context.recipe.task.inputs]
-        section["errors"] = confident_errors(columns, there, labels, inputs)
+        section["errors"] = confident_errors(columns, there, labels, context.recipe.task.inputs)
     return section
 
 

@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, WrapValidator, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationError,
+    WrapValidator,
+    create_model,
+)
 
 from toolkit.serve.limits import Limits
 from toolkit.tasks.task import Column
@@ -23,12 +33,13 @@ class Problem(BaseModel):
 class Prediction(BaseModel):
     """The prediction of one input."""
 
-    prediction: str | list[str | None] = Field(description="The class, the generated text, or a class for each word")
+    prediction: JsonValue = Field(description="The class, the generated text, a class for each word, or what else")
     score: float | None = Field(None, description="Probability of the prediction")
     calibrated_score: float | None = Field(
         None, description="Probability of the prediction after temperature scaling, fitted on validation rows"
     )
     scores: dict[str, float] | None = Field(None, description="Probability of each class")
+    columns: dict[str, JsonValue] | None = Field(None, description="Further columns of the recipe's own target")
 
 
 class Predictions(BaseModel):
@@ -149,9 +160,12 @@ def prediction(answer: Mapping[str, Any]) -> Prediction:
     """Convert a row that `Predictor` predicted to a response."""
     prefix = "score: "
     scores = {key.removeprefix(prefix): value for key, value in answer.items() if key.startswith(prefix)}
+    known = ("prediction", "score", "calibrated_score", "problem")
+    own = {key: value for key, value in answer.items() if key not in known and not key.startswith(prefix)}
     return Prediction(
         prediction=answer["prediction"],
         score=answer.get("score"),
         calibrated_score=answer.get("calibrated_score"),
         scores=scores or None,
+        columns=own or None,
     )

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from toolkit.config.settings import DataConfig
 
 WORD, PATCH = "word", "patch"  # what explanations score
+MOST_CLASSES = 12  # that a summary of a column names
 Parts = Mapping[str, pa.Table]  # name of a part → its rows in the recipe's roles
 
 
@@ -78,6 +80,12 @@ class Likeness:
     threshold: float
 
 
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 @dataclass(frozen=True)
 class Input:
     """One kind of input.
@@ -97,6 +105,8 @@ class Input:
         about: Describes a value in a request.
         of_json: A value of a request → a value as rows have it.
         plain: Value → text; None where a value is not text.
+        shown: Value → what pages and messages show of it.
+        thumbnail: Value → data address of a small picture of it, or None.
         preparing: What is done to rows before they are learned from.
         unit: What explanations score: `WORD`, `PATCH`, or None where predictions cannot be explained.
         likeness: How near-duplicates are found; None where they are not searched for.
@@ -122,6 +132,8 @@ class Input:
     about: str
     of_json: Callable[[Any], Any] = lambda value: value
     plain: Callable[[Any], str] | None = None
+    shown: Callable[[Any], str] = _shown
+    thumbnail: Callable[[Any], str | None] = lambda _value: None
     preparing: str = "Preparing rows"
     unit: str | None = None
     likeness: Likeness | None = None
@@ -148,6 +160,55 @@ class AnswerFormat:
     all_scores: bool
 
 
+def _each_once(numbers: Sequence[int | None]) -> list[int] | None:
+    kept = sorted({number for number in numbers if number is not None})
+    return kept if kept or not numbers else None
+
+
+def _summary(column: pa.ChunkedArray, labels: Sequence[str]) -> dict[str, str]:
+    """Return the share of the rows that have each class, or the range of numbers."""
+    if labels:
+        return {"classes": counted(column, labels, of=len(column))}
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) or not len(column):
+        return {}
+    low, median, high = pc.quantile(column, [0.0, 0.5, 1.0]).to_pylist()
+    return {"values": f"median {median:.4g}, from {low:.4g} to {high:.4g}"}
+
+
+def counted(column: pa.ChunkedArray, labels: Sequence[str], *, of: int) -> str:
+    """Return how often each class occurs in a column of class numbers, or of lists of them.
+
+    Args:
+        column: The class numbers.
+        labels: Names of the classes.
+        of: What shares are of.
+    """
+    lists = pa.types.is_list(column.type)
+    numbers = pc.list_flatten(column) if lists else column
+    counts = {pair["values"]: pair["counts"] for pair in pc.value_counts(numbers).to_pylist()}
+    texts = [_share(name, counts.get(number, 0), of) for number, name in enumerate(labels)]
+    more = [f"and {len(texts) - MOST_CLASSES} more"] if len(texts) > MOST_CLASSES else []
+    bare = pc.sum(pc.equal(pc.list_value_length(column), 0)).as_py() if lists else 0
+    return ", ".join([*texts[:MOST_CLASSES], *more, *([_share("rows without any", bare, of)] if bare else [])])
+
+
+def _share(name: str, count: int, of: int) -> str:
+    return f"{name} {count:,} ({100 * count / of:.1f} %)" if of else f"{name} 0"
+
+
+def _line(given: Any, columns: Mapping[str, Any]) -> str:
+    """Return a prediction, the other columns in parentheses, and the input."""
+    prediction, *others = [(name, _written(value)) for name, value in columns.items()]
+    beside = ", ".join(f"{name} {text}" for name, text in others)
+    return "  ".join([prediction[1], *([f"({beside})"] if beside else []), str(given)])
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_written, value)) or "(none)"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class Target:
     """One kind of what a model predicts.
@@ -162,8 +223,12 @@ class Target:
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
         check: As of `Input`.
         aligned: (parts, columns of the recipe): refuses rows that it does not fit.
-        answer: (prediction, scores, calibrated scores, how) → what is written beside a row.
+        kept: Class numbers of a list, None for labels that are mapped to null → the list that is learned from; None
+            leaves the row out. By default each class once, and no row that had labels and has none left.
+        answer: (prediction, scores, calibrated scores, how) → what is written beside a row, "prediction" first.
         empty: The same without values, for a row without a prediction.
+        line: (input, columns of `answer`) → what `predict` prints of one input.
+        summary: (column, names of the classes) → name → text: what `inspect` prints of the values in one part.
         shown: (value, names of the classes) → text.
         same: Whether two predictions are the same, as when an export is compared with its model.
         overview: (context of an evaluation) → what the report says of it beside the metrics.
@@ -183,7 +248,10 @@ class Target:
     written: bool = False
     check: "Callable[[Parts, Column, DataConfig], Checked]" = lambda parts, _column, _config: Checked(parts)
     aligned: "Callable[[Parts, Sequence[Column]], None]" = lambda _parts, _columns: None
+    kept: Callable[[Sequence[int | None]], list[int] | None] = _each_once
     empty: Callable[[AnswerFormat], dict[str, None]] = lambda _answers: {"prediction": None}
+    line: Callable[[Any, Mapping[str, Any]], str] = _line
+    summary: Callable[[pa.ChunkedArray, Sequence[str]], Mapping[str, str]] = _summary
     overview: Callable[[Any], dict[str, Any]] = lambda _context: {}
     finish: Callable[
         [Sequence[Any], Sequence[Any], Callable[[list[Any]], list[Any]], Mapping[str, Any]], Sequence[Any]

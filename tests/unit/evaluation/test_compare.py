@@ -11,12 +11,17 @@ from toolkit.evaluation import prediction_store
 from toolkit.evaluation.compare import align, compare
 from toolkit.evaluation.prediction_store import StoredPredictions
 from toolkit.inference.predict import Predictions
+from toolkit.tasks.inputs.text import TEXT
 from toolkit.tasks.targets.generated_text import GENERATED_TEXT
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
-from toolkit.tasks.task import Column
+from toolkit.tasks.task import Column, Task
 
 LABELS = ("bad", "good")
 CONFIG = EvaluationConfig(resamples=200)
+
+
+OF_CLASSES = Task((Column("text", (), TEXT), Column("label", (), SINGLE_LABEL)))
+OF_TEXTS = Task((Column("source", (), TEXT), Column("target", (), GENERATED_TEXT)))
 
 
 def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> StoredPredictions:
@@ -81,7 +86,7 @@ def test_a_comparison_counts_and_ranks():
         ("accuracy", "auroc"),
         CONFIG,
         seed=0,
-        inputs=("text",),
+        task=OF_CLASSES,
     )
     assert [model["name"] for model in found["models"]] == ["a", "b", "c"]
     pairs = {(pair["one"], pair["other"]): pair for pair in found["pairs"]}
@@ -107,7 +112,7 @@ def test_models_that_agree_everywhere_leave_nothing_to_show():
     file = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
     table = file.table.set_column(0, "_file", file.table["_file"].combine_chunks().dictionary_encode())
     same = StoredPredictions(table, file.facts)
-    found = compare(aligned(same, same), [0, 1, 1], ("accuracy",), CONFIG, seed=0, inputs=("text",))
+    found = compare(aligned(same, same), [0, 1, 1], ("accuracy",), CONFIG, seed=0, task=OF_CLASSES)
     assert (found["disagreements"], found["disagreeing"], found["pairs"][0]["p"]) == ([], 0, 1.0)
 
 
@@ -124,7 +129,7 @@ def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
             )
         )
     both = align(("good", "poor"), files, Column("target", (), GENERATED_TEXT))
-    found = compare(both, references, ("chrf", "bleu", "ter"), CONFIG, seed=0, inputs=("source",))
+    found = compare(both, references, ("chrf", "bleu", "ter"), CONFIG, seed=0, task=OF_TEXTS)
     (pair,) = found["pairs"]
     assert pair["p"] is None
     assert "both_right" not in pair

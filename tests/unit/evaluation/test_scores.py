@@ -14,6 +14,8 @@ from toolkit.evaluation import scores
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.inference.predict import Predictions
 from toolkit.metrics import Metric
+from toolkit.tasks.inputs.text import TEXT
+from toolkit.tasks.task import Column
 
 CONFIG = EvaluationConfig(resamples=200)
 LABELS = ("bad", "good", "mixed")
@@ -157,6 +159,9 @@ def test_the_confusion_counts_every_example_once(rows):
             assert matrix[truth, prediction] == rows.count((prediction, truth))
 
 
+PAIR = (Column("text", (), TEXT), Column("text_pair", (), TEXT))
+
+
 def test_the_surest_errors_come_first():
     columns = {"prediction": [1, 0, 1, 0], "probabilities": [[0.4, 0.6], [0.9, 0.1], [0.05, 0.95], [0.7, 0.3]]}
     rows = [
@@ -165,7 +170,7 @@ def test_the_surest_errors_come_first():
         {"text": "very wrong", "text_pair": "indeed", "label": 0, "_file": "a.csv", "_row": 4},
         {"text": "wrong", "text_pair": None, "label": 1, "_file": "a.csv", "_row": 5},
     ]
-    errors = scores.confident_errors(columns, rows, ("bad", "good"))
+    errors = scores.confident_errors(columns, rows, ("bad", "good"), PAIR)
     assert [error["row"] for error in errors] == [4, 5, 2]
     assert errors[0] == {
         "file": "a.csv",
@@ -175,7 +180,7 @@ def test_the_surest_errors_come_first():
         "prediction": "good",
         "confidence": 0.95,
     }
-    assert len(scores.confident_errors(columns, rows, ("bad", "good"), most=1)) == 1
+    assert len(scores.confident_errors(columns, rows, ("bad", "good"), PAIR, most=1)) == 1
 
 
 def test_the_section_of_a_split(sentiment):

@@ -50,12 +50,12 @@ def section(context: EvaluationContext) -> dict[str, Any]:
             {
                 "file": row.get("_file"),
                 "row": row.get("_row"),
-                "text": shown_text(row, [role]),
+                "text": shown_text(row, [column]),
                 "label": stored.labels[truth[number]],
                 "prediction": stored.labels[explanation.target],
                 "confidence": float(probabilities[explanation.target]),
                 "right": bool(truth[number] == explanation.target),
-                **thumbnail(row, [role]),
+                **thumbnail(row, [column]),
                 **_drawn(explanation, methods),
             }
             for number, row, (explanation, probabilities) in zip(chosen, picked, explained, strict=True)

@@ -12,6 +12,7 @@ from toolkit.errors import ConfigError
 from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Observe, Stage
 from toolkit.inference.model import StoredModel
+from toolkit.tasks.task import Target
 
 MOST_NAME = 255  # characters of a file name at most
 
@@ -24,7 +25,7 @@ def predict_inputs(
     observe: Observe,
     *,
     all_scores: bool = False,
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], Target]:
     """Predict texts, or pictures by their paths.
 
     Args:
@@ -36,7 +37,7 @@ def predict_inputs(
         all_scores: Return the score of every class.
 
     Returns:
-        For each input "input", "prediction", the scores of a task with classes, and "problem" or None.
+        For each input "input", the columns of the target and "problem" or None; and the target.
 
     Raises:
         CallError: The model cannot be used.
@@ -51,7 +52,8 @@ def predict_inputs(
     temperature = stored_temperature(stored_card(checkpoint))
     predictor = Predictor(stored, columns, {first: first}, temperature, all_scores, Path.cwd())
     answers = predictor.answer([Row({first: text}) for text in inputs])
-    return [{"input": text, **_without(answer, first)} for text, answer in zip(inputs, answers, strict=True)]
+    named = [{"input": text, **_without(answer, first)} for text, answer in zip(inputs, answers, strict=True)]
+    return named, recipe.target
 
 
 def _refuse_tables(inputs: Sequence[str]) -> None:

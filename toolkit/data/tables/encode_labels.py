@@ -49,7 +49,7 @@ def number_labels(
     lenient: bool,
     order: Sequence[str] = (),
 ) -> NumberedLabels:
-    """Replace the labels of each part by class numbers; rows without a label, or mapped to null, are removed.
+    """Replace the labels of each part by class numbers; rows without a label, or without one of a class, are removed.
 
     Args:
         parts: Part → rows in the recipe's roles.
@@ -89,15 +89,21 @@ def number_labels(
         mapping, remarks = _without_rare(classes, by_part, target, config)
         notes += remarks
         label_map = label_map if mapping == classes else mapping
-    numbered, without = {}, 0
+    numbered, without, fewer = {}, 0, 0
     for part, rows in parts.items():
-        encoded = _encode_as(rows[target.role], mapping, trained)
+        written = rows[target.role]
+        encoded = _encode_as(written, mapping, trained, target)
         rows = rows.set_column(rows.column_names.index(target.role), target.role, encoded)
-        numbered[part] = rows.filter(pc.is_valid(rows[target.role]))
+        numbered[part] = rows.filter(pc.is_valid(encoded))
         without += rows.num_rows - numbered[part].num_rows
+        fewer += len(labels_.values(written.filter(pc.is_valid(encoded)))) - len(labels_.values(encoded.drop_null()))
     if without:
         many, were = wording.rows(without)
         notes.append(f"{many} without a label, or with a label mapped to null, {were} left out.")
+    if fewer:
+        notes.append(
+            f"{fewer:,} labels of rows with several are mapped to null, or to a class that the row has already."
+        )
     if trained is None:
         return NumberedLabels(numbered, labels_.class_names(mapping), label_map, without, notes)
     names = labels_.name_placeholders(classes, mapping, trained)
@@ -231,10 +237,10 @@ def _without_rare(
 
 
 def _encode_as(
-    column: pa.ChunkedArray, mapping: Mapping[str, str | None], trained: Sequence[str] | None
+    column: pa.ChunkedArray, mapping: Mapping[str, str | None], trained: Sequence[str] | None, target: Column
 ) -> pa.ChunkedArray:
     """Number the labels; by a trained model's own order when there is one."""
     if trained is None:
-        return labels_.encode(column, mapping)
+        return labels_.encode(column, mapping, target.kind.kept)
     full: dict[str, str | None] = {f"\0{name}": name for name in trained}  # fixes the order; never occurs in data
-    return labels_.encode(column, {**full, **mapping})
+    return labels_.encode(column, {**full, **mapping}, target.kind.kept)

@@ -1,16 +1,16 @@
 """What a table holds, before anything is trained on it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from toolkit.data.batching.batch import Ragged, encode
-from toolkit.data.images import image_columns
 from toolkit.data.load import Table
-from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import split as split_
 from toolkit.tasks.task import Column, Task
 
@@ -23,16 +23,18 @@ class Part:
         name: "train", "validation", "test" or "all".
         rows: Usable rows.
         classes: Class → labels of it; empty for a task without classes.
+        summary: What the target says of its values: name → text.
         repeated: Rows whose text or picture stands in an earlier row.
         contradictory: Rows whose text or picture stands elsewhere with another label.
         lengths: Tokens of each example before anything is cut, words where no tokenizer was at hand, or pixels along
             the shorter side.
-        examples: Class → the first text of it.
+        examples: Class → the first input of it.
     """
 
     name: str
     rows: int
     classes: Mapping[str, int]
+    summary: Mapping[str, str]
     repeated: int
     contradictory: int
     lengths: np.ndarray[Any, np.dtype[np.int64]]
@@ -57,7 +59,7 @@ def inspect(table: Table, columns: Sequence[Column], lengths_of: Any | None) -> 
 def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Column], lengths_of: Any | None) -> Part:
     task = Task(tuple(columns))
     present, inputs = task.present(rows), task.inputs_in(rows)
-    target = task.target.role if task.target.kind.classes and task.target.role in present else None
+    target = task.target.role if task.target.role in present else None
     keys = split_.row_keys(rows, inputs)
     if lengths_of is not None:
         encoded = encode(rows.select(present), lengths_of)
@@ -73,26 +75,24 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Co
         )
     classes: dict[str, int] = {}
     examples: dict[str, str] = {}
+    summary: Mapping[str, str] = {}
     contradictory = 0
     if target is not None:
-        numbers = labels_.values(rows[target]).to_numpy()
-        counted = np.bincount(numbers, minlength=len(labels))
-        classes = {label: int(count) for label, count in zip(labels, counted, strict=True)}
-        if len(numbers) == len(keys):
-            contradictory = _contradictory(keys, numbers)
-            first = {label: int(np.argmax(numbers == i)) for i, label in enumerate(labels) if counted[i]}
-            examples = {label: _shown(rows[inputs[0]][row].as_py()) for label, row in first.items()}
-    return Part(name, rows.num_rows, classes, len(keys) - len(np.unique(keys)), contradictory, lengths, examples)
+        summary = task.target.kind.summary(rows[target], labels)
+    if target is not None and task.target.kind.classes:
+        truth = [value if isinstance(value, list) else [value] for value in rows[target].to_pylist()]
+        counted = Counter(chain.from_iterable(truth))
+        classes = {label: counted[number] for number, label in enumerate(labels)}
+        contradictory = _contradictory(keys, truth)
+        first = {number: row for row in reversed(range(len(truth))) for number in truth[row]}
+        show, values = task.inputs[0].kind.shown, rows[inputs[0]]
+        examples = {label: show(values[first[n]].as_py()) for n, label in enumerate(labels) if n in first}
+    repeated = len(keys) - len(np.unique(keys))
+    return Part(name, rows.num_rows, classes, summary, repeated, contradictory, lengths, examples)
 
 
-def _shown(value: Any) -> str:
-    return image_columns.name(value) if isinstance(value, dict) else str(value)
-
-
-def _contradictory(keys: np.ndarray[Any, Any], numbers: np.ndarray[Any, Any]) -> int:
-    """Count the rows whose text occurs with more than one label."""
-    texts, inverse = np.unique(keys, return_inverse=True)
-    lowest, highest = np.full(len(texts), np.iinfo(np.int64).max), np.full(len(texts), -1)
-    np.minimum.at(lowest, inverse, numbers)
-    np.maximum.at(highest, inverse, numbers)
-    return int((lowest != highest)[inverse].sum())
+def _contradictory(keys: np.ndarray[Any, Any], truth: Sequence[Sequence[int]]) -> int:
+    """Count the rows whose input occurs with more than one label, or list of labels."""
+    rows = list(zip(keys.tolist(), map(tuple, truth), strict=True))
+    labels_of = Counter(key for key, _ in set(rows))
+    return sum(labels_of[key] > 1 for key, _ in rows)

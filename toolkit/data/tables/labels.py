@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,12 +53,12 @@ def name_classes(
 
     Args:
         written: The different labels in the data.
-        label_map: The user's mapping; None drops the rows of that label. Empty means none was given.
+        label_map: The user's mapping; None drops that label. Empty means none was given.
         names_by_count: The recipe's names for labels that are just the numbers 0 to n-1, by n.
         order: Classes in the order in which the data describe them; others follow, sorted.
 
     Returns:
-        Written label → class name, or None for rows to drop; in the order of the classes.
+        Written label → class name, or None for labels to drop; in the order of the classes.
 
     Raises:
         DataError: A label is outside the mapping.
@@ -89,7 +89,7 @@ def _mapped(written: Sequence[str], label_map: Mapping[str, str | None]) -> dict
             "but not in the mapping, "
             f"which has {listed(list(label_map))}.{near[0] if near else ''}",
             f"Map it too (`--set 'data.label_map={{\"{outside[0]}\": NAME}}'`), "
-            "or drop its rows with null in place of NAME.",
+            "or leave it out with null in place of NAME.",
             id="label.not-mapped",
         )
     return {label: name for label, name in label_map.items() if label in written}
@@ -183,16 +183,20 @@ def class_names(mapping: Mapping[str, str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in mapping.values() if name is not None))
 
 
-def encode(column: pa.ChunkedArray, mapping: Mapping[str, str | None]) -> pa.ChunkedArray:
-    """Replace written labels by class numbers; labels to drop become null.
+def encode(
+    column: pa.ChunkedArray, mapping: Mapping[str, str | None], kept: Callable[[list[int | None]], list[int] | None]
+) -> pa.ChunkedArray:
+    """Replace written labels by class numbers; rows to drop become null.
 
-    Shapes: strings → int64; lists of strings → lists of int64.
+    Args:
+        column: Strings → int64; lists of strings → lists of int64.
+        mapping: From `name_classes`.
+        kept: As of `Target`: what becomes of a list.
     """
     names = class_names(mapping)
     numbers = {label: names.index(name) for label, name in mapping.items() if name is not None}
     if pa.types.is_list(column.type):
-        rows = [None if row is None else [numbers.get(label) for label in row] for row in column.to_pylist()]
-        rows = [None if row is None or None in row else row for row in rows]
+        rows = [None if row is None else kept([numbers.get(label) for label in row]) for row in column.to_pylist()]
         return pa.chunked_array([pa.array(rows, pa.list_(pa.int64()))])
     positions = pc.index_in(column.cast(pa.string()), pa.array(list(numbers), pa.string()))
     if not numbers:
@@ -232,7 +236,7 @@ def match_model(mapping: Mapping[str, str | None], trained: Sequence[str]) -> di
         trained: The model's classes.
 
     Returns:
-        Written label → the model's name, or None for rows to drop.
+        Written label → the model's name, or None for labels to drop.
 
     Raises:
         DataError: They do not match; both lists are shown.

@@ -137,13 +137,17 @@ def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtyp
     chosen = pa.table({name: _comparable(table[name]) for name in columns})
     for batch in chosen.to_batches(max_chunksize=10_000):
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            text = "\x1f".join(
-                " ".join((v if isinstance(v, str) else " ".join(map(str, v or ()))).split()) for v in row
-            )
+            text = "\x1f".join(" ".join(_plain(value).split()) for value in row)
             digest = hashlib.blake2b(text.casefold().encode("utf-8", "surrogatepass"), digest_size=8).digest()
             keys[position] = int.from_bytes(digest, "little")
             position += 1
     return keys
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:

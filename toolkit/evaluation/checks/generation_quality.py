@@ -263,7 +263,7 @@ def _word(term: str) -> re.Pattern[str]:
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
     texts = context.recipe.task.texts_in(context.rows)
-    sources = [scores.shown_text(row, texts) for row in context.rows.select(texts).to_pylist()]
+    sources = [scores.shown_text(row, context.recipe.task.inputs) for row in context.rows.select(texts).to_pylist()]
     metrics, settings = context.recipe.metrics, context.config.evaluation
     return section(sources, context.columns, context.references, context.rows, metrics, settings)
 

@@ -16,6 +16,7 @@ from toolkit.evaluation.checks.label_noise import noise
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import shown_text, thumbnail
 from toolkit.metrics.probability import probability_matrix
+from toolkit.tasks.task import Column
 
 SHOWN = 20
 
@@ -43,7 +44,7 @@ def section(
     references: Sequence[int],
     rows: pa.Table,
     labels: Sequence[str],
-    inputs: Sequence[str],
+    inputs: Sequence[Column],
 ) -> dict[str, Any]:
     """Return the report's section on labels to check.
 
@@ -80,8 +81,8 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     probabilities = context.columns.get("probabilities")
     if probabilities is None:
         return None
-    shown = context.recipe.task.inputs_in(context.rows)
-    return section(probabilities, context.references, context.rows, context.labels, shown)
+    inputs = context.recipe.task.inputs
+    return section(probabilities, context.references, context.rows, context.labels, inputs)
 
 
 CHECK = Check("label_errors", _run, applies=lambda task: bool(task.target.kind.single))

@@ -26,7 +26,7 @@ def find(recipe: Recipe, train: pa.Table, test: pa.Table, labels: Sequence[str])
     compared = _compared(recipe, train)
     roles = [column.role for column in compared]
     pairs = compared[0].kind.likeness.find(train, test, roles) if compared else None
-    return None if pairs is None else near_duplicates.describe(pairs, train, roles, recipe.task.target.role, labels)
+    return None if pairs is None else near_duplicates.describe(pairs, train, compared, recipe.task.target, labels)
 
 
 def _compared(recipe: Recipe, rows: pa.Table) -> list[Column]:
@@ -40,12 +40,12 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     compared = _compared(context.recipe, context.rows)
     if context.repeated is None or not compared:
         return None
-    kind, roles, rows = compared[0].kind, [column.role for column in compared], context.rows
-    target = context.recipe.task.target.role
+    kind, rows = compared[0].kind, context.rows
+    target = context.recipe.task.target
     positions = [pair["position"] for pair in context.repeated]
     own = rows.take(pa.array(positions, pa.int64())).to_pylist() if positions else []
     samples = [
-        near_duplicates.sample(row, roles, target, context.labels, drawn=place < near_duplicates.SHOWN)
+        near_duplicates.sample(row, compared, target, context.labels, drawn=place < near_duplicates.SHOWN)
         for place, row in enumerate(own)
     ]
     both = list(zip(context.repeated, samples, strict=True))

@@ -215,7 +215,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     task, rows, references = context.recipe.task, context.rows, context.references
     right = [given == true for given, true in zip(context.columns["prediction"], references, strict=True)]
     texts = task.texts_in(rows)
-    shown = [scores.shown_text(row, texts) for row in rows.select(texts).to_pylist()]
+    shown = [scores.shown_text(row, task.inputs) for row in rows.select(texts).to_pylist()]
     classes = [context.labels[number] for number in references] if task.target.kind.single else None
     roles = [column.role for column in task.columns]
     return section(right, rows, shown, classes, roles, context.config.evaluation.confidence, context.seed)

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.evaluation import scores
+from toolkit.tasks.task import Column
 
 THRESHOLD = 0.7  # overlap from which two texts are near-duplicates
 PIECE = 5  # letters
@@ -112,8 +113,8 @@ def find(train: Iterable[str], test: Sequence[str]) -> list[Pair]:
 def describe(
     pairs: Sequence[Pair],
     train: pa.Table,
-    inputs: Sequence[str],
-    target: str,
+    inputs: Sequence[Column],
+    target: Column,
     labels: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Return each test row that repeats a training row, with that row, as a run directory keeps it.
@@ -141,20 +142,21 @@ def describe(
 
 
 def texts(rows: pa.Table, inputs: Sequence[str]) -> Iterator[str]:
-    """Yield the examples of a table as texts."""
+    """Yield the examples of a table of texts, or of lists of words, as texts."""
     for batch in rows.select(list(inputs)).to_batches(max_chunksize=10_000):
         for row in batch.to_pylist():
-            yield scores.shown_text(row, inputs)
+            texts_of_row = (" ".join(value) if isinstance(value, list) else value for value in row.values())
+            yield " ⏎ ".join(text for text in texts_of_row if text)
 
 
 def sample(
-    row: dict[str, Any], inputs: Sequence[str], target: str, labels: Sequence[str], *, drawn: bool
+    row: dict[str, Any], inputs: Sequence[Column], target: Column, labels: Sequence[str], *, drawn: bool
 ) -> dict[str, Any]:
     """Return a row as the report shows it; with a small copy of its picture where it is `drawn`."""
     return {
         "file": row.get("_file"),
         "row": row.get("_row"),
         "text": scores.shown_text(row, inputs)[:LONGEST],
-        "label": scores.shown_value(row.get(target), labels),
+        "label": target.kind.shown(row[target.role], labels),
         **(scores.thumbnail(row, inputs) if drawn else {}),
     }

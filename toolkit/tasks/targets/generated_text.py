@@ -30,6 +30,7 @@ GENERATED_TEXT = Target(
     in_shape=columns.strings,
     answer=lambda prediction, _probabilities, _calibrated, _how: {"prediction": prediction},
     shown=lambda value, _labels: str(value),
+    line=lambda _given, columns: str(columns["prediction"]),
     written=True,
     check=_check,
     finish=_finish,

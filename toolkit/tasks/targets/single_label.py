@@ -1,6 +1,6 @@
 """One class for each row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.data.tables import columns
@@ -29,6 +29,16 @@ def _empty(how: AnswerFormat) -> dict[str, None]:
     return dict.fromkeys([*names, *(f"score: {name}" for name in how.labels if how.all_scores)])
 
 
+def _line(given: Any, columns: Mapping[str, Any]) -> str:
+    """Return the class, its score, calibrated unless those of all classes are shown, and the input."""
+    if columns.get("score") is None:
+        return f"{columns['prediction']}  {given}"
+    scores = {name.removeprefix("score: "): value for name, value in columns.items() if name.startswith("score: ")}
+    score = columns["score"] if scores else columns.get("calibrated_score", columns["score"])
+    beside = ", ".join(f"{name} {100 * value:.1f} %" for name, value in scores.items())
+    return f"{columns['prediction']}  {100 * score:.1f} %{f'  ({beside})' if beside else ''}  {given}"
+
+
 def _shown(value: Any, labels: Sequence[str]) -> str:
     return labels[value] if labels and isinstance(value, int) else str(value)
 
@@ -47,6 +57,7 @@ SINGLE_LABEL = Target(
     single=True,
     exclusive=True,
     empty=_empty,
+    line=_line,
     overview=_overview,
     hub_tasks={
         "text": "text-classification",

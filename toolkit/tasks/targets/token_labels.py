@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from toolkit.data.tables import columns
 from toolkit.errors import DataError
-from toolkit.tasks.task import AnswerFormat, Column, Target, Task
+from toolkit.tasks.task import AnswerFormat, Column, Target, Task, counted
 
 
 def _answer(prediction: Any, _probabilities: Any, _calibrated: Any, how: AnswerFormat) -> dict[str, Any]:
@@ -16,7 +16,9 @@ def _answer(prediction: Any, _probabilities: Any, _calibrated: Any, how: AnswerF
 
 
 def _shown(value: Any, labels: Sequence[str]) -> str:
-    return " ".join(labels[number] for number in value) if labels and isinstance(value, list) else str(value)
+    if not labels or not isinstance(value, list):
+        return str(value)
+    return " ".join("–" if number is None else labels[number] for number in value)
 
 
 def _aligned(parts: Mapping[str, pa.Table], recipe_columns: Sequence[Column]) -> None:
@@ -41,6 +43,22 @@ def _aligned(parts: Mapping[str, pa.Table], recipe_columns: Sequence[Column]) ->
             )
 
 
+def _kept(numbers: Sequence[int | None]) -> list[int] | None:
+    """Leave out a row with a word that has no label: each label belongs to a word."""
+    kept = [number for number in numbers if number is not None]
+    return kept if len(kept) == len(numbers) else None
+
+
+def _line(given: Any, columns: Mapping[str, Any]) -> str:
+    """Return each word with its label, or the labels alone where the words are not known."""
+    labels = columns["prediction"]
+    words = given.split() if isinstance(given, str) else list(given)
+    if not labels:
+        return f"(none)  {given}"
+    pairs = zip(words, labels, strict=True) if len(words) == len(labels) else ((label, "") for label in labels)
+    return "  ".join(f"{word}/{label}" if label else str(word) for word, label in pairs)
+
+
 TOKEN_LABELS = Target(
     name="labels",
     in_shape=columns.label_lists,
@@ -48,6 +66,9 @@ TOKEN_LABELS = Target(
     shown=_shown,
     classes=True,
     exclusive=True,
+    kept=_kept,
+    line=_line,
+    summary=lambda column, labels: {"classes": counted(column, labels, of=len(pc.list_flatten(column)))},
     aligned=_aligned,
     hub_tasks={"text": "token-classification"},
 )

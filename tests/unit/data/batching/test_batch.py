@@ -49,6 +49,13 @@ def test_examples_without_lists_cost_one_each():
     assert features[1] == {"x": 1.5}
 
 
+def test_lists_of_fractions_stay_fractions():
+    features = encode(pa.table({"ids": [[1], [2, 3]], "labels": [[0.0, 1.0], [0.5, 0.0]]}), identity)
+    assert features[1]["labels"].tolist() == [0.5, 0.0]
+    assert features.lengths.tolist() == [1, 2]
+    assert pad([features[0], features[1]], {})["labels"].tolist() == [[0.0, 1.0], [0.5, 0.0]]
+
+
 def test_an_empty_table_gives_no_features():
     assert len(encode(pa.table({"ids": pa.array([], pa.list_(pa.int64()))}), identity)) == 0
 

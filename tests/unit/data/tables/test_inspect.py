@@ -1,11 +1,16 @@
 """What `inspect` counts, on tables whose counts are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_table
 from toolkit.data.tables.inspect import inspect
+from toolkit.tasks import loading
+
+RECIPES = Path(__file__).parents[3] / "support" / "recipes"
 
 
 @pytest.fixture
@@ -52,10 +57,24 @@ def test_every_part_is_described(sentiment, write_csv, tmp_path):
     assert found["train"].repeated == found["train"].contradictory == 0
 
 
+def test_several_labels_of_a_row_are_shown_as_shares_of_rows(write):
+    recipe = loading.load(str(RECIPES / "topics.py"))
+    rows = "text,topics\na,x;y\na,y;x\nb,x\nb,\nc,z\n"
+    settings = DataConfig(source=str(write("all.csv", rows)), label_map={"x": "x", "y": "y", "z": None})
+    table = load_table(recipe, settings)
+    (found,) = inspect(table, recipe.columns, None)
+    assert found.classes == {"x": 3, "y": 2}
+    assert found.summary == {"classes": "x 3 (75.0 %), y 2 (50.0 %), rows without any 1 (25.0 %)"}
+    assert found.contradictory == 2
+    assert found.examples == {"x": "a", "y": "a"}
+    assert table.counts == {"without_label": 1}
+
+
 def test_labels_of_words_are_counted_by_word(tokens, write):
     rows = '{"words": ["Ada", "wrote"], "labels": ["B-PER", "O"]}\n{"words": ["it", "is"], "labels": ["O", "O"]}\n'
     table = load_table(tokens, DataConfig(source=str(write("all.jsonl", rows))))
     (found,) = inspect(table, tokens.columns, None)
     assert found.classes == {"B-PER": 1, "O": 3}
+    assert found.summary == {"classes": "B-PER 1 (25.0 %), O 3 (75.0 %)"}
     assert np.array_equal(found.lengths, [2, 2])
     assert found.contradictory == 0

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tests.support.errors import refused
 from toolkit.data.tables import labels
 from toolkit.errors import CallError
+from toolkit.tasks.targets.single_label import SINGLE_LABEL
+from toolkit.tasks.targets.token_labels import TOKEN_LABELS
 
 NAMES = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}
 words = st.text(st.characters(exclude_categories=["C"], exclude_characters=" "), min_size=1, max_size=5)
@@ -102,7 +104,7 @@ def test_a_label_outside_the_mapping_is_refused():
     said = fault("label.not-mapped", labels.name_classes, ["a", "b", "c"], {"a": "x"}, {})
     assert "`b`, `c` are labels in the data but not in the mapping" in said
     assert """--set 'data.label_map={"b": NAME}'""" in said
-    assert "drop its rows with null" in said
+    assert "null in place of NAME" in said
     assert "Did you mean `positive` by `positve`?" in fault(
         "label.not-mapped", labels.name_classes, ["positive", "bad"], {"positve": "x", "bad": "y"}, {}
     )
@@ -117,7 +119,7 @@ def test_encoded_labels_decode_to_what_was_written(values, cut):
     kept = [value for value in values if value is not None]
     mapping = labels.name_classes(list(dict.fromkeys(kept)), {}, {})
     split = pa.chunked_array([pa.array(values[:cut], pa.string()), pa.array(values[cut:], pa.string())])
-    numbers = labels.encode(split, mapping)
+    numbers = labels.encode(split, mapping, SINGLE_LABEL.kept)
     names = labels.class_names(mapping)
     assert [None if n is None else names[n] for n in numbers.to_pylist()] == values
     assert numbers.type == pa.int64()
@@ -152,16 +154,24 @@ def test_encoded_lists_of_labels_decode_to_what_was_written(rows):
     seen = list(dict.fromkeys(label for row in rows if row for label in row))
     mapping = labels.name_classes(seen, {}, {})
     names = labels.class_names(mapping)
-    encoded = labels.encode(column(rows, pa.list_(pa.string())), mapping).to_pylist()
+    encoded = labels.encode(column(rows, pa.list_(pa.string())), mapping, TOKEN_LABELS.kept).to_pylist()
     assert [None if row is None else [names[n] for n in row] for row in encoded] == rows
 
 
 def test_dropped_and_unknown_labels_become_null():
     mapping = {"a": "x", "b": None}
-    assert labels.encode(column(["a", "b", "c", None]), mapping).to_pylist() == [0, None, None, None]
-    lists = column([["a", "a"], ["a", "b"], None], pa.list_(pa.string()))
-    assert labels.encode(lists, mapping).to_pylist() == [[0, 0], None, None]
-    assert labels.encode(column(["a", "b"]), {"a": None, "b": None}).to_pylist() == [None, None]
+    kept = SINGLE_LABEL.kept
+    assert labels.encode(column(["a", "b", "c", None]), mapping, kept).to_pylist() == [0, None, None, None]
+    assert labels.encode(column(["a", "b"]), {"a": None, "b": None}, kept).to_pylist() == [None, None]
+
+
+def test_a_list_loses_a_dropped_label_unless_its_labels_belong_to_words():
+    mapping = {"c": "y", "a": "x", "A": "x", "b": None}
+    lists = column([["a", "a"], ["a", "b"], ["b"], [], ["A", "c", "a"], None], pa.list_(pa.string()))
+    several = labels.encode(lists, mapping, SINGLE_LABEL.kept).to_pylist()
+    assert several == [[1], [1], None, [], [0, 1], None]
+    by_word = labels.encode(lists, mapping, TOKEN_LABELS.kept).to_pylist()
+    assert by_word == [[1, 1], None, None, [], [1, 0, 1], None]
 
 
 def test_counting_leaves_nothing_out_but_nothing():

@@ -5,6 +5,8 @@ import pyarrow as pa
 import pytest
 
 from toolkit.evaluation.checks import label_errors
+from toolkit.tasks.inputs.text import TEXT
+from toolkit.tasks.task import Column
 
 
 def planted(seed=0, size=600, classes=3, share=0.05):
@@ -45,7 +47,7 @@ def test_a_class_without_examples_is_never_suggested():
 def test_the_section_names_the_place():
     rows = pa.Table.from_pylist([{"text": f"t{n}", "_file": "f.csv", "_row": n + 2} for n in range(4)])
     probabilities = [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
-    found = label_errors.section(probabilities, [0, 0, 1, 1], rows, ("bad", "good"), ("text",))
+    found = label_errors.section(probabilities, [0, 0, 1, 1], rows, ("bad", "good"), [Column("text", (), TEXT)])
     assert found["doubted"] == 1
     (example,) = found["examples"]
     assert (example["file"], example["row"], example["text"]) == ("f.csv", 3, "t1")
