@@ -13,13 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from toolkit import models
 from toolkit.attention import resolution
-from toolkit.config import RunConfig
-from toolkit.config.settings import DataConfig
-from toolkit.data.batching.batch import pad
+from toolkit.config import DataConfig, RunConfig
 from toolkit.data.images import image_folders
 from toolkit.data.images.pixels import prepared, take_bytes
 from toolkit.evaluation.baselines import majority, pixel_logistic_regression
-from toolkit.inference.predict import probabilities
 from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.image import IMAGE
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
@@ -56,10 +53,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     image_size: int | None = Field(
-        None,
-        ge=8,
-        le=2048,
-        description="Height and width of the model's input, in pixels; the checkpoint's by default",
+        None, ge=8, le=2048, description="Height and width of the model's input, in pixels; the checkpoint's by default"
     )
     class_from_name: bool = Field(
         False, description="The class of a picture is the part of its name before a number: cat.0.jpg, dog_12.png"
@@ -77,9 +71,7 @@ class Options(BaseModel):
     rand_augment: int | None = Field(None, ge=0, le=10, description="RandAugment's operations for each picture")
     erase: float | None = Field(None, ge=0, le=1, description="Share of the pictures that lose a rectangle")
     mixup: float | None = Field(None, ge=0, description="α of MixUp, which blends two pictures; 0 is off")
-    cutmix: float | None = Field(
-        None, ge=0, description="α of CutMix, which pastes a part of one into another; 0 is off"
-    )
+    cutmix: float | None = Field(None, ge=0, description="α of CutMix, which pastes a part of another; 0 is off")
 
 
 def read(path: Path, config: DataConfig, options: Mapping[str, Any]) -> Tables | None:
@@ -123,14 +115,3 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     arguments["architectures"] = []  # the family's own way to classify, not that of a checkpoint with two heads
     model = models.load(AutoModelForImageClassification, path, labels, config.loading, config.training, **arguments)
     return take_bytes(resolution.see(model, size) if size else model, load_processor(path, config))
-
-
-def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
-    """Stack: pixel_values as bytes (B, 3, H, W), labels (B,)."""
-    return pad(features, {})
-
-
-def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Logits (B, C) → the class and the probability of each class, for each picture."""
-    probs = probabilities(outputs.logits)
-    return {"prediction": probs.argmax(axis=-1).tolist(), "probabilities": probs.tolist()}

@@ -13,9 +13,7 @@ import pyarrow as pa
 from toolkit import models
 from toolkit.config import RunConfig
 from toolkit.data.batching import rationales
-from toolkit.data.batching.batch import pad
 from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
-from toolkit.inference.predict import probabilities
 from toolkit.tasks.inputs.phrases import PHRASES
 from toolkit.tasks.inputs.text import TEXT
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
@@ -115,14 +113,3 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
         problem_type="single_label_classification",
         **arguments,
     )
-
-
-def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
-    """Pad to the longest: input_ids and attention_mask (B, T), labels (B,)."""
-    return pad(features, {"input_ids": processor.pad_token_id or 0})
-
-
-def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Logits (B, C) → the class and the probability of each class, for each text."""
-    probs = probabilities(outputs.logits)
-    return {"prediction": probs.argmax(axis=-1).tolist(), "probabilities": probs.tolist()}

@@ -5,17 +5,16 @@ in the IOB scheme: B-PER opens an entity of type PER, I-PER continues it, O is n
 CoNLL-2003 (Tjong Kim Sang and De Meulder 2003).
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from toolkit import models
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import pad
+from toolkit.evaluation.baselines import most_frequent_label
 from toolkit.metrics import Metric
 from toolkit.tasks.inputs.words import WORDS
 from toolkit.tasks.targets.token_labels import TOKEN_LABELS
@@ -155,17 +154,5 @@ METRICS = (
         overlaps=lambda sums: list(sums[:, None]),
     ),
 )
-
-
-def most_frequent_label(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[list[int]]:
-    """Give each word the label it had most often in train, and O to words never seen."""
-    seen: dict[str, Counter[int]] = defaultdict(Counter)
-    for words, tags in zip(train["words"].to_pylist(), train["labels"].to_pylist(), strict=True):
-        for word, tag in zip(words, tags, strict=True):
-            seen[word][tag] += 1
-    outside = labels.index(OUTSIDE) if OUTSIDE in labels else 0
-    usual = {word: counted.most_common(1)[0][0] for word, counted in seen.items()}
-    return [[usual.get(word, outside) for word in words] for words in test["words"].to_pylist()]
-
 
 BASELINES = {"Most frequent label of each word": most_frequent_label}

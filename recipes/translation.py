@@ -7,7 +7,6 @@ what the model wrote before it was fine-tuned.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from toolkit import seq2seq
-from toolkit.config import RunConfig
-from toolkit.config.settings import DataConfig
+from toolkit.config import DataConfig, RunConfig
 from toolkit.data.batching import vocabulary
-from toolkit.data.batching.batch import pad
 from toolkit.data.bitext import languages, pair_filters, parallel_files
 from toolkit.evaluation.baselines import source_itself
 from toolkit.inference.generate import by_beam_search
@@ -62,9 +59,7 @@ class Options(BaseModel):
     width: int = Field(256, ge=16, multiple_of=16, description="Hidden size of a model from scratch")
     layers: int = Field(3, ge=1, description="Layers of its encoder, and of its decoder")
     clean: bool = Field(True, description="Leave out copies, odd lengths, other markup and the wrong language")
-    max_length_ratio: float = Field(
-        3.0, gt=1, description="Largest factor between a pair's length ratio and the usual one"
-    )
+    max_length_ratio: float = Field(3.0, gt=1, description="Largest factor from the usual ratio of a pair's lengths")
     protect: bool = Field(True, description="In predict, put placeholders and markup back where the model lost them")
     retranslate: bool = Field(False, description="In predict, translate a catalogue's translated messages again")
     length_penalty: float = Field(1.0, description="Above 1 beam search prefers long translations, below 1 short ones")
@@ -93,7 +88,7 @@ def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
 
 def start(rows: pa.Table, folder: Path, config: RunConfig) -> None:
     """Write a small Transformer with random weights, and a tokenizer of both languages learnt from the pairs."""
-    texts = chain.from_iterable(rows[side].to_pylist() for side in ("source", "target"))
+    texts = [*rows["source"].to_pylist(), *rows["target"].to_pylist()]
     shape = {key: config.options[key] for key in ("vocabulary", "width", "layers")}
     seq2seq.write_untrained(texts, folder, **shape, positions=config.data.max_length, seed=config.training.seed)
 
@@ -111,11 +106,6 @@ def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunCon
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
     """Load the checkpoint; the way it translates is stored with it, and no bound of 20 tokens."""
     return seq2seq.load(path, config, **arguments)
-
-
-def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
-    """Pad to the longest: input_ids and attention_mask (B, S), labels (B, T)."""
-    return pad(features, {"input_ids": processor.pad_token_id, "labels": -100})  # which the loss passes over
 
 
 def generate(model: Any, batch: Mapping[str, Any], processor: Any, config: RunConfig) -> dict[str, list[Any]]:

@@ -120,7 +120,8 @@ def recipe_of(card: Mapping[str, Any], folder: Path, typed: str | None, *, trust
 
 
 def installed(named: Any, whose: str, folders: list[Path], typed: str | None, *, trusted: bool = False) -> str | None:
-    """Return the recipe to use where a file names one: what the user typed, or a name among those installed.
+    """Return the recipe to use where a file names one: what the user typed, now or earlier in this process, or a name
+    among those installed.
 
     Args:
         named: By the file.
@@ -132,11 +133,16 @@ def installed(named: Any, whose: str, folders: list[Path], typed: str | None, *,
     Raises:
         RecipeError: It is a file of code, or not installed.
     """
+    if typed is not None:
+        catalogue.remember(typed)
     if typed is not None or named is None or str(named) in catalogue.available():
         return typed or named
     name = Path(str(named)).name
     copies = [folder / name for folder in folders if name.endswith(".py") and (folder / name).is_file()]
     copies = [copy for copy in copies if not copy.is_symlink()]  # which would lead to code of this machine
+    earlier = catalogue.remembered(str(named), copies)
+    if earlier is not None:
+        return str(earlier)
     if copies and trusted:
         return str(copies[0])
     if copies:

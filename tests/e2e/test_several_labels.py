@@ -10,7 +10,10 @@ import pytest
 import toolkit
 from tests.support.checkpoints import TINY
 from tests.support.cli import several
+from tests.support.errors import refused
+from toolkit.errors import RecipeError
 from toolkit.report.document.schema import REPORT, faults
+from toolkit.tasks import catalogue
 
 RECIPE = Path(__file__).parents[1] / "support" / "recipes" / "topics.py"
 WORDS = {"food": "bread soup rice", "sport": "ball goal race", "music": "song drum choir"}
@@ -83,3 +86,12 @@ def test_a_loaded_model_returns_the_columns_of_the_target(home: Path, monkeypatc
 def test_the_export_predicts_the_same(home: Path) -> None:
     facts = json.loads((home / "run" / "exports" / "onnx" / "export.json").read_text(encoding="utf-8"))
     assert facts["agreement"]["same"] == facts["agreement"]["rows"]
+
+
+def test_a_recipe_that_was_named_once_stays_named_in_this_process(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(catalogue, "_NAMED", set())
+    with refused(RecipeError, "recipe.not-installed"):
+        toolkit.load("run", progress=False)
+    toolkit.inspect("topics.csv", recipe=RECIPE, model=TINY, progress=False)
+    assert toolkit.load("run", progress=False).labels == ["food", "music", "sport"]

@@ -4,6 +4,7 @@ from tests.support.errors import refused
 from toolkit import model_metadata, runs
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import ModelError, RecipeError, SourceError
+from toolkit.tasks import catalogue
 
 WHOLE = {
     "recipe": "sentiment",
@@ -126,6 +127,39 @@ def test_a_trusted_folder_runs_its_own_copy_and_no_other(tmp_path):
     with refused(RecipeError, "recipe.not-installed") as caught:
         model_metadata.recipe_of({"recipe": "./own.py"}, run.model, None, trusted=False)
     assert str(run.path / "own.py") in caught.value.fix
+
+
+def test_a_file_that_the_user_named_in_this_process_stays_named_while_the_copies_are_like_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "_NAMED", set())
+    own, run = tmp_path / "own.py", runs.Run(tmp_path / "run")
+    own.write_text("one = 1", encoding="utf-8")
+    runs.write_json(run.path / "run.json", {})
+    run.model.mkdir()
+    copy = run.path / "own.py"
+    copy.write_text("one = 1", encoding="utf-8")
+    with refused(RecipeError, "recipe.not-installed"):
+        model_metadata.recipe_of({"recipe": "own.py"}, run.model, None, trusted=False)
+    assert model_metadata.recipe_of({}, run.model, str(own), trusted=False) == str(own)
+    for name in ("own.py", "elsewhere/own.py"):
+        assert model_metadata.recipe_of({"recipe": name}, run.model, None, trusted=False) == str(own)
+    copy.write_text("one = 2", encoding="utf-8")  # another file, whatever it is called
+    with refused(RecipeError, "recipe.not-installed", str(copy)):
+        model_metadata.recipe_of({"recipe": str(own)}, run.model, None, trusted=False)
+    copy.unlink()
+    assert model_metadata.recipe_of({"recipe": str(own)}, run.model, None, trusted=False) == str(own)
+    with refused(RecipeError, "recipe.not-installed"):
+        model_metadata.recipe_of({"recipe": "own.py"}, run.model, None, trusted=False)
+
+
+def test_a_copy_that_was_trusted_once_is_not_run_unasked_by_a_later_call(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "_NAMED", set())
+    run = runs.Run(tmp_path / "run")
+    runs.write_json(run.path / "run.json", {})
+    run.model.mkdir()
+    (run.path / "own.py").write_text("", encoding="utf-8")
+    assert model_metadata.recipe_of({"recipe": "own.py"}, run.model, None, trusted=True) == str(run.path / "own.py")
+    with refused(RecipeError, "recipe.not-installed"):
+        model_metadata.recipe_of({"recipe": "own.py"}, run.model, None, trusted=False)
 
 
 def test_what_stands_beside_a_model_that_belongs_to_no_run_is_not_its_copy(tmp_path):

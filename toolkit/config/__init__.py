@@ -12,8 +12,10 @@ from toolkit.config.layers import (
     validate,
     validate_options,
 )
+from toolkit.config.settings import DataConfig
 
 __all__ = [
+    "DataConfig",
     "Key",
     "Layer",
     "Resolved",

@@ -6,10 +6,12 @@ current directory is never scanned for code: a file of one's own is named by its
 
 import ast
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from toolkit.errors import RecipeError
+
+_NAMED: set[Path] = set()  # recipe files that the user named in this process
 
 
 def option_names(path: Path) -> list[str]:
@@ -61,6 +63,26 @@ def find(name: str) -> Path:
             id="recipe.file-missing",
         )
     return _lookup(name, available(), "recipe")
+
+
+def remember(name: str) -> None:
+    """Remember a recipe file that the user named, for later calls in this process."""
+    if name.endswith(".py"):
+        _NAMED.add(Path(name).resolve())
+
+
+def remembered(name: str, copies: Sequence[Path]) -> Path | None:
+    """Return the file that the user named in this process and that a model was trained with; None where none is known.
+
+    Args:
+        name: The recipe's file, as it is stored with the model.
+        copies: Files beside the model that claim to be the same; they are compared, and never run.
+    """
+    files = sorted(path for path in _NAMED if path.is_file())
+    if not copies:
+        return next((path for path in files if path == Path(name).resolve()), None)
+    contents = {copy.read_bytes() for copy in copies}
+    return next((path for path in files if path.read_bytes() in contents), None)
 
 
 def find_preset(name: str) -> Path:

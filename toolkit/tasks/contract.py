@@ -85,9 +85,11 @@ class Recipe:
         load_processor: (folder of a checkpoint, config) → its tokenizer or image processor.
         preprocess: (`Rows`, processor, config) → columns of model inputs, row by row the same order.
         build_model: (folder, names of the classes, config, **arguments) → the checkpoint with the right head.
-        collate: (examples, processor) → the tensors of one batch.
+        collate: (examples, processor) → the tensors of one batch; rows of integers padded to the longest, labels with
+            -100, where a recipe has none.
         predictions: (outputs, batch) → columns, one value an example; "prediction" is what metrics compare. The batch
-            holds the tensors that the model got, and lists of what `collate` left out.
+            holds the tensors that the model got, and lists of what `collate` left out. The target's where a recipe
+            has none.
         generate: (model, batch, processor, config) → the same columns, for a target that is written token by token;
             it stands in the place of `predictions`.
         read: (path, data settings, options) → `Tables`, or None: reads files of a format of the task's own.
@@ -165,4 +167,4 @@ PARTS = {
     },
 }
 
-REQUIRED = ("DEFAULTS", "COLUMNS", "METRICS", "load_processor", "preprocess", "build_model", "collate")
+REQUIRED = ("DEFAULTS", "COLUMNS", "METRICS", "load_processor", "preprocess", "build_model")

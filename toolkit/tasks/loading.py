@@ -12,13 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from toolkit.data.batching import batch
 from toolkit.errors import RecipeError
 from toolkit.tasks import catalogue, old_names
 from toolkit.tasks.contract import PARTS, REQUIRED, Recipe
 from toolkit.tasks.inputs import image, text, words
 from toolkit.tasks.inputs import phrases as phrases_
 from toolkit.tasks.targets import generated_text, single_label, token_labels
-from toolkit.tasks.task import Column, Kind, Target
+from toolkit.tasks.task import Column, Kind, Target, Task
 
 # Kinds by the names that recipe files of older versions give their columns.
 KINDS: Mapping[str, Kind] = {
@@ -36,27 +37,35 @@ def load(name: str) -> Recipe:
     Raises:
         RecipeError: There is no such recipe, it cannot be imported, a part is missing, or a name means nothing.
     """
-    return _load(catalogue.find(name))
+    path = catalogue.find(name)
+    return _load(path, path.read_bytes())  # a file that was changed meanwhile is another recipe
 
 
 @cache
-def _load(path: Path) -> Recipe:
+def _load(path: Path, _content: bytes) -> Recipe:
     module, notes = _imported(path)
     missing = [part for part in REQUIRED if not hasattr(module, part)]
-    if not hasattr(module, "predictions") and not hasattr(module, "generate"):
-        missing.append("predictions")
     if missing:
-        raise RecipeError(
-            f"The recipe {path} lacks {', '.join(missing)}.",
-            "`toolkit recipes copy sentiment` writes a complete one to start from.",
-            id="recipe.incomplete",
-        )
+        raise _incomplete(path, missing)
     _check_names(path)
     held = {PARTS[name]: getattr(module, name) for name in PARTS if hasattr(module, name)}
     old_names.check_read(held.get("read"), path)
     held["columns"] = tuple(_with_kind(column, path) for column in held["columns"])
     _check_columns(held["columns"], path)
+    by_target = Task(held["columns"]).target.kind.predictions
+    if by_target is None and not {"predictions", "generate"} & held.keys():
+        raise _incomplete(path, ["predictions"])
+    defaults = {"collate": batch.collate, **({"predictions": by_target} if by_target is not None else {})}
+    held = defaults | held
     return Recipe(file=path, about=module.__doc__ or "", notes=notes, **held)
+
+
+def _incomplete(path: Path, missing: Sequence[str]) -> RecipeError:
+    return RecipeError(
+        f"The recipe {path} lacks {', '.join(missing)}.",
+        "`toolkit recipes copy sentiment` writes a complete one to start from.",
+        id="recipe.incomplete",
+    )
 
 
 def _imported(path: Path) -> tuple[ModuleType, list[str]]:

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from toolkit import models
 from toolkit.config import RunConfig
-from toolkit.data.batching.batch import pad
 from toolkit.data.tables import empty_values
 from toolkit.metrics import Metric
 from toolkit.tasks.task import Checked, Column, Input, Reading, Target, Values
@@ -126,11 +125,6 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
         **arguments,
     )
 
-
-def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
-    """Pad to the longest."""
-    batch = pad(features, {"input_ids": processor.pad_token_id or 0})
-    return {**batch, "labels": batch["labels"].float()} if "labels" in batch else batch
 
 
 def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:

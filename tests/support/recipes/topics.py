@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from toolkit import models
 from toolkit.config import RunConfig
-from toolkit.data.batching.batch import pad
 from toolkit.metrics import Metric
 from toolkit.tasks.contract import Rows
 from toolkit.tasks.inputs.text import TEXT
@@ -85,10 +84,6 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     arguments["problem_type"] = "multi_label_classification"
     return models.load(AutoModelForSequenceClassification, path, labels, config.loading, config.training, **arguments)
 
-
-def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
-    """Pad to the longest."""
-    return pad(features, {"input_ids": processor.pad_token_id or 0})
 
 
 def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:

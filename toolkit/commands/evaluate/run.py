@@ -15,7 +15,7 @@ from toolkit.commands.evaluate.checks import check_columns, run_checks
 from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
 from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.finetune import train_fingerprint
-from toolkit.commands.finetune.prepare import configure
+from toolkit.commands.finetune.prepare import configure_stored
 from toolkit.config import RunConfig, resolve
 from toolkit.config.files import read_file
 from toolkit.data.load import Table, load_table, part_facts
@@ -378,7 +378,7 @@ def stored_configuration(
     name = model_metadata.recipe_of(stored, checkpoint.path, recipe_name, trusted=trusted)
     name = name or checkpoints.task_of(checkpoint) or "sentiment"
     given = {**values, "model": checkpoint.name}
-    recipe, resolved = configure(name, [("model", model_metadata.values(stored)), ("flag", given)])
+    recipe, resolved = configure_stored(name, [("model", model_metadata.values(stored)), ("flag", given)])
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("model", {"data": {"max_length": longest}})

@@ -22,7 +22,7 @@ from toolkit.evaluation.checks import generation_quality
 from toolkit.events import Observe, Stage
 from toolkit.inference.build_model import check_restraints, lengthening
 from toolkit.metrics import load
-from toolkit.tasks import loading
+from toolkit.tasks import catalogue, loading
 from toolkit.tasks.contract import Recipe
 from toolkit.training.distributed import sharding
 from toolkit.training.loop import attention_loss, trackers
@@ -62,12 +62,18 @@ class Prepared:
 
 
 def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolved]:
-    """Resolve the configuration of a recipe from its defaults and the user's layers.
+    """Resolve the configuration of a recipe that the user named, from its defaults and the user's layers.
 
     Raises:
         RecipeError: There is no such recipe.
         ConfigError: A key or value is wrong.
     """
+    catalogue.remember(recipe_name)
+    return configure_stored(recipe_name, layers)
+
+
+def configure_stored(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolved]:
+    """Do the same for a recipe that is stored with a model and may be run."""
     recipe = loading.load(recipe_name)
     resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.defaults), *layers])
     options = recipe.options

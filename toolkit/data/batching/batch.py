@@ -181,11 +181,17 @@ def pad(features: Sequence[Mapping[str, Any]], padding: Mapping[str, int]) -> di
                 row[: len(value)] = value
             batch[name] = torch.from_numpy(filled)
         else:
-            batch[name] = torch.as_tensor(np.asarray(values))
+            numbers = np.asarray(values)
+            batch[name] = torch.as_tensor(numbers.astype(np.float32) if numbers.dtype.kind == "f" else numbers)
     if "input_ids" in batch and "attention_mask" not in batch:
         lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
         batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths[:, None]).long()
     return batch
+
+
+def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
+    """Stack examples, tokens and labels padded to the longest; labels with -100, which the loss passes over."""
+    return pad(features, {"input_ids": getattr(processor, "pad_token_id", None) or 0, "labels": -100})
 
 
 def plan_epoch(lengths: Integers, batch_size: int, *, seed: int, epoch: int) -> list[Integers]:

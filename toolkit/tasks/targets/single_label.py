@@ -6,7 +6,14 @@ from typing import Any
 from toolkit.data.tables import columns
 from toolkit.evaluation import scores
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.inference.predict import probabilities
 from toolkit.tasks.task import AnswerFormat, Target
+
+
+def _predictions(outputs: Any, _batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Logits (B, C) → the class and the probability of each class, for each row."""
+    scores = probabilities(outputs.logits)
+    return {"prediction": scores.argmax(axis=-1).tolist(), "probabilities": scores.tolist()}
 
 
 def _answer(prediction: Any, probabilities: Any, calibrated: Any, how: AnswerFormat) -> dict[str, Any]:
@@ -51,6 +58,7 @@ def _overview(context: EvaluationContext) -> dict[str, Any]:
 SINGLE_LABEL = Target(
     name="label",
     in_shape=columns.single_labels,
+    predictions=_predictions,
     answer=_answer,
     shown=_shown,
     classes=True,
