@@ -152,61 +152,115 @@ def test_the_command_line_does_print():
 
 # Comparisons of kinds outside tasks/: module → how many, and why they are there.
 KINDS_COMPARED = {
-    "toolkit.cli.inspect": (2, "how lengths are printed"),
-    "toolkit.commands.explain.examples": (1, "explanations score words or patches"),
-    "toolkit.commands.explain.images": (1, "explanations score words or patches"),
     "toolkit.commands.explain.inputs": (2, "explanations score words or patches"),
-    "toolkit.commands.explain.measure": (1, "explanations score words or patches"),
-    "toolkit.commands.explain.service": (2, "explanations score words or patches"),
     "toolkit.commands.inspect_images": (1, "a contact sheet is of images"),
-    "toolkit.data.tables.columns": (1, "classes are found under the names of their column"),
-    "toolkit.report.pages.explanation": (1, "explanations score words or patches"),
-    "toolkit.report.sections.checks": (1, "reports hold the kind of input by name"),
+    "toolkit.report.pages.explanation": (1, "a page draws words or patches"),
+    "toolkit.report.pages.usage": (3, "a program for each task that the Hub has"),
+    "toolkit.report.sections.checks": (2, "reports hold the kind of input by name"),
     "toolkit.report.sections.findings": (1, "reports hold the kind of input by name"),
+}
+# Flags of targets that are read outside tasks/: module → how many, and why.
+FLAGS_READ = {
+    "toolkit.commands.explain.inputs": (1, "explanations of generated texts are alignments"),
+    "toolkit.data.batching.vocabulary": (1, "models that generate texts may spell by design"),
+    "toolkit.data.tables.encode_labels": (1, "a cell with separators holds several labels"),
+    "toolkit.evaluation.checks.generation_quality": (1, "the check is of generated texts"),
 }
 _KINDS = {
     *("WORD", "PATCH", "TEXT", "WORDS", "IMAGE", "PHRASES", "SINGLE_LABEL", "TOKEN_LABELS", "GENERATED_TEXT"),
     *("Input", "Target", "Auxiliary"),
 }
-_NAMES = {"text", "words", "image", "audio", "label", "labels", "target_text", "phrases", "word", "patch", "pixels"}
+_NAMES = {
+    *("text", "words", "image", "audio", "label", "labels", "target_text", "phrases", "word", "patch", "pixels"),
+    *("tokens", "translation", "text-classification", "image-classification", "token-classification"),
+}
+_FLAGS = {"single", "exclusive", "classes", "written", "generates", "few_labels"}
+_OWNERS = {"kind", "target", "task", "column", "input"}
 
 
 def compared_kinds(module_tree: ast.Module) -> Iterator[str]:
-    """Yield the comparisons of a column's kind: with a kind, with the name of one, or by isinstance."""
+    """Yield what differs by a column's kind.
+
+    These are comparisons with a kind, or with the name of one, `in`, isinstance, match, and tables looked up by it.
+    """
     for node in ast.walk(module_tree):
         if isinstance(node, ast.Compare):
-            parts = [node.left, *node.comparators]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
-            parts = node.args
+            parts: list[ast.AST] = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            parts = [*node.args]
+        elif isinstance(node, ast.Match):
+            parts = [node.subject, *(case.pattern for case in node.cases)]
+        elif _looks_up(node):
+            yield ast.unparse(node)
+            continue
         else:
             continue
         inside = [one for part in parts for one in ast.walk(part)]
         names = {one.id for one in inside if isinstance(one, ast.Name)}
         names |= {one.attr for one in inside if isinstance(one, ast.Attribute)}
         strings = {one.value for one in inside if isinstance(one, ast.Constant)}
-        asked = (names | strings) & {"kind", "unit", "modality"}
-        if names & _KINDS or (asked and (strings & (_NAMES | {"tokens"}))):
+        asked = (names | strings) & {"kind", "unit", "modality", "task"} or any(
+            isinstance(one, ast.Attribute) and one.attr == "name" and _owner(one) in _OWNERS for one in inside
+        )
+        if names & _KINDS or (asked and strings & _NAMES):
             yield ast.unparse(node)
 
 
-def test_kinds_are_compared_in_tasks_alone():
-    found = {
-        module: len(list(compared_kinds(tree(module))))
-        for module in MODULES
-        if room(module).partition(".")[0] != "tasks"
-    }
+def _looks_up(node: ast.AST) -> bool:
+    """Whether a table is looked up by a kind: TITLES[column.kind.name], titles.get(result["kind"])."""
+    if isinstance(node, ast.Subscript):
+        key: ast.AST = node.slice
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+        key = node.args[0]
+    else:
+        return False
+    if isinstance(key, ast.Subscript) and isinstance(key.slice, ast.Constant):
+        return key.slice.value in ("kind", "unit", "modality")
+    return isinstance(key, ast.Attribute) and (
+        key.attr in ("kind", "modality") or (key.attr in ("name", "unit") and _owner(key) in _OWNERS)
+    )
+
+
+def _owner(node: ast.Attribute) -> str:
+    """column.kind.single → kind."""
+    return ast.unparse(node.value).rpartition(".")[2]
+
+
+def flags_read(module_tree: ast.Module) -> Iterator[str]:
+    """Yield the flags that say of which kind a target is."""
+    for node in ast.walk(module_tree):
+        if isinstance(node, ast.Attribute) and node.attr in _FLAGS and _owner(node) in _OWNERS | {"recipe"}:
+            yield ast.unparse(node)
+
+
+@pytest.mark.parametrize(("read", "known"), [(compared_kinds, KINDS_COMPARED), (flags_read, FLAGS_READ)])
+def test_kinds_are_compared_in_tasks_alone(read, known):
+    found = {module: len(list(read(tree(module)))) for module in MODULES if room(module).partition(".")[0] != "tasks"}
     assert {module: count for module, count in found.items() if count} == {
-        module: count for module, (count, _) in KINDS_COMPARED.items()
+        module: count for module, (count, _) in known.items()
     }
-    assert sum(count for count, _ in KINDS_COMPARED.values()) < 15
+
+
+def test_few_places_ask_for_kinds():
+    assert sum(count for known in (KINDS_COMPARED, FLAGS_READ) for count, _ in known.values()) < 15
 
 
 @pytest.mark.parametrize(
     "source",
-    ["column.kind == 'text'", "c.kind in ('text', 'words')", "isinstance(column.kind, Target)", "x.unit is PATCH"],
+    [
+        *("column.kind == 'text'", "c.kind in ('text', 'words')", "isinstance(column.kind, Target)", "x.unit is PATCH"),
+        *("column.kind.name == 'text'", "'image' in task.modality", "kind in (TEXT, WORDS)", "TITLES[kind.modality]"),
+        *("titles.get(result['kind'])", "match column.kind.name:\n    case 'text': pass", "not isinstance(x, Input)"),
+    ],
 )
 def test_the_reading_of_comparisons_sees_each(source):
     assert len(list(compared_kinds(ast.parse(source)))) == 1
+
+
+@pytest.mark.parametrize("source", ["if recipe.target.single: pass", "x = column.kind.classes and y", "task.written"])
+def test_the_reading_of_flags_sees_each(source):
+    assert len(list(flags_read(ast.parse(source)))) == 1
+    assert not list(flags_read(ast.parse("time_budget.written(3), self.classes, run.single")))
 
 
 def test_no_function_takes_more_than_ten_parameters():

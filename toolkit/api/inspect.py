@@ -24,7 +24,7 @@ class Inspection:
         origin: Where the rows come from.
         parts: Rows, classes, lengths and duplicates of each part.
         unit: What lengths are counted in: "tokens", "words", or "pixels" along the shorter side.
-        max_length: Tokens of a row that a run would read.
+        max_length: Tokens of a row that a run would read; None where lengths are not counted in tokens.
         shared: Description of duplicates between parts → number of rows.
         notes: What the user should know.
         sheet: File of the pictures that were drawn; None where not requested.
@@ -33,7 +33,7 @@ class Inspection:
     origin: str
     parts: Sequence["Part"]
     unit: str
-    max_length: int
+    max_length: int | None
     shared: Mapping[str, int]
     notes: Sequence[str]
     sheet: Path | None
@@ -83,5 +83,4 @@ def inspect(
             notes += [remark] if remark else []
         for text in notes:
             caller.observe(Note(text))
-    longest = resolved.config.data.max_length
-    return Inspection(seen.table.origin, seen.parts, seen.unit, longest, seen.shared, notes, sheet)
+    return Inspection(seen.table.origin, seen.parts, seen.unit, seen.longest, seen.shared, notes, sheet)

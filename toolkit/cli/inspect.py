@@ -39,7 +39,7 @@ def inspect(
         seen = api.inspect(**given, progress=options.caller(watch))
     for part in seen.parts:
         say(f"\n{seen.origin} — {part.name}")
-        say(table(_rows(part, seen.unit, seen.max_length)))
+        say(table(_rows(part, seen.max_length)))
         if part.examples:
             say(
                 table(
@@ -56,20 +56,13 @@ def inspect(
         say(f"\nDuplicates between parts: {', '.join(shared)}; `finetune` removes them from train.")
 
 
-def _rows(part: "Part", unit: str, longest: int) -> list[tuple[str, ...]]:
-    import numpy as np
-
+def _rows(part: "Part", longest: int | None) -> list[tuple[str, ...]]:
     def share(count: int, of: int) -> str:
         return f"{count:,} ({100 * count / of:.1f} %)"
 
     rows: list[tuple[Any, ...]] = [("rows", f"{part.rows:,}"), *part.summary.items()]
-    median, high = np.quantile(part.lengths, [0.5, 0.95])
-    if unit == "pixels":
-        sides = f"median {median:.0f}, smallest {part.lengths.min()}, largest {part.lengths.max()} pixels"
-        rows.append(("shorter side", sides))
-    else:
-        rows.append((f"{unit} per row", f"median {median:.0f}, 95 % under {high:.0f}, longest {part.lengths.max()}"))
-    if unit == "tokens":
+    rows.append(part.sizes)
+    if longest is not None:
         rows.append(("truncated", f"{share(part.cut_at(longest), part.rows)} are longer than {longest} tokens"))
     rows.append(
         ("duplicates", f"{part.repeated:,} repeat an earlier row; {part.contradictory:,} have contradictory labels")

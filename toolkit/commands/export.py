@@ -95,7 +95,7 @@ def export(
         )
     graph.check_installed(form)
     subject = prepare_evaluation(target, merge(dict(values), _CIRCUMSTANCES), recipe_name, observe)
-    if subject.recipe.target.written and form != "safetensors":
+    if subject.recipe.generate is not None and form != "safetensors":
         raise ConfigError(
             f"{subject.config.recipe} generates text token by token, which one graph cannot represent: --to {form} is "
             "for tasks whose predictions need one forward pass.",
@@ -196,7 +196,9 @@ def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, 
 
 def _encoded(subject: LoadedModel, rows: pa.Table) -> Features:
     features = encode_rows(rows, subject)
-    return features if subject.recipe.target.written else features.without("labels")  # the loss is not a prediction
+    return (
+        features if subject.recipe.generate is not None else features.without("labels")
+    )  # the loss is not a prediction
 
 
 def _inputs(subject: LoadedModel, features: Features) -> Features:
@@ -363,7 +365,7 @@ def _speed(subject: LoadedModel, features: Features) -> schema.Speed | None:
     """Time one example of median length, and a batch of such; None where texts are generated."""
     import torch
 
-    if subject.recipe.target.written:
+    if subject.recipe.generate is not None:
         return None
     features = _inputs(subject, features)
     order = np.argsort(features.lengths, kind="stable")

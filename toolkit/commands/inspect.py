@@ -26,12 +26,14 @@ class Inspected:
         unit: What lengths are counted in: "tokens", "words" where no tokenizer is at hand, or "pixels" along the
             shorter side of a picture.
         shared: Description of duplicates between parts → number of rows.
+        longest: Tokens that are read of a row; None where lengths are not counted in tokens.
     """
 
     table: Table
     parts: Sequence[Part]
     unit: str
     shared: Mapping[str, int]
+    longest: int | None
 
 
 def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
@@ -42,7 +44,7 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
     """
     table = load_table(recipe, config.data, lenient=True, options=config.options, clean=True)
     notes = []
-    target = recipe.task.target.role if recipe.target.classes else None
+    target = recipe.task.labelled.role if recipe.task.labelled is not None else None
     if "train" in table.parts or "all" in table.parts:
         try:
             if target is None or all(target in rows.column_names for rows in table.parts.values()):
@@ -52,7 +54,7 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
             notes += [] if any(note.startswith(REFUSED) for note in table.notes) else [refusal]
     first = recipe.task.inputs[0].kind
     if first.plain is None:
-        return _inspected(recipe, table, notes, None, first.length_unit)
+        return _inspected(recipe, table, notes, None, first.length_unit, None)
     try:
         checkpoint = checkpoints.locate(config.model, config.loading, config.options)
         processor = recipe.load_processor(checkpoint.path, config)
@@ -64,15 +66,18 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
     except SourceError as error:
         lengths_of, unit = None, first.length_unit
         notes.append(f"{error.problem} Lengths are counted in {unit}; give a tokenizer with --model.")
-    return _inspected(recipe, table, notes, lengths_of, unit)
+    longest = config.data.max_length if lengths_of is not None else None
+    return _inspected(recipe, table, notes, lengths_of, unit, longest)
 
 
-def _inspected(recipe: Recipe, table: Table, notes: list[str], lengths_of: Any, unit: str) -> Inspected:
-    parts = describe_parts(table, recipe.columns, lengths_of)
+def _inspected(
+    recipe: Recipe, table: Table, notes: list[str], lengths_of: Any, unit: str, longest: int | None
+) -> Inspected:
+    parts = describe_parts(table, recipe.columns, lengths_of, unit)
     inputs = [column.role for column in recipe.task.inputs]
     shared = {}
     for held_out in ("validation", "test"):
         if "train" in table.parts and held_out in table.parts:
             present = [role for role in inputs if role in table.parts["train"].column_names]
             shared[f"train rows in {held_out}"] = shared_rows(table.parts["train"], table.parts[held_out], present)
-    return Inspected(replace(table, notes=(*table.notes, *notes)), parts, unit, shared)
+    return Inspected(replace(table, notes=(*table.notes, *notes)), parts, unit, shared, longest)

@@ -130,7 +130,7 @@ def prune_heads(
 def _run(subject: EvaluationInputs) -> runs.Run:
     if subject.run is None or not subject.own:
         raise ConfigError("Pruning needs the validation rows of a run.", "Give a run directory.", id="run.not-a-run")
-    if subject.recipe.target.written:
+    if subject.recipe.generate is not None:
         raise ModelError(
             "The model generates texts, but pruning is for models that choose classes.",
             "Give a run of a recipe such as `sentiment` or `image`.",

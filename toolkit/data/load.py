@@ -173,7 +173,7 @@ def load_table(
     notes = list(acquired.notes)
     counts: dict[str, int] = {}
     task = recipe.task
-    target = task.target if recipe.target.classes else None
+    target = task.labelled
     kept = {part: columns_.unfold(_where(raw, config.where)) for part, raw in acquired.parts.items()}
     prepared, order, found_notes = in_roles(kept, task.named(options), target, config, lenient=lenient)
     notes += found_notes

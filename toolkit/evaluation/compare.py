@@ -52,7 +52,7 @@ def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Colu
         DataError: They were evaluated on different rows, or have different classes; the message names the difference.
     """
     first, labels = files[0], list(files[0].facts["labels"])
-    target, rename = column.role, column.kind.classes
+    target, rename = column.role, bool(labels)
     keys = [_keys(file, target, file.facts["labels"] if rename else ()) for file in files]
     columns: list[Mapping[str, Sequence[Any]]] = []
     for name, file, own in zip(names, files, keys, strict=True):

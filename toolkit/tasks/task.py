@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from toolkit.config.settings import DataConfig
+    from toolkit.config import DataConfig, RunConfig
 
 WORD, PATCH = "word", "patch"  # what explanations score
 MOST_CLASSES = 12  # that a summary of a column names
@@ -80,6 +80,13 @@ class Likeness:
     threshold: float
 
 
+def _sizes(lengths: Any, unit: str) -> tuple[str, str]:
+    import numpy as np
+
+    median, high = np.quantile(lengths, [0.5, 0.95])
+    return f"{unit} per row", f"median {median:.0f}, 95 % under {high:.0f}, longest {lengths.max()}"
+
+
 def _shown(value: Any) -> str:
     if value is None:
         return ""
@@ -101,6 +108,7 @@ class Input:
         read: (values, name of their column, how) → the same for values that come row by row.
         length: Size of one value where no tokenizer is at hand.
         length_unit: What `length` counts.
+        sizes: (lengths of rows, their unit) → name and text: what `inspect` prints of a part.
         json: (most characters) → type of a value in a request.
         about: Describes a value in a request.
         of_json: A value of a request → a value as rows have it.
@@ -130,6 +138,7 @@ class Input:
     length_unit: str
     json: Callable[[int], Any]
     about: str
+    sizes: Callable[[Any, str], tuple[str, str]] = _sizes
     of_json: Callable[[Any], Any] = lambda value: value
     plain: Callable[[Any], str] | None = None
     shown: Callable[[Any], str] = _shown
@@ -323,6 +332,12 @@ class Task:
         return any(isinstance(column.kind, Target) and column.kind.written for column in self.columns)
 
     @property
+    def labelled(self) -> Column | None:
+        """The target, where it is made of classes."""
+        targets = (column for column in self.columns if isinstance(column.kind, Target))
+        return next((column for column in targets if column.kind.classes), None)
+
+    @property
     def stratum(self) -> str | None:
         """Role of the column with one class for a row, by which rows are divided; None for other tasks."""
         return self.target.role if self.target.kind.single else None
@@ -345,6 +360,11 @@ class Task:
         return units.pop() if len(units) == 1 and self.target.kind.single else None
 
     @property
+    def takes_linear_probe(self) -> bool:
+        """Whether a logistic regression on frozen features can do it."""
+        return bool(self.target.kind.exclusive)
+
+    @property
     def takes_few_labels(self) -> bool:
         """Whether ways of training can be compared by cross-validation where labels are few."""
         return bool(self.target.kind.single) and all(column.kind.few_labels for column in self.inputs)
@@ -354,6 +374,20 @@ class Task:
         """Whether the program beside an ONNX export reads its input and gives its target."""
         required = [column.kind for column in self.inputs if column.required]
         return len(required) == 1 and required[0].standalone and bool(self.target.kind.standalone)
+
+    def meaningless(self, config: "RunConfig") -> list[str]:
+        """Return the keys of a configuration that are set and have no meaning for the target."""
+        target: Target = self.target.kind
+        of_classes = ("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment")
+        wrong = [f"loss.{key}" for key in of_classes if getattr(config.loss, key)]
+        wrong = [] if target.exclusive or target.written else wrong
+        if not target.single:
+            of_one = {
+                "evaluation.positive_class": config.evaluation.positive_class,
+                "data.min_label_rows": config.data.min_label_rows,
+            }
+            wrong += [key for key, value in of_one.items() if value is not None]
+        return wrong
 
     def present(self, rows: pa.Table) -> list[str]:
         """Return the roles of the columns that `rows` have."""

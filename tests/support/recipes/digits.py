@@ -126,7 +126,6 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     )
 
 
-
 def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Logits (B, 1) → numbers."""
     return {"prediction": outputs.logits.float().reshape(-1).cpu().tolist()}

@@ -85,7 +85,6 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     return models.load(AutoModelForSequenceClassification, path, labels, config.loading, config.training, **arguments)
 
 
-
 def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Logits (B, C) → the classes above one half, and the probability of each."""
     scores = outputs.logits.double().sigmoid().cpu().numpy()

@@ -84,7 +84,7 @@ def test_a_path_that_does_not_exist(tmp_path):
     assert "There is no recipe file" in refusal("recipe.file-missing", tmp_path / "absent.py").problem
 
 
-@pytest.mark.parametrize("part", ["METRICS", "def collate", "DEFAULTS", "def predictions"])
+@pytest.mark.parametrize("part", ["METRICS", "def preprocess", "DEFAULTS", "def load_processor"])
 def test_a_missing_part_is_named(tmp_path, part):
     lines = [line for line in WHOLE.splitlines() if not line.startswith(part)]
     (tmp_path / "mine.py").write_text("\n".join(lines), encoding="utf-8")
@@ -110,6 +110,15 @@ def test_a_name_that_means_nothing_is_refused_with_the_nearest(tmp_path, line, w
     problem = refusal("recipe.unknown-part", tmp_path / "mine.py").problem
     assert f"`{wrong}`" in problem
     assert meant is None or f"`{meant}`" in problem
+
+
+def test_a_recipe_of_one_class_needs_neither_collate_nor_predictions(tmp_path):
+    lines = [line for line in WHOLE.splitlines() if not line.startswith(("def collate", "def predictions"))]
+    (tmp_path / "mine.py").write_text("\n".join(lines), encoding="utf-8")
+    assert loading.load(str(tmp_path / "mine.py")).predictions is SINGLE_LABEL.predictions
+    lines = [line.replace('"label")', '"labels")') for line in lines]
+    (tmp_path / "other.py").write_text("\n".join(lines), encoding="utf-8")
+    assert refusal("recipe.incomplete", tmp_path / "other.py").problem.endswith("lacks predictions.")
 
 
 def test_helpers_are_no_parts(tmp_path):
@@ -159,7 +168,7 @@ def test_every_old_name_leads_to_a_module():
 def test_all_missing_parts_are_named_at_once(tmp_path):
     (tmp_path / "mine.py").write_text("COLUMNS = ()", encoding="utf-8")
     problem = refusal("recipe.incomplete", tmp_path / "mine.py").problem
-    assert all(part in problem for part in ("DEFAULTS", "METRICS", "preprocess", "build_model", "predictions"))
+    assert all(part in problem for part in ("DEFAULTS", "METRICS", "preprocess", "build_model"))
 
 
 @pytest.mark.parametrize(

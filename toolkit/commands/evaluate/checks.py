@@ -55,7 +55,7 @@ def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> No
     column = config.evaluation.group_column
     if column is None:
         return
-    if not recipe.target.single:
+    if recipe.task.stratum is None:
         raise ConfigError(
             "`evaluation.group_column` compares classes by groups, and this task has no classes.",
             "Unset it.",

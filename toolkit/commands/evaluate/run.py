@@ -276,7 +276,7 @@ def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, lis
 
 def _most_common(subject: EvaluationInputs) -> dict[str, list[Any]]:
     """Return predictions of the rows' most common class, the only baseline without training rows."""
-    if not subject.recipe.target.single:
+    if subject.recipe.task.stratum is None:
         return {}
     truth = references(subject.recipe, subject.rows)
     ranked = Counter(truth).most_common(1)
@@ -335,7 +335,7 @@ def find_stored(
     checkpoint = checkpoints.locate(target, loading)
     recipe, config = stored_configuration(checkpoint, values, recipe_name)
     labels: Sequence[str] = ()
-    if recipe.target.classes:
+    if recipe.task.labelled is not None:
         if not stored_card(checkpoint):
             checkpoints.check_head(checkpoint)
         labels = checkpoints.label_names(checkpoint)

@@ -22,7 +22,7 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
     """
     rows, truncated = context.rows.num_rows, facts["truncated"]
     messages = [facts["unread"]] if facts.get("unread") else []
-    if context.recipe.target.single:
+    if context.recipe.task.stratum is not None:
         messages += _of_classes(context)
     copies = _copies(context.recipe, context.rows)
     if copies > MANY_COPIES * rows:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.commands.explain import images, text
+from toolkit.commands.explain.inputs import reads_pictures
 from toolkit.errors import ModelError
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
@@ -13,7 +14,6 @@ from toolkit.evaluation.scores import shown_text, thumbnail
 from toolkit.explanation.attributions import BY_NAME, Explanation
 from toolkit.explanation.patches import Picture
 from toolkit.report.plots import overlays
-from toolkit.tasks.task import PATCH
 
 EACH = 3  # correct predictions, and as many wrong ones
 WORDS = 5
@@ -29,7 +29,7 @@ def section(context: EvaluationContext) -> dict[str, Any]:
     stored, column = context.stored, context.recipe.task.only_input(context.rows)
     if stored is None or column is None or column.kind.unit is None:
         return {"not_tested": "Explanations are only for the classification of single texts or pictures."}
-    role, of_pictures = column.role, column.kind.unit == PATCH
+    role, of_pictures = column.role, reads_pictures(stored)
     loaded = stored.whole().loaded
     truth = context.references
     chosen = _chosen(np.asarray(context.columns["probabilities"]), np.asarray(truth))

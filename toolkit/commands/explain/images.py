@@ -20,7 +20,6 @@ from toolkit.explanation.attributions import Explanation
 from toolkit.explanation.patches import Picture
 from toolkit.explanation.question import Model
 from toolkit.inference.model import LoadedModel
-from toolkit.tasks.task import PATCH
 
 Row = Mapping[str, Any]  # with "bytes" or "path", as a table of pictures has it, and perhaps a "box"
 BOX = "box"  # column that says where the object is: left, top, right, bottom in pixels
@@ -45,7 +44,7 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
         raise SourceError(f"There is no file {path}.", "Check the path.", id="source.file-missing")
     elif path.name.lower().endswith(TABLES):
         table = pa.concat_tables(read(path).parts.values(), promote_options="permissive")
-        wanted = [column for column in recipe.task.inputs if column.kind.unit == PATCH]
+        wanted = recipe.task.inputs
         named = {role: name for role, name in config.data.columns.items() if name in table.column_names}
         name = columns.find(table.column_names, wanted, {k: v for k, v in named.items() if k == wanted[0].role})
         values = table[name[wanted[0].role]]

@@ -27,7 +27,7 @@ def read_inputs(path: Path, subject: RecipeAndConfig) -> list[Any]:
     """Read many texts or pictures from a file or a folder, whichever the model takes."""
     if reads_pictures(subject):
         return list(images.read_pictures(path, subject.recipe, subject.config))
-    if subject.recipe.target.written:
+    if aligns(subject):
         return list(translations.read_pairs(path, subject))
     return list(read_texts(path, subject))
 
@@ -35,6 +35,11 @@ def read_inputs(path: Path, subject: RecipeAndConfig) -> list[Any]:
 def reads_pictures(subject: RecipeAndConfig) -> bool:
     """Whether the model classifies pictures."""
     return subject.recipe.task.explained_by == PATCH
+
+
+def aligns(subject: RecipeAndConfig) -> bool:
+    """Whether explanations say which words of its input a generated text is made from."""
+    return subject.recipe.task.written
 
 
 def examples_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Given]:
@@ -59,14 +64,13 @@ def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
         ModelError: It reads none.
     """
     task = subject.recipe.task
-    wanted = [column for column in task.inputs if column.kind.unit == WORD]
-    if not wanted or task.explained_by is None:
+    if task.explained_by != WORD:
         raise ModelError(
             f"The recipe {subject.config.recipe} does not give whole texts one class each, which explanations need.",
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",
             id="model.wrong-input",
         )
-    return wanted
+    return task.inputs
 
 
 def pictures_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Given]:

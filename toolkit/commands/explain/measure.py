@@ -9,7 +9,7 @@ import pyarrow as pa
 from toolkit import runs
 from toolkit.commands.explain import images, text, translations
 from toolkit.commands.explain import store as explain_store
-from toolkit.commands.explain.inputs import examples_of, reads_pictures
+from toolkit.commands.explain.inputs import aligns, examples_of, reads_pictures
 from toolkit.commands.explain.request import EXAMPLES, Budget
 from toolkit.errors import ModelError
 from toolkit.evaluation.context import EvaluationContext
@@ -19,7 +19,6 @@ from toolkit.explanation.attributions import BY_NAME, available
 from toolkit.inference.model import StoredModel
 from toolkit.report.pages.alignment import verdict as alignment_verdict
 from toolkit.report.pages.explanation import verdict
-from toolkit.tasks.task import PATCH
 
 Figures = dict[str, Any]
 
@@ -51,7 +50,7 @@ def measure(
     Raises:
         ModelError: The model's predictions cannot be explained.
     """
-    if stored.recipe.target.written:
+    if aligns(stored):
         return translations.measure(stored, rows, number, run, observe, budget)
     examples = examples_of(rows, stored)
     seed = stored.config.training.seed
@@ -102,7 +101,7 @@ def summary(stored: StoredModel, result: Mapping[str, Any] | None, command: str)
         result: From `measure`.
         command: What to type to measure it.
     """
-    if stored.recipe.target.written:
+    if aligns(stored):
         return alignment_verdict(result, None, command)
     return verdict(result, command, of_pictures=reads_pictures(stored))
 
@@ -116,7 +115,7 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
         observe: Called with each event.
     """
     stored, unit_of = context.stored, context.recipe.task.explained_by
-    if stored is None or (unit_of is None and not context.recipe.target.written):
+    if stored is None or (unit_of is None and not aligns(stored)):
         return {"not_tested": "Faithfulness is only measured for classes of texts or pictures, and for translations."}
     try:
         result = measure(stored, context.rows, EXAMPLES, run, observe, Budget())
@@ -129,7 +128,9 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
         figures = [("attention", "Attention", result["attention"]), ("diagonal", "The diagonal", result["diagonal"])]
     else:
         unit, best = "score", result["best"]
-        methods = [BY_NAME[name].for_pictures() if unit_of == PATCH else BY_NAME[name] for name in result["methods"]]
+        methods = [
+            BY_NAME[name].for_pictures() if reads_pictures(stored) else BY_NAME[name] for name in result["methods"]
+        ]
         figures = [(method.name, method.title, result["methods"][method.name]["faithfulness"]) for method in methods]
         figures.sort(key=lambda figure: (figure[0] != best, -figure[2]["value"]))
         figures.append(("random", "Random scores", result["random"]["faithfulness"]))

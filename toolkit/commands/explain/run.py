@@ -10,7 +10,7 @@ from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.explain import images, store, translations
 from toolkit.commands.explain import measure as explain_measure
 from toolkit.commands.explain import text as explain_text
-from toolkit.commands.explain.inputs import reads_pictures, text_columns
+from toolkit.commands.explain.inputs import aligns, reads_pictures, text_columns
 from toolkit.commands.explain.request import ALL, MOST_TEXTS, Budget, ExplanationRequest
 from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
 from toolkit.errors import ConfigError
@@ -45,7 +45,7 @@ def explain(
         ModelError: The model does not classify texts, or its attention cannot be recorded.
     """
     _check_methods(request.methods)
-    if subject.recipe.target.written:
+    if aligns(subject):
         return translations.explain(subject, request, output, command, observe)
     if request.gold is not None:
         raise ConfigError("Only translations have a gold alignment.", "Remove --gold.", id="config.not-for-task")

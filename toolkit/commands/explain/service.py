@@ -7,13 +7,13 @@ from typing import Any
 
 from toolkit import runs
 from toolkit.commands.explain import store
+from toolkit.commands.explain.inputs import reads_pictures
 from toolkit.errors import ConfigError
 from toolkit.explanation.attributions import BY_NAME, available
 from toolkit.explanation.patches import Picture
 from toolkit.inference.model import StoredModel
 from toolkit.report.pages.explanation import unmeasured, verdict
 from toolkit.report.plots import overlays
-from toolkit.tasks.task import PATCH, WORD
 
 QUICK = "leave-one-out"  # works for every family, and needs one forward pass a word
 _TO_MEASURE = "toolkit explain RUN --measure"  # clients of the service do not see the path of the run
@@ -77,7 +77,7 @@ class Explainer:
         """Return an input as `explain_one` takes it: a picture, or a text or a pair."""
         task = self.stored.recipe.task
         values = [given[column.role] for column in task.inputs if column.role in given]
-        return values[0] if task.explained_by == PATCH else tuple(values)
+        return values[0] if reads_pictures(self.stored) else tuple(values)
 
     def _belief(self) -> str:
         if self.trust is None:
@@ -87,13 +87,16 @@ class Explainer:
 
 def explainer_for(target: str, stored: StoredModel) -> Explainer | None:
     """Return the explainer of this model's predictions; None unless it classifies texts or pictures."""
-    unit = stored.recipe.task.explained_by
-    if unit is None:
+    if stored.recipe.task.explained_by is None:
         return None
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     trust = store.find_measurement(run, stored)
     # whether a picture's attention can be drawn over it is known after a measurement
-    known = [name for name in available(unit == WORD or trust is not None) if trust is None or name in trust["methods"]]
+    known = [
+        name
+        for name in available(not reads_pictures(stored) or trust is not None)
+        if trust is None or name in trust["methods"]
+    ]
     first = default_method(known, trust)
     return Explainer(stored, trust, [first, *(name for name in known if name != first)])
 

@@ -21,7 +21,7 @@ def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[s
         rows: Validation rows.
         team: The processes that share the work; each calls this with the same rows.
     """
-    if not stored.recipe.target.single:
+    if stored.recipe.task.stratum is None:
         return {}
     validation = predict_rows(stored, rows, "validation", None, team)
     probabilities = validation.predictions.columns.get("probabilities")

@@ -125,8 +125,8 @@ def prepare(
         checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []
         check_family(recipe, checkpoint)
-        if recipe.target.written:
-            notes += checkpoints.unasked(checkpoint, resolved.config.options)
+        notes += checkpoints.unasked(checkpoint, resolved.config.options)
+        if recipe.generate is not None:
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
         resolved, remarks = _fitted(resolved, checkpoint)
         notes += remarks
@@ -171,7 +171,7 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
     Raises:
         ModelError: With what it is for.
     """
-    if recipe.target.written:
+    if recipe.generate is not None:
         checkpoints.check_writer(checkpoint)
     else:
         checkpoints.check_classifier(checkpoint, recipe.task.modality)
@@ -267,12 +267,7 @@ def _check_target(recipe: Recipe, config: RunConfig) -> None:
     Raises:
         ConfigError: With the key.
     """
-    of_loss = ("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment")
-    wrong = [f"loss.{key}" for key in of_loss if getattr(config.loss, key)]
-    if recipe.target.exclusive or recipe.target.written:
-        wrong = []
-    if config.evaluation.positive_class is not None and not recipe.target.single:
-        wrong.append("evaluation.positive_class")
+    wrong = recipe.task.meaningless(config)
     if wrong:
         raise ConfigError(
             f"`{wrong[0]}` is for tasks with one class a row, and the task of this recipe is another.",

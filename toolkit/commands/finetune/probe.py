@@ -86,7 +86,7 @@ def begin(
     """
     config, recipe = prepared.config, prepared.recipe
     wanted = config.training.linear_probe and not config.loading.from_scratch
-    if not wanted or not recipe.target.exclusive:
+    if not wanted or not recipe.task.takes_linear_probe:
         return Begun()
     observe(Stage("Fitting a logistic regression on the frozen features"))
     train, validation = (features.without(RATIONALE) for features in setup.features)

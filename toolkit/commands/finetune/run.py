@@ -251,7 +251,7 @@ def _repeated(recipe: Recipe, splits: Splits) -> list[dict[str, Any]] | None:
 def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
     """Return the predictions of the model before fine-tuning, where texts are generated."""
     recipe, splits = prepared.recipe, prepared.splits
-    if not recipe.target.written or prepared.checkpoint.origin == from_scratch.NAME:
+    if recipe.generate is None or prepared.checkpoint.origin == from_scratch.NAME:
         return {}
     observe(Stage("Evaluating the model before fine-tuning"))
     before = StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)

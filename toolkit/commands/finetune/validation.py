@@ -82,7 +82,7 @@ def sample(features: Features, size: int, seed: int) -> Features:
 
 def written(recipe: Recipe, rows: int, config: RunConfig) -> Integers | None:
     """Return evenly spaced validation rows to generate texts for; None where predictions are not generated."""
-    if not recipe.target.written:
+    if recipe.generate is None:
         return None
     most = min(rows, config.training.validation_answers)
     return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))

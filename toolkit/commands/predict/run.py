@@ -99,7 +99,7 @@ def predict(
     write = _writer(recipe, config.options, source, output, observe)
     inputs = recipe.task.named_inputs(config.options)
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
-    size = EXPLAINED if explained else WRITTEN if recipe.target.written else CHUNK
+    size = EXPLAINED if explained else WRITTEN if recipe.generate is not None else CHUNK
     arriving = tell is not None and source == row_stream.STANDARD_INPUT
     chunks = _chunks(_rows(source, values, config.options), size, arriving=arriving)
     chunks = map(_untaken, chunks)
@@ -119,7 +119,7 @@ def predict(
     if unread is not None:
         observe(Note(unread))
     chunks = itertools.chain([head], chunks)
-    counts = PredictionCounts(roles[inputs[0].role] if recipe.target.written else None)
+    counts = PredictionCounts(roles[inputs[0].role] if recipe.generate is not None else None)
     predictor = Predictor(stored, inputs, roles, temperature, all_scores, _root(source), explainer, counts.add_cut)
     if tell is not None:
         observe(Stage("Predicting rows as they arrive"))
@@ -272,8 +272,7 @@ def _unread(rows: Sequence[Row], inputs: Sequence[Column], roles: Mapping[str, s
     if not names:
         return None
     texts = [" ".join(str(row.values.get(name) or "") for name in names) for row in rows if row.problem is None]
-    translates = stored.recipe.target.written
-    return vocabulary.unread(texts, stored.loaded.processor, translates=translates)
+    return vocabulary.unread(texts, stored.loaded.processor, translates=stored.recipe.generate is not None)
 
 
 def _explainer(target: str, stored: StoredModel) -> Explainer:
@@ -312,7 +311,7 @@ def _writer(recipe: Recipe, options: Mapping[str, Any], source: str, output: Pat
     suffix = output.suffix.lower()
     if suffix not in WRITTEN_TEXTS:
         return None
-    if not recipe.target.written:
+    if recipe.generate is None:
         raise ConfigError(
             f"{output} would contain only texts, but this task does not generate texts.",
             "Use a .csv file.",

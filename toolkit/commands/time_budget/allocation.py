@@ -151,8 +151,8 @@ def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answe
 
 def wishes(recipe: Recipe, config: RunConfig, splits: Splits) -> UnlimitedPlan:
     """Return the plan of a run without a time budget."""
-    writes = recipe.target.written
-    probes = config.training.linear_probe and not config.loading.from_scratch and recipe.target.exclusive
+    writes = recipe.generate is not None
+    probes = config.training.linear_probe and not config.loading.from_scratch and recipe.task.takes_linear_probe
     rows = linear_probe.rows_for(len(splits.labels)) if probes and not writes else 0
     answers = min(config.training.validation_answers, splits.validation.num_rows) if writes else 0
     return UnlimitedPlan(

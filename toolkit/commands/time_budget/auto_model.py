@@ -185,7 +185,7 @@ def candidates(recipe: Recipe, config: RunConfig) -> list[Candidate]:
             elsewhere = name not in checkpoints.ALIASES and any(
                 part in architecture for architecture in checkpoints.architectures(checkpoint) for part in _TRAINED
             )
-            if named or not (elsewhere or (recipe.target.written and name not in checkpoints.ALIASES)):
+            if named or not (elsewhere or (recipe.generate is not None and name not in checkpoints.ALIASES)):
                 by_path[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
     return sorted(by_path.values(), key=lambda architecture: architecture.parameters)
 

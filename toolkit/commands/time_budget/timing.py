@@ -97,7 +97,7 @@ def timed_again(subject: LoadedModel, rows: pa.Table, before: Timings) -> Timing
 
 def _write(subject: LoadedModel, features: Features) -> float:
     """Return the seconds to generate the text of a row; 0 where predictions are not generated."""
-    if not subject.recipe.target.written:
+    if subject.recipe.generate is None:
         return 0.0
     sample = features.take(np.arange(min(WRITTEN, len(features))))
     start = time.perf_counter()

@@ -12,7 +12,7 @@ from toolkit.config import normal_form
 from toolkit.data.formats import cells
 from toolkit.data.tables import class_names as class_names_
 from toolkit.errors import DataError
-from toolkit.tasks.task import Column, Target, Task
+from toolkit.tasks.task import Column, Task
 
 _WORDS = re.compile(r"[^\W_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
@@ -53,9 +53,10 @@ def find(
             free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in assigned.values()]
             if free:
                 assigned[column.role] = free[0]
-    labels = [name for column in columns if _has_classes(column) for name in column.names]
+    labelled = Task(tuple(columns)).labelled
+    labels = labelled.names if labelled is not None else ()
     for column in columns:  # "Review Text (EN)" is found by one of its words, if no other column has it
-        if column.role not in assigned and not likely and (column.required or _has_classes(column)):
+        if column.role not in assigned and not likely and (column.required or column is labelled):
             taken = {*assigned.values(), *class_names_.describing(names, labels)}
             words_of = {name: _WORDS.findall(name.lower()) for name in names if name not in taken}
             alike = ([name for name, words in words_of.items() if wanted in words] for wanted in column.names)
@@ -66,10 +67,6 @@ def find(
     if missing:
         raise _unrecognised(names, missing[0], {role: assigned[role] for role in chosen}, likely)
     return assigned
-
-
-def _has_classes(column: Column) -> bool:
-    return isinstance(column.kind, Target) and column.kind.classes
 
 
 def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str], likely: Sequence[str]) -> DataError:

@@ -212,12 +212,6 @@ def _without_rare(
     least = config.min_label_rows
     if least is None:
         return dict(classes), []
-    if not target.kind.single:
-        raise DataError(
-            "`data.min_label_rows` is for tasks with one label a row.",
-            "Unset it, or map labels with `data.label_map`.",
-            id="config.not-for-task",
-        )
     sizes: Counter[str] = Counter(dict.fromkeys(labels_.class_names(classes), 0))
     for label, count in next((by_part[part] for part in ("train", "all") if part in by_part), Counter()).items():
         name = classes.get(label)

@@ -28,6 +28,7 @@ class Part:
         contradictory: Rows whose text or picture stands elsewhere with another label.
         lengths: Tokens of each example before anything is cut, words where no tokenizer was at hand, or pixels along
             the shorter side.
+        sizes: Name and text of the spread of these lengths.
         examples: Class → the first input of it.
     """
 
@@ -38,6 +39,7 @@ class Part:
     repeated: int
     contradictory: int
     lengths: np.ndarray[Any, np.dtype[np.int64]]
+    sizes: tuple[str, str]
     examples: Mapping[str, str] = field(default_factory=dict)
 
     def cut_at(self, longest: int) -> int:
@@ -45,19 +47,20 @@ class Part:
         return int((self.lengths > longest).sum())
 
 
-def inspect(table: Table, columns: Sequence[Column], lengths_of: Any | None) -> list[Part]:
+def inspect(table: Table, columns: Sequence[Column], lengths_of: Any | None, unit: str = "words") -> list[Part]:
     """Describe each part of a loaded table.
 
     Args:
         table: From `load_table`.
         columns: The recipe's.
-        lengths_of: A recipe's preprocessing without a length limit, or None to count words.
+        lengths_of: A recipe's preprocessing without a length limit, or None to measure values themselves.
+        unit: What lengths are counted in.
     """
-    return [_part(name, rows, table.labels, columns, lengths_of) for name, rows in table.parts.items()]
-
-
-def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Column], lengths_of: Any | None) -> Part:
     task = Task(tuple(columns))
+    return [_part(name, rows, table.labels, task, lengths_of, unit) for name, rows in table.parts.items()]
+
+
+def _part(name: str, rows: pa.Table, labels: Sequence[str], task: Task, lengths_of: Any | None, unit: str) -> Part:
     present, inputs = task.present(rows), task.inputs_in(rows)
     target = task.target.role if task.target.role in present else None
     keys = split_.row_keys(rows, inputs)
@@ -79,7 +82,7 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Co
     contradictory = 0
     if target is not None:
         summary = task.target.kind.summary(rows[target], labels)
-    if target is not None and task.target.kind.classes:
+    if target is not None and task.labelled is not None:
         truth = [value if isinstance(value, list) else [value] for value in rows[target].to_pylist()]
         counted = Counter(chain.from_iterable(truth))
         classes = {label: counted[number] for number, label in enumerate(labels)}
@@ -87,8 +90,9 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], columns: Sequence[Co
         first = {number: row for row in reversed(range(len(truth))) for number in truth[row]}
         show, values = task.inputs[0].kind.shown, rows[inputs[0]]
         examples = {label: show(values[first[n]].as_py()) for n, label in enumerate(labels) if n in first}
+    sizes = task.inputs[0].kind.sizes(lengths, unit)
     repeated = len(keys) - len(np.unique(keys))
-    return Part(name, rows.num_rows, classes, summary, repeated, contradictory, lengths, examples)
+    return Part(name, rows.num_rows, classes, summary, repeated, contradictory, lengths, sizes, examples)
 
 
 def _contradictory(keys: np.ndarray[Any, Any], truth: Sequence[Sequence[int]]) -> int:

@@ -78,10 +78,9 @@ def _named(
     A mapping of the user's is of the labels as they are written.
     """
     column = roles[target.role]
-    sought = target.kind.single and not config.label_map
-    names = class_names.beside(rows, column) if sought else None
+    names = class_names.beside(rows, column) if not config.label_map else None
     if names is None:
-        contradiction = class_names.contradicting(rows, column) if sought else None
+        contradiction = class_names.contradicting(rows, column) if not config.label_map else None
         notes = [contradiction] if contradiction is not None else []
         return dict(roles), class_names.order(rows, column), notes
     return {**roles, target.role: names[0]}, names[1], []

@@ -266,4 +266,4 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     return section(probabilities, context.references, settings, context.seed, context.temperature, context.fit)
 
 
-CHECK = Check("calibration", _run, applies=lambda task: bool(task.target.kind.single))
+CHECK = Check("calibration", _run, applies=lambda task: task.stratum is not None)

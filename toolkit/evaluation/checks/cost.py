@@ -123,7 +123,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
             torch.cuda.synchronize()
 
     costs = section(run, features, stored.folder, device.type, torch.get_num_threads())
-    return {**costs, "timed": "generation" if recipe.target.written else "forward passes"}
+    return {**costs, "timed": "generation" if recipe.generate is not None else "forward passes"}
 
 
 CHECK = Check("cost", _run, wanted=named("cost"), stage=lambda _context: "Measuring the cost of predictions")

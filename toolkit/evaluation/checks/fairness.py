@@ -150,4 +150,4 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     )
 
 
-CHECK = Check("fairness", _run, applies=lambda task: bool(task.target.kind.single), wanted=_wanted)
+CHECK = Check("fairness", _run, applies=lambda task: task.stratum is not None, wanted=_wanted)

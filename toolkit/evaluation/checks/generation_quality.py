@@ -268,4 +268,4 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     return section(sources, context.columns, context.references, context.rows, metrics, settings)
 
 
-CHECK = Check("writing", _run, applies=lambda task: bool(task.target.kind.written))
+CHECK = Check("writing", _run, applies=lambda task: task.written)

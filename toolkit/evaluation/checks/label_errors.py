@@ -85,4 +85,4 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     return section(probabilities, context.references, context.rows, context.labels, inputs)
 
 
-CHECK = Check("label_errors", _run, applies=lambda task: bool(task.target.kind.single))
+CHECK = Check("label_errors", _run, applies=lambda task: task.stratum is not None)

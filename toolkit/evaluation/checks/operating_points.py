@@ -95,4 +95,4 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     return section(probabilities, context.references, number, context.labels, context.thresholds, settings.confidence)
 
 
-CHECK = Check("screening", _run, applies=lambda task: bool(task.target.kind.single))
+CHECK = Check("screening", _run, applies=lambda task: task.stratum is not None)

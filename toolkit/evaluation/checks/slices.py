@@ -216,9 +216,9 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     right = [given == true for given, true in zip(context.columns["prediction"], references, strict=True)]
     texts = task.texts_in(rows)
     shown = [scores.shown_text(row, task.inputs) for row in rows.select(texts).to_pylist()]
-    classes = [context.labels[number] for number in references] if task.target.kind.single else None
+    classes = [context.labels[number] for number in references] if task.stratum is not None else None
     roles = [column.role for column in task.columns]
     return section(right, rows, shown, classes, roles, context.config.evaluation.confidence, context.seed)
 
 
-CHECK = Check("slices", _run, applies=lambda task: bool(task.target.kind.classes))
+CHECK = Check("slices", _run, applies=lambda task: task.labelled is not None)

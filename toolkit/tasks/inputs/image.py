@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 
 from toolkit.config.settings import DataConfig, EvaluationConfig
@@ -36,6 +37,13 @@ def _read(values: Sequence[Any], name: str, reading: Reading) -> Values:
 
 def _called(picture: Mapping[str, Any] | None) -> str | None:
     return image_columns.name(picture) if picture and picture.get("path") else None
+
+
+def _sizes(lengths: Any, unit: str) -> tuple[str, str]:
+    return (
+        "shorter side",
+        f"median {np.median(lengths):.0f}, smallest {lengths.min()}, largest {lengths.max()} {unit}",
+    )
 
 
 def _json(_most: int) -> Any:
@@ -88,6 +96,7 @@ IMAGE = Input(
     read=_read,
     length=lambda value: int(min(value["width"], value["height"])),
     length_unit="pixels",
+    sizes=_sizes,
     json=_json,
     about="A picture file's bytes in base64",
     of_json=_of_json,

@@ -70,7 +70,7 @@ def test_pairs_are_aligned_until_the_time_is_spent(subject, tmp_path):
     folder = bitext.t5(tmp_path)
     processor = subject.recipe.load_processor(folder, subject.config)
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
-    loaded = LoadedModel(model, processor, subject.recipe, None, subject.config)
+    loaded = LoadedModel(model, processor, subject.recipe, (), subject.config)
     pairs, told = bitext.pairs(3), []
     seen = _score_pairs(loaded, pairs, told.append, Budget.of(0), by_spaces=False)
     assert [(one.pair.source, one.pair.target) for one in seen] == pairs[:1]
