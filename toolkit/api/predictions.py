@@ -1,7 +1,7 @@
 """Predictions of inputs, or of the rows of a file."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +39,8 @@ class Prediction:
     calibrated_score: float | None
     scores: Mapping[str, float]
     problem: str | None
-    columns: Mapping[str, Any]
-    line: str
+    columns: Mapping[str, Any] = field(repr=False)
+    line: str = field(repr=False)
 
     @property
     def label(self) -> Any:

@@ -105,13 +105,18 @@ def _renumber(column: str, value: Any, number: Sequence[int]) -> Any:
     if not number:
         return value
     if column == "prediction":
-        return [None if v is None else number[v] for v in value] if isinstance(value, list) else number[value]
-    if column == "probabilities":
+        return [_moved(item, number) for item in value] if isinstance(value, list) else _moved(value, number)
+    if column == "probabilities" and value is not None:
         ordered = [0.0] * len(number)
         for theirs, chance in enumerate(value):
             ordered[number[theirs]] = chance
         return ordered
     return value
+
+
+def _moved(value: Any, number: Sequence[int]) -> Any:
+    """Give a class another number; other values, such as a mean over classes, stay as they are."""
+    return number[value] if isinstance(value, int) else value
 
 
 def _other_rows(

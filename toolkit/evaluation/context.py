@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from toolkit.config import RunConfig
@@ -54,6 +55,11 @@ class EvaluationContext:
         """The truth of each row."""
         return references(self.recipe, self.rows)
 
+    @cached_property
+    def classes(self) -> list[Any]:
+        """The class that each prediction chooses."""
+        return chosen_classes(self.columns)
+
     @property
     def seed(self) -> int:
         """Of every draw."""
@@ -63,6 +69,15 @@ class EvaluationContext:
     def places(self) -> list[tuple[Any, Any]]:
         """File and row of each example; None for what is not known."""
         return places(self.rows)
+
+
+def chosen_classes(columns: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """Return the predictions where they are classes, and the most probable classes where they are other numbers."""
+    predictions = list(columns["prediction"])
+    if "probabilities" not in columns or not any(isinstance(prediction, float) for prediction in predictions):
+        return predictions
+    chosen: list[Any] = np.asarray(columns["probabilities"]).argmax(axis=1).tolist()
+    return chosen
 
 
 def references(recipe: Recipe, rows: pa.Table) -> list[Any]:

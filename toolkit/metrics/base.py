@@ -28,6 +28,8 @@ class Metric:
         overlaps: Of a mean F1: sums → (right, predicted, true) of each class, (S,) → three of (C,).
         least_classes: With fewer classes than this the figure says nothing and is left out.
         signature: Says with which settings of a library the figure is computed; None for a plain formula.
+        reference_type: What one reference is, where it is not what a prediction is: "int64" where a number is predicted
+            for a class.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Metric:
     overlaps: Callable[[Floats], Sequence[Floats]] | None = None
     least_classes: int = 0
     signature: Callable[[], str] | None = None
+    reference_type: ValueType | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ class RankMetric:
     unit: Unit = "score"
     higher_is_better: bool = True
     least_classes: int = 0
+
+
+def reference_type(metric: Metric | RankMetric) -> ValueType:
+    """Return what one reference is."""
+    if isinstance(metric, Metric) and metric.reference_type is not None:
+        return metric.reference_type
+    return "int64" if metric.value_type == "probabilities" else metric.value_type
 
 
 def column(metric: Metric | RankMetric) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from toolkit import sources
 from toolkit.errors import SourceError
 from toolkit.metrics import classification, probability, translation
-from toolkit.metrics.base import Metric, RankMetric
+from toolkit.metrics.base import Metric, RankMetric, reference_type
 
 METRICS: dict[str, Metric | RankMetric] = {
     **classification.METRICS,
@@ -93,7 +93,7 @@ def _module_class() -> Any:
 
         def _info(self) -> Any:
             value = types[self._metric.value_type]
-            truth = types["int64"] if self._metric.value_type == "probabilities" else value
+            truth = types[reference_type(self._metric)]
             features = datasets.Features({"predictions": value, "references": truth})
             return evaluate.MetricInfo(
                 description=self._metric.title,

@@ -234,6 +234,8 @@ class Target:
         aligned: (parts, columns of the recipe): refuses rows that it does not fit.
         kept: Class numbers of a list, None for labels that are mapped to null → the list that is learned from; None
             leaves the row out. By default each class once, and no row that had labels and has none left.
+        of_class: (class number, names of the classes) → the prediction of that class alone, where another thing than a
+            class number is predicted for a class; baselines and probes predict classes.
         predictions: (outputs of the model, batch) → columns, as of a recipe, where the recipe has no `predictions`.
         answer: (prediction, scores, calibrated scores, how) → what is written beside a row, "prediction" first.
         empty: The same without values, for a row without a prediction.
@@ -259,6 +261,7 @@ class Target:
     check: "Callable[[Parts, Column, DataConfig], Checked]" = lambda parts, _column, _config: Checked(parts)
     aligned: "Callable[[Parts, Sequence[Column]], None]" = lambda _parts, _columns: None
     kept: Callable[[Sequence[int | None]], list[int] | None] = _each_once
+    of_class: Callable[[int, Sequence[str]], Any] = lambda number, _labels: number
     predictions: Callable[[Any, Mapping[str, Any]], dict[str, list[Any]]] | None = None
     empty: Callable[[AnswerFormat], dict[str, None]] = lambda _answers: {"prediction": None}
     line: Callable[[Any, Mapping[str, Any]], str] = _line

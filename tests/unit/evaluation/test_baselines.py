@@ -16,6 +16,7 @@ def test_the_most_frequent_class_of_train():
     assert majority(TRAIN, TEST, LABELS) == [0, 0, 0]
     assert majority(TEST.slice(1, 1), TRAIN, LABELS) == [1] * 20
     assert majority(pa.table({"label": [1, 0]}), TEST, LABELS) == [0] * 3  # the first of equals
+    assert majority(pa.table({"stars": [1, 1, 0]}), TEST, LABELS, role="stars") == [1] * 3
 
 
 def test_words_decide():

@@ -46,6 +46,16 @@ def test_rows_in_another_order_and_classes_in_another_numbering_are_the_same():
     assert found.columns[1] == {"prediction": [0, 0, 1], "probabilities": [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]}
 
 
+def test_numbers_that_are_predicted_for_classes_keep_their_values():
+    one = told(["a", "b"], [0, 1], [0, 1])
+    other = told(["a", "b"], [1, 0], [1, 0], labels=("good", "bad"))
+    for file in (one, other):
+        values = pa.array([0.25, 0.75])
+        place = file.table.column_names.index("prediction")
+        file = StoredPredictions(file.table.set_column(place, "prediction", values), file.facts)
+        assert aligned(one, file).columns[1]["prediction"] == [0.25, 0.75]
+
+
 def test_texts_that_stand_twice_are_matched_one_to_one():
     one = told(["a", "a", "a"], [0, 1, 0], [0, 1, 1])
     other = told(["a", "a", "a"], [1, 0, 0], [1, 0, 1])

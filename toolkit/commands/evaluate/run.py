@@ -280,7 +280,8 @@ def _most_common(subject: EvaluationInputs) -> dict[str, list[Any]]:
         return {}
     truth = references(subject.recipe, subject.rows)
     ranked = Counter(truth).most_common(1)
-    return {MOST_COMMON: [ranked[0][0]] * len(truth)} if len(set(truth)) > 1 else {}
+    prediction = subject.recipe.target.of_class(ranked[0][0], subject.labels)
+    return {MOST_COMMON: [prediction] * len(truth)} if len(set(truth)) > 1 else {}
 
 
 def _earlier(subject: EvaluationInputs) -> list[Path]:

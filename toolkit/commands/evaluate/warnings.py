@@ -39,7 +39,8 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
 
 
 def _of_classes(context: EvaluationContext) -> list[str]:
-    truth, predicted, labels = context.references, context.columns.get("prediction", ()), context.labels
+    truth, labels = context.references, context.labels
+    predicted = context.classes if "prediction" in context.columns else ()
     messages = []
     if len(set(truth)) == 1:
         messages.append(

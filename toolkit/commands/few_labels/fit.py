@@ -84,7 +84,8 @@ def _baseline(inputs: CandidateInputs, prepared: Prepared) -> dict[str, list[Any
     splits, processor, quiet = prepared.splits, inputs.setup.processor, lambda _event: None
     (test,) = encode_parts((splits.test,), prepared.recipe, splits.labels, processor, inputs.config, quiet)
     weight, bias = inputs.regression(inputs.frozen, np.arange(len(inputs.labels)))
-    return {BASELINE: (inputs.vectors(test)[HEAD] @ weight.T + bias).argmax(axis=1).tolist()}
+    chosen = (inputs.vectors(test)[HEAD] @ weight.T + bias).argmax(axis=1).tolist()
+    return {BASELINE: [prepared.recipe.target.of_class(number, splits.labels) for number in chosen]}
 
 
 def _predictions(prepared: Prepared, winner: OutOfFold) -> dict[str, Any]:

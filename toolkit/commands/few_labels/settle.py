@@ -42,7 +42,7 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
     """
     check(resolved, recipe)
     wanted, obstacle = resolved.config.training.few_labels, _obstacle(resolved, recipe)
-    pooled = _pooled(splits)
+    pooled = _pooled(splits, recipe.task.stratum)
     rows = pooled.train.num_rows
     few = rows <= max(FEW_ROWS, min(ROWS, ROWS_PER_CLASS * len(splits.labels)))
     chosen = wanted == "on" or (wanted == "auto" and obstacle is None and few and not _planned(resolved))
@@ -94,7 +94,7 @@ def _planned(resolved: Resolved) -> bool:
     )
 
 
-def _pooled(splits: Splits) -> Splits:
+def _pooled(splits: Splits, label: str | None) -> Splits:
     """Return the parts with the automatic validation rows moved back to train."""
     facts: list[dict[str, Any]] = splits.facts["splits"]
     carved = next((part for part in facts if part["name"] == "validation" and not part["given"]), None)
@@ -102,7 +102,6 @@ def _pooled(splits: Splits) -> Splits:
         return splits
     train = pa.concat_tables([splits.train, splits.validation]).unify_dictionaries()
     given = next(part["given"] for part in facts if part["name"] == "train")
-    label = "label" if "classes" in carved else None
     joined = part_facts("train", train, label, splits.labels, given)
     others = [part for part in facts if part["name"] not in ("train", "validation")]
     note = "No rows are held out for validation: all are used for training, and predicted by cross-validation."

@@ -134,7 +134,8 @@ def begin(
             with models.plainly(model):
                 predictions = predict_features(subject, test).columns["prediction"]
         else:
-            predictions = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
+            chosen = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
+            predictions = [recipe.target.of_class(number, splits.labels) for number in chosen]
     observe(Note(_sentences(best, start, installed=installed, by_word=by_word)))
     facts = {
         "pooling": best.pooling,

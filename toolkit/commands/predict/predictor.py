@@ -10,7 +10,7 @@ import pyarrow as pa
 from toolkit.commands.explain.service import Explainer
 from toolkit.data.sources.row_stream import Row
 from toolkit.data.tables import columns
-from toolkit.errors import DataError
+from toolkit.errors import DataError, RecipeError
 from toolkit.evaluation.checks.calibration import scaled
 from toolkit.events import Observe
 from toolkit.inference.encode import encode_rows
@@ -57,6 +57,7 @@ class Predictor:
         answers: list[dict[str, Any]] = [{} for _ in rows]
         for number, answer in zip(good, self._predicted(taken, len(good), observe), strict=True):
             answers[number] = answer
+        self._check_columns(next((answers[number] for number in good), {}))
         if self.explainer is not None:
             for place, number in enumerate(good):
                 answers[number]["explanation"] = self._explained(self.explainer, taken, place)
@@ -125,6 +126,20 @@ class Predictor:
         """Return the columns of a row without a prediction."""
         explained = {"explanation": None} if self.explainer is not None else {}
         return {**self.stored.recipe.target.empty(self._how), **explained}
+
+    def _check_columns(self, answer: Mapping[str, Any]) -> None:
+        """Refuse a target whose columns of a row without a prediction lack one of a row with one.
+
+        Raises:
+            RecipeError: With the column.
+        """
+        lacking = [name for name in answer if name not in self._empty() and name != "explanation"]
+        if lacking:
+            raise RecipeError(
+                f"The target of {self.stored.config.recipe} writes the column `{lacking[0]}`, which its `empty` lacks.",
+                "Let `empty` return the columns of `answer`, each with None.",
+                id="recipe.answer-columns",
+            )
 
     def _model_predictions(self, table: pa.Table, observe: Observe | None) -> Mapping[str, Sequence[Any]]:
         """Predict; generated texts keep placeholders and markup where the recipe's options say so."""

@@ -142,7 +142,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     return section(
         column,
         context.rows[column].to_pylist(),
-        context.columns["prediction"],
+        context.classes,
         context.references,
         context.labels,
         confidence=context.config.evaluation.confidence,

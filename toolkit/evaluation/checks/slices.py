@@ -213,7 +213,7 @@ def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.nda
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
     task, rows, references = context.recipe.task, context.rows, context.references
-    right = [given == true for given, true in zip(context.columns["prediction"], references, strict=True)]
+    right = [given == true for given, true in zip(context.classes, references, strict=True)]
     texts = task.texts_in(rows)
     shown = [scores.shown_text(row, task.inputs) for row in rows.select(texts).to_pylist()]
     classes = [context.labels[number] for number in references] if task.stratum is not None else None

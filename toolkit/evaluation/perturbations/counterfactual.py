@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.context import EvaluationContext, chosen_classes
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.predict_features import predict_features
@@ -85,7 +85,8 @@ def counterfactual_model(context: EvaluationContext, column: Column) -> Counterf
 
     def predict(inputs: Sequence[Any]) -> PredictionColumns:
         table = pa.table({column.role: pa.array(inputs, column.kind.type)})
-        return predict_features(loaded, encode_rows(table, loaded)).columns
+        predicted = predict_features(loaded, encode_rows(table, loaded)).columns
+        return {**predicted, "prediction": chosen_classes(predicted)}
 
     weights = polarity(stored.recipe, stored.labels)
     return CounterfactualModel(predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed)

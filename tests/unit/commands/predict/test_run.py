@@ -1,16 +1,19 @@
 """What is counted while a file is answered, and which of its columns are asked about."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.support.errors import refused
 from toolkit.commands.predict.identity import content
 from toolkit.commands.predict.inputs import _refuse_tables
+from toolkit.commands.predict.predictor import Predictor
 from toolkit.commands.predict.run import PredictionCounts, _roles, _untaken, _writer
 from toolkit.data.sources.row_stream import Row
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, RecipeError
 from toolkit.tasks import loading
 from toolkit.tasks.inputs import image as image_input
 from toolkit.tasks.inputs import text as text_input
@@ -124,3 +127,16 @@ def test_the_name_of_a_table_is_not_read_as_a_text(tmp_path):
     _refuse_tables(["a film", "gone.csv", "a" * 5000 + ".csv", str(tmp_path)])
     with refused(ConfigError, "config.file-as-text", "films.csv", "--input"):
         _refuse_tables(["a film", str(table)])
+
+
+def test_a_target_whose_empty_row_lacks_a_column_is_refused():
+    recipe = loading.load("sentiment")
+    target = replace(recipe.target, empty=lambda _how: {"prediction": None})
+    columns = tuple(replace(c, kind=target) if c.kind is recipe.target else c for c in recipe.columns)
+    stored = SimpleNamespace(
+        recipe=replace(recipe, columns=columns), labels=("no", "yes"), config=SimpleNamespace(recipe="own.py")
+    )
+    predictor = Predictor(stored, recipe.task.inputs, {"text": "text"}, None, all_scores=False)
+    predictor._check_columns({"prediction": "no"})
+    with refused(RecipeError, "recipe.answer-columns", "`score`"):
+        predictor._check_columns({"prediction": "no", "score": 0.5})
