@@ -1,0 +1,15 @@
+"""Predicted rows as responses."""
+
+import pytest
+
+from toolkit.serve import messages
+
+
+@pytest.mark.parametrize("prediction", ["good", 3.25, ["food", "sport"], [0, None]])
+def test_a_prediction_of_any_shape_is_returned_with_the_further_columns_of_its_target(prediction):
+    row = {"prediction": prediction, "score: a": 0.25, "nearest": "3", "problem": None}
+    made = messages.prediction(row)
+    assert made.prediction == prediction
+    assert made.scores == {"a": 0.25}
+    assert made.columns == {"nearest": "3"}
+    assert messages.prediction({"prediction": prediction, "problem": None}).columns is None
