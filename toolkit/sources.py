@@ -19,7 +19,7 @@ from typing import Any, Literal
 from toolkit.errors import ModelError, SourceError
 from toolkit.runs.trust import check_no_devices
 
-PROBE_SECONDS = 2.5  # the whole of finding out that there is no network must fit in five seconds
+PROBE_SECONDS = 2.5  # detecting a missing network must take at most five seconds
 
 _HUB_ID = re.compile(
     r"(?P<id>[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?)(?::(?P<config>[\w.+-]+))?(?:@(?P<revision>[\w./-]+))?", re.ASCII
@@ -67,13 +67,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Located:
-    """Something that lies on this machine now.
+    """A file or folder on this machine.
 
     Attributes:
         path: File or folder.
         origin: Where it came from, as a name that finds it again.
         revision: Commit on the Hub, when it came from there.
-        note: One sentence for the user when it is not simply what was asked for.
+        note: One sentence for the user when it is not simply the requested one.
     """
 
     path: Path
@@ -83,9 +83,9 @@ class Located:
 
 
 def parse(name: str) -> Source:
-    """Tell a Hub id, a local path and a packaged file apart.
+    """Distinguish a Hub id, a local path and a packaged file.
 
-    A path that exists wins over a Hub id of the same spelling.
+    An existing path takes precedence over a Hub id of the same spelling.
 
     Raises:
         SourceError: The name is none of the three.
@@ -101,7 +101,7 @@ def parse(name: str) -> Source:
     try:
         path = Path(name).expanduser()
         exists = path.exists()
-    except (OSError, RuntimeError) as error:  # too long, not readable, or the home of a user that is not there
+    except (OSError, RuntimeError) as error:  # too long, not readable, or the home of an unknown user
         raise SourceError(
             f"`{name[:200]}` cannot be looked up: {error}.", "Check the spelling of the path.", id="source.invalid-name"
         ) from None
@@ -166,10 +166,10 @@ def local_path(source: Source) -> Path | None:
 
 @cache
 def hub_problem() -> str | None:
-    """Return why the Hub cannot be reached, or None when it answers.
+    """Return why the Hub cannot be reached, or None when it responds.
 
-    Asked once per process. A name server that hangs counts as no network, so the question
-    runs in a thread that is left behind when it takes too long.
+    Checked once per process. A name server that does not respond counts as no network, so the check
+    runs in a thread that is abandoned after a time limit.
     """
     from huggingface_hub import constants
 
@@ -200,12 +200,12 @@ def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_cod
     """Bring a checkpoint onto this machine.
 
     Args:
-        names: The name asked for, then names that may stand in for it when the Hub cannot be reached.
+        names: The requested name, then names that may replace it when the Hub cannot be reached.
         allow_pickle: Accept a checkpoint that holds no safetensors.
         remote_code: Also fetch the Python files of the checkpoint.
 
     Raises:
-        SourceError: None of the names leads anywhere on this machine.
+        SourceError: None of the names can be found.
         ModelError: The folder is not a checkpoint, or its weights are pickled.
     """
     first, *fallbacks = names
@@ -230,14 +230,14 @@ def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_cod
             return Located(path, fallback, note=f"{problem}; {fallback} is used instead of {source.name}.")
     raise SourceError(
         f"The model {first} is not on this machine and {problem}.", fix="", id="hub.unreachable"
-    )  # the caller knows what works
+    )  # the caller names alternatives
 
 
 def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
-    """Refuse a folder that is no checkpoint, or one whose weights are pickled code.
+    """Refuse a folder that is not a checkpoint, or one whose weights are pickled code.
 
     Raises:
-        ModelError: What is wrong with the folder.
+        ModelError: With the fault of the folder.
     """
     if not path.exists():
         raise SourceError(
@@ -259,7 +259,7 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
 
 
 def _check_adapter(files: Iterable[str], name: str) -> None:
-    """Refuse an adapter: transformers would load the model that it names, whatever stands beside it."""
+    """Refuse an adapter: transformers would load the model that it names, regardless of the other files."""
     if "adapter_config.json" in files:
         raise ModelError(
             f"{name} holds an adapter, which changes the weights of another model and is not a model by itself.",
@@ -318,7 +318,7 @@ def _download_model(source: Source, *, allow_pickle: bool, remote_code: bool) ->
 
 
 def _wanted(files: Sequence[str], *, remote_code: bool) -> list[str]:
-    """Choose what to download: the weights in one format, and the small files beside them."""
+    """Choose what to download: the weights in one format, and the small files."""
     weights = [file for file in files if _WEIGHTS.fullmatch(file)] or [
         file for file in files if _PICKLED.fullmatch(file)
     ]
@@ -345,7 +345,7 @@ def _cached(name: str, revision: str | None, kind: str) -> Path | None:
 
 
 def cached_models() -> list[str]:
-    """Return the ids of the models whose configuration and weights stand in the Hub cache."""
+    """Return the ids of the models whose configuration and weights are in the Hub cache."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -366,7 +366,7 @@ def cached_models() -> list[str]:
 
 
 class _hub_errors:  # noqa: N801 - reads as a statement: `with _hub_errors(...)`
-    """Turn the Hub's errors into what the user should do."""
+    """Convert the Hub's errors to errors with a fix."""
 
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
@@ -384,7 +384,7 @@ class _hub_errors:  # noqa: N801 - reads as a statement: `with _hub_errors(...)`
 
 
 def hub_error(error: Exception, name: str, kind: str) -> SourceError | None:
-    """Say in the user's terms what the Hub answered, or None when the error is not the Hub's."""
+    """Return the error for a response of the Hub, or None when the error is not the Hub's."""
     import httpx2
     from huggingface_hub import errors
 

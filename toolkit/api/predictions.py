@@ -62,9 +62,9 @@ class PredictedFile:
         path: The file; None where each row was handed over instead.
         rows: How many rows it has.
         failed: How many of them have no prediction.
-        first_failure: The first of these and what is wrong with it.
+        first_failure: The first of these and its problem.
         marked: How many rows hold placeholders or markup; None where no texts are written.
-        kept: How many of their predictions hold the same.
+        kept: How many of their predictions keep them.
     """
 
     path: Path | None

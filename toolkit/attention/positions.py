@@ -1,8 +1,8 @@
 """Let a model with learned positions read further than it was pretrained for.
 
-    repeat        the table is repeated until it is long enough: every token finds in its surroundings the order it
-                  knows, and short texts read as before
-    interpolate   the table is stretched: places are told apart over the whole text, and neighbours less well
+    repeat        the table is repeated until it is long enough: every token has the neighbouring positions that it
+                  was trained with, and short texts are read as before
+    interpolate   the table is stretched: positions are distinct over the whole text, but neighbours differ less
 
 Sources: Beltagy et al. 2020, "Longformer", section 5: "copying the 512 position embeddings from RoBERTa multiple
 times"; Chen et al. 2023, "Extending Context Window of Large Language Models via Positional Interpolation", section 2.3,
@@ -19,7 +19,7 @@ Way = Literal["repeat", "interpolate"]
 def extend(model: Any, length: int, way: Way = "repeat") -> None:
     """Lengthen the model's table of positions so that it reaches `length` tokens.
 
-    Tables are known by their size, the configuration's `max_position_embeddings`, and not by a name; buffers that
+    Tables are recognized by their size, the configuration's `max_position_embeddings`, and not by a name; buffers that
     count or mark positions grow with them.
 
     Args:
@@ -28,7 +28,7 @@ def extend(model: Any, length: int, way: Way = "repeat") -> None:
         way: How.
 
     Raises:
-        ModelError: It has no such table.
+        ModelError: There is no such table.
     """
     import torch
 

@@ -23,24 +23,24 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.tasks.contract import Recipe
 
-FACTS = "pretraining.json"  # beside the weights
+FACTS = "pretraining.json"  # next to the weights
 _HELD_OUT = 0.05  # of the texts, on which perplexity is measured
 _FEWEST, _MOST = 10, 2000  # texts held out
 
 
 def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path, dict[str, Any]]:
-    """Train a checkpoint to predict hidden tokens of texts, and write it as a checkpoint.
+    """Train a checkpoint to predict masked tokens of texts, and write it as a checkpoint.
 
     Args:
-        recipe: A recipe that reads texts; how they are tokenized is its own.
+        recipe: A recipe that reads texts, and tokenizes them.
         resolved: From `configure`; labels of the data are not read.
         observe: Called with each event.
 
     Returns:
-        The folder, and what `pretraining.json` in it says.
+        The folder, and the contents of its `pretraining.json`.
 
     Raises:
-        ModelError: The checkpoint's tokenizer has no mask, or its family no masked language model.
+        ModelError: The tokenizer has no mask token, or the family no masked language model.
         DataError: There are too few texts.
     """
     from accelerate.utils import set_seed
@@ -147,7 +147,7 @@ def _parts(recipe: Recipe, resolved: Resolved) -> tuple[pa.Table, pa.Table]:
 
 
 def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool) -> float:
-    """Return the mean loss over hidden tokens of held-out texts, in nats."""
+    """Return the mean loss over masked tokens of held-out texts, in nats."""
     from toolkit.inference.predict import predict
 
     model.eval()

@@ -329,7 +329,7 @@ class LossConfig(Section):
 
 
 class AdapterConfig(Section):
-    """Adapters: small matrices trained beside frozen weights; the head is trained in full."""
+    """Adapters: small trained matrices next to frozen weights; the head is trained in full."""
 
     kind: Literal["none", "lora", "dora"] = Field("none", description="LoRA, DoRA, or none to train all weights")
     rank: int = Field(8, ge=1, le=1024, description="Rank of the update of each weight matrix")

@@ -1,9 +1,9 @@
 """The only file that uploads: who may write where, and everything in one commit.
 
-    check ──→ name, token, permission, visibility; nothing is made, nothing is sent
-    publish → the repository if it is new, one commit, a tag; nothing when the Hub holds the same already
+    check ──→ name, token, permission, visibility; nothing is created or sent
+    publish → the repository if it is new, one commit, a tag; nothing if the Hub already has the same files
 
-A push that died is repeated by the same call: large files that arrived are not sent again.
+The same call repeats an interrupted push: large files that arrived are not sent again.
 """
 
 import io
@@ -21,7 +21,7 @@ from toolkit.hub.responses import no_access, patiently, translated_errors, unles
 
 Content = Path | bytes
 
-# What an earlier push wrote and another model may not need: weights in other shards, adapters, results.
+# Files of an earlier push that may be obsolete: weights in other shards, adapters, results.
 _OURS = re.compile(
     r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter/[^/]+|plots/[^/]+|\.eval_results/toolkit\.yaml"
 )
@@ -35,7 +35,7 @@ class Destination:
     Attributes:
         name: The repository, org/name.
         public: Whether everybody may read it.
-        revision: Branch; main when None. One that does not exist is made.
+        revision: Branch; main when None. One that does not exist is created.
         pull_request: Propose the commit instead of making it.
         tag: Name for the commit.
     """
@@ -54,8 +54,8 @@ class Pushed:
     Attributes:
         url: Page of the commit or of the pull request.
         commit: Its id.
-        changed: False when the Hub held the same already, and no commit was made.
-        revision: Where the files stand now: main, another branch, or the pull request's own.
+        changed: False if the Hub already had the same files, and no commit was made.
+        revision: Where the files are now: main, another branch, or the pull request's own.
     """
 
     url: str
@@ -65,7 +65,7 @@ class Pushed:
 
 
 def check(destination: Destination) -> bool:
-    """Find out whether a push would be let in; nothing is made or sent.
+    """Check whether a push would be accepted; nothing is created or sent.
 
     Returns:
         Whether the repository exists.
@@ -102,7 +102,7 @@ def check(destination: Destination) -> bool:
 
 
 def obstacle() -> SourceError | None:
-    """Return why nothing can be pushed from here at all, wherever to; None where it can."""
+    """Return why nothing can be pushed from here to any repository; None where it can."""
     from huggingface_hub import get_token
 
     if not get_token():
@@ -122,7 +122,7 @@ def obstacle() -> SourceError | None:
 
 
 def check_call(destination: Destination) -> None:
-    """Check what can be known of a destination without the Hub.
+    """Check a destination without the Hub.
 
     Raises:
         ConfigError: It cannot be the name of a repository, a branch or a tag.
@@ -155,7 +155,7 @@ def check_call(destination: Destination) -> None:
 
 
 def _names_a_ref(name: str) -> bool:
-    """Whether git takes a name for a branch or a tag, by the rules of `git check-ref-format`."""
+    """Whether git accepts a name of a branch or a tag, by the rules of `git check-ref-format`."""
     parts = name.split("/")
     return not (
         _NOT_IN_A_REF.search(name)
@@ -217,7 +217,7 @@ def licence_of(model: str) -> str | None:
         return None
     try:
         data = HfApi().model_info(model).card_data
-    except Exception:  # a page that cannot be read states nothing
+    except Exception:  # an unreadable page has no licence
         return None
     stated = getattr(data, "license", None)
     return stated if isinstance(stated, str) else None
@@ -244,7 +244,7 @@ def check_card(text: str, destination: Destination) -> None:
 
 
 def _card_faults(answer: str) -> str:
-    """Return the sentences in what the Hub says of a card, which is JSON as a rule."""
+    """Return the sentences in the Hub's response on a card, which is usually JSON."""
     try:
         faults = [str(entry["message"]) for entry in json.loads(answer)["errors"]]
     except (ValueError, TypeError, KeyError):
@@ -253,9 +253,9 @@ def _card_faults(answer: str) -> str:
 
 
 def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
-    """Refuse a push to a repository that is there, whose tag would have to move.
+    """Refuse a push to an existing repository whose tag would have to move.
 
-    A tag that marks what the branch holds stays where it is when these files are what it holds.
+    A tag of the branch's newest commit stays if these files are its content.
 
     Raises:
         ConfigError: The tag marks another commit.
@@ -280,7 +280,7 @@ def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
 
 
 def _target(refs: Iterable[Any], name: str) -> str | None:
-    """Return the commit that a branch or a tag stands for, or None."""
+    """Return the commit of a branch or a tag, or None."""
     return next((str(ref.target_commit) for ref in refs if ref.name == name), None)
 
 
@@ -315,11 +315,11 @@ def publish(files: Mapping[str, Content], destination: Destination, title: str) 
 
     Args:
         files: Path in the repository → file here, or bytes.
-        destination: Where; `check` was asked before.
+        destination: Where; `check` was called before.
         title: Of the commit.
 
     Raises:
-        RunError: The Hub refused, or the line was cut; the same call may be repeated.
+        RunError: The Hub refused, or the connection was lost; the same call may be repeated.
     """
     from huggingface_hub import HfApi
 
@@ -346,7 +346,7 @@ def _make_branch(api: Any, destination: Destination) -> None:
 
 
 def _commit(api: Any, files: Mapping[str, Content], destination: Destination, title: str) -> Pushed:
-    """Make the commit; called again after a failure, it finds what arrived."""
+    """Make the commit; a repeated call reuses uploaded files."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     opened = _own_pull_request(api, destination, title) if destination.pull_request else None
@@ -380,7 +380,7 @@ def _own_pull_request(api: Any, destination: Destination, title: str) -> Any:
 def _tag(api: Any, destination: Destination, commit: str) -> None:
     refs = patiently(lambda: api.list_repo_refs(destination.name))
     marked = _target(refs.tags, str(destination.tag))
-    if marked is not None and marked != commit:  # somebody made it since `check_tag` looked
+    if marked is not None and marked != commit:  # it was created after `check_tag`
         raise RunError(
             f"The model was pushed, but the tag {destination.tag} marks another commit, and tags are never moved.",
             "Push again with another --tag: the files are not sent again.",
@@ -391,7 +391,7 @@ def _tag(api: Any, destination: Destination, commit: str) -> None:
 
 
 def refuse_secrets(files: Mapping[str, Content]) -> None:
-    """Stop a push whose texts hold the token or the user's home folder: the last look before anything leaves.
+    """Stop a push whose texts contain the token or the path of the home folder; the last check before the upload.
 
     Raises:
         RunError: One does.
@@ -423,7 +423,7 @@ def _home() -> str | None:
 
 @contextmanager
 def _calm() -> Iterator[None]:
-    """Keep the client's own warnings off the screen, such as that nothing changed."""
+    """Silence the client's own warnings, such as that nothing changed."""
     from huggingface_hub.utils import logging
 
     level = logging.get_verbosity()

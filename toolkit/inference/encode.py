@@ -13,7 +13,7 @@ from toolkit.training.loop.objective import RATIONALE
 def encode_rows(rows: pa.Table, recipe: Recipe, processor: Any, config: RunConfig) -> Features:
     """Turn a table into model inputs."""
     encoded = encode(input_columns(rows, recipe), lambda batch: recipe.preprocess(batch, processor, config))
-    return encoded.without(RATIONALE)  # for training alone
+    return encoded.without(RATIONALE)  # only for training
 
 
 def input_columns(rows: pa.Table, recipe: Recipe) -> pa.Table:

@@ -1,12 +1,12 @@
 """Dynamic batching: requests that wait at the same time share a forward pass.
 
-ask ─┐                       ┌─ one job's answers
+ask ─┐                       ┌─ one job's predictions
 ask ─┼─→ queue ─→ answer() ──┼─ …
 ask ─┘   (while the model is busy, the next batch gathers)
 
-The model is used by one thread, which is what torch's own threads are made for. Nobody holds it for long: a request of
-more inputs than make a batch is answered in turns with the others, and work that takes its time, as explanations do,
-lets a batch pass whenever it pauses.
+The model is used by one thread, as torch has threads of its own. No caller holds it for long: a request of
+more inputs than a batch alternates with the others, and long work, such as explanations,
+lets a batch run at each pause.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Overloaded(Exception):
 
 
 class Abandoned(Exception):
-    """The caller of some work has gone away."""
+    """The caller of some work has disconnected."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Batcher(Generic[Input, Answer]):
     Use it as an asynchronous context manager.
 
     Args:
-        answer: Inputs → an answer to each. Runs on the model's thread.
+        answer: Inputs → a prediction of each. Runs on the model's thread.
         limits: How many inputs make a batch, how many may wait, and for how long.
     """
 
@@ -135,9 +135,9 @@ class Batcher(Generic[Input, Answer]):
                 self._arrived.clear()
 
     def _next(self) -> _Pieces[Input]:
-        """Take the inputs of the next batch; callers that have gone away are passed over.
+        """Take the inputs of the next batch; disconnected callers are skipped.
 
-        A job of which inputs are left goes to the end of the queue.
+        A job with remaining inputs goes to the end of the queue.
         """
         pieces: _Pieces[Input] = []
         room = self._limits.batch

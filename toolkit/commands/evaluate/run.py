@@ -50,7 +50,7 @@ def prepare_evaluation(
             on its own held-out rows.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
-        needs_rows: Whether rows are read, and a model that none come with or are named for is refused.
+        needs_rows: Whether rows are read; a model without rows is then refused.
 
     Raises:
         DataError: There are no rows to evaluate on, or labels do not match.
@@ -89,7 +89,7 @@ def _stored_facts(run: runs.Run) -> dict[str, Any]:
     """Return the facts about a run's data.
 
     Raises:
-        SourceError: What run.json says of data or training is not what a report can show.
+        SourceError: Facts about data or training in run.json do not have the form that a report needs.
     """
     facts = {part: run.facts.get(part) for part in ("data", "training")}
     wrong = [fault for fault in faults(REPORT, facts) if not fault.endswith("is not in the schema")]
@@ -125,9 +125,7 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
             "Give a run directory or a model.",
             id="run.not-a-run",
         )
-    if (
-        path.as_posix().count("/") == 1 and not path.is_absolute() and not path.parent.exists()
-    ):  # as Hub ids are written
+    if path.as_posix().count("/") == 1 and not path.is_absolute() and not path.parent.exists():  # a Hub id
         return DataError(
             f"{path} is not a local folder, and a model of the Hub has no held-out data.",
             name_data,
@@ -293,7 +291,7 @@ def _earlier(subject: EvaluationInputs) -> list[Path]:
 
 
 def shown(target: str) -> str:
-    """Return how others see the model named: of a folder its last part, since the rest is this machine's."""
+    """Return the model's name for others: of a folder the last part, since the rest describes this machine."""
     return Path(target).resolve().name if Path(target).exists() else target
 
 
@@ -321,15 +319,15 @@ def _pairs(file: Path) -> list[dict[str, Any]]:
 def find_stored(
     target: str, values: Mapping[str, Any], recipe_name: str | None
 ) -> tuple[checkpoints.Checkpoint, Recipe, RunConfig, Sequence[str]]:
-    """Find a model with all that is stored beside it: its folder, its recipe, its configuration, names of its classes.
+    """Find a model and the files stored with it: its folder, recipe, configuration and names of classes.
 
     Args:
         target: Run directory, alias, folder or Hub id.
         values: Nested configuration values laid over the stored ones.
-        recipe_name: The task; the one stored with the model, or that its class says, when None.
+        recipe_name: The task; the one stored with the model, or that of its class, when None.
 
     Raises:
-        CallError: There is no such model, it may not be loaded, or its recipe is not at hand.
+        CallError: There is no such model, it may not be loaded, or its recipe is missing.
     """
     loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
     checkpoint = checkpoints.locate(target, loading)

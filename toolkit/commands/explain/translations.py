@@ -1,4 +1,4 @@
-"""Explain translations: which source word each word comes from, and how far that can be believed."""
+"""Explain translations: the source word of each word, and how reliable that is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -153,7 +153,7 @@ def _check_gold(file: Path | None, golds: Sequence[Gold], given: Sequence[Texts]
 
 
 def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, str]]:
-    """Put the model's own translation beside each text that has none."""
+    """Add the model's own translation to each text that has none."""
     role = loaded.recipe.columns[0].role
     alone = [texts[0] for texts in given if len(texts) < 2]
     if not alone:
@@ -167,7 +167,7 @@ def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, 
 def _score_pairs(
     loaded: LoadedModel, pairs: Sequence[tuple[str, str]], observe: Observe, budget: Budget, *, by_spaces: bool
 ) -> list[PairResult]:
-    """Align pairs, at least one, until the time is spent."""
+    """Align pairs, at least one, within the time limit."""
     recipe, config = loaded.recipe, loaded.config
     source, target = recipe.columns[0].role, recipe.task.target.role
     collate = partial(recipe.collate, processor=loaded.processor)

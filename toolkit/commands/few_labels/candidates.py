@@ -1,9 +1,9 @@
 """Few labels: training methods from one checkpoint, compared by cross-validation.
 
     for each fold                                     `training.selection`
-        for each way                                  the same checkpoint each time
+        for each method                               the same checkpoint each time
             train on the other folds → logits of this fold
-        fine-tuning is dropped where it is clearly behind
+        fine-tuning is dropped where it is clearly worse
 
 Training methods, the cheapest first: a logistic regression on the frozen features; a backbone that is tuned with a
 supervised contrastive loss, and a logistic regression on its features; fine-tuning from the first of them on.
@@ -37,7 +37,7 @@ CONTRASTIVE = "contrastive fine-tuning"
 FINE_TUNING = "fine-tuning"
 FOLDS = 3
 _FEWEST_TO_FINE_TUNE = 32  # rows; with fewer, cross-validation cannot separate fine-tuning from the contrastive method
-_CLEARLY = 2.0  # standard errors by which another feature or method must beat the one that is best on average
+_CLEARLY = 2.0  # standard errors by which another feature or method must exceed the default one
 _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0, 0)
 
 
@@ -258,8 +258,9 @@ def _fine_tuned(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Traine
 def choose(results: Mapping[str, OutOfFold]) -> str:
     """Return the method to keep: contrastive fine-tuning, unless another is better by two standard errors.
 
-    On a few dozen rows cross-validation tells ways apart by little more than chance, and with so few labels contrastive
-    fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", table 2).
+    On a few dozen rows cross-validation distinguishes methods only a little better than chance, and with so few labels
+    contrastive fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts",
+    table 2).
 
     Args:
         results: By name; one that was dropped after a fold cannot be kept.

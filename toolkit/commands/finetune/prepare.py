@@ -28,7 +28,7 @@ from toolkit.training.distributed import sharding
 from toolkit.training.loop import attention_loss, trackers
 from toolkit.training.loop.objective import class_weights
 
-AUTO = "auto"  # as the model: to be chosen
+AUTO = "auto"  # value of `model`: to be chosen
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Prepared:
 
     Attributes:
         recipe: The task.
-        resolved: The complete configuration; what was found out is filled in.
+        resolved: The complete configuration, with determined values.
         checkpoint: The pretrained weights.
         splits: The data.
         notes: Sentences for the user.
@@ -99,7 +99,7 @@ def prepare(
         resolved: From `configure`.
         observe: Called with each event.
         resume: Whether the output folder may hold a run that did not finish.
-        may_compare: Whether ways of training may be compared where labels are few.
+        may_compare: Whether training methods may be compared where labels are few.
     """
     runs.check_place(resolved.config.output, resume=resume)
     if resolved.config.model.partition(":")[0] == AUTO:
@@ -121,7 +121,7 @@ def prepare(
         check_family(recipe, checkpoint)
         if recipe.target.written:
             notes += checkpoints.unasked(checkpoint, resolved.config.options)
-            recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
+            recipe.load_processor(checkpoint.path, resolved.config)  # it may lack the languages
         resolved = _fitted(resolved, checkpoint, notes)
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
@@ -203,7 +203,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
 
 
 def _check_machine(config: RunConfig) -> None:
-    """Refuse a device, precision or kernel that is not there, or contradictions; torch is not imported for defaults."""
+    """Refuse a missing device, precision or kernel, or contradictions; torch is not imported for defaults."""
     training = config.training
     wanted = (training.device, training.precision, training.acceleration)
     if wanted != ("auto", "auto", "auto") or training.attention_kernel == "varlen":

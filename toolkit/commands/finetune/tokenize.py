@@ -21,7 +21,7 @@ from toolkit.inference.encode import input_columns
 from toolkit.tasks.contract import Recipe
 from toolkit.training.acceleration.frozen_features import FrozenBackbone
 
-_PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or cuts
+_PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or crops
 
 
 def encode_parts(
@@ -32,7 +32,7 @@ def encode_parts(
     Args:
         parts: Tables in the recipe's roles.
         recipe: The task.
-        processor: As it was loaded: nothing was tokenized with it yet.
+        processor: As loaded, before its first use.
         config: The run's configuration; `data.cache_gib` bounds the cache.
         observe: Called with a note when all inputs came from the cache.
     """
@@ -56,7 +56,7 @@ def encode_parts(
 
 
 def _identity(inputs: pa.Table, makers: Sequence[Any]) -> str:
-    """Name all that model inputs are made of, apart from the configuration."""
+    """Identify everything that determines the model inputs, apart from the configuration."""
     return hashlib.sha256(json.dumps([table_digest(inputs, inputs.column_names), *makers]).encode()).hexdigest()
 
 
@@ -75,7 +75,7 @@ def through_backbone(
         below: The backbone, on its device.
         parts: Tables with their model inputs.
         recipe: The task.
-        processor: What made the inputs.
+        processor: The one that made the inputs.
         config: The run's configuration; `data.cache_gib` bounds the cache.
         accelerator: Computes in the run's precision.
         precision: Its name.

@@ -18,7 +18,7 @@ from toolkit.tasks.contract import Recipe
 
 EARLY_ROWS = 250  # validation rows at most, for the first figure
 EARLY_WRITTEN = 32  # the same where texts are generated
-SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
+SAMPLE = 2000  # train rows at most, on which the loss is computed for comparison with validation
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Validator:
     Attributes:
         subject: Processor, recipe, labels and configuration; its model is the one in training.
         features: The validation rows.
-        learned: Rows of train, the same each time, on which the loss is comparable with validation's.
+        learned: A fixed sample of train rows, whose loss is comparable with validation's.
         references: The truth of the validation rows.
         collate: Stacks examples into a batch of tensors.
         team: The processes that share the work.
-        written: The rows that answers are written to; None where answers cost nothing.
+        written: The rows for which texts are generated; None where predictions are not generated.
         more: Further figures of the model.
     """
 

@@ -29,11 +29,11 @@ from toolkit.runs.lock import sole_writer
 from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Column
 
-CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
+CHUNK = 4096  # rows in memory at a time, and in a part on disk; batches within them have similar lengths
 MOST_TABLES = 20  # in a folder; more are texts, one in each file
-EXPLAINED = 64  # where each is explained, which takes long: so many are done again after a kill
-WRITTEN = 512  # the same where answers are written token by token, which takes longer
-WRITTEN_TEXTS = (".txt", ".po")  # formats of nothing but the texts that were written
+EXPLAINED = 64  # with explanations, which take long: at most so many are repeated after a kill
+WRITTEN = 512  # the same for generated texts, which take longer
+WRITTEN_TEXTS = (".txt", ".po")  # formats that contain only the generated texts
 ADDED = ("prediction", "score", "calibrated_score", "explanation", "problem")
 
 
@@ -45,9 +45,9 @@ class Predicted:
         output: The file; None for standard output.
         rows: How many rows it has.
         bad: How many of them have no prediction.
-        first: The first bad row and what is wrong with it.
+        first: The first such row and its problem.
         marked: Number of rows with placeholders or markup; None where predictions are not texts.
-        kept: How many of their answers hold the same.
+        kept: How many of their predictions keep them.
     """
 
     output: Path | None
@@ -76,7 +76,7 @@ def predict(
     Args:
         target: Run directory, alias, folder or Hub id.
         source: File to read, or "-" for standard input.
-        output: File to write; its name decides the format. "-" gives the rows to `tell`.
+        output: File to write; its name decides the format. with "-" the rows are passed to `tell`.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
@@ -143,14 +143,14 @@ def predict(
 
 @dataclass(frozen=True)
 class _Work:
-    """The input, the output and how rows are written.
+    """The input, the output and the format.
 
     Attributes:
         source: The file that is read; "-" for standard input.
         read: Reads its rows from the first on.
         output: The file that is written.
         write: Writes it; None for a table.
-        rows: How many rows a part has, and what is written of each.
+        rows: Rows in a part, and the columns that are written.
         command: The command that resumes after a stop.
     """
 
@@ -226,7 +226,7 @@ class PredictionCounts:
     """Counts rows, rows without a prediction, and rows whose placeholders and markup were kept.
 
     Attributes:
-        column: Of the text that is answered by a text; None where the answers are none.
+        column: The input text of a generated text; None where predictions are not texts.
     """
 
     column: str | None = None
@@ -255,7 +255,7 @@ class PredictionCounts:
         self.cut += rows
 
     def remark(self, longest: int, observe: Observe) -> None:
-        """Report the number of truncated rows, without those of parts that were kept from earlier."""
+        """Report the number of truncated rows, without those of parts from an earlier call."""
         if self.cut:
             rows = " ".join(wording.rows(self.cut))
             observe(Note(f"{rows} truncated to {longest:,} tokens, the maximum of the model (data.max_length)."))

@@ -1,8 +1,8 @@
-"""Pictures as columns of a table, and each one decoded as the eye sees it.
+"""Pictures as columns of a table, decoded as a viewer shows them.
 
-A picture is a structure: its file's `bytes`, or the `path` where they stand; a `digest` of what is seen; `width` and
-`height`. Of a folder only paths are held, so that memory does not grow with the pictures. Nothing is decoded that says
-it has more pixels than allowed, and no format is opened that would start another program.
+A picture is a structure: its file's `bytes`, or their `path`; a `digest` of the decoded pixels; `width` and
+`height`. Of a folder only paths are held, so that memory does not grow with the pictures. Nothing is decoded whose
+header states more pixels than allowed, and no format is opened that would start another program.
 """
 
 import base64
@@ -48,8 +48,8 @@ _FORMATS = (
     "JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "PCX",
 )  # fmt: skip
 _ICON = b"\0\0\1\0"
-_bounding = threading.Lock()  # Pillow's own bound is one for the whole process
-_DRAFT = (256, 256)  # a JPEG is looked through at the smallest of its scales that is no smaller
+_bounding = threading.Lock()  # Pillow's own limit is global
+_DRAFT = (256, 256)  # a JPEG is decoded at its smallest scale that is no smaller
 _CHUNK = 1024  # pictures in memory at a time
 _GROUP = 64  # pictures that a thread takes at a time
 _GROUP_PIXELS = 4_000_000  # and how many pixels they may have together, where all are decoded at once
@@ -58,7 +58,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class UnreadableError(Exception):
-    """A picture that cannot be decoded; its text says why, in words that follow the picture's name."""
+    """A picture that cannot be decoded; its message continues a sentence after the picture's name."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class InspectedImage:
 
     Attributes:
         digest: Of its pixels: equal for the same picture in two files.
-        width: In pixels, as the eye sees it.
+        width: In pixels, after rotation.
         height: In pixels.
         problem: Why it cannot be decoded; None for a good one.
     """
@@ -79,7 +79,7 @@ class InspectedImage:
 
 
 def is_type(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds pictures that were looked at."""
+    """Whether a column of this type holds inspected pictures."""
     return bool(kind.equals(TYPE))
 
 
@@ -93,13 +93,13 @@ def threads() -> int:
 
 
 def decode(picture: Mapping[str, Any], most_pixels: int) -> Any:
-    """Return a picture as an RGB image of Pillow: turned as its camera says, on white where it is transparent.
+    """Return a picture as an RGB image of Pillow: rotated by its EXIF data, on white where it is transparent.
 
     Of several frames the first is taken; more than 8 bits a channel are scaled to 8.
 
     Args:
         picture: With "bytes" or "path".
-        most_pixels: A picture that says it has more is not decoded.
+        most_pixels: A picture whose header states more is not decoded.
 
     Raises:
         UnreadableError: It cannot be decoded.
@@ -110,7 +110,7 @@ def decode(picture: Mapping[str, Any], most_pixels: int) -> Any:
 
 @contextmanager
 def opened(picture: Mapping[str, Any], most_pixels: int) -> Iterator[Any]:
-    """Open a picture, with every way in which that or its decoding fails told in one kind of error."""
+    """Open a picture; every failure of opening or decoding raises the same type of error."""
     image_module = pillow()
     data, path = picture.get("bytes"), picture.get("path")
     if data is None and path is None:
@@ -150,8 +150,8 @@ def _identified(image_module: Any, stream: Any, most_pixels: int) -> Any:
     if not icon:
         return image_module.open(stream, formats=[name for name in _FORMATS if name in image_module.OPEN])
     with _bounding:
-        warnings.simplefilter("ignore", image_module.DecompressionBombWarning)  # the half of the bound is none
-        image_module.MAX_IMAGE_PIXELS = most_pixels // 2  # what has more than twice that is refused
+        warnings.simplefilter("ignore", image_module.DecompressionBombWarning)  # half of the limit does not warn
+        image_module.MAX_IMAGE_PIXELS = most_pixels // 2  # more than twice the limit is refused
         try:
             return image_module.open(stream, formats=["ICO"])
         finally:
@@ -171,7 +171,7 @@ def pillow() -> Any:
             "Pictures need Pillow.", "pip install 'finetune-toolkit[image]'", id="machine.package-missing"
         ) from None
     Image.init()
-    Image.MAX_IMAGE_PIXELS = None  # `data.max_pixels` is asked before anything is decoded
+    Image.MAX_IMAGE_PIXELS = None  # `data.max_pixels` is checked before decoding
     return Image
 
 
@@ -180,7 +180,7 @@ def as_seen(image: Any) -> Any:
     from PIL import Image, ImageOps
 
     image.load()
-    with suppress(Exception):  # damaged notes of a camera do not make a picture unreadable
+    with suppress(Exception):  # damaged EXIF data do not make a picture unreadable
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_to_bytes(np.asarray(image)))
@@ -205,16 +205,16 @@ def _to_bytes(values: np.ndarray[Any, Any]) -> Pixels:
 
 
 def inspect(picture: Mapping[str, Any], most_pixels: int) -> InspectedImage:
-    """Decode a picture once, to know that it can be and what it is."""
+    """Decode a picture once, to validate it and record its properties."""
     try:
         with opened(picture, most_pixels) as image:
             width, height = image.size
-            image.draft("RGB", _DRAFT)  # JPEGs alone know how, and are read to their end all the same
+            image.draft("RGB", _DRAFT)  # only JPEGs support it, and are still read to their end
             seen = as_seen(image)
     except UnreadableError as error:
         return InspectedImage(problem=str(error))
     if (seen.width < seen.height) != (width < height):
-        width, height = height, width  # it was turned
+        width, height = height, width  # it was rotated
     digest = hashlib.blake2b(f"{width} {height}".encode(), digest_size=16)
     digest.update(seen.tobytes())
     return InspectedImage(digest.hexdigest(), width, height)
@@ -234,7 +234,8 @@ def quiet() -> Iterator[None]:
 def in_groups(
     rows: Sequence[Any], work: Callable[[Sequence[Any]], Sequence[Any]], sizes: Sequence[int] | None = None
 ) -> list[Any]:
-    """Return what `work` makes of rows, in their order; several groups at a time, for decoders let others run.
+    """Return the results of `work` for rows, in their order; several groups at a time, since decoders release the
+    interpreter lock.
 
     Args:
         rows: Pictures.
@@ -253,13 +254,13 @@ def in_groups(
 
 
 def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) -> pa.ChunkedArray:
-    """Bring a column in which pictures stand into one shape; nothing is opened yet.
+    """Bring a column of pictures into one form; nothing is opened yet.
 
-    What a file says of digests and sizes is left out: it may say anything.
+    Digests and sizes in the file are ignored, since they are not trusted.
 
     Args:
         values: Structures with "bytes" and "path" as `datasets` writes them, bytes, or names of files.
-        places: The file that each row stands in, relative to `root`.
+        places: The file of each row, relative to `root`.
         root: Folder of the data, or the one file of it; None where there is none, as on the Hub.
 
     Raises:
@@ -303,7 +304,7 @@ def _array(data: pa.Array, paths: pa.Array, seen: Sequence[InspectedImage] | Non
 
 
 class _Finder:
-    """Finds the file that a row names: beside its table, below it, or by the name without its ending."""
+    """Finds the file that a row names: next to its table, below it, or by the name without extension."""
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
@@ -333,14 +334,14 @@ class _Finder:
 
 
 def _key(name: str) -> str:
-    """Return what names of one file have in common, whatever the system that wrote them."""
+    """Return a key that all names of one file share, on any system."""
     return normal_form.normal(name).lower()
 
 
 def _index(folder: Path) -> dict[str, str]:
-    """Return the pictures below a folder by name, with and without the ending and the folders before it.
+    """Return the pictures below a folder by name, with and without the extension and the parent folders.
 
-    What names more than one file is left out.
+    Names of more than one file are left out.
     """
     paths_by_name: dict[str, list[str]] = {}
     for file in files(folder):
@@ -354,7 +355,7 @@ def _index(folder: Path) -> dict[str, str]:
 
 
 def inspected(values: pa.ChunkedArray, most_pixels: int) -> tuple[pa.ChunkedArray, list[str | None]]:
-    """Look at every picture of a column, a few at a time; return the column with what was seen, and each problem."""
+    """Inspect every picture of a column, a few at a time; return the column with its properties, and each problem."""
     chunks: list[pa.Array] = []
     problems: list[str | None] = []
     for start in range(0, len(values), _CHUNK):
@@ -374,7 +375,7 @@ def name(picture: Mapping[str, Any]) -> str:
 
 
 def embedded(rows: pa.Table) -> pa.Table:
-    """Return rows that hold the bytes of their pictures themselves, so that they can go to another machine."""
+    """Return rows that hold the bytes of their pictures themselves, so that they can be moved to another machine."""
     for number, field in enumerate(rows.schema):
         if is_type(field.type):
             chunks = [_embedded(rows[field.name].slice(at, _CHUNK)) for at in range(0, rows.num_rows, _CHUNK)]

@@ -17,7 +17,7 @@ SHOWN = 5  # unreadable pictures that a note names
 
 
 def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataConfig) -> Checked:
-    """Decode every picture once, and leave out what cannot be decoded: it must not end a run hours later.
+    """Decode every picture once, and leave out what cannot be decoded, which would otherwise end a run hours later.
 
     Args:
         parts: Part → rows in the recipe's roles.
@@ -64,7 +64,7 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
 
 
 def _described(picture: Mapping[str, Any]) -> str:
-    """Say which picture it is and what is wrong with it; the file of a picture that is alone in it is its name."""
+    """Describe an unreadable picture: its name, if it differs from the file, and the reason."""
     named = str(picture["file"]).endswith(picture["name"]) and picture["name"]
     place = (
         picture["file"]

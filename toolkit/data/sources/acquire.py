@@ -25,8 +25,8 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
 
     Args:
         config: Names the data.
-        reader: Reads what is of a format of the task's own, and adds to the notes; None of it means that the format
-            is not.
+        reader: Reads files of the task's own formats, and adds to the notes; a result of None means that the format
+            is another.
     """
     notes: list[str] = []
     source = sources.parse(config.source)
@@ -41,7 +41,7 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
         )
         return tables, config.source, notes
     pair = reader(Path(config.source), notes) if reader is not None and source.revision is None else None
-    if pair is not None:  # corpus.en beside corpus.fr, named corpus
+    if pair is not None:  # corpus.en next to corpus.fr, named corpus
         return dict(pair), config.source, notes
     problem = sources.hub_problem()
     if problem is None:
@@ -58,7 +58,7 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[dict[str,
 
 
 def fallback_data(recipe: Recipe, config: DataConfig) -> dict[str, Any] | None:
-    """Return data settings that stand in for the recipe's own data set, when that cannot be reached and they can.
+    """Return data settings that replace the recipe's own data set when it cannot be reached and they can.
 
     Only a recipe's default is ever replaced, never data that a user named.
     """

@@ -1,4 +1,4 @@
-"""What a table holds, before anything is trained on it."""
+"""Statistics of a table before training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ from toolkit.tasks.task import Column, Task
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of a data set holds.
+    """Statistics of one part of a data set.
 
     Attributes:
         name: "train", "validation", "test" or "all".
         rows: Usable rows.
         classes: Class → labels of it; empty for a task without classes.
-        repeated: Rows whose text or picture stands in an earlier row.
-        contradictory: Rows whose text or picture stands elsewhere with another label.
-        lengths: Tokens of each example before anything is cut, words where no tokenizer was at hand, or pixels along
+        repeated: Rows whose text or picture occurs in an earlier row.
+        contradictory: Rows whose text or picture also occurs with another label.
+        lengths: Tokens of each example before anything is cut, words without a tokenizer, or pixels along
             the shorter side.
         examples: Class → the first text of it.
     """

@@ -1,7 +1,7 @@
 """Advice: symptoms in the curves and metrics of a report, each with its evidence and a command that addresses it.
 
-A piece of advice is {"id", "evidence", "advice", "command"}: a stable identifier, what was seen, what helps, and the
-command that does it, None where there is none. A symptom is named where its evidence is more than chance would give;
+A piece of advice is {"id", "evidence", "advice", "command"}: a stable identifier, the observation, the remedy, and the
+command that does it, None where there is none. A symptom is reported where its evidence exceeds chance;
 a report without one gets no advice.
 """
 
@@ -22,13 +22,13 @@ HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which the model unde
 LOSS_ROSE = 1.1  # times its lowest, by which validation loss rises when a model overfits
 MANY_CUT = 0.05  # share of the examples
 DOUBTED = 0.01  # chance of labels that contradict the model as much, where few are wrong
-FEW_ROWS = 100  # of validation, on which figures are too coarse to choose by
+FEW_ROWS = 100  # validation rows, on which metrics are too coarse for selection
 _GAP = 0.1  # share of train loss within which validation loss equals it
 
 
 @dataclass(frozen=True)
 class Symptoms:
-    """A report, as its symptoms are read from it.
+    """A report, with the values that symptoms are derived from.
 
     Attributes:
         report: As `build` assembled it.
@@ -61,7 +61,7 @@ class Symptoms:
 
     @cached_property
     def ended_by_budget(self) -> bool:
-        """Whether training took fewer steps than without a limit of time, and was not stopped otherwise."""
+        """Whether the time limit alone reduced the number of steps."""
         budget, steps = self.training.get("budget") or {}, self.training.get("steps")
         whole = budget.get("steps_without_limit")
         return bool(steps is not None and whole and steps < whole and not self.training.get("stopped_early"))
@@ -80,7 +80,7 @@ class Symptoms:
 
 
 def repeated(command: Sequence[str], **options: object) -> str:
-    """Return a command line with other options, and without the folder that holds what it wrote already."""
+    """Return a command line with other options, and without its output folder."""
     words = without_option(without_option(command, "--output"), "-o")
     words = [word for word in words if word != "--resume"]
     for name, value in options.items():
@@ -206,7 +206,7 @@ def _budget_too_short(symptoms: Symptoms) -> Iterator[Advice]:
 
 
 def _overfitting(symptoms: Symptoms) -> Iterator[Advice]:
-    """Validation figures fell by more than chance while the model went on to learn its training rows."""
+    """Validation metrics fell by more than chance while training loss fell."""
     points, metric = symptoms.points, symptoms.settings.get("best_metric") or "loss"
     if len(points) < 3 or any(metric not in point for point in points):
         return
@@ -232,7 +232,7 @@ def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
     learned = next((split.get("classes") or {} for split in splits if split["name"] == "train"), {})
     for number, label in enumerate(labels):
         truth = sum(matrix[number])
-        if truth >= 5 and not sum(row[number] for row in matrix):  # of fewer, chance may have it so
+        if truth >= 5 and not sum(row[number] for row in matrix):  # with fewer, it may be chance
             rows = f" It has {learned[label]:,} training rows." if label in learned else ""
             yield _piece(
                 "classes.never-predicted",

@@ -125,7 +125,7 @@ def comparison_verdict(comparison: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def seeds_verdict(section: Mapping[str, Any], baselines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Summarise the results of several seeds, and with how many of them each baseline is beaten.
+    """Summarise the results of several seeds, and with how many of them the model is better than each baseline.
 
     Args:
         section: The section on seeds.
@@ -156,7 +156,7 @@ def seeds_verdict(section: Mapping[str, Any], baselines: Sequence[Sequence[Mappi
 
 
 def _leader(comparison: Mapping[str, Any]) -> str:
-    """Name the model that is better than every other, by an interval that excludes zero."""
+    """Return the model that is better than every other, by an interval that excludes zero."""
     rows = f"{comparison['rows']:,} {comparison['split']} examples"
     for model in comparison["models"]:
         ahead = [
@@ -185,7 +185,7 @@ def _pair_statement(pair: Mapping[str, Any]) -> str:
     if not pair["differences"]:
         return ""
     first = pair["differences"][0]
-    if is_worse(first):  # from the side of the better one
+    if is_worse(first):  # the better one first
         first = turned(first)
         pair = {**pair, "one": pair["other"], "other": pair["one"]}
     if pair["agreement"] == 1:

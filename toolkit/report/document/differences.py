@@ -1,4 +1,4 @@
-"""Which of two is better, by the interval of a paired difference (the figure of the first minus that of the second)."""
+"""Which is better, by the interval of a paired difference (the figure of the first minus that of the second)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -30,16 +30,16 @@ def build(
     """Assemble the content of explanation.json.
 
     Args:
-        seen: What was found of each pair.
-        chosen: The reading of attention that the links are taken from.
+        seen: The results of each pair.
+        chosen: The attention reading of the links.
         known: Every reading.
-        trust: How often attention names the source word that matters most, beside the diagonal, if it was measured.
+        trust: How often attention identifies the most important source word, and the diagonal does, if measured.
         error_rates: Compared with a manual alignment, if there is one.
-        golds: That alignment.
+        golds: The manual alignments.
         head: The first keys.
         model: "name" and "origin" of the model.
         notes: Sentences for the reader.
-        to_measure: The command that measures how far attention can be believed.
+        to_measure: The command that measures the reliability of attention.
     """
     return {
         **head,

@@ -22,7 +22,7 @@ def draw(lines: Sequence[Line]) -> Any:
     most = max(len(raw) for _, raw, _ in lines)
     cell, row = _SIDE + _GAP, _HEAD + _SIDE + _GAP
     font = _font()
-    changed = 4 * _GAP + most * cell  # where the changed ones begin
+    changed = 4 * _GAP + most * cell  # where the augmented ones begin
     width = max(2 * most * cell + 5 * _GAP, changed + round(_length(_CHANGED, font)) + _GAP)
     sheet = image_module.new("RGB", (width, _HEAD + row * len(lines)), "white")
     pen = ImageDraw.Draw(sheet)
@@ -46,7 +46,7 @@ def _fitted(image: Any) -> Any:
 
 
 def _font() -> Any:
-    """Return the font of the reports' plots, where it is there; Pillow's own knows no letters but those of English."""
+    """Return the font of the reports' plots, if installed; Pillow's own covers English letters only."""
     from PIL import ImageFont
 
     try:

@@ -60,8 +60,8 @@ def to_card(report: Mapping[str, Any], publication: Publication) -> str:
     """Return the text of README.md.
 
     Args:
-        report: The report, as it may leave the machine.
-        publication: What the card says beside it.
+        report: The report, without private names.
+        publication: Facts of the card that are not in the report.
     """
     seen = view(report)
     body = (

@@ -38,7 +38,7 @@ def to_html(pruning: Mapping[str, Any]) -> str:
 
 
 def headline(pruning: Mapping[str, Any]) -> str:
-    """Say in a sentence how many heads were pruned, and what that cost and saved."""
+    """Summarize in a sentence how many heads were pruned, with the loss and the savings."""
     first, chosen, name = pruning["curve"][0], pruning["curve"][pruning["chosen"]], pruning["metric"]
     total = sum(map(len, pruning["importance"]))
     saved = 1 - chosen["flops"] / first["flops"]
