@@ -1,4 +1,4 @@
-"""What the first run on anybody's table is worth, with nothing set.
+"""The quality of a first run on a user's table, with default settings.
 
     python -m benchmarks.defaults                     all tables of `benchmarks.default_data`, all contenders
     python -m benchmarks.defaults --tables films-400,topics-20 --contenders toolkit
@@ -8,7 +8,7 @@ On each table: `toolkit finetune RECIPE` with a model and the data named and not
 (TF-IDF or pixels, and the linear probe), the Trainer of transformers with all its defaults and tuned, and with
 `--autogluon PYTHON` AutoGluon-Multimodal in an environment of its own, given the seconds that the toolkit took. All
 have the same rows and checkpoint and are processes of their own, one after another. Accuracy and macro F1 are of the
-same test rows, which none of them saw; the interval of an accuracy is Wilson's. Seconds are CPU seconds of the whole
+same test rows, which none of them used; the interval of an accuracy is Wilson's. Seconds are CPU seconds of the whole
 process and its children, which other work on the machine changes least. What a record holds already is kept, so that
 contenders can be run one after another.
 """
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _contend(name: str, options: argparse.Namespace, results: dict[str, Any]) -> Iterator[str]:
-    """Add what each contender reached on a table; yield its name when that is done."""
+    """Add the results of each contender on a table; yield its name when that is done."""
     from toolkit import sources
 
     table = TABLES[name]

@@ -1,10 +1,10 @@
-"""Few labels: each way of training, the one that cross-validation chooses, and SetFit, on several draws of few rows.
+"""Few labels: each training method, the one that cross-validation chooses, and SetFit, on several draws of few rows.
 
     python -m benchmarks.few_labels --setfit /path/to/python    an interpreter whose environment has setfit 1.2
     python -m benchmarks.few_labels --draws 3 --sets films --sizes 8
     python -m benchmarks.few_labels --table FILE.json           print a written record as a Markdown table
 
-A draw is some rows a class to learn from and 500 other rows to judge on. CPU seconds are of one thread (set
+A draw is some training rows of each class and 500 other test rows. CPU seconds are of one thread (set
 OMP_NUM_THREADS=1): of ours, loading, the comparison and the final training; of SetFit, loading and training. SetFit
 runs with its default arguments where these make at most `MOST_PAIRS` pairs of texts, else with num_iterations=20, as in
 its paper.
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def draw(name: str, size: int, number: int) -> tuple[list[Row], list[Row]]:
-    """Return rows to learn from, `size` of each class, and rows to judge on."""
+    """Return training rows, `size` of each class, and test rows."""
     by_label: dict[str, list[Row]] = defaultdict(list)
     for row in _rows(name):
         by_label[row[1]].append(row)
@@ -107,7 +107,7 @@ def _rows(name: str) -> list[Row]:
 
 
 def contend(entry: dict[str, Any], setfit: str | None) -> None:
-    """Add to a draw's record what it lacks."""
+    """Add the missing values to a draw's record."""
     train, test = draw(entry["set"], entry["rows_per_class"], entry["draw"])
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "data"
@@ -119,7 +119,7 @@ def contend(entry: dict[str, Any], setfit: str | None) -> None:
 
 
 def _ours(data: Path, seed: int) -> dict[str, Any]:
-    """Train each way on all rows, and compare them by cross-validation."""
+    """Train by each method on all rows, and compare them by cross-validation."""
     from toolkit.commands.few_labels import candidates
     from toolkit.commands.finetune.prepare import configure, prepare
     from toolkit.commands.finetune.tokenize import encode_parts
@@ -183,7 +183,7 @@ def _setfit(python: str, data: Path, seed: int, train: Sequence[Row]) -> dict[st
 def markdown(record: Mapping[str, Any]) -> str:
     """Return a record as a table: mean accuracy in per cent over draws, its spread, and CPU seconds.
 
-    SetFit's number of draws stands in brackets where it ran on fewer.
+    SetFit's number of draws is in brackets where it ran on fewer.
     """
     groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
     for entry in record["draws"]:

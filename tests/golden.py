@@ -1,4 +1,4 @@
-"""What small runs of every recipe leave behind, so that a change of the code's form can be held against it.
+"""Results of small runs of every recipe, for comparison after a refactoring.
 
     python -m tests.golden write FOLDER     run every case and write FOLDER/golden.json
     python -m tests.golden check FOLDER     run every case again, name each difference, exit with 1 if there is one
@@ -89,7 +89,7 @@ def translation(home: Path) -> list[list[str]]:
 
 
 def _verbs(data: str, export: str | None = None) -> list[list[str]]:
-    """Return what is done with a run after it is made."""
+    """Return the commands that are run on a finished run."""
     evaluate = ["evaluate", "run", "--fresh", "--output", "again"]
     predict = ["predict", "run", "--input", data, "--output", "said.csv"]
     return [evaluate, predict, *([["export", "run", "--to", export]] if export else [])]
@@ -101,7 +101,7 @@ CASES: dict[str, Callable[[Path], list[list[str]]]] = {
 
 
 def record(case: str) -> dict[str, Any]:
-    """Run a case in a folder of its own and return what it left."""
+    """Run a case in a folder of its own and return its results."""
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary).resolve()
         first, *others = CASES[case](home)
@@ -135,14 +135,14 @@ def _jsonable(value: Any) -> Any:
 
 
 def _steady(value: Any) -> Any:
-    """Leave out of a report what differs from run to run."""
+    """Return a report without values that differ from run to run."""
     if isinstance(value, dict):
         return {key: _steady(below) for key, below in value.items() if key not in VARYING}
     return [_steady(below) for below in value] if isinstance(value, list) else value
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """Yield a line for each value that is not what it was."""
+    """Yield a line for each changed value."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}):
             yield from differences(before.get(key, "absent"), after.get(key, "absent"), f"{path}/{key}")

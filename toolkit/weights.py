@@ -138,7 +138,7 @@ def _lacking(model: Any, info: Mapping[str, Any]) -> dict[str, str]:
     problems = {name: f"`{name}` is missing" for name in sorted(info["missing_keys"]) if name in learned}
     for name, stored, wanted in sorted(info["mismatched_keys"]):
         if name in learned:
-            problems[name] = f"`{name}` has the shape {_shape(stored)} where {_shape(wanted)} is wanted"
+            problems[name] = f"`{name}` has the shape {_shape(stored)} where {_shape(wanted)} is expected"
     return {name: fault for name, fault in problems.items() if not name.endswith(_ONLY_PRETRAINING)}
 
 
@@ -218,7 +218,7 @@ def _check_index(path: Path) -> None:
         for file in listed.values() if isinstance(listed, dict) else [listed]:
             if not isinstance(file, str) or Path(file).name != file or not file.endswith(kind):
                 raise ModelError(
-                    f"{index} places weights in {str(file)[:200]!r}, not in a {kind or 'weight'} file beside it.",
+                    f"{index} places weights in {str(file)[:200]!r}, not in a {kind or 'weight'} file next to it.",
                     "Download or copy the checkpoint again, from a source that you trust.",
                     id="model.unsafe-index",
                 )

@@ -5,7 +5,7 @@
 Texts are cut at 256 tokens, as the toolkit cuts them, and padded to the longest of a batch, which is what the Trainer
 does when it is given the tokenizer. "tuned" is what an experienced user sets for a small table: a tenth of the rows
 for validation, learning rate 1e-4 for texts and 5e-5 for pictures, batches of 16, eight epochs (three from 5,000 rows
-on), a tenth of them for warm-up, and the weights of the epoch that validation likes best.
+on), a tenth of them for warm-up, and the weights of the epoch with the best validation result.
 Prints {"accuracy", "macro_f1", "correct", "seconds"} as JSON; seconds are those of training.
 """
 

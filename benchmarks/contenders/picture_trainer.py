@@ -1,4 +1,4 @@
-"""The Trainer of transformers on pictures, in the way in which it takes the least time."""
+"""The Trainer of transformers on pictures, with its fastest settings."""
 
 import tempfile
 import time
@@ -20,7 +20,7 @@ class Way:
         once: Whether pictures are decoded and resized once.
         workers: Processes that load pictures; 0 loads them in the process that trains.
         bf16: Whether it multiplies in 16 bits.
-        attention: How it attends.
+        attention: Its attention implementation.
     """
 
     once: bool
@@ -30,7 +30,7 @@ class Way:
 
 
 def fastest(ready: Ready, once: bool) -> Way:
-    """Return the way in which the Trainer takes the least time for a few steps."""
+    """Return the settings with which the Trainer is fastest for a few steps."""
     steps = 6 if ready.workload.small else 2
 
     def best(ways: Sequence[Way]) -> Way:
@@ -51,7 +51,7 @@ def theirs(ready: Ready, way: Way, steps: int = -1) -> Turn:
     marks: list[float] = []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        """Notes when the first step begins and the last one ends, without what the Trainer sets up once."""
+        """Records the start of the first step and the end of the last one, without the Trainer's setup."""
 
         def on_train_begin(self, *_: Any, **__: Any) -> None:
             marks.append(time.perf_counter())

@@ -83,7 +83,7 @@ def _dataset(task: Task, tokenizer: Any, padding: bool | str) -> Any:
 
 
 def _typical(rows: Any, count: int) -> list[dict[str, Any]]:
-    """Return the rows of middling length: what a batch of like lengths holds."""
+    """Return the rows of median length, as in a length-grouped batch."""
     lengths = [len(ids) for ids in rows["input_ids"]]
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     start = max(0, (len(order) - count) // 2)

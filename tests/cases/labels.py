@@ -1,4 +1,4 @@
-"""What labels mean: their names, several in one cell, lists in cells, parts and rows without any."""
+"""Labels: their names, several in one cell, lists in cells, parts and rows without any."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def case_names_of_classes_in_a_schema(folder: Path) -> None:
 
 
 def case_parts_and_rows_without_labels(folder: Path) -> None:
-    """A test part of -1, or without a column of labels, is left aside; so are a folder of unlabelled texts."""
+    """A test part of -1, or without a column of labels, is ignored; so is a folder of unlabelled texts."""
     train = [(f"gauge {n}", n % 2) for n in range(40)]
     for name, header, label in (("glue", "text,label", -1), ("contest", "text,id", 7)):
         _table(folder / name / "train.csv", train)
@@ -73,7 +73,7 @@ def case_parts_and_rows_without_labels(folder: Path) -> None:
 
 
 def case_booleans_and_numbers_in_settings(folder: Path) -> None:
-    """True and 1.0 in a table are what YAML reads as true and 1: in maps, filters and the class to be found."""
+    """True and 1.0 in a table are what YAML reads as true and 1: in maps, filters and the positive class."""
     boolean = _table(folder / "boolean.csv", [(f"gauge {n}", n % 2 == 0) for n in range(40)])
     number = _table(folder / "number.csv", [(f"gauge {n}", f"{n % 2}.0") for n in range(40)])
     plan = ("finetune", "sentiment", *MODEL, "--dry-run", "--output", "x", "--data")
@@ -114,7 +114,7 @@ def case_lists_in_cells(folder: Path) -> None:
 
 
 def case_several_labels_in_a_cell(folder: Path) -> None:
-    """Labels with a sign between them are no classes of their own; a name with a comma is one."""
+    """Separated labels are not classes of their own; a name with a comma is one."""
     cells = ["crane", "dock", "crane;dock", "dock;rail", "rail"]
     mixed = _table(folder / "mixed.csv", [(f"gauge {n}", cells[n % 5]) for n in range(50)])
     names = ['"Ships, Boats"', '"Cranes, Lifts"', "Rails"]
@@ -143,7 +143,7 @@ def case_rare_labels(folder: Path) -> None:
 
 
 def case_pictures_in_parts_without_classes(folder: Path) -> None:
-    """Folders train and test are never classes: a table names the pictures, or their own names do if that is asked."""
+    """Folders train and test are never classes: a table names the pictures, or their own names do if configured."""
     for part, names in (("train", [f"{('dark', 'light')[n % 2]}.{n}" for n in range(24)]), ("test", ["1", "2"])):
         (folder / "pets" / part).mkdir(parents=True)
         for seed, name in enumerate(names):

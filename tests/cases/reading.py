@@ -1,4 +1,4 @@
-"""Tables as other programs write them, and as nobody should."""
+"""Tables as other programs write them, and malformed ones."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ _ROWS = list(zip(_TEXTS, _LABELS, strict=True))
 
 
 def _inspect(folder: Path, *names: str) -> list[Outcome]:
-    """Inspect each of some files; return what was said of them."""
+    """Inspect each of some files; return the outcomes."""
     return [toolkit("inspect", *name.split(" ", 1), cwd=folder) for name in names]
 
 
@@ -113,7 +113,7 @@ def case_archives_and_saved_sets(folder: Path) -> None:
 
 
 def case_bombs(folder: Path) -> None:
-    """A few kilobytes that stand for gigabytes are refused: a line, a dictionary of Parquet, an archive."""
+    """A few kilobytes that unpack to gigabytes are refused: a line, a dictionary of Parquet, an archive."""
     repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array(["x" * 2**20]))
     parquet.write_table(pa.table({"text": repeated, "label": _LABELS[:2] * 2000}), folder / "a.parquet")
     with gzip.open(folder / "a.txt.gz", "wb", 1) as stream:

@@ -1,4 +1,4 @@
-"""Callers who send half of what they should, while others want answers."""
+"""Clients that send incomplete requests, while others need responses."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ SILENT = 300
 
 
 def case_half_requests_keep_nobody_out(folder: Path) -> None:
-    """With few descriptors and many half requests, others are answered, the log stays short, and the end is clean."""
+    """With few descriptors and many incomplete requests, others get responses, with a short log and a clean exit."""
     classifier("bert").save_pretrained(folder / "model")
     tokenizer("a fine dull story one").save_pretrained(folder / "model")
     serve = f"{sys.executable} -m toolkit serve ./model --recipe sentiment --port 0 --seconds 20"

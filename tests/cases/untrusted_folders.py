@@ -1,4 +1,4 @@
-"""Folders that came from somebody else: a model, a run, the folder one stands in."""
+"""Folders from untrusted sources: a model, a run, the current folder."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ CLASSES = ["rainy", "sunny", "windy"]
 
 
 def weather(folder: Path) -> Path:
-    """Write a small classifier of three classes with random weights to `folder`/model, and two lines to ask about."""
+    """Write a small classifier of three classes with random weights to `folder`/model, and two lines to predict."""
     from tests.support.models import bert, tokenizer
 
     model = bert()
@@ -26,14 +26,14 @@ def weather(folder: Path) -> Path:
 
 
 def ask(folder: Path, model: str = "model") -> Outcome:
-    """Ask a model about the lines; whatever happens, nothing that was planted was run."""
+    """Predict the lines; in any case no planted file is run."""
     said = toolkit("predict", model, "--input", "in.txt", "--output", f"{model}.csv", cwd=folder)
     assert not (folder / hostile.MARK).exists(), said.text
     return said
 
 
 def case_card_switches_on_code(folder: Path) -> None:
-    """A card with `loading` is refused, and the code beside the model is not run."""
+    """A card with `loading` is refused, and the code next to the model is not run."""
     model = weather(folder)
     hostile.edit(model / "toolkit.json", loading={"trust_remote_code": True, "allow_pickle": True})
     hostile.edit(model / "config.json", auto_map={"AutoModelForSequenceClassification": "evil.Evil"})

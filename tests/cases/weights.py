@@ -15,7 +15,7 @@ QUICK = ("--set", "evaluation.resamples=100")
 
 
 def case_wrapped_and_headless_checkpoints(folder: Path) -> None:
-    """Weights under a wrapper's names predict as they do without; without a trained head nothing is judged."""
+    """Weights under a wrapper's names predict as they do without; without a trained head nothing is evaluated."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     plain = folder / "plain"
@@ -50,7 +50,7 @@ def case_wrapped_and_headless_checkpoints(folder: Path) -> None:
         pq.read_table(folder / f"of-{name}" / "predictions.parquet")["probabilities"] for name in ("plain", "wrapped")
     ]
     assert probabilities[0] == probabilities[1]
-    assert "has the shape 2 where 3 is wanted" in said[2].text
+    assert "has the shape 2 where 3 is expected" in said[2].text
     refused = toolkit("evaluate", "headless", "--data", data, cwd=folder)
     assert refused.code == 2, refused.text
     assert "`classifier.bias` is missing" in refused.text

@@ -1,4 +1,4 @@
-"""Words of which the tokenizer makes nothing."""
+"""Words without tokens."""
 
 import json
 from itertools import permutations
@@ -10,7 +10,7 @@ from toolkit import sources
 
 
 def case_words_without_pieces(folder: Path) -> None:
-    """Every word has a label, in predictions and in figures; it is O for words that the model does not see."""
+    """Every word has a label, in predictions and in figures; it is O for words beyond the maximum length."""
     import torch
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 

@@ -72,7 +72,7 @@ def several(
     *,
     all_of_them: bool = False,
 ) -> list[Outcome]:
-    """Run `toolkit` with each list of arguments in turn; what is heavy is imported once.
+    """Run `toolkit` with each list of arguments in turn; heavy packages are imported once.
 
     To the first that fails, unless `all_of_them` are wanted.
     """

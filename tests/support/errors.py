@@ -1,4 +1,4 @@
-"""What tests say of a refusal: its class, its identifier, and the facts that its message must hold."""
+"""Checks of an error: its class, its identifier, and the facts that its message must contain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -40,7 +40,7 @@ RESUMED = {
 
 
 def data() -> Features:
-    """43 texts of 4 to 12 tokens; the second token says the class."""
+    """43 texts of 4 to 12 tokens; the second token determines the class."""
     random = np.random.default_rng(0)
     lengths = random.integers(4, 13, 43)
     labels = random.integers(0, 2, 43)
@@ -95,7 +95,7 @@ def translator(seed: int) -> Any:
 
 
 def case_of_pairs(team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train on pairs of texts; the loss of all of them is what is seen."""
+    """Train on pairs of texts; return the loss of all of them."""
     from toolkit.inference.predict import predict
 
     model = translator(seed=team.rank)
@@ -152,7 +152,7 @@ def fit(model: Any, team: Team, config: Mapping[str, Any], **more: Any) -> Any:
 
 
 def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train one case; return the weights and what was seen."""
+    """Train one case; return the weights and the recorded values."""
     import torch
 
     said: list[str] = []
@@ -174,7 +174,7 @@ def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def resumed(team: Team, states: Path, config: Mapping[str, Any]) -> bool:
-    """Whether a run with dropout, stopped and taken up again, ends like one that was not, in every process."""
+    """Whether a run with dropout, stopped and resumed, ends like an uninterrupted one, in every process."""
     from toolkit.errors import Interrupted
     from toolkit.training.loop import checkpoint
 
@@ -183,7 +183,7 @@ def resumed(team: Team, states: Path, config: Mapping[str, Any]) -> bool:
 
     def stop() -> bool:
         asked.append(None)
-        return len(asked) == 5 and team.rank == team.size - 1  # the wish of any process counts
+        return len(asked) == 5 and team.rank == team.size - 1  # a request of any process counts
 
     build(team.rank)  # sets the seed
     fit(undisturbed, team, config)

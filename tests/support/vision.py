@@ -1,8 +1,8 @@
 """Small checkpoints of the families for pictures; run as a program, it fine-tunes each by its alias.
 
-    python -m tests.support.vision DATA          prints one JSON object a line: what became of each family
+    python -m tests.support.vision DATA          prints one JSON object per line: the result of each family
 
-One process for all of them, for the sake of what importing costs; the Hub is the one that the environment names.
+One process for all of them, to import packages once; the Hub is the one that the environment names.
 """
 
 import json
@@ -85,13 +85,13 @@ def data_set(folder: Path, rows: int = 60) -> Path:
 
 
 def main() -> None:
-    """Fine-tune each family for a few steps, and ask transformers' pipeline about the exported model."""
+    """Fine-tune each family for a few steps, and run transformers' pipeline on the exported model."""
     for name in configs():
         sys.stdout.write(json.dumps({"name": name, **tried(name, sys.argv[1])}) + "\n")
 
 
 def tried(name: str, data: str) -> dict[str, Any]:
-    """Return how far the pipeline's scores are from the run's own, and what is said of other resolutions."""
+    """Return how far the pipeline's scores are from the run's own, and the message for other resolutions."""
     import pyarrow.parquet as pq
     from transformers import pipeline as pipeline_of
 

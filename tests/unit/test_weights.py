@@ -152,7 +152,7 @@ def test_head_may_be_new_and_that_is_recorded(family: str, head: tuple[str, ...]
 
 def test_head_for_other_classes_is_recorded(tmp_path: Path) -> None:
     _, loaded = load(changed(tmp_path / "model", "bert", dict), labels=("a", "b", "c"))
-    assert loaded.new[0] == "`classifier.bias` has the shape 2 where 3 is wanted"
+    assert loaded.new[0] == "`classifier.bias` has the shape 2 where 3 is expected"
     with refused(ModelError, "model.not-fine-tuned", "2 where 3"):
         loaded.check_trained()
 
@@ -231,7 +231,7 @@ def test_an_index_names_safetensors_beside_it(place: object, tmp_path: Path) -> 
     index.write_text(json.dumps(told), encoding="utf-8")
     said = refusal("model.unsafe-index", tmp_path)
     assert str(place) in said
-    assert "not in a .safetensors file beside it" in said
+    assert "not in a .safetensors file next to it" in said
 
 
 def test_an_index_without_a_list_is_refused(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_embedding_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
     def change(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {name: t[:20].clone() if "word_embeddings" in name else t for name, t in state.items()}
 
-    assert "has the shape 20 × 16 where 50 × 16 is wanted" in refusal(
+    assert "has the shape 20 × 16 where 50 × 16 is expected" in refusal(
         "model.weights-incomplete", changed(tmp_path / "model", "bert", change)
     )
 

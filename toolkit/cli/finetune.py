@@ -46,7 +46,7 @@ def finetune(
         str | None,
         typer.Option(
             "--attention",
-            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM in turns.",
+            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM, alternating.",
         ),
     ] = None,
     seed: options.Seed = None,

@@ -29,7 +29,7 @@ class _Loader(yaml.SafeLoader):
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"the key `{key.value}` stands twice", problem_mark=key.start_mark
+                    problem=f"the key `{key.value}` is given twice", problem_mark=key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -154,7 +154,7 @@ def _read_value(written: str, assignment: str) -> Any:
         if len(meant) > 1 and (meant.startswith("{") or meant.endswith("}")):
             raise ConfigError(
                 f"`--set {assignment}` cannot be read{_reason(error)}.",
-                "Close what was opened, and put the whole in single quotes: "
+                "Close all brackets and quotes, and put the whole in single quotes: "
                 "--set 'data.label_map={bad: negative, good: positive}'.",
                 id="config.malformed-assignment",
             ) from None

@@ -38,7 +38,7 @@ class RunConfig(Section):
     output: str | None = Field(None, description="Run directory; runs/RECIPE-MODEL-TIME when not given")
     attention: str = Field(
         "dense",
-        description="dense, sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K; FORM+FORM takes turns",
+        description="dense, sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K; FORM+FORM alternates",
     )
     positions: Literal["repeat", "interpolate"] | None = Field(
         None,

@@ -114,7 +114,7 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _rare_labels_are_counted(self) -> "DataConfig":
         if self.rare_labels == "merge" and self.min_label_rows is None:
-            raise ValueError("rare_labels=merge needs min_label_rows, the rows that a label must have to stay alone")
+            raise ValueError("rare_labels=merge needs min_label_rows, the number of rows that a label needs")
         return self
 
 

@@ -1,6 +1,6 @@
 """Beam search for sequence-to-sequence models of transformers, token for token the results of their `generate`.
 
-    step     every open sentence has K unfinished translations; each is continued by its likeliest tokens
+    step     every open sentence has K unfinished translations; each is continued by its most likely tokens
              of all continuations the best K continue; those that end are kept with their score
     end      by the generation configuration's `early_stopping`, or at the sentence's own limit
     leaving  a finished sentence leaves the batch at once, so that nothing is computed for it
@@ -178,7 +178,7 @@ def _rules(model: Any, beams: int) -> _Rules:
 
 
 def _continuations(logits: Any, rules: _Rules, length: int, bounded: Any, wanted: int) -> tuple[Any, Any]:
-    """Return log probabilities and numbers of the likeliest next tokens. Shapes (R, V) → (R, wanted) twice."""
+    """Return log probabilities and numbers of the most likely next tokens. Shapes (R, V) → (R, wanted) twice."""
     import torch
 
     if length == 1 and rules.first is not None:

@@ -40,7 +40,7 @@ def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | 
         )
     if Path(str(metric)).exists():  # the library would run its code
         raise SourceError(
-            f"{metric} is the name of a file or folder here, and code of the folder one stands in is not run.",
+            f"{metric} is the name of a file or folder here, and code in the current folder is not run.",
             "Run the command in another folder.",
             id="source.metric-name-taken",
         )

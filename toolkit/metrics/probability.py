@@ -118,7 +118,7 @@ def log_loss(probabilities: Floats, true: np.ndarray[Any, Any]) -> Floats:
 
 
 def _top(k: int) -> Metric:
-    title = f"Truth among the {k} likeliest"
+    title = f"Top-{k} accuracy"
     return Metric(f"top_{k}", title, _mean_of(_within(k)), mean, "probabilities", proportion=True, least_classes=k + 1)
 
 

@@ -33,7 +33,7 @@ def folder() -> Path:
     if (checkout / "pyproject.toml").is_file() and (checkout / "recipes").is_dir():
         return checkout / "recipes"
     raise RecipeError(
-        f"There are no recipes beside {here}.",
+        f"There are no recipes next to {here}.",
         "The installation is broken; install finetune-toolkit again.",
         id="recipe.none-installed",
     )

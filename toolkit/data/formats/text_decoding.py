@@ -258,7 +258,7 @@ def _raise_undecodable(path: Path, encoding: str) -> NoReturn:
 
 
 def _likely_encodings(sample: bytes) -> list[str]:
-    """Return the encodings in which the bytes read like language, likeliest first."""
+    """Return the encodings in which the bytes read like language, most likely first."""
     from charset_normalizer import from_bytes
 
     # Lines of plain ASCII fit every encoding and give no evidence.

@@ -90,7 +90,7 @@ def _folder(folder: Path, root: Path, notes: list[str]) -> dict[str, pa.Table] |
     classes = [] if parts else _classes(folder)
     if tables and not _all_aside(tables, [*chain(*parts.values()), *classes]):
         return None
-    notes += [f"{table.name} is ignored: it does not list the pictures beside it." for table in tables]
+    notes += [f"{table.name} is ignored: it does not list the pictures next to it." for table in tables]
     notes += forms(folder)
     if parts:
         notes += _unlabelled(bare) + _passed_over([entry for entry in folders if entry not in held])
@@ -116,7 +116,7 @@ def _without_classes(folder: Path, parts: Sequence[Path]) -> DataError:
     names = ", ".join(part.name for part in parts)
     counts = Counter(label for part in parts or [folder] for file in _pictures(part) if (label := _class_of(file)))
     fix = "Put the pictures of each class into a folder of their own (train/rose/1.jpg, train/tulip/2.jpg), or write a "
-    fix += "table with a file name and its label in each row, and put it beside these folders."
+    fix += "table with a file name and its label in each row, and put it next to these folders."
     if len(counts) > 1:
         shown = ", ".join(f"{label} ({count:,})" for label, count in counts.most_common(SHOWN))
         fix += f" The names of the files begin with {shown}: if these are the classes, add "

@@ -214,7 +214,7 @@ def _numbered(read: Callable[[str], Listed], cell: str, row: int) -> Listed:
 
 
 def _refuse_nested(name: str, kind: pa.DataType) -> None:
-    """Refuse objects and lists where a text or a label is wanted: their written form is not usable."""
+    """Refuse objects and lists where a text or a label is expected: their written form is not usable."""
     if pa.types.is_nested(kind):
         what = "objects" if pa.types.is_struct(kind) or pa.types.is_map(kind) else "lists"
         raise DataError(

@@ -34,7 +34,7 @@ def noise(probabilities: Sequence[Any], references: Sequence[int]) -> dict[str, 
         references: The labels.
 
     Returns:
-        "rate", the likeliest share among those that are tried, and "p", the chance of labels that contradict the model
+        "rate", the most likely share among those tested, and "p", the probability of labels that contradict the model
         as much where no more than `TOLERATED` are wrong; None on fewer than `LEAST` rows.
     """
     probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)

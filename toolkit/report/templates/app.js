@@ -4,7 +4,7 @@
   const part = (name) => document.querySelector(`[data-part="${name}"]`);
   const percent = (value) => `${(100 * value).toFixed(1)} %`;
   const pictures = new Map(); // role → data address of the picture that was chosen
-  let asked = 0; // an answer to an earlier question is not shown
+  let asked = 0; // a response to an earlier request is not shown
 
   const element = (kind, text, name) => {
     const made = document.createElement(kind);

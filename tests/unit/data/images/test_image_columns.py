@@ -132,7 +132,7 @@ def test_names_of_files_are_found_beside_and_below_the_table(tmp_path: Path):
     _, problems = image_columns.inspected(image_columns.column(table, ["table.csv"] * len(names), tmp_path), MOST)
     assert problems[:3] == [None, None, None]
     assert problems[3] == problems[4] == "is missing"
-    assert problems[6] == "is not there"
+    assert problems[6] == "does not exist"
     assert all(problems[3:])
 
 
