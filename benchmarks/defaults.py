@@ -109,9 +109,9 @@ def _contend(name: str, options: argparse.Namespace, results: dict[str, Any]) ->
             if contender == "toolkit":
                 _toolkit(table.recipe, MODEL if of_texts else folder, data, Path(temporary) / "run", results)
             elif contender.startswith("trainer"):
-                way = contender.removeprefix("trainer-")
+                variant = contender.removeprefix("trainer-")
                 module = "benchmarks.contenders.default_trainer"
-                results["contenders"][contender] = _json_of([sys.executable, "-m", module, way, folder, str(data)])
+                results["contenders"][contender] = _json_of([sys.executable, "-m", module, variant, folder, str(data)])
             elif options.autogluon and of_texts:
                 seconds = str(max(30, round(results["contenders"]["toolkit"]["wall_seconds"])))
                 script = str(ROOT / "benchmarks" / "contenders" / "autogluon_trainer.py")

@@ -140,16 +140,16 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     test: Features
     (test,) = encode_parts((prepared.splits.test,), recipe, inputs.setup.processor, inputs.config, lambda _e: None)
     truth = np.asarray(test.columns["labels"])
-    ways = {}
-    for name, way in candidates.WAYS.items():
+    methods = {}
+    for name, method in candidates.METHODS.items():
         begun = time.process_time()
-        trained = way(inputs, everything, lambda _event: None)
+        trained = method(inputs, everything, lambda _event: None)
         seconds = time.process_time() - begun
         predicted = (inputs.vectors(test)[candidates.HEAD] @ trained.weight.T + trained.bias).argmax(axis=1)
-        ways[name] = {"accuracy": float((predicted == truth).mean()), "cpu_seconds": round(seconds, 2)}
+        methods[name] = {"accuracy": float((predicted == truth).mean()), "cpu_seconds": round(seconds, 2)}
         if name not in candidates_compared:
             continue
-        ways[name] |= {
+        methods[name] |= {
             "folds": len(candidates_compared[name].done),
             "ahead_of_probe": selection.difference(candidates_compared[name], candidates_compared[candidates.PROBE]),
             "cross_validated": {
@@ -157,8 +157,8 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
                 "log_likelihood": float(candidates_compared[name].log_likelihoods().mean()),
             },
         }
-    seconds = loaded + compared + ways[chosen]["cpu_seconds"]
-    return {"ways": ways, "chosen": chosen, "comparison_cpu_seconds": round(compared, 2), "cpu_seconds": seconds}
+    seconds = loaded + compared + methods[chosen]["cpu_seconds"]
+    return {"ways": methods, "chosen": chosen, "comparison_cpu_seconds": round(compared, 2), "cpu_seconds": seconds}
 
 
 def _setfit(python: str, data: Path, seed: int, train: Sequence[Row]) -> dict[str, Any]:
@@ -188,13 +188,13 @@ def markdown(record: Mapping[str, Any]) -> str:
     groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
     for entry in record["draws"]:
         groups[entry["set"], entry["rows_per_class"]].append(entry)
-    ways = list(record["draws"][0]["ways"])
-    heads = ["set", "rows a class", "draws", *ways, "chosen by cross-validation", "SetFit", "CPU s", "SetFit CPU s"]
+    methods = list(record["draws"][0]["ways"])
+    heads = ["set", "rows a class", "draws", *methods, "chosen by cross-validation", "SetFit", "CPU s", "SetFit CPU s"]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
     for (name, size), draws in sorted(groups.items()):
         peers = [entry["setfit"] for entry in draws if "setfit" in entry]
         cells = [name, str(size), str(len(draws))]
-        cells += [_spread([entry["ways"][way]["accuracy"] for entry in draws]) for way in ways]
+        cells += [_spread([entry["ways"][name]["accuracy"] for entry in draws]) for name in methods]
         cells.append(_spread([entry["ways"][entry["chosen"]]["accuracy"] for entry in draws]))
         fewer = f" ({len(peers)})" if 0 < len(peers) < len(draws) else ""
         cells.append(_spread([peer["accuracy"] for peer in peers]) + fewer)

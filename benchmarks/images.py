@@ -85,14 +85,14 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         draw_pictures(workload, Path(folder))
         ready = settle(workload, Path(folder), device)
-        compute = pace_of(ready)
+        compute = fastest_compute(ready)
         precisions = {"toolkit": compute.precision}
         contenders: dict[str, Callable[[], Turn]] = {"toolkit": partial(ours, ready, compute)}
-        ways = {}
+        trainer_settings = {}
         for title, once in (("Trainer, as documented", False), ("Trainer, prepared", True)):
-            ways[title] = fastest(ready, once)
-            precisions[title] = "bf16" if ways[title].bf16 else "fp32"
-            contenders[title] = partial(theirs, ready, ways[title])
+            trainer_settings[title] = fastest(ready, once)
+            precisions[title] = "bf16" if trainer_settings[title].bf16 else "fp32"
+            contenders[title] = partial(theirs, ready, trainer_settings[title])
         turns: dict[str, list[Turn]] = {name: [] for name in contenders}
         peaks: dict[str, list[float]] = {"fp32": [], "bf16": []}
         for number in range(repeats):
@@ -109,7 +109,7 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
         "batch_size": workload.batch_size,
         "gemm_gflops": {kind: max(measured) for kind, measured in peaks.items()},
         "flops_per_picture": flops,
-        "ways": {name: vars(way) for name, way in ways.items()},
+        "ways": {name: vars(settings) for name, settings in trainer_settings.items()},
         "contenders": {
             name: summary(taken, turns["toolkit"], samples, flops * samples, precisions[name], peaks)
             for name, taken in turns.items()
@@ -157,7 +157,7 @@ def summary(
 # --- the toolkit ----------------------------------------------------------------------------------------------------
 
 
-def pace_of(ready: Ready) -> ComputeSettings:
+def fastest_compute(ready: Ready) -> ComputeSettings:
     """Return what `--tune-speed` chooses, off the clock."""
     recipe = ready.prepared.recipe
     rows = ready.prepared.splits.train.slice(0, ready.workload.batch_size)

@@ -42,7 +42,7 @@ with open(output, "w", newline="", encoding="utf-8") as stream:
 """
 
 
-def ways(run: Path, source: Path, batch_size: int) -> dict[str, list[str]]:
+def commands(run: Path, source: Path, batch_size: int) -> dict[str, list[str]]:
     """Return each contender's command, up to the name of its output."""
     ours = [sys.executable, "-m", "toolkit", "predict", str(run), "--input", str(source)]
     theirs = [sys.executable, "-c", PIPELINE, str(run / "model"), str(source)]
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = pyarrow.parquet.read_table(options.run / "data" / "test.parquet", columns=["text"])
         rows = pa.concat_tables([rows.slice(0, options.rows or rows.num_rows)] * options.copies)
         pyarrow.csv.write_csv(rows, source)
-        contenders = ways(options.run, source, options.batch_size)
+        contenders = commands(options.run, source, options.batch_size)
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         predictions: dict[str, list[str]] = {}
         for number in range(options.rounds):

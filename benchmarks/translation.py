@@ -45,7 +45,7 @@ from toolkit.training.loop.objective import OWN
 from toolkit.training.loop.train import train
 
 Turn = tuple[float, float, list[str]]  # seconds of training, seconds of translating, translations
-JUDGED = ("bleu", "chrf")
+METRIC_NAMES = ("bleu", "chrf")
 
 
 def main() -> None:
@@ -190,14 +190,14 @@ def summary(
         "contenders": result,
         "before": _figures(before, references),
         "toolkit_minus": {
-            name: {metric: _difference(metric, ours, other, references) for metric in JUDGED}
+            name: {metric: _difference(metric, ours, other, references) for metric in METRIC_NAMES}
             for name, other in last.items()
         },
     }
 
 
 def _figures(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    return scores.values({"prediction": predictions}, references, JUDGED, ())
+    return scores.values({"prediction": predictions}, references, METRIC_NAMES, ())
 
 
 def _difference(metric: str, ours: Sequence[str], theirs: Sequence[str], references: Sequence[str]) -> dict[str, float]:

@@ -158,13 +158,13 @@ METRICS = (
 
 
 def most_frequent_label(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[list[int]]:
-    """Give each word the label it had most often in train, and O to words never seen."""
-    seen: dict[str, Counter[int]] = defaultdict(Counter)
+    """Give each word the label it had most often in train, and O to words never counts."""
+    counts: dict[str, Counter[int]] = defaultdict(Counter)
     for words, tags in zip(train["words"].to_pylist(), train["labels"].to_pylist(), strict=True):
         for word, tag in zip(words, tags, strict=True):
-            seen[word][tag] += 1
+            counts[word][tag] += 1
     outside = labels.index(OUTSIDE) if OUTSIDE in labels else 0
-    usual = {word: counted.most_common(1)[0][0] for word, counted in seen.items()}
+    usual = {word: counted.most_common(1)[0][0] for word, counted in counts.items()}
     return [[usual.get(word, outside) for word in words] for words in test["words"].to_pylist()]
 
 

@@ -55,7 +55,7 @@ def peak_memory_mib() -> float:
     return round(most / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-class Judge:
+class Evaluator:
     """Evaluates a transformers classifier on the task's held-out rows, off the clock, and keeps the curve."""
 
     def __init__(self, task: Task, tokenizer: Any) -> None:

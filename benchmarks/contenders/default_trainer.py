@@ -54,7 +54,7 @@ def _pictures(folder: Path, model_folder: str) -> tuple[dict[str, Any], list[str
     return tables, labels, processor
 
 
-def main(way: str, model_folder: str, folder: str) -> None:
+def main(variant: str, model_folder: str, folder: str) -> None:
     """Train on the train part, predict the test part."""
     import numpy as np
     from sklearn.metrics import f1_score
@@ -74,7 +74,7 @@ def main(way: str, model_folder: str, folder: str) -> None:
     model = auto.from_pretrained(model_folder, num_labels=len(labels))
     settings: dict[str, Any] = {}
     train, validation = tables["train"], None
-    if way == "tuned":
+    if variant == "tuned":
         parted = train.train_test_split(test_size=0.1, seed=42)
         train, validation = parted["train"], parted["test"]
         settings = {

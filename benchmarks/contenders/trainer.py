@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from benchmarks.contenders.clock import Clock
-from benchmarks.contenders.common import Judge, Outcome, main
+from benchmarks.contenders.common import Evaluator, Outcome, main
 from benchmarks.task import Task
 
 
@@ -66,12 +66,12 @@ def contend(task: Task, variant: str) -> Outcome:
             data_collator=collate,
             processing_class=tokenizer,
         )
-        judge = Judge(task, tokenizer)
-        clock = Clock(task.steps, task.evaluate_every, judge.at_mark)
+        evaluator = Evaluator(task, tokenizer)
+        clock = Clock(task.steps, task.evaluate_every, evaluator.at_mark)
         trainer.train()
     facts["optimizer"] = trainer.args.optim.value if hasattr(trainer.args.optim, "value") else str(trainer.args.optim)
     facts["precision"] = "bf16" if trainer.args.bf16 else "fp32"
-    return Outcome(clock, judge.curve, judge.accuracy(model, "test"), facts)
+    return Outcome(clock, evaluator.curve, evaluator.accuracy(model, "test"), facts)
 
 
 def _dataset(task: Task, tokenizer: Any, padding: bool | str) -> Any:

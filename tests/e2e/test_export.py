@@ -286,7 +286,7 @@ def test_a_graph_of_more_than_2_gb_keeps_its_weights_beside_it(tmp_path: Path, m
 def test_eight_bits_with_dynamic_ranges_are_asked_one_at_a_time_by_the_program_beside_them(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph, "WAYS", ("dynamic",))
+    monkeypatch.setattr(graph, "QUANTIZATION_METHODS", ("dynamic",))
     run(made, tmp_path / "out", form="onnx-int8", tolerance=1.0)
     rows = pq.read_table(made.run / "predictions.parquet")["text"].to_pylist()[:6]
     together = asked(sys.executable, tmp_path / "out", [*rows, rows[0]])

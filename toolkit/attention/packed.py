@@ -157,7 +157,7 @@ def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[st
     made: dict[int, Any] = {}
     given: dict[int, int] = {}  # id of a module → address of its input
     alive: list[Any] = []  # so that no memory is used twice
-    seen: dict[str, int] = {}
+    places: dict[str, int] = {}
 
     def note(module: Any, inputs: Any, output: Any) -> None:
         if hasattr(output, "untyped_storage"):
@@ -167,7 +167,7 @@ def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[st
                 given[id(module)] = inputs[0].untyped_storage().data_ptr()
 
     def spy(**handed: Any) -> None:
-        seen.update({name: tensor.untyped_storage().data_ptr() for name, tensor in handed.items()})
+        places.update({name: tensor.untyped_storage().data_ptr() for name, tensor in handed.items()})
 
     with ExitStack() as hooks:
         for module in layer.modules():
@@ -176,7 +176,7 @@ def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[st
         Now.spy = spy
         with packing.batch(batch, model.device):
             _logits(model, batch)
-    tensors = {name: made.get(place) for name, place in seen.items()}
+    tensors = {name: made.get(place) for name, place in places.items()}
     if len(tensors) < 3 or None in tensors.values() or len({id(module) for module in tensors.values()}) < 3:
         return None
     projections = {name: tensors[name] for name in ("key", "value")}

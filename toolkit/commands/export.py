@@ -271,18 +271,18 @@ def _in_eight_bits(
     before = predict_features(subject, new).columns
     program = exported.program
     programs, candidates = {}, []
-    for way in graph.WAYS:
-        observe(Stage(f"Quantizing to 8 bits, {way}"))
-        programs[way] = graph.quantized(program, way, batches)
-        trial = draft.with_name(f"{way}")
-        graph.save(graph.replaced(exported, programs[way]), trial)
+    for method in graph.QUANTIZATION_METHODS:
+        observe(Stage(f"Quantizing to 8 bits, {method}"))
+        programs[method] = graph.quantized(program, method, batches)
+        trial = draft.with_name(f"{method}")
+        graph.save(graph.replaced(exported, programs[method]), trial)
         quantized = replace(subject, model=Graph(trial, subject.processor))
         after = predict_features(quantized, new).columns
         batching = _batching(quantized, new, after)
         shutil.rmtree(trial)
         agreement = parity.agreement(before, after, stored.config.evaluation.confidence, stored.recipe.target.same)
         moved = parity.drift(before, after)
-        candidates.append(schema.Candidate(way=way, agreement=agreement, drift=moved, batching=batching))
+        candidates.append(schema.Candidate(way=method, agreement=agreement, drift=moved, batching=batching))
     # of equals the first, which depends on no batch
     best = max(candidates, key=lambda candidate: candidate.agreement.same)
     agreements = ", ".join(f"{candidate.way} {candidate.agreement.value:.1%}" for candidate in candidates)

@@ -62,8 +62,8 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
     for name, places in _of_each_class(rows, recipe.task.target.role, table.labels, random):
         chosen = rows[role].take(pa.array(places, pa.int64())).to_pylist()
         raw = [image_columns.decode(row, config.data.max_pixels) for row in chosen]
-        seen = prepared(chosen, processor, config.data.max_pixels)
-        lines.append((name, raw, shown(_changed(change, torch.from_numpy(seen)), processor)))
+        pixels = prepared(chosen, processor, config.data.max_pixels)
+        lines.append((name, raw, shown(_changed(change, torch.from_numpy(pixels)), processor)))
     if len(table.labels) > len(lines):
         more = f"The sheet shows {len(lines)} of {len(table.labels)} classes."
         remark = f"{remark} {more}" if remark else more

@@ -77,8 +77,8 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     folder = runs.free(Path(config.output)) if config.output else _place(checkpoint.name)
     fixed = masking.collate(processor, training.seed, fixed=True)
 
-    def validate(judged: Any) -> dict[str, float]:
-        return {"loss": _loss(judged, others, fixed, config.evaluation.batch_size, training.acceleration == "off")}
+    def validate(network: Any) -> dict[str, float]:
+        return {"loss": _loss(network, others, fixed, config.evaluation.batch_size, training.acceleration == "off")}
 
     observe(Stage(f"Training on {device} in {chosen.precision}"))
     with stoppable() as stop_requested:

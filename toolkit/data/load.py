@@ -278,8 +278,8 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
             "A classifier needs at least two classes; check the label column.",
             id="label.one-class",
         )
-    for part, seen in present.items():
-        unseen = [labels[number] for number in sorted(seen - present["train"])]
+    for part, numbers in present.items():
+        unseen = [labels[number] for number in sorted(numbers - present["train"])]
         if unseen:
             many = len(unseen) > 1
             raise DataError(

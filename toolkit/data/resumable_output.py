@@ -224,14 +224,14 @@ def _typed_rows(source: Path | None) -> Iterator[Callable[[int], Any]]:
 
 def _kinds(parts: Sequence[Path]) -> dict[str, type]:
     """Return the type that each column is written as: truth values, numbers, lists of texts; otherwise text."""
-    seen: dict[str, set[type]] = {}
+    types: dict[str, set[type]] = {}
     for part in parts:
         for row in _read(part):
             for name, value in row.items():
-                seen.setdefault(name, set()).update([_kind(value)] if value is not None else [])
+                types.setdefault(name, set()).update([_kind(value)] if value is not None else [])
     return {
         name: next(iter(kinds)) if len(kinds) == 1 else float if kinds == {int, float} else str
-        for name, kinds in seen.items()
+        for name, kinds in types.items()
     }
 
 

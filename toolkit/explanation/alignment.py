@@ -234,20 +234,20 @@ def links(scores: Floats, pair: Bitext) -> list[Link]:
     return [(int(row.argmax()), place) for place, row in enumerate(scores) if pair.target_spans[place]]
 
 
-def agreement(scores: Callable[[PairResult], Floats] | None, seen: Sequence[PairResult]) -> Floats:
+def agreement(scores: Callable[[PairResult], Floats] | None, pairs: Sequence[PairResult]) -> Floats:
     """Count where an alignment method identifies the source word that is most important to the model.
 
     The most important word is the one whose removal lowers the target word's probability most.
 
     Args:
         scores: Gives the scores of a pair, shape (T, S); None for the diagonal.
-        seen: The pairs.
+        pairs: The pairs.
 
     Returns:
         Target words that agree, and target words, of each pair. Shape (N, 2).
     """
     counted = []
-    for result in seen:
+    for result in pairs:
         truth = set(links(result.falls, result.pair))
         size = len(result.pair.source_words), len(result.pair.target_words)
         made = diagonal(*size) if scores is None else links(scores(result), result.pair)
@@ -260,6 +260,6 @@ def read_at(number: int) -> Callable[[PairResult], Floats]:
     return partial(_reading, number=number)
 
 
-def _reading(seen: PairResult, number: int) -> Floats:
-    scores: Floats = seen.attention[number]
+def _reading(result: PairResult, number: int) -> Floats:
+    scores: Floats = result.attention[number]
     return scores

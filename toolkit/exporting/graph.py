@@ -18,7 +18,7 @@ from toolkit.exporting.runtime import ONNX
 
 FORMS = ("onnx", "onnx-int8", "safetensors", "torch-export")
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "onnx-int8": ("onnx", "onnxscript", "onnxruntime")}
-WAYS = ("static", "dynamic")  # to choose the ranges of 8-bit activations: on real rows beforehand, or anew for each
+QUANTIZATION_METHODS = ("static", "dynamic")  # ranges of 8-bit activations: calibrated beforehand, or per call
 _LARGEST_FILE = 2 * 10**9  # bytes; ONNX is written as a protobuf message, which ends at 2 GiB
 _QUANTIZED = ("MatMul", "Gemm")  # nearly all the work; other operations keep their precision
 
@@ -99,7 +99,7 @@ def _axes(batch: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
     }
 
 
-def quantized(program: Any, way: str, batches: Sequence[Mapping[str, Any]]) -> Any:
+def quantized(program: Any, method: str, batches: Sequence[Mapping[str, Any]]) -> Any:
     """Return an ONNX program whose matrix products are done in 8 bits.
 
     Weights keep 7 of them, since on processors without VNNI the sum of two products of 8 bits would overflow, and the
@@ -107,7 +107,7 @@ def quantized(program: Any, way: str, batches: Sequence[Mapping[str, Any]]) -> A
 
     Args:
         program: An `onnx_ir.Model`.
-        way: One of `WAYS`.
+        method: One of `QUANTIZATION_METHODS`.
         batches: Real inputs, which set the ranges of activations where they are static.
 
     Raises:
@@ -126,7 +126,7 @@ def quantized(program: Any, way: str, batches: Sequence[Mapping[str, Any]]) -> A
         "activation_type": QuantType.QUInt8,
         "extra_options": {"MatMulConstBOnly": True, "CalibMovingAverage": True},  # values keep their precision
     }
-    config = OnnxRuntimeStaticConfig(**shared, **static) if way == "static" else OnnxRuntimeDynamicConfig(**shared)
+    config = OnnxRuntimeStaticConfig(**shared, **static) if method == "static" else OnnxRuntimeDynamicConfig(**shared)
     quantizer = OnnxRuntimeQuantizer(config, calibration_dataset=[dict(batch) for batch in batches])
     try:
         with silent():
@@ -134,7 +134,9 @@ def quantized(program: Any, way: str, batches: Sequence[Mapping[str, Any]]) -> A
     except Exception as error:  # ONNX Runtime's tools may raise anything
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
-            f"ONNX Runtime cannot quantize this graph ({way}): {reason}", "Use --to onnx.", id="export.cannot-quantize"
+            f"ONNX Runtime cannot quantize this graph ({method}): {reason}",
+            "Use --to onnx.",
+            id="export.cannot-quantize",
         ) from error
 
 

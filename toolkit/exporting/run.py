@@ -39,8 +39,8 @@ class Classifier:
         self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
         self.inputs = [item.name for item in self.session.get_inputs()]
         # with dynamic 8-bit ranges a text's probabilities depend on the others of its batch
-        way = (facts.get("quantization") or {}).get("chosen")
-        self.batch_size = 1 if way == "dynamic" else BATCH
+        method = (facts.get("quantization") or {}).get("chosen")
+        self.batch_size = 1 if method == "dynamic" else BATCH
 
     def probabilities(self, texts: Sequence[str], second: Sequence[str] | None = None) -> Any:
         """Return the probability of each class for each text, or pair of texts. Shape (B, C)."""

@@ -43,14 +43,14 @@ def build_model(
         if part.note is not None and observe is not None:
             observe(Note(part.note))
     reach = checkpoints.reach(model.config.to_dict())
-    way = lengthening(config)
-    if way is not None and reach is not None and reach < config.data.max_length:
-        positions.extend(model, config.data.max_length, way)
+    method = lengthening(config)
+    if method is not None and reach is not None and reach < config.data.max_length:
+        positions.extend(model, config.data.max_length, method)
     sparse.use(model, config.attention)
     return model
 
 
-def lengthening(config: RunConfig) -> positions.Way | None:
+def lengthening(config: RunConfig) -> positions.Method | None:
     """Return how learned positions are to be lengthened; None where they are not."""
     return config.positions or (None if config.attention == "dense" else "repeat")
 

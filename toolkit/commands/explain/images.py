@@ -105,8 +105,8 @@ def boxes_in_view(loaded: LoadedModel, rows: Sequence[Row]) -> list[regions.Box 
         if written is None or written == "":
             boxes_seen.append(None)
             continue
-        box, seen = regions.read_box(written), image_columns.inspect(row, loaded.config.data.max_pixels)
-        width, height = seen.width or 0, seen.height or 0
+        box, image = regions.read_box(written), image_columns.inspect(row, loaded.config.data.max_pixels)
+        width, height = image.width or 0, image.height or 0
         if box is None or box[2] > width or box[3] > height:
             raise DataError(
                 f"The box `{written}` of {image_columns.name(row)} does not lie in its {width} × {height} pixels.",

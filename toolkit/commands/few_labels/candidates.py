@@ -129,7 +129,7 @@ class Trained:
 
 
 Watch = Callable[[Progress | Validation], None]
-Way = Callable[[CandidateInputs, Integers, Watch], Trained]
+Method = Callable[[CandidateInputs, Integers, Watch], Trained]
 
 
 def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callable[[], bool]) -> CandidateInputs:
@@ -204,15 +204,15 @@ def compared(inputs: CandidateInputs, observe: Observe) -> tuple[dict[str, OutOf
     """Return the out-of-fold logits of each training method, and its duration in seconds."""
     folds = inputs.folds
     empty = np.zeros((len(inputs.labels), inputs.classes))
-    ways = [name for name in WAYS if name != FINE_TUNING or len(inputs.labels) >= _FEWEST_TO_FINE_TUNE]
-    results = {name: OutOfFold(empty.copy(), inputs.labels, folds, ()) for name in ways}
-    seconds = dict.fromkeys(ways, 0.0)
-    left = list(ways)
+    methods = [name for name in METHODS if name != FINE_TUNING or len(inputs.labels) >= _FEWEST_TO_FINE_TUNE]
+    results = {name: OutOfFold(empty.copy(), inputs.labels, folds, ()) for name in methods}
+    seconds = dict.fromkeys(methods, 0.0)
+    left = list(methods)
     for fold in np.unique(folds).tolist():
         for name in left:
             observe(Stage(f"Comparing training methods, fold {fold + 1} of {FOLDS}: {name}"))
             begun = time.perf_counter()
-            trained = WAYS[name](inputs, np.flatnonzero(folds != fold), lambda _event: None)
+            trained = METHODS[name](inputs, np.flatnonzero(folds != fold), lambda _event: None)
             held_out = folds == fold
             results[name].logits[held_out] = trained.logits[held_out]
             results[name] = replace(results[name], done=(*results[name].done, fold))
@@ -271,7 +271,7 @@ def choose(results: Mapping[str, OutOfFold]) -> str:
     )
 
 
-WAYS: Mapping[str, Way] = {PROBE: _probed, CONTRASTIVE: _contrasted, FINE_TUNING: _fine_tuned}
+METHODS: Mapping[str, Method] = {PROBE: _probed, CONTRASTIVE: _contrasted, FINE_TUNING: _fine_tuned}
 
 
 def _train(

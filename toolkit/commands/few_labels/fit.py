@@ -16,7 +16,7 @@ import numpy as np
 
 from toolkit import models, runs
 from toolkit.commands.few_labels import candidates
-from toolkit.commands.few_labels.candidates import FOLDS, PROBE, WAYS, CandidateInputs, Trained
+from toolkit.commands.few_labels.candidates import FOLDS, METHODS, PROBE, CandidateInputs, Trained
 from toolkit.commands.finetune.fit import Fitted, input_facts, log_line, training_facts
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.probe import BASELINE
@@ -56,7 +56,7 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
         chosen = candidates.choose(results)
         observe(Stage(f"Training on all rows: {chosen}"))
         begun = time.perf_counter()
-        trained = WAYS[chosen](inputs, np.arange(len(inputs.labels)), watch)
+        trained = METHODS[chosen](inputs, np.arange(len(inputs.labels)), watch)
         trained = replace(trained, result=replace(trained.result, seconds=time.perf_counter() - begun))
     winner = results[chosen]
     by = selection.temperature(winner.logits, winner.labels)

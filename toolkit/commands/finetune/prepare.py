@@ -185,8 +185,8 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         length_given = resolved.origin("data.max_length") not in ("default", "recipe")
-        way = lengthening(resolved.config)
-        if length_given and way is None:
+        method = lengthening(resolved.config)
+        if length_given and method is None:
             raise ConfigError(
                 f"`data.max_length` is {resolved.config.data.max_length}, "
                 f"but {checkpoint.name} takes at most {longest} tokens.",
@@ -195,7 +195,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
                 id="config.too-long-for-model",
             )
         if length_given:
-            done = {"repeat": "repeated", "interpolate": "interpolated"}[str(way)]
+            done = {"repeat": "repeated", "interpolate": "interpolated"}[str(method)]
             notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
             resolved = resolved.with_values("model", {"data": {"max_length": longest}})

@@ -36,8 +36,8 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
             kept[part] = rows
             continue
         raw = image_columns.column(rows[column.role], rows["_file"].to_pylist(), root)
-        seen, problems = image_columns.inspected(raw, config.max_pixels)
-        rows = rows.set_column(rows.column_names.index(column.role), column.role, seen)
+        validated, problems = image_columns.inspected(raw, config.max_pixels)
+        rows = rows.set_column(rows.column_names.index(column.role), column.role, validated)
         bad = [number for number, problem in enumerate(problems) if problem is not None]
         kept[part] = rows.filter(pa.array([problem is None for problem in problems], pa.bool_()))
         for place, number in zip(

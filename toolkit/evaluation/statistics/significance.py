@@ -45,8 +45,8 @@ def mid_p(first: int, second: int) -> float:
     tosses, fewer = first + second, min(first, second)
     if first == second:
         return 1.0
-    ways = [math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1) for k in range(fewer + 1)]
-    probabilities = np.exp(np.array(ways) - tosses * math.log(2))
+    log_counts = [math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1) for k in range(fewer + 1)]
+    probabilities = np.exp(np.array(log_counts) - tosses * math.log(2))
     return float(min(1.0, 2 * probabilities.sum() - probabilities[-1]))
 
 

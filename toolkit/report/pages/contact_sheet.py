@@ -29,10 +29,10 @@ def draw(lines: Sequence[Line]) -> Any:
     pen.font = font
     pen.text((_GAP, 2), "original", fill="black")
     pen.text((changed, 2), _CHANGED, fill="black")
-    for number, (name, raw, seen) in enumerate(lines):
+    for number, (name, raw, augmented) in enumerate(lines):
         top = _HEAD + number * row
         pen.text((_GAP, top + 2), _line(name, font), fill="black")
-        for place, image in enumerate([*raw, *(image_module.fromarray(array) for array in seen)]):
+        for place, image in enumerate([*raw, *(image_module.fromarray(array) for array in augmented)]):
             shift = 3 * _GAP + (most - len(raw)) * cell if place >= len(raw) else 0
             sheet.paste(_fitted(image), (_GAP + place * cell + shift, top + _HEAD))
     return sheet

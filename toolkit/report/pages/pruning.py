@@ -24,7 +24,7 @@ def to_html(pruning: Mapping[str, Any]) -> str:
         environment("html")
         .get_template("pruning.html.j2")
         .render(
-            found=pruning,
+            pruning=pruning,
             toolkit_version=pruning["version"],
             headline=headline(pruning),
             plot=plot(curve, name),

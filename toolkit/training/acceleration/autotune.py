@@ -124,10 +124,10 @@ def measured(
     kernels = (compute.kernel,) if compute.kernel != "auto" else ("varlen", "sdpa", "products")
     with accelerated(model, probe) as quick:  # as training will run it
         packing = quick.packing
-        ways = list(product(precisions, _possible(kernels, packing, device)))
-        if not all("/".join(way) in known.get("seconds", {}) for way in ways):
-            known = {**known, "seconds": {**known.get("seconds", {}), **_measure(model, batch, packing, device, ways)}}
-        compute = _fastest(known["seconds"], ways)
+        pairs = list(product(precisions, _possible(kernels, packing, device)))
+        if not all("/".join(pair) in known.get("seconds", {}) for pair in pairs):
+            known = {**known, "seconds": {**known.get("seconds", {}), **_measure(model, batch, packing, device, pairs)}}
+        compute = _fastest(known["seconds"], pairs)
         due = known["seconds"]["/".join((compute.precision, compute.kernel))]
         compilable = config.compile is None and device != "mps" and repeated_layers(model) is not None
         if compilable and steps * due * MOST_SAVED > LEAST_WARM_UP and "compiled" not in known:
@@ -151,11 +151,11 @@ def _possible(kernels: Sequence[str], packing: Packing | None, device: str) -> t
     return tuple(kernel for kernel in kernels if kernel != "varlen" or device == "cuda")
 
 
-def _fastest(seconds: Mapping[str, float], ways: Sequence[tuple[str, str]]) -> ComputeSettings:
-    """Return the fastest combination; a lower precision must be faster by a minimum gain."""
+def _fastest(seconds: Mapping[str, float], pairs: Sequence[tuple[str, str]]) -> ComputeSettings:
+    """Return the fastest pair; a lower precision must be faster by a minimum gain."""
     best = {
-        precision: min((way for way in ways if way[0] == precision), key=lambda way: seconds["/".join(way)])
-        for precision, _ in ways
+        precision: min((pair for pair in pairs if pair[0] == precision), key=lambda pair: seconds["/".join(pair)])
+        for precision, _ in pairs
     }
     if len(best) == 1:
         return ComputeSettings(*next(iter(best.values())))
@@ -164,24 +164,24 @@ def _fastest(seconds: Mapping[str, float], ways: Sequence[tuple[str, str]]) -> C
 
 
 def _measure(
-    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, ways: Sequence[tuple[str, str]]
+    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pairs: Sequence[tuple[str, str]]
 ) -> dict[str, float]:
-    """Return the median seconds of a forward and backward pass for each combination, measured in turn."""
+    """Return the median seconds of a forward and backward pass for each pair of precision and kernel, in turn."""
     generator = _random_state(device)
-    seconds: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
-    left = list(ways)
+    seconds: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+    left = list(pairs)
     for round_number in range(ROUNDS + 1):
-        for way in left:
-            passed = _pass(model, batch, packing, device, ComputeSettings(*way))
+        for pair in left:
+            passed = _pass(model, batch, packing, device, ComputeSettings(*pair))
             if round_number == 1:
-                seconds[way].clear()  # the first one warms up
-            seconds[way].append(passed)
-        most = min(seconds[way][-1] for way in left) * (BEATEN if round_number else HOPELESS)
-        left = [way for way in left if seconds[way][-1] <= most]
+                seconds[pair].clear()  # the first one warms up
+            seconds[pair].append(passed)
+        most = min(seconds[pair][-1] for pair in left) * (BEATEN if round_number else HOPELESS)
+        left = [pair for pair in left if seconds[pair][-1] <= most]
         if len(left) == 1:
             break
     _restore_random_state(generator, device)
-    return {"/".join(way): round(statistics.median(taken), 4) for way, taken in seconds.items()}
+    return {"/".join(pair): round(statistics.median(taken), 4) for pair, taken in seconds.items()}
 
 
 def _measure_compiled(

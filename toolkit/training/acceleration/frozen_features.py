@@ -102,14 +102,14 @@ def find(model: Any, batch: Mapping[str, Any]) -> FrozenBackbone | None:
 
 def _run(model: Any, head: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
     """Run the model; return the input of its head, None where that is not one tensor, and the logits."""
-    seen: list[Any] = []
-    hook = head.register_forward_pre_hook(lambda _head, arguments: seen.append(arguments))
+    recorded: list[Any] = []
+    hook = head.register_forward_pre_hook(lambda _head, arguments: recorded.append(arguments))
     try:
         logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
     finally:
         hook.remove()
-    single = len(seen) == 1 and len(seen[0]) == 1 and hasattr(seen[0][0], "detach")
-    return (seen[0][0].detach() if single else None), logits
+    single = len(recorded) == 1 and len(recorded[0]) == 1 and hasattr(recorded[0][0], "detach")
+    return (recorded[0][0].detach() if single else None), logits
 
 
 def _headed(backbone: FrozenBackbone) -> Any:

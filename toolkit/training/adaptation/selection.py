@@ -103,9 +103,9 @@ def difference(first: OutOfFold, second: OutOfFold) -> tuple[float, float]:
     """Return (mean, standard error over rows) of the lead of `first` in log-likelihood, on rows that both predicted."""
     done = [fold for fold in first.done if fold in second.done]
     parts = []
-    for way in (first, second):
-        values = np.full(len(way.labels), np.nan)
-        values[way.known] = way.log_likelihoods()
+    for method in (first, second):
+        values = np.full(len(method.labels), np.nan)
+        values[method.known] = method.log_likelihoods()
         parts.append(values)
     ahead = (parts[0] - parts[1])[np.isin(first.folds, done)]
     return float(ahead.mean()), float(ahead.std(ddof=1) / math.sqrt(len(ahead))) if len(ahead) > 1 else 0.0
