@@ -77,7 +77,7 @@ def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_attend_walks_a_real_text_through_a_real_head(gallery: Path, tmp_path: Path) -> None:
+def test_attend_traces_a_text_through_a_head(gallery: Path, tmp_path: Path) -> None:
     said = (gallery / "attend.txt").read_text(encoding="utf-8")
     for word in ("Tokens", "word_embeddings", "Q = x W_Q", "S = Q Kᵀ × 0.125", "softmax", "(2, 8, 64)", "(8, 128)"):
         assert word in said
@@ -90,7 +90,7 @@ def test_attend_walks_a_real_text_through_a_real_head(gallery: Path, tmp_path: P
     assert "layer 2, head 1</span>" in seen.document
 
 
-def test_explain_says_what_a_run_looks_at_and_how_far_to_believe_it(gallery: Path, tmp_path: Path) -> None:
+def test_explain_shows_words_and_faithfulness(gallery: Path, tmp_path: Path) -> None:
     found = json.loads((gallery / "explained" / "explanation.json").read_text(encoding="utf-8"))
     (text,) = found["texts"]
     assert text["words"] == SENTENCE.replace(",", " ,").split()
@@ -111,7 +111,7 @@ def test_explain_says_what_a_run_looks_at_and_how_far_to_believe_it(gallery: Pat
     assert seen.document.count("<button") == 2 * 3
 
 
-def test_an_explanation_is_by_the_default_method_until_the_methods_are_measured(gallery: Path) -> None:
+def test_default_method_until_measured(gallery: Path) -> None:
     files = sorted((gallery / "runs" / "reviews" / "explanations").glob("*/explanation.json"))
     first, later = (found for file in files if len((found := json.loads(file.read_text("utf-8")))["texts"]) == 1)
     assert [method["name"] for method in first["methods"]] == ["leave-one-out"]
@@ -129,7 +129,7 @@ def test_many_texts_are_explained_at_once(gallery: Path) -> None:
     assert (folder / f"text-{TEXTS}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: Path, made: Made) -> None:
+def test_sparse_attention_extends_positions(gallery: Path, made: Made) -> None:
     assert "Positions are repeated from 512 to 640." in (gallery / "finetune.txt").read_text(encoding="utf-8")
     run = made_with(gallery, lambda config: config["attention"] == "sliding-window:128")
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
@@ -141,7 +141,7 @@ def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: P
     assert repeated["evaluation"]["loss"] == report["evaluation"]["loss"]
 
 
-def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
+def test_attention_supervision_raises_rationale_share(gallery: Path, made: Made) -> None:
     assert "disables packing" in (gallery / "finetune.txt").read_text(encoding="utf-8")
     run = made_with(gallery, lambda config: config["loss"]["attention_supervision"] == 0.5)
     first, *_, last = validations(run)
@@ -151,7 +151,7 @@ def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
     assert again.code == 0, again.text
 
 
-def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: Made, tmp_path: Path) -> None:
+def test_pruned_model_is_a_run(gallery: Path, made: Made, tmp_path: Path) -> None:
     said = (gallery / "prune-heads.txt").read_text(encoding="utf-8")
     assert "2 of 4 heads are pruned" in said
     run = gallery / "runs" / "pruned"
@@ -190,9 +190,7 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
     assert seen.requests == []
 
 
-def test_the_model_before_pruning_is_asked_while_it_is_whole(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unpruned_model_predicts_before_masking(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is saved of what it said, it is asked again, and before any head is silenced."""
     run = shutil.copytree(made.run, tmp_path / "run")
     (run / "predictions.parquet").unlink()
@@ -218,7 +216,7 @@ def test_the_model_before_pruning_is_asked_while_it_is_whole(
     assert order[-4:] == ["predicted run", "silenced", "predicted pruned", "predicted pruned"]
 
 
-def test_explain_says_what_is_wrong(made: Made) -> None:
+def test_explain_errors_are_reported(made: Made) -> None:
     outcome = toolkit("explain", made.run, "good", "--method", "magic", cwd=made.cwd, env=made.env)
     assert outcome.code == 2, outcome.text
     assert "[config.unknown-choice]" in outcome.err
@@ -227,7 +225,7 @@ def test_explain_says_what_is_wrong(made: Made) -> None:
 
 
 @pytest.mark.slow
-def test_whole_reviews_are_read_by_a_sliding_window(tmp_path: Path) -> None:
+def test_sliding_window_reads_whole_reviews(tmp_path: Path) -> None:
     """BERT-tiny on real IMDB reviews of 500 words and more, beyond the 512 tokens that it was pretrained for."""
     long_reviews.write_rows(tmp_path / "data", words=500, train=300, test=60)
     outcome = toolkit(
@@ -245,7 +243,7 @@ def test_whole_reviews_are_read_by_a_sliding_window(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_most_faithful_method_finds_what_a_trained_model_rests_on(tmp_path: Path) -> None:
+def test_most_faithful_method_finds_decisive_words(tmp_path: Path) -> None:
     """MiniLM, trained for an epoch on Rotten Tomatoes; minutes."""
     trained = toolkit(
         "finetune", "sentiment", "--model", "minilm", "--epochs", "1", "--output", "run", cwd=tmp_path, timeout=3000

@@ -57,7 +57,7 @@ def test_training_ends_with_the_budget(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_stopped_run_goes_on_with_its_plan(tmp_path: Path, processes: str) -> None:
+def test_resumed_run_continues_its_plan(tmp_path: Path, processes: str) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 1200)
     command = (
         *(*COMMON, "--model", f"auto:{checkpoints.TINY}", "--budget", "90s", "--epochs", "1000", "--output", "run"),

@@ -42,7 +42,7 @@ def batch(family: str, rows: int, length: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("form", ["onnx", "torch-export"])
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "vit"])
-def test_any_batch_and_length(family: str, form: str, tmp_path: Path) -> None:
+def test_batch_and_length_are_dynamic(family: str, form: str, tmp_path: Path) -> None:
     import torch
 
     model, sample = models.make(family)
@@ -62,7 +62,7 @@ print(type(found).__name__, tuple(found["logits"].shape), "transformers" in sys.
 """
 
 
-def test_what_torch_export_wrote_needs_nothing_but_torch(tmp_path: Path) -> None:
+def test_torch_export_needs_only_torch(tmp_path: Path) -> None:
     model, sample = models.make("distilbert")
     graph.save(graph.trace(model, sample, "torch-export"), tmp_path)
     assert "forward" not in vars(model)  # it is as it was
@@ -81,7 +81,7 @@ def onnx(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_export_json_says(made: Made, onnx: Path) -> None:
+def test_export_json_contents(made: Made, onnx: Path) -> None:
     found = facts(onnx)
     assert (found.form, found.labels, found.rows) == ("onnx", ["neg", "pos"], 80)
     assert (found.agreement.same, found.agreement.value) == (80, 1.0)
@@ -131,11 +131,11 @@ def check_program(python: str | Path, made: Made, folder: Path) -> None:
         assert float(score) == pytest.approx(max(probabilities), abs=1e-4)
 
 
-def test_the_program_beside_it_says_what_the_toolkit_says(made: Made, onnx: Path) -> None:
+def test_exported_program_agrees_with_toolkit(made: Made, onnx: Path) -> None:
     check_program(sys.executable, made, onnx)
 
 
-def test_a_line_in_is_a_line_out_and_who_has_seen_enough_is_no_fault(made: Made, onnx: Path, tmp_path: Path) -> None:
+def test_exported_program_handles_lines_and_closed_pipe(made: Made, onnx: Path, tmp_path: Path) -> None:
     lines = ["a wonderful film", "", "  ", "a\tdull\tstory", *["a dull story"] * 100]
     (tmp_path / "texts.txt").write_bytes(b"\xef\xbb\xbf" + "\n".join(lines).encode() + b"\nbad \xff byte\n")
     env = {**environment(), "PYTHONPATH": ""}
@@ -225,9 +225,7 @@ def run(made: Made, output: Path, **changes: Any) -> Any:
     return exporting.export(**{**arguments, "observe": lambda event: None, **changes})
 
 
-def test_an_export_that_disagrees_fails_and_leaves_nothing(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disagreeing_export_writes_nothing(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = graph.trace
 
     def broken(model: Any, sample: Any, form: str) -> Any:
@@ -247,7 +245,7 @@ def test_an_export_that_disagrees_fails_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_and_forms_that_are_refused(made: Made, tmp_path: Path) -> None:
+def test_invalid_outputs_and_forms_are_rejected(made: Made, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine", encoding="utf-8")
     with refused(ConfigError, "output.exists", "taken"):
@@ -272,7 +270,7 @@ def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) ->
     assert not (folder / "run.py").exists()  # it reads texts
 
 
-def test_a_graph_of_more_than_2_gb_keeps_its_weights_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graph_above_2_gb_has_external_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     model, sample = models.make("bert")
@@ -283,7 +281,7 @@ def test_a_graph_of_more_than_2_gb_keeps_its_weights_beside_it(tmp_path: Path, m
         torch.testing.assert_close(Graph(tmp_path)(**sample).logits, model(**sample).logits, atol=1e-4, rtol=1e-4)
 
 
-def test_eight_bits_with_dynamic_ranges_are_asked_one_at_a_time_by_the_program_beside_them(
+def test_dynamic_ranges_are_predicted_one_at_a_time(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graph, "QUANTIZATION_METHODS", ("dynamic",))
@@ -293,7 +291,7 @@ def test_eight_bits_with_dynamic_ranges_are_asked_one_at_a_time_by_the_program_b
     assert together[0] == together[-1]  # the last is asked alone
 
 
-def test_labels_of_words_leave_in_every_form(tiny_bert: Path, tmp_path: Path) -> None:
+def test_token_labels_are_exported_in_every_form(tiny_bert: Path, tmp_path: Path) -> None:
     rows = [
         {"words": [name, verb, "home", str(day)], "labels": ["B-PER", "O", "B-LOC", "O"]}
         for day in range(20)
@@ -314,7 +312,7 @@ def test_labels_of_words_leave_in_every_form(tiny_bert: Path, tmp_path: Path) ->
             assert found.agreement.value == 1.0
 
 
-def test_what_writes_texts_leaves_as_safetensors_alone(tmp_path: Path) -> None:
+def test_text_generation_exports_safetensors_only(tmp_path: Path) -> None:
     model = bitext.t5(tmp_path / "t5")
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(120))
     training = (

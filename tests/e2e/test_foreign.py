@@ -67,7 +67,7 @@ def test_labels_that_do_not_match_are_refused_with_both_lists(nameless: Path, tm
     assert "data.label_map" in refused.err
 
 
-def test_a_model_of_the_hub_is_judged_by_its_name(nameless: Path, table: Path, tmp_path: Path) -> None:
+def test_hub_model_is_evaluated_by_name(nameless: Path, table: Path, tmp_path: Path) -> None:
     with LocalHub() as hub:
         hub.add("acme/nameless", nameless)
         env = hub.environment(tmp_path / "hf")
@@ -91,7 +91,7 @@ def test_a_model_without_a_head_is_refused(tiny_distilbert: Path, table: Path, t
     assert "DistilBertModel" in refused.err
 
 
-def test_a_model_of_pictures_says_what_its_pipeline_says(tmp_path: Path) -> None:
+def test_image_model_agrees_with_its_pipeline(tmp_path: Path) -> None:
     from PIL import Image
     from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil, pipeline
 

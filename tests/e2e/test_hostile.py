@@ -65,7 +65,7 @@ def attack(made: Made, tmp_path: Path) -> Attack:
     return run
 
 
-def test_a_card_does_not_let_code_run(attack: Attack) -> None:
+def test_model_card_cannot_enable_code(attack: Attack) -> None:
     said = attack({"t": (hostile.loading, list(COMMANDS))})["t"]
     for command in LOADING:
         if command != "compare":
@@ -85,7 +85,7 @@ def test_a_recipe_that_a_folder_names_is_not_run(attack: Attack) -> None:
             assert (outcome.code, "--recipe" in outcome.err) == (2, True), (name, command, outcome.text)
 
 
-def test_code_beside_a_family_that_transformers_knows_is_left_alone(attack: Attack, tmp_path: Path) -> None:
+def test_code_of_a_known_family_is_not_run(attack: Attack, tmp_path: Path) -> None:
     commands = ["predict", "fresh", "explain", "export", "attend", "finetune"]
     said = attack(
         {
@@ -99,7 +99,7 @@ def test_code_beside_a_family_that_transformers_knows_is_left_alone(attack: Atta
     assert {outcome.code for outcome in said["pickled"].values()} == {2}
 
 
-def test_what_is_damaged_or_forged_is_refused(attack: Attack, tmp_path: Path) -> None:
+def test_damaged_and_forged_files_are_rejected(attack: Attack, tmp_path: Path) -> None:
     deep = {
         "card": ("model/toolkit.json", ["predict", "fresh", "push", "attend"]),
         "config": ("model/config.json", ["predict", "finetune"]),

@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(cwd, cwd / "run", outcome)
 
 
-def test_it_learns_and_reports(made: Made) -> None:
+def test_image_run_learns_and_reports(made: Made) -> None:
     report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
     figures = {figure["name"]: figure["value"] for figure in report["evaluation"]["metrics"]}
     assert figures["accuracy"] > 0.9
@@ -59,7 +59,7 @@ def test_it_learns_and_reports(made: Made) -> None:
     assert str(made.cwd) not in (made.run / "report.json").read_text(encoding="utf-8")
 
 
-def test_it_is_judged_again_without_the_folder(made: Made, tmp_path: Path) -> None:
+def test_run_is_evaluated_without_the_picture_folder(made: Made, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     made.run.rename(moved)
     try:
@@ -73,7 +73,7 @@ def test_it_is_judged_again_without_the_folder(made: Made, tmp_path: Path) -> No
     assert again["data"]["fingerprint"] == first["data"]["fingerprint"]
 
 
-def test_the_pipeline_of_transformers_says_the_same(made: Made) -> None:
+def test_pipeline_gives_the_same_predictions(made: Made) -> None:
     from PIL import Image
     from transformers import pipeline
 
@@ -108,7 +108,7 @@ def test_predict_a_folder_and_a_table(made: Made, tmp_path: Path) -> None:
     assert [one["prediction"] for one in said] == ["dark", None, "light"]
 
 
-def test_inspect_says_what_is_there(made: Made) -> None:
+def test_inspect_describes_pictures(made: Made) -> None:
     outcome = toolkit("inspect", "data", "--recipe", "image", cwd=made.cwd)
     assert outcome.code == 0, outcome.text
     assert "shorter side  median 16, smallest 16, largest 16 pixels" in outcome.out
@@ -135,21 +135,21 @@ def test_a_contact_sheet_needs_no_model(made: Made) -> None:
     assert "224 × 224 pixels" in outcome.err
 
 
-def test_what_is_for_texts_says_so(made: Made) -> None:
+def test_text_options_are_rejected_for_pictures(made: Made) -> None:
     for command in (["inspect", "data", "--show"], ["explain", "run", "a text"], ["attend", "run", "a text"]):
         refused = toolkit(*command, cwd=made.cwd)
         assert refused.code == 2, refused.text
         assert "[internal.unexpected]" not in refused.err
 
 
-def test_a_form_without_weights_says_how_to_use_it(made: Made) -> None:
+def test_architecture_without_weights_needs_from_scratch(made: Made) -> None:
     outcome = toolkit("finetune", "image", "--model", "vit-tiny", "--data", "data", cwd=made.cwd)
     assert outcome.code == 2
     assert "Add --from-scratch" in outcome.err
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page cannot be opened")
-def test_a_person_drops_a_picture_and_sees_its_class(made: Made, tmp_path: Path) -> None:
+def test_demo_page_predicts_a_picture(made: Made, tmp_path: Path) -> None:
     pictures.picture(light=True, seed=901).save(tmp_path / "new.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     with serving("app", made.run, "--no-browser", cwd=tmp_path) as address, browser() as page:
@@ -165,7 +165,7 @@ def test_a_person_drops_a_picture_and_sees_its_class(made: Made, tmp_path: Path)
         assert "the picture is not a picture" in page.evaluate("document.getElementById('refusal').textContent")
 
 
-def test_it_is_pushed_and_judged_from_the_hub(made: Made, tmp_path: Path) -> None:
+def test_pushed_model_is_evaluated_from_the_hub(made: Made, tmp_path: Path) -> None:
     with LocalHub() as hub:
         env = hub.environment(tmp_path / "hf", hub.token)
         pushed = toolkit("push", made.run, "acme/shades", cwd=tmp_path, env=env)
@@ -188,7 +188,7 @@ def test_it_is_pushed_and_judged_from_the_hub(made: Made, tmp_path: Path) -> Non
     assert report["data"]["counts"]["unreadable"] == 1
 
 
-def test_a_planted_copy_of_a_training_picture_is_found_by_name(tmp_path: Path) -> None:
+def test_planted_duplicate_picture_is_found(tmp_path: Path) -> None:
     """Saved anew as a JPEG, it is another file with other pixels."""
     from PIL import Image
 
@@ -234,7 +234,7 @@ def test_two_runs_are_compared_picture_by_picture(made: Made, tmp_path: Path) ->
     assert "Metrics of each model" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
 
 
-def test_with_no_data_and_no_hub_there_are_digits(tmp_path: Path) -> None:
+def test_digits_are_used_without_data_and_hub(tmp_path: Path) -> None:
     outcome = toolkit(
         "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--epochs", "1", "--output", "run",
         "--set", "data.max_train_rows=200", "--set", "options.image_size=8", "--set", "evaluation.resamples=100",

@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(cwd, boxes)
 
 
-def test_the_top_patch_of_the_most_faithful_method_lies_on_the_object(made: Made) -> None:
+def test_top_patch_is_on_the_object(made: Made) -> None:
     found = json.loads((made.cwd / "explained" / "explanation.json").read_text(encoding="utf-8"))
     best = found["trust"]["best"]
     assert best is not None
@@ -74,7 +74,7 @@ def test_the_pointing_game_of_a_larger_model_on_more_pictures(tmp_path: Path) ->
     assert sum(hits) > 0.8 * len(hits)
 
 
-def test_predict_says_for_each_picture_what_its_answer_rests_on(made: Made) -> None:
+def test_predict_explains_each_picture(made: Made) -> None:
     (made.cwd / "scans" / "broken.png").write_bytes(b"no picture")
     outcome = toolkit("predict", PICTURES, "-i", "scans", "-o", "answers.jsonl", "--explain", cwd=made.cwd)
     (made.cwd / "scans" / "broken.png").unlink()
@@ -117,7 +117,7 @@ def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
     assert "32 × 32 pixels" in refused.err
 
 
-def test_the_report_shows_what_right_and_wrong_answers_rest_on(made: Made) -> None:
+def test_report_explains_correct_and_wrong_predictions(made: Made) -> None:
     report = json.loads((made.cwd / PICTURES / "report.json").read_text(encoding="utf-8"))
     found = report["evaluation"]["explanations"]
     assert [method["name"] for method in found["methods"]] == ["relevance", "leave-one-out"]
@@ -144,7 +144,7 @@ def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -
     assert "Choose a layer and a head" in seen.document
 
 
-def test_what_is_no_picture_says_so(made: Made) -> None:
+def test_non_picture_is_rejected(made: Made) -> None:
     (made.cwd / "broken.png").write_bytes(b"\x89PNG")
     for given, identifier in (("nowhere.png", "source.file-missing"), ("broken.png", "image.unreadable")):
         outcome = toolkit("explain", PICTURES, given, cwd=made.cwd)

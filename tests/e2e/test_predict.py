@@ -25,7 +25,7 @@ from toolkit.inference.predict_features import predict_features
 predicting = importlib.import_module("toolkit.commands.predict.run")  # the package's attribute is the function
 
 
-def test_it_says_what_the_evaluation_said_in_the_same_order(made: Made, tmp_path: Path) -> None:
+def test_predict_agrees_with_evaluation_in_row_order(made: Made, tmp_path: Path) -> None:
     rows = pq.read_table(made.run / "data" / "test.parquet")["text"].to_pylist()
     said = pq.read_table(made.run / "predictions.parquet")
     rows.insert(3, " ")  # a row without text
@@ -66,7 +66,7 @@ def test_standard_input(made: Made, tmp_path: Path) -> None:
         assert float(answer["calibrated_score"]) == pytest.approx(odds**0.5 / (1 + odds**0.5), abs=1e-3)
 
 
-def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_loses_at_most_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predicting, "CHUNK", 10)
     monkeypatch.chdir(tmp_path)
     source = tmp_path / "in.txt"
@@ -108,7 +108,7 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
         predicting.predict(str(made.run), "whole.csv", Path("twice.csv"), {}, None, lambda event: None)
 
 
-def test_typed_texts_are_answered_on_the_screen(made: Made, tmp_path: Path) -> None:
+def test_texts_on_command_line_are_predicted(made: Made, tmp_path: Path) -> None:
     commands = [
         ("predict", made.run, "a warm and funny film", " "),
         ("predict", made.run, "a warm and funny film", "--output", "out.csv"),

@@ -23,7 +23,7 @@ def piped(made: Made, *options: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_a_line_is_answered_before_the_next_is_there(made: Made) -> None:
+def test_lines_are_predicted_as_they_arrive(made: Made) -> None:
     process = piped(made)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -43,7 +43,7 @@ def test_a_line_is_answered_before_the_next_is_there(made: Made) -> None:
 
 
 @pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_ends_it_while_it_waits(made: Made, wish: signal.Signals) -> None:
+def test_interruption_ends_waiting_for_input(made: Made, wish: signal.Signals) -> None:
     process = piped(made)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -59,7 +59,7 @@ def test_an_interruption_ends_it_while_it_waits(made: Made, wish: signal.Signals
         assert "Fatal" not in told
 
 
-def test_explanations_stand_beside_the_answers(made: Made, tmp_path: Path) -> None:
+def test_explanations_are_written_with_predictions(made: Made, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("a wonderful film\n \na dull story\n", encoding="utf-8")
     outcome = toolkit("predict", made.run, "-i", "in.txt", "-o", "out.jsonl", "--explain", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
@@ -82,7 +82,7 @@ def wait_for_parts(folder: Path, count: int, process: "subprocess.Popen[str]") -
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_kill_at_a_random_moment_changes_no_byte(seed: int, made: Made, tmp_path: Path) -> None:
+def test_random_kill_gives_same_bytes(seed: int, made: Made, tmp_path: Path) -> None:
     draw = random.Random(seed)
     words = [*checkpoints.GOOD, *checkpoints.BAD, *checkpoints.NOUNS]
     lines = [" ".join(draw.choices(words, k=draw.randint(3, 40))) if n % 100 else "" for n in range(5 * 4096 + 10)]

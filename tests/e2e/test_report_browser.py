@@ -61,7 +61,7 @@ def visit(folder: Path, html: str, scheme: str = "light") -> Visit:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_hostile_review_stays_text_and_nothing_is_fetched(tmp_path: Path, scheme: str) -> None:
+def test_hostile_text_is_escaped_in_the_browser(tmp_path: Path, scheme: str) -> None:
     report = sample()
     report["title"] = f"</title>{PICTURE}<script>document.title = 'owned'</script>"
     report["evaluation"]["errors"][0]["file"] = f'"><a href="http://127.0.0.1:9/">{PICTURE}'
@@ -73,7 +73,7 @@ def test_a_hostile_review_stays_text_and_nothing_is_fetched(tmp_path: Path, sche
     assert seen.requests == []
 
 
-def test_the_browser_would_have_told(tmp_path: Path) -> None:
+def test_browser_detects_violations(tmp_path: Path) -> None:
     """The check above can fail: a live picture is refused aloud by the policy, and asked for without it."""
     live = to_html(sample()).replace("</main>", f"{PICTURE}</main>")
     refused = visit(tmp_path, live)
@@ -106,7 +106,7 @@ def test_the_page_fits_a_phone(tmp_path: Path, report: dict[str, Any]) -> None:
     assert "<title>360 of 360</title>" in document
 
 
-def test_the_keyboard_reaches_all_that_can_be_used(tmp_path: Path) -> None:
+def test_page_is_usable_by_keyboard(tmp_path: Path) -> None:
     """Tab goes through the skip link, the contents, every table that may scroll and every heading that opens."""
     (tmp_path / "page.html").write_text(to_html(sample()), encoding="utf-8")
     with browser() as page:

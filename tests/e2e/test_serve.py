@@ -17,7 +17,7 @@ from tests.support.service import post, serving
 CTRL = 2
 
 
-def test_many_callers_at_once_lose_no_request_and_a_bad_one_harms_no_other(made: Made, tmp_path: Path) -> None:
+def test_concurrent_requests_are_independent(made: Made, tmp_path: Path) -> None:
     """Every answer is the one that `predict` writes for the same text, whatever arrived beside it."""
     rows = pq.read_table(made.run / "predictions.parquet")
     texts = rows["text"].to_pylist()
@@ -38,7 +38,7 @@ def test_many_callers_at_once_lose_no_request_and_a_bad_one_harms_no_other(made:
             assert [one["prediction"] for one in (first, last)] == [expected[text] for text in body["inputs"][::2]]
 
 
-def test_a_folder_is_served_to_this_machine_alone_and_explained(made: Made, tmp_path: Path) -> None:
+def test_folder_is_served_locally_with_explanations(made: Made, tmp_path: Path) -> None:
     model = made.run / "model"
     with serving("serve", model, "--recipe", "sentiment", cwd=tmp_path, env=made.env) as address:
         code, said = post(f"{address}/explain", {"input": "a wonderful film", "method": "gradient-input"})
@@ -56,7 +56,7 @@ def other_address() -> str:
     return "127.0.0.2"
 
 
-def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(made: Made, tmp_path: Path) -> None:
+def test_taken_port_fails_before_loading(made: Made, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = toolkit("serve", made.run, "--port", str(taken.getsockname()[1]), cwd=tmp_path)
     assert outcome.code == 2
@@ -65,7 +65,7 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(made: Made, tmp
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page cannot be opened")
-def test_a_person_types_a_sentence_and_sees_what_the_answer_rests_on(made: Made, tmp_path: Path) -> None:
+def test_demo_page_predicts_and_explains_a_text(made: Made, tmp_path: Path) -> None:
     with serving("app", made.run, "--no-browser", cwd=tmp_path, env=made.env) as address, browser() as page:
         page.open(f"{address}/")
         page.type("A <b>wonderful</b> film & more")

@@ -50,7 +50,7 @@ def run(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_the_report_holds_sacrebleus_figures_with_their_signatures(run: Path) -> None:
+def test_report_has_sacrebleu_metrics_and_signatures(run: Path) -> None:
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     figures = {figure["name"]: figure for figure in report["evaluation"]["metrics"]}
     assert set(figures) == {"chrf", "bleu", "ter"}
@@ -69,7 +69,7 @@ def test_the_report_holds_sacrebleus_figures_with_their_signatures(run: Path) ->
         assert "tok:tercom" in page
 
 
-def test_the_way_it_translates_is_saved_with_the_model(run: Path) -> None:
+def test_generation_settings_are_saved(run: Path) -> None:
     settings = json.loads((run / "model" / "generation_config.json").read_text(encoding="utf-8"))
     assert settings["num_beams"] == 4
     assert settings["max_length"] == 200  # and not 20
@@ -117,7 +117,7 @@ def test_two_runs_are_compared_sentence_by_sentence(run: Path, tmp_path: Path) -
     assert "McNemar" not in page
 
 
-def test_the_literal_command_finds_opus_mt_of_the_pair_on_the_hub(tmp_path: Path) -> None:
+def test_opus_mt_of_the_pair_is_found_on_the_hub(tmp_path: Path) -> None:
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(60), header="en\tfr")
     with LocalHub() as server:
         server.add("Helsinki-NLP/opus-mt-en-fr", bitext.marian(tmp_path / "marian"))
@@ -143,7 +143,7 @@ def test_a_misspelt_option_is_refused(tmp_path: Path) -> None:
     assert "--sourse" in outcome.err
 
 
-def test_lines_come_back_as_lines_and_a_catalogue_as_a_catalogue(run: Path, tmp_path: Path) -> None:
+def test_predict_writes_lines_and_catalogues(run: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("one cat\n\ntwo %(name)s dog\n", encoding="utf-8")
     outcome = toolkit("predict", run, "--input", "in.txt", "--output", "out.txt", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
@@ -190,7 +190,7 @@ def test_a_translation_is_aligned_with_its_source(run: Path, tmp_path: Path) -> 
             assert len(page.requests) == 1
 
 
-def test_an_alignment_that_people_made_gives_an_error_rate(run: Path, tmp_path: Path) -> None:
+def test_gold_alignment_gives_error_rate(run: Path, tmp_path: Path) -> None:
     rows = bitext.pairs(12, seed=5)
     bitext.tsv(tmp_path / "pairs.tsv", rows)
     gold = [" ".join(f"{place}-{place}" for place, _ in enumerate(source.split())) for source, _ in rows]
@@ -213,7 +213,7 @@ def test_an_alignment_that_people_made_gives_an_error_rate(run: Path, tmp_path: 
     assert "[data.gold-mismatch]" in untranslated.err
 
 
-def test_a_killed_predict_goes_on_to_the_same_bytes(run: Path, tmp_path: Path) -> None:
+def test_killed_predict_resumes_to_same_bytes(run: Path, tmp_path: Path) -> None:
     """Killed hard after its first part, and typed again."""
     rows = bitext.pairs(1300, seed=3)
     (tmp_path / "in.txt").write_text("".join(f"{source}\n" for source, _ in rows), encoding="utf-8")
@@ -294,7 +294,7 @@ def test_a_multilingual_model_learns_and_translates(family: str, tmp_path: Path)
     assert not {"de_DE", "__de__", "deu_Latn"} & set(words)
 
 
-def test_inspect_names_what_the_vocabulary_cannot_write(checkpoint: Path, tmp_path: Path) -> None:
+def test_inspect_lists_unwritable_characters(checkpoint: Path, tmp_path: Path) -> None:
     rows = [*bitext.pairs(20), ("one cat", "eins Katze ñ")]
     bitext.tsv(tmp_path / "toy.tsv", [*rows, ("one two", "one two")])
     command = ("inspect", "toy.tsv", "--recipe", "translation", "--model", checkpoint)
@@ -321,7 +321,7 @@ def test_from_scratch_with_no_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_from_scratch_it_learns_to_translate(tmp_path: Path) -> None:
+def test_model_from_scratch_learns_to_translate(tmp_path: Path) -> None:
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(3000))
     size = ("--vocabulary", "320", "--width", "64", "--layers", "1", "--learning-rate", "5e-3")
     command = ("finetune", "translation", "--from-scratch", "--data", "toy.tsv", "--source", "en", "--target", "de")

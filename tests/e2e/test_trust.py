@@ -47,7 +47,7 @@ def report(folder: Path) -> dict:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
-def test_a_planted_label_error_and_a_planted_leak_are_found(planted: Path) -> None:
+def test_planted_label_error_and_leak_are_found(planted: Path) -> None:
     found = report(planted / "run")
     assert faults(REPORT, found) == []
     doubted = [(example["file"], example["row"]) for example in found["evaluation"]["label_errors"]["examples"]]
@@ -79,7 +79,7 @@ def untimed(folder: Path) -> str:
 @pytest.mark.parametrize(
     "checks", [(), ("--checks", "all", "--set", "evaluation.resamples=200")], ids=["rows", "checks"]
 )
-def test_judging_twice_gives_the_same_bytes_apart_from_the_time(planted: Path, checks: tuple[str, ...]) -> None:
+def test_repeated_evaluation_gives_same_bytes(planted: Path, checks: tuple[str, ...]) -> None:
     texts = []
     for arguments in ((), ("--fresh",)):
         outcome = toolkit("evaluate", "run", *checks, *arguments, cwd=planted)
@@ -144,7 +144,7 @@ def test_a_planted_biased_model_is_found_by_name(tiny_distilbert: Path, tmp_path
     assert "Not tested:" in page
 
 
-def test_every_check_runs_and_says_what_it_tested(planted: Path) -> None:
+def test_every_check_reports_what_it_tested(planted: Path) -> None:
     pytest.importorskip("fairlearn")
     settings = ("--set", "evaluation.group_column=side", "--set", "evaluation.resamples=200")
     outcome = toolkit("evaluate", "run", "--checks", "all", *settings, cwd=planted)
@@ -172,7 +172,7 @@ def test_every_check_runs_and_says_what_it_tested(planted: Path) -> None:
 
 
 @pytest.mark.slow
-def test_seeds_are_summed_up(planted: Path, tiny_distilbert: Path) -> None:
+def test_seeds_are_summarized(planted: Path, tiny_distilbert: Path) -> None:
     outcome = toolkit(
         "finetune", "sentiment", "--model", tiny_distilbert, "--data", "data", "--epochs", "0.5", "--seeds", "2",
         "--output", "seeds", cwd=planted,
@@ -188,7 +188,7 @@ def test_seeds_are_summed_up(planted: Path, tiny_distilbert: Path) -> None:
     assert compared.code == 0, compared.text
 
 
-def test_a_wrong_column_of_groups_costs_no_training(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_wrong_group_column_fails_before_training(tiny_distilbert: Path, tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 60)
     call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", "reviews.csv", "--output", "run")
     outcome = toolkit(*call, "--set", "evaluation.group_column=sauce", cwd=tmp_path)
@@ -198,7 +198,7 @@ def test_a_wrong_column_of_groups_costs_no_training(tiny_distilbert: Path, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) -> None:
+def test_swapped_classes_and_duplicates_are_warned_of(made: Made, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60, seed=9)
     lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([*lines, *[lines[1]] * 30]) + "\n", encoding="utf-8")
@@ -219,7 +219,7 @@ def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) 
     assert own["config"]["data"] == first["config"]["data"]
 
 
-def test_a_figure_that_says_nothing_of_two_classes_picks_no_weights(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_unsuitable_best_metric_is_rejected(tiny_distilbert: Path, tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 60)
     call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", "reviews.csv", "--dry-run")
     outcome = toolkit(*call, "--set", "training.best_metric=top_5", cwd=tmp_path)

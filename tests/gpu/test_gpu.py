@@ -43,7 +43,7 @@ def test_counting_gpus_initializes_none() -> None:
     assert said[1] == "False"
 
 
-def test_the_command_learns_on_a_gpu_in_bf16(place: Path) -> None:
+def test_command_learns_on_gpu_in_bf16(place: Path) -> None:
     import torch
 
     outcome = toolkit("finetune", "sentiment", *COMMON, "--epochs", "3", "--num-processes", "1", cwd=place)
@@ -141,7 +141,7 @@ def test_no_step_waits_for_the_device() -> None:
     assert watched == list(range(1, 13))
 
 
-def test_a_stopped_run_goes_on(place: Path) -> None:
+def test_stopped_run_is_resumed(place: Path) -> None:
     process = start("finetune", "sentiment", *COMMON, "--epochs", "20", "--num-processes", "1", cwd=place)
     deadline = time.monotonic() + 120
     while not list(place.glob("run/checkpoints/step-*")):
@@ -160,7 +160,7 @@ def test_a_stopped_run_goes_on(place: Path) -> None:
     "launcher",
     [("torch.distributed.run", "--nproc-per-node", "1"), ("accelerate.commands.launch", "--num_processes", "1")],
 )
-def test_a_launcher_that_starts_one_process_is_obeyed(launcher: tuple[str, ...], place: Path) -> None:
+def test_launcher_with_one_process_is_respected(launcher: tuple[str, ...], place: Path) -> None:
     command = [sys.executable, "-m", *launcher, "-m", "toolkit", "finetune", "sentiment", *COMMON, "--epochs", "1"]
     done = subprocess.run(command, cwd=place, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -168,7 +168,7 @@ def test_a_launcher_that_starts_one_process_is_obeyed(launcher: tuple[str, ...],
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_every_gpu_is_used_by_itself_and_the_steps_stay(strategy: str, place: Path, gpus: int) -> None:
+def test_all_gpus_are_used_with_the_same_steps(strategy: str, place: Path, gpus: int) -> None:
     if gpus < 2:
         pytest.skip("one CUDA device")
     plain = ("--epochs", "1", "--set", "training.dropout=0", "--set", "training.precision=fp32")
@@ -188,7 +188,7 @@ def test_more_processes_than_gpus_are_refused(place: Path, gpus: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["sliding-window:256", "block-sparse:64:3", "top-blocks:64:8", "top-k:32"])
-def test_sparse_attention_on_a_gpu_is_that_of_the_mask(name: str) -> None:
+def test_sparse_attention_on_gpu_equals_the_mask(name: str) -> None:
     import torch
 
     from toolkit.attention import flex, forms, sparse

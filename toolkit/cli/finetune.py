@@ -155,4 +155,4 @@ def _conclude(path: Path, recipe: str) -> None:
     run = Run(path)
     say(to_text(run.report))
     again = shlex.join(["toolkit", "evaluate", str(path), *own_recipe(recipe)])
-    say(table([("model", str(run.model_path)), ("report", str(path / "report.html")), ("again", again)]))
+    say(table([("model", str(run.model_path)), ("report", str(path / "report.html")), ("next", again)]))
