@@ -43,7 +43,7 @@ def adapters(home: Path) -> list[list[str]]:
     """One class for a text, learnt by adapters from a random head, with class weights."""
     reviews(home / "data.csv")
     settings = ["adapter.kind=lora", "loss.class_weights=balanced", "training.linear_probe=false"]
-    return [["finetune", "sentiment", "--model", TINY, *(p for one in settings for p in ("--set", one))]]
+    return [["finetune", "sentiment", "--model", TINY, *(p for item in settings for p in ("--set", item))]]
 
 
 def pairs(home: Path) -> list[list[str]]:
@@ -108,22 +108,24 @@ def record(case: str) -> dict[str, Any]:
         data = next(home.glob("data*")).name
         commands = [[*first, "--data", data, "--output", "run", *QUICK], *others]
         outcomes = several(commands, cwd=home, timeout=900)
-        found: dict[str, Any] = {"commands": [[" ".join(c), o.code] for c, o in zip(commands, outcomes, strict=False)]}
+        results: dict[str, Any] = {
+            "commands": [[" ".join(c), o.code] for c, o in zip(commands, outcomes, strict=False)]
+        }
         for command, outcome in zip(commands, outcomes, strict=False):
             if outcome.code:
                 raise RuntimeError(f"{' '.join(command)}\n{outcome.text}")
         run = home / "run"
-        found["files"] = sorted(str(file.relative_to(home)) for file in home.rglob("*") if file.is_file())
-        found["weights"] = _digest(run / "model" / "model.safetensors")
-        found["predictions"] = _jsonable(pq.read_table(run / "predictions.parquet").to_pylist())
+        results["files"] = sorted(str(file.relative_to(home)) for file in home.rglob("*") if file.is_file())
+        results["weights"] = _digest(run / "model" / "model.safetensors")
+        results["predictions"] = _jsonable(pq.read_table(run / "predictions.parquet").to_pylist())
         for name in ("run", "again"):
             report = home / name / "report.json"
-            found[f"report of {name}"] = _steady(json.loads(report.read_text("utf-8"))) if report.is_file() else None
-        said = home / "said.csv"
-        found["predicted file"] = said.read_text("utf-8").splitlines() if said.is_file() else None
+            results[f"report of {name}"] = _steady(json.loads(report.read_text("utf-8"))) if report.is_file() else None
+        output = home / "said.csv"
+        results["predicted file"] = output.read_text("utf-8").splitlines() if output.is_file() else None
         exported = next(run.rglob("export.json"), None)
-        found["export"] = _steady(json.loads(exported.read_text("utf-8"))) if exported else None
-        return found
+        results["export"] = _steady(json.loads(exported.read_text("utf-8"))) if exported else None
+        return results
 
 
 def _digest(file: Path) -> str | None:

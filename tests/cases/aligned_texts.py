@@ -13,9 +13,9 @@ INSPECT = ("inspect", "--recipe", "translation")
 
 def _rows(outcome: Outcome) -> int:
     assert outcome.code == 0, outcome.text
-    found = re.search(r"^rows +(\d+)", outcome.out, re.MULTILINE)
-    assert found, outcome.text
-    return int(found[1])
+    result = re.search(r"^rows +(\d+)", outcome.out, re.MULTILINE)
+    assert result, outcome.text
+    return int(result[1])
 
 
 def _pairs(count: int) -> list[tuple[str, str]]:

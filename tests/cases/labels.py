@@ -77,7 +77,7 @@ def case_booleans_and_numbers_in_settings(folder: Path) -> None:
     boolean = _table(folder / "boolean.csv", [(f"gauge {n}", n % 2 == 0) for n in range(40)])
     number = _table(folder / "number.csv", [(f"gauge {n}", f"{n % 2}.0") for n in range(40)])
     plan = ("finetune", "sentiment", *MODEL, "--dry-run", "--output", "x", "--data")
-    mapped, found, numbers = several(
+    mapped, result, numbers = several(
         [
             (*plan, boolean, "--set", f"{MAP}={{True: leak, False: dry}}", "--set", "evaluation.positive_class=leak"),
             (*plan, boolean, "--set", "evaluation.positive_class=True"),
@@ -85,7 +85,7 @@ def case_booleans_and_numbers_in_settings(folder: Path) -> None:
         ],
         cwd=folder,
     )[:3]
-    assert (mapped.code, found.code) == (0, 0), mapped.text + found.text
+    assert (mapped.code, result.code) == (0, 0), mapped.text + result.text
     assert "`leak`" in numbers.err, numbers.text  # the filter left one class, whose rows it found
 
 
@@ -98,10 +98,10 @@ def case_lists_in_cells(folder: Path) -> None:
     numpy = [row.replace("', '", "' '") for row in pandas]
     for name, rows in (("pandas", pandas), ("numpy", numpy)):
         (folder / f"{name}.csv").write_text("\n".join(["tokens,ner_tags", *rows]), encoding="utf-8")
-    one = [json.dumps({"text": f"gauge {n}", "label": [("low", "high")[n % 2]]}) for n in range(20)]
-    (folder / "one.jsonl").write_text("\n".join(one), encoding="utf-8")
+    items = [json.dumps({"text": f"gauge {n}", "label": [("low", "high")[n % 2]]}) for n in range(20)]
+    (folder / "one.jsonl").write_text("\n".join(items), encoding="utf-8")
     both = json.dumps({"text": "gauge", "label": ["low", "high"]})
-    (folder / "both.jsonl").write_text("\n".join([*one, both]), encoding="utf-8")
+    (folder / "both.jsonl").write_text("\n".join([*items, both]), encoding="utf-8")
     tokens = ("--recipe", "tokens", *MODEL)
     first, second, single, refused = _inspect(
         folder, ("pandas.csv", *tokens), ("numpy.csv", *tokens), ("one.jsonl",), ("both.jsonl",)
@@ -139,7 +139,7 @@ def case_rare_labels(folder: Path) -> None:
     assert "ebb 1, flood 2" in " ".join(dropped.err.split()), dropped.text
     assert "merged into `other`" in " ".join(merged.err.split()), merged.text
     assert refused.code == 2
-    assert all(said in refused.err for said in ("`ebb`", "`flood`", "data.min_label_rows")), refused.text
+    assert all(text in refused.err for text in ("`ebb`", "`flood`", "data.min_label_rows")), refused.text
 
 
 def case_pictures_in_parts_without_classes(folder: Path) -> None:
@@ -152,11 +152,11 @@ def case_pictures_in_parts_without_classes(folder: Path) -> None:
     shutil.copytree(folder / "pets", folder / "named")
     (folder / "named" / "labels.csv").write_text("\n".join(["id,class", *ids]), encoding="utf-8")
     image = ("--recipe", "image")
-    table, asked, refused = _inspect(
+    table, requested, refused = _inspect(
         folder, ("named", *image), ("pets", *image, "--set", "options.class_from_name=true"), ("pets", *image)
     )
     assert "day 12" in table.out, table.text
-    assert "dark 12" in asked.out, asked.text
+    assert "dark 12" in requested.out, requested.text
     assert refused.code == 2
     assert "options.class_from_name=true" in refused.err
 

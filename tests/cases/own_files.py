@@ -44,8 +44,8 @@ def _copied(folder: Path) -> Path:
 
 
 def _report(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return found
+    result: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return result
 
 
 def case_figures_that_cannot_be_known(folder: Path) -> None:

@@ -36,11 +36,11 @@ def case_spreadsheets(folder: Path) -> None:
     tabs = "text\tlabel\r\n" + "".join(f"{text}\t{label}\r\n" for text, label in _ROWS)
     (folder / "unicode.tab").write_text(tabs, encoding="utf-16", newline="")
     (folder / "cr.txt").write_text(tabs.replace("\r\n", "\r"), encoding="utf-8", newline="")
-    said = _inspect(folder, "trailing.csv", "sep.csv", "unicode.tab", "cr.txt")
-    for outcome in said:
+    output = _inspect(folder, "trailing.csv", "sep.csv", "unicode.tab", "cr.txt")
+    for outcome in output:
         _whole(outcome)
-    assert "400 rows" in said[0].text
-    assert "2 columns" in said[0].text
+    assert "400 rows" in output[0].text
+    assert "2 columns" in output[0].text
 
 
 def case_no_header(folder: Path) -> None:
@@ -119,7 +119,7 @@ def case_bombs(folder: Path) -> None:
     with gzip.open(folder / "a.txt.gz", "wb", 1) as stream:
         for _ in range(40):
             stream.write(b"x" * 2**20)
-    for name, said in (("a.parquet", "unpacks to more than"), ("a.txt.gz", "longer than")):
+    for name, text in (("a.parquet", "unpacks to more than"), ("a.txt.gz", "longer than")):
         (outcome,) = _inspect(folder, name)
         assert outcome.code == 2, outcome.text
-        assert said in outcome.err
+        assert text in outcome.err

@@ -34,7 +34,7 @@ def test_training_ends_with_the_budget(tmp_path: Path) -> None:
         cwd=tmp_path,
         all_of_them=True,
     )
-    assert [one.code for one in outcomes] == [0, 0, 2, 2, 2], outcomes[0].text
+    assert [item.code for item in outcomes] == [0, 0, 2, 2, 2], outcomes[0].text
     assert "--budget" in outcomes[2].err
     assert "unit" in outcomes[3].err
     assert not (tmp_path / "refused").exists()

@@ -154,8 +154,8 @@ def test_a_copied_recipe_runs_by_its_path(tiny_distilbert: Path, tmp_path: Path)
         ("compare", "run", "run/evaluations/held-out", "--output", "compared", *own),
         ("prune-heads", "run", "--rows", "8", "--output", "pruned", *own),
     ]
-    said = several(commands, tmp_path)
-    assert [one.code for one in said] == [0] * len(commands), said[-1].text
+    outcomes = several(commands, tmp_path)
+    assert [item.code for item in outcomes] == [0] * len(commands), outcomes[-1].text
     assert (tmp_path / "run" / "mine.py").read_bytes() == (tmp_path / "mine.py").read_bytes()
 
 
@@ -174,8 +174,8 @@ def test_recipe_copy_in_a_run_is_not_run_without_option(tmp_path: Path) -> None:
     outcome = toolkit("evaluate", "run", cwd=tmp_path)
     assert (outcome.code, "ZeroDivisionError" in outcome.text) == (2, False), outcome.text
     assert "--recipe run/mine.py" in " ".join(outcome.err.split())
-    asked = toolkit("evaluate", "run", "--recipe", "run/mine.py", cwd=tmp_path)
-    assert "ZeroDivisionError" in asked.text
+    result = toolkit("evaluate", "run", "--recipe", "run/mine.py", cwd=tmp_path)
+    assert "ZeroDivisionError" in result.text
 
 
 def test_code_in_the_current_directory_is_not_run(tmp_path: Path) -> None:

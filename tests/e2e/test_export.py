@@ -82,21 +82,21 @@ def onnx(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_export_json_contents(made: Made, onnx: Path) -> None:
-    found = facts(onnx)
-    assert (found.form, found.labels, found.rows) == ("onnx", ["neg", "pos"], 80)
-    assert (found.agreement.same, found.agreement.value) == (80, 1.0)
-    assert found.drift is not None
-    assert found.drift.largest < 1e-4
-    assert found.difference is not None
-    assert (found.difference.metric, found.difference.value) == ("accuracy", 0.0)
+    result = facts(onnx)
+    assert (result.form, result.labels, result.rows) == ("onnx", ["neg", "pos"], 80)
+    assert (result.agreement.same, result.agreement.value) == (80, 1.0)
+    assert result.drift is not None
+    assert result.drift.largest < 1e-4
+    assert result.difference is not None
+    assert (result.difference.metric, result.difference.value) == ("accuracy", 0.0)
     report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
     accuracy = next(m["value"] for m in report["evaluation"]["metrics"] if m["name"] == "accuracy")
-    assert found.difference.original == pytest.approx(accuracy)
-    assert found.exported_bytes == (onnx / "model.onnx").stat().st_size
+    assert result.difference.original == pytest.approx(accuracy)
+    assert result.exported_bytes == (onnx / "model.onnx").stat().st_size
     assert (onnx / "model.onnx.data").stat().st_size == 0  # a browser loads one file
-    assert found.original_bytes == (made.run / "model" / "model.safetensors").stat().st_size
-    assert found.exported_speed is not None
-    assert found.exported_speed.one_ms > 0
+    assert result.original_bytes == (made.run / "model" / "model.safetensors").stat().st_size
+    assert result.exported_speed is not None
+    assert result.exported_speed.one_ms > 0
     for file in onnx.glob("*.json"):
         assert str(made.cwd) not in file.read_text(encoding="utf-8"), file.name
 
@@ -113,21 +113,21 @@ def test_transformers_loads_it_by_its_manifest(made: Made, onnx: Path) -> None:
 
 def asked(python: str | Path, folder: Path, rows: list[str]) -> list[list[str]]:
     """Ask the program beside an export, the last row on the command line and the others by standard input."""
-    told = {"input": "".join(f"{row}\n" for row in rows[:-1]), "capture_output": True, "text": True, "check": True}
+    notes = {"input": "".join(f"{row}\n" for row in rows[:-1]), "capture_output": True, "text": True, "check": True}
     command = [str(python), str(folder / "run.py")]
     env = {**environment(), "PYTHONPATH": ""}
-    lines = subprocess.run(command, cwd="/", env=env, **told).stdout  # type: ignore[call-overload]
-    lines += subprocess.run([*command, rows[-1]], cwd="/", env=env, **{**told, "input": ""}).stdout  # type: ignore[call-overload]
+    lines = subprocess.run(command, cwd="/", env=env, **notes).stdout  # type: ignore[call-overload]
+    lines += subprocess.run([*command, rows[-1]], cwd="/", env=env, **{**notes, "input": ""}).stdout  # type: ignore[call-overload]
     return [line.split("\t", 2) for line in lines.splitlines()]
 
 
 def check_program(python: str | Path, made: Made, folder: Path) -> None:
-    said = pq.read_table(made.run / "predictions.parquet")
-    rows = said["text"].to_pylist()
+    output = pq.read_table(made.run / "predictions.parquet")
+    rows = output["text"].to_pylist()
     answers = asked(python, folder, rows)
     assert [text for _, _, text in answers] == rows
-    assert [label for label, _, _ in answers] == [["neg", "pos"][n] for n in said["prediction"].to_pylist()]
-    for (_, score, _), probabilities in zip(answers, said["probabilities"].to_pylist(), strict=True):
+    assert [label for label, _, _ in answers] == [["neg", "pos"][n] for n in output["prediction"].to_pylist()]
+    for (_, score, _), probabilities in zip(answers, output["probabilities"].to_pylist(), strict=True):
         assert float(score) == pytest.approx(max(probabilities), abs=1e-4)
 
 
@@ -159,25 +159,25 @@ def test_an_environment_of_onnxruntime_and_tokenizers_is_enough(made: Made, onnx
     constraints = Path(__file__).parents[2] / "constraints.txt"
     subprocess.run([*install, "-c", constraints], check=True)
     seen = "import importlib.util as u; print([n for n in ('torch', 'transformers', 'toolkit') if u.find_spec(n)])"
-    found = subprocess.run([python, "-c", seen], cwd="/", env={"PATH": "/usr/bin"}, capture_output=True, text=True)
-    assert found.stdout.strip() == "[]", found.stderr
+    result = subprocess.run([python, "-c", seen], cwd="/", env={"PATH": "/usr/bin"}, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
     check_program(python, made, onnx)
 
 
 def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path) -> None:
     outcome = toolkit("export", made.run, "--to", "onnx-int8", "--output", "small", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    found = facts(tmp_path / "small")
-    assert found.quantization is not None
-    assert found.quantization.calibrated_on == "validation"
-    ways = {one.way: one for one in found.quantization.candidates}
+    result = facts(tmp_path / "small")
+    assert result.quantization is not None
+    assert result.quantization.calibrated_on == "validation"
+    ways = {item.way: item for item in result.quantization.candidates}
     assert set(ways) == {"static", "dynamic"}
-    assert ways[found.quantization.chosen].agreement.same == max(one.agreement.same for one in ways.values())
-    assert found.quantization.calibration_rows + ways["static"].agreement.rows == 40  # all validation rows
-    assert f"{found.quantization.chosen} is used" in outcome.err
-    for one in ways.values():  # asked one at a time and together
-        assert one.batching.agreement.rows == one.agreement.rows
-        assert one.batching.drift is not None
+    assert ways[result.quantization.chosen].agreement.same == max(item.agreement.same for item in ways.values())
+    assert result.quantization.calibration_rows + ways["static"].agreement.rows == 40  # all validation rows
+    assert f"{result.quantization.chosen} is used" in outcome.err
+    for item in ways.values():  # asked one at a time and together
+        assert item.batching.agreement.rows == item.agreement.rows
+        assert item.batching.drift is not None
     fixed, anew = ways["static"].batching.drift, ways["dynamic"].batching.drift
     assert fixed is not None
     assert anew is not None
@@ -193,8 +193,8 @@ def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path
 def test_other_forms(form: str, made: Made, tmp_path: Path) -> None:
     outcome = toolkit("export", made.run, "--to", form, "--output", "out", "--rows", "20", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    found = facts(tmp_path / "out")
-    assert (found.form, found.rows, found.agreement.same) == (form, 20, 20)
+    result = facts(tmp_path / "out")
+    assert (result.form, result.rows, result.agreement.same) == (form, 20, 20)
     assert not (tmp_path / "out" / "run.py").exists()
     if form == "safetensors":
         checkpoints.reviews(tmp_path / "reviews.csv", 40, seed=9)
@@ -217,7 +217,9 @@ def test_adapters_are_merged(tiny_bert: Path, tmp_path: Path) -> None:
     assert facts(folder).agreement.value == 1.0
     import onnx as reader
 
-    assert not [one.name for one in reader.load(folder / "model.onnx").graph.initializer if "lora" in one.name.lower()]
+    assert not [
+        item.name for item in reader.load(folder / "model.onnx").graph.initializer if "lora" in item.name.lower()
+    ]
 
 
 def run(made: Made, output: Path, **changes: Any) -> Any:
@@ -304,12 +306,12 @@ def test_token_labels_are_exported_in_every_form(tiny_bert: Path, tmp_path: Path
     outcomes = several([(*training, *settings), *exports], tmp_path)
     assert [outcome.code for outcome in outcomes] == [0] * 5, outcomes[-1].text
     for form in graph.FORMS:
-        found = facts(tmp_path / "run" / "exports" / form)
-        assert "labels" not in found.inputs
-        assert found.difference is not None
-        assert found.difference.metric == "entity_f1"
+        result = facts(tmp_path / "run" / "exports" / form)
+        assert "labels" not in result.inputs
+        assert result.difference is not None
+        assert result.difference.metric == "entity_f1"
         if form != "onnx-int8":
-            assert found.agreement.value == 1.0
+            assert result.agreement.value == 1.0
 
 
 def test_text_generation_exports_safetensors_only(tmp_path: Path) -> None:

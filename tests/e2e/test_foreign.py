@@ -17,8 +17,8 @@ QUICK = ("--set", "evaluation.resamples=200")
 
 
 def report(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return found
+    result: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return result
 
 
 def accuracy(folder: Path) -> float:
@@ -103,10 +103,10 @@ def test_image_model_agrees_with_its_pipeline(tmp_path: Path) -> None:
     folder = pictures.folder(tmp_path / "shades", 20)
     judged = toolkit("evaluate", "own-vit", "--data", "shades", "--output", "out", *QUICK, cwd=tmp_path)
     assert judged.code == 0, judged.text
-    found = report(tmp_path / "out")
-    assert (found["recipe"], found["evaluation"]["labels"]) == ("image", ["dark", "light"])
+    result = report(tmp_path / "out")
+    assert (result["recipe"], result["evaluation"]["labels"]) == ("image", ["dark", "light"])
     classify = pipeline("image-classification", model=str(tmp_path / "own-vit"))
     for row in pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()[::7]:
         with Image.open(folder / row["_file"]) as image:
-            theirs = {one["label"]: one["score"] for one in classify(image.convert("RGB"))}
+            theirs = {item["label"]: item["score"] for item in classify(image.convert("RGB"))}
         assert [theirs["LABEL_0"], theirs["LABEL_1"]] == pytest.approx(row["probabilities"], abs=1e-5)

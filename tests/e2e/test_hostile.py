@@ -50,26 +50,29 @@ def attack(made: Made, tmp_path: Path) -> Attack:
             shutil.copytree(made.run, tmp_path / name)
             change(tmp_path / name)
             (tmp_path / name / "SHA256SUMS").unlink()  # who changes a run can leave its digests out
-        asked = [(name, command) for name, (_, commands) in attacks.items() for command in commands]
+        requests = [(name, command) for name, (_, commands) in attacks.items() for command in commands]
         with LocalHub() as hub:
             env = hub.environment(tmp_path / "hf", hub.token)
-            lines = [COMMANDS[command].format(t=name).split() for name, command in asked]
-            said = several(lines, tmp_path, env, timeout=900, all_of_them=True)
-        found: dict[str, dict[str, Outcome]] = {name: {} for name in attacks}
-        for (name, command), outcome in zip(asked, said, strict=True):
+            lines = [COMMANDS[command].format(t=name).split() for name, command in requests]
+            outcomes = several(lines, tmp_path, env, timeout=900, all_of_them=True)
+        results: dict[str, dict[str, Outcome]] = {name: {} for name in attacks}
+        for (name, command), outcome in zip(requests, outcomes, strict=True):
             assert outcome.code in (0, 2), (name, command, outcome.text)
-            found[name][command] = outcome
-        assert not (tmp_path / hostile.MARK).exists(), {key: list(values) for key, values in found.items()}
-        return found
+            results[name][command] = outcome
+        assert not (tmp_path / hostile.MARK).exists(), {key: list(values) for key, values in results.items()}
+        return results
 
     return run
 
 
 def test_model_card_cannot_enable_code(attack: Attack) -> None:
-    said = attack({"t": (hostile.loading, list(COMMANDS))})["t"]
+    output = attack({"t": (hostile.loading, list(COMMANDS))})["t"]
     for command in LOADING:
         if command != "compare":
-            assert (said[command].code, "`loading." in said[command].err) == (2, True), (command, said[command].text)
+            assert (output[command].code, "`loading." in output[command].err) == (2, True), (
+                command,
+                output[command].text,
+            )
 
 
 def test_a_recipe_that_a_folder_names_is_not_run(attack: Attack) -> None:
@@ -87,16 +90,16 @@ def test_a_recipe_that_a_folder_names_is_not_run(attack: Attack) -> None:
 
 def test_code_of_a_known_family_is_not_run(attack: Attack, tmp_path: Path) -> None:
     commands = ["predict", "fresh", "explain", "export", "attend", "finetune"]
-    said = attack(
+    message = attack(
         {
             "known": (hostile.code_beside_a_known_family, commands),
             "adapter": (hostile.adapter_of_elsewhere, ["predict", "attend"]),
             "pickled": (hostile.pickled, ["predict", "fresh", "other rows", "export", "attend", "finetune", "push"]),
         }
     )
-    assert {outcome.code for outcome in said["known"].values()} == {0}
+    assert {outcome.code for outcome in message["known"].values()} == {0}
     assert "evil.Evil" not in "".join(file.read_text("utf-8") for file in (tmp_path / "known-exported").glob("*.json"))
-    assert {outcome.code for outcome in said["pickled"].values()} == {2}
+    assert {outcome.code for outcome in message["pickled"].values()} == {2}
 
 
 def test_damaged_and_forged_files_are_rejected(attack: Attack, tmp_path: Path) -> None:

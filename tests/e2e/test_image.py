@@ -49,7 +49,7 @@ def test_image_run_learns_and_reports(made: Made) -> None:
         "Logistic regression on small pixels",
     ]
     assert "1 of 121 pictures could not be read and were left out: dark/broken.png" in made.outcome.err
-    assert [one["file"] for one in report["data"]["unreadable"]] == ["dark/broken.png"]
+    assert [item["file"] for item in report["data"]["unreadable"]] == ["dark/broken.png"]
     assert report["data"]["counts"]["unreadable"] == 1
     assert report["config"]["loading"]["from_scratch"] is True
     assert "Warning" not in made.outcome.err
@@ -78,11 +78,11 @@ def test_pipeline_gives_the_same_predictions(made: Made) -> None:
     from transformers import pipeline
 
     classify = pipeline("image-classification", model=str(made.run / "model"))
-    said = pq.read_table(made.run / "predictions.parquet").to_pylist()
+    output = pq.read_table(made.run / "predictions.parquet").to_pylist()
     labels = json.loads((made.run / "run.json").read_text(encoding="utf-8"))["labels"]
-    for row in said[:6]:
+    for row in output[:6]:
         with Image.open(made.cwd / "data" / row["_file"]) as image:
-            theirs = {one["label"]: one["score"] for one in classify(image.convert("RGB"))}
+            theirs = {item["label"]: item["score"] for item in classify(image.convert("RGB"))}
         assert max(theirs, key=theirs.__getitem__) == labels[row["prediction"]]
         for label, chance in zip(labels, row["probabilities"], strict=True):
             assert theirs[label] == pytest.approx(chance, abs=1e-5)
@@ -104,8 +104,8 @@ def test_predict_a_folder_and_a_table(made: Made, tmp_path: Path) -> None:
     table.write_text(f"photo\n{folder}/dark/000.png\nnowhere.png\n{folder}/light/000.png\n", encoding="utf-8")
     outcome = toolkit("predict", made.run, "--input", table, "--output", "some.jsonl", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    said = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [one["prediction"] for one in said] == ["dark", None, "light"]
+    texts = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [item["prediction"] for item in texts] == ["dark", None, "light"]
 
 
 def test_inspect_describes_pictures(made: Made) -> None:
@@ -203,9 +203,9 @@ def test_planted_duplicate_picture_is_found(tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
     assert faults(REPORT, report) == []
-    found = report["evaluation"]["near_duplicates"]
-    assert (found["kind"], found["found"]) == ("image", 1)
-    (pair,) = found["pairs"]
+    result = report["evaluation"]["near_duplicates"]
+    assert (result["kind"], result["found"]) == ("image", 1)
+    (pair,) = result["pairs"]
     assert pair["test"]["file"] == f"test/light/{hostile}.jpg"
     assert pair["train"]["file"] == "train/light/004.png"
     assert any(

@@ -112,7 +112,7 @@ def test_compare_requires_the_same_rows(made: Made, tmp_path: Path) -> None:
     judging = [("evaluate", made.run, "--data", table, "--output", output) for output in ("one", "other")]
     outcomes = several([*judging, ("compare", "one", "other", "--output", "both")], tmp_path, made.env)
     outcome = outcomes[-1]
-    assert [one.code for one in outcomes] == [0, 0, 0], outcome.text
+    assert [item.code for item in outcomes] == [0, 0, 0], outcome.text
     assert "one and other give the same prediction for every example." in outcome.out
     report = report_of(tmp_path / "both")
     assert faults(REPORT, report) == []
@@ -146,9 +146,9 @@ def test_screening_is_available_after_training(made: Made) -> None:
     outcome = toolkit("evaluate", made.run, *wanted, "--output", "screened", cwd=made.cwd, env=made.env)
     assert outcome.code == 0, outcome.text
     assert "Choosing thresholds on validation rows" in outcome.err
-    found = report_of(made.cwd / "screened")["evaluation"]["screening"]
-    assert found["positive"] == "pos"
-    assert [point["name"] for point in found["points"]] == ["balanced", "sensitivity=0.8"]
+    result = report_of(made.cwd / "screened")["evaluation"]["screening"]
+    assert result["positive"] == "pos"
+    assert [point["name"] for point in result["points"]] == ["balanced", "sensitivity=0.8"]
     refused = toolkit("evaluate", made.run, "--set", "evaluation.positive_class=zzz", cwd=made.cwd, env=made.env)
     assert refused.code == 2
     assert "[config.unknown-class]" in refused.err
@@ -175,10 +175,10 @@ def test_model_folder_works_in_a_pipeline(made: Made) -> None:
     from transformers import pipeline
 
     rows = pq.read_table(made.run / "data" / "test.parquet").to_pylist()
-    said = pq.read_table(made.run / "predictions.parquet")["prediction"].to_pylist()
+    output = pq.read_table(made.run / "predictions.parquet")["prediction"].to_pylist()
     classify = pipeline("text-classification", model=str(made.run / "model"), device="cpu")
     labels = [answer["label"] for answer in classify([row["text"] for row in rows])]
-    assert labels == [["neg", "pos"][number] for number in said]
+    assert labels == [["neg", "pos"][number] for number in output]
 
 
 def test_seed_determines_weights(tiny_distilbert: Path, tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ def test_seed_determines_weights(tiny_distilbert: Path, tmp_path: Path) -> None:
         True,
         False,
     ]
-    one, two, other = (checkpoints.digest(tmp_path / name / "model" / "model.safetensors") for name in "abc")
-    assert one == two
-    assert one != other
+    first, two, other = (checkpoints.digest(tmp_path / name / "model" / "model.safetensors") for name in "abc")
+    assert first == two
+    assert first != other
     assert figures(report_of(tmp_path / "c" / "evaluations" / "held-out")) == figures(report_of(tmp_path / "c"))
 
 

@@ -54,7 +54,7 @@ def test_lower_error_is_better_than_baseline(home: Path) -> None:
     report = json.loads((home / "run" / "report.json").read_text(encoding="utf-8"))
     (baseline,) = report["baselines"]
     difference = baseline["difference"]
-    ours, theirs = (one["metrics"][0]["value"] for one in (report["evaluation"], baseline))
+    ours, theirs = (item["metrics"][0]["value"] for item in (report["evaluation"], baseline))
     assert difference["value"] == pytest.approx(ours - theirs)
     assert difference["better"] == "lower"
     worse, better = difference["low"] > 0, difference["high"] < 0

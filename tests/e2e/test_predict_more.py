@@ -36,9 +36,9 @@ def test_lines_are_predicted_as_they_arrive(made: Made) -> None:
             assert (answer["prediction"] is None) == (not text.strip())
             assert list(answer) == ["text", "prediction", "score", "problem"]
         process.stdin.write("".join(f"a wonderful film, seen {n} times\n" for n in range(100)))
-        rest, told = process.communicate()
+        rest, result = process.communicate()
     assert [json.loads(line)["text"].split()[4] for line in rest.splitlines()] == [str(n) for n in range(100)]
-    assert "1 of 103 rows have no prediction; the first is row 2: `text` is empty." in told
+    assert "1 of 103 rows have no prediction; the first is row 2: `text` is empty." in result
     assert process.returncode == 0
 
 
@@ -54,9 +54,9 @@ def test_interruption_ends_waiting_for_input(made: Made, wish: signal.Signals) -
         process.send_signal(wish)
         assert process.wait(60) == 130
         assert process.stderr is not None
-        told = process.stderr.read()
-        assert "\nStopped: 1 row is predicted." in told
-        assert "Fatal" not in told
+        text = process.stderr.read()
+        assert "\nStopped: 1 row is predicted." in text
+        assert "Fatal" not in text
 
 
 def test_explanations_are_written_with_predictions(made: Made, tmp_path: Path) -> None:
@@ -69,10 +69,10 @@ def test_explanations_are_written_with_predictions(made: Made, tmp_path: Path) -
     assert answers[1]["explanation"] is None
     assert answers[1]["problem"] == "`text` is empty"
     for answer in (answers[0], answers[2]):
-        found = answer["explanation"]
-        told = max(zip(found["scores"], found["words"], strict=True))[1]
-        assert told in ("wonderful", "dull")
-        assert found["method"]
+        value = answer["explanation"]
+        result = max(zip(value["scores"], value["words"], strict=True))[1]
+        assert result in ("wonderful", "dull")
+        assert value["method"]
 
 
 def wait_for_parts(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:

@@ -120,8 +120,8 @@ def test_pushed_model_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_pat
     }
     outcomes = several(list(calls), tmp_path, env)
     assert [outcome.code for outcome in outcomes] == [0] * len(calls), outcomes[-1].text
-    for used, said in zip(outcomes, calls.values(), strict=True):
-        assert said in used.text
+    for used, text in zip(outcomes, calls.values(), strict=True):
+        assert text in used.text
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["evaluation"]["labels"] == ["negative", "positive"]
     assert runs.CARD in empty_hub.files(NAME)  # what later commands need beside the weights
@@ -135,7 +135,7 @@ def test_pushed_model_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_pat
             code, answers = post(f"{address}/predict", {"inputs": texts})
             assert code == 200, answers
             assert answers["model"] == NAME
-            assert [one["prediction"] for one in answers["predictions"]] == json.loads(done.stdout)
+            assert [item["prediction"] for item in answers["predictions"]] == json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("xet", [True, False], ids=["Xet", "plain LFS"])

@@ -52,9 +52,9 @@ def test_python_page_runs(hub: LocalHub, tmp_path: Path) -> None:
     assert len(blocks) >= 7
     checkpoints.reviews(tmp_path / "reviews.csv", 200, seed=1)
     checkpoints.reviews(tmp_path / "more_reviews.csv", 80, seed=2)
-    told = "\nassert {first.label, second.label} <= {'positive', 'negative'}\nassert second.score > 0.5\n"
+    result = "\nassert {first.label, second.label} <= {'positive', 'negative'}\nassert second.score > 0.5\n"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", "\n".join(blocks) + told],
+        [sys.executable, "-P", "-c", "\n".join(blocks) + result],
         cwd=tmp_path,
         env={**environment(hub.environment(tmp_path / "hf")), "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -157,15 +157,15 @@ def test_a_loaded_model_predicts_what_the_command_predicts(run: toolkit.Run, pla
     model = toolkit.load(run, progress=False)
     loaded = model.predict(texts)
     at_once = toolkit.predict(run, texts, all_scores=True, progress=False)
-    assert [one.label for one in loaded] == [one.label for one in at_once]
-    assert [one.score for one in loaded] == pytest.approx([one.score for one in at_once], abs=1e-4)
+    assert [item.label for item in loaded] == [item.label for item in at_once]
+    assert [item.score for item in loaded] == pytest.approx([item.score for item in at_once], abs=1e-4)
     written = toolkit.predict(run, input="more.csv", output="predicted.csv", progress=False)
     assert (written.rows, written.failed, written.path) == (30, 0, Path("predicted.csv"))
-    assert written.table["prediction"].tolist() == [one.label for one in at_once]
+    assert written.table["prediction"].tolist() == [item.label for item in at_once]
     rows: list[dict[str, object]] = []
     handed = toolkit.predict(run, input="more.csv", output=rows.append, progress=False)
     assert handed.path is None
-    assert [row["prediction"] for row in rows] == [one.label for one in at_once]
+    assert [row["prediction"] for row in rows] == [item.label for item in at_once]
     assert command("predict", run.path, texts[0], cwd=place).out.startswith(f"{at_once[0].label} ")
     assert model.labels == ["negative", "positive"]
     assert model.predict(texts[0])[0].scores.keys() == {"negative", "positive"}
@@ -202,7 +202,7 @@ def test_the_other_functions_return_what_the_commands_print(run: toolkit.Run, pl
 def test_seed_runs_are_in_one_folder(place: Path) -> None:
     home = toolkit.finetune("sentiment", model=checkpoints.TINY, data="reviews.csv", seeds=2, **SHORT)
     assert len(home.seeds) == 2
-    mean = sum(one.metrics["accuracy"].value for one in home.seeds) / 2
+    mean = sum(item.metrics["accuracy"].value for item in home.seeds) / 2
     assert home.metrics["accuracy"].value == pytest.approx(mean)
     with pytest.raises(RunError):
         _ = home.model_path
@@ -210,10 +210,10 @@ def test_seed_runs_are_in_one_folder(place: Path) -> None:
 
 def test_search_is_resumed(place: Path) -> None:
     call = {"model": checkpoints.TINY, "data": "reviews.csv", "progress": False, "set": {"training.epochs": 1}}
-    found = toolkit.tune("sentiment", trials=1, search={"dropout": "0|0.1"}, **call)
+    result = toolkit.tune("sentiment", trials=1, search={"dropout": "0|0.1"}, **call)
     again = toolkit.tune("sentiment", trials=2, search=["dropout=0|0.1"], **call)
-    assert (len(found.trials), len(again.trials)) == (1, 2)
-    assert again.folder == found.folder
+    assert (len(result.trials), len(again.trials)) == (1, 2)
+    assert again.folder == result.folder
     assert again.preset.is_file()
 
 

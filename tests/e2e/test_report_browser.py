@@ -51,12 +51,12 @@ def visit(folder: Path, html: str, scheme: str = "light") -> Visit:
         page.as_uri(),
     )
     events: list[dict[str, Any]] = json.loads(log.read_text(encoding="utf-8"))["events"]
-    asked = [event["params"] for event in events if "url" in event.get("params", {})]
+    requests = [event["params"] for event in events if "url" in event.get("params", {})]
     return Visit(
         document=done.stdout,
         console=[line for line in done.stderr.splitlines() if "CONSOLE" in line],
         # What a page asks for names its origin; what the browser wants for itself has none.
-        requests=sorted({ask["url"] for ask in asked if ask.get("initiator", "not an origin") != "not an origin"}),
+        requests=sorted({ask["url"] for ask in requests if ask.get("initiator", "not an origin") != "not an origin"}),
     )
 
 
@@ -79,8 +79,8 @@ def test_browser_detects_violations(tmp_path: Path) -> None:
     refused = visit(tmp_path, live)
     assert any("Content Security Policy" in line for line in refused.console)
     assert refused.requests == []
-    asked = visit(tmp_path, POLICY.sub("", live))
-    assert asked.requests == ["http://127.0.0.1:9/picture.png"]
+    requested = visit(tmp_path, POLICY.sub("", live))
+    assert requested.requests == ["http://127.0.0.1:9/picture.png"]
 
 
 @pytest.mark.parametrize(("scheme", "bright"), [("light", True), ("dark", False)])

@@ -31,20 +31,20 @@ def test_concurrent_requests_are_independent(made: Made, tmp_path: Path) -> None
         with ThreadPoolExecutor(32) as callers:
             answers = list(callers.map(lambda job: post(f"{address}/predict", job[0]), jobs))
     assert [code for code, _ in answers] == [wanted for _, wanted in jobs]
-    for (body, wanted), (_, said) in zip(jobs, answers, strict=True):
+    for (body, wanted), (_, outcome) in zip(jobs, answers, strict=True):
         if wanted == 200:
-            first, blank, last = said["predictions"]
+            first, blank, last = outcome["predictions"]
             assert "empty" in blank["problem"]
-            assert [one["prediction"] for one in (first, last)] == [expected[text] for text in body["inputs"][::2]]
+            assert [item["prediction"] for item in (first, last)] == [expected[text] for text in body["inputs"][::2]]
 
 
 def test_folder_is_served_locally_with_explanations(made: Made, tmp_path: Path) -> None:
     model = made.run / "model"
     with serving("serve", model, "--recipe", "sentiment", cwd=tmp_path, env=made.env) as address:
-        code, said = post(f"{address}/explain", {"input": "a wonderful film", "method": "gradient-input"})
-        assert code == 200, said
-        assert said["words"] == ["a", "wonderful", "film"]
-        assert "--measure" in said["belief"]
+        code, response = post(f"{address}/explain", {"input": "a wonderful film", "method": "gradient-input"})
+        assert code == 200, response
+        assert response["words"] == ["a", "wonderful", "film"]
+        assert "--measure" in response["belief"]
         with urllib.request.urlopen(f"{address}/health") as health:
             assert json.load(health)["model"] == "model"  # no folder of this machine
         with pytest.raises(OSError, match="refused"):
@@ -79,6 +79,6 @@ def test_demo_page_predicts_and_explains_a_text(made: Made, tmp_path: Path) -> N
         page.evaluate("document.querySelector('textarea').value = '   '; document.querySelector('button').click()")
         page.wait("!document.getElementById('refusal').hidden")
         assert "`text` is missing" in page.evaluate("document.getElementById('refusal').textContent")
-        refused = [one for one in page.complaints if "422" not in one]
+        refused = [item for item in page.complaints if "422" not in item]
         assert refused == []
-        assert all(one.startswith(address) for one in page.requests)
+        assert all(item.startswith(address) for item in page.requests)

@@ -48,14 +48,14 @@ def report(folder: Path) -> dict:
 
 
 def test_planted_label_error_and_leak_are_found(planted: Path) -> None:
-    found = report(planted / "run")
-    assert faults(REPORT, found) == []
-    doubted = [(example["file"], example["row"]) for example in found["evaluation"]["label_errors"]["examples"]]
+    result = report(planted / "run")
+    assert faults(REPORT, result) == []
+    doubted = [(example["file"], example["row"]) for example in result["evaluation"]["label_errors"]["examples"]]
     assert ("test.csv", MISLABELLED) in doubted[:3]
-    likest = found["evaluation"]["near_duplicates"]["pairs"][0]
+    likest = result["evaluation"]["near_duplicates"]["pairs"][0]
     assert (likest["test"]["file"], likest["test"]["row"]) == ("test.csv", LEAKED)
     assert (likest["train"]["file"], likest["train"]["row"]) == ("train.csv", 8)
-    assert any("near-duplicates" in warning for warning in found["verdict"]["warnings"])
+    assert any("near-duplicates" in warning for warning in result["verdict"]["warnings"])
     page = (planted / "run" / "report.html").read_text(encoding="utf-8")
     assert "Labels to check" in page
     assert 'id="near-duplicates"' in page
@@ -64,16 +64,16 @@ def test_planted_label_error_and_leak_are_found(planted: Path) -> None:
     card = json.loads((planted / "run" / "model" / "toolkit.json").read_text(encoding="utf-8"))
     assert card["calibration"]["fitted_on"] == "validation"
     # there is none where every validation row is right
-    assert card["calibration"].get("temperature") == found["evaluation"]["calibration"]["temperature"]
+    assert card["calibration"].get("temperature") == result["evaluation"]["calibration"]["temperature"]
 
 
 def untimed(folder: Path) -> str:
     """Return the bytes of a report, but for when it was made, by which command, and how long forward passes took."""
-    found = {**report(folder), "created": "", "command": ""}
-    for timing in (found["evaluation"].get("cost") or {}).get("timings", ()):
+    results = {**report(folder), "created": "", "command": ""}
+    for timing in (results["evaluation"].get("cost") or {}).get("timings", ()):
         for measured in ("passes", "p50_ms", "p99_ms", "examples_per_second", "joules_per_example"):
             timing[measured] = None
-    return json.dumps(found)
+    return json.dumps(results)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_a_planted_miscalibrated_model_is_found_by_name(planted: Path) -> None:
         csv.writer(stream).writerows(lines)
     outcome = toolkit("evaluate", "shouting", "--data", "noisy.csv", "--output", "shouted", cwd=planted)
     assert outcome.code == 0, outcome.text
-    found = report(planted / "shouted")
-    (statement,) = [said for said in found["verdict"]["statements"] if said.startswith("Overconfident")]
-    calibration = found["evaluation"]["calibration"]
+    result = report(planted / "shouted")
+    (statement,) = [text for text in result["verdict"]["statements"] if text.startswith("Overconfident")]
+    calibration = result["evaluation"]["calibration"]
     assert calibration["ece"]["low"] > 0.15
     assert calibration["p"] < 0.01
     assert statement in " ".join(outcome.out.split())
@@ -131,11 +131,11 @@ def test_a_planted_biased_model_is_found_by_name(tiny_distilbert: Path, tmp_path
     settings = ("--checks", "bias", "--set", "evaluation.resamples=200")
     outcome = toolkit("evaluate", "run", *settings, "--output", "judged", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    found = report(tmp_path / "judged")
-    assert faults(REPORT, found) == []
-    (statement,) = [said for said in found["verdict"]["statements"] if said.startswith("Depends on gender")]
+    result = report(tmp_path / "judged")
+    assert faults(REPORT, result) == []
+    (statement,) = [text for text in result["verdict"]["statements"] if text.startswith("Depends on gender")]
     assert "more negative with “female” than with “male”" in statement or "more positive with “male”" in statement
-    swapped = [study for study in found["evaluation"]["bias"]["studies"] if study["category"] == "gender"]
+    swapped = [study for study in result["evaluation"]["bias"]["studies"] if study["category"] == "gender"]
     assert {study["source"] for study in swapped} == {"data", "sentences"}
     assert all(study["flipped"]["low"] > 0.5 for study in swapped if study["source"] == "data")
     assert all(failure["groups"] for study in swapped for failure in study["failures"])
@@ -149,10 +149,10 @@ def test_every_check_reports_what_it_tested(planted: Path) -> None:
     settings = ("--set", "evaluation.group_column=side", "--set", "evaluation.resamples=200")
     outcome = toolkit("evaluate", "run", "--checks", "all", *settings, cwd=planted)
     assert outcome.code == 0, outcome.text
-    found = report(planted / "run" / "evaluations" / "held-out")
-    assert faults(REPORT, found) == []
-    evaluation = found["evaluation"]
-    assert {one["name"] for one in evaluation["robustness"]["invariance"]} >= {"typos", "upper_case", "contractions"}
+    result = report(planted / "run" / "evaluations" / "held-out")
+    assert faults(REPORT, result) == []
+    evaluation = result["evaluation"]
+    assert {item["name"] for item in evaluation["robustness"]["invariance"]} >= {"typos", "upper_case", "contractions"}
     assert evaluation["robustness"]["not_tested"] == ""
     assert {study["category"] for study in evaluation["bias"]["studies"]} == {
         "gender",
@@ -178,9 +178,9 @@ def test_seeds_are_summarized(planted: Path, tiny_distilbert: Path) -> None:
         "--output", "seeds", cwd=planted,
     )  # fmt: skip
     assert outcome.code == 0, outcome.text
-    found = report(planted / "seeds")
-    assert faults(REPORT, found) == []
-    assert [run["seed"] for run in found["seeds"]["runs"]] == [7, 8]
+    result = report(planted / "seeds")
+    assert faults(REPORT, result) == []
+    assert [run["seed"] for run in result["seeds"]["runs"]] == [7, 8]
     assert "on average over 2 seeds" in outcome.out
     weights = [planted / "seeds" / f"seed-{seed}" / "model" / "model.safetensors" for seed in (7, 8)]
     assert checkpoints.digest(weights[0]) != checkpoints.digest(weights[1])
@@ -209,7 +209,7 @@ def test_swapped_classes_and_duplicates_are_warned_of(made: Made, tmp_path: Path
     warnings = " ".join(report["verdict"]["warnings"])
     assert "duplicates" in warnings
     assert "labels may be swapped" in warnings
-    assert [one["name"] for one in report["baselines"]] == ["Most common class of these rows"]
+    assert [item["name"] for item in report["baselines"]] == ["Most common class of these rows"]
     assert "training" not in report["config"]  # which this evaluation has not
     again = toolkit("evaluate", made.run, "--output", "own", cwd=tmp_path)
     assert again.code == 0, again.text

@@ -38,9 +38,9 @@ def validation_losses(run: Path) -> list[float]:
 def test_counting_gpus_initializes_none() -> None:
     program = "import torch; from toolkit.distributed.launcher import count_gpus as count;"
     program += "print(count(), torch.cuda.is_initialized())"
-    said = subprocess.check_output([sys.executable, "-c", program], text=True).split()
-    assert int(said[0]) >= 1
-    assert said[1] == "False"
+    output = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert int(output[0]) >= 1
+    assert output[1] == "False"
 
 
 def test_command_learns_on_gpu_in_bf16(place: Path) -> None:
@@ -199,12 +199,12 @@ def test_sparse_attention_on_gpu_equals_the_mask(name: str) -> None:
     real = torch.arange(1100, device="cuda") < torch.tensor([[1100], [700]], device="cuda")
     assert flex.suits(tensors[0])
     rows = real[:, None, :, None]
-    found = sparse.attention(form, 1, *tensors, real) * rows
+    result = sparse.attention(form, 1, *tensors, real) * rows
     mask = forms.allowed(form, 1, tensors[0], tensors[1], real)
     expected = torch.nn.functional.scaled_dot_product_attention(*tensors, attn_mask=mask) * rows
-    torch.testing.assert_close(found, expected, atol=2e-2, rtol=2e-2)
+    torch.testing.assert_close(result, expected, atol=2e-2, rtol=2e-2)
     for ours, theirs in zip(
-        torch.autograd.grad(found.square().sum(), tensors),
+        torch.autograd.grad(result.square().sum(), tensors),
         torch.autograd.grad(expected.square().sum(), tensors),
         strict=True,
     ):

@@ -62,8 +62,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("case", steps.CASES)
 def test_two_processes_give_the_steps_of_one(case: str, trained: tuple[Path, Path]) -> None:
-    one, two = (load_file(folder / f"{case}.safetensors") for folder in trained)
-    for name, tensor in one.items():
+    first, two = (load_file(folder / f"{case}.safetensors") for folder in trained)
+    for name, tensor in first.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
     facts, other = (json.loads((folder / f"{case}.json").read_text(encoding="utf-8")) for folder in trained)
     assert other["losses"] == pytest.approx(facts["losses"], abs=1e-5)
@@ -71,7 +71,7 @@ def test_two_processes_give_the_steps_of_one(case: str, trained: tuple[Path, Pat
     assert other["steps"] == facts["steps"]
     assert other["same weights"]
     assert other["same predictions"]
-    assert [bool(said) for said in other["said"]] == [False, case == "memory runs out"]
+    assert [bool(text) for text in other["said"]] == [False, case == "memory runs out"]
 
 
 @pytest.mark.parametrize("case", steps.RESUMED)
@@ -85,9 +85,9 @@ def test_processes_write_one_identical_run(place: Path, strategy: str) -> None:
     """With a learning rate below the weights' resolution the model is the same, and so is every prediction."""
     still = ("--epochs", "5", "--learning-rate", "1e-30", "--set", "training.dropout=0")
     still += ("--set", "training.early_stopping_patience=2")
-    one = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "one", cwd=place)
+    outcome = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "one", cwd=place)
     two = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "two", *TWO, "--strategy", strategy, cwd=place)
-    assert (one.code, two.code) == (0, 0), one.text + two.text
+    assert (outcome.code, two.code) == (0, 0), outcome.text + two.text
     runs = (place / "one", place / "two")
     assert files(runs[1]) == files(runs[0])
     validations = [[(v["step"], v["loss"], v["accuracy"], v["best"]) for v in log(run, "validation")] for run in runs]
@@ -103,7 +103,7 @@ def test_processes_write_one_identical_run(place: Path, strategy: str) -> None:
     assert len(re.findall("Evaluating on held-out data", two.err)) == 1
     assert "2 processes" in two.err
     assert "learning rate (1e-30)" in two.err
-    assert two.out.count("report") == one.out.count("report")
+    assert two.out.count("report") == outcome.out.count("report")
 
 
 # --- going on where it was ------------------------------------------------------------------------------------------

@@ -51,10 +51,10 @@ def weights(run: Path) -> str:
 
 def same_result(run: Path, reference: Path) -> None:
     assert weights(run) == weights(reference)
-    one, other = (json.loads((r / "report.json").read_text(encoding="utf-8")) for r in (run, reference))
-    assert one["evaluation"] == other["evaluation"]
-    assert one["training"]["evaluations"] == other["training"]["evaluations"]
-    assert one["training"]["loss"] == other["training"]["loss"]
+    first, other = (json.loads((r / "report.json").read_text(encoding="utf-8")) for r in (run, reference))
+    assert first["evaluation"] == other["evaluation"]
+    assert first["training"]["evaluations"] == other["training"]["evaluations"]
+    assert first["training"]["loss"] == other["training"]["loss"]
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert steps == sorted(steps)
     assert not (run / "checkpoints").exists()

@@ -14,11 +14,11 @@ WORDS = {
 def pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
     """Return different sentences of three to nine words with their word for word translation."""
     chance = random.Random(seed)
-    found: dict[str, str] = {}
-    while len(found) < count:
+    results: dict[str, str] = {}
+    while len(results) < count:
         words = chance.choices(list(WORDS), k=chance.randint(3, 9))
-        found[" ".join(words)] = " ".join(WORDS[word] for word in words)
-    return list(found.items())
+        results[" ".join(words)] = " ".join(WORDS[word] for word in words)
+    return list(results.items())
 
 
 def tsv(path: Path, rows: list[tuple[str, str]], header: str = "en\tde") -> Path:

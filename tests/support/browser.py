@@ -55,11 +55,11 @@ class Page:
         self._out.write(json.dumps(message).encode() + b"\0")
         self._out.flush()
         while True:
-            said = json.loads(self._message())
-            if said.get("id") == self._number:
-                assert "error" not in said, said["error"]
-                return said["result"]
-            self._note(said)
+            output = json.loads(self._message())
+            if output.get("id") == self._number:
+                assert "error" not in output, output["error"]
+                return output["result"]
+            self._note(output)
 
     def _message(self) -> bytes:
         read = bytearray()

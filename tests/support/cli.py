@@ -90,8 +90,8 @@ def several(
         outcomes = []
         for end in ends:
             code, cpu = json.loads(end.read_text(encoding="utf-8"))
-            said = [end.with_suffix(f".{name}").read_text(encoding="utf-8") for name in ("out", "err")]
-            outcomes.append(Outcome(code, said[0], said[1], cpu))
+            texts = [end.with_suffix(f".{name}").read_text(encoding="utf-8") for name in ("out", "err")]
+            outcomes.append(Outcome(code, texts[0], texts[1], cpu))
     return outcomes
 
 

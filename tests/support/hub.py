@@ -245,9 +245,9 @@ class LocalHub:
     def _answer(self, call: Call) -> Reply:
         call.user = self._account(call)
         for method, pattern, endpoint in ROUTES:
-            found = pattern.fullmatch(call.path)
-            if found and method == call.method.replace("HEAD", "GET"):
-                parts = {key: unquote(value) for key, value in found.groupdict().items() if value is not None}
+            result = pattern.fullmatch(call.path)
+            if result and method == call.method.replace("HEAD", "GET"):
+                parts = {key: unquote(value) for key, value in result.groupdict().items() if value is not None}
                 if "name" not in parts:
                     return endpoint(self, call, **parts)
                 repo = self._visible(call.user, parts.pop("kind", "model"), parts.pop("name"))
@@ -401,12 +401,12 @@ class LocalHub:
     @route("GET", API + "/discussions")
     def discussions(self, call: Call, repo: Repo) -> Reply:
         author, status = call.query.get("author"), call.query.get("status", "all")
-        found = [
-            one
-            for one in repo.pull_requests
-            if author in {None, one["author"]["name"]} and status in {"all", one["status"].replace("draft", "open")}
+        results = [
+            item
+            for item in repo.pull_requests
+            if author in {None, item["author"]["name"]} and status in {"all", item["status"].replace("draft", "open")}
         ]
-        return Reply({"discussions": found, "count": len(found), "start": 0})
+        return Reply({"discussions": results, "count": len(results), "start": 0})
 
     @route("GET", API + "/discussions/(?P<num>[0-9]+)")
     def discussion(self, call: Call, repo: Repo, num: str) -> Reply:
@@ -455,8 +455,8 @@ class LocalHub:
             self._committer(call, repo, rev)
         ends = int(time.time()) + 3600
         headers = {"Cas-Url": self.xet.endpoint, "Access-Token": TOKEN, "Token-Expiration": str(ends)}
-        told = {"casUrl": self.xet.endpoint, "accessToken": TOKEN, "exp": ends}
-        return Reply(told, headers={f"X-Xet-{name}": value for name, value in headers.items()})
+        notes = {"casUrl": self.xet.endpoint, "accessToken": TOKEN, "exp": ends}
+        return Reply(notes, headers={f"X-Xet-{name}": value for name, value in headers.items()})
 
     @route("POST", API + "/commit" + REV)
     def commit(self, call: Call, repo: Repo, rev: str) -> Reply:

@@ -102,8 +102,8 @@ def case_of_pairs(team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
 
     def loss(model: Any) -> dict[str, float]:
         nothing: Any = lambda _outputs, _batch: {}  # noqa: E731
-        found = predict(model, pairs(), collate_pairs, nothing, batch_size=4, device="cpu", team=team)
-        return {"loss": float(found.loss or 0)}
+        outcome = predict(model, pairs(), collate_pairs, nothing, batch_size=4, device="cpu", team=team)
+        return {"loss": float(outcome.loss or 0)}
 
     result = fit(model, team, CASES[PAIRS], features=pairs(), collate=collate_pairs, validate=loss)
     return {name: value.clone() for name, value in model.state_dict().items()}, {
@@ -155,11 +155,11 @@ def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train one case; return the weights and the recorded values."""
     import torch
 
-    said: list[str] = []
+    notes: list[str] = []
     model = build(seed=team.rank)  # the main process's weights count
     if name == "memory runs out" and team.rank == team.size - 1:
         model.bert.encoder.register_forward_pre_hook(_too_large)
-    result = fit(model, team, CASES[name], say=said.append)
+    result = fit(model, team, CASES[name], say=notes.append)
     weights = {key: whole(value).contiguous() for key, value in model.state_dict().items()}
     with gathered(model):
         torch.testing.assert_close(model.unused.weight, build(seed=0).unused.weight, rtol=0, atol=0)
@@ -167,7 +167,7 @@ def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
         return weights, {
             "losses": [v.values["loss"] for v in result.validations],
             "steps": result.steps,
-            "said": team.everyones(said),
+            "said": team.everyones(notes),
             "same weights": len(set(team.everyones(_digest(model)))) == 1,
             "same predictions": set(map(repr, team.everyones(shared))) == {repr(ask(model, Team()))},
         }
@@ -179,11 +179,11 @@ def resumed(team: Team, states: Path, config: Mapping[str, Any]) -> bool:
     from toolkit.training.loop import checkpoint
 
     undisturbed, begun, later = (build(team.rank, dropout=0.1) for _ in range(3))
-    asked: list[None] = []
+    calls: list[None] = []
 
     def stop() -> bool:
-        asked.append(None)
-        return len(asked) == 5 and team.rank == team.size - 1  # a request of any process counts
+        calls.append(None)
+        return len(calls) == 5 and team.rank == team.size - 1  # a request of any process counts
 
     build(team.rank)  # sets the seed
     fit(undisturbed, team, config)

@@ -79,7 +79,7 @@ def data_set(folder: Path, rows: int = 60) -> Path:
     kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))})
     for start, (part, count) in enumerate({"train": rows, "test": 12}.items()):
         images = [encoded(picture(bool(n % 2), 40, 1000 * start + n), "PNG") for n in range(count)]
-        columns = {"image": [{"bytes": one} for one in images], "label": [n % 2 for n in range(count)]}
+        columns = {"image": [{"bytes": item} for item in images], "label": [n % 2 for n in range(count)]}
         datasets.Dataset.from_dict(columns, features=kinds).to_parquet(folder / f"{part}.parquet")
     return folder
 
@@ -111,11 +111,11 @@ def tried(name: str, data: str) -> dict[str, Any]:
     prepared = prepare(*configure("image", [("flag", values)]), lambda _event: None)
     run = finetune(prepared, "", lambda _event: None)
     classify = pipeline_of("image-classification", model=str(run.model))
-    said = pq.read_table(run.path / "predictions.parquet").to_pylist()
+    output = pq.read_table(run.path / "predictions.parquet").to_pylist()
     labels = prepared.splits.labels
     off = 0.0
-    for row, picture in zip(said, prepared.splits.test["image"].to_pylist(), strict=True):
-        theirs = {one["label"]: one["score"] for one in classify(image_columns.decode(picture, 10**6))}
+    for row, picture in zip(output, prepared.splits.test["image"].to_pylist(), strict=True):
+        theirs = {item["label"]: item["score"] for item in classify(image_columns.decode(picture, 10**6))}
         off = max(off, *(abs(theirs[label] - p) for label, p in zip(labels, row["probabilities"], strict=True)))
     path = checkpoints.locate(name, prepared.config.loading).path
     try:
@@ -125,12 +125,12 @@ def tried(name: str, data: str) -> dict[str, Any]:
         processor = prepared.recipe.load_processor(path, larger)
         rows = {"image": prepared.splits.test["image"].to_pylist()[:2]}
         batch = prepared.recipe.preprocess(rows, processor, larger)["pixel_values"]
-        features = [{"pixel_values": one} for one in batch]
+        features = [{"pixel_values": item} for item in batch]
         logits = model.eval()(**prepared.recipe.collate(features, processor)).logits
         larger_says = [*batch.shape[2:], *logits.shape]
     except ToolkitError as error:
         larger_says = str(error)
-    return {"off": off, "rows": len(said), "revision": prepared.checkpoint.revision, "larger": larger_says}
+    return {"off": off, "rows": len(output), "revision": prepared.checkpoint.revision, "larger": larger_says}
 
 
 if __name__ == "__main__":

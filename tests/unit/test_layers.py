@@ -180,22 +180,22 @@ def compared_kinds(module_tree: ast.Module) -> Iterator[str]:
             parts = node.args
         else:
             continue
-        inside = [one for part in parts for one in ast.walk(part)]
-        names = {one.id for one in inside if isinstance(one, ast.Name)}
-        names |= {one.attr for one in inside if isinstance(one, ast.Attribute)}
-        strings = {one.value for one in inside if isinstance(one, ast.Constant)}
-        asked = (names | strings) & {"kind", "unit", "modality"}
-        if names & _KINDS or (asked and (strings & (_NAMES | {"tokens"}))):
+        inside = [item for part in parts for item in ast.walk(part)]
+        names = {item.id for item in inside if isinstance(item, ast.Name)}
+        names |= {item.attr for item in inside if isinstance(item, ast.Attribute)}
+        strings = {item.value for item in inside if isinstance(item, ast.Constant)}
+        requested = (names | strings) & {"kind", "unit", "modality"}
+        if names & _KINDS or (requested and (strings & (_NAMES | {"tokens"}))):
             yield ast.unparse(node)
 
 
 def test_kinds_are_compared_in_tasks_alone():
-    found = {
+    results = {
         module: len(list(compared_kinds(tree(module))))
         for module in MODULES
         if room(module).partition(".")[0] != "tasks"
     }
-    assert {module: count for module, count in found.items() if count} == {
+    assert {module: count for module, count in results.items() if count} == {
         module: count for module, (count, _) in KINDS_COMPARED.items()
     }
     assert sum(count for count, _ in KINDS_COMPARED.values()) < 15
@@ -218,6 +218,6 @@ def test_no_function_takes_more_than_ten_parameters():
         for node in ast.walk(tree(module)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-                if len([one for one in given if one.arg not in ("self", "cls")]) > 10:
+                if len([item for item in given if item.arg not in ("self", "cls")]) > 10:
                     long.append(f"{module}.{node.name}")
     assert long == []

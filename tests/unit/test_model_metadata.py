@@ -28,10 +28,10 @@ def read(tmp_path):
 
 
 def test_a_card_gives_what_the_model_needs_and_names_no_file(read):
-    found = model_metadata.values(read(WHOLE))
-    assert found.keys() == {"attention", "positions", "data", "evaluation", "training", "options"}
-    assert found["data"] == WHOLE["data"]
-    assert not {"glossary", "lists"} & found["evaluation"].keys()
+    result = model_metadata.values(read(WHOLE))
+    assert result.keys() == {"attention", "positions", "data", "evaluation", "training", "options"}
+    assert result["data"] == WHOLE["data"]
+    assert not {"glossary", "lists"} & result["evaluation"].keys()
     assert read({}) == {}
     assert model_metadata.read(runs.HOME / "nowhere") == {}
 

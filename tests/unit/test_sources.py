@@ -158,9 +158,9 @@ def test_a_checkpoint_folder_is_taken(tmp_path, weights):
 )
 def test_pickled_weights_are_refused_unless_allowed(tmp_path, weights):
     folder = checkpoint(tmp_path / "model", "config.json", weights)
-    said = fault("model.unsafe-weights", str(folder))
-    assert f"pickled code ({weights})" in said
-    assert "loading.allow_pickle=true" in said
+    message = fault("model.unsafe-weights", str(folder))
+    assert f"pickled code ({weights})" in message
+    assert "loading.allow_pickle=true" in message
     assert sources.locate_model([str(folder)], allow_pickle=True).path == folder
 
 
@@ -240,10 +240,10 @@ def test_a_hub_that_hangs_counts_as_none(monkeypatch, fresh_probe):
 
 
 def test_the_hub_is_asked_once(monkeypatch, fresh_probe):
-    asked = []
-    monkeypatch.setattr(sources, "_probe", asked.append)
+    calls = []
+    monkeypatch.setattr(sources, "_probe", calls.append)
     assert [sources.hub_problem() for _ in range(3)] == [None] * 3
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_without_a_network_the_stand_in_is_used_and_said(package, no_hub, tmp_path, monkeypatch):

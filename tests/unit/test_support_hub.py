@@ -51,9 +51,9 @@ def api(hub):
 @pytest.fixture
 def waits(monkeypatch):
     """The seconds that the client meant to wait, which it no longer does."""
-    asked = []
-    monkeypatch.setattr("time.sleep", asked.append)
-    return asked
+    calls = []
+    monkeypatch.setattr("time.sleep", calls.append)
+    return calls
 
 
 @pytest.fixture
@@ -99,9 +99,9 @@ def test_the_cache_is_enough_once_the_hub_is_gone(model, tmp_path, waits):
         hub.add("someone/model", model)
         api = HfApi(endpoint=hub.endpoint, token=False)
         online = api.snapshot_download("someone/model", cache_dir=tmp_path / "hf")
-        asked = len(hub.requests)
+        requested = len(hub.requests)
         offline = api.snapshot_download("someone/model", cache_dir=tmp_path / "hf", local_files_only=True)
-        assert (offline, len(hub.requests)) == (online, asked)
+        assert (offline, len(hub.requests)) == (online, requested)
     assert api.hf_hub_download("someone/model", "config.json", cache_dir=tmp_path / "hf").startswith(online)
     with pytest.raises(LocalEntryNotFoundError):
         api.hf_hub_download("someone/model", "vocab.txt", cache_dir=tmp_path / "hf")

@@ -35,9 +35,9 @@ def changed(folder: Path, family: str, change: Change, network: Any = None) -> P
 
 
 def load(folder: Path, auto: Any = CLASSES, labels: tuple[str, ...] = ("a", "b")) -> tuple[Any, weights.Loaded]:
-    with weights.watched() as found:
+    with weights.watched() as result:
         model = models.load(auto, folder, labels, LoadingConfig(), TrainingConfig(dropout=None))
-    (loaded,) = found
+    (loaded,) = result
     return model, loaded
 
 
@@ -226,12 +226,12 @@ def test_missing_shard_is_refused(tmp_path: Path) -> None:
 def test_an_index_names_safetensors_beside_it(place: object, tmp_path: Path) -> None:
     small.FAMILIES["bert"]().save_pretrained(tmp_path, max_shard_size="4kB")
     index = tmp_path / "model.safetensors.index.json"
-    told = json.loads(index.read_text(encoding="utf-8"))
-    told["weight_map"][min(told["weight_map"])] = place
-    index.write_text(json.dumps(told), encoding="utf-8")
-    said = refusal("model.unsafe-index", tmp_path)
-    assert str(place) in said
-    assert "not in a .safetensors file next to it" in said
+    result = json.loads(index.read_text(encoding="utf-8"))
+    result["weight_map"][min(result["weight_map"])] = place
+    index.write_text(json.dumps(result), encoding="utf-8")
+    message = refusal("model.unsafe-index", tmp_path)
+    assert str(place) in message
+    assert "not in a .safetensors file next to it" in message
 
 
 def test_an_index_without_a_list_is_refused(tmp_path: Path) -> None:

@@ -303,8 +303,8 @@ def test_in_16_bits_a_gradient_avoids_the_kernel_that_is_slow_there_while_little
         output, _ = sequences.attention(None, *inputs, None)
         output.float().square().sum().backward()
     assert len(called) == 2 + (0 if kept else 2)
-    for one, other in zip(exact, rounded, strict=True):
-        assert (one.grad - other.grad.float()).abs().max() < 0.03 * one.grad.abs().max()
+    for item, other in zip(exact, rounded, strict=True):
+        assert (item.grad - other.grad.float()).abs().max() < 0.03 * item.grad.abs().max()
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8))

@@ -31,9 +31,9 @@ def test_padding_has_no_part_in_the_mean():
     together = penalties.mean_entropy(records, batch["attention_mask"])
     alone = []
     for row, length in enumerate(batch["attention_mask"].sum(dim=1).tolist()):
-        with recording(model) as one:
+        with recording(model) as item:
             model(**{name: values[row : row + 1, :length] for name, values in batch.items()})
-        alone.append(penalties.mean_entropy(one))
+        alone.append(penalties.mean_entropy(item))
     torch.testing.assert_close(together, torch.stack(alone).mean())
 
 

@@ -64,9 +64,9 @@ def test_an_additive_mask_and_a_boolean_one_say_the_same():
     query, key, value = torch.randn(3, 2, 3, 5, 4)
     allowed = reference.causal_mask(5)
     added = torch.zeros(5, 5).masked_fill(~allowed, torch.finfo(torch.float32).min)
-    one = reference.scaled_dot_product(query, key, value, mask=allowed)
+    first = reference.scaled_dot_product(query, key, value, mask=allowed)
     other = reference.scaled_dot_product(query, key, value, mask=added)
-    torch.testing.assert_close(one.weights, other.weights)
+    torch.testing.assert_close(first.weights, other.weights)
 
 
 def test_masks():
@@ -185,8 +185,8 @@ def test_rotary_scores_depend_on_the_distance_alone(first, second, shift):
     query, key = torch.randn(2, 1, 8, generator=random)
 
     def score(at, to):
-        asked = reference.rotary_positions(query, torch.tensor([at]))
-        return asked @ reference.rotary_positions(key, torch.tensor([to])).T
+        requested = reference.rotary_positions(query, torch.tensor([at]))
+        return requested @ reference.rotary_positions(key, torch.tensor([to])).T
 
     torch.testing.assert_close(score(first, second), score(first + shift, second + shift), atol=1e-3, rtol=1e-3)
 

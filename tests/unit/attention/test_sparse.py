@@ -38,11 +38,11 @@ def drawn(shape, seed, gradient=False):
 def test_it_equals_dense_attention_under_the_same_mask(name, layer, shape, seed):
     (query, key, value), real = drawn(shape, seed)
     (form,) = forms.parse(name)
-    found = sparse.attention(form, layer, query, key, value, real)
+    result = sparse.attention(form, layer, query, key, value, real)
     mask = forms.allowed(form, layer, query, key, real)
     expected = reference.scaled_dot_product(query, key, value, mask=mask).output
     rows = real[:, None, :, None]
-    torch.testing.assert_close(found * rows, expected * rows, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(result * rows, expected * rows, atol=1e-5, rtol=1e-4)
 
 
 @settings(max_examples=60)
@@ -104,11 +104,11 @@ def test_flex_attention_is_told_the_same_mask(name):
     (query, key, value), real = drawn((2, 2, 300, 16), 3)
     (form,) = forms.parse(name)
     with torch.no_grad():
-        found = flex.attention(form, query, key, value, real, None, flex_attention)
+        result = flex.attention(form, query, key, value, real, None, flex_attention)
         allowed = forms.allowed(form, 0, query, key, real)
         expected = reference.scaled_dot_product(query, key, value, mask=allowed).output
     rows = real[:, None, :, None]
-    torch.testing.assert_close(found * rows, expected * rows, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(result * rows, expected * rows, atol=1e-5, rtol=1e-4)
     assert not flex.suits(query)  # on a CPU the blocked code computes
     blocks = flex._blocks(lambda *_: True, 300, form.window // 2, form.seers, "cpu").to_dense()[0, 0].bool()
     seen = allowed[real.all(dim=1)][0, 0].nonzero() // 128

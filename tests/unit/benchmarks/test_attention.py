@@ -69,10 +69,10 @@ def test_every_hybrid_is_measured_beside_attention_alone(name, monkeypatch):
     monkeypatch.setattr(hybrids, "SIDES", (64, 128))
     monkeypatch.setattr(hybrids, "SECONDS", 0.0)
     monkeypatch.setattr(hybrids, "PICTURES", 1)
-    found = hybrids.measure(name, 64)
-    assert found["parameters"] > 1e6
-    assert found["seconds"] > 0
-    assert found["peak_mib"] >= 0
+    result = hybrids.measure(name, 64)
+    assert result["parameters"] > 1e6
+    assert result["seconds"] > 0
+    assert result["peak_mib"] >= 0
 
 
 def test_the_tables_of_hybrids():

@@ -33,8 +33,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
 )
 def test_memory_that_ran_out_is_said(error, capsys):
     assert report_failure(error) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("Error [machine.out-of-memory]: ")
+    output = capsys.readouterr().err
+    assert output.startswith("Error [machine.out-of-memory]: ")
 
 
 def test_refusals_keep_their_own_words():
@@ -62,9 +62,9 @@ def test_the_machine_is_named(error, code, identifier, fact, capsys):
             error()
         error = caught.value
     assert report_failure(error) == code
-    said = capsys.readouterr().err
-    assert said.startswith(f"Error [{identifier}]: ")
-    assert fact in said
+    output = capsys.readouterr().err
+    assert output.startswith(f"Error [{identifier}]: ")
+    assert fact in output
 
 
 def test_a_fault_of_the_toolkit_is_called_one(capsys):

@@ -29,10 +29,10 @@ def test_random_weights_have_no_base_and_no_licence_of_another(scratch, tmp_path
     runs.write_json(run.model / runs.CARD, {"recipe": "sentiment"})
     runs.write_json(run.path / "run.json", {"model": str(base)})
     report = {"config": {"loading": {"from_scratch": scratch}}, "data": {"source": "reviews.csv"}}
-    told = []
-    found = _publication(run, report, upload.Destination("someone/model"), None, None, (), told.append)
-    assert (found.from_scratch, found.licence) == (scratch, None if scratch else "mit")
-    assert bool(told) == scratch
+    notes = []
+    result = _publication(run, report, upload.Destination("someone/model"), None, None, (), notes.append)
+    assert (result.from_scratch, result.licence) == (scratch, None if scratch else "mit")
+    assert bool(notes) == scratch
 
 
 def test_a_licence_that_the_hub_does_not_know_is_found_before_training(tmp_path, monkeypatch):

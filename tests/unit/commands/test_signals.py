@@ -16,7 +16,7 @@ def test_sigterm_ends_like_ctrl_c_and_the_handler_is_given_back():
 
 
 def test_in_training_it_is_a_wish_first():
-    with pytest.raises(KeyboardInterrupt), terminable(), stoppable() as asked:
+    with pytest.raises(KeyboardInterrupt), terminable(), stoppable() as value:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert asked()
+        assert value()
         os.kill(os.getpid(), signal.SIGTERM)

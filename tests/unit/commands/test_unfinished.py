@@ -38,31 +38,31 @@ def notes(prepared):
 
 
 def test_nothing_to_resume_is_said(prepared):
-    run, said = notes(prepared())
+    run, output = notes(prepared())
     assert run is None
-    assert "There is nothing to resume" in said
-    assert "new run" in said
+    assert "There is nothing to resume" in output
+    assert "new run" in output
 
 
 def test_nothing_to_resume_in_the_folder_named_is_said(prepared):
-    run, said = notes(prepared(output="mine"))
+    run, output = notes(prepared(output="mine"))
     assert run is None
-    assert said.startswith("There is nothing to resume in mine;")
+    assert output.startswith("There is nothing to resume in mine;")
 
 
 def test_what_sets_the_nearest_run_apart_is_said(prepared):
     begin(runs.HOME / "one", prepared(training={"epochs": 9}).config)
-    run, said = notes(prepared())
+    run, output = notes(prepared())
     assert run is None
-    assert "runs/one has a different training.epochs" in said
+    assert "runs/one has a different training.epochs" in output
 
 
 def test_a_run_of_the_same_kind_is_taken_up(prepared):
     begin(runs.HOME / "one", prepared().config)
     begin(runs.HOME / "whole", prepared().config, status="complete")
-    run, said = notes(prepared())
+    run, output = notes(prepared())
     assert run == runs.Run(runs.HOME / "one")
-    assert "Resuming runs/one" in said
+    assert "Resuming runs/one" in output
 
 
 def test_what_changes_no_weight_may_differ(prepared, tmp_path):

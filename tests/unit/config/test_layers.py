@@ -75,11 +75,11 @@ def test_the_last_layer_that_speaks_decides(names, speaking):
 
 def test_values_found_out_in_the_run_are_marked_with_their_layer():
     resolved = resolve([("flag", {"recipe": "x", "training": {"seed": 3}})])
-    found = resolved.with_values("model", {"training": {"learning_rate": 1e-3}})
-    assert found.config.training.learning_rate == 1e-3
-    assert found.config.training.seed == 3
-    assert found.origin("training.learning_rate") == "model"
-    assert found.origin("training.seed") == "flag"
+    result = resolved.with_values("model", {"training": {"learning_rate": 1e-3}})
+    assert result.config.training.learning_rate == 1e-3
+    assert result.config.training.seed == 3
+    assert result.origin("training.learning_rate") == "model"
+    assert result.origin("training.seed") == "flag"
     assert resolved.config.training.learning_rate is None
 
 
@@ -191,8 +191,8 @@ def test_values_of_more_than_one_kind():
     assert read("loss.class_weights=balanced").loss.class_weights == "balanced"
     assert read("loss.class_weights={1: 2, false: 0.5}").loss.class_weights == {"1": 2.0, "false": 0.5}
     assert read('loss.class_weights."4.5"=3').loss.class_weights == {"4.5": 3.0}
-    said = refusal("config.invalid-value", ("flag", {"recipe": "x", "training": {"freeze": 0}}))
-    assert "must be a number of layers (at least 1), embeddings, trunk, or a regular expression, got 0" in said
+    message = refusal("config.invalid-value", ("flag", {"recipe": "x", "training": {"freeze": 0}}))
+    assert "must be a number of layers (at least 1), embeddings, trunk, or a regular expression, got 0" in message
 
 
 def test_the_recipes_own_keys_are_checked_and_filled_in():

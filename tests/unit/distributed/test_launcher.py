@@ -62,9 +62,9 @@ def test_what_cannot_be_understood_is_named(environ):
     ],
 )
 def test_slurm_processes_meet_on_the_first_machine(nodes, first):
-    found = rendezvous(Place(5, 8, 1, "SLURM"), {**SRUN, "SLURM_STEP_NODELIST": nodes})
-    assert found["MASTER_ADDR"] == first
-    assert (found["RANK"], found["WORLD_SIZE"], found["LOCAL_RANK"]) == ("5", "8", "1")
+    result = rendezvous(Place(5, 8, 1, "SLURM"), {**SRUN, "SLURM_STEP_NODELIST": nodes})
+    assert result["MASTER_ADDR"] == first
+    assert (result["RANK"], result["WORLD_SIZE"], result["LOCAL_RANK"]) == ("5", "8", "1")
 
 
 def test_slurm_jobs_on_one_machine_meet_at_ports_of_their_own():
@@ -75,9 +75,9 @@ def test_slurm_jobs_on_one_machine_meet_at_ports_of_their_own():
 
 
 def test_the_meeting_place_of_the_launcher_is_kept():
-    found = rendezvous(Place(1, 2, 1, "the launcher"), {"MASTER_ADDR": "10.0.0.7", "MASTER_PORT": "29500"})
-    assert "MASTER_ADDR" not in found
-    assert "MASTER_PORT" not in found
+    result = rendezvous(Place(1, 2, 1, "the launcher"), {"MASTER_ADDR": "10.0.0.7", "MASTER_PORT": "29500"})
+    assert "MASTER_ADDR" not in result
+    assert "MASTER_PORT" not in result
 
 
 # --- counting -------------------------------------------------------------------------------------------------------
@@ -138,10 +138,12 @@ def test_each_process_is_told_its_place(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(distributed_launcher, "_cores", lambda: 6)
     source = f"open(f'{tmp_path}/{{R}}', 'w').write(repr(dict(os.environ)))"
     assert start(program(source), 3, {"KEPT": "yes"}) == 0
-    told = [eval((tmp_path / str(rank)).read_text()) for rank in range(3)]
-    assert [notice(one) for one in told] == [Place(rank, 3, rank, "this command") for rank in range(3)]
-    assert {(one["MASTER_ADDR"], one["OMP_NUM_THREADS"], one["KEPT"]) for one in told} == {("127.0.0.1", "2", "yes")}
-    assert len({one["MASTER_PORT"] for one in told}) == 1
+    notes = [eval((tmp_path / str(rank)).read_text()) for rank in range(3)]
+    assert [notice(item) for item in notes] == [Place(rank, 3, rank, "this command") for rank in range(3)]
+    assert {(item["MASTER_ADDR"], item["OMP_NUM_THREADS"], item["KEPT"]) for item in notes} == {
+        ("127.0.0.1", "2", "yes")
+    }
+    assert len({item["MASTER_PORT"] for item in notes}) == 1
 
 
 def test_threads_that_were_set_stay(tmp_path: Path):

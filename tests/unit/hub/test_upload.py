@@ -37,9 +37,9 @@ def hub(monkeypatch):
 @pytest.fixture
 def waits(monkeypatch):
     """The seconds that were to be waited, which nobody does here."""
-    asked = []
-    monkeypatch.setattr("time.sleep", asked.append)
-    return asked
+    calls = []
+    monkeypatch.setattr("time.sleep", calls.append)
+    return calls
 
 
 def commits(hub: LocalHub, rev: str = "main") -> int:
@@ -139,8 +139,8 @@ def test_names_that_git_does_not_take_are_refused_before_anything_is_asked(hub, 
 def test_git_refuses_them_as_well():
     """All but the last three, which git would take and nobody would mean."""
     for name in BAD_REFS[:-3]:
-        asked = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True)
-        assert asked.returncode != 0, name
+        requested = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True)
+        assert requested.returncode != 0, name
 
 
 def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
@@ -150,8 +150,8 @@ def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
     for _ in range(2):
         pushing.check(destination)
         done.append(pushing.publish(FILES, destination, "Upload a model"))
-    assert [(one.changed, one.revision) for one in done] == [(True, "refs/pr/1"), (False, "refs/pr/1")]
-    assert [one.url for one in done] == [f"{hub.endpoint}/other/reviews/discussions/1"] * 2
+    assert [(item.changed, item.revision) for item in done] == [(True, "refs/pr/1"), (False, "refs/pr/1")]
+    assert [item.url for item in done] == [f"{hub.endpoint}/other/reviews/discussions/1"] * 2
     pushing.publish({**FILES, "config.json": b"{ }"}, destination, "Upload a model")
     repo = hub.repos["model", "other/reviews"]
     assert len(repo.pull_requests) == 1

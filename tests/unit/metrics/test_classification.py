@@ -58,10 +58,10 @@ def test_precision_recall_and_f1_of_each_class_are_scikit_learns(rows):
         classification.f1(sums),
         sums.reshape(3, -1)[2],
     )
-    for one, other in zip(ours[:2], theirs[:2], strict=True):
-        assert np.asarray(one) == pytest.approx(other, nan_ok=True)
-    for one, other in zip(ours[2:], theirs[2:], strict=True):
-        assert np.asarray(one) == pytest.approx(np.nan_to_num(other))
+    for item, other in zip(ours[:2], theirs[:2], strict=True):
+        assert np.asarray(item) == pytest.approx(other, nan_ok=True)
+    for item, other in zip(ours[2:], theirs[2:], strict=True):
+        assert np.asarray(item) == pytest.approx(np.nan_to_num(other))
 
 
 @pytest.mark.parametrize("name", METRICS)

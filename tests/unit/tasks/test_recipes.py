@@ -135,7 +135,7 @@ def test_a_kind_that_is_none_is_refused_with_those_there_are(tmp_path):
 def test_recipe_files_of_older_versions_import_modules_by_their_old_names(tmp_path):
     old = WHOLE.replace("from toolkit.tasks.task import", "from toolkit.recipes import")
     imports = ("data.batch import pad", "data import rationales", "evaluation import predict")
-    old += "".join(f"from toolkit.{one}\n" for one in imports)
+    old += "".join(f"from toolkit.{item}\n" for item in imports)
     (tmp_path / "older.py").write_text(old, encoding="utf-8")
     recipe = loading.load(str(tmp_path / "older.py"))
     assert recipe.target is SINGLE_LABEL

@@ -71,8 +71,8 @@ def test_pairs_are_aligned_until_the_time_is_spent(subject, tmp_path):
     processor = subject.recipe.load_processor(folder, subject.config)
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     loaded = LoadedModel(model, processor, subject.recipe, None, subject.config)
-    pairs, told = bitext.pairs(3), []
-    seen = _score_pairs(loaded, pairs, told.append, Budget.of(0), by_spaces=False)
-    assert [(one.pair.source, one.pair.target) for one in seen] == pairs[:1]
-    assert told == [Counted(1, 3)]
-    assert len(_score_pairs(loaded, pairs, told.append, Budget.of(None), by_spaces=False)) == 3
+    pairs, result = bitext.pairs(3), []
+    seen = _score_pairs(loaded, pairs, result.append, Budget.of(0), by_spaces=False)
+    assert [(item.pair.source, item.pair.target) for item in seen] == pairs[:1]
+    assert result == [Counted(1, 3)]
+    assert len(_score_pairs(loaded, pairs, result.append, Budget.of(None), by_spaces=False)) == 3

@@ -21,9 +21,9 @@ from toolkit.tasks.task import Column, Reading
 def test_texts_that_kept_their_placeholders_are_counted():
     counts = PredictionCounts("text")
     rows = [("plain", "schlicht"), ("%s files", "%s Dateien"), ("<b>now</b>", "jetzt"), ("{0}", None), (None, None)]
-    counts.add([{"text": text, "prediction": said, "problem": said and None} for text, said in rows])
-    found = counts.outcome(None)
-    assert (found.rows, found.marked, found.kept) == (5, 2, 1)
+    counts.add([{"text": text, "prediction": outcome, "problem": outcome and None} for text, outcome in rows])
+    result = counts.outcome(None)
+    assert (result.rows, result.marked, result.kept) == (5, 2, 1)
 
 
 def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
@@ -33,10 +33,10 @@ def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
 
 
 def test_a_catalogue_that_is_to_become_lines_is_remarked_on():
-    said = []
+    notes = []
     for source, output in (("in.po", "out.txt"), ("in.po", "out.po"), ("in.txt", "out.txt")):
-        assert _writer(loading.load("translation"), {}, source, Path(output), said.append) is not None
-    (note,) = said
+        assert _writer(loading.load("translation"), {}, source, Path(output), notes.append) is not None
+    (note,) = notes
     assert note.text.startswith("out.txt will contain one translation per line")
 
 
@@ -95,11 +95,11 @@ def test_content_of_a_folder_and_of_named_files(tmp_path):
 
 
 def test_rows_that_were_not_read_to_their_end_are_said():
-    counts, told = PredictionCounts(), []
-    counts.remark(200, told.append)
+    counts, result = PredictionCounts(), []
+    counts.remark(200, result.append)
     counts.add_cut(2)
-    counts.remark(200, told.append)
-    (note,) = told
+    counts.remark(200, result.append)
+    (note,) = result
     assert note.text.startswith("2 rows were truncated to 200 tokens")
 
 

@@ -166,7 +166,7 @@ def test_a_probe_holds_examples_of_different_lengths():
     lengths = np.arange(1, 21)
     ids = Ragged(np.ones(int(lengths.sum()), np.int32), np.concatenate([[0], np.cumsum(lengths)]))
     batch = probe(Features({"input_ids": ids}, lengths), lambda rows: pad(rows, {}))
-    found = batch["attention_mask"].sum(dim=1).tolist()
-    assert found == sorted(set(found))
-    assert found[0] == 1
-    assert found[-1] <= 11
+    result = batch["attention_mask"].sum(dim=1).tolist()
+    assert result == sorted(set(result))
+    assert result[0] == 1
+    assert result[-1] <= 11

@@ -77,10 +77,10 @@ def test_any_rows_come_back_as_they_were(tmp_path_factory, chunks, shape):
 
     folder = tmp_path_factory.mktemp("cache")
     made, _ = get(folder, encode)
-    found, is_there = get(folder, encode)
+    result, is_there = get(folder, encode)
     assert is_there
     assert same(made, join(encode(None)))
-    assert same(found, made)
+    assert same(result, made)
 
 
 def test_other_makers_or_values_that_were_looked_at_are_made_anew(tmp_path):

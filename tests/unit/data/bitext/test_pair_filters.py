@@ -13,10 +13,10 @@ from toolkit.tasks import loading
 
 
 def test_copies():
-    found = pair_filters.copies(
+    result = pair_filters.copies(
         ["Open the file", "LibreOffice", "1 2 3", "Save"], ["open  the FILE", "LibreOffice", "1 2 3", "Sichern"]
     )
-    assert found.tolist() == [True, False, False, False]
+    assert result.tolist() == [True, False, False, False]
 
 
 def test_lengths_are_compared_with_what_is_usual():

@@ -176,8 +176,8 @@ def test_catalogues_of_several_languages(write, tmp_path):
 def test_catalogues_that_state_no_language(write, tmp_path):
     write("ui.po", catalogue("Sichern", language="de"))
     write("help.po", catalogue("Retten"))
-    found = read(tmp_path, ("en", "de"))["all"]
-    assert {target for source, target in rows(found) if source == "Save"} == {"Sichern", "Retten"}
+    result = read(tmp_path, ("en", "de"))["all"]
+    assert {target for source, target in rows(result) if source == "Save"} == {"Sichern", "Retten"}
     with refused(DataError, "data.ambiguous-languages", "ui.po", "de", "fr"):
         read(tmp_path / "ui.po", LANGUAGES)
     assert read(tmp_path / "help.po", LANGUAGES)["all"].num_rows == 3

@@ -40,13 +40,13 @@ def test_values_are_the_same_in_every_format(tmp_path, suffix):
     ]
     table = pa.Table.from_pylist(rows).replace_schema_metadata(NOTED)
     table = table.set_column(4, "kind", table["kind"].dictionary_encode())
-    (found,) = read(write(tmp_path / f"a{suffix}", table)).values()
-    assert found.drop_columns(["_file"]).to_pylist() == [
+    (result,) = read(write(tmp_path / f"a{suffix}", table)).values()
+    assert result.drop_columns(["_file"]).to_pylist() == [
         {**rows[0], "label": "bearish", "tags": ["O", "PER"], "_row": 1},
         {**rows[1], "label": None, "score": None, "_row": 2},
         {**rows[2], "label": "bullish", "_row": 3},
     ]
-    assert found["kind"].type == pa.string()
+    assert result["kind"].type == pa.string()
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_values_are_the_same_in_every_format(tmp_path, suffix):
 )
 def test_notes_that_make_no_sense_are_none(tmp_path, notes):
     table = pa.table({"text": ["a"], "label": [1]}).replace_schema_metadata({b"huggingface": notes})
-    (found,) = read(write(tmp_path / "a.parquet", table)).values()
-    assert found["label"].to_pylist() == [1]
+    (result,) = read(write(tmp_path / "a.parquet", table)).values()
+    assert result["label"].to_pylist() == [1]
 
 
 def bomb(path, value, rows):

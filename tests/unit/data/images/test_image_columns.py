@@ -44,11 +44,11 @@ def flat(mode: str, color) -> Image.Image:
     ],
 )
 def test_every_kind_of_picture_becomes_what_a_viewer_shows(image, kind, expected):
-    found = seen(encoded(image, kind))
-    assert found.shape == (4, 6, 3)
-    assert found.dtype == np.uint8
+    result = seen(encoded(image, kind))
+    assert result.shape == (4, 6, 3)
+    assert result.dtype == np.uint8
     if expected is not None:
-        assert (found == expected).all()
+        assert (result == expected).all()
 
 
 def test_a_palette_with_a_transparent_colour_lies_on_white():
@@ -63,9 +63,9 @@ def test_a_picture_is_turned_as_its_camera_says():
     image.putpixel((0, 0), (255, 255, 255))
     notes = Image.Exif()
     notes[0x0112] = 6  # to be turned by 90 degrees clockwise
-    found = seen(encoded(image, "PNG", exif=notes))
-    assert found.shape == (6, 4, 3)
-    assert (found[0, -1] == 255).all()
+    result = seen(encoded(image, "PNG", exif=notes))
+    assert result.shape == (6, 4, 3)
+    assert (result[0, -1] == 255).all()
     looked = image_columns.inspect({"bytes": encoded(image, "JPEG", exif=notes)}, MOST)
     assert (looked.width, looked.height) == (4, 6)
 
@@ -73,8 +73,8 @@ def test_a_picture_is_turned_as_its_camera_says():
 def test_of_an_animation_the_first_frame_is_taken():
     first, second = flat("RGB", (255, 0, 0)), flat("RGB", (0, 0, 255))
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
-        found = seen(encoded(first, kind, save_all=True, append_images=[second])).mean(axis=(0, 1))
-        assert found[0] > 200 > 60 > found[2]
+        result = seen(encoded(first, kind, save_all=True, append_images=[second])).mean(axis=(0, 1))
+        assert result[0] > 200 > 60 > result[2]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_no_bytes_break_the_look(noise, place, kind):
     whole = bytearray(encoded(picture(False, 8), kind))
     whole[place : place + len(noise)] = noise
     with image_columns.quiet():
-        found = image_columns.inspect({"bytes": bytes(whole)}, MOST)
-    assert (found.problem is None) == (found.digest is not None)
+        result = image_columns.inspect({"bytes": bytes(whole)}, MOST)
+    assert (result.problem is None) == (result.digest is not None)
 
 
 def test_the_digest_is_of_what_is_seen():
@@ -115,8 +115,8 @@ def test_the_digest_is_of_what_is_seen():
     )
     turned = image.transpose(Image.Transpose.ROTATE_90).resize((8, 32))
     flipped = Image.frombytes("RGB", (32, 8), turned.tobytes())  # the same pixels in another form
-    one, two = (image_columns.inspect({"bytes": encoded(im, "PNG")}, MOST).digest for im in (turned, flipped))
-    assert one != two
+    first, two = (image_columns.inspect({"bytes": encoded(im, "PNG")}, MOST).digest for im in (turned, flipped))
+    assert first != two
 
 
 def test_names_of_files_are_found_beside_and_below_the_table(tmp_path: Path):
@@ -124,8 +124,8 @@ def test_names_of_files_are_found_beside_and_below_the_table(tmp_path: Path):
     names = ["pictures/dark/000.png", "light/001.png", "001", None, " ", "http://x/y.png", "nothing.png", "x\0y"]
     table = pa.chunked_array([pa.array(names)])
     (tmp_path / "pictures" / "dark" / "001.png").rename(tmp_path / "pictures" / "dark" / "alone.png")
-    found = image_columns.column(table, ["table.csv"] * len(names), tmp_path).to_pylist()
-    paths = [row["path"] for row in found]
+    result = image_columns.column(table, ["table.csv"] * len(names), tmp_path).to_pylist()
+    paths = [row["path"] for row in result]
     assert paths[0] == str(tmp_path / "pictures/dark/000.png")
     assert paths[1] == paths[2] == str(tmp_path / "pictures/light/001.png")
     assert paths[3] is paths[4] is None
@@ -195,5 +195,5 @@ def test_names_of_files_meet_in_either_normal_form(tmp_path: Path):
     (tmp_path / "__MACOSX" / "caf\u00e9.png").touch()
     (tmp_path / "pictures" / "._caf\u00e9.png").touch()
     for name in ("pictures/dark/caf\u00e9.png", "Caf\u00e9.png", "caf\u00e9"):
-        (found,) = image_columns.column(pa.chunked_array([pa.array([name])]), ["table.csv"], tmp_path).to_pylist()
-        assert found["path"] == str(tmp_path / "pictures/dark/cafe\u0301.png")
+        (result,) = image_columns.column(pa.chunked_array([pa.array([name])]), ["table.csv"], tmp_path).to_pylist()
+        assert result["path"] == str(tmp_path / "pictures/dark/cafe\u0301.png")

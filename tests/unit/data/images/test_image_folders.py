@@ -184,8 +184,8 @@ def test_a_bomb_inside_an_icon_is_not_decoded(tmp_path: Path):
     inner = io.BytesIO()
     Image.new("1", (3000, 3000)).save(inner, "PNG")
     head = struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 1, len(inner.getvalue()), 22)
-    found = image_columns.inspect({"bytes": head + inner.getvalue(), "path": None}, 1_000_000)
-    assert found.problem == "has 9,000,000 pixels, more than data.max_pixels (1,000,000)"
+    result = image_columns.inspect({"bytes": head + inner.getvalue(), "path": None}, 1_000_000)
+    assert result.problem == "has 9,000,000 pixels, more than data.max_pixels (1,000,000)"
 
 
 def test_a_table_names_the_files(tmp_path: Path, image: Recipe):
@@ -208,7 +208,7 @@ def test_bad_files_are_left_out_and_each_is_named(tmp_path: Path, image: Recipe)
     (note,) = [note for note in table.notes if "could not be read" in note]
     assert note.startswith(f"{bad} of 140 pictures could not be read and were left out: dark/0")
     assert f"and {bad - 5} more" in note
-    assert all(one["file"].startswith("dark/") and one["reason"] for one in table.unreadable)
+    assert all(item["file"].startswith("dark/") and item["reason"] for item in table.unreadable)
 
 
 def test_a_folder_of_nothing_good_is_refused(tmp_path: Path, image: Recipe):
@@ -221,8 +221,8 @@ def test_a_folder_of_nothing_good_is_refused(tmp_path: Path, image: Recipe):
 
 def test_the_same_picture_on_both_sides_is_found(tmp_path: Path, image: Recipe):
     folder(tmp_path, 8, parts=("train", "test"))
-    with Image.open(tmp_path / "test" / "dark" / "003.png") as one:
-        one.save(tmp_path / "train" / "dark" / "copy.png", compress_level=1)
+    with Image.open(tmp_path / "test" / "dark" / "003.png") as item:
+        item.save(tmp_path / "train" / "dark" / "copy.png", compress_level=1)
     splits = load_splits(image, DataConfig(source=str(tmp_path)), 7)
     assert splits.facts["counts"]["train_in_held_out"] == 1
     assert splits.train.num_rows + splits.validation.num_rows == 16

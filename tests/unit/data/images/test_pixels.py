@@ -16,7 +16,7 @@ from toolkit.errors import DataError
 def processor(kind: str):
     import transformers
 
-    found = {
+    results = {
         "vit": lambda: transformers.ViTImageProcessorPil(size={"height": 20, "width": 20}),
         "cropped": lambda: transformers.BitImageProcessorPil(
             size={"shortest_edge": 24}, crop_size={"height": 20, "width": 20}, do_normalize=True
@@ -28,7 +28,7 @@ def processor(kind: str):
             size={"shortest_edge": 24}, crop_size={"height": 20, "width": 20}
         ),
     }
-    return found[kind]()
+    return results[kind]()
 
 
 @pytest.mark.parametrize("kind", ["vit", "cropped", "deit", "mobilevit"])

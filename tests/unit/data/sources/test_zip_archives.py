@@ -39,8 +39,8 @@ def test_folders_of_classes_in_an_archive(tmp_path):
     assert table["label"].to_pylist() == ["neg", "neg", "pos", "pos"]
     assert table["_file"].to_pylist()[0] == "texts/neg/0.txt"
     pictures = {f"{label}/{n}.png": b"\x89PNG" for label in ("cat", "dog") for n in range(2)}
-    found = image_folders.read(archive(tmp_path / "b.zip", pictures), [])
-    assert found["all"]["label"].to_pylist() == ["cat", "cat", "dog", "dog"]
+    content = image_folders.read(archive(tmp_path / "b.zip", pictures), [])
+    assert content["all"]["label"].to_pylist() == ["cat", "cat", "dog", "dog"]
 
 
 def test_an_archive_is_unpacked_once(tmp_path):

@@ -32,8 +32,8 @@ def sides(parts) -> list[set]:
 def test_no_group_is_on_two_sides_and_no_row_is_lost(names):
     rows = table([*names, *map(str, range(40))])
     parts = carved(rows)
-    one, other, third = sides(parts)
-    assert not (one & other or one & third or other & third)
+    first, other, third = sides(parts)
+    assert not (first & other or first & third or other & third)
     assert sorted(place for part in parts.values() for place in part["place"].to_pylist()) == list(range(len(rows)))
     assert set(parts["train"]["label"].to_pylist()) == {0, 1}
 
@@ -76,6 +76,6 @@ def test_a_run_divides_by_groups(write_csv):
     file = write_csv("all.csv", rows, header="text,label,patient")
     recipe = loading.load("sentiment")
     splits = load_splits(recipe, DataConfig(source=str(file), group_column="patient"), 7)
-    one, other, third = (set(part["patient"].to_pylist()) for part in (splits.train, splits.validation, splits.test))
-    assert one and other and third
-    assert not (one & other or one & third or other & third)
+    first, other, third = (set(part["patient"].to_pylist()) for part in (splits.train, splits.validation, splits.test))
+    assert first and other and third
+    assert not (first & other or first & third or other & third)

@@ -99,10 +99,10 @@ def test_a_label_that_is_a_target_needs_no_line_of_its_own():
 
 
 def test_a_label_outside_the_mapping_is_refused():
-    said = fault("label.not-mapped", labels.name_classes, ["a", "b", "c"], {"a": "x"}, {})
-    assert "`b`, `c` are labels in the data but not in the mapping" in said
-    assert """--set 'data.label_map={"b": NAME}'""" in said
-    assert "drop its rows with null" in said
+    message = fault("label.not-mapped", labels.name_classes, ["a", "b", "c"], {"a": "x"}, {})
+    assert "`b`, `c` are labels in the data but not in the mapping" in message
+    assert """--set 'data.label_map={"b": NAME}'""" in message
+    assert "drop its rows with null" in message
     assert "Did you mean `positive` by `positve`?" in fault(
         "label.not-mapped", labels.name_classes, ["positive", "bad"], {"positve": "x", "bad": "y"}, {}
     )
@@ -142,9 +142,9 @@ def test_encoded_labels_decode_to_what_was_written(values, cut):
 )
 def test_labels_that_are_hardly_meant_are_named(written, label_map, said):
     mapping = labels.name_classes(written, label_map, {})
-    found = labels.hints(dict.fromkeys(written, 1), mapping, label_map)
-    assert [text for text in found if said is None or said not in text] == []
-    assert len(found) == (said is not None)
+    result = labels.hints(dict.fromkeys(written, 1), mapping, label_map)
+    assert [text for text in result if said is None or said not in text] == []
+    assert len(result) == (said is not None)
 
 
 @given(st.lists(st.lists(words, max_size=4) | st.none(), max_size=10))
@@ -198,16 +198,18 @@ def test_the_datas_classes_are_matched_by_name(mapping, trained, matched):
     ],
 )
 def test_classes_that_do_not_match_are_shown_side_by_side(mapping, trained):
-    said = fault("label.not-of-model", labels.match_model, mapping, trained)
-    assert ", ".join(labels.class_names(mapping)) in said
-    assert ", ".join(trained) in said
-    assert "data.label_map={" in said
+    message = fault("label.not-of-model", labels.match_model, mapping, trained)
+    assert ", ".join(labels.class_names(mapping)) in message
+    assert ", ".join(trained) in message
+    assert "data.label_map={" in message
 
 
 @pytest.mark.parametrize("written", [["1"], ["0"], ["0", "1", "2"]])
 def test_no_hint_says_what_a_number_means_but_for_the_order_of_the_models_classes(written):
-    said = fault("label.not-of-model", labels.match_model, {label: label for label in written}, ("bad", "odd", "good"))
-    assert 'data.label_map={"0": "bad", "1": "odd", "2": "good"}' in said
+    message = fault(
+        "label.not-of-model", labels.match_model, {label: label for label in written}, ("bad", "odd", "good")
+    )
+    assert 'data.label_map={"0": "bad", "1": "odd", "2": "good"}' in message
 
 
 def test_a_model_without_classes_is_refused():

@@ -142,14 +142,14 @@ def test_what_is_held_out_leaves_the_learning_side():
         "validation": texts("b", "e", "E  ", "f"),
         "test": texts("a", "F", "a"),
     }
-    kept, found = split.separate(parts, ["text"], remove=True)
+    kept, result = split.separate(parts, ["text"], remove=True)
     assert {name: part["text"].to_pylist() for name, part in kept.items()} == {
         "train": ["c", "c", "d"],
         "validation": ["b", "e", "E  "],
         "test": ["a", "F", "a"],
     }
-    assert found == {"train_in_held_out": 3, "validation_in_test": 1, "repeated_in_train": 1}
-    assert split.separate(parts, ["text"], remove=False) == (parts, {**found, "repeated_in_train": 2})
+    assert result == {"train_in_held_out": 3, "validation_in_test": 1, "repeated_in_train": 1}
+    assert split.separate(parts, ["text"], remove=False) == (parts, {**result, "repeated_in_train": 2})
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "A ", "b", " b", "c", "d"]), max_size=6), min_size=3, max_size=3))

@@ -21,11 +21,11 @@ def planted(seed=0, size=600, classes=3, share=0.05):
 @pytest.mark.parametrize("seed", range(5))
 def test_planted_label_errors_come_first(seed):
     probabilities, labels, changed, true = planted(seed)
-    found = label_errors.doubted(probabilities, labels)
-    first = [row for row, _ in found[: changed.sum()]]
+    result = label_errors.doubted(probabilities, labels)
+    first = [row for row, _ in result[: changed.sum()]]
     assert np.mean(changed[first]) > 0.9
-    assert np.mean(np.isin(np.flatnonzero(changed), [row for row, _ in found])) > 0.6
-    assert np.mean([other == true[row] for row, other in found[: changed.sum()]]) > 0.9
+    assert np.mean(np.isin(np.flatnonzero(changed), [row for row, _ in result])) > 0.6
+    assert np.mean([other == true[row] for row, other in result[: changed.sum()]]) > 0.9
 
 
 def test_labels_that_the_model_agrees_with_are_not_doubted():
@@ -45,9 +45,9 @@ def test_a_class_without_examples_is_never_suggested():
 def test_the_section_names_the_place():
     rows = pa.Table.from_pylist([{"text": f"t{n}", "_file": "f.csv", "_row": n + 2} for n in range(4)])
     probabilities = [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
-    found = label_errors.section(probabilities, [0, 0, 1, 1], rows, ("bad", "good"), ("text",))
-    assert found["doubted"] == 1
-    (example,) = found["examples"]
+    result = label_errors.section(probabilities, [0, 0, 1, 1], rows, ("bad", "good"), ("text",))
+    assert result["doubted"] == 1
+    (example,) = result["examples"]
     assert (example["file"], example["row"], example["text"]) == ("f.csv", 3, "t1")
     assert (example["label"], example["suggestion"]) == ("bad", "good")
     assert (example["label_probability"], example["suggestion_probability"]) == (0.2, 0.8)

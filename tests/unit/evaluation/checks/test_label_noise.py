@@ -28,8 +28,8 @@ test_set.__test__ = False  # type: ignore[attr-defined]
 
 
 def fired(kind, rows, wrong, temperature=1.0):
-    found = [noise(*test_set(kind, rows, wrong, seed, temperature)) for seed in range(RUNS)]
-    return sum(one["p"] < LEVEL for one in found) / RUNS
+    results = [noise(*test_set(kind, rows, wrong, seed, temperature)) for seed in range(RUNS)]
+    return sum(item["p"] < LEVEL for item in results) / RUNS
 
 
 @pytest.mark.parametrize("kind", ["two", "skewed", "hard", "many"])

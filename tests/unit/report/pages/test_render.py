@@ -175,9 +175,9 @@ def test_operating_points_say_what_they_rest_on() -> None:
 
 def test_a_temperature_that_is_not_kept_says_why() -> None:
     report = sample()
-    found = report["evaluation"]["calibration"]
-    fit = {**found["fit"], "kept": False, "reason": "in cross-validation it does not lower the log loss significantly"}
-    report["evaluation"]["calibration"] = {**found, "temperature": None, "scaled": None, "fit": fit}
+    result = report["evaluation"]["calibration"]
+    fit = {**result["fit"], "kept": False, "reason": "in cross-validation it does not lower the log loss significantly"}
+    report["evaluation"]["calibration"] = {**result, "temperature": None, "scaled": None, "fit": fit}
     markdown = render.to_markdown(report)
     assert "No temperature is stored with the model: 258 validation rows" in markdown
     assert "in cross-validation it does not lower the log loss significantly" in markdown
@@ -431,10 +431,10 @@ def test_the_curve_keeps_its_level() -> None:
 
 
 def test_groups_are_named_by_what_they_were_formed_by():
-    found = sample()["evaluation"]["slices"]
-    (section,) = sections_findings.groups(found)
+    result = sample()["evaluation"]["slices"]
+    (section,) = sections_findings.groups(result)
     assert "examined: by length, by class, by the words in them. " in section.lead
-    pictures = {**found, "looked_at": 1, "groups": [one for one in found["groups"] if one["by"] == "class"]}
+    pictures = {**result, "looked_at": 1, "groups": [item for item in result["groups"] if item["by"] == "class"]}
     (section,) = sections_findings.groups(pictures)
     assert "examined: by class. " in section.lead
     assert section.blocks[-1].title == "By class"

@@ -43,8 +43,8 @@ def measured(model: Any, config: TrainingConfig = SETTINGS, steps: int = 10, **m
 
 @pytest.mark.parametrize(("seconds", "choice"), [((1.0, 0.5), "bf16"), ((1.0, 0.95), "fp32"), ((1.0, 3.0), "fp32")])
 def test_bf16_must_be_worth_it(seconds, choice, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = dict(zip(("fp32/auto", "bf16/auto"), seconds, strict=True))
-    monkeypatch.setattr(autotune, "_measure", lambda *_: found)
+    result = dict(zip(("fp32/auto", "bf16/auto"), seconds, strict=True))
+    monkeypatch.setattr(autotune, "_measure", lambda *_: result)
     assert measured(Toy()).precision == choice
 
 
@@ -72,8 +72,8 @@ def test_what_is_set_is_kept() -> None:
 
 
 def test_kernels_are_told_apart_where_batches_are_packed(cache: Path) -> None:
-    found = measured(make("bert")[0], batch=TEXTS, probe=TEXTS)
-    assert found.kernel in ("sdpa", "products")
+    result = measured(make("bert")[0], batch=TEXTS, probe=TEXTS)
+    assert result.kernel in ("sdpa", "products")
     (entry,) = json.loads(cache.read_text(encoding="utf-8")).values()
     assert {way.partition("/")[2] for way in entry["seconds"]} == {"sdpa", "products"}
 
@@ -120,11 +120,11 @@ def test_what_fails_to_compile_is_said_and_left_out(monkeypatch: pytest.MonkeyPa
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", broken)
-    said: list[str] = []
+    notes: list[str] = []
     model = make("bert")[0]
-    found = autotune._measure_compiled(model, TEXTS, None, "cpu", ComputeSettings("fp32"), said.append)
-    assert found == {}
-    assert "RuntimeError" in said[0]
+    result = autotune._measure_compiled(model, TEXTS, None, "cpu", ComputeSettings("fp32"), notes.append)
+    assert result == {}
+    assert "RuntimeError" in notes[0]
     assert not any("forward" in vars(layer) for layer in autotune.repeated_layers(model))
 
 

@@ -51,10 +51,10 @@ def test_compiled_layers_give_the_gradients_of_plain_ones() -> None:
         plain = [gradients(model, batch(sizes), packing) for sizes in shapes]
         before = torch._dynamo.utils.counters["frames"]["ok"]
         with compiled(model, packing):
-            found = [gradients(model, batch(sizes), packing) for sizes in shapes]
+            results = [gradients(model, batch(sizes), packing) for sizes in shapes]
         assert torch._dynamo.utils.counters["frames"]["ok"] > before  # something was compiled
-    for one, other in zip(plain, found, strict=True):
-        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
+    for item, other in zip(plain, results, strict=True):
+        torch.testing.assert_close(other, item, rtol=1e-4, atol=1e-6)
 
 
 def test_the_model_is_given_back_and_the_last_layer_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,8 +40,8 @@ def test_gradients_and_steps_are_torchs_own(padding_idx):
     plain, kept = Model(padding_idx), Model(padding_idx)
     assert embedding_gradient.keep_gradient(kept) == 1
     (expected, weights), (gradients, moved) = train(plain), train(kept)
-    for one, other in zip(expected, gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    for item, other in zip(expected, gradients, strict=True):
+        torch.testing.assert_close(item, other)
     torch.testing.assert_close(weights, moved)
 
 
@@ -87,8 +87,8 @@ def test_a_table_that_several_use_has_the_sum_of_their_gradients(tied):
     plain, kept = Pair(tied), Pair(tied)
     assert embedding_gradient.keep_gradient(kept) == 2
     (expected, weights), (gradients, moved) = train(plain), train(kept)
-    for one, other in zip(expected, gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    for item, other in zip(expected, gradients, strict=True):
+        torch.testing.assert_close(item, other)
     torch.testing.assert_close(weights, moved)
 
 

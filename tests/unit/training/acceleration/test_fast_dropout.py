@@ -78,9 +78,9 @@ def test_evaluation_rate_zero_and_restore() -> None:
 
 def test_the_same_seed_gives_the_same_mask() -> None:
     torch.manual_seed(5)
-    one = fast_dropout.keep_mask((999,), 0.2)
+    first = fast_dropout.keep_mask((999,), 0.2)
     torch.manual_seed(5)
-    assert torch.equal(one, fast_dropout.keep_mask((999,), 0.2))
+    assert torch.equal(first, fast_dropout.keep_mask((999,), 0.2))
 
 
 def test_a_copied_model_keeps_its_own_modules() -> None:

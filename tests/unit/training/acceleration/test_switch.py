@@ -86,7 +86,7 @@ def trained(task: str, acceleration: str, dropout: float = 0.0):
         after_step=look,
     )
     assert len(losses) == 6
-    assert all(one == seen[0] for one in seen)
+    assert all(item == seen[0] for item in seen)
     assert not any(traces(model).values())
     return losses, seen[0]
 

@@ -43,17 +43,17 @@ def logits(model) -> torch.Tensor:
 @pytest.mark.parametrize("kind", ["lora", "dora"])
 def test_merged_says_what_unmerged_says(family, kind, tmp_path):
     model, adapted, before = trained(family, kind=kind)
-    said = logits(model)
-    assert (said - logits(classifiers.classifier(family).eval())).abs().max() > 1e-3
+    output = logits(model)
+    assert (output - logits(classifiers.classifier(family).eval())).abs().max() > 1e-3
     weights = copy.deepcopy(model.state_dict())
     whole = adapters.merged(adapted)
-    torch.testing.assert_close(logits(whole), said, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(logits(whole), output, rtol=1e-5, atol=1e-6)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
     assert whole.state_dict().keys() == before.keys()
     whole.save_pretrained(tmp_path)
     assert not list(tmp_path.glob("adapter*"))
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    torch.testing.assert_close(logits(plain), said, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(logits(plain), output, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", classifiers.FAMILIES)
@@ -140,9 +140,9 @@ def test_any_family_can_be_adapted_and_merged(family):
 
 def test_depth_is_known_through_adapters():
     model, _, _ = trained("distilbert", steps=0)
-    found = depths(model)
-    assert found["distilbert.transformer.layer.1.attention.q_lin.lora_A.default.weight"] == 2
-    assert found["classifier.modules_to_save.default.weight"] == 3
+    result = depths(model)
+    assert result["distilbert.transformer.layer.1.attention.q_lin.lora_A.default.weight"] == 2
+    assert result["classifier.modules_to_save.default.weight"] == 3
 
 
 def test_a_model_without_layers_is_refused():

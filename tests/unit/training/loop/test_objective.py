@@ -45,13 +45,13 @@ def by_hand(logits, labels, weights, gamma, smoothing) -> tuple[float, float]:
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_is_its_formula(weights, gamma, smoothing):
     objective = cross_entropy(weights, gamma, smoothing)
-    for said, given_batch in (
+    for text, given_batch in (
         (outputs(4, 3), batch(0, 1, 2, 1)),
         (outputs(2, 3, 3), batch([0, -100, 2], [1, 1, -100])),  # labels of tokens
     ):
-        total, weight = by_hand(said.logits, given_batch["labels"], weights or [1, 1, 1], gamma, smoothing)
+        total, weight = by_hand(text.logits, given_batch["labels"], weights or [1, 1, 1], gamma, smoothing)
         assert objective.weight(given_batch) == pytest.approx(weight)
-        assert objective.mean(said, given_batch).item() == pytest.approx(total / weight, rel=1e-5)
+        assert objective.mean(text, given_batch).item() == pytest.approx(total / weight, rel=1e-5)
 
 
 @given(
@@ -85,8 +85,8 @@ def test_focus_leaves_what_is_known_and_never_gives_a_gradient_that_is_no_number
 
 def test_nothing_asked_for_is_the_models_own_loss():
     assert objective_for(LossConfig(), NAMES, LABELS) is OWN
-    said = SimpleNamespace(loss=torch.tensor(0.7))
-    assert OWN.mean(said, batch(0, 1)) is said.loss
+    output = SimpleNamespace(loss=torch.tensor(0.7))
+    assert OWN.mean(output, batch(0, 1)) is output.loss
     assert OWN.weight(batch(0, -100)) == 1
 
 

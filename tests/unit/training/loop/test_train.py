@@ -151,20 +151,20 @@ class Limited(StepPlan):
 def test_training_ends_when_the_time_does_and_its_last_weights_are_validated():
     fit = Fit(epochs=3, limit=lambda most, every: Limited(9, most, every))
     assert (fit.result.steps, fit.result.total_steps, fit.result.unlimited_steps) == (9, 9, 18)
-    assert [one.step for one in fit.validations] == [0, 6, 9]
+    assert [item.step for item in fit.validations] == [0, 6, 9]
     assert not fit.result.stopped_early
 
 
 def test_training_ends_at_once_when_there_is_no_time_left():
     fit = Fit(epochs=3, limit=lambda most, every: Limited(7, most, every, since=7))
     assert fit.result.steps == 7
-    assert [one.step for one in fit.validations] == [0, 6, 7]
+    assert [item.step for item in fit.validations] == [0, 6, 7]
 
 
 def test_without_time_the_model_is_the_one_that_came():
     fit = Fit(epochs=3, limit=lambda most, every: Limited(0, most, every))
     assert (fit.result.steps, fit.result.best_step, fit.result.unlimited_steps) == (0, 0, 18)
-    assert [one.step for one in fit.validations] == [0]
+    assert [item.step for item in fit.validations] == [0]
     assert equal(fit.saved[0], build().state_dict())
 
 
@@ -318,8 +318,8 @@ def test_losses_are_averaged_over_windows_that_the_clock_does_not_decide(monkeyp
     assert slow.result.losses == quick.result.losses
     assert [entry["step"] for entry in slow.result.losses] == [2, 4, 6]
     assert slow.result.losses[1]["value"] == pytest.approx((every[2] + every[3]) / 2)
-    told = [event for event in quick.events if isinstance(event, Progress)]
-    assert [(event.step, event.whole) for event in told] == [(step, step % 2 == 0) for step in range(1, 7)]
+    notes = [event for event in quick.events if isinstance(event, Progress)]
+    assert [(event.step, event.whole) for event in notes] == [(step, step % 2 == 0) for step in range(1, 7)]
 
 
 class Loss:
@@ -340,8 +340,8 @@ def test_a_loss_is_not_read_before_it_is_told():
     for step, loss in enumerate(losses, 1):
         meter.count(step, step / 4, 1e-3 / step, loss, np.arange(4))
     assert not any(loss.read for loss in losses)
-    told = [(at.step, at.epoch, at.learning_rate, at.loss, at.whole) for at in meter.report()]
-    assert told == [(step, step / 4, 1e-3 / step, 0.1 * step, True) for step in (1, 2, 3)]
+    notes = [(at.step, at.epoch, at.learning_rate, at.loss, at.whole) for at in meter.report()]
+    assert notes == [(step, step / 4, 1e-3 / step, 0.1 * step, True) for step in (1, 2, 3)]
     assert [entry["step"] for entry in meter.losses] == [1, 2, 3]
     assert list(meter.report()) == []
 
@@ -350,10 +350,10 @@ def test_what_came_before_a_loss_that_is_no_number_is_told():
     meter = progress.Meter(4)
     for step, loss in enumerate((0.5, math.nan, 0.5), 1):
         meter.count(step, step / 4, 1e-3, loss, np.arange(step))
-    told = meter.report()
-    assert next(told).loss == 0.5
+    result = meter.report()
+    assert next(result).loss == 0.5
     with refused(progress.NonFiniteLoss, "run.loss-not-finite") as raised:
-        next(told)
+        next(result)
     assert (raised.value.step, list(raised.value.rows)) == (2, [0, 1])
 
 
@@ -391,10 +391,10 @@ def test_the_model_trains_in_training_mode():
 
 
 def test_the_same_seed_gives_the_same_weights_to_the_bit():
-    one, same, other = (Fit(build(dropout=0.2), seed=seed) for seed in (3, 3, 4))
-    assert equal(one.weights, same.weights)
-    assert not equal(one.weights, other.weights)
-    assert one.result.losses == same.result.losses
+    first, same, other = (Fit(build(dropout=0.2), seed=seed) for seed in (3, 3, 4))
+    assert equal(first.weights, same.weights)
+    assert not equal(first.weights, other.weights)
+    assert first.result.losses == same.result.losses
 
 
 # --- what may move --------------------------------------------------------------------------------------------------
@@ -434,8 +434,8 @@ def test_the_average_is_what_is_judged_and_saved_and_training_is_undisturbed():
     assert equal(plain.weights, fit.weights)
     assert plain.result.losses == fit.result.losses
     assert len(judged) == 3
-    for one, saved in zip(judged, fit.saved, strict=True):
-        assert equal(one, saved)
+    for item, saved in zip(judged, fit.saved, strict=True):
+        assert equal(item, saved)
         assert not equal(saved, fit.weights)
 
 
