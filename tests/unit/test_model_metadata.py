@@ -84,7 +84,7 @@ def test_a_card_that_is_nested_beyond_the_stack_is_damage(tmp_path):
         model_metadata.read(tmp_path)
 
 
-def test_files_that_the_run_used_are_said_and_not_opened():
+def test_files_of_the_run_are_noted_and_not_opened():
     (glossary, lists) = model_metadata.remarks(WHOLE, EvaluationConfig())
     assert "/etc/passwd" in glossary
     assert "evaluation.lists" in lists
@@ -128,7 +128,7 @@ def test_a_trusted_folder_runs_its_own_copy_and_no_other(tmp_path):
     assert str(run.path / "own.py") in caught.value.fix
 
 
-def test_what_stands_beside_a_model_that_belongs_to_no_run_is_not_its_copy(tmp_path):
+def test_file_next_to_a_model_is_no_recipe_copy(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "setup.py").write_text("", encoding="utf-8")
     with refused(RecipeError, "recipe.not-installed"):

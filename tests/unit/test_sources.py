@@ -246,7 +246,7 @@ def test_the_hub_is_asked_once(monkeypatch, fresh_probe):
     assert len(calls) == 1
 
 
-def test_without_a_network_the_stand_in_is_used_and_said(package, no_hub, tmp_path, monkeypatch):
+def test_fallback_is_used_without_network(package, no_hub, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "_cached", lambda *_: None)
     located = sources.locate_model(["org/base", "pkg://no_such_package/x", "pkg://shipped_weights/model"])
     assert located.path == package / "model"
@@ -263,7 +263,7 @@ def test_without_a_network_the_cached_copy_comes_first(package, no_hub, tmp_path
     assert "cached copy" in located.note
 
 
-def test_without_a_network_or_a_stand_in(no_hub, monkeypatch):
+def test_no_fallback_without_network(no_hub, monkeypatch):
     monkeypatch.setattr(sources, "_cached", lambda *_: None)
     with pytest.raises(SourceError) as caught:
         sources.locate_model(["org/base"])
@@ -297,7 +297,7 @@ def answer(status: int) -> httpx2.Response:
         (httpx2.ReadTimeout(""), ("ReadTimeout", "toolkit doctor")),
     ],
 )
-def test_what_the_hub_answers_is_said_in_the_users_terms(error, said):
+def test_hub_errors_are_translated(error, said):
     mended = sources.hub_error(error, "org/name", "model")
     assert isinstance(mended, SourceError)
     assert said[0] in mended.problem
@@ -305,13 +305,13 @@ def test_what_the_hub_answers_is_said_in_the_users_terms(error, said):
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), RuntimeError("x"), OSError("disk full")])
-def test_errors_that_are_not_the_hubs_stay_what_they_are(error):
+def test_other_errors_are_unchanged(error):
     assert sources.hub_error(error, "org/name", "model") is None
     with pytest.raises(type(error)), sources._hub_errors("org/name", "model"):
         raise error
 
 
-def test_ids_that_the_hub_refuses_are_refused_before_it_is_asked(monkeypatch, no_sockets):
+def test_invalid_ids_are_rejected_offline(monkeypatch, no_sockets):
     monkeypatch.setattr(sources, "hub_problem", lambda: None)
     for name in ("org/a--b", "org/name.git", "org/a..b"):
         assert "is not the name of a model on the Hub" in fault("hub.invalid-name", name)

@@ -241,7 +241,7 @@ def test_faults_carry_an_error_code_and_end(hub, api, model):
     assert api.model_info("someone/model").id == "someone/model"
 
 
-def test_what_the_hub_does_not_know_is_told(hub):
+def test_unknown_hub_items_give_404(hub):
     reply = huggingface_hub.get_session().get(f"{hub.endpoint}/api/papers")
     assert (reply.status_code, reply.json()["error"]) == (501, "LocalHub does not answer GET /api/papers")
 

@@ -19,7 +19,7 @@ def written(default: object) -> str:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_every_key_stands_there_with_its_default_and_its_meaning(section):
+def test_page_lists_every_key_with_default_and_meaning(section):
     model: type[Section] = SECTIONS[section]
     rows = re.findall(rf"^\| `{section}\.\w+` \|.*$", TEXT, re.MULTILINE)
     expected = [
@@ -32,6 +32,6 @@ def test_every_key_stands_there_with_its_default_and_its_meaning(section):
     assert all(len(row) > len(start) + 5 for row, start in zip(rows, expected, strict=True))
 
 
-def test_the_presets_it_names_are_there():
+def test_named_presets_exist():
     named = set(re.findall(r"--preset ([\w-]+)", TEXT))
     assert {"small-data", "noisy-labels"} <= named <= catalogue.presets().keys()

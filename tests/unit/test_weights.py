@@ -157,7 +157,7 @@ def test_head_for_other_classes_is_recorded(tmp_path: Path) -> None:
         loaded.check_trained()
 
 
-def test_head_is_told_from_a_backbone_without_a_name(tmp_path: Path) -> None:
+def test_head_is_found_without_a_backbone_name(tmp_path: Path) -> None:
     tiny = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = transformers.SiglipConfig(vision_config={**tiny, "image_size": 8, "patch_size": 4}, text_config=tiny)
     auto = transformers.AutoModelForImageClassification
@@ -192,7 +192,7 @@ def test_statistics_of_batch_norms_are_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["marian", "t5"])
-def test_tied_weights_need_not_be_there(family: str, tmp_path: Path) -> None:
+def test_tied_weights_may_be_missing(family: str, tmp_path: Path) -> None:
     tied = without("lm_head", "embed_tokens", "final_logits_bias")
     assert load(changed(tmp_path / "model", family, tied), AUTO[family], ())[1].new == ()
 

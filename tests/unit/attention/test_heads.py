@@ -67,7 +67,7 @@ def test_one_head_of_each_layer_stays():
     assert heads.by_layer([(1, 1), (0, 2), (0, 0)]) == {0: [0, 2], 1: [1]}
 
 
-def test_what_cannot_be_cut_stays_as_it_was():
+def test_unprunable_model_is_unchanged():
     model, batch = made("modernbert")  # one matrix makes its queries, keys and values
     pruned = {0: [1]}
     heads.zero(heads.find(model, batch), pruned)

@@ -78,7 +78,7 @@ def test_models_compute_the_same_and_are_given_back(family):
         torch.testing.assert_close(item, other, rtol=1e-3, atol=1e-5)
 
 
-def test_weights_are_dropped_by_what_training_drops_with():
+def test_training_dropout_is_used():
     rates = []
 
     def drop(weights, rate):

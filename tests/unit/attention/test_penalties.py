@@ -50,7 +50,7 @@ def test_gradients_are_finite_where_weights_are_zero():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_an_example_with_no_mark_says_nothing():
+def test_example_without_marks_counts_as_zero():
     _, _, records = recorded()
     none = torch.zeros(2, 6, dtype=torch.long)
     assert penalties.off_rationale(records[-1], none).detach() == 0
@@ -60,7 +60,7 @@ def test_an_example_with_no_mark_says_nothing():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_few_steps_move_entropy_the_way_that_was_asked(sign):
+def test_penalty_changes_entropy_in_its_direction(sign):
     model, batch, _ = recorded()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     values = []

@@ -39,7 +39,7 @@ def test_rows_sum_to_one_and_masked_keys_get_nothing(sizes, seed, density):
 
 
 @given(SIZES, SEEDS)
-def test_without_positions_the_order_of_the_keys_says_nothing(sizes, seed):
+def test_attention_ignores_key_order_without_positions(sizes, seed):
     query, key, value, _ = attention_inputs(sizes, seed)
     order = torch.randperm(key.shape[2], generator=torch.Generator().manual_seed(seed))
     straight = reference.scaled_dot_product(query, key, value).output
@@ -59,7 +59,7 @@ def test_without_positions_shuffled_tokens_give_the_same_shuffled(seed):
     torch.testing.assert_close(straight[:, order], shuffled, atol=1e-5, rtol=1e-5)
 
 
-def test_an_additive_mask_and_a_boolean_one_say_the_same():
+def test_additive_and_boolean_masks_agree():
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 2, 3, 5, 4)
     allowed = reference.causal_mask(5)

@@ -88,7 +88,7 @@ def test_gradients_are_those_of_dense_attention(name):
     ("name", "most"),
     [("dense", 2.01), ("sliding-window:32", 1.15), ("block-sparse:16:2", 1.15), ("top-blocks:64:3", 1.3)],
 )
-def test_cost_grows_with_what_is_looked_at(name, most):
+def test_cost_grows_with_attended_keys(name, most):
     short, long = attention.count(name, 512), attention.count(name, 2048)
     exponent = math.log(long / short) / math.log(4)
     assert exponent < most
@@ -97,7 +97,7 @@ def test_cost_grows_with_what_is_looked_at(name, most):
 
 @pytest.mark.parametrize("name", ["sliding-window:64", "sliding-window:300:0", "sliding-window:6:130"])
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_attention_is_told_the_same_mask(name):
+def test_flex_attention_gets_the_same_mask(name):
     """What a GPU compiles, spelt out on the CPU: blocks that are skipped hold nothing that the mask allows."""
     from torch.nn.attention.flex_attention import flex_attention
 
@@ -152,7 +152,7 @@ def test_random_blocks_differ_between_layers_and_nowhere_else():
     "name", ["", "sliding", "sliding-window", "sliding-window:0", "sliding-window:8:1:1", "top-k:x", "dense:3",
              "top-blocks:4", "dense+", "block-sparse:-4"]
 )  # fmt: skip
-def test_what_is_no_form_is_refused(name):
+def test_unknown_form_is_rejected(name):
     known = name.partition(":")[0] in forms._FORMS
     with refused(ConfigError, "config.malformed-value" if known else "config.unknown-choice"):
         forms.parse(name)
@@ -160,7 +160,7 @@ def test_what_is_no_form_is_refused(name):
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "vit"])
 @pytest.mark.parametrize("name", ["sliding-window:64", "top-k:99", "block-sparse:64", "top-blocks:64:4"])
-def test_a_form_that_looks_everywhere_changes_no_model(family, name):
+def test_full_window_equals_dense_attention(family, name):
     model, batch = models.make(family)
     with torch.no_grad():
         dense = model(**batch).logits
@@ -168,7 +168,7 @@ def test_a_form_that_looks_everywhere_changes_no_model(family, name):
         torch.testing.assert_close(model(**batch).logits, dense, atol=1e-4, rtol=1e-4)
 
 
-def test_layers_take_turns_and_the_record_shows_what_they_look_at():
+def test_layers_alternate_between_forms():
     model, _ = models.make("distilbert")
     sparse.use(model, "sliding-window:2:0+dense")
     ids = torch.arange(1, 11)[None]
@@ -190,7 +190,7 @@ def test_a_copy_of_a_model_keeps_whose_turn_it_is():
 
 
 @pytest.mark.parametrize("name", ["eager", "sdpa", "toolkit-record", "toolkit-packed", {"": "sdpa"}])
-def test_other_implementations_are_not_taken_for_sparse_ones(name):
+def test_other_implementations_are_not_sparse(name):
     assert sparse.used_by(name) is None
 
 

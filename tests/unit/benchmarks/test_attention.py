@@ -63,7 +63,7 @@ def test_the_counts_in_the_document_are_those_that_are_printed():
 
 
 @pytest.mark.parametrize("name", [*hybrids.TEXT_MODELS, *hybrids.PICTURE_MODELS])
-def test_every_hybrid_is_measured_beside_attention_alone(name, monkeypatch):
+def test_hybrids_are_compared_with_attention(name, monkeypatch):
     """Smaller ones, since the time of a test is short."""
     monkeypatch.setattr(hybrids, "LENGTHS", (64, 128))
     monkeypatch.setattr(hybrids, "SIDES", (64, 128))

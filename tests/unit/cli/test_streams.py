@@ -36,7 +36,7 @@ def printed(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> str:
         ("très bon → 84 %", "utf-8", "très bon → 84 %"),
     ],
 )
-def test_what_a_terminal_cannot_show_becomes_something_like_it(text, encoding, seen, monkeypatch):
+def test_unsupported_characters_are_replaced(text, encoding, seen, monkeypatch):
     assert printed(text, encoding, monkeypatch) == seen
 
 
@@ -151,7 +151,7 @@ def _read_until(terminal: int, mark: str) -> str:
     return seen.decode()
 
 
-def test_a_bar_on_a_terminal_draws_and_what_others_write_is_shown(monkeypatch):
+def test_bar_and_other_output_share_a_terminal(monkeypatch):
     from toolkit.events import Counted
 
     leader, follower = pty.openpty()

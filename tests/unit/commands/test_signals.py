@@ -15,7 +15,7 @@ def test_sigterm_ends_like_ctrl_c_and_the_handler_is_given_back():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_in_training_it_is_a_wish_first():
+def test_signal_in_training_requests_a_stop():
     with pytest.raises(KeyboardInterrupt), terminable(), stoppable() as value:
         os.kill(os.getpid(), signal.SIGTERM)
         assert value()

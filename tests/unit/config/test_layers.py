@@ -62,7 +62,7 @@ def test_merge_leaves_its_arguments_alone(below, above):
 
 
 @given(st.permutations(["recipe", "preset", "file", "--set", "flag"]), st.integers(1, 5))
-def test_the_last_layer_that_speaks_decides(names, speaking):
+def test_last_layer_takes_precedence(names, speaking):
     layers = [("command", {"recipe": "sentiment"})]
     layers += [(name, {"training": {"batch_size": number}}) for number, name in enumerate(names[:speaking], 1)]
     layers += [(name, {"training": {"seed": 5}}) for name in names[speaking:]]
@@ -107,7 +107,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest_name(dotted, meant):
     assert f"Did you mean `{meant}" in problem
 
 
-def test_a_key_that_resembles_nothing_is_refused_without_a_guess():
+def test_unknown_key_without_a_near_name():
     assert "Did you mean" not in refusal("config.unknown-key", ("flag", {"recipe": "x", "zzzzqqqq": 1}))
 
 
@@ -212,7 +212,7 @@ def test_the_recipes_own_keys_are_checked_and_filled_in():
         config.validate_options(Options, {"beams": "x"}, {"options.beams": "--set"})
 
 
-def test_every_key_says_what_it_means():
+def test_every_key_has_a_description():
     described = dict(config.describe())
     assert {"recipe", "data.source", "training.learning_rate", "evaluation.confidence"} <= described.keys()
     assert len(described) >= 40

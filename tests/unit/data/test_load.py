@@ -74,14 +74,14 @@ def test_white_space_in_headers_and_labels_is_no_obstacle(sentiment, write):
     assert splits.labels == ("bad", "good")
 
 
-def test_numbers_get_the_recipes_names_and_it_is_said(sentiment, write_csv):
+def test_assumed_names_of_numbers_are_noted(sentiment, write_csv):
     table = load_table(sentiment, config(write_csv("all.csv", [(f"film {n}", n % 2) for n in range(20)])))
     assert table.labels == ("negative", "positive")
     assert "Labels 0, 1 are numbers without names, and are read as negative, positive" in table.notes[0]
     assert table.parts["all"]["label"].to_pylist() == [0, 1] * 10
 
 
-def test_the_users_mapping_wins_and_drops(sentiment, write_csv):
+def test_label_map_takes_precedence(sentiment, write_csv):
     path = write_csv("all.csv", [(f"film {n}", n % 3) for n in range(30)])
     table = load_table(sentiment, config(path, label_map={"0": "bad", "2": "good", "1": None}))
     assert table.labels == ("bad", "good")
@@ -90,7 +90,7 @@ def test_the_users_mapping_wins_and_drops(sentiment, write_csv):
     assert table.parts["all"].num_rows == 20
 
 
-def test_only_the_rows_asked_for_are_kept(sentiment, write):
+def test_where_filters_rows(sentiment, write):
     rows = "".join(f"film {n},{n % 2},{'tv' if n < 30 else 'cinema'}\n" for n in range(40))
     path = write("all.csv", "text,label,where\n" + rows)
     assert load_table(sentiment, config(path, where={"where": "cinema"})).parts["all"].num_rows == 10
@@ -286,7 +286,7 @@ def test_evaluation_on_rows_without_labels_is_refused(sentiment, write_csv, faul
     ("values", "labels"),
     [((0, 1), ("negative", "positive")), ((0, 1, 2), ("0", "1", "2")), ((0, 1, 2, 3, 4), ("0", "1", "2", "3", "4"))],
 )
-def test_of_three_numbers_nobody_knows_the_names(sentiment, write_csv, values, labels):
+def test_three_numbers_keep_their_names(sentiment, write_csv, values, labels):
     table = load_table(
         sentiment, config(write_csv("all.csv", [(f"film {n}", values[n % len(values)]) for n in range(30)]))
     )
@@ -294,7 +294,7 @@ def test_of_three_numbers_nobody_knows_the_names(sentiment, write_csv, values, l
     assert "are numbers without names" in table.notes[0]
 
 
-def test_numbers_are_judged_as_the_run_read_them(sentiment, write_csv, fault):
+def test_numbers_are_read_as_in_training(sentiment, write_csv, fault):
     first = config(write_csv("all.csv", [(f"film {n}", 1) for n in range(9)]))
     table = load_table(sentiment, first, ("negative", "positive"))
     assert table.parts["all"]["label"].to_pylist() == [1] * 9
@@ -536,7 +536,7 @@ def test_parts_that_are_none(sentiment, on_hub, fault):
         RuntimeError("Dataset scripts are no longer supported"),
     ],
 )
-def test_what_the_library_says_of_a_data_set(sentiment, on_hub, fault, error):
+def test_errors_of_datasets_are_reported(sentiment, on_hub, fault, error):
     on_hub(error)
     message = fault("hub.cannot-load", load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
     assert "The data set org/data cannot be loaded" in message

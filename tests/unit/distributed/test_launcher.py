@@ -41,12 +41,12 @@ SRUN = {
         ({**SRUN, "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}, Place(0, 2, 0, "the launcher")),
     ],
 )
-def test_what_a_launcher_says_is_noticed(environ, place):
+def test_launcher_variables_are_detected(environ, place):
     assert notice(environ) == place
 
 
 @pytest.mark.parametrize("environ", [{"RANK": "first", "WORLD_SIZE": "2"}, {"SLURM_STEP_NUM_TASKS": "2"}])
-def test_what_cannot_be_understood_is_named(environ):
+def test_invalid_launcher_variables_are_named(environ):
     with refused(ConfigError, "process.bad-launcher", "WORLD_SIZE"):
         notice(environ)
 
@@ -98,7 +98,7 @@ def test_the_meeting_place_of_the_launcher_is_kept():
         (None, "mps", 0, 1),
     ],
 )
-def test_one_process_for_each_gpu_or_as_many_as_asked_for(wanted, device, present, number, monkeypatch):
+def test_number_of_processes(wanted, device, present, number, monkeypatch):
     monkeypatch.setattr(distributed_launcher, "count_gpus", lambda: present)
     assert processes(wanted, device) == number
 
@@ -134,7 +134,7 @@ def program(source: str) -> list[str]:
     return [sys.executable, "-S", "-c", f"import os, signal, sys, time; R = int(os.environ['RANK'])\n{source}"]
 
 
-def test_each_process_is_told_its_place(tmp_path: Path, monkeypatch):
+def test_each_process_gets_its_rank(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(distributed_launcher, "_cores", lambda: 6)
     source = f"open(f'{tmp_path}/{{R}}', 'w').write(repr(dict(os.environ)))"
     assert start(program(source), 3, {"KEPT": "yes"}) == 0
@@ -166,7 +166,7 @@ def test_the_exit_code_is_that_of_the_one_that_failed(source, code):
     assert start(program(source), 3, {}) == code
 
 
-def test_if_nobody_says_why_the_launcher_does():
+def test_launcher_reports_unreported_failures():
     with refused(RunError, "process.lost", "--resume"):
         start(program(f"sys.exit({distributed_launcher.ECHO})"), 2, {})
 
@@ -204,7 +204,7 @@ def test_signals_are_passed_on_to_the_main_process(number, tmp_path: Path, monke
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_that_nobody_handles_gives_the_code_that_shells_expect(tmp_path: Path, monkeypatch):
+def test_unhandled_signal_gives_shell_exit_code(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(distributed_launcher, "LAST_SECONDS", 0.1)
 
     def ask() -> None:
@@ -219,7 +219,7 @@ def test_a_signal_that_nobody_handles_gives_the_code_that_shells_expect(tmp_path
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone ends a process with its parent")
-def test_when_the_launcher_is_killed_nothing_goes_on(tmp_path: Path):
+def test_killed_launcher_ends_all_processes(tmp_path: Path):
     member = (
         "import os, time; from toolkit.distributed import launcher; launcher.die_with_launcher(os.environ);"
         f"open('{tmp_path}/' + str(os.getpid()), 'w'); time.sleep(600)"

@@ -47,7 +47,7 @@ def test_toolkit_that_is_not_installed(installed):
 
 
 @pytest.mark.parametrize("package, wrong", [("tokenizers", "0.1.0"), ("huggingface-hub", "0.20.0"), ("regex", None)])
-def test_what_transformers_refuses_is_a_fault(installed, package, wrong):
+def test_versions_refused_by_transformers_are_a_fault(installed, package, wrong):
     installed(**{package: wrong})
     result = one(installation.pairs)
     assert result.verdict == "fault"
@@ -55,7 +55,7 @@ def test_what_transformers_refuses_is_a_fault(installed, package, wrong):
     assert f'"{package}' in result.fix
 
 
-def test_what_other_packages_dislike_is_a_warning(installed):
+def test_other_version_conflicts_are_a_warning(installed):
     installed(dill="99.0")
     result = one(installation.pairs)
     assert result.verdict == "warning"

@@ -54,7 +54,7 @@ def test_refused_token(local_hub, monkeypatch):
     assert TOKEN not in str(result)
 
 
-def test_token_that_the_hub_cannot_judge(local_hub, monkeypatch):
+def test_token_that_the_hub_cannot_check(local_hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", local_hub.token)
     local_hub.fail("whoami", 429)
     result = one(network.token)

@@ -87,7 +87,7 @@ def test_a_model_deaf_to_negation_is_found():
     assert any("not" in failure["changed"] for failure in deaf["negations"]["failures"])
 
 
-def test_without_polarity_directions_are_not_tested_and_that_is_said():
+def test_without_polarity_directions_are_not_tested():
     result, _ = robust(weights=None)
     assert result["expectations"] == []
     assert "POLARITY" in result["not_tested"]

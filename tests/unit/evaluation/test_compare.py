@@ -41,7 +41,7 @@ def test_rows_in_another_order_and_classes_in_another_numbering_are_the_same():
     assert result.columns[1] == {"prediction": [0, 0, 1], "probabilities": [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]}
 
 
-def test_texts_that_stand_twice_are_matched_one_to_one():
+def test_duplicate_texts_are_matched_one_to_one():
     first = told(["a", "a", "a"], [0, 1, 0], [0, 1, 1])
     other = told(["a", "a", "a"], [1, 0, 0], [1, 0, 1])
     assert aligned(first, other).columns[1]["prediction"] == [0, 1, 1]
@@ -51,7 +51,7 @@ def test_texts_that_stand_twice_are_matched_one_to_one():
         aligned(first, told(["a", "a"], [0, 1], [0, 0]))
 
 
-def test_other_rows_are_refused_with_what_differs():
+def test_different_rows_are_rejected_with_the_difference():
     first = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
     with refused(DataError, "compare.different-rows") as caught:
         aligned(first, told(["a", "b", "d", "e"], [0, 1, 1, 0], [0, 1, 0, 0]))
@@ -103,7 +103,7 @@ def test_a_comparison_counts_and_ranks():
     assert {answer["model"] for answer in result["disagreements"][0]["answers"]} == {"a", "b", "c"}
 
 
-def test_models_that_agree_everywhere_leave_nothing_to_show():
+def test_agreeing_models_have_no_disagreements():
     file = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
     table = file.table.set_column(0, "_file", file.table["_file"].combine_chunks().dictionary_encode())
     same = StoredPredictions(table, file.facts)

@@ -72,7 +72,7 @@ def test_a_check_makes_nothing(hub):
     assert not hub.seen("POST|PUT")
 
 
-def test_public_only_when_said_and_never_by_accident(hub):
+def test_push_is_private_by_default(hub):
     push(public=True)
     assert not hub.repos["model", NAME].private
     with refused(ConfigError, "hub.visibility", NAME, "--public"):
@@ -126,7 +126,7 @@ BAD_REFS = (
 
 
 @pytest.mark.parametrize("wish", ["revision", "tag"])
-def test_names_that_git_does_not_take_are_refused_before_anything_is_asked(hub, wish):
+def test_invalid_git_names_are_rejected_offline(hub, wish):
     for name in BAD_REFS:
         with refused(ConfigError, "hub.invalid-name"):
             pushing.check(Destination(NAME, **{wish: name}))
@@ -160,7 +160,7 @@ def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
 
 
 @pytest.mark.parametrize("name", ["reviews", "a/b/c", "acme/..", "acme/re views", "https://huggingface.co/acme/x", ""])
-def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(hub, name):
+def test_invalid_repository_name_is_rejected_offline(hub, name):
     with refused(ConfigError, "hub.invalid-name", "org/name"):
         pushing.check(Destination(name))
     assert hub.requests == []
@@ -203,7 +203,7 @@ def test_a_fine_grained_token_writes_where_it_may():
         pushing._check_role(account, Destination("tester/reviews"))
 
 
-def test_a_refusal_at_the_end_says_who_may(hub):
+def test_refused_commit_names_the_permission(hub):
     hub.fail("POST .*/commit/", 403)
     with refused(RunError, "hub.no-write-access", NAME) as raised:
         push()
@@ -280,7 +280,7 @@ def test_every_failure_is_the_users_to_mend(hub, waits, status, step):
 
 @pytest.mark.parametrize("step", ["GET .*/whoami", "POST .*/preupload", "POST .*/commit/"])
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_passes_is_waited_for(hub, waits, status, step):
+def test_temporary_errors_are_retried(hub, waits, status, step):
     hub.fail(step, status, times=2, headers={"Retry-After": "3"})
     assert push().changed
     assert waits

@@ -83,7 +83,7 @@ def test_a_prediction_that_is_no_class_is_only_wrong():
     assert counts.tolist() == [[1, 0], [1, 0], [1, 2]]
 
 
-def test_division_by_nothing_is_nothing():
+def test_division_by_zero_gives_zero():
     assert classification.divide(np.array([1.0, 0.0, 3.0]), np.array([0.0, 0.0, 2.0])).tolist() == [0.0, 0.0, 1.5]
 
 

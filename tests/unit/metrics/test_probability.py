@@ -60,7 +60,7 @@ def test_weighted_examples_count_as_often(name, seed, classes):
     assert result == pytest.approx([theirs(name, true, probabilities, row) for row in weights], abs=1e-9)
 
 
-def test_what_cannot_be_ranked_is_left_out():
+def test_undefined_areas_are_left_out():
     columns = {"prediction": [0, 0, 1], "probabilities": [[0.9, 0.1], [0.8, 0.2], [0.4, 0.6]]}
     config = scores.EvaluationConfig(resamples=100)
     one_class = scores.score(columns, [0, 0, 0], ("accuracy", "auroc"), ("a", "b"), config, seed=0)

@@ -129,7 +129,7 @@ def test_texts_and_inputs_are_answered_in_order(address):
     assert "calibrated_score" not in response["predictions"][0]
 
 
-def test_it_says_what_it_is(address):
+def test_health_describes_the_model(address):
     code, response = fetch(f"{address}/health")
     assert (code, response["status"], response["model"], response["waiting"]) == (200, "ok", "org/echo", 0)
 
@@ -160,7 +160,7 @@ def test_an_answer_is_explained(address):
         ({"inputs": ["x" * 5000]}, 413, "larger than 4,096 bytes"),
     ],
 )
-def test_a_bad_request_is_told_what_is_wrong(address, body, code, problem):
+def test_bad_request_gets_the_reason(address, body, code, problem):
     got, response = post(f"{address}/predict", body)
     assert got == code, response
     assert set(response) == {"problem", "fix"}
@@ -182,7 +182,7 @@ def test_a_bad_request_is_told_what_is_wrong(address, body, code, problem):
         ("crash", "The model failed on this input."),
     ],
 )
-def test_a_bad_input_is_told_what_is_wrong_and_the_others_are_answered(address, bad, problem):
+def test_bad_input_does_not_affect_others(address, bad, problem):
     code, response = post(f"{address}/predict", {"inputs": ["good!", bad, "dull"]})
     assert code == 200, response
     first, wrong, last = response["predictions"]
@@ -192,7 +192,7 @@ def test_a_bad_input_is_told_what_is_wrong_and_the_others_are_answered(address, 
     assert "secret" not in json.dumps(response)
 
 
-def test_inputs_that_are_all_bad_are_told_each(address):
+def test_each_bad_input_gets_its_problem(address):
     code, response = post(f"{address}/predict", {"inputs": ["", 7]})
     assert (code, [set(item) for item in response["predictions"]]) == (200, [{"problem", "fix"}] * 2)
 
@@ -238,7 +238,7 @@ def test_a_form_of_another_page_is_refused(address):
 
 
 @pytest.mark.parametrize("head", ["GET / HTTP/1.1", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x", "hello"])
-def test_what_is_no_http_is_refused_in_the_same_shape(address, head):
+def test_invalid_http_gets_the_common_error_form(address, head):
     with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=10) as line:
         line.sendall(f"{head}\r\n\r\n".encode())
         answer = b"".join(iter(lambda: line.recv(65536), b""))
@@ -248,12 +248,12 @@ def test_what_is_no_http_is_refused_in_the_same_shape(address, head):
     assert set(json.loads(body)) == {"problem", "fix"}
 
 
-def test_who_sends_far_too_much_hears_why(address):
+def test_oversized_body_gets_the_reason(address):
     """A line that is cut while the caller sends gives no answer at all."""
     assert post(f"{address}/predict", b"x" * 5_000_000)[0] == 413
 
 
-def test_more_requests_than_there_may_be_are_told_when_to_come_again():
+def test_excess_requests_get_503_with_retry_after():
     codes: list[int] = []
 
     def ask() -> None:
@@ -288,13 +288,13 @@ def test_pictures_come_in_base64():
         assert post(f"{address}/explain", {"input": data})[0] == 404
 
 
-def test_what_takes_too_long_is_given_up():
+def test_slow_request_times_out():
     with running(seconds=0.1) as address:
         code, response = post(f"{address}/predict", {"inputs": ["slow"]})
     assert (code, response["problem"]) == (504, "The request took too long.")
 
 
-def test_too_many_are_told_when_to_come_again():
+def test_full_queue_gives_503_with_retry_after():
     with running(waiting=1, batch=1) as address:
         codes: list[tuple[int, Any]] = []
         ask = [
@@ -340,7 +340,7 @@ def test_predictions_are_answered_in_the_midst_of_explanations():
     assert sorted(took)[5] < 1
 
 
-def test_an_explanation_that_nobody_waits_for_is_given_up():
+def test_abandoned_explanation_is_cancelled():
     with running(seconds=0.4) as address:
         assert post(f"{address}/explain", {"input": "long"})[0] == 504
         time.sleep(0.2)
@@ -431,7 +431,7 @@ def test_a_body_that_drips_is_given_up():
     assert output.startswith(b"HTTP/1.1 408 ")
 
 
-def test_silent_connections_keep_nobody_out():
+def test_idle_connections_block_no_others():
     with running(sockets=8) as address:
         silent = [line_to(address) for _ in range(30)]
         for line in silent[::2]:
@@ -458,7 +458,7 @@ def test_more_callers_than_connections_wait_and_are_all_answered():
     assert codes == [200] * 40
 
 
-def test_what_was_sent_before_the_end_is_answered():
+def test_requests_before_shutdown_are_completed():
     """Requests that are being answered, that wait, and that nobody has looked at yet."""
     lines: list[socket.socket] = []
     with running(sockets=20) as address:

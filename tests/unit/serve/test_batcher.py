@@ -53,7 +53,7 @@ def test_everyone_gets_their_own_answers_in_order(asked, most):
     assert len(answer.threads) == 1
 
 
-def test_what_waits_is_answered_together():
+def test_waiting_inputs_share_a_batch():
     answer = Counting()
 
     async def callers(batcher):
@@ -105,7 +105,7 @@ def test_others_are_answered_at_the_pauses_of_work_of_its_own():
     assert order.index("answered") < order.index(2)
 
 
-def test_work_that_nobody_waits_for_ends_at_its_next_pause():
+def test_abandoned_work_ends_at_its_next_pause():
     ended = threading.Event()
 
     def work(pause):
@@ -125,7 +125,7 @@ def test_work_that_nobody_waits_for_ends_at_its_next_pause():
     assert ended.wait(5)
 
 
-def test_more_work_of_its_own_than_may_wait_is_told_to_come_again():
+def test_excess_work_is_rejected():
     release = threading.Event()
 
     async def callers(batcher):
@@ -139,7 +139,7 @@ def test_more_work_of_its_own_than_may_wait_is_told_to_come_again():
     assert output[0] is True
 
 
-def test_too_many_are_told_to_come_again_and_the_others_are_answered():
+def test_excess_inputs_are_rejected_and_others_answered():
     async def callers(batcher):
         return await asyncio.gather(*(batcher.ask([n]) for n in range(10)), return_exceptions=True)
 
@@ -148,11 +148,11 @@ def test_too_many_are_told_to_come_again_and_the_others_are_answered():
     assert output[:4] == [[0], [2], [4], [6]]
 
 
-def test_one_request_may_be_larger_than_the_queue_when_nothing_waits():
+def test_large_request_is_accepted_by_an_empty_queue():
     assert run(lambda batcher: batcher.ask([1, 2, 3]), Counting(), waiting=2) == [2, 4, 6]
 
 
-def test_who_waits_too_long_is_told_and_is_not_computed():
+def test_expired_jobs_are_not_computed():
     release = threading.Event()
     seen: list[int] = []
 

@@ -20,7 +20,7 @@ def fault(tmp_path, monkeypatch):
     return refuse
 
 
-def test_a_name_that_is_nothing_here(fault):
+def test_unknown_name_is_rejected(fault):
     message = fault("run.not-found", "nothere")
     assert "There is no run directory nothere" in message
     assert "--data" in message

@@ -12,7 +12,7 @@ from toolkit.tasks import loading
 CONFIG = SimpleNamespace(data=DataConfig(source="x"))
 
 
-def test_what_is_no_picture_in_a_folder_is_left_out(tmp_path):
+def test_non_pictures_in_a_folder_are_left_out(tmp_path):
     pictures.folder(tmp_path, 2)
     (tmp_path / "notes.txt").write_text("not a picture", encoding="utf-8")
     (tmp_path / "dark" / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n")

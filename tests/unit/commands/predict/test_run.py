@@ -26,7 +26,7 @@ def test_texts_that_kept_their_placeholders_are_counted():
     assert (result.rows, result.marked, result.kept) == (5, 2, 1)
 
 
-def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
+def test_placeholders_are_counted_only_for_texts():
     counts = PredictionCounts()
     counts.add([{"text": "%s", "prediction": "positive", "problem": None}])
     assert counts.outcome(None).marked is None
@@ -56,7 +56,7 @@ def test_pictures_for_a_model_of_texts_and_texts_for_one_of_pictures(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["prediction", "problem", "score: good"])
-def test_a_column_that_the_output_needs_is_refused_wherever_it_stands(name):
+def test_reserved_column_is_rejected_anywhere(name):
     rows = [Row({"text": "a film"}), Row({"text": "a film", name: "mine"})]
     assert _untaken(rows[:1]) == rows[:1]
     with refused(DataError, "data.column-taken", f"`{name}`"):
@@ -94,7 +94,7 @@ def test_content_of_a_folder_and_of_named_files(tmp_path):
     assert len({before, other, content(folder), named, content(tmp_path / "table.csv")}) == 5
 
 
-def test_rows_that_were_not_read_to_their_end_are_said():
+def test_truncated_rows_are_reported():
     counts, result = PredictionCounts(), []
     counts.remark(200, result.append)
     counts.add_cut(2)
@@ -103,7 +103,7 @@ def test_rows_that_were_not_read_to_their_end_are_said():
     assert note.text.startswith("2 rows were truncated to 200 tokens")
 
 
-def test_words_in_a_list_in_a_cell_are_asked_about_as_words():
+def test_word_lists_in_cells_are_read_as_words():
     given = ["['Ada', 'left']", "[laughs] Ada left", ["Ada"], "['Ada' ... 'left']", "[]", " "]
     values = WORDS.read(given, "words", Reading(None, 1))
     assert values.column.to_pylist() == [["Ada", "left"], ["[laughs]", "Ada", "left"], ["Ada"], None, None, None]

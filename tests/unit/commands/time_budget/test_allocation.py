@@ -53,7 +53,7 @@ def test_more_time_never_gives_fewer_rows(seed):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_what_is_needed_suffices(seed):
+def test_needed_time_suffices(seed):
     rows, timings, slow, wishes = case(seed)
     least = needed(rows, timings, slow, **wishes)
     smallest = allocate(0.0, rows, timings, slow, baselines=False, **wishes)

@@ -80,7 +80,7 @@ def test_the_parameters_of_a_file_are_counted_without_loading_it(place):
     assert weights.parameters(place / "smaller") == 104
 
 
-def test_named_ones_must_be_there_and_fit(place):
+def test_named_models_must_exist_and_fit(place):
     for model, identifier in (("auto:", "config.malformed-value"), ("auto:absent/", "source.file-missing")):
         recipe, resolved = configured(model)
         with refused(CallError, identifier):

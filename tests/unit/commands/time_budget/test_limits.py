@@ -61,7 +61,7 @@ def test_a_resumed_run_keeps_its_rows(tmp_path):
     assert anew.allocation.rows.validation == 400
 
 
-def test_what_takes_too_long_learns_from_fewer_rows():
+def test_slow_baselines_use_fewer_rows():
     data = splits()
     seen = []
 

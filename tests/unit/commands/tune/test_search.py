@@ -95,7 +95,7 @@ def counted(prepared):
     return replace(prepared, resolved=resolved, splits=SimpleNamespace(facts=facts))
 
 
-def test_a_lead_of_one_row_is_named_with_what_to_do(search, counted, tmp_path):
+def test_lead_of_one_row_gets_advice(search, counted, tmp_path):
     result, _ = search(CountedFit((160, 90.0), (170, 100.0), (169, 20.0)), trials=3, prepared=counted)
     assert (result.best.number, result.lead.second.number) == (1, 2)
     assert result.lead.rows_ahead == pytest.approx(1)
@@ -125,7 +125,7 @@ def test_where_every_row_is_right_one_row_decides_nothing(search, counted):
     assert [piece["id"] for piece in result.advice] == ["tune.more-validation-rows"]
 
 
-def test_a_single_trial_leads_nobody(search, counted):
+def test_single_trial_has_no_lead(search, counted):
     result, _ = search(CountedFit((150, 90.0)), trials=1, prepared=counted)
     assert (result.lead, list(result.advice)) == (None, [])
 
@@ -138,7 +138,7 @@ def test_the_same_seed_tries_the_same_values(search, tmp_path):
     assert len(set(first.rates)) == 6
 
 
-def test_the_same_command_goes_on_and_more_trials_may_be_asked_for(search, tmp_path):
+def test_repeated_command_resumes_with_more_trials(search, tmp_path):
     whole, begun, rest = Fit(), Fit(), Fit()
     search(whole, folder=tmp_path / "whole")
     search(begun, trials=4)
@@ -158,7 +158,7 @@ def test_a_trial_that_fails_is_recorded_and_survived(search):
     assert len([note for note in notes if "failed" in getattr(note, "text", "")]) == 2
 
 
-def test_when_every_trial_fails_the_reason_is_told(search):
+def test_failed_search_gives_the_reason(search):
     with refused(RunError, "run.all-trials-failed", "2 trials", "ValueError: odd"):
         search(Fit({1: ValueError("odd"), 2: ValueError("odd")}), trials=2)
 

@@ -60,7 +60,7 @@ def test_few_pairs_and_like_languages_are_left_alone():
     assert pair_filters.Sides.learn(sources * 6, sources * 6) is None
 
 
-def test_cleaning_says_what_it_left_out_and_where(tmp_path):
+def test_cleaning_reports_omitted_pairs(tmp_path):
     rows = bitext.pairs(300)
     rows[3] = ("one two three", "one two three")
     rows[5] = ("save {0} now", "eins zwei")

@@ -66,7 +66,7 @@ def bomb(path, value, rows):
 
 @pytest.mark.parametrize("suffix", arrow_files.SUFFIXES)
 @pytest.mark.parametrize("value", ["x" * 100_000, ["x" * 50_000] * 2])
-def test_a_text_that_stands_for_many_is_counted_before_it_is_written_out(tmp_path, monkeypatch, suffix, value):
+def test_dictionary_texts_are_counted_before_decoding(tmp_path, monkeypatch, suffix, value):
     monkeypatch.setattr(text_decoding, "_HARMLESS", 20_000_000)
     monkeypatch.setattr(text_decoding, "_RATIO", 1)
     if isinstance(value, list):

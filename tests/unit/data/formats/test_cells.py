@@ -18,7 +18,7 @@ from toolkit.data.formats import cells
         (["Sci/Tech", "World"], None),
     ],
 )
-def test_what_stands_between_labels(labels, sign):
+def test_label_separator_is_detected(labels, sign):
     assert cells.separator(labels) == sign
 
 

@@ -58,7 +58,7 @@ def test_fields_that_a_spreadsheet_quotes(tmp_path):
     assert [row["text"] for row in result] == ['one, "two"', '"open']
 
 
-def test_columns_that_say_nothing_of_themselves(tmp_path):
+def test_unnamed_columns_get_default_names(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("1\ta\tx\n2\tb\ty\n3\ta\tx\n", encoding="utf-8")
     (table,) = read(path).values()

@@ -58,7 +58,7 @@ def test_a_palette_with_a_transparent_colour_lies_on_white():
     assert (seen(encoded(image, "PNG")) == (10, 20, 30)).all()
 
 
-def test_a_picture_is_turned_as_its_camera_says():
+def test_exif_rotation_is_applied():
     image = flat("RGB", (0, 0, 0))
     image.putpixel((0, 0), (255, 255, 255))
     notes = Image.Exif()
@@ -89,14 +89,14 @@ def test_of_an_animation_the_first_frame_is_taken():
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
     ],
 )
-def test_what_cannot_be_decoded_is_said(data, reason):
+def test_undecodable_pictures_are_reported(data, reason):
     with pytest.raises(image_columns.UnreadableError, match=reason):
         image_columns.decode({"bytes": data}, MOST)
     assert image_columns.inspect({"bytes": data}, MOST).problem
 
 
 @given(st.binary(max_size=60), st.integers(0, 200), st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"]))
-def test_no_bytes_break_the_look(noise, place, kind):
+def test_arbitrary_bytes_do_not_crash_inspection(noise, place, kind):
     whole = bytearray(encoded(picture(False, 8), kind))
     whole[place : place + len(noise)] = noise
     with image_columns.quiet():
@@ -104,7 +104,7 @@ def test_no_bytes_break_the_look(noise, place, kind):
     assert (result.problem is None) == (result.digest is not None)
 
 
-def test_the_digest_is_of_what_is_seen():
+def test_digest_covers_pixels():
     image = picture(True)
     png, again = ({"bytes": encoded(image, "PNG", compress_level=level)} for level in (1, 9))
     assert image_columns.inspect(png, MOST) == image_columns.inspect(again, MOST)

@@ -40,7 +40,7 @@ def test_parts(tmp_path: Path):
     assert parts["test"]["label"].to_pylist() == ["dark", "dark", "light", "light"]
 
 
-def test_what_is_no_folder_of_pictures_is_left_to_others(tmp_path: Path):
+def test_other_folders_are_not_read(tmp_path: Path):
     assert image_folders.read(tmp_path, []) is None
     folder(tmp_path, 1)
     (tmp_path / "labels.csv").write_text("file,label\n", encoding="utf-8")
@@ -53,7 +53,7 @@ def test_what_is_no_folder_of_pictures_is_left_to_others(tmp_path: Path):
     assert image_folders.read(texts, []) is None
 
 
-def test_what_lies_beside_the_classes_is_said(tmp_path: Path):
+def test_files_outside_classes_are_noted(tmp_path: Path):
     folder(tmp_path, 3)
     (tmp_path / "none").mkdir()
     (tmp_path / "light" / "000.png").rename(tmp_path / "stray.png")
@@ -65,7 +65,7 @@ def test_what_lies_beside_the_classes_is_said(tmp_path: Path):
     assert all(name in note for name, note in zip(("info.json", "none", "stray.png"), notes, strict=True))
 
 
-def test_what_lies_beside_the_parts_is_said(tmp_path: Path):
+def test_files_outside_parts_are_noted(tmp_path: Path):
     folder(tmp_path, 3, parts=("train", "holdout"))
     folder(tmp_path / "papers" / "deep", 0)
     notes: list[str] = []

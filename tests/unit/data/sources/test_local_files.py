@@ -403,7 +403,7 @@ def test_the_likeliest_encoding_is_named_first(tmp_path, text, encoding):
         (b"\0\x81" + random.Random(3).randbytes(3000), "binary data"),
     ],
 )
-def test_what_is_no_text_is_called_so(tmp_path, content, kind):
+def test_binary_files_are_named(tmp_path, content, kind):
     message = fault("data.not-text", write(tmp_path / "a.csv", content))
     assert f"a.csv is not a text file: it holds {kind}" in message
     assert "data.encoding" not in message
@@ -655,7 +655,7 @@ def test_nothing_heavy_is_imported():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_a_folder_of_pictures_is_said_to_be_one(tmp_path):
+def test_folder_of_pictures_is_recognized(tmp_path):
     for name in ("cat/1.png", "dog/2.JPG"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -768,7 +768,7 @@ def test_rows_of_little_are_counted_as_they_are_in_memory(tmp_path, monkeypatch,
     assert "unpacks to more than" in fault("data.too-large", write(tmp_path / name, header + row * 13_000))
 
 
-def test_keys_that_are_values_are_said_to_be(tmp_path, monkeypatch):
+def test_values_as_keys_are_detected(tmp_path, monkeypatch):
     monkeypatch.setattr(text_decoding, "_HARMLESS", 100_000)
     monkeypatch.setattr(text_decoding, "_RATIO", 1)
     path = write(tmp_path / "a.jsonl", "".join(f'{{"k{n}": 1}}\n' for n in range(300)))

@@ -133,7 +133,7 @@ def test_parquet(tmp_path):
         list(rows(str(tmp_path / "b.parquet")))
 
 
-def test_what_cannot_be_read_is_told_before(tmp_path):
+def test_unreadable_inputs_are_rejected_early(tmp_path):
     with refused(SourceError, "source.file-missing", "none.csv"):
         check_input(str(tmp_path / "none.csv"))
     (tmp_path / "a.xlsx").write_bytes(b"")

@@ -73,7 +73,7 @@ def test_one_column_never_plays_two_roles():
     assert find(["text"], both, {}) == {"text": "text"}
 
 
-def test_a_missing_column_is_said_with_what_is_there():
+def test_missing_column_lists_available_ones():
     message = fault("data.column-unrecognized", ["foo", "label", "_file", "_row"])
     assert "recognised as the text" in message
     assert "`foo`, `label`" in message
@@ -210,7 +210,7 @@ def labels_in(values, kind=None) -> list[str | None]:
         (["0.0", "1.0", "1", "10.50", "v1.0"], ["0", "1", "1", "10.50", "v1.0"]),
     ],
 )
-def test_a_label_that_stands_alone_in_a_list(values, expected):
+def test_list_of_one_label_is_unwrapped(values, expected):
     assert labels_in(values) == expected
 
 

@@ -38,7 +38,7 @@ def test_no_group_is_on_two_sides_and_no_row_is_lost(names):
     assert set(parts["train"]["label"].to_pylist()) == {0, 1}
 
 
-def test_shares_of_rows_and_classes_are_about_those_asked_for():
+def test_group_split_has_about_the_given_shares():
     names = [f"p{number // 5}" for number in range(1000)]
     classes = [int(number // 5 % 4 == 0) for number in range(1000)]  # a patient has one class
     parts = carved(table(names, classes))
@@ -48,7 +48,7 @@ def test_shares_of_rows_and_classes_are_about_those_asked_for():
     assert carved(table(names, classes))["test"].equals(parts["test"])
 
 
-def test_given_parts_lose_what_stands_in_a_held_out_one():
+def test_groups_of_held_out_parts_are_removed():
     parts = {"train": table(["a", "b", None, "c"]), "test": table(["b", None]), "validation": table(["c", "b", "d"])}
     kept, notes = groups.whole(parts, "patient")
     assert [kept[part]["patient"].to_pylist() for part in ("train", "validation", "test")] == [

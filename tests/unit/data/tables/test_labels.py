@@ -63,7 +63,7 @@ def test_a_mapping_renames_merges_drops_and_orders():
         (["neg", "unsup"], {"neg": "neg", "unsup": "unsup"}, {"neg": "neg", "unsup": "unsup"}),
     ],
 )
-def test_what_says_that_there_is_no_label_is_no_class(written, label_map, classes):
+def test_missing_label_markers_are_no_class(written, label_map, classes):
     assert list(labels.name_classes(written, label_map, NAMES).items()) == list(classes.items())
 
 
@@ -164,7 +164,7 @@ def test_dropped_and_unknown_labels_become_null():
     assert labels.encode(column(["a", "b"]), {"a": None, "b": None}).to_pylist() == [None, None]
 
 
-def test_counting_leaves_nothing_out_but_nothing():
+def test_counts_exclude_only_empty_labels():
     assert labels.counts(column(["a", "b", "a", None, ""])) == {"a": 2, "b": 1}
     assert labels.counts(column([["a", "b"], [], None, ["a", ""]], pa.list_(pa.string()))) == {"a": 2, "b": 1}
     assert labels.counts(column([])) == {}
@@ -205,7 +205,7 @@ def test_classes_that_do_not_match_are_shown_side_by_side(mapping, trained):
 
 
 @pytest.mark.parametrize("written", [["1"], ["0"], ["0", "1", "2"]])
-def test_no_hint_says_what_a_number_means_but_for_the_order_of_the_models_classes(written):
+def test_numbers_match_only_by_order(written):
     message = fault(
         "label.not-of-model", labels.match_model, {label: label for label in written}, ("bad", "odd", "good")
     )

@@ -133,7 +133,7 @@ def test_a_temperature_that_helps_is_kept():
         assert 0 < fit.gain.low < fit.gain.value
 
 
-def test_few_mistakes_do_not_tell_a_temperature():
+def test_few_mistakes_fit_no_temperature():
     probabilities = np.array([[0.9, 0.1]] * 50 + [[0.4, 0.6]] * 9)
     fit = calibration.choose_temperature(probabilities, [0] * 59, 0.95, 0)
     assert (fit.kept, fit.rows, fit.gain) == (False, 59, None)
@@ -141,7 +141,7 @@ def test_few_mistakes_do_not_tell_a_temperature():
     assert calibration.choose_temperature([[0.9, 0.1]], [0], 0.95, 0).temperature is None
 
 
-def test_scaling_mends_what_the_temperature_was_fitted_for():
+def test_scaling_corrects_calibration():
     random = np.random.default_rng(2)
     logits = random.normal(size=(2000, 2)) * 3
     sharp = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

@@ -50,7 +50,7 @@ def test_a_group_that_is_denied_the_second_class_is_found():
     assert gaps["true_positive_rate"]["p"] < 0.05
 
 
-def test_groups_drawn_by_lot_are_rarely_called_different(monkeypatch):
+def test_random_groups_are_rarely_significant(monkeypatch):
     monkeypatch.setattr(fairness, "SHUFFLES", 200)
     alarms = [any(gap["p"] < 0.05 for gap in study(*drawn(seed), seed=seed)[1].values()) for seed in range(60)]
     assert np.mean(alarms) <= 0.12  # 0.05 and more than twice the error of 60 draws
@@ -63,7 +63,7 @@ def test_of_many_classes_only_accuracy_is_compared():
     assert (result["groups"], gaps) == ([], {})
 
 
-def test_without_fairlearn_the_message_says_how_to_get_it(monkeypatch):
+def test_missing_fairlearn_names_the_package(monkeypatch):
     result = builtins.__import__
 
     def without(name, *arguments, **options):

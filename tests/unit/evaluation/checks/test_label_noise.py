@@ -49,7 +49,7 @@ def test_the_rate_is_estimated():
     assert np.mean(rates) == pytest.approx(0.1, abs=0.02)
 
 
-def test_a_model_that_knows_little_cannot_tell():
+def test_weak_model_detects_no_label_noise():
     probabilities, labels = test_set("two", 600, 0.2, 0)
     assert noise(0.5 + 0.01 * (probabilities - 0.5), np.random.default_rng(0).integers(0, 2, 600))["p"] > LEVEL
     assert noise(probabilities[: LEAST - 1], labels[: LEAST - 1]) is None

@@ -20,7 +20,7 @@ def probabilities(scores) -> list[list[float]]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=60))
-def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
+def test_thresholds_reach_targets_optimally(rows):
     scores, true = np.array([item for item, _ in rows]) / 20, np.array([two for _, two in rows])
     chosen = thresholds.choose(probabilities(scores), true.astype(int).tolist(), 1, POINTS)
     assert (chosen.positives, chosen.negatives) == (true.sum(), (~true).sum())
@@ -45,7 +45,7 @@ def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
     assert (scores >= balanced)[true].mean() + (scores < balanced)[~true].mean() == pytest.approx(best)
 
 
-def test_a_threshold_stands_halfway_between_the_scores_that_it_parts():
+def test_threshold_is_halfway_between_scores():
     result = thresholds.choose(probabilities([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
     assert [(point.name, point.threshold) for point in result.points] == [
         ("balanced", pytest.approx(0.55)), ("specificity=1", pytest.approx(0.55))

@@ -75,7 +75,7 @@ def test_classes_are_groups_and_small_groups_are_none():
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(60, bool), np.ones(60, bool)])
-def test_without_mistakes_or_with_nothing_else_no_group_stands_out(wrong):
+def test_no_group_is_worse_without_variation(wrong):
     result = study(wrong, pa.table({"text": sentences(np.random.default_rng(3), 60)}))
     assert result["worst"] == []
     assert result["looked_at"] >= 5

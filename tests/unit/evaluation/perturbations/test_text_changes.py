@@ -33,7 +33,7 @@ def test_each_change_does_what_it_says(name, text, expected):
     assert changed(name, text) == expected
 
 
-def test_neutral_sentences_stand_around_the_text():
+def test_neutral_sentences_surround_the_text():
     assert changed("prefix", "fine").endswith(" fine")
     assert changed("suffix", "fine").startswith("fine ")
 

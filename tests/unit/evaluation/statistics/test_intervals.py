@@ -75,7 +75,7 @@ def test_coverage_of_every_figure_that_is_made_of_sums(name):
     assert 0.93 <= np.mean(held) <= 0.97, np.mean(held)
 
 
-def test_the_confidence_is_the_one_asked_for():
+def test_interval_has_the_given_confidence():
     results = []
     for seed in range(300):
         interval = bootstrap(ACCURACY.statistics(*sample(seed, 120), LABELS), ACCURACY.aggregate, 0.8, 400, seed)
@@ -243,7 +243,7 @@ def test_areas_under_the_curve_are_covered():
 # --- many examples --------------------------------------------------------------------------------------------------
 
 
-def test_rows_that_are_alike_give_what_each_by_itself_gives():
+def test_equal_rows_are_resampled_together():
     """The same law whether alike rows are drawn together or, told apart by a column that counts nothing, one by one."""
     right = np.random.default_rng(0).random(400) < 0.8
     together = np.stack([right, np.ones(400)], axis=1).astype(np.float64)

@@ -45,7 +45,7 @@ def test_a_figure_that_not_all_runs_have_is_left_out():
     assert [figure["name"] for figure in seed_spread.section("ab", several, [[0], [0]])["summary"]] == ["accuracy"]
 
 
-def test_the_verdict_says_mean_spread_and_how_often_baselines_are_beaten():
+def test_verdict_has_mean_spread_and_baselines():
     several = reports([0.80, 0.82, 0.87])
     several[0]["baselines"][0]["difference"]["low"] = -0.01
     result = seed_spread.section("abc", several, [[0], [0], [1]])

@@ -92,7 +92,7 @@ def test_the_weakest_class_is_named_where_it_is_clearly_weaker():
     assert judge(per_class=[strong, {**weak, "support": 0}])["statements"] == []
 
 
-def test_early_stopping_is_said():
+def test_early_stopping_is_stated():
     training = {"stopped_early": True, "steps": 1200, "best_step": 800}
     assert judge(training=training)["statements"] == [
         "Training stopped early at step 1,200; the weights of step 800 were kept."
@@ -100,7 +100,7 @@ def test_early_stopping_is_said():
     assert judge(training={**training, "stopped_early": False})["statements"] == []
 
 
-def test_a_model_that_tells_no_classes_apart_is_warned_of():
+def test_collapsed_model_is_warned_of():
     def warnings(matrix, training=None):
         return judge(training=training, confusion={"labels": ["bad", "good"], "matrix": matrix})["warnings"]
 
@@ -124,7 +124,7 @@ def test_figures_as_they_are_printed():
     assert shown(1, "fraction") == "100.0 %"
 
 
-def test_one_class_for_all_is_no_collapse_where_the_scores_tell_them_apart():
+def test_separating_scores_are_no_collapse():
     confusion = {"labels": ["ill", "well"], "matrix": [[0, 9], [0, 30]]}
     area = {**ACCURACY, "name": "auroc", "value": 0.9, "low": 0.8, "high": 0.95}
     for low, outcome in (

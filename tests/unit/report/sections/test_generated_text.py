@@ -3,7 +3,7 @@
 from toolkit.report.sections.generated_text import writing
 
 
-def test_terms_of_a_glossary_that_stand_in_no_source_are_said():
+def test_glossary_terms_without_source_are_listed():
     terms = [
         {"term": "dog", "translation": "Hund", "tried": 2, "kept": 0.5},
         {"term": "horse", "translation": "Pferd", "tried": 0, "kept": None},

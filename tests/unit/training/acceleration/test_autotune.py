@@ -71,7 +71,7 @@ def test_what_is_set_is_kept() -> None:
     assert measured(make("bert")[0], TrainingConfig(attention_kernel="sdpa"), batch=TEXTS, probe=TEXTS).kernel == "sdpa"
 
 
-def test_kernels_are_told_apart_where_batches_are_packed(cache: Path) -> None:
+def test_kernels_are_measured_for_packed_batches(cache: Path) -> None:
     result = measured(make("bert")[0], batch=TEXTS, probe=TEXTS)
     assert result.kernel in ("sdpa", "products")
     (entry,) = json.loads(cache.read_text(encoding="utf-8")).values()
@@ -115,7 +115,7 @@ def test_a_short_run_is_not_tried_compiled(monkeypatch: pytest.MonkeyPatch) -> N
     assert not measured(make("bert")[0], steps=3, batch=TEXTS, probe=TEXTS).compiled
 
 
-def test_what_fails_to_compile_is_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_compilation_is_noted_and_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no compiler")
 

@@ -85,7 +85,7 @@ def test_dropout_of_compiled_layers_is_torchs_own(monkeypatch: pytest.MonkeyPatc
     fast_dropout.restore(model)
 
 
-def test_what_cannot_be_compiled_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_compilation_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise torch._dynamo.exc.TorchRuntimeError("no C++ compiler")
 

@@ -56,7 +56,7 @@ def test_the_memory_is_the_same_from_step_to_step():
     assert len(places) == 1
 
 
-def test_a_gradient_that_somebody_else_put_there_is_added_to():
+def test_foreign_gradient_is_added_to():
     model = Model()
     embedding_gradient.keep_gradient(model)
     model.table.weight.grad = torch.ones_like(model.table.weight)
@@ -108,7 +108,7 @@ def test_small_tables_are_left_alone():
     assert embedding_gradient.keep_gradient(torch.nn.Embedding(10, 4)) == 0
 
 
-def test_frozen_and_unwatched_tables_are_looked_up_plainly():
+def test_frozen_tables_use_plain_lookup():
     model = Model()
     embedding_gradient.keep_gradient(model)
     with torch.no_grad():

@@ -41,7 +41,7 @@ def logits(model) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", classifiers.FAMILIES)
 @pytest.mark.parametrize("kind", ["lora", "dora"])
-def test_merged_says_what_unmerged_says(family, kind, tmp_path):
+def test_merged_model_equals_unmerged(family, kind, tmp_path):
     model, adapted, before = trained(family, kind=kind)
     output = logits(model)
     assert (output - logits(classifiers.classifier(family).eval())).abs().max() > 1e-3
@@ -151,7 +151,7 @@ def test_a_model_without_layers_is_refused():
 
 
 @pytest.mark.parametrize("family", models.FAMILIES)
-def test_adapters_say_what_task_they_are_for(family):
+def test_adapters_name_their_task(family):
     adapted = adapters.attach(models.make(family)[0], AdapterConfig(kind="lora"), "org/base", None)
     tasks = dict.fromkeys(("marian", "t5", "mbart", "m2m100"), "SEQ_2_SEQ_LM") | {"vit": None, "llama": None}
     assert adapted.peft_config["default"].task_type == tasks.get(family, "SEQ_CLS")

@@ -23,7 +23,7 @@ def frozen(model) -> set[str]:
     return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
 
 
-def test_every_parameter_stands_where_it_is_used(model):
+def test_parameter_depths_follow_use(model):
     result = depths(model)
     assert result.keys() == {name for name, _ in model.named_parameters()}
     assert len(layers(model)) == 3

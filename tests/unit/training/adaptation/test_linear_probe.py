@@ -85,7 +85,7 @@ def test_it_is_the_regression_of_scikit_learn():
     assert probe.loss < probe.cross_validated_loss
 
 
-def test_the_pooling_that_tells_classes_apart_comes_first():
+def test_better_pooling_comes_first():
     labels = np.arange(80) % 2
     telling = (labels[:, None] + 0.1 * RANDOM.standard_normal((80, 3))).astype(np.float32)
     noise = RANDOM.standard_normal((80, 3)).astype(np.float32)

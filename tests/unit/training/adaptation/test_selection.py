@@ -69,7 +69,7 @@ def test_equal_candidates_leave_the_cheapest():
     assert selection.choose({"cheap": first, "costly": first}) == "cheap"
 
 
-def test_better_candidate_is_chosen_wherever_it_stands():
+def test_better_candidate_is_chosen_in_any_order():
     noise = RANDOM.standard_normal((60, 3))
     worse, better = candidate(0.5, noise), candidate(3.0, noise)
     assert selection.choose({"cheap": worse, "costly": better}) == "costly"

@@ -24,7 +24,7 @@ def changed(seed: int = 0, **given):
     return change({"pixel_values": PIXELS, "labels": LABELS})
 
 
-def test_nothing_is_changed_unless_asked():
+def test_no_augmentation_by_default():
     assert augment.changer(augment.chosen("none", {}), Processor(), 3) is None
 
 
@@ -70,7 +70,7 @@ def test_mixed_pictures_have_mixed_labels(given):
     assert PIXELS.dtype == torch.uint8
 
 
-def test_what_takes_out_rectangles_leaves_the_rest():
+def test_erasing_changes_only_rectangles():
     result, plain = changed(erase=1.0)["pixel_values"], normalised(PIXELS, Processor())
     same = (result - plain).abs().amax(dim=1) < 1e-4
     assert 0.7 < same.float().mean() < 1

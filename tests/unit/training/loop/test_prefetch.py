@@ -67,7 +67,7 @@ def test_leaving_early_ends_the_thread():
     assert not threads()
 
 
-def test_a_stall_is_said_with_the_batch_and_waiting_is_counted():
+def test_stall_is_reported_and_counted():
     ready, output = threading.Event(), []
 
     def prepare(item):
@@ -86,7 +86,7 @@ def test_a_stall_is_said_with_the_batch_and_waiting_is_counted():
     assert output[0].startswith("Input is stalled: batch 2 is not ready after")
 
 
-def test_on_a_cpu_items_are_prepared_as_they_are_asked_for():
+def test_cpu_items_are_prepared_on_request():
     made, output = [], []
     with Prefetched(range(3), made.append, ahead=False, stall_seconds=0.0, say=output.append) as batches:
         for item, _ in batches:

@@ -47,7 +47,7 @@ def track(tracker, lines, said):
             log(figures(line), line["step"])
 
 
-def test_figures_and_configuration_are_told():
+def test_figures_and_configuration_are_tracked():
     tracker, output = Remembering(), []
     track(tracker, [TRAINING, VALIDATION], output)
     assert tracker.config == {"training.epochs": 2.0, "output": "None"}
@@ -59,14 +59,14 @@ def test_figures_and_configuration_are_told():
     assert output == []
 
 
-def test_a_tracker_that_fails_is_said_once_and_left_out():
+def test_failing_tracker_is_noted_once():
     tracker, output = Remembering(fails_at=4), []
     track(tracker, [TRAINING, VALIDATION, TRAINING], output)
     assert tracker.told == []
     assert output == ["Tracking with remembering failed (ConnectionError: no network); the run continues without it."]
 
 
-def test_without_trackers_accelerate_is_not_asked():
+def test_without_trackers_accelerate_is_not_called():
     with tracking(None, [], {}, pytest.fail) as log:
         log({"training/loss": 1.0}, 1)
 

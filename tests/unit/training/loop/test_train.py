@@ -249,7 +249,7 @@ def test_cross_entropy_with_nothing_set_is_the_models_own_loss():
         torch.testing.assert_close(plain.weights[name], weights, rtol=1e-4, atol=2e-6)
 
 
-def test_a_class_that_weighs_nothing_teaches_nothing():
+def test_class_of_weight_zero_has_no_gradient():
     features = data()
     features.columns["labels"][:] = 1
     before = build().state_dict()
@@ -272,7 +272,7 @@ def test_evaluation_every_so_many_steps_and_at_the_end():
     assert [v.step for v in Fit(evaluate_every=100).validations] == [6]
 
 
-def test_a_first_figure_comes_after_a_tenth_and_changes_nothing():
+def test_early_validation_does_not_affect_training():
     looked = []
 
     def look(model):
@@ -299,7 +299,7 @@ def test_no_first_figure_where_a_validation_comes_as_soon():
         assert not any(validation.early for validation in fit.validations)
 
 
-def test_progress_is_told_before_each_validation():
+def test_progress_is_reported_before_validation():
     fit = Fit(epochs=2, evaluate_every=4)
     progress = [event for event in fit.events if isinstance(event, Progress)]
     assert [p.step for p in progress][-1] == 12
@@ -334,7 +334,7 @@ class Loss:
         return self.value
 
 
-def test_a_loss_is_not_read_before_it_is_told():
+def test_losses_stay_on_the_device_until_reported():
     meter = progress.Meter(4)  # each step ends a window, and a GPU is not waited for
     losses = [Loss(0.1 * step) for step in (1, 2, 3)]
     for step, loss in enumerate(losses, 1):
@@ -346,7 +346,7 @@ def test_a_loss_is_not_read_before_it_is_told():
     assert list(meter.report()) == []
 
 
-def test_what_came_before_a_loss_that_is_no_number_is_told():
+def test_progress_before_nan_loss_is_reported():
     meter = progress.Meter(4)
     for step, loss in enumerate((0.5, math.nan, 0.5), 1):
         meter.count(step, step / 4, 1e-3, loss, np.arange(step))
@@ -357,7 +357,7 @@ def test_what_came_before_a_loss_that_is_no_number_is_told():
     assert (raised.value.step, list(raised.value.rows)) == (2, [0, 1])
 
 
-def test_a_window_goes_on_where_a_state_was_written():
+def test_window_continues_from_state():
     def count(meter, *steps):
         for step in steps:
             meter.count(step, step / 9, 1e-3, torch.tensor(0.1 * step), np.arange(4))
@@ -427,7 +427,7 @@ def test_layers_further_from_the_head_move_less():
 # --- the average of the weights -------------------------------------------------------------------------------------
 
 
-def test_the_average_is_what_is_judged_and_saved_and_training_is_undisturbed():
+def test_average_is_validated_and_saved():
     judged = []
     plain = Fit(epochs=3)
     fit = Fit(epochs=3, ema_decay=0.8, seen=judged)
@@ -553,7 +553,7 @@ def test_a_validation_that_is_no_number_ends_the_run_and_is_never_the_best(value
         Fit(losses=[value], metric="accuracy")
 
 
-def test_what_validation_raises_comes_through():
+def test_validation_errors_propagate():
     with pytest.raises(StopIteration):
         Fit(epochs=2, losses=[0.5])
 
@@ -585,7 +585,7 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_step():
         torch.testing.assert_close(hungry.inner.state_dict()[name], weights, rtol=1e-4, atol=2e-6)
 
 
-def test_memory_for_not_even_one_example_is_said():
+def test_out_of_memory_for_one_example_is_reported():
     with refused(RunError, "machine.out-of-memory", "--max-length"):
         Fit(model=Hungry(most=0))
 
