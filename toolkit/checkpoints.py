@@ -29,7 +29,7 @@ class Alias:
     """A short name.
 
     Attributes:
-        hub: The checkpoint on the Hub; a name in braces stands for the value of the recipe's option of that name; empty
+        hub: The checkpoint on the Hub; a name in braces is replaced by the recipe's option of that name; empty
             for a form without weights.
         packaged: The same weights inside a Python package, used where the Hub cannot be reached.
         form: Folder of the toolkit's own that holds a configuration and no weights, for training from scratch.

@@ -231,7 +231,7 @@ class LocalHub:
             fault = next((f for f in self._faults if f.strikes(line)), None)
             try:
                 if fault and fault.after is None:
-                    raise Refusal(fault.status, "A fault that the test asked for", fault.code, **fault.headers)
+                    raise Refusal(fault.status, "A simulated fault", fault.code, **fault.headers)
                 reply = self._answer(call)
                 reply.cut = fault and fault.after
                 return reply

@@ -78,7 +78,7 @@ def stages(network: Any) -> list[list[Any]]:
 
 @contextmanager
 def shuffled(tensors: Sequence[Any], seed: int) -> Iterator[None]:
-    """Within the block, the numbers of each tensor stand in a random order."""
+    """Within the block, the numbers of each tensor are in a random order."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)

@@ -10,7 +10,7 @@ from toolkit.errors import CallError, RunError, ToolkitError
 T = TypeVar("T")
 
 ATTEMPTS = 4
-LONGEST_WAIT = 120.0  # seconds, whatever Retry-After says
+LONGEST_WAIT = 120.0  # seconds, for any Retry-After
 
 
 def patiently(action: Callable[[], T]) -> T:

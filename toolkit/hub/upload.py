@@ -71,7 +71,7 @@ def check(destination: Destination) -> bool:
         Whether the repository exists.
 
     Raises:
-        CallError: The name, the token or the visibility; the message says which.
+        CallError: The name, the token or the visibility; named in the message.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError

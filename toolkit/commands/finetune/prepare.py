@@ -276,7 +276,7 @@ def _check_adapter(config: RunConfig) -> None:
     if config.adapter.kind != "none" and config.training.freeze is not None:
         raise ConfigError(
             f"`training.freeze` and `adapter.kind` {config.adapter.kind} are set; adapters already freeze all weights.",
-            "Unset one of them; `adapter.targets` says which layers get adapters.",
+            "Unset one of them; `adapter.targets` selects the layers with adapters.",
             id="config.conflict",
         )
 

@@ -379,7 +379,7 @@ def _state(name: str) -> Any:
 def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str, remarks: Sequence[str]) -> None:
     """Write what the user set and what the search found; the first line is the command that runs it.
 
-    `remarks` stand as comments below it.
+    `remarks` follow as comments.
     """
     values: dict[str, Any] = {"recipe": prepared.config.recipe}
     for key, value in leaves(prepared.config.model_dump()):

@@ -53,7 +53,9 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
     summary = f"{len(unreadable):,} of {total:,} pictures"
     if len(unreadable) > total / 2:
         large = sum("data.max_pixels" in picture["reason"] for picture in unreadable) > len(unreadable) / 2
-        advice = f"Check that the files are where the table says. {columns_.flag(column.role)} selects another column."
+        advice = (
+            f"Check that the files are at the paths in the table. {columns_.flag(column.role)} selects another column."
+        )
         raise DataError(
             f"{summary} cannot be read: {shown}{more}.",
             "Raise data.max_pixels." if large else advice,

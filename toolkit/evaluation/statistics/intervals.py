@@ -126,7 +126,7 @@ def bca(value: float, drawn: Floats, jackknife: Floats, confidence: float, count
         drawn: The figure on each bootstrap sample. Shape (B,).
         jackknife: The figure without each example. Shape (N,).
         confidence: For example 0.95.
-        counts: How many examples each entry of `jackknife` stands for; one when None. Shape (N,).
+        counts: How many examples each entry of `jackknife` represents; one when None. Shape (N,).
     """
     weights = np.ones(len(jackknife)) if counts is None else counts
     weights, jackknife = weights[~np.isnan(jackknife)], jackknife[~np.isnan(jackknife)]

@@ -2,7 +2,7 @@
 
     report dictionary → view.view() ────────────→ templates/
       anything may be     every key has a value,    lay it out and escape
-      absent              tables and geometry       all that the data says
+      absent              tables and geometry       all text of the data
 
 The dictionary is what a run writes as ``report.json``; `toolkit.report.document.schema` lists its keys.
 Each of them may be missing, None or empty: the section that needs it is then left out, and the rest is drawn.

@@ -30,7 +30,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     full: dict[str, Any] = fill(REPORT, report)
     evaluation, training = full["evaluation"], full["training"]
     known = {metric["name"]: metric for metric in evaluation["metrics"]}
-    for baseline in full["baselines"]:  # compared by the first metric unless it says otherwise
+    for baseline in full["baselines"]:  # compared by the first metric unless it names another
         baseline["difference"]["metric"] = baseline["difference"]["metric"] or next(iter(known), "")
     drawn = {
         "comparison": _comparison(evaluation["metrics"], full["baselines"]),

@@ -87,7 +87,7 @@ def write(
         folder: The run's checkpoints.
         step: Optimizer steps taken.
         tensors: From `gather`.
-        facts: JSON values; "best_step" says which best model belongs to the state.
+        facts: JSON values; "best_step" identifies the best model of the state.
         random_states: From `random_state`, of each process; of this one alone when not given.
 
     Raises:

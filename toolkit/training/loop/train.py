@@ -6,7 +6,7 @@
             backward(loss × weight of the items / weight of the step's)
         clip, optimizer, schedule
         validate when due → save the best so far → stop early without improvement
-        write the state when due, or when asked to stop
+        write the state when due, or on a request to stop
 
 Weighing by the items of the step makes accumulated micro-batches equal to one large batch, for losses
 over examples and over target tokens alike. The plan is a function of the step's number, so a resumed run

@@ -388,7 +388,7 @@ def test_undecodable_cyrillic(tmp_path):
         ("Bardzo dobry film, świetna gra aktorów i piękne zdjęcia, łza się w oku kręci", "cp1250"),
     ],
 )
-def test_the_likeliest_encoding_is_named_first(tmp_path, text, encoding):
+def test_most_likely_encoding_is_named_first(tmp_path, text, encoding):
     path = write(tmp_path / "a.csv", f'text,label\n"{text}",good\n', encoding)
     assert f"add --set data.encoding={encoding}." in fault("data.wrong-encoding", path)
     assert columns(path, encoding=encoding)["text"] == [text]
