@@ -53,7 +53,7 @@ def read(folder: Path) -> dict[str, Any]:
     if not _is_pruning(card.get("pruned_heads", {})):
         raise _damaged(file, "pruned_heads")
     settings = {name: value for name, value in card.items() if name not in _FACTS}
-    refused = [".".join(key) for key, value in leaves(settings) if not _may_stand(key, value)]
+    refused = [".".join(key) for key, value in leaves(settings) if not _is_allowed(key, value)]
     if refused:
         raise ModelError(
             f"{file} sets `{refused[0]}`, which a model folder may not set.",
@@ -63,7 +63,7 @@ def read(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _may_stand(key: Key, value: Any) -> bool:
+def _is_allowed(key: Key, value: Any) -> bool:
     return any(key[: len(allowed)] == allowed or (value == {} and allowed[: len(key)] == key) for allowed in _VALUES)
 
 

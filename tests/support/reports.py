@@ -176,7 +176,7 @@ def findings() -> dict[str, Any]:
             "device": "cpu",
             "threads": 2,
             "bytes_on_disk": 91_000_000,
-            "energy": "not measured: the machine does not tell",
+            "energy": "not measured: the machine has no counter",
             "timings": [
                 {
                     "batch_size": 8,

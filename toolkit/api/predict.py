@@ -94,7 +94,7 @@ def predict(
             texts = [str(text) for text in typed]
             answers = predict_inputs(target, texts, values, recipe, caller.observe, all_scores=all_scores)
             return [Prediction.of(answer["input"], answer) for answer in answers]
-        source, place, tell = _places(typed, input, output)
+        source, place, receive = _places(typed, input, output)
         done = predict_rows(
             target,
             source,
@@ -104,7 +104,7 @@ def predict(
             caller.observe,
             all_scores=all_scores,
             explained=explain,
-            tell=tell,
+            receive=receive,
             command=caller.command,
         )
     return PredictedFile(done.output, done.rows, done.bad, done.first, done.marked, done.kept)

@@ -40,10 +40,10 @@ def attention(
     """
     radius, seers = form.window // 2, form.seers
 
-    def allowed(batch: Any, _head: Any, asking: Any, answering: Any) -> Any:
-        near = (asking - answering).abs() <= radius
-        shared = (answering < seers) | (asking < seers)
-        return ((near | shared) & real[batch, answering]) | (asking == answering)
+    def allowed(batch: Any, _head: Any, query_place: Any, key_place: Any) -> Any:
+        near = (query_place - key_place).abs() <= radius
+        shared = (key_place < seers) | (query_place < seers)
+        return ((near | shared) & real[batch, key_place]) | (query_place == key_place)
 
     mask = _blocks(allowed, query.shape[2], radius, seers, query.device)
     return kernel(query, key, value, block_mask=mask, scale=scale)

@@ -179,12 +179,12 @@ def _varlen(query: Any, key: Any, value: Any, layout: Layout, scaling: float | N
     from torch.nn.attention.varlen import varlen_attn
 
     longest = layout.runs[0][1]
-    asking, rows, contents = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))  # (N, heads, D)
+    queries, rows, contents = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))  # (N, heads, D)
     starts = questions = layout.boundaries
     most = longest
     if query.shape[2] != key.shape[2]:  # one query a sequence
         questions, most = torch.arange(len(starts), dtype=torch.int32, device=starts.device), 1
-    attended: Any = varlen_attn(asking, rows, contents, questions, starts, most, longest, scale=scaling)
+    attended: Any = varlen_attn(queries, rows, contents, questions, starts, most, longest, scale=scaling)
     return attended[None]
 
 

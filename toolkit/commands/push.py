@@ -115,7 +115,7 @@ def pack(
         ToolkitError: The push is not possible.
     """
     run = _run(target)
-    exists = _ask(destination, observe, dry=dry)
+    exists = _repository_exists(destination, observe, dry=dry)
     observe(Stage("Collecting the files"))
     roots = _roots(run)
     report = portable(_report(run), roots)
@@ -153,7 +153,7 @@ def pack(
     return UploadPlan(destination, files, f"Upload {report['title']}", exists)
 
 
-def _ask(destination: upload.Destination, observe: Observe, *, dry: bool) -> bool | None:
+def _repository_exists(destination: upload.Destination, observe: Observe, *, dry: bool) -> bool | None:
     """Return whether the repository exists; None where the Hub cannot be reached in a dry run."""
     upload.check_call(destination)
     problem = upload.obstacle() if dry else None

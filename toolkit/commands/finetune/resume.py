@@ -165,13 +165,13 @@ def stoppable() -> Iterator[StopFlag]:
         return
     before: dict[int, Any] = {}
 
-    def ask(number: int, _frame: FrameType | None) -> None:
+    def request_stop(number: int, _frame: FrameType | None) -> None:
         flag.signal = number
         for signal_number, handler in before.items():
             signal.signal(signal_number, handler)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, ask)
+        before[number] = signal.signal(number, request_stop)
     try:
         yield flag
     finally:

@@ -48,11 +48,11 @@ class Validator:
     def __call__(self, model: Any) -> dict[str, float]:
         """Return figures by name: "loss", "train_loss", the recipe's metrics, and `more`."""
         subject = replace(self.subject, model=model)
-        predictions = self._ask(subject, self.features, answers=self.written is None)
-        learned = self._ask(subject, self.learned, answers=False)
+        predictions = self._predict(subject, self.features, answers=self.written is None)
+        learned = self._predict(subject, self.learned, answers=False)
         columns, truth = predictions.columns, self.references
         if self.written is not None:
-            columns = self._ask(subject, self.features.take(self.written)).columns
+            columns = self._predict(subject, self.features.take(self.written)).columns
             truth = [self.references[int(row)] for row in self.written]
         values = scores.values(columns, truth, subject.recipe.metrics, subject.labels)
         return {"loss": _number(predictions.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
@@ -69,7 +69,7 @@ class Validator:
             written=None if self.written is None else np.arange(len(rows)),
         )
 
-    def _ask(self, subject: LoadedModel, features: Features, answers: bool = True) -> Any:
+    def _predict(self, subject: LoadedModel, features: Features, answers: bool = True) -> Any:
         return predict_features(subject, features, team=self.team, collate=self.collate, answers=answers)
 
 

@@ -68,7 +68,7 @@ def predict(
     *,
     all_scores: bool = False,
     explained: bool = False,
-    tell: Callable[[dict[str, Any]], None] | None = None,
+    receive: Callable[[dict[str, Any]], None] | None = None,
     command: str = "the same command",
 ) -> Predicted:
     """Predict every row of a file.
@@ -76,20 +76,20 @@ def predict(
     Args:
         target: Run directory, alias, folder or Hub id.
         source: File to read, or "-" for standard input.
-        output: File to write; its name decides the format. with "-" the rows are passed to `tell`.
+        output: File to write; its name decides the format; with "-" the rows are passed to `receive`.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
         all_scores: Write the score of every class.
         explained: Also write an explanation of each prediction.
-        tell: Called with each row and its prediction as soon as it is computed, where the output is "-".
+        receive: Called with each row and its prediction as soon as it is computed, where the output is "-".
         command: The command line that resumes after a stop.
 
     Raises:
         CallError: Input, output or model cannot be used.
         Interrupted: Ctrl-C or SIGTERM.
     """
-    if tell is None:
+    if receive is None:
         if output.exists() and Path(source).exists() and output.samefile(source):
             raise ConfigError(f"{output} is also the input.", "Give another --output.", id="output.is-input")
         resumable_output.check_output(output, WRITTEN_TEXTS)
@@ -100,7 +100,7 @@ def predict(
     inputs = recipe.task.named_inputs(config.options)
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
     size = EXPLAINED if explained else WRITTEN if recipe.target.written else CHUNK
-    arriving = tell is not None and source == row_stream.STANDARD_INPUT
+    arriving = receive is not None and source == row_stream.STANDARD_INPUT
     chunks = _chunks(_rows(source, values, config.options), size, arriving=arriving)
     chunks = map(_untaken, chunks)
     head = next(chunks, [])
@@ -121,14 +121,14 @@ def predict(
     chunks = itertools.chain([head], chunks)
     counts = PredictionCounts(roles[inputs[0].role] if recipe.target.written else None)
     predictor = Predictor(stored, inputs, roles, temperature, all_scores, _root(source), explainer, counts.add_cut)
-    if tell is not None:
+    if receive is not None:
         observe(Stage("Predicting rows as they arrive"))
         with _stoppable(counts, "predicted", "Continue with the rows after them."):
             for chunk in chunks:
                 answers = predictor.answer(chunk)
                 counts.add(answers)
                 for answer in answers:
-                    tell(answer)
+                    receive(answer)
         counts.remark(config.data.max_length, observe)
         return counts.outcome(None)
     work = _Work(
@@ -203,11 +203,11 @@ def _counted(observe: Observe, before: int, total: int | None) -> Observe | None
     if total is None:
         return None
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         if isinstance(event, Counted):
             observe(Counted(before + event.done, total))
 
-    return tell
+    return report
 
 
 @contextmanager
