@@ -1,4 +1,4 @@
-"""Attention through the real command line and a real browser: the commands of docs/attention.md, as they stand."""
+"""Attention through the real command line and a real browser: the commands of docs/attention.md."""
 
 import csv
 import json

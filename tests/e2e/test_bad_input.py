@@ -1,4 +1,4 @@
-"""Whatever a user gets wrong ends in one message that says what to do, with the documented exit code."""
+"""Every mistake of a user ends in one message with a fix and the documented exit code."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A model leaves its run: in every form it answers as before, at any batch and length, or the export fails."""
+"""Exports in every form predict as the model, at any batch size and length, or fail."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ exporting = importlib.import_module("toolkit.commands.export")  # the package's 
 
 
 def facts(folder: Path) -> Export:
-    """Return what export.json says beside transformers' manifest, validated."""
+    """Return the keys of export.json in addition to transformers' manifest, validated."""
     known = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     return Export.model_validate({key: known[key] for key in Export.model_fields})
 
@@ -112,12 +112,12 @@ def test_transformers_loads_it_by_its_manifest(made: Made, onnx: Path) -> None:
 
 
 def asked(python: str | Path, folder: Path, rows: list[str]) -> list[list[str]]:
-    """Ask the program beside an export, the last row on the command line and the others by standard input."""
-    notes = {"input": "".join(f"{row}\n" for row in rows[:-1]), "capture_output": True, "text": True, "check": True}
+    """Run the program of an export, with the last row on the command line and the others on standard input."""
+    options = {"input": "".join(f"{row}\n" for row in rows[:-1]), "capture_output": True, "text": True, "check": True}
     command = [str(python), str(folder / "run.py")]
     env = {**environment(), "PYTHONPATH": ""}
-    lines = subprocess.run(command, cwd="/", env=env, **notes).stdout  # type: ignore[call-overload]
-    lines += subprocess.run([*command, rows[-1]], cwd="/", env=env, **{**notes, "input": ""}).stdout  # type: ignore[call-overload]
+    lines = subprocess.run(command, cwd="/", env=env, **options).stdout  # type: ignore[call-overload]
+    lines += subprocess.run([*command, rows[-1]], cwd="/", env=env, **{**options, "input": ""}).stdout  # type: ignore[call-overload]
     return [line.split("\t", 2) for line in lines.splitlines()]
 
 
@@ -175,7 +175,7 @@ def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path
     assert ways[result.quantization.chosen].agreement.same == max(item.agreement.same for item in ways.values())
     assert result.quantization.calibration_rows + ways["static"].agreement.rows == 40  # all validation rows
     assert f"{result.quantization.chosen} is used" in outcome.err
-    for item in ways.values():  # asked one at a time and together
+    for item in ways.values():  # predicted one at a time and together
         assert item.batching.agreement.rows == item.agreement.rows
         assert item.batching.drift is not None
     fixed, anew = ways["static"].batching.drift, ways["dynamic"].batching.drift
@@ -290,7 +290,7 @@ def test_dynamic_ranges_are_predicted_one_at_a_time(
     run(made, tmp_path / "out", form="onnx-int8", tolerance=1.0)
     rows = pq.read_table(made.run / "predictions.parquet")["text"].to_pylist()[:6]
     together = asked(sys.executable, tmp_path / "out", [*rows, rows[0]])
-    assert together[0] == together[-1]  # the last is asked alone
+    assert together[0] == together[-1]  # the last is predicted alone
 
 
 def test_token_labels_are_exported_in_every_form(tiny_bert: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Models that were not trained here are judged: from a folder, from a Hub, with and without names of their classes."""
+"""Models that were not trained here are evaluated: from a folder or a Hub, with and without class names."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def accuracy(folder: Path) -> float:
 
 @pytest.fixture(scope="module")
 def nameless(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier as transformers writes one whose author named no classes: its file does not even say LABEL_0."""
+    """A classifier as transformers writes one without class names: its file does not even contain LABEL_0."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = tmp_path_factory.mktemp("foreign") / "nameless"

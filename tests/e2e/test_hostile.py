@@ -1,4 +1,4 @@
-"""Nothing that came with a folder is run, whatever is asked of it; what is damaged is refused in a sentence."""
+"""Nothing that came with a folder is run by any command; damaged files are rejected with one message."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -30,14 +30,14 @@ COMMANDS = {
     "tune": "tune sentiment --model {t}/model --data {t} --output {t}",
     "inspect": "inspect {t}",
 }
-LOADING = list(COMMANDS)[:-4]  # those that load a run's model as its card says; of `compare` its predictions
+LOADING = list(COMMANDS)[:-4]  # those that load a run's model by its card; for `compare` its predictions
 Attacks = Mapping[str, tuple[hostile.Change, Sequence[str]]]
 Attack = Callable[[Attacks], dict[str, dict[str, Outcome]]]
 
 
 @pytest.fixture
 def attack(made: Made, tmp_path: Path) -> Attack:
-    """Change copies of a run, give commands to each, and return what they said: name of the copy → command → outcome.
+    """Change copies of a run, and run commands on each; return name of the copy → command → outcome.
 
     Nothing that was planted may have been run, and no command may have failed otherwise than by a refusal.
     """
@@ -49,7 +49,7 @@ def attack(made: Made, tmp_path: Path) -> Attack:
         for name, (change, _) in attacks.items():
             shutil.copytree(made.run, tmp_path / name)
             change(tmp_path / name)
-            (tmp_path / name / "SHA256SUMS").unlink()  # who changes a run can leave its digests out
+            (tmp_path / name / "SHA256SUMS").unlink()  # an attacker can leave the digests out
         requests = [(name, command) for name, (_, commands) in attacks.items() for command in commands]
         with LocalHub() as hub:
             env = hub.environment(tmp_path / "hf", hub.token)

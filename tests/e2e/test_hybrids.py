@@ -1,4 +1,4 @@
-"""Hybrids of convolution and attention: their presets fine-tune, judge and judge again, from a Hub and from scratch."""
+"""Hybrids of convolution and attention: their presets fine-tune and evaluate, from a Hub and from scratch."""
 
 import json
 from collections.abc import Iterator

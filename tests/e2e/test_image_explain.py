@@ -1,4 +1,4 @@
-"""What the predictions of a model of pictures rest on, where it is known: a coloured square on noise."""
+"""Explanations of an image classifier with a known cause: a coloured square on noise."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Options that change what is trained, through the real command line: what lies in the run afterwards."""
+"""Options that change what is trained, through the real command line: the files of the run."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Answers line by line, with what they rest on, and the same after a kill at any moment."""
+"""Predictions line by line, with explanations, and the same after a kill at any moment."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""From Python: what the functions return, what they leave behind, and that it is what the commands do."""
+"""From Python: what the functions return and write, equal to the commands."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""The README's commands, run as they stand, in order, in one folder, against a local Hub."""
+"""The README's commands, run in order, in one folder, against a local Hub."""
 
 import csv
 import re

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: t
 
 @dataclass
 class Visit:
-    """What became of one page: its document after loading, the browser's complaints and all that it asked for."""
+    """The result of one page: its document after loading, the browser's errors and all requests."""
 
     document: str
     console: list[str]
@@ -55,7 +55,7 @@ def visit(folder: Path, html: str, scheme: str = "light") -> Visit:
     return Visit(
         document=done.stdout,
         console=[line for line in done.stderr.splitlines() if "CONSOLE" in line],
-        # What a page asks for names its origin; what the browser wants for itself has none.
+        # Requests of a page name its origin; the browser's own have none.
         requests=sorted({ask["url"] for ask in requests if ask.get("initiator", "not an origin") != "not an origin"}),
     )
 

@@ -1,4 +1,4 @@
-"""A model behind HTTP and behind a page, as it is started and asked from outside."""
+"""A model behind HTTP and behind a page, started and requested from outside."""
 
 import json
 import socket

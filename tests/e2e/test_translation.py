@@ -246,7 +246,7 @@ def test_a_glossary_is_checked(run: Path, tmp_path: Path) -> None:
     glossary = report["evaluation"]["writing"]["glossary"]
     kept = {term["term"]: term["kept"] for term in glossary["terms"]}
     assert kept["dog"] == 0 <= kept["cat"] <= 1
-    assert 0 < glossary["references_kept"] < 1  # they say Katze, and never Pudel
+    assert 0 < glossary["references_kept"] < 1  # they contain Katze, and never Pudel
     assert "Glossary terms.csv: kept in" in (tmp_path / "judged" / "report.md").read_text(encoding="utf-8")
 
 

@@ -101,7 +101,7 @@ def test_a_planted_miscalibrated_model_is_found_by_name(planted: Path) -> None:
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     lines = rows_of(checkpoints.reviews(planted / "noisy.csv", 120, seed=5))
     other = {"positive": "negative", "negative": "positive"}
-    for line in lines[1::4]:  # one label in four is wrong: nobody can be sure
+    for line in lines[1::4]:  # one label in four is wrong, so confidence is limited
         line[1] = other[line[1]]
     with (planted / "noisy.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows(lines)

@@ -1,4 +1,4 @@
-"""The command on GPUs: bf16 by itself, one process for each of them, and a run that goes on where it was."""
+"""The command on GPUs: automatic bf16, one process for each GPU, and a resumed run."""
 
 import json
 import signal

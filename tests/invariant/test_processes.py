@@ -1,4 +1,4 @@
-"""Two processes do what one does: the same steps, the same evaluation, one set of files, one voice."""
+"""Two processes equal one: the same steps, the same evaluation, one set of files and messages."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A run that was killed and taken up again ends with the very weights of one that never was."""
+"""A killed and resumed run ends with the same weights as an uninterrupted one."""
 
 import json
 import random

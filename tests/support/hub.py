@@ -455,8 +455,8 @@ class LocalHub:
             self._committer(call, repo, rev)
         ends = int(time.time()) + 3600
         headers = {"Cas-Url": self.xet.endpoint, "Access-Token": TOKEN, "Token-Expiration": str(ends)}
-        notes = {"casUrl": self.xet.endpoint, "accessToken": TOKEN, "exp": ends}
-        return Reply(notes, headers={f"X-Xet-{name}": value for name, value in headers.items()})
+        grant = {"casUrl": self.xet.endpoint, "accessToken": TOKEN, "exp": ends}
+        return Reply(grant, headers={f"X-Xet-{name}": value for name, value in headers.items()})
 
     @route("POST", API + "/commit" + REV)
     def commit(self, call: Call, repo: Repo, rev: str) -> Reply:

@@ -1,4 +1,4 @@
-"""What saved files state for other programs, and that transformers reads them as before."""
+"""Values of saved files for other programs, which transformers reads as before."""
 
 import json
 

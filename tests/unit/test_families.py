@@ -1,4 +1,4 @@
-"""Families that count positions, pad and pool in ways of their own: how far they read, and what padding changes."""
+"""Families that count positions, pad and pool differently: their maximum length, and the effect of padding."""
 
 import json
 from pathlib import Path

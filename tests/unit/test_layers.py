@@ -1,4 +1,4 @@
-"""Imports go downward only, heavy libraries are imported late, and only the command line speaks."""
+"""Imports go downward only, heavy libraries are imported late, and only the command line prints."""
 
 import ast
 import os
@@ -36,7 +36,7 @@ HEAVY = {"torch", "transformers", "datasets", "evaluate", "peft", "sklearn", "ac
 
 
 def room(module: str) -> str:
-    """toolkit.data.sources.local_files → data; a part of a room that stands elsewhere has a name of its own.
+    """toolkit.data.sources.local_files → data; a part of a room on another floor has a name of its own.
 
     toolkit itself holds only the version and a lazy public API.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints of several families: what is read from their configuration, what is refused, what is loaded."""
+"""Checkpoints of several families: their configuration, rejected ones, loaded ones."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def fault(identifier: str, name: str | Path, loading: LoadingConfig | None = Non
     return f"{caught.value.problem} {caught.value.fix}"
 
 
-# --- what a configuration says --------------------------------------------------------------------------------------
+# --- configuration --------------------------------------------------------------------------------------------------
 
 
 def test_width_and_learning_rate(name, folder):
@@ -193,7 +193,7 @@ def test_the_task_of_a_model_of_elsewhere_is_read_off_its_class(architecture, ta
 
 
 def test_a_model_that_gives_no_classes_is_refused():
-    checkpoints.check_head(located({}))  # it does not say what it is
+    checkpoints.check_head(located({}))  # without a model type
     checkpoints.check_head(located({"architectures": ["BertForSequenceClassification"]}))
     with refused(ModelError, "model.not-fine-tuned", "BertForMaskedLM"):
         checkpoints.check_head(located({"architectures": ["BertForMaskedLM"]}))

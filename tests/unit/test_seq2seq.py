@@ -1,4 +1,4 @@
-"""Models for pairs of texts: one from nothing, and multilingual ones that are told the language by a token."""
+"""Models for pairs of texts: one from scratch, and multilingual ones with language tokens."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Names are told apart, resolved to paths, and answered in the user's terms when they lead nowhere."""
+"""Names are distinguished and resolved to paths; unknown ones get a clear message."""
 
 import os
 import sys

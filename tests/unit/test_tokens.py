@@ -1,4 +1,4 @@
-"""The recipe `tokens`: one label for each word, whatever the tokenizer makes of it."""
+"""The recipe `tokens`: one label for each word, for any tokenization."""
 
 import sys
 from pathlib import Path

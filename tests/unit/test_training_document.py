@@ -27,7 +27,7 @@ def test_page_lists_every_key_with_default_and_meaning(section):
         for name, field in model.model_fields.items()
     ]
     written_otherwise = [start for start in expected if not any(row.startswith(start) for row in rows)]
-    assert written_otherwise == []  # add or mend these rows of docs/training.md, and say when to change the value
+    assert written_otherwise == []  # add or correct these rows of docs/training.md, with when to change the value
     assert [row.split("|")[1] for row in rows] == [start.split("|")[1] for start in expected]
     assert all(len(row) > len(start) + 5 for row, start in zip(rows, expected, strict=True))
 

@@ -1,4 +1,4 @@
-"""Words of a call become layers of the configuration, and the command line that says the same."""
+"""Words of a call become layers of the configuration, and the equivalent command line."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""Heads: their importance is a gradient, a zeroed one is silent, and a model without it answers the same."""
+"""Heads: their importance is a gradient, a zeroed one has no effect, and a model without it predicts the same."""
 
 import copy
 

@@ -86,7 +86,7 @@ def assert_equal(one, other, tolerance=2e-5):
 
 
 def trims(model) -> bool:
-    """Whether the last layer is asked for its first tokens only."""
+    """Whether the last layer computes its first tokens only."""
     return packed._keep_first in packed.repeated_layers(model)[-1]._forward_pre_hooks.values()
 
 

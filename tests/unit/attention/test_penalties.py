@@ -1,4 +1,4 @@
-"""Entropy and rationales: what is measured, and which way the gradient moves it."""
+"""Entropy and rationales: the values, and the direction of the gradient."""
 
 import math
 

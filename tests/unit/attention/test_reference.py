@@ -1,4 +1,4 @@
-"""The equations against torch, against real layers, and against the laws they obey."""
+"""The equations compared with torch, with real layers, and with their mathematical properties."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ SEEDS = st.integers(0, 2**31)
 
 
 def attention_inputs(sizes, seed, density=0.5):
-    """Random Q, K, V, and a mask with this share of True, in which a query may find nothing to look at."""
+    """Random Q, K, V, and a mask with this share of True, in which a query may have nothing to attend to."""
     batch, heads, queries, keys, width = sizes
     random = torch.Generator().manual_seed(seed)
     query = torch.randn(batch, heads, queries, width, generator=random) * 3

@@ -1,4 +1,4 @@
-"""Sparse attention equals dense attention under the same mask, costs what it looks at, and forgets padding."""
+"""Sparse attention equals dense attention under the same mask, at the cost of the attended keys, without padding."""
 
 import copy
 import math

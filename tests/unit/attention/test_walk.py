@@ -1,4 +1,4 @@
-"""A text's way through a head: the numbers shown are the model's own, and the steps fit together."""
+"""The trace of a text through a head: the numbers are the model's own, and the steps are consistent."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The benchmark of attention: it measures every form, and fits what it says it fits."""
+"""The benchmark of attention: it measures every form, and fits the exponents."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a log says of work that takes its time."""
+"""Log lines of long work."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the user is told of failures that are no fault of the toolkit."""
+"""Messages for failures that the machine causes."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""A recipe's own keys are options of the command line; what no recipe knows is left to be refused."""
+"""A recipe's own keys are options of the command line; options of no recipe are rejected."""
 
 from pathlib import Path
 

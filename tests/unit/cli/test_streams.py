@@ -1,4 +1,4 @@
-"""Whatever is said can be printed, and no terminal obeys it."""
+"""Every output can be printed, and control characters are escaped."""
 
 import io
 import json

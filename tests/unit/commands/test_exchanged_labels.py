@@ -1,4 +1,4 @@
-"""A model's names of classes are those that it learnt, or it is not asked."""
+"""A model whose class names differ from its training is rejected."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What stands in the way of a push is said."""
+"""Obstacles to a push are reported."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A wish to end, from a keyboard or from a machine, is one and the same."""
+"""Ctrl-C and SIGTERM have the same effect."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Which run is taken up again, and what is said when there is none."""
+"""Which run is resumed, and the note when there is none."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Assignments and files: what is written is what is read, and what cannot be read is said with its line."""
+"""Assignments and files: what is written is what is read, and errors name their line."""
 
 import itertools
 

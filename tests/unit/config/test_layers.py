@@ -1,4 +1,4 @@
-"""Layers, assignments and files: what is set is what is read, and every mistake is named."""
+"""Layers, assignments and files: set values are read back, and every error is named."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""From a file to clean parts: what is dropped is said, what does not fit is refused with where it stands."""
+"""From a file to clean parts: omitted rows are noted, and errors name their place."""
 
 from dataclasses import replace
 

@@ -159,7 +159,7 @@ def test_threads_that_were_set_stay(tmp_path: Path):
         (
             f"sys.exit([{distributed_launcher.ECHO}, 2, {distributed_launcher.ECHO}][R])",
             2,
-        ),  # one says why, the others end because of it
+        ),  # one reports the cause, the others end because of it
     ],
 )
 def test_the_exit_code_is_that_of_the_one_that_failed(source, code):

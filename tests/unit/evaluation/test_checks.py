@@ -1,4 +1,4 @@
-"""Planted faults of a model are found: it falls for capitals, misses negation, or minds who is spoken of."""
+"""Planted faults of a model are found: sensitivity to capitals, missed negation, bias by group."""
 
 import random
 import sys
@@ -23,7 +23,7 @@ LABELS = ("negative", "positive")
 
 
 def model(texts, *, minds_case=False, understands_not=True, minds=None):
-    """Count good and bad words; a negation turns what stands behind it, and `minds` shifts the score."""
+    """Count good and bad words; a negation reverses the following word, and `minds` shifts the score."""
     probabilities = []
     for text in texts:
         words = (text if minds_case else text.lower()).replace(".", " ").replace("'t", " not").split()
@@ -95,7 +95,7 @@ def test_without_polarity_directions_are_not_tested():
 
 
 def spotted(size=60):
-    """Return grey pictures of which some have a spot in a corner, and a model that looks for it there."""
+    """Return grey pictures of which some have a spot in a corner, and a model that detects it."""
     from PIL import Image
 
     rows, truth = [], []

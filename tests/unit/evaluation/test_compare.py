@@ -1,4 +1,4 @@
-"""Models are compared on the same rows in whatever order and numbering, and on nothing else."""
+"""Models are compared on the same rows only, in any order and numbering."""
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ CONFIG = EvaluationConfig(resamples=200)
 
 
 def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> StoredPredictions:
-    """A file of predictions; a prediction is sure by 0.9."""
+    """A file of predictions, with confidence 0.9."""
     rows = pa.table({"text": texts, "label": truth, "_file": ["f.csv"] * len(texts), "_row": range(len(texts))})
     probabilities = [[0.9 if number == item else 0.1 for number in range(len(labels))] for item in said]
     predictions = Predictions({"prediction": said, "probabilities": probabilities}, None)

@@ -1,4 +1,4 @@
-"""A file of predictions is found again by what decides it, and by nothing else."""
+"""A file of predictions is found again by its identity only."""
 
 import json
 

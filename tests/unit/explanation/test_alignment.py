@@ -1,4 +1,4 @@
-"""Words among tokens, and what a small model's cross-attention says of them."""
+"""Words among tokens, and a small model's cross-attention."""
 
 import numpy as np
 import pytest

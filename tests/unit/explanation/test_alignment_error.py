@@ -1,4 +1,4 @@
-"""The alignment error rate, on cases that can be counted by hand, and its laws."""
+"""The alignment error rate, on cases that can be counted by hand, and its properties."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Attributions of a classifier whose reasons are known, and of small real architectures."""
+"""Attributions of a classifier with known attributions, and of small real architectures."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Faithful rankings are told from random and from wrong ones, where the truth is known."""
+"""Faithful rankings are distinguished from random and wrong ones, with a known truth."""
 
 import numpy as np
 import pytest

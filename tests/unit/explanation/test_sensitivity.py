@@ -1,4 +1,4 @@
-"""Weights are made random from the head downwards and come back; rankings are compared as they should be."""
+"""Weights are randomized from the head downwards and restored; rankings are compared."""
 
 import numpy as np
 import pytest

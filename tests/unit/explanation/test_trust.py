@@ -27,7 +27,7 @@ def test_measuring_stops_when_its_time_is_spent():
     assert begun == ["Removing parts of the input", "Randomizing the weights"]
     assert not trust.cut_short(whole, 20)
     cut = trust.measure(model, results, METHODS, within=within, **settings)
-    assert (cut["texts"], cut["sensitivity_texts"]) == (8, 2)  # what is asked in one batch; an interval needs two
+    assert (cut["texts"], cut["sensitivity_texts"]) == (8, 2)  # texts in one batch; an interval needs two
     assert [len(figures["sensitivity"]) for figures in cut["methods"].values()] == [3, 3]
     assert all(0 < share < 1 for share in shares)
     assert trust.cut_short(cut, 20)

@@ -1,4 +1,4 @@
-"""What counts as the same answer, and what is let through."""
+"""What counts as the same prediction, and what passes."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a push asks, sends and says, against the local Hub."""
+"""Requests, uploads and messages of a push, against the local Hub."""
 
 import subprocess
 
@@ -36,7 +36,7 @@ def hub(monkeypatch):
 
 @pytest.fixture
 def waits(monkeypatch):
-    """The seconds that were to be waited, which nobody does here."""
+    """The waiting times, which are skipped here."""
     calls = []
     monkeypatch.setattr("time.sleep", calls.append)
     return calls
@@ -96,7 +96,7 @@ def test_branch_and_tag(hub):
     assert repo.at("next").oid == repo.at("v1").oid == pushed.commit
     assert "config.json" not in hub.files(NAME)
     assert not push(revision="next", tag="v1").changed
-    with refused(RunError, "hub.tag-taken", "v1", "was pushed"):  # made by somebody while this was under way
+    with refused(RunError, "hub.tag-taken", "v1", "was pushed"):  # created by another process in the meantime
         pushing.publish({"notes.txt": b"x"}, Destination(NAME, tag="v1"), "Later")
 
 

@@ -1,4 +1,4 @@
-"""Beam search finds what transformers' own finds, sentence by sentence, and ends where it is told."""
+"""Beam search gives the results of transformers' own, sentence by sentence, and respects its limits."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Predictions come back in the split's order, with the loss over its items."""
+"""Predictions are in the split's order, with the loss over its items."""
 
 import weakref
 from types import SimpleNamespace

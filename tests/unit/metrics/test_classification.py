@@ -41,7 +41,7 @@ def test_every_metric_has_a_reference_here():
 @given(rows=pairs)
 def test_the_figure_is_scikit_learns(name, rows):
     said, true = zip(*rows, strict=True)
-    if name == "matthews" and len(set(true)) == 1:  # scikit-learn says 0 of what is 0 of 0
+    if name == "matthews" and len(set(true)) == 1:  # scikit-learn returns 0 for 0 of 0
         assert np.isnan(figure(METRICS[name], said, true))
     else:
         assert figure(METRICS[name], said, true) == pytest.approx(THEIRS[name](true, said), abs=1e-12)

@@ -1,4 +1,4 @@
-"""A file that was changed after its digest was written down is noticed."""
+"""A file that was changed after its digest was recorded is detected."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A run directory in which somebody trains is nobody else's."""
+"""A run directory is locked while a process trains there."""
 
 import pytest
 

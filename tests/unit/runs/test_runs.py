@@ -1,4 +1,4 @@
-"""The run directory: files appear whole or not at all, and no half-made run is taken for a whole one."""
+"""The run directory: files are written atomically, and an incomplete run is not used as a complete one."""
 
 import json
 import stat
@@ -18,7 +18,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class Stopped(BaseException):
-    """What Ctrl-C looks like to code that does not expect it."""
+    """Ctrl-C in code that does not expect it."""
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -462,7 +462,7 @@ def test_requests_before_shutdown_are_completed():
     """Requests that are being answered, that wait, and that nobody has looked at yet."""
     lines: list[socket.socket] = []
     with running(sockets=20) as address:
-        kept = line_to(address)  # a connection that has asked before, and asks once more
+        kept = line_to(address)  # a reused connection
         kept.sendall(whole({"inputs": ["good!"]}, close=False))
         assert b"yes" in one_answer(kept)
         for number in range(12):

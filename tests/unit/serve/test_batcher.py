@@ -1,4 +1,4 @@
-"""Callers at the same time: answered together, each with its own, and none harmed by another."""
+"""Concurrent callers: shared batches, individual results, no interference."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A real model behind the service: what is answered while something else is explained."""
+"""A real model behind the service: predictions during an explanation."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is computed again in the backward pass is what was computed before it, dropout included."""
+"""Recomputed activations equal the original ones, dropout included."""
 
 import pytest
 import torch

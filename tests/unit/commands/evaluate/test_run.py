@@ -1,4 +1,4 @@
-"""What can be judged, and what is said of everything else."""
+"""What can be evaluated, and the messages for everything else."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What answers rest on, for the report."""
+"""Explanations of sample predictions, for the report."""
 
 import pyarrow as pa
 

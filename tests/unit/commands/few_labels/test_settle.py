@@ -1,4 +1,4 @@
-"""When ways of training are compared, and what becomes of the parts."""
+"""When training methods are compared, and the resulting parts."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What the options that change training ask of each other and of the data, checked before anything is trained."""
+"""Requirements of training options, checked before training."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Adapters, averaged and frozen weights in a run that is stopped and taken up again: the same to the bit."""
+"""Adapters, averaged and frozen weights in a stopped and resumed run are bit-identical."""
 
 import copy
 from functools import partial

@@ -1,4 +1,4 @@
-"""A run knows again what it learnt from."""
+"""A run recognizes its training rows."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""What is counted while a file is answered, and which of its columns are asked about."""
+"""Counts while a file is predicted, and the columns that are used."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a budget is spent on: never more than there is, and more time never gives less."""
+"""The division of a budget: never more than available, and monotonic in the time."""
 
 import random
 from dataclasses import astuple

@@ -1,4 +1,4 @@
-"""A search goes on after failures, interruptions and kills, is the same with the same seed, and writes a preset."""
+"""A search continues after failures, interruptions and kills, depends on the seed, and writes a preset."""
 
 import shlex
 import sys
@@ -179,7 +179,7 @@ def test_an_interrupted_trial_is_tried_again_with_its_values(search, fault, tmp_
 
 def test_a_trial_whose_process_was_killed_is_made_again_at_once_under_its_number(search, prepared, tmp_path):
     study = module._open(prepared, build(prepared.resolved, {}), tmp_path / "search")
-    killed = study.ask()  # nobody holds the lock on it
+    killed = study.ask()  # its lock is free
     rate = killed.suggest_float("training.learning_rate", 2e-5, 4e-4, log=True)
     (tmp_path / "search" / "trials" / "0001").mkdir(parents=True)
     (tmp_path / "search" / "trials" / "0001" / "metrics.jsonl").write_text("half a li", encoding="utf-8")

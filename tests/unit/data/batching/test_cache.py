@@ -1,4 +1,4 @@
-"""What comes back from the cache is what was put there, and only for the same makers and values."""
+"""The cache returns what was stored, only for the same inputs and values."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def ragged(rows) -> Ragged:
 
 
 class Encoder:
-    """Yields two chunks of rows, and counts how often it is asked."""
+    """Yields two chunks of rows, and counts its calls."""
 
     def __init__(self, look=lambda config: config.data.length) -> None:
         self.calls = 0

@@ -1,4 +1,4 @@
-"""What a vocabulary cannot read or write is said before training starts."""
+"""Unsupported characters and scripts are reported before training starts."""
 
 from typing import Any
 

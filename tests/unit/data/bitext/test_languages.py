@@ -1,4 +1,4 @@
-"""One name for a language, whatever a model calls it."""
+"""One code for a language, for every notation of a model."""
 
 import json
 

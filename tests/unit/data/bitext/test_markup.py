@@ -1,4 +1,4 @@
-"""Placeholders, tags and numbers are found as they are, and come through a translation whatever the model does."""
+"""Placeholders, tags and numbers are found, and kept in every translation."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Pairs that teach nothing good are found, and good ones are not."""
+"""Bad training pairs are found, and good ones are not."""
 
 import random
 

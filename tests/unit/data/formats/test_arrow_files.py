@@ -1,4 +1,4 @@
-"""Parquet and Arrow files: what is missing, what classes are called, and how much may be unpacked."""
+"""Parquet and Arrow files: missing values, class names, and limits on unpacking."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_notes_that_make_no_sense_are_none(tmp_path, notes):
 
 
 def bomb(path, value, rows):
-    """One value that stands for many rows, in a file of about a kilobyte."""
+    """One value repeated for many rows, in a file of about a kilobyte."""
     repeated = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([value]))
     return write(path, pa.table({"text": repeated, "label": pa.array(["x"] * rows).dictionary_encode()}))
 

@@ -1,4 +1,4 @@
-"""Several labels in one cell are told from labels with a comma in their names."""
+"""Several labels in one cell are distinguished from labels with a comma in their names."""
 
 import pytest
 

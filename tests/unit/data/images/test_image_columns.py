@@ -1,4 +1,4 @@
-"""Pictures are decoded as the eye sees them, and what cannot be is said."""
+"""Pictures are decoded as a viewer shows them, and failures are reported."""
 
 import base64
 from pathlib import Path

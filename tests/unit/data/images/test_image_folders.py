@@ -1,4 +1,4 @@
-"""Which folders are folders of pictures, and what becomes of each file in them."""
+"""Which folders are folders of pictures, and how each file in them is treated."""
 
 import io
 import struct

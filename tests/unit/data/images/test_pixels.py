@@ -1,4 +1,4 @@
-"""What the model gets is what its image processor makes."""
+"""Model inputs equal the output of the image processor."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rows one by one: what is read, what is bad, and that the rest goes on."""
+"""Rows one by one: values, invalid rows, and continued reading."""
 
 import gzip
 import itertools

@@ -1,4 +1,4 @@
-"""Archives: what is in them is read as if it had been unpacked, and nothing leaves their folder."""
+"""Archives: the content is read as if unpacked, and nothing is written outside the folder."""
 
 import stat
 import zipfile

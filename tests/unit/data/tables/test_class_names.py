@@ -1,4 +1,4 @@
-"""Classes take the names that a file's schema, or a column beside the numbers, gives them."""
+"""Classes take the names that a file's schema, or a second column, gives them."""
 
 import json
 

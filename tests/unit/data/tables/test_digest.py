@@ -1,4 +1,4 @@
-"""Equal values give equal digests however they are stored, and no change goes unseen."""
+"""Equal values give equal digests for every storage, and every change changes them."""
 
 import pyarrow as pa
 import pytest

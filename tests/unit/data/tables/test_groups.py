@@ -1,4 +1,4 @@
-"""No group on both sides of a border."""
+"""No group is in two parts."""
 
 import pyarrow as pa
 from hypothesis import given

@@ -38,7 +38,7 @@ def test_the_order_in_which_labels_are_seen_decides_nothing(data, seen):
     [
         (["1", "0"], {"0": "negative", "1": "positive"}),
         (["2", "1", "0"], {"0": "negative", "1": "neutral", "2": "positive"}),
-        (["1", "2"], {"1": "1", "2": "2"}),  # not 0 to n-1: nobody knows what they mean
+        (["1", "2"], {"1": "1", "2": "2"}),  # not 0 to n-1: their meaning is unknown
         (["0", "1", "2", "3"], {"0": "0", "1": "1", "2": "2", "3": "3"}),
         (["pos", "neg"], {"neg": "neg", "pos": "pos"}),
         (["10", "9", "-1"], {"-1": "-1", "9": "9", "10": "10"}),

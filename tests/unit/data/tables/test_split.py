@@ -1,4 +1,4 @@
-"""Carving partitions the rows by class, and no text stands on both sides of a border."""
+"""The split partitions the rows by class, and no text is in two parts."""
 
 import numpy as np
 import pyarrow as pa

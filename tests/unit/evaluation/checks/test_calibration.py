@@ -1,4 +1,4 @@
-"""A model that is as often right as it is sure is left in peace, and one that is not is found."""
+"""Calibrated models pass, and miscalibrated ones are found."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ CONFIG = EvaluationConfig(resamples=200)
 
 
 def drawn(seed: int, size: int, truth=lambda sure: sure) -> tuple[np.ndarray, np.ndarray]:
-    """Return confidences between a half and one, and who is right when `truth` says how often."""
+    """Return confidences between a half and one, and which are right, by the accuracy of `truth`."""
     random = np.random.default_rng([5, seed])
     sure = 0.5 + 0.5 * random.beta(5, 1.5, size)
     return sure, (random.random(size) < truth(sure)).astype(float)
@@ -93,7 +93,7 @@ def test_without_a_mistake_there_is_no_temperature_to_fit():
 
 
 def simulated(seed: int, rows: int, temperature: float, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a model says whose logits are `temperature` times too large, and the truth."""
+    """Return predictions of a model whose logits are `temperature` times too large, and the truth."""
     random = np.random.default_rng([7, seed])
     logits = random.normal(size=(rows, classes)) * 1.5
     honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Groups that are treated differently are found, groups that are not are left in peace, and figures are right."""
+"""Unequal groups are found, equal ones are not, and the metrics are correct."""
 
 import builtins
 

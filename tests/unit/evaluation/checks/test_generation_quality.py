@@ -1,4 +1,4 @@
-"""What translations lose or add is counted, beside what their references do."""
+"""Faults of translations are counted, compared with their references."""
 
 import pyarrow as pa
 import pytest

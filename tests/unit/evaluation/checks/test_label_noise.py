@@ -1,4 +1,4 @@
-"""Planted wrong labels are noticed, and clean ones are left alone: rates over simulated test sets."""
+"""Planted wrong labels are detected, and clean ones are not: rates over simulated test sets."""
 
 import numpy as np
 import pytest

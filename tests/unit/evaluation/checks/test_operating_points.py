@@ -1,4 +1,4 @@
-"""Thresholds are chosen on other rows, and reach there what was asked for."""
+"""Thresholds are chosen on other rows, and reach their targets there."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A planted bad group is found; where mistakes fall at random, false alarms are as rare as promised."""
+"""A planted bad group is found; with random mistakes, false alarms are within the level."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Copies of training pictures are found whatever was done to their files, and pictures that are only alike are not."""
+"""Copies of training pictures are found after changes to their files, and merely similar pictures are not."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Pairs of like texts are found as comparing every pair would find them, and no others."""
+"""Pairs of similar texts are the same as in a comparison of every pair."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Intervals hold the true value as often as they say, and known cases come out as known."""
+"""Intervals have their nominal coverage, and agree with known cases."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""p-values are as small as they may be and no smaller, and known tables come out as known."""
+"""p-values are valid and not conservative, and agree with known tables."""
 
 import numpy as np
 import pytest

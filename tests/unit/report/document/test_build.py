@@ -1,4 +1,4 @@
-"""The verdict says what the numbers support, and no more."""
+"""The verdict claims only what the numbers support."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What a report says of a budget."""
+"""Statements of a report on a budget."""
 
 from toolkit.report.document.time_budget import statements
 

@@ -1,4 +1,4 @@
-"""What the page on explanations says, and that nothing in a text becomes markup."""
+"""The page on explanations: its sentences, and escaping of texts."""
 
 import copy
 import re

@@ -1,4 +1,4 @@
-"""The page on pruned heads says what was left out, and why not more."""
+"""The page on pruned heads states what was pruned, and the limit."""
 
 import re
 

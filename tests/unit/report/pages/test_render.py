@@ -1,4 +1,4 @@
-"""The report's pages: nothing in the data becomes markup, and nothing that is missing breaks a page."""
+"""The report's pages: data are escaped, and missing values do not break a page."""
 
 import copy
 import math
@@ -81,7 +81,7 @@ def markdown_shape(markdown: str) -> list[str]:
 
 
 def spoiled(text: str) -> dict[str, Any]:
-    """A report with `text` wherever a text of the user's can stand."""
+    """A report with `text` in the place of every text of the user."""
     report = sample()
     report["title"] = report["command"] = text
     report["model"] |= {"name": text, "origin": text, "architecture": text}
@@ -103,7 +103,7 @@ def spoiled(text: str) -> dict[str, Any]:
 
 
 def spoiled_comparison(text: str) -> dict[str, Any]:
-    """A comparison with `text` wherever a text of the user's can stand."""
+    """A comparison with `text` in the place of every text of the user."""
     return with_text(comparison(), text)
 
 
@@ -326,7 +326,7 @@ def test_one_class_and_a_class_without_examples() -> None:
     assert "100.0 %" in Page(render.to_html(report)).text()
     report["evaluation"]["confusion"] = {"labels": ["a", "b"], "matrix": [[7, 0], [0, 0]]}
     Page(render.to_html(report))
-    report["evaluation"]["confusion"]["matrix"] = [[7, 0]]  # not square: nothing can be said
+    report["evaluation"]["confusion"]["matrix"] = [[7, 0]]  # not square: no layout
     assert "Confusion matrix" not in render.to_html(report) + render.to_markdown(report)
 
 

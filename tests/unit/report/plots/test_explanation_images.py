@@ -1,4 +1,4 @@
-"""PNG files: what is drawn, and what is said where nothing can be."""
+"""PNG files: what is drawn, and the message without matplotlib."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The section on what a model wrote."""
+"""The section on generated texts."""
 
 from toolkit.report.sections.generated_text import writing
 

@@ -1,4 +1,4 @@
-"""The choice of how steps are computed: measured once, remembered, and without a trace in the model or the dice."""
+"""The choice of how steps are computed: measured once, stored, and without effect on the model or random generators."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_measured_once_and_remembered(cache: Path) -> None:
     model = Toy()
     first = measured(model)
     calls = model.calls
-    assert calls >= 2  # what is hopeless or beaten is not asked again
+    assert calls >= 2  # slow combinations are not measured again
     assert measured(model) == first
     assert model.calls == calls
     (entry,) = json.loads(cache.read_text(encoding="utf-8")).values()

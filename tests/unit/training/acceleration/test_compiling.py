@@ -1,4 +1,4 @@
-"""Compiled layers: the same numbers as plain ones, for batches of any shape, and a model given back as it was."""
+"""Compiled layers: the same numbers as plain ones, for batches of any shape, and a restored model."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Features of a frozen trunk: found where they may be kept, and equal to the bit."""
+"""Features of a frozen backbone: used where they are constant, and bit-identical."""
 
 from contextlib import nullcontext
 

@@ -1,4 +1,4 @@
-"""While a model trains, what a step frees serves the next one; afterwards the system has it back."""
+"""While a model trains, freed memory is reused; afterwards it is returned to the system."""
 
 import json
 import platform

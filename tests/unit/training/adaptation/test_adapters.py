@@ -1,4 +1,4 @@
-"""LoRA and DoRA: what is frozen stays to the bit, what is merged says the same, what is kept loads again."""
+"""LoRA and DoRA: frozen weights are bit-identical, merged models predict the same, saved adapters load."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Skewed classes: what is held back, when, and that it finds rare classes in new rows."""
+"""Skewed classes: the logit adjustment, its conditions, and its effect on rare classes in new rows."""
 
 import numpy as np
 import pytest

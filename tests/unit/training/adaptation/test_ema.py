@@ -1,4 +1,4 @@
-"""The running average of the weights: its numbers, its place, and that it leaves the weights alone."""
+"""The running average of the weights: its values, its storage, and no effect on the weights."""
 
 import pytest
 import torch

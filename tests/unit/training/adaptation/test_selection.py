@@ -1,4 +1,4 @@
-"""Cross-validation between ways of training: folds, temperature, and the choice."""
+"""Cross-validation of training methods: folds, temperature, and the choice."""
 
 from dataclasses import replace
 

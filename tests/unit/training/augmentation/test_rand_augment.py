@@ -1,4 +1,4 @@
-"""RandAugment: no operation pulls to one side, and the pictures of a batch go different ways."""
+"""RandAugment: operations are symmetric, and the pictures of a batch get different ones."""
 
 import kornia.augmentation
 import pytest

@@ -1,4 +1,4 @@
-"""How a step's examples are shared out; what processes say to each other is in tests/invariant/test_processes.py."""
+"""The division of a step's examples; communication is tested in tests/invariant/test_processes.py."""
 
 import numpy as np
 import torch

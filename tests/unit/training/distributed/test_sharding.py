@@ -1,4 +1,4 @@
-"""What is refused before anything is shared out; that it works is shown in tests/invariant/test_processes.py."""
+"""Configurations that cannot be sharded; sharding is tested in tests/invariant/test_processes.py."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the loss adds for attention: refused early where it cannot be, and measured as it is."""
+"""Attention losses: rejected early where unsupported, and measured."""
 
 import numpy as np
 import pytest

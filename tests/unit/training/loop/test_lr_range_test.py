@@ -1,4 +1,4 @@
-"""The range test finds the valley of a loss whose shape is known, and ends when it bursts."""
+"""The range test finds the valley of a loss whose shape is known, and ends when it diverges."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Trackers are told what the log holds, through Accelerate, and their failures end no run."""
+"""Trackers get the values of the log, through Accelerate, and their failures end no run."""
 
 import sys
 

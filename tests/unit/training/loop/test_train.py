@@ -1,4 +1,4 @@
-"""The training loop on a random BERT of two layers, 32 wide: what it promises about steps, seeds and best weights."""
+"""The training loop on a random BERT of two layers, 32 wide: steps, seeds and best weights."""
 
 import copy
 import json
@@ -35,7 +35,7 @@ def one_thread():
 
 @pytest.fixture(autouse=True)
 def no_clock(monkeypatch):
-    """Progress is told where windows end, however slow the machine is."""
+    """Progress is reported at the ends of windows, independent of the machine's speed."""
     monkeypatch.setattr(progress, "REPORT_EVERY_SECONDS", math.inf)
 
 
@@ -56,7 +56,7 @@ def build(dropout: float = 0.0) -> BertForSequenceClassification:
 
 
 def data(rows: int = ROWS) -> Features:
-    """Texts of 4 to 12 tokens; token 3 says the class is 1."""
+    """Texts of 4 to 12 tokens; token 3 marks class 1."""
     random = np.random.default_rng(0)
     lengths = random.integers(4, 13, rows)
     labels = random.integers(0, 2, rows)
@@ -73,7 +73,7 @@ def collate(features):
 
 
 class Fit:
-    """One call of `train`, with everything it said and saved."""
+    """One call of `train`, with its notes and saved states."""
 
     def __init__(
         self,
@@ -323,7 +323,7 @@ def test_losses_are_averaged_over_windows_that_the_clock_does_not_decide(monkeyp
 
 
 class Loss:
-    """A loss that tells when it was read."""
+    """A loss that records when it is read."""
 
     def __init__(self, value: float) -> None:
         self.value = value
