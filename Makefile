@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Fine-tune the packaged MiniLM on film reviews and show the report (about three minutes)
 	$(BIN)/toolkit finetune sentiment --model minilm --tune-speed
 
-test: $(READY) ## Run the tests, but for the slow ones
+test: $(READY) ## Run the tests, except the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(TEST_ARGUMENTS)
 
 test-all: $(READY) ## Run all tests
@@ -29,17 +29,17 @@ test-all: $(READY) ## Run all tests
 test-gpu: $(READY) ## Run the tests that need a GPU
 	$(BIN)/python -m pytest tests/gpu $(TEST_ARGUMENTS)
 
-bench: $(READY) ## Measure training speed beside other toolkits, and what growing data cost (hours)
+bench: $(READY) ## Measure training speed against other toolkits, and the cost of growing data (hours)
 	$(BIN)/python -m benchmarks.finetune
 	$(BIN)/python -m benchmarks.images
 	$(BIN)/python -m benchmarks.ablation
 	$(BIN)/python -m benchmarks.growth
 
-bench-evaluate: $(READY) ## Measure judging and predicting beside the pipeline of transformers, on the run RUN
+bench-evaluate: $(READY) ## Measure evaluation and prediction against the pipeline of transformers, on the run RUN
 	$(BIN)/python -m benchmarks.evaluate $(RUN)
 	$(BIN)/python -m benchmarks.predict $(RUN)
 
-bench-gpu: $(READY) ## Measure training on a GPU beside the tuned Trainer
+bench-gpu: $(READY) ## Measure training on a GPU against the tuned Trainer
 	$(BIN)/python -m benchmarks.gpu
 	$(BIN)/python -m benchmarks.images --device cuda
 
@@ -52,9 +52,9 @@ check: $(READY) ## Check style, types and layering
 docs: $(READY) ## Write docs/errors.md from the catalogue of errors
 	$(BIN)/python -m tests.support.error_page
 
-format: $(READY) ## Mend what style can be mended by itself
+format: $(READY) ## Fix style automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## Remove the environment and what tools left behind; runs/ stays
+clean: ## Remove the environment and files of tools, but not runs/
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

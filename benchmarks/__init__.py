@@ -1,1 +1,1 @@
-"""Measurements of the toolkit beside its peers; each module says how it is run."""
+"""Measurements of the toolkit and other programs; each module's docstring has its command."""

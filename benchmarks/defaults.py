@@ -1,4 +1,4 @@
-"""What the first run on anybody's table is worth, with nothing set.
+"""The quality of a first run on a user's table, with default settings.
 
     python -m benchmarks.defaults                     all tables of `benchmarks.default_data`, all contenders
     python -m benchmarks.defaults --tables films-400,topics-20 --contenders toolkit
@@ -141,9 +141,9 @@ def _contend(table: Table, options: argparse.Namespace, results: dict[str, Any])
             if contender == "toolkit":
                 _toolkit(table.recipe, MODEL if of_texts else folder, data, Path(temporary) / "run", results)
             elif contender.startswith("trainer"):
-                way = contender.removeprefix("trainer-")
+                variant = contender.removeprefix("trainer-")
                 module = "benchmarks.contenders.default_trainer"
-                results["contenders"][contender] = _json_of([sys.executable, "-m", module, way, folder, str(data)])
+                results["contenders"][contender] = _json_of([sys.executable, "-m", module, variant, folder, str(data)])
             elif options.autogluon and table.recipe == "sentiment":
                 seconds = str(max(30, round(results["contenders"]["toolkit"]["wall_seconds"])))
                 command = [options.autogluon, AUTOGLUON, folder, str(data), seconds]

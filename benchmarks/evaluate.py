@@ -1,12 +1,13 @@
-"""Judging side by side: `toolkit evaluate`'s forward passes, and the pipeline of transformers with its best batch size.
+"""Evaluation compared: `toolkit evaluate`'s forward passes, and the pipeline of transformers with its best batch size.
 
-    python -m benchmarks.evaluate RUN                the rows that a run was judged on
+    python -m benchmarks.evaluate RUN                the rows that a run was evaluated on
     python -m benchmarks.evaluate RUN --rows 200     the first 200 of them: does everything run?
-    python -m benchmarks.evaluate RUN --profile      where the toolkit's time goes, and nothing else
+    python -m benchmarks.evaluate RUN --profile      only the toolkit's time by operation
 
-Both answer for the same rows with the same model, in this process, one after another, for several rounds; who begins
+Both predict the same rows with the same model, in this process, one after another, for several rounds; the first one
 changes from round to round. Texts go in and classes come out on both sides: tokenizing counts. The pipeline is tried
-with every batch size of --batch-sizes first, and the fastest is the one that is compared. Both must say the same.
+with every batch size of --batch-sizes first, and the fastest is the one that is compared. Both must give the same
+classes.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
 from toolkit.inference.predict_features import predict_features
 
-MAX_DIFFERING = 0.002  # share of answers that rounding may turn
+MAX_DIFFERING = 0.002  # share of predictions that rounding may change
 
 
 def say(text: str) -> None:
@@ -39,7 +40,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def ours(stored: StoredModel, rows: Any) -> Callable[[], list[str]]:
-    """Return the toolkit's way from rows to names of classes."""
+    """Return the toolkit's function from rows to names of classes."""
     subject = stored.loaded
 
     def work() -> list[str]:
@@ -51,7 +52,7 @@ def ours(stored: StoredModel, rows: Any) -> Callable[[], list[str]]:
 
 
 def theirs(stored: StoredModel, texts: Sequence[str], batch_size: int) -> Callable[[], list[str]]:
-    """Return the pipeline's way from texts to names of classes."""
+    """Return the pipeline's function from texts to names of classes."""
     from transformers import pipeline as make_pipeline
 
     subject = stored.loaded
@@ -65,11 +66,11 @@ def theirs(stored: StoredModel, texts: Sequence[str], batch_size: int) -> Callab
 def profile(work: Callable[[], Any], encode: Callable[[], Any]) -> list[tuple[str, float]]:
     """Return tokenizing's share of the processor time of the whole, and of torch's time its largest kernels' shares.
 
-    Shares are of one run, so that what else runs on the machine counts little.
+    Shares are of one run, so that other work on the machine affects them little.
 
     Args:
-        work: From texts to answers.
-        encode: Its part that ends with numbers of tokens.
+        work: From texts to predictions.
+        encode: Its tokenization.
     """
     import torch
 
@@ -133,7 +134,7 @@ def main() -> None:
     say(f"ratio of medians: {statistics.median(theirs_seconds) / statistics.median(ours_seconds):.2f}")
     first, second = answers.values()
     differing = sum(a != b for a, b in zip(first, second, strict=True)) / len(texts)
-    say(f"answers that differ: {100 * differing:.2f} %")
+    say(f"different predictions: {100 * differing:.2f} %")
     if differing > MAX_DIFFERING:
         sys.exit("the two did not do the same work")
 

@@ -1,10 +1,10 @@
-"""Few labels: each way of training, the one that cross-validation chooses, and SetFit, on several draws of few rows.
+"""Few labels: each training method, the one that cross-validation chooses, and SetFit, on several draws of few rows.
 
     python -m benchmarks.few_labels --setfit /path/to/python    an interpreter whose environment has setfit 1.2
     python -m benchmarks.few_labels --draws 3 --sets films --sizes 8
     python -m benchmarks.few_labels --table FILE.json           print a written record as a Markdown table
 
-A draw is some rows a class to learn from and 500 other rows to judge on. CPU seconds are of one thread (set
+A draw is some training rows of each class and 500 other test rows. CPU seconds are of one thread (set
 OMP_NUM_THREADS=1): of ours, loading, the comparison and the final training; of SetFit, loading and training. SetFit
 runs with its default arguments where these make at most `MOST_PAIRS` pairs of texts, else with num_iterations=20, as in
 its paper.
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def draw(name: str, size: int, number: int) -> tuple[list[Row], list[Row]]:
-    """Return rows to learn from, `size` of each class, and rows to judge on."""
+    """Return training rows, `size` of each class, and test rows."""
     by_label: dict[str, list[Row]] = defaultdict(list)
     for row in _rows(name):
         by_label[row[1]].append(row)
@@ -107,7 +107,7 @@ def _rows(name: str) -> list[Row]:
 
 
 def contend(entry: dict[str, Any], setfit: str | None) -> None:
-    """Add to a draw's record what it lacks."""
+    """Add the missing values to a draw's record."""
     train, test = draw(entry["set"], entry["rows_per_class"], entry["draw"])
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "data"
@@ -143,16 +143,16 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     test: Features
     (test,) = encode_parts((prepared.splits.test,), recipe, inputs.setup.processor, inputs.config, lambda _e: None)
     truth = np.asarray(test.columns["labels"])
-    ways = {}
-    for name, way in candidates.WAYS.items():
+    methods = {}
+    for name, method in candidates.METHODS.items():
         begun = time.process_time()
-        trained = way(inputs, everything, lambda _event: None)
+        trained = method(inputs, everything, lambda _event: None)
         seconds = time.process_time() - begun
         predicted = (inputs.vectors(test)[candidates.HEAD] @ trained.weight.T + trained.bias).argmax(axis=1)
-        ways[name] = {"accuracy": float((predicted == truth).mean()), "cpu_seconds": round(seconds, 2)}
+        methods[name] = {"accuracy": float((predicted == truth).mean()), "cpu_seconds": round(seconds, 2)}
         if name not in candidates_compared:
             continue
-        ways[name] |= {
+        methods[name] |= {
             "folds": len(candidates_compared[name].done),
             "ahead_of_probe": selection.difference(candidates_compared[name], candidates_compared[candidates.PROBE]),
             "cross_validated": {
@@ -160,8 +160,8 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
                 "log_likelihood": float(candidates_compared[name].log_likelihoods().mean()),
             },
         }
-    seconds = loaded + compared + ways[chosen]["cpu_seconds"]
-    return {"ways": ways, "chosen": chosen, "comparison_cpu_seconds": round(compared, 2), "cpu_seconds": seconds}
+    seconds = loaded + compared + methods[chosen]["cpu_seconds"]
+    return {"ways": methods, "chosen": chosen, "comparison_cpu_seconds": round(compared, 2), "cpu_seconds": seconds}
 
 
 def _setfit(python: str, data: Path, seed: int, train: Sequence[Row]) -> dict[str, Any]:
@@ -186,18 +186,18 @@ def _setfit(python: str, data: Path, seed: int, train: Sequence[Row]) -> dict[st
 def markdown(record: Mapping[str, Any]) -> str:
     """Return a record as a table: mean accuracy in per cent over draws, its spread, and CPU seconds.
 
-    SetFit's number of draws stands in brackets where it ran on fewer.
+    SetFit's number of draws is in brackets where it ran on fewer.
     """
     groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
     for entry in record["draws"]:
         groups[entry["set"], entry["rows_per_class"]].append(entry)
-    ways = list(record["draws"][0]["ways"])
-    heads = ["set", "rows a class", "draws", *ways, "chosen by cross-validation", "SetFit", "CPU s", "SetFit CPU s"]
+    methods = list(record["draws"][0]["ways"])
+    heads = ["set", "rows a class", "draws", *methods, "chosen by cross-validation", "SetFit", "CPU s", "SetFit CPU s"]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
     for (name, size), draws in sorted(groups.items()):
         peers = [entry["setfit"] for entry in draws if "setfit" in entry]
         cells = [name, str(size), str(len(draws))]
-        cells += [_spread([entry["ways"][way]["accuracy"] for entry in draws]) for way in ways]
+        cells += [_spread([entry["ways"][name]["accuracy"] for entry in draws]) for name in methods]
         cells.append(_spread([entry["ways"][entry["chosen"]]["accuracy"] for entry in draws]))
         fewer = f" ({len(peers)})" if 0 < len(peers) < len(draws) else ""
         cells.append(_spread([peer["accuracy"] for peer in peers]) + fewer)

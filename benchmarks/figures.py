@@ -1,4 +1,4 @@
-"""From what was measured to what is shown: FLOPs, medians, ratios, the table."""
+"""From measurements to the table: FLOPs, medians, ratios."""
 
 import math
 import statistics
@@ -16,7 +16,7 @@ def training_flops(config: Mapping[str, Any], lengths: Sequence[int], classes: i
     A weight matrix of N parameters costs 2·N FLOPs a token forward and twice that backward: 6·N. Attention costs, in
     each layer, 2·T·d for the scores and 2·T·d for the weighted sum forward, three times that in all: 12·T·d a token,
     12·T²·d a sequence. Pooler and classifier see one token of each sequence. Padding and recomputation, which a
-    program may do but need not, are not counted; nor is anything that is no matrix product.
+    program may do but need not, are not counted; nor is anything other than matrix products.
 
     Source: Chowdhery et al. 2022, "PaLM", appendix B (6N + 12·L·H·Q·T a token); the dot products per token are those
     of Kaplan et al. 2020, "Scaling Laws for Neural Language Models", table 1.
@@ -39,7 +39,7 @@ def seconds_to(target: float, curve: Sequence[Sequence[float]]) -> float | None:
 
 
 def derive(result: Result, *, samples: int, tokens: int, flops: int, gemm_gflops: float, target: float) -> Result:
-    """Add to a contender's result what follows from it.
+    """Add derived values to a contender's result.
 
     Args:
         result: As the contender wrote it.
@@ -61,7 +61,7 @@ def derive(result: Result, *, samples: int, tokens: int, flops: int, gemm_gflops
 
 
 def spread(values: Sequence[float | None]) -> dict[str, float | None]:
-    """Return median, least and greatest; a value that was never reached counts as later than all."""
+    """Return median, least and greatest; a value that was never reached counts as infinite."""
     known = [math.inf if value is None else value for value in values]
     figures = {"median": statistics.median(known), "min": min(known), "max": max(known)}
     return {name: value if math.isfinite(value) else None for name, value in figures.items()}
@@ -70,8 +70,8 @@ def spread(values: Sequence[float | None]) -> dict[str, float | None]:
 def summarize(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return for each contender the spread of each figure over the rounds that it finished.
 
-    "times_reference" is a contender's training time over the toolkit's in the same round, so that a slow hour of the
-    machine weighs on both; "times_reference_to_target" likewise for the time to the target.
+    "times_reference" is a contender's training time over the toolkit's in the same round, so that a slow phase of the
+    machine affects both; "times_reference_to_target" likewise for the time to the target.
     """
     names = list(dict.fromkeys(name for entry in rounds for name in entry["results"]))
     summary: dict[str, dict[str, Any]] = {}
@@ -104,7 +104,7 @@ FIGURES = (
 
 
 def markdown(record: Mapping[str, Any]) -> str:
-    """Return the record as a Markdown table with what is needed to read it."""
+    """Return the record as a Markdown table with its conditions."""
     settings, machine = record["settings"], record["machine"]
     target = settings["target"]
     header = (

@@ -1,4 +1,4 @@
-"""Fine-tuning side by side: the toolkit, the Trainer of transformers, simpletransformers.
+"""Fine-tuning compared: the toolkit, the Trainer of transformers, simpletransformers.
 
     python -m benchmarks.finetune                     the whole comparison
     python -m benchmarks.finetune --quick             a few hundred rows: does everything run?
@@ -6,8 +6,8 @@
 
 Every contender trains the packaged MiniLM on the same Rotten Tomatoes rows, on the CPU, with the same epochs, batch
 size, learning rate, schedule, weight decay and seed, in a process of its own, one after another, for several rounds;
-who begins changes from round to round, and so does the seed. The clock (`contenders/clock.py`) hangs on torch and
-reads the same in all of them. simpletransformers lives in an environment of its own under benchmarks/.envs, with the
+the first one changes from round to round, and so does the seed. The clock (`contenders/clock.py`) uses torch's hooks
+and is the same for all of them. simpletransformers lives in an environment of its own under benchmarks/.envs, with the
 torch and transformers of this one; it is built on the first run.
 """
 
@@ -39,13 +39,13 @@ WHERE = {"source": "rotten_tomatoes"}
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to fine-tune.
+    """One program for fine-tuning.
 
     Attributes:
-        title: How tables name it.
+        title: Its name in tables.
         module: What is run.
-        variant: Handed to the module.
-        requirements: What its own environment holds; this one when empty.
+        variant: Argument of the module.
+        requirements: Packages of its own environment; this one when empty.
     """
 
     title: str
@@ -55,7 +55,7 @@ class Contender:
 
 
 class Failed(Exception):
-    """A contender, or its environment, could not be brought to run; the message says why."""
+    """A contender, or its environment, could not be run; the message gives the reason."""
 
 
 def contenders() -> dict[str, Contender]:
@@ -87,9 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; `--quick` changes what other options default to."""
+    """Read the command line; `--quick` changes the defaults of other options."""
     known = contenders()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.finetune", description="Fine-tuning side by side.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.finetune", description="Fine-tuning compared.")
     parser.add_argument("--repeats", type=int, help="rounds (default 3; with --quick 1)")
     parser.add_argument("--epochs", type=int, help="passes over the training rows (default 2; with --quick 1)")
     parser.add_argument("--rows", type=int, help="training rows at most (default all; with --quick 256)")
@@ -168,7 +168,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def prepare(options: argparse.Namespace, folder: Path) -> tuple[Task, dict[str, Any]]:
-    """Split the rows once, write them for all contenders, and count what there is to compute."""
+    """Split the rows once, write them for all contenders, and count the operations."""
     from tokenizers import Tokenizer
 
     from toolkit import sources
@@ -255,7 +255,7 @@ def find_pythons(names: Sequence[str], failures: dict[str, str], work: Path) -> 
 
 
 def build(name: str, requirements: Sequence[str]) -> Path:
-    """Build an environment of its own, unless it stands and holds what it should."""
+    """Build an environment of its own, unless a complete one exists."""
     folder = ENVIRONMENTS / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = folder / "requirements.txt"
@@ -276,7 +276,7 @@ def build(name: str, requirements: Sequence[str]) -> Path:
 
 
 def rotate(names: Sequence[str], by: int) -> list[str]:
-    """Return the names in a round's order: each round another begins."""
+    """Return the names in a round's order, rotated each round."""
     start = by % len(names) if names else 0
     return [*names[start:], *names[:start]]
 
@@ -287,7 +287,7 @@ def in_order(summary: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]
 
 
 def command(options: argparse.Namespace) -> str:
-    """Write down the command with what differs from its defaults; paths are no part of it."""
+    """Write down the command with what differs from its defaults; without paths."""
     parser_defaults = vars(parse(["--quick"] if options.quick else []))
     words = ["python", "-m", "benchmarks.finetune", *(["--quick"] if options.quick else [])]
     for name, value in vars(options).items():
@@ -297,7 +297,7 @@ def command(options: argparse.Namespace) -> str:
 
 
 def called(benchmark: str, arguments: Sequence[str] | None) -> str:
-    """Write down the command as it was given; where the record went is no part of it."""
+    """Write down the command as it was given; without the path of the record."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     for place in [place for place, word in enumerate(words) if word.startswith("--output")][::-1]:
         del words[place : place + (1 if "=" in words[place] else 2)]
@@ -305,20 +305,20 @@ def called(benchmark: str, arguments: Sequence[str] | None) -> str:
 
 
 def last_line(log: Path) -> str:
-    """Return what a failed process said last."""
+    """Return the last line of a failed process's output."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"
 
 
 def anonymous(text: str, work: Path) -> str:
-    """Take this machine's folders out of a message."""
+    """Remove this machine's folders from a message."""
     for folder in (work, ROOT, Path(sys.prefix), Path.home()):
         text = text.replace(str(folder), "…")
     return text[:500]
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:
-    """Write the record whole."""
+    """Write the record atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(_rounded(record), indent=1) + "\n", encoding="utf-8")
@@ -326,7 +326,7 @@ def write(record: Mapping[str, Any], path: Path) -> None:
 
 
 def _rounded(value: Any) -> Any:
-    """Keep five significant digits of every fraction: what was measured is not known better."""
+    """Keep five significant digits of every fraction."""
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, Mapping):
@@ -335,7 +335,7 @@ def _rounded(value: Any) -> Any:
 
 
 def say(text: str) -> None:
-    """Tell whoever watches."""
+    """Print progress."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

@@ -1,4 +1,5 @@
-"""Training on a GPU beside the tuned Trainer: `make bench-gpu`, or `python -m benchmarks.gpu --device cpu --small`.
+"""Training on a GPU compared with the tuned Trainer: `make bench-gpu`, or `python -m benchmarks.gpu --device cpu
+--small`.
 
 A BERT of base size with random weights reads random tokens, so nothing is downloaded: first every example at the full
 length, then lengths as they come. All contenders train in bf16 with the fused optimizer, in this process, in turn. The
@@ -24,7 +25,7 @@ from benchmarks.finetune import RESULTS, write
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Training beside the tuned Trainer.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Training, and the tuned Trainer.")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--small", action="store_true", help="a model of two narrow layers: does everything run?")
     parser.add_argument("--length", type=int, default=128, help="tokens of the longest example")
@@ -135,7 +136,7 @@ def train_toolkit(rows: Sequence[Any], options: argparse.Namespace) -> float:
 
 
 def train_trainer(rows: Sequence[Any], options: argparse.Namespace, attention_dropout: float = 0.1) -> float:
-    """Return the seconds that the Trainer takes with everything that makes it fast, from the second tenth on."""
+    """Return the seconds of the tuned Trainer, from the second tenth on."""
     from datasets import Dataset
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -144,7 +145,7 @@ def train_trainer(rows: Sequence[Any], options: argparse.Namespace, attention_dr
     marks: list[float] = []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        """Notes when a tenth of the steps is done, and when all are."""
+        """Records when a tenth of the steps is done, and when all are."""
 
         def on_step_end(self, _arguments: Any, state: Any, _control: Any, **_: Any) -> None:
             if state.global_step in (options.steps // 10, options.steps):
@@ -203,7 +204,7 @@ def matmul_peak(device: str, size: int, kind: str = "bf16") -> float:
 
 
 def now(device: str) -> float:
-    """Return the time when all that was asked of the device is done."""
+    """Return the time after all work of the device is completed."""
     if device == "cuda":
         import torch
 

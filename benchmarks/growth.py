@@ -1,7 +1,7 @@
-"""What growing data cost: `python -m benchmarks.growth`, on the CPU, some minutes.
+"""The cost of growing data: `python -m benchmarks.growth`, on the CPU, some minutes.
 
     length   one training step of the packaged MiniLM on the same number of tokens, in examples of growing length;
-             beside it the same step padded, as it would be with examples of mixed lengths
+             and the same step padded, as it would be with examples of mixed lengths
     rows     `toolkit finetune` on tables of growing size, for the same few steps: what reading, checking, splitting
              and tokenizing cost in time and memory
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.finetune import MODEL, RESULTS, called, measure_machine, write
 
-TOKENS = 2048  # in one step, whatever the length
+TOKENS = 2048  # in one step, for any length
 TINY = "pkg://cognition/model"
 STEPS = 20
 PROGRAM = """
@@ -37,7 +37,7 @@ main()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="What growing data cost.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="The cost of growing data.")
     parser.add_argument("--lengths", default="16,32,64,128,256", help="tokens of an example, separated by commas")
     parser.add_argument("--rows", default="1000,10000,100000", help="rows of a table, separated by commas")
     parser.add_argument("--repeats", type=int, default=5, help="steps of which the median is taken")
@@ -103,7 +103,7 @@ def rows(number: int) -> dict[str, Any]:
         with table.open("w", encoding="utf-8") as stream:
             stream.write("text,label\n")
             stream.writelines(lines)
-        epochs = STEPS * 32 / (number * 0.765)  # what is left to train on when the held-out parts are carved off
+        epochs = STEPS * 32 / (number * 0.765)  # rows of train after the held-out parts are split off
         words = [sys.executable, "-c", PROGRAM, "finetune", "sentiment"]
         words += ["--model", TINY, "--data", str(table), "--epochs", f"{epochs:.6f}", "--output", f"{folder}/run"]
         words += ["--set", "evaluation.baselines=false", "--set", "data.test_fraction=0.135"]

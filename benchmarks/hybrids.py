@@ -1,10 +1,10 @@
-"""What hybrids of convolution and attention cost beside attention alone, as texts and pictures grow.
+"""The cost of hybrids of convolution and attention compared with attention alone, by size of texts and pictures.
 
     python -m benchmarks.hybrids                        some minutes
     python -m benchmarks.hybrids --table FILE.json      print a written result as Markdown tables
 
-ConvBERT is measured beside a BERT of the same shape (MiniLM's: 6 layers of 384, 12 heads), dense and with a sliding
-window; MobileViT and CvT beside ViT-S, each in its published shape. All have random weights. One forward and backward
+ConvBERT is compared with a BERT of the same shape (MiniLM's: 6 layers of 384, 12 heads), dense and with a sliding
+window; MobileViT and CvT with ViT-S, each in its published shape. All have random weights. One forward and backward
 pass of the whole model in fp32, without dropout, one text or four pictures at a time, each model and size in a process
 of its own. Time and memory are those of `benchmarks.attention`.
 """
@@ -98,7 +98,7 @@ def measure(name: str, size: int) -> dict[str, float]:
         model(**given, **more)[0].sum().backward()
         return clock("cpu") - start
 
-    run(LENGTHS[0] // 4 if of_texts else SIDES[0] // 2)  # what is loaded and built on first use, and the gradients
+    run(LENGTHS[0] // 4 if of_texts else SIDES[0] // 2)  # loaded and built on first use, and the gradients
     before = peak("cpu")
     taken: list[float] = []
     while not taken or (len(taken) < PASSES and sum(taken) < SECONDS):
@@ -130,7 +130,7 @@ def table(record: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure each model and size in processes of their own, and print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.hybrids", description="Hybrids beside attention alone.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hybrids", description="Hybrids and attention alone.")
     parser.add_argument("--output", type=Path, default=RESULTS / "hybrids-cpu.json")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print this result as Markdown and run nothing")
     parser.add_argument("--one", nargs=2, metavar=("MODEL", "SIZE"), help=argparse.SUPPRESS)
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sizes(name: str, sizes: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Measure a model at each size, up to where memory ends."""
+    """Measure a model at each size, up to the memory limit."""
     results: dict[str, dict[str, float]] = {}
     for size in sizes:
         if name == "ConvBERT" and size > MOST_KEPT:  # its attention keeps all scores

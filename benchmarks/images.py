@@ -1,4 +1,4 @@
-"""Training on pictures side by side: the toolkit and the Trainer of transformers, in one process, in turns.
+"""Training on pictures compared: the toolkit and the Trainer of transformers, in one process, in turns.
 
     python -m benchmarks.images                     all workloads
     python -m benchmarks.images --device cuda       on a GPU, with sixteen times the pictures
@@ -7,7 +7,7 @@
 
     small      pictures of 28 × 28 pixels (PNG), the small ViT from random weights: the input is part of the cost
     photos     the same model on photographs of 160 × 160 pixels (JPEG): the input costs more
-    large      ViT-S at 224 × 224: the arithmetic is what costs
+    large      ViT-S at 224 × 224: mostly arithmetic
 
 The pictures are cut out of the two photographs that come with scikit-learn. All contenders get the same files, weights,
 batches, augmentation (the toolkit's own, whole batches at a time) and optimizer (fused AdamW). The Trainer runs
@@ -16,7 +16,7 @@ batches, augmentation (the toolkit's own, whole batches at a time) and optimizer
     prepared        decoded and resized once, by `map`; changed in the collator
 
 each with the number of workers, the precision and the attention that a few steps showed to be the fastest. The time is
-that of training and of all preparation of pictures, once; the toolkit's holds its look at every file, too.
+that of training and of all preparation of pictures, once; the toolkit's includes its validation of every file, too.
 """
 
 import argparse
@@ -81,18 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
-    """Let all contenders take their turns on a workload."""
+    """Run all contenders alternately on a workload."""
     with tempfile.TemporaryDirectory() as folder:
         draw_pictures(workload, Path(folder))
         ready = settle(workload, Path(folder), device)
-        compute = pace_of(ready)
+        compute = fastest_compute(ready)
         precisions = {"toolkit": compute.precision}
         contenders: dict[str, Callable[[], Turn]] = {"toolkit": partial(ours, ready, compute)}
-        ways = {}
+        trainer_settings = {}
         for title, once in (("Trainer, as documented", False), ("Trainer, prepared", True)):
-            ways[title] = fastest(ready, once)
-            precisions[title] = "bf16" if ways[title].bf16 else "fp32"
-            contenders[title] = partial(theirs, ready, ways[title])
+            trainer_settings[title] = fastest(ready, once)
+            precisions[title] = "bf16" if trainer_settings[title].bf16 else "fp32"
+            contenders[title] = partial(theirs, ready, trainer_settings[title])
         turns: dict[str, list[Turn]] = {name: [] for name in contenders}
         peaks: dict[str, list[float]] = {"fp32": [], "bf16": []}
         for number in range(repeats):
@@ -109,7 +109,7 @@ def measure(workload: Workload, repeats: int, device: str) -> dict[str, Any]:
         "batch_size": workload.batch_size,
         "gemm_gflops": {kind: max(measured) for kind, measured in peaks.items()},
         "flops_per_picture": flops,
-        "ways": {name: vars(way) for name, way in ways.items()},
+        "ways": {name: vars(settings) for name, settings in trainer_settings.items()},
         "contenders": {
             name: summary(taken, turns["toolkit"], samples, flops * samples, precisions[name], peaks)
             for name, taken in turns.items()
@@ -132,7 +132,7 @@ def summary(
     precision: str,
     peaks: dict[str, list[float]],
 ) -> dict[str, Any]:
-    """Return what one contender's rounds come to; ratios are taken within each round."""
+    """Summarize one contender's rounds; ratios are taken within each round."""
     training = statistics.median(turn.training for turn in turns)
     waits = [turn.waiting for turn in turns if turn.waiting is not None]
     return {
@@ -157,7 +157,7 @@ def summary(
 # --- the toolkit ----------------------------------------------------------------------------------------------------
 
 
-def pace_of(ready: Ready) -> ComputeSettings:
+def fastest_compute(ready: Ready) -> ComputeSettings:
     """Return what `--tune-speed` chooses, off the clock."""
     recipe = ready.prepared.recipe
     rows = ready.prepared.splits.train.slice(0, ready.workload.batch_size)

@@ -1,9 +1,9 @@
 """Quality on long reviews against cost: `python -m benchmarks.long_reviews`, on the CPU, some minutes to an hour.
 
 IMDB reviews of at least 400 words are read whole by sparse attention, with positions extended from 512 tokens, and cut
-at 256 and 512 tokens by dense attention. Every variant is one `toolkit finetune sentiment` on the same rows, judged on
-the same held-out rows. Cost is the processor time of the whole command, on one thread, and its peak memory, which other
-work on the machine disturbs little. The result is printed as Markdown and written to benchmarks/results/.
+at 256 and 512 tokens by dense attention. Every variant is one `toolkit finetune sentiment` on the same rows, evaluated
+on the same held-out rows. Cost is the processor time of the whole command, on one thread, and its peak memory, which
+other work on the machine disturbs little. The result is printed as Markdown and written to benchmarks/results/.
 """
 
 import argparse

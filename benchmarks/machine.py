@@ -1,4 +1,4 @@
-"""What the machine is, and what its matrix multiplication can do at best: `python -m benchmarks.machine`."""
+"""The machine, and the best speed of its matrix multiplication: `python -m benchmarks.machine`."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def measure_gemm(repeats: int = 12, kind: str = "fp32") -> dict[str, float]:
 
 
 def main() -> None:
-    """Print what is measured now as JSON."""
+    """Print the measurements as JSON."""
     gemm = measure_gemm()
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     facts = {"gemm_gflops": max(gemm.values()), "gemm_gflops_by_shape": gemm, "load": load}

@@ -1,4 +1,4 @@
-"""What the benchmark of pictures trains: files, weights and configuration, the same for all contenders."""
+"""The training of the benchmark of pictures: files, weights and configuration, the same for all contenders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ CLASSES = ("china", "flower")  # the photographs of scikit-learn
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained.
+    """The model and data of a training.
 
     Attributes:
-        pictures: How many are learnt from.
+        pictures: Number of training pictures.
         side: Height and width of their files, in pixels.
         suffix: Format of the files.
         epochs: Passes over them.
@@ -43,10 +43,10 @@ VIT_S = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, 
 
 @dataclass(frozen=True)
 class Turn:
-    """What a contender took.
+    """The time of a contender.
 
     Attributes:
-        preparing: Seconds in which pictures were looked at, decoded and resized before training.
+        preparing: Seconds in which pictures were validated, decoded and resized before training.
         training: Seconds of training.
         waiting: Share of the training in which it waited for pictures; None where that is not known.
         loss: Of the last step.
@@ -82,7 +82,7 @@ class Ready:
     """A workload with its files.
 
     Attributes:
-        workload: What is trained.
+        workload: The model and data.
         folder: Of the pictures.
         prepared: The toolkit's configuration, checkpoint and splits.
         processor: The image processor.
@@ -94,7 +94,7 @@ class Ready:
     processor: Any
 
     def model(self, attention: str = "sdpa") -> Any:
-        """Return the model with the same random weights for everybody."""
+        """Return the model with the same random weights for all contenders."""
         import torch
 
         torch.manual_seed(0)
@@ -104,7 +104,7 @@ class Ready:
         return model
 
     def augmentation(self) -> Any:
-        """Return what changes batches of bytes at random."""
+        """Return the random augmentation of batches of bytes."""
         return self.prepared.recipe.augmentation(  # type: ignore[attr-defined]
             self.processor, self.prepared.splits.labels, self.prepared.config
         )
@@ -145,7 +145,7 @@ def training_flops(config: Mapping[str, Any]) -> int:
     """Return the matrix-product FLOPs that training needs for one picture.
 
     As `figures.training_flops` counts them: 6 a weight and token, 12·T²·d of attention for each layer. Of the last
-    layer only what the class token needs is counted, for everybody: keys and values of all tokens, all else of one.
+    layer only the class token's part is counted, for all contenders: keys and values of all tokens, all else of one.
     """
     width, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     patches = (config["image_size"] // config["patch_size"]) ** 2

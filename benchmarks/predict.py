@@ -1,9 +1,9 @@
-"""Predicting a file side by side: `toolkit predict`, and the pipeline of transformers on the same file.
+"""Predicting a file compared: `toolkit predict`, and the pipeline of transformers on the same file.
 
-    python -m benchmarks.predict RUN                 the rows that a run was judged on, three times over
+    python -m benchmarks.predict RUN                 the rows that a run was evaluated on, three times over
     python -m benchmarks.predict RUN --rows 200      the first 200 of them: does everything run?
 
-Each is a process of its own that reads the file, loads the model from its folder, answers for every row and writes a
+Each is a process of its own that reads the file, loads the model from its folder, predicts every row and writes a
 CSV file, so that starting and loading count on both sides. The pipeline is called as its documentation calls it, with a
 list of texts, and again with the batch size that `--batch-size` names. All must give the same classes.
 """
@@ -25,7 +25,7 @@ import pyarrow.parquet
 
 from benchmarks.finetune import RESULTS, measure_machine, write
 
-MAX_DIFFERING = 0.002  # share of answers that rounding may turn
+MAX_DIFFERING = 0.002  # share of predictions that rounding may change
 PIPELINE = """
 import csv, sys
 from transformers import pipeline
@@ -42,7 +42,7 @@ with open(output, "w", newline="", encoding="utf-8") as stream:
 """
 
 
-def ways(run: Path, source: Path, batch_size: int) -> dict[str, list[str]]:
+def commands(run: Path, source: Path, batch_size: int) -> dict[str, list[str]]:
     """Return each contender's command, up to the name of its output."""
     ours = [sys.executable, "-m", "toolkit", "predict", str(run), "--input", str(source)]
     theirs = [sys.executable, "-c", PIPELINE, str(run / "model"), str(source)]
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = pyarrow.parquet.read_table(options.run / "data" / "test.parquet", columns=["text"])
         rows = pa.concat_tables([rows.slice(0, options.rows or rows.num_rows)] * options.copies)
         pyarrow.csv.write_csv(rows, source)
-        contenders = ways(options.run, source, options.batch_size)
+        contenders = commands(options.run, source, options.batch_size)
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         predictions: dict[str, list[str]] = {}
         for number in range(options.rounds):
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "differing": differing,
     }
     write(record, options.output)
-    sys.stdout.write("| contender | whole process | rows/s | × the pipeline | answers that differ |\n")
+    sys.stdout.write("| contender | whole process | rows/s | × the pipeline | different predictions |\n")
     sys.stdout.write("| --- | ---: | ---: | ---: | ---: |\n")
     for name, median in medians.items():
         sys.stdout.write(

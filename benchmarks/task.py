@@ -1,4 +1,4 @@
-"""What every contender is given: the same rows, the same model, the same budget. Needs only the standard library."""
+"""The input of every contender: the same rows, the same model, the same budget. Needs only the standard library."""
 
 import json
 import math

@@ -1,15 +1,15 @@
-"""Training and translating side by side with transformers' Seq2SeqTrainer, in one process, in turns.
+"""Training and translating compared with transformers' Seq2SeqTrainer, in one process, in turns.
 
     python -m benchmarks.translation --model CHECKPOINT --data PAIRS --source en --target de --precision bf16
     python -m benchmarks.translation --table FILE.json     print a written result as a Markdown table
 
 Both get the same rows, weights, steps, beams and precision. Seq2SeqTrainer runs tuned: batches of like lengths in
 training and in translating, the fused optimizer, no logging, `predict_with_generate` with a bound on new tokens that
-lets no translation be cut. What is timed is training alone (no validation) and translating the test rows alone. The
+truncates no translation. Only training (without validation) and translating the test rows are timed. The
 Trainer's own grouping by length would return the translations in another order than that of the rows, so the rows are
-sorted for it beforehand, and its translations put back. The last round's translations are judged, and so is what the
-checkpoint wrote before; differences have paired bootstrap intervals. `--characters` leaves out longer sources. A
-precision's figures are kept in the record when the other one is measured.
+sorted for it beforehand, and its translations put back. The last round's translations are evaluated, and so are those
+of the checkpoint before training; differences have paired bootstrap intervals. `--characters` leaves out longer
+sources. A precision's figures are kept in the record when the other one is measured.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from toolkit.training.loop.train import train
 from toolkit.training.loss.objective import OWN
 
 Turn = tuple[float, float, list[str]]  # seconds of training, seconds of translating, translations
-JUDGED = ("bleu", "chrf")
+METRIC_NAMES = ("bleu", "chrf")
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def _measured(given: argparse.Namespace, prepared: Any, test: Any) -> dict[str, 
     contenders = {"toolkit": _toolkit, "Seq2SeqTrainer": _trainer}
     turns: dict[str, list[Turn]] = {name: [] for name in contenders}
     few = replace(prepared.splits, train=prepared.splits.train.slice(0, 2 * given.batch_size))
-    for contender in contenders.values():  # what a process does once is on nobody's clock
+    for contender in contenders.values():  # one-time work is not timed
         contender(replace(prepared, splits=few), test.slice(0, 2), given.precision)
     for number in range(given.repeats):
         for name in rotate(list(contenders), number):
@@ -114,7 +114,7 @@ def _measured(given: argparse.Namespace, prepared: Any, test: Any) -> dict[str, 
 
 
 def _prepared(given: argparse.Namespace) -> tuple[Any, Any]:
-    """Return what is trained, and the test rows: as many pairs as asked for whose sources are short enough."""
+    """Return the training setup, and the test rows: the requested number of pairs whose sources are short enough."""
     values = {
         "model": given.model,
         "data": {"source": given.data, "max_length": given.max_length},
@@ -141,7 +141,7 @@ def _prepared(given: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _training_flops(prepared: Any) -> float:
-    """Return what training on all rows has to multiply, without padding: counted on sixteen rows, one by one."""
+    """Return the FLOPs of training on all rows, without padding: counted on sixteen rows, one by one."""
     from torch.utils.flop_counter import FlopCounterMode
 
     config, recipe = prepared.config, prepared.recipe
@@ -162,9 +162,9 @@ def summary(
 
     Args:
         turns: Contender → a turn a round.
-        before: What the checkpoint wrote of the test rows.
+        before: The checkpoint's translations of the test rows.
         references: Of the test rows.
-        rows: Training rows, as often as they were seen.
+        rows: Training rows over all epochs.
     """
     result = {}
     for name, own in turns.items():
@@ -190,14 +190,14 @@ def summary(
         "contenders": result,
         "before": _figures(before, references),
         "toolkit_minus": {
-            name: {metric: _difference(metric, ours, other, references) for metric in JUDGED}
+            name: {metric: _difference(metric, ours, other, references) for metric in METRIC_NAMES}
             for name, other in last.items()
         },
     }
 
 
 def _figures(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    return scores.values({"prediction": predictions}, references, JUDGED, ())
+    return scores.values({"prediction": predictions}, references, METRIC_NAMES, ())
 
 
 def _difference(metric: str, ours: Sequence[str], theirs: Sequence[str], references: Sequence[str]) -> dict[str, float]:
@@ -281,7 +281,7 @@ def _trained(prepared: Any, precision: str) -> tuple[Any, float]:
 
 
 def _profile(prepared: Any, precision: str) -> None:
-    """Print where the time of the toolkit's training goes."""
+    """Print the toolkit's training time by operation."""
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     encode = partial(encode_rows, prepared.splits.train, recipe, processor, config)

@@ -80,7 +80,7 @@ def read(path: Path, config: DataConfig, options: Mapping[str, Any]) -> Tables |
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:
-    """Load the checkpoint's image processor, for the size that was asked for."""
+    """Load the checkpoint's image processor, for the configured size."""
     return models.load_image_processor(path, config.loading, config.options.get("image_size"))
 
 
@@ -105,13 +105,13 @@ def _changes(config: RunConfig) -> augment.Changes:
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
-    """Load the checkpoint with a classification head for `labels`, for the size that was asked for."""
+    """Load the checkpoint with a classification head for `labels`, for the configured size."""
     from transformers import AutoModelForImageClassification
 
     size = config.options.get("image_size")
     if size and config.loading.from_scratch:
         arguments["image_size"] = size
     arguments["problem_type"] = "single_label_classification"
-    arguments["architectures"] = []  # the family's own way to classify, not that of a checkpoint with two heads
+    arguments["architectures"] = []  # the family's own method, not that of a checkpoint with two heads
     model = models.load(AutoModelForImageClassification, path, labels, config.loading, config.training, **arguments)
     return take_bytes(resolution.see(model, size) if size else model, load_processor(path, config))

@@ -46,7 +46,7 @@ COLUMNS = (
     ),
 )
 
-# What 0 and 1 are taken for where nothing names them; of three numbers or more nobody knows the order.
+# The meaning of 0 and 1 where nothing names them; the order of three numbers or more is unknown.
 LABEL_NAMES = {2: ("negative", "positive")}
 
 # How positive each class is, for checks of direction, negation and bias.
@@ -92,7 +92,7 @@ def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunCon
 
 
 def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
-    """Say how many rationales name nothing of their text."""
+    """Report how many rationales do not occur in their text."""
     if not config.loss.attention_supervision:
         return []
     texts = (rows[role].to_pylist() for role in ("text", "text_pair") if role in rows.column_names)

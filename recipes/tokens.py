@@ -1,4 +1,4 @@
-"""Find named entities: one label for each word, judged by whole entities.
+"""Find named entities: one label for each word, evaluated by whole entities.
 
 Learns from a table with a column of words (lists, or texts cut at white space) and a column of as many labels
 in the IOB scheme: B-PER opens an entity of type PER, I-PER continues it, O is none. The default data is
@@ -33,11 +33,11 @@ COLUMNS = (
 
 OUTSIDE = "O"  # the label of words that belong to no entity, and of those that the model does not read
 
-IGNORED = -100  # what the loss passes over: special tokens and all but the first piece of a word
+IGNORED = -100  # ignored by the loss: special tokens and all but the first piece of a word
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:
-    """Load the checkpoint's tokenizer; byte-level ones must see each word as if a space stood before it."""
+    """Load the checkpoint's tokenizer; byte-level ones must read each word as if a space preceded it."""
     return models.load_tokenizer(path, config.loading, add_prefix_space=True)
 
 
@@ -102,7 +102,7 @@ def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def label_remarks(labels: Sequence[str]) -> list[str]:
-    """Say that no label is one of the IOB scheme, so that no word belongs to an entity."""
+    """Report that no label is one of the IOB scheme, so that no word belongs to an entity."""
     if any(label.startswith(("B-", "I-")) for label in labels):
         return []
     names = dict(zip(labels, (OUTSIDE, "B-PER", "I-PER"), strict=False))

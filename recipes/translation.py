@@ -1,9 +1,9 @@
 """Translate with a pretrained sequence-to-sequence model: OPUS-MT, T5, mBART, M2M100, NLLB or a relative.
 
 Learns from a table with a source and a target column, from pairs of files line by line, from TMX or from gettext
-catalogues. `--source en --target fr` says which languages: they pick the columns, OPUS-MT's checkpoint, T5's prefix
-and the language tokens of multilingual models. Judged by chrF, BLEU and TER, beside copying the source and beside
-what the model wrote before it was fine-tuned.
+catalogues. `--source en --target fr` sets the languages: they select the columns, OPUS-MT's checkpoint, T5's prefix
+and the language tokens of multilingual models. Evaluated by chrF, BLEU and TER, compared with copying the source and
+with the model's translations before fine-tuning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -94,7 +94,7 @@ def start(rows: pa.Table, folder: Path, config: RunConfig) -> None:
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:
-    """Load the checkpoint's tokenizer, and tell a multilingual one the two languages."""
+    """Load the checkpoint's tokenizer, and set the two languages of a multilingual one."""
     return seq2seq.load_tokenizer(path, config)
 
 
@@ -104,10 +104,10 @@ def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunCon
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
-    """Load the checkpoint; the way it translates is stored with it, and no bound of 20 tokens."""
+    """Load the checkpoint; its generation settings are stored with it, without the usual limit of 20 tokens."""
     return seq2seq.load(path, config, **arguments)
 
 
 def generate(model: Any, batch: Mapping[str, Any], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
-    """Translate a batch (B, S) by beam search: texts, and whether each was cut at its bound."""
+    """Translate a batch (B, S) by beam search: texts, and whether each was truncated at its limit."""
     return by_beam_search(model, batch, processor, config.options, config.data.max_length)

@@ -1,4 +1,4 @@
-"""What tests of several rooms need."""
+"""Fixtures of several rooms."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,13 +28,13 @@ def tokens() -> Recipe:
 
 @pytest.fixture
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Hub cannot be reached, and the process knows."""
+    """The Hub cannot be reached, as the process has already found."""
     monkeypatch.setattr(sources, "hub_problem", lambda: "there is no network")
 
 
 @pytest.fixture
 def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whoever opens a connection fails."""
+    """Opening a connection fails."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("a connection was opened")

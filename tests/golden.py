@@ -1,4 +1,4 @@
-"""What small runs of every recipe leave behind, so that a change of the code's form can be held against it.
+"""Results of small runs of every recipe, for comparison after a refactoring.
 
     python -m tests.golden write FOLDER     run every case and write FOLDER/golden.json
     python -m tests.golden check FOLDER     run every case again, name each difference, exit with 1 if there is one
@@ -43,7 +43,7 @@ def adapters(home: Path) -> list[list[str]]:
     """One class for a text, learnt by adapters from a random head, with class weights."""
     reviews(home / "data.csv")
     settings = ["adapter.kind=lora", "loss.class_weights=balanced", "training.linear_probe=false"]
-    return [["finetune", "sentiment", "--model", TINY, *(p for one in settings for p in ("--set", one))]]
+    return [["finetune", "sentiment", "--model", TINY, *(p for item in settings for p in ("--set", item))]]
 
 
 def pairs(home: Path) -> list[list[str]]:
@@ -89,7 +89,7 @@ def translation(home: Path) -> list[list[str]]:
 
 
 def _verbs(data: str, export: str | None = None) -> list[list[str]]:
-    """Return what is done with a run after it is made."""
+    """Return the commands that are run on a finished run."""
     evaluate = ["evaluate", "run", "--fresh", "--output", "again"]
     predict = ["predict", "run", "--input", data, "--output", "said.csv"]
     return [evaluate, predict, *([["export", "run", "--to", export]] if export else [])]
@@ -101,29 +101,31 @@ CASES: dict[str, Callable[[Path], list[list[str]]]] = {
 
 
 def record(case: str) -> dict[str, Any]:
-    """Run a case in a folder of its own and return what it left."""
+    """Run a case in a folder of its own and return its results."""
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary).resolve()
         first, *others = CASES[case](home)
         data = next(home.glob("data*")).name
         commands = [[*first, "--data", data, "--output", "run", *QUICK], *others]
         outcomes = several(commands, cwd=home, timeout=900)
-        found: dict[str, Any] = {"commands": [[" ".join(c), o.code] for c, o in zip(commands, outcomes, strict=False)]}
+        results: dict[str, Any] = {
+            "commands": [[" ".join(c), o.code] for c, o in zip(commands, outcomes, strict=False)]
+        }
         for command, outcome in zip(commands, outcomes, strict=False):
             if outcome.code:
                 raise RuntimeError(f"{' '.join(command)}\n{outcome.text}")
         run = home / "run"
-        found["files"] = sorted(str(file.relative_to(home)) for file in home.rglob("*") if file.is_file())
-        found["weights"] = _digest(run / "model" / "model.safetensors")
-        found["predictions"] = _jsonable(pq.read_table(run / "predictions.parquet").to_pylist())
+        results["files"] = sorted(str(file.relative_to(home)) for file in home.rglob("*") if file.is_file())
+        results["weights"] = _digest(run / "model" / "model.safetensors")
+        results["predictions"] = _jsonable(pq.read_table(run / "predictions.parquet").to_pylist())
         for name in ("run", "again"):
             report = home / name / "report.json"
-            found[f"report of {name}"] = _steady(json.loads(report.read_text("utf-8"))) if report.is_file() else None
-        said = home / "said.csv"
-        found["predicted file"] = said.read_text("utf-8").splitlines() if said.is_file() else None
+            results[f"report of {name}"] = _steady(json.loads(report.read_text("utf-8"))) if report.is_file() else None
+        output = home / "said.csv"
+        results["predicted file"] = output.read_text("utf-8").splitlines() if output.is_file() else None
         exported = next(run.rglob("export.json"), None)
-        found["export"] = _steady(json.loads(exported.read_text("utf-8"))) if exported else None
-        return found
+        results["export"] = _steady(json.loads(exported.read_text("utf-8"))) if exported else None
+        return results
 
 
 def _digest(file: Path) -> str | None:
@@ -135,14 +137,14 @@ def _jsonable(value: Any) -> Any:
 
 
 def _steady(value: Any) -> Any:
-    """Leave out of a report what differs from run to run."""
+    """Return a report without values that differ from run to run."""
     if isinstance(value, dict):
         return {key: _steady(below) for key, below in value.items() if key not in VARYING}
     return [_steady(below) for below in value] if isinstance(value, list) else value
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """Yield a line for each value that is not what it was."""
+    """Yield a line for each changed value."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}):
             yield from differences(before.get(key, "absent"), after.get(key, "absent"), f"{path}/{key}")

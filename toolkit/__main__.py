@@ -1,6 +1,6 @@
-"""The way in: `toolkit`, and `python -m toolkit` for launchers that start modules."""
+"""The entry point: `toolkit`, and `python -m toolkit` for launchers that start modules."""
 
-# pathlib itself might be imported from the folder one stands in
+# pathlib itself might be imported from the current folder
 # ruff: noqa: PTH109, PTH117, PTH120
 
 import os
@@ -8,10 +8,10 @@ import sys
 
 
 def leave_folder_out() -> None:
-    """Import nothing from the folder one stands in, here and in Python processes that are started from here.
+    """Import nothing from the current folder, here and in Python processes that are started from here.
 
     `python -m` and empty entries of PYTHONPATH put that folder before everything that is installed, and a `datasets.py`
-    in it would be run. Where PYTHONPATH names the folder in full, that was meant.
+    in it would be run. Where PYTHONPATH names the folder in full, it was intended.
     """
     os.environ["PYTHONSAFEPATH"] = "1"  # for processes of multiprocessing, which start by `python -c`
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -25,7 +25,7 @@ def leave_folder_out() -> None:
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C is answered in one line from the first import on."""
+    """Run the command line; Ctrl-C ends in a one-line message from the first import on."""
     leave_folder_out()
     try:
         from toolkit.cli import main as run

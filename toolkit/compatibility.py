@@ -1,8 +1,8 @@
-"""What a saved checkpoint must say so that other programs, and transformers 4.x, read it as it was trained.
+"""Values of a saved checkpoint that other programs, and transformers 4.x, need to load it as it was trained.
 
-config.json: transformers 5 states `tie_word_embeddings: true` for the whole T5 family and goes by the weights. Other
-programs go by the statement, and drop an output layer that is not the table of embeddings. The period of rotary
-positions, which it writes inside `rope_parameters`, 4.x looks for at the top, and takes 10,000 where it finds none.
+config.json: transformers 5 states `tie_word_embeddings: true` for the whole T5 family and follows the weights. Other
+programs follow the value, and drop an output layer that is not the table of embeddings. The period of rotary
+positions, which it writes inside `rope_parameters`, 4.x expects at the top level, with 10,000 as the default.
 
 tokenizer_config.json: transformers 5 writes a class and a key that 4.x does not know; both have an older name that
 each of them reads. What a tokenizer returns is a default of its class, and not the same in both.
@@ -20,7 +20,7 @@ _CLASSES = {"TokenizersBackend": "PreTrainedTokenizerFast"}  # as 5 names it →
 
 
 def settle_config(model: Any, folder: Path) -> None:
-    """Let the saved config.json state what other programs read there, and transformers 5 reads elsewhere."""
+    """Add to the saved config.json values that other programs read there, and transformers 5 elsewhere."""
     file = folder / "config.json"
     settings = runs.read_object(file)
     stated = _positions(settings.get("rope_parameters") or {})
@@ -41,9 +41,9 @@ def _positions(rope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_own_output(model: Any) -> bool:
-    """Whether a model's output layer is not its table of embeddings, though its configuration always says that it is.
+    """Whether a model's output layer is not its table of embeddings, although its configuration always states that.
 
-    Other families are told by the same key whether encoder and decoder share one table: there it stays as it is.
+    For other families the same key states whether encoder and decoder share one table: there it is kept.
     """
     output = getattr(model, "get_output_embeddings", lambda: None)()
     if output is None or output.weight is model.get_input_embeddings().weight or not model.config.tie_word_embeddings:
@@ -52,7 +52,7 @@ def _has_own_output(model: Any) -> bool:
 
 
 def settle_tokenizer(tokenizer: Any, model: Any, folder: Path) -> None:
-    """Let the saved tokenizer_config.json use names that transformers 4.x knows, and say what the model takes.
+    """Let the saved tokenizer_config.json use names that transformers 4.x knows, and state the model's inputs.
 
     Args:
         tokenizer: As it was saved to `folder`.
@@ -63,13 +63,13 @@ def settle_tokenizer(tokenizer: Any, model: Any, folder: Path) -> None:
     settings = runs.read_object(file)
     if settings.get("tokenizer_class") in _CLASSES:
         settings["tokenizer_class"] = _CLASSES[settings["tokenizer_class"]]
-    if isinstance(settings.get("extra_special_tokens"), list):  # 4.x takes a dictionary there, and lists by this name:
+    if isinstance(settings.get("extra_special_tokens"), list):  # 4.x expects a dictionary there
         settings["additional_special_tokens"] = settings.pop("extra_special_tokens")
     settings["model_input_names"] = _taken(tokenizer.model_input_names, model)
     runs.write_json(file, settings)
 
 
 def _taken(names: Sequence[str], model: Any) -> list[str]:
-    """Return those of a tokenizer's outputs that a model takes, for 4.x hands over all of them, by its own defaults."""
+    """Return a tokenizer's outputs that a model takes; 4.x passes all of them, by its own defaults."""
     known = inspect.signature(type(model).forward).parameters
     return [name for name in names if name in known] or list(names)

@@ -1,4 +1,4 @@
-"""What a run was computed with, so that it can be computed again, and where its process may keep things."""
+"""The software and hardware of a run, for reproduction, and its writable folders."""
 
 import os
 import platform
@@ -63,23 +63,23 @@ def processor() -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder of what the toolkit may remember between runs; it may not exist yet.
+    """Return the folder of the toolkit's caches; it may not exist yet.
 
-    It lies in the user's cache, or in a temporary folder where that cannot be written.
+    It is in the user's cache, or in a temporary folder where that cannot be written.
     """
     folder = _user_cache(os.environ)
     return temporary_folder() if folder is None or write_problem(folder) else folder / "finetune-toolkit"
 
 
 def use_writable_caches(environ: MutableMapping[str, str]) -> None:
-    """Let libraries keep in a temporary folder what they cannot keep in the user's cache, as where HOME is read-only.
+    """Let libraries use a temporary folder where the user's cache cannot be written, as with a read-only HOME.
 
     Models that are in the Hub's cache are still read there. Called before any of the libraries is imported.
 
     Args:
-        environ: Of this process; what is set there already stays.
+        environ: Of this process; existing values are kept.
     """
-    if not environ.get("XDG_CACHE_HOME"):  # an empty one counts as none, and libraries take it for the current folder
+    if not environ.get("XDG_CACHE_HOME"):  # an empty one counts as unset; libraries would use the current folder
         environ.pop("XDG_CACHE_HOME", None)
     user = _user_cache(environ)
     home = Path(environ["HF_HOME"]).expanduser() if "HF_HOME" in environ else user and user / "huggingface"
@@ -94,14 +94,15 @@ def use_writable_caches(environ: MutableMapping[str, str]) -> None:
 
 
 def wait_briefly(environ: MutableMapping[str, str]) -> None:
-    """Let OpenMP threads that wait for each other give up their core soon, as another program may need it.
+    """Let waiting OpenMP threads release their core soon, as another program may need it.
 
     GNU's OpenMP spins for about a millisecond at each barrier. Where all cores are busy with other programs, a core
-    that spins is not given to the thread that is waited for: BERT's passes took six times as long on two threads as on
-    one. 1,000 rounds are its own choice where it knows of more threads than cores. Called before torch is imported.
+    that spins is not available to the thread that is waited for: BERT's passes took six times as long on two threads as
+        on
+    one. 1,000 rounds are its own default with more threads than cores. Called before torch is imported.
 
     Args:
-        environ: Of this process; what is set there already stays.
+        environ: Of this process; existing values are kept.
     """
     if "OMP_WAIT_POLICY" not in environ:
         environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -112,7 +113,7 @@ def _user_cache(environ: MutableMapping[str, str]) -> Path | None:
 
 
 def _below_home(path: str) -> Path | None:
-    """Return a path; None where it lies in the home folder of a user who has none, as in containers."""
+    """Return a path; None if it is in the home folder of a user without one, as in containers."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -120,13 +121,13 @@ def _below_home(path: str) -> Path | None:
 
 
 def is_temporary(folder: Path) -> bool:
-    """Whether a folder lies in what `temporary_folder` returned, to this process or to the one that started it."""
+    """Whether a folder is inside the result of `temporary_folder`, to this process or to the one that started it."""
     return any(part.startswith(_TEMPORARY) for part in folder.parts)
 
 
 @cache
 def temporary_folder() -> Path:
-    """Return a folder that this user alone may write to, the same one in every process where that can be had."""
+    """Return a folder that this user alone may write to, the same one in every process if possible."""
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"{_TEMPORARY}{user}"
     try:
@@ -139,14 +140,14 @@ def temporary_folder() -> Path:
 
 
 def existing(path: Path) -> Path:
-    """Return the path, or the nearest folder above it that is there."""
+    """Return the path, or the nearest existing parent folder."""
     return next(place for place in (path, *path.parents) if place.exists())
 
 
 def write_problem(folder: Path) -> str | None:
-    """Say why a folder, or one that it would be made in, cannot be written; None where it can.
+    """Return why a folder, or its nearest existing parent, cannot be written; None where it can.
 
-    It is tried: permission bits say little about read-only mounts, quotas and the superuser.
+    It writes a file, since permission bits do not cover read-only mounts, quotas and the superuser.
     """
     try:
         with tempfile.TemporaryFile(dir=existing(folder)):

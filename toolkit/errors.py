@@ -1,4 +1,4 @@
-"""Every failure that a user can cause, and what to do about it.
+"""Every failure that a user can cause, with its fix.
 
 Each has an identifier, which stays the same when its sentence is reworded: `error_catalogue.yaml` lists them all.
 
@@ -9,14 +9,14 @@ ToolkitError              an identifier, a problem and the next step; the comman
 │   ├── SourceError       a model or data set that cannot be found or reached
 │   ├── DataError         a table that cannot be read or does not fit the task
 │   └── ModelError        a checkpoint that cannot be loaded, or not safely
-├── RunError              exit code 1: the run had begun and could not go on
+├── RunError              exit code 1: the run had begun and could not continue
 │   └── ProcessLost       another process of the same run ended
 └── Interrupted           exit code 130, as shells expect: Ctrl-C
 """
 
 
 class ToolkitError(Exception):
-    """A problem that a user can mend.
+    """A problem that a user can fix.
 
     Args:
         problem: What is wrong and where, in one or two sentences.
@@ -73,7 +73,7 @@ class ModelError(CallError):
 
 
 class RunError(ToolkitError):
-    """The run had begun and could not go on."""
+    """The run had begun and could not continue."""
 
 
 class ProcessLost(RunError):

@@ -1,4 +1,4 @@
-"""What the pipeline tells whoever watches it."""
+"""Events that commands send to their observers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Counted:
-    """How far a stage without a loss has come."""
+    """Progress of a stage without a loss."""
 
     done: int
     total: int
@@ -48,11 +48,11 @@ class Settled:
 
 @dataclass(frozen=True)
 class Begun:
-    """Work that is kept in a folder begins, or goes on there.
+    """Work that is stored in a folder begins, or is resumed there.
 
     Attributes:
         name: What it is.
-        folder: Where it is kept.
+        folder: Where it is stored.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""What a model folder sets for later commands, and what it may not set.
+"""The values that a model folder sets for later commands, and those that it may not set.
 
-A folder may come from anybody. The file `toolkit.json` beside its weights becomes a layer of the configuration, so it
-may hold what the model needs to be asked as it was trained, and nothing that decides what may run, be read or be
-written on this machine: `loading` is what the user types, and files of Python code are named by the user.
+A folder may come from anybody. The file `toolkit.json` next to its weights becomes a layer of the configuration, so it
+may hold the values for predictions like those in training, and none that decide what may run, be read or be
+written on this machine: only the user sets `loading` and names files of Python code.
 """
 
 import shlex
@@ -33,15 +33,15 @@ _FACTS = {
     "labels": list,
     "calibration": dict,
     "pruned_heads": dict,
-}  # what is no value of the configuration
+}  # entries other than values of the configuration
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what is stored beside the weights in `folder`; empty for a model of elsewhere.
+    """Return the values stored next to the weights in `folder`; empty for a model of another program.
 
     Raises:
         SourceError: The file is damaged.
-        ModelError: It says what a folder may not say.
+        ModelError: It sets a key that a folder may not set.
     """
     file = folder / runs.CARD
     if not file.is_file():
@@ -53,7 +53,7 @@ def read(folder: Path) -> dict[str, Any]:
     if not _is_pruning(card.get("pruned_heads", {})):
         raise _damaged(file, "pruned_heads")
     settings = {name: value for name, value in card.items() if name not in _FACTS}
-    refused = [".".join(key) for key, value in leaves(settings) if not _may_stand(key, value)]
+    refused = [".".join(key) for key, value in leaves(settings) if not _is_allowed(key, value)]
     if refused:
         raise ModelError(
             f"{file} sets `{refused[0]}`, which a model folder may not set.",
@@ -63,7 +63,7 @@ def read(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _may_stand(key: Key, value: Any) -> bool:
+def _is_allowed(key: Key, value: Any) -> bool:
     return any(key[: len(allowed)] == allowed or (value == {} and allowed[: len(key)] == key) for allowed in _VALUES)
 
 
@@ -92,7 +92,7 @@ def values(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remarks(card: Mapping[str, Any], settings: EvaluationConfig) -> list[str]:
-    """Say which files the model was judged with in its run and is not now, because nobody named them."""
+    """Note which files of the run's evaluation are not used now, because the user did not name them."""
     settings_stored = card.get("evaluation") or {}
     named = [(key, settings_stored.get(key)) for key in FILES if getattr(settings, key) is None]
     return [
@@ -109,7 +109,7 @@ def recipe_of(card: Mapping[str, Any], folder: Path, typed: str | None, *, trust
     Args:
         card: Of the model.
         folder: Of the model.
-        typed: What the user named.
+        typed: The user's option.
         trusted: Whether the user lets code that comes with the model run.
 
     Raises:
@@ -125,9 +125,9 @@ def installed(named: Any, whose: str, folders: list[Path], typed: str | None, *,
 
     Args:
         named: By the file.
-        whose: What the file belongs to, to begin a sentence with.
-        folders: Where a copy of the recipe may stand.
-        typed: What the user named.
+        whose: What the file belongs to, as the start of a sentence.
+        folders: Where a copy of the recipe may be.
+        typed: The user's option.
         trusted: Whether the user lets that copy run.
 
     Raises:

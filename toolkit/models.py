@@ -13,7 +13,7 @@ from toolkit.config.settings import LoadingConfig, TrainingConfig
 from toolkit.data.images import image_decoding
 from toolkit.errors import ModelError, ToolkitError
 
-# The families name the same two knobs differently.
+# Names of the same two settings differ by family.
 _HIDDEN_DROPOUT = (
     "hidden_dropout_prob",
     "dropout",
@@ -30,7 +30,7 @@ _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "attn
 
 
 def dropout_settings(config: Any, training: TrainingConfig) -> dict[str, float]:
-    """Return the configuration keys by which this model family sets the dropout that was asked for.
+    """Return the keys of this model family that set the configured dropout.
 
     Args:
         config: The model's own configuration object.
@@ -86,7 +86,7 @@ def load(
 
 
 def _configuration(path: Path, loading: LoadingConfig, training: TrainingConfig) -> Any:
-    """Read a checkpoint's configuration, with the dropout that was asked for."""
+    """Read a checkpoint's configuration, with the configured dropout."""
     from transformers import AutoConfig
 
     known = _renamed(path).get("config")
@@ -98,7 +98,7 @@ def _configuration(path: Path, loading: LoadingConfig, training: TrainingConfig)
 
 
 def _reads_last_token(config: Any) -> bool:
-    """Whether a family reads the class off the last token that is no padding, which it has to be told."""
+    """Whether a family classifies by the last token that is not padding, so its number must be set."""
     from transformers.models.auto import modeling_auto as known
 
     kind = config.model_type
@@ -108,11 +108,11 @@ def _reads_last_token(config: Any) -> bool:
 def _renamed(path: Path) -> dict[str, Any]:
     """Return the configuration of a checkpoint as an argument, without names of classes that transformers cannot read.
 
-    It reads number → name; checkpoints of elsewhere have lists, or names → numbers. {} where nothing is in its way.
+    It reads number → name; other checkpoints have lists, or names → numbers. {} where it can be read.
     """
     try:
         named = json.loads((path / "config.json").read_text(encoding="utf-8")).get("id2label")
-    except (OSError, ValueError, AttributeError):  # who reads it next says so
+    except (OSError, ValueError, AttributeError):  # the next reader reports it
         return {}
     if named is None or (isinstance(named, dict) and all(str(key).isdecimal() for key in named)):
         return {}
@@ -123,7 +123,7 @@ def _renamed(path: Path) -> dict[str, Any]:
 
 
 def _forget_code(loaded: Any, loading: LoadingConfig) -> None:
-    """Take out of what was loaded the names of code that was not used, lest they be saved again for others to run."""
+    """Remove the names of unused code from loaded objects, so that they are not saved again for others to run."""
     if not loading.trust_remote_code:
         for kept in (vars(loaded), getattr(loaded, "init_kwargs", {})):
             for key in ("auto_map", "custom_pipelines"):
@@ -176,7 +176,7 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
     Args:
         path: The folder.
         loading: What the checkpoint may do.
-        fast: Refuse one that does not know where in a text each token stands.
+        fast: Refuse one that does not give each token's place in the text.
         arguments: For the tokenizer.
 
     Raises:
@@ -184,7 +184,7 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
     """
     from transformers import AutoTokenizer
 
-    # without one transformers makes a tokenizer that knows no word, and says nothing
+    # without one transformers silently creates a tokenizer without a vocabulary
     files = [file for file in path.iterdir() if file.is_file()]
     if not any(file.name in _VOCABULARIES or file.suffix in (".model", ".spm", ".tiktoken") for file in files):
         raise ModelError(
@@ -204,7 +204,7 @@ def load_tokenizer(path: Path, loading: LoadingConfig, *, fast: bool = True, **a
             id="model.tokenizer-missing",
         )
     _check_vocabulary(path, tokenizer)
-    if tokenizer.pad_token is None:  # one that ends or begins texts does as well: what is padded is masked
+    if tokenizer.pad_token is None:  # an end or start token serves as well, since padding is masked
         marks = (tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token)
         tokenizer.pad_token = next((mark for mark in marks if mark), None)
     return tokenizer
@@ -216,7 +216,7 @@ def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = 
     Args:
         path: The checkpoint folder.
         loading: What the checkpoint may do.
-        size: Height and width of what the model sees, in pixels; the processor's own when None.
+        size: Height and width of the model's input, in pixels; the processor's own when None.
 
     Raises:
         ModelError: It cannot be loaded.
@@ -230,7 +230,7 @@ def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = 
                 path, backend="pil", trust_remote_code=loading.trust_remote_code, **_renamed(path)
             )
             _forget_code(processor, loading)
-        else:  # as transformers' own conversions of the first ViTs have it
+        else:  # as in transformers' own conversions of the first ViTs
             stated = json.loads((path / "config.json").read_text(encoding="utf-8")).get("image_size", 224)
             edge = stated[0] if isinstance(stated, list) else stated
             processor = ViTImageProcessor(size={"height": edge, "width": edge})
@@ -239,13 +239,13 @@ def load_image_processor(path: Path, loading: LoadingConfig, size: int | None = 
 
 
 def _set_size(processor: Any, wanted: int | None) -> None:
-    """Let a processor make squares of `wanted` pixels, or of its own size where it would keep each picture's form."""
+    """Let a processor make squares of `wanted` pixels, or of its own size if it would keep the aspect ratio."""
     stated = dict(processor.size)
     if hasattr(processor, "crop_pct"):
         if wanted:
             processor.size = {"shortest_edge": wanted}
     elif getattr(processor, "do_center_crop", False):
-        if wanted:  # the margin that is cut off stays in proportion
+        if wanted:  # the cropped margin stays in proportion
             before = dict(processor.crop_size)["height"]
             processor.size = {key: round(wanted * pixels / before) for key, pixels in stated.items() if pixels}
             processor.crop_size = {"height": wanted, "width": wanted}
@@ -270,12 +270,12 @@ def _check_vocabulary(path: Path, tokenizer: Any) -> None:
 
 @contextmanager
 def model_errors(path: Path) -> Iterator[None]:
-    """Turn what transformers raises about a broken checkpoint into one message."""
+    """Convert errors of transformers for a broken checkpoint to one message."""
     try:
         yield
     except ToolkitError:
         raise
-    except Exception as error:  # of any kind: its files may hold anything
+    except Exception as error:  # of any type, since its files may contain anything
         if type(error).__name__ == "SafetensorError":
             raise ModelError(
                 f"The weights in {path} are damaged: {error}.",
@@ -292,7 +292,7 @@ def model_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' reports on new heads and its progress bars off the user's screen."""
+    """Silence transformers' reports on new heads and its progress bars."""
     from transformers.utils import logging as transformers_logging
 
     level = transformers_logging.get_verbosity()
@@ -309,7 +309,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def plainly(model: Any) -> Iterator[None]:
-    """Let `model` run in evaluation mode, at full precision and without gradients; it is left as it was."""
+    """Within the block, run `model` in evaluation mode, at full precision and without gradients."""
     import torch
 
     training = model.training
@@ -333,9 +333,9 @@ def save(model: Any, processor: Any, folder: Path) -> None:
 
 
 def save_processor(processor: Any, model: Any, folder: Path) -> None:
-    """Write the tokenizer or image processor of a model to a folder that is there."""
+    """Write the tokenizer or image processor of a model to an existing folder."""
     tokenizer = getattr(processor, "backend_tokenizer", None)
-    if tokenizer is not None:  # how the last text was cut is not part of it
+    if tokenizer is not None:  # the last call's truncation is not part of it
         tokenizer.no_truncation()
         tokenizer.no_padding()
     processor.save_pretrained(folder)
@@ -344,7 +344,7 @@ def save_processor(processor: Any, model: Any, folder: Path) -> None:
 
 
 def _gathered(model: Any) -> dict[str, Any]:
-    """Return the weights of a model that processes share out and have gathered: `state_dict` would part them again."""
+    """Return the gathered weights of a sharded model, which `state_dict` would shard again."""
     from torch.distributed.fsdp import FSDPModule
 
     if not isinstance(model, FSDPModule):
@@ -369,12 +369,12 @@ def trainable(model: Any) -> int:
 
 
 def checkpoint_activations(model: Any) -> None:
-    """Keep each layer's input only, and compute what lies between again when the gradient needs it.
+    """Store only each layer's input, and recompute the activations in the backward pass.
 
     Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
 
     Raises:
-        ModelError: The family cannot.
+        ModelError: The family does not support it.
     """
     names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # new and old name
     enable = next((getattr(model, name) for name in names if hasattr(model, name)), None)
@@ -392,5 +392,5 @@ def checkpoint_activations(model: Any) -> None:
 
 
 def _is_no_remark_on_caches(record: logging.LogRecord) -> bool:
-    """Training keeps no cache of keys and values anyway."""
+    """Drop the warning about caches, which training does not use."""
     return "is incompatible with gradient checkpointing" not in record.getMessage()

@@ -25,7 +25,7 @@ def load_tokenizer(path: Path, config: RunConfig) -> Any:
 
 
 def load(path: Path, config: RunConfig, **arguments: Any) -> Any:
-    """Load a checkpoint with the way it translates settled; `arguments` are values for its configuration."""
+    """Load a checkpoint with its generation settings; `arguments` are values for its configuration."""
     from transformers import AutoModelForSeq2SeqLM
 
     model = models.load(AutoModelForSeq2SeqLM, path, (), config.loading, config.training, **arguments)
@@ -34,12 +34,12 @@ def load(path: Path, config: RunConfig, **arguments: Any) -> Any:
     settle_generation(model, tokenizer, max_length=config.data.max_length, **settings)
     before = prefix(tokenizer, config)
     if before or getattr(model.config, "prefix", None):
-        model.config.prefix = before  # where other programs look for it
+        model.config.prefix = before  # other programs read it there
     return model
 
 
 def prefix(tokenizer: Any, config: RunConfig) -> str:
-    """Return what stands before every source: the option's, or the one that the languages ask for."""
+    """Return the prefix of every source: that of the option, or of the languages."""
     given: str | None = config.options.get("prefix")
     if given is not None:
         return given
@@ -53,7 +53,7 @@ def encode(texts: Sequence[str], tokenizer: Any, longest: int, side: str = "text
         texts: Of one side.
         tokenizer: Of transformers.
         longest: Tokens that a text may have.
-        side: "text" for what is translated, "text_target" for translations.
+        side: "text" for sources, "text_target" for translations.
     """
     encoded = tokenizer(**{side: list(texts)}, truncation=True, max_length=longest, return_attention_mask=False)
     ids: list[list[int]] = encoded["input_ids"]
@@ -66,7 +66,7 @@ def encode_pairs(rows: Mapping[str, Sequence[str]], tokenizer: Any, prefix: str,
     Args:
         rows: "source" and "target" → texts.
         tokenizer: Of transformers.
-        prefix: Stands before every source.
+        prefix: Prepended to every source.
         longest: Tokens that a text may have.
 
     Returns:
@@ -85,18 +85,18 @@ def decode(rows: Sequence[Sequence[int]], tokenizer: Any, forced: int | None) ->
     Args:
         rows: Of each text.
         tokenizer: Of transformers.
-        forced: Token that is forced at the start: a language, which not every tokenizer counts as special.
+        forced: Token that is forced at the start: a language, which some tokenizers do not count as special.
     """
     bare = [list(row[1:] if row and row[0] == forced else row) for row in rows]
     return [text.strip() for text in tokenizer.batch_decode(bare, skip_special_tokens=True)]
 
 
 def settle_generation(model: Any, tokenizer: Any, *, beams: int, max_length: int, length_penalty: float) -> None:
-    """Write into a model's generation configuration how it translates; nothing ends at the usual 20 tokens.
+    """Write the translation settings into a model's generation configuration, without the usual limit of 20 tokens.
 
-    A multilingual model is told the target language by a token. Where its tokenizer puts that token first in a
-    translation (mBART-50, M2M100, NLLB) it is forced there; where it puts it behind the end (mBART as it was first
-    published) it is what decoding starts from.
+    A multilingual model gets the target language as a token. Where its tokenizer puts that token first in a
+    translation (mBART-50, M2M100, NLLB) it is forced there; where it puts it after the end (mBART as it was first
+    published) decoding starts from it.
 
     Args:
         model: Of transformers.
@@ -106,7 +106,7 @@ def settle_generation(model: Any, tokenizer: Any, *, beams: int, max_length: int
         length_penalty: Above 1 favours long translations.
 
     Raises:
-        ModelError: Neither the model nor its tokenizer says what ends a translation, or what it starts from.
+        ModelError: Neither the model nor its tokenizer defines the start and end tokens of a translation.
     """
     settings = model.generation_config
     settings.update(num_beams=beams, max_length=max_length, length_penalty=length_penalty, early_stopping=True)
@@ -142,8 +142,8 @@ def write_untrained(
 ) -> None:
     """Write a checkpoint with random weights, and a tokenizer learnt from the texts.
 
-    The tokenizer joins bytes into pieces (Sennrich et al. 2016, byte pair encoding), so there is no character that it
-    cannot read or write.
+    The tokenizer joins bytes into pieces (Sennrich et al. 2016, byte pair encoding), so it can read and write
+    any character.
 
     Args:
         texts: Of both languages.

@@ -17,7 +17,7 @@ from typing import Literal
 
 from toolkit.errors import SourceError
 
-PROBE_SECONDS = 2.5  # the whole of finding out that there is no network must fit in five seconds
+PROBE_SECONDS = 2.5  # detecting a missing network must take at most five seconds
 
 _HUB_ID = re.compile(
     r"(?P<id>[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?)(?::(?P<config>[\w.+-]+))?(?:@(?P<revision>[\w./-]+))?", re.ASCII
@@ -61,9 +61,9 @@ class Source:
 
 
 def parse(name: str) -> Source:
-    """Tell a Hub id, a local path and a packaged file apart.
+    """Distinguish a Hub id, a local path and a packaged file.
 
-    A path that exists wins over a Hub id of the same spelling.
+    An existing path takes precedence over a Hub id of the same spelling.
 
     Raises:
         SourceError: The name is none of the three.
@@ -79,7 +79,7 @@ def parse(name: str) -> Source:
     try:
         path = Path(name).expanduser()
         exists = path.exists()
-    except (OSError, RuntimeError) as error:  # too long, not readable, or the home of a user that is not there
+    except (OSError, RuntimeError) as error:  # too long, not readable, or the home of an unknown user
         raise SourceError(
             f"`{name[:200]}` cannot be looked up: {error}.", "Check the spelling of the path.", id="source.invalid-name"
         ) from None
@@ -144,10 +144,10 @@ def local_path(source: Source) -> Path | None:
 
 @cache
 def hub_problem() -> str | None:
-    """Return why the Hub cannot be reached, or None when it answers.
+    """Return why the Hub cannot be reached, or None when it responds.
 
-    Asked once per process. A name server that hangs counts as no network, so the question
-    runs in a thread that is left behind when it takes too long.
+    Checked once per process. A name server that does not respond counts as no network, so the check
+    runs in a thread that is abandoned after a time limit.
     """
     from huggingface_hub import constants
 
@@ -193,7 +193,7 @@ class hub_errors:  # noqa: N801 - reads as a statement: `with hub_errors(...)`
 
 
 def hub_error(error: Exception, name: str, kind: str) -> SourceError | None:
-    """Say in the user's terms what the Hub answered, or None when the error is not the Hub's."""
+    """Return the error for a response of the Hub, or None when the error is not the Hub's."""
     import httpx2
     from huggingface_hub import errors
 

@@ -1,8 +1,8 @@
 """Load the weights of a checkpoint, and check that they reach the model.
 
-Where a file lacks a weight or has it in another shape, transformers puts random numbers and mentions it in its log.
-Here a backbone is loaded whole or refused. A head for classes may be new: that is recorded, for whoever needs a
-trained one.
+Where a file lacks a weight or has it in another shape, transformers initializes it randomly and logs it.
+Here a backbone is loaded completely or refused. A head for classes may be new: that is recorded, for callers that need
+a trained one.
 """
 
 import math
@@ -17,11 +17,11 @@ from typing import Any
 from toolkit import runs
 from toolkit.errors import ModelError
 
-# what torch.compile, data parallelism and training loops put around a model's name for a weight
+# prefixes that torch.compile, data parallelism and training loops add to the names of weights
 _INNER = r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 _OUTER = re.compile(r"(?:(?:module|model)\.)+")
-_ONLY_PRETRAINING = ("mask_token", "mask_emb")  # read where tokens or patches are masked, and nowhere else
-_STATISTICS = ("running_mean", "running_var")  # buffers that are learnt
+_ONLY_PRETRAINING = ("mask_token", "mask_emb")  # only used where tokens or patches are masked
+_STATISTICS = ("running_mean", "running_var")  # learnt buffers
 _NUMBERS = ("F64", "F32", "F16", "BF16")
 
 
@@ -31,8 +31,8 @@ class Loaded:
 
     Attributes:
         path: The checkpoint folder.
-        new: What is wrong with the weights that are random numbers now, all of the head; empty when none is.
-        note: What the user should know of the names of the weights; None when there is nothing.
+        new: Problems of the weights that were initialized randomly, all in the head; empty when there are none.
+        note: A note on the names of the weights, or None.
     """
 
     path: Path
@@ -104,7 +104,7 @@ def read(auto: Any, path: Path, *, new_head: bool, **arguments: Any) -> Any:
 
 
 def parameters(path: Path) -> int:
-    """Return how many parameters the weights in a checkpoint's folder have; the files' heads say so."""
+    """Return how many parameters the weights in a checkpoint's folder have; from the headers of the files."""
     from safetensors import SafetensorError, safe_open
 
     total = 0
@@ -112,7 +112,7 @@ def parameters(path: Path) -> int:
         for file in path.glob("model*.safetensors"):
             with safe_open(file, framework="pt") as stored:
                 total += sum(math.prod(stored.get_slice(name).get_shape()) for name in stored.keys())  # noqa: SIM118
-    except SafetensorError:  # loading it will say more
+    except SafetensorError:  # loading it reports the cause
         total = 0
     files = [file for pattern in ("model*.safetensors", "pytorch_model*.bin") for file in path.glob(pattern)]
     return total or sum(file.stat().st_size for file in files) // 4
@@ -124,7 +124,7 @@ def _from_pretrained(auto: Any, path: Path, **arguments: Any) -> tuple[Any, dict
     model, info = auto.from_pretrained(
         path,
         dtype=torch.float32,
-        ignore_mismatched_sizes=True,  # which are looked at here
+        ignore_mismatched_sizes=True,  # which are checked here
         output_loading_info=True,
         **arguments,
     )
@@ -132,13 +132,13 @@ def _from_pretrained(auto: Any, path: Path, **arguments: Any) -> tuple[Any, dict
 
 
 def _lacking(model: Any, info: Mapping[str, Any]) -> dict[str, str]:
-    """Return the weights that did not come from the checkpoint: name → what is wrong with it there."""
+    """Return the weights that did not come from the checkpoint: name → its problem."""
     learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     learned |= {name for name, _ in model.named_buffers() if name.endswith(_STATISTICS)}
     problems = {name: f"`{name}` is missing" for name in sorted(info["missing_keys"]) if name in learned}
     for name, stored, wanted in sorted(info["mismatched_keys"]):
         if name in learned:
-            problems[name] = f"`{name}` has the shape {_shape(stored)} where {_shape(wanted)} is wanted"
+            problems[name] = f"`{name}` has the shape {_shape(stored)} where {_shape(wanted)} is expected"
     return {name: fault for name, fault in problems.items() if not name.endswith(_ONLY_PRETRAINING)}
 
 
@@ -147,10 +147,10 @@ def _shape(sizes: Any) -> str:
 
 
 def _head(model: Any, lacking: Mapping[str, str]) -> set[str]:
-    """Return those of some weights that belong to the head: what stands outside the backbone, and its pooler.
+    """Return the weights that belong to the head: everything outside the backbone, and its pooler.
 
     Poolers are not part of models that were pretrained by masking. Where a class keeps its backbone under no name of
-    its own, the head is what is missing as a whole beside parts that are there.
+    its own, the head is each part that is missing completely.
     """
     backbone = model.base_model_prefix
     if backbone and hasattr(model, backbone):
@@ -166,7 +166,7 @@ def _is_pooler(name: str) -> bool:
 
 
 def _wrapper(model: Any, unexpected: Any) -> tuple[dict[str, str], str | None]:
-    """Find what stands around the names of the weights: patterns to take off, and a sentence; none where none helps."""
+    """Find a wrapper's prefix of the names of the weights: patterns to remove, and a note; none if none fits."""
     backbone = f"{model.base_model_prefix}."
     wanted = set(model.state_dict())
     wanted |= {name.removeprefix(backbone) for name in wanted}
@@ -187,7 +187,7 @@ def _wrapper(model: Any, unexpected: Any) -> tuple[dict[str, str], str | None]:
 
 
 def _forget(model: Any) -> None:
-    """Have the model saved under its own names: transformers would put back what was left out."""
+    """Save the model under its own names: transformers would restore the removed prefix."""
     conversions = getattr(model, "_weight_conversions", None) or []
     model._weight_conversions = [
         conversion for conversion in conversions if "" not in conversion._original_target_patterns
@@ -207,7 +207,7 @@ def _incomplete(path: Path, model: Any, faults: Mapping[str, str], unexpected: A
 
 
 def _check_index(path: Path) -> None:
-    """Refuse an index that leads out of the folder, or from weights in safetensors to pickled ones.
+    """Refuse an index that names files outside the folder, or pickled ones for safetensors.
 
     Raises:
         ModelError: With the file that it names.
@@ -218,14 +218,14 @@ def _check_index(path: Path) -> None:
         for file in listed.values() if isinstance(listed, dict) else [listed]:
             if not isinstance(file, str) or Path(file).name != file or not file.endswith(kind):
                 raise ModelError(
-                    f"{index} places weights in {str(file)[:200]!r}, not in a {kind or 'weight'} file beside it.",
+                    f"{index} places weights in {str(file)[:200]!r}, not in a {kind or 'weight'} file next to it.",
                     "Download or copy the checkpoint again, from a source that you trust.",
                     id="model.unsafe-index",
                 )
 
 
 def _check_numbers(path: Path) -> None:
-    """Refuse weights in integers or 8-bit floats, which mean nothing without the scales they were rounded with."""
+    """Refuse weights in integers or 8-bit floats, which are meaningless without their scales."""
     from safetensors import safe_open
 
     for file in sorted(path.glob("*.safetensors")):

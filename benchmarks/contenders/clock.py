@@ -1,8 +1,8 @@
-"""A clock for training that hangs on torch itself, so that it reads the same in every library.
+"""A clock for training that uses torch's own hooks, so that it is the same for every library.
 
     first forward in training mode   → starts
-    step that is a point of the curve → stops; the model may be judged
-    next forward in training mode    → goes on
+    step that is a point of the curve → stops; the model may be evaluated
+    next forward in training mode    → continues
     last step                        → stops for good
 
 Imports, loading, tokenization, evaluation and saving between those moments are not counted.
@@ -23,7 +23,7 @@ class Clock:
     """
 
     def __init__(self, steps: int, evaluate_every: int, at_mark: Callable[[Any, int], None] | None = None) -> None:
-        """Begin to watch; `at_mark(model, step)` is called off the clock at each point of the curve."""
+        """Start; `at_mark(model, step)` is called off the clock at each point of the curve."""
         from torch.nn.modules.module import register_module_forward_pre_hook
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -39,12 +39,12 @@ class Clock:
         self._counter = register_optimizer_step_post_hook(self._after_step)
 
     def close(self) -> None:
-        """Stop watching."""
+        """Remove the hooks."""
         self._search.remove()
         self._counter.remove()
 
     def _find_model(self, module: Any, _inputs: Any) -> None:
-        """Take the first model that is called in training mode for the one that is trained."""
+        """Use the first model that is called in training mode."""
         if module.training and hasattr(module, "config"):
             self._search.remove()
             self._model = module

@@ -1,4 +1,4 @@
-"""What contenders share: how they are started, how a plain transformers model is judged, what they hand back."""
+"""Code of all contenders: their start, the evaluation of a plain transformers model, their result."""
 
 import json
 import resource
@@ -15,13 +15,13 @@ from benchmarks.task import Task
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a contender achieved.
+    """The result of a contender.
 
     Attributes:
-        clock: The clock that watched it.
+        clock: Its clock.
         curve: Step → accuracy on the validation rows.
-        accuracy: Of what it delivers, on the test rows.
-        facts: More that is worth knowing.
+        accuracy: Of its final model, on the test rows.
+        facts: Further values.
     """
 
     clock: Clock
@@ -50,13 +50,13 @@ def main(contend: Callable[[Task, str], Outcome], packages: Sequence[str]) -> No
 
 
 def peak_memory_mib() -> float:
-    """Return the most memory this process held at once."""
+    """Return the peak memory of this process."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(most / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-class Judge:
-    """Judges a transformers classifier on the task's held-out rows, off the clock, and keeps the curve."""
+class Evaluator:
+    """Evaluates a transformers classifier on the task's held-out rows, off the clock, and keeps the curve."""
 
     def __init__(self, task: Task, tokenizer: Any) -> None:
         self.task = task

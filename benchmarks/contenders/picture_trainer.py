@@ -1,4 +1,4 @@
-"""The Trainer of transformers on pictures, in the way in which it takes the least time."""
+"""The Trainer of transformers on pictures, with its fastest settings."""
 
 import tempfile
 import time
@@ -13,14 +13,14 @@ from benchmarks.picture_workloads import CLASSES, Ready, Turn
 
 
 @dataclass(frozen=True)
-class Way:
+class TrainerSettings:
     """How the Trainer is run.
 
     Attributes:
         once: Whether pictures are decoded and resized once.
         workers: Processes that load pictures; 0 loads them in the process that trains.
         bf16: Whether it multiplies in 16 bits.
-        attention: How it attends.
+        attention: Its attention implementation.
     """
 
     once: bool
@@ -29,29 +29,29 @@ class Way:
     attention: str
 
 
-def fastest(ready: Ready, once: bool) -> Way:
-    """Return the way in which the Trainer takes the least time for a few steps."""
+def fastest(ready: Ready, once: bool) -> TrainerSettings:
+    """Return the settings with which the Trainer is fastest for a few steps."""
     steps = 6 if ready.workload.small else 2
 
-    def best(ways: Sequence[Way]) -> Way:
-        return min(ways, key=lambda way: theirs(ready, way, steps=steps).training)
+    def best(candidates: Sequence[TrainerSettings]) -> TrainerSettings:
+        return min(candidates, key=lambda settings: theirs(ready, settings, steps=steps).training)
 
     if ready.prepared.config.training.device == "cuda":
-        return best([Way(once, workers, True, "sdpa") for workers in (0, 4, 8)])
-    chosen = best([Way(once, 0, *kind) for kind in ((False, "sdpa"), (True, "sdpa"), (True, "eager"))])
+        return best([TrainerSettings(once, workers, True, "sdpa") for workers in (0, 4, 8)])
+    chosen = best([TrainerSettings(once, 0, *kind) for kind in ((False, "sdpa"), (True, "sdpa"), (True, "eager"))])
     return best([chosen, replace(chosen, workers=1)])
 
 
-def theirs(ready: Ready, way: Way, steps: int = -1) -> Turn:
+def theirs(ready: Ready, settings: TrainerSettings, steps: int = -1) -> Turn:
     """Train with the Trainer."""
     from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
     workload, training = ready.workload, ready.prepared.config.training
-    model = ready.model(way.attention)
+    model = ready.model(settings.attention)
     marks: list[float] = []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        """Notes when the first step begins and the last one ends, without what the Trainer sets up once."""
+        """Records the start of the first step and the end of the last one, without the Trainer's setup."""
 
         def on_train_begin(self, *_: Any, **__: Any) -> None:
             marks.append(time.perf_counter())
@@ -62,7 +62,7 @@ def theirs(ready: Ready, way: Way, steps: int = -1) -> Turn:
 
     with tempfile.TemporaryDirectory() as output:
         start = time.perf_counter()
-        rows, collate = inputs(ready, way)
+        rows, collate = inputs(ready, settings)
         ready_at = time.perf_counter()
         trainer = Trainer(
             model=model,
@@ -75,9 +75,9 @@ def theirs(ready: Ready, way: Way, steps: int = -1) -> Turn:
                 warmup_steps=training.warmup_fraction,
                 weight_decay=training.weight_decay,
                 optim="adamw_torch_fused",
-                bf16=way.bf16,
-                dataloader_num_workers=way.workers,
-                dataloader_persistent_workers=way.workers > 0,
+                bf16=settings.bf16,
+                dataloader_num_workers=settings.workers,
+                dataloader_persistent_workers=settings.workers > 0,
                 remove_unused_columns=False,
                 logging_strategy="no",
                 save_strategy="no",
@@ -94,7 +94,7 @@ def theirs(ready: Ready, way: Way, steps: int = -1) -> Turn:
     return Turn(ready_at - start, marks[-1] - marks[0], None, float(loss))
 
 
-def inputs(ready: Ready, way: Way) -> tuple[Any, Callable[[Any], dict[str, Any]]]:
+def inputs(ready: Ready, settings: TrainerSettings) -> tuple[Any, Callable[[Any], dict[str, Any]]]:
     """Return the Trainer's data set and its collator."""
     import torch
 
@@ -117,7 +117,7 @@ def inputs(ready: Ready, way: Way) -> tuple[Any, Callable[[Any], dict[str, Any]]
             for name in ("pixel_values", "labels")
         }
 
-    if way.once:
+    if settings.once:
         mapped = rows.map(
             lambda batch: {"pixel_values": resized(batch["image"]).numpy()},
             batched=True,

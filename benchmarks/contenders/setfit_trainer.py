@@ -2,8 +2,8 @@
 
     INTERPRETER setfit_trainer.py MODEL_FOLDER DATA_FOLDER SEED [NUM_ITERATIONS]
 
-It stands alone, since setfit needs an environment of its own. One line of JSON comes out: accuracy on test.csv, CPU
-seconds of training and of predicting, the number of pairs.
+It imports nothing else, since setfit needs an environment of its own. It prints one line of JSON: accuracy on test.csv,
+CPU seconds of training and of predicting, the number of pairs.
 """
 
 import csv
@@ -22,7 +22,7 @@ def _read(path: Path) -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    """Train on train.csv and judge on test.csv."""
+    """Train on train.csv and evaluate on test.csv."""
     from datasets import Dataset
     from setfit import SetFitModel, Trainer, TrainingArguments
 

@@ -6,7 +6,7 @@ Nothing is written to disk during training, as with the others.
 import tempfile
 
 from benchmarks.contenders.clock import Clock
-from benchmarks.contenders.common import Judge, Outcome, main
+from benchmarks.contenders.common import Evaluator, Outcome, main
 from benchmarks.task import Task
 
 
@@ -36,10 +36,10 @@ def contend(task: Task, _variant: str) -> Outcome:
             silent=True,
         )
         subject = ClassificationModel("bert", task.model, num_labels=2, args=arguments, use_cuda=False)
-        judge = Judge(task, subject.tokenizer)
-        clock = Clock(task.steps, task.evaluate_every, judge.at_mark)
+        evaluator = Evaluator(task, subject.tokenizer)
+        clock = Clock(task.steps, task.evaluate_every, evaluator.at_mark)
         subject.train_model(pd.DataFrame({"text": texts, "labels": labels}))
-    return Outcome(clock, judge.curve, judge.accuracy(subject.model, "test"))
+    return Outcome(clock, evaluator.curve, evaluator.accuracy(subject.model, "test"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """This toolkit, through its command line, with its defaults and --tune-speed.
 
-Set are only what the task fixes for everybody, the points of the curve, and no early stopping, so that all take the
+Only the settings of the task are set, the points of the curve, and no early stopping, so that all take the
 same steps; the time that measuring the precision takes counts, once for each machine. The toolkit delivers the best of
 its validated states; the others deliver their last.
 """
@@ -44,7 +44,7 @@ def contend(task: Task, _variant: str) -> Outcome:
     clock = Clock(task.steps, task.evaluate_every)
     try:
         command_line()
-    except SystemExit as ended:  # the command line ends the process, as it should
+    except SystemExit as ended:  # the command line ends the process
         if ended.code:
             raise
     return Outcome(clock, _curve(run), _accuracy(run, task))

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from benchmarks.contenders.clock import Clock
-from benchmarks.contenders.common import Judge, Outcome, main
+from benchmarks.contenders.common import Evaluator, Outcome, main
 from benchmarks.task import Task
 
 
@@ -66,12 +66,12 @@ def contend(task: Task, variant: str) -> Outcome:
             data_collator=collate,
             processing_class=tokenizer,
         )
-        judge = Judge(task, tokenizer)
-        clock = Clock(task.steps, task.evaluate_every, judge.at_mark)
+        evaluator = Evaluator(task, tokenizer)
+        clock = Clock(task.steps, task.evaluate_every, evaluator.at_mark)
         trainer.train()
     facts["optimizer"] = trainer.args.optim.value if hasattr(trainer.args.optim, "value") else str(trainer.args.optim)
     facts["precision"] = "bf16" if trainer.args.bf16 else "fp32"
-    return Outcome(clock, judge.curve, judge.accuracy(model, "test"), facts)
+    return Outcome(clock, evaluator.curve, evaluator.accuracy(model, "test"), facts)
 
 
 def _dataset(task: Task, tokenizer: Any, padding: bool | str) -> Any:
@@ -83,7 +83,7 @@ def _dataset(task: Task, tokenizer: Any, padding: bool | str) -> Any:
 
 
 def _typical(rows: Any, count: int) -> list[dict[str, Any]]:
-    """Return the rows of middling length: what a batch of like lengths holds."""
+    """Return the rows of median length, as in a length-grouped batch."""
     lengths = [len(ids) for ids in rows["input_ids"]]
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     start = max(0, (len(order) - count) // 2)

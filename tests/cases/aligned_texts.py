@@ -1,4 +1,4 @@
-"""Aligned texts and lines of text: no pair is shifted, lost, or in another language than the one asked for."""
+"""Aligned texts and lines of text: no pair is shifted, lost, or in another language than the requested one."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,9 @@ INSPECT = ("inspect", "--recipe", "translation")
 
 def _rows(outcome: Outcome) -> int:
     assert outcome.code == 0, outcome.text
-    found = re.search(r"^rows +(\d+)", outcome.out, re.MULTILINE)
-    assert found, outcome.text
-    return int(found[1])
+    result = re.search(r"^rows +(\d+)", outcome.out, re.MULTILINE)
+    assert result, outcome.text
+    return int(result[1])
 
 
 def _pairs(count: int) -> list[tuple[str, str]]:
@@ -27,7 +27,7 @@ def _catalogue(pairs: list[tuple[str, str]], mark: str) -> str:
 
 
 def case_carriage_return_inside_a_line(folder: Path) -> None:
-    """300 pairs are 300 pairs, and none is shifted, whatever stands inside a line."""
+    """300 pairs are 300 pairs, and none is shifted by characters inside a line."""
     pairs = _pairs(300)
     odd = {99: "\r", 120: "\u2028", 140: "\x85", 160: "\x0c"}
     for side, ending in enumerate(("en", "tlh")):
@@ -38,7 +38,7 @@ def case_carriage_return_inside_a_line(folder: Path) -> None:
 
 
 def case_catalogues_of_several_languages(folder: Path) -> None:
-    """`--target pt` reads pt_BR alone; a language that is not there is refused by naming those that are."""
+    """`--target pt` reads pt_BR alone; a missing language is refused, with the available ones."""
     for language in ("de", "fr", "pt_BR"):
         home = folder / "locale" / language / "LC_MESSAGES"
         home.mkdir(parents=True)
@@ -51,7 +51,7 @@ def case_catalogues_of_several_languages(folder: Path) -> None:
 
 
 def case_spellings_of_a_language_in_tmx(folder: Path) -> None:
-    """Every unit is read, however its languages are spelt, and however they are asked for."""
+    """Every unit is read, for every spelling of the languages in the file and on the command line."""
     units = "".join(
         f'<tu><tuv xml:lang="{("en-US", "EN_us", "en_US")[n % 3]}"><seg>{source}</seg></tuv>'
         f'<tuv lang="{("fr-FR", "fr_FR")[n % 2]}"><seg>{target}</seg></tuv></tu>'

@@ -1,4 +1,4 @@
-"""What labels mean: their names, several in one cell, lists in cells, parts and rows without any."""
+"""Labels: their names, several in one cell, lists in cells, parts and rows without any."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def case_names_of_classes_in_a_schema(folder: Path) -> None:
 
 
 def case_parts_and_rows_without_labels(folder: Path) -> None:
-    """A test part of -1, or without a column of labels, is left aside; so are a folder of unlabelled texts."""
+    """A test part of -1, or without a column of labels, is ignored; so is a folder of unlabelled texts."""
     train = [(f"gauge {n}", n % 2) for n in range(40)]
     for name, header, label in (("glue", "text,label", -1), ("contest", "text,id", 7)):
         _table(folder / name / "train.csv", train)
@@ -73,11 +73,11 @@ def case_parts_and_rows_without_labels(folder: Path) -> None:
 
 
 def case_booleans_and_numbers_in_settings(folder: Path) -> None:
-    """True and 1.0 in a table are what YAML reads as true and 1: in maps, filters and the class to be found."""
+    """True and 1.0 in a table are what YAML reads as true and 1: in maps, filters and the positive class."""
     boolean = _table(folder / "boolean.csv", [(f"gauge {n}", n % 2 == 0) for n in range(40)])
     number = _table(folder / "number.csv", [(f"gauge {n}", f"{n % 2}.0") for n in range(40)])
     plan = ("finetune", "sentiment", *MODEL, "--dry-run", "--output", "x", "--data")
-    mapped, found, numbers = several(
+    mapped, result, numbers = several(
         [
             (*plan, boolean, "--set", f"{MAP}={{True: leak, False: dry}}", "--set", "evaluation.positive_class=leak"),
             (*plan, boolean, "--set", "evaluation.positive_class=True"),
@@ -85,7 +85,7 @@ def case_booleans_and_numbers_in_settings(folder: Path) -> None:
         ],
         cwd=folder,
     )[:3]
-    assert (mapped.code, found.code) == (0, 0), mapped.text + found.text
+    assert (mapped.code, result.code) == (0, 0), mapped.text + result.text
     assert "`leak`" in numbers.err, numbers.text  # the filter left one class, whose rows it found
 
 
@@ -98,10 +98,10 @@ def case_lists_in_cells(folder: Path) -> None:
     numpy = [row.replace("', '", "' '") for row in pandas]
     for name, rows in (("pandas", pandas), ("numpy", numpy)):
         (folder / f"{name}.csv").write_text("\n".join(["tokens,ner_tags", *rows]), encoding="utf-8")
-    one = [json.dumps({"text": f"gauge {n}", "label": [("low", "high")[n % 2]]}) for n in range(20)]
-    (folder / "one.jsonl").write_text("\n".join(one), encoding="utf-8")
+    items = [json.dumps({"text": f"gauge {n}", "label": [("low", "high")[n % 2]]}) for n in range(20)]
+    (folder / "one.jsonl").write_text("\n".join(items), encoding="utf-8")
     both = json.dumps({"text": "gauge", "label": ["low", "high"]})
-    (folder / "both.jsonl").write_text("\n".join([*one, both]), encoding="utf-8")
+    (folder / "both.jsonl").write_text("\n".join([*items, both]), encoding="utf-8")
     tokens = ("--recipe", "tokens", *MODEL)
     first, second, single, refused = _inspect(
         folder, ("pandas.csv", *tokens), ("numpy.csv", *tokens), ("one.jsonl",), ("both.jsonl",)
@@ -114,7 +114,7 @@ def case_lists_in_cells(folder: Path) -> None:
 
 
 def case_several_labels_in_a_cell(folder: Path) -> None:
-    """Labels with a sign between them are no classes of their own; a name with a comma is one."""
+    """Separated labels are not classes of their own; a name with a comma is one."""
     cells = ["crane", "dock", "crane;dock", "dock;rail", "rail"]
     mixed = _table(folder / "mixed.csv", [(f"gauge {n}", cells[n % 5]) for n in range(50)])
     names = ['"Ships, Boats"', '"Cranes, Lifts"', "Rails"]
@@ -139,11 +139,11 @@ def case_rare_labels(folder: Path) -> None:
     assert "ebb 1, flood 2" in " ".join(dropped.err.split()), dropped.text
     assert "merged into `other`" in " ".join(merged.err.split()), merged.text
     assert refused.code == 2
-    assert all(said in refused.err for said in ("`ebb`", "`flood`", "data.min_label_rows")), refused.text
+    assert all(text in refused.err for text in ("`ebb`", "`flood`", "data.min_label_rows")), refused.text
 
 
 def case_pictures_in_parts_without_classes(folder: Path) -> None:
-    """Folders train and test are never classes: a table names the pictures, or their own names do if that is asked."""
+    """Folders train and test are never classes: a table names the pictures, or their own names do if configured."""
     for part, names in (("train", [f"{('dark', 'light')[n % 2]}.{n}" for n in range(24)]), ("test", ["1", "2"])):
         (folder / "pets" / part).mkdir(parents=True)
         for seed, name in enumerate(names):
@@ -152,11 +152,11 @@ def case_pictures_in_parts_without_classes(folder: Path) -> None:
     shutil.copytree(folder / "pets", folder / "named")
     (folder / "named" / "labels.csv").write_text("\n".join(["id,class", *ids]), encoding="utf-8")
     image = ("--recipe", "image")
-    table, asked, refused = _inspect(
+    table, requested, refused = _inspect(
         folder, ("named", *image), ("pets", *image, "--set", "options.class_from_name=true"), ("pets", *image)
     )
     assert "day 12" in table.out, table.text
-    assert "dark 12" in asked.out, asked.text
+    assert "dark 12" in requested.out, requested.text
     assert refused.code == 2
     assert "options.class_from_name=true" in refused.err
 

@@ -1,4 +1,4 @@
-"""Models and predictions that leave: other programs read them as the toolkit does."""
+"""Exported models and predictions: other programs read them as the toolkit does."""
 
 import datetime
 import json
@@ -45,7 +45,7 @@ def case_words_leave_as_one_onnx_file_and_parquet_keeps_types(folder: Path) -> N
 
 
 def case_flan_t5_says_that_its_output_layer_is_its_own(folder: Path) -> None:
-    """A saved FLAN-T5 says tie_word_embeddings: false, its prefix, and a tokenizer that transformers 4.x knows."""
+    """A saved FLAN-T5 has tie_word_embeddings: false, its prefix, and a tokenizer that transformers 4.x knows."""
     bitext.flan(folder / "flan")
     bitext.tsv(folder / "toy.tsv", bitext.pairs(4))
     command = ("export", "flan", "--to", "safetensors", "--data", "toy.tsv", "--output", "out")

@@ -1,4 +1,4 @@
-"""Machines that give less than usual: no home folder, no memory."""
+"""Machines with limits: no home folder, no memory."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ NOWHERE = "/dev/null/home"  # cannot be made, not even by the superuser
 
 
 def case_no_home(folder: Path) -> None:
-    """Local data and a local model need no home folder; nothing is written but to the temporary one."""
+    """Local data and a local model need no home folder; nothing is written except to the temporary one."""
     here, temporary = folder / "here", folder / "tmp"
     here.mkdir()
     temporary.mkdir()
@@ -24,7 +24,7 @@ def case_no_home(folder: Path) -> None:
 
 
 def case_no_memory(folder: Path) -> None:
-    """Memory that runs out is said, and is no fault of the toolkit."""
+    """Lack of memory is reported as such, and not as a bug of the toolkit."""
     table = reviews(folder / "reviews.csv", 60)
     for megabytes in (150, 300):
         command = f"ulimit -v {megabytes * 1024}; {sys.executable} -m toolkit inspect {table}"

@@ -1,4 +1,4 @@
-"""What a run wrote and somebody changed, and what two processes write at once."""
+"""Files of a run that were changed, and outputs of two processes at once."""
 
 import functools
 import json
@@ -44,12 +44,12 @@ def _copied(folder: Path) -> Path:
 
 
 def _report(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return found
+    result: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return result
 
 
 def case_figures_that_cannot_be_known(folder: Path) -> None:
-    """Precision of a class never predicted is "–"; temperature and thresholds say what they rest on."""
+    """Precision of a class never predicted is "–"; temperature and thresholds state their rows."""
     run = _copied(folder)
     evaluation = _report(run)["evaluation"]
     (never,) = (row for row in evaluation["per_class"] if row["label"] == "windy")
@@ -72,7 +72,7 @@ def case_figures_that_cannot_be_known(folder: Path) -> None:
 
 
 def case_edited_predictions(folder: Path) -> None:
-    """Predictions that were edited are neither judged nor compared."""
+    """Edited predictions are neither evaluated nor compared."""
     run = _copied(folder)
     table = pq.read_table(run / "predictions.parquet")
     others = pa.array([1 - min(number, 1) for number in table["prediction"].to_pylist()])
@@ -88,7 +88,7 @@ def case_edited_predictions(folder: Path) -> None:
 
 
 def case_edited_held_out_rows(folder: Path) -> None:
-    """Held-out rows that were edited are not judged as the run's own."""
+    """Edited held-out rows are not evaluated as the run's own."""
     run = _copied(folder)
     file = run / "data" / "test.parquet"
     pq.write_table(pq.read_table(file).slice(0, 20), file)
@@ -98,7 +98,7 @@ def case_edited_held_out_rows(folder: Path) -> None:
 
 
 def case_two_predictions_to_one_output(folder: Path) -> None:
-    """A second writer of an output is refused; rows of another input are thrown away, and it is said."""
+    """A second writer of an output is refused; rows of another input are discarded with a note."""
     run = _copied(folder)
     (folder / "in.txt").write_text("a warm day\na wet day\n", encoding="utf-8")
     command = ["predict", run, "--input", "in.txt", "--output", "out.jsonl"]

@@ -1,4 +1,4 @@
-"""Tables as other programs write them, and as nobody should."""
+"""Tables as other programs write them, and malformed ones."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ _ROWS = list(zip(_TEXTS, _LABELS, strict=True))
 
 
 def _inspect(folder: Path, *names: str) -> list[Outcome]:
-    """Inspect each of some files; return what was said of them."""
+    """Inspect each of some files; return the outcomes."""
     return [toolkit("inspect", *name.split(" ", 1), cwd=folder) for name in names]
 
 
@@ -36,11 +36,11 @@ def case_spreadsheets(folder: Path) -> None:
     tabs = "text\tlabel\r\n" + "".join(f"{text}\t{label}\r\n" for text, label in _ROWS)
     (folder / "unicode.tab").write_text(tabs, encoding="utf-16", newline="")
     (folder / "cr.txt").write_text(tabs.replace("\r\n", "\r"), encoding="utf-8", newline="")
-    said = _inspect(folder, "trailing.csv", "sep.csv", "unicode.tab", "cr.txt")
-    for outcome in said:
+    output = _inspect(folder, "trailing.csv", "sep.csv", "unicode.tab", "cr.txt")
+    for outcome in output:
         _whole(outcome)
-    assert "400 rows" in said[0].text
-    assert "2 columns" in said[0].text
+    assert "400 rows" in output[0].text
+    assert "2 columns" in output[0].text
 
 
 def case_no_header(folder: Path) -> None:
@@ -113,13 +113,13 @@ def case_archives_and_saved_sets(folder: Path) -> None:
 
 
 def case_bombs(folder: Path) -> None:
-    """A few kilobytes that stand for gigabytes are refused: a line, a dictionary of Parquet, an archive."""
+    """A few kilobytes that unpack to gigabytes are refused: a line, a dictionary of Parquet, an archive."""
     repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array(["x" * 2**20]))
     parquet.write_table(pa.table({"text": repeated, "label": _LABELS[:2] * 2000}), folder / "a.parquet")
     with gzip.open(folder / "a.txt.gz", "wb", 1) as stream:
         for _ in range(40):
             stream.write(b"x" * 2**20)
-    for name, said in (("a.parquet", "unpacks to more than"), ("a.txt.gz", "longer than")):
+    for name, text in (("a.parquet", "unpacks to more than"), ("a.txt.gz", "longer than")):
         (outcome,) = _inspect(folder, name)
         assert outcome.code == 2, outcome.text
-        assert said in outcome.err
+        assert text in outcome.err

@@ -1,4 +1,4 @@
-"""Callers who send half of what they should, while others want answers."""
+"""Clients that send incomplete requests, while others need responses."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ SILENT = 300
 
 
 def case_half_requests_keep_nobody_out(folder: Path) -> None:
-    """With few descriptors and many half requests, others are answered, the log stays short, and the end is clean."""
+    """With few descriptors and many incomplete requests, others get responses, with a short log and a clean exit."""
     classifier("bert").save_pretrained(folder / "model")
     tokenizer("a fine dull story one").save_pretrained(folder / "model")
     serve = f"{sys.executable} -m toolkit serve ./model --recipe sentiment --port 0 --seconds 20"
@@ -31,9 +31,9 @@ def case_half_requests_keep_nobody_out(folder: Path) -> None:
         )  # fmt: skip
     assert process.stdout is not None
     try:
-        said = process.stdout.readline()
-        assert " is ready; " in said, log.read_text()
-        address = said.split()[0].rstrip("/")
+        text = process.stdout.readline()
+        assert " is ready; " in text, log.read_text()
+        address = text.split()[0].rstrip("/")
         place = ("127.0.0.1", int(address.rpartition(":")[2]))
         with contextlib.ExitStack() as lines:
             for number in range(SILENT):
@@ -42,19 +42,19 @@ def case_half_requests_keep_nobody_out(folder: Path) -> None:
                     half.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-")
             began = time.monotonic()
             code, answer = post(f"{address}/predict", {"inputs": ["a fine story", "", "a dull one"]})
-            assert (code, [sorted(one)[0] for one in answer["predictions"]]) == (
+            assert (code, [sorted(item)[0] for item in answer["predictions"]]) == (
                 200,
                 ["prediction", "fix", "prediction"],
             )
             assert time.monotonic() - began < 15
-            asked = [lines.enter_context(socket.create_connection(place, timeout=30)) for _ in range(20)]
+            requests = [lines.enter_context(socket.create_connection(place, timeout=30)) for _ in range(20)]
             body = json.dumps({"inputs": ["a fine story " * 50] * 20}).encode()
             head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            for line in asked:
+            for line in requests:
                 line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             process.send_signal(signal.SIGTERM)
-            answers = [b"".join(iter(lambda line=line: line.recv(65536), b"")) for line in asked]
-        assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * len(asked)
+            answers = [b"".join(iter(lambda line=line: line.recv(65536), b"")) for line in requests]
+        assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * len(requests)
         assert process.wait(60) == 0, log.read_text()
     finally:
         process.kill()

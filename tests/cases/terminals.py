@@ -1,4 +1,4 @@
-"""Texts that a terminal would obey, and outputs that cannot be written."""
+"""Texts with control characters, and outputs that cannot be written."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def case_hostile_text_is_shown(folder: Path) -> None:
 
 
 def case_output_that_cannot_be_written(folder: Path) -> None:
-    """A full disk is said, who stops reading is no failure of the toolkit, and closed streams are nowhere."""
+    """A full disk is reported, a closed reader is no failure of the toolkit, and closed streams are ignored."""
     full, gone, closed, notes = (
         _shell(rest, folder)
         for rest in (">/dev/full", "| true; exit ${PIPESTATUS[0]}", "<&- >&- 2>&-", "--nonsense 2>/dev/full")

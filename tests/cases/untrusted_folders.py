@@ -1,4 +1,4 @@
-"""Folders that came from somebody else: a model, a run, the folder one stands in."""
+"""Folders from untrusted sources: a model, a run, the current folder."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ CLASSES = ["rainy", "sunny", "windy"]
 
 
 def weather(folder: Path) -> Path:
-    """Write a small classifier of three classes with random weights to `folder`/model, and two lines to ask about."""
+    """Write a small classifier of three classes with random weights to `folder`/model, and two lines to predict."""
     from tests.support.models import bert, tokenizer
 
     model = bert()
@@ -26,20 +26,20 @@ def weather(folder: Path) -> Path:
 
 
 def ask(folder: Path, model: str = "model") -> Outcome:
-    """Ask a model about the lines; whatever happens, nothing that was planted was run."""
-    said = toolkit("predict", model, "--input", "in.txt", "--output", f"{model}.csv", cwd=folder)
-    assert not (folder / hostile.MARK).exists(), said.text
-    return said
+    """Predict the lines; in any case no planted file is run."""
+    outcome = toolkit("predict", model, "--input", "in.txt", "--output", f"{model}.csv", cwd=folder)
+    assert not (folder / hostile.MARK).exists(), outcome.text
+    return outcome
 
 
 def case_card_switches_on_code(folder: Path) -> None:
-    """A card with `loading` is refused, and the code beside the model is not run."""
+    """A card with `loading` is refused, and the code next to the model is not run."""
     model = weather(folder)
     hostile.edit(model / "toolkit.json", loading={"trust_remote_code": True, "allow_pickle": True})
     hostile.edit(model / "config.json", auto_map={"AutoModelForSequenceClassification": "evil.Evil"})
     (model / "evil.py").write_text(hostile.evil(folder), encoding="utf-8")
-    said = ask(folder)
-    assert (said.code, "loading.trust_remote_code" in said.err) == (2, True), said.text
+    outcome = ask(folder)
+    assert (outcome.code, "loading.trust_remote_code" in outcome.err) == (2, True), outcome.text
 
 
 def case_card_names_a_recipe_file(folder: Path) -> None:
@@ -49,8 +49,8 @@ def case_card_names_a_recipe_file(folder: Path) -> None:
         hostile.edit(model / "toolkit.json", recipe=name)
         for place in (model / "evil.py", folder / "evil.py"):
             place.write_text(hostile.evil(folder), encoding="utf-8")
-        said = ask(folder)
-        assert (said.code, "--recipe" in said.err) == (2, True), said.text
+        outcome = ask(folder)
+        assert (outcome.code, "--recipe" in outcome.err) == (2, True), outcome.text
 
 
 def case_names_of_classes_in_other_forms(folder: Path) -> None:
@@ -70,8 +70,8 @@ def case_names_of_classes_in_other_forms(folder: Path) -> None:
             (folder / name / file.name).write_bytes(file.read_bytes())
         written = {**config, "id2label": None, "label2id": None, **form}
         (folder / name / "config.json").write_text(json.dumps(written), encoding="utf-8")
-    said = several([["predict", name, "-i", "in.txt", "-o", f"{name}.csv"] for name in forms], folder)
-    assert [one.code for one in said] == [0] * len(forms), said[-1].text
+    outcomes = several([["predict", name, "-i", "in.txt", "-o", f"{name}.csv"] for name in forms], folder)
+    assert [item.code for item in outcomes] == [0] * len(forms), outcomes[-1].text
     assert len({(folder / f"{name}.csv").read_text(encoding="utf-8") for name in forms}) == 1
     with (folder / "usual.csv").open(encoding="utf-8", newline="") as stream:
         assert {row["prediction"] for row in csv.DictReader(stream)} <= set(CLASSES)
@@ -90,6 +90,6 @@ def case_current_folder_is_not_imported(folder: Path) -> None:
             rows.writerow([f"day {number} was {draw.choice(words[label].split())}", label])
     quick = ("--set", "evaluation.baselines=false", "--set", "evaluation.resamples=100", "--epochs", "1")
     common = ("--model", TINY, "--data", "weather.csv", "--output", "run", "--num-processes", "2")
-    said = toolkit("finetune", "sentiment", *common, *quick, cwd=folder)
-    assert said.code == 0, said.text
+    outcome = toolkit("finetune", "sentiment", *common, *quick, cwd=folder)
+    assert outcome.code == 0, outcome.text
     assert not (folder / hostile.MARK).exists()

@@ -15,7 +15,7 @@ QUICK = ("--set", "evaluation.resamples=100")
 
 
 def case_wrapped_and_headless_checkpoints(folder: Path) -> None:
-    """Weights under a wrapper's names predict as they do without; without a trained head nothing is judged."""
+    """Weights under a wrapper's names predict as they do without; without a trained head nothing is evaluated."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     plain = folder / "plain"
@@ -36,21 +36,21 @@ def case_wrapped_and_headless_checkpoints(folder: Path) -> None:
     (folder / "three" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     data = checkpoints.reviews(folder / "data.csv", 20)
 
-    said = several(
+    outcomes = several(
         [
             *(("evaluate", name, "--data", data, "--output", f"of-{name}", *QUICK) for name in ("plain", "wrapped")),
             ("predict", "three", "--input", data, "--output", "three.csv"),
         ],
         cwd=folder,
     )
-    assert [one.code for one in said] == [0, 0, 2], [one.text for one in said]
-    assert "wrapper" not in said[0].text
-    assert "`_orig_mod.module." in said[1].text
+    assert [item.code for item in outcomes] == [0, 0, 2], [item.text for item in outcomes]
+    assert "wrapper" not in outcomes[0].text
+    assert "`_orig_mod.module." in outcomes[1].text
     probabilities = [
         pq.read_table(folder / f"of-{name}" / "predictions.parquet")["probabilities"] for name in ("plain", "wrapped")
     ]
     assert probabilities[0] == probabilities[1]
-    assert "has the shape 2 where 3 is wanted" in said[2].text
+    assert "has the shape 2 where 3 is expected" in outcomes[2].text
     refused = toolkit("evaluate", "headless", "--data", data, cwd=folder)
     assert refused.code == 2, refused.text
     assert "`classifier.bias` is missing" in refused.text

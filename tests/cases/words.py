@@ -1,4 +1,4 @@
-"""Words of which the tokenizer makes nothing."""
+"""Words without tokens."""
 
 import json
 from itertools import permutations
@@ -10,7 +10,7 @@ from toolkit import sources
 
 
 def case_words_without_pieces(folder: Path) -> None:
-    """Every word has a label, in predictions and in figures; it is O for words that the model does not see."""
+    """Every word has a label, in predictions and in figures; it is O for words beyond the maximum length."""
     import torch
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -26,14 +26,14 @@ def case_words_without_pieces(folder: Path) -> None:
         for odd in ("\u200b", "\u00ad", "\ufe0f")
     ]
     (folder / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    said = several(
+    outcomes = several(
         [
             ("predict", "model", "--input", "data.jsonl", "--output", "said.jsonl"),
             ("evaluate", "model", "--data", "data.jsonl", "--output", "judged", "--set", "evaluation.resamples=100"),
         ],
         cwd=folder,
     )
-    assert [one.code for one in said] == [0, 0], [one.text for one in said]
+    assert [item.code for item in outcomes] == [0, 0], [item.text for item in outcomes]
     for line in (folder / "said.jsonl").read_text(encoding="utf-8").splitlines():
         assert json.loads(line)["prediction"] == ["B-PER", "O", "B-PER", "O", "B-PER"]
     report = json.loads((folder / "judged" / "report.json").read_text(encoding="utf-8"))
@@ -46,7 +46,7 @@ def case_script_that_the_vocabulary_does_not_know(folder: Path) -> None:
     lines = [f"{' '.join(row)},{label}" for label, known in words.items() for row in permutations(known)]
     (folder / "data.csv").write_text("\n".join(["text,label", *lines]) + "\n", encoding="utf-8")
     model = ("--model", checkpoints.TINY)
-    said = several(
+    outcomes = several(
         [
             ("inspect", "data.csv", *model),
             ("finetune", "sentiment", *model, "--data", "data.csv", "--epochs", "1", "--output", "run",
@@ -54,9 +54,9 @@ def case_script_that_the_vocabulary_does_not_know(folder: Path) -> None:
         ],
         cwd=folder,
     )  # fmt: skip
-    assert [one.code for one in said] == [0, 0], [one.text for one in said]
+    assert [item.code for item in outcomes] == [0, 0], [item.text for item in outcomes]
     report = json.loads((folder / "run" / "report.json").read_text(encoding="utf-8"))
-    for text in (said[0].text, said[1].text, " ".join(report["verdict"]["warnings"])):
+    for text in (outcomes[0].text, outcomes[1].text, " ".join(report["verdict"]["warnings"])):
         plain = " ".join(text.split())
         assert "% of the tokens are unknown to the model" in plain
         assert "Ethiopic" in plain

@@ -1,4 +1,4 @@
-"""Attention through the real command line and a real browser: the commands of docs/attention.md, as they stand."""
+"""Attention through the real command line and a real browser: the commands of docs/attention.md."""
 
 import csv
 import json
@@ -43,8 +43,8 @@ def rationales(table: Path) -> Path:
 def made_with(gallery: Path, wanted: Callable[[dict[str, Any]], bool]) -> Path:
     """Return the one run of the gallery whose configuration is the wanted one."""
     files = (path / "report.json" for path in (gallery / "runs").iterdir() if path.name != "reviews")
-    (found,) = (f.parent for f in files if wanted(json.loads(f.read_text(encoding="utf-8"))["config"]))
-    return found
+    (result,) = (f.parent for f in files if wanted(json.loads(f.read_text(encoding="utf-8"))["config"]))
+    return result
 
 
 def validations(run: Path) -> list[dict[str, Any]]:
@@ -71,16 +71,16 @@ def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(ran) == 9
     for arguments, outcome in zip(ran, several(ran, folder, made.env), strict=False):
         assert outcome.code == 0, (arguments, outcome.text)
-        said = folder / f"{arguments[0]}.txt"
-        before = said.read_text(encoding="utf-8") if said.is_file() else ""
-        said.write_text(before + outcome.text, encoding="utf-8")
+        output = folder / f"{arguments[0]}.txt"
+        before = output.read_text(encoding="utf-8") if output.is_file() else ""
+        output.write_text(before + outcome.text, encoding="utf-8")
     return folder
 
 
-def test_attend_walks_a_real_text_through_a_real_head(gallery: Path, tmp_path: Path) -> None:
-    said = (gallery / "attend.txt").read_text(encoding="utf-8")
+def test_attend_traces_a_text_through_a_head(gallery: Path, tmp_path: Path) -> None:
+    text = (gallery / "attend.txt").read_text(encoding="utf-8")
     for word in ("Tokens", "word_embeddings", "Q = x W_Q", "S = Q Kᵀ × 0.125", "softmax", "(2, 8, 64)", "(8, 128)"):
-        assert word in said
+        assert word in text
     if CHROMIUM is None:
         pytest.skip("no Chromium on PATH: the page cannot be opened")
     seen = visit(tmp_path, (gallery / "attend.html").read_text(encoding="utf-8"))
@@ -90,16 +90,16 @@ def test_attend_walks_a_real_text_through_a_real_head(gallery: Path, tmp_path: P
     assert "layer 2, head 1</span>" in seen.document
 
 
-def test_explain_says_what_a_run_looks_at_and_how_far_to_believe_it(gallery: Path, tmp_path: Path) -> None:
-    found = json.loads((gallery / "explained" / "explanation.json").read_text(encoding="utf-8"))
-    (text,) = found["texts"]
+def test_explain_shows_words_and_faithfulness(gallery: Path, tmp_path: Path) -> None:
+    result = json.loads((gallery / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    (text,) = result["texts"]
     assert text["words"] == SENTENCE.replace(",", " ,").split()
     assert text["special_tokens"] == ["[CLS]", "[SEP]"]
-    assert found["trust"]["texts"] == 60
-    assert found["command"].startswith("toolkit explain")
-    first, *rest = (method["name"] for method in found["methods"])
-    assert first == found["trust"]["best"]
-    figures = [found["trust"]["methods"][name]["faithfulness"]["value"] for name in rest]
+    assert result["trust"]["texts"] == 60
+    assert result["command"].startswith("toolkit explain")
+    first, *rest = (method["name"] for method in result["methods"])
+    assert first == result["trust"]["best"]
+    figures = [result["trust"]["methods"][name]["faithfulness"]["value"] for name in rest]
     assert figures == sorted(figures, reverse=True)
     assert len(figures) == 6
     if CHROMIUM is None:
@@ -107,13 +107,13 @@ def test_explain_says_what_a_run_looks_at_and_how_far_to_believe_it(gallery: Pat
     seen = visit(tmp_path, (gallery / "explained" / "explanation.html").read_text(encoding="utf-8"))
     assert seen.console == []
     assert seen.requests == []
-    assert found["verdict"]["headline"] in seen.document
+    assert result["verdict"]["headline"] in seen.document
     assert seen.document.count("<button") == 2 * 3
 
 
-def test_an_explanation_is_by_the_default_method_until_the_methods_are_measured(gallery: Path) -> None:
+def test_default_method_until_measured(gallery: Path) -> None:
     files = sorted((gallery / "runs" / "reviews" / "explanations").glob("*/explanation.json"))
-    first, later = (found for file in files if len((found := json.loads(file.read_text("utf-8")))["texts"]) == 1)
+    first, later = (result for file in files if len((result := json.loads(file.read_text("utf-8")))["texts"]) == 1)
     assert [method["name"] for method in first["methods"]] == ["leave-one-out"]
     assert first["trust"] is None
     assert "toolkit explain runs/reviews --measure" in first["verdict"]["headline"]
@@ -123,13 +123,13 @@ def test_an_explanation_is_by_the_default_method_until_the_methods_are_measured(
 
 def test_many_texts_are_explained_at_once(gallery: Path) -> None:
     (folder,) = {path.parent for path in (gallery / "runs" / "reviews" / "explanations").glob("*/text-1.png")}
-    found = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
-    assert len(found["methods"]) == 7
-    assert len(found["texts"]) == len(list(folder.glob("text-*.png"))) == TEXTS
+    result = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+    assert len(result["methods"]) == 7
+    assert len(result["texts"]) == len(list(folder.glob("text-*.png"))) == TEXTS
     assert (folder / f"text-{TEXTS}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: Path, made: Made) -> None:
+def test_sparse_attention_extends_positions(gallery: Path, made: Made) -> None:
     assert "Positions are repeated from 512 to 640." in (gallery / "finetune.txt").read_text(encoding="utf-8")
     run = made_with(gallery, lambda config: config["attention"] == "sliding-window:128")
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
@@ -141,7 +141,7 @@ def test_a_model_is_fine_tuned_with_sparse_attention_beyond_its_reach(gallery: P
     assert repeated["evaluation"]["loss"] == report["evaluation"]["loss"]
 
 
-def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
+def test_attention_supervision_raises_rationale_share(gallery: Path, made: Made) -> None:
     assert "disables packing" in (gallery / "finetune.txt").read_text(encoding="utf-8")
     run = made_with(gallery, lambda config: config["loss"]["attention_supervision"] == 0.5)
     first, *_, last = validations(run)
@@ -151,13 +151,13 @@ def test_attention_is_drawn_to_rationales(gallery: Path, made: Made) -> None:
     assert again.code == 0, again.text
 
 
-def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: Made, tmp_path: Path) -> None:
-    said = (gallery / "prune-heads.txt").read_text(encoding="utf-8")
-    assert "2 of 4 heads are pruned" in said
+def test_pruned_model_is_a_run(gallery: Path, made: Made, tmp_path: Path) -> None:
+    output = (gallery / "prune-heads.txt").read_text(encoding="utf-8")
+    assert "2 of 4 heads are pruned" in output
     run = gallery / "runs" / "pruned"
-    found = json.loads((run / "pruning.json").read_text(encoding="utf-8"))
-    whole, *_, last = found["curve"]
-    assert [point["left_out"] for point in found["curve"]] == [0, 1, 2]
+    result = json.loads((run / "pruning.json").read_text(encoding="utf-8"))
+    whole, *_, last = result["curve"]
+    assert [point["left_out"] for point in result["curve"]] == [0, 1, 2]
     assert last["cut"]
     assert last["flops"] < whole["flops"]
     assert last["parameters"] == whole["parameters"] - 2 * (4 * 64 * 128 + 3 * 64)
@@ -167,18 +167,18 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
     )
     assert report["baselines"][0]["name"] == "Before pruning"
     assert report["model"]["origin"] == json.loads((made.run / "report.json").read_text("utf-8"))["model"]["origin"]
-    for one in (report, repeated):  # those were the whole model's
-        assert not [text for text in one["verdict"]["statements"] if "Loss of the kept weights" in text]
+    for item in (report, repeated):  # those were the whole model's
+        assert not [text for text in item["verdict"]["statements"] if "Loss of the kept weights" in text]
     assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
-    told = toolkit(
+    outcome = toolkit(
         "explain", run, "a dull film", "--file", "reviews.csv", "--measure", "--minutes", "0",
         "--output", tmp_path / "why", cwd=gallery, env=made.env,
     )  # fmt: skip
-    assert told.code == 0, told.text
-    assert f"1 of {TEXTS + 1} texts" in told.err
-    assert "was not measured: that needs two examples, or time for 10" in told.err
+    assert outcome.code == 0, outcome.text
+    assert f"1 of {TEXTS + 1} texts" in outcome.err
+    assert "was not measured: that needs two examples, or time for 10" in outcome.err
     why = json.loads((tmp_path / "why" / "explanation.json").read_text(encoding="utf-8"))
-    assert [one["text"] for one in why["texts"]] == ["a dull film"]
+    assert [item["text"] for item in why["texts"]] == ["a dull film"]
     assert why["trust"] is None
     refused = toolkit("prune-heads", run / "model", cwd=gallery, env=made.env)
     assert refused.code == 2, refused.text
@@ -190,9 +190,7 @@ def test_heads_are_left_out_of_a_run_which_is_a_run_again(gallery: Path, made: M
     assert seen.requests == []
 
 
-def test_the_model_before_pruning_is_asked_while_it_is_whole(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unpruned_model_predicts_before_masking(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is saved of what it said, it is asked again, and before any head is silenced."""
     run = shutil.copytree(made.run, tmp_path / "run")
     (run / "predictions.parquet").unlink()
@@ -218,7 +216,7 @@ def test_the_model_before_pruning_is_asked_while_it_is_whole(
     assert order[-4:] == ["predicted run", "silenced", "predicted pruned", "predicted pruned"]
 
 
-def test_explain_says_what_is_wrong(made: Made) -> None:
+def test_explain_errors_are_reported(made: Made) -> None:
     outcome = toolkit("explain", made.run, "good", "--method", "magic", cwd=made.cwd, env=made.env)
     assert outcome.code == 2, outcome.text
     assert "[config.unknown-choice]" in outcome.err
@@ -227,7 +225,7 @@ def test_explain_says_what_is_wrong(made: Made) -> None:
 
 
 @pytest.mark.slow
-def test_whole_reviews_are_read_by_a_sliding_window(tmp_path: Path) -> None:
+def test_sliding_window_reads_whole_reviews(tmp_path: Path) -> None:
     """BERT-tiny on real IMDB reviews of 500 words and more, beyond the 512 tokens that it was pretrained for."""
     long_reviews.write_rows(tmp_path / "data", words=500, train=300, test=60)
     outcome = toolkit(
@@ -245,7 +243,7 @@ def test_whole_reviews_are_read_by_a_sliding_window(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_most_faithful_method_finds_what_a_trained_model_rests_on(tmp_path: Path) -> None:
+def test_most_faithful_method_finds_decisive_words(tmp_path: Path) -> None:
     """MiniLM, trained for an epoch on Rotten Tomatoes; minutes."""
     trained = toolkit(
         "finetune", "sentiment", "--model", "minilm", "--epochs", "1", "--output", "run", cwd=tmp_path, timeout=3000
@@ -253,9 +251,9 @@ def test_the_most_faithful_method_finds_what_a_trained_model_rests_on(tmp_path: 
     assert trained.code == 0, trained.text
     outcome = toolkit("explain", "run", SENTENCE, "--measure", "--output", "out", cwd=tmp_path, timeout=3000)
     assert outcome.code == 0, outcome.text
-    found = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
-    assert found["trust"]["best"] is not None
-    text, best = found["texts"][0], found["trust"]["best"]
+    result = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert result["trust"]["best"] is not None
+    text, best = result["texts"][0], result["trust"]["best"]
     scores = dict(zip(text["words"], text["scores"][best], strict=True))
     top = sorted(scores, key=lambda word: -abs(scores[word]))[:3]
     assert {"love", "late"} <= set(top)

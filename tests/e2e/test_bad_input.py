@@ -1,4 +1,4 @@
-"""Whatever a user gets wrong ends in one message that says what to do, with the documented exit code."""
+"""Every mistake of a user ends in one message with a fix and the documented exit code."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def refused(outcome, identifier: str, fact: str, cwd: Path, code: int = 2) -> No
     assert not list(cwd.glob("runs/*/model"))
 
 
-def test_bytes_that_are_no_text(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_binary_inputs_are_rejected(tiny_distilbert: Path, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_bytes("text,label\ncafé crème brûlée déjà vu,pos\n".encode("cp1252") * 30)
     outcome = toolkit("finetune", "sentiment", "--model", tiny_distilbert, "--data", "table.csv", cwd=tmp_path)
     refused(outcome, "data.wrong-encoding", "data.encoding=", tmp_path)
@@ -115,7 +115,7 @@ def test_bad_calls(name: str, tiny_distilbert: Path, tmp_path: Path) -> None:
     refused(outcome, identifier, fact, tmp_path)
 
 
-def test_every_mistake_of_a_config_is_named_at_once(tmp_path: Path) -> None:
+def test_config_errors_are_listed_together(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("training:\n  epoch: 3\n  batch_size: 0\nmodle: bert\n", encoding="utf-8")
     outcome = toolkit("finetune", "sentiment", "--config", "mine.yaml", cwd=tmp_path)
     refused(outcome, "config.invalid-value", "training.epochs", tmp_path)
@@ -123,19 +123,19 @@ def test_every_mistake_of_a_config_is_named_at_once(tmp_path: Path) -> None:
     assert "`model`" in outcome.err
 
 
-def test_a_recipe_that_does_not_exist(tmp_path: Path) -> None:
+def test_missing_recipe_is_rejected(tmp_path: Path) -> None:
     refused(toolkit("finetune", "sentimnt", cwd=tmp_path), "recipe.unknown-name", "Did you mean `sentiment`", tmp_path)
     refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "recipe.file-missing", "mine.py", tmp_path)
 
 
-def test_a_recipe_that_is_broken(tmp_path: Path) -> None:
+def test_broken_recipe_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("DEFAULTS = {}\nCOLUMNS = undefined\n", encoding="utf-8")
     refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "recipe.cannot-run", "line 2", tmp_path)
     (tmp_path / "mine.py").write_text("DEFAULTS = {}\n", encoding="utf-8")
     refused(toolkit("finetune", "./mine.py", cwd=tmp_path), "recipe.incomplete", "METRICS", tmp_path)
 
 
-def test_folders_that_are_no_models(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_folders_without_a_model_are_rejected(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     (tmp_path / "empty").mkdir()
     outcome = toolkit("finetune", "sentiment", "--model", "./empty", "--data", table, cwd=tmp_path)
@@ -151,7 +151,7 @@ def test_folders_that_are_no_models(tiny_distilbert: Path, tmp_path: Path) -> No
     refused(outcome, "model.weights-damaged", "cut", tmp_path)
 
 
-def test_no_network_and_no_such_model_fails_at_once_and_says_what_works(tmp_path: Path) -> None:
+def test_missing_model_without_network_fails_fast(tmp_path: Path) -> None:
     began = time.monotonic()
     outcome = toolkit("finetune", "sentiment", "--model", "bert", cwd=tmp_path, env={"HF_HOME": str(tmp_path / "hf")})
     refused(outcome, "hub.unreachable", "minilm", tmp_path)
@@ -159,7 +159,7 @@ def test_no_network_and_no_such_model_fails_at_once_and_says_what_works(tmp_path
     assert time.monotonic() - began < 30  # a hang, not a slow machine
 
 
-def test_a_network_that_swallows_everything_counts_as_none(tmp_path: Path) -> None:
+def test_unresponsive_network_counts_as_none(tmp_path: Path) -> None:
     import socket
 
     with socket.socket() as silent:  # accepts connections and never answers
@@ -171,7 +171,7 @@ def test_a_network_that_swallows_everything_counts_as_none(tmp_path: Path) -> No
     assert outcome.cpu_seconds < 5
 
 
-def test_what_the_hub_refuses(hub: LocalHub, tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_hub_errors_are_reported(hub: LocalHub, tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     env = hub.environment(tmp_path / "hf")
     hub.add("acme/gated", tiny_distilbert, gated=True)
@@ -188,9 +188,7 @@ def test_what_the_hub_refuses(hub: LocalHub, tiny_distilbert: Path, tmp_path: Pa
         refused(outcome, identifier, model.partition("@")[0], tmp_path)
 
 
-def test_the_hubs_own_conversion_of_pickled_weights_is_used(
-    hub: LocalHub, tiny_distilbert: Path, tmp_path: Path
-) -> None:
+def test_hub_safetensors_conversion_is_used(hub: LocalHub, tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     pickled = shutil.copytree(tiny_distilbert, tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
@@ -206,7 +204,7 @@ def test_the_hubs_own_conversion_of_pickled_weights_is_used(
     assert "conversion" in outcome.err
 
 
-def test_ctrl_c_leaves_nothing_that_looks_whole(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_complete_run(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 2000)
     process = start(
         "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "500", cwd=tmp_path
@@ -258,7 +256,7 @@ def test_a_full_disk(tiny_distilbert: Path, tmp_path: Path, small_disk: Path) ->
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_unwritable_folder_is_rejected(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     (tmp_path / "locked").mkdir(mode=0o500)
     outcome = toolkit(
@@ -267,7 +265,7 @@ def test_a_folder_that_may_not_be_written(tiny_distilbert: Path, tmp_path: Path)
     refused(outcome, "output.not-writable", "locked", tmp_path)
 
 
-def test_a_shell_that_knows_only_ascii(tmp_path: Path) -> None:
+def test_ascii_locale_is_supported(tmp_path: Path) -> None:
     rows = "".join(f"très bon {n},pos\ntrès mauvais {n},neg\n" for n in range(20))
     (tmp_path / "café.csv").write_text("text,label\n" + rows, encoding="utf-8")
     env = {"LC_ALL": "C", "PYTHONUTF8": "0"}
@@ -282,7 +280,7 @@ def test_a_shell_that_knows_only_ascii(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["typer", "toolkit.commands", "toolkit.data.load"])
-def test_ctrl_c_during_an_import_is_one_line(module: str, tmp_path: Path) -> None:
+def test_ctrl_c_during_import_prints_one_line(module: str, tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "class Key:\n"
@@ -300,7 +298,7 @@ def test_ctrl_c_during_an_import_is_one_line(module: str, tmp_path: Path) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nInterrupted.\n")
 
 
-def test_a_pipe_that_closes_early_is_no_failure(tmp_path: Path) -> None:
+def test_closed_pipe_is_no_failure(tmp_path: Path) -> None:
     process = start("recipes", "show", "sentiment", cwd=tmp_path)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -34,7 +34,7 @@ def test_training_ends_with_the_budget(tmp_path: Path) -> None:
         cwd=tmp_path,
         all_of_them=True,
     )
-    assert [one.code for one in outcomes] == [0, 0, 2, 2, 2], outcomes[0].text
+    assert [item.code for item in outcomes] == [0, 0, 2, 2, 2], outcomes[0].text
     assert "--budget" in outcomes[2].err
     assert "unit" in outcomes[3].err
     assert not (tmp_path / "refused").exists()
@@ -57,7 +57,7 @@ def test_training_ends_with_the_budget(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_stopped_run_goes_on_with_its_plan(tmp_path: Path, processes: str) -> None:
+def test_resumed_run_continues_its_plan(tmp_path: Path, processes: str) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 1200)
     command = (
         *(*COMMON, "--model", f"auto:{checkpoints.TINY}", "--budget", "90s", "--epochs", "1000", "--output", "run"),

@@ -43,7 +43,7 @@ def test_help_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     assert not loaded & HEAVY
 
 
-def test_help_answers_at_once(tmp_path: Path) -> None:
+def test_help_is_fast(tmp_path: Path) -> None:
     quickest = min(toolkit("--help", cwd=tmp_path).cpu_seconds for _ in range(3))
     assert quickest < 0.3
 
@@ -65,7 +65,7 @@ def test_recipes_list_names_every_file(tmp_path: Path) -> None:
         assert name in outcome.out
 
 
-def test_recipes_show_says_where_each_value_came_from(tmp_path: Path) -> None:
+def test_recipes_show_names_the_source_of_each_value(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("training:\n  epochs: 9\n", encoding="utf-8")
     outcome = toolkit(
         "recipes",
@@ -89,7 +89,7 @@ def test_recipes_show_says_where_each_value_came_from(tmp_path: Path) -> None:
     assert "recipe" in rows["training.best_metric"]
 
 
-def test_recipes_show_fills_in_what_follows_from_the_rows(tmp_path: Path) -> None:
+def test_recipes_show_derives_values_from_rows(tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 400)
     call = ("recipes", "show", "sentiment", "--data", "reviews.csv")
     plain, typed = several([call, (*call, "--set", "training.epochs=1")], cwd=tmp_path)
@@ -154,12 +154,12 @@ def test_a_copied_recipe_runs_by_its_path(tiny_distilbert: Path, tmp_path: Path)
         ("compare", "run", "run/evaluations/held-out", "--output", "compared", *own),
         ("prune-heads", "run", "--rows", "8", "--output", "pruned", *own),
     ]
-    said = several(commands, tmp_path)
-    assert [one.code for one in said] == [0] * len(commands), said[-1].text
+    outcomes = several(commands, tmp_path)
+    assert [item.code for item in outcomes] == [0] * len(commands), outcomes[-1].text
     assert (tmp_path / "run" / "mine.py").read_bytes() == (tmp_path / "mine.py").read_bytes()
 
 
-def test_the_copy_of_a_recipe_in_a_run_is_named_and_not_run_unasked(tmp_path: Path) -> None:
+def test_recipe_copy_in_a_run_is_not_run_without_option(tmp_path: Path) -> None:
     run = tmp_path / "run"
     for name, content in {
         "run.json": '{"status": "complete"}',
@@ -174,8 +174,8 @@ def test_the_copy_of_a_recipe_in_a_run_is_named_and_not_run_unasked(tmp_path: Pa
     outcome = toolkit("evaluate", "run", cwd=tmp_path)
     assert (outcome.code, "ZeroDivisionError" in outcome.text) == (2, False), outcome.text
     assert "--recipe run/mine.py" in " ".join(outcome.err.split())
-    asked = toolkit("evaluate", "run", "--recipe", "run/mine.py", cwd=tmp_path)
-    assert "ZeroDivisionError" in asked.text
+    result = toolkit("evaluate", "run", "--recipe", "run/mine.py", cwd=tmp_path)
+    assert "ZeroDivisionError" in result.text
 
 
 def test_code_in_the_current_directory_is_not_run(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_code_in_the_current_directory_is_not_run(tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.text
 
 
-def test_inspect_tells_what_a_run_would_meet(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_inspect_shows_the_data_of_a_run(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60, text=" Review ", label=" Stars ")
     with table.open("a", encoding="utf-8") as stream:
         first = table.read_text(encoding="utf-8").splitlines()[1].rpartition(",")[0]
@@ -200,7 +200,7 @@ def test_inspect_tells_what_a_run_would_meet(tiny_distilbert: Path, tmp_path: Pa
     assert "1 row with an empty text" in outcome.err
 
 
-def test_entities_from_one_file_with_nothing_changed_elsewhere(tiny_bert: Path, tmp_path: Path) -> None:
+def test_tokens_recipe_is_one_file(tiny_bert: Path, tmp_path: Path) -> None:
     people, places = ("Anna Smith", "Tom Baker", "Olga"), ("Paris", "New York", "Lima")
     with (tmp_path / "words.jsonl").open("w", encoding="utf-8") as stream:
         for number in range(180):
@@ -231,7 +231,7 @@ def test_entities_from_one_file_with_nothing_changed_elsewhere(tiny_bert: Path, 
     assert repeated["evaluation"] == report["evaluation"]
 
 
-def test_the_wheel_alone_finds_every_recipe_and_preset(tmp_path: Path) -> None:
+def test_wheel_contains_recipes_and_presets(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "dist", ROOT],
         check=True,

@@ -1,4 +1,4 @@
-"""A model leaves its run: in every form it answers as before, at any batch and length, or the export fails."""
+"""Exports in every form predict as the model, at any batch size and length, or fail."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ exporting = importlib.import_module("toolkit.commands.export")  # the package's 
 
 
 def facts(folder: Path) -> Export:
-    """Return what export.json says beside transformers' manifest, validated."""
+    """Return the keys of export.json in addition to transformers' manifest, validated."""
     known = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     return Export.model_validate({key: known[key] for key in Export.model_fields})
 
@@ -42,7 +42,7 @@ def batch(family: str, rows: int, length: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("form", ["onnx", "torch-export"])
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "vit"])
-def test_any_batch_and_length(family: str, form: str, tmp_path: Path) -> None:
+def test_batch_and_length_are_dynamic(family: str, form: str, tmp_path: Path) -> None:
     import torch
 
     model, sample = models.make(family)
@@ -62,7 +62,7 @@ print(type(found).__name__, tuple(found["logits"].shape), "transformers" in sys.
 """
 
 
-def test_what_torch_export_wrote_needs_nothing_but_torch(tmp_path: Path) -> None:
+def test_torch_export_needs_only_torch(tmp_path: Path) -> None:
     model, sample = models.make("distilbert")
     graph.save(graph.trace(model, sample, "torch-export"), tmp_path)
     assert "forward" not in vars(model)  # it is as it was
@@ -81,22 +81,22 @@ def onnx(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_export_json_says(made: Made, onnx: Path) -> None:
-    found = facts(onnx)
-    assert (found.form, found.labels, found.rows) == ("onnx", ["neg", "pos"], 80)
-    assert (found.agreement.same, found.agreement.value) == (80, 1.0)
-    assert found.drift is not None
-    assert found.drift.largest < 1e-4
-    assert found.difference is not None
-    assert (found.difference.metric, found.difference.value) == ("accuracy", 0.0)
+def test_export_json_contents(made: Made, onnx: Path) -> None:
+    result = facts(onnx)
+    assert (result.form, result.labels, result.rows) == ("onnx", ["neg", "pos"], 80)
+    assert (result.agreement.same, result.agreement.value) == (80, 1.0)
+    assert result.drift is not None
+    assert result.drift.largest < 1e-4
+    assert result.difference is not None
+    assert (result.difference.metric, result.difference.value) == ("accuracy", 0.0)
     report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
     accuracy = next(m["value"] for m in report["evaluation"]["metrics"] if m["name"] == "accuracy")
-    assert found.difference.original == pytest.approx(accuracy)
-    assert found.exported_bytes == (onnx / "model.onnx").stat().st_size
+    assert result.difference.original == pytest.approx(accuracy)
+    assert result.exported_bytes == (onnx / "model.onnx").stat().st_size
     assert (onnx / "model.onnx.data").stat().st_size == 0  # a browser loads one file
-    assert found.original_bytes == (made.run / "model" / "model.safetensors").stat().st_size
-    assert found.exported_speed is not None
-    assert found.exported_speed.one_ms > 0
+    assert result.original_bytes == (made.run / "model" / "model.safetensors").stat().st_size
+    assert result.exported_speed is not None
+    assert result.exported_speed.one_ms > 0
     for file in onnx.glob("*.json"):
         assert str(made.cwd) not in file.read_text(encoding="utf-8"), file.name
 
@@ -112,30 +112,30 @@ def test_transformers_loads_it_by_its_manifest(made: Made, onnx: Path) -> None:
 
 
 def asked(python: str | Path, folder: Path, rows: list[str]) -> list[list[str]]:
-    """Ask the program beside an export, the last row on the command line and the others by standard input."""
-    told = {"input": "".join(f"{row}\n" for row in rows[:-1]), "capture_output": True, "text": True, "check": True}
+    """Run the program of an export, with the last row on the command line and the others on standard input."""
+    options = {"input": "".join(f"{row}\n" for row in rows[:-1]), "capture_output": True, "text": True, "check": True}
     command = [str(python), str(folder / "run.py")]
     env = {**environment(), "PYTHONPATH": ""}
-    lines = subprocess.run(command, cwd="/", env=env, **told).stdout  # type: ignore[call-overload]
-    lines += subprocess.run([*command, rows[-1]], cwd="/", env=env, **{**told, "input": ""}).stdout  # type: ignore[call-overload]
+    lines = subprocess.run(command, cwd="/", env=env, **options).stdout  # type: ignore[call-overload]
+    lines += subprocess.run([*command, rows[-1]], cwd="/", env=env, **{**options, "input": ""}).stdout  # type: ignore[call-overload]
     return [line.split("\t", 2) for line in lines.splitlines()]
 
 
 def check_program(python: str | Path, made: Made, folder: Path) -> None:
-    said = pq.read_table(made.run / "predictions.parquet")
-    rows = said["text"].to_pylist()
+    output = pq.read_table(made.run / "predictions.parquet")
+    rows = output["text"].to_pylist()
     answers = asked(python, folder, rows)
     assert [text for _, _, text in answers] == rows
-    assert [label for label, _, _ in answers] == [["neg", "pos"][n] for n in said["prediction"].to_pylist()]
-    for (_, score, _), probabilities in zip(answers, said["probabilities"].to_pylist(), strict=True):
+    assert [label for label, _, _ in answers] == [["neg", "pos"][n] for n in output["prediction"].to_pylist()]
+    for (_, score, _), probabilities in zip(answers, output["probabilities"].to_pylist(), strict=True):
         assert float(score) == pytest.approx(max(probabilities), abs=1e-4)
 
 
-def test_the_program_beside_it_says_what_the_toolkit_says(made: Made, onnx: Path) -> None:
+def test_exported_program_agrees_with_toolkit(made: Made, onnx: Path) -> None:
     check_program(sys.executable, made, onnx)
 
 
-def test_a_line_in_is_a_line_out_and_who_has_seen_enough_is_no_fault(made: Made, onnx: Path, tmp_path: Path) -> None:
+def test_exported_program_handles_lines_and_closed_pipe(made: Made, onnx: Path, tmp_path: Path) -> None:
     lines = ["a wonderful film", "", "  ", "a\tdull\tstory", *["a dull story"] * 100]
     (tmp_path / "texts.txt").write_bytes(b"\xef\xbb\xbf" + "\n".join(lines).encode() + b"\nbad \xff byte\n")
     env = {**environment(), "PYTHONPATH": ""}
@@ -159,25 +159,25 @@ def test_an_environment_of_onnxruntime_and_tokenizers_is_enough(made: Made, onnx
     constraints = Path(__file__).parents[2] / "constraints.txt"
     subprocess.run([*install, "-c", constraints], check=True)
     seen = "import importlib.util as u; print([n for n in ('torch', 'transformers', 'toolkit') if u.find_spec(n)])"
-    found = subprocess.run([python, "-c", seen], cwd="/", env={"PATH": "/usr/bin"}, capture_output=True, text=True)
-    assert found.stdout.strip() == "[]", found.stderr
+    result = subprocess.run([python, "-c", seen], cwd="/", env={"PATH": "/usr/bin"}, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
     check_program(python, made, onnx)
 
 
 def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path) -> None:
     outcome = toolkit("export", made.run, "--to", "onnx-int8", "--output", "small", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    found = facts(tmp_path / "small")
-    assert found.quantization is not None
-    assert found.quantization.calibrated_on == "validation"
-    ways = {one.way: one for one in found.quantization.candidates}
+    result = facts(tmp_path / "small")
+    assert result.quantization is not None
+    assert result.quantization.calibrated_on == "validation"
+    ways = {item.way: item for item in result.quantization.candidates}
     assert set(ways) == {"static", "dynamic"}
-    assert ways[found.quantization.chosen].agreement.same == max(one.agreement.same for one in ways.values())
-    assert found.quantization.calibration_rows + ways["static"].agreement.rows == 40  # all validation rows
-    assert f"{found.quantization.chosen} is used" in outcome.err
-    for one in ways.values():  # asked one at a time and together
-        assert one.batching.agreement.rows == one.agreement.rows
-        assert one.batching.drift is not None
+    assert ways[result.quantization.chosen].agreement.same == max(item.agreement.same for item in ways.values())
+    assert result.quantization.calibration_rows + ways["static"].agreement.rows == 40  # all validation rows
+    assert f"{result.quantization.chosen} is used" in outcome.err
+    for item in ways.values():  # predicted one at a time and together
+        assert item.batching.agreement.rows == item.agreement.rows
+        assert item.batching.drift is not None
     fixed, anew = ways["static"].batching.drift, ways["dynamic"].batching.drift
     assert fixed is not None
     assert anew is not None
@@ -193,8 +193,8 @@ def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path
 def test_other_forms(form: str, made: Made, tmp_path: Path) -> None:
     outcome = toolkit("export", made.run, "--to", form, "--output", "out", "--rows", "20", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    found = facts(tmp_path / "out")
-    assert (found.form, found.rows, found.agreement.same) == (form, 20, 20)
+    result = facts(tmp_path / "out")
+    assert (result.form, result.rows, result.agreement.same) == (form, 20, 20)
     assert not (tmp_path / "out" / "run.py").exists()
     if form == "safetensors":
         checkpoints.reviews(tmp_path / "reviews.csv", 40, seed=9)
@@ -217,7 +217,9 @@ def test_adapters_are_merged(tiny_bert: Path, tmp_path: Path) -> None:
     assert facts(folder).agreement.value == 1.0
     import onnx as reader
 
-    assert not [one.name for one in reader.load(folder / "model.onnx").graph.initializer if "lora" in one.name.lower()]
+    assert not [
+        item.name for item in reader.load(folder / "model.onnx").graph.initializer if "lora" in item.name.lower()
+    ]
 
 
 def run(made: Made, output: Path, **changes: Any) -> Any:
@@ -225,9 +227,7 @@ def run(made: Made, output: Path, **changes: Any) -> Any:
     return exporting.export(**{**arguments, "observe": lambda event: None, **changes})
 
 
-def test_an_export_that_disagrees_fails_and_leaves_nothing(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disagreeing_export_writes_nothing(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = graph.trace
 
     def broken(model: Any, sample: Any, form: str) -> Any:
@@ -247,7 +247,7 @@ def test_an_export_that_disagrees_fails_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_and_forms_that_are_refused(made: Made, tmp_path: Path) -> None:
+def test_invalid_outputs_and_forms_are_rejected(made: Made, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine", encoding="utf-8")
     with refused(ConfigError, "output.exists", "taken"):
@@ -272,7 +272,7 @@ def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) ->
     assert not (folder / "run.py").exists()  # it reads texts
 
 
-def test_a_graph_of_more_than_2_gb_keeps_its_weights_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graph_above_2_gb_has_external_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     model, sample = models.make("bert")
@@ -283,17 +283,17 @@ def test_a_graph_of_more_than_2_gb_keeps_its_weights_beside_it(tmp_path: Path, m
         torch.testing.assert_close(Graph(tmp_path)(**sample).logits, model(**sample).logits, atol=1e-4, rtol=1e-4)
 
 
-def test_eight_bits_with_dynamic_ranges_are_asked_one_at_a_time_by_the_program_beside_them(
+def test_dynamic_ranges_are_predicted_one_at_a_time(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph, "WAYS", ("dynamic",))
+    monkeypatch.setattr(graph, "QUANTIZATION_METHODS", ("dynamic",))
     run(made, tmp_path / "out", form="onnx-int8", tolerance=1.0)
     rows = pq.read_table(made.run / "predictions.parquet")["text"].to_pylist()[:6]
     together = asked(sys.executable, tmp_path / "out", [*rows, rows[0]])
-    assert together[0] == together[-1]  # the last is asked alone
+    assert together[0] == together[-1]  # the last is predicted alone
 
 
-def test_labels_of_words_leave_in_every_form(tiny_bert: Path, tmp_path: Path) -> None:
+def test_token_labels_are_exported_in_every_form(tiny_bert: Path, tmp_path: Path) -> None:
     rows = [
         {"words": [name, verb, "home", str(day)], "labels": ["B-PER", "O", "B-LOC", "O"]}
         for day in range(20)
@@ -306,15 +306,15 @@ def test_labels_of_words_leave_in_every_form(tiny_bert: Path, tmp_path: Path) ->
     outcomes = several([(*training, *settings), *exports], tmp_path)
     assert [outcome.code for outcome in outcomes] == [0] * 5, outcomes[-1].text
     for form in graph.FORMS:
-        found = facts(tmp_path / "run" / "exports" / form)
-        assert "labels" not in found.inputs
-        assert found.difference is not None
-        assert found.difference.metric == "entity_f1"
+        result = facts(tmp_path / "run" / "exports" / form)
+        assert "labels" not in result.inputs
+        assert result.difference is not None
+        assert result.difference.metric == "entity_f1"
         if form != "onnx-int8":
-            assert found.agreement.value == 1.0
+            assert result.agreement.value == 1.0
 
 
-def test_what_writes_texts_leaves_as_safetensors_alone(tmp_path: Path) -> None:
+def test_text_generation_exports_safetensors_only(tmp_path: Path) -> None:
     model = bitext.t5(tmp_path / "t5")
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(120))
     training = (

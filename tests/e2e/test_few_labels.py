@@ -49,7 +49,7 @@ def test_the_comparison_is_in_the_report(home: Path) -> None:
         assert all(name in text for name in NAMES)
 
 
-def test_validation_figures_are_of_out_of_fold_predictions(home: Path) -> None:
+def test_validation_metrics_are_out_of_fold(home: Path) -> None:
     report = report_of(home / "run")
     comparison = report["training"]["few_labels"]
     (point,) = report["training"]["evaluations"]
@@ -95,7 +95,7 @@ def test_two_processes_keep_the_same_model(home: Path) -> None:
     assert weights[0] == weights[1]
 
 
-def test_resume_compares_again_and_keeps_the_same_model(home: Path) -> None:
+def test_resume_gives_the_same_model(home: Path) -> None:
     stopped = home / "stopped"
     shutil.copytree(home / "run", stopped, ignore=shutil.ignore_patterns("model", "report.*", "evaluations"))
     facts = json.loads((stopped / "run.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Models that were not trained here are judged: from a folder, from a Hub, with and without names of their classes."""
+"""Models that were not trained here are evaluated: from a folder or a Hub, with and without class names."""
 
 import json
 import shutil
@@ -17,8 +17,8 @@ QUICK = ("--set", "evaluation.resamples=200")
 
 
 def report(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return found
+    result: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return result
 
 
 def accuracy(folder: Path) -> float:
@@ -27,7 +27,7 @@ def accuracy(folder: Path) -> float:
 
 @pytest.fixture(scope="module")
 def nameless(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier as transformers writes one whose author named no classes: its file does not even say LABEL_0."""
+    """A classifier as transformers writes one without class names: its file does not even contain LABEL_0."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = tmp_path_factory.mktemp("foreign") / "nameless"
@@ -67,7 +67,7 @@ def test_labels_that_do_not_match_are_refused_with_both_lists(nameless: Path, tm
     assert "data.label_map" in refused.err
 
 
-def test_a_model_of_the_hub_is_judged_by_its_name(nameless: Path, table: Path, tmp_path: Path) -> None:
+def test_hub_model_is_evaluated_by_name(nameless: Path, table: Path, tmp_path: Path) -> None:
     with LocalHub() as hub:
         hub.add("acme/nameless", nameless)
         env = hub.environment(tmp_path / "hf")
@@ -91,7 +91,7 @@ def test_a_model_without_a_head_is_refused(tiny_distilbert: Path, table: Path, t
     assert "DistilBertModel" in refused.err
 
 
-def test_a_model_of_pictures_says_what_its_pipeline_says(tmp_path: Path) -> None:
+def test_image_model_agrees_with_its_pipeline(tmp_path: Path) -> None:
     from PIL import Image
     from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil, pipeline
 
@@ -103,10 +103,10 @@ def test_a_model_of_pictures_says_what_its_pipeline_says(tmp_path: Path) -> None
     folder = pictures.folder(tmp_path / "shades", 20)
     judged = toolkit("evaluate", "own-vit", "--data", "shades", "--output", "out", *QUICK, cwd=tmp_path)
     assert judged.code == 0, judged.text
-    found = report(tmp_path / "out")
-    assert (found["recipe"], found["evaluation"]["labels"]) == ("image", ["dark", "light"])
+    result = report(tmp_path / "out")
+    assert (result["recipe"], result["evaluation"]["labels"]) == ("image", ["dark", "light"])
     classify = pipeline("image-classification", model=str(tmp_path / "own-vit"))
     for row in pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()[::7]:
         with Image.open(folder / row["_file"]) as image:
-            theirs = {one["label"]: one["score"] for one in classify(image.convert("RGB"))}
+            theirs = {item["label"]: item["score"] for item in classify(image.convert("RGB"))}
         assert [theirs["LABEL_0"], theirs["LABEL_1"]] == pytest.approx(row["probabilities"], abs=1e-5)

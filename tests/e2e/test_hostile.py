@@ -1,4 +1,4 @@
-"""Nothing that came with a folder is run, whatever is asked of it; what is damaged is refused in a sentence."""
+"""Nothing that came with a folder is run by any command; damaged files are rejected with one message."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -30,14 +30,14 @@ COMMANDS = {
     "tune": "tune sentiment --model {t}/model --data {t} --output {t}",
     "inspect": "inspect {t}",
 }
-LOADING = list(COMMANDS)[:-4]  # those that load a run's model as its card says; of `compare` its predictions
+LOADING = list(COMMANDS)[:-4]  # those that load a run's model by its card; for `compare` its predictions
 Attacks = Mapping[str, tuple[hostile.Change, Sequence[str]]]
 Attack = Callable[[Attacks], dict[str, dict[str, Outcome]]]
 
 
 @pytest.fixture
 def attack(made: Made, tmp_path: Path) -> Attack:
-    """Change copies of a run, give commands to each, and return what they said: name of the copy → command → outcome.
+    """Change copies of a run, and run commands on each; return name of the copy → command → outcome.
 
     Nothing that was planted may have been run, and no command may have failed otherwise than by a refusal.
     """
@@ -49,27 +49,30 @@ def attack(made: Made, tmp_path: Path) -> Attack:
         for name, (change, _) in attacks.items():
             shutil.copytree(made.run, tmp_path / name)
             change(tmp_path / name)
-            (tmp_path / name / "SHA256SUMS").unlink()  # who changes a run can leave its digests out
-        asked = [(name, command) for name, (_, commands) in attacks.items() for command in commands]
+            (tmp_path / name / "SHA256SUMS").unlink()  # an attacker can leave the digests out
+        requests = [(name, command) for name, (_, commands) in attacks.items() for command in commands]
         with LocalHub() as hub:
             env = hub.environment(tmp_path / "hf", hub.token)
-            lines = [COMMANDS[command].format(t=name).split() for name, command in asked]
-            said = several(lines, tmp_path, env, timeout=900, all_of_them=True)
-        found: dict[str, dict[str, Outcome]] = {name: {} for name in attacks}
-        for (name, command), outcome in zip(asked, said, strict=True):
+            lines = [COMMANDS[command].format(t=name).split() for name, command in requests]
+            outcomes = several(lines, tmp_path, env, timeout=900, all_of_them=True)
+        results: dict[str, dict[str, Outcome]] = {name: {} for name in attacks}
+        for (name, command), outcome in zip(requests, outcomes, strict=True):
             assert outcome.code in (0, 2), (name, command, outcome.text)
-            found[name][command] = outcome
-        assert not (tmp_path / hostile.MARK).exists(), {key: list(values) for key, values in found.items()}
-        return found
+            results[name][command] = outcome
+        assert not (tmp_path / hostile.MARK).exists(), {key: list(values) for key, values in results.items()}
+        return results
 
     return run
 
 
-def test_a_card_does_not_let_code_run(attack: Attack) -> None:
-    said = attack({"t": (hostile.loading, list(COMMANDS))})["t"]
+def test_model_card_cannot_enable_code(attack: Attack) -> None:
+    output = attack({"t": (hostile.loading, list(COMMANDS))})["t"]
     for command in LOADING:
         if command != "compare":
-            assert (said[command].code, "`loading." in said[command].err) == (2, True), (command, said[command].text)
+            assert (output[command].code, "`loading." in output[command].err) == (2, True), (
+                command,
+                output[command].text,
+            )
 
 
 def test_a_recipe_that_a_folder_names_is_not_run(attack: Attack) -> None:
@@ -85,21 +88,21 @@ def test_a_recipe_that_a_folder_names_is_not_run(attack: Attack) -> None:
             assert (outcome.code, "--recipe" in outcome.err) == (2, True), (name, command, outcome.text)
 
 
-def test_code_beside_a_family_that_transformers_knows_is_left_alone(attack: Attack, tmp_path: Path) -> None:
+def test_code_of_a_known_family_is_not_run(attack: Attack, tmp_path: Path) -> None:
     commands = ["predict", "fresh", "explain", "export", "attend", "finetune"]
-    said = attack(
+    message = attack(
         {
             "known": (hostile.code_beside_a_known_family, commands),
             "adapter": (hostile.adapter_of_elsewhere, ["predict", "attend"]),
             "pickled": (hostile.pickled, ["predict", "fresh", "other rows", "export", "attend", "finetune", "push"]),
         }
     )
-    assert {outcome.code for outcome in said["known"].values()} == {0}
+    assert {outcome.code for outcome in message["known"].values()} == {0}
     assert "evil.Evil" not in "".join(file.read_text("utf-8") for file in (tmp_path / "known-exported").glob("*.json"))
-    assert {outcome.code for outcome in said["pickled"].values()} == {2}
+    assert {outcome.code for outcome in message["pickled"].values()} == {2}
 
 
-def test_what_is_damaged_or_forged_is_refused(attack: Attack, tmp_path: Path) -> None:
+def test_damaged_and_forged_files_are_rejected(attack: Attack, tmp_path: Path) -> None:
     deep = {
         "card": ("model/toolkit.json", ["predict", "fresh", "push", "attend"]),
         "config": ("model/config.json", ["predict", "finetune"]),

@@ -1,4 +1,4 @@
-"""Hybrids of convolution and attention: their presets fine-tune, judge and judge again, from a Hub and from scratch."""
+"""Hybrids of convolution and attention: their presets fine-tune and evaluate, from a Hub and from scratch."""
 
 import json
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.mark.parametrize("preset", ["convbert", "mobilevit", "cvt"])
-def test_a_preset_works_from_the_first_command_to_the_second(preset: str, hub: LocalHub, tmp_path: Path) -> None:
+def test_preset_is_trained_and_evaluated(preset: str, hub: LocalHub, tmp_path: Path) -> None:
     env = hub.environment(tmp_path / "hf")
     if preset == "convbert":
         recipe, data = "sentiment", checkpoints.reviews(tmp_path / "reviews.csv", 60)

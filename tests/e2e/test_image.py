@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(cwd, cwd / "run", outcome)
 
 
-def test_it_learns_and_reports(made: Made) -> None:
+def test_image_run_learns_and_reports(made: Made) -> None:
     report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
     figures = {figure["name"]: figure["value"] for figure in report["evaluation"]["metrics"]}
     assert figures["accuracy"] > 0.9
@@ -49,7 +49,7 @@ def test_it_learns_and_reports(made: Made) -> None:
         "Logistic regression on small pixels",
     ]
     assert "1 of 121 pictures could not be read and were left out: dark/broken.png" in made.outcome.err
-    assert [one["file"] for one in report["data"]["unreadable"]] == ["dark/broken.png"]
+    assert [item["file"] for item in report["data"]["unreadable"]] == ["dark/broken.png"]
     assert report["data"]["counts"]["unreadable"] == 1
     assert report["config"]["loading"]["from_scratch"] is True
     assert "Warning" not in made.outcome.err
@@ -59,7 +59,7 @@ def test_it_learns_and_reports(made: Made) -> None:
     assert str(made.cwd) not in (made.run / "report.json").read_text(encoding="utf-8")
 
 
-def test_it_is_judged_again_without_the_folder(made: Made, tmp_path: Path) -> None:
+def test_run_is_evaluated_without_the_picture_folder(made: Made, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     made.run.rename(moved)
     try:
@@ -73,16 +73,16 @@ def test_it_is_judged_again_without_the_folder(made: Made, tmp_path: Path) -> No
     assert again["data"]["fingerprint"] == first["data"]["fingerprint"]
 
 
-def test_the_pipeline_of_transformers_says_the_same(made: Made) -> None:
+def test_pipeline_gives_the_same_predictions(made: Made) -> None:
     from PIL import Image
     from transformers import pipeline
 
     classify = pipeline("image-classification", model=str(made.run / "model"))
-    said = pq.read_table(made.run / "predictions.parquet").to_pylist()
+    output = pq.read_table(made.run / "predictions.parquet").to_pylist()
     labels = json.loads((made.run / "run.json").read_text(encoding="utf-8"))["labels"]
-    for row in said[:6]:
+    for row in output[:6]:
         with Image.open(made.cwd / "data" / row["_file"]) as image:
-            theirs = {one["label"]: one["score"] for one in classify(image.convert("RGB"))}
+            theirs = {item["label"]: item["score"] for item in classify(image.convert("RGB"))}
         assert max(theirs, key=theirs.__getitem__) == labels[row["prediction"]]
         for label, chance in zip(labels, row["probabilities"], strict=True):
             assert theirs[label] == pytest.approx(chance, abs=1e-5)
@@ -104,11 +104,11 @@ def test_predict_a_folder_and_a_table(made: Made, tmp_path: Path) -> None:
     table.write_text(f"photo\n{folder}/dark/000.png\nnowhere.png\n{folder}/light/000.png\n", encoding="utf-8")
     outcome = toolkit("predict", made.run, "--input", table, "--output", "some.jsonl", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    said = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [one["prediction"] for one in said] == ["dark", None, "light"]
+    texts = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [item["prediction"] for item in texts] == ["dark", None, "light"]
 
 
-def test_inspect_says_what_is_there(made: Made) -> None:
+def test_inspect_describes_pictures(made: Made) -> None:
     outcome = toolkit("inspect", "data", "--recipe", "image", cwd=made.cwd)
     assert outcome.code == 0, outcome.text
     assert "shorter side  median 16, smallest 16, largest 16 pixels" in outcome.out
@@ -135,21 +135,21 @@ def test_a_contact_sheet_needs_no_model(made: Made) -> None:
     assert "224 × 224 pixels" in outcome.err
 
 
-def test_what_is_for_texts_says_so(made: Made) -> None:
+def test_text_options_are_rejected_for_pictures(made: Made) -> None:
     for command in (["inspect", "data", "--show"], ["explain", "run", "a text"], ["attend", "run", "a text"]):
         refused = toolkit(*command, cwd=made.cwd)
         assert refused.code == 2, refused.text
         assert "[internal.unexpected]" not in refused.err
 
 
-def test_a_form_without_weights_says_how_to_use_it(made: Made) -> None:
+def test_architecture_without_weights_needs_from_scratch(made: Made) -> None:
     outcome = toolkit("finetune", "image", "--model", "vit-tiny", "--data", "data", cwd=made.cwd)
     assert outcome.code == 2
     assert "Add --from-scratch" in outcome.err
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page cannot be opened")
-def test_a_person_drops_a_picture_and_sees_its_class(made: Made, tmp_path: Path) -> None:
+def test_demo_page_predicts_a_picture(made: Made, tmp_path: Path) -> None:
     pictures.picture(light=True, seed=901).save(tmp_path / "new.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     with serving("app", made.run, "--no-browser", cwd=tmp_path) as address, browser() as page:
@@ -165,7 +165,7 @@ def test_a_person_drops_a_picture_and_sees_its_class(made: Made, tmp_path: Path)
         assert "the picture is not a picture" in page.evaluate("document.getElementById('refusal').textContent")
 
 
-def test_it_is_pushed_and_judged_from_the_hub(made: Made, tmp_path: Path) -> None:
+def test_pushed_model_is_evaluated_from_the_hub(made: Made, tmp_path: Path) -> None:
     with LocalHub() as hub:
         env = hub.environment(tmp_path / "hf", hub.token)
         pushed = toolkit("push", made.run, "acme/shades", cwd=tmp_path, env=env)
@@ -188,7 +188,7 @@ def test_it_is_pushed_and_judged_from_the_hub(made: Made, tmp_path: Path) -> Non
     assert report["data"]["counts"]["unreadable"] == 1
 
 
-def test_a_planted_copy_of_a_training_picture_is_found_by_name(tmp_path: Path) -> None:
+def test_planted_duplicate_picture_is_found(tmp_path: Path) -> None:
     """Saved anew as a JPEG, it is another file with other pixels."""
     from PIL import Image
 
@@ -203,9 +203,9 @@ def test_a_planted_copy_of_a_training_picture_is_found_by_name(tmp_path: Path) -
     assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
     assert faults(REPORT, report) == []
-    found = report["evaluation"]["near_duplicates"]
-    assert (found["kind"], found["found"]) == ("image", 1)
-    (pair,) = found["pairs"]
+    result = report["evaluation"]["near_duplicates"]
+    assert (result["kind"], result["found"]) == ("image", 1)
+    (pair,) = result["pairs"]
     assert pair["test"]["file"] == f"test/light/{hostile}.jpg"
     assert pair["train"]["file"] == "train/light/004.png"
     assert any(
@@ -234,7 +234,7 @@ def test_two_runs_are_compared_picture_by_picture(made: Made, tmp_path: Path) ->
     assert "Metrics of each model" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
 
 
-def test_with_no_data_and_no_hub_there_are_digits(tmp_path: Path) -> None:
+def test_digits_are_used_without_data_and_hub(tmp_path: Path) -> None:
     outcome = toolkit(
         "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--epochs", "1", "--output", "run",
         "--set", "data.max_train_rows=200", "--set", "options.image_size=8", "--set", "evaluation.resamples=100",

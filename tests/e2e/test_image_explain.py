@@ -1,4 +1,4 @@
-"""What the predictions of a model of pictures rest on, where it is known: a coloured square on noise."""
+"""Explanations of an image classifier with a known cause: a coloured square on noise."""
 
 import json
 import re
@@ -41,13 +41,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(cwd, boxes)
 
 
-def test_the_top_patch_of_the_most_faithful_method_lies_on_the_object(made: Made) -> None:
-    found = json.loads((made.cwd / "explained" / "explanation.json").read_text(encoding="utf-8"))
-    best = found["trust"]["best"]
+def test_top_patch_is_on_the_object(made: Made) -> None:
+    result = json.loads((made.cwd / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    best = result["trust"]["best"]
     assert best is not None
-    assert found["unit"] == "patch"
-    assert len(found["texts"]) == 2 * NEW
-    hits = [hit(one["scores"][best], one["grid"], made.boxes[one["text"]]) for one in found["texts"]]
+    assert result["unit"] == "patch"
+    assert len(result["texts"]) == 2 * NEW
+    hits = [hit(item["scores"][best], item["grid"], made.boxes[item["text"]]) for item in result["texts"]]
     assert sum(hits) > 0.8 * len(hits)
 
 
@@ -66,34 +66,34 @@ def test_the_pointing_game_of_a_larger_model_on_more_pictures(tmp_path: Path) ->
         assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
     assert report["evaluation"]["metrics"][0]["value"] > 0.9  # it knows the pictures with no square, too
-    found = json.loads((tmp_path / "explained" / "explanation.json").read_text(encoding="utf-8"))
-    best = found["trust"]["best"]
+    result = json.loads((tmp_path / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    best = result["trust"]["best"]
     assert best is not None
-    hits = [hit(one["scores"][best], one["grid"], boxes[one["text"]]) for one in found["texts"]]
+    hits = [hit(item["scores"][best], item["grid"], boxes[item["text"]]) for item in result["texts"]]
     assert len(hits) == 80
     assert sum(hits) > 0.8 * len(hits)
 
 
-def test_predict_says_for_each_picture_what_its_answer_rests_on(made: Made) -> None:
+def test_predict_explains_each_picture(made: Made) -> None:
     (made.cwd / "scans" / "broken.png").write_bytes(b"no picture")
     outcome = toolkit("predict", PICTURES, "-i", "scans", "-o", "answers.jsonl", "--explain", cwd=made.cwd)
     (made.cwd / "scans" / "broken.png").unlink()
     assert outcome.code == 0, outcome.text
     answers = [json.loads(line) for line in (made.cwd / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
-    bad = [one for one in answers if one["problem"]]
-    assert [(one["file"], one["prediction"], one["explanation"]) for one in bad] == [("broken.png", None, None)]
-    good = [one for one in answers if not one["problem"]]
+    bad = [item for item in answers if item["problem"]]
+    assert [(item["file"], item["prediction"], item["explanation"]) for item in bad] == [("broken.png", None, None)]
+    good = [item for item in answers if not item["problem"]]
     assert len(good) == 2 * NEW
-    assert {one["explanation"]["method"] for one in good} == {best_method(made)}  # the one that `explain` measured
-    boxes = [made.boxes[Path(one["file"]).name] for one in good]
-    why = [one["explanation"] for one in good]
-    hits = [hit(one["scores"], one["grid"], box) for one, box in zip(why, boxes, strict=True)]
+    assert {item["explanation"]["method"] for item in good} == {best_method(made)}  # the one that `explain` measured
+    boxes = [made.boxes[Path(item["file"]).name] for item in good]
+    why = [item["explanation"] for item in good]
+    hits = [hit(item["scores"], item["grid"], box) for item, box in zip(why, boxes, strict=True)]
     assert sum(hits) > 0.8 * len(hits)
 
 
 def best_method(made: Made) -> str:
-    found = json.loads((made.cwd / "explained" / "explanation.json").read_text(encoding="utf-8"))
-    return str(found["trust"]["best"])
+    result = json.loads((made.cwd / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    return str(result["trust"]["best"])
 
 
 def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
@@ -105,10 +105,10 @@ def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
     call = ("explain", PICTURES, "--file", "boxes.csv", "--method", "relevance", "--output", "boxed")
     outcome = toolkit(*call, cwd=made.cwd)
     assert outcome.code == 0, outcome.text
-    found = json.loads((made.cwd / "boxed" / "explanation.json").read_text(encoding="utf-8"))["regions"]["relevance"]
-    assert found["pictures"] == 2 * NEW
-    assert found["pointing"]["value"] > 0.8
-    assert found["overlap"]["low"] > found["middle"]["high"]
+    result = json.loads((made.cwd / "boxed" / "explanation.json").read_text(encoding="utf-8"))["regions"]["relevance"]
+    assert result["pictures"] == 2 * NEW
+    assert result["pointing"]["value"] > 0.8
+    assert result["overlap"]["low"] > result["middle"]["high"]
     assert f"{2 * NEW} pictures with a box" in outcome.out
     (made.cwd / "boxes.csv").write_text("\n".join([*lines, lines[1].split(",")[0] + ",0 0 99 5"]), encoding="utf-8")
     refused = toolkit(*call[:-1], "other", cwd=made.cwd)
@@ -117,25 +117,25 @@ def test_regions_are_scored_where_boxes_are_given(made: Made) -> None:
     assert "32 × 32 pixels" in refused.err
 
 
-def test_the_report_shows_what_right_and_wrong_answers_rest_on(made: Made) -> None:
+def test_report_explains_correct_and_wrong_predictions(made: Made) -> None:
     report = json.loads((made.cwd / PICTURES / "report.json").read_text(encoding="utf-8"))
-    found = report["evaluation"]["explanations"]
-    assert [method["name"] for method in found["methods"]] == ["relevance", "leave-one-out"]
-    assert {one["right"] for one in found["examples"]} >= {True}
-    for one in found["examples"]:
-        assert one["right"] == (one["label"] == one["prediction"])
-        assert [overlay[:22] for overlay in one["overlays"]] == ["data:image/png;base64,"] * 2
+    result = report["evaluation"]["explanations"]
+    assert [method["name"] for method in result["methods"]] == ["relevance", "leave-one-out"]
+    assert {item["right"] for item in result["examples"]} >= {True}
+    for item in result["examples"]:
+        assert item["right"] == (item["label"] == item["prediction"])
+        assert [overlay[:22] for overlay in item["overlays"]] == ["data:image/png;base64,"] * 2
     html = (made.cwd / PICTURES / "report.html").read_text(encoding="utf-8")
     assert 'id="explanations"' in html
-    assert found["examples"][0]["overlays"][0] in html
+    assert result["examples"][0]["overlays"][0] in html
 
 
 def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -> None:
     folder = made.cwd / "explained"
-    found = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+    result = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
     assert (folder / f"picture-{2 * NEW}.png").read_bytes().startswith(b"\x89PNG")
     html = (folder / "explanation.html").read_text(encoding="utf-8")
-    assert html.count('<figure class="panel') == 2 * NEW * (1 + len(found["methods"]))
+    assert html.count('<figure class="panel') == 2 * NEW * (1 + len(result["methods"]))
     if CHROMIUM is None:
         pytest.skip("no Chromium on PATH: the page cannot be opened")
     seen = visit(tmp_path, html)
@@ -144,7 +144,7 @@ def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -
     assert "Choose a layer and a head" in seen.document
 
 
-def test_what_is_no_picture_says_so(made: Made) -> None:
+def test_non_picture_is_rejected(made: Made) -> None:
     (made.cwd / "broken.png").write_bytes(b"\x89PNG")
     for given, identifier in (("nowhere.png", "source.file-missing"), ("broken.png", "image.unreadable")):
         outcome = toolkit("explain", PICTURES, given, cwd=made.cwd)

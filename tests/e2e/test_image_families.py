@@ -30,10 +30,10 @@ def test_every_family_is_trained_and_exported(tmp_path: Path) -> None:
         )
         assert not hub.seen("CONNECT")
     assert ended.returncode == 0, ended.stderr
-    found = {one.pop("name"): one for one in map(json.loads, ended.stdout.splitlines())}
-    assert list(found) == ["vit", "deit", "dinov2", "swin", "mobilevit", "cvt"]
-    for name, one in found.items():
-        assert one["rows"] == 12, name
-        assert one["revision"], name
-        assert one["off"] < 1e-5, name
-        assert one["larger"] == [64, 64, 2, 2], name
+    results = {item.pop("name"): item for item in map(json.loads, ended.stdout.splitlines())}
+    assert list(results) == ["vit", "deit", "dinov2", "swin", "mobilevit", "cvt"]
+    for name, item in results.items():
+        assert item["rows"] == 12, name
+        assert item["revision"], name
+        assert item["off"] < 1e-5, name
+        assert item["larger"] == [64, 64, 2, 2], name

@@ -22,7 +22,7 @@ def figures(report: dict) -> dict:
     return {key: report["evaluation"][key] for key in ("metrics", "per_class", "confusion", "rows", "loss")}
 
 
-def test_the_run_directory_is_whole(made: Made) -> None:
+def test_run_directory_is_complete(made: Made) -> None:
     names = {path.relative_to(made.run).as_posix() for path in made.run.rglob("*") if path.is_file()}
     assert names >= {
         "config.yaml", "run.json", "metrics.jsonl", "predictions.parquet", "report.json", "report.md", "report.html",
@@ -37,7 +37,7 @@ def test_the_run_directory_is_whole(made: Made) -> None:
     assert {line["event"] for line in lines} == {"training", "validation"}
 
 
-def test_it_came_from_the_hub_and_nothing_else_was_asked(made: Made, hub: LocalHub) -> None:
+def test_only_hub_requests_are_made(made: Made, hub: LocalHub) -> None:
     assert hub.seen(r"/distilbert/distilbert-base-uncased/resolve/.*model\.safetensors")
     assert hub.seen("datasets/" + DATA)
     assert not hub.seen("CONNECT")
@@ -45,7 +45,7 @@ def test_it_came_from_the_hub_and_nothing_else_was_asked(made: Made, hub: LocalH
     assert "Traceback" not in made.outcome.text
 
 
-def test_the_report_sets_the_model_beside_the_baselines(made: Made) -> None:
+def test_report_compares_model_with_baselines(made: Made) -> None:
     report = report_of(made.run)
     assert report["evaluation"]["split"] == "held-out test"
     assert report["evaluation"]["rows"] == 80
@@ -78,7 +78,7 @@ def test_no_path_or_name_of_this_machine_is_in_the_report(made: Made) -> None:
     assert f'"{getpass.getuser()}"' not in text
 
 
-def test_evaluate_reloads_the_files_and_agrees(made: Made) -> None:
+def test_evaluate_reloads_and_gives_same_metrics(made: Made) -> None:
     outcome = toolkit("evaluate", cwd=made.cwd, env=made.env)
     assert outcome.code == 0, outcome.text
     assert made.run.name in outcome.text
@@ -94,7 +94,7 @@ def test_evaluate_reloads_the_files_and_agrees(made: Made) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"PAR1")])
-def test_a_run_whose_predictions_are_lost_is_judged_again(made: Made, tmp_path: Path, damage) -> None:
+def test_lost_predictions_are_computed_again(made: Made, tmp_path: Path, damage) -> None:
     run = tmp_path / "copy"
     shutil.copytree(made.run, run, ignore=shutil.ignore_patterns("evaluations"))
     damage(run / "predictions.parquet")
@@ -106,13 +106,13 @@ def test_a_run_whose_predictions_are_lost_is_judged_again(made: Made, tmp_path: 
     assert again["baselines"] == []
 
 
-def test_compare_sets_runs_side_by_side_and_refuses_other_rows(made: Made, tmp_path: Path) -> None:
+def test_compare_requires_the_same_rows(made: Made, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
     table.write_text(table.read_text(encoding="utf-8").replace("positive", "pos").replace("negative", "neg"), "utf-8")
     judging = [("evaluate", made.run, "--data", table, "--output", output) for output in ("one", "other")]
     outcomes = several([*judging, ("compare", "one", "other", "--output", "both")], tmp_path, made.env)
     outcome = outcomes[-1]
-    assert [one.code for one in outcomes] == [0, 0, 0], outcome.text
+    assert [item.code for item in outcomes] == [0, 0, 0], outcome.text
     assert "one and other give the same prediction for every example." in outcome.out
     report = report_of(tmp_path / "both")
     assert faults(REPORT, report) == []
@@ -141,20 +141,20 @@ def test_evaluate_a_model_folder_on_new_data(made: Made, tmp_path: Path) -> None
     assert "[output.exists]" in again.err
 
 
-def test_screening_can_be_asked_for_after_training(made: Made) -> None:
+def test_screening_is_available_after_training(made: Made) -> None:
     wanted = ("--set", "evaluation.operating_points=[sensitivity=0.8]", "--set", "evaluation.positive_class=pos")
     outcome = toolkit("evaluate", made.run, *wanted, "--output", "screened", cwd=made.cwd, env=made.env)
     assert outcome.code == 0, outcome.text
     assert "Choosing thresholds on validation rows" in outcome.err
-    found = report_of(made.cwd / "screened")["evaluation"]["screening"]
-    assert found["positive"] == "pos"
-    assert [point["name"] for point in found["points"]] == ["balanced", "sensitivity=0.8"]
+    result = report_of(made.cwd / "screened")["evaluation"]["screening"]
+    assert result["positive"] == "pos"
+    assert [point["name"] for point in result["points"]] == ["balanced", "sensitivity=0.8"]
     refused = toolkit("evaluate", made.run, "--set", "evaluation.positive_class=zzz", cwd=made.cwd, env=made.env)
     assert refused.code == 2
     assert "[config.unknown-class]" in refused.err
 
 
-def test_evaluate_dry_run_judges_nothing(made: Made, tmp_path: Path) -> None:
+def test_evaluate_dry_run_predicts_nothing(made: Made, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
     table.write_text(table.read_text(encoding="utf-8").replace("positive", "pos").replace("negative", "neg"), "utf-8")
     outcome = toolkit("evaluate", made.run, "--data", table, "--dry-run", cwd=tmp_path)
@@ -171,17 +171,17 @@ def test_evaluate_refuses_labels_that_do_not_match_and_shows_both_lists(made: Ma
     assert "neg, pos" in outcome.err
 
 
-def test_the_exported_folder_works_in_a_pipeline_and_says_the_same(made: Made) -> None:
+def test_model_folder_works_in_a_pipeline(made: Made) -> None:
     from transformers import pipeline
 
     rows = pq.read_table(made.run / "data" / "test.parquet").to_pylist()
-    said = pq.read_table(made.run / "predictions.parquet")["prediction"].to_pylist()
+    output = pq.read_table(made.run / "predictions.parquet")["prediction"].to_pylist()
     classify = pipeline("text-classification", model=str(made.run / "model"), device="cpu")
     labels = [answer["label"] for answer in classify([row["text"] for row in rows])]
-    assert labels == [["neg", "pos"][number] for number in said]
+    assert labels == [["neg", "pos"][number] for number in output]
 
 
-def test_same_seed_same_weights_other_seed_other_weights(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_seed_determines_weights(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 120)
     common = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "1")
     names = {"a": "3", "b": "3", "c": "4"}
@@ -193,13 +193,13 @@ def test_same_seed_same_weights_other_seed_other_weights(tiny_distilbert: Path, 
         True,
         False,
     ]
-    one, two, other = (checkpoints.digest(tmp_path / name / "model" / "model.safetensors") for name in "abc")
-    assert one == two
-    assert one != other
+    first, two, other = (checkpoints.digest(tmp_path / name / "model" / "model.safetensors") for name in "abc")
+    assert first == two
+    assert first != other
     assert figures(report_of(tmp_path / "c" / "evaluations" / "held-out")) == figures(report_of(tmp_path / "c"))
 
 
-def test_a_run_on_local_files_asks_the_network_nothing(tiny_distilbert: Path, hub: LocalHub, tmp_path: Path) -> None:
+def test_local_run_makes_no_requests(tiny_distilbert: Path, hub: LocalHub, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     before = len(hub.requests)
     env = hub.environment(tmp_path / "hf")

@@ -1,4 +1,4 @@
-"""Options that change what is trained, through the real command line: what lies in the run afterwards."""
+"""Options that change what is trained, through the real command line: the files of the run."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ assert "peft" not in sys.modules
 """
 
 
-def test_a_run_with_adapters_leaves_a_model_that_needs_none(tmp_path: Path) -> None:
+def test_adapters_are_merged_into_the_model(tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 200)
     outcome = toolkit(
         "finetune", "sentiment", "--preset", "lora", "--model", checkpoints.TINY, "--data", "reviews.csv",
@@ -41,7 +41,7 @@ def test_a_run_with_adapters_leaves_a_model_that_needs_none(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
 
 
-def test_a_run_without_acceleration_says_so_in_every_record(tmp_path: Path) -> None:
+def test_acceleration_off_is_recorded(tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 200)
     command = (
         *("finetune", "sentiment", "--model", checkpoints.TINY, "--data", "reviews.csv", "--output", "run"),

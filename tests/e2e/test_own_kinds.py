@@ -50,11 +50,11 @@ def test_it_is_trained_and_reported(home: Path) -> None:
     assert (home / "run" / "report.html").stat().st_size > 10_000
 
 
-def test_less_error_than_a_baseline_is_better(home: Path) -> None:
+def test_lower_error_is_better_than_baseline(home: Path) -> None:
     report = json.loads((home / "run" / "report.json").read_text(encoding="utf-8"))
     (baseline,) = report["baselines"]
     difference = baseline["difference"]
-    ours, theirs = (one["metrics"][0]["value"] for one in (report["evaluation"], baseline))
+    ours, theirs = (item["metrics"][0]["value"] for item in (report["evaluation"], baseline))
     assert difference["value"] == pytest.approx(ours - theirs)
     assert difference["better"] == "lower"
     worse, better = difference["low"] > 0, difference["high"] < 0
@@ -62,13 +62,13 @@ def test_less_error_than_a_baseline_is_better(home: Path) -> None:
     assert ("Worse than median" in verdict, "Better than median" in verdict) == (worse, better)
 
 
-def test_evaluating_again_gives_the_same_figures(home: Path) -> None:
+def test_repeated_evaluation_gives_same_metrics(home: Path) -> None:
     (again,) = (home / "run" / "evaluations").glob("*/report.json")
     reports = [json.loads(file.read_text(encoding="utf-8")) for file in (home / "run" / "report.json", again)]
     assert reports[0]["evaluation"]["metrics"] == reports[1]["evaluation"]["metrics"]
 
 
-def test_rows_get_numbers_and_those_without_digits_a_problem(home: Path) -> None:
+def test_rows_without_digits_get_a_problem(home: Path) -> None:
     with (home / "out.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == ROWS + 1

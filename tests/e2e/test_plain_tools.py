@@ -1,4 +1,4 @@
-"""An exported folder, read by transformers alone, says what `toolkit predict` says of it; a test for each family."""
+"""A saved model in transformers predicts as `toolkit predict` does; a test for each family."""
 
 import ast
 import contextlib

@@ -25,9 +25,9 @@ from toolkit.inference.predict_features import predict_features
 predicting = importlib.import_module("toolkit.commands.predict.run")  # the package's attribute is the function
 
 
-def test_it_says_what_the_evaluation_said_in_the_same_order(made: Made, tmp_path: Path) -> None:
+def test_predict_agrees_with_evaluation_in_row_order(made: Made, tmp_path: Path) -> None:
     rows = pq.read_table(made.run / "data" / "test.parquet")["text"].to_pylist()
-    said = pq.read_table(made.run / "predictions.parquet")
+    output = pq.read_table(made.run / "predictions.parquet")
     rows.insert(3, " ")  # a row without text
     with (tmp_path / "in.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([["id", "text"], *enumerate(rows)])
@@ -38,8 +38,8 @@ def test_it_says_what_the_evaluation_said_in_the_same_order(made: Made, tmp_path
     assert [answer["id"] for answer in answers] == [str(number) for number in range(81)]
     bad = answers.pop(3)
     assert (bad["prediction"], bad["score"]) == (None, None)
-    assert [answer["prediction"] for answer in answers] == [["neg", "pos"][n] for n in said["prediction"].to_pylist()]
-    for answer, probabilities in zip(answers, said["probabilities"].to_pylist(), strict=True):
+    assert [answer["prediction"] for answer in answers] == [["neg", "pos"][n] for n in output["prediction"].to_pylist()]
+    for answer, probabilities in zip(answers, output["probabilities"].to_pylist(), strict=True):
         assert answer["score"] == pytest.approx(max(probabilities), abs=1e-5)
         assert answer["score: neg"] + answer["score: pos"] == pytest.approx(1, abs=1e-5)
         assert "calibrated_score" not in answer  # right on all validation rows: there was no temperature to fit
@@ -66,16 +66,16 @@ def test_standard_input(made: Made, tmp_path: Path) -> None:
         assert float(answer["calibrated_score"]) == pytest.approx(odds**0.5 / (1 + odds**0.5), abs=1e-3)
 
 
-def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_loses_at_most_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predicting, "CHUNK", 10)
     monkeypatch.chdir(tmp_path)
     source = tmp_path / "in.txt"
     source.write_text("".join(f"a wonderful film, seen {n} times\n" for n in range(35)), encoding="utf-8")
-    ask, asked, seen = predict_features, list[int](), list[Event]()
+    ask, requested, seen = predict_features, list[int](), list[Event]()
 
     def dying(subject: object, features: object, observe: Observe) -> object:
-        asked.append(len(features))  # type: ignore[arg-type]
-        if len(asked) == 3:
+        requested.append(len(features))  # type: ignore[arg-type]
+        if len(requested) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         observe(Counted(len(features), len(features)))  # type: ignore[arg-type]
         return ask(subject, features)  # type: ignore[arg-type]
@@ -90,12 +90,12 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
     assert stopped.value.fix == "Resume with: toolkit …"
     assert not Path("out.csv").exists()
     run("out.csv")
-    assert asked == [10, 10, 10, 10, 5]
+    assert requested == [10, 10, 10, 10, 5]
     counted = [event.done for event in seen if isinstance(event, Counted)]
     assert counted == [10, 20, 30, 30, 35, 35]  # the parts that were there, and then within parts and behind them
     run("whole.csv")
     assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
-    asked.clear()
+    requested.clear()
     with refused(Interrupted, "run.interrupted"):
         run("edited.csv")
     when = source.stat()
@@ -108,15 +108,15 @@ def test_a_kill_costs_one_part(made: Made, tmp_path: Path, monkeypatch: pytest.M
         predicting.predict(str(made.run), "whole.csv", Path("twice.csv"), {}, None, lambda event: None)
 
 
-def test_typed_texts_are_answered_on_the_screen(made: Made, tmp_path: Path) -> None:
+def test_texts_on_command_line_are_predicted(made: Made, tmp_path: Path) -> None:
     commands = [
         ("predict", made.run, "a warm and funny film", " "),
         ("predict", made.run, "a warm and funny film", "--output", "out.csv"),
         ("predict", made.run),
     ]
-    said, both, nothing = several(commands, cwd=tmp_path, all_of_them=True)
-    assert said.code == 0, said.text
-    first, second = said.out.splitlines()
+    outcomes, both, nothing = several(commands, cwd=tmp_path, all_of_them=True)
+    assert outcomes.code == 0, outcomes.text
+    first, second = outcomes.out.splitlines()
     assert first.startswith(("neg", "pos"))
     assert first.endswith("a warm and funny film")
     assert "%" in first

@@ -1,4 +1,4 @@
-"""Answers line by line, with what they rest on, and the same after a kill at any moment."""
+"""Predictions line by line, with explanations, and the same after a kill at any moment."""
 
 import json
 import random
@@ -23,7 +23,7 @@ def piped(made: Made, *options: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_a_line_is_answered_before_the_next_is_there(made: Made) -> None:
+def test_lines_are_predicted_as_they_arrive(made: Made) -> None:
     process = piped(made)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -36,14 +36,14 @@ def test_a_line_is_answered_before_the_next_is_there(made: Made) -> None:
             assert (answer["prediction"] is None) == (not text.strip())
             assert list(answer) == ["text", "prediction", "score", "problem"]
         process.stdin.write("".join(f"a wonderful film, seen {n} times\n" for n in range(100)))
-        rest, told = process.communicate()
+        rest, result = process.communicate()
     assert [json.loads(line)["text"].split()[4] for line in rest.splitlines()] == [str(n) for n in range(100)]
-    assert "1 of 103 rows have no prediction; the first is row 2: `text` is empty." in told
+    assert "1 of 103 rows have no prediction; the first is row 2: `text` is empty." in result
     assert process.returncode == 0
 
 
 @pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_ends_it_while_it_waits(made: Made, wish: signal.Signals) -> None:
+def test_interruption_ends_waiting_for_input(made: Made, wish: signal.Signals) -> None:
     process = piped(made)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -54,12 +54,12 @@ def test_an_interruption_ends_it_while_it_waits(made: Made, wish: signal.Signals
         process.send_signal(wish)
         assert process.wait(60) == 130
         assert process.stderr is not None
-        told = process.stderr.read()
-        assert "\nStopped: 1 row is predicted." in told
-        assert "Fatal" not in told
+        text = process.stderr.read()
+        assert "\nStopped: 1 row is predicted." in text
+        assert "Fatal" not in text
 
 
-def test_explanations_stand_beside_the_answers(made: Made, tmp_path: Path) -> None:
+def test_explanations_are_written_with_predictions(made: Made, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("a wonderful film\n \na dull story\n", encoding="utf-8")
     outcome = toolkit("predict", made.run, "-i", "in.txt", "-o", "out.jsonl", "--explain", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
@@ -69,10 +69,10 @@ def test_explanations_stand_beside_the_answers(made: Made, tmp_path: Path) -> No
     assert answers[1]["explanation"] is None
     assert answers[1]["problem"] == "`text` is empty"
     for answer in (answers[0], answers[2]):
-        found = answer["explanation"]
-        told = max(zip(found["scores"], found["words"], strict=True))[1]
-        assert told in ("wonderful", "dull")
-        assert found["method"]
+        value = answer["explanation"]
+        result = max(zip(value["scores"], value["words"], strict=True))[1]
+        assert result in ("wonderful", "dull")
+        assert value["method"]
 
 
 def wait_for_parts(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:
@@ -82,7 +82,7 @@ def wait_for_parts(folder: Path, count: int, process: "subprocess.Popen[str]") -
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_kill_at_a_random_moment_changes_no_byte(seed: int, made: Made, tmp_path: Path) -> None:
+def test_random_kill_gives_same_bytes(seed: int, made: Made, tmp_path: Path) -> None:
     draw = random.Random(seed)
     words = [*checkpoints.GOOD, *checkpoints.BAD, *checkpoints.NOUNS]
     lines = [" ".join(draw.choices(words, k=draw.randint(3, 40))) if n % 100 else "" for n in range(5 * 4096 + 10)]

@@ -14,7 +14,7 @@ from toolkit.data.sources.local_files import read
 
 
 @pytest.mark.slow
-def test_a_pretrained_distilbert_from_the_hub_beats_its_baseline(tmp_path: Path) -> None:
+def test_pretrained_distilbert_is_better_than_baseline(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -66,7 +66,7 @@ def pushed(tiny_distilbert: Path, empty_hub: LocalHub, tmp_path_factory: pytest.
     return Made(home, home / "run", env, outcome)
 
 
-def test_nothing_of_this_machine_leaves_it(pushed: Made, empty_hub: LocalHub) -> None:
+def test_pushed_files_have_no_private_names(pushed: Made, empty_hub: LocalHub) -> None:
     files = {path: file.read_bytes() for path, file in empty_hub.files(NAME).items()}
     assert {"README.md", "model.safetensors", "report.json", "report.html", "training_config.yaml"} <= files.keys()
     assert {"plots/loss.svg", "plots/calibration.svg"} <= files.keys()
@@ -77,7 +77,7 @@ def test_nothing_of_this_machine_leaves_it(pushed: Made, empty_hub: LocalHub) ->
     assert b"secret_project.csv" in files["report.json"]
 
 
-def test_only_what_belongs_to_the_model_leaves_and_twice_is_once(pushed: Made, empty_hub: LocalHub) -> None:
+def test_push_sends_model_files_and_is_idempotent(pushed: Made, empty_hub: LocalHub) -> None:
     for name in ("optimizer.pt", "training_args.bin", "trainer_state.json", ".cache.json", "token"):
         (pushed.run / "model" / name).write_bytes(b"not yours")
     before = dict(empty_hub.repos["model", NAME].commits)
@@ -88,7 +88,7 @@ def test_only_what_belongs_to_the_model_leaves_and_twice_is_once(pushed: Made, e
     assert empty_hub.repos["model", NAME].private
 
 
-def test_the_card_says_what_was_measured(pushed: Made, empty_hub: LocalHub) -> None:
+def test_card_has_the_metrics(pushed: Made, empty_hub: LocalHub) -> None:
     card = empty_hub.files(NAME)["README.md"].read_text(encoding="utf-8")
     report = json.loads((pushed.run / "report.json").read_text(encoding="utf-8"))
     metadata = yaml.safe_load(card.split("---\n")[1])
@@ -106,7 +106,7 @@ def test_the_card_says_what_was_measured(pushed: Made, empty_hub: LocalHub) -> N
     assert not any(path.startswith(".eval_results") for path in empty_hub.files(NAME))  # the data are on no Hub
 
 
-def test_what_was_pushed_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_path: Path) -> None:
+def test_pushed_model_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_path: Path) -> None:
     env = empty_hub.environment(tmp_path / "hf", empty_hub.token)  # another machine
     table = checkpoints.reviews(tmp_path / "new.csv", 60, seed=9)
     texts = ["a wonderful film with a moving story", "a dull film with a boring story"]
@@ -120,8 +120,8 @@ def test_what_was_pushed_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_
     }
     outcomes = several(list(calls), tmp_path, env)
     assert [outcome.code for outcome in outcomes] == [0] * len(calls), outcomes[-1].text
-    for used, said in zip(outcomes, calls.values(), strict=True):
-        assert said in used.text
+    for used, text in zip(outcomes, calls.values(), strict=True):
+        assert text in used.text
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["evaluation"]["labels"] == ["negative", "positive"]
     assert runs.CARD in empty_hub.files(NAME)  # what later commands need beside the weights
@@ -135,11 +135,11 @@ def test_what_was_pushed_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_
             code, answers = post(f"{address}/predict", {"inputs": texts})
             assert code == 200, answers
             assert answers["model"] == NAME
-            assert [one["prediction"] for one in answers["predictions"]] == json.loads(done.stdout)
+            assert [item["prediction"] for item in answers["predictions"]] == json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("xet", [True, False], ids=["Xet", "plain LFS"])
-def test_what_comes_down_is_what_went_up(pushed: Made, xet: bool, tmp_path: Path) -> None:
+def test_downloaded_files_equal_pushed_files(pushed: Made, xet: bool, tmp_path: Path) -> None:
     """With Xet and without, up and down, on a Hub that holds nothing yet: compared by hash."""
     sent = {file.name: runs.digest(file) for file in (pushed.run / "model").glob("*.safetensors")}
     with LocalHub() as hub:
@@ -165,9 +165,7 @@ def test_what_comes_down_is_what_went_up(pushed: Made, xet: bool, tmp_path: Path
         assert "no commit was made" in again.err
 
 
-def test_adapters_are_pushed_beside_the_merged_model_and_peft_loads_them(
-    tiny_distilbert: Path, empty_hub: LocalHub, tmp_path: Path
-) -> None:
+def test_pushed_adapters_load_in_peft(tiny_distilbert: Path, empty_hub: LocalHub, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 120)
     base = "distilbert/distilbert-base-uncased"
     empty_hub.add(base, tiny_distilbert)
@@ -184,7 +182,7 @@ def test_adapters_are_pushed_beside_the_merged_model_and_peft_loads_them(
     assert float(done.stdout) < 1e-5
 
 
-def test_a_run_on_hub_data_names_them(made: Made, hub: LocalHub) -> None:
+def test_card_names_hub_data(made: Made, hub: LocalHub) -> None:
     env = {**made.env, "HF_TOKEN": hub.token}
     call = ("push", made.run, "tester/reviews", "--license", "apache-2.0", "--public", "--no-examples")
     outcome = toolkit(*call, cwd=made.cwd, env=env)
@@ -197,7 +195,7 @@ def test_a_run_on_hub_data_names_them(made: Made, hub: LocalHub) -> None:
     assert json.loads(files["report.json"].read_text(encoding="utf-8"))["evaluation"]["errors"] == []
 
 
-def test_nothing_is_sent_by_a_dry_run_or_without_a_licence(made: Made, hub: LocalHub) -> None:
+def test_dry_run_or_missing_licence_sends_nothing(made: Made, hub: LocalHub) -> None:
     env, before = {**made.env, "HF_TOKEN": hub.token}, len(hub.seen("PUT|POST .*(create|commit|preupload)"))
     dry = toolkit("push", made.run, "tester/other", "--dry-run", cwd=made.cwd, env=env)
     assert dry.code == 0, dry.text
@@ -216,9 +214,7 @@ def test_nothing_is_sent_by_a_dry_run_or_without_a_licence(made: Made, hub: Loca
     assert len(hub.seen("PUT|POST .*(create|commit|preupload)")) == before
 
 
-def test_a_push_that_would_be_refused_stops_the_training_before_it_begins(
-    tiny_distilbert: Path, hub: LocalHub, tmp_path: Path
-) -> None:
+def test_impossible_push_fails_before_training(tiny_distilbert: Path, hub: LocalHub, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60)
     call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--push-to", "acme/reviews")
     outcome = toolkit(*call, cwd=tmp_path, env=hub.environment(tmp_path / "hf", hub.read_token))
@@ -234,7 +230,7 @@ def test_a_push_that_would_be_refused_stops_the_training_before_it_begins(
     assert not (tmp_path / "runs").exists()
 
 
-def test_results_on_a_benchmark_name_its_task(made: Made, reviews_parquet: Path, tmp_path: Path) -> None:
+def test_benchmark_results_name_the_task(made: Made, reviews_parquet: Path, tmp_path: Path) -> None:
     tasks = [{"id": "binary", "config": "default", "split": "test"}, {"id": "hard", "split": "validation"}]
     with LocalHub() as hub:
         benchmark = shutil.copytree(reviews_parquet, tmp_path / "benchmark")
@@ -250,7 +246,7 @@ def test_results_on_a_benchmark_name_its_task(made: Made, reviews_parquet: Path,
     assert entry["value"] == pytest.approx(report["evaluation"]["metrics"][0]["value"], abs=1e-6)
 
 
-def test_the_program_on_the_card_of_a_translator_says_what_predict_says(tmp_path: Path) -> None:
+def test_translation_card_code_agrees_with_predict(tmp_path: Path) -> None:
     bitext.flan(tmp_path / "flan")
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(80))
     source = "one cat sees two dog"

@@ -1,4 +1,4 @@
-"""From Python: what the functions return, what they leave behind, and that it is what the commands do."""
+"""From Python: what the functions return and write, equal to the commands."""
 
 import html
 import json
@@ -46,15 +46,15 @@ def weights(run: Path) -> str:
     return checkpoints.digest(run / "model" / "model.safetensors")
 
 
-def test_the_document_runs_as_it_stands(hub: LocalHub, tmp_path: Path) -> None:
+def test_python_page_runs(hub: LocalHub, tmp_path: Path) -> None:
     text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) >= 7
     checkpoints.reviews(tmp_path / "reviews.csv", 200, seed=1)
     checkpoints.reviews(tmp_path / "more_reviews.csv", 80, seed=2)
-    told = "\nassert {first.label, second.label} <= {'positive', 'negative'}\nassert second.score > 0.5\n"
+    result = "\nassert {first.label, second.label} <= {'positive', 'negative'}\nassert second.score > 0.5\n"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", "\n".join(blocks) + told],
+        [sys.executable, "-P", "-c", "\n".join(blocks) + result],
         cwd=tmp_path,
         env={**environment(hub.environment(tmp_path / "hf")), "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -65,7 +65,7 @@ def test_the_document_runs_as_it_stands(hub: LocalHub, tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_a_run_holds_what_its_folder_holds(run: toolkit.Run) -> None:
+def test_run_object_reads_its_folder(run: toolkit.Run) -> None:
     stored = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
     assert run.report == stored
     first = stored["evaluation"]["metrics"][0]
@@ -84,7 +84,7 @@ def test_a_run_holds_what_its_folder_holds(run: toolkit.Run) -> None:
     assert toolkit.Run(str(run.path)).report == stored
 
 
-def test_a_report_keeps_its_page_to_itself(run: toolkit.Run) -> None:
+def test_report_page_is_isolated_in_a_frame(run: toolkit.Run) -> None:
     shown = run.report._repr_html_()
     assert re.fullmatch(r'<iframe sandbox="" style="[^"<>]*" srcdoc="[^"<>]*"></iframe>', shown)
     page = html.unescape(shown.partition('srcdoc="')[2].removesuffix('"></iframe>'))
@@ -100,7 +100,7 @@ def test_the_command_in_the_report_gives_the_same_weights(run: toolkit.Run, plac
     assert weights(place / "again") == weights(run.path)
 
 
-def test_nothing_is_printed_and_progress_is_shown_where_it_is_asked_for(
+def test_progress_is_shown_only_on_request(
     run: toolkit.Run, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "toolkit")
@@ -115,7 +115,7 @@ def test_nothing_is_printed_and_progress_is_shown_where_it_is_asked_for(
     assert "WARNING" in {record.levelname for record in caplog.records}  # the note that predictions are used again
 
 
-def test_rows_in_memory_are_data(run: toolkit.Run) -> None:
+def test_rows_in_memory_are_accepted(run: toolkit.Run) -> None:
     import datasets
 
     frame = pd.read_csv("more.csv")
@@ -133,7 +133,7 @@ def test_rows_in_memory_are_data(run: toolkit.Run) -> None:
     assert {part.name: part.rows for part in seen.parts} == {"train": 30, "test": 10}
 
 
-def test_a_frame_is_written_once_and_found_again_by_resume(place: Path) -> None:
+def test_dataframe_is_found_again_by_resume(place: Path) -> None:
     frame = pd.read_csv("reviews.csv")
     call = {"model": checkpoints.TINY, "data": frame, "output": "resumed", **SHORT}
     first = toolkit.finetune("sentiment", **call)
@@ -157,15 +157,15 @@ def test_a_loaded_model_predicts_what_the_command_predicts(run: toolkit.Run, pla
     model = toolkit.load(run, progress=False)
     loaded = model.predict(texts)
     at_once = toolkit.predict(run, texts, all_scores=True, progress=False)
-    assert [one.label for one in loaded] == [one.label for one in at_once]
-    assert [one.score for one in loaded] == pytest.approx([one.score for one in at_once], abs=1e-4)
+    assert [item.label for item in loaded] == [item.label for item in at_once]
+    assert [item.score for item in loaded] == pytest.approx([item.score for item in at_once], abs=1e-4)
     written = toolkit.predict(run, input="more.csv", output="predicted.csv", progress=False)
     assert (written.rows, written.failed, written.path) == (30, 0, Path("predicted.csv"))
-    assert written.table["prediction"].tolist() == [one.label for one in at_once]
+    assert written.table["prediction"].tolist() == [item.label for item in at_once]
     rows: list[dict[str, object]] = []
     handed = toolkit.predict(run, input="more.csv", output=rows.append, progress=False)
     assert handed.path is None
-    assert [row["prediction"] for row in rows] == [one.label for one in at_once]
+    assert [row["prediction"] for row in rows] == [item.label for item in at_once]
     assert command("predict", run.path, texts[0], cwd=place).out.startswith(f"{at_once[0].label} ")
     assert model.labels == ["negative", "positive"]
     assert model.predict(texts[0])[0].scores.keys() == {"negative", "positive"}
@@ -199,21 +199,21 @@ def test_the_other_functions_return_what_the_commands_print(run: toolkit.Run, pl
     assert exported.report.agreement.same == exported.report.agreement.rows == 10
 
 
-def test_seeds_are_runs_below_one(place: Path) -> None:
+def test_seed_runs_are_in_one_folder(place: Path) -> None:
     home = toolkit.finetune("sentiment", model=checkpoints.TINY, data="reviews.csv", seeds=2, **SHORT)
     assert len(home.seeds) == 2
-    mean = sum(one.metrics["accuracy"].value for one in home.seeds) / 2
+    mean = sum(item.metrics["accuracy"].value for item in home.seeds) / 2
     assert home.metrics["accuracy"].value == pytest.approx(mean)
     with pytest.raises(RunError):
         _ = home.model_path
 
 
-def test_a_search_goes_on(place: Path) -> None:
+def test_search_is_resumed(place: Path) -> None:
     call = {"model": checkpoints.TINY, "data": "reviews.csv", "progress": False, "set": {"training.epochs": 1}}
-    found = toolkit.tune("sentiment", trials=1, search={"dropout": "0|0.1"}, **call)
+    result = toolkit.tune("sentiment", trials=1, search={"dropout": "0|0.1"}, **call)
     again = toolkit.tune("sentiment", trials=2, search=["dropout=0|0.1"], **call)
-    assert (len(found.trials), len(again.trials)) == (1, 2)
-    assert again.folder == found.folder
+    assert (len(result.trials), len(again.trials)) == (1, 2)
+    assert again.folder == result.folder
     assert again.preset.is_file()
 
 
@@ -247,7 +247,7 @@ def test_errors_are_those_of_the_toolkit(wrong: dict[str, object], fact: str) ->
         toolkit.finetune("sentiment", epocs=3)
 
 
-def test_a_program_that_a_launcher_starts_trains_with_all_its_processes(place: Path) -> None:
+def test_launched_program_uses_all_processes(place: Path) -> None:
     call = {"model": checkpoints.TINY, "data": "reviews.csv", "output": "shared", "epochs": 1}
     (place / "train.py").write_text(f"import toolkit\nprint(toolkit.finetune('sentiment', **{call}).path)\n", "utf-8")
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

@@ -1,4 +1,4 @@
-"""The README's commands, run as they stand, in order, in one folder, against a local Hub."""
+"""The README's commands, run in order, in one folder, against a local Hub."""
 
 import csv
 import re
@@ -58,7 +58,7 @@ def test_the_table_of_commands_is_complete() -> None:
         assert f"`toolkit {name}" in text
 
 
-def test_the_map_of_the_house_names_every_room() -> None:
+def test_architecture_page_names_every_package() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rooms = [
         p.name + "/" if p.is_dir() else p.name

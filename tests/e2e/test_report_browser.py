@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: t
 
 @dataclass
 class Visit:
-    """What became of one page: its document after loading, the browser's complaints and all that it asked for."""
+    """The result of one page: its document after loading, the browser's errors and all requests."""
 
     document: str
     console: list[str]
@@ -51,17 +51,17 @@ def visit(folder: Path, html: str, scheme: str = "light") -> Visit:
         page.as_uri(),
     )
     events: list[dict[str, Any]] = json.loads(log.read_text(encoding="utf-8"))["events"]
-    asked = [event["params"] for event in events if "url" in event.get("params", {})]
+    requests = [event["params"] for event in events if "url" in event.get("params", {})]
     return Visit(
         document=done.stdout,
         console=[line for line in done.stderr.splitlines() if "CONSOLE" in line],
-        # What a page asks for names its origin; what the browser wants for itself has none.
-        requests=sorted({ask["url"] for ask in asked if ask.get("initiator", "not an origin") != "not an origin"}),
+        # Requests of a page name its origin; the browser's own have none.
+        requests=sorted({ask["url"] for ask in requests if ask.get("initiator", "not an origin") != "not an origin"}),
     )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_hostile_review_stays_text_and_nothing_is_fetched(tmp_path: Path, scheme: str) -> None:
+def test_hostile_text_is_escaped_in_the_browser(tmp_path: Path, scheme: str) -> None:
     report = sample()
     report["title"] = f"</title>{PICTURE}<script>document.title = 'owned'</script>"
     report["evaluation"]["errors"][0]["file"] = f'"><a href="http://127.0.0.1:9/">{PICTURE}'
@@ -73,14 +73,14 @@ def test_a_hostile_review_stays_text_and_nothing_is_fetched(tmp_path: Path, sche
     assert seen.requests == []
 
 
-def test_the_browser_would_have_told(tmp_path: Path) -> None:
+def test_browser_detects_violations(tmp_path: Path) -> None:
     """The check above can fail: a live picture is refused aloud by the policy, and asked for without it."""
     live = to_html(sample()).replace("</main>", f"{PICTURE}</main>")
     refused = visit(tmp_path, live)
     assert any("Content Security Policy" in line for line in refused.console)
     assert refused.requests == []
-    asked = visit(tmp_path, POLICY.sub("", live))
-    assert asked.requests == ["http://127.0.0.1:9/picture.png"]
+    requested = visit(tmp_path, POLICY.sub("", live))
+    assert requested.requests == ["http://127.0.0.1:9/picture.png"]
 
 
 @pytest.mark.parametrize(("scheme", "bright"), [("light", True), ("dark", False)])
@@ -106,7 +106,7 @@ def test_the_page_fits_a_phone(tmp_path: Path, report: dict[str, Any]) -> None:
     assert "<title>360 of 360</title>" in document
 
 
-def test_the_keyboard_reaches_all_that_can_be_used(tmp_path: Path) -> None:
+def test_page_is_usable_by_keyboard(tmp_path: Path) -> None:
     """Tab goes through the skip link, the contents, every table that may scroll and every heading that opens."""
     (tmp_path / "page.html").write_text(to_html(sample()), encoding="utf-8")
     with browser() as page:

@@ -1,4 +1,4 @@
-"""A model behind HTTP and behind a page, as it is started and asked from outside."""
+"""A model behind HTTP and behind a page, started and requested from outside."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ from tests.support.service import post, serving
 CTRL = 2
 
 
-def test_many_callers_at_once_lose_no_request_and_a_bad_one_harms_no_other(made: Made, tmp_path: Path) -> None:
+def test_concurrent_requests_are_independent(made: Made, tmp_path: Path) -> None:
     """Every answer is the one that `predict` writes for the same text, whatever arrived beside it."""
     rows = pq.read_table(made.run / "predictions.parquet")
     texts = rows["text"].to_pylist()
@@ -31,20 +31,20 @@ def test_many_callers_at_once_lose_no_request_and_a_bad_one_harms_no_other(made:
         with ThreadPoolExecutor(32) as callers:
             answers = list(callers.map(lambda job: post(f"{address}/predict", job[0]), jobs))
     assert [code for code, _ in answers] == [wanted for _, wanted in jobs]
-    for (body, wanted), (_, said) in zip(jobs, answers, strict=True):
+    for (body, wanted), (_, outcome) in zip(jobs, answers, strict=True):
         if wanted == 200:
-            first, blank, last = said["predictions"]
+            first, blank, last = outcome["predictions"]
             assert "empty" in blank["problem"]
-            assert [one["prediction"] for one in (first, last)] == [expected[text] for text in body["inputs"][::2]]
+            assert [item["prediction"] for item in (first, last)] == [expected[text] for text in body["inputs"][::2]]
 
 
-def test_a_folder_is_served_to_this_machine_alone_and_explained(made: Made, tmp_path: Path) -> None:
+def test_folder_is_served_locally_with_explanations(made: Made, tmp_path: Path) -> None:
     model = made.run / "model"
     with serving("serve", model, "--recipe", "sentiment", cwd=tmp_path, env=made.env) as address:
-        code, said = post(f"{address}/explain", {"input": "a wonderful film", "method": "gradient-input"})
-        assert code == 200, said
-        assert said["words"] == ["a", "wonderful", "film"]
-        assert "--measure" in said["belief"]
+        code, response = post(f"{address}/explain", {"input": "a wonderful film", "method": "gradient-input"})
+        assert code == 200, response
+        assert response["words"] == ["a", "wonderful", "film"]
+        assert "--measure" in response["belief"]
         with urllib.request.urlopen(f"{address}/health") as health:
             assert json.load(health)["model"] == "model"  # no folder of this machine
         with pytest.raises(OSError, match="refused"):
@@ -56,7 +56,7 @@ def other_address() -> str:
     return "127.0.0.2"
 
 
-def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(made: Made, tmp_path: Path) -> None:
+def test_taken_port_fails_before_loading(made: Made, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = toolkit("serve", made.run, "--port", str(taken.getsockname()[1]), cwd=tmp_path)
     assert outcome.code == 2
@@ -65,7 +65,7 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(made: Made, tmp
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page cannot be opened")
-def test_a_person_types_a_sentence_and_sees_what_the_answer_rests_on(made: Made, tmp_path: Path) -> None:
+def test_demo_page_predicts_and_explains_a_text(made: Made, tmp_path: Path) -> None:
     with serving("app", made.run, "--no-browser", cwd=tmp_path, env=made.env) as address, browser() as page:
         page.open(f"{address}/")
         page.type("A <b>wonderful</b> film & more")
@@ -79,6 +79,6 @@ def test_a_person_types_a_sentence_and_sees_what_the_answer_rests_on(made: Made,
         page.evaluate("document.querySelector('textarea').value = '   '; document.querySelector('button').click()")
         page.wait("!document.getElementById('refusal').hidden")
         assert "`text` is missing" in page.evaluate("document.getElementById('refusal').textContent")
-        refused = [one for one in page.complaints if "422" not in one]
+        refused = [item for item in page.complaints if "422" not in item]
         assert refused == []
-        assert all(one.startswith(address) for one in page.requests)
+        assert all(item.startswith(address) for item in page.requests)

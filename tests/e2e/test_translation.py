@@ -50,7 +50,7 @@ def run(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_the_report_holds_sacrebleus_figures_with_their_signatures(run: Path) -> None:
+def test_report_has_sacrebleu_metrics_and_signatures(run: Path) -> None:
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     figures = {figure["name"]: figure for figure in report["evaluation"]["metrics"]}
     assert set(figures) == {"chrf", "bleu", "ter"}
@@ -58,10 +58,10 @@ def test_the_report_holds_sacrebleus_figures_with_their_signatures(run: Path) ->
     assert "tok:13a" in figures["bleu"]["signature"]
     assert "tok:tercom" in figures["ter"]["signature"]
     table = pq.read_table(run / "predictions.parquet")
-    said, true = table["prediction"].to_pylist(), [table["target"].to_pylist()]
-    assert figures["bleu"]["value"] == pytest.approx(sacrebleu.corpus_bleu(said, true).score)
-    assert figures["chrf"]["value"] == pytest.approx(sacrebleu.corpus_chrf(said, true).score)
-    assert figures["ter"]["value"] == pytest.approx(sacrebleu.corpus_ter(said, true).score)
+    output, true = table["prediction"].to_pylist(), [table["target"].to_pylist()]
+    assert figures["bleu"]["value"] == pytest.approx(sacrebleu.corpus_bleu(output, true).score)
+    assert figures["chrf"]["value"] == pytest.approx(sacrebleu.corpus_chrf(output, true).score)
+    assert figures["ter"]["value"] == pytest.approx(sacrebleu.corpus_ter(output, true).score)
     assert [baseline["name"] for baseline in report["baselines"]] == ["Copying the source", "Before fine-tuning"]
     for name in ("report.html", "report.md"):
         page = (run / name).read_text(encoding="utf-8").replace("\\", "")
@@ -69,7 +69,7 @@ def test_the_report_holds_sacrebleus_figures_with_their_signatures(run: Path) ->
         assert "tok:tercom" in page
 
 
-def test_the_way_it_translates_is_saved_with_the_model(run: Path) -> None:
+def test_generation_settings_are_saved(run: Path) -> None:
     settings = json.loads((run / "model" / "generation_config.json").read_text(encoding="utf-8"))
     assert settings["num_beams"] == 4
     assert settings["max_length"] == 200  # and not 20
@@ -90,8 +90,8 @@ def test_evaluate_and_predict(run: Path, tmp_path: Path) -> None:
     assert "<b>more" not in page
     check_page(tmp_path / "judged" / "report.html")
     (tmp_path / "in.txt").write_text("".join(f"{source}\n" for source, _ in rows), encoding="utf-8")
-    said = toolkit("predict", run, "--input", "in.txt", "--output", "out.csv", cwd=tmp_path)
-    assert said.code == 0, said.text
+    outcome = toolkit("predict", run, "--input", "in.txt", "--output", "out.csv", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
     with (tmp_path / "out.csv").open(encoding="utf-8") as stream:
         answers = list(csv.DictReader(stream))
     assert [answer["text"] for answer in answers] == [source for source, _ in rows]
@@ -108,16 +108,16 @@ def test_two_runs_are_compared_sentence_by_sentence(run: Path, tmp_path: Path) -
     ]
     outcomes = several(commands, tmp_path)
     assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
-    found = json.loads((tmp_path / "all" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, found) == []
-    assert len(found["comparison"]["pairs"]) == 3
-    assert found["comparison"]["parted_by"] == "chrF2"
+    result = json.loads((tmp_path / "all" / "report.json").read_text(encoding="utf-8"))
+    assert faults(REPORT, result) == []
+    assert len(result["comparison"]["pairs"]) == 3
+    assert result["comparison"]["parted_by"] == "chrF2"
     page = (tmp_path / "all" / "report.html").read_text(encoding="utf-8")
     assert "TER (lower is better)" in page
     assert "McNemar" not in page
 
 
-def test_the_literal_command_finds_opus_mt_of_the_pair_on_the_hub(tmp_path: Path) -> None:
+def test_opus_mt_of_the_pair_is_found_on_the_hub(tmp_path: Path) -> None:
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(60), header="en\tfr")
     with LocalHub() as server:
         server.add("Helsinki-NLP/opus-mt-en-fr", bitext.marian(tmp_path / "marian"))
@@ -143,7 +143,7 @@ def test_a_misspelt_option_is_refused(tmp_path: Path) -> None:
     assert "--sourse" in outcome.err
 
 
-def test_lines_come_back_as_lines_and_a_catalogue_as_a_catalogue(run: Path, tmp_path: Path) -> None:
+def test_predict_writes_lines_and_catalogues(run: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("one cat\n\ntwo %(name)s dog\n", encoding="utf-8")
     outcome = toolkit("predict", run, "--input", "in.txt", "--output", "out.txt", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
@@ -167,20 +167,20 @@ def test_lines_come_back_as_lines_and_a_catalogue_as_a_catalogue(run: Path, tmp_
 def test_a_translation_is_aligned_with_its_source(run: Path, tmp_path: Path) -> None:
     at_once = toolkit("explain", run, "one cat sees two dog", "--output", "at-once", cwd=tmp_path)
     assert at_once.code == 0, at_once.text
-    found = json.loads((tmp_path / "at-once" / "explanation.json").read_text(encoding="utf-8"))
-    assert found["trust"] is None
-    assert f"toolkit explain {run} --measure" in found["verdict"]["headline"]
+    result = json.loads((tmp_path / "at-once" / "explanation.json").read_text(encoding="utf-8"))
+    assert result["trust"] is None
+    assert f"toolkit explain {run} --measure" in result["verdict"]["headline"]
     measured = toolkit("explain", run, "--measure", cwd=tmp_path)
     assert measured.code == 0, measured.text
     outcome = toolkit("explain", run, "one cat sees two dog", "--png", "--output", "aligned", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     assert "the diagonal for" in outcome.out
-    found = json.loads((tmp_path / "aligned" / "explanation.json").read_text(encoding="utf-8"))
-    (text,) = found["texts"]
+    result = json.loads((tmp_path / "aligned" / "explanation.json").read_text(encoding="utf-8"))
+    (text,) = result["texts"]
     assert text["source_words"] == ["one", "cat", "sees", "two", "dog"]
     assert text["target_words"] == text["translation"].split()
     assert len(text["links"]) == len(text["target_words"])
-    assert found["trust"]["texts"] == 30
+    assert result["trust"]["texts"] == 30
     assert (tmp_path / "aligned" / "text-1.png").read_bytes().startswith(b"\x89PNG")
     if CHROMIUM is not None:
         with browser() as page:
@@ -190,7 +190,7 @@ def test_a_translation_is_aligned_with_its_source(run: Path, tmp_path: Path) -> 
             assert len(page.requests) == 1
 
 
-def test_an_alignment_that_people_made_gives_an_error_rate(run: Path, tmp_path: Path) -> None:
+def test_gold_alignment_gives_error_rate(run: Path, tmp_path: Path) -> None:
     rows = bitext.pairs(12, seed=5)
     bitext.tsv(tmp_path / "pairs.tsv", rows)
     gold = [" ".join(f"{place}-{place}" for place, _ in enumerate(source.split())) for source, _ in rows]
@@ -213,7 +213,7 @@ def test_an_alignment_that_people_made_gives_an_error_rate(run: Path, tmp_path: 
     assert "[data.gold-mismatch]" in untranslated.err
 
 
-def test_a_killed_predict_goes_on_to_the_same_bytes(run: Path, tmp_path: Path) -> None:
+def test_killed_predict_resumes_to_same_bytes(run: Path, tmp_path: Path) -> None:
     """Killed hard after its first part, and typed again."""
     rows = bitext.pairs(1300, seed=3)
     (tmp_path / "in.txt").write_text("".join(f"{source}\n" for source, _ in rows), encoding="utf-8")
@@ -246,7 +246,7 @@ def test_a_glossary_is_checked(run: Path, tmp_path: Path) -> None:
     glossary = report["evaluation"]["writing"]["glossary"]
     kept = {term["term"]: term["kept"] for term in glossary["terms"]}
     assert kept["dog"] == 0 <= kept["cat"] <= 1
-    assert 0 < glossary["references_kept"] < 1  # they say Katze, and never Pudel
+    assert 0 < glossary["references_kept"] < 1  # they contain Katze, and never Pudel
     assert "Glossary terms.csv: kept in" in (tmp_path / "judged" / "report.md").read_text(encoding="utf-8")
 
 
@@ -268,7 +268,7 @@ def test_adapters_are_trained_and_merged(checkpoint: Path, tmp_path: Path) -> No
     outcomes = several([(*command, *lora), ("evaluate", "run", "--fresh", "--output", "again")], tmp_path)
     assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[-1].text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
-    first, last = (one["loss"] for one in report["training"]["evaluations"][:2])
+    first, last = (item["loss"] for item in report["training"]["evaluations"][:2])
     assert last < first
     repeated = json.loads((tmp_path / "again" / "report.json").read_text(encoding="utf-8"))
     assert repeated["evaluation"]["metrics"] == report["evaluation"]["metrics"]
@@ -284,17 +284,17 @@ def test_a_multilingual_model_learns_and_translates(family: str, tmp_path: Path)
     outcome = toolkit(*command, *settings, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
-    losses = [one["loss"] for one in report["training"]["evaluations"]]
+    losses = [item["loss"] for item in report["training"]["evaluations"]]
     assert losses[-1] < losses[0] - 0.2
     (tmp_path / "in.txt").write_text("one cat sees two\n", encoding="utf-8")
-    said = toolkit("predict", "run", "--input", "in.txt", "--output", "out.txt", cwd=tmp_path)
-    assert said.code == 0, said.text
+    result = toolkit("predict", "run", "--input", "in.txt", "--output", "out.txt", cwd=tmp_path)
+    assert result.code == 0, result.text
     words = (tmp_path / "out.txt").read_text(encoding="utf-8").split()
     assert words
     assert not {"de_DE", "__de__", "deu_Latn"} & set(words)
 
 
-def test_inspect_names_what_the_vocabulary_cannot_write(checkpoint: Path, tmp_path: Path) -> None:
+def test_inspect_lists_unwritable_characters(checkpoint: Path, tmp_path: Path) -> None:
     rows = [*bitext.pairs(20), ("one cat", "eins Katze ñ")]
     bitext.tsv(tmp_path / "toy.tsv", [*rows, ("one two", "one two")])
     command = ("inspect", "toy.tsv", "--recipe", "translation", "--model", checkpoint)
@@ -321,7 +321,7 @@ def test_from_scratch_with_no_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_from_scratch_it_learns_to_translate(tmp_path: Path) -> None:
+def test_model_from_scratch_learns_to_translate(tmp_path: Path) -> None:
     bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(3000))
     size = ("--vocabulary", "320", "--width", "64", "--layers", "1", "--learning-rate", "5e-3")
     command = ("finetune", "translation", "--from-scratch", "--data", "toy.tsv", "--source", "en", "--target", "de")

@@ -47,15 +47,15 @@ def report(folder: Path) -> dict:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
-def test_a_planted_label_error_and_a_planted_leak_are_found(planted: Path) -> None:
-    found = report(planted / "run")
-    assert faults(REPORT, found) == []
-    doubted = [(example["file"], example["row"]) for example in found["evaluation"]["label_errors"]["examples"]]
+def test_planted_label_error_and_leak_are_found(planted: Path) -> None:
+    result = report(planted / "run")
+    assert faults(REPORT, result) == []
+    doubted = [(example["file"], example["row"]) for example in result["evaluation"]["label_errors"]["examples"]]
     assert ("test.csv", MISLABELLED) in doubted[:3]
-    likest = found["evaluation"]["near_duplicates"]["pairs"][0]
+    likest = result["evaluation"]["near_duplicates"]["pairs"][0]
     assert (likest["test"]["file"], likest["test"]["row"]) == ("test.csv", LEAKED)
     assert (likest["train"]["file"], likest["train"]["row"]) == ("train.csv", 8)
-    assert any("near-duplicates" in warning for warning in found["verdict"]["warnings"])
+    assert any("near-duplicates" in warning for warning in result["verdict"]["warnings"])
     page = (planted / "run" / "report.html").read_text(encoding="utf-8")
     assert "Labels to check" in page
     assert 'id="near-duplicates"' in page
@@ -64,22 +64,22 @@ def test_a_planted_label_error_and_a_planted_leak_are_found(planted: Path) -> No
     card = json.loads((planted / "run" / "model" / "toolkit.json").read_text(encoding="utf-8"))
     assert card["calibration"]["fitted_on"] == "validation"
     # there is none where every validation row is right
-    assert card["calibration"].get("temperature") == found["evaluation"]["calibration"]["temperature"]
+    assert card["calibration"].get("temperature") == result["evaluation"]["calibration"]["temperature"]
 
 
 def untimed(folder: Path) -> str:
     """Return the bytes of a report, but for when it was made, by which command, and how long forward passes took."""
-    found = {**report(folder), "created": "", "command": ""}
-    for timing in (found["evaluation"].get("cost") or {}).get("timings", ()):
+    results = {**report(folder), "created": "", "command": ""}
+    for timing in (results["evaluation"].get("cost") or {}).get("timings", ()):
         for measured in ("passes", "p50_ms", "p99_ms", "examples_per_second", "joules_per_example"):
             timing[measured] = None
-    return json.dumps(found)
+    return json.dumps(results)
 
 
 @pytest.mark.parametrize(
     "checks", [(), ("--checks", "all", "--set", "evaluation.resamples=200")], ids=["rows", "checks"]
 )
-def test_judging_twice_gives_the_same_bytes_apart_from_the_time(planted: Path, checks: tuple[str, ...]) -> None:
+def test_repeated_evaluation_gives_same_bytes(planted: Path, checks: tuple[str, ...]) -> None:
     texts = []
     for arguments in ((), ("--fresh",)):
         outcome = toolkit("evaluate", "run", *checks, *arguments, cwd=planted)
@@ -101,15 +101,15 @@ def test_a_planted_miscalibrated_model_is_found_by_name(planted: Path) -> None:
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     lines = rows_of(checkpoints.reviews(planted / "noisy.csv", 120, seed=5))
     other = {"positive": "negative", "negative": "positive"}
-    for line in lines[1::4]:  # one label in four is wrong: nobody can be sure
+    for line in lines[1::4]:  # one label in four is wrong, so confidence is limited
         line[1] = other[line[1]]
     with (planted / "noisy.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows(lines)
     outcome = toolkit("evaluate", "shouting", "--data", "noisy.csv", "--output", "shouted", cwd=planted)
     assert outcome.code == 0, outcome.text
-    found = report(planted / "shouted")
-    (statement,) = [said for said in found["verdict"]["statements"] if said.startswith("Overconfident")]
-    calibration = found["evaluation"]["calibration"]
+    result = report(planted / "shouted")
+    (statement,) = [text for text in result["verdict"]["statements"] if text.startswith("Overconfident")]
+    calibration = result["evaluation"]["calibration"]
     assert calibration["ece"]["low"] > 0.15
     assert calibration["p"] < 0.01
     assert statement in " ".join(outcome.out.split())
@@ -131,11 +131,11 @@ def test_a_planted_biased_model_is_found_by_name(tiny_distilbert: Path, tmp_path
     settings = ("--checks", "bias", "--set", "evaluation.resamples=200")
     outcome = toolkit("evaluate", "run", *settings, "--output", "judged", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    found = report(tmp_path / "judged")
-    assert faults(REPORT, found) == []
-    (statement,) = [said for said in found["verdict"]["statements"] if said.startswith("Depends on gender")]
+    result = report(tmp_path / "judged")
+    assert faults(REPORT, result) == []
+    (statement,) = [text for text in result["verdict"]["statements"] if text.startswith("Depends on gender")]
     assert "more negative with “female” than with “male”" in statement or "more positive with “male”" in statement
-    swapped = [study for study in found["evaluation"]["bias"]["studies"] if study["category"] == "gender"]
+    swapped = [study for study in result["evaluation"]["bias"]["studies"] if study["category"] == "gender"]
     assert {study["source"] for study in swapped} == {"data", "sentences"}
     assert all(study["flipped"]["low"] > 0.5 for study in swapped if study["source"] == "data")
     assert all(failure["groups"] for study in swapped for failure in study["failures"])
@@ -144,15 +144,15 @@ def test_a_planted_biased_model_is_found_by_name(tiny_distilbert: Path, tmp_path
     assert "Not tested:" in page
 
 
-def test_every_check_runs_and_says_what_it_tested(planted: Path) -> None:
+def test_every_check_reports_what_it_tested(planted: Path) -> None:
     pytest.importorskip("fairlearn")
     settings = ("--set", "evaluation.group_column=side", "--set", "evaluation.resamples=200")
     outcome = toolkit("evaluate", "run", "--checks", "all", *settings, cwd=planted)
     assert outcome.code == 0, outcome.text
-    found = report(planted / "run" / "evaluations" / "held-out")
-    assert faults(REPORT, found) == []
-    evaluation = found["evaluation"]
-    assert {one["name"] for one in evaluation["robustness"]["invariance"]} >= {"typos", "upper_case", "contractions"}
+    result = report(planted / "run" / "evaluations" / "held-out")
+    assert faults(REPORT, result) == []
+    evaluation = result["evaluation"]
+    assert {item["name"] for item in evaluation["robustness"]["invariance"]} >= {"typos", "upper_case", "contractions"}
     assert evaluation["robustness"]["not_tested"] == ""
     assert {study["category"] for study in evaluation["bias"]["studies"]} == {
         "gender",
@@ -172,15 +172,15 @@ def test_every_check_runs_and_says_what_it_tested(planted: Path) -> None:
 
 
 @pytest.mark.slow
-def test_seeds_are_summed_up(planted: Path, tiny_distilbert: Path) -> None:
+def test_seeds_are_summarized(planted: Path, tiny_distilbert: Path) -> None:
     outcome = toolkit(
         "finetune", "sentiment", "--model", tiny_distilbert, "--data", "data", "--epochs", "0.5", "--seeds", "2",
         "--output", "seeds", cwd=planted,
     )  # fmt: skip
     assert outcome.code == 0, outcome.text
-    found = report(planted / "seeds")
-    assert faults(REPORT, found) == []
-    assert [run["seed"] for run in found["seeds"]["runs"]] == [7, 8]
+    result = report(planted / "seeds")
+    assert faults(REPORT, result) == []
+    assert [run["seed"] for run in result["seeds"]["runs"]] == [7, 8]
     assert "on average over 2 seeds" in outcome.out
     weights = [planted / "seeds" / f"seed-{seed}" / "model" / "model.safetensors" for seed in (7, 8)]
     assert checkpoints.digest(weights[0]) != checkpoints.digest(weights[1])
@@ -188,7 +188,7 @@ def test_seeds_are_summed_up(planted: Path, tiny_distilbert: Path) -> None:
     assert compared.code == 0, compared.text
 
 
-def test_a_wrong_column_of_groups_costs_no_training(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_wrong_group_column_fails_before_training(tiny_distilbert: Path, tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 60)
     call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", "reviews.csv", "--output", "run")
     outcome = toolkit(*call, "--set", "evaluation.group_column=sauce", cwd=tmp_path)
@@ -198,7 +198,7 @@ def test_a_wrong_column_of_groups_costs_no_training(tiny_distilbert: Path, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) -> None:
+def test_swapped_classes_and_duplicates_are_warned_of(made: Made, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 60, seed=9)
     lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([*lines, *[lines[1]] * 30]) + "\n", encoding="utf-8")
@@ -209,7 +209,7 @@ def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) 
     warnings = " ".join(report["verdict"]["warnings"])
     assert "duplicates" in warnings
     assert "labels may be swapped" in warnings
-    assert [one["name"] for one in report["baselines"]] == ["Most common class of these rows"]
+    assert [item["name"] for item in report["baselines"]] == ["Most common class of these rows"]
     assert "training" not in report["config"]  # which this evaluation has not
     again = toolkit("evaluate", made.run, "--output", "own", cwd=tmp_path)
     assert again.code == 0, again.text
@@ -219,7 +219,7 @@ def test_exchanged_classes_and_copies_are_warned_of(made: Made, tmp_path: Path) 
     assert own["config"]["data"] == first["config"]["data"]
 
 
-def test_a_figure_that_says_nothing_of_two_classes_picks_no_weights(tiny_distilbert: Path, tmp_path: Path) -> None:
+def test_unsuitable_best_metric_is_rejected(tiny_distilbert: Path, tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 60)
     call = ("finetune", "sentiment", "--model", tiny_distilbert, "--data", "reviews.csv", "--dry-run")
     outcome = toolkit(*call, "--set", "training.best_metric=top_5", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The command on GPUs: bf16 by itself, one process for each of them, and a run that goes on where it was."""
+"""The command on GPUs: automatic bf16, one process for each GPU, and a resumed run."""
 
 import json
 import signal
@@ -38,12 +38,12 @@ def validation_losses(run: Path) -> list[float]:
 def test_counting_gpus_initializes_none() -> None:
     program = "import torch; from toolkit.distributed.launcher import count_gpus as count;"
     program += "print(count(), torch.cuda.is_initialized())"
-    said = subprocess.check_output([sys.executable, "-c", program], text=True).split()
-    assert int(said[0]) >= 1
-    assert said[1] == "False"
+    output = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert int(output[0]) >= 1
+    assert output[1] == "False"
 
 
-def test_the_command_learns_on_a_gpu_in_bf16(place: Path) -> None:
+def test_command_learns_on_gpu_in_bf16(place: Path) -> None:
     import torch
 
     outcome = toolkit("finetune", "sentiment", *COMMON, "--epochs", "3", "--num-processes", "1", cwd=place)
@@ -141,7 +141,7 @@ def test_no_step_waits_for_the_device() -> None:
     assert watched == list(range(1, 13))
 
 
-def test_a_stopped_run_goes_on(place: Path) -> None:
+def test_stopped_run_is_resumed(place: Path) -> None:
     process = start("finetune", "sentiment", *COMMON, "--epochs", "20", "--num-processes", "1", cwd=place)
     deadline = time.monotonic() + 120
     while not list(place.glob("run/checkpoints/step-*")):
@@ -160,7 +160,7 @@ def test_a_stopped_run_goes_on(place: Path) -> None:
     "launcher",
     [("torch.distributed.run", "--nproc-per-node", "1"), ("accelerate.commands.launch", "--num_processes", "1")],
 )
-def test_a_launcher_that_starts_one_process_is_obeyed(launcher: tuple[str, ...], place: Path) -> None:
+def test_launcher_with_one_process_is_respected(launcher: tuple[str, ...], place: Path) -> None:
     command = [sys.executable, "-m", *launcher, "-m", "toolkit", "finetune", "sentiment", *COMMON, "--epochs", "1"]
     done = subprocess.run(command, cwd=place, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -168,7 +168,7 @@ def test_a_launcher_that_starts_one_process_is_obeyed(launcher: tuple[str, ...],
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_every_gpu_is_used_by_itself_and_the_steps_stay(strategy: str, place: Path, gpus: int) -> None:
+def test_all_gpus_are_used_with_the_same_steps(strategy: str, place: Path, gpus: int) -> None:
     if gpus < 2:
         pytest.skip("one CUDA device")
     plain = ("--epochs", "1", "--set", "training.dropout=0", "--set", "training.precision=fp32")
@@ -188,7 +188,7 @@ def test_more_processes_than_gpus_are_refused(place: Path, gpus: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["sliding-window:256", "block-sparse:64:3", "top-blocks:64:8", "top-k:32"])
-def test_sparse_attention_on_a_gpu_is_that_of_the_mask(name: str) -> None:
+def test_sparse_attention_on_gpu_equals_the_mask(name: str) -> None:
     import torch
 
     from toolkit.attention import forms
@@ -200,12 +200,12 @@ def test_sparse_attention_on_a_gpu_is_that_of_the_mask(name: str) -> None:
     real = torch.arange(1100, device="cuda") < torch.tensor([[1100], [700]], device="cuda")
     assert flex.suits(tensors[0])
     rows = real[:, None, :, None]
-    found = sparse.attention(form, 1, *tensors, real) * rows
+    result = sparse.attention(form, 1, *tensors, real) * rows
     mask = forms.allowed(form, 1, tensors[0], tensors[1], real)
     expected = torch.nn.functional.scaled_dot_product_attention(*tensors, attn_mask=mask) * rows
-    torch.testing.assert_close(found, expected, atol=2e-2, rtol=2e-2)
+    torch.testing.assert_close(result, expected, atol=2e-2, rtol=2e-2)
     for ours, theirs in zip(
-        torch.autograd.grad(found.square().sum(), tensors),
+        torch.autograd.grad(result.square().sum(), tensors),
         torch.autograd.grad(expected.square().sum(), tensors),
         strict=True,
     ):

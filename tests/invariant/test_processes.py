@@ -1,4 +1,4 @@
-"""Two processes do what one does: the same steps, the same evaluation, one set of files, one voice."""
+"""Two processes equal one: the same steps, the same evaluation, one set of files and messages."""
 
 import json
 import os
@@ -61,9 +61,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("case", steps.CASES)
-def test_two_processes_take_the_steps_of_one(case: str, trained: tuple[Path, Path]) -> None:
-    one, two = (load_file(folder / f"{case}.safetensors") for folder in trained)
-    for name, tensor in one.items():
+def test_two_processes_give_the_steps_of_one(case: str, trained: tuple[Path, Path]) -> None:
+    first, two = (load_file(folder / f"{case}.safetensors") for folder in trained)
+    for name, tensor in first.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
     facts, other = (json.loads((folder / f"{case}.json").read_text(encoding="utf-8")) for folder in trained)
     assert other["losses"] == pytest.approx(facts["losses"], abs=1e-5)
@@ -71,23 +71,23 @@ def test_two_processes_take_the_steps_of_one(case: str, trained: tuple[Path, Pat
     assert other["steps"] == facts["steps"]
     assert other["same weights"]
     assert other["same predictions"]
-    assert [bool(said) for said in other["said"]] == [False, case == "memory runs out"]
+    assert [bool(text) for text in other["said"]] == [False, case == "memory runs out"]
 
 
 @pytest.mark.parametrize("case", steps.RESUMED)
-def test_taken_up_again_each_process_goes_on_with_its_own_random_numbers(case: str, trained: tuple[Path, Path]) -> None:
+def test_resume_restores_each_random_generator(case: str, trained: tuple[Path, Path]) -> None:
     ended = [json.loads((folder / f"{case}.json").read_text(encoding="utf-8")) for folder in trained]
     assert ended == [[True], [True, True]]
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_the_command_gives_the_same_run_and_one_set_of_files(place: Path, strategy: str) -> None:
+def test_processes_write_one_identical_run(place: Path, strategy: str) -> None:
     """With a learning rate below the weights' resolution the model is the same, and so is every prediction."""
     still = ("--epochs", "5", "--learning-rate", "1e-30", "--set", "training.dropout=0")
     still += ("--set", "training.early_stopping_patience=2")
-    one = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "one", cwd=place)
+    outcome = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "one", cwd=place)
     two = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "two", *TWO, "--strategy", strategy, cwd=place)
-    assert (one.code, two.code) == (0, 0), one.text + two.text
+    assert (outcome.code, two.code) == (0, 0), outcome.text + two.text
     runs = (place / "one", place / "two")
     assert files(runs[1]) == files(runs[0])
     validations = [[(v["step"], v["loss"], v["accuracy"], v["best"]) for v in log(run, "validation")] for run in runs]
@@ -103,7 +103,7 @@ def test_the_command_gives_the_same_run_and_one_set_of_files(place: Path, strate
     assert len(re.findall("Evaluating on held-out data", two.err)) == 1
     assert "2 processes" in two.err
     assert "learning rate (1e-30)" in two.err
-    assert two.out.count("report") == one.out.count("report")
+    assert two.out.count("report") == outcome.out.count("report")
 
 
 # --- going on where it was ------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def members(process: subprocess.Popen[str]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_stopped_and_resumed_ends_with_the_same_weights(uninterrupted: Path, place: Path) -> None:
+def test_resume_of_processes_gives_same_weights(uninterrupted: Path, place: Path) -> None:
     process = begin(place)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
@@ -153,7 +153,7 @@ def test_stopped_and_resumed_ends_with_the_same_weights(uninterrupted: Path, pla
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
-def test_one_that_is_killed_ends_the_run_with_one_message(place: Path) -> None:
+def test_killed_process_ends_run_with_one_message(place: Path) -> None:
     process = begin(place)
     os.kill(members(process)[1], signal.SIGKILL)
     _, err = process.communicate(timeout=120)
@@ -167,7 +167,7 @@ def test_one_that_is_killed_ends_the_run_with_one_message(place: Path) -> None:
 # --- one voice ------------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_at_any_moment_is_answered_once(place: Path) -> None:
+def test_ctrl_c_prints_one_message(place: Path) -> None:
     process = start("finetune", "sentiment", *COMMON, *TWO, cwd=place)
     deadline = time.monotonic() + 60
     while len(members(process)) < 2:
@@ -181,7 +181,7 @@ def test_ctrl_c_at_any_moment_is_answered_once(place: Path) -> None:
     assert "Traceback" not in err
 
 
-def test_what_is_wrong_is_said_once(place: Path) -> None:
+def test_errors_are_reported_once(place: Path) -> None:
     outcome = toolkit("finetune", "sentiment", *COMMON, *TWO, "--text-column", "nope", cwd=place)
     assert outcome.code == 2
     assert outcome.err.count("no column `nope`") == 1
@@ -190,7 +190,7 @@ def test_what_is_wrong_is_said_once(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_goes_wrong_in_another_process_is_said_once(place: Path) -> None:
+def test_error_of_another_process_is_reported_once(place: Path) -> None:
     recipe = place / "mine.py"
     source = (ROOT / "recipes" / "sentiment.py").read_text(encoding="utf-8")
     hurdle = 'import os\n    if os.environ["RANK"] == "1":\n        raise ValueError("a hurdle")\n    '
@@ -205,7 +205,7 @@ def test_what_goes_wrong_in_another_process_is_said_once(place: Path) -> None:
     assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "failed"
 
 
-def test_a_number_that_the_launcher_did_not_start_is_refused(place: Path) -> None:
+def test_other_process_number_is_rejected(place: Path) -> None:
     env = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0"}
     outcome = toolkit("finetune", "sentiment", *COMMON, *TWO, cwd=place, env=env)
     assert outcome.code == 2

@@ -1,4 +1,4 @@
-"""A run that was killed and taken up again ends with the very weights of one that never was."""
+"""A killed and resumed run ends with the same weights as an uninterrupted one."""
 
 import json
 import random
@@ -51,10 +51,10 @@ def weights(run: Path) -> str:
 
 def same_result(run: Path, reference: Path) -> None:
     assert weights(run) == weights(reference)
-    one, other = (json.loads((r / "report.json").read_text(encoding="utf-8")) for r in (run, reference))
-    assert one["evaluation"] == other["evaluation"]
-    assert one["training"]["evaluations"] == other["training"]["evaluations"]
-    assert one["training"]["loss"] == other["training"]["loss"]
+    first, other = (json.loads((r / "report.json").read_text(encoding="utf-8")) for r in (run, reference))
+    assert first["evaluation"] == other["evaluation"]
+    assert first["training"]["evaluations"] == other["training"]["evaluations"]
+    assert first["training"]["loss"] == other["training"]["loss"]
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert steps == sorted(steps)
     assert not (run / "checkpoints").exists()
@@ -72,7 +72,7 @@ def wait_for(pattern: str, place: Path, process, seconds: float = 120) -> None:
 @pytest.mark.parametrize(
     "number", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 )
-def test_kill_at_any_moment(number: int, uninterrupted: Path, place: Path) -> None:
+def test_resume_after_kill_gives_same_weights(number: int, uninterrupted: Path, place: Path) -> None:
     draw = random.Random(number)
     for _ in range(2):  # twice, so that a resumed run is killed as well
         process = start("finetune", "sentiment", *COMMON, "--resume", cwd=place)
@@ -85,7 +85,7 @@ def test_kill_at_any_moment(number: int, uninterrupted: Path, place: Path) -> No
     same_result(place / "run", uninterrupted)
 
 
-def test_kill_in_the_middle_of_writing_a_state(uninterrupted: Path, place: Path) -> None:
+def test_kill_while_writing_state_is_recovered(uninterrupted: Path, place: Path) -> None:
     process = start("finetune", "sentiment", *COMMON, cwd=place)
     wait_for("run/checkpoints/step-*", place, process)
     wait_for("run/checkpoints/.step-*/*/weights.safetensors", place, process)
@@ -96,7 +96,7 @@ def test_kill_in_the_middle_of_writing_a_state(uninterrupted: Path, place: Path)
     same_result(place / "run", uninterrupted)
 
 
-def test_sigterm_saves_and_says_how_to_go_on(uninterrupted: Path, place: Path) -> None:
+def test_sigterm_saves_state_and_names_resume_command(uninterrupted: Path, place: Path) -> None:
     process = start("finetune", "sentiment", *COMMON, cwd=place)
     wait_for("run/checkpoints/step-*", place, process)
     process.send_signal(signal.SIGTERM)
@@ -127,9 +127,7 @@ def small_disk(place: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_is_said_and_the_states_before_go_on(
-    uninterrupted: Path, place: Path, small_disk: Path
-) -> None:
+def test_full_disk_keeps_earlier_states(uninterrupted: Path, place: Path, small_disk: Path) -> None:
     command = ("finetune", "sentiment", *COMMON, "--output", "disk/run")
     process = start(*command, cwd=place)
     wait_for("disk/run/checkpoints/step-*", place, process)
@@ -149,7 +147,7 @@ def test_a_disk_that_fills_up_is_said_and_the_states_before_go_on(
     same_result(small_disk / "run", uninterrupted)
 
 
-def test_a_damaged_state_is_reported_and_the_one_before_it_used(uninterrupted: Path, place: Path) -> None:
+def test_damaged_state_falls_back_to_previous(uninterrupted: Path, place: Path) -> None:
     process = start("finetune", "sentiment", *COMMON, cwd=place)
     deadline = time.monotonic() + 120
     while len(list(place.glob("run/checkpoints/step-*"))) < 2:
@@ -172,7 +170,7 @@ def test_a_damaged_state_is_reported_and_the_one_before_it_used(uninterrupted: P
 
 
 @pytest.mark.slow
-def test_adapters_and_averaged_weights_go_on_as_well(place: Path) -> None:
+def test_resume_restores_adapters_and_averages(place: Path) -> None:
     options = (
         *COMMON, "--epochs", "3", "--set", "adapter.kind=dora", "--set", "adapter.dropout=0.1",
         "--set", "training.ema_decay=0.9", "--set", "training.layer_decay=0.8", "--set", "loss.focal_gamma=1",
@@ -213,6 +211,6 @@ def test_a_complete_run_is_not_resumed(uninterrupted: Path, tmp_path: Path) -> N
     assert "complete" in outcome.err
 
 
-def test_the_packaged_checkpoint_is_the_one_that_was_tested() -> None:
+def test_packaged_checkpoint_digest() -> None:
     path = sources.package_path("cognition/model/model.safetensors")
     assert checkpoints.digest(path) == checkpoints.TINY_SHA256

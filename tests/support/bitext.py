@@ -14,11 +14,11 @@ WORDS = {
 def pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
     """Return different sentences of three to nine words with their word for word translation."""
     chance = random.Random(seed)
-    found: dict[str, str] = {}
-    while len(found) < count:
+    results: dict[str, str] = {}
+    while len(results) < count:
         words = chance.choices(list(WORDS), k=chance.randint(3, 9))
-        found[" ".join(words)] = " ".join(WORDS[word] for word in words)
-    return list(found.items())
+        results[" ".join(words)] = " ".join(WORDS[word] for word in words)
+    return list(results.items())
 
 
 def tsv(path: Path, rows: list[tuple[str, str]], header: str = "en\tde") -> Path:
@@ -59,7 +59,7 @@ def flan(folder: Path) -> Path:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["tie_word_embeddings"] = False
-    del config["scale_decoder_outputs"]  # files of before transformers 5 do not have it
+    del config["scale_decoder_outputs"]  # files from before transformers 5 lack it
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
@@ -113,7 +113,7 @@ def multilingual(folder: Path, family: str) -> Path:
     special, words = ["<s>", "<pad>", "</s>", "<unk>"], [f"▁{word}" for word in (*WORDS, *WORDS.values())]
     if family == "m2m100":
         tokenizer = _m2m100_tokenizer(folder, special)
-    elif family == "nllb":  # a piece for each sign, and none of several
+    elif family == "nllb":  # a piece for each character, and none of several
         signs = sorted({sign for word in words for sign in word})
         tokenizer = NllbTokenizer(vocab={piece: at for at, piece in enumerate([*special, *signs])}, merges=[])
     else:

@@ -24,7 +24,7 @@ QUIET = [
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the browser's own errands end here
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # other requests of the browser end here
 ]
 
 
@@ -32,8 +32,8 @@ class Page:
     """One page of the browser.
 
     Attributes:
-        complaints: What the page logged as an error, and what its policy refused.
-        requests: Every address that it asked for.
+        complaints: Errors that the page logged, and requests that its policy refused.
+        requests: Every requested address.
     """
 
     def __init__(self, to_browser: Any, from_browser: Any) -> None:
@@ -55,11 +55,11 @@ class Page:
         self._out.write(json.dumps(message).encode() + b"\0")
         self._out.flush()
         while True:
-            said = json.loads(self._message())
-            if said.get("id") == self._number:
-                assert "error" not in said, said["error"]
-                return said["result"]
-            self._note(said)
+            output = json.loads(self._message())
+            if output.get("id") == self._number:
+                assert "error" not in output, output["error"]
+                return output["result"]
+            self._note(output)
 
     def _message(self) -> bytes:
         read = bytearray()
@@ -97,7 +97,7 @@ class Page:
             time.sleep(0.05)
 
     def type(self, text: str) -> None:
-        """Type into what has the focus."""
+        """Type into the focused element."""
         self._ask("Input.insertText", text=text)
 
     def press(self, key: str, code: int, modifiers: int = 0, text: str = "") -> None:
@@ -122,7 +122,7 @@ class Page:
         self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def picture(self, file: Path) -> None:
-        """Write what is to be seen as a PNG file."""
+        """Write a screenshot as a PNG file."""
         file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))
 
 

@@ -1,4 +1,4 @@
-"""What the Hub asks of a model card's metadata, as far as a push depends on it."""
+"""The Hub's rules for the metadata of a model card, as far as a push depends on them."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ LICENCES = {"apache-2.0", "mit", "cc-by-4.0", "cc-by-nc-4.0", "bsd-3-clause", "g
 
 
 def card_errors(content: str) -> list[str]:
-    """Return what is wrong with a card, in the Hub's manner: the path of a key, and what is wrong with it."""
+    """Return the errors of a card as the Hub does: the path of a key, and its problem."""
     head = re.match(r"---\n(.*?)\n---\n", content, re.DOTALL)
     try:
         metadata = yaml.safe_load(head[1]) if head else {}

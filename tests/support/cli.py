@@ -72,7 +72,7 @@ def several(
     *,
     all_of_them: bool = False,
 ) -> list[Outcome]:
-    """Run `toolkit` with each list of arguments in turn; what is heavy is imported once.
+    """Run `toolkit` with each list of arguments in turn; heavy packages are imported once.
 
     To the first that fails, unless `all_of_them` are wanted.
     """
@@ -90,8 +90,8 @@ def several(
         outcomes = []
         for end in ends:
             code, cpu = json.loads(end.read_text(encoding="utf-8"))
-            said = [end.with_suffix(f".{name}").read_text(encoding="utf-8") for name in ("out", "err")]
-            outcomes.append(Outcome(code, said[0], said[1], cpu))
+            texts = [end.with_suffix(f".{name}").read_text(encoding="utf-8") for name in ("out", "err")]
+            outcomes.append(Outcome(code, texts[0], texts[1], cpu))
     return outcomes
 
 

@@ -7,7 +7,7 @@ from toolkit.doctor import Check
 
 def one(check: Callable[[], Iterable[Check]]) -> Check:
     """Return the only finding of a check; it has a fix just when it is not ok."""
-    found = list(check())
-    assert len(found) == 1
-    assert (found[0].fix is None) == (found[0].verdict == "ok")
-    return found[0]
+    result = list(check())
+    assert len(result) == 1
+    assert (result[0].fix is None) == (result[0].verdict == "ok")
+    return result[0]

@@ -1,4 +1,4 @@
-"""What tests say of a refusal: its class, its identifier, and the facts that its message must hold."""
+"""Checks of an error: its class, its identifier, and the facts that its message must contain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,5 +19,5 @@ def refused(kind: type[ToolkitError], identifier: str, *facts: str) -> Iterator[
 def check(error: ToolkitError, identifier: str, *facts: str) -> None:
     """Check an error that was caught."""
     assert error.id == identifier, f"{error.id}: {error}"
-    assert error.fix, "nothing is said of what to do"
+    assert error.fix, "the error has no fix"
     assert not [fact for fact in facts if fact not in str(error)], str(error)

@@ -1,4 +1,5 @@
-"""Run commands of the toolkit in turn, each in a process of its own, forked from one that has imported what is heavy.
+"""Run commands of the toolkit in turn, each in a process of its own, forked from one that has imported the heavy
+packages.
 
     python -m tests.support.forks FOLDER [all]     the commands as JSON on standard input, to the first that fails
 

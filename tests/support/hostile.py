@@ -1,4 +1,4 @@
-"""Folders as an attacker would hand them over: each tries to run a planted file, which writes a mark."""
+"""Folders as an attacker would prepare them: each tries to run a planted file, which writes a mark."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ def evil(folder: Path) -> str:
 
 
 def edit(file: Path, **values: Any) -> None:
-    """Set keys of a JSON file, which is made where there is none."""
+    """Set keys of a JSON file, which is created if missing."""
     before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     file.write_text(json.dumps({**before, **values}), encoding="utf-8")
 
@@ -29,7 +29,7 @@ def loading(run: Path) -> None:
 
 
 def code_beside_a_known_family(run: Path) -> None:
-    """Files of code, and every key by which a library could be told of them."""
+    """Files of code, and every key that could make a library run them."""
     model = run / "model"
     models = ("AutoConfig", "AutoModel", "AutoModelForSequenceClassification", "AutoProcessor")
     classes: dict[str, Any] = dict.fromkeys(models, "evil.Evil")
@@ -44,7 +44,7 @@ def code_beside_a_known_family(run: Path) -> None:
 
 
 def adapter_of_elsewhere(run: Path) -> None:
-    """The description of an adapter that names modules to import, and another folder as its base."""
+    """The configuration of an adapter that names modules to import, and another folder as its base."""
     described = {"peft_type": "LORA", "base_model_name_or_path": "evil", "megatron_core": "evil", "megatron_config": {}}
     edit(run / "model" / "adapter_config.json", **described, auto_mapping={"parent_library": "evil"})
     code_beside_a_known_family(run)
@@ -115,13 +115,13 @@ def other_kinds(run: Path) -> None:
 
 
 def forged_weights(run: Path) -> None:
-    """Weights whose index points behind their end."""
+    """Weights whose index points beyond their end."""
     head = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [10_000, 10_016]}}).encode()
     (run / "model" / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head)
 
 
 def link_away(name: str) -> Change:
-    """Return a change that puts a link to a folder beside the run in the place of one of its own."""
+    """Return a change that replaces one of the run's folders by a link to a folder next to the run."""
 
     def change(run: Path) -> None:
         shutil.rmtree(run / name, ignore_errors=True)

@@ -8,8 +8,8 @@ sees the requests, the cache and the errors that a user would see, and nothing l
         subprocess.run(command, env=os.environ | hub.environment(tmp_path / "hf"))
         assert hub.seen(r"GET .*/resolve/main/model.safetensors")
 
-Xet is spoken with clients that were given `environment(…, xet=True)`; in others `HF_HUB_DISABLE_XET=1` must be set
-before they are imported, which `environment` sees to. It also names the hub as the proxy for every other host, so that
+Xet is used with clients that were given `environment(…, xet=True)`; in others `HF_HUB_DISABLE_XET=1` must be set
+before they are imported, as `environment` does. It also names the hub as the proxy for every other host, so that
 a request which would leave the machine is refused, and found by `hub.seen("CONNECT")`.
 """
 
@@ -48,7 +48,7 @@ class Account(NamedTuple):
 
 @dataclass
 class Fault:
-    """A misfortune for the next `times` requests whose "METHOD path" contains `match`."""
+    """A simulated fault for the next `times` requests whose "METHOD path" contains `match`."""
 
     match: str
     times: float
@@ -58,7 +58,7 @@ class Fault:
     after: int | None = None  # bytes of the body to send before hanging up
 
     def strikes(self, line: str) -> bool:
-        """Whether it happens to this request; a HEAD has no body to cut."""
+        """Whether it applies to this request; a HEAD has no body to cut."""
         bodiless = self.after is not None and line.startswith("HEAD ")
         struck = self.times > 0 and not bodiless and re.search(self.match, line) is not None
         self.times -= struck
@@ -118,7 +118,7 @@ def route(method: str, pattern: str) -> Callable[[Endpoint], Endpoint]:
 
 
 class LocalHub:
-    """A Hub with nothing on it but what the test puts there. Use it as a context manager.
+    """A Hub that contains only what the test adds. Use it as a context manager.
 
     `token` may write to the repositories of `user` and of `organizations`, `read_token` only read them; any other
     token is refused. `requests` holds the (method, path with query) of every request, in order.
@@ -156,7 +156,7 @@ class LocalHub:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def environment(self, cache: Path, token: str = "", *, xet: bool = False) -> dict[str, str]:
-        """The variables that point a subprocess here, with a cache of its own. Put them over `os.environ`."""
+        """The variables that direct a subprocess here, with a cache of its own; merge them into `os.environ`."""
         switches = ["HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"]
         offline = ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"]
         folders = {"HF_HOME": "", "HF_HUB_CACHE": "hub", "HF_DATASETS_CACHE": "datasets", "HF_TOKEN_PATH": "token"}
@@ -183,7 +183,7 @@ class LocalHub:
         gated: str | bool = False,
         info: dict[str, Any] | None = None,
     ) -> str:
-        """Put a folder's files on the main branch in place of what was there, and return the commit's id.
+        """Put a folder's files on the main branch, replacing its content, and return the commit's id.
 
         `info` adds fields to the repository's description, such as `{"pipeline_tag": "text-classification"}`.
         """
@@ -220,7 +220,7 @@ class LocalHub:
         self._faults.append(Fault(match, times, status, code, headers or {}))
 
     def cut(self, match: str, after: int, times: float = 1) -> None:
-        """Hang up after `after` bytes of the body, the next `times` a body is asked for by a matching request."""
+        """Hang up after `after` bytes of the body, the next `times` a matching request needs a body."""
         self._faults.append(Fault(match, times, after=after))
 
     # How a request becomes a reply.
@@ -231,7 +231,7 @@ class LocalHub:
             fault = next((f for f in self._faults if f.strikes(line)), None)
             try:
                 if fault and fault.after is None:
-                    raise Refusal(fault.status, "A fault that the test asked for", fault.code, **fault.headers)
+                    raise Refusal(fault.status, "A simulated fault", fault.code, **fault.headers)
                 reply = self._answer(call)
                 reply.cut = fault and fault.after
                 return reply
@@ -245,9 +245,9 @@ class LocalHub:
     def _answer(self, call: Call) -> Reply:
         call.user = self._account(call)
         for method, pattern, endpoint in ROUTES:
-            found = pattern.fullmatch(call.path)
-            if found and method == call.method.replace("HEAD", "GET"):
-                parts = {key: unquote(value) for key, value in found.groupdict().items() if value is not None}
+            result = pattern.fullmatch(call.path)
+            if result and method == call.method.replace("HEAD", "GET"):
+                parts = {key: unquote(value) for key, value in result.groupdict().items() if value is not None}
                 if "name" not in parts:
                     return endpoint(self, call, **parts)
                 repo = self._visible(call.user, parts.pop("kind", "model"), parts.pop("name"))
@@ -280,7 +280,7 @@ class LocalHub:
             raise Refusal(403 if user else 401, message, "GatedRepo")
 
     def _writer(self, user: Account | None, namespace: str | None = None) -> str:
-        """The name of who writes, if they may: with no namespace, proposing a change is all they do."""
+        """The name of the writing account, if permitted; without a namespace only for a proposed change."""
         if user is None:
             raise Refusal(401, "Invalid username or password.")
         if user.role != "write" or not (namespace is None or self._owns(user, namespace)):
@@ -288,7 +288,7 @@ class LocalHub:
         return user.name
 
     def _committer(self, call: Call, repo: Repo, rev: str) -> str:
-        """The name of who commits: pull requests are open to every writer."""
+        """The name of the committing account; every writer may commit to pull requests."""
         proposes = call.flag("create_pr") or rev.startswith("refs/pr/")
         return self._writer(call.user, None if proposes else repo.owner)
 
@@ -401,12 +401,12 @@ class LocalHub:
     @route("GET", API + "/discussions")
     def discussions(self, call: Call, repo: Repo) -> Reply:
         author, status = call.query.get("author"), call.query.get("status", "all")
-        found = [
-            one
-            for one in repo.pull_requests
-            if author in {None, one["author"]["name"]} and status in {"all", one["status"].replace("draft", "open")}
+        results = [
+            item
+            for item in repo.pull_requests
+            if author in {None, item["author"]["name"]} and status in {"all", item["status"].replace("draft", "open")}
         ]
-        return Reply({"discussions": found, "count": len(found), "start": 0})
+        return Reply({"discussions": results, "count": len(results), "start": 0})
 
     @route("GET", API + "/discussions/(?P<num>[0-9]+)")
     def discussion(self, call: Call, repo: Repo, num: str) -> Reply:
@@ -455,8 +455,8 @@ class LocalHub:
             self._committer(call, repo, rev)
         ends = int(time.time()) + 3600
         headers = {"Cas-Url": self.xet.endpoint, "Access-Token": TOKEN, "Token-Expiration": str(ends)}
-        told = {"casUrl": self.xet.endpoint, "accessToken": TOKEN, "exp": ends}
-        return Reply(told, headers={f"X-Xet-{name}": value for name, value in headers.items()})
+        grant = {"casUrl": self.xet.endpoint, "accessToken": TOKEN, "exp": ends}
+        return Reply(grant, headers={f"X-Xet-{name}": value for name, value in headers.items()})
 
     @route("POST", API + "/commit" + REV)
     def commit(self, call: Call, repo: Repo, rev: str) -> Reply:
@@ -516,7 +516,7 @@ class LocalHub:
         repo.refs[ref] = repo.at(start)
         return Reply({})
 
-    # Last, for its pattern takes what the ones above leave.
+    # Last, since its pattern matches everything else.
 
     @route("GET", API + "(?:/revision" + REV + ")?")
     def info(self, call: Call, repo: Repo, rev: str = "main") -> Reply:
@@ -532,7 +532,7 @@ class LocalHub:
 
 
 def _part(file: File, wanted: str | None, headers: dict[str, str]) -> Reply:
-    """A file's bytes, or the `bytes=first-last` of it that a Range header asks for."""
+    """A file's bytes, or the `bytes=first-last` of it that a Range header requests."""
     data = file.path.read_bytes()
     span = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted or "")
     if not span or span.group() == "bytes=-":
@@ -546,7 +546,7 @@ def _part(file: File, wanted: str | None, headers: dict[str, str]) -> Reply:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """The wire: reads a request, asks the hub, writes the reply. Connections are kept alive, as the Hub's are."""
+    """The connection: reads a request, calls the hub, writes the reply. Connections are kept alive, as on the Hub."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # headers and body go in two writes
@@ -584,7 +584,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    """One thread a connection. Stopping hangs up on every client, so that no thread outlives the test."""
+    """One thread a connection. Stopping closes every connection, so that no thread outlives the test."""
 
     daemon_threads = False  # so that closing waits for them
 
@@ -602,7 +602,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, *_: object) -> None:
-        """A client that went away is no news; what fails in an endpoint is answered with its traceback."""
+        """Ignore disconnected clients; a failure in an endpoint is returned with its traceback."""
 
     def stop(self) -> None:
         self.shutdown()

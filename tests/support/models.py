@@ -138,7 +138,7 @@ def make(family: str) -> tuple[Any, dict[str, Any]]:
 
     torch.manual_seed(0)
     model = FAMILIES[family]().eval()
-    for parameter in model.parameters():  # the families' own beginnings are too small to tell right from wrong
+    for parameter in model.parameters():  # the families' own initial weights are too small for a meaningful comparison
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.5)
     if family == "vit":

@@ -40,7 +40,7 @@ def encoded(image: Any, kind: str, **settings: Any) -> bytes:
 
 
 def png_that_claims(width: int, height: int) -> bytes:
-    """Return a PNG of a few bytes whose head says that it is huge."""
+    """Return a PNG of a few bytes whose header states a huge size."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -55,7 +55,7 @@ def hostile(path: Path, count: int, seed: int = 0) -> tuple[int, int]:
 
     chance = random.Random(seed)
     turned = Image.Exif()
-    turned[0x0112] = 8  # as a camera held upright notes it
+    turned[0x0112] = 8  # the EXIF rotation of an upright camera
     good = bad = 0
     for number in range(count):
         image = picture(bool(number % 2), 24, seed + number)

@@ -1,6 +1,6 @@
 """Pictures of noise, with a coloured square at a random place or none; the colour is the class.
 
-Without the pictures that have none, a model could call one colour what is not the other, and rest on no place at all.
+Without the pictures that have none, a model could predict one colour by the absence of the other, at no place.
 """
 
 from collections.abc import Sequence

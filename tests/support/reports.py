@@ -25,7 +25,7 @@ def _group(by: str, name: str, rows: int, accuracy: float, p: float) -> dict[str
 
 
 def findings() -> dict[str, Any]:
-    """What the predictions show beyond the figures."""
+    """Findings from the predictions beyond the metrics."""
     place = {"file": "reviews/test.csv", "row": 90, "text": "not <i>bad</i> at all .", "label": "negative"}
     changed = {
         "file": "reviews/test.csv",
@@ -176,7 +176,7 @@ def findings() -> dict[str, Any]:
             "device": "cpu",
             "threads": 2,
             "bytes_on_disk": 91_000_000,
-            "energy": "not measured: the machine does not tell",
+            "energy": "not measured: the machine has no counter",
             "timings": [
                 {
                     "batch_size": 8,
@@ -394,7 +394,7 @@ def many_classes(classes: int = 77) -> dict[str, Any]:
 
 
 def comparison() -> dict[str, Any]:
-    """A report that sets two models side by side."""
+    """A report that compares two models."""
     names = ("minilm", "bert-tiny")
     return {
         "schema_version": 1,

@@ -28,7 +28,7 @@ class File:
 
     @property
     def etag(self) -> str:
-        """What tells the client that it has this content already."""
+        """The key by which the client recognizes content it already has."""
         return self.sha256 if self.lfs else self.blob_id
 
 
@@ -76,7 +76,7 @@ class Repo:
         raise UnknownRevisionError(f"Invalid rev id: {rev}")
 
     def at(self, rev: str) -> Commit:
-        """The commit that a branch, tag, pull request or commit id stands for."""
+        """The commit of a branch, tag, pull request or commit id."""
         return self.commits.get(rev) or self.refs[self.ref(rev)]
 
     def commit(self, ref: str, files: Mapping[str, File], title: str, author: str, message: str = "") -> Commit:
@@ -105,7 +105,7 @@ class Store:
     folder: Path
 
     def path(self, sha256: str) -> Path:
-        """Where a content is, or would be."""
+        """The path of a content."""
         return self.folder / sha256
 
     def keep(self, name: str, data: bytes) -> File:

@@ -40,7 +40,7 @@ RESUMED = {
 
 
 def data() -> Features:
-    """43 texts of 4 to 12 tokens; the second token says the class."""
+    """43 texts of 4 to 12 tokens; the second token determines the class."""
     random = np.random.default_rng(0)
     lengths = random.integers(4, 13, 43)
     labels = random.integers(0, 2, 43)
@@ -95,15 +95,15 @@ def translator(seed: int) -> Any:
 
 
 def case_of_pairs(team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train on pairs of texts; the loss of all of them is what is seen."""
+    """Train on pairs of texts; return the loss of all of them."""
     from toolkit.inference.predict import predict
 
     model = translator(seed=team.rank)
 
     def loss(model: Any) -> dict[str, float]:
         nothing: Any = lambda _outputs, _batch: {}  # noqa: E731
-        found = predict(model, pairs(), collate_pairs, nothing, batch_size=4, device="cpu", team=team)
-        return {"loss": float(found.loss or 0)}
+        outcome = predict(model, pairs(), collate_pairs, nothing, batch_size=4, device="cpu", team=team)
+        return {"loss": float(outcome.loss or 0)}
 
     result = fit(model, team, CASES[PAIRS], features=pairs(), collate=collate_pairs, validate=loss)
     return {name: value.clone() for name, value in model.state_dict().items()}, {
@@ -152,14 +152,14 @@ def fit(model: Any, team: Team, config: Mapping[str, Any], **more: Any) -> Any:
 
 
 def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train one case; return the weights and what was seen."""
+    """Train one case; return the weights and the recorded values."""
     import torch
 
-    said: list[str] = []
+    notes: list[str] = []
     model = build(seed=team.rank)  # the main process's weights count
     if name == "memory runs out" and team.rank == team.size - 1:
         model.bert.encoder.register_forward_pre_hook(_too_large)
-    result = fit(model, team, CASES[name], say=said.append)
+    result = fit(model, team, CASES[name], say=notes.append)
     weights = {key: whole(value).contiguous() for key, value in model.state_dict().items()}
     with gathered(model):
         torch.testing.assert_close(model.unused.weight, build(seed=0).unused.weight, rtol=0, atol=0)
@@ -167,23 +167,23 @@ def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
         return weights, {
             "losses": [v.values["loss"] for v in result.validations],
             "steps": result.steps,
-            "said": team.everyones(said),
+            "said": team.everyones(notes),
             "same weights": len(set(team.everyones(_digest(model)))) == 1,
             "same predictions": set(map(repr, team.everyones(shared))) == {repr(ask(model, Team()))},
         }
 
 
 def resumed(team: Team, states: Path, config: Mapping[str, Any]) -> bool:
-    """Whether a run with dropout, stopped and taken up again, ends like one that was not, in every process."""
+    """Whether a run with dropout, stopped and resumed, ends like an uninterrupted one, in every process."""
     from toolkit.errors import Interrupted
     from toolkit.training.loop import checkpoint
 
     undisturbed, begun, later = (build(team.rank, dropout=0.1) for _ in range(3))
-    asked: list[None] = []
+    calls: list[None] = []
 
     def stop() -> bool:
-        asked.append(None)
-        return len(asked) == 5 and team.rank == team.size - 1  # the wish of any process counts
+        calls.append(None)
+        return len(calls) == 5 and team.rank == team.size - 1  # a request of any process counts
 
     build(team.rank)  # sets the seed
     fit(undisturbed, team, config)

@@ -1,4 +1,4 @@
-"""A classifier whose reasons are known: each word has its weight, and the class is their sum."""
+"""A classifier with known attributions: each word has its weight, and the class is their sum."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace

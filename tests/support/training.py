@@ -12,7 +12,7 @@ def train(model: Any, features: Any, collate: Any, config: Any, accelerator: Any
     """Call `toolkit.training.loop.train.train`; keywords are fields of its arguments, or its own."""
 
     def of(kind: type) -> dict[str, Any]:
-        return {one.name: given.pop(one.name) for one in fields(kind) if one.name in given}  # type: ignore[arg-type]
+        return {item.name: given.pop(item.name) for item in fields(kind) if item.name in given}  # type: ignore[arg-type]
 
     data = TrainingData(features, collate, given.pop("augment", None))
     groups: dict[str, Any] = {

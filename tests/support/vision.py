@@ -1,8 +1,8 @@
 """Small checkpoints of the families for pictures; run as a program, it fine-tunes each by its alias.
 
-    python -m tests.support.vision DATA          prints one JSON object a line: what became of each family
+    python -m tests.support.vision DATA          prints one JSON object per line: the result of each family
 
-One process for all of them, for the sake of what importing costs; the Hub is the one that the environment names.
+One process for all of them, to import packages once; the Hub is the one that the environment names.
 """
 
 import json
@@ -79,19 +79,19 @@ def data_set(folder: Path, rows: int = 60) -> Path:
     kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))})
     for start, (part, count) in enumerate({"train": rows, "test": 12}.items()):
         images = [encoded(picture(bool(n % 2), 40, 1000 * start + n), "PNG") for n in range(count)]
-        columns = {"image": [{"bytes": one} for one in images], "label": [n % 2 for n in range(count)]}
+        columns = {"image": [{"bytes": item} for item in images], "label": [n % 2 for n in range(count)]}
         datasets.Dataset.from_dict(columns, features=kinds).to_parquet(folder / f"{part}.parquet")
     return folder
 
 
 def main() -> None:
-    """Fine-tune each family for a few steps, and ask transformers' pipeline about the exported model."""
+    """Fine-tune each family for a few steps, and run transformers' pipeline on the exported model."""
     for name in configs():
         sys.stdout.write(json.dumps({"name": name, **tried(name, sys.argv[1])}) + "\n")
 
 
 def tried(name: str, data: str) -> dict[str, Any]:
-    """Return how far the pipeline's scores are from the run's own, and what is said of other resolutions."""
+    """Return how far the pipeline's scores are from the run's own, and the message for other resolutions."""
     import pyarrow.parquet as pq
     from transformers import pipeline as pipeline_of
 
@@ -111,11 +111,11 @@ def tried(name: str, data: str) -> dict[str, Any]:
     prepared = prepare(*configure("image", [("flag", values)]), lambda _event: None)
     run = finetune(prepared, "", lambda _event: None)
     classify = pipeline_of("image-classification", model=str(run.model))
-    said = pq.read_table(run.path / "predictions.parquet").to_pylist()
+    output = pq.read_table(run.path / "predictions.parquet").to_pylist()
     labels = prepared.splits.labels
     off = 0.0
-    for row, picture in zip(said, prepared.splits.test["image"].to_pylist(), strict=True):
-        theirs = {one["label"]: one["score"] for one in classify(image_decoding.decode(picture, 10**6))}
+    for row, picture in zip(output, prepared.splits.test["image"].to_pylist(), strict=True):
+        theirs = {answer["label"]: answer["score"] for answer in classify(image_decoding.decode(picture, 10**6))}
         off = max(off, *(abs(theirs[label] - p) for label, p in zip(labels, row["probabilities"], strict=True)))
     path = checkpoints.locate(name, prepared.config.loading).path
     try:
@@ -125,12 +125,12 @@ def tried(name: str, data: str) -> dict[str, Any]:
         processor = prepared.recipe.load_processor(path, larger)
         rows = {"image": prepared.splits.test["image"].to_pylist()[:2]}
         batch = prepared.recipe.preprocess(rows, processor, larger)["pixel_values"]
-        features = [{"pixel_values": one} for one in batch]
+        features = [{"pixel_values": item} for item in batch]
         logits = model.eval()(**prepared.recipe.collate(features, processor)).logits
         larger_says = [*batch.shape[2:], *logits.shape]
     except ToolkitError as error:
         larger_says = str(error)
-    return {"off": off, "rows": len(said), "revision": prepared.checkpoint.revision, "larger": larger_says}
+    return {"off": off, "rows": len(output), "revision": prepared.checkpoint.revision, "larger": larger_says}
 
 
 if __name__ == "__main__":

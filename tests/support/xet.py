@@ -1,7 +1,7 @@
-"""Xet storage on this disk, for the local Hub: the real client writes to it and reads from it by itself.
+"""Xet storage on this disk, for the local Hub: the real client writes to it and reads from it.
 
 The client stores chunks, and shards that say which chunks make up which file. A commit names a file by its SHA-256,
-and Xet by a hash of its own; both stand in the shards, whose blocks of 48 bytes are read here:
+and Xet by a hash of its own; both are in the shards, whose blocks of 48 bytes are read here:
 
     header                    1 block
     for each file             hash, flags, number of segments n
@@ -28,7 +28,7 @@ class XetStore:
 
     @property
     def endpoint(self) -> str:
-        """Where the client is sent to."""
+        """The URL for the client."""
         return f"local://{self.folder}"
 
     def hash_of(self, sha256: str) -> str | None:

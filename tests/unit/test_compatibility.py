@@ -1,4 +1,4 @@
-"""What saved files state for other programs, and that transformers reads them as before."""
+"""Values of saved files for other programs, which transformers reads as before."""
 
 import json
 
@@ -49,7 +49,7 @@ def test_an_output_layer_of_its_own_is_stated_and_a_shared_one_is_not(family, tm
         torch.testing.assert_close(again(**batch).logits, model(**batch).logits)
 
 
-def test_periods_of_rotary_positions_stand_where_older_versions_look(tmp_path):
+def test_rotary_period_is_saved_for_older_versions(tmp_path):
     model, _ = families.make("llama")
     model.config.rope_parameters = {"rope_type": "linear", "rope_theta": 500.0, "factor": 2.0}
     config, _ = saved(model, families.tokenizer(), tmp_path / "llama")

@@ -70,7 +70,7 @@ def test_a_user_without_a_home_gets_no_folder_called_tilde(tmp_path, temporary, 
 
 
 def test_a_folder_that_somebody_else_put_there_is_not_used(tmp_path, temporary):
-    temporary.mkdir(mode=0o755)  # as another user would, who wants to be read from
+    temporary.mkdir(mode=0o755)  # as another user would, for readable files
     temporary.chmod(0o777)
     assert environment.temporary_folder() != temporary
     environment.temporary_folder.cache_clear()

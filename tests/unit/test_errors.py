@@ -29,7 +29,7 @@ def raising(tree: ast.AST) -> Iterator[ast.Call]:
             yield node
         elif isinstance(node, ast.FunctionDef):
             every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            given = {one.arg for one in every if one.annotation and _is_class(one.annotation)}
+            given = {item.arg for item in every if item.annotation and _is_class(item.annotation)}
             yield from (n for n in ast.walk(node) if isinstance(n, ast.Call) and _name(n.func) in given)
         elif isinstance(node, ast.ClassDef) and any(_name(base) in CLASSES for base in node.bases):
             calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
@@ -68,9 +68,9 @@ def given(call: ast.Call) -> ast.expr | None:
 def written(tree: ast.AST) -> set[str]:
     """Return the identifiers that a module writes out, those of tables and classes included."""
     values = [given(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    found = {text for value in values if value is not None for text in literals(value) or ()}
+    results = {text for value in values if value is not None for text in literals(value) or ()}
     general = [n.value for n in ast.walk(tree) if isinstance(n, ast.Assign) and _name(n.targets[0]) == "general_id"]
-    return {text for text in found if IDENTIFIER.fullmatch(text)} | {ast.literal_eval(value) for value in general}
+    return {text for text in results if IDENTIFIER.fullmatch(text)} | {ast.literal_eval(value) for value in general}
 
 
 def trees() -> dict[str, ast.Module]:

@@ -1,4 +1,4 @@
-"""Families that count positions, pad and pool in ways of their own: how far they read, and what padding changes."""
+"""Families that count positions, pad and pool differently: their maximum length, and the effect of padding."""
 
 import json
 from pathlib import Path
@@ -127,7 +127,7 @@ def test_neither_padding_nor_packing_changes_a_prediction(family: str) -> None:
 @pytest.mark.parametrize(
     "marks", [{"eos_token": "<e>"}, {"unk_token": "<u>"}, {"eos_token": "<e>", "pad_token": "<p>"}]
 )
-def test_model_that_reads_the_last_token_is_told_what_padding_is(marks: dict[str, str], tmp_path: Path) -> None:
+def test_last_token_model_gets_the_padding_token(marks: dict[str, str], tmp_path: Path) -> None:
     words = {"<e>": 0, "<u>": 1, "<p>": 2, "one": 3, "two": 4, "three": 5}
     made = Tokenizer(WordLevel(words, unk_token="<u>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -1,4 +1,4 @@
-"""Imports go downward only, heavy libraries are imported late, and only the command line speaks."""
+"""Imports go downward only, heavy libraries are imported late, and only the command line prints."""
 
 import ast
 import os
@@ -37,7 +37,7 @@ HEAVY = {"torch", "transformers", "datasets", "evaluate", "peft", "sklearn", "ac
 
 
 def room(module: str) -> str:
-    """toolkit.data.sources.local_files → data; a part of a room that stands elsewhere has a name of its own.
+    """toolkit.data.sources.local_files → data; a part of a room on another floor has a name of its own.
 
     toolkit itself holds only the version and a lazy public API.
     """
@@ -86,7 +86,7 @@ def _for_types_only(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
-def test_every_module_is_seen_and_stands_on_a_floor():
+def test_every_module_has_a_floor():
     files = [name for _, _, names in os.walk(ROOT) for name in names if name.endswith(".py")]
     assert len(MODULES) == len(files) > 40
     assert [module for module in MODULES if room(module) not in FLOOR and module != "toolkit.__init__"] == []
@@ -281,6 +281,6 @@ def test_no_function_takes_more_than_ten_parameters():
         for node in ast.walk(tree(module)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-                if len([one for one in given if one.arg not in ("self", "cls")]) > 10:
+                if len([item for item in given if item.arg not in ("self", "cls")]) > 10:
                     long.append(f"{module}.{node.name}")
     assert long == []

@@ -1,4 +1,4 @@
-"""Nothing is imported from the folder one stands in."""
+"""Nothing is imported from the current folder."""
 
 import os
 import subprocess

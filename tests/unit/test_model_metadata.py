@@ -29,10 +29,10 @@ def read(tmp_path):
 
 
 def test_a_card_gives_what_the_model_needs_and_names_no_file(read):
-    found = model_metadata.values(read(WHOLE))
-    assert found.keys() == {"attention", "positions", "data", "evaluation", "training", "options"}
-    assert found["data"] == WHOLE["data"]
-    assert not {"glossary", "lists"} & found["evaluation"].keys()
+    result = model_metadata.values(read(WHOLE))
+    assert result.keys() == {"attention", "positions", "data", "evaluation", "training", "options"}
+    assert result["data"] == WHOLE["data"]
+    assert not {"glossary", "lists"} & result["evaluation"].keys()
     assert read({}) == {}
     assert model_metadata.read(runs.HOME / "nowhere") == {}
 
@@ -85,7 +85,7 @@ def test_a_card_that_is_nested_beyond_the_stack_is_damage(tmp_path):
         model_metadata.read(tmp_path)
 
 
-def test_files_that_the_run_used_are_said_and_not_opened():
+def test_files_of_the_run_are_noted_and_not_opened():
     (glossary, lists) = model_metadata.remarks(WHOLE, EvaluationConfig())
     assert "/etc/passwd" in glossary
     assert "evaluation.lists" in lists

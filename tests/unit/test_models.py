@@ -1,4 +1,4 @@
-"""Checkpoints of several families: what is read from their configuration, what is refused, what is loaded."""
+"""Checkpoints of several families: their configuration, rejected ones, loaded ones."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def fault(identifier: str, name: str | Path, loading: LoadingConfig | None = Non
     return f"{caught.value.problem} {caught.value.fix}"
 
 
-# --- what a configuration says --------------------------------------------------------------------------------------
+# --- configuration --------------------------------------------------------------------------------------------------
 
 
 def test_width_and_learning_rate(name, folder):
@@ -139,9 +139,9 @@ def test_names_of_classes_are_read_whatever_way_they_are_written(tmp_path, how):
     file = tmp_path / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps({**config, "id2label": None, "label2id": None, **NAMED[how]}), encoding="utf-8")
-    found = checkpoints.locate(str(tmp_path), LoadingConfig())
-    assert checkpoints.label_names(found) == ("sad", "glad", "mad")
-    loaded = models.load(Auto, tmp_path, checkpoints.label_names(found), LoadingConfig(), TrainingConfig())
+    result = checkpoints.locate(str(tmp_path), LoadingConfig())
+    assert checkpoints.label_names(result) == ("sad", "glad", "mad")
+    loaded = models.load(Auto, tmp_path, checkpoints.label_names(result), LoadingConfig(), TrainingConfig())
     assert loaded.config.id2label == {0: "sad", 1: "glad", 2: "mad"}
     assert models.load_tokenizer(tmp_path, LoadingConfig()).is_fast
     assert models.load_bare(tmp_path, LoadingConfig()).config.model_type == "bert"
@@ -194,7 +194,7 @@ def test_the_task_of_a_model_of_elsewhere_is_read_off_its_class(architecture, ta
 
 
 def test_a_model_that_gives_no_classes_is_refused():
-    checkpoints.check_head(located({}))  # it does not say what it is
+    checkpoints.check_head(located({}))  # without a model type
     checkpoints.check_head(located({"architectures": ["BertForSequenceClassification"]}))
     with refused(ModelError, "model.not-fine-tuned", "BertForMaskedLM"):
         checkpoints.check_head(located({"architectures": ["BertForMaskedLM"]}))
@@ -384,9 +384,9 @@ def test_a_run_that_did_not_finish_holds_no_model(tmp_path):
 @pytest.mark.parametrize(("content", "reason"), [('{"status": "compl', "not JSON"), ("[]", "not an object")])
 def test_a_damaged_run_json_is_not_called_unfinished(tmp_path, content, reason):
     (tmp_path / "run.json").write_text(content, encoding="utf-8")
-    said = fault("run.damaged", tmp_path)
-    assert f"{tmp_path / 'run.json'} cannot be read" in said
-    assert reason in said
+    message = fault("run.damaged", tmp_path)
+    assert f"{tmp_path / 'run.json'} cannot be read" in message
+    assert reason in message
 
 
 @pytest.mark.parametrize("missing", ["config.yaml", "model", "model/toolkit.json"])
@@ -433,9 +433,9 @@ def test_every_alias_has_a_name_on_the_hub():
 
 def test_a_form_is_there_and_needs_to_be_asked_for_from_scratch():
     assert "Add --from-scratch" in fault("model.no-weights", "vit-tiny")
-    found = checkpoints.locate("vit-tiny", LoadingConfig(from_scratch=True))
-    assert (found.hidden_size, found.path.is_dir()) == (96, True)
-    assert checkpoints.learning_rate(found, from_scratch=True) == 2e-3
+    result = checkpoints.locate("vit-tiny", LoadingConfig(from_scratch=True))
+    assert (result.hidden_size, result.path.is_dir()) == (96, True)
+    assert checkpoints.learning_rate(result, from_scratch=True) == 2e-3
 
 
 @pytest.mark.parametrize(("known", "fits"), [(9, False), (10, True), (None, True)])

@@ -1,4 +1,4 @@
-"""Models for pairs of texts: one from nothing, and multilingual ones that are told the language by a token."""
+"""Models for pairs of texts: one from scratch, and multilingual ones with language tokens."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def multilingual(request, tmp_path_factory):
 
 
 def named(processor, ids):
-    return processor.convert_ids_to_tokens([int(one) for one in ids])
+    return processor.convert_ids_to_tokens([int(item) for item in ids])
 
 
 def test_both_sides_carry_the_token_of_their_language(multilingual):
@@ -108,12 +108,12 @@ def test_translations_are_those_of_generate_and_hold_no_language_token(multiling
     bound = min(20, 2 * min(map(len, rows["input_ids"])) + SPARE)
     assert bound == 20
     with torch.inference_mode():
-        said = recipe.generate(model, batch, processor, config)["prediction"]
+        output = recipe.generate(model, batch, processor, config)["prediction"]
         theirs = model.generate(**batch, max_new_tokens=20, suppress_tokens=[processor.pad_token_id])
     skipped = {model.generation_config.forced_bos_token_id, processor.pad_token_id}
     kept = [[token for token in row[1:] if token not in skipped] for row in theirs.tolist()]
-    assert said == [text.strip() for text in processor.batch_decode(kept, skip_special_tokens=True)]
-    assert not any("de_DE" in text or "__de__" in text or "deu_Latn" in text for text in said)
+    assert output == [text.strip() for text in processor.batch_decode(kept, skip_special_tokens=True)]
+    assert not any("de_DE" in text or "__de__" in text or "deu_Latn" in text for text in output)
 
 
 def test_a_language_that_the_model_does_not_know_is_refused(multilingual):

@@ -1,4 +1,4 @@
-"""Names are told apart, resolved to paths, and answered in the user's terms when they lead nowhere."""
+"""Names are distinguished and resolved to paths; unknown ones get a clear message."""
 
 import sys
 import time
@@ -145,10 +145,10 @@ def test_a_hub_that_hangs_counts_as_none(monkeypatch, fresh_probe):
 
 
 def test_the_hub_is_asked_once(monkeypatch, fresh_probe):
-    asked = []
-    monkeypatch.setattr(sources, "_probe", asked.append)
+    calls = []
+    monkeypatch.setattr(sources, "_probe", calls.append)
     assert [sources.hub_problem() for _ in range(3)] == [None] * 3
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def answer(status: int) -> httpx2.Response:
@@ -171,7 +171,7 @@ def answer(status: int) -> httpx2.Response:
         (httpx2.ReadTimeout(""), ("ReadTimeout", "toolkit doctor")),
     ],
 )
-def test_what_the_hub_answers_is_said_in_the_users_terms(error, said):
+def test_hub_errors_are_translated(error, said):
     mended = sources.hub_error(error, "org/name", "model")
     assert isinstance(mended, SourceError)
     assert said[0] in mended.problem
@@ -179,7 +179,7 @@ def test_what_the_hub_answers_is_said_in_the_users_terms(error, said):
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), RuntimeError("x"), OSError("disk full")])
-def test_errors_that_are_not_the_hubs_stay_what_they_are(error):
+def test_other_errors_are_unchanged(error):
     assert sources.hub_error(error, "org/name", "model") is None
     with pytest.raises(type(error)), sources.hub_errors("org/name", "model"):
         raise error

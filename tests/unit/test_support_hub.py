@@ -51,9 +51,9 @@ def api(hub):
 @pytest.fixture
 def waits(monkeypatch):
     """The seconds that the client meant to wait, which it no longer does."""
-    asked = []
-    monkeypatch.setattr("time.sleep", asked.append)
-    return asked
+    calls = []
+    monkeypatch.setattr("time.sleep", calls.append)
+    return calls
 
 
 @pytest.fixture
@@ -99,9 +99,9 @@ def test_the_cache_is_enough_once_the_hub_is_gone(model, tmp_path, waits):
         hub.add("someone/model", model)
         api = HfApi(endpoint=hub.endpoint, token=False)
         online = api.snapshot_download("someone/model", cache_dir=tmp_path / "hf")
-        asked = len(hub.requests)
+        requested = len(hub.requests)
         offline = api.snapshot_download("someone/model", cache_dir=tmp_path / "hf", local_files_only=True)
-        assert (offline, len(hub.requests)) == (online, asked)
+        assert (offline, len(hub.requests)) == (online, requested)
     assert api.hf_hub_download("someone/model", "config.json", cache_dir=tmp_path / "hf").startswith(online)
     with pytest.raises(LocalEntryNotFoundError):
         api.hf_hub_download("someone/model", "vocab.txt", cache_dir=tmp_path / "hf")
@@ -241,7 +241,7 @@ def test_faults_carry_an_error_code_and_end(hub, api, model):
     assert api.model_info("someone/model").id == "someone/model"
 
 
-def test_what_the_hub_does_not_know_is_told(hub):
+def test_unknown_hub_items_give_404(hub):
     reply = huggingface_hub.get_session().get(f"{hub.endpoint}/api/papers")
     assert (reply.status_code, reply.json()["error"]) == (501, "LocalHub does not answer GET /api/papers")
 

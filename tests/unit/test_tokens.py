@@ -1,4 +1,4 @@
-"""The recipe `tokens`: one label for each word, whatever the tokenizer makes of it."""
+"""The recipe `tokens`: one label for each word, for any tokenization."""
 
 import sys
 from pathlib import Path
@@ -43,10 +43,10 @@ def labelled(recipe: Any, processor: Any, words: list[str], longest: int = 64) -
     tokens = len(features["input_ids"][0])
     logits = torch.eye(tokens)[None]
     batch = {name: features[name] for name in ("first_of", "words")}
-    (found,) = recipe.predictions(SimpleNamespace(logits=logits), batch)["prediction"]
+    (result,) = recipe.predictions(SimpleNamespace(logits=logits), batch)["prediction"]
     marked = [place for place, label in enumerate(features["labels"][0]) if label != MODULE.IGNORED]
-    assert marked == [place for place in found if place is not None]
-    return list(found)
+    assert marked == [place for place in result if place is not None]
+    return list(result)
 
 
 @pytest.mark.parametrize("invisible", ["\u200b", "\u00ad", "\ufe0f", "\u200d\u200b", "", "\x00"])

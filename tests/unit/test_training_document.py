@@ -19,7 +19,7 @@ def written(default: object) -> str:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_every_key_stands_there_with_its_default_and_its_meaning(section):
+def test_page_lists_every_key_with_default_and_meaning(section):
     model: type[Section] = SECTIONS[section]
     rows = re.findall(rf"^\| `{section}\.\w+` \|.*$", TEXT, re.MULTILINE)
     expected = [
@@ -27,11 +27,11 @@ def test_every_key_stands_there_with_its_default_and_its_meaning(section):
         for name, field in model.model_fields.items()
     ]
     written_otherwise = [start for start in expected if not any(row.startswith(start) for row in rows)]
-    assert written_otherwise == []  # add or mend these rows of docs/training.md, and say when to change the value
+    assert written_otherwise == []  # add or correct these rows of docs/training.md, with when to change the value
     assert [row.split("|")[1] for row in rows] == [start.split("|")[1] for start in expected]
     assert all(len(row) > len(start) + 5 for row, start in zip(rows, expected, strict=True))
 
 
-def test_the_presets_it_names_are_there():
+def test_named_presets_exist():
     named = set(re.findall(r"--preset ([\w-]+)", TEXT))
     assert {"small-data", "noisy-labels"} <= named <= catalogue.presets().keys()

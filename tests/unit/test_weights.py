@@ -35,9 +35,9 @@ def changed(folder: Path, family: str, change: Change, network: Any = None) -> P
 
 
 def load(folder: Path, auto: Any = CLASSES, labels: tuple[str, ...] = ("a", "b")) -> tuple[Any, weights.Loaded]:
-    with weights.watched() as found:
+    with weights.watched() as result:
         model = models.load(auto, folder, labels, LoadingConfig(), TrainingConfig(dropout=None))
-    (loaded,) = found
+    (loaded,) = result
     return model, loaded
 
 
@@ -152,12 +152,12 @@ def test_head_may_be_new_and_that_is_recorded(family: str, head: tuple[str, ...]
 
 def test_head_for_other_classes_is_recorded(tmp_path: Path) -> None:
     _, loaded = load(changed(tmp_path / "model", "bert", dict), labels=("a", "b", "c"))
-    assert loaded.new[0] == "`classifier.bias` has the shape 2 where 3 is wanted"
+    assert loaded.new[0] == "`classifier.bias` has the shape 2 where 3 is expected"
     with refused(ModelError, "model.not-fine-tuned", "2 where 3"):
         loaded.check_trained()
 
 
-def test_head_is_told_from_a_backbone_without_a_name(tmp_path: Path) -> None:
+def test_head_is_found_without_a_backbone_name(tmp_path: Path) -> None:
     tiny = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = transformers.SiglipConfig(vision_config={**tiny, "image_size": 8, "patch_size": 4}, text_config=tiny)
     auto = transformers.AutoModelForImageClassification
@@ -192,7 +192,7 @@ def test_statistics_of_batch_norms_are_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["marian", "t5"])
-def test_tied_weights_need_not_be_there(family: str, tmp_path: Path) -> None:
+def test_tied_weights_may_be_missing(family: str, tmp_path: Path) -> None:
     tied = without("lm_head", "embed_tokens", "final_logits_bias")
     assert load(changed(tmp_path / "model", family, tied), AUTO[family], ())[1].new == ()
 
@@ -226,12 +226,12 @@ def test_missing_shard_is_refused(tmp_path: Path) -> None:
 def test_an_index_names_safetensors_beside_it(place: object, tmp_path: Path) -> None:
     small.FAMILIES["bert"]().save_pretrained(tmp_path, max_shard_size="4kB")
     index = tmp_path / "model.safetensors.index.json"
-    told = json.loads(index.read_text(encoding="utf-8"))
-    told["weight_map"][min(told["weight_map"])] = place
-    index.write_text(json.dumps(told), encoding="utf-8")
-    said = refusal("model.unsafe-index", tmp_path)
-    assert str(place) in said
-    assert "not in a .safetensors file beside it" in said
+    result = json.loads(index.read_text(encoding="utf-8"))
+    result["weight_map"][min(result["weight_map"])] = place
+    index.write_text(json.dumps(result), encoding="utf-8")
+    message = refusal("model.unsafe-index", tmp_path)
+    assert str(place) in message
+    assert "not in a .safetensors file next to it" in message
 
 
 def test_an_index_without_a_list_is_refused(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_embedding_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
     def change(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {name: t[:20].clone() if "word_embeddings" in name else t for name, t in state.items()}
 
-    assert "has the shape 20 × 16 where 50 × 16 is wanted" in refusal(
+    assert "has the shape 20 × 16 where 50 × 16 is expected" in refusal(
         "model.weights-incomplete", changed(tmp_path / "model", "bert", change)
     )
 

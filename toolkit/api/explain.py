@@ -95,10 +95,10 @@ def explain(
         file: Many: a text a line (.txt), a table, or a folder of pictures.
         method: One or several, or "all"; the most faithful one when None.
         measure: Measure once how faithful the methods are, and keep the result.
-        rows: On how many held-out examples they are measured.
+        rows: Number of held-out examples to measure on.
         png: Also draw a PNG file for each.
         gold: Manual alignments of the pairs in `file`.
-        minutes: Stop after so long, with what is done by then.
+        minutes: Time limit; results until then are kept.
         data: Examples to measure on, as `finetune` takes data.
         recipe: The task of a model that was not trained here, or the file of its recipe.
         output: Folder to write; inside the run, or under runs/, when None.

@@ -19,7 +19,7 @@ class Exported:
 
     Attributes:
         path: Its folder.
-        report: What export.json holds: on how many rows it agrees with the model, its size, its speed.
+        report: Contents of export.json: agreement with the model, size, speed.
     """
 
     path: Path

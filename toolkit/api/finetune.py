@@ -95,7 +95,7 @@ def finetune(
         glossary: CSV or TSV of terms and their translations.
         push_to: Repository on the Hub, org/name, to which the model is pushed at the end.
         dry_run: Check everything and train nothing; the run that is returned has a `.plan` and no folder.
-        progress: Whether to show a bar; the command line gives itself instead. Notes are warnings of the logger
+        progress: Whether to show a bar; the command line passes its caller instead. Notes are warnings of the logger
             "toolkit", whatever this is.
 
     Raises:
@@ -125,7 +125,7 @@ def finetune(
         pushed = None
         try:
             observe(Finished(run.path))
-        finally:  # whether or not there was somebody to read it
+        finally:  # whether or not the output could be read
             if destination is not None:
                 pushed = _push(run.path, str(recipe), destination, observe)
         return Run(run.path, pushed=pushed)

@@ -75,12 +75,12 @@ def inspect(
     layers = words.layers(words.flags(given), assignments=words.assignments(set))
     with called(progress, "inspect", [given["data"]], {}) as caller:
         loaded, resolved = configure(str(recipe), layers)
-        seen = look(loaded, resolved.config)
-        notes, sheet = list(seen.table.notes), None
+        result = look(loaded, resolved.config)
+        notes, sheet = list(result.table.notes), None
         if show:
             sheet = Path(f"{Path(given['data']).stem or 'data'}-contact-sheet.png")
-            remark = draw_sheet(loaded, resolved.config, seen.table, sheet)
+            remark = draw_sheet(loaded, resolved.config, result.table, sheet)
             notes += [remark] if remark else []
         for text in notes:
             caller.observe(Note(text))
-    return Inspection(seen.table.origin, seen.parts, seen.unit, seen.longest, seen.shared, notes, sheet)
+    return Inspection(result.table.origin, result.parts, result.unit, result.longest, result.shared, notes, sheet)

@@ -25,7 +25,7 @@ class WordScores:
         scores: Of each word, or of each patch row by row.
         grid: Rows and columns of a picture's patches; None for a text.
         method: The method's name.
-        belief: How far this method can be believed for this model, as it was measured.
+        belief: The measured reliability of this method for this model.
     """
 
     prediction: str
@@ -60,7 +60,7 @@ class Model:
                 recipe's column to its value; for a picture the name of its file, or the file's bytes.
 
         Returns:
-            A prediction for each, in their order. One of which nothing can be said has a `.problem`.
+            A prediction for each, in their order. An input that cannot be predicted has a `.problem`.
         """
         several = inputs if isinstance(inputs, list) else [inputs]
         answers = self._loaded.answer([self._columns(item) for item in several])

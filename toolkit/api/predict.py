@@ -94,7 +94,7 @@ def predict(
             texts = [str(text) for text in typed]
             answers, kind = predict_inputs(target, texts, values, recipe, caller.observe, all_scores=all_scores)
             return [Prediction.of(answer["input"], answer, kind) for answer in answers]
-        source, place, tell = _places(typed, input, output)
+        source, place, receive = _places(typed, input, output)
         return predict_rows(
             target,
             source,
@@ -104,7 +104,7 @@ def predict(
             caller.observe,
             all_scores=all_scores,
             explained=explain,
-            tell=tell,
+            receive=receive,
             command=caller.command,
         )
 

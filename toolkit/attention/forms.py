@@ -1,11 +1,11 @@
-"""Forms of attention: which keys each query may look at.
+"""Forms of attention: which keys each query may attend to.
 
     dense                      all of them
-    sliding-window:W[:G]       those within W / 2 tokens; the first G tokens see and are seen by all (Longformer)
+    sliding-window:W[:G]       those within W / 2 tokens; the first G tokens attend to all, and all to them (Longformer)
     block-sparse:B[:R]         blocks of B tokens: the neighbours, the first block, R drawn at random (BigBird)
     top-k:K                    for each query the K keys with the best scores: chosen from the data, at dense cost
     top-blocks:B:K             for each block of B queries the K blocks of keys whose means fit best
-    FORM+FORM                  layers take turns: sliding-window:128+dense is local in layers 1, 3, 5 …
+    FORM+FORM                  layers alternate: sliding-window:128+dense is local in layers 1, 3, 5 …
 
 Here a form is a mask: what it means, at dense cost. `toolkit.attention.implementations.sparse` computes the same at the
 cost of what is looked at. Padding is never looked at, and a token may always look at itself.
@@ -27,21 +27,21 @@ from toolkit.errors import ConfigError
 
 @dataclass(frozen=True)
 class Dense:
-    """Every query looks at every key."""
+    """Every query attends to every key."""
 
     @property
     def seers(self) -> int:
-        """How many first tokens look at all keys."""
+        """How many first tokens attend to all keys."""
         return 0
 
 
 @dataclass(frozen=True)
 class SlidingWindow:
-    """Each query looks at its neighbours; the first tokens see and are seen by all.
+    """Each query attends to its neighbours; the first tokens attend to all and are attended to by all.
 
     Attributes:
         window: Width, the query in its middle.
-        seers: How many first tokens look at all keys, and all queries at them.
+        seers: How many first tokens attend to all keys, and are attended to by all queries.
     """
 
     window: int
@@ -50,7 +50,7 @@ class SlidingWindow:
 
 @dataclass(frozen=True)
 class BlockSparse:
-    """Each block of queries looks at its neighbours, the first block and some at random.
+    """Each block of queries attends to its neighbours, the first block and some random blocks.
 
     Attributes:
         block: Tokens in a block.
@@ -62,13 +62,13 @@ class BlockSparse:
 
     @property
     def seers(self) -> int:
-        """The first block looks at all keys."""
+        """The first block attends to all keys."""
         return self.block
 
 
 @dataclass(frozen=True)
 class TopK:
-    """Each query looks at the keys with the best scores.
+    """Each query attends to the keys with the best scores.
 
     Attributes:
         count: How many.
@@ -78,19 +78,19 @@ class TopK:
 
     @property
     def seers(self) -> int:
-        """How many first tokens look at all keys."""
+        """How many first tokens attend to all keys."""
         return 0
 
 
 @dataclass(frozen=True)
 class TopBlocks:
-    """Each block of queries looks at the blocks of keys whose means fit its own mean best.
+    """Each block of queries attends to the blocks of keys whose means fit its own mean best.
 
-    Its own block and the first are always among them; the first token looks at all keys.
+    Its own block and the first are always among them; the first token attends to all keys.
 
     Attributes:
         block: Tokens in a block.
-        count: Blocks looked at.
+        count: Blocks attended to.
     """
 
     block: int
@@ -98,7 +98,7 @@ class TopBlocks:
 
     @property
     def seers(self) -> int:
-        """How many first tokens look at all keys."""
+        """How many first tokens attend to all keys."""
         return 1
 
 
@@ -115,7 +115,7 @@ _FORMS: Mapping[str, tuple[Callable[..., Form], int, tuple[int, ...]]] = {
 
 
 def parse(text: str) -> tuple[Form, ...]:
-    """Read forms as they are written in the configuration; layers take them in turn.
+    """Read forms as they are written in the configuration; layers alternate between them.
 
     Raises:
         ConfigError: It is none of the forms.
@@ -154,7 +154,7 @@ def allowed(form: Form, layer: int, query: Any, key: Any, real: Any) -> Any:
         real: True for tokens, False for padding. Shape (B, T).
 
     Returns:
-        Boolean, True where a query may look. Broadcasts to (B, H, T, T).
+        Boolean, True where a query may attend. Broadcasts to (B, H, T, T).
     """
     import torch
 
@@ -166,19 +166,19 @@ def allowed(form: Form, layer: int, query: Any, key: Any, real: Any) -> Any:
         return keys | itself
     if isinstance(form, SlidingWindow):
         near = (places[:, None] - places).abs() <= form.window // 2  # (T, T)
-        looks = near | (places < form.seers) | (places[:, None] < form.seers)
+        mask = near | (places < form.seers) | (places[:, None] < form.seers)
     elif isinstance(form, TopK):
         scores = (query @ key.mT).masked_fill(~keys, -torch.inf)  # (B, H, T, T)
         best = scores.topk(min(form.count, length), dim=-1).indices  # (B, H, T, K)
-        looks = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, best, value=True)
+        mask = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, best, value=True)
     else:
         form = within(form, length)
         table = blocks_seen(form, layer, query, key, real)  # (B, H or 1, blocks, K)
         count = table.shape[2]
         seen = (table[..., None] == torch.arange(count, device=query.device)).any(dim=-2)  # (B, H or 1, blocks, blocks)
         of = places // form.block
-        looks = seen[:, :, of][..., of] | (places[:, None] < form.seers)
-    return (looks & keys) | itself
+        mask = seen[:, :, of][..., of] | (places[:, None] < form.seers)
+    return (mask & keys) | itself
 
 
 def within(form: BlockSparse | TopBlocks, length: int) -> BlockSparse | TopBlocks:
@@ -189,7 +189,7 @@ def within(form: BlockSparse | TopBlocks, length: int) -> BlockSparse | TopBlock
 
 
 def blocks_seen(form: BlockSparse | TopBlocks, layer: int, query: Any, key: Any, real: Any) -> Any:
-    """Return the blocks of keys that each block of queries looks at; -1 stands for none.
+    """Return the blocks of keys that each block of queries attends to; -1 means none.
 
     Args:
         form: Which.
@@ -207,7 +207,7 @@ def blocks_seen(form: BlockSparse | TopBlocks, layer: int, query: Any, key: Any,
 
 
 def _drawn(form: BlockSparse, layer: int, real: Any) -> Any:
-    """Look up each text's blocks by its own length, so that its padding changes nothing."""
+    """Select each text's blocks by its own length, so that its padding changes nothing."""
     import torch
 
     count = -(-real.shape[1] // form.block)
@@ -215,7 +215,7 @@ def _drawn(form: BlockSparse, layer: int, real: Any) -> Any:
     lengths = (real * places).amax(dim=1).tolist()
     tables = [_random_blocks(form.random, layer, max(1, -(-length // form.block))) for length in lengths]
     whole = np.full((len(tables), count, 4 + form.random), -1, np.int64)
-    whole[:, :, 0] = np.arange(count)  # padding looks at itself
+    whole[:, :, 0] = np.arange(count)  # padding attends to itself
     for row, table in zip(whole, tables, strict=True):
         row[: len(table)] = table
     return torch.from_numpy(whole).to(real.device)[:, None]

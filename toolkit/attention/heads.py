@@ -1,12 +1,12 @@
 """Heads of attention: how much each matters, and a model without some of them.
 
-    importance   |∂ loss / ∂ gate| of a gate of 1 on what each head hands on, mean over examples
-    zero         the columns of the output projection that read a head become 0: the model answers as if the head were
-                 not there, keeps its shape, and loads anywhere
-    slim         the head's rows and columns are cut out of the loaded model: the same answers at less cost
+    importance   |∂ loss / ∂ gate| of a gate of 1 on each head's output, mean over examples
+    zero         the columns of the output projection that read a head become 0: the model predicts as if the head did
+                 not exist, keeps its shape, and loads anywhere
+    slim         the head's rows and columns are removed from the loaded model: the same predictions at less cost
 
-Heads, and the linear layers that make and read them, are found by the memory that attention is handed and hands on, so
-no layer's name is known here. At least one head of each layer stays.
+Heads, and the linear layers that make and read them, are found by the memory addresses of the inputs and outputs of
+attention, so no layer's name is known here. At least one head of each layer stays.
 
 Source: Michel et al. 2019, "Are Sixteen Heads Really Better than One?", sections 2.3 and 4.1.
 """
@@ -49,7 +49,7 @@ class Layer:
 
 @dataclass
 class _Spy:
-    """What is done to the output of each call of attention: told of it, then multiplied by a gate."""
+    """A hook on the output of each call of attention, which is recorded and then multiplied by a gate."""
 
     called: list[tuple[Any, Any, Any, Any, Any]]  # module, query, key, value, output (B, T, H, D)
     gates: Mapping[int, Any]  # id of a module → (B or 1, 1, H, 1)
@@ -60,7 +60,7 @@ _now: ContextVar[_Spy | None] = ContextVar("heads", default=None)
 
 @contextmanager
 def _through(model: Any, spy: _Spy) -> Iterator[None]:
-    """Let what the model's attention computes pass by `spy` within the block."""
+    """Pass the outputs of the model's attention through `spy` within the block."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
     before = implementation(model)
@@ -104,8 +104,8 @@ def find(model: Any, batch: Mapping[str, Any]) -> list[Layer]:
     """
     import torch
 
-    made: dict[int, Any] = {}  # where what a linear layer returned lies → the layer
-    readers: dict[int, Any] = {}  # where what it was given lies → the layer
+    made: dict[int, Any] = {}  # address of a linear layer's output → the layer
+    readers: dict[int, Any] = {}  # address of its input → the layer
     alive: list[Any] = []  # so that no memory is used twice
 
     def note(module: Any, inputs: Any, output: Any) -> None:
@@ -235,7 +235,7 @@ def _cut(linear: Any, kept: Sequence[int], *, rows: bool) -> None:
 
 
 def slimmed(model: Any, batch: Mapping[str, Any], pruned: Pruned) -> bool:
-    """Cut heads that are zeroed already out of a loaded model, if it then answers as before.
+    """Remove zeroed heads from a loaded model, if its predictions then stay the same.
 
     Args:
         model: In evaluation mode, with `zero` done to it.
@@ -259,7 +259,7 @@ def slimmed(model: Any, batch: Mapping[str, Any], pruned: Pruned) -> bool:
             return False
         try:
             difference = (model(**batch).logits - whole).abs().max()
-        except RuntimeError:  # the family counts on all of its heads
+        except RuntimeError:  # the family needs all of its heads
             difference = torch.tensor(torch.inf)
     if difference <= 1e-3 * whole.abs().max() + 1e-5:
         return True
@@ -270,7 +270,7 @@ def slimmed(model: Any, batch: Mapping[str, Any], pruned: Pruned) -> bool:
 
 
 def inputs_for(model: Any) -> dict[str, Any]:
-    """Return a small made-up batch that the model takes, to see how it computes."""
+    """Return a small artificial batch that the model accepts, to trace its computation."""
     import torch
 
     if model.main_input_name == "input_ids":

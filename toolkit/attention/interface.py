@@ -8,7 +8,7 @@ from toolkit.models import quiet
 
 
 def implementation(model: Any) -> str | dict[str, Any]:
-    """Return the model's attention as `switch` takes it back: one name, or one for each part of the model."""
+    """Return the model's attention as `switch` accepts it: one name, or one for each part of the model."""
     parts = {key: getattr(model.config, key) for key in getattr(model.config, "sub_configs", {})}
     names = {key: part._attn_implementation for key, part in parts.items() if part is not None}
     own = model.config._attn_implementation

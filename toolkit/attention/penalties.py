@@ -1,4 +1,4 @@
-"""What recorded attention can be asked to be: sharp or spread out, and on the words that people named.
+"""Penalties on recorded attention: for its entropy, and for its distance from the words that people marked.
 
 Both are computed from the records of `toolkit.attention.record`, whose weights stay in autograd's graph.
 """
@@ -45,7 +45,7 @@ def mean_entropy(records: Sequence[Record], real: Any = None) -> Any:
 
 
 def from_first(record: Record) -> Any:
-    """Return what the first token, which classifiers read, gives to each: (B, H, S)."""
+    """Return the attention of the first token, which classifiers read, to each token: (B, H, S)."""
     return record.weights[:, :, 0].float()
 
 

@@ -1,8 +1,8 @@
 """Let a model with learned positions read further than it was pretrained for.
 
-    repeat        the table is repeated until it is long enough: every token finds in its surroundings the order it
-                  knows, and short texts read as before
-    interpolate   the table is stretched: places are told apart over the whole text, and neighbours less well
+    repeat        the table is repeated until it is long enough: every token has the neighbouring positions that it
+                  was trained with, and short texts are read as before
+    interpolate   the table is stretched: positions are distinct over the whole text, but neighbours differ less
 
 Sources: Beltagy et al. 2020, "Longformer", section 5: "copying the 512 position embeddings from RoBERTa multiple
 times"; Chen et al. 2023, "Extending Context Window of Large Language Models via Positional Interpolation", section 2.3,
@@ -13,22 +13,22 @@ from typing import Any, Literal
 
 from toolkit.errors import ModelError
 
-Way = Literal["repeat", "interpolate"]
+Method = Literal["repeat", "interpolate"]
 
 
-def extend(model: Any, length: int, way: Way = "repeat") -> None:
+def extend(model: Any, length: int, method: Method = "repeat") -> None:
     """Lengthen the model's table of positions so that it reaches `length` tokens.
 
-    Tables are known by their size, the configuration's `max_position_embeddings`, and not by a name; buffers that
+    Tables are recognized by their size, the configuration's `max_position_embeddings`, and not by a name; buffers that
     count or mark positions grow with them.
 
     Args:
         model: A transformers model; changed in place, its configuration too.
         length: Tokens of the longest text.
-        way: How.
+        method: How.
 
     Raises:
-        ModelError: It has no such table.
+        ModelError: There is no such table.
     """
     import torch
 
@@ -48,7 +48,7 @@ def extend(model: Any, length: int, way: Way = "repeat") -> None:
     spare = max(0 if table.padding_idx is None else table.padding_idx + 1 for table in tables)  # RoBERTa counts from 2
     after = spare + length
     for table in tables:
-        longer = _longer(table.weight.detach(), spare, after, way)
+        longer = _longer(table.weight.detach(), spare, after, method)
         table.weight = torch.nn.Parameter(longer, requires_grad=table.weight.requires_grad)
         table.num_embeddings = after
     for module in model.modules():
@@ -58,12 +58,12 @@ def extend(model: Any, length: int, way: Way = "repeat") -> None:
     model.config.max_position_embeddings = after
 
 
-def _longer(rows: Any, spare: int, length: int, way: Way) -> Any:
+def _longer(rows: Any, spare: int, length: int, method: Method) -> Any:
     """Keep the first `spare` rows and repeat or stretch the others: (before, E) → (length, E)."""
     import torch
 
     head, body, wanted = rows[:spare], rows[spare:], length - spare
-    if way == "interpolate":
+    if method == "interpolate":
         stretched = torch.nn.functional.interpolate(body.T[None], size=wanted, mode="linear", align_corners=True)
         return torch.cat([head, stretched[0].T])
     times = -(-wanted // len(body))

@@ -23,7 +23,7 @@ from toolkit.errors import ModelError
 
 NAME = "toolkit-record"
 
-# What some families add to their scores and this recorder does not know how to compute.
+# Terms that some families add to their scores and this recorder cannot compute.
 _UNKNOWN = {"softcap": "soft-capped scores", "s_aux": "attention sinks"}
 
 
@@ -37,7 +37,7 @@ class Record:
         key: Shape (B, H, S, D); heads that share keys have them repeated.
         value: Shape (B, H, S, D).
         scale: Factor of the scores.
-        mask: Boolean, True where a query may look, or additive; broadcasts to (B, H, T, S). None where all may.
+        mask: Boolean, True where a query may attend, or additive; broadcasts to (B, H, T, S). None where all may.
         scores: Scaled, not yet masked. Shape (B, H, T, S).
         weights: After the softmax, before dropout. Shape (B, H, T, S).
         output: Shape (B, H, T, D).
@@ -56,7 +56,7 @@ class Record:
 
 @dataclass(frozen=True)
 class _Recorder:
-    """What is recorded now, and in which forms the model attends, when they are sparse."""
+    """The current recording, and the forms of attention, when they are sparse."""
 
     records: list[Record]
     sparse: tuple[forms.Form, ...] | None

@@ -1,4 +1,4 @@
-"""Attention as the papers write it: one equation a function, the shape on every line, nothing made fast.
+"""Attention as in the papers: one equation per function, the shape on every line, no optimization.
 
     tokens x ──► Q = x W_Q ─┐
                             ├─► S = Q Kᵀ · scale ──► mask ──► A = softmax(S) ──► A V ──► heads side by side ──► W_O
@@ -27,7 +27,7 @@ class Steps:
 
     Attributes:
         scores: Scaled, biased and not yet masked. Shape (B, H, T, S).
-        weights: Each row sums to one, or to zero where a query may look at nothing. Shape (B, H, T, S).
+        weights: Each row sums to one, or to zero where a query may attend to nothing. Shape (B, H, T, S).
         output: Shape (B, H, T, D).
     """
 
@@ -42,10 +42,10 @@ def scaled_dot_product(
     """Compute softmax(Q Kᵀ / √D) V (Vaswani et al. 2017, equation 1).
 
     Args:
-        query: What each token asks for. Shape (B, H, T, D).
-        key: What each token offers to be found by. Shape (B, H, S, D).
-        value: What each token hands on. Shape (B, H, S, D).
-        mask: Boolean, True where a query may look; or additive, 0 there and very negative elsewhere. Broadcasts to
+        query: What each token searches for. Shape (B, H, T, D).
+        key: What queries are compared with. Shape (B, H, S, D).
+        value: What each token contributes. Shape (B, H, S, D).
+        mask: Boolean, True where a query may attend; or additive, 0 there and very negative elsewhere. Broadcasts to
             (B, H, T, S).
         bias: Added to the scores before the mask, as T5 does with positions. Broadcasts to (B, H, T, S).
         scale: Factor of the scores; 1 / √D when None.
@@ -59,10 +59,10 @@ def scaled_dot_product(
 
 
 def softmax(scores: Any, mask: Any = None) -> Any:
-    """Turn scores into weights: exp(s) / Σ exp(s) over the keys that a query may look at.
+    """Turn scores into weights: exp(s) / Σ exp(s) over the keys that a query may attend to.
 
     The largest score of each row is subtracted first, which changes nothing but keeps exp from overflowing. A
-    query that may look at nothing gets weights of zero, where the formula would divide zero by zero.
+    query that may attend to nothing gets weights of zero, where the formula would divide zero by zero.
 
     Args:
         scores: Shape (B, H, T, S).
@@ -80,14 +80,14 @@ def softmax(scores: Any, mask: Any = None) -> Any:
 
 
 def is_boolean(mask: Any) -> bool:
-    """Tell a mask of True and False from one that is added to the scores."""
+    """Whether a mask is boolean, and not one that is added to the scores."""
     import torch
 
     return bool(mask.dtype == torch.bool)
 
 
 def causal_mask(queries: int, keys: int | None = None) -> Any:
-    """Let each token look at itself and at what came before (Vaswani et al. 2017, section 3.2.3).
+    """Let each token attend to itself and to earlier tokens (Vaswani et al. 2017, section 3.2.3).
 
     Args:
         queries: T.
@@ -103,7 +103,7 @@ def causal_mask(queries: int, keys: int | None = None) -> Any:
 
 
 def padding_mask(attention_mask: Any) -> Any:
-    """Let no token look at padding.
+    """Let no token attend to padding.
 
     Args:
         attention_mask: 1 for a token, 0 for padding. Shape (B, S).
@@ -144,8 +144,8 @@ def multi_head(
     """Compute Concat(head_1 … head_H) W_O, each head attending on its own (Vaswani et al. 2017, section 3.2.2).
 
     Args:
-        inputs: The tokens that ask. Shape (B, T, E).
-        memory: The tokens that are looked at; `inputs` again for self-attention. Shape (B, S, E).
+        inputs: The tokens that attend. Shape (B, T, E).
+        memory: The tokens that are attended to; `inputs` again for self-attention. Shape (B, S, E).
         projections: The layer's weights.
         heads: H; E is a multiple of it.
         mask: As in `scaled_dot_product`.

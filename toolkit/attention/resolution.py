@@ -1,7 +1,7 @@
 """Let a Vision Transformer see another resolution than the one it was pretrained at.
 
-Its position embeddings stand on a square grid of patches; the grid is interpolated (bicubic) to the new one, and what
-stands before it, such as the class token's, is kept. Models whose weights do not depend on the resolution need nothing.
+Its position embeddings form a square grid of patches; the grid is interpolated (bicubic) to the new one, and what
+precedes it, such as the class token's, is kept. Models whose weights do not depend on the resolution need nothing.
 
 Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", section 3.2.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from toolkit.errors import ConfigError, ModelError
 
-# these cut a picture into whole patches, and would leave out what remains at its right and lower edge
+# these cut a picture into whole patches, and would ignore the rest at its right and lower edge
 _WHOLE_PATCHES = ("vit", "deit", "dinov2", "dinov2_with_registers", "beit", "vit_msn", "ijepa")
 
 
@@ -72,7 +72,7 @@ def side(size: Any) -> int:
 
 
 def interpolated(positions: Any, shape: Any, patch: int, before: int, after: int) -> Any:
-    """Return position embeddings for another grid of patches; what is of no such form comes back as it is.
+    """Return position embeddings for another grid of patches; other tensors are returned unchanged.
 
     Args:
         positions: Those of the tokens before the grid, then of the grid's rows. Shape (1, P + G², E).

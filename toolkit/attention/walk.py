@@ -1,4 +1,4 @@
-"""Walk one text through one head of attention inside a real model, step by step, with the real numbers.
+"""Trace one text through one attention head of a real model, step by step, with the actual numbers.
 
     tokens → embeddings and positions → Q, K, V → scores → mask → softmax → weighted sum → heads side by side → layer
 
@@ -34,7 +34,7 @@ class Step:
         columns: Name of each column of `values`.
         values: The numbers of the chosen head, vectors cut at their first few. Shape (rows, columns).
         kind: "numbers", "ids" for whole ones, or "weights" for shares from 0 to 1.
-        cut: Whether the vectors go on beyond the last column.
+        cut: Whether the vectors continue beyond the last column.
     """
 
     title: str
@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Walk:
-    """A text's way through one head.
+    """The trace of a text through one head.
 
     Attributes:
         tokens: The text's tokens.
@@ -74,13 +74,13 @@ class Walk:
 
 @dataclass(frozen=True)
 class Lookup:
-    """A table of vectors that the model looked the tokens up in.
+    """An embedding table in which the model looked up the tokens.
 
     Attributes:
         name: The table's name in the model.
         size: Vectors in it.
-        vectors: What was found. Shape (T, E).
-        apart: Whether it was looked up by how far tokens stand apart, as T5 does; here, from the first one.
+        vectors: The looked-up vectors. Shape (T, E).
+        apart: Whether it was indexed by the distance of tokens, as in T5; here, from the first one.
     """
 
     name: str
@@ -93,10 +93,10 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
     """Run `text` through `model` and keep every step of one head.
 
     Args:
-        model: A transformers model that reads text, in evaluation mode; of an encoder and a decoder the encoder
-            is walked through.
+        model: A transformers model that reads text, in evaluation mode; of an encoder-decoder the encoder
+            is traced.
         tokenizer: Its tokenizer.
-        text: What is longer than the model reads is cut off, and the first step says so.
+        text: Truncated to the model's maximum length, which the first step reports.
         layer: Counted from 1.
         head: Counted from 1.
 
@@ -169,7 +169,7 @@ def readable(token: str) -> str:
 
 @contextmanager
 def lookups(model: Any) -> Iterator[list[Lookup]]:
-    """Within the block, keep what each table of embeddings is asked for, whatever it is called."""
+    """Within the block, record the lookups in each embedding table, whatever its name."""
     import torch
 
     steps: list[Lookup] = []
@@ -264,7 +264,7 @@ def _leaving(states: Any, tokens: Sequence[str], layer: int) -> Step:
 
 
 def worked_example(record: Record, tokens: Sequence[str], head: int) -> list[str]:
-    """Work out one score and one weight: of the middle token, and the token it looks at most."""
+    """Work out one score and one weight: of the middle token, and the token it attends to most."""
     row = len(tokens) // 2
     weights = _numbers(record.weights[0, head, row])
     column = int(weights.argmax())

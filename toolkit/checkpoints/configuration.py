@@ -35,11 +35,11 @@ class Checkpoint:
     """A checkpoint folder on this machine.
 
     Attributes:
-        name: As the user asked for it.
+        name: As the user gave it.
         path: The folder.
         origin: Where it came from, as a name that finds it again.
         revision: Commit on the Hub, if it came from there.
-        note: One sentence for the user when it is not simply what was asked for.
+        note: One sentence for the user when it is not simply the requested one.
         config: Its config.json.
     """
 
@@ -60,7 +60,7 @@ class Checkpoint:
 
 
 def names_of_classes(config: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return number → name of each class that a config.json names, whatever way round; None where it is none of them.
+    """Return number → name of each class that a config.json names, in either direction; None if it does not.
 
     Some write a list, or names → numbers, or `label2id` alone.
     """
@@ -91,7 +91,7 @@ def learning_rate(
     The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
     Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base), and so does
     training from scratch (Touvron et al. 2021, "Training data-efficient image transformers", table 9: 5e-4 at width
-    768), but never more than 2e-3; a new head on a backbone that stays as it is is trained from scratch. So does the T5
+    768), but never more than 2e-3; a new head on a frozen backbone is trained from scratch. So does the T5
     family, whose weights are not scaled for Adam (Raffel et al. 2020, section 3.1.2: 1e-3 for all sizes).
     """
     large = (
@@ -123,7 +123,7 @@ def reach(config: Mapping[str, Any]) -> int | None:
     limit = config.get("n_positions" if family in _OLD_NAME else "max_position_embeddings")
     if not isinstance(limit, int) or limit < 1:
         return None
-    if family == "mpnet":  # whatever its configuration says of padding
+    if family == "mpnet":  # whatever its configuration gives for padding
         return limit - 2
     return limit - (config.get("pad_token_id", 1) or 0) - 1 if family in _SHIFTED else limit
 
@@ -149,13 +149,13 @@ def _has_head_for_classes(checkpoint: Checkpoint) -> bool:
 
 
 def architectures(checkpoint: Checkpoint) -> list[str]:
-    """Return the names of the model classes whose weights a checkpoint holds; empty when it does not say."""
+    """Return the names of the model classes whose weights a checkpoint holds; empty when it does not name them."""
     named = checkpoint.config.get("architectures")
     return [str(name) for name in named] if isinstance(named, list) else []
 
 
 def check_head(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint that says it has no head for classes: a new one would answer by chance.
+    """Refuse a checkpoint whose class has no classification head: a new head would predict at random.
 
     Raises:
         ModelError: With what it is.
@@ -170,7 +170,7 @@ def check_head(checkpoint: Checkpoint) -> None:
 
 
 def check_writer(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint of a family that reads a text and writes none.
+    """Refuse a checkpoint of a family that does not generate text.
 
     Raises:
         ModelError: With its family.
@@ -186,7 +186,7 @@ def check_writer(checkpoint: Checkpoint) -> None:
 
 
 def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
-    """Say that a model of the T5 family is not told what to do where its languages are not named."""
+    """Warn that a model of the T5 family lacks its task prefix where the languages are not named."""
     named = options.get("prefix") is not None or (options.get("source") and options.get("target"))
     if named or "prefix" not in options or checkpoint.config.get("model_type") not in PROMPTED_IN_WORDS:
         return []
@@ -204,11 +204,11 @@ _CLASSIFIERS = {  # modality → the mappings of transformers that name its fami
 
 
 def check_classifier(checkpoint: Checkpoint, modality: str) -> None:
-    """Refuse a checkpoint of a family that reads something else than the task has, such as texts for pictures.
+    """Refuse a checkpoint of a family with another kind of input than the task's, such as texts for pictures.
 
     Args:
         checkpoint: The checkpoint.
-        modality: What the task's models read; of one that is not known here nothing is refused.
+        modality: Input of the task's models; an unknown one is not checked.
 
     Raises:
         ModelError: With its family.

@@ -1,6 +1,6 @@
 """The command line: a file a command, and the only place that prints or exits.
 
-Nothing heavy is imported here: `toolkit --help` must answer at once.
+Nothing heavy is imported here, so that `toolkit --help` starts quickly.
 """
 
 import os
@@ -68,7 +68,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; every failure ends in one message and a documented exit code."""
+    """Run the command line; every failure ends with one message and a documented exit code."""
     prepare_streams()
     environment.use_writable_caches(os.environ)
     environment.wait_briefly(os.environ)

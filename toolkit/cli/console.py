@@ -39,7 +39,7 @@ def say_json(line: str) -> None:
 
 
 def report_failure(error: BaseException, as_json: bool = False) -> int:
-    """Print what went wrong and what to do next; return the exit code.
+    """Print the problem and the next step; return the exit code.
 
     Args:
         error: What ended the command.
@@ -85,7 +85,7 @@ class Watcher:
     Use as a context manager; `watcher` itself is the observer to hand to the pipeline.
 
     Args:
-        silent: Show nothing, as befits all processes of a run but one.
+        silent: Show nothing, as in all processes of a run but the main one.
     """
 
     def __init__(self, silent: bool = False) -> None:

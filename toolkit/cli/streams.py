@@ -1,7 +1,7 @@
-"""Standard output and error: any text can be written, control characters are escaped, failures are explained.
+"""Standard output and error: any text can be written, control characters are escaped, failures have a message.
 
-Texts, labels and names of files come from other people. A terminal obeys the control characters in them: it sets its
-title, moves the cursor, or shows a line in another order. So nothing but line ends and tabs is sent as it is.
+Texts, labels and names of files come from other people. A terminal interprets the control characters in them: it sets
+its title, moves the cursor, or shows a line in another order. So nothing but line ends and tabs is sent as it is.
 """
 
 import codecs
@@ -31,7 +31,7 @@ class OutputLost(RunError):
     """Standard output cannot be written.
 
     Attributes:
-        reader_gone: Whether that is because who read it has seen enough, as `head` has.
+        reader_gone: Whether the reader closed it, as `head` does.
     """
 
     exit_code = 1
@@ -44,19 +44,19 @@ class OutputLost(RunError):
         )
         self.reader_gone = error.errno == errno.EPIPE
         if self.reader_gone:
-            self.exit_code = 128 + 13  # as shells say of a program that SIGPIPE ended
+            self.exit_code = 128 + 13  # the exit code of a program that SIGPIPE ended
 
 
 class Stream:
     """A text stream of the process that sends no control characters, whoever writes: the toolkit, Typer, a library.
 
-    It has no `buffer`, so that nobody writes past it; bytes of data go through `write_data`.
+    It has no `buffer`, so that no code bypasses it; bytes of data go through `write_data`.
 
     Args:
-        stream: What is written to.
-        vital: Whether a failure to write matters. Nobody is there to be told of one of standard error, and a run must
+        stream: The underlying stream.
+        vital: Whether a failure to write matters. A failure of standard error cannot be reported, and a run must
             not end because its log cannot be written.
-        trusted: Whether all that is written may be sent as it is, as what draws a progress bar must.
+        trusted: Whether control characters pass, as a progress bar needs them.
     """
 
     def __init__(self, stream: Any, *, vital: bool, trusted: bool = False) -> None:
@@ -65,7 +65,7 @@ class Stream:
         self._trusted = trusted
 
     def __getattr__(self, name: str) -> Any:
-        """Be the stream in all other respects."""
+        """Delegate everything else to the stream."""
         if name in ("buffer", "detach"):
             raise AttributeError(name)
         return getattr(self._stream, name)
@@ -75,7 +75,7 @@ class Stream:
         start = "\r" if text.startswith("\r") else ""
         as_is = self._trusted or text == _LINE_UP
         safe = text if as_is else start + shown(text.removeprefix("\r"))
-        if safe:  # Click tries a stream with an empty text, and forgets what was raised
+        if safe:  # Click tests a stream with an empty text, and ignores the exception
             self._try(lambda: self._stream.write(safe))
         return len(text)
 
@@ -95,7 +95,7 @@ class Stream:
         self._try(self._stream.buffer.flush)
 
     def drawn_on(self) -> "Stream":
-        """Return the stream for what draws on the terminal and shows control characters itself."""
+        """Return the stream for code that draws on the terminal and escapes control characters itself."""
         return Stream(self._stream, vital=self._vital, trusted=True)
 
     def _try(self, action: Callable[[], object]) -> None:
@@ -109,7 +109,7 @@ class Stream:
 
 
 def prepare_streams() -> None:
-    """Make standard output and error take any text, and be there even where the caller closed them."""
+    """Make standard output and error accept any text, and reopen them where the caller closed them."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             _open_nowhere(number)
@@ -133,7 +133,7 @@ def _open_nowhere(number: int) -> None:
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
-    """é becomes e, an arrow ->, and what resembles nothing its number."""
+    """é becomes e, an arrow ->, and a character without a counterpart its number."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     signs = error.object[error.start : error.end]
@@ -151,5 +151,5 @@ def mended(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    r"""Return a text that a terminal can be given: its control characters are written as JSON would, \u001b for ESC."""
+    r"""Return a text that is safe for a terminal: control characters are escaped as in JSON, \u001b for ESC."""
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", mended(text))

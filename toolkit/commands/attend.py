@@ -35,7 +35,7 @@ def attend(
     tokenizer: Any = models.load_tokenizer(checkpoint.path, loading)
     bare = models.load_bare(checkpoint.path, loading)
     sparse.use(bare, attention)
-    seen = walk(bare, tokenizer, text, layer, head)
+    trace = walk(bare, tokenizer, text, layer, head)
     if page is not None:
-        runs.write_text(page, walkthrough.to_html(seen, model, text))
-    return seen
+        runs.write_text(page, walkthrough.to_html(trace, model, text))
+    return trace

@@ -1,4 +1,4 @@
-"""Take a model out of its run, in a form that other programs run, and prove on held-out rows that it still answers."""
+"""Export a model to a format that other programs run, and verify its predictions on held-out rows."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -36,9 +36,9 @@ from toolkit.runs.lock import sole_writer
 REPORT = "export.json"
 STANDALONE = "run.py"  # predicts with an export that classifies texts, without the toolkit
 CALIBRATION = 128  # rows that set the ranges of activations
-CHOICE = 256  # further rows, on which the ways to quantize are compared
+CHOICE = 256  # further rows, on which the quantization methods are compared
 _WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx.data", ".pt2")
-# numbers are compared on one processor, in one precision
+# predictions are compared on one device, in one precision
 _CIRCUMSTANCES = {"training": {"device": "cpu"}, "evaluation": {"precision": "fp32"}}
 
 
@@ -84,7 +84,7 @@ def export(
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
         rows: Maximum number of held-out rows to predict.
-        tolerance: Share of them that may get another answer; the form's usual one when None.
+        tolerance: Share of them that may get another prediction; the form's default when None.
 
     Raises:
         ConfigError: The form does not exist, or does not suit the task.
@@ -223,7 +223,7 @@ def _inputs(subject: LoadedModel, features: Features) -> Features:
 def _write(
     stored: StoredModel, form: str, features: Features, others: _HeldBack | None, draft: Path, observe: Observe
 ) -> schema.Quantization | None:
-    """Write the exported model with all that it needs beside it."""
+    """Write the exported model and all files that it needs."""
     model, processor, recipe = stored.loaded.model, stored.loaded.processor, stored.recipe
     card = stored.folder / runs.CARD
     if form == "safetensors":
@@ -268,7 +268,7 @@ def _as_floats(batch: Mapping[str, Any], processor: Any) -> dict[str, Any]:
 def _in_eight_bits(
     stored: StoredModel, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
 ) -> tuple[Any, schema.Quantization]:
-    """Quantize in both ways, and keep the one that agrees better on rows that it was not calibrated on."""
+    """Quantize by both methods, and keep the one that agrees better on rows that it was not calibrated on."""
     random, rows = np.random.default_rng(stored.config.training.seed), held_back.rows
     drawn = random.permutation(rows.num_rows)
     calibrating, comparing = np.array_split(drawn[: CALIBRATION + CHOICE], [min(CALIBRATION, rows.num_rows // 2)])
@@ -283,18 +283,18 @@ def _in_eight_bits(
     before = predict_features(subject, new).columns
     program = exported.program
     programs, candidates = {}, []
-    for way in graph.WAYS:
-        observe(Stage(f"Quantizing to 8 bits, {way}"))
-        programs[way] = graph.quantized(program, way, batches)
-        trial = draft.with_name(f"{way}")
-        graph.save(graph.replaced(exported, programs[way]), trial)
+    for method in graph.QUANTIZATION_METHODS:
+        observe(Stage(f"Quantizing to 8 bits, {method}"))
+        programs[method] = graph.quantized(program, method, batches)
+        trial = draft.with_name(f"{method}")
+        graph.save(graph.replaced(exported, programs[method]), trial)
         quantized = replace(subject, model=Graph(trial, subject.processor))
         after = predict_features(quantized, new).columns
         batching = _batching(quantized, new, after)
         shutil.rmtree(trial)
         agreement = parity.agreement(before, after, stored.config.evaluation.confidence, stored.recipe.target.same)
         moved = parity.drift(before, after)
-        candidates.append(schema.Candidate(way=way, agreement=agreement, drift=moved, batching=batching))
+        candidates.append(schema.Candidate(way=method, agreement=agreement, drift=moved, batching=batching))
     # of equals the first, which depends on no batch
     best = max(candidates, key=lambda candidate: candidate.agreement.same)
     agreements = ", ".join(f"{candidate.way} {candidate.agreement.value:.1%}" for candidate in candidates)

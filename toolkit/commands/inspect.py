@@ -1,4 +1,4 @@
-"""Inspect a table the way a run reads it."""
+"""Inspect a table as a run reads it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +22,8 @@ class Inspected:
 
     Attributes:
         table: The rows in the recipe's roles.
-        parts: What each part holds.
-        unit: What lengths are counted in: "tokens", "words" where no tokenizer is at hand, or "pixels" along the
+        parts: Contents of each part.
+        unit: What lengths are counted in: "tokens", "words" without a tokenizer, or "pixels" along the
             shorter side of a picture.
         shared: Description of duplicates between parts → number of rows.
         longest: Tokens that are read of a row; None where lengths are not counted in tokens.
@@ -37,7 +37,7 @@ class Inspected:
 
 
 def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
-    """Inspect a data source the way a run reads it, without training.
+    """Inspect a data source as a run reads it, without training.
 
     Raises:
         DataError: The table does not fit the recipe.

@@ -28,7 +28,7 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
 
     Args:
         recipe: A task with pictures.
-        config: Says how pictures are changed.
+        config: Determines how pictures are augmented.
         table: From `load_table`.
         path: PNG file to write.
 

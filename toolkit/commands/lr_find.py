@@ -28,7 +28,7 @@ def lr_find(
         highest: Learning rate of the last step.
 
     Raises:
-        RunError: The loss never fell.
+        RunError: The loss never decreased.
     """
     from toolkit.training.acceleration.autotune import configured
     from toolkit.training.distributed.devices import accelerator_for, pick_device

@@ -24,18 +24,18 @@ FACTS = "pretraining.json"  # beside the weights
 
 
 def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path, dict[str, Any]]:
-    """Train a checkpoint to predict hidden tokens of texts, and write it as a checkpoint.
+    """Train a checkpoint to predict masked tokens of texts, and write it as a checkpoint.
 
     Args:
-        recipe: A recipe that reads texts; how they are tokenized is its own.
+        recipe: A recipe that reads texts, and tokenizes them.
         resolved: From `configure`; labels of the data are not read.
         observe: Called with each event.
 
     Returns:
-        The folder, and what `pretraining.json` in it says.
+        The folder, and the contents of its `pretraining.json`.
 
     Raises:
-        ModelError: The checkpoint's tokenizer has no mask, or its family no masked language model.
+        ModelError: The tokenizer has no mask token, or the family no masked language model.
         DataError: There are too few texts.
     """
     from accelerate.utils import set_seed
@@ -67,8 +67,8 @@ def pretrain(recipe: Recipe, resolved: Resolved, observe: Observe) -> tuple[Path
     folder = runs.free(Path(config.output)) if config.output else _place(checkpoint.name)
     fixed = masking.collate(processor, training.seed, fixed=True)
 
-    def validate(judged: Any) -> dict[str, float]:
-        return {"loss": _loss(judged, others, fixed, config.evaluation.batch_size, training.acceleration == "off")}
+    def validate(network: Any) -> dict[str, float]:
+        return {"loss": _loss(network, others, fixed, config.evaluation.batch_size, training.acceleration == "off")}
 
     observe(Stage(f"Training on {device} in {chosen.precision}"))
     with stoppable() as stop_requested:
@@ -115,7 +115,7 @@ def _filled(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> Resolved:
 
 
 def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool) -> float:
-    """Return the mean loss over hidden tokens of held-out texts, in nats."""
+    """Return the mean loss over masked tokens of held-out texts, in nats."""
     from toolkit.inference.predict import predict
 
     model.eval()

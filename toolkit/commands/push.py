@@ -1,4 +1,4 @@
-"""Put a run on the Hub: weights, processor, label names, report, configuration, and a card written from the report."""
+"""Push a run to the Hub: weights, processor, label names, report, configuration, and a card from the report."""
 
 import getpass
 import json
@@ -26,12 +26,12 @@ from toolkit.runs import checksums
 from toolkit.runs.trust import leads_into, leads_out
 from toolkit.tasks import loading
 
-# What may leave the folder of a model, and nothing else: weights, and the small files beside them.
+# The only files of a model folder that are pushed: weights, and the small files next to them.
 _PASSES = re.compile(
     r"(adapter_)?model(-\d+-of-\d+)?\.safetensors|(?!trainer_state)[^./][^/]*\.(json|txt|model|spm|jinja|tiktoken)"
 )
-_CONFIGURATION = re.compile(r"(.*/)?(.*config|toolkit)\.json")  # where libraries write down paths
-LARGEST_FILE = 500 * 10**9  # bytes; the Hub takes no larger one
+_CONFIGURATION = re.compile(r"(.*/)?(.*config|toolkit)\.json")  # files into which libraries write paths
+LARGEST_FILE = 500 * 10**9  # bytes; the maximum on the Hub
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def check_licence(destination: Destination, origin: str, *, from_scratch: bool) 
     Args:
         destination: Where the model will be pushed.
         origin: The model that is fine-tuned.
-        from_scratch: Whether its weights are left behind.
+        from_scratch: Whether its weights are not used.
 
     Raises:
         ConfigError: It does not.
@@ -110,13 +110,13 @@ def pack(
         observe: Called with each event.
         recipe_name: The task; the one stored with the model when None.
         examples: Whether the report may quote single texts of the data.
-        dry: Whether nothing will be sent, so that what only the Hub can say may stay open.
+        dry: Whether nothing will be sent, so that checks on the Hub may be skipped if it cannot be reached.
 
     Raises:
         ToolkitError: The push is not possible.
     """
     run = _run(target)
-    exists = _ask(destination, observe, dry=dry)
+    exists = _repository_exists(destination, observe, dry=dry)
     observe(Stage("Collecting the files"))
     roots = _roots(run)
     report = portable(_report(run), roots)
@@ -154,7 +154,7 @@ def pack(
     return UploadPlan(destination, files, f"Upload {report['title']}", exists)
 
 
-def _ask(destination: Destination, observe: Observe, *, dry: bool) -> bool | None:
+def _repository_exists(destination: Destination, observe: Observe, *, dry: bool) -> bool | None:
     """Return whether the repository exists; None where the Hub cannot be reached in a dry run."""
     destinations.check_call(destination)
     problem = destinations.obstacle() if dry else None
@@ -223,7 +223,7 @@ def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
     """Return the files of the model and of its adapters by their names on the Hub.
 
     Raises:
-        SourceError: One is a link to a file outside of the run directory, which may be anything of this machine.
+        SourceError: One is a link to a file outside of the run directory, which may be any file of this machine.
         ModelError: No weights are among them.
     """
     files: dict[str, upload.Content] = {}
@@ -245,7 +245,7 @@ def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
 
 
 def _without_paths(file: Path, roots: list[str]) -> upload.Content:
-    """Return a file of settings as it is, or without the paths that a library noted in it."""
+    """Return a file of settings, without any paths that a library wrote into it."""
     settings = runs.read_object(file)
     cleaned = portable(settings, roots)
     return file if cleaned == settings else _json(cleaned)

@@ -1,4 +1,4 @@
-"""The configuration of a run: its sections, its layers, and the ways in which people write it."""
+"""The configuration of a run: its sections, its layers, and its written forms."""
 
 from toolkit.config.layers import (
     Key,

@@ -11,8 +11,8 @@ import yaml
 from toolkit.config import RunConfig, merge
 from toolkit.errors import ConfigError
 
-_ASSIGNMENT = re.compile(r'((?:[^="]|"[^"]*")+)=(.*)', re.DOTALL)  # an = may stand inside a quoted key
-DEPTH = 100  # values that may stand in each other
+_ASSIGNMENT = re.compile(r'((?:[^="]|"[^"]*")+)=(.*)', re.DOTALL)  # a quoted key may contain =
+DEPTH = 100  # maximum depth of nesting
 MOST_VALUES = 100_000  # in one file, at one depth
 _TAG = "tag:yaml.org,2002:"
 
@@ -20,16 +20,16 @@ _TAG = "tag:yaml.org,2002:"
 class _Loader(yaml.SafeLoader):
     """Reads plain words as YAML 1.2 does: yes, no, on, off, dates, 12:30 and 0123 are texts, 1e-4 is a number.
 
-    A key that stands twice is refused, since only the second would count.
+    A duplicate key is refused, since only the second would count.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping of which every key stands once."""
+        """Build a mapping without duplicate keys."""
         seen = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"the key `{key.value}` stands twice", problem_mark=key.start_mark
+                    problem=f"the key `{key.value}` is given twice", problem_mark=key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -75,7 +75,7 @@ def read_file(path: Path) -> dict[str, Any]:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        # What is missing at the end is missing in the last line that holds something.
+        # An error at the end belongs to the last line with content.
         where = f", line {min(mark.line, text.rstrip().count(chr(10))) + 1}" if mark else ""
         raise ConfigError(
             f"{path}{where} is not valid YAML{_reason(error)}.",
@@ -94,9 +94,9 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def is_deep(values: Any, most: int | None = None) -> bool:
-    """Whether values stand in more than `DEPTH` others, or more than `most` at one depth, as aliases may multiply them.
+    """Whether values are nested deeper than `DEPTH`, or more than `most` are at one depth, since aliases multiply them.
 
-    What is too deep for Python's stack is neither read, compared nor written without an error.
+    Values too deep for Python's stack can be neither read, compared nor written.
     """
     level = [values]
     for _ in range(DEPTH):
@@ -140,7 +140,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def _read_value(written: str, assignment: str) -> Any:
-    """Read a value as YAML; what is none, such as a bare | or #, is the text itself."""
+    """Read a value as YAML; invalid YAML, such as a bare | or #, is the text itself."""
     try:
         value = yaml.load(written, _Loader)
         if is_deep(value, most=MOST_VALUES):
@@ -154,7 +154,7 @@ def _read_value(written: str, assignment: str) -> Any:
         if len(meant) > 1 and (meant.startswith("{") or meant.endswith("}")):
             raise ConfigError(
                 f"`--set {assignment}` cannot be read{_reason(error)}.",
-                "Close what was opened, and put the whole in single quotes: "
+                "Close all brackets and quotes, and put the whole in single quotes: "
                 "--set 'data.label_map={bad: negative, good: positive}'.",
                 id="config.malformed-assignment",
             ) from None

@@ -1,6 +1,6 @@
-"""The run's configuration: typed, complete, and refused whole when any part of it is wrong.
+"""The run's configuration: typed, complete, and rejected if any part is invalid.
 
-A configuration is resolved from layers, each a nested mapping of values, the later ones winning:
+A configuration is resolved from layers, each a nested mapping of values; later ones override earlier ones:
 
     built-in default → recipe default → preset → file → --set → flag
 
@@ -38,7 +38,7 @@ class RunConfig(Section):
     output: str | None = Field(None, description="Run directory; runs/RECIPE-MODEL-TIME when not given")
     attention: str = Field(
         "dense",
-        description="dense, sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K; FORM+FORM takes turns",
+        description="dense, sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K; FORM+FORM alternates",
     )
     positions: Literal["repeat", "interpolate"] | None = Field(
         None,
@@ -71,13 +71,13 @@ class Resolved:
         return self.origins.get(key, "default")
 
     def with_values(self, layer: str, values: Mapping[str, Any]) -> "Resolved":
-        """Return a copy in which `values`, found out during the run, are set and marked as of `layer`."""
+        """Return a copy in which `values`, determined during the run, are set and marked as from `layer`."""
         merged = merge(self.config.model_dump(), values)
         return Resolved(validate(merged), {**self.origins, **{".".join(key): layer for key, _ in leaves(values)}})
 
 
 def resolve(layers: Sequence[Layer]) -> Resolved:
-    """Merge `layers`, the later ones winning, and check the result.
+    """Merge `layers`, of which later ones override earlier ones, and check the result.
 
     Args:
         layers: (name, nested values) pairs, lowest first.
@@ -147,7 +147,7 @@ def _config_error(
     for fault in error.errors():
         key = ".".join((*prefix, *(str(part) for part in fault["loc"] if part != "[key]")))
         layer = next((name for set_key, name in origins.items() if f"{set_key}.".startswith(f"{key}.")), None)
-        if prefix == ("options",) and layer == "--set":  # where what was typed as an option of the recipe's stands, too
+        if prefix == ("options",) and layer == "--set":  # options of recipes on the command line arrive here, too
             layer = f"{key.replace('options.', '--', 1).replace('_', '-')} or --set"
         origin = f" ({layer})" if layer else ""
         if fault["type"] == "extra_forbidden":
@@ -170,12 +170,12 @@ def _config_error(
     )
 
 
-# Flags that are called otherwise than the keys that they set.
+# Flags whose names differ from the keys that they set.
 _FLAGS = {"text_column": "data.columns.text", "label_column": "data.columns.label"}
 
 
 def _suggestion(key: str, known: Sequence[str]) -> str:
-    """Find the key that was probably meant: by its whole path first, then by its last part."""
+    """Find the key that was probably intended: by its whole path first, then by its last part."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
     if not near:
         by_name = {name.rpartition(".")[2]: name for name in reversed(known)}

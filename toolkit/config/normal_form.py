@@ -1,4 +1,4 @@
-"""One written form for each label and name, wherever it stands: in a table, a folder's name, a setting, a model."""
+"""One written form for each label and name, in tables, names of folders, settings and models."""
 
 import re
 import unicodedata

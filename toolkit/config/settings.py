@@ -119,7 +119,7 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _rare_labels_are_counted(self) -> "DataConfig":
         if self.rare_labels == "merge" and self.min_label_rows is None:
-            raise ValueError("rare_labels=merge needs min_label_rows, the rows that a label must have to stay alone")
+            raise ValueError("rare_labels=merge needs min_label_rows, the number of rows that a label needs")
         return self
 
 
@@ -334,7 +334,7 @@ class LossConfig(Section):
 
 
 class AdapterConfig(Section):
-    """Adapters: small matrices trained beside frozen weights; the head is trained in full."""
+    """Adapters: small trained matrices next to frozen weights; the head is trained in full."""
 
     kind: Literal["none", "lora", "dora"] = Field("none", description="LoRA, DoRA, or none to train all weights")
     rank: int = Field(8, ge=1, le=1024, description="Rank of the update of each weight matrix")

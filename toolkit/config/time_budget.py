@@ -12,7 +12,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smh])", re.ASCII)
 _STARTED = "TOOLKIT_STARTED"  # seconds since the epoch; set by a process that starts others for the same command
 _IMPORTED = time.monotonic()
-_OLDEST = 3600.0  # seconds; a process that is said to be older is not believed to have just begun a command
+_OLDEST = 3600.0  # seconds; the start time of an older process is ignored
 
 
 def seconds_of(value: Any) -> Any:
@@ -60,14 +60,14 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """Seconds to the end of the budget; negative behind it."""
+        """Seconds to the end of the budget; negative after it."""
         return self.seconds - self.spent
 
 
 def process_start() -> float:
     """Return when the command began, on `time.monotonic`: when its first process was started.
 
-    Where the system does not say, it is when this module was imported.
+    Where the system does not provide it, the time when this module was imported.
     """
     try:
         began = float(os.environ[_STARTED])
@@ -83,5 +83,5 @@ def process_start() -> float:
 
 
 def hand_on_start(environ: MutableMapping[str, str]) -> None:
-    """Tell processes that get this environment when the command began."""
+    """Pass the start of the command to processes with this environment."""
     environ[_STARTED] = repr(time.time() - (time.monotonic() - process_start()))

@@ -30,10 +30,10 @@ class Splits:
     Attributes:
         train: Rows to learn from; columns are the recipe's roles, metadata, `_file` and `_row`.
         validation: Rows that pick the best checkpoint.
-        test: Rows that nothing looked at before the end.
+        test: Rows that are not used before the end.
         labels: Names of the classes in the order of their numbers; empty for a task without classes.
         facts: Source, origin, fingerprint, rows and classes of each part, and notes, as the report shows them.
-        label_map: What later data's labels are mapped by: the user's mapping, and what became of rare labels.
+        label_map: What later data's labels are mapped by: the user's mapping, and that of rare labels.
     """
 
     train: pa.Table
@@ -73,7 +73,7 @@ def load_splits(
     """Load the data that `config` names and divide it for training.
 
     Args:
-        recipe: Says what is read and what is left out.
+        recipe: Determines which rows are read and which are left out.
         config: Names the data.
         seed: Decides which rows are held out.
         options: The recipe's own keys.
@@ -89,7 +89,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     """Divide a loaded table for training.
 
     Raises:
-        DataError: It cannot be learnt from and judged on.
+        DataError: It is not suitable for training and evaluation.
     """
     parts = dict(table.parts)
     if "all" in parts:
@@ -162,12 +162,12 @@ def load_table(
     """Load the data that `config` names in the recipe's roles.
 
     Args:
-        recipe: Says which columns are needed and how labels are named.
+        recipe: Defines the columns and the names of labels.
         config: Names the data.
         labels: Classes of a trained model that the data's labels must match; the data's own when None.
-        lenient: Note what is odd about the labels, even that there are none, instead of refusing the table.
+        lenient: Note anomalies of the labels, even their absence, instead of refusing the table.
         options: The recipe's own keys.
-        clean: Leave out what the recipe would not learn from. A part named test stays as it is.
+        clean: Leave out bad training rows as the recipe defines them. A part named test is unchanged.
     """
     acquired, origin = acquire(config, _reader(recipe, config, options))
     notes = list(acquired.notes)
@@ -211,13 +211,13 @@ def load_table(
 
 
 def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
-    """Return what reads files of the task's own formats, if it has any."""
+    """Return the reader of the task's own formats, if it has any."""
     own = recipe.read
     return None if own is None else lambda path: own(path, config, options)
 
 
 def _clean(parts: Mapping[str, pa.Table], clean: Any, options: Mapping[str, Any]) -> Checked:
-    """Leave out the rows that the recipe would not learn from, and say how many there were of each kind, and where."""
+    """Leave out bad training rows, and note how many there are of each kind, and where."""
     kept = dict(parts)
     first: dict[str, str] = {}
     counts: dict[str, int] = {}
@@ -255,7 +255,7 @@ def _where(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
 
 
 def _leave_out_targets(parts: dict[str, pa.Table], target: Column) -> tuple[dict[str, pa.Table], list[str]]:
-    """Remove the target column from all parts, when one part lacks it or none has anything in it."""
+    """Remove the target column from all parts, when one part lacks it or all its values are empty."""
     lacking = [part for part, rows in parts.items() if target.role not in rows.column_names]
     held = {part: rows for part, rows in parts.items() if part not in lacking}
     if not lacking and any(labels_.counts(rows[target.role]) for rows in held.values()):
@@ -278,8 +278,8 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
             "A classifier needs at least two classes; check the label column.",
             id="label.one-class",
         )
-    for part, seen in present.items():
-        unseen = [labels[number] for number in sorted(seen - present["train"])]
+    for part, numbers in present.items():
+        unseen = [labels[number] for number in sorted(numbers - present["train"])]
         if unseen:
             many = len(unseen) > 1
             raise DataError(

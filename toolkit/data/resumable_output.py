@@ -1,6 +1,6 @@
 """An output written in parts, so that a kill costs one part: each is whole on disk before the next begins.
 
-    .OUTPUT.parts/identity.json   of what the output is made; other parts are thrown away
+    .OUTPUT.parts/identity.json   identity of the work; parts of other work are discarded
     .OUTPUT.parts/000000.jsonl    rows as JSON lines, in their order
 
 When all are there they become the output: JSON lines, CSV or Parquet, by its name.
@@ -23,14 +23,14 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def check_output(output: Path, further: Sequence[str] = ()) -> None:
-    """Refuse a place that is taken, or a format that nobody writes.
+    """Refuse an existing output, or a format that cannot be written.
 
     Args:
         output: The file.
         further: Formats that the caller writes itself.
 
     Raises:
-        ConfigError: Which of the two.
+        ConfigError: It is one of the two.
     """
     if output.suffix.lower() not in (*SUFFIXES, *further):
         raise ConfigError(
@@ -49,12 +49,12 @@ def folder_of(output: Path) -> Path:
 
 @dataclass(frozen=True)
 class Kept:
-    """What was found of an output that was begun before.
+    """The parts of an earlier, unfinished output.
 
     Attributes:
         parts: How many parts of the same work there are.
-        thrown_away: How many rows of other work there were.
-        differing: What that other work differs in: keys of its identity.
+        thrown_away: How many rows of other work were discarded.
+        differing: Keys of the identity in which the other work differs.
     """
 
     parts: int = 0
@@ -63,7 +63,7 @@ class Kept:
 
 
 def open_parts(output: Path, identity: Mapping[str, Any] | None) -> Kept:
-    """Find the parts of the same work; those of other work go. None is never the same work."""
+    """Find the parts of the same work, and delete those of other work. None never equals another identity."""
     folder = folder_of(output)
     identity_file = folder / "identity.json"
     before = _identity(identity_file)
@@ -125,7 +125,7 @@ def finish(
         elif suffix in (".csv", ".tsv"):
             _write_csv(draft, parts, "\t" if suffix == ".tsv" else ",")
         else:
-            # half a character stays the escape that it was
+            # a lone surrogate stays an escape
             with draft.open("w", encoding="utf-8", errors="backslashreplace") as stream:
                 for part in parts:
                     stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in _read(part))
@@ -137,7 +137,7 @@ def _read(part: Path) -> list[dict[str, Any]]:
 
 
 def _names(parts: Sequence[Path]) -> list[str]:
-    """Return all columns in the order in which they turn up; the predictions' stay last."""
+    """Return all columns in the order of their first occurrence; those of predictions are last."""
     names: dict[str, None] = {}
     last: dict[str, None] = {}
     for part in parts:
@@ -223,15 +223,15 @@ def _typed_rows(source: Path | None) -> Iterator[Callable[[int], Any]]:
 
 
 def _kinds(parts: Sequence[Path]) -> dict[str, type]:
-    """Return what each column is written as: truth values, numbers, lists of texts; all else as text."""
-    seen: dict[str, set[type]] = {}
+    """Return the type that each column is written as: truth values, numbers, lists of texts; otherwise text."""
+    types: dict[str, set[type]] = {}
     for part in parts:
         for row in _read(part):
             for name, value in row.items():
-                seen.setdefault(name, set()).update([_kind(value)] if value is not None else [])
+                types.setdefault(name, set()).update([_kind(value)] if value is not None else [])
     return {
         name: next(iter(kinds)) if len(kinds) == 1 else float if kinds == {int, float} else str
-        for name, kinds in seen.items()
+        for name, kinds in types.items()
     }
 
 
@@ -253,4 +253,4 @@ def _as_kind(value: Any, kind: type) -> Any:
 
 def _as_text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode("utf-8")  # Arrow refuses half a character
+    return text.encode("utf-8", "replace").decode("utf-8")  # Arrow refuses a lone surrogate

@@ -1,8 +1,8 @@
-"""Use every device: notice that one run was started as several processes, or start them.
+"""Use every device: detect that one run was started as several processes, or start them.
 
-`accelerate launch`, `torchrun` and SLURM's `srun` start a command several times and tell each process its place
+`accelerate launch`, `torchrun` and SLURM's `srun` start a command several times and give each process its rank
 through the environment. Where none of them did and there is more than one GPU, `start` does it with the very
-variables that `accelerate launch` sets, so that all that follows is the same. It is not handed over to that
+variables that `accelerate launch` sets, so that everything else is the same. It does not use that
 command because its agent kills processes 30 seconds after a signal, before a large state is written, ends every
 failure with exit code 1 below a traceback of its own, and starts no more than one process on a CPU without MPI.
 
@@ -27,9 +27,9 @@ from typing import Any
 
 from toolkit.errors import ConfigError, RunError
 
-ECHO = 75  # exit code of a process that ended because another did; that other one says why
-GRACE_SECONDS = 20.0  # for the others to end by themselves once one has failed
-LAST_SECONDS = 2.0  # for the others once the one that writes has ended after a signal
+ECHO = 75  # exit code of a process that ended because of another, which reports the cause
+GRACE_SECONDS = 20.0  # time limit for the others to end after one has failed
+LAST_SECONDS = 2.0  # the same after the main process has ended on a signal
 _PARENT = "TOOLKIT_LAUNCHER"
 _OURS = "this command"
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA's and AMD's drivers, and of WSL's
@@ -44,7 +44,7 @@ class Place:
         rank: Counted from 0 over all machines; 0 prints and writes.
         size: How many there are.
         local_rank: Counted from 0 on this machine.
-        launcher: Who started them, in words.
+        launcher: What started them, for messages.
     """
 
     rank: int
@@ -54,7 +54,7 @@ class Place:
 
     @property
     def ours(self) -> bool:
-        """Whether `start` began the process, and tells the user how it ended if it cannot do so itself."""
+        """Whether `start` began the process, and reports its end if it cannot do so itself."""
         return self.launcher == _OURS
 
 
@@ -89,7 +89,7 @@ def notice(environ: Mapping[str, str]) -> Place | None:
 def rendezvous(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that let the processes find each other, where the launcher did not set them.
 
-    SLURM names no meeting place: it is the step's first machine, at a port that follows from the job's number.
+    SLURM sets no address: it is the step's first machine, at a port derived from the job's number.
     """
     variables = {"RANK": str(place.rank), "WORLD_SIZE": str(place.size), "LOCAL_RANK": str(place.local_rank)}
     if "MASTER_ADDR" not in environ:
@@ -107,7 +107,7 @@ def _first_host(nodes: str) -> str:
 
 
 def processes(wanted: int | None, device: str) -> int:
-    """Return how many processes to start: as many as asked for, or one for each GPU.
+    """Return how many processes to start: the configured number, or one for each GPU.
 
     Args:
         wanted: `training.num_processes`.
@@ -135,7 +135,7 @@ def processes(wanted: int | None, device: str) -> int:
 
 
 def count_gpus() -> int:
-    """Count the GPUs that this process may use; the driver is asked, and none of them is initialized."""
+    """Count the GPUs that this process may use; by the driver, without initializing any."""
     if sys.platform.startswith("linux") and not any(Path(file).exists() for file in _GPU_FILES):
         return 0  # known without torch, whose import takes seconds
     import torch
@@ -144,7 +144,7 @@ def count_gpus() -> int:
 
 
 def program() -> list[str]:
-    """Return the command that runs this very toolkit again; nothing is imported from the folder one stands in."""
+    """Return the command that runs this toolkit again; nothing is imported from the current folder."""
     home = str(Path(__file__).parents[2])
     prelude = f"import sys; sys.path.insert(0, {home!r}); import toolkit; sys.path.remove({home!r})"
     return [sys.executable, "-P", "-c", f"{prelude}; from toolkit.__main__ import main; main()"]
@@ -153,7 +153,7 @@ def program() -> list[str]:
 def start(command: Sequence[str], number: int, environ: Mapping[str, str]) -> int:
     """Run `command` as `number` processes of one run, and wait for all of them.
 
-    Ctrl-C and SIGTERM are passed on to the main one, on whose wish all stop together. When one fails the others are
+    Ctrl-C and SIGTERM are passed on to the main one, at whose request all stop together. When one fails the others are
     given a little time to end.
 
     Args:
@@ -165,7 +165,7 @@ def start(command: Sequence[str], number: int, environ: Mapping[str, str]) -> in
         The exit code of the one that failed, or 0.
 
     Raises:
-        RunError: One of them was killed, or they lost each other.
+        RunError: One of them was killed, or they lost contact.
     """
     port = _free_port()
     with _Processes() as processes:
@@ -202,7 +202,7 @@ def _free_port() -> int:
 
 
 class _Processes:
-    """The processes of one run, and what to do when one of them fails or the user has had enough."""
+    """The processes of one run, with the handling of failures and signals."""
 
     def __init__(self) -> None:
         self.members: list[subprocess.Popen[bytes]] = []
@@ -222,7 +222,7 @@ class _Processes:
             signal.signal(number, handler)
 
     def add(self, member: subprocess.Popen[bytes]) -> None:
-        """Take a process in."""
+        """Add a process."""
         self.members.append(member)
 
     def wait(self) -> None:
@@ -232,7 +232,7 @@ class _Processes:
             failed = any(member.poll() not in (None, 0) for member in self.members)
             if self.signals and self.members[0].poll() is not None:
                 deadline = min(deadline, time.monotonic() + LAST_SECONDS)
-            elif failed and not self.signals:  # the main one, asked to stop, may take its time to write
+            elif failed and not self.signals:  # the main one may take longer, to write its state
                 deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
             if time.monotonic() > deadline:
                 self._kill()
@@ -265,7 +265,7 @@ class _Processes:
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         self.signals += 1
-        if self.signals > 2:  # neither the first nor the second was heeded
+        if self.signals > 2:  # neither the first nor the second had an effect
             for member in self.members:
                 member.kill()
         elif self.members:
@@ -281,7 +281,7 @@ class _Processes:
 
 
 def die_with_launcher(environ: Mapping[str, str]) -> None:
-    """End this process when the one that started it is killed, so that nothing writes to a run given up (Linux)."""
+    """End this process when the one that started it is killed, so that nothing writes to an abandoned run (Linux)."""
     if _PARENT not in environ or not sys.platform.startswith("linux"):
         return
     import ctypes

@@ -10,7 +10,7 @@ from toolkit.errors import ConfigError, ProcessLost
 
 
 class EndedElsewhere(Exception):
-    """The run has ended, and another process says how; what is left is to exit with this code.
+    """The run has ended, and another process reports how; this one exits with the given code.
 
     Args:
         code: Exit code.
@@ -22,7 +22,7 @@ class EndedElsewhere(Exception):
 
 
 def is_main() -> bool:
-    """Whether this process is the one of its run that prints and writes, by what a launcher told it."""
+    """Whether this process is the one of its run that prints and writes, by the launcher's variables."""
     place = launcher.notice(os.environ)
     return place is None or place.rank == 0
 
@@ -34,7 +34,7 @@ def check_number(wanted: int | None) -> None:
         wanted: `training.num_processes`.
 
     Raises:
-        ConfigError: With the number that a launcher started, or that there is none.
+        ConfigError: With the number that a launcher started, or without a launcher.
     """
     place = launcher.notice(os.environ)
     if place is not None and wanted not in (None, place.size):
@@ -54,18 +54,18 @@ def check_number(wanted: int | None) -> None:
 
 @contextmanager
 def member(device: str) -> Iterator[Team]:
-    """Be one of the processes of the run; the first that fails says why, and the others end in silence.
+    """Join the processes of the run; the first that fails reports the cause, and the others end silently.
 
     Args:
         device: `training.device`.
     """
     place = launcher.notice(os.environ)
     if place is not None and place.rank:
-        os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # the main process says what libraries have to say
+        os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # only the main process shows messages of libraries
     with joined(device) as team:
         try:
             yield team
-            team.wait()  # for the report; then they leave together, as NCCL asks
+            team.wait()  # for the report; then they leave together, as NCCL requires
         except (Exception, KeyboardInterrupt) as error:
             told_by_launcher = isinstance(error, ProcessLost) and place is not None and place.ours
             if told_by_launcher or not team.first_to_fail():

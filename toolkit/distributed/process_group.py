@@ -1,6 +1,6 @@
 """The processes that work on one run, and their communication.
 
-A run in one process is a team of one: everything below then returns at once what it was given.
+A run in one process is a team of one: everything below then returns its argument at once.
 """
 
 import os
@@ -15,7 +15,7 @@ from toolkit.errors import ProcessLost
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(days=1)  # others wait while one downloads or writes; one that died is noticed at once
+_PATIENCE = timedelta(days=1)  # others wait while one downloads or writes; a process that died is detected at once
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Team:
         return [float(number) for number in sums]
 
     def add_up(self, tensor: Any) -> None:
-        """Put the sum over the processes in the place of each one's tensor."""
+        """Replace each process's tensor by the sum over the processes."""
         if self.size > 1:
             import torch
 
@@ -54,7 +54,7 @@ class Team:
                 torch.distributed.all_reduce(tensor)
 
     def spread(self, tensor: Any) -> None:
-        """Put the main process's tensor in the place of each one's."""
+        """Replace each process's tensor by the main one's."""
         if self.size > 1:
             import torch
 
@@ -92,7 +92,7 @@ class Team:
     def main_first(self) -> Iterator[None]:
         """Let the main process do what is in the block before the others, so that these find it in the cache.
 
-        All go on together.
+        All continue together.
         """
         if not self.is_main:
             self.wait()
@@ -102,12 +102,12 @@ class Team:
         self.wait()
 
     def first_to_fail(self) -> bool:
-        """Whether this process, which failed, is the first to; the others fail because it did, and need not say so."""
+        """Whether this process was the first to fail; the others fail as a consequence and report nothing."""
         if self.size == 1:
             return True
         import torch
 
-        with suppress(RuntimeError, AttributeError):  # the process that kept the count is gone, so it was the first
+        with suppress(RuntimeError, AttributeError):  # the process that counts has ended, so it was the first
             store = torch.distributed.distributed_c10d._get_default_store()
             return int(store.add("toolkit/failed", 1)) == 1
         return False
@@ -138,7 +138,7 @@ def joined(device: str) -> Iterator[Team]:
     """
     place = launcher.notice(os.environ)
     if place is None or place.size == 1:
-        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):  # one process is no team, whatever started it
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):  # one process needs no communication, whatever started it
             os.environ.pop(name, None)
         yield ALONE
         return
@@ -161,9 +161,9 @@ def _take_gpu(local_rank: int) -> None:
     import torch
     from accelerate.utils import check_cuda_p2p_ib_support
 
-    index = local_rank % torch.cuda.device_count()  # SLURM may show each process its own GPU alone
+    index = local_rank % torch.cuda.device_count()  # SLURM may show each process only its own GPU
     os.environ["LOCAL_RANK"] = str(index)
     torch.cuda.set_device(index)
-    if not check_cuda_p2p_ib_support():  # cards that NCCL must be told about
+    if not check_cuda_p2p_ib_support():  # devices that NCCL must be given
         os.environ.setdefault("NCCL_P2P_DISABLE", "1")
         os.environ.setdefault("NCCL_IB_DISABLE", "1")

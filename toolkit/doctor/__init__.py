@@ -1,11 +1,11 @@
-"""What is wrong with this machine, line by line: each check is a plain function that returns its verdict and a fix.
+"""Diagnosis of this machine: each check is a plain function that returns its verdict and a fix.
 
     ok       nothing to do
     warning  works, but slower, smaller or with fewer models than it could
     fault    training, downloads or saving will fail
 
-No check stops another: what a check did not expect becomes a fault of its own. Nothing said here holds a token, a
-password or the name of an account, so the output can be pasted into a bug report.
+No check stops another: an unexpected exception of a check becomes a fault of its own. The output contains no token,
+password or account name, so it can be pasted into a bug report.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ from toolkit.doctor.storage import disks, run_folder
 
 __all__ = ["CHECKS", "Check", "examine", "findings"]
 
-# The imports of `torch_build` and below can end the whole process, so what is said before them must not wait for them.
+# The imports of `torch_build` and below can end the whole process, so earlier results are printed before them.
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
     ("Python", python),
     ("packages", packages),
@@ -40,11 +40,11 @@ CHECKS: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
 
 
 def examine() -> list[Check]:
-    """Make every check."""
+    """Run every check."""
     return list(findings())
 
 
 def findings() -> Iterator[Check]:
-    """Yield what each check finds as soon as it is known."""
+    """Yield the result of each check as soon as it is known."""
     for name, check in CHECKS:
         yield from guarded(name, check)

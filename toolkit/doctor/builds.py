@@ -1,4 +1,4 @@
-"""How torch was built, and whether it fits the GPUs and the torchvision that are here."""
+"""The build of torch, and its compatibility with the GPUs and the installed torchvision."""
 
 import importlib
 import os
@@ -16,7 +16,7 @@ NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
 def torch_build() -> Iterator[Check]:
-    """Look at how torch was built, and whether that fits the GPUs here."""
+    """Check the build of torch and its compatibility with the GPUs."""
     try:
         torch: Any = importlib.import_module("torch")
     except Exception as error:
@@ -25,7 +25,7 @@ def torch_build() -> Iterator[Check]:
         return
     built_for = _accelerator(torch)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # torch says in a warning why a driver cannot be used
+        warnings.simplefilter("always")  # torch gives the reason for an unusable driver in a warning
         sees_gpu = torch.cuda.is_available()
     if built_for is None and _nvidia_driver():
         finding = f"{torch.__version__} is a build for the CPU, but this machine has an NVIDIA driver"
@@ -62,9 +62,9 @@ def _find_gpu() -> str:
 
 
 def torchvision() -> Iterator[Check]:
-    """Look whether torchvision, if it is here, was built for this torch.
+    """Check whether an installed torchvision was built for this torch.
 
-    transformers prefers torchvision wherever it is installed, so a broken one takes every image class down with it.
+    transformers prefers torchvision wherever it is installed, so a broken one breaks every image class.
     """
     installed = version("torchvision")
     torch = torch_module()

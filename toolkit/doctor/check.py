@@ -1,4 +1,4 @@
-"""What a check is, and what is done with the texts and the time that it takes."""
+"""A check of the installation, with limits on its output and its time."""
 
 import os
 import re
@@ -19,9 +19,9 @@ class Check:
     """One line of the result.
 
     Attributes:
-        name: What was looked at.
+        name: What was checked.
         verdict: "ok", "warning" or "fault".
-        finding: What was found.
+        finding: The result.
         fix: What to do about it; None when there is nothing to do.
     """
 
@@ -32,13 +32,13 @@ class Check:
 
 
 def guarded(name: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
-    """Yield what a check finds, fit to be shown; whatever it did not expect becomes a fault."""
+    """Yield the results of a check, cleaned for output; an unexpected exception becomes a fault."""
     checks: list[Check] = []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a package's own warnings are not findings
+            warnings.simplefilter("ignore")  # a package's own warnings are not results
             checks.extend(check())
-    except Exception as error:  # a broken installation fails in ways that no list foresees
+    except Exception as error:  # a broken installation may raise anything
         checks.append(Check(name, "fault", f"could not be examined: {summary(error)}", _way_out(error)))
     for line in checks:
         yield replace(line, finding=_clean(line.finding), fix=_clean(line.fix) if line.fix else None)
@@ -56,7 +56,7 @@ def summary(error: BaseException) -> str:
 
 
 def _clean(text: str) -> str:
-    """Put a text on one line and take out what must not be shown: messages of libraries quote headers and addresses."""
+    """Put a text on one line without secrets, since messages of libraries quote headers and addresses."""
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         secret = os.environ.get(name, "").strip()
         if len(secret) >= 8:
@@ -67,7 +67,7 @@ def _clean(text: str) -> str:
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what `work` returns, or raise TimeoutError and leave it behind in its thread."""
+    """Return what `work` returns, or raise TimeoutError and abandon its thread."""
     results: list[T] = []
     errors: list[Exception] = []
 

@@ -18,7 +18,7 @@ COMPILED = ("numpy", "pyarrow", "tokenizers", "safetensors", "sklearn.metrics")
 
 
 def python() -> Iterator[Check]:
-    """Look at the version of Python."""
+    """Check the version of Python."""
     installed = platform.python_version()
     if tuple(int(part) for part in installed.split(".")[:2]) >= OLDEST_PYTHON:
         yield Check("Python", "ok", installed)
@@ -45,7 +45,7 @@ def packages() -> Iterator[Check]:
 
 
 def pairs() -> Iterator[Check]:
-    """Compare what the required packages need of each other: pip mends one and leaves the other broken."""
+    """Compare what the required packages need of each other: pip may repair one and leave the other broken."""
     holders = [r.name for r in requirements(DISTRIBUTION) if version(r.name)] if version(DISTRIBUTION) else PACKAGES
     misfits = [
         (holder, requirement, text)
@@ -56,7 +56,7 @@ def pairs() -> Iterator[Check]:
     if not misfits:
         yield Check("pairs", "ok", f"{len(holders)} packages have compatible versions of shared dependencies")
         return
-    # transformers compares at import and refuses; the others try their luck
+    # transformers checks at import and refuses; the others do not check
     broken = any(holder == "transformers" for holder, _, _ in misfits)
     finding = "; ".join(f"{holder} {version(holder)} does not fit: {text}" for holder, _, text in misfits)
     fix = _pip_install(requirement for _, requirement, _ in misfits)
@@ -79,7 +79,7 @@ def requirements(distribution: str, extra: str | None = None) -> list["Requireme
 
 
 def misfit(requirement: "Requirement") -> str | None:
-    """Say how the installed version misses a requirement, or None when it meets it."""
+    """Describe how the installed version violates a requirement; None when it meets it."""
     from packaging.version import Version
 
     installed = version(requirement.name)
@@ -99,7 +99,7 @@ def _pip_install(requirements: Iterable["Requirement"]) -> str:
 
 
 def compiled() -> Iterator[Check]:
-    """Import the packages that hold machine code, and pass an array from NumPy to torch and back."""
+    """Import the packages that hold machine code, and convert an array from NumPy to torch and back."""
     broken = set()
     for name in COMPILED:
         try:
@@ -133,7 +133,7 @@ def _array_problem() -> str | None:
 
 
 def torch_module() -> Any:
-    """Return torch, or None when it cannot be imported, which is a finding of `torch_build` alone."""
+    """Return torch, or None when it cannot be imported, which only `torch_build` reports."""
     try:
         return importlib.import_module("torch")
     except Exception:  # a missing library is an OSError, a broken build may raise anything
@@ -141,7 +141,7 @@ def torch_module() -> Any:
 
 
 def demo() -> Iterator[Check]:
-    """Say whether the packaged model and data of the demo are here."""
+    """Check whether the packaged model and data of the demo are installed."""
     wanted = [requirement.name for requirement in requirements(DISTRIBUTION, "demo")] if version(DISTRIBUTION) else []
     here = [f"{name} {version(name)}" for name in wanted if version(name)]
     if wanted and len(here) == len(wanted):

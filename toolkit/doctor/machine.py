@@ -10,12 +10,12 @@ from toolkit.doctor.check import GIB, Check, gib, summary
 from toolkit.doctor.installation import torch_module
 
 LOW_MEMORY = 2 * GIB  # bytes; torch, a small model and its optimizer
-# Where a container's memory limit stands: control groups version 2, then version 1.
+# Files of a container's memory limit: control groups version 2, then version 1.
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def processor() -> Iterator[Check]:
-    """Look at the cores, and at how many of them torch uses."""
+    """Check the cores, and how many of them torch uses."""
     import psutil
 
     torch = torch_module()
@@ -37,7 +37,7 @@ def processor() -> Iterator[Check]:
 
 
 def memory() -> Iterator[Check]:
-    """Look at the memory of the machine, or of the container that it is."""
+    """Check the memory of the machine, or of its container."""
     import psutil
 
     system = psutil.virtual_memory()
@@ -58,13 +58,13 @@ def _memory_limit() -> int | None:
     for path in MEMORY_LIMITS:
         try:
             return int(path.read_text(encoding="ascii"))
-        except (OSError, ValueError):  # not there, or "max"
+        except (OSError, ValueError):  # missing, or "max"
             continue
     return None
 
 
 def devices() -> Iterator[Check]:
-    """Compute something on each accelerator, and look at its memory and precision."""
+    """Compute something on each accelerator, and check its memory and precision."""
     torch = torch_module()
     if torch is None:
         return

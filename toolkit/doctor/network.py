@@ -31,7 +31,7 @@ def hub() -> Iterator[Check]:
 
 
 def what_works_here() -> str:
-    """Name the models that work with no network, without listing a huge cache for ever."""
+    """Name the models that work with no network; listing a huge cache has a time limit."""
     from toolkit import checkpoints
 
     try:
@@ -41,7 +41,7 @@ def what_works_here() -> str:
 
 
 def token() -> Iterator[Check]:
-    """Look whether there is a token and what it may do; neither it nor its owner is shown."""
+    """Check the token and its permissions; neither it nor its owner is shown."""
     from huggingface_hub import HfApi, constants, get_token
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -88,7 +88,7 @@ _REPOSITORY = re.compile(r"(?:models|datasets|spaces)--[\w.-]+")  # a folder of 
 
 
 def cache() -> Iterator[Check]:
-    """Look at the folder into which models are downloaded."""
+    """Check the folder into which models are downloaded."""
     from huggingface_hub import constants, scan_cache_dir
 
     folder = Path(constants.HF_HUB_CACHE)

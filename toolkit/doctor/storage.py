@@ -12,7 +12,7 @@ FULL_DISK = 500 * 2**20  # bytes; less than one small model
 
 
 def disks() -> Iterator[Check]:
-    """Look at the space for downloads, and for runs."""
+    """Check the space for downloads and for runs."""
     from huggingface_hub import constants
 
     clean = "`hf cache ls` shows what the cache holds and `hf cache rm` removes it; HF_HOME moves it to another disk."

@@ -1,1 +1,1 @@
-"""Predictions to figures with their doubt."""
+"""Metrics with intervals, and checks, from predictions."""

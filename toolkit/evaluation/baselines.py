@@ -14,7 +14,7 @@ from toolkit.data.images import image_decoding
 MOST_ROWS = 100_000
 MOST_PICTURES = 5_000
 SMALL = 12  # pixels
-_CHUNK = 10_000  # rows that are answered at a time
+_CHUNK = 10_000  # rows that are predicted at a time
 
 
 def majority(train: pa.Table, test: pa.Table, labels: Sequence[str], role: str = "label") -> list[int]:
@@ -27,7 +27,8 @@ def majority(train: pa.Table, test: pa.Table, labels: Sequence[str], role: str =
 def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
     """Predict with logistic regression on TF-IDF weights of words and pairs of words; without words, the majority.
 
-    It learns from at most `MOST_ROWS` rows: its table of pairs of words would outgrow the memory of the model itself.
+    It learns from at most `MOST_ROWS` rows: otherwise its table of pairs of words would need more memory than the
+    model.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -37,7 +38,7 @@ def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
     if train.num_rows > MOST_ROWS:
         learned = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_ROWS, replace=False)))
     vectorizer, texts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _texts(learned)
-    if not any(map(vectorizer.build_analyzer(), texts)):  # texts of signs alone
+    if not any(map(vectorizer.build_analyzer(), texts)):  # texts without words
         return majority(train, test, labels)
     pipeline = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=1000))
     pipeline.fit(texts, learned["label"].to_pylist())
@@ -76,7 +77,7 @@ def most_frequent_label(train: pa.Table, test: pa.Table, labels: Sequence[str]) 
 
 
 def source_itself(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[str]:
-    """Give back the source as it is."""
+    """Return the source unchanged."""
     texts: list[str] = test["source"].to_pylist()
     return texts
 

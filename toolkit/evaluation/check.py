@@ -14,10 +14,10 @@ class Check:
 
     Attributes:
         key: Of its section in the report.
-        run: Context → the section; None where there is nothing to say.
-        applies: Whether it says anything of a task.
+        run: Context → the section; None where there is nothing to report.
+        applies: Whether it applies to a task.
         wanted: Whether it runs, by the configuration; checks that need no further predictions always run.
-        stage: (context) → what is shown while it runs; "" for what takes no time.
+        stage: (context) → text of the progress line; "" for a fast check.
     """
 
     key: str

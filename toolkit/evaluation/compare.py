@@ -85,7 +85,7 @@ Key = tuple[Any, ...]
 
 
 def _keys(file: StoredPredictions, target: str, labels: Sequence[str]) -> list[Key]:
-    """Identify each row by its inputs, its truth, and how many like it stood before."""
+    """Identify each row by its inputs, its truth, and the number of identical rows before it."""
     seen: Counter[Key] = Counter()
     keys = []
     for inputs, truth in zip(file.table["_key"].to_pylist(), file.table[target].to_pylist(), strict=True):
@@ -103,7 +103,7 @@ def _name(truth: Any, labels: Sequence[str]) -> Any:
 
 
 def _renumber(column: str, value: Any, number: Sequence[int]) -> Any:
-    """Give a prediction the numbers that its classes have in the first file."""
+    """Renumber a prediction by the classes of the first file."""
     if not number:
         return value
     if column == "prediction":
@@ -190,7 +190,7 @@ def compare(
             if definition is None:
                 continue
             ahead = scores.difference(definition, our_columns, their_columns, references, aligned.labels, joint, seed)
-            if not math.isnan(ahead["value"]):  # as of an area under a curve where one class alone occurs
+            if not math.isnan(ahead["value"]):  # such as an area under a curve where only one class occurs
                 named = {"name": definition.name, "title": definition.title, "unit": definition.unit}
                 figures = {key: ahead[key] for key in ("value", "low", "high", "better") if key in ahead}
                 differences.append(named | figures)

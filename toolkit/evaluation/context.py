@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """Rows, their references, and a model's predictions for them.
+    """Rows, their references, and a model's predictions.
 
     Attributes:
         rows: The examples with their truth.
@@ -28,7 +28,7 @@ class EvaluationContext:
         labels: Names of the classes.
         config: The run's configuration.
         temperature: Fitted on validation rows; None where there is none.
-        fit: How it was found, or why there is none; None where that is not known.
+        fit: How it was fitted, or why there is none; None where that is not known.
         thresholds: Chosen on validation rows; None where there are none.
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where not checked.
         stored: The model, for checks that need further predictions; None where there are only stored ones.

@@ -69,5 +69,5 @@ def identity(stored: StoredModel, rows: pa.Table) -> str:
 
 
 def baseline_predictions(function: Callable[..., list[Any]], splits: Splits) -> list[Any]:
-    """Let a baseline learn from train and predict test."""
+    """Train a baseline on train and predict test."""
     return function(splits.train, splits.test, splits.labels)

@@ -1,8 +1,8 @@
 """Predictions in a Parquet file that records which model and rows they belong to.
 
-Beside a row's inputs, truth and prediction stand where the row is in the user's files (`_file`, `_row`) and a key of
-its contents (`_key`). The file's own metadata hold the identity of model and data, so that a new report needs no new
-forward pass, and two such files can be set side by side row by row.
+In addition to a row's inputs, truth and prediction it has the row's place in the user's files (`_file`, `_row`) and a
+key of its contents (`_key`). The file's own metadata hold the identity of model and data, so that a new report needs no
+new forward pass, and two such files can be compared row by row.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _AGAIN = "Run `toolkit evaluate MODEL` again, and name the folder that it prints
 
 _METADATA = b"toolkit"
 _FACTS = {"identity": str, "recipe": str, "split": str, "labels": list, "columns": list, "model": dict}
-# What a folder may hold beside the model without being part of it: cards, and settings of the toolkit's own.
+# Files next to the model that are not part of it: cards, and settings of the toolkit.
 _NOT_THE_MODEL = {"README.md", "toolkit.json"}
 
 
@@ -40,7 +40,7 @@ class StoredPredictions:
     Attributes:
         table: One row an example.
         facts: Of the file: "identity", "recipe", "labels", "model", "split", "loss", "truncated", "columns" (names of
-            what the model said).
+            the model's predictions).
     """
 
     table: pa.Table
@@ -87,7 +87,7 @@ def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], se
 
 
 def table(rows: pa.Table, roles: Sequence[str], inputs: Sequence[str], predictions: Predictions) -> pa.Table:
-    """Put inputs, truth and predictions side by side.
+    """Return a table of inputs, truth and predictions.
 
     Args:
         rows: The examples.

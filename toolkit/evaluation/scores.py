@@ -1,4 +1,4 @@
-"""From predictions to figures with their doubt, for the model and its baselines."""
+"""From predictions to metrics with intervals, for the model and its baselines."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +57,7 @@ def score(
         predictions = columns[column(definition)]
         _check_type(definition, predictions)
         value = as_module(definition, labels).compute(predictions=predictions, references=references)[definition.name]
-        if math.isnan(value):  # one class alone has no area under a curve, and no correlation
+        if math.isnan(value):  # with one class there is no area under a curve, and no correlation
             continue
         interval = figure_interval(definition, predictions, references, labels, config, seed)
         low, high = (interval.low, interval.high) if interval is not None else (None, None)
@@ -105,7 +105,7 @@ def figure_interval(
 ) -> intervals.Interval | None:
     """Return a metric's interval, or None where none can be given.
 
-    Where every example is right, or every one is wrong, so is every resample, and the bootstrap knows no doubt. There a
+    Where every example is right, or every one is wrong, so is every resample, and the bootstrap has no variance. Then a
     share has Wilson's interval, and a mean F1 the mean of its classes' (`intervals.f1_score`), which is wide.
     """
     settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
@@ -190,7 +190,7 @@ def difference(
 def per_class(
     predictions: Sequence[int], references: Sequence[int], labels: Sequence[str], config: EvaluationConfig, seed: int
 ) -> list[dict[str, Any]]:
-    """Return precision, recall and F1 of each class with intervals; no value where a figure is 0 of 0."""
+    """Return precision, recall and F1 of each class with intervals; None for 0 of 0."""
     statistics = classes_.class_counts(predictions, references, labels)
     total = statistics.sum(axis=0)
     different, counts = intervals.distinct(statistics)
@@ -205,7 +205,7 @@ def per_class(
         for number, row in enumerate(rows):
             right, predicted, true = (float(part[number]) for part in counted)
             trials = {"precision": predicted, "recall": true, "f1": predicted + true}[name]
-            if not trials:  # 0 of 0 is no share
+            if not trials:  # 0 of 0 is undefined
                 row[name] = {"value": None, "low": None, "high": None}
                 continue
             interval = intervals.bca(
@@ -327,7 +327,7 @@ def baseline_section(
     labels: Sequence[str],
     config: RunConfig,
 ) -> dict[str, Any]:
-    """Return the report's section on one baseline: its figures, and the model's lead on the first; of texts on all."""
+    """Return the report's section on one baseline: its metrics, and the model's lead in the first, or for texts all."""
     seed = config.training.seed
     columns = {"prediction": theirs}
     definitions = [definition for _, definition in computable(columns, metrics, labels) if definition is not None]
@@ -340,7 +340,7 @@ def baseline_section(
         differences = (
             difference(definition, ours, columns, references, labels, config.evaluation, seed)
             for definition in definitions
-            if definition is definitions[0] or definition.value_type == "string"  # of texts no figure says it all
+            if definition is definitions[0] or definition.value_type == "string"  # of generated texts all
         )
         first, *others = [item if not math.isnan(item["value"]) else None for item in differences]
         section |= {"difference": first, "further_differences": [item for item in others if item is not None]}

@@ -18,7 +18,7 @@ def parse(points: Sequence[str]) -> list[tuple[str, float]]:
     """Read operating points such as "sensitivity=0.95".
 
     Raises:
-        ConfigError: One is written otherwise.
+        ConfigError: One has another form.
     """
     targets = []
     for point in points:
@@ -34,7 +34,7 @@ def parse(points: Sequence[str]) -> list[tuple[str, float]]:
 
 
 def class_number(positive: str | None, labels: Sequence[str]) -> int | None:
-    """Return the number of the class that is to be found; None where none was named.
+    """Return the number of the positive class; None where none is configured.
 
     Raises:
         ConfigError: There is no such class.
@@ -57,9 +57,9 @@ class OperatingPoint:
 
     Attributes:
         name: As "sensitivity=0.95"; "balanced" has no target.
-        threshold: What scores so much or more is called positive.
-        sensitivity: Reached there on validation rows.
-        specificity: Reached there on validation rows.
+        threshold: Scores at or above it are positive.
+        sensitivity: At this threshold on validation rows.
+        specificity: At this threshold on validation rows.
     """
 
     name: str
@@ -70,10 +70,10 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Thresholds, and the validation rows that they rest on.
+    """Thresholds, and the validation rows on which they were chosen.
 
     Attributes:
-        positives: Validation rows of the class to be found.
+        positives: Validation rows of the positive class.
         negatives: The others.
         points: Empty where all rows, or none, are of the class.
     """
@@ -88,7 +88,7 @@ class Thresholds:
 
     @classmethod
     def of(cls, stored: Any) -> "Thresholds | None":
-        """Read what a card holds; None where it holds nothing of this form."""
+        """Read the thresholds of a card; None where it has none of this form."""
         try:
             points = tuple(OperatingPoint(**point) for point in stored["points"])
             return cls(int(stored["positives"]), int(stored["negatives"]), points)
@@ -97,22 +97,22 @@ class Thresholds:
 
 
 def choose(probabilities: Sequence[Any], references: Sequence[int], positive: int, points: Sequence[str]) -> Thresholds:
-    """Choose on validation rows the threshold of each operating point: what scores so much or more is called positive.
+    """Choose on validation rows the threshold of each operating point; scores at or above it are positive.
 
     For a sensitivity it is the highest that reaches it, for a specificity the lowest; "balanced" is where the sum of
-    both is largest (Youden 1950). Each stands halfway between the two scores that it parts.
+    both is largest (Youden 1950). Each is halfway between the two scores that it separates.
 
     Args:
         probabilities: Of each class, for each row. Shape (N, C).
         references: The true classes.
-        positive: Number of the class to be found.
+        positive: Number of the positive class.
         points: As the configuration has them.
     """
     scores, true = probability_matrix(probabilities)[:, positive], np.asarray(references) == positive
     if true.all() or not true.any():
         return Thresholds(int(true.sum()), int((~true).sum()), ())
     candidates = np.unique(scores)  # ascending
-    # halfway to the next lower score: on these rows the same, on others not as near to either side
+    # halfway to the next lower score: equivalent on these rows, more robust on others
     halfway = candidates[:-1] + np.diff(candidates) / 2
     edges = np.append(candidates[:1], np.where(halfway > candidates[:-1], halfway, candidates[1:]))
     ranked_true, ranked_other = np.sort(scores[true]), np.sort(scores[~true])

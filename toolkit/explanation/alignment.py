@@ -1,9 +1,9 @@
-"""Which source word each word of a translation comes from, read off cross-attention.
+"""The source word of each word of a translation, from cross-attention.
 
-The attention of a pair of sentences is recorded while the model is led through the translation, token by token. What
-a target word attends to is read where the word is predicted, or one step later, where it has been read: the second is
-nearer to what people align (Chen et al. 2020, "Accurate Word Alignment Induction from Neural Machine Translation").
-Beside it stands what does not come from attention: how far the probability of each target word falls when a source
+The attention of a pair of sentences is recorded with the given translation as the decoder's input. The source word that
+a target word attends to is read where the word is predicted, or one step later, where it is the input: the second is
+closer to manual alignments (Chen et al. 2020, "Accurate Word Alignment Induction from Neural Machine Translation").
+A measure without attention is computed as well: the drop of the probability of each target word when a source
 word is left out (Li et al. 2019, "On the Word Alignment from Neural Machine Translation", prediction difference).
 """
 
@@ -21,7 +21,7 @@ from toolkit.errors import ModelError
 from toolkit.explanation.alignment_error import Link, diagonal
 from toolkit.explanation.words import Floats
 
-# writing that puts no spaces between words: each sign is taken for a word
+# scripts without spaces between words: each character counts as a word
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORDS = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
@@ -31,10 +31,10 @@ Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Bitext:
-    """A source and its translation, ready for the model, and how their tokens make words.
+    """A source and its translation, ready for the model, and the tokens of each word.
 
     Attributes:
-        source, target: As the reader sees them.
+        source, target: The texts.
         features: "input_ids" and "labels", arrays.
         source_words, target_words: S and T of them.
         source_spans, target_spans: Places of each word's tokens among the input or the labels; none for a word that
@@ -56,7 +56,7 @@ class Reading:
 
     Attributes:
         layer: Of the decoder, from 0.
-        read: Whether a word's row is taken where the word has been read, and not where it is predicted.
+        read: Whether a word's row is the one where the word is the input, and not where it is predicted.
     """
 
     layer: int
@@ -64,7 +64,7 @@ class Reading:
 
     @property
     def title(self) -> str:
-        """As it is shown."""
+        """Name in reports."""
         return f"Layer {self.layer + 1}, {'after the word' if self.read else 'before the word'}"
 
 
@@ -75,7 +75,7 @@ class PairResult:
     Attributes:
         pair: The pair.
         attention: Share of each source word in each target word's attention. Shape (readings, T, S).
-        falls: How far each target word's log probability falls without each source word. Shape (T, S).
+        falls: Drop of each target word's log probability without each source word. Shape (T, S).
     """
 
     pair: Bitext
@@ -84,7 +84,7 @@ class PairResult:
 
 
 def split_words(text: str, by_spaces: bool = False) -> tuple[str, ...]:
-    """Return a text's words: what stands between spaces; or single signs, where a language writes none."""
+    """Return a text's words, separated by spaces; or single characters in scripts without spaces."""
     return tuple(text.split() if by_spaces else _WORDS.findall(text))
 
 
@@ -95,8 +95,8 @@ def bitext(source: str, target: str, features: Mapping[str, Any], processor: Any
         source: The text.
         target: Its translation.
         features: "input_ids" and "labels".
-        processor: The tokenizer; a slow one will do.
-        by_spaces: Count as words what stands between spaces alone, as gold alignments do.
+        processor: The tokenizer; a slow one is sufficient.
+        by_spaces: Separate words by spaces only, as in gold alignments.
     """
     words = [split_words(text, by_spaces) for text in (source, target)]
     ids = [[int(token) for token in features[name]] for name in ("input_ids", "labels")]
@@ -115,12 +115,12 @@ def _pieces(word: str, processor: Any, argument: str) -> list[int]:
 
 
 def spans_of(ids: Sequence[int], words: Sequence[Sequence[int]], special: Collection[int] = ()) -> Spans:
-    """Find the tokens of each word in a text of tokens, whatever stands before, behind or between them.
+    """Find the tokens of each word in a tokenized text, with any tokens before, after or between them.
 
     Args:
         ids: Tokens of the whole text.
-        words: Tokens of each word by itself. Where the whole text is cut otherwise, the tokens between two words that
-            are found are shared out among the words between them.
+        words: Tokens of each word alone. Where the whole text is tokenized differently, the tokens between two words
+            that are found are divided among the words between them.
         special: Tokens that belong to no word.
     """
     places = [place for place, token in enumerate(ids) if token not in special]
@@ -144,7 +144,7 @@ def readings(model: Any, pair: Bitext, collate: Collate) -> list[Reading]:
 
 
 def usual(known: Sequence[Reading]) -> int:
-    """Return the number of the reading that is best as a rule: the last layer but one, after the word."""
+    """Return the number of the reading that is usually best: the last layer but one, after the word."""
     layers = max(reading.layer for reading in known) + 1
     return list(known).index(Reading(max(0, layers - 2), True))
 
@@ -162,7 +162,7 @@ def score_pair(model: Any, pair: Bitext, collate: Collate, batch_size: int) -> P
         ModelError: The attention cannot be recorded.
     """
     layers = _cross_attention(model, pair, collate)  # (layers, T', S')
-    after = np.concatenate([layers[:, 1:], layers[:, -1:]], axis=1)  # the row where a token has been read
+    after = np.concatenate([layers[:, 1:], layers[:, -1:]], axis=1)  # the row where a token is the input
     both = np.stack([layers, after], axis=1).reshape(-1, *layers.shape[1:])
     by_words = np.stack([_by_words(weights, pair) for weights in both])
     return PairResult(pair, by_words, _falls(model, pair, collate, batch_size))
@@ -234,20 +234,20 @@ def links(scores: Floats, pair: Bitext) -> list[Link]:
     return [(int(row.argmax()), place) for place, row in enumerate(scores) if pair.target_spans[place]]
 
 
-def agreement(scores: Callable[[PairResult], Floats] | None, seen: Sequence[PairResult]) -> Floats:
-    """Count where a way of aligning names the source word that matters most to the model.
+def agreement(scores: Callable[[PairResult], Floats] | None, pairs: Sequence[PairResult]) -> Floats:
+    """Count where an alignment method identifies the source word that is most important to the model.
 
-    What matters most is the word without which the target word's probability falls furthest.
+    The most important word is the one whose removal lowers the target word's probability most.
 
     Args:
         scores: Gives the scores of a pair, shape (T, S); None for the diagonal.
-        seen: The pairs.
+        pairs: The pairs.
 
     Returns:
         Target words that agree, and target words, of each pair. Shape (N, 2).
     """
     counted = []
-    for result in seen:
+    for result in pairs:
         truth = set(links(result.falls, result.pair))
         size = len(result.pair.source_words), len(result.pair.target_words)
         made = diagonal(*size) if scores is None else links(scores(result), result.pair)
@@ -256,10 +256,10 @@ def agreement(scores: Callable[[PairResult], Floats] | None, seen: Sequence[Pair
 
 
 def read_at(number: int) -> Callable[[PairResult], Floats]:
-    """Return what gives the scores of a pair by one reading."""
+    """Return a function that gives the scores of a pair by one reading."""
     return partial(_reading, number=number)
 
 
-def _reading(seen: PairResult, number: int) -> Floats:
-    scores: Floats = seen.attention[number]
+def _reading(result: PairResult, number: int) -> Floats:
+    scores: Floats = result.attention[number]
     return scores

@@ -1,7 +1,7 @@
-"""How far an alignment of words is from one that people made, beside alignments that know nothing.
+"""The error of a word alignment against a manual one, compared with trivial alignments.
 
 A gold file has a line for each pair of sentences, in Pharaoh's format: `0-0 1-2 2?1`, the number of the source word,
-the number of the target word, both from 0, words being what stands between spaces. `-` is a sure link, `?` or `p` a
+the number of the target word, both from 0, with words separated by spaces. `-` is a sure link, `?` or `p` a
 possible one.
 """
 
@@ -24,11 +24,11 @@ DRAWS = 100  # random alignments of each pair of sentences
 
 @dataclass(frozen=True)
 class Gold:
-    """What people aligned in one pair of sentences.
+    """The manual alignment of one pair of sentences.
 
     Attributes:
-        sure: Links that nobody doubts.
-        possible: Links that may be made; the sure ones are among them.
+        sure: Sure links.
+        possible: Possible links, including the sure ones.
     """
 
     sure: frozenset[Link]
@@ -63,7 +63,7 @@ def read_gold(path: Path) -> list[Gold]:
 
 
 def counts(links: Collection[Link], gold: Gold) -> tuple[int, int, int, int]:
-    """Return (|A ∩ S|, |A ∩ P|, |A|, |S|) of an alignment A beside sure links S and possible links P."""
+    """Return (|A ∩ S|, |A ∩ P|, |A|, |S|) of an alignment A with sure links S and possible links P."""
     made = set(links)
     return len(made & gold.sure), len(made & gold.possible), len(made), len(gold.sure)
 
@@ -87,7 +87,7 @@ def interval(
 
 
 def diagonal(source: int, target: int) -> list[Link]:
-    """Link each of `target` words to the source word that stands as far along in its sentence."""
+    """Link each of `target` words to the source word at the same relative position."""
     return [((2 * place + 1) * source // (2 * target), place) for place in range(target)] if source else []
 
 
@@ -96,7 +96,7 @@ def random_rate(sizes: Sequence[tuple[int, int]], golds: Sequence[Gold], seed: i
 
     Args:
         sizes: Number of source and of target words of each pair.
-        golds: What people aligned.
+        golds: The manual alignments.
         seed: Of the draws.
     """
     random = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
-"""Explanations read off the attention weights of one text, or of one picture whose tokens are its patches.
+"""Explanations from the attention weights of one text, or of one picture whose tokens are its patches.
 
-Each is a matrix over the tokens, the row of a token saying what it took from the others; which rows count is found
-by the gradient: a classifier that reads [CLS] alone lets nothing else through, one that averages lets all.
+Each is a matrix over the tokens, in which a token's row gives its attention to the others; the relevant rows follow
+from the gradient: only that of [CLS] in a classifier that reads it alone, all in one that averages.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from toolkit.explanation.words import Floats
 
 @dataclass(frozen=True)
 class Watched:
-    """What was recorded while a model read one text.
+    """The recorded attention of a model for one text.
 
     Attributes:
         weights: Attention weights of all layers. Shape (L, H, T, T).
@@ -31,7 +31,7 @@ class Watched:
 
 
 def watchable(network: Any) -> bool:
-    """Tell whether the model's attention can be recorded; some families compute it in a way of their own."""
+    """Whether the model's attention can be recorded; some families compute it with their own code."""
     try:
         with recording(network):
             return True
@@ -40,7 +40,7 @@ def watchable(network: Any) -> bool:
 
 
 def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
-    """Record a model's attention to one text, and how the class's log odds depend on it.
+    """Record a model's attention for one text, and the gradient of the class's log odds.
 
     Args:
         network: A transformers model in evaluation mode.
@@ -48,7 +48,7 @@ def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
         target: The class.
 
     Raises:
-        ModelError: The attention cannot be recorded, or is not of a text to itself.
+        ModelError: The attention cannot be recorded, or is not self-attention.
     """
     import torch
 
@@ -71,7 +71,7 @@ def _stack(tensors: Any) -> Floats:
 
 
 def _readout(record: Record, gradient: Any) -> Floats:
-    """Weigh tokens by how strongly the decision depends on what the last attention gave them."""
+    """Weight tokens by how strongly the decision depends on their output of the last attention."""
     strength = gradient[0].double().square().sum(dim=(0, 2)).sqrt().cpu().numpy()  # (H, T, D) → (T,)
     if not strength.sum() > 0:
         return np.full(len(strength), 1 / len(strength))
@@ -89,7 +89,7 @@ def last_attention(watched: Watched) -> Floats:
 
 
 def rollout(watched: Watched) -> Floats:
-    """Follow attention through all layers, half of each token's vector going straight on.
+    """Multiply attention through all layers, with half of each token's vector from the residual connection.
 
     Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3.
 
@@ -97,20 +97,20 @@ def rollout(watched: Watched) -> Floats:
         Shape (T,).
     """
     length = watched.weights.shape[-1]
-    reached = np.eye(length)  # (T, T): row i says what token i is made of
+    reached = np.eye(length)  # (T, T): row i gives the composition of token i
     for layer in watched.weights.mean(axis=1):  # (T, T) each
         reached = (0.5 * layer + 0.5 * np.eye(length)) @ reached
     return np.asarray(watched.readout @ reached, np.float64)
 
 
 def relevance(watched: Watched) -> Floats:
-    """Follow the attention that speaks for the class: weights times their gradients, the positive part.
+    """Propagate the attention that supports the class: the positive part of weights times their gradients.
 
     Source: Chefer et al. 2021, "Generic Attention-model Explainability for Interpreting Bi-Modal and
     Encoder-Decoder Transformers", equations 5 and 6 (self-attention).
 
     Returns:
-        Relevance beyond each token's own start. Shape (T,).
+        Relevance without the initial identity. Shape (T,).
     """
     length = watched.weights.shape[-1]
     relevant = np.eye(length)  # (T, T)

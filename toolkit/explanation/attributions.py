@@ -12,18 +12,18 @@ from toolkit.explanation.patches import Picture
 from toolkit.explanation.question import Model, log_odds
 from toolkit.explanation.words import Example, Floats
 
-INTEGRATION_STEPS = 16  # captum places them by Gauss and Legendre, which needs few
+INTEGRATION_STEPS = 16  # captum uses Gauss-Legendre quadrature, which needs few
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to say which words or patches a prediction rests on.
+    """A method that scores the words or patches that a prediction depends on.
 
     Attributes:
-        name: How it is asked for.
-        title: How it is shown.
-        about: What its scores are.
-        signed: Whether a score below zero means that the word speaks against the class.
+        name: Its name in options.
+        title: Its name in reports.
+        about: Description of its scores.
+        signed: Whether a score below zero means that the word opposes the class.
         of_pictures: Title and description where pictures are explained, if they differ.
     """
 
@@ -34,7 +34,7 @@ class Method:
     of_pictures: tuple[str, str] | None = None
 
     def for_pictures(self) -> "Method":
-        """Return the method as it is spoken of where pictures are explained."""
+        """Return the method with its title and description for pictures."""
         return self if self.of_pictures is None else replace(self, title=self.of_pictures[0], about=self.of_pictures[1])
 
 
@@ -77,15 +77,15 @@ _FROM_WEIGHTS: Mapping[str, Callable[[attention.Watched], Floats]] = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each method says of one text or picture.
+    """The scores of one text or picture by each method.
 
     Attributes:
         example: The text or picture.
         target: The class that is explained.
         scores: Method → score of each word or patch. Shape (W,).
         special: Method → score of each special token, for methods that score tokens.
-        weights: Attention weights: of a text from token to token, shape (L, H, T, T); of a picture what the decision
-            took from each patch, shape (L, H, rows, columns). None where they cannot be recorded.
+        weights: Attention weights: of a text from token to token, shape (L, H, T, T); of a picture the attention of
+            the decision to each patch, shape (L, H, rows, columns). None where they cannot be recorded.
     """
 
     example: Example | Picture
@@ -111,7 +111,7 @@ def explain(model: Model, example: Example | Picture, target: int, methods: Sequ
     Args:
         model: The classifier.
         example: The text or picture.
-        target: The class to explain, as a rule the one that the model chose.
+        target: The class to explain, usually the predicted one.
         methods: Names out of `METHODS`.
 
     Raises:
@@ -188,7 +188,7 @@ def gradient_input(model: Model, batch: Mapping[str, Any], target: int) -> Float
 
 
 def integrated_gradients(model: Model, example: Example, batch: Mapping[str, Any], target: int) -> Floats:
-    """Return gradients summed along the straight way from an empty text, by captum (Sundararajan et al. 2017).
+    """Return gradients summed along the straight path from an empty text, by captum (Sundararajan et al. 2017).
 
     The empty text has padding in the place of every word, and keeps its special tokens.
 

@@ -1,4 +1,4 @@
-"""How far a method's ranking of words matters to the model, against rankings drawn at random.
+"""How far the model depends on a method's top-ranked words, compared with random rankings.
 
     comprehensiveness   p(class | text) - p(class | text without its top words)   high when they were needed
     sufficiency         p(class | text) - p(class | its top words alone)          low when they were enough
@@ -27,12 +27,12 @@ SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 RANDOM_RANKINGS = 5  # for each text
 
 RANDOM = "random"
-NEAREST = "leave-one-out"  # the method that asks nearly what is measured here, and so has it easiest
+NEAREST = "leave-one-out"  # the method that computes nearly what is measured here, which favours it
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What became of one text's prediction under each ranking of its words, averaged over `SHARES`.
+    """The change of one text's prediction under each ranking of its words, averaged over `SHARES`.
 
     Attributes:
         comprehensiveness: Method, or "random" → AOPC.
@@ -76,10 +76,10 @@ class FaithfulnessResult:
 
     Attributes:
         standings: Method, or "random" → its figures.
-        best: The most faithful method of those that beat random rankings; None when none does. `NEAREST` gives its
-            place to a runner-up that beats them too and cannot be told apart from it.
+        best: The most faithful method of those better than random rankings; None when none is. `NEAREST` is replaced
+            by a runner-up that is better than random, too, and not significantly different from it.
         runner_up: The next most faithful method, or None.
-        lead: Of the best over the runner-up; below 0 where the runner-up gave up its place.
+        lead: Of the best over the runner-up; below 0 where the runner-up is `NEAREST`.
         texts: How many texts it was measured on.
         confidence: Of the intervals.
     """
@@ -98,7 +98,7 @@ def top_counts(words: int) -> tuple[int, ...]:
 
 
 def ranking(scores: Floats) -> list[int]:
-    """Order words by how much they speak for the class, the first the most."""
+    """Order words by how strongly they support the class, the strongest first."""
     return np.argsort(-scores, kind="stable").tolist()  # type: ignore[no-any-return]
 
 
@@ -118,7 +118,7 @@ def measure(
         seed: Of the random rankings.
         observe: Called with (texts done, texts in all).
         together: Texts whose variants are predicted in the same batches.
-        stop: Asked after each batch of texts whether to leave out the rest.
+        stop: Called after each batch of texts; returns whether to leave out the rest.
     """
     random = np.random.default_rng(seed)
     curves: list[Curves] = []

@@ -1,6 +1,6 @@
-"""A picture as its patches: what words are to a text.
+"""A picture as its patches, which correspond to the words of a text.
 
-A patch is left out by giving it the picture's mean colour. Patches are the model's own where its attention is over
+A patch is removed by setting it to the picture's mean colour. Patches are the model's own where its attention is over
 the whole picture, so that attention can be laid over it; elsewhere (windows, convolutions) they are squares of a
 grid, for the methods that need no attention.
 """
@@ -25,11 +25,11 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture, ready for the model, and its patches. What it offers is what `words.Example` offers of a text.
+    """One picture, ready for the model, and its patches. It has the interface of `words.Example`.
 
     Attributes:
-        name: What the reader calls it.
-        pixels: As the model's processor cut it. Bytes of shape (3, H, W).
+        name: As displayed.
+        pixels: As cropped by the model's processor. Bytes of shape (3, H, W).
         grid: Rows and columns of patches; W = rows × columns of them, row by row.
         leading: Tokens in front of those of the patches.
     """
@@ -41,7 +41,7 @@ class Picture:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What stands over the explanation."""
+        """Heading of the explanation."""
         return (self.name,)
 
     @property
@@ -104,7 +104,7 @@ class Picture:
 
 
 def layout(model: Model, pixels: np.ndarray[Any, Any]) -> tuple[Grid, int] | None:
-    """Find how the model's tokens lie on a picture, by watching its attention once.
+    """Find how the model's tokens lie on a picture, by recording its attention once.
 
     Args:
         model: The classifier.
@@ -169,7 +169,7 @@ def gradient_input(model: Model, picture: Picture, batch: Mapping[str, Any], tar
 
 
 def integrated_gradients(model: Model, picture: Picture, batch: Mapping[str, Any], target: int, steps: int) -> Floats:
-    """Return gradients summed along the straight way from the mean colour, by captum. Shape (W,)."""
+    """Return gradients summed along the straight path from the mean colour, by captum. Shape (W,)."""
     from captum.attr import IntegratedGradients
 
     def odds(pixels: Any) -> Any:
@@ -191,7 +191,7 @@ def _by_patch(picture: Picture, values: Any) -> Floats:
 
 
 def hit(scores: Sequence[float] | Floats, grid: Grid, box: Sequence[float]) -> bool:
-    """Tell whether the middle of the top patch lies in a box: one round of the pointing game.
+    """Whether the middle of the top patch lies in a box: one round of the pointing game.
 
     Source: Zhang et al. 2016, "Top-down Neural Attention by Excitation Backprop", section 4.1.
 

@@ -19,7 +19,7 @@ class Model:
     Attributes:
         network: A transformers model in evaluation mode whose outputs have logits (B, C).
         collate: Stacks examples' features into a batch of tensors.
-        padding: The token that stands for nothing; of no meaning for pictures.
+        padding: The padding token; unused for pictures.
         batch_size: Examples in one forward pass.
         pause: Called after each of them.
     """
@@ -50,10 +50,10 @@ class Model:
 
 
 def log_odds(logits: Any, target: int) -> Any:
-    """Return how far the logits speak for a class against all others together: log p / (1 - p).
+    """Return the log odds of a class against all others together: log p / (1 - p).
 
-    Unlike the probability it does not level off where the model is sure, and unlike the logit alone it does not
-    move when all logits do.
+    Unlike the probability it does not saturate at high confidence, and unlike the logit alone it does not
+    change when all logits do.
 
     Args:
         logits: Shape (B, C).

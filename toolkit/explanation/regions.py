@@ -1,6 +1,6 @@
-"""Where in a picture the object is that an explanation points to: a box around its top patches.
+"""The object that an explanation locates in a picture: a box around its top patches.
 
-The box holds the strongest patch and those connected with it that reach a share of its score, which is how boxes are
+The box holds the strongest patch and those connected with it that reach a share of its score, as boxes are
 drawn from class activation maps (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section
 3.2). Boxes are left, top, right and bottom as shares of a picture's width and height.
 """
@@ -66,9 +66,9 @@ def read_box(value: Any) -> Box | None:
 
 
 def around(mask: Floats) -> Box | None:
-    """Return the box that a picture is covered by, from 0 to 1 in each pixel; None where it is nowhere. Shape (H, W).
+    """Return the box around a mask with values from 0 to 1 in each pixel; None where it is 0. Shape (H, W).
 
-    An edge within a pixel stays there: a pixel that is half covered counts as half.
+    Edges are exact to fractions of a pixel: a pixel that is half covered counts as half.
     """
     if mask.max(initial=0) < 0.5:
         return None
@@ -77,7 +77,7 @@ def around(mask: Floats) -> Box | None:
 
 
 def _extent(covered: Floats) -> tuple[float, float]:
-    """Return where a stretch begins and ends, as shares of the whole, by how far each place is covered."""
+    """Return the beginning and end of a covered range, as shares of the whole, from each place's coverage."""
     inside = np.flatnonzero(covered >= 0.5)
     first, last, beside = inside[0], inside[-1], np.pad(covered, 1)  # beside[n] lies before covered[n]
     start = first + (1 - covered[first]) - beside[first]
@@ -93,7 +93,7 @@ def evaluate(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Say how well regions meet given boxes, beside the region that a glance at the middle would give.
+    """Measure how well regions match given boxes, compared with a box in the middle.
 
     Args:
         scored: (scores, grid) of each picture.

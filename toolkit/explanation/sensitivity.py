@@ -35,7 +35,7 @@ def sensitivity(
         methods: To compare.
         seed: Of the shuffling.
         observe: Called with (texts done, texts in all).
-        stop: Asked in the first stage, from the second text on, whether to leave out the rest, in all stages.
+        stop: Called in the first stage, from the second text on; returns whether to leave out the rest, in all stages.
 
     Returns:
         Method → for each of `STAGES` the rank correlation of each text's scores, regardless of their sign, with
@@ -78,7 +78,7 @@ def stages(network: Any) -> list[list[Any]]:
 
 @contextmanager
 def shuffled(tensors: Sequence[Any], seed: int) -> Iterator[None]:
-    """Within the block, the numbers of each tensor stand in a random order."""
+    """Within the block, the numbers of each tensor are in a random order."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)

@@ -11,7 +11,7 @@ from toolkit.explanation.question import Model
 from toolkit.explanation.sensitivity import STAGES, sensitivity
 
 SENSITIVITY_TEXTS = 12
-LEAST_TEXTS = 10  # fewer say too little of a method, where there was no time for all
+LEAST_TEXTS = 10  # minimum for a result, if time did not suffice for all
 
 Report = Callable[[str, int, int], None]
 Stop = Callable[[], bool]
@@ -38,7 +38,7 @@ def measure(
         resamples: Bootstrap samples.
         seed: Of random rankings, shuffled weights and the bootstrap.
         observe: Called with (stage, texts done, texts in all), none done when a stage begins.
-        within: Given a share of the time that is left, returns what says when it is spent.
+        within: Given a share of the remaining time, returns a function that tells when it is used up.
 
     Returns:
         "texts", "confidence", "best", "runner_up", "lead", "methods" (name → "comprehensiveness", "sufficiency",

@@ -13,10 +13,10 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True)
 class Example:
-    """One text, ready for the model, and how its tokens make words.
+    """One text, ready for the model, and the tokens of each word.
 
     Attributes:
-        texts: As the reader sees them; one, or two for a pair.
+        texts: One, or two for a pair.
         features: Model inputs: arrays with one entry a token, and single numbers.
         tokens: Name of each token. T of them.
         words: Name of each word. W of them.
@@ -50,12 +50,12 @@ class Example:
 
 
 def example(texts: Sequence[str], features: Mapping[str, Any], tokenizer: Any, max_length: int) -> Example:
-    """Find the words among the tokens that a recipe made of a text.
+    """Find the words among the tokens of a text that a recipe tokenized.
 
     Args:
         texts: One text, or two for a pair.
-        features: What the recipe made of it, with "input_ids".
-        tokenizer: A fast tokenizer, which knows where in the text each token stands.
+        features: Its model inputs, with "input_ids".
+        tokenizer: A fast tokenizer, which gives each token's place in the text.
         max_length: Tokens beyond it are cut.
     """
     ids = np.asarray(features["input_ids"])
@@ -64,7 +64,7 @@ def example(texts: Sequence[str], features: Mapping[str, Any], tokenizer: Any, m
     if encoding.ids == ids.tolist():
         spans = _spans(encoding)
         words = tuple(_spell(texts, encoding, span) for span in spans)
-    else:  # the recipe prepares its texts in a way of its own: each token stands for itself
+    else:  # the recipe tokenizes differently: each token is a word
         special = set(tokenizer.all_special_ids)
         spans = tuple((place,) for place, token in enumerate(ids.tolist()) if token not in special)
         words = tuple(tokens[place] for (place,) in spans)
@@ -85,7 +85,7 @@ def _spans(encoding: Any) -> tuple[tuple[int, ...], ...]:
 
 
 def _spell(texts: Sequence[str], encoding: Any, span: Sequence[int]) -> str:
-    """Read a word off the text itself, so that it looks as it was written."""
+    """Take a word from the text itself, in its original spelling."""
     starts, ends = zip(*(encoding.offsets[place] for place in span), strict=True)
     text = texts[encoding.sequence_ids[span[0]]]
     return text[min(starts) : max(ends)].strip() or "␣"

@@ -1,7 +1,7 @@
 """A model's forward pass as a graph that needs no Python: ONNX, ONNX in 8 bits, or torch.export.
 
-transformers' own exporters do the tracing. What is dynamic is said to them one axis at a time: the batch, and of texts
-the length. An axis that turns out to be fixed fails the export; it does not become a graph for one size alone.
+transformers' own exporters do the tracing. Dynamic axes are declared one at a time: the batch, and of texts
+the length. An axis that turns out to be fixed fails the export; it does not become a graph for a single size.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from toolkit.exporting.runtime import ONNX
 
 FORMS = ("onnx", "onnx-int8", "safetensors", "torch-export")
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "onnx-int8": ("onnx", "onnxscript", "onnxruntime")}
-WAYS = ("static", "dynamic")  # to choose the ranges of 8-bit activations: on real rows beforehand, or anew for each
+QUANTIZATION_METHODS = ("static", "dynamic")  # ranges of 8-bit activations: calibrated beforehand, or per call
 _LARGEST_FILE = 2 * 10**9  # bytes; ONNX is written as a protobuf message, which ends at 2 GiB
-_QUANTIZED = ("MatMul", "Gemm")  # nearly all the work; what lies between keeps its precision
+_QUANTIZED = ("MatMul", "Gemm")  # nearly all the work; other operations keep their precision
 
 
 def check_installed(form: str) -> None:
@@ -76,7 +76,7 @@ def trace(model: Any, batch: Mapping[str, Any], form: str) -> Any:
 
 @contextlib.contextmanager
 def _returning_dict(model: Any) -> Iterator[None]:
-    """Let a model return a plain dict of tensors for a while, not a class of transformers."""
+    """Within the block, let a model return a plain dict of tensors, not a class of transformers."""
     forward, own = model.forward, vars(model).get("forward")
     model.forward = lambda **inputs: dict(forward(**inputs))
     try:
@@ -88,7 +88,7 @@ def _returning_dict(model: Any) -> Iterator[None]:
 
 
 def _axes(batch: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
-    """Say which axes may have any size: the batch, and of integers also the length."""
+    """Return the dynamic axes: the batch, and of integers also the length."""
     from torch.export import Dim
 
     return {
@@ -99,15 +99,15 @@ def _axes(batch: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
     }
 
 
-def quantized(program: Any, way: str, batches: Sequence[Mapping[str, Any]]) -> Any:
+def quantized(program: Any, method: str, batches: Sequence[Mapping[str, Any]]) -> Any:
     """Return an ONNX program whose matrix products are done in 8 bits.
 
-    Weights keep 7 of them, for on processors without VNNI the sum of two products of 8 bits would overflow, and the
-    same file would answer otherwise there.
+    Weights keep 7 of them, since on processors without VNNI the sum of two products of 8 bits would overflow, and the
+    same file would give other predictions there.
 
     Args:
         program: An `onnx_ir.Model`.
-        way: One of `WAYS`.
+        method: One of `QUANTIZATION_METHODS`.
         batches: Real inputs, which set the ranges of activations where they are static.
 
     Raises:
@@ -122,19 +122,21 @@ def quantized(program: Any, way: str, batches: Sequence[Mapping[str, Any]]) -> A
         "per_channel": True,
         "reduce_range": True,
     }
-    static: dict[str, Any] = {  # unsigned activations are what processors are fast at
+    static: dict[str, Any] = {  # processors are fast with unsigned activations
         "activation_type": QuantType.QUInt8,
-        "extra_options": {"MatMulConstBOnly": True, "CalibMovingAverage": True},  # what attention weighs stays as it is
+        "extra_options": {"MatMulConstBOnly": True, "CalibMovingAverage": True},  # values keep their precision
     }
-    config = OnnxRuntimeStaticConfig(**shared, **static) if way == "static" else OnnxRuntimeDynamicConfig(**shared)
+    config = OnnxRuntimeStaticConfig(**shared, **static) if method == "static" else OnnxRuntimeDynamicConfig(**shared)
     quantizer = OnnxRuntimeQuantizer(config, calibration_dataset=[dict(batch) for batch in batches])
     try:
         with silent():
             return quantizer.quantize(program, dict(batches[0]), ExportFormat.ONNX)
-    except Exception as error:  # ONNX Runtime's tools raise whatever their parts raise
+    except Exception as error:  # ONNX Runtime's tools may raise anything
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
-            f"ONNX Runtime cannot quantize this graph ({way}): {reason}", "Use --to onnx.", id="export.cannot-quantize"
+            f"ONNX Runtime cannot quantize this graph ({method}): {reason}",
+            "Use --to onnx.",
+            id="export.cannot-quantize",
         ) from error
 
 
@@ -148,7 +150,7 @@ def replaced(exported: Any, program: Any) -> Any:
 def save(exported: Any, folder: Path) -> None:
     """Write the graph, the model's configuration and transformers' manifest to `folder`.
 
-    An ONNX graph and its weights are one file where that is possible, for a browser loads no second one.
+    An ONNX graph and its weights are one file where that is possible, since browsers load a single file.
     """
     with silent():
         exported.save_pretrained(folder)
@@ -159,7 +161,7 @@ def save(exported: Any, folder: Path) -> None:
             (component,) = exported.components.values()
             onnx_ir.save(component.program, str(file))
             weights.unlink()
-            weights.touch()  # transformers' own loader asks for it
+            weights.touch()  # transformers' own loader needs it
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from toolkit.errors import RunError
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.exporting.schema import Agreement, Drift
 
-FLOAT_DRIFT = 1e-3  # that a probability may be off by where nothing is rounded to 8 bits
-TOLERANCE = {"onnx-int8": 0.05}  # share of the rows that may get another answer
+FLOAT_DRIFT = 1e-3  # tolerated difference of a probability without 8-bit rounding
+TOLERANCE = {"onnx-int8": 0.05}  # share of the rows that may get another prediction
 FLOAT_TOLERANCE = 0.001
 
 
@@ -21,8 +21,8 @@ class Limits:
     """The accepted differences.
 
     Attributes:
-        share: Share of the rows that may get another answer.
-        drift: What a probability may be off by; None sets no limit.
+        share: Share of the rows that may get another prediction.
+        drift: Tolerated difference of a probability; None sets no limit.
     """
 
     share: float
@@ -47,13 +47,13 @@ def agreement(
     confidence: float,
     equal: Callable[[Any, Any], bool] = operator.eq,
 ) -> Agreement:
-    """Count the rows on which two models give the same answer, with Wilson's interval of their share.
+    """Count the rows on which two models give the same prediction, with Wilson's interval of their share.
 
     Args:
         before: Name → one value a row, of the model.
         after: The same of what was exported.
         confidence: For example 0.95.
-        equal: Whether two answers are the same.
+        equal: Whether two predictions are the same.
     """
     same = [equal(a, b) for a, b in zip(before["prediction"], after["prediction"], strict=True)]
     share = wilson(sum(same), len(same), confidence)
@@ -74,7 +74,7 @@ def check(match: Agreement, moved: Drift | None, allowed: Limits, form: str) -> 
     Raises:
         RunError: It does; the message holds the figures.
     """
-    # a probability that is not a number fails as well, so the question is whether all is well
+    # NaN must fail as well, so the condition is positive
     probabilities = moved is None or allowed.drift is None or moved.largest <= allowed.drift
     if (match.rows - match.same) / match.rows <= allowed.share and probabilities:  # 29 of 50 rows are 0.58
         return

@@ -38,9 +38,9 @@ class Classifier:
         self.tokenizer.enable_padding(pad_id=config.get("pad_token_id") or 0)
         self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
         self.inputs = [item.name for item in self.session.get_inputs()]
-        # in 8 bits with ranges that are set anew in each call, a text's probabilities depend on the others of its batch
-        way = (facts.get("quantization") or {}).get("chosen")
-        self.batch_size = 1 if way == "dynamic" else BATCH
+        # with dynamic 8-bit ranges a text's probabilities depend on the others of its batch
+        method = (facts.get("quantization") or {}).get("chosen")
+        self.batch_size = 1 if method == "dynamic" else BATCH
 
     def probabilities(self, texts: Sequence[str], second: Sequence[str] | None = None) -> Any:
         """Return the probability of each class for each text, or pair of texts. Shape (B, C)."""
@@ -81,7 +81,7 @@ def answers(model: Classifier, texts: Sequence[str], second: str | None) -> Iter
 
 
 def shown(line: str) -> str:
-    """Return a line without what a terminal would obey: control characters but tabs, and changes of direction."""
+    """Return a line with control characters, except tabs, and changes of text direction escaped."""
     obeyed = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
     return re.sub(obeyed, lambda match: f"\\u{ord(match[0]):04x}", line)
 
@@ -99,7 +99,7 @@ def main() -> None:
         for texts in batches(arguments.text or (line.rstrip("\r\n") for line in sys.stdin)):
             for line in answers(model, texts, arguments.second):
                 print(shown(line) if sys.stdout.isatty() else line, flush=True)
-    except BrokenPipeError:  # the reader has seen enough, as `head` has
+    except BrokenPipeError:  # the reader closed the output, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Exported graphs, loaded from their files and called the way the model was."""
+"""Exported graphs, loaded from their files and called like the model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ class Graph:
         self._run = _onnx(folder / ONNX) if (folder / ONNX).is_file() else _torch(folder / TORCH)
 
     def __call__(self, **batch: Any) -> Outputs:
-        """Run the graph on a batch; truth among the inputs is left out."""
+        """Run the graph on a batch; labels among the inputs are ignored."""
         import torch
 
         inputs = {name: values for name, values in batch.items() if name != "labels"}
@@ -49,7 +49,7 @@ def _onnx(file: Path) -> Any:
     import torch
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # as many as the model that it is timed against
+    options.intra_op_num_threads = torch.get_num_threads()  # as many as the original model, for comparable times
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_inputs()]

@@ -1,4 +1,4 @@
-"""What `export.json` holds beside transformers' own manifest; docs/shipping.md says what each key means."""
+"""The keys of `export.json` in addition to transformers' own manifest; docs/shipping.md describes each."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,7 +37,7 @@ class Difference(_Section):
 
 
 class Speed(_Section):
-    """Of one model: milliseconds for one example of middling length (median), and examples a second in batches."""
+    """Of one model: milliseconds for one example of median length, and examples a second in batches."""
 
     one_ms: float
     batch_size: int
@@ -45,7 +45,7 @@ class Speed(_Section):
 
 
 class Batching(_Section):
-    """What depends on the other rows of a batch: the same rows asked in batches and one at a time."""
+    """What depends on the other rows of a batch: the same rows predicted in batches and one at a time."""
 
     batch_size: int
     agreement: Agreement
@@ -53,7 +53,7 @@ class Batching(_Section):
 
 
 class Candidate(_Section):
-    """One way to quantize, as it did on rows that it was not calibrated on."""
+    """One quantization method, with its result on rows that it was not calibrated on."""
 
     way: str
     agreement: Agreement

@@ -1,4 +1,4 @@
-"""Which data sets on the Hub are benchmarks: those with an `eval.yaml`, which names the tasks that results are of."""
+"""Which data sets on the Hub are benchmarks: those with an `eval.yaml`, which names their tasks."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from toolkit import sources
 
 
 def task_of(source: sources.Source, part: str) -> str | None:
-    """Return the one task of a benchmark that is asked on this part of a data set; None where there is not just one.
+    """Return the only task of a benchmark on this part of a data set; None where there is none or several.
 
     Args:
         source: A data set on the Hub.
@@ -31,5 +31,5 @@ def task_of(source: sources.Source, part: str) -> str | None:
 
 
 def _is_on(task: Mapping[str, Any], config: str | None, part: str) -> bool:
-    """Whether a task is asked on a part of a configuration; what is left out of it is the data set's only one."""
+    """Whether a task is on a part of a configuration; an omitted value means the data set's only one."""
     return "id" in task and task.get("split", part) == part and (config is None or task.get("config", config) == config)

@@ -1,4 +1,4 @@
-"""What the Hub answers when it does not do what was asked: wait and ask again, or say in words what to do."""
+"""Errors of the Hub: repeated requests, and messages with a fix."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +10,11 @@ from toolkit.errors import CallError, RunError, ToolkitError
 T = TypeVar("T")
 
 ATTEMPTS = 4
-LONGEST_WAIT = 120.0  # seconds, whatever Retry-After says
+LONGEST_WAIT = 120.0  # seconds, for any Retry-After
 
 
 def patiently(action: Callable[[], T]) -> T:
-    """Try again when the Hub is busy or the line is cut, after the time that it asks for."""
+    """Retry when the Hub is busy or the connection is lost, after the requested time."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return action()
@@ -27,7 +27,7 @@ def patiently(action: Callable[[], T]) -> T:
 
 
 def unless_unknown(check: Callable[[], object]) -> None:
-    """Ask patiently for a check that a Hub of one's own, or an older one, may not know; then it is left out."""
+    """Request a check, with retries, that a private or older Hub may not support; then it is skipped."""
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
@@ -39,7 +39,7 @@ def unless_unknown(check: Callable[[], object]) -> None:
 
 
 def _wait_before_retry(error: Exception, attempt: int) -> float | None:
-    """Return the seconds to wait, or None where another try is of no use."""
+    """Return the seconds to wait, or None where a retry cannot help."""
     import httpx2
 
     status = _status(error)
@@ -62,7 +62,7 @@ def _status(error: Exception) -> int | None:
 
 @contextmanager
 def translated_errors(name: str, kind: type[CallError] | type[RunError]) -> Iterator[None]:
-    """Turn the Hub's errors, met while asking about a repository or sending to it, into what the user should do."""
+    """Convert errors of the Hub, in requests about a repository or in uploads, to errors with a fix."""
     try:
         yield
     except ToolkitError:
@@ -75,7 +75,7 @@ def translated_errors(name: str, kind: type[CallError] | type[RunError]) -> Iter
 
 
 def no_access(name: str, kind: type[ToolkitError]) -> ToolkitError:
-    """Say that a token may not write to a repository."""
+    """Return the error for a token without write access to a repository."""
     return kind(
         f"This token may not write to {name}.",
         "Use another name, or a token that may write there; if the model exists, --pr proposes the change.",

@@ -1,6 +1,6 @@
 """The only file that uploads: the repository if it is new, one commit, a tag; nothing when the Hub holds the same.
 
-A push that died is repeated by the same call: large files that arrived are not sent again.
+The same call repeats an interrupted push: large files that arrived are not sent again.
 """
 
 import io
@@ -17,7 +17,7 @@ from toolkit.hub.responses import patiently, translated_errors
 
 Content = Path | bytes
 
-# What an earlier push wrote and another model may not need: weights in other shards, adapters, results.
+# Files of an earlier push that may be obsolete: weights in other shards, adapters, results.
 _OURS = re.compile(
     r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter/[^/]+|plots/[^/]+|\.eval_results/toolkit\.yaml"
 )
@@ -30,8 +30,8 @@ class Pushed:
     Attributes:
         url: Page of the commit or of the pull request.
         commit: Its id.
-        changed: False when the Hub held the same already, and no commit was made.
-        revision: Where the files stand now: main, another branch, or the pull request's own.
+        changed: False if the Hub already had the same files, and no commit was made.
+        revision: Where the files are now: main, another branch, or the pull request's own.
     """
 
     url: str
@@ -41,9 +41,9 @@ class Pushed:
 
 
 def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
-    """Refuse a push to a repository that is there, whose tag would have to move.
+    """Refuse a push to an existing repository whose tag would have to move.
 
-    A tag that marks what the branch holds stays where it is when these files are what it holds.
+    A tag of the branch's newest commit stays if these files are its content.
 
     Raises:
         ConfigError: The tag marks another commit.
@@ -68,7 +68,7 @@ def check_tag(files: Mapping[str, Content], destination: Destination) -> None:
 
 
 def _target(refs: Iterable[Any], name: str) -> str | None:
-    """Return the commit that a branch or a tag stands for, or None."""
+    """Return the commit of a branch or a tag, or None."""
     return next((str(ref.target_commit) for ref in refs if ref.name == name), None)
 
 
@@ -107,7 +107,7 @@ def publish(files: Mapping[str, Content], destination: Destination, title: str) 
         title: Of the commit.
 
     Raises:
-        RunError: The Hub refused, or the line was cut; the same call may be repeated.
+        RunError: The Hub refused, or the connection was lost; the same call may be repeated.
     """
     from huggingface_hub import HfApi
 
@@ -134,7 +134,7 @@ def _make_branch(api: Any, destination: Destination) -> None:
 
 
 def _commit(api: Any, files: Mapping[str, Content], destination: Destination, title: str) -> Pushed:
-    """Make the commit; called again after a failure, it finds what arrived."""
+    """Make the commit; a repeated call reuses uploaded files."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     opened = _own_pull_request(api, destination, title) if destination.pull_request else None
@@ -168,7 +168,7 @@ def _own_pull_request(api: Any, destination: Destination, title: str) -> Any:
 def _tag(api: Any, destination: Destination, commit: str) -> None:
     refs = patiently(lambda: api.list_repo_refs(destination.name))
     marked = _target(refs.tags, str(destination.tag))
-    if marked is not None and marked != commit:  # somebody made it since `check_tag` looked
+    if marked is not None and marked != commit:  # it was created after `check_tag`
         raise RunError(
             f"The model was pushed, but the tag {destination.tag} marks another commit, and tags are never moved.",
             "Push again with another --tag: the files are not sent again.",
@@ -179,7 +179,7 @@ def _tag(api: Any, destination: Destination, commit: str) -> None:
 
 
 def refuse_secrets(files: Mapping[str, Content]) -> None:
-    """Stop a push whose texts hold the token or the user's home folder: the last look before anything leaves.
+    """Stop a push whose texts contain the token or the path of the home folder; the last check before the upload.
 
     Raises:
         RunError: One does.
@@ -211,7 +211,7 @@ def _home() -> str | None:
 
 @contextmanager
 def _calm() -> Iterator[None]:
-    """Keep the client's own warnings off the screen, such as that nothing changed."""
+    """Silence the client's own warnings, such as that nothing changed."""
     from huggingface_hub.utils import logging
 
     level = logging.get_verbosity()

@@ -1,8 +1,8 @@
-"""Beam search for sequence-to-sequence models of transformers, token for token what their `generate` finds.
+"""Beam search for sequence-to-sequence models of transformers, token for token the results of their `generate`.
 
-    step     every open sentence has K unfinished translations; each is continued by its likeliest tokens
-             of all continuations the best K go on; those that end are kept with their score
-    end      as the generation configuration's `early_stopping` says, or at the sentence's own bound
+    step     every open sentence has K unfinished translations; each is continued by its most likely tokens
+             of all continuations the best K continue; those that end are kept with their score
+    end      by the generation configuration's `early_stopping`, or at the sentence's own limit
     leaving  a finished sentence leaves the batch at once, so that nothing is computed for it
 
 A score is the log probability over the length to a power (Wu et al. 2016, "Google's Neural Machine Translation
@@ -23,9 +23,9 @@ class Written:
     """A translation.
 
     Attributes:
-        tokens: Token numbers, without what decoding starts from and without the end.
+        tokens: Token numbers, without start and end tokens.
         score: Log probability over the length to the power of the length penalty.
-        ended: Whether it came to an end by itself, and not at its bound.
+        ended: Whether it ended with an end token, and not at its limit.
     """
 
     tokens: Sequence[int]
@@ -44,19 +44,19 @@ def beam_search(
 ) -> list[Written]:
     """Return the best translation that beam search finds of each source.
 
-    The model's own generation configuration says what decoding starts from, what ends it, and which tokens are forced
-    at the start or never written.
+    The model's own generation configuration defines the start and end tokens, and which tokens are forced
+    at the start or never generated.
 
     Args:
         model: A sequence-to-sequence model in evaluation mode.
         input_ids: Sources, padded. Shape (B, S).
         attention_mask: Which of their tokens are real. Shape (B, S).
         bounds: Tokens that each translation may have, at least 1. B of them.
-        beams: Translations that are followed at a time, K.
+        beams: Number of beams, K.
         length_penalty: Above 1 favours long translations, below 1 short ones.
 
     Raises:
-        ModelError: The generation configuration does not say what decoding starts from, or what ends it.
+        ModelError: The generation configuration does not define the start or end token.
     """
     import torch
     from transformers import DynamicCache, EncoderDecoderCache
@@ -66,13 +66,13 @@ def beam_search(
     encoded = model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (B, S, H)
     mask = attention_mask
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-    width = beams * (1 + len(rules.ends))  # candidates; at least K of them go on
+    width = beams * (1 + len(rules.ends))  # candidates; at least K of them continue
     tokens = torch.full((count, 1), rules.start, device=device)  # (A·K, t + 1) from the second step; A are open
     totals = torch.zeros((count, 1), device=device)  # log probabilities (A, K)
     limits = torch.tensor(list(bounds), device=device)
-    place = torch.arange(count, device=device)  # which sentence each open one is
+    place = torch.arange(count, device=device)  # number of each open sentence
     best: list[Written | None] = [None] * count
-    finished = torch.full((count, beams), float("-inf"), device=device)  # scores of what has ended, the best first
+    finished = torch.full((count, beams), float("-inf"), device=device)  # scores of ended translations, the best first
     length = 0
     while len(place):
         length += 1
@@ -113,7 +113,7 @@ def beam_search(
             line += [] if whole else [int(words[row, at])]
             best[int(place[row])] = Written(line, float(value[row]), ended=free)
         finished = torch.cat([finished, scores], dim=1).topk(beams, dim=1)[0]
-        # the first K that go on
+        # the first K that continue
         going = torch.argsort(ended.to(torch.int8), dim=1, stable=True)[:, :beams]  # (A, K)
         totals = ranked.masked_fill(ended, float("-inf")).gather(1, going)
         moved = (origins.gather(1, going) + beams * torch.arange(len(place), device=device)[:, None]).reshape(-1)
@@ -130,15 +130,15 @@ def beam_search(
 
 @dataclass(frozen=True)
 class _Rules:
-    """What a model's generation configuration says.
+    """The rules of a model's generation configuration.
 
     Attributes:
         start: Token that decoding starts from.
         ends: Tokens that end a translation.
-        first: Token that is forced at the first place, if any.
-        last: Token that is forced at the bound, if any.
-        never: Tokens that are not written.
-        early_stopping: True ends a sentence with K finished translations; False goes on while the best unfinished one
+        first: Token that is forced at the first position, if any.
+        last: Token that is forced at the limit, if any.
+        never: Tokens that are not generated.
+        early_stopping: True ends a sentence with K finished translations; False continues while the best unfinished one
             scores above the worst of them, "never" while it could if it grew to its bound.
     """
 
@@ -173,12 +173,12 @@ def _rules(model: Any, beams: int) -> _Rules:
         settings.forced_bos_token_id,
         last[0] if isinstance(last, list) else last,
         torch.tensor(sorted(never), dtype=torch.long, device=model.device),
-        True if beams == 1 else settings.early_stopping or False,  # alone it is greedy search, which ends at the end
+        True if beams == 1 else settings.early_stopping or False,  # one beam is greedy search
     )
 
 
 def _continuations(logits: Any, rules: _Rules, length: int, bounded: Any, wanted: int) -> tuple[Any, Any]:
-    """Return log probabilities and numbers of the likeliest next tokens. Shapes (R, V) → (R, wanted) twice."""
+    """Return log probabilities and numbers of the most likely next tokens. Shapes (R, V) → (R, wanted) twice."""
     import torch
 
     if length == 1 and rules.first is not None:
@@ -204,7 +204,7 @@ def _filled(candidates: Any, wanted: int, value: float = 0) -> Any:
 
 
 def _may_improve(running: Any, worst: Any, length: int, limits: Any, rules: _Rules, length_penalty: float) -> Any:
-    """Tell which sentences go on.
+    """Return which sentences continue.
 
     Args:
         running: Log probability of the best unfinished translation. Shape (A,).

@@ -1,4 +1,4 @@
-"""Load a model for a task, with the attention, the reach and the restraints that the configuration asks for."""
+"""Load a model for a task, with the configured attention, maximum length and trainable parameters."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,14 +23,14 @@ def build_model(
     *,
     new_head: bool = False,
 ) -> Any:
-    """Load a checkpoint by its recipe; extend its positions and exchange its attention where that was asked for.
+    """Load a checkpoint by its recipe; extend its positions and replace its attention if configured.
 
     Args:
         recipe: The task.
         path: The checkpoint folder.
         labels: Names of the classes.
         config: The run's configuration.
-        observe: Called with what the user should know of the weights.
+        observe: Called with notes on the weights.
         new_head: Whether the head may be new, to be trained.
 
     Raises:
@@ -44,24 +44,24 @@ def build_model(
         if part.note is not None and observe is not None:
             observe(Note(part.note))
     reach = checkpoints.reach(model.config.to_dict())
-    way = lengthening(config)
-    if way is not None and reach is not None and reach < config.data.max_length:
-        positions.extend(model, config.data.max_length, way)
+    method = lengthening(config)
+    if method is not None and reach is not None and reach < config.data.max_length:
+        positions.extend(model, config.data.max_length, method)
     sparse.use(model, config.attention)
     return model
 
 
-def lengthening(config: RunConfig) -> positions.Way | None:
+def lengthening(config: RunConfig) -> positions.Method | None:
     """Return how learned positions are to be lengthened; None where they are not."""
     return config.positions or (None if config.attention == "dense" else "repeat")
 
 
 def restrain(model: Any, config: RunConfig, checkpoint: checkpoints.Checkpoint) -> Any:
-    """Decide which of the model's parameters move; return peft's view of it when it has adapters, else None.
+    """Determine the trainable parameters; return peft's view of a model with adapters, else None.
 
     Raises:
-        ConfigError: The model has no such layers or parameters, or nothing would move.
-        ModelError: It cannot compute activations again.
+        ConfigError: The model has no such layers or parameters, or none would be trained.
+        ModelError: It does not support gradient checkpointing.
     """
     adapted = None
     if config.adapter.kind != "none":
@@ -77,7 +77,7 @@ def restrain(model: Any, config: RunConfig, checkpoint: checkpoints.Checkpoint) 
 def check_restraints(
     recipe: Recipe, config: RunConfig, checkpoint: checkpoints.Checkpoint, labels: Sequence[str]
 ) -> None:
-    """Refuse what `restrain` would refuse, before any weights are loaded: the model's form alone is built.
+    """Refuse what `restrain` would refuse, on a model without weights, before any are loaded.
 
     Raises:
         ConfigError: As `restrain` does.
@@ -92,7 +92,7 @@ def check_restraints(
     try:
         with torch.device("meta"):
             model = recipe.build_model(checkpoint.path, labels, config.model_copy(update={"loading": bare}))
-    except Exception:  # a model class that does not bear it says what is wrong with its weights at hand
+    except Exception:  # model classes that fail without weights report the fault when these are loaded
         return
     with torch.device("meta"):
         restrain(model, config, checkpoint)

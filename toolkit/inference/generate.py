@@ -1,4 +1,4 @@
-"""Let a sequence-to-sequence model write: in batches of like lengths, and never longer than the source allows.
+"""Generation by a sequence-to-sequence model: in batches of similar lengths, limited by the length of the source.
 
 rows, longest first ─► batches of at most so many tokens × beams ─► beam search ─► texts, in the rows' order
 """
@@ -14,7 +14,7 @@ from toolkit.distributed.process_group import ALONE, Team
 from toolkit.inference.beam_search import beam_search
 from toolkit.inference.predict import joined
 
-SPARE = 10  # tokens that an answer may have beyond its bound, so that the shortest sources get one too
+SPARE = 10  # tokens added to the limit, so that the shortest sources get a translation, too
 
 
 def write(
@@ -30,14 +30,14 @@ def write(
     observe: Callable[[int, int], None] | None = None,
     team: Team = ALONE,
 ) -> Mapping[str, Sequence[Any]]:
-    """Have answers written to all examples.
+    """Generate texts for all examples.
 
     Args:
         model: In evaluation mode.
         features: The examples, with "input_ids".
         collate: Stacks examples into a batch of tensors.
         generate: (model, batch on the device) → columns of one value an example.
-        batch_size: Examples that are written to at a time.
+        batch_size: Examples in a batch.
         tokens: Tokens that their sources may have together.
         device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
@@ -70,14 +70,14 @@ def write(
 def by_beam_search(
     model: Any, batch: Mapping[str, Any], processor: Any, options: Mapping[str, Any], longest: int
 ) -> dict[str, list[Any]]:
-    """Write an answer to each source of a batch (B, S): texts, and whether each was cut at its bound.
+    """Generate a text for each source of a batch (B, S): texts, and whether each was truncated at its limit.
 
     Args:
         model: In evaluation mode.
         batch: "input_ids" and "attention_mask" on its device. Shape (B, S).
         processor: Turns tokens into texts.
-        options: "beams", "length_penalty", and "length_factor": tokens that an answer may have for each of the source.
-        longest: Tokens that an answer may have at most, whatever its source.
+        options: "beams", "length_penalty", and "length_factor": maximum number of tokens for each of the source.
+        longest: Maximum number of tokens of a text, for any source.
     """
     lengths = batch["attention_mask"].sum(dim=1).tolist()
     written = beam_search(

@@ -1,4 +1,4 @@
-"""A model on disk, and the same model loaded, with everything that its predictions need."""
+"""A model on disk, and the same model loaded, with everything that predictions need."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,15 +39,15 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model on disk, loaded when its first prediction is wanted.
+    """A model on disk, loaded at its first prediction.
 
     Attributes:
         folder: Weights, configuration and processor.
         recipe: The task.
         labels: Names of the classes.
         config: The run's configuration.
-        slim: Whether heads that were pruned are cut out when it is loaded, which costs less and predicts the same.
-        observe: Called with what the user should know of its weights.
+        slim: Whether pruned heads are removed when it is loaded, which costs less and predicts the same.
+        observe: Called with notes on its weights.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class StoredModel:
 
     @cached_property
     def loaded(self) -> LoadedModel:
-        """What was saved, so that the figures are those of the files and not of what was in memory."""
+        """The saved model, so that metrics are those of the files and not of the model in memory."""
         from toolkit.training.distributed.devices import pick_device
 
         model = build_model(self.recipe, self.folder, self.labels, self.config, self.observe).eval()
@@ -75,10 +75,10 @@ class StoredModel:
 
     @property
     def pruned(self) -> heads.Pruned:
-        """The heads that were left out of it."""
+        """Its pruned heads."""
         stored = model_metadata.read(self.folder).get("pruned_heads", {})
         return {int(layer): numbers for layer, numbers in stored.items()}
 
     def whole(self) -> "StoredModel":
-        """Return the model with as many heads in each layer, pruned ones reading nothing, as explanations need it."""
+        """Return the model with all heads in each layer and zeros for pruned ones, as explanations need it."""
         return replace(self, slim=False) if self.slim and self.pruned else self

@@ -47,13 +47,13 @@ def predict(
         model: In evaluation mode.
         features: The examples.
         collate: Stacks examples into a batch of tensors.
-        extract: (outputs, batch) → columns of one value an example; the batch holds what `collate` left out as well.
+        extract: (outputs, batch) → columns of one value an example; the batch also holds what `collate` left out.
         batch_size: Examples in one forward pass.
         device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
         observe: Called with (examples done, examples in all).
         team: The processes that share the work; each predicts some of the batches and returns all predictions.
-        padded: Whether batches are padded also where the model can be run without.
+        padded: Whether batches are padded even if the model can run without padding.
     """
     import torch
 
@@ -80,7 +80,7 @@ def predict(
 
 
 def joined(plan: Sequence[Integers], answers: Sequence[Answer], size: int) -> Predictions:
-    """Put the answers to each batch in the order of the split; sums are taken in the order of the plan."""
+    """Put the predictions of the batches in the order of the split; sums are taken in the order of the plan."""
     columns: dict[str, list[Any]] = {}
     total, items = 0.0, 0
     for number, values, loss, count in sorted(answers, key=lambda answer: answer[0]):

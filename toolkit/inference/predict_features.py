@@ -1,4 +1,4 @@
-"""Predictions of a loaded model, read off one forward pass or written token by token, as its recipe says."""
+"""Predictions of a loaded model, from one forward pass or generated token by token, by its recipe."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ def predict_features(
         observe: Called with the progress.
         team: The processes that share the work.
         collate: Stacks examples; the recipe's when None.
-        answers: Whether predictions are wanted, beside the loss, of a task that has to write them.
+        answers: Whether to generate predictions, in addition to the loss, of a task that needs it.
     """
     recipe, settings = loaded.recipe, loaded.config.evaluation
     common: dict[str, Any] = {
@@ -57,7 +57,7 @@ def predict_features(
 
 
 def _outside(predictions: Predictions, loaded: LoadedModel) -> Predictions:
-    """Give words that the model does not read the recipe's class for words outside, where the labels have it."""
+    """Assign words beyond the maximum length the recipe's class for outside words, if the labels have it."""
     outside = loaded.recipe.outside
     if outside is None or outside not in loaded.labels:
         return predictions

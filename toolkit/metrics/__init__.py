@@ -1,4 +1,4 @@
-"""Metrics that load with no network, each defined once and usable as an `evaluate` module.
+"""Metrics that need no network, each defined once and usable as an `evaluate` module.
 
 A metric is two functions: `statistics` turns each example into a row of numbers, `aggregate` turns the sum of
 such rows into the figure. So the figure, its bootstrap intervals and paired differences all come from one

@@ -1,4 +1,4 @@
-"""What a metric is."""
+"""The definition of a metric."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Metric:
         value_type: What one prediction is: "int64" (a class), "float64" (a number), "string", "labels" (a class for
             each word), or "probabilities" (one number for each class).
         unit: "fraction" is printed as a percentage, "score" as it is, "points" (from 0 to 100) with one decimal.
-        higher_is_better: Which way is up.
+        higher_is_better: Direction of improvement.
         proportion: Whether the figure is a share of independent successes, as accuracy is.
         overlaps: Of a mean F1: sums → (right, predicted, true) of each class, (S,) → three of (C,).
         least_classes: With fewer classes than this the figure says nothing and is left out.
@@ -74,5 +74,5 @@ def reference_type(metric: Metric | RankMetric) -> ValueType:
 
 
 def column(metric: Metric | RankMetric) -> str:
-    """Return the column of predictions that a metric judges."""
+    """Return the column of predictions that a metric evaluates."""
     return "probabilities" if metric.value_type == "probabilities" else "prediction"

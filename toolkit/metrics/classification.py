@@ -44,7 +44,7 @@ def precision(sums: Floats) -> Floats:
 
 
 def recall(sums: Floats) -> Floats:
-    """Share of a class that was found; NaN where there is none of it. (..., 3 C) → (..., C)."""
+    """Share of a class that was predicted correctly; NaN where it does not occur. (..., 3 C) → (..., C)."""
     hits, _, true = overlaps(sums)
     return _defined(divide(hits, true), true)
 
@@ -71,8 +71,8 @@ def _weighted_f1(sums: Floats) -> Floats:
 def _matthews(sums: Floats) -> Floats:
     """Matthews correlation for any number of classes (Gorodkin 2004, equation 8).
 
-    Where one class alone is predicted it is 0, the limit of its neighbours (Chicco and Jurman 2020); where one class
-    alone is true nothing can be correlated, and it is NaN.
+    Where only one class is predicted it is 0, the limit of nearby cases (Chicco and Jurman 2020); where only one class
+    is true the correlation is undefined, and it is NaN.
     """
     hits, predicted, true = overlaps(sums)
     total = true.sum(-1)

@@ -26,7 +26,7 @@ def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | 
         metric: A name of the project's, a definition, or a name on the Hub.
 
     Raises:
-        SourceError: No such name here, and the Hub has none or cannot be reached.
+        SourceError: There is no such metric here, and the Hub has none or cannot be reached.
     """
     definition = METRICS.get(metric) if isinstance(metric, str) else metric
     if definition is not None:
@@ -38,9 +38,9 @@ def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | 
             "Name one of these in the recipe, or try again with a network.",
             id="hub.unreachable",
         )
-    if Path(str(metric)).exists():  # the library would take its code from there
+    if Path(str(metric)).exists():  # the library would run its code
         raise SourceError(
-            f"{metric} is the name of a file or folder here, and code of the folder one stands in is not run.",
+            f"{metric} is the name of a file or folder here, and code in the current folder is not run.",
             "Run the command in another folder.",
             id="source.metric-name-taken",
         )
@@ -61,7 +61,7 @@ def as_module(metric: Metric | RankMetric, labels: Sequence[str] = ()) -> Any:
 
     Args:
         metric: The definition.
-        labels: Names of the classes; numbered as far as they are seen when empty.
+        labels: Names of the classes; classes are numbered as they occur when empty.
     """
     return _module_class()(metric, labels)
 
@@ -80,7 +80,7 @@ def _module_class() -> Any:
     }
 
     class DefinedMetric(evaluate.Metric):  # type: ignore[misc]
-        """An `evaluate` module around a metric of the project's."""
+        """An `evaluate` module of one of the project's metrics."""
 
         def __init__(self, metric: Metric | RankMetric, labels: Sequence[str]) -> None:
             self._metric = metric
@@ -88,7 +88,7 @@ def _module_class() -> Any:
             super().__init__(config_name=metric.name, keep_in_memory=True)
 
         def _build_data_dir(self) -> str:
-            """Name a folder and make none: what is kept in memory needs none, and home folders may be read-only."""
+            """Name a folder without creating it: results stay in memory, and home folders may be read-only."""
             return str(self._data_dir_root)
 
         def _info(self) -> Any:

@@ -64,7 +64,7 @@ def _ranked(scores: Floats) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
 def _roc_area(positive: Floats, other: Floats) -> Floats:
-    """Chance that a positive stands above another, ties counted half (Hanley and McNeil 1982). (B, G) → (B,)."""
+    """Probability that a positive ranks above a negative, ties counted half (Hanley and McNeil 1982). (B, G) → (B,)."""
     above = np.cumsum(positive, axis=1) - positive / 2
     pairs = positive.sum(axis=1) * other.sum(axis=1)
     return np.where(pairs > 0, divide((above * other).sum(axis=1), pairs), np.nan)
@@ -94,7 +94,7 @@ def mean(sums: Floats) -> Floats:
 
 
 def _within(k: int) -> Callable[[Floats, np.ndarray[Any, Any]], Floats]:
-    """Whether fewer than `k` classes are likelier than the true one; of equals the later numbers come first."""
+    """Whether fewer than `k` classes are likelier than the true one; of equal ones the later numbers come first."""
 
     def hit(probabilities: Floats, true: np.ndarray[Any, Any]) -> Floats:
         own = probabilities[np.arange(len(true)), true][:, None]
@@ -118,7 +118,7 @@ def log_loss(probabilities: Floats, true: np.ndarray[Any, Any]) -> Floats:
 
 
 def _top(k: int) -> Metric:
-    title = f"Truth among the {k} likeliest"
+    title = f"Top-{k} accuracy"
     return Metric(f"top_{k}", title, _mean_of(_within(k)), mean, "probabilities", proportion=True, least_classes=k + 1)
 
 

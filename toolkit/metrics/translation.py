@@ -18,7 +18,7 @@ from toolkit.metrics.classification import divide
 NGRAMS = 4  # the longest of BLEU, in words
 LETTERS = 6  # the longest of chrF, in characters
 BETA = 2.0  # chrF weighs recall so many times as much as precision
-_KEPT = 2**16  # sentences whose sums are remembered: intervals and differences ask for the same ones again
+_KEPT = 2**16  # cached sentences: intervals and differences need the same sums again
 
 
 @functools.cache
@@ -80,7 +80,7 @@ def chrf(sums: Floats) -> Floats:
 def ter(sums: Floats) -> Floats:
     """Translation edit rate in percent of the reference's words: edits, words of the reference. (..., 2).
 
-    It may exceed 100; where the reference has no words, whatever was written is wholly wrong, as sacreBLEU has it.
+    It may exceed 100; where the reference has no words, any text counts as wholly wrong, as in sacreBLEU.
     """
     edits, words = sums[..., 0], sums[..., 1]
     figures: Floats = 100 * np.where(words > 0, divide(edits, words), (edits > 0).astype(np.float64))
@@ -90,7 +90,7 @@ def ter(sums: Floats) -> Floats:
 def signature(name: str) -> str:
     """Return what a figure was computed with, as sacreBLEU writes it: other settings give other figures."""
     scorer = _scorer(name)
-    scorer.corpus_score(["a"], [["a"]])  # the signature knows the number of references only after that
+    scorer.corpus_score(["a"], [["a"]])  # only then does the signature contain the number of references
     return str(scorer.get_signature())
 
 

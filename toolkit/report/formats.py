@@ -99,7 +99,7 @@ def unbroken(text: str) -> str:
 def escape_markdown(value: object) -> str:
     """Text that Markdown shows as it is, on one line, in a paragraph, a list or a table cell.
 
-    Backslashes disarm what GitHub Markdown reads as markup; `<`, `>` and `&` become entities, which older readers
+    Backslashes escape GitHub Markdown's markup; `<`, `>` and `&` become entities, which older readers
     understand too. Values marked as safe pass.
     """
     if isinstance(value, Markup):

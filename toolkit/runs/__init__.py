@@ -1,4 +1,4 @@
-"""Run directories: what lies where in one, files that appear whole, digests, the lock, and what is refused."""
+"""Run directories: their layout, atomic files, digests, the lock, and what is refused."""
 
 from toolkit.runs.directory import (
     CARD,

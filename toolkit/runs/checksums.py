@@ -1,7 +1,7 @@
 """Digests of the files behind reported figures, so that a file edited afterwards is refused.
 
 A run directory and the folder of an evaluation hold a SHA256SUMS, as `sha256sum --check SHA256SUMS` reads it. A file
-that no SHA256SUMS names, as of earlier versions, is taken as it is.
+that no SHA256SUMS names, as of earlier versions, is not checked.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ FILE = "SHA256SUMS"
 
 
 def record(folder: Path, names: Iterable[str]) -> None:
-    """Write down the digests of some files of a folder, beside those that are written down already.
+    """Record the digests of some files of a folder, in addition to those recorded before.
 
     Args:
         folder: Holds the files.
@@ -26,24 +26,24 @@ def record(folder: Path, names: Iterable[str]) -> None:
 
 
 def record_weights(run: runs.Run) -> None:
-    """Write down the digests of a run's weights, which its report is about."""
+    """Record the digests of a run's weights, to which its report applies."""
     files = (*run.model.glob("*.safetensors"), *(run.path / "adapter").glob("*.safetensors"))
     record(run.path, [file.relative_to(run.path).as_posix() for file in files])
 
 
 def is_recorded(file: Path) -> bool:
-    """Whether the digest of a file is written down, in its folder or in the one above."""
+    """Whether the digest of a file is recorded, in its folder or the parent folder."""
     return _expected(file) is not None
 
 
 def is_changed(file: Path) -> bool:
-    """Whether a file is another than the one whose digest is written down."""
+    """Whether a file differs from its recorded digest."""
     expected = _expected(file)
     return expected is not None and file.is_file() and runs.digest(file) != expected
 
 
 def check(file: Path, advice: str) -> None:
-    """Refuse a file that was changed after its digest was written down.
+    """Refuse a file that was changed after its digest was recorded.
 
     Raises:
         SourceError: It was.
@@ -97,7 +97,7 @@ def _expected(file: Path) -> str | None:
 def _recorded(folder: Path) -> dict[str, str]:
     try:
         file = folder / FILE
-        lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []  # which a pipe is not
+        lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []  # excludes pipes
     except (OSError, UnicodeDecodeError):
         return {}
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}

@@ -1,16 +1,16 @@
-"""The run directory: where every stage writes, and where every later command starts again.
+"""The run directory: the output of every stage, and the input of every later command.
 
     config.yaml          the complete configuration
-    NAME.py              a copy of the recipe, where it is a file of one's own; never run unasked
+    NAME.py              a copy of the recipe, if it is the user's own file; only run with --recipe
     run.json             recipe, command, status, environment, data facts, training facts
     metrics.jsonl        one line for each logged step and each validation
-    data/                the held-out rows, so that the run can be judged again on any machine; digests of those learnt
+    data/                the held-out rows, so that the run can be evaluated again on any machine; digests of train rows
     model/               weights (safetensors), processor, label names
-    predictions.parquet  what the model and the baselines said of each test row
+    predictions.parquet  predictions of the model and the baselines for each test row
     report.json, report.md, report.html
     SHA256SUMS           digests of held-out rows, weights, predictions and report, by which a change is noticed
 
-A directory is a run once `run.json` says so; `status` is "complete" only after everything is there.
+A directory with a `run.json` is a run; `status` is "complete" only after all files exist.
 Files appear whole or not at all: they are written aside, synced and renamed.
 """
 
@@ -30,7 +30,7 @@ from toolkit.runs.files import disk_errors, read_object, write_json
 from toolkit.runs.trust import COPY_AGAIN, check_links
 
 HOME = Path("runs")
-CARD = "toolkit.json"  # beside the weights: what later commands need to use them
+CARD = "toolkit.json"  # next to the weights: what later commands need to use them
 _FACTS = {"command": str, "created": str, "model": str, "recipe": str, "data": dict, "training": dict, "labels": list}
 NEAR_DUPLICATES = "data/near_duplicates.json"  # test rows that repeat a training row
 
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether the run went through to its report."""
+        """Whether the run is complete, including its report."""
         return self.facts.get("status") == "complete"
 
     def record(self, **facts: Any) -> None:
@@ -74,7 +74,7 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
     """Make a new run directory.
 
     Raises:
-        ConfigError: The place is taken or cannot be written.
+        ConfigError: The folder exists already or cannot be written.
     """
     check_place(output)
     stem = f"{Path(recipe).stem}-{slug(model)}-{now:%Y%m%d-%H%M%S}"
@@ -82,7 +82,7 @@ def create(output: str | None, recipe: str, model: str, now: datetime) -> Run:
     try:
         if output is None:
             path = free(path)
-        elif is_run(path):  # one that came to nothing, or it would have been refused
+        elif is_run(path):  # only the rest of a failed run, otherwise it would have been refused
             _clear(Run(path))
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".write-test"
@@ -101,12 +101,12 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
     """Refuse a place where no run can be written, before any work is done for it; nothing is written yet.
 
     Args:
-        output: The folder asked for; runs/ when None.
-        resume: Whether a run that did not finish is welcome there.
+        output: The requested folder; runs/ when None.
+        resume: Whether it may contain a run that did not finish.
 
     Raises:
-        ConfigError: The place is taken, a file, or closed to this user.
-        SourceError: It holds a run whose run.json is damaged, or from which a link leads away.
+        ConfigError: The folder exists already, is a file, or not writable.
+        SourceError: It holds a run whose run.json is damaged, or contains a link to the outside.
     """
     path = Path(output) if output else HOME
     check_writable(path)
@@ -141,22 +141,22 @@ def check_place(output: str | None, *, resume: bool = False) -> None:
 
 
 def _came_to_nothing(run: Run) -> bool:
-    """Whether a run ended before anything of its training was kept, so that nothing is lost with it."""
+    """Whether a run ended before it saved any training state, so that it may be replaced."""
     kept = [path for path in (run.path / "checkpoints").glob("*") if not path.name.startswith(".")]
     return run.facts.get("status") in ("failed", "interrupted") and not kept
 
 
 def _clear(run: Run) -> None:
-    """Remove what a run that came to nothing wrote and another would add to."""
+    """Remove the files of a failed run to which a new one would append."""
     (run.path / "metrics.jsonl").unlink(missing_ok=True)
     (run.path / "run.json").unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a place that is a file, or closed to this user; nothing is written yet.
+    """Refuse a place that is a file, or not writable; nothing is written yet.
 
     Raises:
-        ConfigError: With what it is.
+        ConfigError: With the reason.
     """
     if not _encodes(str(path)):
         raise ConfigError(
@@ -191,19 +191,19 @@ def _encodes(name: str) -> bool:
 
 
 def free(path: Path) -> Path:
-    """Return a path, or where something is there already, one with a number behind it."""
+    """Return a path, or if it exists, one with a number appended."""
     further = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
     return next(candidate for candidate in itertools.chain([path], further) if not candidate.exists())
 
 
 def slug(model: str) -> str:
-    """Return the last part of a model's name as it can stand in a file name."""
+    """Return the last part of a model's name in a form for file names."""
     name = model.rstrip("/").split("@")[0].split("/")[-1]
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:60] or "model"
 
 
 def is_run(path: Path) -> bool:
-    """Tell whether `path` is a run directory, whole or not."""
+    """Whether `path` is a run directory, complete or not."""
     return (path / "run.json").is_file()
 
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, JSON and Parquet files, and what a failing disk means."""
+"""Atomic writing of files, JSON and Parquet files, and errors of the disk."""
 
 import errno
 import hashlib
@@ -20,12 +20,12 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
-    """Give a path to write to; when the block ends well, what was written replaces `target` whole.
+    """Yield a temporary path; when the block succeeds, it replaces `target` atomically.
 
-    Works for a file and for a folder. On any failure `target` stays as it was and nothing is left behind.
+    Works for a file and for a folder. On any failure `target` is unchanged and the temporary path is removed.
 
     Raises:
-        RunError: The disk is full or cannot be written, or a file would take the place of a folder.
+        RunError: The disk is full or cannot be written, or a file would replace a folder.
     """
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def aside(target: Path) -> Iterator[Path]:
 
 
 def _exchange(draft: Path, target: Path, old: Path) -> None:
-    """Put the folder `draft` in the place of the folder `target`; when that fails, `target` comes back."""
+    """Replace the folder `target` by the folder `draft`; on failure, restore `target`."""
     target.rename(old)
     try:
         draft.replace(target)
@@ -60,7 +60,7 @@ def _exchange(draft: Path, target: Path, old: Path) -> None:
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """Turn a full or unwritable disk into a message; safetensors reports it as an error of its own kind."""
+    """Convert errors of a full or unwritable disk; safetensors raises its own type."""
     try:
         yield
     except OSError as error:
@@ -72,7 +72,7 @@ def disk_errors(target: Path) -> Iterator[None]:
             id="machine.disk-full" if full else "output.not-writable",
         ) from error
     except Exception as error:
-        if type(error).__name__ == "SafetensorError":  # which holds the system's error as text
+        if type(error).__name__ == "SafetensorError":  # which contains the system's error as text
             full = any(os.strerror(number) in str(error) for number in _FULL)
             raise RunError(
                 f"{target} cannot be written: {error}.",
@@ -89,7 +89,7 @@ def _disk_advice(target: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Put everything on the disk, readable as any new file is; some writers make their files private."""
+    """Sync everything to the disk, with the permissions of a new file; some writers make their files private."""
     mask = os.umask(0)
     os.umask(mask)
     for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
@@ -109,13 +109,13 @@ def digest(file: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all; file names in it come out as the bytes that they are."""
+    """Write a text file atomically; file names in it are written as their bytes."""
     with aside(path) as draft:
         draft.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all; NaN is refused."""
+    """Write a JSON file atomically; NaN is refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
 
 
@@ -143,18 +143,18 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def write_table(path: Path, table: Any) -> None:
-    """Write a Parquet file whole or not at all."""
+    """Write a Parquet file atomically."""
     import pyarrow.parquet as pq
 
-    with aside(path) as draft, draft.open("wb") as stream:  # Arrow takes paths in UTF-8 only
+    with aside(path) as draft, draft.open("wb") as stream:  # Arrow accepts paths in UTF-8 only
         pq.write_table(table, stream)
 
 
 def open_for_arrow(path: Path) -> Any:
-    """Open a file as Arrow's own, for its threads may read after Python has ended, and an object of Python's aborts.
+    """Open a file as an Arrow file: Arrow's threads may read after Python has ended, when a Python file would abort.
 
     Raises:
-        OSError: As `open` raises it; Arrow's own errors say less.
+        OSError: As `open` raises it; Arrow's own errors are less specific.
     """
     import pyarrow as pa
 

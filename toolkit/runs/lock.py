@@ -6,12 +6,12 @@ from pathlib import Path
 
 from toolkit.errors import ConfigError
 
-NAME = ".claim"  # a file that is locked while somebody trains there; what a killed process left is not
+NAME = ".claim"  # a file that is locked while a process trains there; killed processes release it
 
 
 @contextmanager
 def claimed(run: Path) -> Iterator[None]:
-    """Keep a run directory to this process while the block lasts.
+    """Lock a run directory for this process within the block.
 
     Raises:
         ConfigError: Another process trains there.
@@ -22,15 +22,15 @@ def claimed(run: Path) -> Iterator[None]:
 
 @contextmanager
 def sole_writer(output: Path) -> Iterator[None]:
-    """Keep a file or folder that is to be written to this process while the block lasts; it need not be there yet.
+    """Lock a file or folder for writing by this process within the block; it need not exist yet.
 
-    The lock lies beside it, since the output may be put in its place whole.
+    The lock is next to it, since the output may be replaced as a whole.
 
     Raises:
         ConfigError: Another process writes it.
     """
     output = output.absolute()
-    with suppress(OSError):  # the writer will say why
+    with suppress(OSError):  # the writer will report the reason
         output.parent.mkdir(parents=True, exist_ok=True)
     message = f"Another process is writing {output}."
     lock = output.with_name(f".{output.name}{NAME}")
@@ -47,12 +47,12 @@ def _locked(lock: Path, taken: ConfigError) -> Iterator[None]:
         holder.acquire(timeout=0)
     except Timeout:
         raise taken from None
-    except (OSError, NotImplementedError):  # a file system without locks: all is as if it were alone
+    except (OSError, NotImplementedError):  # a file system without locks: continue without one
         pass
     try:
         yield
     finally:
-        if holder.is_locked:  # removed first: whoever comes later makes a lock of its own, and nobody holds this one
+        if holder.is_locked:  # removed before it is released, so that a later process creates a lock of its own
             lock.unlink(missing_ok=True)
         holder.release()
 
@@ -73,7 +73,7 @@ def is_claimed(run: Path) -> bool:
 
 
 def busy(run: Path) -> ConfigError:
-    """Say that another process trains in a run directory."""
+    """Return the error for a run directory in which another process trains."""
     return ConfigError(
         f"Another process is training in {run}.", "Wait for it to end, or give another --output.", id="run.in-use"
     )

@@ -1,4 +1,4 @@
-"""What is refused of a run directory, which may have come from anybody."""
+"""What is refused in a run directory, which may come from an untrusted source."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ COPY_AGAIN = "The folder is damaged or incomplete; copy it again."
 
 @contextmanager
 def damage(file: Path) -> Iterator[None]:
-    """Turn what happens when a file or folder that the toolkit wrote holds something else into a message."""
+    """Convert exceptions from changed files or folders of the toolkit to one error."""
     try:
         yield
     except ToolkitError:
@@ -27,18 +27,18 @@ def damage(file: Path) -> Iterator[None]:
 
 
 def is_device(path: Path) -> bool:
-    """Whether a path leads to a pipe, a socket or a device: one that is read may wait, or go on, for ever."""
+    """Whether a path leads to a pipe, a socket or a device, of which reading may never end."""
     try:
         return stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR)
-    except (OSError, ValueError):  # a link into nothing; whoever reads it says so
+    except (OSError, ValueError):  # a broken link; its reader reports it
         return False
 
 
 def check_no_devices(folder: Path) -> None:
-    """Refuse a folder with a pipe, a socket or a device in it; what lies in folders of it is not looked at.
+    """Refuse a folder with a pipe, a socket or a device in it; its subfolders are not checked.
 
     Raises:
-        SourceError: With what it is.
+        SourceError: With its type.
     """
     for entry in sorted(folder.iterdir()):
         if is_device(entry):
@@ -50,13 +50,13 @@ def check_no_devices(folder: Path) -> None:
 
 
 def check_links(run: Path) -> None:
-    """Refuse a run directory with a link that leads out of it, since what is written there would land anywhere.
+    """Refuse a run directory with a link to the outside, through which files elsewhere could be overwritten.
 
-    Pipes and devices in it are refused as well. Links of the model are left out: it is only read, and caches keep its
+    Pipes and devices in it are refused as well. Links of the model are allowed: it is only read, and caches store its
     files elsewhere.
 
     Raises:
-        SourceError: With the link, or what is no file.
+        SourceError: With the link, pipe or device.
     """
     home = run.resolve()
     for folder, folders, files in os.walk(run):
@@ -69,7 +69,7 @@ def check_links(run: Path) -> None:
 
 
 def leads_out(link: Path) -> SourceError:
-    """Return the refusal of a link that leads out of its run directory."""
+    """Return the error for a link that leads out of its run directory."""
     return SourceError(
         f"{link} is a link that points outside the run directory.",
         "Replace it with a copy of its target, or remove it.",
@@ -78,8 +78,8 @@ def leads_out(link: Path) -> SourceError:
 
 
 def leads_into(home: Path, link: Path) -> bool:
-    """Whether a link leads to something in a folder, which is given as it is without links."""
+    """Whether a link leads into a folder, which is given without links."""
     try:
         return link.resolve().is_relative_to(home)
-    except (OSError, RuntimeError):  # in a circle
+    except (OSError, RuntimeError):  # a circular link
         return False

@@ -38,7 +38,7 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
     Args:
         service: The loaded model.
         limits: Limits of a request.
-        hosts: Names under which it may be addressed; "*" for any.
+        hosts: Host names that requests may use; "*" for any.
         page: HTML to show at /, if any.
     """
     from fastapi import FastAPI, HTTPException

@@ -1,12 +1,12 @@
 """Dynamic batching: requests that wait at the same time share a forward pass.
 
-ask ─┐                       ┌─ one job's answers
+ask ─┐                       ┌─ one job's predictions
 ask ─┼─→ queue ─→ answer() ──┼─ …
 ask ─┘   (while the model is busy, the next batch gathers)
 
-The model is used by one thread, which is what torch's own threads are made for. Nobody holds it for long: a request of
-more inputs than make a batch is answered in turns with the others, and work that takes its time, as explanations do,
-lets a batch pass whenever it pauses.
+The model is used by one thread, as torch has threads of its own. No caller holds it for long: a request of
+more inputs than a batch alternates with the others, and long work, such as explanations,
+lets a batch run at each pause.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Overloaded(Exception):
 
 
 class Abandoned(Exception):
-    """The caller of some work has gone away."""
+    """The caller of some work has disconnected."""
 
 
 @dataclass
@@ -57,14 +57,14 @@ class Batcher(Generic[Input, Answer]):
     Use it as an asynchronous context manager.
 
     Args:
-        answer: Inputs → an answer to each. Runs on the model's thread.
+        answer: Inputs → a prediction of each. Runs on the model's thread.
         limits: How many inputs make a batch, how many may wait, and for how long.
     """
 
     def __init__(self, answer: Callable[[Sequence[Input]], Sequence[Answer]], limits: Limits) -> None:
         self._answer = answer
         self._limits = limits
-        self._asked: deque[_Job[Input]] = deque()
+        self._inputs: deque[_Job[Input]] = deque()
         self._alone: deque[_Job[Input]] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -79,14 +79,14 @@ class Batcher(Generic[Input, Answer]):
         """Drop waiting jobs, and wait for the running batch."""
         if self._worker is not None:
             self._worker.cancel()
-        for job in (*self._asked, *self._alone):
+        for job in (*self._inputs, *self._alone):
             job.done.cancel()
         await asyncio.to_thread(self._thread.shutdown)
 
     @property
     def waiting(self) -> int:
         """Number of waiting inputs."""
-        return sum(job.waiting for job in (*self._asked, *self._alone))
+        return sum(job.waiting for job in (*self._inputs, *self._alone))
 
     async def ask(self, inputs: Sequence[Input]) -> list[Answer | Exception]:
         """Return the answer to each input, or what `answer` raised for it alone.
@@ -95,7 +95,7 @@ class Batcher(Generic[Input, Answer]):
             Overloaded: The queue is full.
             TimeoutError: It took longer than a request may.
         """
-        answers: list[Answer | Exception] = await self._wait(self._asked, inputs, None)
+        answers: list[Answer | Exception] = await self._wait(self._inputs, inputs, None)
         return answers
 
     async def alone(self, work: Callable[[Pause], Result]) -> Result:
@@ -135,14 +135,14 @@ class Batcher(Generic[Input, Answer]):
                 self._arrived.clear()
 
     def _next(self) -> _Pieces[Input]:
-        """Take the inputs of the next batch; callers that have gone away are passed over.
+        """Take the inputs of the next batch; disconnected callers are skipped.
 
-        A job of which inputs are left goes to the end of the queue.
+        A job with remaining inputs goes to the end of the queue.
         """
         pieces: _Pieces[Input] = []
         room = self._limits.batch
-        for _ in range(len(self._asked)):
-            job = self._asked.popleft()
+        for _ in range(len(self._inputs)):
+            job = self._inputs.popleft()
             if job.done.done():
                 continue
             taken = job.inputs[job.begun : job.begun + room]
@@ -150,7 +150,7 @@ class Batcher(Generic[Input, Answer]):
             room -= len(taken)
             pieces.append((job, taken))
             if job.waiting:
-                self._asked.append(job)
+                self._inputs.append(job)
             if not room:
                 break
         return pieces
@@ -194,7 +194,7 @@ class Batcher(Generic[Input, Answer]):
         """Predict a batch during other work; called on the model's thread."""
         if job.done.done():
             raise Abandoned
-        if not self._asked:
+        if not self._inputs:
             return
 
         async def take() -> _Pieces[Input]:

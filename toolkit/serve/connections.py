@@ -3,8 +3,8 @@
 listener ─ as many as there is room for ─→ protocol ─ a whole head ─→ guard.py …
     (the others wait in the kernel)            (late: closed)
 
-Who asks at once is never refused here. Where there is no room, the connection that has been silent for longest makes
-place, so that callers who send half a request, or none, keep out nobody.
+Clients that send their request at once are not refused here. At the limit, the connection that has been idle for
+longest is closed, so that clients with incomplete requests, or none, block no others.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from toolkit.serve.limits import Limits
 from toolkit.serve.logs import LOG
 from toolkit.serve.refusals import raw, too_late, unreadable
 
-BACKLOG = 2048  # connections that the kernel keeps for us
+BACKLOG = 2048  # connections that the kernel queues
 SPARED = 16  # descriptors for everything else that the process opens
 SILENT = 0.3  # seconds after which an idle connection may be closed
 LINGER = 5.0  # seconds for the client to read a response
@@ -34,11 +34,11 @@ LAST = 0.5  # seconds for requests in transit at shutdown
 def room(most: int) -> int:
     """Return the maximum number of connections: at most half of the free descriptors of this process.
 
-    The number that it may have is raised first, as far as the system lets it.
+    The number that it may have is raised first, as far as the system permits.
     """
     try:
         import resource
-    except ImportError:  # Windows has no such bound
+    except ImportError:  # Windows has no such limit
         return most
     used = _used() + SPARED
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -63,7 +63,7 @@ def protocol(limits: Limits) -> Any:
     """Return the class of a connection, made for one server."""
 
     class Protocol(H11Protocol):
-        """A connection that refuses in the shape of every refusal, and waits for no head and no reader for ever.
+        """A connection with error responses in the common form, and time limits for headers and readers.
 
         Attributes:
             silent: Connections without a whole request → since when; the oldest first. Of all of this class.

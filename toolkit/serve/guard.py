@@ -18,9 +18,9 @@ class Guard:
     """Refuses requests with unknown host names, too large or slow requests, and requests beyond the limit.
 
     Args:
-        app: What answers the others.
+        app: The application for accepted requests.
         limits: How large, how long, how many.
-        hosts: Names under which the service may be addressed, so that no page elsewhere reaches it through a name of
+        hosts: Names under which the service may be addressed, so that no other web page reaches it through a name of
             its own; "*" for any.
     """
 
@@ -28,7 +28,7 @@ class Guard:
         self.app = app
         self.limits = limits
         bare = [host.lower().strip("[]") for host in hosts]
-        self.hosts = [f"[{host}]" if ":" in host else host for host in bare]  # so are addresses of IPv6 written there
+        self.hosts = [f"[{host}]" if ":" in host else host for host in bare]  # the form of IPv6 addresses
         self.open = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -106,7 +106,7 @@ class Health(BaseModel):
 def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseModel], type[BaseModel]]:
     """Return the types of the requests /predict and /explain for a recipe: a field for each input column.
 
-    Where one column says all, its bare value may stand in the place of an input. An input of /predict that does not fit
+    With a single column, its bare value may replace an input. An input of /predict that does not fit
     is `Unfit`, and the others are predicted.
     """
     fields: dict[str, Any] = {}
@@ -141,7 +141,7 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
 
 
 def values(item: Any, inputs: Sequence[Column]) -> dict[str, Any]:
-    """Bring an input of a request into role → value.
+    """Convert an input of a request to role → value.
 
     Raises:
         ValueError: A picture is not written in base64.

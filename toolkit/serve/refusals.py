@@ -15,7 +15,7 @@ RETRY_SECONDS = 1
 SCHEMA = "See GET /openapi.json for the schema."
 EXAMPLE = 'Send JSON with Content-Type: application/json, such as {"inputs": [...]}; ' + SCHEMA
 SHOWN = 5  # faults of one request
-_BRANCHES = ("object", "bare")  # the tags in `messages` of the two ways to write an input
+_BRANCHES = ("object", "bare")  # the tags in `messages` of the two forms of an input
 
 
 def refusal(problem: str, fix: str) -> dict[str, str]:
@@ -66,7 +66,7 @@ def too_late() -> dict[str, str]:
 
 
 def raw(code: int, detail: Mapping[str, str]) -> bytes:
-    """Return a refusal as it goes over the line, where no request was read that it could be an answer to."""
+    """Return an error response as raw bytes, for connections without a readable request."""
     body = json.dumps(detail).encode()
     head = (
         f"HTTP/1.1 {code} {http.HTTPStatus(code).phrase}\r\ncontent-type: application/json\r\n"
@@ -80,7 +80,7 @@ def faults(errors: Sequence[Any], whole: str = "the body") -> str:
 
     Args:
         errors: As pydantic reports them.
-        whole: What they were found in.
+        whole: What contains them.
     """
     more = len(errors) - SHOWN
     messages = [_fault(error, whole) for error in errors[:SHOWN]] + ([f"and {more} more"] if more > 0 else [])
@@ -107,7 +107,7 @@ def _fault(error: Mapping[str, Any], whole: str) -> str:
 
 
 def _place(where: Sequence[str | int], whole: str) -> str:
-    """Name a place as people do: ("body", "input", "object", "text") is "`text` of `input`"."""
+    """Format a place: ("body", "input", "object", "text") is "`text` of `input`"."""
     parts = [part for part in where if part not in ("body", *_BRANCHES)]
     if not parts:
         return whole
@@ -117,7 +117,7 @@ def _place(where: Sequence[str | int], whole: str) -> str:
 
 
 def answer_refusals(app: "FastAPI") -> None:
-    """Give every failure the shape of `Problem`; a traceback stays here."""
+    """Convert every failure to a `Problem`; tracebacks are only logged."""
     from fastapi import HTTPException, Request
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException as Refused
@@ -138,7 +138,7 @@ def answer_refusals(app: "FastAPI") -> None:
     async def refused(request: Request, error: HTTPException) -> Any:
         if isinstance(error.detail, dict):
             return refusal_response(error.status_code, error.detail, error.headers)
-        if error.status_code == 400:  # FastAPI's, of a body that Python's parser gives up on
+        if error.status_code == 400:  # FastAPI's, for a body that Python's parser rejects
             sentence = "The body is not valid JSON: its bytes are not UTF-8, or it is nested too deep."
             return refusal_response(422, refusal(sentence, EXAMPLE))
         path, problem = request.url.path[:200], f"{error.detail}."

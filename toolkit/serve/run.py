@@ -36,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         port: 0 takes one that is free.
 
     Raises:
-        ConfigError: It cannot be had.
+        ConfigError: It is not available.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -89,7 +89,7 @@ def serve(
     LOG.addFilter(seldom)
     server = Server(settings, opened, limits, started)
     hold(server)
-    if threading.current_thread() is threading.main_thread():  # uvicorn raises it again once everything was answered
+    if threading.current_thread() is threading.main_thread():  # uvicorn raises it again after all responses
         signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     try:
         with suppress(KeyboardInterrupt):

@@ -28,9 +28,9 @@ class Service:
 
     Attributes:
         name: As callers see it.
-        predictor: Answers rows.
+        predictor: Predicts rows.
         explainer: Explains predictions; None where this model's predictions cannot be explained.
-        prepared: What is kept open between requests, so that batches without padding are arranged once.
+        prepared: Contexts that stay open between requests, so that batches without padding are set up once.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Service:
         """Predict each input, a mapping of role → value. Invalid inputs have a "problem"."""
         if not self.explaining:
             self._prepare()
-        groups: dict[tuple[str, ...], list[int]] = {}  # a pair of texts is prepared otherwise than one text
+        groups: dict[tuple[str, ...], list[int]] = {}  # a pair of texts is prepared differently
         for number, item in enumerate(inputs):
             groups.setdefault(tuple(c.role for c in self.inputs if c.required or c.role in item), []).append(number)
         answers: list[dict[str, Any]] = [{} for _ in inputs]
@@ -80,7 +80,7 @@ class Service:
             pause: Called between forward passes; `answer` may be called meanwhile, on this thread.
 
         Raises:
-            ModelError: This model's answers cannot be explained.
+            ModelError: This model's predictions cannot be explained.
         """
         if self.explainer is None:
             raise ModelError(
@@ -133,7 +133,7 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     inputs = recipe.task.named_inputs(config.options)
     learned = _learned(Path(target))
     inputs = [column for column in inputs if column.required or learned is None or column.role in learned]
-    stored = StoredModel(checkpoint.path, recipe, labels, config, slim=False, observe=observe)  # it explains, too
+    stored = StoredModel(checkpoint.path, recipe, labels, config, slim=False, observe=observe)  # it also explains
     predictor = Predictor(
         stored,
         inputs,

@@ -1,1 +1,1 @@
-"""Tasks: what goes in, what comes out, and the recipes that put both together."""
+"""Tasks: inputs, targets, and the recipes that combine them."""

@@ -1,7 +1,7 @@
-"""Find recipes and presets by file name, and read what they say of themselves without running them.
+"""Find recipes and presets by file name, and read their descriptions without running them.
 
 A recipe is one Python file. `toolkit finetune NAME` looks for `recipes/NAME.py`; there is no list to update. The
-current directory is never scanned for code: a file of one's own is named by its path.
+current directory is never scanned for code: a user's own file is named by its path.
 """
 
 import ast
@@ -35,7 +35,7 @@ def folder() -> Path:
     if (checkout / "pyproject.toml").is_file() and (checkout / "recipes").is_dir():
         return checkout / "recipes"
     raise RecipeError(
-        f"There are no recipes beside {here}.",
+        f"There are no recipes next to {here}.",
         "The installation is broken; install finetune-toolkit again.",
         id="recipe.none-installed",
     )

@@ -1,4 +1,4 @@
-"""What a recipe file may hold: every constant and function, typed, with what stands in where it is left out.
+"""What a recipe file may define: every constant and function, with types and defaults.
 
 A recipe is a Python file with the public names of `PARTS`; `recipes/sentiment.py` is one to read.
 """
@@ -51,7 +51,7 @@ class Preprocess(Protocol):
     """Turn columns of raw values into columns of model inputs, row by row the same order."""
 
     def __call__(self, rows: Rows, processor: Any, config: Any) -> dict[str, Any]:
-        """What `collate` leaves out of a batch no model gets; `predictions` finds it there all the same."""
+        """Return columns of model inputs; those that `collate` leaves out reach only `predictions`."""
 
 
 class Collate(Protocol):
@@ -77,7 +77,7 @@ class Recipe:
     """A recipe, loaded.
 
     Attributes:
-        file: Where it stands.
+        file: Its path.
         about: Its docstring.
         defaults: `DEFAULTS`: nested configuration values.
         columns: `COLUMNS`: what it reads; inputs, one target, and what is read in training alone.
@@ -96,15 +96,15 @@ class Recipe:
         clean: (rows, options) → reason → which rows: what is not to be learned from.
         start: (rows, folder, config): writes a checkpoint with random weights and a vocabulary learned from the
             training rows, for `--from-scratch` where no `--model` is named.
-        remarks: (rows, processor, config) → sentences: what the user should know of the data before training starts.
-        label_remarks: (names of the classes) → sentences: what is odd about them.
+        remarks: (rows, processor, config) → sentences: notes on the data before training starts.
+        label_remarks: (names of the classes) → sentences: notes on unusual labels.
         augmentation: (processor, names of the classes, config) → a function on batches, or None: changes training
             batches at random, on the device of the model.
-        notes: What the user should know of the file.
+        notes: Sentences for the user about the file.
         baselines: `BASELINES`: name → (training rows, test rows, names of the classes) → predictions.
         fallback_data: `FALLBACK_DATA`: data settings that are used when the Hub cannot be reached.
         label_names: `LABEL_NAMES`: number of classes → names, for labels that are bare numbers.
-        outside: `OUTSIDE`: name of the class that words get which the model does not read.
+        outside: `OUTSIDE`: name of the class of words beyond the maximum length.
         polarity: `POLARITY`: name of a class in lower case → how positive it is, -1 to 1, for checks of direction and
             bias.
         options: `Options`: a pydantic model of the recipe's own keys, each of which is an option of the command line.
@@ -137,12 +137,12 @@ class Recipe:
 
     @property
     def task(self) -> Task:
-        """What goes in and what comes out."""
+        """The task that the columns define."""
         return Task(tuple(self.columns))
 
     @property
     def target(self) -> Target:
-        """The kind of what comes out."""
+        """The kind of the target."""
         kind: Target = self.task.target.kind
         return kind
 

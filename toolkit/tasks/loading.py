@@ -1,4 +1,4 @@
-"""Load a recipe by name or path, and refuse one that lacks a part or holds a name that means nothing."""
+"""Load a recipe by name or path, and refuse one that lacks a part or defines an unknown name."""
 
 import ast
 import difflib
@@ -32,10 +32,10 @@ KINDS: Mapping[str, Kind] = {
 
 
 def load(name: str) -> Recipe:
-    """Import the recipe `name` and check that it holds every part and no other.
+    """Import the recipe `name` and check that it defines every required part and no unknown one.
 
     Raises:
-        RecipeError: There is no such recipe, it cannot be imported, a part is missing, or a name means nothing.
+        RecipeError: There is no such recipe, it cannot be imported, a part is missing, or a name is unknown.
     """
     path = catalogue.find(name)
     return _load(path, path.read_bytes())  # a file that was changed meanwhile is another recipe
@@ -119,9 +119,9 @@ def _check_columns(columns: Sequence[Column], path: Path) -> None:
 
 
 def _check_names(path: Path) -> None:
-    """Refuse a public name of the file that is no part of a recipe and that nothing in the file uses.
+    """Refuse a public name of the file that is not part of a recipe and that nothing in the file uses.
 
-    Such a name is a part that was misspelt, which would be left out without a word.
+    Such a name is probably a misspelt part, which would be ignored silently.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}

@@ -1,6 +1,6 @@
 """What recipe files of older versions hold: modules under the names that they had then, and functions.
 
-The only place that knows them: a copied recipe keeps working, and a note says what to write instead.
+Only this module has them: a copied recipe keeps working, and a note gives the new name.
 """
 
 import ast
@@ -66,7 +66,7 @@ def provide(path: Path) -> list[str]:
     """Let a recipe file import modules by the names that they had when it was written.
 
     Returns:
-        A sentence for each that says what it is called today.
+        A sentence for each, with its present name.
     """
     notes = []
     for old, new in used(path).items():

@@ -1,7 +1,7 @@
-"""What goes into a task and what comes out: all that the toolkit asks about either, in one place.
+"""The input and the target of a task: everything that the toolkit needs to know about either, in one place.
 
 An `Input` and a `Target` are values that hold plain functions. `tasks/inputs/` and `tasks/targets/` hold one file for
-each kind; a recipe may define its own. Nothing outside `tasks/` asks which kind a column is.
+each kind; a recipe may define its own. Nothing outside `tasks/` depends on the kind of a column.
 """
 
 import operator
@@ -41,12 +41,12 @@ class Checked:
 
 @dataclass(frozen=True)
 class Values:
-    """The values of one column as they were given, brought into the shape of the column.
+    """The values of one column, converted to the form of the column.
 
     Attributes:
         column: One value for each row; null where there is a problem.
-        problems: What is wrong with each value, or None.
-        shown: Each value as it is written beside its prediction.
+        problems: The problem with each value, or None.
+        shown: Each value as it is written next to its prediction.
     """
 
     column: Any
@@ -69,7 +69,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How test rows that nearly repeat a training row are found.
+    """How near-duplicates of training rows in test are found.
 
     Attributes:
         find: (training rows, test rows, their columns) → pairs, or None where that takes too long.
@@ -99,14 +99,14 @@ class Input:
 
     Attributes:
         name: Its name in recipes, reports and requests: "text".
-        nouns: What messages call one of them, and several.
+        nouns: Singular and plural in messages.
         modality: What models of it read: "text", "image" or another; decides families of checkpoints and the
             Hub's tags.
         type: Arrow type of a column of them.
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
         check: (parts, column, data settings) → the rows that can be used.
         read: (values, name of their column, how) → the same for values that come row by row.
-        length: Size of one value where no tokenizer is at hand.
+        length: Size of one value without a tokenizer.
         length_unit: What `length` counts.
         sizes: (lengths of rows, their unit) → name and text: what `inspect` prints of a part.
         json: (most characters) → type of a value in a request.
@@ -123,8 +123,8 @@ class Input:
         swaps: (probe, values, places, settings) → the report's section on bias; None where people cannot be swapped.
         files: (values, their table or folder) → files that the values name; None where values name none.
         samples: Two values of different length, by which a service is warmed up; empty where there are none.
-        few_labels: Whether ways of training can be compared by cross-validation where labels are few.
-        standalone: Whether the program beside an ONNX export reads it.
+        few_labels: Whether training methods can be compared by cross-validation where labels are few.
+        standalone: Whether the program in an ONNX export reads it.
     """
 
     name: str
@@ -156,7 +156,7 @@ class Input:
 
 @dataclass(frozen=True)
 class AnswerFormat:
-    """How predictions are written beside rows.
+    """How predictions are written next to rows.
 
     Attributes:
         labels: Names of the classes.
@@ -176,7 +176,7 @@ def _each_once(numbers: Sequence[int | None]) -> list[int] | None:
 
 @dataclass(frozen=True)
 class Target:
-    """One kind of what a model predicts.
+    """One kind of target.
 
     Attributes:
         name: Its name in recipes: "label".
@@ -199,10 +199,10 @@ class Target:
         summary: (column, names of the classes) → name → text: what `inspect` prints of the values in one part.
         shown: (value, names of the classes) → text.
         same: Whether two predictions are the same, as when an export is compared with its model.
-        overview: (context of an evaluation) → what the report says of it beside the metrics.
+        overview: (context of an evaluation) → further keys of the report's evaluation.
         finish: (inputs, predictions, predict, options of the recipe) → predictions: what `predict` does to them.
         hub_tasks: Modality of the input → the Hub's name of the task.
-        standalone: Whether the program beside an ONNX export gives it.
+        standalone: Whether the program in an ONNX export predicts it.
     """
 
     name: str
@@ -232,7 +232,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """A kind of column that is read in training alone.
+    """A kind of column that is only read in training.
 
     Attributes:
         name: Its name in recipes.
@@ -251,9 +251,9 @@ class Column:
     """A column that a recipe reads.
 
     Attributes:
-        role: The name by which the recipe knows it, whatever the table calls it.
-        names: Names under which it is looked for in a table, most likely first; case does not matter. A name in braces
-            is a key of the recipe's options, whose value stands in its place: "{target}". A dot leads into a column
+        role: Its name in the recipe, independent of its name in the table.
+        names: Names under which it is searched for in a table, most likely first; case does not matter. A name in
+            braces is a key of the recipe's options, whose value replaces it: "{target}". A dot leads into a column
             of objects: "translation.{target}".
         kind: What it holds: an `Input`, the `Target`, or an `Auxiliary`; recipe files of older versions give its name.
         required: Whether a table without it is refused.
@@ -267,7 +267,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Task:
-    """What a recipe's columns say about its task.
+    """A task, as defined by a recipe's columns.
 
     Attributes:
         columns: All of them.
@@ -325,12 +325,12 @@ class Task:
 
     @property
     def takes_few_labels(self) -> bool:
-        """Whether ways of training can be compared by cross-validation where labels are few."""
+        """Whether training methods can be compared by cross-validation where labels are few."""
         return bool(self.target.kind.single) and all(column.kind.few_labels for column in self.inputs)
 
     @property
     def standalone(self) -> bool:
-        """Whether the program beside an ONNX export reads its input and gives its target."""
+        """Whether the program in an ONNX export reads its input and predicts its target."""
         required = [column.kind for column in self.inputs if column.required]
         return len(required) == 1 and required[0].standalone and bool(self.target.kind.standalone)
 
@@ -366,7 +366,7 @@ class Task:
         return there[0] if len(there) == 1 and self.target.kind.single else None
 
     def named(self, options: Mapping[str, Any]) -> list[Column]:
-        """Return the columns; names in braces take the values of options, or go where these are not set."""
+        """Return the columns; names in braces take the values of options, or are left out where these are not set."""
         given = {key: value for key, value in options.items() if isinstance(value, str) and value}
         columns = []
         for column in self.columns:

@@ -26,8 +26,8 @@ DEFAULTS: dict[str, Any] = {
 
 
 def _digits(value: Any) -> list[int] | None:
-    found = [int(sign) for sign in str(value) if sign.isdigit()]
-    return found or None
+    results = [int(sign) for sign in str(value) if sign.isdigit()]
+    return results or None
 
 
 def _in_shape(table: pa.Table, name: str) -> pa.ChunkedArray:

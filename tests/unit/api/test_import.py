@@ -1,4 +1,4 @@
-"""Importing the package imports nothing heavy, and the names that it offers are there."""
+"""Importing the package imports nothing heavy, and its public names exist."""
 
 import subprocess
 import sys

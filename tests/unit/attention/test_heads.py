@@ -1,4 +1,4 @@
-"""Heads: their importance is a gradient, a zeroed one is silent, and a model without it answers the same."""
+"""Heads: their importance is a gradient, a zeroed one has no effect, and a model without it predicts the same."""
 
 import copy
 
@@ -43,22 +43,22 @@ def test_importance_is_the_gradient_of_a_gate(family):
     """A gate of 1 + e on one head changes the loss by e times the gradient, example by example."""
     model, batch = made(family)
     layers = heads.find(model, batch)
-    found = heads.importance(model, layers, [batch])
+    result = heads.importance(model, layers, [batch])
     expected = np.zeros(4)
     step = 1e-3
     for head in range(4):
         for row in range(2):
-            one = {name: values[row : row + 1] for name, values in batch.items()}
+            items = {name: values[row : row + 1] for name, values in batch.items()}
             losses = []
             for factor in (1 + step, 1 - step):
                 changed = copy.deepcopy(model).double()
-                weight = heads.find(changed, one)[1].output.weight
+                weight = heads.find(changed, items)[1].output.weight
                 weight.data[:, 4 * head : 4 * head + 4] *= factor
-                one = {name: v.double() if v.is_floating_point() else v for name, v in one.items()}
-                losses.append(changed(**one).loss.item())
+                items = {name: v.double() if v.is_floating_point() else v for name, v in items.items()}
+                losses.append(changed(**items).loss.item())
             expected[head] += abs(losses[0] - losses[1]) / (2 * step)
-    np.testing.assert_allclose(found[1], expected / np.linalg.norm(expected), atol=2e-3)
-    assert found[0].shape == (4,)
+    np.testing.assert_allclose(result[1], expected / np.linalg.norm(expected), atol=2e-3)
+    assert result[0].shape == (4,)
 
 
 def test_one_head_of_each_layer_stays():
@@ -67,7 +67,7 @@ def test_one_head_of_each_layer_stays():
     assert heads.by_layer([(1, 1), (0, 2), (0, 0)]) == {0: [0, 2], 1: [1]}
 
 
-def test_what_cannot_be_cut_stays_as_it_was():
+def test_unprunable_model_is_unchanged():
     model, batch = made("modernbert")  # one matrix makes its queries, keys and values
     pruned = {0: [1]}
     heads.zero(heads.find(model, batch), pruned)

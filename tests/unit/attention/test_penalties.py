@@ -1,4 +1,4 @@
-"""Entropy and rationales: what is measured, and which way the gradient moves it."""
+"""Entropy and rationales: the values, and the direction of the gradient."""
 
 import math
 
@@ -31,9 +31,9 @@ def test_padding_has_no_part_in_the_mean():
     together = penalties.mean_entropy(records, batch["attention_mask"])
     alone = []
     for row, length in enumerate(batch["attention_mask"].sum(dim=1).tolist()):
-        with recording(model) as one:
+        with recording(model) as item:
             model(**{name: values[row : row + 1, :length] for name, values in batch.items()})
-        alone.append(penalties.mean_entropy(one))
+        alone.append(penalties.mean_entropy(item))
     torch.testing.assert_close(together, torch.stack(alone).mean())
 
 
@@ -50,7 +50,7 @@ def test_gradients_are_finite_where_weights_are_zero():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_an_example_with_no_mark_says_nothing():
+def test_example_without_marks_counts_as_zero():
     _, _, records = recorded()
     none = torch.zeros(2, 6, dtype=torch.long)
     assert penalties.off_rationale(records[-1], none).detach() == 0
@@ -60,7 +60,7 @@ def test_an_example_with_no_mark_says_nothing():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_few_steps_move_entropy_the_way_that_was_asked(sign):
+def test_penalty_changes_entropy_in_its_direction(sign):
     model, batch, _ = recorded()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     values = []

@@ -1,4 +1,4 @@
-"""Positions are repeated, whatever the family calls its table, and what was known stays as it was."""
+"""Positions are repeated for every family, and the first ones are unchanged."""
 
 import pytest
 import torch

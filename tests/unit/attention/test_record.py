@@ -1,4 +1,4 @@
-"""What is recorded is what the models compute, family by family, and nothing stays changed."""
+"""Records equal the models' computation, family by family, and the models are restored."""
 
 import pytest
 import torch

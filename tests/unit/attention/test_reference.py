@@ -1,4 +1,4 @@
-"""The equations against torch, against real layers, and against the laws they obey."""
+"""The equations compared with torch, with real layers, and with their mathematical properties."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ SEEDS = st.integers(0, 2**31)
 
 
 def attention_inputs(sizes, seed, density=0.5):
-    """Random Q, K, V, and a mask with this share of True, in which a query may find nothing to look at."""
+    """Random Q, K, V, and a mask with this share of True, in which a query may have nothing to attend to."""
     batch, heads, queries, keys, width = sizes
     random = torch.Generator().manual_seed(seed)
     query = torch.randn(batch, heads, queries, width, generator=random) * 3
@@ -39,7 +39,7 @@ def test_rows_sum_to_one_and_masked_keys_get_nothing(sizes, seed, density):
 
 
 @given(SIZES, SEEDS)
-def test_without_positions_the_order_of_the_keys_says_nothing(sizes, seed):
+def test_attention_ignores_key_order_without_positions(sizes, seed):
     query, key, value, _ = attention_inputs(sizes, seed)
     order = torch.randperm(key.shape[2], generator=torch.Generator().manual_seed(seed))
     straight = reference.scaled_dot_product(query, key, value).output
@@ -59,14 +59,14 @@ def test_without_positions_shuffled_tokens_give_the_same_shuffled(seed):
     torch.testing.assert_close(straight[:, order], shuffled, atol=1e-5, rtol=1e-5)
 
 
-def test_an_additive_mask_and_a_boolean_one_say_the_same():
+def test_additive_and_boolean_masks_agree():
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 2, 3, 5, 4)
     allowed = reference.causal_mask(5)
     added = torch.zeros(5, 5).masked_fill(~allowed, torch.finfo(torch.float32).min)
-    one = reference.scaled_dot_product(query, key, value, mask=allowed)
+    first = reference.scaled_dot_product(query, key, value, mask=allowed)
     other = reference.scaled_dot_product(query, key, value, mask=added)
-    torch.testing.assert_close(one.weights, other.weights)
+    torch.testing.assert_close(first.weights, other.weights)
 
 
 def test_masks():
@@ -185,8 +185,8 @@ def test_rotary_scores_depend_on_the_distance_alone(first, second, shift):
     query, key = torch.randn(2, 1, 8, generator=random)
 
     def score(at, to):
-        asked = reference.rotary_positions(query, torch.tensor([at]))
-        return asked @ reference.rotary_positions(key, torch.tensor([to])).T
+        requested = reference.rotary_positions(query, torch.tensor([at]))
+        return requested @ reference.rotary_positions(key, torch.tensor([to])).T
 
     torch.testing.assert_close(score(first, second), score(first + shift, second + shift), atol=1e-3, rtol=1e-3)
 

@@ -38,12 +38,12 @@ def test_a_model_sees_other_sizes_with_its_own_weights(name):
     assert resolution.see(model, 16) is model
 
 
-def test_what_stands_before_the_grid_is_kept_and_a_smooth_grid_stays_smooth():
+def test_class_token_is_kept_and_grid_interpolated():
     rows = torch.arange(4.0)[:, None].expand(4, 4).reshape(1, 16, 1)
     positions = torch.cat([torch.full((1, 2, 1), 9.0), rows], dim=1)
-    found = resolution.interpolated(positions, (1, 2 + 64, 1), 4, 16, 32)
-    assert (found[:, :2] == 9).all()
-    grid = found[0, 2:, 0].reshape(8, 8)
+    result = resolution.interpolated(positions, (1, 2 + 64, 1), 4, 16, 32)
+    assert (result[:, :2] == 9).all()
+    grid = result[0, 2:, 0].reshape(8, 8)
     assert torch.allclose(grid, grid[:, :1].expand(8, 8), atol=1e-5)
     assert (grid[1:, 0] > grid[:-1, 0] - 1e-5).all()
     assert torch.allclose(grid.mean(), rows.mean(), atol=1e-5)

@@ -1,4 +1,4 @@
-"""A text's way through a head: the numbers shown are the model's own, and the steps fit together."""
+"""The trace of a text through a head: the numbers are the model's own, and the steps are consistent."""
 
 import numpy as np
 import pytest
@@ -45,12 +45,12 @@ def test_tables_are_found_by_what_they_do():
     assert "one for each token" in tables[2].meaning
 
 
-def test_a_table_of_distances_is_not_taken_for_one_of_tokens():
+def test_distance_table_is_recognized():
     tables = [step for step in taken("t5")[0].steps if step.title.startswith("Looked up in")]
     assert ["the distance of a token from the first" in step.meaning for step in tables] == [False, True]
 
 
-def test_a_text_that_is_cut_is_said_to_be():
+def test_truncation_is_reported():
     model, _ = models.make("bert")
     tokenizer = models.tokenizer()
     tokenizer.model_max_length = 10
@@ -86,7 +86,7 @@ def test_the_worked_example_adds_up():
 
 
 @pytest.mark.parametrize(("choice", "fact"), [({"layer": 3}, "layer 3"), ({"head": 0}, "head 0")])
-def test_a_head_that_is_not_there(choice, fact):
+def test_missing_head_is_rejected(choice, fact):
     with refused(ConfigError, "config.out-of-range", fact):
         taken("bert", **choice)
 

@@ -1,4 +1,4 @@
-"""The ablation leaves out what it names, and compares within rounds."""
+"""The ablation disables the named optimization, and compares within rounds."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The benchmark of attention: it measures every form, and fits what it says it fits."""
+"""The benchmark of attention: it measures every form, and fits the exponents."""
 
 import json
 
@@ -63,16 +63,16 @@ def test_the_counts_in_the_document_are_those_that_are_printed():
 
 
 @pytest.mark.parametrize("name", [*hybrids.TEXT_MODELS, *hybrids.PICTURE_MODELS])
-def test_every_hybrid_is_measured_beside_attention_alone(name, monkeypatch):
+def test_hybrids_are_compared_with_attention(name, monkeypatch):
     """Smaller ones, since the time of a test is short."""
     monkeypatch.setattr(hybrids, "LENGTHS", (64, 128))
     monkeypatch.setattr(hybrids, "SIDES", (64, 128))
     monkeypatch.setattr(hybrids, "SECONDS", 0.0)
     monkeypatch.setattr(hybrids, "PICTURES", 1)
-    found = hybrids.measure(name, 64)
-    assert found["parameters"] > 1e6
-    assert found["seconds"] > 0
-    assert found["peak_mib"] >= 0
+    result = hybrids.measure(name, 64)
+    assert result["parameters"] > 1e6
+    assert result["seconds"] > 0
+    assert result["peak_mib"] >= 0
 
 
 def test_the_tables_of_hybrids():

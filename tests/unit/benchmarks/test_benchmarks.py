@@ -72,12 +72,12 @@ def test_time_to_a_target(curve, expected):
 
 
 def test_derived_figures():
-    found = result(20.0)
-    assert found["samples_per_second"] == 5
-    assert found["tokens_per_second"] == 100
-    assert found["gflops"] == 50
-    assert found["gemm_share"] == 0.5
-    assert found["seconds_to_target"] == 10
+    outcome = result(20.0)
+    assert outcome["samples_per_second"] == 5
+    assert outcome["tokens_per_second"] == 100
+    assert outcome["gflops"] == 50
+    assert outcome["gemm_share"] == 0.5
+    assert outcome["seconds_to_target"] == 10
 
 
 def test_what_was_never_reached_is_later_than_all():
@@ -103,10 +103,10 @@ def test_without_the_reference_there_is_no_ratio():
 
 
 def test_the_table_has_a_row_for_each_contender_and_names_failures(tmp_path, capsys):
-    one = {"gemm_gflops": 100.0, "results": {"toolkit": result(10.0), "peer": result(20.0, curve=[[1, 0.1]])}}
+    items = {"gemm_gflops": 100.0, "results": {"toolkit": result(10.0), "peer": result(20.0, curve=[[1, 0.1]])}}
     two = {"gemm_gflops": 120.0, "results": {"toolkit": result(12.0)}}
     path = tmp_path / "result.json"
-    finetune.write(record([one, two], {"peer": "round 2: it fell over"}), path)
+    finetune.write(record([items, two], {"peer": "round 2: it fell over"}), path)
     assert finetune.main(["--table", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
@@ -232,11 +232,11 @@ def test_a_quick_run_from_end_to_end(tmp_path):
     written = output.read_text(encoding="utf-8")
     made = json.loads(written)
     assert list(made["summary"]) == names
-    for found in made["rounds"][0]["results"].values():
-        assert found["training_seconds"] > 0
-        assert 0 < found["gemm_share"] < 5
-        assert 0 <= found["accuracy"] <= 1
-        assert len(found["curve"]) == 2
+    for item in made["rounds"][0]["results"].values():
+        assert item["training_seconds"] > 0
+        assert 0 < item["gemm_share"] < 5
+        assert 0 <= item["accuracy"] <= 1
+        assert len(item["curve"]) == 2
     for folder in (ROOT, Path.home(), Path(sys.prefix)):
         assert str(folder) not in written
 

@@ -13,18 +13,18 @@ def test_ratios_are_taken_within_each_round():
         "Seq2SeqTrainer": [(20.0, 6.0, REFERENCES), (30.0, 8.0, ["eins Katze", "nichts"])],
     }
     whole = translation.summary(turns, ["one cat", "two dogs"], REFERENCES, 150)
-    found = whole["contenders"]
-    assert found["toolkit"]["times_training"] == 1
-    assert found["Seq2SeqTrainer"]["times_training"] == pytest.approx(1.75)
-    assert found["Seq2SeqTrainer"]["times_translating"] == pytest.approx(2.5)
-    assert found["toolkit"]["rows_per_second"] == pytest.approx(10)
-    assert found["toolkit"]["chrf"] == pytest.approx(100)
-    assert found["Seq2SeqTrainer"]["chrf"] < 100
-    assert whole["before"]["chrf"] < found["Seq2SeqTrainer"]["chrf"]
+    result = whole["contenders"]
+    assert result["toolkit"]["times_training"] == 1
+    assert result["Seq2SeqTrainer"]["times_training"] == pytest.approx(1.75)
+    assert result["Seq2SeqTrainer"]["times_translating"] == pytest.approx(2.5)
+    assert result["toolkit"]["rows_per_second"] == pytest.approx(10)
+    assert result["toolkit"]["chrf"] == pytest.approx(100)
+    assert result["Seq2SeqTrainer"]["chrf"] < 100
+    assert whole["before"]["chrf"] < result["Seq2SeqTrainer"]["chrf"]
     lead = whole["toolkit_minus"]
-    assert lead["Seq2SeqTrainer"]["chrf"]["value"] == pytest.approx(100 - found["Seq2SeqTrainer"]["chrf"])
+    assert lead["Seq2SeqTrainer"]["chrf"]["value"] == pytest.approx(100 - result["Seq2SeqTrainer"]["chrf"])
     assert lead["before training"]["chrf"]["low"] > 0
-    shared = {name: {**one, "gemm_share": 0.25} for name, one in found.items()}
+    shared = {name: {**item, "gemm_share": 0.25} for name, item in result.items()}
     measured = {"command": "python -m benchmarks.translation", "date": "2025-01-01", "gemm_gflops": 400.0}
     record = {
         "machine": {"processor": "A CPU", "processors": 2, "torch": "2", "transformers": "5"},

@@ -1,4 +1,4 @@
-"""What a log says of work that takes its time."""
+"""Log lines of long work."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from toolkit.cli import console
 from toolkit.events import Counted, Stage
 
 
-def test_a_log_says_what_is_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_lines_have_remaining_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     now = [100.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
     with console.Watcher() as watch:

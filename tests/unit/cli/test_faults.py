@@ -1,4 +1,4 @@
-"""What the user is told of failures that are no fault of the toolkit."""
+"""Messages for failures that the machine causes."""
 
 import errno
 import json
@@ -31,10 +31,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
         caused(KeyError("x"), MemoryError()),
     ],
 )
-def test_memory_that_ran_out_is_said(error, capsys):
+def test_out_of_memory_is_reported(error, capsys):
     assert report_failure(error) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("Error [machine.out-of-memory]: ")
+    output = capsys.readouterr().err
+    assert output.startswith("Error [machine.out-of-memory]: ")
 
 
 def test_refusals_keep_their_own_words():
@@ -62,9 +62,9 @@ def test_the_machine_is_named(error, code, identifier, fact, capsys):
             error()
         error = caught.value
     assert report_failure(error) == code
-    said = capsys.readouterr().err
-    assert said.startswith(f"Error [{identifier}]: ")
-    assert fact in said
+    output = capsys.readouterr().err
+    assert output.startswith(f"Error [{identifier}]: ")
+    assert fact in output
 
 
 def test_a_fault_of_the_toolkit_is_called_one(capsys):
@@ -72,7 +72,7 @@ def test_a_fault_of_the_toolkit_is_called_one(capsys):
     assert capsys.readouterr().err.startswith("Error [internal.unexpected]: KeyError: 'x'")
 
 
-def test_a_stop_that_the_user_asked_for_is_no_error(capsys):
+def test_user_interruption_is_no_error(capsys):
     assert report_failure(Interrupted("Stopped at step 3.", "Go on with --resume.")) == 130
     assert capsys.readouterr().err == "\nStopped at step 3.\n  → Go on with --resume.\n"
 
@@ -129,6 +129,6 @@ def test_wrong_call_without_json_prints_nothing_on_standard_output(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_reader_that_is_gone_is_told_nothing(capsys):
+def test_closed_reader_gets_no_message(capsys):
     assert report_failure(OutputLost(BrokenPipeError(errno.EPIPE, "Broken pipe"))) == 141
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""The command line said again, for another command."""
+"""The command line, rewritten for another command."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A recipe's own keys are options of the command line; what no recipe knows is left to be refused."""
+"""A recipe's own keys are options of the command line; options of no recipe are rejected."""
 
 from pathlib import Path
 
@@ -27,9 +27,9 @@ def test_options(typed, meant):
 
 
 def test_a_misspelt_option_of_a_recipe_is_guessed():
-    said = toolkit("finetune", "image", "--augmnt", "photos", cwd=Path.cwd())
-    assert said.code == 2
-    assert "No such option: --augmnt (Possible options: --augment, " in said.err
+    outcome = toolkit("finetune", "image", "--augmnt", "photos", cwd=Path.cwd())
+    assert outcome.code == 2
+    assert "No such option: --augmnt (Possible options: --augment, " in outcome.err
 
 
 def test_an_option_without_a_value_is_true(write):

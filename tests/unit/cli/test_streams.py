@@ -1,4 +1,4 @@
-"""Whatever is said can be printed, and no terminal obeys it."""
+"""Every output can be printed, and control characters are escaped."""
 
 import io
 import json
@@ -36,7 +36,7 @@ def printed(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> str:
         ("très bon → 84 %", "utf-8", "très bon → 84 %"),
     ],
 )
-def test_what_a_terminal_cannot_show_becomes_something_like_it(text, encoding, seen, monkeypatch):
+def test_unsupported_characters_are_replaced(text, encoding, seen, monkeypatch):
     assert printed(text, encoding, monkeypatch) == seen
 
 
@@ -106,8 +106,8 @@ raise ValueError("raised \x1b[2J")
 def test_libraries_send_no_control_characters():
     done = subprocess.run([sys.executable, "-c", WRITERS], capture_output=True)
     text = (done.stdout + done.stderr).decode()
-    for said in ("warned \\u001b", "logged \\u009b", "handled \\u0007", "printed \\u001b", "raised \\u001b"):
-        assert said in text
+    for outcome in ("warned \\u001b", "logged \\u009b", "handled \\u0007", "printed \\u001b", "raised \\u001b"):
+        assert outcome in text
     assert "\rbar 10 %\rbar 20 %\\u001b[K\x1b[A" in text, "a progress bar may go to the beginning of its line"
     assert text.count("\x1b") == 1
     assert not {"\x9b", "\x07", "\u202e"} & set(text)
@@ -130,15 +130,15 @@ def test_data_in_a_pipe_stays_as_it_is(monkeypatch):
 
 
 def test_data_on_a_terminal_is_the_same_json_without_control_characters(monkeypatch):
-    said = {"text": "très \x1b\x9b\u202e\r"}
+    texts = {"text": "très \x1b\x9b\u202e\r"}
     leader, follower = pty.openpty()
     with monkeypatch.context() as patch, os.fdopen(follower, "w", encoding="utf-8") as stream:
         patch.setattr(sys, "stdout", stream)
         prepare_streams()
-        console.say_json(json.dumps(said, ensure_ascii=False))
+        console.say_json(json.dumps(texts, ensure_ascii=False))
         seen = os.read(leader, 1000).decode()
     os.close(leader)
-    assert json.loads(seen) == said
+    assert json.loads(seen) == texts
     assert not {"\x9b", "\u202e", "\x1b"} & set(seen)
 
 
@@ -151,7 +151,7 @@ def _read_until(terminal: int, mark: str) -> str:
     return seen.decode()
 
 
-def test_a_bar_on_a_terminal_draws_and_what_others_write_is_shown(monkeypatch):
+def test_bar_and_other_output_share_a_terminal(monkeypatch):
     from toolkit.events import Counted
 
     leader, follower = pty.openpty()

@@ -1,4 +1,4 @@
-"""`attend` looks at a model as its run uses it."""
+"""`attend` traces a model as its run uses it."""
 
 import json
 

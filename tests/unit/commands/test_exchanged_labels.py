@@ -1,4 +1,4 @@
-"""A model's names of classes are those that it learnt, or it is not asked."""
+"""A model whose class names differ from its training is rejected."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_exchanged_names_are_refused_with_both(stored, card, learnt):
 
 
 @pytest.mark.parametrize(("card", "learnt"), [({"labels": ["up", "down"]}, ["up", "down"]), ({}, None)])
-def test_names_that_agree_or_that_nothing_is_known_of_are_taken(stored, card, learnt):
+def test_matching_or_unknown_names_are_accepted(stored, card, learnt):
     *_, labels = find_stored(str(stored(["up", "down"], card, learnt)), {}, None)
     assert labels == ("up", "down")
 

@@ -1,4 +1,4 @@
-"""Which rows an export is asked about, and which it is calibrated on."""
+"""Which rows an export predicts, and which it is calibrated on."""
 
 import importlib
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What stands in the way of a push is said."""
+"""Obstacles to a push are reported."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from toolkit.hub.destinations import Destination
 from toolkit.runs import checksums
 
 
-def test_a_recipe_that_is_gone_is_named_with_what_to_do(tmp_path):
+def test_missing_recipe_is_named_with_a_fix(tmp_path):
     run = runs.Run(tmp_path / "run")
     runs.write_json(run.model / runs.CARD, {"recipe": "./gone.py"})
     with refused(RecipeError, "recipe.not-installed") as caught:

@@ -1,4 +1,4 @@
-"""A wish to end, from a keyboard or from a machine, is one and the same."""
+"""Ctrl-C and SIGTERM have the same effect."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ def test_sigterm_ends_like_ctrl_c_and_the_handler_is_given_back():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_in_training_it_is_a_wish_first():
-    with pytest.raises(KeyboardInterrupt), terminable(), stoppable() as asked:
+def test_signal_in_training_requests_a_stop():
+    with pytest.raises(KeyboardInterrupt), terminable(), stoppable() as value:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert asked()
+        assert value()
         os.kill(os.getpid(), signal.SIGTERM)

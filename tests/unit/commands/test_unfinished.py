@@ -1,4 +1,4 @@
-"""Which run is taken up again, and what is said when there is none."""
+"""Which run is resumed, and the note when there is none."""
 
 from types import SimpleNamespace
 
@@ -37,35 +37,35 @@ def notes(prepared):
     return unfinished(prepared, heard.append), " ".join(event.text for event in heard if isinstance(event, Note))
 
 
-def test_nothing_to_resume_is_said(prepared):
-    run, said = notes(prepared())
+def test_nothing_to_resume_is_noted(prepared):
+    run, output = notes(prepared())
     assert run is None
-    assert "There is nothing to resume" in said
-    assert "new run" in said
+    assert "There is nothing to resume" in output
+    assert "new run" in output
 
 
-def test_nothing_to_resume_in_the_folder_named_is_said(prepared):
-    run, said = notes(prepared(output="mine"))
+def test_nothing_to_resume_in_given_folder_is_noted(prepared):
+    run, output = notes(prepared(output="mine"))
     assert run is None
-    assert said.startswith("There is nothing to resume in mine;")
+    assert output.startswith("There is nothing to resume in mine;")
 
 
-def test_what_sets_the_nearest_run_apart_is_said(prepared):
+def test_differences_from_nearest_run_are_named(prepared):
     begin(runs.HOME / "one", prepared(training={"epochs": 9}).config)
-    run, said = notes(prepared())
+    run, output = notes(prepared())
     assert run is None
-    assert "runs/one has a different training.epochs" in said
+    assert "runs/one has a different training.epochs" in output
 
 
-def test_a_run_of_the_same_kind_is_taken_up(prepared):
+def test_matching_run_is_resumed(prepared):
     begin(runs.HOME / "one", prepared().config)
     begin(runs.HOME / "whole", prepared().config, status="complete")
-    run, said = notes(prepared())
+    run, output = notes(prepared())
     assert run == runs.Run(runs.HOME / "one")
-    assert "Resuming runs/one" in said
+    assert "Resuming runs/one" in output
 
 
-def test_what_changes_no_weight_may_differ(prepared, tmp_path):
+def test_values_without_effect_on_weights_may_differ(prepared, tmp_path):
     run = begin(tmp_path / "mine", prepared(output="mine").config)
     now = {"training": {"checkpoint_minutes": 1, "trackers": ["tensorboard"]}, "evaluation": {"checks": ["cost"]}}
     assert notes(prepared(output=str(run.path), **now))[0] == run
@@ -80,7 +80,7 @@ def test_a_damaged_record_is_not_blamed_on_the_data(prepared, tmp_path):
         notes(prepared(output=str(run.path)))
 
 
-def test_a_run_without_a_state_is_said_to_begin_again(prepared, tmp_path):
+def test_run_without_state_restarts_with_a_note(prepared, tmp_path):
     run = begin(tmp_path / "mine", prepared(output="mine").config)
     heard = []
     assert find_state(run, heard.append) is None

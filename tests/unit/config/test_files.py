@@ -1,4 +1,4 @@
-"""Assignments and files: what is written is what is read, and what cannot be read is said with its line."""
+"""Assignments and files: what is written is what is read, and errors name their line."""
 
 import itertools
 
@@ -101,7 +101,7 @@ def test_assignments_are_merged_in_their_order():
 
 
 @pytest.mark.parametrize("assignment", ["training.epochs", "=5", " = 5", ".=5", "", 'data."x=5', "..="])
-def test_what_is_no_assignment_is_refused(assignment):
+def test_malformed_assignment_is_rejected(assignment):
     with refused(ConfigError, "config.malformed-assignment", "KEY=VALUE"):
         parse_assignments([assignment])
 
@@ -138,12 +138,12 @@ def test_a_map_that_is_not_closed_is_no_text(value):
     assert "single quotes" in caught.value.fix
 
 
-def test_a_key_that_is_quoted_once_and_bare_once_stands_twice(write):
+def test_quoted_and_bare_key_are_duplicates(write):
     with refused(ConfigError, "config.invalid-yaml", "line 1", "`1`"):
         read_file(write("mine.yaml", "{1: a, '1': b}\n"))
 
 
-def test_labels_in_a_file_are_the_words_that_stand_there(write):
+def test_labels_in_a_file_stay_words(write):
     path = write("mine.yaml", "data:\n  label_map: {yes: good, no: bad, 1: good, on: 2024-01-01}\n")
     read = resolve([("flag", {"recipe": "x"}), ("file", read_file(path))]).config.data.label_map
     assert read == {"yes": "good", "no": "bad", "1": "good", "on": "2024-01-01"}

@@ -1,4 +1,4 @@
-"""Layers, assignments and files: what is set is what is read, and every mistake is named."""
+"""Layers, assignments and files: set values are read back, and every error is named."""
 
 from typing import Literal
 
@@ -62,7 +62,7 @@ def test_merge_leaves_its_arguments_alone(below, above):
 
 
 @given(st.permutations(["recipe", "preset", "file", "--set", "flag"]), st.integers(1, 5))
-def test_the_last_layer_that_speaks_decides(names, speaking):
+def test_last_layer_takes_precedence(names, speaking):
     layers = [("command", {"recipe": "sentiment"})]
     layers += [(name, {"training": {"batch_size": number}}) for number, name in enumerate(names[:speaking], 1)]
     layers += [(name, {"training": {"seed": 5}}) for name in names[speaking:]]
@@ -75,11 +75,11 @@ def test_the_last_layer_that_speaks_decides(names, speaking):
 
 def test_values_found_out_in_the_run_are_marked_with_their_layer():
     resolved = resolve([("flag", {"recipe": "x", "training": {"seed": 3}})])
-    found = resolved.with_values("model", {"training": {"learning_rate": 1e-3}})
-    assert found.config.training.learning_rate == 1e-3
-    assert found.config.training.seed == 3
-    assert found.origin("training.learning_rate") == "model"
-    assert found.origin("training.seed") == "flag"
+    result = resolved.with_values("model", {"training": {"learning_rate": 1e-3}})
+    assert result.config.training.learning_rate == 1e-3
+    assert result.config.training.seed == 3
+    assert result.origin("training.learning_rate") == "model"
+    assert result.origin("training.seed") == "flag"
     assert resolved.config.training.learning_rate is None
 
 
@@ -107,7 +107,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest_name(dotted, meant):
     assert f"Did you mean `{meant}" in problem
 
 
-def test_a_key_that_resembles_nothing_is_refused_without_a_guess():
+def test_unknown_key_without_a_near_name():
     assert "Did you mean" not in refusal("config.unknown-key", ("flag", {"recipe": "x", "zzzzqqqq": 1}))
 
 
@@ -191,8 +191,8 @@ def test_values_of_more_than_one_kind():
     assert read("loss.class_weights=balanced").loss.class_weights == "balanced"
     assert read("loss.class_weights={1: 2, false: 0.5}").loss.class_weights == {"1": 2.0, "false": 0.5}
     assert read('loss.class_weights."4.5"=3').loss.class_weights == {"4.5": 3.0}
-    said = refusal("config.invalid-value", ("flag", {"recipe": "x", "training": {"freeze": 0}}))
-    assert "must be a number of layers (at least 1), embeddings, trunk, or a regular expression, got 0" in said
+    message = refusal("config.invalid-value", ("flag", {"recipe": "x", "training": {"freeze": 0}}))
+    assert "must be a number of layers (at least 1), embeddings, trunk, or a regular expression, got 0" in message
 
 
 def test_the_recipes_own_keys_are_checked_and_filled_in():
@@ -212,7 +212,7 @@ def test_the_recipes_own_keys_are_checked_and_filled_in():
         config.validate_options(Options, {"beams": "x"}, {"options.beams": "--set"})
 
 
-def test_every_key_says_what_it_means():
+def test_every_key_has_a_description():
     described = dict(config.describe())
     assert {"recipe", "data.source", "training.learning_rate", "evaluation.confidence"} <= described.keys()
     assert len(described) >= 40

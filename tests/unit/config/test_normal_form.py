@@ -1,4 +1,4 @@
-"""Labels and names have one written form wherever they stand."""
+"""Labels and names have one written form everywhere."""
 
 import unicodedata
 

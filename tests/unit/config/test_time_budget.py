@@ -24,7 +24,7 @@ def test_other_texts_are_refused(text):
 
 
 @pytest.mark.parametrize("seconds", [1, 59, 60, 90, 119, 120, 300, 3599, 3600, 5400, 86400])
-def test_what_is_written_is_read_again(seconds):
+def test_written_durations_are_read_again(seconds):
     assert time_budget.seconds_of(time_budget.written(seconds)) == seconds
 
 
@@ -46,7 +46,7 @@ def test_the_command_began_before_now_and_hands_that_on(monkeypatch):
     assert time_budget.process_start() == pytest.approx(began, abs=0.5)
 
 
-def test_a_start_that_cannot_be_is_not_believed(monkeypatch):
+def test_implausible_start_is_ignored(monkeypatch):
     for epoch in (0.0, time.time() + 1000):
         monkeypatch.setenv("TOOLKIT_STARTED", repr(epoch))
         assert 0 <= time.monotonic() - time_budget.process_start() < 3600

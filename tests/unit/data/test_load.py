@@ -1,4 +1,4 @@
-"""From a file to clean parts: what is dropped is said, what does not fit is refused with where it stands."""
+"""From a file to clean parts: omitted rows are noted, and errors name their place."""
 
 from dataclasses import replace
 
@@ -64,8 +64,8 @@ def test_a_folder_of_parts_is_taken_as_it_is(sentiment, write_csv, tmp_path):
 
 def test_the_same_seed_gives_the_same_parts(sentiment, write_csv):
     path = config(write_csv("all.csv", GOOD + BAD))
-    one, same, other = (load_splits(sentiment, path, seed).facts["fingerprint"] for seed in (1, 1, 2))
-    assert one == same != other
+    first, same, other = (load_splits(sentiment, path, seed).facts["fingerprint"] for seed in (1, 1, 2))
+    assert first == same != other
 
 
 def test_white_space_in_headers_and_labels_is_no_obstacle(sentiment, write):
@@ -74,14 +74,14 @@ def test_white_space_in_headers_and_labels_is_no_obstacle(sentiment, write):
     assert splits.labels == ("bad", "good")
 
 
-def test_numbers_get_the_recipes_names_and_it_is_said(sentiment, write_csv):
+def test_assumed_names_of_numbers_are_noted(sentiment, write_csv):
     table = load_table(sentiment, config(write_csv("all.csv", [(f"film {n}", n % 2) for n in range(20)])))
     assert table.labels == ("negative", "positive")
     assert "Labels 0, 1 are numbers without names, and are read as negative, positive" in table.notes[0]
     assert table.parts["all"]["label"].to_pylist() == [0, 1] * 10
 
 
-def test_the_users_mapping_wins_and_drops(sentiment, write_csv):
+def test_label_map_takes_precedence(sentiment, write_csv):
     path = write_csv("all.csv", [(f"film {n}", n % 3) for n in range(30)])
     table = load_table(sentiment, config(path, label_map={"0": "bad", "2": "good", "1": None}))
     assert table.labels == ("bad", "good")
@@ -90,7 +90,7 @@ def test_the_users_mapping_wins_and_drops(sentiment, write_csv):
     assert table.parts["all"].num_rows == 20
 
 
-def test_only_the_rows_asked_for_are_kept(sentiment, write):
+def test_where_filters_rows(sentiment, write):
     rows = "".join(f"film {n},{n % 2},{'tv' if n < 30 else 'cinema'}\n" for n in range(40))
     path = write("all.csv", "text,label,where\n" + rows)
     assert load_table(sentiment, config(path, where={"where": "cinema"})).parts["all"].num_rows == 10
@@ -115,44 +115,44 @@ def test_an_empty_second_text_is_no_fault(sentiment, write):
 
 
 def test_all_one_class(sentiment, write_csv, fault):
-    said = fault("label.one-class", load_splits, sentiment, config(write_csv("all.csv", GOOD)), 0)
-    assert "All training rows have the same label, `good`" in said
+    message = fault("label.one-class", load_splits, sentiment, config(write_csv("all.csv", GOOD)), 0)
+    assert "All training rows have the same label, `good`" in message
 
 
 def test_a_label_that_appears_once(sentiment, write_csv, fault):
-    said = fault(
+    message = fault(
         "label.too-rare", load_splits, sentiment, config(write_csv("all.csv", [*GOOD, *BAD, ("odd", "mixed")])), 0
     )
-    assert "`mixed` appears once (row 42)" in said
+    assert "`mixed` appears once (row 42)" in message
 
 
 def test_a_label_outside_the_mapping(sentiment, write_csv, fault):
-    said = fault(
+    message = fault(
         "label.not-mapped",
         load_splits,
         sentiment,
         config(write_csv("all.csv", GOOD + BAD), label_map={"good": "fine"}),
         0,
     )
-    assert "`bad` is a label in the data but not in the mapping" in said
+    assert "`bad` is a label in the data but not in the mapping" in message
 
 
 def test_a_mapping_that_drops_everything(sentiment, write_csv, fault):
-    said = fault(
+    message = fault(
         "data.no-rows",
         load_splits,
         sentiment,
         config(write_csv("all.csv", GOOD + BAD), label_map={"good": None, "bad": None}),
         0,
     )
-    assert "No usable row is left" in said
+    assert "No usable row is left" in message
 
 
 def test_a_held_out_label_that_train_has_not(sentiment, write_csv, tmp_path, fault):
     write_csv("reviews/train.csv", GOOD + BAD)
     write_csv("reviews/test.csv", [("strange", "mixed"), ("good one", "good")])
-    said = fault("label.not-in-train", load_splits, sentiment, config(tmp_path / "reviews"), 0)
-    assert "The test part has the label `mixed`, which train does not have" in said
+    message = fault("label.not-in-train", load_splits, sentiment, config(tmp_path / "reviews"), 0)
+    assert "The test part has the label `mixed`, which train does not have" in message
     write_csv("reviews/test.csv", [("strange", "mixed"), ("odd", "odd"), ("good one", "good")])
     assert "the labels `mixed`, `odd`, which train does not have" in fault(
         "label.not-in-train", load_splits, sentiment, config(tmp_path / "reviews"), 0
@@ -167,29 +167,31 @@ def test_empty_texts_are_left_out_and_counted(sentiment, write_csv):
 
 
 def test_mostly_empty_texts_are_the_wrong_column(sentiment, write_csv, fault):
-    said = fault("data.empty-column", load_table, sentiment, config(write_csv("all.csv", [*GOOD, *[("", "bad")] * 21])))
-    assert "21 of 41 rows have an empty text (first: all.csv, row 22)" in said
-    assert "--text-column" in said
+    message = fault(
+        "data.empty-column", load_table, sentiment, config(write_csv("all.csv", [*GOOD, *[("", "bad")] * 21]))
+    )
+    assert "21 of 41 rows have an empty text (first: all.csv, row 22)" in message
+    assert "--text-column" in message
 
 
 def test_labels_nearly_as_many_as_rows(sentiment, write_csv, fault):
-    said = fault(
+    message = fault(
         "label.too-many-classes",
         load_splits,
         sentiment,
         config(write_csv("all.csv", [(f"film {n}", f"id {n}") for n in range(90)])),
         0,
     )
-    assert "90 different values" in said
-    assert "swapped" not in said
-    said = fault(
+    assert "90 different values" in message
+    assert "swapped" not in message
+    message = fault(
         "label.too-many-classes",
         load_splits,
         sentiment,
         config(write_csv("all.csv", [("good" if n % 2 else "bad", f"film {n}") for n in range(90)])),
         0,
     )
-    assert "swapped" in said
+    assert "swapped" in message
 
 
 def test_many_classes_with_a_few_rows_each_are_labels(sentiment, write_csv):
@@ -241,10 +243,10 @@ def test_a_mapped_label_that_no_row_has_is_remarked(sentiment, write_csv):
 
 
 def test_no_labels_at_all(sentiment, write_csv, fault):
-    said = fault(
+    message = fault(
         "data.empty-column", load_table, sentiment, config(write_csv("all.csv", [(f"film {n}", "") for n in range(9)]))
     )
-    assert "The column of the label is empty" in said
+    assert "The column of the label is empty" in message
 
 
 def test_a_part_without_labels_is_left_aside(sentiment, write_csv, tmp_path):
@@ -284,7 +286,7 @@ def test_evaluation_on_rows_without_labels_is_refused(sentiment, write_csv, faul
     ("values", "labels"),
     [((0, 1), ("negative", "positive")), ((0, 1, 2), ("0", "1", "2")), ((0, 1, 2, 3, 4), ("0", "1", "2", "3", "4"))],
 )
-def test_of_three_numbers_nobody_knows_the_names(sentiment, write_csv, values, labels):
+def test_three_numbers_keep_their_names(sentiment, write_csv, values, labels):
     table = load_table(
         sentiment, config(write_csv("all.csv", [(f"film {n}", values[n % len(values)]) for n in range(30)]))
     )
@@ -292,13 +294,13 @@ def test_of_three_numbers_nobody_knows_the_names(sentiment, write_csv, values, l
     assert "are numbers without names" in table.notes[0]
 
 
-def test_numbers_are_judged_as_the_run_read_them(sentiment, write_csv, fault):
-    one = config(write_csv("all.csv", [(f"film {n}", 1) for n in range(9)]))
-    table = load_table(sentiment, one, ("negative", "positive"))
+def test_numbers_are_read_as_in_training(sentiment, write_csv, fault):
+    first = config(write_csv("all.csv", [(f"film {n}", 1) for n in range(9)]))
+    table = load_table(sentiment, first, ("negative", "positive"))
     assert table.parts["all"]["label"].to_pylist() == [1] * 9
     assert "1 are numbers without names, and are read as positive" in table.notes[0]
-    assert "do not match" in fault("label.not-of-model", load_table, sentiment, one, ("positive", "negative"))
-    unnamed = load_table(sentiment, one, ("LABEL_0", "LABEL_1"))
+    assert "do not match" in fault("label.not-of-model", load_table, sentiment, first, ("positive", "negative"))
+    unnamed = load_table(sentiment, first, ("LABEL_0", "LABEL_1"))
     assert unnamed.parts["all"]["label"].to_pylist() == [1] * 9
 
 
@@ -334,8 +336,8 @@ def test_amounts_get_no_advice_on_classes_alone(sentiment, write_csv, fault):
 
 def test_several_labels_in_a_cell_are_refused_and_shown(sentiment, write_csv, fault):
     path = write_csv("all.csv", [(f"film {n}", ("food", "room", "food|room")[n % 3]) for n in range(60)])
-    said = fault("label.several-in-a-row", load_splits, sentiment, config(path), 0)
-    assert "20 of 60 rows have several labels (such as `food|room`" in said
+    message = fault("label.several-in-a-row", load_splits, sentiment, config(path), 0)
+    assert "20 of 60 rows have several labels (such as `food|room`" in message
     assert "20 of 60 rows have several labels" in load_table(sentiment, config(path), lenient=True).notes[0]
     mapped = {"food": "food", "room": "room", "food|room": "both"}
     assert load_splits(sentiment, config(path, label_map=mapped), 0).labels == ("food", "room", "both")
@@ -356,8 +358,8 @@ def test_parts_without_folders_of_classes_are_no_classes(sentiment, write, tmp_p
     for part in ("train", "test"):
         for n in range(6):
             write(f"{part}/{n}.txt", f"{part} {n}")
-    said = fault("label.missing", load_splits, sentiment, config(tmp_path), 0)
-    assert "test, train, which are splits of a data set, not classes" in said
+    message = fault("label.missing", load_splits, sentiment, config(tmp_path), 0)
+    assert "test, train, which are splits of a data set, not classes" in message
 
 
 @pytest.mark.parametrize("wanted", ["true", "TRUE"])
@@ -450,14 +452,14 @@ def test_bare_numbers_of_a_model_that_was_trained_with_them(sentiment, write_csv
 
 
 def test_labels_that_the_model_does_not_know(sentiment, write_csv, fault):
-    said = fault(
+    message = fault(
         "label.not-of-model",
         load_table,
         sentiment,
         config(write_csv("all.csv", GOOD + BAD)),
         ("LABEL_0", "LABEL_1", "LABEL_2"),
     )
-    assert "do not match the model's" in said
+    assert "do not match the model's" in message
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
@@ -534,11 +536,11 @@ def test_parts_that_are_none(sentiment, on_hub, fault):
         RuntimeError("Dataset scripts are no longer supported"),
     ],
 )
-def test_what_the_library_says_of_a_data_set(sentiment, on_hub, fault, error):
+def test_errors_of_datasets_are_reported(sentiment, on_hub, fault, error):
     on_hub(error)
-    said = fault("hub.cannot-load", load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
-    assert "The data set org/data cannot be loaded" in said
-    assert str(error)[:20] in said
+    message = fault("hub.cannot-load", load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
+    assert "The data set org/data cannot be loaded" in message
+    assert str(error)[:20] in message
 
 
 def test_a_fault_in_the_code_stays_a_fault(sentiment, on_hub):
@@ -552,8 +554,8 @@ def test_without_a_network_or_a_copy(sentiment, monkeypatch, fault, on_hub):
     monkeypatch.setattr(sources, "hub_problem", lambda: "HF_HUB_OFFLINE is set")
     for switches in (datasets.config, constants):  # the load turns them; they are given back
         monkeypatch.setattr(switches, "HF_HUB_OFFLINE", switches.HF_HUB_OFFLINE)
-    said = fault("hub.unreachable", load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
-    assert "org/data is not on this machine and HF_HUB_OFFLINE is set" in said
+    message = fault("hub.unreachable", load_table, sentiment, DataConfig(source="org/data"), kind=SourceError)
+    assert "org/data is not on this machine and HF_HUB_OFFLINE is set" in message
 
 
 def test_only_the_recipes_own_data_is_ever_replaced(sentiment, monkeypatch, no_hub):

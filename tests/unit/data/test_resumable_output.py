@@ -74,7 +74,7 @@ def test_only_the_same_work_is_gone_on_with(tmp_path):
     assert resumable_output.open_parts(output, {"input": "x"}).parts == 0
 
 
-def test_a_place_that_is_taken_or_of_no_format(tmp_path):
+def test_existing_or_unknown_output_is_rejected(tmp_path):
     (tmp_path / "out.csv").write_text("x", encoding="utf-8")
     with refused(ConfigError, "output.exists", "out.csv"):
         resumable_output.check_output(tmp_path / "out.csv")

@@ -41,12 +41,12 @@ SRUN = {
         ({**SRUN, "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}, Place(0, 2, 0, "the launcher")),
     ],
 )
-def test_what_a_launcher_says_is_noticed(environ, place):
+def test_launcher_variables_are_detected(environ, place):
     assert notice(environ) == place
 
 
 @pytest.mark.parametrize("environ", [{"RANK": "first", "WORLD_SIZE": "2"}, {"SLURM_STEP_NUM_TASKS": "2"}])
-def test_what_cannot_be_understood_is_named(environ):
+def test_invalid_launcher_variables_are_named(environ):
     with refused(ConfigError, "process.bad-launcher", "WORLD_SIZE"):
         notice(environ)
 
@@ -62,9 +62,9 @@ def test_what_cannot_be_understood_is_named(environ):
     ],
 )
 def test_slurm_processes_meet_on_the_first_machine(nodes, first):
-    found = rendezvous(Place(5, 8, 1, "SLURM"), {**SRUN, "SLURM_STEP_NODELIST": nodes})
-    assert found["MASTER_ADDR"] == first
-    assert (found["RANK"], found["WORLD_SIZE"], found["LOCAL_RANK"]) == ("5", "8", "1")
+    result = rendezvous(Place(5, 8, 1, "SLURM"), {**SRUN, "SLURM_STEP_NODELIST": nodes})
+    assert result["MASTER_ADDR"] == first
+    assert (result["RANK"], result["WORLD_SIZE"], result["LOCAL_RANK"]) == ("5", "8", "1")
 
 
 def test_slurm_jobs_on_one_machine_meet_at_ports_of_their_own():
@@ -75,9 +75,9 @@ def test_slurm_jobs_on_one_machine_meet_at_ports_of_their_own():
 
 
 def test_the_meeting_place_of_the_launcher_is_kept():
-    found = rendezvous(Place(1, 2, 1, "the launcher"), {"MASTER_ADDR": "10.0.0.7", "MASTER_PORT": "29500"})
-    assert "MASTER_ADDR" not in found
-    assert "MASTER_PORT" not in found
+    result = rendezvous(Place(1, 2, 1, "the launcher"), {"MASTER_ADDR": "10.0.0.7", "MASTER_PORT": "29500"})
+    assert "MASTER_ADDR" not in result
+    assert "MASTER_PORT" not in result
 
 
 # --- counting -------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_the_meeting_place_of_the_launcher_is_kept():
         (None, "mps", 0, 1),
     ],
 )
-def test_one_process_for_each_gpu_or_as_many_as_asked_for(wanted, device, present, number, monkeypatch):
+def test_number_of_processes(wanted, device, present, number, monkeypatch):
     monkeypatch.setattr(distributed_launcher, "count_gpus", lambda: present)
     assert processes(wanted, device) == number
 
@@ -134,14 +134,16 @@ def program(source: str) -> list[str]:
     return [sys.executable, "-S", "-c", f"import os, signal, sys, time; R = int(os.environ['RANK'])\n{source}"]
 
 
-def test_each_process_is_told_its_place(tmp_path: Path, monkeypatch):
+def test_each_process_gets_its_rank(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(distributed_launcher, "_cores", lambda: 6)
     source = f"open(f'{tmp_path}/{{R}}', 'w').write(repr(dict(os.environ)))"
     assert start(program(source), 3, {"KEPT": "yes"}) == 0
-    told = [eval((tmp_path / str(rank)).read_text()) for rank in range(3)]
-    assert [notice(one) for one in told] == [Place(rank, 3, rank, "this command") for rank in range(3)]
-    assert {(one["MASTER_ADDR"], one["OMP_NUM_THREADS"], one["KEPT"]) for one in told} == {("127.0.0.1", "2", "yes")}
-    assert len({one["MASTER_PORT"] for one in told}) == 1
+    notes = [eval((tmp_path / str(rank)).read_text()) for rank in range(3)]
+    assert [notice(item) for item in notes] == [Place(rank, 3, rank, "this command") for rank in range(3)]
+    assert {(item["MASTER_ADDR"], item["OMP_NUM_THREADS"], item["KEPT"]) for item in notes} == {
+        ("127.0.0.1", "2", "yes")
+    }
+    assert len({item["MASTER_PORT"] for item in notes}) == 1
 
 
 def test_threads_that_were_set_stay(tmp_path: Path):
@@ -157,14 +159,14 @@ def test_threads_that_were_set_stay(tmp_path: Path):
         (
             f"sys.exit([{distributed_launcher.ECHO}, 2, {distributed_launcher.ECHO}][R])",
             2,
-        ),  # one says why, the others end because of it
+        ),  # one reports the cause, the others end because of it
     ],
 )
 def test_the_exit_code_is_that_of_the_one_that_failed(source, code):
     assert start(program(source), 3, {}) == code
 
 
-def test_if_nobody_says_why_the_launcher_does():
+def test_launcher_reports_unreported_failures():
     with refused(RunError, "process.lost", "--resume"):
         start(program(f"sys.exit({distributed_launcher.ECHO})"), 2, {})
 
@@ -202,7 +204,7 @@ def test_signals_are_passed_on_to_the_main_process(number, tmp_path: Path, monke
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_that_nobody_handles_gives_the_code_that_shells_expect(tmp_path: Path, monkeypatch):
+def test_unhandled_signal_gives_shell_exit_code(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(distributed_launcher, "LAST_SECONDS", 0.1)
 
     def ask() -> None:
@@ -217,7 +219,7 @@ def test_a_signal_that_nobody_handles_gives_the_code_that_shells_expect(tmp_path
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone ends a process with its parent")
-def test_when_the_launcher_is_killed_nothing_goes_on(tmp_path: Path):
+def test_killed_launcher_ends_all_processes(tmp_path: Path):
     member = (
         "import os, time; from toolkit.distributed import launcher; launcher.die_with_launcher(os.environ);"
         f"open('{tmp_path}/' + str(os.getpid()), 'w'); time.sleep(600)"

@@ -1,4 +1,4 @@
-"""Machines that are broken in one way or another."""
+"""Simulated faults of a machine."""
 
 import sys
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def installed(monkeypatch):
 
 @pytest.fixture
 def torch(monkeypatch):
-    """Put a torch in place of the real one: a CUDA build that sees no GPU, until told otherwise."""
+    """Replace torch by a simulated one: by default a CUDA build that sees no GPU."""
 
     class Nowhere:
         def __enter__(self):

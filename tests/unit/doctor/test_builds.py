@@ -23,11 +23,11 @@ def test_cuda_build_without_gpu(torch, monkeypatch):
         return False
 
     torch.cuda.is_available = is_available
-    found = one(builds.torch_build)
-    assert found.verdict == "warning"
-    assert "CUDA 13.0" in found.finding
-    assert "too old" in found.finding
-    assert "ignore this" in found.fix.lower()
+    result = one(builds.torch_build)
+    assert result.verdict == "warning"
+    assert "CUDA 13.0" in result.finding
+    assert "too old" in result.finding
+    assert "ignore this" in result.fix.lower()
     monkeypatch.setattr(builds, "_nvidia_driver", lambda: True)
     assert "nvidia-smi" in one(builds.torch_build).fix
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -38,9 +38,9 @@ def test_cpu_build_beside_a_driver(torch, monkeypatch):
     torch.version.cuda = None
     assert one(builds.torch_build).verdict == "ok"
     monkeypatch.setattr(builds, "_nvidia_driver", lambda: True)
-    found = one(builds.torch_build)
-    assert found.verdict == "warning"
-    assert "CUDA build" in found.fix
+    result = one(builds.torch_build)
+    assert result.verdict == "warning"
+    assert "CUDA build" in result.fix
 
 
 def test_driver_is_found_by_its_tool_or_its_folder(monkeypatch, tmp_path):
@@ -58,11 +58,11 @@ def test_torchvision_that_is_absent(installed):
 
 def test_torchvision_that_cannot_be_imported(torchvision):
     torchvision("raise RuntimeError('operator torchvision::nms does not exist')")
-    found = one(builds.torchvision)
-    assert found.verdict == "fault"
-    assert "torchvision::nms" in found.finding
-    assert "every image class of transformers" in found.finding
-    assert "pip uninstall torchvision" in found.fix
+    result = one(builds.torchvision)
+    assert result.verdict == "fault"
+    assert "torchvision::nms" in result.finding
+    assert "every image class of transformers" in result.finding
+    assert "pip uninstall torchvision" in result.fix
 
 
 @pytest.mark.parametrize(

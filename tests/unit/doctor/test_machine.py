@@ -38,8 +38,8 @@ def test_threads_held_back(torch, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert one(machine.processor).verdict == "ok"
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = one(machine.processor)
-    assert (found.verdict, found.finding) == ("warning", "OMP_NUM_THREADS=1 limits torch to 1 of 8 cores")
+    result = one(machine.processor)
+    assert (result.verdict, result.finding) == ("warning", "OMP_NUM_THREADS=1 limits torch to 1 of 8 cores")
     torch.cuda.is_available = lambda: True
     assert one(machine.processor).verdict == "ok"
 
@@ -51,7 +51,7 @@ def test_memory_of_a_container(monkeypatch, tmp_path):
     limits[0].write_text("max\n")
     assert machine._memory_limit() is None
     limits[1].write_text(f"{GIB}\n")
-    found = one(machine.memory)
-    assert found.verdict == "warning"
-    assert "1.0 GiB" in found.finding
-    assert "container" in found.finding
+    result = one(machine.memory)
+    assert result.verdict == "warning"
+    assert "1.0 GiB" in result.finding
+    assert "container" in result.finding

@@ -49,17 +49,17 @@ def test_valid_tokens(local_hub, monkeypatch):
 
 def test_refused_token(local_hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    found = one(network.token)
-    assert found.verdict == "fault"
-    assert found.fix == "Set HF_TOKEN to a valid token, or unset it."
-    assert TOKEN not in str(found)
+    result = one(network.token)
+    assert result.verdict == "fault"
+    assert result.fix == "Set HF_TOKEN to a valid token, or unset it."
+    assert TOKEN not in str(result)
 
 
-def test_token_that_the_hub_cannot_judge(local_hub, monkeypatch):
+def test_token_that_the_hub_cannot_check(local_hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", local_hub.token)
     local_hub.fail("whoami", 429)
-    found = one(network.token)
-    assert (found.verdict, "HfHubHTTPError" in found.finding) == ("warning", True)
+    result = one(network.token)
+    assert (result.verdict, "HfHubHTTPError" in result.finding) == ("warning", True)
 
 
 def test_token_without_hub(no_hub, monkeypatch):
@@ -74,9 +74,9 @@ def test_token_that_cannot_be_read(monkeypatch):
         raise PermissionError(f"token {TOKEN}")
 
     monkeypatch.setattr(huggingface_hub, "get_token", get_token)
-    found = one(network.token)
-    assert found.verdict == "fault"
-    assert TOKEN not in str(found)
+    result = one(network.token)
+    assert result.verdict == "fault"
+    assert TOKEN not in str(result)
 
 
 @pytest.mark.parametrize(
@@ -112,5 +112,5 @@ def test_cache_too_large_to_count(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(network, "SCAN_SECONDS", 0.05)
     monkeypatch.setattr(huggingface_hub, "scan_cache_dir", lambda _: time.sleep(0.5))
-    found = one(network.cache)
-    assert (found.verdict, "too large" in found.finding) == ("ok", True)
+    result = one(network.cache)
+    assert (result.verdict, "too large" in result.finding) == ("ok", True)

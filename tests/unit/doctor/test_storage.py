@@ -18,8 +18,8 @@ from toolkit.doctor import storage
 def test_disk(monkeypatch, tmp_path, free, verdict):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "not" / "yet"))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free) if path.exists() else None)
-    found = list(storage.disks())
-    assert [(check.name, check.verdict) for check in found] == [("disk (cache)", verdict), ("disk (here)", verdict)]
+    result = list(storage.disks())
+    assert [(check.name, check.verdict) for check in result] == [("disk (cache)", verdict), ("disk (here)", verdict)]
 
 
 def test_folder_that_cannot_be_written(monkeypatch, tmp_path):
@@ -31,8 +31,8 @@ def test_folder_that_cannot_be_written(monkeypatch, tmp_path):
         raise OSError(30, "Read-only file system", str(dir))
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    found = one(storage.run_folder)
-    assert (found.verdict, found.finding) == ("fault", "runs/ cannot be written here (Read-only file system)")
+    result = one(storage.run_folder)
+    assert (result.verdict, result.finding) == ("fault", "runs/ cannot be written here (Read-only file system)")
 
 
 def test_current_folder_that_is_gone(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""Baselines learn from train alone."""
+"""Baselines are trained on train only."""
 
 import pyarrow as pa
 

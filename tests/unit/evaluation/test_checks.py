@@ -1,4 +1,4 @@
-"""Planted faults of a model are found: it falls for capitals, misses negation, or minds who is spoken of."""
+"""Planted faults of a model are found: sensitivity to capitals, missed negation, bias by group."""
 
 import random
 import sys
@@ -23,7 +23,7 @@ LABELS = ("negative", "positive")
 
 
 def model(texts, *, minds_case=False, understands_not=True, minds=None):
-    """Count good and bad words; a negation turns what stands behind it, and `minds` shifts the score."""
+    """Count good and bad words; a negation reverses the following word, and `minds` shifts the score."""
     probabilities = []
     for text in texts:
         words = (text if minds_case else text.lower()).replace(".", " ").replace("'t", " not").split()
@@ -53,15 +53,15 @@ def reviews(size=120):
 
 def robust(**faults_):
     texts, truth, places = reviews()
-    found = robustness.section(probe(**faults_), texts, places, truth, LISTS)
-    assert faults(REPORT["evaluation"]["robustness"], found) == []
-    return found, {one["name"]: one for one in (*found["invariance"], *found["expectations"])}
+    result = robustness.section(probe(**faults_), texts, places, truth, LISTS)
+    assert faults(REPORT["evaluation"]["robustness"], result) == []
+    return result, {item["name"]: item for item in (*result["invariance"], *result["expectations"])}
 
 
 def test_a_model_that_counts_words_keeps_its_answers():
-    found, by_name = robust()
-    assert found["accuracy"] == 1
-    assert found["not_tested"] == ""
+    result, by_name = robust()
+    assert result["accuracy"] == 1
+    assert result["not_tested"] == ""
     for name in ("lower_case", "upper_case", "no_punctuation", "prefix", "suffix"):
         assert by_name[name]["flipped"]["value"] == 0
         assert by_name[name]["difference"]["value"] == 0
@@ -87,15 +87,15 @@ def test_a_model_deaf_to_negation_is_found():
     assert any("not" in failure["changed"] for failure in deaf["negations"]["failures"])
 
 
-def test_without_polarity_directions_are_not_tested_and_that_is_said():
-    found, _ = robust(weights=None)
-    assert found["expectations"] == []
-    assert "POLARITY" in found["not_tested"]
-    assert len(found["invariance"]) == 8
+def test_without_polarity_directions_are_not_tested():
+    result, _ = robust(weights=None)
+    assert result["expectations"] == []
+    assert "POLARITY" in result["not_tested"]
+    assert len(result["invariance"]) == 8
 
 
 def spotted(size=60):
-    """Return grey pictures of which some have a spot in a corner, and a model that looks for it there."""
+    """Return grey pictures of which some have a spot in a corner, and a model that detects it."""
     from PIL import Image
 
     rows, truth = [], []
@@ -116,9 +116,9 @@ def finds_spots(rows, least=160):
 
 def test_a_model_of_pictures_that_falls_for_cropping_is_found():
     rows, truth, places = spotted()
-    found = robustness.of_pictures(CounterfactualModel(finds_spots, LABELS, None, 0.95, 200, 0), rows, places, truth)
-    assert faults(REPORT["evaluation"]["robustness"], found) == []
-    by_name = {one["name"]: one for one in found["invariance"]}
+    result = robustness.of_pictures(CounterfactualModel(finds_spots, LABELS, None, 0.95, 200, 0), rows, places, truth)
+    assert faults(REPORT["evaluation"]["robustness"], result) == []
+    by_name = {item["name"]: item for item in result["invariance"]}
     assert set(by_name) == {"blur", "noise", "crop", "darker", "brighter", "jpeg"}
     assert by_name["crop"]["difference"]["high"] < -0.2
     assert by_name["brighter"]["difference"]["value"] == by_name["jpeg"]["difference"]["value"] == 0
@@ -126,7 +126,7 @@ def test_a_model_of_pictures_that_falls_for_cropping_is_found():
     assert (failure["file"], failure["before"], failure["after"]) == ("f.csv", "positive", "negative")
     assert failure["picture"].startswith(image_decoding.THUMBNAIL)
     assert failure["picture"] != failure["changed_picture"]
-    (section,) = checks.robustness(fill(REPORT, {"evaluation": {"robustness": found}})["evaluation"]["robustness"])
+    (section,) = checks.robustness(fill(REPORT, {"evaluation": {"robustness": result}})["evaluation"]["robustness"])
     assert section.key == "robustness"
     assert "picture" in section.lead
     assert section.blocks[-1].rows[0].pictures[1][0] == failure["changed_picture"]
@@ -134,11 +134,11 @@ def test_a_model_of_pictures_that_falls_for_cropping_is_found():
 
 def test_changed_pictures_keep_their_kind_and_the_seed_decides():
     rows, _, _ = spotted(4)
-    for one in image_changes.changes():
-        changed, again = (one.change(rows[1], random.Random(seed)) for seed in (0, 0))
+    for item in image_changes.changes():
+        changed, again = (item.change(rows[1], random.Random(seed)) for seed in (0, 0))
         assert changed["bytes"] == again["bytes"] != rows[1]["bytes"]
-        others = {one.change(rows[1], random.Random(seed))["bytes"] for seed in range(8)}
-        assert (len(others) > 1) == (one.name in ("noise", "crop"))
+        others = {item.change(rows[1], random.Random(seed))["bytes"] for seed in range(8)}
+        assert (len(others) > 1) == (item.name in ("noise", "crop"))
         assert image_decoding.decode(changed, 10**6).mode == "RGB"
 
 
@@ -151,21 +151,21 @@ def test_large_pictures_are_reduced_before_they_are_changed():
 
 def study(minds=None, weights=(-1.0, 1.0)):
     texts, _, places = reviews()
-    found = bias.section(probe(weights, minds=minds), texts, places, LISTS)
-    assert faults(REPORT["evaluation"]["bias"], found) == []
-    return found, {(one["category"], one["source"]): one for one in found["studies"]}
+    result = bias.section(probe(weights, minds=minds), texts, places, LISTS)
+    assert faults(REPORT["evaluation"]["bias"], result) == []
+    return result, {(item["category"], item["source"]): item for item in result["studies"]}
 
 
 def test_an_even_handed_model_is_left_in_peace():
-    found, studies = study()
+    result, studies = study()
     assert set(studies) >= {("gender", "data"), ("names", "sentences"), ("religion", "sentences")}
-    assert not [gap for one in found["studies"] for gap in one["gaps"] if gap["clear"]]
-    assert all(one["flipped"]["value"] == 0 for one in found["studies"])
+    assert not [gap for item in result["studies"] for gap in item["gaps"] if gap["clear"]]
+    assert all(item["flipped"]["value"] == 0 for item in result["studies"])
 
 
 def test_a_planted_bias_is_found_by_name_and_nowhere_else():
-    found, studies = study(minds=lambda text: 0.8 * ("muslim" in text))
-    clear = {(one["category"], gap["group"]) for one in found["studies"] for gap in one["gaps"] if gap["clear"]}
+    result, studies = study(minds=lambda text: 0.8 * ("muslim" in text))
+    clear = {(item["category"], gap["group"]) for item in result["studies"] for gap in item["gaps"] if gap["clear"]}
     assert ("religion", "Muslim") in clear
     assert {category for category, _ in clear} == {"religion"}
     (gap,) = [gap for gap in studies["religion", "sentences"]["gaps"] if gap["group"] == "Muslim"]
@@ -182,9 +182,9 @@ def test_swaps_in_the_data_are_found_too():
 
 
 def test_without_polarity_only_changed_classes_count():
-    found, _ = study(weights=None)
-    assert found["scored"] is False
-    assert all(one["gaps"] == [] for one in found["studies"])
+    result, _ = study(weights=None)
+    assert result["scored"] is False
+    assert all(item["gaps"] == [] for item in result["studies"])
 
 
 @pytest.mark.parametrize(
@@ -237,8 +237,8 @@ def test_a_gpus_own_counter_is_read(monkeypatch):
     nvml.nvmlDeviceGetTotalEnergyConsumption = {"gpu": 2500}.__getitem__
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(uuid=7))
-    found = energy.meter("cuda")
-    assert (found.name, found.read()) == ("the GPU's counter (NVML)", [2.5])
+    result = energy.meter("cuda")
+    assert (result.name, result.read()) == ("the GPU's counter (NVML)", [2.5])
 
     def refuse():
         raise RuntimeError("Not Supported")
@@ -255,16 +255,16 @@ def test_the_section_on_cost_covers_short_and_long_batches(tmp_path):
     from toolkit.data.batching.batch import Features, Ragged
 
     (tmp_path / "model.safetensors").write_bytes(b"12345")
-    asked = []
+    calls = []
     lengths = np.arange(1, 21)
     ids = Ragged(np.zeros(lengths.sum(), np.int32), np.concatenate([[0], np.cumsum(lengths)]))
     features = Features({"input_ids": ids}, lengths)
-    found = cost.section(lambda rows: asked.append(tuple(rows)), features, tmp_path, "cpu", 2)
-    assert faults(REPORT["evaluation"]["cost"], found) == []
-    assert [(row["batch_size"], row["length"]) for row in found["timings"]] == [
+    result = cost.section(lambda rows: calls.append(tuple(rows)), features, tmp_path, "cpu", 2)
+    assert faults(REPORT["evaluation"]["cost"], result) == []
+    assert [(row["batch_size"], row["length"]) for row in result["timings"]] == [
         *((1, 2), (8, 8), (1, 10), (8, 10), (1, 20), (8, 20))
     ]
-    assert found["bytes_on_disk"] == 5
-    assert max(map(len, asked)) == 8
-    for row in found["timings"]:
+    assert result["bytes_on_disk"] == 5
+    assert max(map(len, calls)) == 8
+    for row in result["timings"]:
         assert 0 <= row["p50_ms"] <= row["p99_ms"]

@@ -1,4 +1,4 @@
-"""Models are compared on the same rows in whatever order and numbering, and on nothing else."""
+"""Models are compared on the same rows only, in any order and numbering."""
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +25,9 @@ OF_TEXTS = Task((Column("source", (), TEXT), Column("target", (), GENERATED_TEXT
 
 
 def told(texts, truth, said, labels=LABELS, recipe="sentiment") -> StoredPredictions:
-    """A file of predictions; a prediction is sure by 0.9."""
+    """A file of predictions, with confidence 0.9."""
     rows = pa.table({"text": texts, "label": truth, "_file": ["f.csv"] * len(texts), "_row": range(len(texts))})
-    probabilities = [[0.9 if number == one else 0.1 for number in range(len(labels))] for one in said]
+    probabilities = [[0.9 if number == item else 0.1 for number in range(len(labels))] for item in said]
     predictions = Predictions({"prediction": said, "probabilities": probabilities}, None)
     table = prediction_store.table(rows, ("text", "label"), ("text",), predictions)
     facts = {"labels": list(labels), "recipe": recipe, "columns": ["prediction", "probabilities"], "split": "test"}
@@ -39,11 +39,11 @@ def aligned(*files, names=("one", "other")):
 
 
 def test_rows_in_another_order_and_classes_in_another_numbering_are_the_same():
-    one = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
+    first = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
     other = told(["c", "a", "b"], [0, 1, 0], [0, 1, 1], labels=("good", "bad"))
-    found = aligned(one, other)
-    assert found.columns[0] == {"prediction": [0, 1, 0], "probabilities": [[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]]}
-    assert found.columns[1] == {"prediction": [0, 0, 1], "probabilities": [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]}
+    result = aligned(first, other)
+    assert result.columns[0] == {"prediction": [0, 1, 0], "probabilities": [[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]]}
+    assert result.columns[1] == {"prediction": [0, 0, 1], "probabilities": [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]}
 
 
 def test_numbers_that_are_predicted_for_classes_keep_their_values():
@@ -57,30 +57,30 @@ def test_numbers_that_are_predicted_for_classes_keep_their_values():
 
 
 def test_texts_that_stand_twice_are_matched_one_to_one():
-    one = told(["a", "a", "a"], [0, 1, 0], [0, 1, 1])
+    first = told(["a", "a", "a"], [0, 1, 0], [0, 1, 1])
     other = told(["a", "a", "a"], [1, 0, 0], [1, 0, 1])
-    assert aligned(one, other).columns[1]["prediction"] == [0, 1, 1]
+    assert aligned(first, other).columns[1]["prediction"] == [0, 1, 1]
     with refused(
         DataError, "compare.different-rows", "3 and 2.", "Only in one: 1 (first: f.csv, row 2)", "Only in other: 0"
     ):
-        aligned(one, told(["a", "a"], [0, 1], [0, 0]))
+        aligned(first, told(["a", "a"], [0, 1], [0, 0]))
 
 
-def test_other_rows_are_refused_with_what_differs():
-    one = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
+def test_different_rows_are_rejected_with_the_difference():
+    first = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
     with refused(DataError, "compare.different-rows") as caught:
-        aligned(one, told(["a", "b", "d", "e"], [0, 1, 1, 0], [0, 1, 0, 0]))
+        aligned(first, told(["a", "b", "d", "e"], [0, 1, 1, 0], [0, 1, 0, 0]))
     assert "Only in one: 1 (first: f.csv, row 2). Only in other: 2 (first: f.csv, row 2)" in caught.value.problem
     with refused(DataError, "compare.different-rows", "labels"):
-        aligned(one, told(["a", "b", "c"], [0, 1, 0], [0, 1, 0]))
+        aligned(first, told(["a", "b", "c"], [0, 1, 0], [0, 1, 0]))
 
 
 def test_other_classes_and_other_tasks_are_refused():
-    one = told(["a"], [0], [0])
+    first = told(["a"], [0], [0])
     with refused(DataError, "compare.different-classes", "one: bad, good", "other: bad, fine"):
-        aligned(one, told(["a"], [0], [0], labels=("bad", "fine")))
+        aligned(first, told(["a"], [0], [0], labels=("bad", "fine")))
     with refused(DataError, "compare.different-tasks", "sentiment", "tokens"):
-        aligned(one, told(["a"], [0], [0], recipe="tokens"))
+        aligned(first, told(["a"], [0], [0], recipe="tokens"))
 
 
 def test_a_comparison_counts_and_ranks():
@@ -89,8 +89,8 @@ def test_a_comparison_counts_and_ranks():
     good = [t if random.random() < 0.9 else 1 - t for t in truth]
     poor = [t if random.random() < 0.7 else 1 - t for t in truth]
     texts = [f"text {number}" for number in range(300)]
-    files = [told(texts, truth, said) for said in (good, poor, good)]
-    found = compare(
+    files = [told(texts, truth, text) for text in (good, poor, good)]
+    result = compare(
         align("abc", files, Column("label", (), SINGLE_LABEL)),
         truth,
         ("accuracy", "auroc"),
@@ -98,27 +98,27 @@ def test_a_comparison_counts_and_ranks():
         seed=0,
         task=OF_CLASSES,
     )
-    assert [model["name"] for model in found["models"]] == ["a", "b", "c"]
-    pairs = {(pair["one"], pair["other"]): pair for pair in found["pairs"]}
+    assert [model["name"] for model in result["models"]] == ["a", "b", "c"]
+    pairs = {(pair["one"], pair["other"]): pair for pair in result["pairs"]}
     assert set(pairs) == {("a", "b"), ("a", "c"), ("b", "c")}
-    one = pairs["a", "b"]
+    first = pairs["a", "b"]
     rights = [(a == t, b == t) for a, b, t in zip(good, poor, truth, strict=True)]
-    assert one["only_one"] == rights.count((True, False))
-    assert one["only_other"] == rights.count((False, True))
-    assert one["both_right"] + one["only_one"] + one["only_other"] + one["both_wrong"] == 300
-    assert one["differences"][0]["low"] > 0
-    assert one["p"] < 0.001
-    assert one["confidence"] == pytest.approx(1 - 0.05 / 3)
+    assert first["only_one"] == rights.count((True, False))
+    assert first["only_other"] == rights.count((False, True))
+    assert first["both_right"] + first["only_one"] + first["only_other"] + first["both_wrong"] == 300
+    assert first["differences"][0]["low"] > 0
+    assert first["p"] < 0.001
+    assert first["confidence"] == pytest.approx(1 - 0.05 / 3)
     assert pairs["a", "c"]["agreement"] == 1
     assert pairs["a", "c"]["p"] == 1
     parted = sum(a != b for a, b in zip(good, poor, strict=True))
-    assert found["disagreeing"] == parted
-    assert len(found["disagreements"]) == 20
-    assert found["disagreements"][0]["text"].startswith("text")
-    assert {answer["model"] for answer in found["disagreements"][0]["answers"]} == {"a", "b", "c"}
+    assert result["disagreeing"] == parted
+    assert len(result["disagreements"]) == 20
+    assert result["disagreements"][0]["text"].startswith("text")
+    assert {answer["model"] for answer in result["disagreements"][0]["answers"]} == {"a", "b", "c"}
 
 
-def test_models_that_agree_everywhere_leave_nothing_to_show():
+def test_agreeing_models_have_no_disagreements():
     file = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
     table = file.table.set_column(0, "_file", file.table["_file"].combine_chunks().dictionary_encode())
     same = StoredPredictions(table, file.facts)
@@ -130,21 +130,21 @@ def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
     sources, references = ["one", "two", "three"], ["a b c d", "e f g h", "i j k l"]
     good, poor = ["a b c d", "e f g x", "i j k l"], ["a b c d d", "y z y z", "i j k l"]
     files = []
-    for said in (good, poor):
+    for text in (good, poor):
         rows = pa.table({"source": sources, "target": references, "_file": ["f.tsv"] * 3, "_row": [2, 3, 4]})
-        table = prediction_store.table(rows, ("source", "target"), ("source",), Predictions({"prediction": said}, None))
+        table = prediction_store.table(rows, ("source", "target"), ("source",), Predictions({"prediction": text}, None))
         files.append(
             StoredPredictions(
                 table, {"labels": [], "recipe": "translation", "columns": ["prediction"], "split": "test"}
             )
         )
     both = align(("good", "poor"), files, Column("target", (), GENERATED_TEXT))
-    found = compare(both, references, ("chrf", "bleu", "ter"), CONFIG, seed=0, task=OF_TEXTS)
-    (pair,) = found["pairs"]
+    result = compare(both, references, ("chrf", "bleu", "ter"), CONFIG, seed=0, task=OF_TEXTS)
+    (pair,) = result["pairs"]
     assert pair["p"] is None
     assert "both_right" not in pair
     assert pair["agreement"] == pytest.approx(1 / 3)
-    signs = {one["name"]: one["value"] > 0 for one in pair["differences"]}
+    signs = {item["name"]: item["value"] > 0 for item in pair["differences"]}
     assert signs == {"chrf": True, "bleu": True, "ter": False}  # of edits the better one makes fewer
-    assert (found["disagreeing"], found["parted_by"]) == (2, "chrF2")
-    assert [row["row"] for row in found["disagreements"]] == [3, 2]  # where they differ most
+    assert (result["disagreeing"], result["parted_by"]) == (2, "chrF2")
+    assert [row["row"] for row in result["disagreements"]] == [3, 2]  # where they differ most

@@ -1,4 +1,4 @@
-"""A file of predictions is found again by what decides it, and by nothing else."""
+"""A file of predictions is found again by its identity only."""
 
 import json
 
@@ -50,18 +50,18 @@ def test_whatever_changes_a_prediction_changes_the_identity(model, recipe):
     assert len(seen) == 5
 
 
-def test_what_was_written_is_found_by_its_identity(tmp_path):
-    said = Predictions({"prediction": [1, 1], "probabilities": [[0.2, 0.8], [0.4, 0.6]]}, 0.5)
-    table = prediction_store.table(ROWS, ROLES, ["text"], said)
+def test_predictions_are_found_by_identity(tmp_path):
+    output = Predictions({"prediction": [1, 1], "probabilities": [[0.2, 0.8], [0.4, 0.6]]}, 0.5)
+    table = prediction_store.table(ROWS, ROLES, ["text"], output)
     path = tmp_path / "predictions.parquet"
-    given = prediction_store.StoredPredictions(table, {"identity": "one", "loss": 0.5, "columns": list(said.columns)})
+    given = prediction_store.StoredPredictions(table, {"identity": "one", "loss": 0.5, "columns": list(output.columns)})
     prediction_store.write(path, given.beside({"Majority": [0, 0]}))
-    found = prediction_store.find([tmp_path / "missing.parquet", path], "one")
-    assert found is not None
-    assert found.predictions == said
-    assert found.baselines == {"Majority": [0, 0]}
-    assert found.table["text"].to_pylist() == ["fine", "dull"]
-    assert found.table["_row"].to_pylist() == [2, 3]
+    result = prediction_store.find([tmp_path / "missing.parquet", path], "one")
+    assert result is not None
+    assert result.predictions == output
+    assert result.baselines == {"Majority": [0, 0]}
+    assert result.table["text"].to_pylist() == ["fine", "dull"]
+    assert result.table["_row"].to_pylist() == [2, 3]
     assert prediction_store.find([path], "other") is None
 
 
@@ -85,7 +85,7 @@ def test_facts_of_another_kind_are_no_predictions(tmp_path, facts):
 
 
 @pytest.mark.parametrize("said", [[0, 2], [0, -1], [10**9, 0], [0, None]])
-def test_classes_that_there_are_not_are_no_predictions(said, tmp_path):
+def test_unknown_classes_are_rejected(said, tmp_path):
     path = tmp_path / "predictions.parquet"
     table = pa.table({"prediction": pa.array(said, pa.int64()), "probabilities": [[0.9, 0.1], [0.2, 0.8]]})
     for facts in ({"columns": ["prediction"], "labels": ["a", "b"]}, {"columns": ["prediction"]}):

@@ -49,13 +49,13 @@ def test_all_right_or_all_wrong_is_not_certain(said):
 @pytest.mark.parametrize("right", [True, False])
 def test_f1_and_every_class_know_doubt_where_resampling_has_none(right, no_hub):
     true = [0] * 40 + [1] * 4
-    said = true if right else [1 - label for label in true]
-    value, columns = (1.0 if right else 0.0), {"prediction": said}
+    output = true if right else [1 - label for label in true]
+    value, columns = (1.0 if right else 0.0), {"prediction": output}
     figures = {
         figure["name"]: figure for figure in scores.score(columns, true, ["f1", "matthews"], ["a", "b"], CONFIG, 0)
     }
     assert figures["f1"]["value"] == value
-    rows = scores.per_class(said, true, ["a", "b"], CONFIG, seed=0)
+    rows = scores.per_class(output, true, ["a", "b"], CONFIG, seed=0)
     widths = []
     for cell in (figures["f1"], *(row[name] for row in rows for name in ("precision", "recall", "f1"))):
         assert cell["low"] <= value <= cell["high"]
@@ -89,12 +89,12 @@ def test_the_lead_is_paired_on_the_same_examples():
 
     true = [0, 1] * 50
     ours, theirs = [*true[:90], *[1 - t for t in true[90:]]], [*true[:75], *[1 - t for t in true[75:]]]
-    one, other = {"prediction": ours}, {"prediction": theirs}
-    found = scores.difference(METRICS["accuracy"], one, other, true, ("a", "b"), CONFIG, seed=0)
-    assert found["metric"] == "accuracy"
-    assert found["value"] == pytest.approx(0.15)
-    assert 0 < found["low"] < 0.15 < found["high"] < 0.3
-    assert found["mcnemar"] == {"only_ours": 15, "only_theirs": 0, "p": pytest.approx(2**-15)}
+    first, other = {"prediction": ours}, {"prediction": theirs}
+    result = scores.difference(METRICS["accuracy"], first, other, true, ("a", "b"), CONFIG, seed=0)
+    assert result["metric"] == "accuracy"
+    assert result["value"] == pytest.approx(0.15)
+    assert 0 < result["low"] < 0.15 < result["high"] < 0.3
+    assert result["mcnemar"] == {"only_ours": 15, "only_theirs": 0, "p": pytest.approx(2**-15)}
 
 
 def test_each_class_is_counted():
@@ -109,8 +109,8 @@ def test_each_class_is_counted():
 
 
 def test_figures_that_are_0_of_0_have_no_value():
-    said, true = [0] * 30 + [1] * 10 + [2] * 5, [0] * 25 + [3] * 20
-    rows = {row["label"]: row for row in scores.per_class(said, true, ("a", "b", "c", "d", "e"), CONFIG, seed=0)}
+    output, true = [0] * 30 + [1] * 10 + [2] * 5, [0] * 25 + [3] * 20
+    rows = {row["label"]: row for row in scores.per_class(output, true, ("a", "b", "c", "d", "e"), CONFIG, seed=0)}
     undefined = {"value": None, "low": None, "high": None}
     assert rows["d"]["precision"] == undefined
     assert rows["d"]["recall"]["value"] == rows["d"]["f1"]["value"] == 0
@@ -123,8 +123,8 @@ def test_figures_that_are_0_of_0_have_no_value():
 
 def test_precision_of_a_class_that_is_predicted_once():
     """Samples without it say nothing of it; they are no precision of 0."""
-    said, true = [0] * 40 + [1], [0] * 35 + [1] * 6
-    row = scores.per_class(said, true, ("a", "b"), CONFIG, seed=0)[1]
+    output, true = [0] * 40 + [1], [0] * 35 + [1] * 6
+    row = scores.per_class(output, true, ("a", "b"), CONFIG, seed=0)[1]
     assert row["precision"]["value"] == row["precision"]["high"] == 1
     assert row["precision"]["low"] == pytest.approx(0.2065, abs=1e-3)  # Wilson's of 1 of 1
 
@@ -133,9 +133,9 @@ def test_one_class_alone_has_no_correlation():
     probabilities = [[0.6, 0.4], [0.3, 0.7]] * 20
     columns = {"prediction": [0, 1] * 20, "probabilities": probabilities}
     names = ["accuracy", "f1", "matthews", "auroc"]
-    found = {figure["name"] for figure in scores.score(columns, [1] * 40, names, ("a", "b"), CONFIG, 0)}
-    assert found == {"accuracy", "f1"}
-    assert scores.values(columns, [1] * 40, names, ("a", "b")).keys() == found
+    results = {figure["name"] for figure in scores.score(columns, [1] * 40, names, ("a", "b"), CONFIG, 0)}
+    assert results == {"accuracy", "f1"}
+    assert scores.values(columns, [1] * 40, names, ("a", "b")).keys() == results
     guess = {"prediction": [1] * 40}
     (figure,) = scores.score(guess, [0, 1] * 20, ["matthews"], ("a", "b"), CONFIG, 0)
     assert figure["value"] == 0
@@ -149,8 +149,8 @@ def test_one_class_alone_has_no_correlation():
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=30))
 def test_the_confusion_counts_every_example_once(rows):
-    said, true = [s for s, _ in rows], [t for _, t in rows]
-    confusion = scores.confusion(said, true, LABELS)
+    output, true = [s for s, _ in rows], [t for _, t in rows]
+    confusion = scores.confusion(output, true, LABELS)
     assert confusion["labels"] == list(LABELS)
     matrix = np.array(confusion["matrix"])
     assert matrix.sum() == len(rows)

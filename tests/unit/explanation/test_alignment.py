@@ -1,4 +1,4 @@
-"""Words among tokens, and what a small model's cross-attention says of them."""
+"""Words among tokens, and a small model's cross-attention."""
 
 import numpy as np
 import pytest
@@ -65,12 +65,12 @@ def test_attention_is_that_of_the_model_itself(model):
 
 def test_a_fall_is_the_loss_without_the_word(model):
     seen = alignment.score_pair(model, pair(), collate, 2)
-    found = []
+    results = []
     for ids in ([5, 6, 7, 8, 2], [5, 8, 2]):
         with torch.inference_mode():
             logits = model(input_ids=torch.tensor([ids]), labels=torch.tensor([[11, 12, 13, 2]])).logits[0]
-        found.append(float(logits.log_softmax(-1)[[1, 2], [12, 13]].sum()))
-    assert seen.falls[1, 1] == pytest.approx(found[0] - found[1], abs=1e-4)
+        results.append(float(logits.log_softmax(-1)[[1, 2], [12, 13]].sum()))
+    assert seen.falls[1, 1] == pytest.approx(results[0] - results[1], abs=1e-4)
     assert seen.falls.shape == (2, 3)
 
 

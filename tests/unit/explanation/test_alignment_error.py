@@ -1,4 +1,4 @@
-"""The alignment error rate, on cases that can be counted by hand, and its laws."""
+"""The alignment error rate, on cases that can be counted by hand, and its properties."""
 
 import pytest
 from hypothesis import given
@@ -42,9 +42,9 @@ def test_without_possible_links_it_is_one_minus_f1(made, sure):
 def test_sentences_are_summed_and_not_averaged():
     truths = [gold({(0, 0)}), gold({(0, 0), (1, 1), (2, 2)})]
     made = [[(0, 1)], [(0, 0), (1, 1), (2, 2)]]
-    found = alignment_error.interval(made, truths, confidence=0.95, resamples=200, seed=1)
-    assert found.value == pytest.approx(1 - 6 / 8)
-    assert found.low <= found.value <= found.high
+    result = alignment_error.interval(made, truths, confidence=0.95, resamples=200, seed=1)
+    assert result.value == pytest.approx(1 - 6 / 8)
+    assert result.low <= result.value <= result.high
 
 
 def test_pharaoh_format(write):

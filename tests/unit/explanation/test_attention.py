@@ -39,8 +39,8 @@ def test_relevance_counts_what_speaks_for_the_class_alone():
 def test_the_rows_that_count_are_found(family, places):
     """BERT's head reads [CLS] alone; this ModernBERT's averages over all tokens."""
     model, batch = models.make(family)
-    one = {name: tensor[1:, :4] for name, tensor in batch.items()}
-    watched = attention.watch(model, one, 0)
+    items = {name: tensor[1:, :4] for name, tensor in batch.items()}
+    watched = attention.watch(model, items, 0)
     assert watched.weights.shape == watched.gradients.shape
     assert watched.readout.sum() == pytest.approx(1)
     assert (watched.readout > 1e-6).sum() == places
@@ -49,8 +49,8 @@ def test_the_rows_that_count_are_found(family, places):
 
 def test_rows_are_shares_and_the_gradient_is_that_of_the_odds():
     model, batch = models.make("bert")
-    one = {name: tensor[:1] for name, tensor in batch.items()}
-    watched = attention.watch(model, one, 1)
+    items = {name: tensor[:1] for name, tensor in batch.items()}
+    watched = attention.watch(model, items, 1)
     np.testing.assert_allclose(watched.weights.sum(axis=-1), 1, atol=1e-5)
     for scores in (attention.mean_attention(watched), attention.last_attention(watched), attention.rollout(watched)):
         assert scores.sum() == pytest.approx(1, abs=1e-5)

@@ -1,4 +1,4 @@
-"""Attributions of a classifier whose reasons are known, and of small real architectures."""
+"""Attributions of a classifier with known attributions, and of small real architectures."""
 
 import numpy as np
 import pytest
@@ -25,12 +25,12 @@ def real(family):
 def test_known_weights_are_found():
     model, text = toys.bag(WEIGHTS), toys.text([1, 2, 3, 4])
     batch = model.batch([text.features])
-    for found in (
+    for result in (
         attributions.leave_one_out(model, text, 1),
         attributions.gradient_input(model, batch, 1),
         attributions.integrated_gradients(model, text, batch, 1),
     ):
-        np.testing.assert_allclose(found, WEIGHTS, atol=1e-4)
+        np.testing.assert_allclose(result, WEIGHTS, atol=1e-4)
     np.testing.assert_allclose(attributions.leave_one_out(model, text, 0), np.negative(WEIGHTS), atol=1e-4)
 
 
@@ -40,27 +40,27 @@ def test_integrated_gradients_add_up_to_the_difference_from_the_empty_text():
     for parameter in model.network.parameters():
         parameter.mul_(0.3)  # a gentler function, so that few steps are enough
     batch = model.batch([made.features])
-    found = attributions.integrated_gradients(model, made, batch, 1)
+    result = attributions.integrated_gradients(model, made, batch, 1)
     empty = {**batch, "input_ids": batch["input_ids"].clone()}
     empty["input_ids"][:, 1:-1] = 0
     full = log_odds(model.network(**batch).logits, 1) - log_odds(model.network(**empty).logits, 1)
-    assert found.sum() == pytest.approx(full.item(), rel=0.05)
-    np.testing.assert_allclose(found[[0, -1]], 0, atol=1e-6)
+    assert result.sum() == pytest.approx(full.item(), rel=0.05)
+    np.testing.assert_allclose(result[[0, -1]], 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert"])
 def test_every_method_scores_every_word(family):
     model, made = real(family)
-    found = attributions.explain(model, made, 1, attributions.available())
-    assert set(found.scores) == set(attributions.BY_NAME)
-    for name, scores in found.scores.items():
+    result = attributions.explain(model, made, 1, attributions.available())
+    assert set(result.scores) == set(attributions.BY_NAME)
+    for name, scores in result.scores.items():
         assert scores.shape == (6,)
         assert np.isfinite(scores).all()
         if not attributions.BY_NAME[name].signed:
             assert (scores >= 0).all()
-    assert set(found.special) == set(found.scores) - {"leave-one-out"}
-    assert all(scores.shape == (2,) for scores in found.special.values())
-    assert found.weights.shape[-2:] == (9, 9)
+    assert set(result.special) == set(result.scores) - {"leave-one-out"}
+    assert all(scores.shape == (2,) for scores in result.special.values())
+    assert result.weights.shape[-2:] == (9, 9)
 
 
 def test_explaining_leaves_the_model_as_it_was():
@@ -82,9 +82,9 @@ def test_a_family_with_attention_of_its_own_is_explained_without_it():
     other = Model(DebertaV2ForSequenceClassification(config).eval(), model.collate, padding=0)
     methods = attributions.available(watchable=attention.watchable(other.network))
     assert methods == ("leave-one-out", "integrated-gradients", "gradient-input")
-    found = attributions.explain(other, made, 0, methods)
-    assert found.weights is None
-    assert set(found.scores) == set(methods)
+    result = attributions.explain(other, made, 0, methods)
+    assert result.weights is None
+    assert set(result.scores) == set(methods)
     with refused(ModelError, "model.attention-unsupported", "DebertaV2"):
         attributions.explain(other, made, 0, ["rollout"])
 

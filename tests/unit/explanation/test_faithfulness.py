@@ -1,4 +1,4 @@
-"""Faithful rankings are told from random and from wrong ones, where the truth is known."""
+"""Faithful rankings are distinguished from random and wrong ones, with a known truth."""
 
 import numpy as np
 import pytest
@@ -15,15 +15,15 @@ WEIGHTS = [3.0, 2.0, -1.0, 0.1, 0.0, -0.1, 0.2, 1.0, -2.0, 0.3]
 def explained(count, **methods):
     """Texts of random words with scores by each method, a function of the words' weights."""
     random = np.random.default_rng(0)
-    found = []
+    results = []
     for _ in range(count):
         words = random.integers(1, len(WEIGHTS) + 1, 12)
         weights = np.array([WEIGHTS[word - 1] for word in words])
         target = int(weights.sum() > 0)
         helping = weights if target else -weights
         scores = {name: np.asarray(method(helping, random), float) for name, method in methods.items()}
-        found.append(Explanation(toys.text(words), target, scores, {}, np.zeros((1, 1, 1, 1))))
-    return found
+        results.append(Explanation(toys.text(words), target, scores, {}, np.zeros((1, 1, 1, 1))))
+    return results
 
 
 def verdict(count=40, **methods):
@@ -40,25 +40,25 @@ def noise(helping, random):
 
 
 def test_the_truth_wins_and_its_opposite_loses():
-    found = verdict(truth=truth, noise=noise, opposite=lambda helping, random: -helping)
-    assert found.best == "truth"
-    assert found.runner_up == "noise"
-    assert found.lead is not None
-    assert found.lead.low > 0
-    assert found.texts == 40
-    assert not found.standings["noise"].beats_random
-    assert found.standings["opposite"].over_random.high < 0
-    truthful = found.standings["truth"]
+    result = verdict(truth=truth, noise=noise, opposite=lambda helping, random: -helping)
+    assert result.best == "truth"
+    assert result.runner_up == "noise"
+    assert result.lead is not None
+    assert result.lead.low > 0
+    assert result.texts == 40
+    assert not result.standings["noise"].beats_random
+    assert result.standings["opposite"].over_random.high < 0
+    truthful = result.standings["truth"]
     assert truthful.comprehensiveness.value > truthful.sufficiency.value
     difference = truthful.comprehensiveness.value - truthful.sufficiency.value
     assert truthful.faithfulness.value == pytest.approx(difference)
 
 
 def test_when_none_beats_random_none_is_named():
-    found = verdict(noise=noise, other=noise)
-    assert found.best is None
-    assert found.runner_up is None
-    assert found.lead is None
+    result = verdict(noise=noise, other=noise)
+    assert result.best is None
+    assert result.runner_up is None
+    assert result.lead is None
 
 
 def test_leaving_words_out_gives_its_place_to_what_cannot_be_told_apart_from_it():
@@ -68,14 +68,14 @@ def test_leaving_words_out_gives_its_place_to_what_cannot_be_told_apart_from_it(
         return lambda helping, random: helping + random.normal(scale=by, size=len(helping))
 
     def named(**methods):
-        found = verdict(**methods)
-        return found.best, found.runner_up
+        result = verdict(**methods)
+        return result.best, result.runner_up
 
     tied = {faithfulness.NEAREST: blurred(1), "other": blurred(1.1)}
-    found = verdict(**tied)
-    assert found.standings["other"].faithfulness.value < found.standings[faithfulness.NEAREST].faithfulness.value
-    assert (found.best, found.runner_up) == ("other", faithfulness.NEAREST)
-    assert found.lead.value < 0 < found.lead.high
+    result = verdict(**tied)
+    assert result.standings["other"].faithfulness.value < result.standings[faithfulness.NEAREST].faithfulness.value
+    assert (result.best, result.runner_up) == ("other", faithfulness.NEAREST)
+    assert result.lead.value < 0 < result.lead.high
     assert named(one=blurred(1), other=blurred(1.1)) == ("one", "other")
     assert named(**{faithfulness.NEAREST: truth, "other": noise}) == (faithfulness.NEAREST, "other")
 
@@ -89,8 +89,8 @@ def test_more_methods_ask_for_more_evidence():
 def test_the_figures_are_those_of_the_definition():
     """One text of two words: the first share of words is one word, as is every other."""
     model, text = toys.bag([2.0, -1.0]), toys.text([1, 2])
-    one = Explanation(text, 1, {"m": np.array([1.0, 0.0])}, {}, np.zeros((1, 1, 1, 1)))
-    (curves,) = faithfulness.measure(model, [one], seed=0)
+    first = Explanation(text, 1, {"m": np.array([1.0, 0.0])}, {}, np.zeros((1, 1, 1, 1)))
+    (curves,) = faithfulness.measure(model, [first], seed=0)
 
     def chance(total):
         return 1 / (1 + np.exp(-total))
@@ -112,16 +112,16 @@ def test_twenty_words():
 
 
 def test_each_question_is_asked_once():
-    asked = []
+    calls = []
     model = toys.bag(WEIGHTS)
     collate = model.collate
 
     def counting(features):
-        asked.extend(tuple(one["input_ids"]) for one in features)
+        calls.extend(tuple(item["input_ids"]) for item in features)
         return collate(features)
 
     model = type(model)(model.network, counting, 0, 16)
     text = toys.text([1, 2, 3, 4])
     same = {name: np.array([4.0, 3, 2, 1]) for name in ("one", "two")}
     faithfulness.measure(model, [Explanation(text, 1, same, {}, np.zeros((1, 1, 1, 1)))], seed=0)
-    assert len(asked) == len(set(asked))
+    assert len(calls) == len(set(calls))

@@ -14,19 +14,19 @@ def picture(height=12, width=12, grid=(3, 4)):
 
 
 def test_hidden_patches_have_the_mean_colour_and_the_others_stay():
-    one = picture()
-    np.testing.assert_array_equal(one.keep(range(12))["pixel_values"], one.pixels)
-    without = one.keep(set(range(12)) - {5})["pixel_values"]
-    np.testing.assert_array_equal(without[:, 4:8, 3:6], np.broadcast_to(one.mean, (3, 4, 3)))
-    assert (without != one.pixels).any(axis=0).sum() <= 12
+    first = picture()
+    np.testing.assert_array_equal(first.keep(range(12))["pixel_values"], first.pixels)
+    without = first.keep(set(range(12)) - {5})["pixel_values"]
+    np.testing.assert_array_equal(without[:, 4:8, 3:6], np.broadcast_to(first.mean, (3, 4, 3)))
+    assert (without != first.pixels).any(axis=0).sum() <= 12
 
 
 @given(st.integers(8, 40), st.integers(8, 40), st.integers(1, 8), st.integers(1, 8))
 def test_every_pixel_and_every_patch_counts_once(height, width, rows, columns):
-    one = picture(height, width, (rows, columns))
-    assert one.by_pixel(np.ones((height, width))).sum() == height * width
-    assert sorted(place for block in one.blocks() for place in block) == list(range(rows * columns))
-    assert len(one.words) == rows * columns
+    first = picture(height, width, (rows, columns))
+    assert first.by_pixel(np.ones((height, width))).sum() == height * width
+    assert sorted(place for block in first.blocks() for place in block) == list(range(rows * columns))
+    assert len(first.words) == rows * columns
 
 
 @pytest.mark.parametrize(

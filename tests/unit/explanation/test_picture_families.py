@@ -28,7 +28,7 @@ def asked(config):
                 )  # fresh weights are so small that what they find drowns in rounding
 
     def collate(features):
-        return {"pixel_values": torch.stack([torch.from_numpy(one["pixel_values"]) for one in features]) / 255}
+        return {"pixel_values": torch.stack([torch.from_numpy(item["pixel_values"]) for item in features]) / 255}
 
     return Model(network, collate, 0)
 
@@ -43,16 +43,16 @@ def convolutions():
 def test_every_family_is_explained(family):
     config = convolutions() if family == "convnext" else vision.configs()[family][0]
     model = asked(config)
-    found = layout(model, PIXELS) if watchable(model.network) else None
-    assert (found is not None) == (family in WHOLE)
-    grid, leading = found or ((GRID, GRID), 0)
-    if found:
-        assert found == ((4, 4), WHOLE[family])
-    methods = available(found is not None)
+    result = layout(model, PIXELS) if watchable(model.network) else None
+    assert (result is not None) == (family in WHOLE)
+    grid, leading = result or ((GRID, GRID), 0)
+    if result:
+        assert result == ((4, 4), WHOLE[family])
+    methods = available(result is not None)
     explained = explain(model, Picture("a.png", PIXELS, grid, leading), 1, methods)
     assert set(methods) == set(explained.scores) >= {"leave-one-out", "gradient-input"}
     for scores in explained.scores.values():
         assert scores.shape == (grid[0] * grid[1],)
         assert np.isfinite(scores).all()
         assert np.ptp(scores) > 0
-    assert (explained.weights is not None) == (found is not None)
+    assert (explained.weights is not None) == (result is not None)

@@ -19,8 +19,8 @@ def scores(*patches: tuple[int, int, float]) -> np.ndarray:
 
 
 def test_the_box_holds_the_top_patch_and_what_is_connected_with_it():
-    found = scores((1, 1, 1.0), (1, 2, 0.5), (2, 2, 0.3), (3, 4, 0.9), (0, 1, 0.1), (2, 1, -5.0))
-    assert regions.region(found, GRID) == (
+    result = scores((1, 1, 1.0), (1, 2, 0.5), (2, 2, 0.3), (3, 4, 0.9), (0, 1, 0.1), (2, 1, -5.0))
+    assert regions.region(result, GRID) == (
         1 / 5,
         1 / 4,
         3 / 5,
@@ -72,11 +72,11 @@ def test_an_edge_within_a_pixel_stays_there():
 
 def test_perfect_regions_are_told_from_the_middle():
     box = (0.0, 0.0, 1 / 5, 1 / 4)
-    told = regions.evaluate([(scores((0, 0, 1.0)), GRID)] * 6, [box] * 6, confidence=0.95, resamples=200, seed=0)
-    assert (told["pictures"], told["pointing"]["value"], told["overlap"]["value"], told["found"]["value"]) == (
+    result = regions.evaluate([(scores((0, 0, 1.0)), GRID)] * 6, [box] * 6, confidence=0.95, resamples=200, seed=0)
+    assert (result["pictures"], result["pointing"]["value"], result["overlap"]["value"], result["found"]["value"]) == (
         6,
         1,
         1,
         1,
     )
-    assert told["middle"]["value"] == 0
+    assert result["middle"]["value"] == 0

@@ -1,4 +1,4 @@
-"""Weights are made random from the head downwards and come back; rankings are compared as they should be."""
+"""Weights are randomized from the head downwards and restored; rankings are compared."""
 
 import numpy as np
 import pytest
@@ -42,11 +42,11 @@ def test_what_reads_no_head_does_not_notice_a_random_one():
     encoded = tokenizer("The cat sleeps on a mat", return_token_type_ids=False)
     made = example(["The cat sleeps on a mat"], encoded, tokenizer, 64)
     methods = ("attention", "gradient-input")
-    found = sensitivity.sensitivity(model, [explain(model, made, 1, methods)], methods, seed=1)
-    assert {name: len(stages) for name, stages in found.items()} == {"attention": 3, "gradient-input": 3}
-    assert found["attention"][0] == [pytest.approx(1)]
-    assert found["attention"][2][0] < 0.99
-    assert found["gradient-input"][0][0] < 0.99
+    result = sensitivity.sensitivity(model, [explain(model, made, 1, methods)], methods, seed=1)
+    assert {name: len(stages) for name, stages in result.items()} == {"attention": 3, "gradient-input": 3}
+    assert result["attention"][0] == [pytest.approx(1)]
+    assert result["attention"][2][0] < 0.99
+    assert result["gradient-input"][0][0] < 0.99
 
 
 @given(st.lists(st.integers(-9, 9), min_size=2, max_size=8, unique_by=abs))

@@ -1,4 +1,4 @@
-"""Tokens become the words that were written; what is left out is really left out."""
+"""Tokens are joined to the original words; omitted words are really omitted."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is said to the exporters, and what is said when they are not there."""
+"""Arguments of the exporters, and the message when they are missing."""
 
 import importlib.util
 import logging

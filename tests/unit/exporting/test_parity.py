@@ -1,4 +1,4 @@
-"""What counts as the same answer, and what is let through."""
+"""What counts as the same prediction, and what passes."""
 
 import pytest
 from hypothesis import given
@@ -17,10 +17,10 @@ def said(answers, probabilities=None):
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1))
 def test_agreement_is_the_share_of_equal_answers_inside_its_interval(pairs):
     before, after = zip(*pairs, strict=True)
-    found = parity.agreement(said(before), said(after), 0.95)
-    assert (found.rows, found.same) == (len(pairs), sum(a == b for a, b in pairs))
-    assert found.value == found.same / found.rows
-    assert found.low <= found.value <= found.high
+    result = parity.agreement(said(before), said(after), 0.95)
+    assert (result.rows, result.same) == (len(pairs), sum(a == b for a, b in pairs))
+    assert result.value == result.same / result.rows
+    assert result.low <= result.value <= result.high
 
 
 def test_lists_of_labels_agree_as_a_whole():
@@ -43,19 +43,19 @@ def test_the_form_decides_what_is_usual():
 
 @given(st.integers(0, 50), st.integers(0, 50))
 def test_one_row_too_many_fails(allowed, wrong):
-    found = parity.agreement(said([0] * 50), said([1] * wrong + [0] * (50 - wrong)), 0.95)
+    result = parity.agreement(said([0] * 50), said([1] * wrong + [0] * (50 - wrong)), 0.95)
     limits = parity.Limits(allowed / 50, None)
     if wrong <= allowed:
-        parity.check(found, None, limits, "onnx-int8")
+        parity.check(result, None, limits, "onnx-int8")
     else:
         with refused(RunError, "export.different-predictions", f"{wrong} of 50"):
-            parity.check(found, None, limits, "onnx-int8")
+            parity.check(result, None, limits, "onnx-int8")
 
 
 @pytest.mark.parametrize("largest", [0.0011, float("inf")])
 def test_probabilities_that_moved_fail_where_nothing_is_rounded(largest):
-    found = parity.agreement(said([0]), said([0]), 0.95)
+    result = parity.agreement(said([0]), said([0]), 0.95)
     moved = parity.Drift.model_construct(largest=largest, mean=0.0)
     with refused(RunError, "export.different-predictions", "Probabilities"):
-        parity.check(found, moved, parity.limits("onnx", None), "onnx")
-    parity.check(found, moved, parity.limits("onnx-int8", None), "onnx-int8")
+        parity.check(result, moved, parity.limits("onnx", None), "onnx")
+    parity.check(result, moved, parity.limits("onnx-int8", None), "onnx-int8")

@@ -1,4 +1,4 @@
-"""What a push asks, sends and says, against the local Hub."""
+"""Requests, uploads and messages of a push, against the local Hub."""
 
 import subprocess
 
@@ -37,10 +37,10 @@ def hub(monkeypatch):
 
 @pytest.fixture
 def waits(monkeypatch):
-    """The seconds that were to be waited, which nobody does here."""
-    asked = []
-    monkeypatch.setattr("time.sleep", asked.append)
-    return asked
+    """The waiting times, which are skipped here."""
+    calls = []
+    monkeypatch.setattr("time.sleep", calls.append)
+    return calls
 
 
 def commits(hub: LocalHub, rev: str = "main") -> int:
@@ -73,7 +73,7 @@ def test_a_check_makes_nothing(hub):
     assert not hub.seen("POST|PUT")
 
 
-def test_public_only_when_said_and_never_by_accident(hub):
+def test_push_is_private_by_default(hub):
     push(public=True)
     assert not hub.repos["model", NAME].private
     with refused(ConfigError, "hub.visibility", NAME, "--public"):
@@ -97,7 +97,7 @@ def test_branch_and_tag(hub):
     assert repo.at("next").oid == repo.at("v1").oid == pushed.commit
     assert "config.json" not in hub.files(NAME)
     assert not push(revision="next", tag="v1").changed
-    with refused(RunError, "hub.tag-taken", "v1", "was pushed"):  # made by somebody while this was under way
+    with refused(RunError, "hub.tag-taken", "v1", "was pushed"):  # created by another process in the meantime
         pushing.publish({"notes.txt": b"x"}, Destination(NAME, tag="v1"), "Later")
 
 
@@ -127,7 +127,7 @@ BAD_REFS = (
 
 
 @pytest.mark.parametrize("wish", ["revision", "tag"])
-def test_names_that_git_does_not_take_are_refused_before_anything_is_asked(hub, wish):
+def test_invalid_git_names_are_rejected_offline(hub, wish):
     for name in BAD_REFS:
         with refused(ConfigError, "hub.invalid-name"):
             destinations.check(Destination(NAME, **{wish: name}))
@@ -140,8 +140,8 @@ def test_names_that_git_does_not_take_are_refused_before_anything_is_asked(hub, 
 def test_git_refuses_them_as_well():
     """All but the last three, which git would take and nobody would mean."""
     for name in BAD_REFS[:-3]:
-        asked = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True)
-        assert asked.returncode != 0, name
+        requested = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True)
+        assert requested.returncode != 0, name
 
 
 def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
@@ -151,8 +151,8 @@ def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
     for _ in range(2):
         destinations.check(destination)
         done.append(pushing.publish(FILES, destination, "Upload a model"))
-    assert [(one.changed, one.revision) for one in done] == [(True, "refs/pr/1"), (False, "refs/pr/1")]
-    assert [one.url for one in done] == [f"{hub.endpoint}/other/reviews/discussions/1"] * 2
+    assert [(item.changed, item.revision) for item in done] == [(True, "refs/pr/1"), (False, "refs/pr/1")]
+    assert [item.url for item in done] == [f"{hub.endpoint}/other/reviews/discussions/1"] * 2
     pushing.publish({**FILES, "config.json": b"{ }"}, destination, "Upload a model")
     repo = hub.repos["model", "other/reviews"]
     assert len(repo.pull_requests) == 1
@@ -161,7 +161,7 @@ def test_a_pull_request_is_opened_once_and_gone_on_with(hub):
 
 
 @pytest.mark.parametrize("name", ["reviews", "a/b/c", "acme/..", "acme/re views", "https://huggingface.co/acme/x", ""])
-def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(hub, name):
+def test_invalid_repository_name_is_rejected_offline(hub, name):
     with refused(ConfigError, "hub.invalid-name", "org/name"):
         destinations.check(Destination(name))
     assert hub.requests == []
@@ -204,7 +204,7 @@ def test_a_fine_grained_token_writes_where_it_may():
         destinations._check_role(account, Destination("tester/reviews"))
 
 
-def test_a_refusal_at_the_end_says_who_may(hub):
+def test_refused_commit_names_the_permission(hub):
     hub.fail("POST .*/commit/", 403)
     with refused(RunError, "hub.no-write-access", NAME) as raised:
         push()
@@ -281,7 +281,7 @@ def test_every_failure_is_the_users_to_mend(hub, waits, status, step):
 
 @pytest.mark.parametrize("step", ["GET .*/whoami", "POST .*/preupload", "POST .*/commit/"])
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_passes_is_waited_for(hub, waits, status, step):
+def test_temporary_errors_are_retried(hub, waits, status, step):
     hub.fail(step, status, times=2, headers={"Retry-After": "3"})
     assert push().changed
     assert waits

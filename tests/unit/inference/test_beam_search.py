@@ -1,4 +1,4 @@
-"""Beam search finds what transformers' own finds, sentence by sentence, and ends where it is told."""
+"""Beam search gives the results of transformers' own, sentence by sentence, and respects its limits."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def log_probability(model, ids, mask, written):
 
 def test_greedy_search_is_transformers_own(model):
     ids, mask = sources()
-    assert [list(one.tokens) for one in search(model, ids, mask, beams=1)] == reference(model, ids, mask, 1)
+    assert [list(item.tokens) for item in search(model, ids, mask, beams=1)] == reference(model, ids, mask, 1)
 
 
 @pytest.mark.parametrize("early_stopping", [True, False, "never"])
@@ -62,7 +62,7 @@ def test_beam_search_is_transformers_own(model, beams, penalty, early_stopping):
     model.generation_config.early_stopping = early_stopping
     ours = search(model, ids, mask, beams=beams, length_penalty=penalty)
     theirs = reference(model, ids, mask, beams, length_penalty=penalty)
-    assert [list(one.tokens) for one in ours] == theirs
+    assert [list(item.tokens) for item in ours] == theirs
     assert len(set(map(tuple, theirs))) > 3
 
 
@@ -70,11 +70,11 @@ def test_an_end_that_is_forced_at_the_bound_is_transformers_own(model):
     ids, mask = sources(12)
     model.generation_config.update(forced_eos_token_id=END, forced_bos_token_id=17)
     ours = search(model, ids, mask, beams=4)
-    assert [list(one.tokens) for one in ours] == reference(model, ids, mask, 4)
-    assert {one.tokens[0] for one in ours} == {17}
+    assert [list(item.tokens) for item in ours] == reference(model, ids, mask, 4)
+    assert {item.tokens[0] for item in ours} == {17}
     bounded = search(model, ids, mask, [3] * len(ids), beams=4)
-    assert all(len(one.tokens) <= 2 for one in bounded)
-    assert not all(one.ended for one in bounded)
+    assert all(len(item.tokens) <= 2 for item in bounded)
+    assert not all(item.ended for item in bounded)
 
 
 def test_several_tokens_may_end_a_translation(model):
@@ -84,18 +84,18 @@ def test_several_tokens_may_end_a_translation(model):
     written = model.generate(
         input_ids=ids, attention_mask=mask, num_beams=3, max_new_tokens=LONGEST, suppress_tokens=[0]
     )
-    for one, row in zip(ours, written[:, 1:].tolist(), strict=True):
-        assert row[: len(one.tokens)] == list(one.tokens)
-        assert not one.ended or row[len(one.tokens)] in (END, 9, 23)
+    for item, row in zip(ours, written[:, 1:].tolist(), strict=True):
+        assert row[: len(item.tokens)] == list(item.tokens)
+        assert not item.ended or row[len(item.tokens)] in (END, 9, 23)
 
 
 def test_scores_are_those_of_the_model_and_better_than_of_greedy_search(model):
     ids, mask = sources()
     ours, greedy = search(model, ids, mask, beams=4), search(model, ids, mask, beams=1)
-    for row, one in enumerate(ours):
+    for row, item in enumerate(ours):
         alone = ids[row : row + 1, : int(mask[row].sum())]
-        assert log_probability(model, alone, torch.ones_like(alone), one) == pytest.approx(one.score, abs=1e-4)
-    assert sum(one.score for one in ours) > sum(one.score for one in greedy)
+        assert log_probability(model, alone, torch.ones_like(alone), item) == pytest.approx(item.score, abs=1e-4)
+    assert sum(item.score for item in ours) > sum(item.score for item in greedy)
 
 
 @pytest.mark.parametrize("missing", ["eos_token_id", "decoder_start_token_id"])
@@ -108,28 +108,28 @@ def test_a_model_that_does_not_say_where_to_start_or_end_is_refused(model, missi
 def test_a_sentence_is_translated_alike_alone_and_among_others(model):
     ids, mask = sources()
     together = search(model, ids, mask, beams=3)
-    for row, one in enumerate(together):
+    for row, item in enumerate(together):
         alone = ids[row : row + 1, : int(mask[row].sum())]
         (single,) = search(model, alone, torch.ones_like(alone), beams=3)
-        assert single.tokens == one.tokens
+        assert single.tokens == item.tokens
 
 
 def test_each_sentence_has_its_own_bound(model):
     ids, mask = sources()
     bounds = [1, 2, 3, 4, 5, 6, 7, 12]
     written = search(model, ids, mask, bounds, beams=2)
-    assert all(len(one.tokens) <= bound for one, bound in zip(written, bounds, strict=True))
-    assert all(one.ended or len(one.tokens) == bound for one, bound in zip(written, bounds, strict=True))
+    assert all(len(item.tokens) <= bound for item, bound in zip(written, bounds, strict=True))
+    assert all(item.ended or len(item.tokens) == bound for item, bound in zip(written, bounds, strict=True))
 
 
 def test_a_language_token_is_forced_first(model):
     ids, mask = sources()
     model.generation_config.forced_bos_token_id = 17
-    assert {one.tokens[0] for one in search(model, ids, mask, beams=3)} == {17}
+    assert {item.tokens[0] for item in search(model, ids, mask, beams=3)} == {17}
 
 
 def test_the_padding_token_and_bad_words_are_never_written(model):
     ids, mask = sources()
     model.generation_config.bad_words_ids = [[5], [6], [7, 8]]
-    written = {token for one in search(model, ids, mask, beams=3) for token in one.tokens}
+    written = {token for item in search(model, ids, mask, beams=3) for token in item.tokens}
     assert not written & {0, 5, 6}

@@ -1,4 +1,4 @@
-"""Predictions come back in the split's order, with the loss over its items."""
+"""Predictions are in the split's order, with the loss over its items."""
 
 import weakref
 from types import SimpleNamespace
@@ -43,15 +43,15 @@ def summing(input_ids, attention_mask, labels=None):
 
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=9), min_size=1, max_size=20), st.integers(1, 8))
 def test_predictions_keep_the_order_of_the_rows(rows, batch_size):
-    said = run(summing, features(rows), batch_size=batch_size)
-    assert said.columns == {"prediction": [sum(row) for row in rows], "tokens": [len(row) for row in rows]}
-    assert said.loss is None
+    output = run(summing, features(rows), batch_size=batch_size)
+    assert output.columns == {"prediction": [sum(row) for row in rows], "tokens": [len(row) for row in rows]}
+    assert output.loss is None
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 8))
 def test_the_loss_is_a_mean_over_examples_not_over_batches(labels, batch_size):
-    said = run(summing, features([[1]] * len(labels), labels), batch_size=batch_size)
-    assert said.loss == pytest.approx(np.mean(labels))
+    output = run(summing, features([[1]] * len(labels), labels), batch_size=batch_size)
+    assert output.loss == pytest.approx(np.mean(labels))
 
 
 def test_outputs_of_a_batch_are_gone_before_the_next_but_one():
@@ -72,8 +72,8 @@ def test_a_batch_in_which_nothing_counts_does_not_spoil_the_loss():
     def model(input_ids, attention_mask, labels):
         return Output(sums=input_ids.sum(dim=1), loss=labels[labels != -100].double().mean())
 
-    said = run(model, features([[1]] * 4, [-100, 2, -100, 4]), batch_size=1)
-    assert said.loss == pytest.approx(3)
+    output = run(model, features([[1]] * 4, [-100, 2, -100, 4]), batch_size=1)
+    assert output.loss == pytest.approx(3)
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
@@ -89,9 +89,9 @@ def test_the_model_multiplies_in_the_precision_that_was_asked_for(precision, kin
 
 
 def test_progress_ends_with_all():
-    told = []
-    run(summing, features([[1]] * 7), observe=lambda done, total: told.append((done, total)))
-    assert told == [(3, 7), (6, 7), (7, 7)]
+    notes = []
+    run(summing, features([[1]] * 7), observe=lambda done, total: notes.append((done, total)))
+    assert notes == [(3, 7), (6, 7), (7, 7)]
 
 
 def test_probabilities_sum_to_one_even_for_large_logits():

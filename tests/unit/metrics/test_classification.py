@@ -41,7 +41,7 @@ def test_every_metric_has_a_reference_here():
 @given(rows=pairs)
 def test_the_figure_is_scikit_learns(name, rows):
     said, true = zip(*rows, strict=True)
-    if name == "matthews" and len(set(true)) == 1:  # scikit-learn says 0 of what is 0 of 0
+    if name == "matthews" and len(set(true)) == 1:  # scikit-learn returns 0 for 0 of 0
         assert np.isnan(figure(METRICS[name], said, true))
     else:
         assert figure(METRICS[name], said, true) == pytest.approx(THEIRS[name](true, said), abs=1e-12)
@@ -58,10 +58,10 @@ def test_precision_recall_and_f1_of_each_class_are_scikit_learns(rows):
         classification.f1(sums),
         sums.reshape(3, -1)[2],
     )
-    for one, other in zip(ours[:2], theirs[:2], strict=True):
-        assert np.asarray(one) == pytest.approx(other, nan_ok=True)
-    for one, other in zip(ours[2:], theirs[2:], strict=True):
-        assert np.asarray(one) == pytest.approx(np.nan_to_num(other))
+    for item, other in zip(ours[:2], theirs[:2], strict=True):
+        assert np.asarray(item) == pytest.approx(other, nan_ok=True)
+    for item, other in zip(ours[2:], theirs[2:], strict=True):
+        assert np.asarray(item) == pytest.approx(np.nan_to_num(other))
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -83,7 +83,7 @@ def test_a_prediction_that_is_no_class_is_only_wrong():
     assert counts.tolist() == [[1, 0], [1, 0], [1, 2]]
 
 
-def test_division_by_nothing_is_nothing():
+def test_division_by_zero_gives_zero():
     assert classification.divide(np.array([1.0, 0.0, 3.0]), np.array([0.0, 0.0, 2.0])).tolist() == [0.0, 0.0, 1.5]
 
 

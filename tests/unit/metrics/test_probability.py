@@ -35,7 +35,7 @@ def theirs(name: str, true: np.ndarray, probabilities: np.ndarray, weights: np.n
     if name.startswith("top"):
         return reference.top_k_accuracy_score(true, probabilities, k=int(name[-1]), labels=range(classes))
     if name == "brier":
-        return float(np.mean([((row - one) ** 2).sum() for row, one in zip(probabilities, onehot, strict=True)]))
+        return float(np.mean([((row - item) ** 2).sum() for row, item in zip(probabilities, onehot, strict=True)]))
     return reference.log_loss(true, probabilities, labels=range(classes))
 
 
@@ -45,10 +45,10 @@ def test_the_figure_is_scikit_learns(name, seed, classes, ties):
     probabilities, true = sample(seed, classes, ties=ties)
     if classes < METRICS[name].least_classes:
         return
-    found = as_module(METRICS[name], CLASSES[:classes]).compute(
+    result = as_module(METRICS[name], CLASSES[:classes]).compute(
         predictions=probabilities.tolist(), references=true.tolist()
     )
-    assert found[name] == pytest.approx(theirs(name, true, probabilities), abs=1e-9)
+    assert result[name] == pytest.approx(theirs(name, true, probabilities), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["auroc", "average_precision"])
@@ -56,11 +56,11 @@ def test_the_figure_is_scikit_learns(name, seed, classes, ties):
 def test_weighted_examples_count_as_often(name, seed, classes):
     probabilities, true = sample(seed, classes)
     weights = np.random.default_rng(seed).integers(1, 4, (2, len(true)))
-    found = METRICS[name].prepare(probabilities, true, CLASSES)(weights.astype(float))
-    assert found == pytest.approx([theirs(name, true, probabilities, row) for row in weights], abs=1e-9)
+    result = METRICS[name].prepare(probabilities, true, CLASSES)(weights.astype(float))
+    assert result == pytest.approx([theirs(name, true, probabilities, row) for row in weights], abs=1e-9)
 
 
-def test_what_cannot_be_ranked_is_left_out():
+def test_undefined_areas_are_left_out():
     columns = {"prediction": [0, 0, 1], "probabilities": [[0.9, 0.1], [0.8, 0.2], [0.4, 0.6]]}
     config = scores.EvaluationConfig(resamples=100)
     one_class = scores.score(columns, [0, 0, 0], ("accuracy", "auroc"), ("a", "b"), config, seed=0)

@@ -20,10 +20,10 @@ def ours(name, said, true):
 
 @given(CORPUS)
 def test_they_are_sacrebleus(rows):
-    said, true = [one for one, _ in rows], [other for _, other in rows]
-    assert ours("bleu", said, true) == pytest.approx(sacrebleu.corpus_bleu(said, [true]).score, abs=1e-9)
-    assert ours("chrf", said, true) == pytest.approx(sacrebleu.corpus_chrf(said, [true]).score, abs=1e-9)
-    assert ours("ter", said, true) == pytest.approx(sacrebleu.corpus_ter(said, [true]).score, abs=1e-9)
+    output, true = [item for item, _ in rows], [other for _, other in rows]
+    assert ours("bleu", output, true) == pytest.approx(sacrebleu.corpus_bleu(output, [true]).score, abs=1e-9)
+    assert ours("chrf", output, true) == pytest.approx(sacrebleu.corpus_chrf(output, [true]).score, abs=1e-9)
+    assert ours("ter", output, true) == pytest.approx(sacrebleu.corpus_ter(output, [true]).score, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["bleu", "ter"])
@@ -31,9 +31,9 @@ def test_many_sums_at_once_as_the_bootstrap_asks(name):
     metric = METRICS[name]
     rows = metric.statistics(["the cat sat on the mat"] * 3, ["the cat sat on a mat"] * 3, ())
     sums = np.stack([rows[:1].sum(axis=0), rows.sum(axis=0), np.zeros(rows.shape[1])])
-    one, three, none = metric.aggregate(sums)
-    assert one == pytest.approx(three)
-    assert one > 0 == none
+    first, three, none = metric.aggregate(sums)
+    assert first == pytest.approx(three)
+    assert first > 0 == none
 
 
 def test_as_a_module_with_a_signature():

@@ -1,4 +1,4 @@
-"""A run directory in which somebody trains is nobody else's."""
+"""A run directory is locked while a process trains there."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_a_run_in_which_somebody_trains_is_refused(tmp_path):
     runs.check_place(str(run.path), resume=True)
 
 
-def test_what_a_killed_process_left_holds_nobody_up(tmp_path):
+def test_lock_of_killed_process_is_ignored(tmp_path):
     (tmp_path / lock.NAME).touch()
     assert not lock.is_claimed(tmp_path)
     with lock.claimed(tmp_path):

@@ -1,4 +1,4 @@
-"""The run directory: files appear whole or not at all, and no half-made run is taken for a whole one."""
+"""The run directory: files are written atomically, and an incomplete run is not used as a complete one."""
 
 import json
 import stat
@@ -18,7 +18,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class Stopped(BaseException):
-    """What Ctrl-C looks like to code that does not expect it."""
+    """Ctrl-C in code that does not expect it."""
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -116,14 +116,14 @@ def test_files_are_readable_as_any_new_file_is(tmp_path):
     )
 
 
-def test_a_full_disk_is_said_with_what_is_free(tmp_path):
+def test_full_disk_error_names_free_space(tmp_path):
     with refused(RunError, "machine.disk-full") as caught, runs.disk_errors(tmp_path / "absent" / "file"):
         raise OSError(28, "No space left on device")
     assert "No space left on device" in caught.value.problem
     assert "MiB are free" in caught.value.fix
 
 
-def test_a_place_that_is_read_only_is_not_said_to_be_full(tmp_path):
+def test_read_only_disk_is_not_called_full(tmp_path):
     with refused(RunError, "output.not-writable", "Read-only file system") as caught, runs.disk_errors(tmp_path):
         raise OSError(30, "Read-only file system")
     assert "MiB" not in caught.value.fix
@@ -195,7 +195,7 @@ def test_metrics_are_kept_line_by_line(tmp_path):
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
 
 
-def test_a_line_that_cannot_be_kept_is_said(tmp_path):
+def test_unwritable_log_line_is_reported(tmp_path):
     (tmp_path / "metrics.jsonl").mkdir()
     with refused(RunError, "output.not-writable", "metrics.jsonl"):
         runs.Run(tmp_path).log({"step": 1})
@@ -249,7 +249,7 @@ def test_an_unfinished_run_is_no_place_for_another_and_resume_is_named(tmp_path)
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
-def test_a_run_that_came_to_nothing_makes_room_for_another(tmp_path, status):
+def test_failed_run_may_be_replaced(tmp_path, status):
     runs.Run(tmp_path).record(status=status, precision="bf16")
     runs.Run(tmp_path).log({"step": 1})
     runs.check_place(str(tmp_path))
@@ -263,7 +263,7 @@ def test_a_run_that_may_be_alive_is_left_alone(tmp_path):
         runs.check_place(str(tmp_path))
 
 
-def test_a_run_without_its_run_json_is_not_taken_for_something_else(tmp_path):
+def test_run_without_run_json_is_recognized(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.yaml").touch()
     with refused(ConfigError, "run.file-missing", "run.json") as caught:
@@ -271,7 +271,7 @@ def test_a_run_without_its_run_json_is_not_taken_for_something_else(tmp_path):
     assert "remove" not in caught.value.fix
 
 
-def test_a_run_whose_record_is_damaged_is_said_to_be_so(tmp_path):
+def test_damaged_run_json_is_reported(tmp_path):
     (tmp_path / "run.json").write_text("{", encoding="utf-8")
     with refused(SourceError, "run.damaged", "run.json"):
         runs.check_place(str(tmp_path))
@@ -296,7 +296,7 @@ def test_a_name_that_the_locale_cannot_read_is_written_as_the_bytes_it_is(tmp_pa
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"source": "café.csv"}
 
 
-def test_a_folder_that_may_not_be_written_is_said(tmp_path, monkeypatch):
+def test_unwritable_folder_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.directory.os, "access", lambda *_: False)  # root may write everywhere
     with refused(ConfigError, "output.not-writable", "Permission denied"):
         runs.check_place(str(tmp_path / "run"))
@@ -305,7 +305,7 @@ def test_a_folder_that_may_not_be_written_is_said(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "reason"), [(None, "No such file"), ("mkdir", "Is a directory"), ("touch", "0 bytes")]
 )
-def test_a_table_that_cannot_be_read_says_why(tmp_path, make, reason):
+def test_unreadable_table_gives_the_reason(tmp_path, make, reason):
     path = tmp_path / "test.parquet"
     if make:
         getattr(path, make)()
@@ -335,7 +335,7 @@ def test_the_newest_whole_run_is_found(tmp_path):
     assert runs.newest(tmp_path).path.name == "a"
 
 
-def test_no_whole_run_is_said(tmp_path):
+def test_missing_complete_run_is_reported(tmp_path):
     with refused(SourceError, "run.not-found", "absent"):
         runs.newest(tmp_path / "absent")
     (tmp_path / "one").mkdir()

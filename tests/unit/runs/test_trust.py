@@ -40,7 +40,7 @@ def test_the_place_of_a_run_with_such_a_link_is_refused(tmp_path):
         runs.check_place(str(tmp_path / "run"))
 
 
-def test_damage_is_said_with_the_file_and_what_is_said_already_is_left(tmp_path):
+def test_damage_names_the_file(tmp_path):
     for error in (KeyError("x"), IndexError(), AttributeError("x"), RecursionError(), MemoryError()):
         with refused(SourceError, "run.damaged", "damaged-file") as caught, trust.damage(tmp_path / "damaged-file"):
             raise error

@@ -44,7 +44,7 @@ class Echo:
 
     def answer(self, inputs):
         self.seen += inputs
-        return [self._one(str(next(iter(one.values())))) for one in inputs]
+        return [self._one(str(next(iter(item.values())))) for item in inputs]
 
     def _one(self, text):
         if text == "crash":
@@ -116,27 +116,27 @@ def fetch(request: Any) -> tuple[int, Any]:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with running(body_bytes=4096, characters=100, inputs=3) as found:
-        yield found
+    with running(body_bytes=4096, characters=100, inputs=3) as result:
+        yield result
 
 
 def test_texts_and_inputs_are_answered_in_order(address):
-    code, said = post(f"{address}/predict", {"inputs": ["good!", {"text": "dull", "text_pair": "why"}]})
+    code, response = post(f"{address}/predict", {"inputs": ["good!", {"text": "dull", "text_pair": "why"}]})
     assert code == 200
-    assert said["model"] == "org/echo"
-    assert [one["prediction"] for one in said["predictions"]] == ["yes", "no"]
-    assert said["predictions"][0]["scores"] == {"no": 0.25, "yes": 0.75}
-    assert "calibrated_score" not in said["predictions"][0]
+    assert response["model"] == "org/echo"
+    assert [item["prediction"] for item in response["predictions"]] == ["yes", "no"]
+    assert response["predictions"][0]["scores"] == {"no": 0.25, "yes": 0.75}
+    assert "calibrated_score" not in response["predictions"][0]
 
 
-def test_it_says_what_it_is(address):
-    code, said = fetch(f"{address}/health")
-    assert (code, said["status"], said["model"], said["waiting"]) == (200, "ok", "org/echo", 0)
+def test_health_describes_the_model(address):
+    code, response = fetch(f"{address}/health")
+    assert (code, response["status"], response["model"], response["waiting"]) == (200, "ok", "org/echo", 0)
 
 
 def test_an_answer_is_explained(address):
-    code, said = post(f"{address}/explain", {"input": "good film!"})
-    assert (code, said["words"], said["belief"]) == (200, ["good", "film!"], "little")
+    code, response = post(f"{address}/explain", {"input": "good film!"})
+    assert (code, response["words"], response["belief"]) == (200, ["good", "film!"], "little")
     assert post(f"{address}/explain", {"input": "x", "method": "wrong"}) == (
         422,
         {"problem": "There is no method `wrong`.", "fix": "Methods: leave-one-out.", "id": "config.unknown-choice"},
@@ -160,11 +160,11 @@ def test_an_answer_is_explained(address):
         ({"inputs": ["x" * 5000]}, 413, "larger than 4,096 bytes"),
     ],
 )
-def test_a_bad_request_is_told_what_is_wrong(address, body, code, problem):
-    got, said = post(f"{address}/predict", body)
-    assert got == code, said
-    assert set(said) == {"problem", "fix"}
-    assert problem in said["problem"]
+def test_bad_request_gets_the_reason(address, body, code, problem):
+    got, response = post(f"{address}/predict", body)
+    assert got == code, response
+    assert set(response) == {"problem", "fix"}
+    assert problem in response["problem"]
     assert post(f"{address}/predict", {"inputs": ["good!"]})[0] == 200
 
 
@@ -182,25 +182,25 @@ def test_a_bad_request_is_told_what_is_wrong(address, body, code, problem):
         ("crash", "The model failed on this input."),
     ],
 )
-def test_a_bad_input_is_told_what_is_wrong_and_the_others_are_answered(address, bad, problem):
-    code, said = post(f"{address}/predict", {"inputs": ["good!", bad, "dull"]})
-    assert code == 200, said
-    first, wrong, last = said["predictions"]
+def test_bad_input_does_not_affect_others(address, bad, problem):
+    code, response = post(f"{address}/predict", {"inputs": ["good!", bad, "dull"]})
+    assert code == 200, response
+    first, wrong, last = response["predictions"]
     assert (first["prediction"], last["prediction"]) == ("yes", "no")
     assert set(wrong) == {"problem", "fix"}
     assert problem in wrong["problem"]
-    assert "secret" not in json.dumps(said)
+    assert "secret" not in json.dumps(response)
 
 
-def test_inputs_that_are_all_bad_are_told_each(address):
-    code, said = post(f"{address}/predict", {"inputs": ["", 7]})
-    assert (code, [set(one) for one in said["predictions"]]) == (200, [{"problem", "fix"}] * 2)
+def test_each_bad_input_gets_its_problem(address):
+    code, response = post(f"{address}/predict", {"inputs": ["", 7]})
+    assert (code, [set(item) for item in response["predictions"]]) == (200, [{"problem", "fix"}] * 2)
 
 
 def test_a_fault_keeps_its_secrets(address, caplog):
-    code, said = post(f"{address}/predict", {"inputs": ["crash"]})
+    code, response = post(f"{address}/predict", {"inputs": ["crash"]})
     assert code == 500
-    assert "secret" not in json.dumps(said)
+    assert "secret" not in json.dumps(response)
 
 
 def test_other_addresses_and_methods(address):
@@ -210,8 +210,8 @@ def test_other_addresses_and_methods(address):
         ("/", 404, "There is no route /."),
         ("/predict", 405, "/predict supports POST, not GET."),
     ):
-        got, said = fetch(f"{address}{path}")
-        assert (got, said["problem"]) == (code, problem)
+        got, response = fetch(f"{address}{path}")
+        assert (got, response["problem"]) == (code, problem)
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{address}/predict")
     with refused.value:
@@ -220,8 +220,8 @@ def test_other_addresses_and_methods(address):
 
 def test_a_name_that_is_not_its_own_is_refused(address):
     """So that a web page cannot reach it by a name that was pointed at this machine."""
-    code, said = post(f"{address}/predict", {"inputs": ["a"]}, Host="pages.example:80")
-    assert (code, said["problem"]) == (400, "The host name `pages.example` is not allowed.")
+    code, response = post(f"{address}/predict", {"inputs": ["a"]}, Host="pages.example:80")
+    assert (code, response["problem"]) == (400, "The host name `pages.example` is not allowed.")
     for name in ("localhost", "LocalHost:1", "[::1]:8000"):
         assert post(f"{address}/predict", {"inputs": ["a"]}, Host=name)[0] == 200
     with running(hosts=["fe80::1"]) as another:
@@ -232,13 +232,13 @@ def test_a_name_that_is_not_its_own_is_refused(address):
 
 def test_a_form_of_another_page_is_refused(address):
     """A page elsewhere may send a plain form without asking; JSON it may not."""
-    code, said = post(f"{address}/predict", {"inputs": ["a"]}, **{"Content-Type": "text/plain"})
-    assert (code, said["problem"]) == (415, "The Content-Type is `text/plain`, not JSON.")
-    assert "application/json" in said["fix"]
+    code, response = post(f"{address}/predict", {"inputs": ["a"]}, **{"Content-Type": "text/plain"})
+    assert (code, response["problem"]) == (415, "The Content-Type is `text/plain`, not JSON.")
+    assert "application/json" in response["fix"]
 
 
 @pytest.mark.parametrize("head", ["GET / HTTP/1.1", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x", "hello"])
-def test_what_is_no_http_is_refused_in_the_same_shape(address, head):
+def test_invalid_http_gets_the_common_error_form(address, head):
     with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=10) as line:
         line.sendall(f"{head}\r\n\r\n".encode())
         answer = b"".join(iter(lambda: line.recv(65536), b""))
@@ -248,12 +248,12 @@ def test_what_is_no_http_is_refused_in_the_same_shape(address, head):
     assert set(json.loads(body)) == {"problem", "fix"}
 
 
-def test_who_sends_far_too_much_hears_why(address):
+def test_oversized_body_gets_the_reason(address):
     """A line that is cut while the caller sends gives no answer at all."""
     assert post(f"{address}/predict", b"x" * 5_000_000)[0] == 413
 
 
-def test_more_requests_than_there_may_be_are_told_when_to_come_again():
+def test_excess_requests_get_503_with_retry_after():
     codes: list[int] = []
 
     def ask() -> None:
@@ -261,10 +261,10 @@ def test_more_requests_than_there_may_be_are_told_when_to_come_again():
 
     with running(connections=1) as address:
         callers = [threading.Thread(target=ask) for _ in range(4)]
-        for one in callers:
-            one.start()
-        for one in callers:
-            one.join()
+        for item in callers:
+            item.start()
+        for item in callers:
+            item.join()
         assert post(f"{address}/predict", {"inputs": ["good!"]})[0] == 200
     assert sorted(codes) == [200, 503, 503, 503]
 
@@ -283,28 +283,28 @@ def test_pictures_come_in_base64():
     with running(service) as address:
         assert post(f"{address}/predict", {"inputs": [data, {"image": f"data:image/png;base64,{data}"}]})[0] == 200
         assert service.seen == [{"image": {"bytes": b"PNG"}}] * 2
-        code, said = post(f"{address}/predict", {"inputs": ["/etc/passwd"]})
-        assert (code, said["predictions"][0]["problem"]) == (200, "The picture is not valid base64.")
+        code, response = post(f"{address}/predict", {"inputs": ["/etc/passwd"]})
+        assert (code, response["predictions"][0]["problem"]) == (200, "The picture is not valid base64.")
         assert post(f"{address}/explain", {"input": data})[0] == 404
 
 
-def test_what_takes_too_long_is_given_up():
+def test_slow_request_times_out():
     with running(seconds=0.1) as address:
-        code, said = post(f"{address}/predict", {"inputs": ["slow"]})
-    assert (code, said["problem"]) == (504, "The request took too long.")
+        code, response = post(f"{address}/predict", {"inputs": ["slow"]})
+    assert (code, response["problem"]) == (504, "The request took too long.")
 
 
-def test_too_many_are_told_when_to_come_again():
+def test_full_queue_gives_503_with_retry_after():
     with running(waiting=1, batch=1) as address:
         codes: list[tuple[int, Any]] = []
         ask = [
             threading.Thread(target=lambda: codes.append(post(f"{address}/predict", {"inputs": ["slow"]})))
             for _ in range(6)
         ]
-        for one in ask:
-            one.start()
-        for one in ask:
-            one.join()
+        for item in ask:
+            item.start()
+        for item in ask:
+            item.join()
     assert {code for code, _ in codes} == {200, 503}
 
 
@@ -314,8 +314,8 @@ def test_the_page_holds_the_model_s_name_as_text():
     shown = page(service.describe(), service.inputs, 100)
     assert "<script>alert" not in shown
     with running(service, shown=shown) as address:
-        code, said = fetch(f"{address}/")
-    assert (code, said) == (200, shown)
+        code, response = fetch(f"{address}/")
+    assert (code, response) == (200, shown)
 
 
 def test_predictions_are_answered_in_the_midst_of_explanations():
@@ -325,8 +325,8 @@ def test_predictions_are_answered_in_the_midst_of_explanations():
             threading.Thread(target=lambda: explained.append(post(f"{address}/explain", {"input": "long"})))
             for _ in range(3)
         ]
-        for one in slow:
-            one.start()
+        for item in slow:
+            item.start()
         time.sleep(0.3)
         took = []
         for _ in range(10):
@@ -334,13 +334,13 @@ def test_predictions_are_answered_in_the_midst_of_explanations():
             assert post(f"{address}/predict", {"inputs": ["good!"]})[0] == 200
             took.append(time.monotonic() - began)
         assert not explained, "all of them were answered before the first explanation, which takes two seconds"
-        for one in slow:
-            one.join()
+        for item in slow:
+            item.join()
     assert [code for code, _ in explained] == [200] * 3
     assert sorted(took)[5] < 1
 
 
-def test_an_explanation_that_nobody_waits_for_is_given_up():
+def test_abandoned_explanation_is_cancelled():
     with running(seconds=0.4) as address:
         assert post(f"{address}/explain", {"input": "long"})[0] == 504
         time.sleep(0.2)
@@ -369,10 +369,10 @@ def answer_of(line: socket.socket) -> bytes:
 
 def one_answer(line: socket.socket) -> bytes:
     """Read the answer of a connection that stays open."""
-    said = line.recv(65536)
-    while not said.endswith(b"]}"):
-        said += line.recv(65536)
-    return said
+    text = line.recv(65536)
+    while not text.endswith(b"]}"):
+        text += line.recv(65536)
+    return text
 
 
 HALVES = {"nothing": b"", "half a line": b"POST /pred", "half a head": b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"}
@@ -382,25 +382,25 @@ HALVES = {"nothing": b"", "half a line": b"POST /pred", "half a head": b"POST /p
 def test_a_request_that_does_not_come_is_given_up(sent):
     with running(head_seconds=0.3) as address, line_to(address) as line:
         line.sendall(sent)
-        said = answer_of(line)
-    assert said.startswith(b"HTTP/1.1 408 ") if sent else said == b""
+        response = answer_of(line)
+    assert response.startswith(b"HTTP/1.1 408 ") if sent else response == b""
     if sent:
-        assert set(json.loads(said.partition(b"\r\n\r\n")[2])) == {"problem", "fix"}
+        assert set(json.loads(response.partition(b"\r\n\r\n")[2])) == {"problem", "fix"}
 
 
 def test_a_head_that_drips_is_given_up_as_well():
     with running(head_seconds=0.5) as address, line_to(address) as line:
         began = time.monotonic()
         line.settimeout(0.1)
-        said = b""
+        output = b""
         for sign in whole({"inputs": ["a"]})[:60]:
             line.sendall(bytes([sign]))
             try:
-                said = line.recv(100)
+                output = line.recv(100)
                 break
             except TimeoutError:
                 continue
-    assert said.startswith(b"HTTP/1.1 408 ")
+    assert output.startswith(b"HTTP/1.1 408 ")
     assert time.monotonic() - began < 5
 
 
@@ -420,18 +420,18 @@ def test_a_body_that_drips_is_given_up():
         head, body = request[:-400], request[-400:]
         line.sendall(head)
         line.settimeout(0.1)
-        said = b""
+        output = b""
         for sign in body:
             try:
                 line.sendall(bytes([sign]))
-                said = line.recv(65536)
+                output = line.recv(65536)
                 break
             except TimeoutError:
                 continue
-    assert said.startswith(b"HTTP/1.1 408 ")
+    assert output.startswith(b"HTTP/1.1 408 ")
 
 
-def test_silent_connections_keep_nobody_out():
+def test_idle_connections_block_no_others():
     with running(sockets=8) as address:
         silent = [line_to(address) for _ in range(30)]
         for line in silent[::2]:
@@ -451,18 +451,18 @@ def test_more_callers_than_connections_wait_and_are_all_answered():
             threading.Thread(target=lambda: codes.append(post(f"{address}/predict", {"inputs": ["good!"]})[0]))
             for _ in range(40)
         ]
-        for one in callers:
-            one.start()
-        for one in callers:
-            one.join()
+        for item in callers:
+            item.start()
+        for item in callers:
+            item.join()
     assert codes == [200] * 40
 
 
-def test_what_was_sent_before_the_end_is_answered():
+def test_requests_before_shutdown_are_completed():
     """Requests that are being answered, that wait, and that nobody has looked at yet."""
     lines: list[socket.socket] = []
     with running(sockets=20) as address:
-        kept = line_to(address)  # a connection that has asked before, and asks once more
+        kept = line_to(address)  # a reused connection
         kept.sendall(whole({"inputs": ["good!"]}, close=False))
         assert b"yes" in one_answer(kept)
         for number in range(12):
@@ -472,5 +472,5 @@ def test_what_was_sent_before_the_end_is_answered():
         kept.sendall(whole({"inputs": ["good!"]}, close=False))
     for line in (*lines, kept):  # the end has come
         with line:
-            said = answer_of(line)
-        assert said.startswith(b"HTTP/1.1 200 "), said
+            response = answer_of(line)
+        assert response.startswith(b"HTTP/1.1 200 "), response

@@ -1,4 +1,4 @@
-"""Callers at the same time: answered together, each with its own, and none harmed by another."""
+"""Concurrent callers: shared batches, individual results, no interference."""
 
 import asyncio
 import threading
@@ -35,9 +35,9 @@ class Counting:
         self.batches.append(list(inputs))
         self.threads.add(threading.get_ident())
         time.sleep(0.01 if len(self.batches) == 1 else 0)
-        if any(one < 0 for one in inputs):
+        if any(item < 0 for item in inputs):
             raise ValueError("negative")
-        return [2 * one for one in inputs]
+        return [2 * item for item in inputs]
 
 
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=5), min_size=1, max_size=20), st.integers(1, 12))
@@ -47,13 +47,13 @@ def test_everyone_gets_their_own_answers_in_order(asked, most):
     async def callers(batcher):
         return await asyncio.gather(*(batcher.ask(inputs) for inputs in asked))
 
-    assert run(callers, answer, batch=most) == [[2 * one for one in inputs] for inputs in asked]
+    assert run(callers, answer, batch=most) == [[2 * item for item in inputs] for inputs in asked]
     assert sum(map(len, answer.batches)) == sum(map(len, asked))
     assert all(len(batch) <= most for batch in answer.batches)
     assert len(answer.threads) == 1
 
 
-def test_what_waits_is_answered_together():
+def test_waiting_inputs_share_a_batch():
     answer = Counting()
 
     async def callers(batcher):
@@ -65,7 +65,7 @@ def test_what_waits_is_answered_together():
 
 def test_one_that_fails_harms_no_other():
     async def callers(batcher):
-        return await asyncio.gather(*(batcher.ask(asked) for asked in ([1], [-1, 3], [2])))
+        return await asyncio.gather(*(batcher.ask(request) for request in ([1], [-1, 3], [2])))
 
     first, (bad, good), last = run(callers, Counting(), batch=8)
     assert (first, good, last) == ([2], 6, [4])
@@ -81,7 +81,7 @@ def test_a_large_request_is_answered_in_turns_with_the_others():
     large, *small = run(callers, answer, batch=5)
     assert large == [2 * number for number in range(20)]
     assert small == [[100], [120]]
-    assert [one for batch in answer.batches[:2] for one in batch if one >= 50] == [50, 60]
+    assert [item for batch in answer.batches[:2] for item in batch if item >= 50] == [50, 60]
 
 
 def test_others_are_answered_at_the_pauses_of_work_of_its_own():
@@ -105,7 +105,7 @@ def test_others_are_answered_at_the_pauses_of_work_of_its_own():
     assert order.index("answered") < order.index(2)
 
 
-def test_work_that_nobody_waits_for_ends_at_its_next_pause():
+def test_abandoned_work_ends_at_its_next_pause():
     ended = threading.Event()
 
     def work(pause):
@@ -125,7 +125,7 @@ def test_work_that_nobody_waits_for_ends_at_its_next_pause():
     assert ended.wait(5)
 
 
-def test_more_work_of_its_own_than_may_wait_is_told_to_come_again():
+def test_excess_work_is_rejected():
     release = threading.Event()
 
     async def callers(batcher):
@@ -134,25 +134,25 @@ def test_more_work_of_its_own_than_may_wait_is_told_to_come_again():
         release.set()
         return await asyncio.gather(*jobs, return_exceptions=True)
 
-    said = run(callers, Counting(), explanations=2)
-    assert sum(isinstance(one, Overloaded) for one in said) >= 3
-    assert said[0] is True
+    output = run(callers, Counting(), explanations=2)
+    assert sum(isinstance(item, Overloaded) for item in output) >= 3
+    assert output[0] is True
 
 
-def test_too_many_are_told_to_come_again_and_the_others_are_answered():
+def test_excess_inputs_are_rejected_and_others_answered():
     async def callers(batcher):
         return await asyncio.gather(*(batcher.ask([n]) for n in range(10)), return_exceptions=True)
 
-    said = run(callers, Counting(), waiting=4)
-    assert sum(isinstance(one, Overloaded) for one in said) == 6
-    assert said[:4] == [[0], [2], [4], [6]]
+    output = run(callers, Counting(), waiting=4)
+    assert sum(isinstance(item, Overloaded) for item in output) == 6
+    assert output[:4] == [[0], [2], [4], [6]]
 
 
-def test_one_request_may_be_larger_than_the_queue_when_nothing_waits():
+def test_large_request_is_accepted_by_an_empty_queue():
     assert run(lambda batcher: batcher.ask([1, 2, 3]), Counting(), waiting=2) == [2, 4, 6]
 
 
-def test_who_waits_too_long_is_told_and_is_not_computed():
+def test_expired_jobs_are_not_computed():
     release = threading.Event()
     seen: list[int] = []
 
@@ -162,12 +162,12 @@ def test_who_waits_too_long_is_told_and_is_not_computed():
         return list(inputs)
 
     async def callers(batcher):
-        said = await asyncio.gather(batcher.ask([1]), batcher.ask([2]), return_exceptions=True)
+        output = await asyncio.gather(batcher.ask([1]), batcher.ask([2]), return_exceptions=True)
         release.set()
-        return said
+        return output
 
-    said = run(callers, answer, batch=1, seconds=0.05)
-    assert [type(one) for one in said] == [TimeoutError, TimeoutError]
+    output = run(callers, answer, batch=1, seconds=0.05)
+    assert [type(item) for item in output] == [TimeoutError, TimeoutError]
     assert 2 not in seen
 
 

@@ -1,4 +1,4 @@
-"""A real model behind the service: what is answered while something else is explained."""
+"""A real model behind the service: predictions during an explanation."""
 
 import pytest
 
@@ -27,5 +27,5 @@ def test_predictions_at_a_pause_change_neither_side(service, method):
     assert between
     assert (len(between) > 1) == (method == "leave-one-out")
     assert disturbed["scores"] == pytest.approx(alone["scores"], abs=1e-6)
-    for said in (*between, service.answer(texts)):
-        assert [one["score"] for one in said] == pytest.approx([one["score"] for one in answers], abs=1e-5)
+    for text in (*between, service.answer(texts)):
+        assert [item["score"] for item in text] == pytest.approx([item["score"] for item in answers], abs=1e-5)

@@ -91,7 +91,7 @@ def test_a_missing_part_is_named(tmp_path, part):
     assert refusal("recipe.incomplete", tmp_path / "mine.py").problem.endswith(f"lacks {part.removeprefix('def ')}.")
 
 
-def test_what_writes_answers_reads_none_off_a_forward_pass(tmp_path):
+def test_generating_recipe_needs_no_predictions(tmp_path):
     (tmp_path / "mine.py").write_text(WHOLE.replace("def predictions(outputs, batch)", "def generate(*_)"), "utf-8")
     assert loading.load(str(tmp_path / "mine.py")).generate is not None
 
@@ -105,7 +105,7 @@ def test_what_writes_answers_reads_none_off_a_forward_pass(tmp_path):
         ("def unrelated(*_): ...", "unrelated", None),
     ],
 )
-def test_a_name_that_means_nothing_is_refused_with_the_nearest(tmp_path, line, wrong, meant):
+def test_unknown_name_is_rejected_with_suggestion(tmp_path, line, wrong, meant):
     (tmp_path / "mine.py").write_text(f"{WHOLE}{line}\n", encoding="utf-8")
     problem = refusal("recipe.unknown-part", tmp_path / "mine.py").problem
     assert f"`{wrong}`" in problem
@@ -134,7 +134,7 @@ def test_a_recipe_has_one_target(tmp_path, columns):
     assert "0 targets" in refusal("recipe.targets", tmp_path / "mine.py").problem
 
 
-def test_a_kind_that_is_none_is_refused_with_those_there_are(tmp_path):
+def test_unknown_kind_is_rejected_with_choices(tmp_path):
     (tmp_path / "mine.py").write_text(WHOLE.replace('"text")', '"txt")'), encoding="utf-8")
     error = refusal("recipe.unknown-kind", tmp_path / "mine.py")
     assert "`txt`" in error.problem
@@ -144,7 +144,7 @@ def test_a_kind_that_is_none_is_refused_with_those_there_are(tmp_path):
 def test_recipe_files_of_older_versions_import_modules_by_their_old_names(tmp_path):
     old = WHOLE.replace("from toolkit.tasks.task import", "from toolkit.recipes import")
     imports = ("data.batch import pad", "data import rationales", "evaluation import predict")
-    old += "".join(f"from toolkit.{one}\n" for one in imports)
+    old += "".join(f"from toolkit.{item}\n" for item in imports)
     (tmp_path / "older.py").write_text(old, encoding="utf-8")
     recipe = loading.load(str(tmp_path / "older.py"))
     assert recipe.target is SINGLE_LABEL

@@ -1,4 +1,4 @@
-"""What is computed again in the backward pass is what was computed before it, dropout included."""
+"""Recomputed activations equal the original ones, dropout included."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_gradients_are_those_without_it(family, limit):
         assert torch.equal(gradient, checkpointed[name]), name
 
 
-def test_nothing_is_remarked_on_caches(caplog):
+def test_cache_warning_is_suppressed(caplog):
     import logging
 
     models.checkpoint_activations(small.classifier("bert"))
@@ -59,6 +59,6 @@ def test_layers_are_computed_twice():
     assert len(calls) == 3  # and once when nothing is learned
 
 
-def test_a_model_that_cannot_is_said():
+def test_unsupported_model_is_rejected():
     with refused(ModelError, "model.no-gradient-checkpointing", "Linear"):
         models.checkpoint_activations(torch.nn.Linear(2, 2))

@@ -33,7 +33,7 @@ def called(progress: bool | Caller, verb: str, arguments: Sequence[str], words: 
     """Return the caller: the command line, or a program, for which a progress bar is shown.
 
     Args:
-        progress: As the function was given it.
+        progress: The argument of the function.
         verb: The command that does the same.
         arguments: Its positional arguments.
         words: Its options, as keyword arguments.

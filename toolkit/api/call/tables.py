@@ -75,7 +75,7 @@ def _type(module: str, name: str) -> Any:
 
 
 def _digest(tables: Mapping[str, pa.Table]) -> str:
-    """Return what names the rows: the same rows of the same types in the same parts give the same."""
+    """Return a digest of the rows: equal rows of equal types in the same parts give the same digest."""
     content = [[part, str(table.schema), table_digest(table, table.column_names)] for part, table in tables.items()]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 

@@ -39,7 +39,7 @@ KEYS = {
     "glossary": "evaluation.glossary",
     "checks": "evaluation.checks",
 }
-OPTIONS = {"form": "to"}  # words that the command line calls otherwise
+OPTIONS = {"form": "to"}  # words with another name on the command line
 
 Settings = Mapping[str, Any] | Sequence[str]  # what `set` takes
 
@@ -144,7 +144,7 @@ def merged(flags: Mapping[str, Any], assignments: Sequence[str] | None) -> dict[
 
 
 def _without_recipe(values: dict[str, Any]) -> dict[str, Any]:
-    """A preset says which recipe it is for; the call names the recipe itself."""
+    """Leave out the recipe that a preset names; the call names the recipe itself."""
     return {key: value for key, value in values.items() if key != "recipe"}
 
 

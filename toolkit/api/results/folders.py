@@ -67,7 +67,7 @@ class Run(Evaluation):
     """A run directory. `Run("runs/…")` opens one that was made before.
 
     Attributes:
-        pushed: What became of `push_to`; None where it was not given.
+        pushed: Outcome of `push_to`; None where it was not given.
     """
 
     def __init__(self, path: str | Path | None, plan: str = "", pushed: "Pushed | None" = None) -> None:

@@ -1,4 +1,4 @@
-"""Sliding windows on a GPU, by torch's FlexAttention: one kernel that skips the blocks that nothing looks at.
+"""Sliding windows on a GPU, by torch's FlexAttention: one kernel that skips the blocks to which no query attends.
 
 Whether it works on a GPU is not looked up but tried, once for each kind of numbers and width of a head: where it does
 not, the blocked code of `toolkit.attention.implementations.sparse` computes the same.
@@ -40,17 +40,17 @@ def attention(
     """
     radius, seers = form.window // 2, form.seers
 
-    def looks(batch: Any, _head: Any, asking: Any, answering: Any) -> Any:
-        near = (asking - answering).abs() <= radius
-        shared = (answering < seers) | (asking < seers)
-        return ((near | shared) & real[batch, answering]) | (asking == answering)
+    def allowed(batch: Any, _head: Any, query_place: Any, key_place: Any) -> Any:
+        near = (query_place - key_place).abs() <= radius
+        shared = (key_place < seers) | (query_place < seers)
+        return ((near | shared) & real[batch, key_place]) | (query_place == key_place)
 
-    mask = _blocks(looks, query.shape[2], radius, seers, query.device)
+    mask = _blocks(allowed, query.shape[2], radius, seers, query.device)
     return kernel(query, key, value, block_mask=mask, scale=scale)
 
 
-def _blocks(looks: Callable[..., Any], length: int, radius: int, seers: int, device: Any) -> Any:
-    """Say which blocks of keys each block of queries may look into; `looks` decides within them."""
+def _blocks(allowed: Callable[..., Any], length: int, radius: int, seers: int, device: Any) -> Any:
+    """Return which blocks of keys each block of queries may attend to; `allowed` decides within them."""
     import torch
     from torch.nn.attention.flex_attention import BlockMask
 
@@ -61,7 +61,7 @@ def _blocks(looks: Callable[..., Any], length: int, radius: int, seers: int, dev
     into = ((places[:, None] - places).abs() <= reach) | shared | shared[:, None]  # (N, N)
     numbers = into.sum(dim=-1).int()[None, None]  # (1, 1, N)
     indices = into.int().argsort(dim=-1, descending=True, stable=True).int()[None, None]  # (1, 1, N, N)
-    return BlockMask.from_kv_blocks(numbers, indices, BLOCK_SIZE=_BLOCK, mask_mod=looks, seq_lengths=(length, length))
+    return BlockMask.from_kv_blocks(numbers, indices, BLOCK_SIZE=_BLOCK, mask_mod=allowed, seq_lengths=(length, length))
 
 
 @cache
@@ -76,7 +76,7 @@ def compiled() -> Callable[..., Any]:
 
 @cache
 def _works(device: int, kind: Any, width: int) -> bool:
-    """Whether the compiled kernel gives what the mask says, and a gradient."""
+    """Whether the compiled kernel gives the output of the mask, and a gradient."""
     import torch
 
     form, length = SlidingWindow(64, 1), 300
@@ -89,7 +89,7 @@ def _works(device: int, kind: Any, width: int) -> bool:
         with torch.enable_grad():
             output = attention(form, query, key, value, real, None, compiled())
             output.float().square().sum().backward()
-    except Exception:  # whatever a compiler says on a GPU that is new, old or busy
+    except Exception:  # a compiler may raise anything on a GPU that is new, old or busy
         return False
     allowed = forms.allowed(form, 0, query, key, real)
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)

@@ -1,8 +1,8 @@
-"""Batches without padding: the layers see real tokens only, and attention sees each sequence apart.
+"""Batches without padding: the layers process real tokens only, and attention each sequence separately.
 
     embeddings   (B, T, H)   as the model computes them, positions and token types included
     ── pack ──   (1, N, H)   before the first layer: the N real tokens, sequences of like length side by side
-    layers       (1, N, H)   linear layers, norms and dropout work on nothing that is thrown away
+    layers       (1, N, H)   linear layers, norms and dropout process no padding
       attention  (1, heads, N, D) → for each run of n sequences of length L: (n, heads, L, D), no mask needed
     ── unpack ── (B, T, H)   after the last layer: back in place, zeros where padding was, for the model's own head
 
@@ -13,7 +13,7 @@ computes keys and values for all tokens, and everything else for the first token
 
 which leaves out ten twelfths of that layer's matrix products, and changes no logit and no gradient.
 
-Pictures have no padding, and a Vision Transformer as many tokens for each: what is won for them is the last layer, and
+Pictures have no padding, and a Vision Transformer as many tokens for each: they gain the trimmed last layer, and
 the choice between SDPA and plain products.
 
 Sparse forms (`toolkit.attention.implementations.sparse`) attend within each sequence of a packed batch as SDPA does, on
@@ -21,7 +21,7 @@ the CPU.
 
 Nothing of the model is copied or subclassed: the attention is a function registered with transformers'
 `AttentionInterface`, and the rest are hooks on the first and the last layer. Whether a model can be run like this
-is not looked up but tried: `unpadded` compares the logits with those of the padded batch.
+is determined by a trial: `unpadded` compares the logits with those of the padded batch.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,8 +48,8 @@ class Packing:
     Attributes:
         layers: The model's layers, in the order in which they are called.
         drop: Drops attention weights at a rate; torch's dropout when None.
-        length: Tokens that the layers see of each example, where all have as many and no mask says so.
-        kernel: What attends: "varlen", "sdpa", "products", or "auto" for what suits the device.
+        length: Tokens of each example in the layers, where all have the same number and there is no mask.
+        kernel: Attention kernel: "varlen", "sdpa", "products", or "auto" to choose by device.
     """
 
     layers: Any
@@ -93,13 +93,13 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
     of_texts, of_pictures = "attention_mask" in batch, "pixel_values" in batch
     attends = _packs(model) if of_texts or of_pictures else None
     layers = repeated_layers(model) if attends is not None and not _drops_examples(model) else None
-    # what frozen layers make of pictures stays the same to the bit, whether it is kept (`training.trunk`) or not
+    # features of frozen layers are bit-identical, whether they are stored (`training.freeze=trunk`) or not
     if attends is None or layers is None or (not of_texts and model.training and not _learn(layers)):
         yield None
         return
     register(NAME, attention, mask)
     if not of_texts:
-        batch = {name: values[:2] for name, values in batch.items()}  # all are alike
+        batch = {name: values[:2] for name, values in batch.items()}  # all have the same length
     length, padded = _tried(model, layers, batch)
     packing = Packing(layers, drop, None if of_texts else length)
     with ExitStack() as hooks:
@@ -117,7 +117,7 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
         _ready[model] = packing
         hooks.callback(_ready.pop, model)
         if any(getattr(layer, "gradient_checkpointing", False) for layer in layers):
-            yield packing  # what is computed again for the gradient does not pass the hooks that trim
+            yield packing  # recomputed activations do not pass the hooks that trim
             return
         with _trimmed(layers[-1], model, packing, batch) as trimmed:
             if trimmed and _agrees(model, packing, batch, padded):
@@ -127,9 +127,9 @@ def unpadded(model: Any, batch: Mapping[str, Any], drop: Drop | None = None) -> 
 
 
 def _packs(model: Any) -> str | None:
-    """Return the attention that does in a packed batch what the model's own does in a padded one; None for none.
+    """Return the attention that computes in a packed batch what the model's own does in a padded one; or None.
 
-    Sparse forms do both themselves. On a GPU they have a kernel that takes padded batches.
+    Sparse forms support both themselves. On a GPU they have a kernel for padded batches.
     """
     name = implementation(model) if hasattr(model, "config") else None
     if name == "sdpa":
@@ -152,13 +152,13 @@ def _trimmed(layer: Any, model: Any, packing: Packing, batch: Mapping[str, Any])
 def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[str, Any]) -> dict[str, Any] | None:
     """Find the two modules in `layer` whose outputs reach attention as keys and values, whatever they are called.
 
-    Attention is handed views of what the projections returned, so they share their memory. Where a norm stands
-    before both, it is found as well, by the name of what it changes, "hidden_states".
+    Attention receives views of the projections' outputs, so they share their memory. Where a norm comes
+    before both, it is found as well, by the name of its input, "hidden_states".
     """
     made: dict[int, Any] = {}
-    given: dict[int, int] = {}  # id of a module → where its input lies
+    given: dict[int, int] = {}  # id of a module → address of its input
     alive: list[Any] = []  # so that no memory is used twice
-    seen: dict[str, int] = {}
+    places: dict[str, int] = {}
 
     def note(module: Any, inputs: Any, output: Any) -> None:
         if hasattr(output, "untyped_storage"):
@@ -168,7 +168,7 @@ def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[st
                 given[id(module)] = inputs[0].untyped_storage().data_ptr()
 
     def spy(**handed: Any) -> None:
-        seen.update({name: tensor.untyped_storage().data_ptr() for name, tensor in handed.items()})
+        places.update({name: tensor.untyped_storage().data_ptr() for name, tensor in handed.items()})
 
     with ExitStack() as hooks:
         for module in layer.modules():
@@ -177,7 +177,7 @@ def _keys_and_values(layer: Any, model: Any, packing: Packing, batch: Mapping[st
         Now.spy = spy
         with packing.batch(batch, model.device):
             _logits(model, batch)
-    tensors = {name: made.get(place) for name, place in seen.items()}
+    tensors = {name: made.get(place) for name, place in places.items()}
     if len(tensors) < 3 or None in tensors.values() or len({id(module) for module in tensors.values()}) < 3:
         return None
     projections = {name: tensors[name] for name in ("key", "value")}
@@ -254,7 +254,7 @@ def _agrees(model: Any, packing: Packing, batch: Mapping[str, Any], padded: Any)
         return False
     if packed.shape != padded.shape:
         return False
-    if packed.ndim == 3:  # a label for each token; what stands where padding was, nobody reads
+    if packed.ndim == 3:  # a label for each token; values at padding are not read
         real = batch["attention_mask"].to(packed.device).bool()
         packed, padded = packed[real], padded[real]
     spread = (padded - padded.mean(dim=0)).abs().max()
@@ -263,7 +263,7 @@ def _agrees(model: Any, packing: Packing, batch: Mapping[str, Any], padded: Any)
 
 
 def _hidden_states(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    """Return what a layer was called with, by place or by name."""
+    """Return a layer's hidden states, passed by position or by name."""
     return arguments[0] if arguments else keywords["hidden_states"]
 
 
@@ -298,7 +298,7 @@ def _keep_first(_layer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any
 
 
 def _project_all(name: str, module: Any, _arguments: Any, _output: Any) -> None:
-    """Have a trimmed layer's keys, values or what they are made of computed for all tokens, beside the first ones."""
+    """Compute a trimmed layer's keys, values or their inputs for all tokens, in addition to the first ones."""
     if Now.hidden_states is not None:
         setattr(Now, name, module.forward(Now.hidden_states))
 

@@ -1,6 +1,6 @@
 """Attention of padded batches in plain products, where SDPA is slow: for models that cannot be run without padding.
 
-What is asked for is what SDPA would be asked for; see `sequences.product` for when it is slow.
+It computes what SDPA would; see `sequences.product` for the cases in which SDPA is slow.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ NAME = "toolkit-padded"
 
 @contextmanager
 def products(model: Any, drop: Drop | None = None) -> Iterator[None]:
-    """Let `model` attend in plain products while the block lasts, on a CPU and where it would attend by SDPA.
+    """Let `model` attend in plain products while the block lasts, on a CPU and if its kernel is SDPA.
 
     Args:
         model: A transformers model on its device; given back as it was.
@@ -59,8 +59,8 @@ def attention(
         query: (B, heads, L, D).
         key: (B, heads, K, D).
         value: (B, heads, K, D).
-        attention_mask: True or 0 where a query may look, broadcasts to (B, heads, L, K); None for everywhere, or for
-            what stands before it where the module is causal.
+        attention_mask: True or 0 where a query may attend, broadcasts to (B, heads, L, K); None for everywhere, or for
+            the preceding tokens where the module is causal.
         dropout: Rate at which attention weights are dropped.
         scaling: Factor on the scores; 1/√D when None.
         keywords: What the model's family adds; "position_bias" is added to the scores.
@@ -75,11 +75,11 @@ def attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **keywords
         )
         return outputs
-    looks = _looks(module, query, key, attention_mask, **keywords)
-    return product(query, key, value, looks, dropout, scaling).transpose(1, 2).contiguous(), None
+    allowed = _allowed(module, query, key, attention_mask, **keywords)
+    return product(query, key, value, allowed, dropout, scaling).transpose(1, 2).contiguous(), None
 
 
-def _looks(
+def _allowed(
     module: Any,
     query: Any,
     key: Any,
@@ -89,7 +89,7 @@ def _looks(
     position_bias: Any = None,
     **_: Any,
 ) -> Any:
-    """Return where queries may look, or what is added to their scores; None for everywhere, and nothing."""
+    """Return where queries may attend, or what is added to their scores; None if unrestricted."""
     import torch
     from transformers.integrations.sdpa_attention import create_position_bias_mask
 
@@ -99,7 +99,7 @@ def _looks(
         if not causal:
             return attention_mask
         return torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
-    # one bias serves all layers of a stack, and so does what is made of it
+    # one bias serves all layers of a stack, and so does its sum with the mask
     made = getattr(position_bias, "_toolkit_made", None)
     if made is None or made[0] is not attention_mask or made[1].dtype != query.dtype:
         added = create_position_bias_mask(position_bias, attention_mask, causal, query, key).to(query.dtype)

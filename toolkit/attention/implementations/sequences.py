@@ -13,7 +13,7 @@ Drop = Callable[[Any, float], Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens of a padded batch stand when it is packed.
+    """The places of the tokens of a padded batch when it is packed.
 
     Attributes:
         shape: Of the padded batch, (B, T).
@@ -37,8 +37,8 @@ def lay_out(attention_mask: Any, device: Any) -> Layout:
     """Arrange a batch's real tokens by sequence, the longest sequences first.
 
     Args:
-        attention_mask: 1 for real tokens, 0 for padding, wherever it stands. Shape (B, T), on the CPU.
-        device: Where the layers compute; what is needed there is copied without waiting.
+        attention_mask: 1 for real tokens, 0 for padding on either side. Shape (B, T), on the CPU.
+        device: Where the layers compute; tensors are copied there without waiting.
     """
     import torch
 
@@ -56,13 +56,13 @@ def lay_out(attention_mask: Any, device: Any) -> Layout:
 
 
 class Now:
-    """What is being computed: the batch's layout and, inside a trimmed last layer, all that its attention looks at.
+    """The current batch: its layout and, inside a trimmed last layer, all keys and values of its attention.
 
     Attributes:
         layout: Of the batch; None when it is run padded.
         drop: Drops attention weights at a rate; torch's dropout when None.
-        kernel: What attends; "auto" leaves it to the device and the precision.
-        hidden_states: What entered a trimmed layer, then what its first norm made of it. (1, N, H)
+        kernel: Attention kernel; "auto" chooses by device and precision.
+        hidden_states: Input of a trimmed layer, then its first norm's output. (1, N, H)
         key: Its keys of all tokens. (1, N, heads · D)
         value: Its values of all tokens. (1, N, heads · D)
         spy: Called with the queries, keys and values that reach attention.
@@ -115,7 +115,7 @@ def attention(
         (1, N, heads, D), and no weights.
 
     Raises:
-        NotImplementedError: The family asks for more than plain attention.
+        NotImplementedError: The family needs more than plain attention.
     """
     if Now.layout is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -138,7 +138,7 @@ def attention(
 
 
 def all_tokens(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
-    """Return the keys and values of all tokens of the packed batch, where a trimmed layer was handed the first ones.
+    """Return the keys and values of all tokens of the packed batch, where a trimmed layer has the first ones only.
 
     Args:
         query: (1, heads, N or B, D), as are `key` and `value`.
@@ -164,7 +164,7 @@ def all_tokens(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
 
 
 def _fits_kernel(query: Any) -> bool:
-    """Whether a GPU kernel attends in sequences end to end: in 16 bits, from Ampere on, with heads of usual width."""
+    """Whether a GPU kernel supports concatenated sequences: in 16 bits, from Ampere on, with heads of usual width."""
     import torch
 
     if not query.is_cuda or query.element_size() != 2:
@@ -174,17 +174,17 @@ def _fits_kernel(query: Any) -> bool:
 
 
 def _varlen(query: Any, key: Any, value: Any, layout: Layout, scaling: float | None) -> Any:
-    """Attend in one call of the GPU kernel for sequences end to end."""
+    """Attend in one call of the GPU kernel for concatenated sequences."""
     import torch
     from torch.nn.attention.varlen import varlen_attn
 
     longest = layout.runs[0][1]
-    asking, rows, contents = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))  # (N, heads, D)
+    queries, rows, contents = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))  # (N, heads, D)
     starts = questions = layout.boundaries
     most = longest
     if query.shape[2] != key.shape[2]:  # one query a sequence
         questions, most = torch.arange(len(starts), dtype=torch.int32, device=starts.device), 1
-    attended: Any = varlen_attn(asking, rows, contents, questions, starts, most, longest, scale=scaling)
+    attended: Any = varlen_attn(queries, rows, contents, questions, starts, most, longest, scale=scaling)
     return attended[None]
 
 
@@ -195,7 +195,7 @@ def by_runs(query: Any, key: Any, value: Any, attend: Callable[[Any, Any, Any], 
         query: (1, heads, N, D), or (1, heads, B, D) of each sequence's first token.
         key: (1, heads, N, D).
         value: (1, heads, N, D).
-        attend: Takes (n, heads, L or 1, D) and twice (n, heads, L, D), returns what the first of them has.
+        attend: Takes (n, heads, L or 1, D) and twice (n, heads, L, D), returns the shape of the first.
 
     Returns:
         (1, N or B, heads, D).
@@ -218,14 +218,14 @@ def by_runs(query: Any, key: Any, value: Any, attend: Callable[[Any, Any, Any], 
     return torch.cat(outputs)[None]
 
 
-def product(query: Any, key: Any, value: Any, looks: Any, rate: float, scaling: float | None) -> Any:
-    """Attend by SDPA, or in plain products where SDPA is slow: weights that are dropped, 16-bit gradients on a CPU.
+def product(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling: float | None) -> Any:
+    """Attend by SDPA, or in plain products where SDPA is slow: with dropout of weights, or 16-bit gradients on a CPU.
 
     Args:
         query: (n, heads, L, D).
         key: (n, heads, K, D).
         value: (n, heads, K, D).
-        looks: True where a query may look, or what is added to its scores, broadcasts to (n, heads, L, K); None for
+        allowed: True where a query may attend, or a term of its scores; broadcasts to (n, heads, L, K). None for
             everywhere.
         rate: Of dropout.
         scaling: Factor on the scores; 1/√D when None.
@@ -236,11 +236,11 @@ def product(query: Any, key: Any, value: Any, looks: Any, rate: float, scaling: 
     import torch
 
     if rate == 0 and not spells_out(query, key):
-        return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=looks, scale=scaling)
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed, scale=scaling)
     factor = scaling if scaling is not None else query.shape[-1] ** -0.5
     scores = (query if factor == 1 else query * factor) @ key.transpose(-1, -2)  # (n, heads, L, K)
-    if looks is not None:
-        scores = scores.masked_fill(~looks, -torch.inf) if looks.dtype == torch.bool else scores + looks
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, -torch.inf) if allowed.dtype == torch.bool else scores + allowed
     weights = scores.softmax(dim=-1)
     if rate:
         drop = Now.drop or torch.nn.functional.dropout
@@ -249,7 +249,7 @@ def product(query: Any, key: Any, value: Any, looks: Any, rate: float, scaling: 
 
 
 def spells_out(query: Any, key: Any) -> bool:
-    """Whether to attend in plain matrix products: as chosen, or where SDPA's gradient is four to ten times as dear.
+    """Whether to attend in plain matrix products: as chosen, or where SDPA's gradient is four to ten times slower.
 
     That is so in 16 bits on a CPU. Products keep all weights for the gradient, so there must not be too many.
     """

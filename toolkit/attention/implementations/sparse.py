@@ -1,7 +1,7 @@
-"""Sparse attention at the cost of what is looked at, for pretrained models as they are.
+"""Sparse attention at the cost of the attended keys, for unchanged pretrained models.
 
     queries  (B, H, T, D) → blocks          (B, N, H, b, D)
-    keys     (B, H, T, D) → blocks, gathered (B, N, H, K·b + G, D)    the K blocks that each block looks at, and the
+    keys     (B, H, T, D) → blocks, gathered (B, N, H, K·b + G, D)    the K blocks that each block attends to, and the
                                                                        G first tokens
     each block of queries attends to its own keys in one product: time and memory grow with T, not with T²
 
@@ -40,7 +40,7 @@ def use(model: Any, name: str) -> None:
     import torch
 
     for module in reversed([m for m in model.modules() if isinstance(m, torch.nn.ModuleList)]):
-        for number, layer in enumerate(module):  # outer lists come last and win
+        for number, layer in enumerate(module):  # outer lists come last and take precedence
             for part in layer.modules():
                 setattr(part, _NUMBER, number)
     registered = PREFIX + name.replace(" ", "")
@@ -64,7 +64,7 @@ def used_by(name: Any) -> tuple[Form, ...] | None:
 
 
 def _padding(*_arguments: Any, **settings: Any) -> Any:
-    """Hand on which tokens are real, (B, T), and never a mask of T × T."""
+    """Pass on which tokens are real, (B, T), and never a mask of T × T."""
     from transformers.masking_utils import bidirectional_mask_function
 
     if settings.get("mask_function") is not bidirectional_mask_function:
@@ -111,7 +111,7 @@ def _packed(turn: tuple[Form, int], query: Any, key: Any, value: Any, scale: flo
     import torch
 
     form, layer = turn
-    first = Now.key is not None  # a trimmed layer asks for each sequence's first token alone
+    first = Now.key is not None  # a trimmed layer needs each sequence's first token only
     if first and not (isinstance(form, Dense) or form.seers):
         raise NotImplementedError("a first token that does not see all")
 
@@ -143,8 +143,8 @@ def attention(
         Shape (B, H, T, D). Rows of padding hold no meaning.
     """
     if isinstance(form, Dense | TopK):
-        looks = real[:, None, None, :] if isinstance(form, Dense) else forms.allowed(form, layer, query, key, real)
-        return product(query, key, value, looks, rate, scale)
+        allowed = real[:, None, None, :] if isinstance(form, Dense) else forms.allowed(form, layer, query, key, real)
+        return product(query, key, value, allowed, rate, scale)
     if isinstance(form, SlidingWindow):
         if rate == 0 and flex.suits(query):
             return flex.attention(form, query, key, value, real, scale, flex.compiled())
@@ -155,12 +155,12 @@ def attention(
         block, radius, shared = form.block, None, 0
         table = forms.blocks_seen(form, layer, query, key, real)
     shared = min(shared, query.shape[2])
-    looks = _looks(table, block, real, radius, shared)  # (B, H or 1, N, b, K·b + G)
+    allowed = _allowed(table, block, real, radius, shared)  # (B, H or 1, N, b, K·b + G)
     output = product(
         block_up(query, block).transpose(1, 2).flatten(0, 1),  # (B·N, H, b, D)
         _gathered(key, table, block, shared),  # (B·N, H, K·b + G, D)
         _gathered(value, table, block, shared),
-        looks.transpose(1, 2).flatten(0, 1),
+        allowed.transpose(1, 2).flatten(0, 1),
         rate,
         scale,
     )
@@ -170,7 +170,7 @@ def attention(
 
 
 def _neighbours(blocks: int, device: Any) -> Any:
-    """Return each block's own number and those beside it, -1 where there is none. Shape (1, 1, N, 3)."""
+    """Return each block's own number and those of its neighbours, -1 where there is none. Shape (1, 1, N, 3)."""
     import torch
 
     table = torch.arange(blocks, device=device)[:, None] + torch.tensor([-1, 0, 1], device=device)
@@ -178,7 +178,7 @@ def _neighbours(blocks: int, device: Any) -> Any:
 
 
 def _gathered(heads: Any, table: Any, block: int, shared: int) -> Any:
-    """Lay the keys or values that each block looks at side by side: (B, H, T, D) → (B·N, H, K·b + G, D)."""
+    """Gather the keys or values that each block attends to: (B, H, T, D) → (B·N, H, K·b + G, D)."""
     import torch
 
     blocks = block_up(heads, block)  # (B, H, N, b, D)
@@ -197,8 +197,8 @@ def _gathered(heads: Any, table: Any, block: int, shared: int) -> Any:
     return gathered.transpose(1, 2).flatten(0, 1)
 
 
-def _looks(table: Any, block: int, real: Any, radius: int | None, shared: int) -> Any:
-    """Return which of the gathered keys each query may look at. Shape (B, H or 1, N, b, K·b + G)."""
+def _allowed(table: Any, block: int, real: Any, radius: int | None, shared: int) -> Any:
+    """Return which of the gathered keys each query may attend to. Shape (B, H or 1, N, b, K·b + G)."""
     import torch
 
     device = real.device
@@ -212,24 +212,24 @@ def _looks(table: Any, block: int, real: Any, radius: int | None, shared: int) -
         token = padded[:, keys[0]]  # (B, H or 1, N, 1, K·b)
     else:
         token = padded[torch.arange(len(real), device=device)[:, None, None, None, None], keys]
-    looks = token & there
+    allowed = token & there
     if radius is not None:
-        looks = looks & ((queries - keys).abs() <= radius)
-    looks = looks | ((queries == keys) & there)
-    looks = looks.expand(len(real), -1, -1, block, -1)
+        allowed = allowed & ((queries - keys).abs() <= radius)
+    allowed = allowed | ((queries == keys) & there)
+    allowed = allowed.expand(len(real), -1, -1, block, -1)
     if shared and radius is not None:
         first = torch.arange(shared, device=device)
         gathered = (table[..., None] == first // block).any(dim=3)[:, :, :, None]  # (1, 1, N, 1, G)
         already = gathered & ((queries - first).abs() <= radius)  # (1, 1, N, b, G)
         more = padded[:, None, None, None, :shared] & ~already  # (B, 1, N, b, G)
-        looks = torch.cat([looks, more], dim=-1)
-    return looks
+        allowed = torch.cat([allowed, more], dim=-1)
+    return allowed
 
 
 def _let_first_see_all(
     seers: int, output: Any, query: Any, key: Any, value: Any, real: Any, scale: float | None, rate: float
 ) -> Any:
-    """Compute the rows of the first tokens anew: they look at every key."""
+    """Compute the rows of the first tokens again: they attend to every key."""
     import torch
 
     if not seers:

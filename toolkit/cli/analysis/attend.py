@@ -38,14 +38,14 @@ def attend(
     from toolkit.config.settings import LoadingConfig
 
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
-    seen = walk(model, text, layer=layer, head=head, loading=loading, page=html)
-    for number, step in enumerate(seen.steps, 1):
+    trace = walk(model, text, layer=layer, head=head, loading=loading, page=html)
+    for number, step in enumerate(trace.steps, 1):
         say(f"\n{number}. {step.title}  {step.shape}" + (f"  {step.equation}" if step.equation else ""))
         say(f"   {step.meaning}")
         say("\n".join(f"   {line}" for line in _lines(step)))
         if step.title == "Weights":
-            say("\n".join(f"   → {line}" for line in seen.example))
-    say(f"\nThe model's own attention gives the same output vectors within {seen.difference:.1g}.")
+            say("\n".join(f"   → {line}" for line in trace.example))
+    say(f"\nThe model's own attention gives the same output vectors within {trace.difference:.1g}.")
     if html is not None:
         say(f"page  {html}")
 

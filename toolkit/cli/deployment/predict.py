@@ -26,7 +26,7 @@ def predict(
             "--output",
             "-o",
             help="CSV, TSV, JSONL or Parquet file to write, for generated texts also .txt or .po; - for JSON lines "
-            "on standard output, each as soon as it is known.",
+            "on standard output, each as soon as it is computed.",
         ),
     ] = None,
     recipe: options.RecipeOfModel = None,

@@ -37,7 +37,7 @@ def doctor(
 
 
 def _lines(check: "Check") -> str:
-    """Return the finding and, on a line below, what to do about it."""
+    """Return the finding and, on a line below, its fix."""
     line = f"{check.verdict:<{_VERDICT_WIDTH}}  {check.name:<{_NAME_WIDTH}}  {check.finding}"
     return f"{line}\n  → {check.fix}" if check.fix else line
 

@@ -36,10 +36,10 @@ def inspect(
     from toolkit.api import inspect as api
 
     with Watcher() as watch:
-        seen = api.inspect(**given, progress=options.caller(watch))
-    for part in seen.parts:
-        say(f"\n{seen.origin} — {part.name}")
-        say(table(_rows(part, seen.max_length)))
+        inspection = api.inspect(**given, progress=options.caller(watch))
+    for part in inspection.parts:
+        say(f"\n{inspection.origin} — {part.name}")
+        say(table(_rows(part, inspection.max_length)))
         if part.examples:
             say(
                 table(
@@ -49,9 +49,9 @@ def inspect(
                     ]
                 )
             )
-    if seen.sheet is not None:
-        say(f"\nContact sheet: {seen.sheet}")
-    shared = [f"{count:,} {what}" for what, count in seen.shared.items() if count]
+    if inspection.sheet is not None:
+        say(f"\nContact sheet: {inspection.sheet}")
+    shared = [f"{count:,} {what}" for what, count in inspection.shared.items() if count]
     if shared:
         say(f"\nDuplicates between parts: {', '.join(shared)}; `finetune` removes them from train.")
 

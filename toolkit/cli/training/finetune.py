@@ -46,7 +46,7 @@ def finetune(
         str | None,
         typer.Option(
             "--attention",
-            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM in turns.",
+            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM, alternating.",
         ),
     ] = None,
     seed: options.Seed = None,
@@ -163,4 +163,4 @@ def _conclude(path: Path, recipe: str) -> None:
     run = Run(path)
     say(to_text(run.report))
     again = shlex.join(["toolkit", "evaluate", str(path), *own_recipe(recipe)])
-    say(table([("model", str(run.model_path)), ("report", str(path / "report.html")), ("again", again)]))
+    say(table([("model", str(run.model_path)), ("report", str(path / "report.html")), ("next", again)]))

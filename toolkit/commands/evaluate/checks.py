@@ -41,7 +41,7 @@ def run_checks(context: EvaluationContext, run: runs.Run | None, observe: Observ
 
 
 def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> None:
-    """Refuse a column of groups that is not there before anything is trained or predicted.
+    """Refuse a missing column of groups before anything is trained or predicted.
 
     Args:
         config: The run's configuration.

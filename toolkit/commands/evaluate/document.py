@@ -51,7 +51,7 @@ class Evaluated:
 
     Attributes:
         report: As report.json holds it.
-        predictions: One row per example: its place in the user's files, reference, prediction, baselines.
+        predictions: One row per example: its position in the user's files, reference, prediction, baselines.
     """
 
     report: dict[str, Any]
@@ -61,12 +61,12 @@ class Evaluated:
 def evaluate_predictions(
     context: EvaluationContext, predicted: prediction_store.StoredPredictions, report_context: ReportContext
 ) -> Evaluated:
-    """Put predictions beside the truth and the baselines, and into a report.
+    """Compare predictions with the truth and the baselines, and build the report.
 
     Args:
         context: Rows, truth and predictions.
         predicted: The same predictions with those of the baselines.
-        report_context: Facts that the report shows beside the figures.
+        report_context: Facts that the report shows in addition to the metrics.
     """
     config, recipe = context.config, context.recipe
     report = build(

@@ -1,4 +1,4 @@
-"""What is determined before a saved model predicts on."""
+"""The inputs of an evaluation, determined before the model predicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from toolkit.tasks.contract import Recipe
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """A saved model with the rows that is determined before a model predicts on.
+    """A saved model and the rows to evaluate it on.
 
     Attributes:
         checkpoint: The model's folder.

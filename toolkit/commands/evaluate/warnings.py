@@ -17,7 +17,7 @@ FEW = 100  # rows
 
 
 def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each thing.
+    """Return a sentence for each warning.
 
     Args:
         context: Rows, truth and predictions.

@@ -22,7 +22,7 @@ from toolkit.explanation.question import Model
 from toolkit.inference.model import LoadedModel
 
 Row = Mapping[str, Any]  # with "bytes" or "path", as a table of pictures has it, and perhaps a "box"
-BOX = "box"  # column that says where the object is: left, top, right, bottom in pixels
+BOX = "box"  # column with the position of the object: left, top, right, bottom in pixels
 
 
 def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
@@ -93,7 +93,7 @@ def prepare(loaded: LoadedModel, rows: Sequence[Row]) -> list[Any]:
 def boxes_in_view(loaded: LoadedModel, rows: Sequence[Row]) -> list[regions.Box | None]:
     """Return where each row's box is in the picture as the model sees it, None for rows without one.
 
-    A white box on black is cut as the picture is, so that no way of cutting has to be known.
+    A white box on black is cropped like the picture, so the crop itself need not be known.
 
     Raises:
         DataError: A box is not one, or lies outside its picture.

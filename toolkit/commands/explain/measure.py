@@ -36,7 +36,7 @@ def measure(
 ) -> Figures | None:
     """Measure the methods on examples of the model's data, or read an earlier measurement on the same ones.
 
-    What is cut short for want of time is not kept for later calls, and None where it would say too little.
+    An incomplete measurement is not stored for later calls; the result is None where it covers too few examples.
 
     Args:
         stored: The model.
@@ -94,12 +94,12 @@ def measure(
 
 
 def summary(stored: StoredModel, result: Mapping[str, Any] | None, command: str) -> dict[str, Any]:
-    """Say in plain words what was measured of a model: a headline, statements and warnings.
+    """Summarize a measurement in sentences: a headline, statements and warnings.
 
     Args:
         stored: The model.
         result: From `measure`.
-        command: What to type to measure it.
+        command: The command that measures it.
     """
     if aligns(stored):
         return alignment_verdict(result, None, command)
@@ -107,7 +107,7 @@ def summary(stored: StoredModel, result: Mapping[str, Any] | None, command: str)
 
 
 def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) -> dict[str, Any]:
-    """Return the section of the report on how faithful the methods are; the run keeps what was measured.
+    """Return the section of the report on how faithful the methods are; the run stores the measurement.
 
     Args:
         context: Rows, with the stored model.

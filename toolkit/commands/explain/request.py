@@ -13,7 +13,7 @@ from toolkit.tasks.contract import Recipe
 
 MOST_TEXTS = 200  # in one page
 EXAMPLES = 60  # on which methods are measured when no number is given
-ALL = "all"  # in the place of names of methods
+ALL = "all"  # instead of names of methods
 
 Texts = tuple[str, ...]
 Given = Texts | Mapping[str, Any]
@@ -37,12 +37,12 @@ class ExplanationRequest:
 
     Attributes:
         texts: Each one text, two for a pair (of a source and its translation, too), or a picture.
-        methods: Names, or "all"; when empty those that are measured by this call, and else the default one alone.
+        methods: Names, or "all"; when empty those that this call measures, otherwise the default one.
         rows: How many examples of the model's data the methods are measured on; 0 measures nothing, and what was
             measured before is read.
         pictures: Whether to draw PNG files too.
         gold: Manual alignments, a line for each of `texts`, in Pharaoh's format.
-        minutes: After which the work stops with what is done; None to do all of it.
+        minutes: Time limit, after which the results so far are returned; None for no limit.
         to_measure: The command that measures the methods, for explanations without a measurement.
     """
 
@@ -67,7 +67,7 @@ class Budget:
 
     @classmethod
     def of(cls, minutes: float | None) -> "Budget":
-        """Begin to count now."""
+        """Start a limit now."""
         return cls(None if minutes is None else time.monotonic() + 60 * minutes)
 
     def part(self, share: float) -> "Budget":
@@ -85,8 +85,8 @@ def lines_or_table(path: Path, of_table: Callable[[Path], list[Texts]], column: 
 
     Args:
         path: The file.
-        of_table: Reads a file that is no .txt.
-        column: What a table needs, as a user would call it.
+        of_table: Reads a file other than .txt.
+        column: Name of the required column, for messages.
 
     Raises:
         SourceError: There is no such file.

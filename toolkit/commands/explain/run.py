@@ -41,7 +41,7 @@ def explain(
         The folder, and the explanation as explanation.json holds it.
 
     Raises:
-        ConfigError: There is no such method, or what draws pictures is not installed.
+        ConfigError: There is no such method, or matplotlib is not installed.
         ModelError: The model does not classify texts, or its attention cannot be recorded.
     """
     _check_methods(request.methods)
@@ -113,7 +113,7 @@ def _notes(given: int, explained: int, known: Sequence[str], methods: Sequence[s
 
 
 def measure(subject: EvaluationInputs, request: ExplanationRequest, observe: Observe) -> dict[str, Any]:
-    """Measure how faithful the methods are, and explain nothing.
+    """Measure how faithful the methods are, without explaining inputs.
 
     Args:
         subject: The model and its data, from `prepare_evaluation`.
@@ -121,7 +121,7 @@ def measure(subject: EvaluationInputs, request: ExplanationRequest, observe: Obs
         observe: Called with each event.
 
     Returns:
-        What was measured in plain words: "headline", "statements" and "warnings".
+        The result in sentences: "headline", "statements" and "warnings".
 
     Raises:
         ConfigError: There is no such method.

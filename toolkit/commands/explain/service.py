@@ -42,7 +42,7 @@ class Explainer:
         Args:
             given: Role → text, or picture.
             method: Name of a method; the default when None.
-            pause: Called between forward passes, which are then kept short: others may use the model meanwhile.
+            pause: Called between forward passes, which are then short: other requests may use the model meanwhile.
 
         Raises:
             ConfigError: There is no such method.

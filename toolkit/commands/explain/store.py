@@ -29,7 +29,7 @@ def measurement(run: runs.Run | None, model: StoredModel, facts: Sequence[Any]) 
     Args:
         run: The run.
         model: Its model.
-        facts: What the measurement depends on beside the model, the seed and the toolkit.
+        facts: What the measurement depends on in addition to the model, the seed and the toolkit.
     """
     if run is None:
         return None
@@ -46,7 +46,7 @@ def find_measurement(run: runs.Run | None, model: StoredModel) -> dict[str, Any]
         model: The model; what was measured with other weights is not read.
 
     Raises:
-        SourceError: A measurement holds something else than was written there.
+        SourceError: A measurement was changed after it was written.
     """
     home = run.path / "explanations" if run is not None else None
     if home is None or not home.is_dir():
@@ -69,7 +69,7 @@ def command(target: str, has_data: bool) -> str:
 
 
 def _prefix(model: StoredModel) -> str:
-    """Return how the names of all measurements of a model begin."""
+    """Return the prefix of the names of all measurements of a model."""
     digest = hashlib.sha256(json.dumps(model.config.attention).encode())
     for file in sorted(model.folder.glob("*.safetensors")):
         digest.update(runs.digest(file).encode())

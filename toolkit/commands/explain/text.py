@@ -52,7 +52,7 @@ def model_for(loaded: LoadedModel) -> Model:
 
 
 def attention_fits(loaded: LoadedModel, given: Given) -> bool:
-    """Whether the model's attention can be recorded, and lies over all of such an input."""
+    """Whether the model's attention can be recorded, and covers the whole input."""
     if not watchable(loaded.model):
         return False
     if isinstance(given, tuple):
@@ -71,7 +71,7 @@ def explained(
 ) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
     """Explain each example's most likely class; return it with the probability of every class.
 
-    `stop` is called after each example and returns whether to stop there.
+    `stop` is called after each example and returns whether to stop.
     """
     examples = examples_of(model, loaded, texts)
     _check_classifier(model, examples[0])

@@ -1,4 +1,4 @@
-"""Explain translations: which source word each word comes from, and how far that can be believed."""
+"""Explain translations: the source word of each word, and how reliable that is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -93,12 +93,12 @@ def explain(
     observe(Stage(f"Aligning {len(given)} translation{'s' if len(given) > 1 else ''}"))
     pairs = _translated(loaded, given)
     within = budget.part(0.5) if request.rows else budget
-    seen = _score_pairs(loaded, pairs, observe, within, by_spaces=golds is not None)
-    if len(seen) < len(pairs):
-        notes.append(f"The time limit allowed {len(seen)} of {len(pairs)} translations; raise --minutes for more.")
-        golds = None if golds is None else golds[: len(seen)]
+    results = _score_pairs(loaded, pairs, observe, within, by_spaces=golds is not None)
+    if len(results) < len(pairs):
+        notes.append(f"The time limit allowed {len(results)} of {len(pairs)} translations; raise --minutes for more.")
+        golds = None if golds is None else golds[: len(results)]
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
-    known = alignment.readings(loaded.model, seen[0].pair, collate)
+    known = alignment.readings(loaded.model, results[0].pair, collate)
     if request.rows:
         trust = measure(stored, subject.rows, request.rows, subject.run, observe, budget)
     else:
@@ -107,11 +107,11 @@ def explain(
     for text in notes:
         observe(Note(text))
     built = document.build(
-        seen,
+        results,
         chosen,
         known,
         trust,
-        None if golds is None else _error_rates(request.gold, golds, seen, chosen, subject),
+        None if golds is None else _error_rates(request.gold, golds, results, chosen, subject),
         golds,
         head=head(command, created),
         model={"name": subject.checkpoint.name, "origin": subject.checkpoint.origin},
@@ -153,7 +153,7 @@ def _check_gold(file: Path | None, golds: Sequence[Gold], given: Sequence[Texts]
 
 
 def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, str]]:
-    """Put the model's own translation beside each text that has none."""
+    """Add the model's own translation to each text that has none."""
     role = loaded.recipe.columns[0].role
     alone = [texts[0] for texts in given if len(texts) < 2]
     if not alone:
@@ -167,7 +167,7 @@ def _translated(loaded: LoadedModel, given: Sequence[Texts]) -> list[tuple[str, 
 def _score_pairs(
     loaded: LoadedModel, pairs: Sequence[tuple[str, str]], observe: Observe, budget: Budget, *, by_spaces: bool
 ) -> list[PairResult]:
-    """Align pairs, at least one, until the time is spent."""
+    """Align pairs, at least one, within the time limit."""
     recipe, config = loaded.recipe, loaded.config
     source, target = recipe.columns[0].role, recipe.task.target.role
     collate = partial(recipe.collate, processor=loaded.processor)
@@ -217,24 +217,26 @@ def measure(
         return runs.read_object(store)
     observe(Stage(f"Measuring the reliability of attention on {len(pairs)} pairs"))
     loaded = stored.loaded
-    seen = _score_pairs(loaded, pairs, observe, budget, by_spaces=False)
-    if len(seen) < min(len(pairs), LEAST_TEXTS):
+    results = _score_pairs(loaded, pairs, observe, budget, by_spaces=False)
+    if len(results) < min(len(pairs), LEAST_TEXTS):
         observe(Note("The time limit was too short to measure the reliability of attention; raise --minutes."))
         return None
-    known = alignment.readings(loaded.model, seen[0].pair, partial(loaded.recipe.collate, processor=loaded.processor))
-    choosing, judging = seen[::2], seen[1::2]
+    known = alignment.readings(
+        loaded.model, results[0].pair, partial(loaded.recipe.collate, processor=loaded.processor)
+    )
+    selection, held_out = results[::2], results[1::2]
     shares = [
-        _share(alignment.agreement(alignment.read_at(number), choosing).sum(axis=0)) for number in range(len(known))
+        _share(alignment.agreement(alignment.read_at(number), selection).sum(axis=0)) for number in range(len(known))
     ]
     best = int(np.argmax(shares))
     evaluation = stored.config.evaluation
     settings: dict[str, Any] = {
         "confidence": evaluation.confidence, "resamples": evaluation.resamples, "seed": seed,
     }  # fmt: skip
-    counted = [alignment.agreement(alignment.read_at(number), judging) for number in range(len(known))]
-    plain = alignment.agreement(None, judging)
+    counted = [alignment.agreement(alignment.read_at(number), held_out) for number in range(len(known))]
+    plain = alignment.agreement(None, held_out)
     measured = {
-        "texts": len(judging),
+        "texts": len(held_out),
         "words": int(plain[:, 1].sum()),
         "confidence": evaluation.confidence,
         "reading": best,
@@ -243,7 +245,7 @@ def measure(
         "lead": _figure(paired_difference(counted[best], plain, _share, **settings)),
         "readings": [float(_share(counts.sum(axis=0))) for counts in counted],
     }
-    if store is not None and len(seen) == len(pairs):
+    if store is not None and len(results) == len(pairs):
         runs.write_json(store, measured)
     return measured
 
@@ -257,19 +259,19 @@ def _figure(interval: Any) -> Figure:
 
 
 def _error_rates(
-    file: Path | None, golds: Sequence[Gold], seen: Sequence[PairResult], chosen: int, subject: EvaluationInputs
+    file: Path | None, golds: Sequence[Gold], results: Sequence[PairResult], chosen: int, subject: EvaluationInputs
 ) -> dict[str, Any]:
     """Return the alignment error rate of attention, of leaving words out, of the diagonal and of chance."""
     evaluation, seed = subject.config.evaluation, subject.config.training.seed
     settings: dict[str, Any] = {
         "confidence": evaluation.confidence, "resamples": evaluation.resamples, "seed": seed,
     }  # fmt: skip
-    sizes = [(len(result.pair.source_words), len(result.pair.target_words)) for result in seen]
-    ways: dict[str, Callable[[PairResult], Any]] = {
+    sizes = [(len(result.pair.source_words), len(result.pair.target_words)) for result in results]
+    methods: dict[str, Callable[[PairResult], Any]] = {
         "attention": lambda result: alignment.links(result.attention[chosen], result.pair),
         "falls": lambda result: alignment.links(result.falls, result.pair),
     }
-    made = {name: [way(result) for result in seen] for name, way in ways.items()}
+    made = {name: [method(result) for result in results] for name, method in methods.items()}
     made["diagonal"] = [alignment_error.diagonal(*size) for size in sizes]
     statistics = {
         name: np.array([alignment_error.counts(*pair) for pair in zip(links, golds, strict=True)], np.float64)

@@ -3,7 +3,7 @@
     for each fold                                     `training.selection`
         for each method                               the same checkpoint each time
             train on the other folds → logits of this fold
-        fine-tuning is dropped where it is clearly behind
+        fine-tuning is dropped where it is clearly worse
 
 Training methods, the cheapest first: a logistic regression on the frozen features; a backbone that is tuned with a
 supervised contrastive loss, and a logistic regression on its features; fine-tuning from the first of them on. Where
@@ -39,7 +39,7 @@ FINE_TUNING = "fine-tuning"
 ADAPTED = " after pretraining"  # behind the name of a method that starts from a checkpoint pretrained on other texts
 FOLDS = 3
 _FEWEST_TO_FINE_TUNE = 32  # rows; with fewer, cross-validation cannot separate fine-tuning from the contrastive method
-_CLEARLY = 2.0  # standard errors by which another feature or method must beat the one that is best on average
+_CLEARLY = 2.0  # standard errors by which another feature or method must exceed the default one
 _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0, 0)
 
 
@@ -131,7 +131,7 @@ class Trained:
 
 
 Watch = Callable[[Progress | Validation], None]
-Way = Callable[[CandidateInputs, Integers, Watch], Trained]
+TrainOn = Callable[[CandidateInputs, Integers, Watch], Trained]
 
 
 @dataclass(frozen=True)
@@ -139,16 +139,16 @@ class Method:
     """A training method and what it starts from.
 
     Attributes:
-        way: Trains on some rows.
+        train_on: Trains on some rows.
         inputs: The checkpoint and the rows.
     """
 
-    way: Way
+    train_on: TrainOn
     inputs: CandidateInputs
 
     def train(self, rows: Integers, watch: Watch) -> Trained:
         """Train on some rows, from the checkpoint."""
-        return self.way(self.inputs, rows, watch)
+        return self.train_on(self.inputs, rows, watch)
 
 
 def methods(inputs: CandidateInputs, adapted: CandidateInputs | None = None) -> dict[str, Method]:
@@ -158,12 +158,12 @@ def methods(inputs: CandidateInputs, adapted: CandidateInputs | None = None) -> 
         inputs: The checkpoint and the rows.
         adapted: The same rows, with the checkpoint that was pretrained on texts without labels.
     """
-    ways = {
-        name: way for name, way in WAYS.items() if name != FINE_TUNING or len(inputs.labels) >= _FEWEST_TO_FINE_TUNE
-    }
-    named = {name: Method(way, inputs) for name, way in ways.items()}
+    allowed = dict(METHODS)
+    if len(inputs.labels) < _FEWEST_TO_FINE_TUNE:
+        del allowed[FINE_TUNING]
+    named = {name: Method(train_on, inputs) for name, train_on in allowed.items()}
     if adapted is not None:
-        named |= {f"{name}{ADAPTED}": Method(way, adapted) for name, way in ways.items()}
+        named |= {f"{name}{ADAPTED}": Method(train_on, adapted) for name, train_on in allowed.items()}
     return named
 
 
@@ -252,7 +252,9 @@ def compared(methods: Mapping[str, Method], observe: Observe) -> tuple[dict[str,
             results[name].logits[held_out] = trained.logits[held_out]
             results[name] = replace(results[name], done=(*results[name].done, fold))
             seconds[name] += time.perf_counter() - begun
-        left = [name for name in left if methods[name].way is not _fine_tuned or not selection.is_behind(name, results)]
+        left = [
+            name for name in left if methods[name].train_on is not _fine_tuned or not selection.is_behind(name, results)
+        ]
     return results, seconds
 
 
@@ -293,8 +295,9 @@ def _fine_tuned(inputs: CandidateInputs, rows: Integers, watch: Watch) -> Traine
 def choose(results: Mapping[str, OutOfFold]) -> str:
     """Return the method to keep: contrastive fine-tuning, unless another is better by two standard errors.
 
-    On a few dozen rows cross-validation tells ways apart by little more than chance, and with so few labels contrastive
-    fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", table 2).
+    On a few dozen rows cross-validation distinguishes methods only a little better than chance, and with so few labels
+    contrastive fine-tuning is the best on average (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts",
+    table 2).
 
     Args:
         results: By name; one that was dropped after a fold cannot be kept.
@@ -305,7 +308,7 @@ def choose(results: Mapping[str, OutOfFold]) -> str:
     )
 
 
-WAYS: Mapping[str, Way] = {PROBE: _probed, CONTRASTIVE: _contrasted, FINE_TUNING: _fine_tuned}
+METHODS: Mapping[str, TrainOn] = {PROBE: _probed, CONTRASTIVE: _contrasted, FINE_TUNING: _fine_tuned}
 
 
 def _train(

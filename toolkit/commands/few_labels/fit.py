@@ -1,6 +1,6 @@
 """Fit the best of several training methods on all labelled rows, and keep the results of the comparison.
 
-    `candidates.compared` → the chosen way, trained on all rows → model
+    `candidates.compared` → the chosen method, trained on all rows → model
                           → its out-of-fold logits → temperature, validation figures, thresholds
 
 Every figure in the report's training section comes from models that were not trained on the rows in question.
@@ -37,7 +37,7 @@ from toolkit.training.loop.progress import Progress, Validation
 def fit_few_labels(run: runs.Run, prepared: Prepared, observe: Observe, team: Team) -> Fitted:
     """Compare training methods, fit the best one on all rows and keep its model.
 
-    The main process computes and the others wait, since there are few rows to share out. Nothing is resumed in the
+    The main process computes and the others wait, since there are few rows. No state is saved in the
     middle: `--resume` compares again, with the same result.
     """
     return team.from_main(lambda: _fit(run, prepared, observe))

@@ -1,7 +1,7 @@
-"""Whether a run has few labels, and what that changes about its parts.
+"""Whether a run has few labels, and how that changes its parts.
 
-With few labels no row is set aside for validation: ways of training are compared by cross-validation over all rows to
-learn from (`candidates`), and the model that is kept learns from all of them.
+With few labels no row is held out for validation: training methods are compared by cross-validation over all training
+rows (`candidates`), and the chosen one is trained on all of them.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ from toolkit.errors import ConfigError
 from toolkit.tasks.contract import Recipe
 from toolkit.training.loss import attention_loss
 
-# `auto` compares training methods up to so many rows in all, or per class; beyond that it is not worth its time.
+# `auto` compares training methods up to so many rows in all, or per class; beyond that the comparison takes too long.
 FEW_ROWS = 128
 ROWS_PER_CLASS = 16  # on average
 ROWS = 500  # in all
 PASSES = 6.0  # of fine-tuning, where not set: without validation rows nothing stops it earlier
-_NEUTRAL = {  # keys under `training` that do not say how the weights are to move
+_NEUTRAL = {  # keys under `training` that do not affect the weights
     *("few_labels", "seed", "device", "num_processes", "precision", "trackers", "checkpoint_minutes"),
     *("acceleration", "attention_kernel", "compile", "tune_speed", "micro_batch_size", "micro_batch_tokens"),
     *("linear_probe", "mean_pooling"),
 }
-_OWN = ("default", "recipe", "model")  # layers that are not the user's
+_OWN = ("default", "recipe", "model")  # layers that the user did not set
 
 
 def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved, Splits]:
@@ -67,7 +67,7 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
 
 
 def check(resolved: Resolved, recipe: Recipe) -> None:
-    """Refuse few labels where they cannot be, before any data are read.
+    """Refuse `training.few_labels=on` where it cannot apply, before any data are read.
 
     Raises:
         ConfigError: `training.few_labels` is on, or `data.unlabelled` given, and the task or another setting does not
@@ -103,7 +103,7 @@ def _obstacle(resolved: Resolved, recipe: Recipe) -> str | None:
 
 
 def _planned(resolved: Resolved) -> bool:
-    """Whether the user configured the training: then there is nothing to choose."""
+    """Whether the user configured the training: then no method is chosen."""
     return any(
         layer not in _OWN and (section == "loss" or (section == "training" and key not in _NEUTRAL))
         for (section, _, key), layer in ((name.partition("."), layer) for name, layer in resolved.origins.items())

@@ -31,7 +31,7 @@ def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[s
 
 
 def settled(probabilities: Sequence[Any], truth: Sequence[int], stored: StoredModel, fitted_on: str) -> dict[str, Any]:
-    """Return the same from probabilities (N, C) of rows that the model did not learn from.
+    """Return the same from probabilities (N, C) of rows that the model was not trained on.
 
     Args:
         probabilities: Probabilities of each class, for each row.

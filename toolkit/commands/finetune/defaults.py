@@ -1,6 +1,6 @@
 """Training values that depend on the rows, where neither the user nor the recipe sets them.
 
-A small table needs about as many optimizer steps as a larger one before the weights do their work, so it gets smaller
+A small table needs about as many optimizer steps as a larger one, so it gets smaller
 batches and more passes.
 """
 
@@ -18,7 +18,7 @@ FEWEST_PASSES = 2
 FROM_SCRATCH = 6  # times as many steps and passes for random weights
 KEYS = ("training.batch_size", "training.epochs", "training.early_stopping_patience")
 _BATCHES = (8, 16, 32)
-_BATCHES_OF_A_PASS = 64  # that a larger batch must leave
+_BATCHES_OF_A_PASS = 64  # steps that remain with a larger batch
 
 
 def fill(resolved: Resolved, rows: int) -> Resolved:

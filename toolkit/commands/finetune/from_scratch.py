@@ -16,7 +16,7 @@ NAME = "from-scratch"
 
 
 def wanted(recipe: Recipe, resolved: Resolved) -> bool:
-    """Whether the run starts from nothing: no weights are wanted, no form was named, and the recipe can make one."""
+    """Whether the run starts from scratch: without weights or a named architecture, with a recipe that creates one."""
     unnamed = resolved.config.model == NAME or resolved.origin("model") in ("default", "recipe")
     return resolved.config.loading.from_scratch and unnamed and recipe.start is not None
 

@@ -29,7 +29,7 @@ from toolkit.training.loop import trackers
 from toolkit.training.loss import attention_loss
 from toolkit.training.loss.objective import class_weights
 
-AUTO = "auto"  # as the model: to be chosen
+AUTO = "auto"  # value of `model`: to be chosen
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Prepared:
 
     Attributes:
         recipe: The task.
-        resolved: The complete configuration; what was found out is filled in.
+        resolved: The complete configuration, with determined values.
         checkpoint: The pretrained weights.
         splits: The data.
         notes: Sentences for the user.
@@ -106,7 +106,7 @@ def prepare(
         resolved: From `configure`.
         observe: Called with each event.
         resume: Whether the output folder may hold a run that did not finish.
-        may_compare: Whether ways of training may be compared where labels are few.
+        may_compare: Whether training methods may be compared where labels are few.
     """
     runs.check_place(resolved.config.output, resume=resume)
     if resolved.config.model.partition(":")[0] == AUTO:
@@ -188,8 +188,8 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> tuple[Res
     notes = []
     if longest is not None and resolved.config.data.max_length > longest:
         length_given = resolved.origin("data.max_length") not in ("default", "recipe")
-        way = lengthening(resolved.config)
-        if length_given and way is None:
+        method = lengthening(resolved.config)
+        if length_given and method is None:
             raise ConfigError(
                 f"`data.max_length` is {resolved.config.data.max_length}, "
                 f"but {checkpoint.name} takes at most {longest} tokens.",
@@ -198,7 +198,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> tuple[Res
                 id="config.too-long-for-model",
             )
         if length_given:
-            done = {"repeat": "repeated", "interpolate": "interpolated"}[str(way)]
+            done = {"repeat": "repeated", "interpolate": "interpolated"}[str(method)]
             notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
             resolved = resolved.with_values("model", {"data": {"max_length": longest}})
@@ -206,7 +206,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> tuple[Res
 
 
 def _check_machine(config: RunConfig) -> None:
-    """Refuse a device, precision or kernel that is not there, or contradictions; torch is not imported for defaults."""
+    """Refuse a missing device, precision or kernel, or contradictions; torch is not imported for defaults."""
     training = config.training
     wanted = (training.device, training.precision, training.acceleration)
     if wanted != ("auto", "auto", "auto") or training.attention_kernel == "varlen":
@@ -297,7 +297,7 @@ def _check_adapter(config: RunConfig) -> None:
     if config.adapter.kind != "none" and config.training.freeze is not None:
         raise ConfigError(
             f"`training.freeze` and `adapter.kind` {config.adapter.kind} are set; adapters already freeze all weights.",
-            "Unset one of them; `adapter.targets` says which layers get adapters.",
+            "Unset one of them; `adapter.targets` selects the layers with adapters.",
             id="config.conflict",
         )
 

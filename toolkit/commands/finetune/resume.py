@@ -1,4 +1,4 @@
-"""Stop a run without losing it, and find it again."""
+"""Interrupt a run so that it can be resumed, and find it again."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from toolkit.events import Note, Observe
 from toolkit.runs.trust import check_links
 from toolkit.training.loop import checkpoint
 
-# output folders, logging, the interval of states, settings of the evaluation: none changes a weight.
+# output folders, logging, the interval of states, settings of the evaluation: none affects the weights.
 # A resumed run may have a different time budget, since its clock restarts.
 _HARMLESS = (
     ("output",),
@@ -36,7 +36,7 @@ _HARMLESS = (
 def unfinished(prepared: Prepared, observe: Observe) -> runs.Run | None:
     """Return the run of the same configuration and data that did not finish, or None when there is none.
 
-    With an output folder it is that one; else the newest of its kind under runs/.
+    With an output folder it is the run there; otherwise the newest such run under runs/.
 
     Raises:
         ConfigError: The output folder holds a run of another configuration or data.
@@ -155,7 +155,7 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def stoppable() -> Iterator[StopFlag]:
-    """Turn the first Ctrl-C or SIGTERM into a wish that the training loop grants at its next step.
+    """Turn the first Ctrl-C or SIGTERM into a request to stop after the current step.
 
     A second request ends the process at once.
     """
@@ -165,13 +165,13 @@ def stoppable() -> Iterator[StopFlag]:
         return
     before: dict[int, Any] = {}
 
-    def ask(number: int, _frame: FrameType | None) -> None:
+    def request_stop(number: int, _frame: FrameType | None) -> None:
         flag.signal = number
         for signal_number, handler in before.items():
             signal.signal(signal_number, handler)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, ask)
+        before[number] = signal.signal(number, request_stop)
     try:
         yield flag
     finally:

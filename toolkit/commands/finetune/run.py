@@ -87,7 +87,7 @@ def finetune(
         if prepared.model_choice:
             training["model_choice"] = prepared.model_choice
         observe(Stage("Evaluating on held-out data"))
-        trained = config.loading.model_copy(update={"from_scratch": False})  # its weights are there now
+        trained = config.loading.model_copy(update={"from_scratch": False})  # its weights exist now
         stored = StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
         kept = team.from_main(lambda: time_budget_limits.rows_to_evaluate(stored, splits.test, limits))
         test = splits.test if kept is None else splits.test.take(kept)
@@ -127,14 +127,14 @@ def finetune(
             splits.facts,
             training,
             checks=run_checks(context, run, observe) if limits is None else {},
-            config=config.model_dump(),  # that of the run, which may have started from scratch
+            config=config.model_dump(),  # the run's own, which may have started from scratch
         )
         evaluated = evaluate_predictions(context, predictions, report_context)
         store(evaluated, run.path)
         _keep_model(run, best, prepared, calibration)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         run.record(status="complete", environment=evaluated.report["environment"], finished=finished)
-    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # of no more use
+    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # no longer needed
     return run
 
 
@@ -152,7 +152,7 @@ def _keep_model(run: runs.Run, best: Path, prepared: Prepared, calibration: Mapp
 def _open(
     prepared: Prepared, created: datetime, observe: Observe, resume: bool
 ) -> tuple[runs.Run, checkpoint.State | None]:
-    """Find the run to go on with and its newest state, or make a new one."""
+    """Find the run to resume and its newest state, or create a new one."""
     run = unfinished(prepared, observe) if resume else None
     if run is not None:
         return run, find_state(run, observe)

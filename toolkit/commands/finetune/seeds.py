@@ -1,8 +1,8 @@
-"""The same training with several seeds, summed up by mean and spread.
+"""The same training with several seeds, summarized by mean and spread.
 
     runs/sentiment-distilbert-…/
         seed-7/, seed-8/, …       whole runs
-        report.json, …            what they have in common, and how far chance moves them
+        report.json, …            their summary, with the spread over the seeds
 
 Data and splits are those of the first seed for all of them: what differs is the order of examples, dropout and the new
 weights of the head.
@@ -30,7 +30,7 @@ from toolkit.runs import checksums
 def finetune_seeds(
     prepared: Prepared, count: int, command: str, observe: Observe, *, resume: bool = False, team: Team = ALONE
 ) -> tuple[Path, dict[str, Any]]:
-    """Fine-tune with `count` seeds, from the configured one on, and sum the runs up.
+    """Fine-tune with `count` seeds, from the configured one on, and summarize the runs.
 
     Args:
         prepared: From `prepare`; its splits serve all seeds.

@@ -16,7 +16,7 @@ FILE = "data/train.npy"  # digests of the training rows, sorted
 
 
 def digests(recipe: Recipe, rows: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return a digest of each row's inputs: of texts without the space around them, of pictures as they are seen."""
+    """Return a digest of each row's inputs: of texts without the space around them, of decoded pictures."""
     inputs = recipe.task.inputs_in(rows)
     parts = rows.select(inputs).to_batches(max_chunksize=10_000)
     every = (row for part in parts for row in zip(*map(_plain, part.columns), strict=True))
@@ -39,7 +39,7 @@ def count(run: runs.Run, recipe: Recipe, rows: pa.Table) -> int:
     if not file.is_file():
         return 0
     with damage(file):
-        known = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped: its head may claim more than there is
+        known = np.load(file, mmap_mode="r", allow_pickle=False)  # memory-mapped: its header may overstate its rows
         return int(np.isin(digests(recipe, rows), known).sum())
 
 

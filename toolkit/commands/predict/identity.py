@@ -13,7 +13,7 @@ from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import folders
 from toolkit.data.sources.row_stream import Row
 
-_CHUNK = 1024  # rows whose pictures are looked up at a time
+_CHUNK = 1024  # rows whose picture files are hashed at a time
 
 
 def identity(
@@ -25,7 +25,7 @@ def identity(
         predictor: The model, and its input columns.
         source: The file or folder that is read.
         read: Reads its rows from the first on.
-        rows: How many rows a part has, and what is written of each.
+        rows: Rows in a part, and the columns that are written.
     """
     stored = predictor.stored
     settings = stored.config.model_dump()

@@ -29,7 +29,7 @@ class Predictor:
         roles: Role → column of the rows.
         temperature: For calibrated scores; None where none was fitted.
         all_scores: Whether to give the score of every class.
-        root: Where files that rows name are; None where rows may name none.
+        root: Folder of the files that rows name; None where rows may name none.
         explainer: Explains each prediction; None where not requested.
         cut: Called with the number of truncated rows.
     """

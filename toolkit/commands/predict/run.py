@@ -48,7 +48,7 @@ def predict(
     *,
     all_scores: bool = False,
     explained: bool = False,
-    tell: Callable[[dict[str, Any]], None] | None = None,
+    receive: Callable[[dict[str, Any]], None] | None = None,
     command: str = "the same command",
 ) -> PredictedFile:
     """Predict every row of a file.
@@ -56,20 +56,20 @@ def predict(
     Args:
         target: Run directory, alias, folder or Hub id.
         source: File to read, or "-" for standard input.
-        output: File to write; its name decides the format. "-" gives the rows to `tell`.
+        output: File to write; its name decides the format; with "-" the rows are passed to `receive`.
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
         all_scores: Write the score of every class.
         explained: Also write an explanation of each prediction.
-        tell: Called with each row and its prediction as soon as it is computed, where the output is "-".
+        receive: Called with each row and its prediction as soon as it is computed, where the output is "-".
         command: The command line that resumes after a stop.
 
     Raises:
         CallError: Input, output or model cannot be used.
         Interrupted: Ctrl-C or SIGTERM.
     """
-    if tell is None:
+    if receive is None:
         if output.exists() and Path(source).exists() and output.samefile(source):
             raise ConfigError(f"{output} is also the input.", "Give another --output.", id="output.is-input")
         resumable_output.check_output(output, WRITTEN_TEXTS)
@@ -80,7 +80,7 @@ def predict(
     inputs = recipe.task.named_inputs(config.options)
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
     size = EXPLAINED if explained else WRITTEN if recipe.generate is not None else CHUNK
-    arriving = tell is not None and source == row_stream.STANDARD_INPUT
+    arriving = receive is not None and source == row_stream.STANDARD_INPUT
     chunks = in_chunks(read_rows(source, values, config.options), size, arriving=arriving)
     chunks = map(without_taken_columns, chunks)
     head = _first_chunk(source, chunks)
@@ -93,9 +93,9 @@ def predict(
     chunks = itertools.chain([head], chunks)
     counts = PredictionCounts(roles[inputs[0].role] if recipe.generate is not None else None)
     predictor = Predictor(stored, inputs, roles, temperature, all_scores, root_of(source), explainer, counts.add_cut)
-    if tell is not None:
+    if receive is not None:
         observe(Stage("Predicting rows as they arrive"))
-        _tell_rows(predictor, chunks, counts, tell)
+        _predict_arriving(predictor, chunks, counts, receive)
     else:
         read = partial(read_rows, source, values, config.options)
         work = _Work(source, read, output, write, [size, all_scores, explained], command)
@@ -103,7 +103,7 @@ def predict(
             resumable_output.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
             _write_parts(work, predictor, chunks, counts, observe)
     counts.remark(config.data.max_length, observe)
-    return counts.outcome(output if tell is None else None)
+    return counts.outcome(output if receive is None else None)
 
 
 def _first_chunk(source: str, chunks: Iterator[list[Row]]) -> list[Row]:
@@ -124,11 +124,11 @@ def _first_chunk(source: str, chunks: Iterator[list[Row]]) -> list[Row]:
     return head
 
 
-def _tell_rows(
+def _predict_arriving(
     predictor: Predictor,
     chunks: Iterator[list[Row]],
     counts: PredictionCounts,
-    tell: Callable[[dict[str, Any]], None],
+    receive: Callable[[dict[str, Any]], None],
 ) -> None:
     """Predict rows as they arrive, and pass each on with its prediction."""
     with _stoppable(counts, "predicted", "Continue with the rows after them."):
@@ -136,19 +136,19 @@ def _tell_rows(
             answers = predictor.answer(chunk)
             counts.add(answers)
             for answer in answers:
-                tell(answer)
+                receive(answer)
 
 
 @dataclass(frozen=True)
 class _Work:
-    """The input, the output and how rows are written.
+    """The input, the output and the format.
 
     Attributes:
         source: The file that is read; "-" for standard input.
         read: Reads its rows from the first on.
         output: The file that is written.
         write: Writes it; None for a table.
-        rows: How many rows a part has, and what is written of each.
+        rows: Rows in a part, and the columns that are written.
         command: The command that resumes after a stop.
     """
 
@@ -201,11 +201,11 @@ def _counted(observe: Observe, before: int, total: int | None) -> Observe | None
     if total is None:
         return None
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         if isinstance(event, Counted):
             observe(Counted(before + event.done, total))
 
-    return tell
+    return report
 
 
 @contextmanager

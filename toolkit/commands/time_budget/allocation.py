@@ -11,7 +11,7 @@ from toolkit.tasks.contract import Recipe
 from toolkit.training.adaptation import linear_probe
 
 SAFETY = 1.25  # factor on the estimated time of what comes after training
-EVALUATION = 0.4  # share of the time left that the evaluation may take; beyond it fewer test rows are used
+EVALUATION = 0.4  # share of the remaining time for the evaluation; beyond it fewer test rows are used
 VALIDATION = 0.04  # the same of one validation
 PROBE = 0.1  # the same of the linear probe
 PROBE_ON_TEST = 0.04  # the same of its predictions of the test rows
@@ -19,12 +19,12 @@ ENCODING = 0.1  # the same of making model inputs
 FROZEN = 0.5  # the same with a frozen backbone, whose output is computed once for each row
 BASELINES = 0.05  # the same of each baseline, and of the search for repeated rows
 FEWEST = 100  # rows that are evaluated, validated on and probed at least, where there are as many
-ANSWERS = 10  # texts that a validation generates at least
+ANSWERS = 10  # minimum number of texts that a validation generates
 _PROBE_START = 1.5  # seconds of importing scikit-learn and fitting, on a machine that starts in `START`
 _REPORT = 2.5  # seconds of figures, files and the end of the process, on such a machine
 _REPORT_ROW = 0.001  # seconds of the intervals of a test row, on such a machine
 START = 5.0  # seconds to the end of loading libraries, model and data on two idle cores of a server
-SLOWEST = 6.0  # a longer start than this times `START` is put down to downloads and much data
+SLOWEST = 6.0  # a start longer than this times `START` is attributed to downloads and much data
 
 
 class UnlimitedPlan(TypedDict):
@@ -58,11 +58,11 @@ class Allocation:
         rows: Rows that are used.
         probe_rows: Rows that the linear probe learns from at most.
         probe_test: Whether the linear probe predicts the test rows.
-        answers: Rows that a validation of written answers takes at most.
+        answers: Maximum number of rows for which a validation generates texts.
         before: Seconds from here to the first step, about.
         validation: Seconds of a validation, about.
         after: Seconds kept for what comes after training.
-        training: Seconds for training and validations; negative where the budget does not reach so far.
+        training: Seconds for training and validations; negative where the budget is too small.
     """
 
     rows: Sizes
@@ -76,7 +76,7 @@ class Allocation:
 
 
 def slowness(start: float) -> float:
-    """Return how many times slower than `START` a command began; it says how long the report's part will take."""
+    """Return how many times slower than `START` a command began, to estimate the time for the report."""
     return min(SLOWEST, max(1.0, start / START))
 
 
@@ -84,7 +84,7 @@ def after_training(timings: Timings, slow: float, test: int, validation: int) ->
     """Return the seconds to be kept for evaluation, calibration, report and the end of the process.
 
     Args:
-        timings: What the model costs.
+        timings: Cost of the model.
         slow: From `slowness`.
         test: Test rows.
         validation: Validation rows.
@@ -115,16 +115,16 @@ def allocate(
 
     Args:
         left: Seconds.
-        rows: Rows at hand.
-        timings: What the model costs.
+        rows: Available rows.
+        timings: Cost of the model.
         slow: From `slowness`.
         probe_rows: Rows that the linear probe would learn from; 0 where there is none.
-        answers: Rows whose answers a validation would write.
+        answers: Rows for which a validation would generate texts.
         baselines: Whether the probe's predictions of the test rows are wanted.
         frozen: Whether the output of a frozen backbone is computed once, for all training rows.
     """
     share = max(0.0, left)
-    validation = _within(VALIDATION * share, 2 * timings.forward, rows.validation)  # of train rows as many
+    validation = _within(VALIDATION * share, 2 * timings.forward, rows.validation)  # the same number of train rows
     written = min(answers, max(ANSWERS, int(VALIDATION * share / timings.write))) if timings.write else 0
     each = timings.encode + (timings.forward if frozen else 0.0)
     train = _within((FROZEN if frozen else ENCODING) * share, each, rows.train)
@@ -143,13 +143,13 @@ def allocate(
 
 
 def needed(rows: Sizes, timings: Timings, slow: float, *, probe_rows: int, answers: int, frozen: bool = False) -> float:
-    """Return the seconds that the least run takes from here on: the probe, no steps, few rows, the report."""
-    wished = UnlimitedPlan(probe_rows=probe_rows, answers=answers, frozen=frozen)
-    least = allocate(0.0, rows, timings, slow, baselines=False, **wished)
+    """Return the seconds of the shortest remaining run: the probe, no steps, few rows, the report."""
+    plan = UnlimitedPlan(probe_rows=probe_rows, answers=answers, frozen=frozen)
+    least = allocate(0.0, rows, timings, slow, baselines=False, **plan)
     return math.ceil(least.before + least.after)
 
 
-def wishes(recipe: Recipe, config: RunConfig, splits: Splits) -> UnlimitedPlan:
+def unlimited_plan(recipe: Recipe, config: RunConfig, splits: Splits) -> UnlimitedPlan:
     """Return the plan of a run without a time budget."""
     writes = recipe.generate is not None
     probes = config.training.linear_probe and not config.loading.from_scratch and recipe.task.takes_linear_probe

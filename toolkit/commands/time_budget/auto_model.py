@@ -127,7 +127,7 @@ def best(models: Sequence[Candidate]) -> Candidate:
     """Return the candidate that makes the best of a budget.
 
     Args:
-        models: The smallest first; those that were not measured are larger than one that did not fit.
+        models: The smallest first; unmeasured ones are larger than one that did not fit.
     """
     fitting = [model for model in models if model.share is not None and model.share >= ENOUGH]
     if not fitting:
@@ -138,7 +138,7 @@ def best(models: Sequence[Candidate]) -> Candidate:
 
 
 def _by_size(models: Sequence[Candidate], config: RunConfig, rows: int) -> Candidate:
-    """Return the largest that is not too large for the device; the smallest where all are."""
+    """Return the largest that fits the device; the smallest if none does."""
     from toolkit.training.distributed.devices import pick_device
 
     most = ON_CPU
@@ -173,8 +173,8 @@ def candidates(recipe: Recipe, config: RunConfig) -> tuple[list[Candidate], dict
     They are those that are named, or those on this machine.
 
     Raises:
-        ConfigError: None is named behind the colon.
-        SourceError: One that is named is not there.
+        ConfigError: None is named after the colon.
+        SourceError: One that is named does not exist.
         ModelError: One that is named does not fit.
     """
     named = [name.strip() for name in config.model.removeprefix(AUTO).removeprefix(":").split(",") if name.strip()]
@@ -263,12 +263,12 @@ def _measured(
         own = config.model_copy(update={"data": data})
         most = min(2.0, CHOOSING / 4 * clock.seconds)
         timings, subject = timing.measure(candidate.checkpoint.path, recipe, splits, own, most)
-        wished = allocation.wishes(recipe, own, splits)
-        allocated = allocation.allocate(clock.left, at_hand, timings, slow, baselines=False, **wished)
+        plan = allocation.unlimited_plan(recipe, own, splits)
+        allocated = allocation.allocate(clock.left, at_hand, timings, slow, baselines=False, **plan)
         need = steps_of(own, splits.train.num_rows) * timings.step(own.training.batch_size)
         share = allocated.training / need
         affordable = timings.forward * (ROWS + VALIDATION_ROWS) <= PROBING * clock.left and clock.spent <= until
-        loss = _probed(subject, splits, own) if share >= ENOUGH and affordable and wished["probe_rows"] else None
+        loss = _probed(subject, splits, own) if share >= ENOUGH and affordable and plan["probe_rows"] else None
         measured[place] = Candidate(candidate.checkpoint, candidate.parameters, share, loss)
         if share < ENOUGH:
             break

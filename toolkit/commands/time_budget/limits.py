@@ -35,11 +35,11 @@ class Limits:
 
     Attributes:
         clock: The command's.
-        timings: What the model costs here.
+        timings: Cost of the model on this machine.
         slow: How many times slower than on an idle machine the command started.
         start: Seconds from the start of the process until the allocation was made.
-        at_hand: Rows that the data have.
-        allocation: What the time is spent on.
+        at_hand: Available rows.
+        allocation: The division of the time.
     """
 
     clock: time_budget.Clock
@@ -115,7 +115,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
         team: The processes that share the work; the main one measures.
 
     Raises:
-        ConfigError: The budget is too small for the least run.
+        ConfigError: The budget is too small for the shortest run.
     """
     seconds = prepared.config.training.budget
     if seconds is None:
@@ -124,7 +124,7 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     check(seconds, team.from_main(lambda: clock.spent))
     observe(Stage("Measuring the cost of training and evaluation"))
     limits = team.from_main(lambda: _measured(prepared, clock))
-    least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_wishes(prepared))
+    least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_unlimited_plan(prepared))
     if limits.start + least > seconds:
         enough = time_budget.written(1.2 * (limits.start + least))
         raise ConfigError(
@@ -141,14 +141,14 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
 
 
 def check(seconds: float, spent: float) -> None:
-    """Refuse a budget that is spent before anything is measured.
+    """Refuse a budget that is used up before the first measurement.
 
     Args:
         seconds: The budget.
         spent: Seconds since the command began.
 
     Raises:
-        ConfigError: With a budget that may do.
+        ConfigError: With a budget that may suffice.
     """
     if spent >= seconds:
         raise ConfigError(
@@ -166,13 +166,18 @@ def _measured(prepared: Prepared, clock: time_budget.Clock) -> Limits:
     at_hand = Sizes(splits.train.num_rows, splits.validation.num_rows, splits.test.num_rows)
     start = clock.spent
     allocated = allocation.allocate(
-        clock.seconds - start, at_hand, timings, slow, baselines=config.evaluation.baselines, **_wishes(prepared)
+        clock.seconds - start,
+        at_hand,
+        timings,
+        slow,
+        baselines=config.evaluation.baselines,
+        **_unlimited_plan(prepared),
     )
     return Limits(clock, timings, slow, start, at_hand, allocated)
 
 
-def _wishes(prepared: Prepared) -> allocation.UnlimitedPlan:
-    return allocation.wishes(prepared.recipe, prepared.config, prepared.splits)
+def _unlimited_plan(prepared: Prepared) -> allocation.UnlimitedPlan:
+    return allocation.unlimited_plan(prepared.recipe, prepared.config, prepared.splits)
 
 
 def _sentence(limits: Limits) -> str:

@@ -35,7 +35,7 @@ class Timings:
         load: To load it from the disk.
         encode: To make the inputs of a row.
         forward: To predict a row.
-        write: To write the answer of a row; 0 where answers cost nothing.
+        write: To generate the text of a row; 0 where predictions are not generated.
         parameters: How many it has.
     """
 
@@ -61,7 +61,7 @@ def measure(path: Path, recipe: Recipe, splits: Splits, config: RunConfig, most:
         most: Seconds that predicting may take for the measurement, about.
 
     Returns:
-        What it costs, and the model, whose head is new.
+        Its cost, and the model, whose head is new.
     """
     from toolkit.training.distributed.devices import pick_device
 

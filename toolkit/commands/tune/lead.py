@@ -44,7 +44,7 @@ class Lead:
         value: Difference of the validation figure, zero or more.
         standard_error: Of the best trial's figure; zero where it is not a share of rows.
         rows: Validation rows; zero where they are not counted.
-        near: Complete trials that are behind by less than the standard error, or by one row; without the best.
+        near: Complete trials that are worse by less than the standard error, or by one row; without the best.
     """
 
     best: Trial

@@ -2,14 +2,14 @@
 
     runs/tune-sentiment-distilbert-1f0c23ab/
         study.db          Optuna's record of every trial; a second process that opens it shares the work
-        study.lock        held while a trial is begun
-        running/0003      held by the process that makes the trial; the system lets go of it when the process dies
+        study.lock        lock while a trial is started
+        running/0003      lock of the process that runs the trial; the system releases it when the process dies
         trials/0003/      configuration and metrics of one trial; its weights are not kept
         best.yaml         the best trial's values, for `toolkit finetune RECIPE --config`, and how far it is ahead
         trial-3.yaml      those of a cheaper trial that is as good, where there is one
 
 Every trial draws from a generator of its own, made of the seed and the trial's number, so that processes that share
-a search try different values. A trial whose process was killed is made again with its values and under its number.
+a search try different values. A trial whose process was killed is repeated with its values and number.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class Search:
     """The outcome of a search.
 
     Attributes:
-        folder: Where it is kept.
+        folder: Where it is stored.
         metric: The validation figure that decides.
         trials: All of them.
         best: The best one.
@@ -85,7 +85,7 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     """Search until `trials` trials have been made, those of earlier and of other processes included.
 
     Args:
-        prepared: From `prepare`; the test part is not looked at.
+        prepared: From `prepare`; the test part is not used.
         space: What may be tried.
         folder: Folder of the search; an earlier one of the same kind is resumed.
         trials: How many in all.
@@ -132,7 +132,7 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     sign = 1 if higher_is_better(prepared.recipe, prepared.config.training.best_metric) else -1
     best = max(complete, key=lambda trial: (sign * (trial.value or 0.0), -trial.number))
     loading = prepared.config.loading
-    trusting = ["--trust-remote-code"] if loading.trust_remote_code else []  # no file may say so
+    trusting = ["--trust-remote-code"] if loading.trust_remote_code else []  # files may not set this
     trusting += ["--set", "loading.allow_pickle=true"] if loading.allow_pickle else []
 
     def train(preset: Path) -> str:
@@ -186,7 +186,7 @@ def _open(prepared: Prepared, space: Space, folder: Path) -> Any:
     with runs.disk_errors(folder):
         (folder / "running").mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "study.lock")
-        lock.acquire()  # two processes must not both lay out the database
+        lock.acquire()  # two processes must not both create the database
     try:
         storage = optuna.storages.RDBStorage(
             f"sqlite:///{(folder / 'study.db').resolve()}", engine_kwargs={"connect_args": {"timeout": 60}}
@@ -219,7 +219,7 @@ def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def _again(study: Any, trial: Any) -> None:
-    """Put the values of a trial that was killed or interrupted back into the queue."""
+    """Queue the values of a killed or interrupted trial again."""
     study.enqueue_trial(trial.params, user_attrs={"replaces": trial.number})
 
 
@@ -231,7 +231,7 @@ def _counted(study: Any) -> list[Any]:
 
 
 def _places(study: Any) -> dict[int, int]:
-    """Return Optuna's number of each trial → its own, from 0; a trial that is made again keeps it."""
+    """Return Optuna's number of each trial → its own, from 0; a repeated trial keeps it."""
     places: dict[int, int] = {}
     for trial in study.get_trials(deepcopy=False):
         replaced = trial.user_attrs.get("replaces")
@@ -266,7 +266,7 @@ class _Searching:
             for trial in _counted(self.study):
                 if trial.state.name != "RUNNING":
                     continue
-                with suppress(Timeout), self._held(trial.number):  # the lock is free, so its process is gone
+                with suppress(Timeout), self._held(trial.number):  # the lock is free, so its process has ended
                     self.study.tell(trial.number, state=_state("FAIL"))
                     _again(self.study, trial)
                     self._mark(trial.number).unlink()
@@ -327,7 +327,7 @@ class _Searching:
             layer = merge(layer, nested(dotted.split("."), value))
         prepared = replace(self.prepared, resolved=self.prepared.resolved.with_values("search", layer))
         run = runs.Run(self.folder / "trials" / f"{place + 1:04d}")
-        shutil.rmtree(run.path, ignore_errors=True)  # what a process that was killed left
+        shutil.rmtree(run.path, ignore_errors=True)  # files of a killed process
         metric = prepared.config.training.best_metric
 
         def watch(event: Any) -> None:
@@ -379,7 +379,7 @@ def _state(name: str) -> Any:
 def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str, remarks: Sequence[str]) -> None:
     """Write what the user set and what the search found; the first line is the command that runs it.
 
-    `remarks` stand as comments below it.
+    `remarks` follow as comments.
     """
     values: dict[str, Any] = {"recipe": prepared.config.recipe}
     for key, value in leaves(prepared.config.model_dump()):

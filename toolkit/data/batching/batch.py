@@ -121,7 +121,7 @@ def join(chunks: Iterable[Columns]) -> Features:
 def assemble(columns: Columns, truncated: int) -> Features:
     """Return whole columns as the features of a split.
 
-    The first column of integers says what an example costs; with the labels, where these are a text of their own.
+    The first column of integers determines an example's cost; together with the labels, where these are texts.
     """
     ragged = [column.lengths for column in columns.values() if isinstance(column, Ragged)]
     rows = len(next(iter(columns.values()), ()))
@@ -197,9 +197,9 @@ def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, 
 def plan_epoch(lengths: Integers, batch_size: int, *, seed: int, epoch: int) -> list[Integers]:
     """Assign examples to the optimizer steps of an epoch.
 
-    Examples of like length meet, so that little is padded: the order is random, windows of many batches are
+    Examples of similar length share a batch, so that little is padded: the order is random, windows of many batches are
     sorted by length and cut, and the batches are shuffled. It depends on nothing but the arguments, so a run
-    that is taken up again knows its place without reading anything twice.
+    that is resumed knows its position without reading anything twice.
 
     Args:
         lengths: Cost of each example. Shape (rows,).
@@ -208,7 +208,7 @@ def plan_epoch(lengths: Integers, batch_size: int, *, seed: int, epoch: int) -> 
         epoch: Counted from 0.
 
     Returns:
-        Row numbers of each step; every row stands in exactly one of them.
+        Row numbers of each step; every row is in exactly one of them.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(lengths))
@@ -230,7 +230,7 @@ def split_step(indices: Integers, lengths: Integers, examples: int, tokens: int 
         indices: Row numbers of the step.
         lengths: Cost of each example of the split, in tokens. Shape (rows,).
         examples: Examples that a micro-batch may have.
-        tokens: Tokens that it may have; an example that alone has more stands alone. None sets no limit.
+        tokens: Tokens that it may have; a longer example forms a batch of its own. None sets no limit.
 
     Returns:
         Row numbers of each micro-batch, in the order of `indices`.

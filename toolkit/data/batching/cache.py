@@ -4,7 +4,7 @@
         1f0c…-9a3e/   manifest.json  0.values  0.offsets  1.values
 
 An entry is found by what it was made of (rows, processor, recipe, versions) and by the values of the configuration
-that preprocessing looked at. It is written aside chunk by chunk while it is made, so that memory holds one chunk;
+that preprocessing read. It is written chunk by chunk to a temporary folder, so that memory holds one chunk;
 checked by hash when it is read; and mapped into memory, not loaded. Nothing is pickled.
 """
 
@@ -27,7 +27,7 @@ from toolkit import runs
 from toolkit.data.batching.batch import Columns, Features, Ragged, assemble, join
 from toolkit.errors import RunError
 
-_ABANDONED_SECONDS = 24 * 3600  # a draft that old belongs to a process that was killed
+_ABANDONED_SECONDS = 24 * 3600  # an older temporary folder belongs to a killed process
 
 
 class Watched:
@@ -46,7 +46,7 @@ class Watched:
         value = getattr(self._section, name)
         if isinstance(value, BaseModel):
             return Watched(value, self.seen, f"{self._prefix}{name}.")
-        # whatever is no value of its own, such as model_dump, may look at everything
+        # anything other than a value, such as model_dump, may read everything
         fields = [name] if name in type(self._section).model_fields else list(type(self._section).model_fields)
         self.seen.update({self._prefix + key: _plain(getattr(self._section, key)) for key in fields})
         return value
@@ -57,17 +57,17 @@ def remembered(
 ) -> tuple[Features, bool]:
     """Return model inputs from `folder`, made and put there if they are not.
 
-    A disk that is full or must not be written is no failure: the inputs are held in memory then.
+    With a full or read-only disk the inputs are kept in memory.
 
     Args:
         folder: Of all entries.
         identity: Names what the inputs are made of, apart from the configuration.
-        config: Handed to `encode`; the values that it looks at must be the same for an entry to be used.
+        config: Passed to `encode`; the values that it reads must be the same for an entry to be used.
         encode: Configuration → chunks of rows, as `encode_chunks` yields them.
         limit: Bytes that all entries may take; those not used for longest are removed.
 
     Returns:
-        The inputs, and whether they were there.
+        The inputs, and whether they came from the cache.
     """
     stored = _find(folder, identity, config)
     if stored is not None:
@@ -78,12 +78,12 @@ def remembered(
         features = _read(entry)
         _shrink(folder, limit)  # an entry that is removed while it is mapped stays readable
     except (OSError, RunError, _UnevenError):
-        return join(encode(config)), False  # an error of `encode` itself comes again, as it is
+        return join(encode(config)), False  # an error of `encode` itself is raised again
     return features, False
 
 
 def _find(folder: Path, identity: str, config: BaseModel) -> Features | None:
-    """Return an entry made of the same with the same values; remove damaged ones."""
+    """Return the entry of the same inputs and values; remove damaged ones."""
     for entry in folder.glob(f"{identity}-*"):
         try:
             seen = _manifest(entry)["config"]
@@ -134,8 +134,8 @@ def _map(entry: Path, facts: dict[str, Any]) -> np.ndarray[Any, Any]:
     if runs.digest(file) != facts["sha256"] or file.stat().st_size != math.prod(shape) * kind.itemsize:
         raise ValueError(f"{file} is damaged")
     if 0 in shape:
-        return np.zeros(shape, kind)  # nothing cannot be mapped
-    return np.asarray(np.memmap(file, kind, mode="c", shape=shape))  # what is written to it stays in memory
+        return np.zeros(shape, kind)  # an empty file cannot be mapped
+    return np.asarray(np.memmap(file, kind, mode="c", shape=shape))  # writes stay in memory
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class _Array:
 
 
 def _write(entry: Path, config: Watched, encode: Callable[[Any], Iterator[Columns]]) -> None:
-    """Make an entry, holding one chunk in memory at a time."""
+    """Write an entry, with one chunk in memory at a time."""
     columns: dict[str, list[_Array]] = {}
     truncated = 0
     with runs.aside(entry) as draft, ExitStack() as streams:
@@ -211,10 +211,10 @@ def _append(arrays: list[_Array], values: Ragged | np.ndarray[Any, Any]) -> None
 
 
 def _shrink(folder: Path, limit: int) -> None:
-    """Remove the entries not used for longest until the rest fits, and what killed processes left."""
+    """Remove the entries not used for longest until the rest fits, and remove files of killed processes."""
     kept = 0
     for entry in sorted(folder.iterdir(), key=_last_used, reverse=True):
-        with suppress(OSError):  # another process removes it at this moment
+        with suppress(OSError):  # another process is removing it
             kept += sum(file.stat().st_size for file in entry.rglob("*"))
             abandoned = entry.name.startswith(".") and time.time() - _last_used(entry) > _ABANDONED_SECONDS
             if abandoned or (kept > limit and not entry.name.startswith(".")):

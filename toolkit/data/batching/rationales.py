@@ -1,4 +1,4 @@
-"""Rationales: the words of a text that people gave as reasons for its label, and the tokens that they are."""
+"""Rationales: the words of a text that people gave as reasons for its label, and their tokens."""
 
 import json
 import re
@@ -30,9 +30,9 @@ def _written(text: str) -> list[str] | None:
 
 
 def spans(text: str, wanted: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield where the phrases stand in a text, each time that they do, whatever their case.
+    """Yield every occurrence of the phrases in a text, ignoring case.
 
-    A phrase that stands nowhere as it is counts by its words.
+    A phrase that does not occur is searched for by its words.
     """
     for phrase in wanted:
         matches = list(_places(text, phrase))
@@ -66,7 +66,7 @@ def marks(encoding: Any, texts: Sequence[str], wanted: Sequence[str]) -> list[in
 
 
 def lost(rationales: Sequence[Sequence[str]], texts: Sequence[Sequence[str | None]]) -> int:
-    """Count the rationales of which nothing stands in the example's texts."""
+    """Count the rationales that do not occur in the example's texts."""
     return sum(
         bool(wanted) and not any(True for text in own for _ in spans(text or "", wanted))
         for wanted, own in zip(rationales, texts, strict=True)

@@ -1,4 +1,4 @@
-"""What a tokenizer's vocabulary cannot read or write."""
+"""Characters and scripts that a tokenizer's vocabulary does not cover."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ import pyarrow as pa
 from toolkit.tasks.task import Column, Task
 
 _SHOWN = 30  # characters that a remark names
-_SAMPLE, _LONGEST = 500, 2000  # texts that are looked at, and characters of each
+_SAMPLE, _LONGEST = 500, 2000  # size of the sample of texts, and characters of each
 _MANY_UNKNOWN = 0.05  # share of the tokens; words that a fitting vocabulary does not know are far fewer
 # tokens for each character; a fitting vocabulary has 0.2 to 0.5, and 0.6 to 1 where a character is a syllable or a word
 _MANY_TOKENS, _MANY_TOKENS_OF_BLOCKS = 0.8, 1.3
@@ -67,7 +67,7 @@ def unread(texts: Sequence[str], tokenizer: Any, *, translates: bool) -> str | N
     """Return a warning if a vocabulary suits some texts badly: many unknown tokens, or about a letter in each.
 
     Args:
-        texts: A sample is looked at.
+        texts: A sample is examined.
         tokenizer: Of transformers.
         translates: Whether the model is to write translations, and not to give classes.
 
@@ -89,7 +89,7 @@ def unread(texts: Sequence[str], tokenizer: Any, *, translates: bool) -> str | N
     many = _MANY_TOKENS_OF_BLOCKS if script in _BLOCKS else _MANY_TOKENS
     words = sum(len(text.split()) for text in sample)
     if translates or script is None or signs.total() < 3 * words or tokens < many * signs.total():
-        return None  # models that translate may spell by design
+        return None  # translation models may use characters by design
     return (
         f"The model reads {100 * tokens / signs.total():.0f} tokens for 100 characters: its vocabulary has no words of "
         f"the {script} script and splits them into characters. Long texts are truncated, and pretraining helps "
@@ -98,7 +98,7 @@ def unread(texts: Sequence[str], tokenizer: Any, *, translates: bool) -> str | N
 
 
 def unread_rows(rows: pa.Table, columns: Sequence[Column], tokenizer: Any) -> str | None:
-    """Say of a table's texts what `unread` says; None where a recipe's columns hold none."""
+    """Return the warning of `unread` for a table's texts; None without a text column."""
     task = Task(tuple(columns))
     roles = task.texts_in(rows)
     if not roles:

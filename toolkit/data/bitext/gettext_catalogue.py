@@ -1,6 +1,6 @@
 """Gettext catalogues: their messages, and translations written back into them.
 
-A message that a machine translated is marked fuzzy, so that no program shows it before somebody has looked at it.
+A message that a machine translated is marked fuzzy, so that no program shows it before a review.
 """
 
 import re
@@ -12,7 +12,7 @@ from toolkit.data.bitext import languages
 from toolkit.errors import ConfigError, DataError
 
 FUZZY = "fuzzy"
-_CODE = re.compile(r"[A-Za-z]{2,3}([-_@].+)?")  # as headers state languages
+_CODE = re.compile(r"[A-Za-z]{2,3}([-_@].+)?")  # language codes in headers
 
 
 def read(path: Path) -> Any:
@@ -41,7 +41,7 @@ def read(path: Path) -> Any:
 
 
 def of_language(paths: Sequence[Path], root: Path, target: str | None) -> list[Path]:
-    """Return the catalogues that translate into a language; those that do not say theirs are taken as they are.
+    """Return the catalogues that translate into a language; those without a stated language are included.
 
     Args:
         paths: Catalogues.
@@ -49,7 +49,7 @@ def of_language(paths: Sequence[Path], root: Path, target: str | None) -> list[P
         target: Code of the language; None where all are of one.
 
     Raises:
-        DataError: None of them is of that language, or they are of several that may be meant.
+        DataError: None of them is of that language, or several languages match.
     """
     stated = {path: _language(path, root, target) for path in paths}
     known = sorted({language for language in stated.values() if language is not None})
@@ -65,7 +65,7 @@ def of_language(paths: Sequence[Path], root: Path, target: str | None) -> list[P
 
 
 def _language(path: Path, root: Path, target: str | None) -> str | None:
-    """Return the language that a catalogue translates into: by the folder that gettext looks in, name, or header."""
+    """Return the language that a catalogue translates into: by its gettext folder, name, or header."""
     folders = path.absolute().parts[:-1]
     if "LC_MESSAGES" in folders[1:]:
         return folders[folders.index("LC_MESSAGES") - 1]
@@ -100,11 +100,11 @@ def pairs(path: Path) -> Iterator[tuple[str, str, int]]:
 
 
 def messages(path: Path, *, everything: bool = False) -> Iterator[str]:
-    """Yield the messages that want a translation, of one with plural forms the singular and the plural.
+    """Yield the messages without a translation; with plural forms, the singular and the plural.
 
     Args:
         path: The catalogue.
-        everything: Also those that have one already.
+        everything: Also messages that already have one.
     """
     for entry in _wanting(read(path), everything):
         yield entry.msgid
@@ -150,6 +150,6 @@ def _wanting(catalogue: Any, everything: bool) -> Iterator[Any]:
 
 
 def _framed(message: str, translation: str) -> str:
-    """Give a translation the white space that its message begins and ends with, as gettext demands."""
+    """Give a translation the white space that its message begins and ends with, as gettext requires."""
     before = message[: len(message) - len(message.lstrip())]
     return f"{before}{translation.strip()}{message[len(message.rstrip()) :]}"

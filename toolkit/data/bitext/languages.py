@@ -7,7 +7,7 @@ from typing import Any
 
 from toolkit.errors import ConfigError
 
-# ISO 639-1, ISO 639-3 and English name; a fourth entry is the script that is meant where a model knows several.
+# ISO 639-1, ISO 639-3 and English name; a fourth entry is the default script where a model supports several.
 _TABLE = """
 af afr Afrikaans|am amh Amharic|ar arb Arabic|az azj Azerbaijani|be bel Belarusian|bg bul Bulgarian|bn ben Bengali
 bs bos Bosnian|ca cat Catalan|cs ces Czech|cy cym Welsh|da dan Danish|de deu German|el ell Greek|en eng English
@@ -23,7 +23,7 @@ tl tgl Tagalog|tr tur Turkish|uk ukr Ukrainian|ur urd Urdu|uz uzn Uzbek|vi vie V
 yo yor Yoruba|zh zho Chinese Hans|zu zul Zulu
 """
 _LANGUAGES = [entry.split() for entry in _TABLE.replace("\n", "|").split("|") if entry]
-PROMPTED_IN_WORDS = ("t5", "mt5", "umt5")  # families that are asked to "translate English to French: …"
+PROMPTED_IN_WORDS = ("t5", "mt5", "umt5")  # families with the prefix "translate English to French: …"
 _CODE = re.compile(r"[a-z]{2,3}_[A-Za-z]{2,4}")  # en_XX of mBART, eng_Latn of NLLB
 
 
@@ -39,10 +39,10 @@ def is_code(text: str) -> bool:
 
 
 def alike(wanted: str, known: Iterable[str]) -> list[str]:
-    """Return the codes among `known` that mean the language `wanted`, however they are spelt: en_US, EN-us.
+    """Return the codes among `known` of the language `wanted`, in any spelling: en_US, EN-us.
 
-    Those of the same region; if there are none, a code without a region stands for all of them, and one with a region
-    for the language as such. Another region is another language.
+    Those of the same region; if there are none, a code without a region matches all of them, and one with a region
+    the language as such. Another region is another language.
     """
     spelt = {code: normal(code) for code in known}
     language, region = normal(wanted)
@@ -93,7 +93,7 @@ def codes_of(tokenizer: Any) -> list[str]:
 
 
 def token_number(tokenizer: Any, code: str) -> int:
-    """Return the number of the token that stands for a language, by its code in `codes_of`.
+    """Return the number of a language's token, by its code in `codes_of`.
 
     M2M100 marks its tokens (`__fr__`), since `fr` alone is a piece of words there.
     """
@@ -102,7 +102,7 @@ def token_number(tokenizer: Any, code: str) -> int:
 
 
 def tell(tokenizer: Any, source: str | None, target: str | None) -> None:
-    """Tell a multilingual tokenizer which languages it is given; any other is left as it is.
+    """Set the languages of a multilingual tokenizer; any other is unchanged.
 
     Raises:
         ConfigError: The model does not know a language.
@@ -114,7 +114,7 @@ def tell(tokenizer: Any, source: str | None, target: str | None) -> None:
 
 
 def prefix(tokenizer: Any, source: str | None, target: str | None) -> str:
-    """Return what stands before every source: T5's task, or the token by which OPUS-MT tells target languages apart.
+    """Return the prefix of every source: T5's task, or OPUS-MT's token of the target language.
 
     Args:
         tokenizer: With the model's family as `model_type`.

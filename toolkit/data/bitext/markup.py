@@ -1,4 +1,4 @@
-"""What a translation must carry over as it is: placeholders, markup and numbers.
+"""What a translation must keep unchanged: placeholders, markup and numbers.
 
 %(name)s  %s  %1$d  {0}  {name!r}  ${name}  {{ name }}  {% tag %}  <b>  </a>  &nbsp;  https://…
 """
@@ -13,7 +13,7 @@ _PARTS = (
     r"\$?\{[\w.\[\]!:<>^+#,-]*\}",
     r"%\(\w+\)[#0+-]*\d*(?:\.\d+)?[a-zA-Z]",
     r"%(?:\d+\$)?[#0+-]*\d*(?:\.\d+)?(?:l{1,2}|h{1,2}|z)?[diouxXeEfFgGcrs](?![a-zA-Z])",
-    r"%\s+\(\w+\)[a-zA-Z]",  # as models write the one above, which no program can fill
+    r"%\s+\(\w+\)[a-zA-Z]",  # as models distort the one above, which no program can fill
     r"%%",
     r"(?<!\w)%\d{1,2}(?!\d|\s*%)",
     r"</?[a-zA-Z][\w:.-]*(?:\s[^<>]*)?/?>",
@@ -46,10 +46,10 @@ def numbers(text: str) -> Counter[str]:
 def keep_markup(
     sources: Sequence[str], written: Sequence[str], translate: Callable[[list[str]], list[str]]
 ) -> list[str]:
-    """Return translations that carry the markup and the line breaks of their sources, whatever the model made of them.
+    """Return translations with the markup and the line breaks of their sources restored.
 
-    Where a translation lost or changed any, what stands between the pieces of markup is translated piece by piece,
-    and the markup is put back in its place. That costs context, so it is done only there.
+    Where a translation lost or changed any, the text between the pieces of markup is translated piece by piece,
+    and the markup is put back in its place. The pieces lack context, so this is done only there.
 
     Args:
         sources: What was translated.
@@ -77,7 +77,7 @@ def _has_words(piece: str) -> bool:
 
 
 def _in_place(piece: str, translated: str) -> str:
-    """Give a translated piece the white space that its source had around it, and no markup of its own."""
+    """Give a translated piece the white space around its source, and remove markup of its own."""
     before = piece[: len(piece) - len(piece.lstrip())]
     after = piece[len(piece.rstrip()) :]
     return f"{before}{_MARKUP.sub('', translated).strip()}{after}"

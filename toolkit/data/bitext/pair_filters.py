@@ -1,7 +1,7 @@
 """Filters for bad training pairs: copies, implausible lengths, lost markup, the wrong language.
 
-What is usual is learnt from the pairs themselves, so nothing here knows any language: how much longer translations
-are, and which groups of three letters stand on which side.
+The usual values are learnt from the pairs themselves, independent of the language: how much longer translations
+are, and which groups of three letters occur on which side.
 """
 
 import re
@@ -16,10 +16,10 @@ from toolkit.data.bitext.markup import markup, without_links
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-FEWEST = 200  # pairs from which one can tell the two languages apart
-MOST_UPRIGHT = 0.6  # share of the pairs that must seem to stand the right way round before any are doubted
-SHORTEST = 30  # letters of a text that is judged by its language or length
-MARGIN = 0.5  # by which a group of letters must speak for the other language on average, in nats
+FEWEST = 200  # pairs needed to distinguish the two languages
+MOST_UPRIGHT = 0.6  # share of the pairs that must seem to be in the right order before any are rejected
+SHORTEST = 30  # letters of a text whose language or length is checked
+MARGIN = 0.5  # evidence for the other language, mean over the groups of letters, in nats
 _SPARE = 10  # characters added to both lengths, so that short texts may differ freely
 _BUCKETS = 2**17
 _OTHERS = re.compile(r"[\W\d_]+")
@@ -42,12 +42,12 @@ def poor(sources: Sequence[str], targets: Sequence[str], most: float) -> dict[st
 
 
 def copies(sources: Sequence[str], targets: Sequence[str]) -> Flags:
-    """Find translations of two words or more that are their source again. Shape (N,)."""
+    """Find translations of two words or more that equal their source. Shape (N,)."""
     return np.array([is_copy(source, target) for source, target in zip(sources, targets, strict=True)], bool)
 
 
 def is_copy(source: str, target: str) -> bool:
-    """Whether a translation is its source again; a name or a number alone may be."""
+    """Whether a translation equals its source; for a single name or number that is valid."""
     words = [word for word in source.casefold().split() if any(sign.isalpha() for sign in word)]
     return len(words) > 1 and source.casefold().split() == target.casefold().split()
 
@@ -78,7 +78,7 @@ def wrong_language(sources: Sequence[str], targets: Sequence[str]) -> Flags:
 
 @dataclass(frozen=True)
 class Sides:
-    """Which groups of three letters stand on which side of a set of pairs.
+    """Which groups of three letters occur on which side of a set of pairs.
 
     Attributes:
         odds: Logarithm of how much likelier each group is in targets than in sources. Shape (buckets,).
@@ -88,11 +88,11 @@ class Sides:
 
     @classmethod
     def learn(cls, sources: Sequence[str], targets: Sequence[str]) -> "Sides | None":
-        """Count both sides; return None where they are too few, or too much alike, to be told apart.
+        """Count both sides; return None where they are too few or too similar to be distinguished.
 
-        Where many pairs seem to stand the wrong way round, the sides are learnt again from the others. Of languages
-        that are too much alike one text of a pair seems wrong here, the other there; of pairs that were exchanged both
-        do, and that is asked for.
+        Where many pairs seem to be exchanged, the sides are learnt again from the others. Of languages
+        that are too similar one text of a pair seems wrong here, the other there; of exchanged pairs both
+        do, which is required.
         """
         if len(sources) < FEWEST:
             return None
@@ -119,7 +119,7 @@ class Sides:
         return cls(np.log(shares[1] / shares[0]))
 
     def lean(self, texts: Sequence[str]) -> Floats:
-        """Return how far each text leans to the targets' language, in nats a group; 0 for short texts. Shape (N,)."""
+        """Return each text's evidence for the targets' language, in nats per group; 0 for short texts. Shape (N,)."""
         if not texts:
             return np.zeros(0)
         groups, starts = _groups(texts)

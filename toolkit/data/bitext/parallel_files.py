@@ -90,7 +90,7 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> Tables | None:
 
 
 def _pair_of(path: Path, pair: Pair) -> tuple[Path, Path] | None:
-    """Return the two files that `path` means, or None where it means no pair."""
+    """Return the two files that `path` names, or None where it names no pair."""
     source, target = pair
     if not source or not target:
         return None
@@ -201,7 +201,7 @@ def _in_language(variants: dict[str, str], language: str) -> str | None:
 
 
 def _table(rows: Rows, path: Path, name: str, *, empty: bool = False) -> pa.Table:
-    """Put rows into a table, chunk by chunk, with the place that each stands at."""
+    """Put rows into a table, chunk by chunk, with the place of each."""
     chunks = [_chunk([], name)]
     while chunk := list(islice(rows, _CHUNK)):
         chunks.append(_chunk(chunk, name))

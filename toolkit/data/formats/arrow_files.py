@@ -3,7 +3,7 @@
     reviews.parquet, reviews.arrow, reviews.feather
     saved/data-00000-of-00001.arrow, saved/state.json      as `save_to_disk` of the datasets library writes them
 
-A value that repeats is held once in these files, so that a few bytes can stand for more than any memory holds: texts
+A repeated value is stored once in these files, so that a few bytes can unpack to more than fits into memory: texts
 are counted before they are written out. NaN is a missing value.
 """
 
@@ -22,7 +22,7 @@ from toolkit.errors import DataError
 from toolkit.runs import open_for_arrow
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
-STATE = "state.json"  # beside the shards of a data set that was saved to disk
+STATE = "state.json"  # next to the shards of a data set that was saved to disk
 _BATCH_ROWS = 4096
 _BATCH_BYTES = 2**26
 
@@ -43,14 +43,14 @@ def read(file: Path) -> pa.Table:
 
 
 def batches(file: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file, as many at a time as take little memory.
+    """Yield the rows of a file, in batches that take little memory.
 
     Raises:
         DataError: It is damaged, or a row unpacks to far more than the file's size.
     """
     with open_for_arrow(file) as stream, _damage(file):
         for packed in _parquet(stream, file) if file.suffix.lower() == ".parquet" else _arrow(stream):
-            packed.validate(full=True)  # offsets that lead out of the file, texts that are not UTF-8
+            packed.validate(full=True)  # offsets outside the file, texts that are not UTF-8
             for piece in _pieces(packed, file):
                 yield plain(piece)
 
@@ -69,7 +69,7 @@ def _damage(file: Path) -> Iterator[None]:
 
 
 def _parquet(stream: Any, file: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a Parquet file; texts that it holds once for many rows stay so."""
+    """Yield the rows of a Parquet file; dictionary-encoded texts stay encoded."""
     from pyarrow import parquet
 
     metadata = parquet.read_metadata(stream)
@@ -111,7 +111,7 @@ def _arrow(stream: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _aliases(kind: pa.DataType) -> bool:
-    """Whether values of a type may share bytes in ways that are not counted here."""
+    """Whether values of a type may share bytes that are not counted here."""
     if any(word in str(kind) for word in ("_view", "run_end_encoded", "union")):
         return True
     return isinstance(kind, pa.BaseExtensionType)
@@ -168,7 +168,7 @@ def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _written_out(array: pa.Array) -> pa.Array:
-    """Replace dictionaries by the values that they stand for, also inside lists and objects."""
+    """Replace dictionary encodings by their values, also inside lists and objects."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         return _written_out(array.dictionary.take(array.indices))

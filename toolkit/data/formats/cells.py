@@ -1,7 +1,7 @@
-"""Lists that stand in one cell of a table, and several labels in one.
+"""Lists in one cell of a table, and several labels in one cell.
 
 A list is written ['O', 'B-PER'] by pandas, ['O' 'B-PER'] by NumPy and ["O", "B-PER"] by JSON. Several labels of one
-row stand with a sign between them: sport;cars.
+row are separated by a sign: sport;cars.
 """
 
 import re
@@ -19,7 +19,7 @@ _SIGNS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 class BrokenListError(ValueError):
-    """A cell that begins as a list of quoted items, and does not go on as one.
+    """A cell that begins like a list of quoted items and is not a complete one.
 
     Attributes:
         row: Number of the row in its column, from 0.
@@ -39,7 +39,7 @@ def items(text: str, *, bare: bool = False) -> list[str] | None:
         bare: Whether items without quotes make a list, too: numbers of labels.
 
     Raises:
-        BrokenListError: It begins as a list of quoted items, and does not go on as one.
+        BrokenListError: It begins like a list of quoted items and is not a complete one.
     """
     text = text.strip()
     array = _ARRAY.fullmatch(text)
@@ -53,7 +53,7 @@ def items(text: str, *, bare: bool = False) -> list[str] | None:
 
 
 def _scanned(inner: str) -> list[tuple[str, bool]] | None:
-    """Return the items between the brackets, and whether each is quoted; None where something else stands there."""
+    """Return the items between the brackets, and whether each is quoted; None where there is other text."""
     scanned: list[tuple[str, bool]] = []
     at = len(inner) - len(inner.lstrip())
     while at < len(inner):
@@ -75,15 +75,15 @@ def _unescaped(written: str) -> str:
 
     if "\\" not in written:
         return written
-    # JSON writes a sign beyond 16 bits as two halves
+    # JSON writes a character beyond 16 bits as two surrogates
     return _ESCAPED.sub(sign, written).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def separator(labels: Collection[str]) -> str | None:
-    """Return the sign that stands between several labels of one row; None where each row has one.
+    """Return the separator of several labels of one row; None where each row has one.
 
-    Most of the pieces must stand in more than one label, and some of them in more than one place: "sport;cars" and
-    "cars" are made of labels, and neither "Arts, Culture" nor "large, new" beside "large, old" is.
+    Most of the pieces must occur in more than one label, and some of them in more than one position: "sport;cars" and
+    "cars" are made of labels, but neither "Arts, Culture" nor "large, new" and "large, old" are.
 
     Args:
         labels: The different labels as they are written.

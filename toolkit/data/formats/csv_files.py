@@ -25,14 +25,14 @@ from toolkit.errors import DataError
 
 MAX_FIELD = 16 * 2**20  # characters; a longer field is nearly always a quote that was never closed
 MAX_ROW = 2 * MAX_FIELD
-_EXPLAINED = 2**20  # characters of a row in which the broken field is looked for
+_EXPLAINED = 2**20  # characters of a row in which the broken field is searched for
 CHUNK = 10_000  # rows that exist as Python objects at one time
 CHUNK_CHARACTERS = 2**26  # and their characters
 CHUNK_CELLS = 4_000_000
 DELIMITERS = ",;\t|"
 ADDED = ("_file", "_row")
-_RETURN = "\udc0d"  # stands for a carriage return inside a line; no decoder makes this character
-_SEPARATOR = re.compile(r'"?sep=(.)"?[;,]*\s*', re.IGNORECASE)  # the first line of what is meant for Excel
+_RETURN = "\udc0d"  # placeholder of a carriage return inside a line; no decoder produces this character
+_SEPARATOR = re.compile(r'"?sep=(.)"?[;,]*\s*', re.IGNORECASE)  # the first line of a file for Excel
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ def clean_names(names: Sequence[str], where: str, *, line: bool = False) -> list
         line: Whether they are a line of text, which might be a row of data.
 
     Raises:
-        DataError: A name is double, or taken by the toolkit.
+        DataError: A name is duplicate or reserved.
     """
     clean = [normal_form.normal(name.strip().removeprefix("\ufeff").strip()) for name in names]
     taken = set(clean)
@@ -120,7 +120,7 @@ def opening(lines: Iterator[str], path: Path, delimiter: str | None) -> Opening:
 
     Args:
         lines: The file's, of which those to the header are taken.
-        path: The file, whose name says that tabs separate the columns, or not.
+        path: The file; the name of one with tabs ends in .tsv or .tab.
         delimiter: As the user named it.
     """
     passed, header, declared = 0, "", None
@@ -251,7 +251,7 @@ class Counted:
 
 
 class Chunks:
-    """Rows of texts that become Arrow some at a time, however many or long they are."""
+    """Rows of texts that are converted to Arrow in chunks, however many or long they are."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -284,20 +284,20 @@ class Chunks:
 
 
 def csv_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines as the csv module has to see them: it would end a row at a carriage return inside a line."""
+    """Yield lines with carriage returns replaced, at which the csv module would end a row."""
     for line in lines:
         text = line.rstrip("\r\n")
         yield text.replace("\r", _RETURN) + line[len(text) :] if "\r" in text else line
 
 
 def returned(fields: list[str]) -> list[str]:
-    """Return the fields of a row with the carriage returns that `csv_lines` took out."""
+    """Return the fields of a row with the carriage returns that `csv_lines` replaced."""
     return [field.replace(_RETURN, "\r") for field in fields]
 
 
 @contextmanager
 def field_limit(limit: int) -> Iterator[None]:
-    """Set the csv module's limit, which belongs to the whole process, and give it back."""
+    """Set the csv module's limit, which is global, and restore it."""
     before = csv.field_size_limit(limit)
     try:
         yield
@@ -306,7 +306,7 @@ def field_limit(limit: int) -> Iterator[None]:
 
 
 def check_delimiter(delimiter: str | None) -> str | None:
-    """Return a delimiter that the user named as the character that it is.
+    """Return a delimiter that the user named as a character.
 
     Raises:
         DataError: It is none.

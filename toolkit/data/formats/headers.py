@@ -15,7 +15,7 @@ def looks_like_data(names: Sequence[str], rows: Sequence[Sequence[object]]) -> b
     """Whether names are values like those below them.
 
     They are when one is a number over numbers, a value of its own column, or as long as a sentence; and never when one
-    is no number and stands over numbers alone.
+    is not a number above a column of numbers.
 
     Args:
         names: The first line.
@@ -23,9 +23,7 @@ def looks_like_data(names: Sequence[str], rows: Sequence[Sequence[object]]) -> b
     """
     if len(names) > _MOST_INSPECTED:
         return False
-    rows = [
-        row for row in rows[:_MOST_INSPECTED] if list(row) != list(names)
-    ]  # files that were joined repeat their header
+    rows = [row for row in rows[:_MOST_INSPECTED] if list(row) != list(names)]  # concatenated files repeat their header
     votes = False
     for place, name in enumerate(names):
         values = [str(row[place]) for row in rows if row[place] not in (None, "")]
@@ -38,9 +36,9 @@ def looks_like_data(names: Sequence[str], rows: Sequence[Sequence[object]]) -> b
 
 
 def likely_names(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Return what the columns may be called where the names look like data; else nothing.
+    """Return probable names of the columns where the header looks like data; else nothing.
 
-    The longest is the text; the label is the one with the fewest values, two at least, that stand in many rows.
+    The longest is the text; the label is the one with the fewest values, two at least, that occur in many rows.
 
     Args:
         names: The first line.

@@ -38,7 +38,7 @@ def read_json(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
     Raises:
         DataError: With the line, if it is not an object, or if a column mixes kinds that no type can hold.
     """
-    kinds: dict[str, dict[type, int]] = {}  # column -> kind of value -> where it was first seen
+    kinds: dict[str, dict[type, int]] = {}  # column -> type of value -> its first occurrence
     chunks: list[tuple[int, dict[str, pa.Array]]] = []
     starts = array("q")
     size, most, filled = 0, text_decoding.most_unpacked(path), 0
@@ -106,10 +106,10 @@ def _batches(
 
 
 class Source:
-    """A text of JSON, looked at up to its first character.
+    """A JSON text, read up to its first character.
 
     Attributes:
-        line: Number of the line on which that stands.
+        line: Number of that character's line.
         is_list: Whether it begins a list.
         total: Characters that were read.
     """
@@ -149,7 +149,7 @@ def list_items(path: Path, source: Source) -> Iterator[tuple[int, dict[str, Any]
     """Yield the objects of a list, each with its place, counted from 1.
 
     Raises:
-        DataError: With the place, if it is no list of objects.
+        DataError: With the place, if it is not a list of objects.
     """
     text = _ListText(path, source)
     sign = text.sign(skipped=1)
@@ -168,7 +168,7 @@ def list_items(path: Path, source: Source) -> Iterator[tuple[int, dict[str, Any]
 
 
 class _ListText:
-    """The text of a list, of which no more is held than one item, and a block."""
+    """The text of a list, of which one item and a block are held at a time."""
 
     def __init__(self, path: Path, source: Source) -> None:
         self._path, self._source = path, source
@@ -184,7 +184,7 @@ class _ListText:
         return bool(block)
 
     def sign(self, skipped: int = 0) -> str:
-        """Return the next character that is no white space, behind as many as are skipped; nothing at the end."""
+        """Return the next character that is not white space, after the skipped ones; nothing at the end."""
         if self._at < len(self._text) or self._more():
             self._at += skipped
         while True:
@@ -209,14 +209,14 @@ class _ListText:
             except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
                 raise self.fault(str(error)) from None
             if end == len(self._text) and self._more():
-                continue  # a number may go on
+                continue  # a number may continue
             if end - self._at > text_decoding.MAX_LINE:
                 raise self.fault(text_decoding.too_long("item"))
             self._at = end
             return value
 
     def fault(self, reason: str, at: int | None = None) -> DataError:
-        """Return the error that says what is wrong with the text, and where."""
+        """Return the error with the fault of the text, and its place."""
         at = self._at if at is None else at
         before = self._text[:at]
         line = self._line + before.count("\n")

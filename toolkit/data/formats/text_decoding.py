@@ -14,7 +14,7 @@ from toolkit.errors import DataError
 MAX_UNPACKED = 8 * 2**30  # bytes; a small .gz can unpack to more than any memory holds
 MAX_LINE = 16 * 2**20  # characters
 _HARMLESS = 2**30  # bytes, which any machine holds
-_RATIO = 200  # honest data is seldom packed more than so many times
+_RATIO = 200  # ordinary data is seldom compressed by a larger factor
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = {
@@ -24,7 +24,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
-# Encodings that tables come in, the commonest first; one from outside is named only when none of them fits.
+# Encodings that tables come in, the commonest first; others are named only when none of them fits.
 _COMMON = (
     "cp1252",
     "cp1251",
@@ -43,7 +43,7 @@ _COMMON = (
     "utf_16_le",
     "utf_16_be",
 )
-# What people take for a table by its name.
+# Files that are mistaken for a table by their name.
 _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel or Word document",
@@ -53,7 +53,7 @@ _SIGNATURES = {
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
 }
-_CONTROLS = bytes({*range(32), 127} - set(b"\a\b\t\n\v\f\r\x0e\x0f\x1b"))  # no text holds these
+_CONTROLS = bytes({*range(32), 127} - set(b"\a\b\t\n\v\f\r\x0e\x0f\x1b"))  # never in text
 
 
 def check_encoding(encoding: str) -> None:
@@ -69,7 +69,7 @@ def check_encoding(encoding: str) -> None:
 
 
 def most_unpacked(path: Path) -> int:
-    """Return how many bytes the content of a file may take in memory: a few bytes must not become all of it."""
+    """Return the maximum size of a file's content in memory, so that a few bytes cannot fill it."""
     return max(_HARMLESS, _RATIO * path.stat().st_size)
 
 
@@ -83,14 +83,14 @@ def too_large(path: Path) -> DataError:
 
 
 class Readable(Protocol):
-    """What has lines to be read."""
+    """An object whose lines can be read."""
 
     def readline(self, size: int, /) -> str:
         """Return the rest of the line, or `size` characters of it; nothing at the end."""
 
 
 def lines(stream: Readable) -> Iterator[str]:
-    """Yield the lines of a text; one longer than `MAX_LINE` is cut behind one character more, and the rest skipped."""
+    """Yield the lines of a text; one longer than `MAX_LINE` is cut after one character more, and the rest skipped."""
     while line := stream.readline(MAX_LINE + 1):
         rest = line
         while len(rest) > MAX_LINE and not rest.endswith(("\n", "\r")):
@@ -115,7 +115,7 @@ def whole_lines(stream: Readable, path: Path) -> Iterator[str]:
 
 
 def too_long(what: str) -> str:
-    """Say that a line, or an item, is longer than is read."""
+    """Return the message that a line, or an item, exceeds the limit."""
     return f"this {what} is longer than {MAX_LINE / 2**20:g} Mi characters"
 
 
@@ -145,7 +145,7 @@ def open_text(path: Path, encoding: str | None, errors: str = "strict") -> Itera
     Args:
         path: The file.
         encoding: Its encoding; that of its byte order mark, or UTF-8, when None.
-        errors: "surrogateescape" reads a byte that does not decode as half a character; a binary file is refused still.
+        errors: "surrogateescape" reads a byte that does not decode as a lone surrogate; a binary file is still refused.
     """
     if path.suffix.lower() == ".gz":
         check_gzip(path)
@@ -207,7 +207,7 @@ def _marked_encoding(path: Path) -> str:
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding
-    # No table begins with a NUL, but every other byte of plain letters in UTF-16 is one.
+    # No table begins with a NUL, but ASCII letters in UTF-16 contain one each.
     first = head[:2].find(0)
     if first >= 0 and 2 * head[first::2].count(0) > len(head[first::2]):
         guess = "utf-16-be" if first == 0 else "utf-16-le"
@@ -220,7 +220,7 @@ def _marked_encoding(path: Path) -> str:
 
 
 def _check_text(path: Path, encoding: str) -> None:
-    """Raise the DataError that says what a file is that holds no text."""
+    """Raise the DataError that names the format of a file without text."""
     if encoding.startswith(("utf-16", "utf-32")):
         return
     with _open_bytes(path) as stream:
@@ -258,10 +258,10 @@ def _raise_undecodable(path: Path, encoding: str) -> NoReturn:
 
 
 def _likely_encodings(sample: bytes) -> list[str]:
-    """Return the encodings in which the bytes read like language, likeliest first."""
+    """Return the encodings in which the bytes read like language, most likely first."""
     from charset_normalizer import from_bytes
 
-    # Lines of plain ASCII fit every encoding, and would only drown those that tell.
+    # Lines of plain ASCII fit every encoding and give no evidence.
     telling = b"\n".join(line for line in sample.splitlines() if not line.isascii())[: 2**14]
     scores: dict[str, tuple[float, float]] = {}
     for match in from_bytes(telling, cp_isolation=list(_COMMON), preemptive_behaviour=False, enable_fallback=False):
@@ -272,7 +272,7 @@ def _likely_encodings(sample: bytes) -> list[str]:
         return [match.encoding for match in from_bytes(telling)]
     best = min(chaos for chaos, _ in scores.values())
 
-    # Small differences say nothing in a few words; there the commoner encoding is the likelier one.
+    # Small differences mean nothing in a few words; there the more common encoding is the likelier one.
     def rank(name: str) -> tuple[float, float, int]:
         chaos, coherence = scores[name]
         return round(chaos - best, 1), -round(coherence, 1), _COMMON.index(name)
@@ -281,7 +281,7 @@ def _likely_encodings(sample: bytes) -> list[str]:
 
 
 def _binary_kind(head: bytes) -> str | None:
-    """Say what the first bytes of a file are when they are no text in any encoding without NULs; else None."""
+    """Name the format of a file by its first bytes if these are not text without NULs; else None."""
     for signature, kind in _SIGNATURES.items():
         if head.startswith(signature):
             return kind

@@ -2,9 +2,9 @@
 
     I liked it.                    {"text": …}
     __label__good I liked it.      {"text": …, "label": "good"}; more than one label is a list
-    good<TAB>I liked it.           {"label": …, "text": …}, or as a first line with names says
+    good<TAB>I liked it.           {"label": …, "text": …}, or as named in the first line
 
-Quotes mean nothing here but around a whole field, as spreadsheets write them.
+Quotes have a meaning only around a whole field, as spreadsheets write them.
 """
 
 import csv
@@ -35,7 +35,7 @@ class Layout:
         delimiter: Between the columns; None for texts alone, and for fastText's lines.
         header: Whether the first line holds the names.
         marked: Whether lines begin with fastText's labels.
-        note: What the user should know of it.
+        note: A sentence for the user.
     """
 
     names: tuple[str, ...] = ("text",)
@@ -69,10 +69,10 @@ def _fields(line: str, delimiter: str) -> list[str]:
 
 
 def find_layout(lines: Sequence[str], delimiter: str | None, given: Sequence[str], where: str) -> Layout:
-    """Decide by the first lines of a text how it is to be read.
+    """Determine the layout of a text from its first lines.
 
     Args:
-        lines: Without their ends; blank ones say nothing.
+        lines: Without their ends; blank ones are ignored.
         delimiter: As the user named it; without it columns have tabs between them.
         given: Names of the columns, as the user gave them.
         where: The file, for messages.
@@ -100,7 +100,7 @@ def find_layout(lines: Sequence[str], delimiter: str | None, given: Sequence[str
 
 
 def _guessed(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Name columns by their places; of two, one of which repeats few values, that is the label."""
+    """Name columns by their positions; of two, the one with few repeated values is the label."""
     different = [len(set(column)) for column in zip(*rows, strict=True)]
     if len(different) == 2 and 2 * min(different) <= len(rows) and different[0] != different[1]:
         return ["label", "text"] if different[0] < different[1] else ["text", "label"]

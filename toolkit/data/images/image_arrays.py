@@ -7,7 +7,7 @@
     label,pixel0,pixel1,…                       one .csv[.gz] of square grey pictures; without names, the class is the
                                                 first or the last value of a line
 
-Each picture becomes an uncompressed file of its own in memory (PGM or PPM), so that it goes the way of all others.
+Each picture becomes an uncompressed file of its own in memory (PGM or PPM), so that it is processed like all others.
 """
 
 import gzip
@@ -76,7 +76,7 @@ def read_npz(file: Path) -> dict[str, pa.Table]:
 
 
 def _part(arrays: Mapping[str, Array], part: str) -> tuple[str, str] | None:
-    """Find the names of a part's pictures and labels, whether the part's own stands before or behind."""
+    """Find the names of a part's pictures and labels, with the name of the part as prefix or suffix."""
     by_name = {name.lower(): name for name in arrays}
 
     def find(names: tuple[str, ...]) -> str | None:
@@ -91,14 +91,14 @@ def read_pixels(file: Path) -> dict[str, pa.Table] | None:
     """Read a table with a column for each pixel; None where the file is another kind of table.
 
     Raises:
-        DataError: It is such a table, and cannot be read.
+        DataError: It is such a table, but cannot be read.
     """
     opener = gzip.open if file.suffix.lower() == ".gz" else open
     try:
         with opener(file, "rb") as stream:
             first = stream.readline(2**20).decode("utf-8-sig").strip().split(",")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error):
-        return None  # whoever reads tables says what is wrong
+        return None  # the reader of tables reports the fault
     names = [name.strip().strip('"').lower() for name in first]
     named = not all(name.replace(".", "", 1).isdigit() for name in names)
     labels = [number for number, name in enumerate(names) if name in _LABELS]
@@ -124,9 +124,9 @@ def read_pixels(file: Path) -> dict[str, pa.Table] | None:
 
 
 def _label_column(values: Array) -> int:
-    """Return the place of the class in lines without names: first or last, where more than one value stands.
+    """Return the place of the class in lines without names: the first or last column, if it has more than one value.
 
-    Corners of pictures are mostly empty; of the two the one with more values is the class.
+    Corners of pictures are mostly empty; the column with more values is the class.
     """
     first, last = (len(np.unique(values[:, place])) for place in (0, -1))
     return 0 if first > last else values.shape[1] - 1
@@ -205,7 +205,7 @@ def _channels_last(file: Path, images: Array) -> Array:
             "It must be (N, H, W), (N, H, W, C) or (N, C, H, W), with 1, 3 or 4 channels.",
             id="image.wrong-shape",
         )
-    if images.shape[3] == 4:  # on white, as everywhere
+    if images.shape[3] == 4:  # on white, as for other pictures
         opaque = images[..., 3:].astype(np.float64) / (1.0 if images.dtype.kind == "f" else np.iinfo(images.dtype).max)
         white = 1.0 if images.dtype.kind == "f" and images.max(initial=0) <= 1 else 255.0
         images = (images[..., :3] * opaque + white * (1 - opaque)).astype(images.dtype)
@@ -218,7 +218,7 @@ def _channels_last(file: Path, images: Array) -> Array:
                 "Write them again.",
                 id="image.wrong-values",
             )
-        unit = images.max(initial=0) <= 1 + 1 / 255  # a filter may have gone a little too far
+        unit = images.max(initial=0) <= 1 + 1 / 255  # a resampling filter may exceed the range slightly
         scaled = images * (255.0 if unit else 1.0)
         if scaled.min(initial=0) >= -1 and scaled.max(initial=0) <= 256:
             return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)

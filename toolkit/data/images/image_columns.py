@@ -30,18 +30,18 @@ _CHUNK = 1024  # pictures in memory at a time
 
 
 def is_type(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds pictures that were looked at."""
+    """Whether a column of this type holds inspected pictures."""
     return bool(kind.equals(TYPE))
 
 
 def column(values: pa.ChunkedArray, places: Sequence[str], root: Path | None) -> pa.ChunkedArray:
-    """Bring a column in which pictures stand into one shape; nothing is opened yet.
+    """Bring a column of pictures into one form; nothing is opened yet.
 
-    What a file says of digests and sizes is left out: it may say anything.
+    Digests and sizes in the file are ignored, since they are not trusted.
 
     Args:
         values: Structures with "bytes" and "path" as `datasets` writes them, bytes, or names of files.
-        places: The file that each row stands in, relative to `root`.
+        places: The file of each row, relative to `root`.
         root: Folder of the data, or the one file of it; None where there is none, as on the Hub.
 
     Raises:
@@ -85,7 +85,7 @@ def _array(data: pa.Array, paths: pa.Array, seen: Sequence[InspectedImage] | Non
 
 
 class _Finder:
-    """Finds the file that a row names: beside its table, below it, or by the name without its ending."""
+    """Finds the file that a row names: next to its table, below it, or by the name without extension."""
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
@@ -115,14 +115,14 @@ class _Finder:
 
 
 def _key(name: str) -> str:
-    """Return what names of one file have in common, whatever the system that wrote them."""
+    """Return a key that all names of one file share, on any system."""
     return normal_form.normal(name).lower()
 
 
 def _index(folder: Path) -> dict[str, str]:
-    """Return the pictures below a folder by name, with and without the ending and the folders before it.
+    """Return the pictures below a folder by name, with and without the extension and the parent folders.
 
-    What names more than one file is left out.
+    Names of more than one file are left out.
     """
     paths_by_name: dict[str, list[str]] = {}
     for file in files(folder):
@@ -136,7 +136,7 @@ def _index(folder: Path) -> dict[str, str]:
 
 
 def inspected(values: pa.ChunkedArray, most_pixels: int) -> tuple[pa.ChunkedArray, list[str | None]]:
-    """Look at every picture of a column, a few at a time; return the column with what was seen, and each problem."""
+    """Inspect every picture of a column, a few at a time; return the column with its properties, and each problem."""
     chunks: list[pa.Array] = []
     problems: list[str | None] = []
     for start in range(0, len(values), _CHUNK):
@@ -156,7 +156,7 @@ def name(picture: Mapping[str, Any]) -> str:
 
 
 def embedded(rows: pa.Table) -> pa.Table:
-    """Return rows that hold the bytes of their pictures themselves, so that they can go to another machine."""
+    """Return rows that hold the bytes of their pictures themselves, so that they can be moved to another machine."""
     for number, field in enumerate(rows.schema):
         if is_type(field.type):
             chunks = [_embedded(rows[field.name].slice(at, _CHUNK)) for at in range(0, rows.num_rows, _CHUNK)]

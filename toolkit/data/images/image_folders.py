@@ -2,13 +2,13 @@
 
     flowers/rose/1.jpg, flowers/tulip/red/7.png        one folder for each class, however deep the pictures lie
     flowers/train/rose/1.jpg, flowers/test/rose/9.jpg  the same in parts
-    pets/train/cat.0.jpg, pets/test/1.jpg              parts; classes in names of files, if asked for
+    pets/train/cat.0.jpg, pets/test/1.jpg              parts; classes in names of files, if configured
     cells.npz, folder of idx files, digits.csv         see `arrays`
 
 A folder that holds a table (names of files and labels) is read as a table. Folders named train or test are parts, never
 classes. In a folder of a class every file is a row,
-so that each is accounted for: what turns out to be no picture is left out later, and said. What lies beside the folders
-of the classes, or of the parts, is said as well.
+so that each is counted: files that are not pictures are left out later, with a note. Files next to the folders
+of the classes, or of the parts, are noted as well.
 """
 
 import re
@@ -30,7 +30,7 @@ from toolkit.errors import DataError
 from toolkit.tasks.contract import Tables
 
 SHOWN = 5  # names in a note
-# cat.0.jpg, cat_12.jpg, cat (3).jpg: what stands before the number, which holds no number itself
+# cat.0.jpg, cat_12.jpg, cat (3).jpg: the text before the number, which contains no number itself
 _CLASS = re.compile(r"([^\d\W](?:[^\d]*[^\W\d_])?)[ ._-]*\(?\d+\)?")
 
 
@@ -87,7 +87,7 @@ def _folder(folder: Path, root: Path) -> Tables | None:
     bare = [entry for entry, (_, inside) in held.items() if not inside and _pictures(entry)]
     if bare and not parts and are_parts(bare):
         if tables:
-            return None  # they say which picture is what
+            return None  # they name the class of each picture
         raise _without_classes(folder, bare)
     classes = [] if parts else _classes(folder)
     if tables and not _all_aside(tables, [*chain(*parts.values()), *classes]):
@@ -115,11 +115,11 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _without_classes(folder: Path, parts: Sequence[Path]) -> DataError:
-    """Say that a folder, or the parts of a data set in it, hold pictures, and nothing says of which class they are."""
+    """Return the error for a folder, or parts of a data set in it, whose pictures have no classes."""
     names = ", ".join(part.name for part in parts)
     counts = Counter(label for part in parts or [folder] for file in _pictures(part) if (label := _class_of(file)))
     fix = "Put the pictures of each class into a folder of their own (train/rose/1.jpg, train/tulip/2.jpg), or write a "
-    fix += "table with a file name and its label in each row, and put it beside these folders."
+    fix += "table with a file name and its label in each row, and put it next to these folders."
     if len(counts) > 1:
         shown = ", ".join(f"{label} ({count:,})" for label, count in counts.most_common(SHOWN))
         fix += f" The names of the files begin with {shown}: if these are the classes, add "
@@ -136,7 +136,7 @@ def _class_of(file: Path) -> str | None:
 
 
 def _by_name(folder: Path) -> dict[str, pa.Table]:
-    """Read pictures whose class stands in their names before a number; a part in which none does has no labels."""
+    """Read pictures with the class in their names before a number; a part without such names has no labels."""
     pictures_by_part: dict[str, list[tuple[Path, str | None]]] = {}
     folders = [entry for entry in visible(folder) if entry.is_dir()]
     if len(folders) == 1 and not split_of(folders[0].name) and not _pictures(folder):
@@ -168,7 +168,7 @@ def _aside(file: Path, names: set[str], pictures: int) -> bool:
     try:
         (table,) = read_tables(file).parts.values()
     except DataError:
-        return False  # whoever reads tables says what is wrong
+        return False  # the reader of tables reports the fault
     texts = [column for column in table.columns[: -len(ADDED)] if pa.types.is_string(column.type)]
     values = [str(value).lower().replace("\\", "/") for column in texts for value in column.to_pylist()[:100]]
     if any(value.rpartition("/")[2] in names for value in values if value):
@@ -177,21 +177,21 @@ def _aside(file: Path, names: set[str], pictures: int) -> bool:
 
 
 def _passed_over(folders: list[Path]) -> list[str]:
-    """Say of folders with pictures, beside those of parts, that they are not read."""
+    """Note that folders with pictures, other than those of parts, are not read."""
     counts = {entry.name: sum(file.suffix.lower() in SUFFIXES for file in files(entry)) for entry in folders}
     problem = "its name is not that of a split"
     return [f"{name} is ignored, with {count:,} pictures: {problem}." for name, count in counts.items() if count]
 
 
 def _unlabelled(parts: list[Path]) -> list[str]:
-    """Say of parts whose pictures lie in no folder of a class that they are not read."""
+    """Note that parts whose pictures are not in class folders are not read."""
     return [
         f"{part.name} is ignored: its {len(_pictures(part)):,} pictures are not in class folders." for part in parts
     ]
 
 
 def _nested(classes: list[Path]) -> list[str]:
-    """Say that the folders taken for classes hold the same folders each, so that these may be the classes."""
+    """Note that all class folders contain the same folders, so that these may be the classes."""
     inner = [{entry.name for entry in visible(label) if entry.is_dir()} for label in classes]
     shared = sorted(set.intersection(*inner))
     if len(shared) < 2:
@@ -204,7 +204,7 @@ def _nested(classes: list[Path]) -> list[str]:
 
 
 def _loose(entries: list[Path]) -> list[str]:
-    """Say of pictures outside of all folders that they are not read."""
+    """Note that pictures outside of all folders are not read."""
     loose = [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
     more = f" and {len(loose) - SHOWN:,} more" if len(loose) > SHOWN else ""
     return [f"Ignored because they are not in a class folder: {', '.join(loose[:SHOWN])}{more}."] if loose else []
@@ -223,7 +223,7 @@ def _labelled(classes: list[Path]) -> list[tuple[Path, str | None]]:
 
 def _table(rows: Sequence[tuple[Path, str | None]], root: Path) -> pa.Table:
     names = [file.relative_to(root).as_posix() for file, _ in rows]
-    # a name that Arrow cannot hold stays out of the table, and the file's contents stand in for it
+    # a name that Arrow cannot hold stays out of the table, and the file's contents replace it
     plain = [in_utf8(name) == name for name in names]
     held = [
         {"path": str(file)} if kept else {"bytes": file.read_bytes()}

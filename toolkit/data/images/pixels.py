@@ -1,6 +1,6 @@
-"""Pictures as a model takes them: bytes on their way to the device, normalised numbers there.
+"""Pictures as model inputs: bytes until they reach the device, normalised numbers there.
 
-Resized pictures are kept and moved as bytes, a quarter of what floats take. What the image processor would do next,
+Resized pictures are stored and moved as bytes, a quarter of the size of floats. The processor's next steps,
 rescaling and normalising, is done on the model's own device, just before its first layer.
 """
 
@@ -12,19 +12,19 @@ import numpy as np
 from toolkit.data.images import image_columns, image_decoding
 from toolkit.errors import DataError
 
-_LONGEST = 10  # of a picture that is longer in one direction, only so much of the middle is looked at
+_LONGEST = 10  # of a longer picture, only the middle is used, at this ratio of its sides
 
 
 def prepared(rows: Sequence[Mapping[str, Any]], processor: Any, most_pixels: int) -> image_decoding.Pixels:
     """Decode pictures, and resize and crop them as the processor does. Shape (N, 3, H, W).
 
     Args:
-        rows: Pictures, which were looked at before.
+        rows: Validated pictures.
         processor: An image processor of transformers.
         most_pixels: That a picture may have.
 
     Raises:
-        DataError: A picture has changed since it was looked at.
+        DataError: A picture has changed since it was validated.
     """
 
     def some(group: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
@@ -72,7 +72,7 @@ def normalised(pixels: Any, processor: Any) -> Any:
 
 
 def take_bytes(model: Any, processor: Any) -> Any:
-    """Let a model take pictures as bytes too; what is handed over as floats passes as it is. Nothing of it is saved."""
+    """Let a model accept pictures as bytes, too; floats pass unchanged. The change is not saved."""
     import torch
 
     def before(_model: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

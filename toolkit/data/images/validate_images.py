@@ -17,7 +17,7 @@ SHOWN = 5  # unreadable pictures that a note names
 
 
 def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataConfig) -> Checked:
-    """Decode every picture once, and leave out what cannot be decoded: it must not end a run hours later.
+    """Decode every picture once, and leave out what cannot be decoded, which would otherwise end a run hours later.
 
     Args:
         parts: Part → rows in the recipe's roles.
@@ -36,8 +36,8 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
             kept[part] = rows
             continue
         raw = image_columns.column(rows[column.role], rows["_file"].to_pylist(), root)
-        seen, problems = image_columns.inspected(raw, config.max_pixels)
-        rows = rows.set_column(rows.column_names.index(column.role), column.role, seen)
+        validated, problems = image_columns.inspected(raw, config.max_pixels)
+        rows = rows.set_column(rows.column_names.index(column.role), column.role, validated)
         bad = [number for number, problem in enumerate(problems) if problem is not None]
         kept[part] = rows.filter(pa.array([problem is None for problem in problems], pa.bool_()))
         for place, number in zip(
@@ -53,7 +53,9 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
     summary = f"{len(unreadable):,} of {total:,} pictures"
     if len(unreadable) > total / 2:
         large = sum("data.max_pixels" in picture["reason"] for picture in unreadable) > len(unreadable) / 2
-        advice = f"Check that the files are where the table says. {columns_.flag(column.role)} selects another column."
+        advice = (
+            f"Check that the files are at the paths in the table. {columns_.flag(column.role)} selects another column."
+        )
         raise DataError(
             f"{summary} cannot be read: {shown}{more}.",
             "Raise data.max_pixels." if large else advice,
@@ -64,7 +66,7 @@ def validate_images(parts: Mapping[str, pa.Table], column: Column, config: DataC
 
 
 def _described(picture: Mapping[str, Any]) -> str:
-    """Say which picture it is and what is wrong with it; the file of a picture that is alone in it is its name."""
+    """Describe an unreadable picture: its name, if it differs from the file, and the reason."""
     named = str(picture["file"]).endswith(picture["name"]) and picture["name"]
     place = (
         picture["file"]

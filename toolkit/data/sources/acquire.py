@@ -55,7 +55,7 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[Tables, s
 
 
 def fallback_data(recipe: Recipe, config: DataConfig) -> dict[str, Any] | None:
-    """Return data settings that stand in for the recipe's own data set, when that cannot be reached and they can.
+    """Return data settings that replace the recipe's own data set when it cannot be reached and they can.
 
     Only a recipe's default is ever replaced, never data that a user named.
     """

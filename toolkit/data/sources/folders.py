@@ -1,4 +1,4 @@
-"""What a folder holds, as far as it is data."""
+"""The data files of a folder."""
 
 import os
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from toolkit.runs.trust import is_device
 
-# What systems put into folders, and into archives of them.
+# Files that operating systems add to folders and archives.
 _OF_SYSTEMS = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
 def visible(folder: Path) -> list[Path]:
-    """Return what a folder holds, in the order of the names, but for hidden files, what systems leave, and devices."""
-    with os.scandir(folder) as entries:  # which mostly knows of what kind they are
+    """Return what a folder holds, in the order of the names, without hidden files, files of the system, and devices."""
+    with os.scandir(folder) as entries:  # which usually has the file type
         return sorted(folder / entry.name for entry in entries if not hidden(entry.name) and not _is_device(entry))
 
 
 def _is_device(entry: os.DirEntry[str]) -> bool:
-    with suppress(OSError):  # a link in a circle
+    with suppress(OSError):  # a circular link
         if entry.is_file() or entry.is_dir():
             return False
     return is_device(Path(entry.path))
@@ -32,7 +32,7 @@ def hidden(name: str) -> bool:
 def files(folder: Path) -> Iterator[Path]:
     """Yield the visible files below a folder in the order of their names.
 
-    Links to folders are followed, but for those that lead back to a folder above.
+    Links to folders are followed, except those to a parent folder.
     """
     here = folder.resolve()
     yield from _below(folder, frozenset({here, *here.parents}))

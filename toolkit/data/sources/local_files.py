@@ -6,9 +6,9 @@
     folder/train/pos/1.txt, folder/train/neg/7.txt    one text per file, the folder is its label
     lines.txt                                         one text per line, with its label or without: see `text_lines`
     saved/dataset_dict.json, saved/train/…            as `save_to_disk` of the datasets library writes it
-    reviews.zip                                       what is in it, as if it had been unpacked
+    reviews.zip                                       its contents, as if unpacked
 
-Every row carries where it came from: `_file` and `_row`, so that it can be found again in the user's own file.
+Every row has its origin, `_file` and `_row`, so that it can be found again in the user's own file.
 """
 
 import difflib
@@ -50,15 +50,15 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-# A letter behind the word makes it another word: value.csv and devices.csv are not splits.
+# A letter after the word makes it another word: value.csv and devices.csv are not splits.
 _SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
 _OF_PICTURES = (
     "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class "
     "(at least two), or a table with file names and labels."
 )
-# The form of an answer, as competitions put it beside the data: its labels are made up.
+# A sample submission, as in competitions: its labels are placeholders.
 _FORM = re.compile(r"sample[ _-]?submissions?(?![a-z])", re.IGNORECASE)
-# What the datasets library writes beside the data.
+# Files that the datasets library writes next to the data.
 _NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", arrow_files.STATE}
 
 
@@ -67,8 +67,8 @@ class _Form:
     """How text files are written.
 
     Attributes:
-        encoding: None: UTF-8, or what a byte order mark says.
-        delimiter: None: found by itself.
+        encoding: None: UTF-8, or that of a byte order mark.
+        delimiter: None: detected.
         names: Of the columns; empty where the first line has them.
     """
 
@@ -89,7 +89,7 @@ def read(
     Args:
         path: A .csv, .tsv, .tab, .jsonl, .ndjson, .json or .txt file (each also with .gz), a .parquet, .arrow or
             .feather file, a folder, or a .zip of one or of files.
-        encoding: Of text files; without it UTF-8, or UTF-16 where a byte order mark says so.
+        encoding: Of text files; without it UTF-8, or UTF-16 with a byte order mark.
         delimiter: Of .csv, .tsv and .tab files; without it found from the header line.
         names: Of the columns of such files and of .txt, where no line of them has any.
 
@@ -100,8 +100,8 @@ def read(
         number of the record).
 
     Raises:
-        SourceError: There is nothing at `path`.
-        DataError: What is there cannot be read as a table.
+        SourceError: `path` does not exist.
+        DataError: The content cannot be read as a table.
     """
     if encoding:
         check_encoding(encoding)
@@ -151,19 +151,19 @@ def _suffix(path: Path) -> str:
 
 
 def split_of(name: str) -> str | None:
-    """Return the part of a data set that a file or folder is by its name, or None."""
+    """Return the part of a data set that the name of a file or folder indicates, or None."""
     match = _SPLIT_NAME.match(name)
     return SPLITS[match[1].lower()] if match else None
 
 
 def are_parts(folders: Collection[Path]) -> bool:
-    """Whether folders are parts of a data set by their names, and not classes: train, or test beside validation."""
+    """Whether folders are parts of a data set by their names, and not classes: train, or test next to validation."""
     parts = {split_of(folder.name) for folder in folders} - {None}
     return "train" in parts or len(parts) > 1
 
 
 def data_files(folder: Path) -> list[Path]:
-    """Return the tables that stand in a folder; lines of text are none, for any folder may hold a readme.txt."""
+    """Return the tables in a folder; text files do not count, since any folder may hold a readme.txt."""
     saved = arrow_files.shards(folder)
     if saved:
         return saved
@@ -172,7 +172,7 @@ def data_files(folder: Path) -> list[Path]:
 
 
 def forms(folder: Path) -> list[str]:
-    """Say of tables in a folder that are the form of an answer that they are not read."""
+    """Note that sample submissions in a folder are not read."""
     return [
         f"{entry.name} is ignored: by its name it is a sample submission with placeholder labels."
         for entry in visible(folder)
@@ -353,13 +353,13 @@ def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[
             id="data.no-rows",
         )
     name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
-    # A dictionary keeps the name once, not once per row.
+    # A dictionary encoding stores the name once, not once per row.
     names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([name]))
     return table.append_column(ADDED[0], names).append_column(ADDED[1], rows), notes
 
 
 def in_utf8(name: str) -> str:
-    """Return a file name as text that Arrow takes, also where Python could not read it in the locale's encoding."""
+    """Return a file name as UTF-8 text for Arrow, also where Python could not decode it in the locale's encoding."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 

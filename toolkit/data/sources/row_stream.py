@@ -1,11 +1,11 @@
-"""Rows of a file one by one, in bounded memory; a row that cannot be read is said to be bad and the rest goes on.
+"""Rows of a file one by one, in bounded memory; a row that cannot be read is marked, and reading continues.
 
 lines of text (standard input)       {"text": line}
 .txt (and .gz)                       the same; with tabs or fastText's labels in every line, see `text_lines`
-.csv, .tsv, .tab (and .gz)           as they stand
-.jsonl, .ndjson, .json (and .gz)     as they stand; {"unread": line} of a line that is no JSON object
+.csv, .tsv, .tab (and .gz)           unchanged
+.jsonl, .ndjson, .json (and .gz)     unchanged; {"unread": line} of a line that is not a JSON object
 .po                                  {"text": message} of each message without a translation
-.parquet, .arrow, .feather           in batches of rows; as well a folder that `save_to_disk` wrote
+.parquet, .arrow, .feather           in batches of rows; also a folder that `save_to_disk` wrote
 a folder                             {"file": name} for each file in it, however deep
 .zip                                 the table in it, or else each file
 """
@@ -33,11 +33,11 @@ from toolkit.data.sources.zip_archives import unpacked
 from toolkit.errors import DataError, SourceError
 
 STANDARD_INPUT = "-"
-UNREAD = "unread"  # where a line is kept that has no columns
+UNREAD = "unread"  # key of a line without columns
 _JSON = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, ".po", ".zip")
 _CHUNK_BYTES = 2**27
-_SAMPLE = 1000  # lines that say how the others are to be read
+_SAMPLE = 1000  # lines that determine the layout
 _UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
 
 
@@ -46,8 +46,8 @@ class Row:
     """A row of the input.
 
     Attributes:
-        values: Column → value; of a bad row what could be read.
-        problem: What is wrong with it; None for a good one.
+        values: Column → value; of an invalid row the readable ones.
+        problem: Why it cannot be read; None for a valid one.
     """
 
     values: dict[str, Any]
@@ -125,14 +125,14 @@ def rows(
 
 
 def table_in(path: Path) -> Path:
-    """Return what a .zip holds: the table that is alone in it, or the folder of its files; any other path as it is."""
+    """Return the content of a .zip: its only table, or the folder of its files; any other path unchanged."""
     folder = unpacked(path)
     inside = list(itertools.islice(files(folder), 2)) if folder != path else []
     return inside[0] if len(inside) == 1 and _kind(inside[0]) in SUFFIXES else folder
 
 
 def in_chunks(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
-    """Yield up to `most` rows at a time, and fewer where these hold much."""
+    """Yield up to `most` rows at a time, and fewer where these are large."""
     chunk: list[Row] = []
     held = 0  # bytes
     for row in rows:
@@ -170,7 +170,7 @@ def as_they_come(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
             for row in rows:
                 arrived.put(row)
             arrived.put(None)
-        except BaseException as error:  # raised where the rows are wanted
+        except BaseException as error:  # raised again by the consumer
             arrived.put(error)
 
     threading.Thread(target=read, daemon=True).start()
@@ -228,7 +228,7 @@ def _text(path: Path, stream: text_decoding.Readable, delimiter: str | None, nam
 
 
 def _decoded(values: dict[str, Any], problem: str | None = None) -> Row:
-    """Return a row of texts; where bytes of it are no text, that is its problem, and signs stand for them."""
+    """Return a row of texts; bytes that are not text become its problem, with placeholders."""
     wrong = next((match for value in values.values() if value and (match := _UNDECODED.search(value))), None)
     if wrong is None:
         return Row(values, problem)
@@ -292,7 +292,7 @@ def _csv(path: Path, stream: text_decoding.Readable, delimiter: str | None, give
 
 
 def _quotes_match(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether the quotes of a row of several lines match; the reader puts up with what does not."""
+    """Whether the quotes of a row of several lines match; the csv module accepts others."""
     try:
         list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:

@@ -1,6 +1,7 @@
-"""A .zip unpacked into a folder of this process, with nothing written outside of it and no more than is reasonable.
+"""A .zip unpacked into a folder of this process, with limits on paths and size.
 
-Passed over are links, hidden files and what systems add (__MACOSX, ._1.jpg). The folder goes when the process ends.
+Links, hidden files and files of the system (__MACOSX, ._1.jpg) are skipped. The folder is deleted when the process
+ends.
 """
 
 import atexit
@@ -29,7 +30,8 @@ def unpacked(path: Path) -> Path:
     """Return the folder into which a .zip was unpacked, once for each process; any other path as it is.
 
     Raises:
-        DataError: It is damaged or encrypted, leads out of its folder, or holds far more than its size says.
+        DataError: It is damaged or encrypted, contains paths outside its folder, or far more data than its size
+            suggests.
     """
     if path.suffix.lower() != ".zip" or not path.is_file():
         return path
@@ -80,7 +82,7 @@ def _unpack(path: Path, _size: int, _changed: int) -> Path:
 
 
 def _remove(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # a process that was forked off leaves it to its parent
+    if os.getpid() == process:  # a forked process leaves it to its parent
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -129,7 +131,7 @@ def _name(member: zipfile.ZipInfo) -> str:
     """Return the name of a member; where the archive does not say its encoding, it is UTF-8 if it can be."""
     name = member.filename
     if not member.flag_bits & _IN_UTF8:
-        with suppress(UnicodeError):  # then it is as the standard says
+        with suppress(UnicodeError):  # then the standard's encoding applies
             name = name.encode("cp437").decode("utf-8")
     return name.replace("\\", "/")
 
@@ -145,7 +147,7 @@ def _check_room(path: Path, folder: Path, size: int) -> None:
 
 
 def _write(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left: int) -> int:
-    """Write one file, and return how many bytes may still be written; what the archive says of sizes may be wrong."""
+    """Write one file, and return how many bytes may still be written; since the sizes in the archive may be wrong."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(member) as packed, target.open("xb") as stream:
         while block := packed.read(2**20):

@@ -1,7 +1,7 @@
-"""Names of classes that the data themselves give to labels which are numbers.
+"""Names of classes for numeric labels, from the data themselves.
 
-They stand in the description that the `datasets` library writes into the schema of a Parquet or Arrow file (the feature
-ClassLabel), or in a column beside the numbers: `label_text` or `label_name` beside `label`.
+They are in the description that the `datasets` library writes into the schema of a Parquet or Arrow file (the feature
+ClassLabel), or in a second column: `label_text` or `label_name` for `label`.
 """
 
 import json
@@ -18,19 +18,19 @@ from toolkit.config import normal_form
 from toolkit.errors import DataError
 
 _DESCRIPTION = b"huggingface"  # key of the schema's metadata
-_SAVED = "dataset_info.json"  # what `save_to_disk` writes beside the rows
+_SAVED = "dataset_info.json"  # written by `save_to_disk`
 _ORDER = b"classes"  # key of a field's metadata: the names in the order of their numbers
 _BESIDE = re.compile(r"(.+)[ _-](text|names?)", re.IGNORECASE)
-_FEW = 50  # names; more are texts of their own
+_FEW = 50  # names; a column with more has other texts
 _NUMBER = r"^-?\d+(\.0+)?$"
 
 
 def in_schema(schema: pa.Schema, folder: Path | None = None) -> dict[str, list[str]]:
-    """Return the names of classes that stand in a file's schema: column → names in the order of their numbers.
+    """Return the names of classes in a file's schema: column → names in the order of their numbers.
 
     Args:
         schema: Of the file.
-        folder: Where it stands; a data set that was saved to disk has its description in a file there.
+        folder: Its folder; a data set that was saved to disk has its description in a file there.
     """
     try:
         return of_features(json.loads((schema.metadata or {})[_DESCRIPTION])["info"]["features"])
@@ -61,12 +61,12 @@ def _names(feature: Any) -> list[str] | None:
 
 
 def named(table: pa.Table, names: Mapping[str, Sequence[str]], where: str) -> pa.Table:
-    """Return a table with names in the place of class numbers; -1, which stands for no label, becomes null.
+    """Return a table with names instead of class numbers; -1, which means no label, becomes null.
 
     Args:
         table: As it was read.
         names: Column → names of its classes in the order of their numbers.
-        where: What the table is called in messages.
+        where: Name of the table in messages.
 
     Raises:
         DataError: A number has no name.
@@ -100,13 +100,13 @@ def named(table: pa.Table, names: Mapping[str, Sequence[str]], where: str) -> pa
 
 
 def order(table: pa.Table, column: str) -> list[str]:
-    """Return the names of a column's classes in the order of their numbers; empty where nothing says it."""
+    """Return the names of a column's classes in the order of their numbers; empty where it is not known."""
     noted = (table.schema.field(column).metadata or {}).get(_ORDER)
     return [normal_form.label(name) for name in json.loads(noted)] if noted else []
 
 
 def describing(names: Sequence[str], labels: Collection[str]) -> list[str]:
-    """Return the columns that name the classes in a column of labels beside them.
+    """Return the columns that may name the classes in a column of labels.
 
     Args:
         names: The table's columns.
@@ -118,7 +118,7 @@ def describing(names: Sequence[str], labels: Collection[str]) -> list[str]:
 
 
 def beside(table: pa.Table, column: str) -> tuple[str, list[str]] | None:
-    """Return the column beside class numbers that names them, and its names in the order of the numbers.
+    """Return the column that names the classes of a column of numbers, and the names in the order of the numbers.
 
     Args:
         table: As it was read.
@@ -142,7 +142,7 @@ def beside(table: pa.Table, column: str) -> tuple[str, list[str]] | None:
 
 
 def contradicting(table: pa.Table, column: str) -> str | None:
-    """Return a sentence where a column beside class numbers would name them, but is not one name for each."""
+    """Return a sentence where a column seems to name the classes, but does not have one name for each number."""
     candidates = describing(table.column_names, [column.strip().lower()])
     if _whole_numbers(table[column]) is None or beside(table, column) is not None:
         return None

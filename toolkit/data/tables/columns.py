@@ -17,7 +17,7 @@ from toolkit.tasks.task import Column, Task
 _WORDS = re.compile(r"[^\W_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
 Listed = TypeVar("Listed")
-POSITION = ("_file", "_row")  # where each row stands in the user's files
+POSITION = ("_file", "_row")  # position of each row in the user's files
 
 
 def find(
@@ -29,13 +29,13 @@ def find(
         names: The table's columns.
         columns: What the recipe reads.
         chosen: Role → column, as the user named them.
-        likely: What the columns may be called, where the names look like a row of data: words in these say nothing.
+        likely: Probable names of the columns, where the header looks like data and its words mean nothing.
 
     Returns:
-        Role → column. Roles that are not required and not there are left out.
+        Role → column. Roles that are neither required nor found are left out.
 
     Raises:
-        DataError: A named column is not there, or a required one is not found.
+        DataError: A named or required column is missing.
     """
     names = [name for name in names if name not in POSITION]
     roles = [column.role for column in columns]
@@ -70,7 +70,7 @@ def find(
 
 
 def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str], likely: Sequence[str]) -> DataError:
-    """Say that no column plays a role, and what may be the reason."""
+    """Return the error for a role without a column, with a probable reason."""
     problem = f"No column was recognised as the {column.role}: the table has {_listed(names)}."
     taken = next(((role, name) for role, name in chosen.items() if name.strip().lower() in column.names), None)
     if taken is not None:
@@ -86,7 +86,7 @@ def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str
 
 
 def unfold(table: pa.Table) -> pa.Table:
-    """Return the table with a column beside each column of objects for every key in it: "translation.en"."""
+    """Return the table with a further column for each key of a column of objects: "translation.en"."""
     present = set(table.column_names)
     for outer in table.schema:
         if pa.types.is_struct(outer.type):
@@ -154,7 +154,7 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
 
 
 def _single(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """Return labels that stand alone in lists without these.
+    """Unwrap labels from lists of one label.
 
     Raises:
         DataError: A row has several.
@@ -181,7 +181,7 @@ def _single(table: pa.Table, name: str) -> pa.ChunkedArray:
 
 
 def several_labels(count: int, rows: int, first: str) -> DataError:
-    """Say that rows have several labels each, which is not learnt here."""
+    """Return the error for rows with several labels."""
     return DataError(
         f"{count:,} of {rows:,} rows have several labels ({first}).",
         "Each row has one class. Keep one label in each row; or train on one label at a time, from a column of its "
@@ -191,7 +191,7 @@ def several_labels(count: int, rows: int, first: str) -> DataError:
 
 
 def _place(table: pa.Table, row: int) -> str:
-    """Return where a row stands in the user's files."""
+    """Return the position of a row in the user's files."""
     if not set(POSITION) <= set(table.column_names):
         return f"row {row + 1}"
     return f"{table[POSITION[0]][row].as_py()}, row {table[POSITION[1]][row].as_py()}"
@@ -202,7 +202,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _numbered(read: Callable[[str], Listed], cell: str, row: int) -> Listed:
-    """Read a cell; an error says in which row."""
+    """Read a cell; an error names the row."""
     try:
         return read(cell)
     except cells.BrokenListError as error:
@@ -211,7 +211,7 @@ def _numbered(read: Callable[[str], Listed], cell: str, row: int) -> Listed:
 
 
 def _refuse_nested(name: str, kind: pa.DataType) -> None:
-    """Refuse objects and lists where a text or a label is wanted: their written form is no example."""
+    """Refuse objects and lists where a text or a label is expected: their written form is not usable."""
     if pa.types.is_nested(kind):
         what = "objects" if pa.types.is_struct(kind) or pa.types.is_map(kind) else "lists"
         raise DataError(
@@ -291,7 +291,7 @@ def labels_of(text: str) -> list[str]:
 
 
 def written_labels(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return labels in their one written form; each different value is written once."""
+    """Return labels in their one written form; each distinct value is converted once."""
     encoded = _flat(values).combine_chunks().dictionary_encode()
     labels = [normal_form.label(value) for value in encoded.dictionary.to_pylist()]
     if labels and all(_DECIMAL_COMMA.fullmatch(label) for label in labels if label):  # 4,0 as spreadsheets write it
@@ -319,7 +319,7 @@ def only_numbers(parts: Mapping[str, pa.Table], column: Column) -> list[str]:
 
 
 def suspect_swap(table: pa.Table, columns: Sequence[Column]) -> str:
-    """Return a sentence when the text column has few values, as if text and label were exchanged; else nothing."""
+    """Return a sentence when the text column has few values, as if swapped with the label; else nothing."""
     text = next((c.role for c in Task(tuple(columns)).inputs if pa.types.is_string(c.kind.type)), None)
     if text is None or text not in table.column_names:
         return ""

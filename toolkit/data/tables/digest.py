@@ -1,4 +1,4 @@
-"""A digest of what stands in a table, computed on Arrow's own buffers: a million rows take about a second."""
+"""A digest of a table's content, computed on Arrow's own buffers: a million rows take about a second."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def table_digest(table: pa.Table, columns: Sequence[str]) -> str:
 
 
 def _add(chunks: Sequence[pa.Array], kind: pa.DataType, digest: Any) -> None:
-    """Add a column: what is missing and how long the values are first, then the values end to end."""
+    """Add a column: first the missing values and lengths, then the concatenated values."""
     if image_columns.is_type(kind):  # the same pictures in other files are the same data
         _add([pc.struct_field(chunk, "digest") for chunk in chunks], pa.string(), digest)
         return
@@ -53,13 +53,13 @@ def _add(chunks: Sequence[pa.Array], kind: pa.DataType, digest: Any) -> None:
 
 
 def _numbers(values: pa.Array) -> bytes:
-    """Return integers or truth values as bytes; -1 stands for what is missing."""
+    """Return integers or truth values as bytes; -1 means missing."""
     filled = pc.fill_null(values.cast(pa.int64()), -1)
     return np.asarray(filled.to_numpy(zero_copy_only=False), np.int64).tobytes()
 
 
 def _text_bytes(texts: pa.Array) -> Any:
-    """Return the UTF-8 of all texts end to end, without copying it where nothing is missing."""
+    """Return the UTF-8 of all texts, concatenated, without copying it where nothing is missing."""
     whole = pc.drop_null(texts)
     if len(whole) == 0:
         return b""

@@ -1,4 +1,4 @@
-"""Leave out the rows whose value in a column is empty, and say how many and where."""
+"""Leave out the rows whose value in a column is empty, and note how many and where."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,7 +18,7 @@ def leave_out(
     Args:
         parts: Part → rows in the recipe's roles.
         column: The column.
-        is_full: Values → whether each is there and not empty.
+        is_full: Values → whether each is present and not empty.
 
     Raises:
         DataError: Most rows are empty.

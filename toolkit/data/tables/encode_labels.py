@@ -1,4 +1,4 @@
-"""Number the labels of all parts of a data set alike, and say what is odd about them."""
+"""Number the labels of all parts of a data set consistently, and note anomalies."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Column
 
 OTHER = "other"  # the class that rare ones are merged into
-REFUSED = "Training would refuse this table."  # begins a note that stands for an error
+REFUSED = "Training would refuse this table."  # begins a note that replaces an error
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class NumberedLabels:
     Attributes:
         parts: Part → rows that have a label.
         names: Names of the classes, in the order of their numbers.
-        label_map: What maps the labels of later data.
+        label_map: The mapping for the labels of later data.
         without_label: How many rows had no label, or one that is mapped to nothing.
         notes: What the user should know.
     """
@@ -116,7 +116,7 @@ def number_labels(
 def _with_labels(
     parts: Mapping[str, pa.Table], by_part: Mapping[str, Counter[str]], trained: Sequence[str] | None
 ) -> tuple[dict[str, pa.Table], list[str]]:
-    """Return the parts with labels, and notes: benchmarks publish test parts with -1, or nothing, in their place."""
+    """Return the parts with labels, and notes: benchmarks publish test parts with -1, or without labels."""
     kept, notes = dict(parts), list[str]()
     learned = by_part.get("train", Counter[str]())
     known = learned if trained is None else Counter({**learned, **dict.fromkeys(trained, 1)})
@@ -157,7 +157,7 @@ def _matched(
 
 
 def _assumed(classes: Mapping[str, str | None], recipe: Recipe, config: DataConfig) -> list[str]:
-    """Say how labels that are bare numbers are read, where the task would have names for them."""
+    """Note how numeric labels are read, where the recipe has names for them."""
     if config.label_map or not _names_for_numbers(recipe):
         return []
     named = {label: name for label, name in classes.items() if name not in (label, None)}
@@ -178,7 +178,7 @@ def _assumed(classes: Mapping[str, str | None], recipe: Recipe, config: DataConf
 def _no_labels(
     counted: Counter[str], target: Column, parts: Mapping[str, pa.Table], recipe: Recipe
 ) -> DataError | None:
-    """Say that a column holds no classes: several in a cell, or in most rows a value that no other row has."""
+    """Return the error for a column without classes: several in a cell, or mostly distinct values."""
     sign = cells.separator(counted) if target.kind.single else None
     if sign is not None:
         joined = [label for label in counted if sign in label]

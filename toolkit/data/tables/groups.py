@@ -1,6 +1,6 @@
 """Keep rows that belong together in the same part: all pictures of a patient, say.
 
-What is learnt from one picture of a patient tells much about the others, so figures measured on them flatter.
+Pictures of one patient are similar, so metrics would be too optimistic if they were in both train and test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def whole(parts: Mapping[str, pa.Table], column: str) -> tuple[dict[str, pa.Tabl
 
     Args:
         parts: The parts that came with the data.
-        column: Says which rows belong together; a row without a value belongs to no other.
+        column: Identifies rows that belong together; a row without a value belongs to no other.
 
     Returns:
         The parts, and sentences on what was removed.
@@ -69,7 +69,7 @@ def carve(
 
     Args:
         parts: The parts that are given; train among them.
-        column: Says which rows belong together.
+        column: Identifies rows that belong together.
         label: Column of class numbers, or None.
         labels: Names of the classes, for messages.
         fractions: Part → share of train's rows to take, for "validation" and "test".
@@ -103,7 +103,7 @@ def carve(
 
 
 def _choose(counts: Integers, free: Any, fraction: float, random: np.random.Generator) -> Integers:
-    """Choose groups at random that bring each class near its share, and leave train some of each class."""
+    """Choose random groups so that each class is near its share, and some of each class remain in train."""
     wanted = counts.sum(axis=0) * fraction
     left = counts[free].sum(axis=0)
     has = np.zeros_like(wanted)

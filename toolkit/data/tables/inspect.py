@@ -1,4 +1,4 @@
-"""What a table holds, before anything is trained on it."""
+"""Statistics of a table before training."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from toolkit.tasks.task import Column, Task
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of a data set holds.
+    """Statistics of one part of a data set.
 
     Attributes:
         name: "train", "validation", "test" or "all".

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from toolkit.config import normal_form as written_
 from toolkit.errors import DataError
 
-FEW = 20  # classes; so many are never taken for something else
+FEW = 20  # so many values or fewer always count as classes
 _MISSING = {"na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"}
 _JOINED = re.compile(r"[;|]")
-_UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that say there is no label
-_NO_LABEL = "-1"  # what benchmarks write into test parts whose labels they keep
+_UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that mean "no label"
+_NO_LABEL = "-1"  # written by benchmarks in test parts with secret labels
 _AMOUNT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -33,7 +33,7 @@ def counts(column: pa.ChunkedArray) -> Counter[str]:
 
 
 def has_none(counted: Mapping[str, int], learned: Mapping[str, int]) -> bool:
-    """Whether a part has no labels: none are written, or only what stands for none and train never has.
+    """Whether a part has no labels: none are written, or only placeholders that do not occur in train.
 
     Args:
         counted: Labels of the part.
@@ -49,7 +49,7 @@ def name_classes(
     names_by_count: Mapping[int, Sequence[str]],
     order: Sequence[str] = (),
 ) -> dict[str, str | None]:
-    """Decide which class each written label stands for.
+    """Decide the class of each written label.
 
     Args:
         written: The different labels in the data.
@@ -101,7 +101,7 @@ def numbers(count: int) -> list[str]:
 
 
 def amounts(names: Sequence[str]) -> str:
-    """Return a sentence where labels are so many numbers that they may be no classes; else nothing."""
+    """Return a sentence where labels are so many numbers that they may be quantities; else nothing."""
     if len(names) <= FEW or not all(_AMOUNT.fullmatch(name) for name in names):
         return ""
     values = [float(name) for name in names]
@@ -115,7 +115,7 @@ def amounts(names: Sequence[str]) -> str:
 def hints(
     counted: Mapping[str, int], mapping: Mapping[str, str | None], label_map: Mapping[str, str | None]
 ) -> list[str]:
-    """Say what is odd about labels that can be learnt nevertheless.
+    """Return notes on labels that are unusual but valid.
 
     Args:
         counted: Label as written → how often.
@@ -209,7 +209,7 @@ def match_numbers(
 ) -> dict[str, str | None] | None:
     """Match labels that are numbers of classes, all or some of them, to a model's classes.
 
-    What a number means is known where the model's classes have no names, or are those that the recipe assumes for
+    The meaning of a number is known where the model's classes have no names, or are those that the recipe assumes for
     numbers, in the same order.
 
     Args:
@@ -218,7 +218,7 @@ def match_numbers(
         assumed: The recipe's names for so many classes that are just numbers.
 
     Returns:
-        Written label → the model's name; None where the labels are no numbers, or nobody knows what they mean.
+        Written label → the model's name; None where the labels are not numbers, or their meaning is unknown.
     """
     alike = [name.lower() for name in trained] == [name.lower() for name in assumed]
     if not set(written) <= set(numbers(len(trained))) or not (alike or _are_placeholders(trained)):
@@ -303,6 +303,6 @@ def _mismatch(mapping: Mapping[str, str | None], names: Sequence[str], trained: 
 
 
 def listed(labels: Sequence[str]) -> str:
-    """Return labels as a sentence shows them: the first ten, and how many more there are."""
+    """Format labels for a sentence: the first ten, and how many more there are."""
     shown = ", ".join(f"`{label}`" for label in labels[:10])
     return shown + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")

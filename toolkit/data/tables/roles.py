@@ -31,10 +31,10 @@ def in_roles(
 
     Returns:
         The parts in the recipe's roles; the classes in the order in which the data describe them; and notes on columns
-        that were found by other names. A held-out part without a column of labels is left aside, where train has one.
+        that were found by other names. A held-out part without a column of labels is ignored, where train has one.
 
     Raises:
-        DataError: A column is missing, or holds what cannot be read.
+        DataError: A column is missing or unreadable.
     """
     prepared: dict[str, pa.Table] = {}
     order: list[str] = []
@@ -73,9 +73,9 @@ def _wanted(columns: Sequence[Column], target: Column | None, *, optional: bool)
 def _named(
     rows: pa.Table, roles: Mapping[str, str], target: Column, config: DataConfig
 ) -> tuple[dict[str, str], list[str], list[str]]:
-    """Take the column that names the classes for the labels, where there is one; return the order of these, and notes.
+    """Use the column of class names as labels, where there is one; return the order of the classes, and notes.
 
-    A mapping of the user's is of the labels as they are written.
+    With a mapping by the user the written labels are kept.
     """
     column = roles[target.role]
     names = class_names.beside(rows, column) if not config.label_map else None

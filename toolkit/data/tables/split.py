@@ -75,7 +75,7 @@ def choose(classes: Integers, count: int, random: np.random.Generator, *, spare:
 
     Args:
         classes: Class number of each row. Shape (rows,).
-        count: From the number of classes to what is left without the spared rows.
+        count: At least the number of classes, at most the rows without the spared ones.
         random: Decides which rows.
         spare: Rows of each class that are left.
 
@@ -117,7 +117,7 @@ def _check_frequencies(train: pa.Table, label: str, labels: Sequence[str], neede
 
 
 def _times(train: pa.Table, numbers: Sequence[int], number: int, label: str) -> str:
-    """Say how often a label appears, and in which rows."""
+    """Describe how often a label occurs, and in which rows."""
     where = [str(train["_row"][place].as_py()) for place, value in enumerate(numbers) if value == number]
     if not where:
         return f"label `{label}` appears in no row of train"
@@ -128,10 +128,10 @@ def _times(train: pa.Table, numbers: Sequence[int], number: int, label: str) -> 
 def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Return a 64-bit key for each row. Shape (rows,).
 
-    It is equal for texts that differ only in case and white space, and for pictures that look the same.
+    It is equal for texts that differ only in case and white space, and for pictures with the same pixels.
     """
     if not columns:
-        return np.arange(table.num_rows, dtype=np.uint64)  # nothing to compare: no two rows are alike
+        return np.arange(table.num_rows, dtype=np.uint64)  # nothing to compare: all rows count as different
     keys = np.empty(table.num_rows, np.uint64)
     position = 0
     chosen = pa.table({name: _comparable(table[name]) for name in columns})
@@ -151,7 +151,7 @@ def _plain(value: Any) -> str:
 
 
 def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return what rows are compared by: of pictures, the digest of what is seen."""
+    """Return the values by which rows are compared; for pictures, the digest of the pixels."""
     return pc.struct_field(column, "digest") if image_columns.is_type(column.type) else column
 
 
@@ -160,10 +160,10 @@ def separate(
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
     """Find the texts that occur in two parts, and remove them from the one used for training.
 
-    Test is left as it is; validation loses what stands in test; train loses what stands in either.
+    Test is unchanged; validation loses rows that occur in test; train loses rows that occur in either.
 
     Returns:
-        The parts, and how many rows of train stand in the held-out parts, of validation in test, and
+        The parts, and how many rows of train occur in the held-out parts, of validation in test, and
         how many rows that train keeps repeat an earlier one.
     """
     keys = {part: row_keys(table, columns) for part, table in parts.items()}
@@ -184,11 +184,11 @@ def separate(
 
 
 def fingerprint(parts: Mapping[str, pa.Table], columns: Sequence[str]) -> str:
-    """Return a digest of what is learnt from and tested on: the same rows in the same parts give the same digest."""
+    """Return a digest of all parts: the same rows in the same parts give the same digest."""
     digests = [[part, table_digest(parts[part], columns)] for part in PARTS if part in parts]
     return f"sha256:{hashlib.sha256(json.dumps(digests).encode()).hexdigest()}"
 
 
 def shared_rows(table: pa.Table, other: pa.Table, columns: Sequence[str]) -> int:
-    """Count the rows of `table` whose text also stands in `other`."""
+    """Count the rows of `table` whose text also occurs in `other`."""
     return int(np.isin(row_keys(table, columns), row_keys(other, columns)).sum())

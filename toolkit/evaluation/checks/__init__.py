@@ -18,7 +18,7 @@ def all_checks() -> tuple[Check, ...]:
 
 
 def findings(context: EvaluationContext) -> dict[str, Any]:
-    """Return the sections of all checks that need no predictions beyond those that are there."""
+    """Return the sections of all checks that need no further predictions."""
     sections = {}
     for check in all_checks():
         if check.wanted is None and check.applies(context.recipe.task):

@@ -1,9 +1,9 @@
 """Whether predictions change when a text mentions other people.
 
-Counterfactual swaps: terms of one group are put in the place of another's, in texts of the data and in neutral
-sentences, and the model's answers to the versions of one text are compared (after Dixon et al. 2018, "Measuring and
-Mitigating Unintended Bias in Text Classification"; Garg et al. 2019, "Counterfactual Fairness in Text Classification
-through Robustness"). Words are swapped one for one: the grammar of a few versions suffers.
+Counterfactual swaps: terms of one group replace those of another, in texts of the data and in neutral
+sentences, and the model's predictions for the versions of one text are compared (after Dixon et al. 2018, "Measuring
+and Mitigating Unintended Bias in Text Classification"; Garg et al. 2019, "Counterfactual Fairness in Text
+Classification through Robustness"). Words are swapped one for one: a few versions are ungrammatical.
 """
 
 import random
@@ -71,7 +71,7 @@ def _holding(texts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[
 
 
 def _swapped(text: str, groups: Mapping[str, Sequence[str]], wanted: str) -> str:
-    """Put the terms of one group in the place of every other group's."""
+    """Replace the terms of every other group by those of one group."""
     own = groups[wanted]
     pairs = [
         (term, own[place % len(own)])
@@ -107,11 +107,11 @@ def _study(
     versions: Sequence[Sequence[str]],
     places: Sequence[tuple[Any, Any]],
 ) -> dict[str, Any]:
-    """Compare the answers to the versions of each text.
+    """Compare the predictions for the versions of each text.
 
     Args:
         model: The model.
-        category: What sets the groups apart.
+        category: The attribute in which the groups differ.
         source: "data" or "sentences".
         groups: Their names.
         versions: For each text its version for each group. Shape (N, G).
@@ -136,7 +136,8 @@ def _study(
 def _gaps(model: CounterfactualModel, groups: Sequence[str], scores: Floats) -> list[dict[str, Any]]:
     """Return how much more positive each group's versions are found than those of the other groups, on average.
 
-    The intervals of a category hold jointly (Bonferroni). Of two groups the second only mirrors the first.
+    The intervals of a category hold jointly (Bonferroni). With two groups the second is the first with the opposite
+    sign.
     """
     count = len(groups)
     others = (scores.sum(axis=1, keepdims=True) - scores) / (count - 1)
@@ -160,7 +161,7 @@ def _failures(
     flipped: np.ndarray[Any, Any],
     places: Sequence[tuple[Any, Any]],
 ) -> list[dict[str, Any]]:
-    """Return the texts whose class depends on the group, those first whose score moves most."""
+    """Return the texts whose class depends on the group, those with the largest difference of the score first."""
     rows = np.flatnonzero(flipped)
     rows = rows[np.argsort(-np.ptp(scores[rows], axis=1), kind="stable")][:SHOWN] if len(rows) else rows
     failures = []

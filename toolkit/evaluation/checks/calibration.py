@@ -15,9 +15,9 @@ from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap,
 from toolkit.metrics.probability import brier, log_loss, mean, probability_matrix
 
 BINS = 10
-FOLDS = 10  # parts of the rows that are scaled in turn by the temperature of the others
+FOLDS = 10  # folds, each scaled by the temperature of the others
 MISTAKES = 10  # wrong predictions that fitting a temperature needs
-REDRAWS = 1000  # of a perfectly calibrated model's luck
+REDRAWS = 1000  # simulated draws of a perfectly calibrated model
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -38,7 +38,7 @@ def section(
         config: Confidence and resamples.
         seed: Of the draws.
         temperature: By which the logits may be divided, fitted on other rows; None where there is none.
-        fit: How that was found, or why there is none: `Fit.as_dict`.
+        fit: How it was fitted, or why there is none: `Fit.as_dict`.
     """
     probs, true = probability_matrix(probabilities), np.asarray(references, np.int64)
     confidence, right = probs.max(axis=1), (probs.argmax(axis=1) == true).astype(np.float64)
@@ -93,7 +93,7 @@ def _bins(confidence: Floats, right: Floats, level: float) -> list[dict[str, Any
 def _gaps(confidence: Floats, right: Floats, number: Integers) -> tuple[Floats, Floats, Floats]:
     """Return each bin's share of the examples, mean of confidence minus correctness, and that mean's standard error.
 
-    One example alone shows no spread; its standard error is that of a prediction which is right as often as it says.
+    A single example has no spread; its standard error is that of a calibrated prediction.
     """
     sizes = np.bincount(number).astype(np.float64)
     held = sizes > 0
@@ -115,11 +115,11 @@ def calibration_error(confidence: Floats, right: Floats, level: float, seed: int
     """Return the expected calibration error without most of its bias, and an interval.
 
     A bin's gap is never exactly zero by chance, so the plain error of a perfect model is above zero. Taking each gap to
-    be normal with the standard error of its bin, that excess can be computed and taken off (after Kumar, Liang and Ma
-    2019, "Verified Uncertainty Calibration"); of large errors it takes off a little too much. The interval goes from
+    be normal with the standard error of its bin, that excess can be computed and subtracted (after Kumar, Liang and Ma
+    2019, "Verified Uncertainty Calibration"); of large errors it subtracts a little too much. The interval goes from
     the corrected error minus to the plain error plus the usual multiple of the standard error. It begins at zero unless
-    perfect calibration is refused by `calibrated_p`, since near zero the normal approximation does not hold. By
-    simulation it holds the true error of these bins about as often as it says, or more often.
+    perfect calibration is rejected by `calibrated_p`, since near zero the normal approximation does not hold. By
+    simulation its coverage of the true error of these bins is about the nominal level or higher.
 
     Args:
         confidence: Probability of the predicted class. Shape (N,).
@@ -141,7 +141,8 @@ def calibration_error(confidence: Floats, right: Floats, level: float, seed: int
 def calibrated_p(confidence: Floats, right: Floats, seed: int) -> float:
     """Return the probability of a plain error at least as large for a perfectly calibrated model.
 
-    By redrawing who is right (Bröcker and Smith 2007, "Increasing the Reliability of Reliability Diagrams").
+    By simulating which predictions are right (Bröcker and Smith 2007, "Increasing the Reliability of Reliability
+    Diagrams").
     """
     random = np.random.default_rng(seed)
     number = bin_of(confidence)
@@ -188,12 +189,12 @@ def fit_temperature(probabilities: Sequence[Any] | Floats, references: Sequence[
 
 @dataclass(frozen=True)
 class Fit:
-    """A temperature fitted on some rows, and what it does to rows that it was not fitted on.
+    """A temperature fitted on some rows, and its effect on rows that it was not fitted on.
 
     Attributes:
         rows: How many rows it was fitted on.
         temperature: The fitted value; None where there is none.
-        gain: By how much it lowers the log loss of a row that it was not fitted on; None where there is none.
+        gain: Mean reduction of the log loss on rows that it was not fitted on; None where there is none.
         kept: Whether that is significant.
         reason: Why it is kept or not.
     """
@@ -210,9 +211,9 @@ class Fit:
 
 
 def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], confidence: float, seed: int) -> Fit:
-    """Fit a temperature, and find out by cross-validation whether it helps on other rows.
+    """Fit a temperature, and test by cross-validation whether it helps on other rows.
 
-    A temperature that was fitted on a few rows follows their luck, and makes a model worse that was calibrated. So each
+    A temperature that was fitted on few rows overfits, and harms a calibrated model. So each
     tenth of the rows is scaled by the temperature of the others, and the temperature of all is kept if that lowers the
     log loss significantly (the interval of the mean over the rows lies above zero) and does not raise
     the calibration error. Where few rows are wrong the interval does not hold, and none is kept.

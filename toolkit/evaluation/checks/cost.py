@@ -28,7 +28,7 @@ class Timed:
 
     Attributes:
         seconds: Of each pass.
-        joules: Of all passes together; None where the machine does not tell.
+        joules: Of all passes together; None without a counter.
     """
 
     seconds: Sequence[float]
@@ -103,7 +103,7 @@ def measure(
 
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
-    """Time a prediction with all that the task needs for it: one forward pass, or a text written token by token."""
+    """Time a complete prediction: one forward pass, or a text generated token by token."""
     import torch
 
     stored = context.stored

@@ -12,8 +12,8 @@ class Meter:
     """Counters of energy.
 
     Attributes:
-        name: What is counted, in words; or why nothing is.
-        read: Returns each counter in joules; nothing where the machine does not tell.
+        name: What is counted; or why nothing is.
+        read: Returns each counter in joules; empty without counters.
     """
 
     name: str

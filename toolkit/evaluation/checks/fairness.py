@@ -30,8 +30,8 @@ def section(
     """Return the report's section on the groups of one column.
 
     The figures are fairlearn's (Bird et al. 2020, "Fairlearn: A toolkit for assessing and improving fairness in AI"):
-    accuracy, and of two classes how often each group is given the second, with and without it being true. Beside the
-    gap between the highest and the lowest group stands the chance of so wide a gap if the groups were drawn by lot,
+    accuracy, and for two classes how often the second is predicted for each group, when it is true and when not. The
+    gap between the highest and the lowest group has a p-value by permutation of the groups,
     adjusted for the number of figures (Holm).
 
     Args:
@@ -118,7 +118,7 @@ def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int) -> 
         hits: Whether each row hits. Shape (N,).
         counted: Whether it counts. Shape (N,).
         codes: Number of its group. Shape (N,).
-        width: The gap that was seen.
+        width: The observed gap.
         seed: Of the shuffles.
     """
     random = np.random.default_rng(seed)

@@ -23,11 +23,11 @@ from toolkit.evaluation.context import EvaluationContext, places
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.metrics import Metric, load
 
-SHOWN = 5  # failures of a check
-WORST = 20  # answers
-LENGTH = 2.0  # factor from which an answer is too long or too short for its reference
+SHOWN = 5  # examples of a fault
+WORST = 20  # worst texts
+LENGTH = 2.0  # ratio from which a text is too long or too short for its reference
 _SPARE = 10  # characters that short texts may differ by
-_REPEATS = 3  # times that the same words may not follow one another
+_REPEATS = 3  # repetitions in sequence that count as a fault
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Fault:
 
     Attributes:
         name: Its key.
-        title: As the report prints it, of the answers that fail.
+        title: As in the report, of the failing texts.
         applies: (source, reference) → whether it applies.
-        fails: (source, reference, answer) → whether the answer fails.
+        fails: (source, reference, text) → whether the text fails.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Fault:
 
 
 def _repeats(text: str) -> bool:
-    """Whether one to four words follow themselves three times or more, or a letter ten times."""
+    """Whether one to four words are repeated three times or more in sequence, or a letter ten times."""
     words = text.split()
     for size in range(1, 5):
         run = 0
@@ -102,14 +102,14 @@ def section(
     metrics: Sequence[Any],
     config: EvaluationConfig,
 ) -> dict[str, Any]:
-    """Return the report's section on written answers.
+    """Return the report's section on generated texts.
 
     Args:
         sources: The source texts.
-        columns: "prediction", what was written, and "cut" where it is known: whether it was cut at its bound.
-        references: What should have been written.
+        columns: "prediction", the generated text, and if known "cut": whether it was truncated at its limit.
+        references: The correct texts.
         rows: The examples.
-        metrics: The recipe's; the worst answers are found by the first.
+        metrics: The recipe's; the worst texts are selected by the first.
         config: Confidence, and the glossary.
     """
     outputs = [text or "" for text in columns["prediction"]]
@@ -225,7 +225,7 @@ def check_glossary(config: EvaluationConfig) -> None:
 def _glossary(
     file: str, sources: Sequence[str], outputs: Sequence[str], references: Sequence[str], confidence: float
 ) -> dict[str, Any]:
-    """Return how often a term in a source is translated as the glossary says, and how often the references do."""
+    """Return how often a term in a source is translated by the glossary's term, and how often in the references."""
     terms = list(dict.fromkeys(read_glossary(Path(file))))
     tried: Counter[tuple[str, str]] = Counter()
     kept: Counter[tuple[str, str]] = Counter()
@@ -257,7 +257,7 @@ def _glossary(
 
 
 def _word(term: str) -> re.Pattern[str]:
-    """Return a pattern that finds a term at the beginning of a word, with whatever ending, in any case."""
+    """Return a pattern that finds a term at the beginning of a word, with any ending, ignoring case."""
     return re.compile(rf"(?<!\w){re.escape(term)}", re.IGNORECASE)
 
 

@@ -1,8 +1,8 @@
 """Labels that are probably wrong, by confident learning.
 
-A label is doubted when the model gives another class more than it usually gives to examples of that class (Northcutt,
+A label is suspect when the model gives another class more than it usually gives to examples of that class (Northcutt,
 Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", section 3). The model must not
-have learned from the rows, which is so for held-out ones.
+have been trained on the rows, as is true for held-out ones.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ SHOWN = 20
 
 
 def doubted(probabilities: Sequence[Any], references: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (row, class that the model would give it) of doubted labels, the most doubtful first.
+    """Return (row, predicted class) of suspect labels, the most suspect first.
 
     Args:
         probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).

@@ -1,7 +1,7 @@
-"""Whether more labels are wrong than a clean set would have: what share of the labels contradicts the model.
+"""Whether more labels are wrong than usual: the share of the labels that contradicts the model.
 
-A model that is well calibrated but for its temperature is wrong as often as its confidence says, however confident it
-is. Wrong labels add mistakes that no confidence explains: of the surest predictions, too, a share is contradicted. So
+A model that is calibrated up to its temperature is wrong as often as its confidence implies, however confident it
+is. Wrong labels add mistakes that the confidence does not explain, also for the most confident predictions. So
 two models of the labels are compared on held-out rows: the probabilities p at the best temperature, mixed with labels
 drawn by mistake among the other classes, (1 - e) p + e (1 - p) / (C - 1), with e at most `TOLERATED` and with any e.
 
@@ -18,10 +18,10 @@ import numpy as np
 
 from toolkit.metrics.probability import probability_matrix
 
-TOLERATED = 0.03  # share of wrong labels that is usual, and that mistakes of the model alone may look like
-LEVEL = 0.01  # chance of calling labels wrong of which no more are
+TOLERATED = 0.03  # usual share of wrong labels, which mistakes of the model alone may imitate
+LEVEL = 0.01  # probability of a false alarm
 LEAST = 100  # rows
-MOST = 5000  # rows that are looked at
+MOST = 5000  # maximum number of rows
 _TEMPERATURES = np.exp(np.linspace(-2.5, 3.5, 41))
 _RATES = np.array([0.0, 0.01, 0.02, TOLERATED, 0.04, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4])
 
@@ -34,7 +34,7 @@ def noise(probabilities: Sequence[Any], references: Sequence[int]) -> dict[str, 
         references: The labels.
 
     Returns:
-        "rate", the likeliest share among those that are tried, and "p", the chance of labels that contradict the model
+        "rate", the most likely share among those tested, and "p", the probability of labels that contradict the model
         as much where no more than `TOLERATED` are wrong; None on fewer than `LEAST` rows.
     """
     probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)

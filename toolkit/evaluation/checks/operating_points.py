@@ -1,8 +1,8 @@
-"""How a model does as a screening test: sensitivity and specificity where thresholds were set beforehand.
+"""A model as a screening test: sensitivity and specificity at thresholds that were chosen beforehand.
 
-One class is to be found. On validation rows a threshold on its probability is chosen for each operating point; on the
-test rows the threshold stands, and what it reaches there is measured. A threshold chosen on the very rows it is
-measured on would flatter.
+One class is the positive one. On validation rows a threshold on its probability is chosen for each operating point; on
+the test rows sensitivity and specificity at this threshold are measured. A threshold chosen on the same rows it is
+measured on would be too optimistic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ def section(
     Args:
         probabilities: Of each class, for each test row. Shape (N, C).
         references: The true classes.
-        positive: Number of the class to be found.
+        positive: Number of the positive class.
         labels: Names of the classes.
         chosen: From `thresholds.choose` on other rows.
         confidence: Of the intervals (Wilson's).
@@ -71,7 +71,7 @@ def section(
 
 
 def _target(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what a point was to reach, and where it is missed: on these rows, and on validation rows."""
+    """Return the target of a point, and where it is missed: on these rows, or on validation rows."""
     if "=" not in name:
         return {}
     ((figure, wanted),) = parse([name])

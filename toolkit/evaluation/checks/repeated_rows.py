@@ -1,4 +1,4 @@
-"""Test rows that nearly repeat a training row, and the first figure without them."""
+"""Test rows that are near-duplicates of training rows, and the first metric without them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,8 @@ from toolkit.tasks.task import Column
 
 
 def find(recipe: Recipe, train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[dict[str, Any]] | None:
-    """Return the test rows that nearly repeat a training row, as a run keeps them; None where that takes too long.
+    """Return the test rows that are near-duplicates of training rows, as a run stores them; None if that takes too
+    long.
 
     Args:
         recipe: The task.
@@ -30,7 +31,7 @@ def find(recipe: Recipe, train: pa.Table, test: pa.Table, labels: Sequence[str])
 
 
 def _compared(recipe: Recipe, rows: pa.Table) -> list[Column]:
-    """Return the inputs of one kind by which rows are compared; texts before other kinds."""
+    """Return the inputs by which rows are compared, all of one kind; texts before other kinds."""
     there = [c for c in recipe.task.inputs if c.role in rows.column_names and c.kind.likeness is not None]
     texts = [column for column in there if column.kind.plain is not None]
     return texts or there
@@ -65,7 +66,7 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
 
 
 def _without(context: EvaluationContext, positions: Sequence[int]) -> dict[str, Any] | None:
-    """Return the first figure on the rows that repeat no training row; None where these are all or none."""
+    """Return the first metric on the rows that repeat no training row; None where these are all or none."""
     kept = np.setdiff1d(np.arange(context.rows.num_rows), positions)
     if not positions or not len(kept):
         return None

@@ -1,4 +1,4 @@
-"""Whether a classifier keeps its answer when an input changes and its meaning does not, and moves when it does.
+"""Whether predictions stay the same when an input changes but not its meaning, and change when the meaning does.
 
 After Ribeiro, Wu, Guestrin and Singh 2020, "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList":
 invariance, directional and minimum functionality tests.
@@ -20,10 +20,10 @@ from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, p
 SHOWN = 5  # failures of each test
 MOST_ROWS = 1000  # texts that are changed; chosen at random from more
 MOST_PICTURES = 500
-SHOWN_PICTURES = 2  # failures of each change: a page of many pictures would be heavy
-TOLERANCE = 0.05  # a score may move the wrong way by so much
+SHOWN_PICTURES = 2  # failures of each change; many pictures would make the page large
+TOLERANCE = 0.05  # tolerated change of a score in the wrong direction
 
-Show = Callable[[Any, Any, str], Mapping[str, Any]]  # input, the same changed, title of the change → what is shown
+Show = Callable[[Any, Any, str], Mapping[str, Any]]  # (input, changed input, title of the change) → example
 
 
 def section(
@@ -84,7 +84,7 @@ def of_pictures(
 
 
 def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> list[list[Any]]:
-    """Draw rows from more than can be changed."""
+    """Draw a sample of the rows if there are too many."""
     count = len(columns[0])
     rows = sorted(random.Random(model.seed).sample(range(count), min(count, most)))
     return [[column[row] for row in rows] for column in columns]
@@ -170,7 +170,7 @@ def _directions(
     before: PredictionColumns,
     lists: Lists,
 ) -> list[dict[str, Any]]:
-    """Append a clearly positive or negative sentence: the score must not move the other way."""
+    """Append a clearly positive or negative sentence: the score must not change in the opposite direction."""
     old, expectations = model.scores(before), []
     for sign, key, title in (
         (1, "positive_sentences", "A positive sentence added: the score must not decrease"),
@@ -210,7 +210,7 @@ def _paraphrases(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
 
 
 def _negations(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
-    """Negate a sentence: its score must be on the other side, or at least well towards it."""
+    """Negate a sentence: its score must change sign, or at least move clearly in that direction."""
     signs = {"positive": 1, "negative": -1}
     sentences = [
         (signs[kind], plain.format(thing), negated.format(thing))

@@ -36,8 +36,8 @@ class Slice:
     """A group of examples.
 
     Attributes:
-        by: What groups them: "length", "class", "word", or the name of a column.
-        name: Which of them it is.
+        by: The grouping: "length", "class", "word", or the name of a column.
+        name: Of the group.
         members: Row numbers, ascending.
     """
 
@@ -73,7 +73,7 @@ def section(
     clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
     clear.sort(key=lambda number: (p_values[number], -float(wrong[slices[number].members].mean())))
     chosen = clear[:SHOWN]
-    # Intervals of groups that were picked for being bad are widened for the picking.
+    # Intervals of groups that were selected for low accuracy are widened accordingly.
     widened = 1 - (1 - confidence) * len(chosen) / max(1, len(slices))
     return {
         "confidence": confidence,
@@ -164,20 +164,20 @@ def by_word(texts: Sequence[str]) -> list[Slice]:
 
 
 def _large(slices: list[Slice]) -> list[Slice]:
-    """Leave out small groups, and a group that is everything."""
+    """Leave out small groups, and groups of all rows."""
     return [group for group in slices if len(group.members) >= SMALLEST] if len(slices) > 1 else []
 
 
 def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) -> list[float]:
-    """Return for each group the probability that shuffled mistakes make some group look at least as bad.
+    """Return for each group the probability that shuffled mistakes make some group at least as bad.
 
-    How bad a group looks is the hypergeometric chance of so many mistakes or more among so many examples, which sets
+    A group is measured by the hypergeometric probability of so many mistakes or more among so many examples, which puts
     small and large groups on one scale; the smallest over all groups is compared with that of shuffled mistakes
     (Westfall and Young 1993, "Resampling-Based Multiple Testing", the single-step minP method). The chance of any false
-    alarm is then at most the level at which p is read, however the groups overlap.
+    alarm is then at most the significance level, however the groups overlap.
 
     Args:
-        wrong: Whether each example was mistaken. Shape (N,).
+        wrong: Whether each prediction is wrong. Shape (N,).
         slices: The groups.
         seed: Of the shuffles.
     """

@@ -1,10 +1,10 @@
 """Test pictures that are near-duplicates of training pictures.
 
-Pictures are compared at 16 × 16 pixels by how their colours go together (Pearson's correlation): once as a whole, and
-once with the means of 4 × 4 pixels taken off, which leaves the detail. The lower of the two is their likeness. So a
+Pictures are compared at 16 × 16 pixels by the correlation of their colours (Pearson): once as a whole, and
+once without the means of 4 × 4 pixels, which leaves the detail. The lower of the two is their similarity. So a
 copy is found when it was saved again, resized or made brighter, and not when it was mirrored or much cropped. Where
-all pictures look alike, as clothes on an empty ground do, that alone would find copies everywhere: a pair counts only
-when it is also much nearer than pictures of this data usually are (after Lowe 2004, "Distinctive Image Features from
+all pictures are similar, such as clothes on an empty background, that alone would find copies everywhere: a pair counts
+only if it is also much closer than pictures of this data usually are (after Lowe 2004, "Distinctive Image Features from
 Scale-Invariant Keypoints", section 7.1).
 """
 
@@ -19,13 +19,13 @@ import pyarrow as pa
 from toolkit.data.images import image_decoding
 from toolkit.evaluation.duplicates.near_duplicates import Pair
 
-THRESHOLD = 0.85  # likeness from which two pictures are near-duplicates
+THRESHOLD = 0.85  # similarity from which two pictures are near-duplicates
 NEARER = 0.3  # and how far they may be from each other, as a share of the distance to the tenth nearest
 USUAL = 10
 SIDE, BLOCK = 16, 4  # pixels
 LEAST = 16  # pixels of a picture's shorter side: smaller pictures have too little detail
 MOST_COMPARED = 2_000_000_000  # pairs of pictures; more would take minutes
-FLAT = 1.0  # a picture with less detail than this is one colour
+FLAT = 1.0  # a picture with less detail counts as uniform
 _CHUNK = 1024  # pictures at a time
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -48,7 +48,7 @@ def reduced(picture: Mapping[str, Any]) -> image_decoding.Pixels | None:
 
 @dataclass(frozen=True)
 class _Descriptors:
-    """What pictures look like; of one that cannot be compared all is nought, which is like nothing.
+    """Descriptors of pictures; those of a picture that cannot be compared are zero, with similarity 0 to all.
 
     Attributes:
         coarse: Means of blocks, of length 1 together with the detail. Shape (N, 48).
@@ -61,9 +61,9 @@ class _Descriptors:
     share: Floats
 
     def likeness(self, other: "_Descriptors") -> Floats:
-        """Return how alike the N pictures are to the M others: the lower of both correlations. Shape (N, M).
+        """Return the similarity of the N pictures to the M others: the lower of both correlations. Shape (N, M).
 
-        Means and details are at right angles, so the product of the wholes is the sum of the products of these two.
+        Means and details are orthogonal, so the product of the whole vectors is the sum of the products of these two.
         """
         detail = self.detail @ other.detail.T
         likeness: Floats = np.minimum(detail, self.coarse @ other.coarse.T + self.share * other.share.T * detail)
@@ -100,7 +100,7 @@ def find(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[Pair]:
     """
     looked = [_describe(chunk) for chunk in _chunks(test)]
     rows = len(test)
-    nearest = np.full((rows, USUAL), -1.0, np.float32)  # likeness of the most alike, the highest last
+    nearest = np.full((rows, USUAL), -1.0, np.float32)  # similarity of the most similar, the highest last
     best = np.zeros(rows, np.int64)
     for number, chunk in enumerate(_chunks(train)):
         learned = _describe(chunk)
@@ -112,7 +112,7 @@ def find(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[Pair]:
             best[part][better] = number * _CHUNK + place[better]
             kept = np.partition(alike, -USUAL, axis=1)[:, -USUAL:] if alike.shape[1] > USUAL else alike
             nearest[part] = np.sort(np.concatenate([nearest[part], kept], axis=1), axis=1)[:, -USUAL:]
-    usual = nearest[:, max(0, USUAL - math.ceil(len(train) / 2))]  # of few pictures, the middle one is the usual
+    usual = nearest[:, max(0, USUAL - math.ceil(len(train) / 2))]  # with few pictures, the median
     near = (nearest[:, -1] >= THRESHOLD) & (1 - nearest[:, -1] <= NEARER * (1 - usual))
     pairs = [Pair(int(row), int(best[row]), min(1.0, float(nearest[row, -1]))) for row in np.flatnonzero(near)]
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.test))

@@ -31,7 +31,7 @@ LONGEST = 1000  # letters of a text that are kept
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
-_random = np.random.default_rng(20231009)  # fixed: signatures must not depend on a run's seed
+_random = np.random.default_rng(20231009)  # constant: signatures must not depend on a run's seed
 _FACTORS = _random.integers(1, 2**63, BANDS * HASHES, dtype=np.uint64) * 2 + 1
 _OFFSETS = _random.integers(0, 2**63, BANDS * HASHES, dtype=np.uint64)
 _POWERS = np.array([pow(0x9E3779B97F4A7C15, k, 2**64) for k in range(1, PIECE + 1)], np.uint64)
@@ -53,7 +53,7 @@ class Pair:
 
 
 def pieces(text: str) -> Hashes:
-    """Return the hashes of a text's different five-letter pieces; case, signs and white space do not count."""
+    """Return the hashes of a text's different five-letter pieces; ignoring case, punctuation and white space."""
     plain = " ".join(re.findall(r"\w+", text.casefold()))
     letters = np.frombuffer(plain.ljust(PIECE).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     windows = np.lib.stride_tricks.sliding_window_view(letters, PIECE)
@@ -88,7 +88,7 @@ def find(train: Iterable[str], test: Sequence[str]) -> list[Pair]:
     sizes = np.array([len(hashes) for hashes in held])
     vocabulary, columns = np.unique(np.concatenate(held), return_inverse=True)
     ends = np.concatenate([[0], sizes.cumsum()])
-    # which text has which piece: one product counts what a text has in common with all its candidates (rows × pieces)
+    # which text has which piece: one product counts the overlap of a text with all its candidates (rows × pieces)
     table = csr_matrix((np.ones(len(columns), np.int32), columns, ends), (len(held), len(vocabulary)))
     present = np.zeros(len(vocabulary), np.int32)
     best: dict[int, Pair] = {}

@@ -1,1 +1,1 @@
-"""Changes to inputs that a prediction should survive, or follow."""
+"""Changes to inputs under which a prediction should stay the same, or change."""

@@ -38,7 +38,7 @@ class CounterfactualModel:
     seed: int
 
     def scores(self, predictions: PredictionColumns) -> Floats:
-        """Return how positive the model finds each text, from -1 to 1. Shape (N,)."""
+        """Return the score of each text, from -1 (negative) to 1 (positive). Shape (N,)."""
         weights = np.asarray(self.weights if self.weights is not None else (0.0,) * len(self.labels))
         scores: Floats = probability_matrix(predictions["probabilities"]) @ weights
         return scores
@@ -60,7 +60,7 @@ def as_dict(interval: Interval) -> dict[str, float]:
 
 
 def polarity(recipe: Any, labels: Sequence[str]) -> list[float] | None:
-    """Return how positive each class is, the strongest being 1 or -1, where the recipe's POLARITY knows all of them.
+    """Return how positive each class is, the strongest being 1 or -1, if the recipe's POLARITY has all of them.
 
     Args:
         recipe: The task.

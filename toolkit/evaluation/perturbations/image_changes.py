@@ -1,7 +1,7 @@
 """Perturbations of a picture that should not change its class.
 
 Kinds and strengths after Hendrycks and Dietterich 2019, "Benchmarking Neural Network Robustness to Common Corruptions
-and Perturbations", at about their second of five severities; what is measured in pixels goes with the picture's size.
+and Perturbations", at about their second of five severities; sizes in pixels are relative to the picture's size.
 """
 
 import io
@@ -46,7 +46,7 @@ def reduced(picture: Picture) -> Picture:
 
 
 def _of(name: str, title: str, change: Callable[[Any, random.Random], Any]) -> Perturbation:
-    """Make a change of Pillow's images one of pictures as rows hold them."""
+    """Convert a change of Pillow images to a change of pictures in rows."""
     return Perturbation(
         name,
         title,

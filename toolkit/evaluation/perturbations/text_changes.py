@@ -21,7 +21,7 @@ class Perturbation:
     Attributes:
         name: Short name.
         title: As the report prints it.
-        change: (input, source of chance) → the input changed; an equal one where there is nothing to change.
+        change: (input, random generator) → the changed input; an equal one where there is nothing to change.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Perturbation:
 
 
 def load_lists(extra: str | None) -> Lists:
-    """Read the words and sentences of the checks, and lay those of a user's file over them: lists are added.
+    """Read the words and sentences of the checks, and merge those of a user's file: lists are appended.
 
     Raises:
         ConfigError: The file cannot be read, or has a key that is not known.
@@ -61,7 +61,7 @@ def _added(base: Lists, over: Lists) -> Lists:
 
 
 def perturbations(lists: Lists) -> list[Perturbation]:
-    """Return the changes that leave a text's meaning alone."""
+    """Return the changes that preserve a text's meaning."""
     pairs = [(str(long), str(short)) for long, short in lists["contractions"]]
     before, after = lists["neutral_prefixes"], lists["neutral_suffixes"]
     return [
@@ -82,7 +82,7 @@ def typos(text: str, chance: random.Random) -> str:
     long = [place for place, word in enumerate(words) if len(word) > 3 and word.isalpha()]
     for place in chance.sample(long, k=min(len(long), max(1, round(len(long) / 8)))):
         word = words[place]
-        at = chance.randrange(1, len(word) - 1)  # the first and last letters stay
+        at = chance.randrange(1, len(word) - 1)  # the first and last letters are kept
         kind = chance.randrange(3)
         if kind == 0 and word[at] != word[at - 1] and at > 1:
             words[place] = word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]

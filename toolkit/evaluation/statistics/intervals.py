@@ -1,4 +1,4 @@
-"""How far a figure can be trusted: bootstrap intervals of any function of weighted examples.
+"""Uncertainty of metrics: bootstrap intervals of any function of weighted examples.
 
 Most figures are functions of sums over the examples, which makes resampling a matrix product; those that depend on the
 order of the examples, such as the area under a curve, take the weights themselves.
@@ -62,7 +62,7 @@ def resampled_sums(statistics: Floats, resamples: int, seed: int) -> Floats:
 
 
 def distinct(statistics: Floats) -> tuple[Floats, Floats]:
-    """Return the different rows and how often each stands there; as they are where all differ. (U, S) and (U,)."""
+    """Return the distinct rows and their counts; unchanged where all differ. (U, S) and (U,)."""
     rows, counts = np.unique(statistics, axis=0, return_counts=True)
     return (rows if len(rows) < len(statistics) else statistics), counts.astype(np.float64)
 
@@ -105,7 +105,7 @@ def bootstrap_weighted(
     skewness of their influences, and sums of influences keep it (Efron and Tibshirani 1993, section 11.5).
 
     Args:
-        figure: Weights (B, N) to figures (B,); NaN where the weights leave nothing to measure.
+        figure: Weights (B, N) to figures (B,); NaN where it is undefined for the weights.
         examples: N.
         confidence: For example 0.95.
         resamples: Bootstrap samples.
@@ -119,14 +119,14 @@ def bootstrap_weighted(
 
 
 def bca(value: float, drawn: Floats, jackknife: Floats, confidence: float, counts: Floats | None = None) -> Interval:
-    """Return the bias-corrected and accelerated interval; where a figure is NaN, since undefined, it is passed over.
+    """Return the bias-corrected and accelerated interval; undefined figures (NaN) are skipped.
 
     Args:
         value: The figure on all examples.
         drawn: The figure on each bootstrap sample. Shape (B,).
         jackknife: The figure without each example. Shape (N,).
         confidence: For example 0.95.
-        counts: How many examples each entry of `jackknife` stands for; one when None. Shape (N,).
+        counts: How many examples each entry of `jackknife` represents; one when None. Shape (N,).
     """
     weights = np.ones(len(jackknife)) if counts is None else counts
     weights, jackknife = weights[~np.isnan(jackknife)], jackknife[~np.isnan(jackknife)]
@@ -138,7 +138,7 @@ def bca(value: float, drawn: Floats, jackknife: Floats, confidence: float, count
     bias = normal.inv_cdf(min(max(below, 1 / (len(drawn) + 1)), 1 - 1 / (len(drawn) + 1)))
     spread = np.average(jackknife, weights=weights) - jackknife if len(jackknife) else jackknife
     squares = float(weights @ spread**2)
-    # divided first: the cube of the spread of tiny losses is no longer a number above 0
+    # divided first: the cube of the spread of tiny losses would underflow
     acceleration = float(weights @ (spread / squares**0.5) ** 3) / 6 if squares > 0 else 0.0
 
     def level(tail: float) -> float:
@@ -151,7 +151,7 @@ def bca(value: float, drawn: Floats, jackknife: Floats, confidence: float, count
 
 
 def wilson(successes: float, trials: float, confidence: float) -> Interval:
-    """Return Wilson's score interval of a proportion, which stays honest at 0 % and 100 %.
+    """Return Wilson's score interval of a proportion, which is valid at 0 % and 100 %.
 
     Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
     """
@@ -159,11 +159,11 @@ def wilson(successes: float, trials: float, confidence: float) -> Interval:
     share = successes / trials
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))  # but for rounding
+    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))  # for rounding
 
 
 def f1_score(right: float, predicted: float, true: float, confidence: float) -> Interval:
-    """Return an interval of F1 that stays honest where everything is right or wrong, and resampling says nothing.
+    """Return an interval of F1 that is valid where everything is right or wrong, and resampling has no variance.
 
     Of the cases in which a class is predicted or true, J = right / (predicted + true - right) is the share in which it
     is both. That is a proportion, with Wilson's interval; and F1 = 2 J / (1 + J) grows with J. There must be a case.

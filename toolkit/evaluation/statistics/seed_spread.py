@@ -13,10 +13,10 @@ _OF = {"matthews": (-1.0, 1.0), "auroc": (0.0, 1.0)}
 def section(
     names: Sequence[str], reports: Sequence[Mapping[str, Any]], predictions: Sequence[Sequence[Any]]
 ) -> dict[str, Any]:
-    """Sum up several runs that differ in their seed and were evaluated on the same rows.
+    """Summarize several runs that differ in their seed and were evaluated on the same rows.
 
-    The interval of the mean is Student's, over the runs: it says how well the mean over all seeds is known, and nothing
-    of the rows. The spread is the standard deviation with n - 1.
+    The interval of the mean is Student's, over the runs: it describes the uncertainty of the mean over all seeds, and
+    not that of the rows. The spread is the standard deviation with n - 1.
 
     Args:
         names: Of the runs.

@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class McNemar:
-    """How two predictors disagree about being right.
+    """The disagreement of two predictors on correctness.
 
     Attributes:
-        only_ours: Examples that only the one gets right.
-        only_theirs: Examples that only the other gets right.
-        p: Chance of a split at least as uneven if both were right equally often.
+        only_ours: Examples that only the first predicts correctly.
+        only_theirs: Examples that only the second predicts correctly.
+        p: Probability of a split at least as uneven if both were right equally often.
     """
 
     only_ours: int
@@ -26,7 +26,7 @@ class McNemar:
 def mcnemar(ours: Sequence[Any], theirs: Sequence[Any], references: Sequence[Any]) -> McNemar:
     """Test by McNemar whether two predictors are right equally often.
 
-    The mid-p form: the exact binomial test is needlessly cautious and the chi-squared one can claim too much
+    The mid-p form: the exact binomial test is conservative and the chi-squared test can be too liberal
     (Fagerland, Lydersen and Laake 2013, "The McNemar test for binary matched-pairs data").
 
     Args:
@@ -41,12 +41,12 @@ def mcnemar(ours: Sequence[Any], theirs: Sequence[Any], references: Sequence[Any
 
 
 def mid_p(first: int, second: int) -> float:
-    """Return the two-sided mid-p value of a fair coin that fell `first` times on this side and `second` on that."""
+    """Return the two-sided mid-p value of `first` against `second` outcomes of equal probability."""
     tosses, fewer = first + second, min(first, second)
     if first == second:
         return 1.0
-    ways = [math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1) for k in range(fewer + 1)]
-    probabilities = np.exp(np.array(ways) - tosses * math.log(2))
+    log_counts = [math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1) for k in range(fewer + 1)]
+    probabilities = np.exp(np.array(log_counts) - tosses * math.log(2))
     return float(min(1.0, 2 * probabilities.sum() - probabilities[-1]))
 
 
@@ -64,7 +64,7 @@ def at_most(successes: int, trials: int, chance: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for multiple tests (Holm 1979), so that each may be read by itself."""
+    """Adjust p-values for multiple tests (Holm 1979), so that each can be interpreted alone."""
     order = np.argsort(p_values, kind="stable")
     adjusted, highest = [1.0] * len(p_values), 0.0
     for rank, index in enumerate(order):

@@ -1,1 +1,1 @@
-"""report.json: what it holds and how it is built."""
+"""report.json: its schema and its assembly."""

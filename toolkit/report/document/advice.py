@@ -1,7 +1,7 @@
 """Advice: symptoms in the curves and metrics of a report, each with its evidence and a command that addresses it.
 
-A piece of advice is {"id", "evidence", "advice", "command"}: a stable identifier, what was seen, what helps, and the
-command that does it, None where there is none. A symptom is named where its evidence is more than chance would give;
+A piece of advice is {"id", "evidence", "advice", "command"}: a stable identifier, the observation, the remedy, and the
+command that does it, None where there is none. A symptom is reported where its evidence exceeds chance;
 a report without one gets no advice.
 """
 
@@ -35,7 +35,7 @@ _GAP = 0.1  # share of train loss within which validation loss equals it
 
 @dataclass(frozen=True)
 class Symptoms:
-    """A report, as its symptoms are read from it.
+    """A report, with the values that symptoms are derived from.
 
     Attributes:
         report: As `build` assembled it.
@@ -87,7 +87,7 @@ class Symptoms:
 
     @cached_property
     def ended_by_budget(self) -> bool:
-        """Whether training took fewer steps than without a limit of time, and was not stopped otherwise."""
+        """Whether the time limit alone reduced the number of steps."""
         budget, steps = self.training.get("budget") or {}, self.training.get("steps")
         whole = budget.get("steps_without_limit")
         return bool(steps is not None and whole and steps < whole and not self.training.get("stopped_early"))
@@ -207,7 +207,7 @@ def _budget_too_short(symptoms: Symptoms) -> Iterator[Advice]:
 
 
 def _overfitting(symptoms: Symptoms) -> Iterator[Advice]:
-    """Validation figures fell by more than chance while the model went on to learn its training rows."""
+    """Validation metrics fell by more than chance while training loss fell."""
     points, metric = symptoms.points, symptoms.settings.get("best_metric") or "loss"
     if len(points) < 3 or any(metric not in point for point in points):
         return

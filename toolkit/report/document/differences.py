@@ -1,16 +1,16 @@
-"""Which of two is better, by the interval of a paired difference (the figure of the first minus that of the second)."""
+"""Which is better, by the interval of a paired difference (the figure of the first minus that of the second)."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def is_better(difference: Mapping[str, Any]) -> bool:
-    """Whether the interval says that the first is better."""
+    """Whether the first is significantly better."""
     return is_worse(turned(difference))
 
 
 def is_worse(difference: Mapping[str, Any]) -> bool:
-    """Whether the interval says that the first is worse: lower, or higher where "better" is "lower", as of an error."""
+    """Whether the first is significantly worse: lower, or higher where "better" is "lower", as of an error."""
     return bool(difference["low"] > 0 if difference.get("better") == "lower" else difference["high"] < 0)
 
 

@@ -1,11 +1,11 @@
-"""What every report and explanation begins with."""
+"""The first keys of every report and explanation."""
 
 from datetime import datetime
 from typing import Any
 
 import toolkit
 
-SCHEMA_VERSION = 1  # of report.json and explanation.json; raised where keys change their meaning
+SCHEMA_VERSION = 1  # of report.json and explanation.json; increased when keys change their meaning
 
 
 def head(command: str, created: datetime, **names: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""A run's facts as they may leave the machine: no absolute path, and with it no name of a user or a folder.
+"""A run's facts without private names: no absolute path, and thus no name of a user or a folder.
 
-Single examples of the data can be taken out as well.
+Single examples of the data can be removed as well.
 """
 
 import re
@@ -35,7 +35,7 @@ _EXAMPLES = ("errors", "examples", "pairs")  # lists of the report's evaluation 
 
 
 def without_examples(value: Any) -> Any:
-    """Return a report's evaluation without what it quotes of the data."""
+    """Return a report's evaluation without quotes of the data."""
     if isinstance(value, Mapping):
         return {
             key: [] if key in _EXAMPLES and isinstance(item, list) else without_examples(item)

@@ -1,4 +1,4 @@
-"""What the report says of a run that had a budget."""
+"""Statements of the report on a time budget."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from toolkit.config.time_budget import written
 
 
 def statements(training: Mapping[str, Any] | None) -> list[str]:
-    """Say what the budget was spent on, how many steps it allowed, and which rows were left out; empty without one.
+    """Describe the use of the budget, the number of steps, and the omitted rows; empty without a budget.
 
     Args:
         training: Facts of the training; None where the rows are not the run's own.

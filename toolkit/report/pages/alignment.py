@@ -15,7 +15,7 @@ from toolkit.report.plots import geometry
 
 
 def build(
-    seen: Sequence[PairResult],
+    results: Sequence[PairResult],
     chosen: int,
     known: Sequence[Reading],
     trust: Mapping[str, Any] | None,
@@ -30,16 +30,16 @@ def build(
     """Assemble the content of explanation.json.
 
     Args:
-        seen: What was found of each pair.
-        chosen: The reading of attention that the links are taken from.
+        results: The results of each pair.
+        chosen: The attention reading of the links.
         known: Every reading.
-        trust: How often attention names the source word that matters most, beside the diagonal, if it was measured.
+        trust: How often attention identifies the most important source word, and the diagonal does, if measured.
         error_rates: Compared with a manual alignment, if there is one.
-        golds: That alignment.
+        golds: The manual alignments.
         head: The first keys.
         model: "name" and "origin" of the model.
         notes: Sentences for the reader.
-        to_measure: The command that measures how far attention can be believed.
+        to_measure: The command that measures the reliability of attention.
     """
     return {
         **head,
@@ -51,21 +51,21 @@ def build(
         "notes": list(notes),
         "trust": trust,
         "error_rates": error_rates,
-        "texts": [_text(result, chosen, golds[number] if golds else None) for number, result in enumerate(seen)],
+        "texts": [_text(result, chosen, golds[number] if golds else None) for number, result in enumerate(results)],
     }
 
 
-def _text(seen: PairResult, chosen: int, gold: Gold | None) -> dict[str, Any]:
-    pair = seen.pair
+def _text(result: PairResult, chosen: int, gold: Gold | None) -> dict[str, Any]:
+    pair = result.pair
     return {
         "source": pair.source,
         "translation": pair.target,
         "source_words": list(pair.source_words),
         "target_words": list(pair.target_words),
-        "weights": seen.attention[chosen].tolist(),
-        "falls": seen.falls.tolist(),
-        "links": [list(link) for link in links(seen.attention[chosen], pair)],
-        "links_by_falls": [list(link) for link in links(seen.falls, pair)],
+        "weights": result.attention[chosen].tolist(),
+        "falls": result.falls.tolist(),
+        "links": [list(link) for link in links(result.attention[chosen], pair)],
+        "links_by_falls": [list(link) for link in links(result.falls, pair)],
         "gold": None
         if gold is None
         else {"sure": sorted(map(list, gold.sure)), "possible": sorted(map(list, gold.possible))},

@@ -22,17 +22,17 @@ def draw(lines: Sequence[Line]) -> Any:
     most = max(len(raw) for _, raw, _ in lines)
     cell, row = _SIDE + _GAP, _HEAD + _SIDE + _GAP
     font = _font()
-    changed = 4 * _GAP + most * cell  # where the changed ones begin
+    changed = 4 * _GAP + most * cell  # where the augmented ones begin
     width = max(2 * most * cell + 5 * _GAP, changed + round(_length(_CHANGED, font)) + _GAP)
     sheet = image_module.new("RGB", (width, _HEAD + row * len(lines)), "white")
     pen = ImageDraw.Draw(sheet)
     pen.font = font
     pen.text((_GAP, 2), "original", fill="black")
     pen.text((changed, 2), _CHANGED, fill="black")
-    for number, (name, raw, seen) in enumerate(lines):
+    for number, (name, raw, augmented) in enumerate(lines):
         top = _HEAD + number * row
         pen.text((_GAP, top + 2), _line(name, font), fill="black")
-        for place, image in enumerate([*raw, *(image_module.fromarray(array) for array in seen)]):
+        for place, image in enumerate([*raw, *(image_module.fromarray(array) for array in augmented)]):
             shift = 3 * _GAP + (most - len(raw)) * cell if place >= len(raw) else 0
             sheet.paste(_fitted(image), (_GAP + place * cell + shift, top + _HEAD))
     return sheet
@@ -46,7 +46,7 @@ def _fitted(image: Any) -> Any:
 
 
 def _font() -> Any:
-    """Return the font of the reports' plots, where it is there; Pillow's own knows no letters but those of English."""
+    """Return the font of the reports' plots, if installed; Pillow's own covers English letters only."""
     from PIL import ImageFont
 
     try:

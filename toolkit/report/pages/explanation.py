@@ -37,7 +37,7 @@ def build(
         model: "name" and "origin" of the model, and "labels", the names of its classes.
         notes: Sentences for the reader.
         verdict: From `verdict`.
-        regions: Method → how well the boxes around its top patches meet given ones.
+        regions: Method → how well the boxes around its top patches match given ones.
     """
     return {
         **head,
@@ -102,11 +102,11 @@ def unmeasured(command: str) -> str:
 
 
 def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool = False) -> dict[str, Any]:
-    """Say which method is faithful, and which are not.
+    """Summarize which methods are faithful.
 
     Args:
         trust: From `toolkit.explanation.trust`, if it was measured.
-        command: What to type to measure it.
+        command: The command that measures it.
         of_pictures: Whether the model classifies pictures.
     """
     if trust is None:
@@ -173,7 +173,7 @@ def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
 
     Args:
         explanation: From `build`.
-        explained: What it was built from: the attention maps and the pictures are not in it.
+        explained: Its source, which also has the attention maps and pictures.
     """
     texts = explanation["texts"]
     recorded = [item for item, _ in explained if item.weights is not None]

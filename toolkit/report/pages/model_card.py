@@ -60,14 +60,14 @@ def to_card(report: Mapping[str, Any], publication: Publication) -> str:
     """Return the text of README.md.
 
     Args:
-        report: The report, as it may leave the machine.
-        publication: What the card says beside it.
+        report: The report, without private names.
+        publication: Facts of the card that are not in the report.
     """
-    seen = view(report)
+    content = view(report)
     body = (
         environment("markdown")
         .get_template("report/card.md.j2")
-        .render(seen, found=[*seen["findings"], *seen["checks"]], card=publication)
+        .render(content, found=[*content["findings"], *content["checks"]], card=publication)
     )
     lines = [line.rstrip() for line in body.splitlines()]
     kept = [line for line, before in zip(lines, ["", *lines], strict=False) if line or before]

@@ -24,7 +24,7 @@ def to_html(pruning: Mapping[str, Any]) -> str:
         environment("html")
         .get_template("attention/pruning.html.j2")
         .render(
-            found=pruning,
+            pruning=pruning,
             toolkit_version=pruning["version"],
             headline=headline(pruning),
             plot=plot(curve, name),
@@ -38,7 +38,7 @@ def to_html(pruning: Mapping[str, Any]) -> str:
 
 
 def headline(pruning: Mapping[str, Any]) -> str:
-    """Say in a sentence how many heads were pruned, and what that cost and saved."""
+    """Summarize in a sentence how many heads were pruned, with the loss and the savings."""
     first, chosen, name = pruning["curve"][0], pruning["curve"][pruning["chosen"]], pruning["metric"]
     total = sum(map(len, pruning["importance"]))
     saved = 1 - chosen["flops"] / first["flops"]

@@ -2,12 +2,12 @@
 
     report dictionary → view.view() ────────────→ templates/
       anything may be     every key has a value,    lay it out and escape
-      absent              tables and geometry       all that the data says
+      absent              tables and geometry       all text of the data
 
 The dictionary is what a run writes as ``report.json``; `toolkit.report.document.schema` lists its keys.
 Each of them may be missing, None or empty: the section that needs it is then left out, and the rest is drawn.
 
-Both pages can be trusted with hostile data. The HTML has no script, names no other file and forbids both in its
+Both pages are safe with hostile data. The HTML has no script, names no other file and forbids both in its
 content security policy, and Jinja escapes every text. In the Markdown page every text goes through
 `escape_markdown`, which its environment applies to whatever a template prints.
 """

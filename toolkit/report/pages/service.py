@@ -14,7 +14,7 @@ def page(described: Mapping[str, Any], inputs: Sequence[Column], characters: int
 
     Args:
         described: Of the model: "model", "task", "labels", "calibrated", "explains".
-        inputs: What one question consists of.
+        inputs: The fields of one input.
         characters: How long a text may be.
     """
     fields = [

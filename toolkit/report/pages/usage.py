@@ -1,4 +1,4 @@
-"""The lines of Python on a model card: the model used with transformers alone, answering as `toolkit predict` does."""
+"""The lines of Python on a model card: the model used with transformers alone, predicting like `toolkit predict`."""
 
 import json
 
@@ -61,7 +61,7 @@ def code(
         pairs: Whether two texts are classified together.
         prefix: Prefix of every text.
         length_factor: Tokens of a translation for each token of its source, at most.
-        forced: Whether a translation starts with a token of its language, which not every tokenizer leaves out.
+        forced: Whether a translation starts with a language token, which some tokenizers do not skip.
     """
     cut = f", truncation=True, max_length={max_length}" if max_length else ""
     text = json.dumps(TEXT, ensure_ascii=False)

@@ -1,7 +1,7 @@
 """Data for the report's templates, prepared from a report dictionary in which anything may be missing.
 
 `view` gives the dictionary its full shape, so that the templates meet no missing key, and adds what has to be
-computed: the table that sets the model beside the baselines, the confusion, the pictures' geometry.
+computed: the table of model and baselines, the confusion matrix, the geometry of plots.
 """
 
 import json
@@ -16,7 +16,7 @@ from toolkit.report.plots import geometry
 from toolkit.report.sections import findings as sections_findings
 from toolkit.training.adaptation.linear_probe import in_words
 
-MATRIX_LABELS = 12  # above this many classes, the confused pairs say more than the matrix
+MATRIX_LABELS = 12  # above this many classes, the confused pairs are shown instead of the matrix
 PAIRS = 15
 MISTAKES = 25
 
@@ -30,7 +30,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     full: dict[str, Any] = fill(REPORT, report)
     evaluation, training = full["evaluation"], full["training"]
     known = {metric["name"]: metric for metric in evaluation["metrics"]}
-    for baseline in full["baselines"]:  # compared by the first metric unless it says otherwise
+    for baseline in full["baselines"]:  # compared by the first metric unless it names another
         baseline["difference"]["metric"] = baseline["difference"]["metric"] or next(iter(known), "")
     drawn = {
         "comparison": _comparison(evaluation["metrics"], full["baselines"]),
@@ -211,7 +211,7 @@ def _balance(splits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _probe_facts(probe: Mapping[str, Any]) -> dict[str, str]:
-    """The accuracy of the linear probe, and what it decided about the training."""
+    """The accuracy of the linear probe, and its effect on the training."""
     if probe["accuracy"] is None:
         return {}
     read = in_words(probe["pooling"])
@@ -225,7 +225,7 @@ def _probe_facts(probe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _economies(training: Mapping[str, Any]) -> str:
-    """Say how a step was computed where it differs from the default."""
+    """Describe how a step was computed where it differs from the default."""
     if training["acceleration"] == "off":
         return "no acceleration"
     return "compiled layers" if training["compiled"] else ""

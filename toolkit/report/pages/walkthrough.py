@@ -1,4 +1,4 @@
-"""The page that walks a text through one head of attention."""
+"""The page that traces a text through one attention head."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def to_html(walk: Walk, model: str, text: str) -> str:
     Args:
         walk: What was recorded.
         model: The model's name.
-        text: What was walked through it.
+        text: The traced text.
     """
     return (
         environment("html")

@@ -17,7 +17,7 @@ _COLOURS = ["#c2560a", "#fdfdfc", "#1d5fa6"]  # against, nothing, for
 
 
 def check() -> None:
-    """See that pictures can be drawn, before work is done for them.
+    """Check that pictures can be drawn, before work is done for them.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -140,7 +140,7 @@ def _words(figure: Any, text: Mapping[str, Any], methods: Sequence[Mapping[str, 
 
 
 def _layers(figure: Any, weights: np.ndarray[Any, Any]) -> None:
-    """Draw each layer's attention, averaged over its heads; small weights are lifted so that they can be seen."""
+    """Draw each layer's attention, averaged over its heads; small weights are raised to be visible."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("more", _COLOURS[1:])
@@ -154,5 +154,5 @@ def _layers(figure: Any, weights: np.ndarray[Any, Any]) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text that matplotlib does not take for a formula."""
+    """Text that matplotlib does not parse as a formula."""
     return text.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Where things go in the report's pictures: pure geometry, no drawing.
+"""Geometry of the report's plots, without drawing.
 
 Horizontal positions are percentages of the plot's width and vertical ones are pixels (interval plot) or
 percentages (training curve). An SVG that is laid out in percentages fills a phone and a desktop without scaling
@@ -19,7 +19,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis: where it stands, in percent, and what it says."""
+    """A mark on an axis: its position, in percent, and its text."""
 
     at: float
     text: str
@@ -102,7 +102,7 @@ def nice_ticks(low: float, high: float, target: int = 5) -> list[float]:
 
 
 def tick_text(value: float, step: float, percent: bool) -> str:
-    """The tick's number with just the decimals that tell it from its neighbours."""
+    """The tick's number with as many decimals as distinguish it from its neighbours."""
     scale = 100 if percent else 1
     spacing = abs(step * scale) or 1.0
     decimals = next((n for n in range(9) if math.isclose(spacing, round(spacing, n), rel_tol=1e-6)), None)
@@ -133,7 +133,7 @@ def intervals(
         target: About how many ticks are wanted.
 
     Returns:
-        The plot, or None where there is nothing to set side by side.
+        The plot, or None where there is nothing to compare.
     """
     if not systems:
         return None
@@ -229,7 +229,8 @@ def reliability(
         bins: (mean confidence, accuracy, low, high, number of examples) of each bin that holds examples.
 
     Returns:
-        The plot, whose axes share one scale so that the diagonal is the honest model; or None where there are no bins.
+        The plot, whose axes share one scale so that the diagonal is perfect calibration; or None where there are no
+        bins.
     """
     if not bins:
         return None

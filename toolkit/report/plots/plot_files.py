@@ -14,17 +14,17 @@ def plot_files(report: Mapping[str, Any]) -> dict[str, bytes]:
     Args:
         report: The report dictionary; any key may be missing.
     """
-    seen = view(report)
+    content = view(report)
     files: dict[str, bytes] = {}
-    if seen["curve"]:
+    if content["curve"]:
         files["loss.svg"] = _document(
             "Loss by step",
             "grey: training, smoothed; dashed: train rows, evaluated like validation rows; dots: validation",
             height=360,
-            curve=seen["curve"],
-            best_step=seen["training"]["best_step"],
+            curve=content["curve"],
+            best_step=content["training"]["best_step"],
         )
-    blocks = [block for section in seen["findings"] for block in section.blocks if isinstance(block, Reliability)]
+    blocks = [block for section in content["findings"] for block in section.blocks if isinstance(block, Reliability)]
     if blocks:
         files["calibration.svg"] = _document(
             "Calibration",

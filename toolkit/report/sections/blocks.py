@@ -17,9 +17,9 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        text: What it says.
+        text: The text.
         small: A second line in small print, such as an interval.
-        alert: A second line that should catch the eye.
+        alert: A highlighted second line.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Table:
     """A table whose first column names its rows.
 
     Attributes:
-        title: What it shows.
+        title: Its caption.
         columns: Headings; the first column is set as words, the others as numbers.
         rows: Cells, as many in each row as there are columns.
         words: Numbers of further columns that hold words.
@@ -87,7 +87,7 @@ class Example:
     """A row of the data.
 
     Attributes:
-        texts: What it says; several texts are set one below the other.
+        texts: Its texts, one below the other.
         truth: Its label, or "".
         taken: Its prediction, or "".
         remarks: Short texts below.
@@ -123,7 +123,7 @@ class Section:
         key: Its anchor.
         title: Its heading.
         lead: A sentence or two below the heading; "" for none.
-        blocks: What it shows.
+        blocks: Its content.
     """
 
     key: str

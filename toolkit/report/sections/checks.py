@@ -164,7 +164,7 @@ def bias(result: Mapping[str, Any]) -> list[Section]:
     ]
     if failures:
         blocks.append(Examples("Predictions that changed", failures))
-    lead = "The same texts are predicted with other people in them. Intervals within one kind of swap hold jointly."
+    lead = "The same texts are predicted for other groups of people. Intervals within one kind of swap hold jointly."
     return [Section("bias", title, lead, blocks)]
 
 

@@ -9,7 +9,7 @@ from toolkit.report.sections.blocks import Cell, Example, Examples, Forest, Sect
 
 
 def comparison(result: Mapping[str, Any]) -> list[Section]:
-    """Several models side by side: figures, differences, agreement, and the rows on which they part."""
+    """Several models side by side: metrics, differences, agreement, and the rows with different predictions."""
     models = [model for model in result["models"] if model["name"]]
     if not models:
         return []

@@ -83,7 +83,7 @@ def screening(result: Mapping[str, Any], chosen_on: str = "validation rows") -> 
 
 
 def _missed(point: Mapping[str, Any], key: str, missed: bool | None) -> str:
-    """Say that a figure misses its target."""
+    """Return the remark that a figure misses its target."""
     return "target missed" if missed and str(point["name"]).startswith(f"{key}=") else ""
 
 

@@ -22,7 +22,7 @@ def _check(parts: Mapping[str, pa.Table], column: Column, config: DataConfig) ->
 
 
 def _read(values: Sequence[Any], name: str, reading: Reading) -> Values:
-    """Decode the pictures that rows hold or name; beside predictions stands the name of each."""
+    """Decode the pictures that rows hold or name; predictions are written next to the name of each."""
     raw = image_columns.column(pa.chunked_array([pa.array(values)]), [""] * len(values), reading.root)
     column, reasons = image_columns.inspected(raw, reading.most_pixels)
     shown: list[Any] = []

@@ -30,7 +30,7 @@ def _read(values: Sequence[Any], name: str, _reading: Reading) -> Values:
 
 
 def _words(value: Any, name: str) -> tuple[list[str] | None, str | None]:
-    """Return the words of a value, and what is wrong with it."""
+    """Return the words of a value, and any problem with it."""
     if isinstance(value, dict):
         return None, f"`{name}` is not text"
     if not value or not (isinstance(value, list) or str(value).strip()):

@@ -1,1 +1,1 @@
-"""Kinds of what a model predicts, a file each."""
+"""Kinds of targets, a file each."""

@@ -21,7 +21,7 @@ def _finish(
     predict: Callable[[list[str]], list[str]],
     options: Mapping[str, Any],
 ) -> Sequence[str]:
-    """Put placeholders and markup back where the model lost them, if the recipe's option `protect` says so."""
+    """Put placeholders and markup back where the model lost them, if the recipe's option `protect` is set."""
     return keep_markup(inputs, predictions, predict) if options.get("protect") else predictions
 
 

@@ -23,7 +23,7 @@ def _shown(value: Any, labels: Sequence[str]) -> str:
 
 
 def _aligned(parts: Mapping[str, pa.Table], recipe_columns: Sequence[Column]) -> None:
-    """Refuse rows that have not one label for each word.
+    """Refuse rows without exactly one label for each word.
 
     Raises:
         DataError: With the row.

@@ -1,1 +1,1 @@
-"""What makes a step cheaper without changing what it computes."""
+"""Optimizations of a step that do not change its result."""

@@ -1,4 +1,4 @@
-"""What makes a step cheaper without changing what it computes, put on a model for the time of its training."""
+"""Optimizations of a step that do not change its result, applied to a model during training."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,14 +26,14 @@ class AcceleratedModel:
 def accelerated(
     model: Any, probe: Mapping[str, Any] | None, processes: int = 1, kernel: str = "auto", compiled: bool = False
 ) -> Iterator[AcceleratedModel]:
-    """Let `model` train without padding, with cheap dropout and memory that stays in place.
+    """Let `model` train without padding, with fast dropout and reused memory.
 
     Args:
         model: On its device; given back as it was.
-        probe: A batch on the CPU, to try on what is done; None to leave batches padded.
-        processes: How many share the gradients; what bypasses their exchange is left out when there are several.
-        kernel: What attends in batches without padding.
-        compiled: Whether torch.compile makes the layers' code.
+        probe: A batch on the CPU, for a trial; None to leave batches padded.
+        processes: How many share the gradients; optimizations that bypass their exchange are not used with several.
+        kernel: Attention kernel for batches without padding.
+        compiled: Whether layers are compiled by torch.compile.
     """
     with ExitStack() as after:
         after.enter_context(memory.kept(model))

@@ -1,10 +1,10 @@
-"""Choose how the machine at hand computes fastest, by measuring it, and remember the answer.
+"""Choose the fastest computation on this machine by measuring it, and store the result.
 
 Whether 16-bit floats are faster than 32-bit ones on a CPU depends on its instructions: on one with bf16 matrix
-products training ran 1.6 times as fast, on others it is slower. Which kernel attends fastest depends on the precision
-and on the machine, and whether compiling pays on how long the run is. So nothing is assumed: a few steps of each kind
-are taken in turn on a real batch. The answer is kept for each machine and kind of model, so that the same command
-computes the same thing the next time.
+products training ran 1.6 times as fast, on others it is slower. Which attention kernel is fastest depends on the
+precision and on the machine, and whether compiling pays on how long the run is. So nothing is assumed: a few steps of
+each kind are taken in turn on a real batch. The result is stored for each machine and kind of model, so that the same
+command computes the same thing the next time.
 """
 
 import json
@@ -27,11 +27,11 @@ from toolkit.training.acceleration.accelerate_model import accelerated
 from toolkit.training.distributed.devices import pick_precision
 
 ROUNDS = 5
-HOPELESS = 3.0  # times slower than the fastest in the first round, which warms up: not measured any further
+HOPELESS = 3.0  # excluded if this many times slower than the fastest in the first round, which warms up
 BEATEN = 1.3  # the same in a later round
-WORTH = 1.1  # a gain below this is not worth fewer digits
-MOST_SAVED = 0.3  # of a step, by compiling
-LEAST_WARM_UP = 60.0  # seconds; a run that cannot save as much is not compiled, nor is it tried
+WORTH = 1.1  # minimum gain for a lower precision
+MOST_SAVED = 0.3  # minimum gain of a step by compiling
+LEAST_WARM_UP = 60.0  # seconds; if a run cannot save as much, compiling is not measured
 
 Say = Callable[[str], None]
 
@@ -42,8 +42,8 @@ class ComputeSettings:
 
     Attributes:
         precision: "fp32", "bf16" or "fp16".
-        kernel: What attends in batches without padding: "auto", "varlen", "sdpa" or "products".
-        compiled: Whether torch.compile makes the layers' code.
+        kernel: Attention kernel for batches without padding: "auto", "varlen", "sdpa" or "products".
+        compiled: Whether layers are compiled by torch.compile.
     """
 
     precision: str
@@ -51,7 +51,7 @@ class ComputeSettings:
     compiled: bool = False
 
     def facts(self) -> dict[str, Any]:
-        """Return what a run's record says of it."""
+        """Return the facts for a run's record."""
         return {"precision": self.precision, "attention_kernel": self.kernel, "compiled": self.compiled}
 
 
@@ -68,7 +68,7 @@ def configured(config: TrainingConfig, device: str) -> ComputeSettings:
     """Return the settings that the configuration gives, without measuring.
 
     Raises:
-        ConfigError: The device does not do what was asked for, or a key asks for what `acceleration` turns off.
+        ConfigError: The device does not support a setting, or a key requires what `acceleration` turns off.
     """
     plain = config.acceleration == "off"
     if plain:
@@ -84,7 +84,7 @@ def configured(config: TrainingConfig, device: str) -> ComputeSettings:
 
 
 def _check_plain(config: TrainingConfig) -> None:
-    """Refuse other keys that ask for what `training.acceleration=off` leaves out."""
+    """Refuse other keys that require what `training.acceleration=off` turns off."""
     neutral = {"tune_speed": "false", "compile": "false", "attention_kernel": "auto"}
     others = [key for key in neutral if getattr(config, key) not in (False, None, "auto")]
     if others:
@@ -110,11 +110,11 @@ def measured(
     Args:
         model: In training mode, on its device; gradients are cleared again and random generators put back.
         batch: A typical one, with labels, on the CPU.
-        probe: A small one, on which packing is tried; None to leave batches padded.
-        config: What is not "auto" there is kept.
+        probe: A small one, for a trial of packing; None to leave batches padded.
+        config: Values other than "auto" are kept.
         device: "cpu", "cuda" or "mps".
-        steps: How many the run will take: compiling has to pay within them.
-        say: Called with what was found not to work.
+        steps: How many the run will take, within which compiling must pay off.
+        say: Called with a note on what does not work.
     """
     compute = configured(config, device)
     key = f"{_machine(model, device)}, {len(next(iter(batch.values())))} examples"
@@ -124,10 +124,10 @@ def measured(
     kernels = (compute.kernel,) if compute.kernel != "auto" else ("varlen", "sdpa", "products")
     with accelerated(model, probe) as quick:  # as training will run it
         packing = quick.packing
-        ways = list(product(precisions, _possible(kernels, packing, device)))
-        if not all("/".join(way) in known.get("seconds", {}) for way in ways):
-            known = {**known, "seconds": {**known.get("seconds", {}), **_measure(model, batch, packing, device, ways)}}
-        compute = _fastest(known["seconds"], ways)
+        pairs = list(product(precisions, _possible(kernels, packing, device)))
+        if not all("/".join(pair) in known.get("seconds", {}) for pair in pairs):
+            known = {**known, "seconds": {**known.get("seconds", {}), **_measure(model, batch, packing, device, pairs)}}
+        compute = _fastest(known["seconds"], pairs)
         due = known["seconds"]["/".join((compute.precision, compute.kernel))]
         compilable = config.compile is None and device != "mps" and repeated_layers(model) is not None
         if compilable and steps * due * MOST_SAVED > LEAST_WARM_UP and "compiled" not in known:
@@ -145,17 +145,17 @@ def pays_back(seconds: Mapping[str, float] | None, steps: int) -> bool:
 
 
 def _possible(kernels: Sequence[str], packing: Packing | None, device: str) -> tuple[str, ...]:
-    """Return which of `kernels` there is something to tell between on this device."""
+    """Return which of `kernels` differ on this device."""
     if packing is None:
         return ("auto",)
     return tuple(kernel for kernel in kernels if kernel != "varlen" or device == "cuda")
 
 
-def _fastest(seconds: Mapping[str, float], ways: Sequence[tuple[str, str]]) -> ComputeSettings:
-    """Return the fastest way; one with fewer digits has to be faster by more than a little."""
+def _fastest(seconds: Mapping[str, float], pairs: Sequence[tuple[str, str]]) -> ComputeSettings:
+    """Return the fastest pair; a lower precision must be faster by a minimum gain."""
     best = {
-        precision: min((way for way in ways if way[0] == precision), key=lambda way: seconds["/".join(way)])
-        for precision, _ in ways
+        precision: min((pair for pair in pairs if pair[0] == precision), key=lambda pair: seconds["/".join(pair)])
+        for precision, _ in pairs
     }
     if len(best) == 1:
         return ComputeSettings(*next(iter(best.values())))
@@ -164,30 +164,30 @@ def _fastest(seconds: Mapping[str, float], ways: Sequence[tuple[str, str]]) -> C
 
 
 def _measure(
-    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, ways: Sequence[tuple[str, str]]
+    model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, pairs: Sequence[tuple[str, str]]
 ) -> dict[str, float]:
-    """Return the median seconds of a forward and backward pass in each way, which take turns."""
+    """Return the median seconds of a forward and backward pass for each pair of precision and kernel, in turn."""
     generator = _random_state(device)
-    seconds: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
-    left = list(ways)
+    seconds: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+    left = list(pairs)
     for round_number in range(ROUNDS + 1):
-        for way in left:
-            passed = _pass(model, batch, packing, device, ComputeSettings(*way))
+        for pair in left:
+            passed = _pass(model, batch, packing, device, ComputeSettings(*pair))
             if round_number == 1:
-                seconds[way].clear()  # the first one warms up
-            seconds[way].append(passed)
-        most = min(seconds[way][-1] for way in left) * (BEATEN if round_number else HOPELESS)
-        left = [way for way in left if seconds[way][-1] <= most]
+                seconds[pair].clear()  # the first one warms up
+            seconds[pair].append(passed)
+        most = min(seconds[pair][-1] for pair in left) * (BEATEN if round_number else HOPELESS)
+        left = [pair for pair in left if seconds[pair][-1] <= most]
         if len(left) == 1:
             break
     _restore_random_state(generator, device)
-    return {"/".join(way): round(statistics.median(taken), 4) for way, taken in seconds.items()}
+    return {"/".join(pair): round(statistics.median(taken), 4) for pair, taken in seconds.items()}
 
 
 def _measure_compiled(
     model: Any, batch: Mapping[str, Any], packing: Packing | None, device: str, compute: ComputeSettings, say: Say
 ) -> dict[str, float]:
-    """Return the median seconds of a pass, plain and compiled, and what the first compiled ones cost; {} on failure."""
+    """Return the median seconds of a pass, plain and compiled, and the cost of compiling; {} on failure."""
     generator = _random_state(device)
     plain, compiled = [], []
     smaller = {name: tensor[: max(1, len(tensor) // 2)] for name, tensor in batch.items()}  # another shape
@@ -198,7 +198,7 @@ def _measure_compiled(
                 compiled.append(_pass(model, batch, packing, device, compute))
                 with compiling.suspended():
                     plain.append(_pass(model, batch, packing, device, compute))
-    except Exception as error:  # no compiler, no support: whatever it is, the run goes on without
+    except Exception as error:  # no compiler, no support: the run continues uncompiled
         say(f"torch.compile does not work here ({type(error).__name__}); the layers run uncompiled.")
         return {}
     finally:

@@ -1,7 +1,8 @@
-"""The repeated layers of a model as code that torch.compile makes, for the time of a training.
+"""The repeated layers of a model, compiled by torch.compile during training.
 
-One layer is compiled and serves all that are alike: a model's warm-up is that of a layer. What looks at the batch's
-layout (hooks, and attention within sequences) stays outside, so that one piece of code serves batches of any shape.
+One layer is compiled and serves all that are alike: a model's warm-up is that of a layer. Code that depends on the
+batch's layout (hooks, and attention within sequences) stays outside, so that one piece of code serves batches of any
+shape.
 """
 
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def compiled(model: Any, packing: Packing | None) -> Iterator[None]:
     """Let the layers of `model` train in compiled code while the block lasts.
 
     A packed model's last layer may be trimmed by hooks inside it, and is left as it is. Compiled code draws its
-    dropout within other work, so torch's own dropout is given back to the layers.
+    dropout within other work, so torch's own dropout is restored in the layers.
 
     Raises:
         RunError: In the block, when a layer cannot be compiled.
@@ -82,7 +83,7 @@ def compiled(model: Any, packing: Packing | None) -> Iterator[None]:
 
 @contextmanager
 def suspended() -> Iterator[None]:
-    """Let compiled layers run as they are while the block lasts."""
+    """Let compiled layers run uncompiled while the block lasts."""
     _Switch.on = False
     try:
         yield

@@ -9,16 +9,16 @@ from typing import Any
 
 from toolkit.training.acceleration import patching
 
-LARGE = 1_000_000  # numbers in a table below which nothing is to be gained
+LARGE = 1_000_000  # minimum size of a table
 
 
 def keep_gradient(model: Any) -> int:
     """Let every large embedding of a model on the CPU keep its gradient's memory from step to step.
 
-    The gradient's values are those of `torch.nn.Embedding`. No module is replaced: the instances get another
+    The gradient has the values of `torch.nn.Embedding`. No module is replaced: the instances get another
     `forward`, which `restore` takes away. Embeddings that share a table, as an encoder and a decoder do, share its
     gradient. Where the table is an output layer's too, the whole of it has a new gradient at each step, to which the
-    rows that were looked up are added.
+    gradients of the looked-up rows are added.
 
     Args:
         model: Changed in place; other devices than the CPU are left alone.
@@ -42,7 +42,7 @@ def keep_gradient(model: Any) -> int:
 
 
 def _is_large(module: Any) -> bool:
-    """Whether a module is a plain embedding on the CPU with a table that is worth it."""
+    """Whether a module is a plain embedding on the CPU with a large table."""
     import torch
 
     return (
@@ -74,7 +74,7 @@ class _Forward:
         looked_up: Any = torch.nn.functional.embedding(input_ids, weight.detach())  # (…, H)
         if not (torch.is_grad_enabled() and weight.requires_grad):
             return looked_up
-        # the table itself stays out of the graph; the tensor that stands for its rows brings their gradient home
+        # the table itself stays out of the graph; the tensor of its rows receives their gradient
         looked_up.requires_grad_(True)
         looked_up.register_hook(lambda gradient: self.gradient.add(input_ids, gradient, padding))
         return looked_up
@@ -100,7 +100,7 @@ class _Gradient:
         Args:
             input_ids: Integers of any shape.
             gradient: With one dimension more, of the table's width.
-            padding: Row that learns nothing.
+            padding: Row without a gradient.
         """
         weight = self.weight
         rows, gradient = input_ids.reshape(-1), gradient.reshape(-1, weight.shape[1])

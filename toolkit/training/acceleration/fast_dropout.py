@@ -48,7 +48,7 @@ def cheapen(model: Any) -> int:
         model: Changed in place; other devices than the CPU are left alone.
 
     Returns:
-        How many dropout modules draw cheaply now.
+        Number of changed dropout modules.
     """
     import torch
 

@@ -1,7 +1,7 @@
 """Features of a frozen backbone, computed once.
 
-Where nothing moves but the model's last module, and the same example always reaches it as the same numbers, these
-numbers are computed once for each example and kept; an epoch then costs what the last module costs.
+Where only the model's last module is trained, and an example always reaches it as the same numbers, these
+numbers are computed once for each example and stored; an epoch then costs as much as the last module.
 
     inputs → backbone (frozen, once) → features → head (trained) → logits
 """
@@ -21,7 +21,7 @@ Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class FrozenBackbone:
-    """A model whose last module alone is trained.
+    """A model of which only the last module is trained.
 
     Attributes:
         model: The whole model.
@@ -34,7 +34,7 @@ class FrozenBackbone:
     name: str
 
     def headed(self) -> Any:
-        """Return a module that takes features in the place of the inputs: `inputs` and, for a loss, `labels`."""
+        """Return a module that takes features instead of the inputs: `inputs` and, for a loss, `labels`."""
         return _headed(self)
 
     def digest(self) -> str:
@@ -64,8 +64,8 @@ class FrozenBackbone:
 def find(model: Any, batch: Mapping[str, Any]) -> FrozenBackbone | None:
     """Return the frozen backbone of a model, or None where examples must go through the whole model each time.
 
-    That is so where more than the last module is trained, where dropout or batch norm make an example's way through
-    the model a matter of chance or of its neighbours, or where the loss is not that of one class for each example.
+    That is so where more than the last module is trained, where dropout or batch norm make an example's features
+    random or dependent on the batch, or where the loss is not that of one class for each example.
 
     Args:
         model: On its device, with its parameters frozen or not.
@@ -101,15 +101,15 @@ def find(model: Any, batch: Mapping[str, Any]) -> FrozenBackbone | None:
 
 
 def _run(model: Any, head: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Run the model; return what its head was handed, None where that is not one tensor, and the logits."""
-    seen: list[Any] = []
-    hook = head.register_forward_pre_hook(lambda _head, arguments: seen.append(arguments))
+    """Run the model; return the input of its head, None where that is not one tensor, and the logits."""
+    recorded: list[Any] = []
+    hook = head.register_forward_pre_hook(lambda _head, arguments: recorded.append(arguments))
     try:
         logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
     finally:
         hook.remove()
-    single = len(seen) == 1 and len(seen[0]) == 1 and hasattr(seen[0][0], "detach")
-    return (seen[0][0].detach() if single else None), logits
+    single = len(recorded) == 1 and len(recorded[0]) == 1 and hasattr(recorded[0][0], "detach")
+    return (recorded[0][0].detach() if single else None), logits
 
 
 def _headed(backbone: FrozenBackbone) -> Any:
@@ -117,7 +117,7 @@ def _headed(backbone: FrozenBackbone) -> Any:
     from transformers.modeling_outputs import SequenceClassifierOutput
 
     class Headed(torch.nn.Module):
-        """The head of a model, called as the model is."""
+        """The head of a model, called like the model."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,7 +1,7 @@
-"""Memory that a step frees stays in the process for the next one, on CPUs with glibc.
+"""Reuse of freed memory between steps, on CPUs with glibc.
 
 A step makes and frees the same tensors as the step before. glibc gives large ones back to the system at once, and
-asking for them again costs a page fault for each 4 KiB and the clearing of the page. While a model trains, nothing is
+allocating them again costs a page fault for each 4 KiB and the clearing of the page. While a model trains, nothing is
 given back.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # numbers of malloc.h
 _USUAL_MMAP_MAX = 65_536
-_LARGEST_THRESHOLD = 32 * 2**20  # to which glibc raises the limit by itself once a tensor as large has been freed
+_LARGEST_THRESHOLD = 32 * 2**20  # maximum to which glibc raises the limit automatically
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def kept(model: Any) -> Iterator[None]:
     """Keep freed memory in the process while the block lasts, and give it back at its end.
 
     Args:
-        model: Nothing is done unless it is on the CPU, nor where the C library is not glibc.
+        model: No effect unless it is on the CPU and the C library is glibc.
     """
     on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
     if not on_cpu or platform.libc_ver()[0] != "glibc":

@@ -1,15 +1,15 @@
-"""Give a module another forward pass for a while, with no module replaced and nothing in the model's state."""
+"""Temporarily replace a module's forward pass, without replacing the module or changing the model's state."""
 
 from typing import Any
 
 
 def put(module: Any, forward: Any) -> None:
-    """Let `module` compute `forward`, the instance's own, which comes before its class's."""
+    """Set `forward` on the instance `module`, which takes precedence over its class's."""
     module.__dict__["forward"] = forward
 
 
 def take_away(model: Any, kind: type) -> None:
-    """Give every module of `model` whose forward pass is of `kind` its class's back."""
+    """Restore the class's forward pass of every module of `model` whose own is of `kind`."""
     for module in model.modules():
         if isinstance(module.__dict__.get("forward"), kind):
             del module.__dict__["forward"]

@@ -1,8 +1,8 @@
 """A sequence-to-sequence model's loss computed from its target tokens alone, for CPUs.
 
-A model by itself makes logits of padding as well, copies them into 32 bits, and makes two more tensors as large for
-the loss and its gradient. With a vocabulary of 32,000 that is a tenth of a step. Here the output layer is handed the
-hidden states h (N, H) of the N tokens that are to be written, and their logits become their gradient in place, some
+A model alone also computes logits of padding, copies them into 32 bits, and creates two more tensors as large for
+the loss and its gradient. With a vocabulary of 32,000 that is a tenth of a step. Here the output layer gets the
+hidden states h (N, H) of the N target tokens, and their logits are replaced by their gradient in place, some
 rows at a time:
 
     logits     z = h Wᵀ + b                       (N, V)
@@ -18,14 +18,14 @@ from toolkit import models
 from toolkit.training.acceleration import patching
 from toolkit.training.loss.objective import IGNORED
 
-_ROWS = 32  # whose logits are worked on at a time, so that they stay in the processor's cache
-_TOLERANCE = 1e-4  # of the model's own loss
+_ROWS = 32  # rows whose logits are computed at a time, to fit into the processor's cache
+_TOLERANCE = 1e-4  # relative to the model's own loss
 
 
 class TargetLoss:
     """Computes the loss of one model; called with a batch on the model's device, it returns a scalar with a gradient.
 
-    The labels reach the output layer past the model, which is given the decoder's inputs in their place.
+    The labels go directly to the output layer; the model gets the decoder's inputs instead.
     """
 
     def __init__(self, model: Any, head: Any) -> None:
@@ -38,7 +38,7 @@ class TargetLoss:
         """Return the mean loss over the labels that count.
 
         Args:
-            called: The model as it is run: prepared for precision and device.
+            called: The model prepared for precision and device.
             inputs: "labels" (B, T), and what else the model takes.
         """
         inputs = dict(inputs)
@@ -50,7 +50,7 @@ class TargetLoss:
             self.labels = self.loss = None
 
     def output(self, hidden_states: Any) -> Any:
-        """Take the loss in the place of logits: (B, T, H) → (1, 1, 1), which nobody reads."""
+        """Compute the loss instead of logits: (B, T, H) → (1, 1, 1), which is not read."""
         import torch
 
         weight, bias = self.head.weight, self.head.bias
@@ -66,7 +66,7 @@ class TargetLoss:
 
 
 class _Forward:
-    """The forward pass of the output layer: its own, unless the loss is asked for."""
+    """The forward pass of the output layer: its own, unless the loss is computed."""
 
     def __init__(self, loss: TargetLoss) -> None:
         self.loss = loss
@@ -83,7 +83,7 @@ def of_targets(model: Any, batch: Mapping[str, Any]) -> Iterator[TargetLoss | No
 
     Args:
         model: On its device; given back as it was.
-        batch: A real one on the CPU, on which the loss has to be the model's own.
+        batch: A real one on the CPU, on which the loss must equal the model's own.
     """
     import torch
 
@@ -106,7 +106,7 @@ def of_targets(model: Any, batch: Mapping[str, Any]) -> Iterator[TargetLoss | No
 
 
 def _shifted(model: Any, labels: Any) -> Any:
-    """Return what the decoder is given: the labels moved one place to the right, (B, T)."""
+    """Return the decoder's inputs: the labels shifted by one to the right, (B, T)."""
     own = getattr(model, "prepare_decoder_input_ids_from_labels", None)
     if own is not None:
         return own(labels=labels)
@@ -121,7 +121,7 @@ def _agrees(model: Any, loss: TargetLoss, batch: Mapping[str, Any]) -> bool:
     try:
         with models.plainly(model):
             own, ours = model(**batch).loss, loss(model, batch)
-    except Exception:  # whatever a model does otherwise, it trains as it is
+    except Exception:  # on any failure the model trains unchanged
         return False
     return bool((own - ours).abs() <= _TOLERANCE * own.abs())
 

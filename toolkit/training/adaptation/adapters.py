@@ -1,7 +1,7 @@
-"""Adapters (LoRA, DoRA): small matrices beside frozen weights, put into the model in place.
+"""Adapters (LoRA, DoRA): small matrices next to frozen weights, added to the model in place.
 
-peft puts the adapters inside the model's own layers, so training, evaluating and saving states go on with the very
-model they know. What stands above the layers (pooler, head) is often new, and trained in full. A model that is kept
+peft puts the adapters inside the model's own layers, so training, evaluating and saving states use the same
+model. The modules above the layers (pooler, head) are often new, and trained in full. A saved model
 is a copy with the adapters merged into its weights, which needs no peft.
 
 Sources: Hu et al. 2022, "LoRA"; Liu et al. 2024, "DoRA".
@@ -21,7 +21,7 @@ _TASKS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOK
 
 
 def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None) -> Any:
-    """Put adapters into `model` and freeze everything but them and what stands above the layers.
+    """Add adapters to `model` and freeze everything except them and the modules above the layers.
 
     Args:
         model: A transformers model; changed in place.
@@ -56,7 +56,7 @@ def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None)
         revision=revision,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # peft asks models for attributes that transformers has renamed
+        warnings.simplefilter("ignore")  # peft uses attributes that transformers has renamed
         try:
             adapted = get_peft_model(model, settings)
         except ValueError as error:
@@ -66,14 +66,14 @@ def attach(model: Any, config: AdapterConfig, origin: str, revision: str | None)
                 "Set `adapter.targets=all-linear`.",
                 id="model.adapter-unsupported",
             ) from error
-    kept = adapted.peft_config["default"]  # what is stored with the adapters, for peft's Auto classes
+    kept = adapted.peft_config["default"]  # stored with the adapters, for peft's Auto classes
     kept.base_model_name_or_path = origin
     kept.task_type = _task_type(model)
     return adapted
 
 
 def _task_type(model: Any) -> str | None:
-    """Return peft's name of what a model does; None where it has none, and goes by the model's class."""
+    """Return peft's name of the task; None where it has none, and uses the model's class."""
     if model.config.is_encoder_decoder and model.can_generate():
         return "SEQ_2_SEQ_LM"
     name = type(model).__name__
@@ -86,7 +86,7 @@ def _check_targets(model: Any, targets: str, head: list[str]) -> None:
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    kinds = (torch.nn.Linear, Conv1D, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)  # what peft adapts by weight
+    kinds = (torch.nn.Linear, Conv1D, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)  # layers that peft adapts
     leaves = [name for name, module in model.named_modules() if isinstance(module, kinds)]
     below = [name for name in leaves if not any(name == part or name.startswith(f"{part}.") for part in head)]
     try:
@@ -106,11 +106,11 @@ def _check_targets(model: Any, targets: str, head: list[str]) -> None:
 
 
 def merged(adapted: Any) -> Any:
-    """Return a copy of the model with the adapters added to its weights; the model itself is left alone."""
+    """Return a copy of the model with the adapters added to its weights; the model itself is unchanged."""
     return copy.deepcopy(adapted).merge_and_unload()
 
 
 def save(adapted: Any, folder: Path) -> None:
-    """Write the adapters and what was trained in full to `folder`, as `peft.PeftModel.from_pretrained` reads it."""
+    """Write the adapters and the fully trained modules to `folder`, as `peft.PeftModel.from_pretrained` reads it."""
     adapted.save_pretrained(folder, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)  # a form that nobody has filled in
+    (folder / "README.md").unlink(missing_ok=True)  # an empty template

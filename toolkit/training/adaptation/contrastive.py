@@ -3,7 +3,7 @@
     vectors z of a batch, each of length 1;  p(j | i) = exp(z[i]·z[j] / τ) / Σ_{a ≠ i} exp(z[i]·z[a] / τ)
     loss of i = mean over the other examples j of its class of -log p(j | i)
 
-From N labelled examples it learns of N² pairs, which is why it suits few of them. A logistic regression on the tuned
+N labelled examples give N² pairs, so it suits small N. A logistic regression on the tuned
 features follows.
 
 Sources: Khosla et al. 2020, "Supervised Contrastive Learning", equation 2; Tunstall et al. 2022, "Efficient Few-Shot
@@ -22,7 +22,7 @@ from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features
 from toolkit.training.loss.objective import Batch, Objective
 
-TEMPERATURE = 0.2  # τ: small ones attend to the nearest of the other classes
+TEMPERATURE = 0.2  # τ: small values emphasize the nearest examples of other classes
 _BATCHES = (16, 32, 64)
 _OF_A_CLASS = 3  # examples of each class that a batch has on average, while it has no more than 64
 _STEPS = 12  # at least
@@ -30,7 +30,7 @@ _PASSES = 2  # over the rows, where these are more steps
 
 
 def plan(config: TrainingConfig, rows: int, classes: int) -> TrainingConfig:
-    """Return how weights move: steps and batches by the number of rows and classes, the rest as configured."""
+    """Return the training settings: steps and batches by the number of rows and classes, the rest as configured."""
     batch = next((size for size in _BATCHES if size >= _OF_A_CLASS * classes), _BATCHES[-1])
     a_pass = math.ceil(rows / batch)
     steps = max(_STEPS, _PASSES * a_pass)
@@ -45,12 +45,12 @@ def plan(config: TrainingConfig, rows: int, classes: int) -> TrainingConfig:
 
 
 def shuffled(features: Features) -> Features:
-    """Return features of which no length is known, so that batches are drawn at random and all pairs meet."""
+    """Return features without lengths, so that batches are drawn at random and all pairs occur."""
     return replace(features, lengths=np.full(len(features), int(features.lengths.max())))
 
 
 def objective(temperature: float = TEMPERATURE) -> Objective:
-    """Return the loss over vectors in the place of logits (B, D); examples alone of their class count nothing."""
+    """Return the loss over vectors instead of logits (B, D); the only example of a class does not count."""
     import torch
 
     def weight(batch: Batch) -> float:
@@ -73,7 +73,7 @@ def objective(temperature: float = TEMPERATURE) -> Objective:
 
 @contextmanager
 def without_output_layer(model: Any, layer: Any) -> Iterator[None]:
-    """Let a model return what reaches its output layer, in the place of logits."""
+    """Let a model return the input of its output layer instead of logits."""
     import torch
 
     parent, name = next((m, name) for m in model.modules() for name, child in m.named_children() if child is layer)

@@ -1,7 +1,7 @@
 """A running average of the weights, kept as one more moment of the optimizer.
 
-It stands in the optimizer's state beside Adam's two moments, so it lies on the parameter's device, belongs to the
-parameters that are trained and no others, and is written and restored with every state of training.
+It is part of the optimizer's state, like Adam's two moments, so it is on the parameter's device, exists for the
+trained parameters only, and is saved and restored with every training state.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def update(optimizer: Any, decay: float, step: int) -> None:
     """Move the average towards the weights, after the optimizer's step.
 
     average ← d · average + (1 - d) · weights, with d = min(decay, step / (step + 10)), so that the first weights,
-    which are those of an untrained head, do not linger.
+    which are those of an untrained head, lose their influence quickly.
 
     Args:
         optimizer: A torch optimizer.

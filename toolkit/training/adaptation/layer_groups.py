@@ -1,10 +1,10 @@
 """The depth of each parameter in the network, found without the names of any family.
 
-    depth 0          what stands before the first layer, and every embedding outside the layers
+    depth 0          modules before the first layer, and every embedding outside the layers
     depth 1 … L      the layers: the elements of the model's outermost `ModuleList`s, in their order
-    depth L + 1      what stands above them: pooler, final norm, head
+    depth L + 1      modules above them: pooler, final norm, head
 
-An encoder-decoder counts through, the encoder's layers first; what stands between two stacks belongs to the layer
+In an encoder-decoder the encoder's layers come first; modules between two stacks belong to the layer
 before it.
 """
 
@@ -33,7 +33,7 @@ def layers(model: Any) -> list[tuple[str, Any]]:
 
 
 def depths(model: Any) -> dict[str, int]:
-    """Return the depth of each parameter; those that are shared stand where they are named first.
+    """Return the depth of each parameter; shared ones have the depth of their first name.
 
     Args:
         model: A torch module; its parameters are registered in the order of their use.
@@ -67,7 +67,7 @@ def _embedding_parameters(model: Any) -> Iterator[Any]:
 
 
 def above_layers(model: Any) -> list[str]:
-    """Return the names of the outermost modules that stand above the layers: pooler, final norm, head."""
+    """Return the names of the outermost modules above the layers: pooler, final norm, head."""
     found_at = depths(model)
     top = len(layers(model)) + 1
     standing = {id(parameter): found_at[name] == top for name, parameter in model.named_parameters()}
@@ -84,11 +84,11 @@ def freeze(model: Any, what: int | str) -> int:
 
     Args:
         model: Changed in place.
-        what: A number of layers from the input up, with all that stands below them; "embeddings" for what stands
+        what: A number of layers from the input up, with everything below them; "embeddings" for everything
             below the layers; "trunk" for all but the head; or a regular expression found in the names of parameters.
 
     Returns:
-        How many numbers are frozen now.
+        Number of frozen parameters.
 
     Raises:
         ConfigError: It names nothing, more layers than there are, or everything.
@@ -145,6 +145,6 @@ def _matching(names: list[str], pattern: str) -> list[str]:
 
 
 def nearest(pattern: str, names: list[str]) -> list[str]:
-    """Return the names that most resemble what was written; there are always some."""
+    """Return the names most similar to the given one, at least some."""
     plain = re.sub(r"\\d\+?|[\\^$()\[\]*+?|]", "", pattern)
     return difflib.get_close_matches(plain, names, n=NEAR_NAMES, cutoff=0.0)

@@ -1,9 +1,9 @@
-"""A linear probe: logistic regression on what a pretrained model makes of each example before it is fine-tuned.
+"""A linear probe: logistic regression on the features of a pretrained model before it is fine-tuned.
 
-    inputs → backbone (as it came) → one vector for each example, or for each word → logistic regression
+    inputs → backbone (pretrained) → one vector for each example, or for each word → logistic regression
 
-The probe takes one forward pass over some of the rows, tells how far the checkpoint comes without fine-tuning, and is
-where fine-tuning begins: the model's last layer is set to its weights, so that training does not first distort the
+The probe takes one forward pass over some of the rows, measures the checkpoint without fine-tuning, and is
+the start of fine-tuning: the model's last layer is set to its weights, so that training does not first distort the
 backbone to fit random ones.
 
 Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
@@ -29,17 +29,17 @@ Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
 HEAD = "head input"  # what reaches the last layer
 MEAN = "mean"  # of all tokens, normalised
-ROWS = 2000  # examples that the probe learns from at most; for more classes than 40, 50 for each
+ROWS = 2000  # maximum number of training examples; for more classes than 40, 50 for each
 _ROWS_PER_CLASS = 50
-_VECTORS = 20_000  # words that it learns from at most
-_UNSEEN = -5.0  # logit of a class that train does not show, beside the least likely of the others
+_VECTORS = 20_000  # maximum number of training words
+_UNSEEN = -5.0  # logit of a class that is not in train, relative to the least likely of the others
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the L2 penalty that are tried
 _FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors of the rows of a split, by the way in which they were taken from the model.
+    """Vectors of the rows of a split, by pooling.
 
     Attributes:
         by_pooling: `HEAD`, `MEAN` → vectors. Each of shape (N, D).
@@ -63,8 +63,8 @@ class Probe:
         bias: Shape (C,).
         loss: Mean negative log-likelihood of the validation vectors, in nats.
         accuracy: Share of the validation vectors whose class it finds.
-        cross_validated_loss: Like `loss`, of all rows at hand, each predicted by what the other folds taught.
-        adjustment: How far frequent classes should be held back, the τ of `class_balance`.
+        cross_validated_loss: Like `loss`, of all rows, each predicted by a regression on the other folds.
+        adjustment: Strength of the logit adjustment, the τ of `class_balance`.
     """
 
     pooling: str
@@ -86,7 +86,7 @@ def in_words(pooling: str) -> str:
 
 
 def output_layer(model: Any, batch: Mapping[str, Any]) -> Any | None:
-    """Return the linear layer whose output is the logits, or None where something stands behind it.
+    """Return the linear layer whose output is the logits, or None where another operation follows.
 
     Args:
         model: With a head for its classes.
@@ -123,7 +123,7 @@ def vectors(
 ) -> Iterator[tuple[np.ndarray[Any, np.dtype[np.int64]], Vectors]]:
     """Yield (row numbers, their vectors), batch by batch, rows of like lengths together.
 
-    Where each word has a label, words of a row stand one after another, and row numbers are repeated.
+    Where each word has a label, words of a row are consecutive, and row numbers are repeated.
 
     Args:
         model: On its device.
@@ -131,7 +131,7 @@ def vectors(
         features: The rows, with "labels".
         collate: Stacks rows into a batch.
         batch_size: Rows in a forward pass.
-        autocast: Makes the context in which the model computes.
+        autocast: Creates the context in which the model computes.
     """
     captured: dict[str, Any] = {}
 
@@ -153,7 +153,7 @@ def vectors(
                 with autocast():
                     _run(model, batch)
                 labels = np.asarray(batch["labels"])
-                known = labels >= 0  # (B,) or (B, T): the rest is no word of its own
+                known = labels >= 0  # (B,) or (B, T): the rest are not first pieces of words
                 taken = _pooled(captured, batch, by_word=labels.ndim > 1)
                 numbers = np.broadcast_to(rows.reshape(-1, *[1] * (labels.ndim - 1)), labels.shape)[known]
                 yield numbers, Vectors({name: pooled[known] for name, pooled in taken.items()}, labels[known])
@@ -210,15 +210,15 @@ def rows_for(classes: int) -> int:
 def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balance: bool = False) -> list[Probe]:
     """Fit logistic regressions, one for each pooling, the penalty chosen by cross-validation; the most likely first.
 
-    A validation part of a hundred rows cannot tell poolings apart that differ by five points, so the order and the
-    penalties follow the likelihood of held-out folds of all rows at hand. The probes learn from `train` alone.
+    A validation part of a hundred rows cannot distinguish poolings that differ by five points, so the order and the
+    penalties follow the likelihood of held-out folds of all rows. The probes are trained on `train` only.
 
     Args:
-        train: What they learn from.
-        validation: What their `loss` and `accuracy` are of.
-        classes: How many there are; those that train does not show get a low bias.
+        train: The training vectors.
+        validation: The vectors of their `loss` and `accuracy`.
+        classes: How many there are; those not in train get a low bias.
         seed: Of the folds.
-        balance: Whether to ask how far frequent classes should be held back.
+        balance: Whether to determine the strength of a logit adjustment.
     """
     if len(np.unique(train.labels)) < 2 or not len(validation):
         return []
@@ -249,7 +249,7 @@ def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -
     Args:
         vectors: Shape (N, D).
         labels: Class numbers. Shape (N,).
-        classes: How many there are; those that `labels` do not show get a low bias.
+        classes: How many there are; those not in `labels` get a low bias.
         seed: Of the folds.
     """
     if len(np.unique(labels)) < 2:
@@ -271,7 +271,7 @@ def _strength(vectors: Floats, labels: Integers, classes: int, seed: int) -> tup
 def _cross_validated(
     vectors: Floats, labels: Integers, folds: Integers, strength: float, classes: int
 ) -> tuple[float, Doubles]:
-    """Return (mean negative log-likelihood in nats, logits (N, C)) of each fold by what the others teach."""
+    """Return (mean negative log-likelihood in nats, logits (N, C)) of each fold by a regression on the others."""
     logits = np.zeros((len(labels), classes))
     for fold in np.unique(folds):
         held_out = folds == fold
@@ -288,11 +288,11 @@ def _regression(vectors: Floats, labels: Integers, strength: float, classes: int
     seen = vectors.astype(np.float64)
     mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-6)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one that has not quite converged is still a start
+        warnings.simplefilter("ignore")  # an incompletely converged one is still useful
         model = LogisticRegression(C=strength, max_iter=300).fit((seen - mean) / scale, labels)
     weight, bias = np.zeros((classes, seen.shape[1])), np.full(classes, float(model.intercept_.min()) + _UNSEEN)
     coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:  # one row stands for both
+    if len(model.classes_) == 2:  # one row describes both
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         intercepts = np.hstack([-intercepts, intercepts]) / 2
     weight[model.classes_] = coefficients / scale
@@ -308,7 +308,7 @@ def log_likelihoods(logits: Doubles, labels: Integers) -> Doubles:
 
 
 def install(layer: Any, probe: Probe) -> None:
-    """Set a model's last layer to the weights of a probe of what reaches it."""
+    """Set a model's last layer to the weights of a probe of its inputs."""
     set_weights(layer, probe.weight, probe.bias)
 
 

@@ -1,4 +1,4 @@
-"""Masked language modelling: tokens are hidden anew each time an example is seen, and the model predicts them.
+"""Masked language modelling: tokens are masked anew each time an example is used, and the model predicts them.
 
     15 % of the tokens are chosen: 80 % of them become the mask, 10 % another token, 10 % stay as they are
     labels: the chosen tokens; -100 elsewhere
@@ -23,7 +23,7 @@ Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 
 def collate(processor: Any, seed: int, *, fixed: bool = False) -> Collate:
-    """Return what stacks examples and hides tokens of them; "labels" (B, T) are added.
+    """Return a function that stacks examples and masks tokens; "labels" (B, T) are added.
 
     Args:
         processor: A tokenizer with a mask token.
@@ -48,18 +48,18 @@ def collate(processor: Any, seed: int, *, fixed: bool = False) -> Collate:
 def masked(
     tokens: Integers, special: Integers, mask: int, vocabulary: int, random: np.random.Generator
 ) -> tuple[Integers, Integers]:
-    """Return (tokens with some hidden, labels), each of shape (B, T).
+    """Return (tokens with some masked, labels), each of shape (B, T).
 
     Args:
         tokens: Shape (B, T).
         special: Numbers that are never chosen: padding, separators, the mask.
         mask: Number of the mask.
         vocabulary: How many tokens there are.
-        random: Draws which are chosen, and what becomes of them.
+        random: Draws the tokens and their replacements.
     """
     free = ~np.isin(tokens, special)
     chosen = free & (random.random(tokens.shape) < SHARE)
-    if free.any() and not chosen.any():  # a batch of very short texts still has something to predict
+    if free.any() and not chosen.any():  # at least one token per batch, also for very short texts
         chosen[tuple(np.argwhere(free)[random.integers(int(free.sum()))])] = True
     fate = random.random(tokens.shape)
     drawn = random.integers(vocabulary, size=tokens.shape)

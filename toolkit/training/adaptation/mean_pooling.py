@@ -4,11 +4,12 @@
         → pooler with a scaled identity, in the nearly linear part of its activation → output layer
 
 A classifier of BERT's kind reads the first token. Where a logistic regression on the mean of all tokens predicts
-better, the mean has to reach the output layer in a way that any program that loads the family computes alike; so the
+better, the mean must reach the output layer by operations that every program for the family supports; so the
 layer is one of the family's own with chosen weights, and the saved model is the same class with one layer more. What
-is added stays fixed in training: it stands for an operation without parameters.
+is added is frozen in training: it represents an operation without parameters.
 
-Nothing is looked up by family. The weights are set, the model is run, and unless the mean arrives it is left as it was.
+The family is not checked by name. The weights are set, the model is run, and unless the mean arrives the change is
+undone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,8 +22,8 @@ from toolkit import models
 from toolkit.attention import heads
 from toolkit.errors import ModelError
 
-_GAIN = 256.0  # of the mean over the residual connection, which stays; more would leave the range of 16-bit floats
-_TOLERANCE = 0.05  # of the largest component: what the residual connection and a curved activation may change
+_GAIN = 256.0  # of the mean over the residual connection, which remains; more would exceed the range of 16-bit floats
+_TOLERANCE = 0.05  # of the largest component, for the residual connection and a nonlinear activation
 # Weights of the pooler's linear layer (scale of the identity, bias) in which activations are nearly linear: tanh near
 # 0; ReLU and GELU far above 0, beyond what a normalised vector can hold (`_Pooler.set` multiplies by √D).
 _NEARLY_LINEAR = ((0.05, 0.0), (1.0, 1.0))
@@ -30,10 +31,10 @@ _NEARLY_LINEAR = ((0.05, 0.0), (1.0, 1.0))
 
 @dataclass(frozen=True)
 class Pooled:
-    """A model that reads the mean.
+    """A model that pools by the mean.
 
     Attributes:
-        scale: What reaches the output layer is `scale × normalised mean + shift`.
+        scale: The input of the output layer is `scale × normalised mean + shift`.
         shift: See `scale`.
     """
 
@@ -42,7 +43,7 @@ class Pooled:
 
 
 def add(model: Any, layer: Any, batch: Mapping[str, Any]) -> Pooled | None:
-    """Let the output layer of a classifier read the mean of all tokens; None, and nothing changed, where it cannot.
+    """Let the output layer of a classifier read the mean of all tokens; None without a change where it cannot.
 
     Args:
         model: Reads the first token of its last hidden states; on its device.
@@ -148,7 +149,7 @@ def _average(model: Any, added: Any, batch: Mapping[str, Any]) -> bool:
 
 
 def _arrives(model: Any, layer: Any, layers: Any, batch: Mapping[str, Any], scale: float, shift: float) -> bool:
-    """Whether what reaches the output layer is the normalised mean of what the layer before the added one makes."""
+    """Whether the input of the output layer is the normalised mean of the output of the layer before the added one."""
     with _captured(layers[-2], layer) as captured:
         try:
             model(**batch)
@@ -162,7 +163,7 @@ def _arrives(model: Any, layer: Any, layers: Any, batch: Mapping[str, Any], scal
 
 @contextmanager
 def _captured(encoder: Any, layer: Any) -> Iterator[dict[str, Any]]:
-    """Keep what an encoder layer returns ("hidden") and what the output layer is given ("received")."""
+    """Record the output of an encoder layer ("hidden") and the input of the output layer ("received")."""
     captured: dict[str, Any] = {}
 
     def keep_output(_module: Any, _inputs: Any, output: Any) -> None:

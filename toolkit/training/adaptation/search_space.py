@@ -1,4 +1,4 @@
-"""What a hyperparameter search may try: ranges and choices, written as short texts.
+"""The search space of a hyperparameter search: ranges and choices, written as short texts.
 
 1e-5..1e-3:log    any number between, drawn on a logarithmic scale
 0..0.3            any number between
@@ -81,14 +81,14 @@ def _number(text: str) -> float:
 
 
 def build(resolved: Resolved, given: Mapping[str, Any]) -> dict[str, Range | Choice]:
-    """Return the space: the usual one without what the user has set, and what the user wants searched.
+    """Return the space: the default one without values that the user has set, and the user's own ranges.
 
     Args:
         resolved: The complete configuration; the learning rate is set.
         given: Dotted key → text, such as "training.dropout" → "0..0.3"; a key without a dot is one of training.
 
     Raises:
-        ConfigError: A key is unknown, or a value of it would be refused.
+        ConfigError: A key is unknown, or a value of its range is invalid.
     """
     rate = resolved.config.training.learning_rate or 5e-5
     usual = {"training.learning_rate": f"{SLOWEST * rate:.2g}..{FASTEST * rate:.2g}:log", **SPACE}
@@ -109,7 +109,7 @@ def nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
 
 
 def suggest(trial: Any, space: Space) -> dict[str, Any]:
-    """Ask an Optuna trial for a value of each key."""
+    """Let an Optuna trial suggest a value of each key."""
     values: dict[str, Any] = {}
     for key, part in space.items():
         if isinstance(part, Choice):

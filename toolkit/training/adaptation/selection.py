@@ -1,9 +1,9 @@
-"""Choose between ways of training by cross-validation, when labels are few.
+"""Choose between training methods by cross-validation, when labels are few.
 
-    rows → folds; each way is trained on all folds but one and predicts that one
-        → logits of each row by a model that did not learn from it ("out of fold")
+    rows → folds; each method is trained on all folds but one and predicts that one
+        → logits of each row by a model that was not trained on it ("out of fold")
         → one temperature, fitted on the other folds → log-likelihood of each row
-    the first way is chosen, unless another has a mean that is higher by more than the noise
+    the first method is chosen, unless another has a mean that is higher by more than the noise
 
 Log-likelihoods of the same rows are compared in pairs, which removes how difficult each row is.
 
@@ -20,16 +20,16 @@ import numpy as np
 from toolkit.data.batching.batch import Integers
 from toolkit.training.adaptation.linear_probe import Doubles, log_likelihoods
 
-_BEHIND = 1.0  # standard errors behind the best at which a way is given up before its last fold
+_BEHIND = 1.0  # standard errors below the best at which a method is dropped before its last fold
 _TEMPERATURES = np.geomspace(0.25, 8.0, 41)
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Logits of rows by models that did not learn from them.
+    """Logits of rows by models that were not trained on them.
 
     Attributes:
-        logits: Shape (N, C); of rows whose fold is not predicted they hold no meaning.
+        logits: Shape (N, C); undefined for rows whose fold is not predicted.
         labels: Class numbers. Shape (N,).
         folds: Number of each row's fold. Shape (N,).
         done: Numbers of the folds that are predicted.
@@ -78,7 +78,7 @@ def folds_of(labels: Integers, groups: Integers, count: int, seed: int) -> Integ
         labels: Class numbers. Shape (N,).
         groups: Rows with equal numbers are not separated. Shape (N,).
         count: How many folds.
-        seed: Decides which rows meet.
+        seed: Of the assignment.
     """
     _, members = np.unique(groups, return_inverse=True)
     classes = int(labels.max()) + 1
@@ -103,21 +103,21 @@ def difference(first: OutOfFold, second: OutOfFold) -> tuple[float, float]:
     """Return (mean, standard error over rows) of the lead of `first` in log-likelihood, on rows that both predicted."""
     done = [fold for fold in first.done if fold in second.done]
     parts = []
-    for way in (first, second):
-        values = np.full(len(way.labels), np.nan)
-        values[way.known] = way.log_likelihoods()
+    for method in (first, second):
+        values = np.full(len(method.labels), np.nan)
+        values[method.known] = method.log_likelihoods()
         parts.append(values)
     ahead = (parts[0] - parts[1])[np.isin(first.folds, done)]
     return float(ahead.mean()), float(ahead.std(ddof=1) / math.sqrt(len(ahead))) if len(ahead) > 1 else 0.0
 
 
 def choose(candidates: Mapping[str, OutOfFold], noise: float = 0.0) -> str:
-    """Return the name of the candidate to take.
+    """Return the name of the chosen candidate.
 
     Args:
         candidates: By name, the one to prefer first, each with all folds predicted.
-        noise: Standard errors of the mean difference by which a later one must be ahead; on a few dozen rows even a
-            difference worth having is seldom larger than one.
+        noise: Standard errors of the mean difference by which a later one must be better; on a few dozen rows even a
+            relevant difference is seldom larger than one.
     """
     best = next(iter(candidates))
     for name, candidate in candidates.items():
@@ -130,7 +130,7 @@ def choose(candidates: Mapping[str, OutOfFold], noise: float = 0.0) -> str:
 
 
 def is_behind(name: str, candidates: Mapping[str, OutOfFold]) -> bool:
-    """Whether a candidate is behind another by so much that its other folds need not be computed.
+    """Whether a candidate is so much worse than another that its remaining folds need not be computed.
 
     Args:
         name: The candidate.

@@ -2,8 +2,8 @@
 
     bytes (B, 3, H, W) → crop, flip, turn, colours, RandAugment → normalise → erase → MixUp or CutMix → the model
 
-Validation and test are never changed. Kornia does the changing; it draws from torch's own generator, so a run that is
-taken up again goes on with the very changes it would have made.
+Validation and test are never changed. The operations are Kornia's; it draws from torch's own generator, so a run that
+is resumed continues with the same random changes.
 
 Sources: Cubuk et al. 2020, "RandAugment"; Zhang et al. 2018, "mixup"; Yun et al. 2019, "CutMix"; Zhong et al. 2020,
 "Random Erasing Data Augmentation".
@@ -24,18 +24,18 @@ Flip = Literal["none", "horizontal", "both"]
 
 @dataclass(frozen=True)
 class Changes:
-    """How strongly pictures are changed; as it stands, not at all.
+    """The strength of each augmentation; by default none.
 
     Attributes:
         crop: Least share of a picture's area that is shown; 1 shows all of it.
         flip: "horizontal" mirrors every second picture, "both" also turns every second one upside down.
-        rotate: Degrees that a picture is turned at most, either way.
-        shift: Share of the side by which it is moved at most, and by which it grows or shrinks.
+        rotate: Largest rotation in degrees, in either direction.
+        shift: Largest shift and scaling, as a share of the side.
         color: Share by which brightness, contrast and saturation change at most.
         rand_augment: How many of RandAugment's operations each picture goes through.
         erase: Share of the pictures from which a rectangle is taken out.
-        mixup: Parameter α of the Beta distribution by which two pictures are laid over each other; 0 is off.
-        cutmix: The same for a piece of one picture in the other; where both are set, batches take turns at random.
+        mixup: Parameter α of the Beta distribution by which two pictures are blended; 0 is off.
+        cutmix: The same for a rectangle of one picture in the other; where both are set, each batch draws one of them.
     """
 
     crop: float = 1.0
@@ -54,7 +54,7 @@ class Changes:
         return self.mixup > 0 or self.cutmix > 0
 
 
-# What is safe for a kind of pictures: a digit or a scan that is mirrored is another one.
+# Sets that keep the class of each kind of pictures: a mirrored digit or scan may be another class.
 SETS: Mapping[str, Changes] = {
     "none": Changes(),
     "light": Changes(crop=0.75, color=0.1),
@@ -66,19 +66,19 @@ SETS: Mapping[str, Changes] = {
 
 
 def chosen(name: str, given: Mapping[str, Any]) -> Changes:
-    """Return a named set of changes with the given values in the place of its own; None leaves the set's."""
+    """Return a named set of augmentations with the given values instead of its own; None keeps the set's."""
     own = {field.name: given[field.name] for field in fields(Changes) if given.get(field.name) is not None}
     return Changes(**{**vars(SETS[name]), **own})
 
 
 def changer(changes: Changes, processor: Any, classes: int) -> Callable[[Batch], Batch] | None:
-    """Return what changes a training batch on its device: pixel_values (B, 3, H, W) of bytes become floats.
+    """Return a function that augments a training batch on its device: pixel_values (B, 3, H, W) of bytes become floats.
 
     Where pictures are mixed, labels (B,) become shares of each class, (B, C).
 
     Args:
-        changes: What to do.
-        processor: Says how pictures are normalised.
+        changes: The augmentations.
+        processor: Defines the normalisation.
         classes: How many there are.
 
     Returns:
@@ -153,7 +153,7 @@ def _steps(kornia: Any, changes: Changes, size: tuple[int, ...]) -> list[Any]:
 
 
 def _erasing(changes: Changes) -> Callable[[Any], Any]:
-    """Return what takes rectangles out of normalised pictures: 0 is their mean."""
+    """Return a function that erases rectangles of normalised pictures: 0 is their mean."""
     if not changes.erase:
         return lambda pixels: pixels
     step: Callable[[Any], Any] = _kornia().RandomErasing(scale=(0.02, 0.2), p=changes.erase)

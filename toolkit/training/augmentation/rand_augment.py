@@ -4,8 +4,8 @@
                           ├── second group   operations 0, 7     each with a strength of each picture's own
                           └── …
 
-Kornia has a RandAugment too. It draws one operation for the whole batch, at one strength and towards one side, so that
-photographs become darker on average; here it lends the operations alone.
+Kornia has a RandAugment too. It draws one operation for the whole batch, with one strength and one sign, so that
+photographs become darker on average; only its operations are used here.
 
 Source: Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced search space", table 6.
 """
@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 STRENGTH = 0.3  # 9 of the 30 that the operations' ranges are divided into
-GROUP = 16  # pictures at least that share their operations: each call of an operation has a price
+GROUP = 16  # minimum number of pictures that share their operations, since each call has a fixed cost
 
 Operation = Callable[[Any], Any]
 
 
 def rand_augment(kornia: Any, count: int) -> Operation:
-    """Return what takes each picture of a batch through `count` operations; it draws from torch's generator.
+    """Return a function that applies `count` operations to each picture of a batch; it uses torch's generator.
 
     Args:
         kornia: The module `kornia.augmentation`.

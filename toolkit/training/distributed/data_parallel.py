@@ -4,9 +4,9 @@
                               └── rank 1: mean gradient over its n₁ items ──┴─ average() → Σ nᵣ·gᵣ / Σ nᵣ
 
 The gradients are summed once all micro-batches of a step are done, rather than by hooks inside the backward pass as
-`DistributedDataParallel` does. So a process may take as many micro-batches as its memory asks for, start one over
-when memory runs out, or have no examples at all, and none of the others waits for it for ever. What it costs is
-that sums do not travel while gradients are still being computed.
+`DistributedDataParallel` does. So a process may take as many micro-batches as its memory requires, repeat one
+when memory runs out, or have no examples at all, and the others do not wait forever. The disadvantage is
+that communication does not overlap with the backward pass.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ import numpy as np
 from toolkit.data.batching.batch import Integers
 from toolkit.distributed.process_group import Team
 
-_BUCKET = 2**24  # numbers that travel together
+_BUCKET = 2**24  # numbers that are sent together
 _APART = 1_000_003  # between the seeds of two processes' dropout
 
 
 def deal(indices: Integers, lengths: Integers, team: Team) -> Integers:
     """Return this process's share of a step's rows, so that all have about as many tokens.
 
-    Sorted by length they are dealt out to and fro, as cards: 0 1 2 2 1 0 0 1 2 …
+    Sorted by length they are assigned back and forth: 0 1 2 2 1 0 0 1 2 …
 
     Args:
         indices: Row numbers of the step.
@@ -40,7 +40,7 @@ def deal(indices: Integers, lengths: Integers, team: Team) -> Integers:
 
 
 def begin(team: Team, model: Any, seed: int) -> None:
-    """Give all processes the main one's weights, and each a stream of random numbers of its own."""
+    """Give all processes the main one's weights, and each its own random generator."""
     if team.size == 1:
         return
     import torch
@@ -51,7 +51,7 @@ def begin(team: Team, model: Any, seed: int) -> None:
 
 
 def share_buffers(team: Team, model: Any) -> None:
-    """Give all processes what the main one has counted in its buffers, such as a batch norm's running means."""
+    """Give all processes the main one's buffers, such as the running means of a batch norm."""
     if team.size > 1:
         _spread(team, list(model.buffers()))
 
@@ -67,30 +67,30 @@ def _spread(team: Team, tensors: Sequence[Any]) -> None:
 
 
 def average(
-    team: Team, model: Any, loss: Any, items: float, wishes: Sequence[bool], *, gradients: bool = True
+    team: Team, model: Any, loss: Any, items: float, requests: Sequence[bool], *, gradients: bool = True
 ) -> tuple[Any, list[bool]]:
-    """Make of each process's mean gradient over its own items the mean over all items.
+    """Average the processes' mean gradients, weighted by their items, to the mean over all items.
 
     Args:
         team: The processes.
         model: Its gradients are changed in place; a parameter that no process used keeps none.
         loss: This process's mean loss, a number or a tensor.
-        items: How many items that mean is over, or what they weigh.
-        wishes: What this process would do after the step, such as to stop.
-        gradients: Whether there are gradients to average; those of a model that is shared out are averaged already.
+        items: Number of items of that mean, or their weight.
+        requests: Flags of this process for the end of the step, such as to stop.
+        gradients: Whether there are gradients to average; those of a sharded model are averaged already.
 
     Returns:
-        The mean loss over all items; and for each wish whether any process has it, the same in all of them.
+        The mean loss over all items; and for each request whether any process has it, the same in all of them.
     """
     if team.size == 1:
-        return loss, list(wishes)
+        return loss, list(requests)
     import torch
 
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad and gradients]
     present = [parameter.grad is not None for parameter in parameters]
-    everything, *rest = team.total([items, *wishes, *present])  # on the host: no device waits for it
+    everything, *rest = team.total([items, *requests, *present])  # on the host, without waiting for a device
     weight = items / everything if everything else 0.0
-    granted, users = rest[: len(wishes)], rest[len(wishes) :]
+    granted, users = rest[: len(requests)], rest[len(requests) :]
     used = [parameter for parameter, count in zip(parameters, users, strict=True) if count]
     for parameter in used:
         if parameter.grad is None:

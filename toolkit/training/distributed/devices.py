@@ -8,21 +8,21 @@ from toolkit.errors import ConfigError
 
 
 def accelerator_for(config: TrainingConfig, precision: str, tracked: Path | None = None) -> Any:
-    """Return an `accelerate.Accelerator` for the device that was asked for, or the best present.
+    """Return an `accelerate.Accelerator` for the configured device, or the best one available.
 
     Args:
         config: Names the device.
         precision: "fp32", "bf16" or "fp16".
-        tracked: Where `config.trackers` write what they keep on the disk; None tracks nothing.
+        tracked: Where `config.trackers` write files; None tracks nothing.
 
     Raises:
-        ConfigError: The device is not there.
+        ConfigError: The device is missing.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import ProjectConfiguration
 
-    AcceleratorState._reset_state()  # it would hold a second run of this process to the first one's precision
+    AcceleratorState._reset_state()  # it would keep the first run's precision for a second one of this process
     device = pick_device(config.device)
     trackers = list(config.trackers) if tracked is not None else []
     return Accelerator(

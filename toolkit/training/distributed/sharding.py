@@ -1,12 +1,12 @@
 """Weights, gradients and moments sharded over processes: each keeps a slice of each (`--strategy fsdp`).
 
-    forward, backward   a layer's weights are gathered when it is reached, and given up again behind it
+    forward, backward   a layer's weights are gathered before it, and released after it
     gradient            summed, and each process keeps its slice
-    optimizer           moves the slice
-    validation          all weights are gathered once, so that the processes may ask about different numbers of batches
+    optimizer           updates the slice
+    validation          all weights are gathered once, so that the processes may predict different numbers of batches
 
-What each process holds shrinks with their number; what travels grows. It is PyTorch's own `fully_shard` (FSDP2,
-Zhao et al. 2023), which wants every process to pass forward and backward equally often: see `forward.py`.
+Memory per process shrinks with their number; communication grows. It is PyTorch's own `fully_shard` (FSDP2,
+Zhao et al. 2023), which requires the same number of forward and backward passes in every process: see `loop/step.py`.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ from toolkit.training.adaptation import layer_groups
 
 
 def check(config: TrainingConfig, adapter: AdapterConfig) -> None:
-    """Refuse what cannot be sharded, before training.
+    """Refuse configurations that cannot be sharded, before training.
 
     Raises:
-        ConfigError: Little would be shared out, or not at all.
+        ConfigError: Little or nothing would be sharded.
     """
     if config.strategy != "fsdp":
         return
@@ -60,7 +60,7 @@ def share_out(model: Any, device: Any, team: Team) -> None:
 
 @contextmanager
 def gathered(model: Any) -> Iterator[None]:
-    """Let every process hold all weights inside the block; nothing happens to a model that is not shared out."""
+    """Let every process hold all weights inside the block; no effect on a model that is not sharded."""
     parts = _parts(model)
     for part in parts:
         part.unshard()
@@ -80,13 +80,13 @@ def _parts(model: Any) -> list[Any]:
 
 
 def whole(tensor: Any) -> Any:
-    """Return all of a tensor; every process has to ask for it when it is shared out."""
+    """Return the whole tensor; if it is sharded, every process must call this."""
     gather = getattr(tensor, "full_tensor", None)
     return tensor if gather is None else gather()
 
 
 def like(own: Any, tensor: Any) -> Any:
-    """Return a whole tensor as `own` is laid out: the slice of this process where that is shared out."""
+    """Return a whole tensor in the layout of `own`: the slice of this process where that is sharded."""
     if not hasattr(own, "full_tensor") or own.shape != tensor.shape:
         return tensor
     from torch.distributed.tensor import distribute_tensor

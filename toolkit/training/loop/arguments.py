@@ -1,4 +1,4 @@
-"""What the training loop is given: examples, the choice of weights, callbacks, and the control of steps."""
+"""Arguments of the training loop: examples, the choice of weights, callbacks, and the control of steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ class Selection:
     Attributes:
         validate: Model → figures; they hold "loss" and `training.best_metric`.
         save: Keeps the model's weights of a step as the best so far; called in the main process alone.
-        higher_is_better: Which way `training.best_metric` improves.
-        tolerance: Best validation figure so far → how far behind it weights of a later step may be and still be kept.
-        validate_first: Whether the model as it comes may be the best: it is validated before the first step.
+        higher_is_better: Direction in which `training.best_metric` improves.
+        tolerance: Best validation figure so far → by how much weights of a later step may be worse and still be kept.
+        validate_first: Whether the initial model may be the best: it is validated before the first step.
         early: Validates on some of the validation rows: a first figure for the user after a tenth of the steps, where
             no validation comes before. It changes nothing.
     """
@@ -58,9 +58,9 @@ class Callbacks:
 
     Attributes:
         observe: Called with progress and each validation.
-        say: Called with what the user should know.
-        after_step: Called after each optimizer step with its number and its loss, a tensor on the device; what it
-            raises ends training.
+        say: Called with notes for the user.
+        after_step: Called after each optimizer step with its number and its loss, a tensor on the device; an exception
+            ends training.
         stop_requested: Whether to write the state and stop.
         write_state: Writes (step, weights and moments, facts, each process's random state) where `checkpoint.newest`
             finds it; called in the main process alone.
@@ -78,7 +78,7 @@ class StepControl:
     """Where the steps begin, how many there are, and at which rates.
 
     Attributes:
-        state: Where to go on from.
+        state: Where to resume.
         factor: Optimizer steps taken → factor on the peak learning rate; the schedule's when None.
         limit: (steps without a limit, steps between validations) → the plan that fits into a limited time; no limit
             when None.

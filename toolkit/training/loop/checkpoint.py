@@ -1,13 +1,13 @@
-"""The state of training on disk: written aside, synced, renamed, and checked by hash before it is used again.
+"""The state of training on disk: written atomically, and checked by hash before it is used again.
 
     checkpoints/
         step-00000400/     weights.safetensors  optimizer.safetensors  random.safetensors  state.json
         step-00000200/     the one before, in case the newest is damaged
-        best-00000400/     the model that validation liked best, as it will be exported
+        best-00000400/     the model with the best validation result, as it will be exported
 
 A state is whole when its state.json names every file with the hash that the file has. Nothing is pickled.
-A best model is written before the state that speaks of it and removed after the last state that does, so
-whichever state training goes on from finds its best model.
+A best model is written before the state that refers to it and removed after the last state that does, so
+every state has its best model.
 """
 
 import json
@@ -26,12 +26,12 @@ KEEP = 2  # states that stay on the disk
 
 @dataclass(frozen=True)
 class State:
-    """A state of training that was found whole.
+    """A valid state of training.
 
     Attributes:
         path: Its folder.
         step: Optimizer steps taken.
-        facts: What the loop remembered.
+        facts: Further values of the loop.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class State:
 
 @dataclass(frozen=True)
 class Tensors:
-    """What of a state is many numbers.
+    """The tensors of a state.
 
     Attributes:
         weights: Name → parameter, or stored buffer.
@@ -53,10 +53,10 @@ class Tensors:
 
 
 def gather(model: Any, optimizer: Any) -> Tensors:
-    """Return the weights and moments of training; each process has to ask where they are shared out.
+    """Return the weights and moments of training; if they are sharded, every process must call this.
 
     Args:
-        model: Not wrapped by anything.
+        model: Without a wrapper.
         optimizer: A torch optimizer.
     """
     return Tensors(
@@ -70,7 +70,7 @@ def gather(model: Any, optimizer: Any) -> Tensors:
 
 
 def best_path(folder: Path, step: int) -> Path:
-    """Return where the best model, of `step`, stands."""
+    """Return the path of the best model, of `step`."""
     return folder / f"best-{step:08d}"
 
 
@@ -87,7 +87,7 @@ def write(
         folder: The run's checkpoints.
         step: Optimizer steps taken.
         tensors: From `gather`.
-        facts: JSON values; "best_step" says which best model belongs to the state.
+        facts: JSON values; "best_step" identifies the best model of the state.
         random_states: From `random_state`, of each process; of this one alone when not given.
 
     Raises:
@@ -115,7 +115,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def prune(folder: Path) -> None:
-    """Keep the last states and the best models that they speak of."""
+    """Keep the last states and the best models that they refer to."""
     states = sorted(folder.glob("step-*"))
     for old in states[:-KEEP]:
         shutil.rmtree(old)
@@ -129,7 +129,7 @@ def newest(folder: Path) -> tuple[State | None, list[str]]:
     """Find the newest whole state.
 
     Returns:
-        The state, or None when there is none; and a sentence on each damaged one that was passed over.
+        The state, or None when there is none; and a sentence on each damaged one that was skipped.
     """
     notes: list[str] = []
     for path in sorted(folder.glob("step-*"), reverse=True):
@@ -145,7 +145,7 @@ def newest(folder: Path) -> tuple[State | None, list[str]]:
 def _fault(path: Path) -> str | None:
     try:
         state = _read(path)
-        digests = _digests(path)  # by what is there: a state that was copied here may name files of elsewhere
+        digests = _digests(path)  # of the existing files, since a copied state may name files elsewhere
         for name, expected in state["sha256"].items():
             if digests.get(name) != expected:
                 return f"{name} differs from what was written"
@@ -154,7 +154,7 @@ def _fault(path: Path) -> str | None:
         best = _digests(best_path(path.parent, state["facts"]["best_step"]))
         if any(best.get(name) != expected for name, expected in state.get("best_sha256", {}).items()):
             return "its best model differs from what was written"
-    except Exception as error:  # of any kind: it may hold anything
+    except Exception as error:  # of any type: it may contain anything
         return f"{type(error).__name__}"
     return None
 
@@ -165,13 +165,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def restore(state: State, model: Any, optimizer: Any, rank: int = 0) -> None:
-    """Put weights, moments and random generators back to where they were, to the bit.
+    """Restore weights, moments and random generators bit for bit.
 
     Args:
         state: From `newest`.
         model: Of the same shape.
         optimizer: Over the same parameters in the same order.
-        rank: Whose random generators; a process that was not there when the state was written keeps its own.
+        rank: Whose random generators; a process without a saved one keeps its own.
 
     Raises:
         RunError: The state is of another model.
@@ -208,7 +208,7 @@ def _named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def random_state() -> dict[str, Any]:
-    """Return where this process's random generators stand."""
+    """Return the state of this process's random generators."""
     import torch
 
     state = {"cpu": torch.get_rng_state()}

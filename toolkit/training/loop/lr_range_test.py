@@ -1,7 +1,7 @@
 """The learning-rate range test: raise the learning rate step by step until the loss diverges.
 
 Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3. The exponential rise, the
-smoothing, the end at four times the lowest loss, and both marks that the suggestion is taken from (a tenth of the
+smoothing, the end at four times the lowest loss, and both candidates of the suggestion (a tenth of the
 rate of the lowest loss, and the rate at which the loss falls fastest) are those of Howard and Gugger 2020, "fastai: A
 Layered API for Deep Learning".
 """
@@ -30,10 +30,10 @@ class RangeTest:
         learning_rates: Of each step, rising.
         losses: Training loss of each step.
         smoothed: Moving average of the losses.
-        burst: Whether the loss burst before the last step.
-        suggestion: Peak learning rate to train with, or None where the loss never fell.
-        clear: Whether the loss fell and rose again by more than its noise; if not, the range ends too low, begins too
-            high, or the steps are too few.
+        burst: Whether the loss diverged before the last step.
+        suggestion: Suggested peak learning rate, or None where the loss never decreased.
+        clear: Whether the loss decreased and increased again by more than its noise; if not, the range ends too low,
+            begins too high, or the steps are too few.
     """
 
     learning_rates: Sequence[float]
@@ -59,7 +59,7 @@ class Sweep:
     steps: int
 
 
-class _Burst(Exception):  # it ends the loop, and is no failure
+class _Burst(Exception):  # it ends the loop and is not a failure
     """The loss diverged."""
 
 
@@ -75,17 +75,17 @@ def range_test(
     say: Callable[[str], None] = lambda _text: None,
     compute: ComputeSettings | None = None,
 ) -> RangeTest:
-    """Train for some steps at rates that rise exponentially; the model is spoilt by it.
+    """Train for some steps at rates that rise exponentially; the model is not usable afterwards.
 
     Args:
         model: As for `train`.
         data: The training examples.
-        config: How the weights move; its learning rate and schedule are not used.
+        config: The training settings; its learning rate and schedule are not used.
         accelerator: An `accelerate.Accelerator`.
-        sweep: The rates, and in how many steps they rise.
+        sweep: The rates, and the number of steps.
         objective: What is minimised.
         observe: Called with (steps taken, steps in all).
-        say: Called with what the user should know.
+        say: Called with notes for the user.
         compute: How steps are computed.
     """
     lowest, highest, steps = sweep.lowest, sweep.highest, sweep.steps
@@ -147,18 +147,18 @@ def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
         smoothed: Moving average of the losses. Length N.
 
     Returns:
-        None where the loss never fell.
+        None where the loss never decreased.
     """
     lowest = min(range(len(smoothed)), key=smoothed.__getitem__, default=0)
     if lowest == 0:
         return None
-    settled = range(min(len(smoothed) // 10, lowest - 1) + 1, lowest + 1)  # the first averages are of few losses
+    settled = range(min(len(smoothed) // 10, lowest - 1) + 1, lowest + 1)  # the first averages cover few losses
     steepest = min(settled, key=lambda step: smoothed[step] - smoothed[step - 1])
     return float(f"{min(rates[lowest] / SAFETY, rates[steepest]):.3g}")
 
 
 def is_valley(losses: Sequence[float], smoothed: Sequence[float]) -> bool:
-    """Whether the loss fell from its start by more than it scatters, and rose again by half of that at least.
+    """Whether the loss decreased by more than its noise, and increased again by at least half of that.
 
     Args:
         losses: Of each step. Length N.

@@ -2,13 +2,13 @@
 
     plan ──► prepare (thread) ──► queue of a few ──► the loop
                                        │
-                         waits are counted, and long ones are said
+                         waits are counted, and long ones reported
 
 Order and contents are those of a plain loop: one thread prepares one item after another, and draws no random numbers.
 
 torch's DataLoader does this in a worker process: a batch of 32 rows of 10 to 60 tokens took 1.9 ms of processor time
-with 5,000 rows and 2.2 ms with 50,000, and the worker 190 MiB, where a thread takes 0.2 ms and no copy. Nor does a
-worker notice that micro-batches have become smaller after memory ran out.
+with 5,000 rows and 2.2 ms with 50,000, and the worker 190 MiB, where a thread takes 0.2 ms and no copy. A worker also
+does not see that micro-batches have become smaller after memory ran out.
 """
 
 import queue
@@ -27,11 +27,11 @@ STALL_SECONDS = 30.0
 class Prefetched(Generic[T, U]):
     """Yields (item, prepared item) in order, prepared ahead; use as a context manager, which ends the thread.
 
-    On a CPU nothing is to be gained by a thread beside those that compute: there items are prepared as they are
-    asked for, and the time it takes counts as waiting.
+    On a CPU a further thread gains nothing: there items are prepared when they are
+    requested, and that time counts as waiting.
 
     Attributes:
-        waited: Seconds that the loop stood waiting for the last item.
+        waited: Seconds that the loop waited for the last item.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Prefetched(Generic[T, U]):
         stall_seconds: float = STALL_SECONDS,
         say: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """Take what to prepare; nothing starts before the first item is asked for.
+        """Set the items to prepare; nothing starts before the first one is requested.
 
         Args:
             items: What to prepare, in order.
             prepare: Called in the background thread, one item at a time.
             ahead: Whether a thread prepares them.
-            depth: Prepared items that wait at most; what bounds memory.
-            stall_seconds: A wait that long is said, with the number of the item, and again after as long.
+            depth: Maximum number of waiting items, which bounds memory.
+            stall_seconds: A wait of this length is reported, with the number of the item, and again after as long.
             say: Called at each stall.
         """
         self.waited = 0.0
@@ -125,7 +125,7 @@ class Prefetched(Generic[T, U]):
             self._put(("error", error))
 
     def _put(self, entry: tuple[str, Any]) -> bool:
-        """Queue an entry; return whether anybody still wants it."""
+        """Queue an entry; return whether the consumer is still active."""
         while not self._closed.is_set():
             try:
                 self._queue.put(entry, timeout=0.1)

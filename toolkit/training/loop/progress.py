@@ -12,12 +12,12 @@ from toolkit.data.batching.batch import Integers
 from toolkit.errors import RunError
 
 REPORT_EVERY_SECONDS = 2.0
-WINDOWS = 200  # of a run, over each of which the training loss is averaged and written down
+WINDOWS = 200  # windows of a run, over each of which the training loss is averaged and logged
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands, for a progress bar or a log line.
+    """Progress of training, for a progress bar or a log line.
 
     Attributes:
         step: Optimizer steps taken.
@@ -28,7 +28,7 @@ class Progress:
         samples_per_second: Since training began, without validation.
         seconds_left: Estimate to the end of training.
         waiting: Share of the time that was spent on waiting for data.
-        whole: Whether the window is over; windows end at steps that the clock does not decide.
+        whole: Whether the window is over; windows end at fixed steps, independent of the clock.
         may_stop_early: Whether training may end before `seconds_left` are over, by early stopping.
     """
 
@@ -52,7 +52,7 @@ class Validation:
         step: Optimizer steps taken before it.
         epoch: Passes over the data before it.
         values: "loss" and the recipe's metrics.
-        best: Whether its weights were kept, in the place of those before.
+        best: Whether its weights were kept, replacing earlier ones.
         early: Whether it is a first figure for the user, on some of the rows; it decides nothing.
     """
 
@@ -66,18 +66,18 @@ class Validation:
 class BestKeeper:
     """Records validations, saves the best weights, and decides on early stopping.
 
-    Weights that trained longer are kept in the place of better ones while they are no further behind than chance puts
-    them (`tolerance`): on few validation rows the highest of many figures is mostly luck, and later weights have gone
+    Weights that were trained longer replace better ones while they are not worse by more than chance
+    (`tolerance`): on few validation rows the highest of many results is mostly chance, and later weights have gone
     through more of the falling learning rate.
 
     Source: the one-standard-error rule, Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3.
 
     Args:
-        config: Names the metric, and the patience with it.
-        higher_is_better: Which way it improves.
+        config: Defines the metric and the patience.
+        higher_is_better: Direction of improvement.
         save: Keeps the weights of a step.
         precision: In which steps are computed, for messages.
-        tolerance: Best value so far → how far behind it a later value may be.
+        tolerance: Best value so far → by how much a later value may be worse.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class BestKeeper:
         self.validations: list[Validation] = []
 
     def consider(self, step: int, epoch: float, values: Mapping[str, float]) -> Validation:
-        """Take note of a validation; save the weights if it is the best so far."""
+        """Record a validation; save the weights if it is the best so far."""
         if self.metric not in values:
             raise RunError(
                 f"The validation rows do not define {self.metric}, which selects the best weights.",
@@ -119,17 +119,17 @@ class BestKeeper:
         return self.validations[-1]
 
     def _is_near(self, values: Mapping[str, float], best: float) -> bool:
-        """Whether weights are no further behind the best than chance, and ahead of those before the first step."""
+        """Whether weights are within chance of the best, and better than those before the first step."""
         merit = self._merit(values)
         start = [self._merit(v.values) for v in self.validations if v.step == 0]
         return best - merit[0] < self.tolerance(abs(best)) and all(merit > before for before in start)
 
     def _merit(self, values: Mapping[str, float]) -> tuple[float, float]:
-        return (self.sign * values[self.metric], -values["loss"])  # of equals, the one with the lower loss
+        return (self.sign * values[self.metric], -values["loss"])  # of equal ones, the one with the lower loss
 
     @property
     def patience_is_over(self) -> bool:
-        """Whether too many validations have gone by without improvement."""
+        """Whether too many validations have passed without improvement."""
         return self.patience is not None and self.since_best >= self.patience
 
     def may_stop_early(self, validations_left: int) -> bool:
@@ -142,20 +142,20 @@ class BestKeeper:
         return {"best_step": self.best_step, "since_best": self.since_best, "validations": validations}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
-        """Remember again what `facts` held."""
+        """Restore the state from `facts`."""
         self.best_step, self.since_best = facts["best_step"], facts["since_best"]
         self.validations = [Validation(**validation) for validation in facts["validations"]]
 
 
 def calmer(precision: str) -> str:
-    """Return what to do about figures that are no longer numbers, in a run of that precision."""
+    """Return the fix for figures that are not finite, in a run of that precision."""
     if precision == "fp32":
         return "Lower the learning rate (--learning-rate)."
     return "Lower the learning rate (--learning-rate), or compute in fp32 (`--set training.precision=fp32`)."
 
 
 def check_finite(what: str, value: float, step: int, precision: str) -> None:
-    """Stop a run whose figures are no longer numbers.
+    """Stop a run whose figures are not finite.
 
     Raises:
         RunError: `value` is infinite or not a number.
@@ -228,7 +228,7 @@ class Meter:
         self.precision = precision
         self.validate_every = validate_every
         self.may_stop_early = may_stop_early
-        self._pauses: dict[str, list[float]] = {}  # what training paused for → seconds of each pause
+        self._pauses: dict[str, list[float]] = {}  # reason of a pause → seconds of each
         self._first: _Step | None = None  # of this process
         self._work = 0.0
         self.losses: list[dict[str, float]] = []
@@ -250,7 +250,7 @@ class Meter:
         validating: bool = False,
         work: float = 1.0,
     ) -> None:
-        """Take note of one optimizer step: its loss, a number or a tensor, and the examples that it saw.
+        """Record one optimizer step: its loss, a number or a tensor, and its examples.
 
         A window ends every total_steps / WINDOWS steps and before each validation. `work` is the length of its examples
         as a multiple of a step's mean.
@@ -264,7 +264,7 @@ class Meter:
             self._first = at
 
     def wait(self, seconds: float) -> None:
-        """Take note of how long training stood waiting for data."""
+        """Record how long training waited for data."""
         self._waited += seconds
 
     def due(self) -> bool:
@@ -272,7 +272,7 @@ class Meter:
         return time.perf_counter() - self._last_report >= REPORT_EVERY_SECONDS
 
     def report(self) -> Iterator[Progress]:
-        """Yield where training stood at the end of each window since the last report, and now; wait for the device.
+        """Yield the progress at the end of each window since the last report, and now; wait for the device.
 
         Raises:
             NonFiniteLoss: A loss is infinite or not a number; the first is named.
@@ -283,7 +283,7 @@ class Meter:
             if not math.isfinite(loss):
                 raise NonFiniteLoss(at.step, loss, at.rows, self.precision)
             self._window.append(loss)
-            if at is unread[-1]:  # the device has come so far now
+            if at is unread[-1]:  # the device has finished these steps
                 at = replace(at, trained=self.seconds - self._paused)
             if at.ends or at.step == unread[-1].step:
                 yield self._progress(at)
@@ -325,7 +325,7 @@ class Meter:
 
     @contextmanager
     def paused(self, reason: str | None = None) -> Iterator[None]:
-        """Take the time of a block out of the speed.
+        """Exclude the time of a block from the speed.
 
         Args:
             reason: What recurs with each validation, such as "validation"; None for what does not.
@@ -365,7 +365,7 @@ class Meter:
         return {"losses": self.losses, "window": self._window, "samples": self._samples, **times}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
-        """Go on counting from what `facts` held."""
+        """Continue from the counts in `facts`."""
         self.losses, self._samples = list(facts["losses"]), facts["samples"]
         self._window = list(facts["window"])
         self._paused, self._waited = facts["paused"], facts["waited"]

@@ -39,7 +39,7 @@ def learning_rate_factor(config: TrainingConfig, total_steps: int) -> Callable[[
 
 
 def build_optimizer(model: Any, config: TrainingConfig) -> Any:
-    """Return AdamW over the model's trainable parameters; vectors (biases, norms) are spared weight decay.
+    """Return AdamW over the model's trainable parameters; vectors (biases, norms) have no weight decay.
 
     With `layer_decay` a parameter's learning rate is the peak times `layer_decay` to the power of its distance from
     the head, in layers (Howard and Ruder 2018, "Universal Language Model Fine-tuning", section 3.2).

@@ -1,4 +1,4 @@
-"""One step's gradient: micro-batches forward and backward, weighed by items, smaller ones when memory runs out."""
+"""One step's gradient: micro-batches forward and backward, weighted by items, smaller ones when memory runs out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +19,7 @@ Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Share:
-    """What one process computes of a step.
+    """The part of a step that one process computes.
 
     Attributes:
         indices: Row numbers.
@@ -35,8 +35,8 @@ class Share:
 class Forward:
     """Computes one step's gradient, in micro-batches that become smaller when memory runs out.
 
-    Where the model is shared out, the processes `together` pass forward and backward equally often: one that has
-    fewer micro-batches than another passes a batch that weighs nothing.
+    Where the model is sharded, all processes make the same number of forward and backward passes: one that has
+    fewer micro-batches than another uses a batch of weight zero.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Forward:
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                if self.together.size > 1:  # the others are in the middle of the same pass
+                if self.together.size > 1:  # the others are in the same pass
                     raise RunError(
                         "Memory ran out.",
                         "Lower `training.micro_batch_tokens` or `training.micro_batch_size`.",
@@ -99,7 +99,7 @@ class Forward:
     def _accumulate(self, batches: Sequence[Mapping[str, Any]]) -> tuple[Any, float]:
         weights = [self.objective.weight(batch) for batch in batches]
         counted = [(batch, weight) for batch, weight in zip(batches, weights, strict=True) if weight]
-        own = sum(weights)  # the mean over no items is not a number
+        own = sum(weights)  # the mean over no items is NaN
         everything, passes = self._agreed(own, len(counted))
         counted += [(self._weightless(), 0.0) for _ in range(passes - len(counted))]
         total: Any = 0.0
@@ -123,12 +123,12 @@ class Forward:
         return total, own
 
     def _agreed(self, items: float, passes: int) -> tuple[float, int]:
-        """Return over how many items the mean is, and how many passes it takes: of all who compute it together."""
+        """Return the number of items of the mean, and the number of passes, over all processes that share them."""
         everyones = self.together.everyones((items, passes))
         return sum(items for items, _ in everyones), max(passes for _, passes in everyones)
 
     def _weightless(self) -> Mapping[str, Any]:
-        """Return a batch with a loss that is a number, to be counted as nothing."""
+        """Return a batch with a finite loss, of weight zero."""
         batches = (self.collate([self.features[row]]) for row in range(len(self.features)))
         return next(batch for batch in batches if self.objective.weight(batch))
 

@@ -1,11 +1,11 @@
-"""How many optimizer steps fit into the time for training, settled anew after each step.
+"""How many optimizer steps fit into the time for training, computed again after each step.
 
     seconds left − those of a validation
     ──────────────────────────────────── = steps left, at most as many as training takes without a limit
           seconds of a step
 
 The learning rate follows the progress through the plan rather than the number of the step: each step takes progress an
-equal share of the way that is left, so that the schedule comes to its end with the time, whatever happens to the speed.
+equal share of the remaining progress, so that the schedule ends with the time even if the speed changes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,18 +15,18 @@ from toolkit.config.settings import TrainingConfig
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.training.loop.schedule import learning_rate_factor
 
-VALIDATION_SHARE = 1 / 8  # of the time of training, that validations before the last one may take
-_RECENT = 8  # steps whose speed counts at least
-_RISE = 3.0  # times that what comes after training is taken to be slower than measured, at most
+VALIDATION_SHARE = 1 / 8  # share of the training time for validations before the last one
+_RECENT = 8  # minimum number of steps for an estimate of the speed
+_RISE = 3.0  # maximum factor by which the work after training may be slower than measured
 
 
 class StepPlan:
-    """The number of steps that fit, as it is known at the moment.
+    """The current estimate of the number of steps that fit.
 
-    Every process of a team calls the same methods in the same order; the main one's clock decides.
+    Every process calls the same methods in the same order; the main one's clock decides.
 
     Args:
-        config: How the learning rate moves.
+        config: The schedule of the learning rate.
         most: Steps of a training without a limit.
         every: Steps between validations.
         seconds_left: Factor on the time kept for what comes after training → seconds left for training.
@@ -63,7 +63,7 @@ class StepPlan:
         self._marks: list[tuple[int, float]] = []  # (step, seconds of training so far)
 
     def restore(self, facts: Mapping[str, Any]) -> None:
-        """Go on with the plan of a run that was interrupted: no more steps than it had."""
+        """Continue the plan of an interrupted run: no more steps than it had."""
         self.most = self.total = min(self.most, int(facts["total"]))
         self.planned, self.progress = facts["planned"], float(facts["progress"])
 
@@ -82,7 +82,7 @@ class StepPlan:
         self._settle(step, seconds)
 
     def after(self, step: int, seconds: float) -> None:
-        """Take note that a step was taken, and plan anew.
+        """Record a step, and plan again.
 
         Args:
             step: Steps taken.
@@ -95,7 +95,7 @@ class StepPlan:
             self.planned = self.total
 
     def validated(self, validation_seconds: float, seconds: float) -> None:
-        """Take note of what a validation took, and of the time of training so far."""
+        """Record the time of a validation, and the training time so far."""
         self._validation = validation_seconds + self._write
         self._validated = seconds
 
@@ -103,11 +103,11 @@ class StepPlan:
         self.total, self.validate = self._team.from_main(lambda: self._fitting(step, seconds))
 
     def _fitting(self, step: int, seconds: float) -> tuple[int, bool]:
-        """Return how many steps there will be in all, and whether a validation now is worth its time."""
+        """Return the total number of steps, and whether there is time for a validation now."""
         step_seconds, rise = self._seconds_per_step()
         left = self._seconds_left(rise) - self._validation  # the last one
         fit = min(self.most - step, int(max(0.0, left) / step_seconds))
-        if (step + fit - 1) // self._every > step // self._every:  # some stand between
+        if (step + fit - 1) // self._every > step // self._every:  # some are in between
             fit = min(self.most - step, int(left * (1 - VALIDATION_SHARE) / step_seconds))
         since = seconds - self._validated
         worth = since * VALIDATION_SHARE >= self._validation * (1 - VALIDATION_SHARE) and left > 4 * self._validation

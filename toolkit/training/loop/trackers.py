@@ -1,6 +1,6 @@
 """Experiment trackers, through Accelerate: TensorBoard, trackio, Weights & Biases.
 
-A tracker that fails, for want of a network or a login, is left out from then on; it never ends a run.
+A tracker that fails, without a network or a login, is then left out; it never ends a run.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ def check(names: Sequence[str]) -> None:
 def tracking(
     accelerator: Any, names: Sequence[str], values: Mapping[str, Any], say: Callable[[str], None]
 ) -> Iterator[Log]:
-    """Begin the trackers, give a function that logs (figures, step) to them, and end them.
+    """Start the trackers, yield a function that logs (figures, step) to them, and end them.
 
     Args:
         accelerator: Made with `log_with`.
@@ -59,7 +59,7 @@ def tracking(
 
 
 def _finish(accelerator: Any) -> None:
-    """End the trackers alone; `end_training` would end what the processes of a run talk through as well."""
+    """End only the trackers; `end_training` would also end the communication of the processes."""
     for tracker in accelerator.trackers:
         tracker.finish()
 
@@ -74,5 +74,5 @@ def figures(line: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values that every tracker takes: numbers, truth values and texts."""
+    """Return values that every tracker accepts: numbers, truth values and texts."""
     return {key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in values.items()}

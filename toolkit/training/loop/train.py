@@ -5,12 +5,12 @@
             loss  = the objective's mean over the micro-batch's items
             backward(loss × weight of the items / weight of the step's)
         clip, optimizer, schedule
-        validate when due → the best so far is saved → stop early when nothing improves
-        write the state when due, or when asked to stop
+        validate when due → save the best so far → stop early without improvement
+        write the state when due, or on a request to stop
 
 Weighing by the items of the step makes accumulated micro-batches equal to one large batch, for losses
-over examples and over target tokens alike. The plan is a function of the step's number, so a run that is taken up
-again goes on with the very example where it stopped, and reads nothing twice.
+over examples and over target tokens alike. The plan is a function of the step's number, so a resumed run
+continues with the same example, and reads nothing twice.
 """
 
 import math
@@ -40,7 +40,7 @@ from toolkit.training.loss.objective import OWN, Objective
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training did.
+    """The result of training.
 
     Attributes:
         steps: Optimizer steps taken.
@@ -53,7 +53,7 @@ class TrainingResult:
         stopped_early: Whether early stopping ended it.
         losses: Training loss along the way: {"step", "epoch", "value"}.
         validations: Each validation.
-        planned_steps: Steps planned once the speed was known, where the time was limited.
+        planned_steps: Steps planned with the measured speed, where the time is limited.
         unlimited_steps: Steps of the training without a limit.
     """
 
@@ -87,25 +87,25 @@ def train(
     team: Team = ALONE,
     compute: ComputeSettings | None = None,
 ) -> TrainingResult:
-    """Fine-tune `model` in place and hand its best weights to `selection.save`.
+    """Fine-tune `model` in place and pass its best weights to `selection.save`.
 
     Args:
         model: A transformers model whose output has a `loss`, the mean over its batch's items, and `logits`.
         data: The training examples.
-        config: How the weights move; `learning_rate` is set.
+        config: The training settings; `learning_rate` is set.
         accelerator: An `accelerate.Accelerator`.
         objective: What is minimised.
         selection: How the weights that are kept are chosen.
-        callbacks: Whom the loop calls.
+        callbacks: The callbacks of the loop.
         control: Where the steps begin, how many there are, and at which rates.
         team: The processes that share the work; each calls this with the same arguments.
-        compute: What attends, and whether the layers are compiled; in the accelerator's precision. Nothing special when
+        compute: Attention kernel, and whether the layers are compiled; in the accelerator's precision. Defaults when
             None.
 
     Raises:
         NonFiniteLoss: The loss is no longer a finite number.
-        RunError: The metric that picks the best weights is no longer a finite number.
-        Interrupted: `callbacks.stop_requested` said so.
+        RunError: The metric that selects the best weights is no longer a finite number.
+        Interrupted: `callbacks.stop_requested` returned true.
     """
     loop = _Loop(model, data, config, accelerator, objective, selection, callbacks, control, team)
     trial = None if objective.penalty is not None else probe(data.features, data.collate)  # recorded attention: padded
@@ -137,7 +137,7 @@ class _Loop:
     ) -> None:
         self.data, self.config, self.accelerator, self.objective = data, config, accelerator, objective
         self.selection, self.callbacks, self.team = selection, callbacks, team
-        # as it is: `data_parallel` averages the gradients
+        # not wrapped: `data_parallel` averages the gradients
         self.model = accelerator.prepare_model(model, evaluation_mode=True)
         data_parallel.begin(team, self.model, config.seed)
         self.sharded = config.strategy == "fsdp" and team.size > 1
@@ -234,7 +234,7 @@ class _Loop:
         """Report, validate and write the state after a step, where that is due."""
         validating = self._validating
         writing = self.callbacks.write_state is not None and (validating or stopping or due)
-        if validating or writing or self.meter.due():  # a state is written of what is still a number
+        if validating or writing or self.meter.due():  # only finite states are saved
             for progress in self.meter.report():
                 self.callbacks.observe(progress)
         if validating:
@@ -245,7 +245,7 @@ class _Loop:
             self._write("saving" if validating else None)
 
     def _validate(self, early: Validate | None = None) -> None:
-        """Validate the averaged weights where there are such; `early` changes nothing."""
+        """Validate the averaged weights, if any; `early` has no effect on training."""
         start = time.monotonic()
         with self.meter.paused("validation"), ema.applied(_bare(self.optimizer)), sharding.gathered(self.model):
             self.model.eval()
@@ -278,7 +278,7 @@ class _Loop:
         self.last_state = time.monotonic()
 
     def _restore(self, state: checkpoint.State) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         with damage(state.path):
             unwrapped = self.accelerator.unwrap_model(self.model)
             checkpoint.restore(state, unwrapped, _bare(self.optimizer), self.team.rank)
@@ -290,7 +290,7 @@ class _Loop:
                 self.limited.restore(state.facts.get("plan", whole))
 
     def result(self) -> TrainingResult:
-        """Return what training did."""
+        """Return the result of training."""
         limited = self.limited
         return TrainingResult(
             steps=self.step,

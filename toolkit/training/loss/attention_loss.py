@@ -2,7 +2,7 @@
 
     loss of a batch = the objective's mean + attention_entropy × entropy + attention_supervision × distance
 
-Weights of attention are there only while it is recorded, so a batch is run padded and attention spelt out: slower
+Attention weights exist only while attention is recorded, so batches are padded and attention is not fused: slower
 than SDPA on batches without padding, by a factor that grows with the length of the examples.
 """
 
@@ -23,20 +23,20 @@ MEASURED = 200  # validation examples at most on which attention is measured
 
 
 def wanted(config: LossConfig) -> bool:
-    """Whether the loss has a part that looks at attention."""
+    """Whether the loss has a part that depends on attention."""
     return bool(config.attention_entropy or config.attention_supervision)
 
 
 def check(config: LossConfig, training: TrainingConfig, columns: Sequence[str]) -> None:
-    """Refuse, before a model is loaded, what cannot be done.
+    """Refuse invalid configurations before a model is loaded.
 
     Args:
-        config: What the loss is made of.
-        training: How the weights move.
+        config: The loss.
+        training: The training settings.
         columns: Roles that the training rows have.
 
     Raises:
-        ConfigError: There are no rationales to learn from, or attention would be computed twice.
+        ConfigError: There are no rationales, or gradient checkpointing discards the attention.
     """
     if config.attention_supervision and RATIONALE not in columns:
         raise ConfigError(
@@ -54,10 +54,10 @@ def check(config: LossConfig, training: TrainingConfig, columns: Sequence[str]) 
 
 
 def watchable(model: Any) -> None:
-    """Refuse a model whose attention cannot be recorded, or is not that of one text to itself.
+    """Refuse a model whose attention cannot be recorded, or is not self-attention.
 
     Raises:
-        ModelError: It is such a model.
+        ModelError: It is one of these.
     """
     with recording(model):
         pass
@@ -87,7 +87,7 @@ def penalty(config: LossConfig) -> Callable[[Sequence[Record], Mapping[str, Any]
 
 
 def regularised(objective: Objective, config: LossConfig) -> Objective:
-    """Return the objective with what the configuration adds to it, in its name too."""
+    """Return the objective with the configured penalties, also in its name."""
     added = {"attention entropy": config.attention_entropy, "distance to the rationales": config.attention_supervision}
     named = [f"{weight:+g} × {what}".replace("-", "−") for what, weight in added.items() if weight]
     return replace(objective, name=" ".join([objective.name, *named]), penalty=penalty(config))
@@ -96,7 +96,7 @@ def regularised(objective: Objective, config: LossConfig) -> Objective:
 def measure(
     model: Any, features: Features, collate: Callable[..., dict[str, Any]], batch_size: int
 ) -> dict[str, float]:
-    """Return what attention is like on some of the examples, spread evenly.
+    """Measure attention on some of the examples, spread evenly.
 
     Args:
         model: In evaluation mode, on its device.
@@ -105,7 +105,7 @@ def measure(
         batch_size: Examples in one forward pass.
 
     Returns:
-        "attention_entropy" in nats and, where rationales are there, "rationale_attention": the share of the first
+        "attention_entropy" in nats and, where there are rationales, "rationale_attention": the share of the first
         token's attention in the last layer that lies on them.
     """
     import torch

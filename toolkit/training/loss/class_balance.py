@@ -2,9 +2,9 @@
 
     logits of the loss = logits + τ × log(share of each class in train)          (Menon et al. 2021, equation 10)
 
-Trained on the left side and used without the second term, a model with τ = 1 finds rare classes as readily as frequent
-ones, and one with τ = 0 is most often right. Which τ is worth it is decided by the linear probe, whose out-of-fold
-logits for all rows at hand cost nothing more, where a hundred validation rows hold a handful of the rare class.
+Trained with it and used without the second term, a model with τ = 1 finds rare classes as readily as frequent
+ones, and one with τ = 0 has the highest accuracy. The linear probe decides on τ: its out-of-fold
+logits for all rows are available anyway, while a hundred validation rows contain few of the rare class.
 
 Source: Menon et al. 2021, "Long-tail learning via logit adjustment", sections 4.2 and 5.2.
 """
@@ -19,7 +19,7 @@ Doubles = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
-_LEAST_SKEW = 1.5  # rows of the most frequent class to those of the rarest, from which on it is considered
+_LEAST_SKEW = 1.5  # minimum ratio of the most frequent class to the rarest
 _RESAMPLES = 400
 _SURELY = 0.95  # of the resamples must have a higher macro F1
 
@@ -32,13 +32,13 @@ def log_shares(labels: Integers, classes: int) -> Doubles:
 
 
 def choose(logits: Doubles, labels: Integers, seed: int) -> float:
-    """Return the strength τ whose macro F1 is best, or 0 where none is better beyond chance or costs accuracy.
+    """Return the strength τ whose macro F1 is best, or 0 where none is significantly better without a loss of accuracy.
 
     A strength is taken where macro F1 rises in 95 % of bootstrap resamples, and accuracy falls by no more than one
     standard error.
 
     Args:
-        logits: Of rows that the classifier did not learn from. Shape (N, C).
+        logits: Of rows that the classifier was not trained on. Shape (N, C).
         labels: Numbers of their classes. Shape (N,).
         seed: Of the resamples.
     """

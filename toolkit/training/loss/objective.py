@@ -1,7 +1,7 @@
 """What training minimises: the model's own loss, or a cross entropy with weights, focus or smoothing.
 
 An objective is a mean over a batch's items: examples, or tokens whose label is not -100. From the labels alone it
-says what a batch weighs in the mean over a whole step, so that
+determines the weight of a batch in the mean over a whole step, so that
 
     loss of the step = Σ mean(outputs, batch) × weight(batch) / Σ weight(batch)
 
@@ -21,7 +21,7 @@ from toolkit.errors import ConfigError
 from toolkit.training.loss.class_balance import log_shares
 
 IGNORED = -100
-RATIONALE = "rationale"  # marks of tokens, which the loss reads and no model takes
+RATIONALE = "rationale"  # marks of tokens, for the loss and not for the model
 Batch = Mapping[str, Any]
 
 
@@ -31,9 +31,9 @@ class Objective:
 
     Attributes:
         name: What reports call it.
-        weight: Batch, with its labels, → what it weighs in the mean over a step.
+        weight: Batch, with its labels, → its weight in the mean over a step.
         mean: (Outputs, batch) → the mean loss over the batch, a scalar with a gradient.
-        penalty: (Records of attention, batch) → what is added to that mean; None where attention is not looked at.
+        penalty: (Records of attention, batch) → what is added to that mean; None where attention is not recorded.
         labels: Whether the model is given the labels too, and computes a loss of its own from them.
     """
 
@@ -45,12 +45,12 @@ class Objective:
 
 
 def model_inputs(batch: Batch) -> dict[str, Any]:
-    """Return what of a batch a model takes."""
+    """Return the columns of a batch that a model takes."""
     return {name: tensor for name, tensor in batch.items() if name != RATIONALE}
 
 
 def count_items(batch: Batch) -> int:
-    """Return how many things a batch's mean loss is taken over: labels that are not the ignored -100."""
+    """Return the number of items of a batch's mean loss: labels other than the ignored -100."""
     labels = batch["labels"]
     return int((labels != IGNORED).sum()) if not labels.is_floating_point() else len(labels)
 
@@ -74,13 +74,13 @@ OWN = Objective("the model's own loss", count_items, _own)
 def objective_for(
     config: LossConfig, names: Sequence[str], labels: Ragged | np.ndarray[Any, Any], adjustment: float = 0.0
 ) -> Objective:
-    """Return the objective that was asked for.
+    """Return the configured objective.
 
     Args:
         config: Weights, focus, smoothing; with none of them it is the model's own loss.
         names: The classes.
         labels: Of the training rows, numbers into `names`.
-        adjustment: The τ of `class_balance`, by which frequent classes are held back.
+        adjustment: The τ of `class_balance`, the strength of the logit adjustment.
 
     Raises:
         ConfigError: The weights name unknown classes, or the task has no classes to weigh.
@@ -186,7 +186,7 @@ def cross_entropy(
         return losses.sum() / weight(batch)
 
     def _of_shares(logits: Any, shares: Any) -> Any:
-        """Sum of the losses of mixed examples: the focus is on each class by its own share."""
+        """Sum of the losses of mixed examples: the focal factor is applied to each class by its share."""
         weights = table.to(logits.device) if table is not None else torch.ones_like(logits[0])
         target = (1 - smoothing) * shares + smoothing / logits.shape[1]  # (B, C)
         surely = logits.log_softmax(dim=-1)

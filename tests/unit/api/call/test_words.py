@@ -1,4 +1,4 @@
-"""Words of a call become layers of the configuration, and the command line that says the same."""
+"""Words of a call become layers of the configuration, and the equivalent command line."""
 
 import inspect
 import shlex
@@ -46,8 +46,8 @@ def test_keyword_arguments_are_the_words_of_the_command_line(verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_option_has_the_name_of_its_keyword_argument(verb):
-    options = [one for one in typer.main.get_command(app).commands[verb].params if one.param_type_name == "option"]
-    named = {one.name: one.opts[0] for one in options if one.name != "help"}
+    options = [item for item in typer.main.get_command(app).commands[verb].params if item.param_type_name == "option"]
+    named = {item.name: item.opts[0] for item in options if item.name != "help"}
     assert named == {name: f"--{OPTIONS.get(name, name).replace('_', '-')}" for name in named}
     assert named.keys() <= words_of(verb).keys()
     assert len(named) > 2

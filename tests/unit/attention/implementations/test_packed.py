@@ -86,7 +86,7 @@ def assert_equal(one, other, tolerance=2e-5):
 
 
 def trims(model) -> bool:
-    """Whether the last layer is asked for its first tokens only."""
+    """Whether the last layer computes its first tokens only."""
     return packed._keep_first in packed.repeated_layers(model)[-1]._forward_pre_hooks.values()
 
 
@@ -267,7 +267,7 @@ def test_the_kernel_for_packed_sequences_is_used_where_there_is_one(on_gpu, size
     assert sequences._fits_kernel(query) == fits
 
 
-def test_attention_weights_are_dropped_at_the_rate_that_was_asked_for():
+def test_attention_dropout_has_the_given_rate():
     """With weights of 1/L everywhere and values of one, the output is kept/L/(1-p) in each place: its mean is one."""
     torch.manual_seed(0)
     length, rows = 50, 40
@@ -286,7 +286,7 @@ def test_attention_weights_are_dropped_at_the_rate_that_was_asked_for():
 
 
 @pytest.mark.parametrize("kept", [sequences._KEPT, 0])
-def test_in_16_bits_a_gradient_avoids_the_kernel_that_is_slow_there_while_little_is_kept(monkeypatch, kept):
+def test_small_16_bit_layers_use_products(monkeypatch, kept):
     monkeypatch.setattr(sequences, "_KEPT", kept)
     called = []
     kernel = torch.nn.functional.scaled_dot_product_attention
@@ -303,8 +303,8 @@ def test_in_16_bits_a_gradient_avoids_the_kernel_that_is_slow_there_while_little
         output, _ = sequences.attention(None, *inputs, None)
         output.float().square().sum().backward()
     assert len(called) == 2 + (0 if kept else 2)
-    for one, other in zip(exact, rounded, strict=True):
-        assert (one.grad - other.grad.float()).abs().max() < 0.03 * one.grad.abs().max()
+    for item, other in zip(exact, rounded, strict=True):
+        assert (item.grad - other.grad.float()).abs().max() < 0.03 * item.grad.abs().max()
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8))

@@ -37,7 +37,7 @@ def test_output_and_gradients_are_sdpas(mask, biased, causal, scaling):
     torch.manual_seed(0)
     shapes = [(ROWS, HEADS, QUERIES, WIDTH), (ROWS, HEADS, KEYS, WIDTH), (ROWS, HEADS, KEYS, WIDTH)]
     bias = torch.randn(1, HEADS, QUERIES, KEYS)
-    found = []
+    results = []
     for attend in (sdpa_attention_forward, padded.attention):
         torch.manual_seed(1)
         leaves = [torch.randn(shape, requires_grad=True) for shape in shapes]
@@ -50,9 +50,9 @@ def test_output_and_gradients_are_sdpas(mask, biased, causal, scaling):
             assert weights is None and attended.is_contiguous()
             total = total + attended.square().sum()
         total.backward()
-        found.append([attended, *(leaf.grad for leaf in leaves), *([learnt.grad] if biased else [])])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=5e-5)
+        results.append([attended, *(leaf.grad for leaf in leaves), *([learnt.grad] if biased else [])])
+    for item, other in zip(*results, strict=True):
+        torch.testing.assert_close(item, other, rtol=1e-4, atol=5e-5)
 
 
 @pytest.mark.parametrize("family", ["t5", "marian", "mbart", "m2m100"])
@@ -72,13 +72,13 @@ def test_models_compute_the_same_and_are_given_back(family):
     expected = taken()
     with padded.products(model):
         assert model.config._attn_implementation == padded.NAME
-        found = taken()
+        result = taken()
     assert model.config._attn_implementation == own == "sdpa"
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    for item, other in zip(result, expected, strict=True):
+        torch.testing.assert_close(item, other, rtol=1e-3, atol=1e-5)
 
 
-def test_weights_are_dropped_by_what_training_drops_with():
+def test_training_dropout_is_used():
     rates = []
 
     def drop(weights, rate):

@@ -1,4 +1,4 @@
-"""Sparse attention equals dense attention under the same mask, costs what it looks at, and forgets padding."""
+"""Sparse attention equals dense attention under the same mask, at the cost of the attended keys, without padding."""
 
 import copy
 import math
@@ -39,11 +39,11 @@ def drawn(shape, seed, gradient=False):
 def test_it_equals_dense_attention_under_the_same_mask(name, layer, shape, seed):
     (query, key, value), real = drawn(shape, seed)
     (form,) = forms.parse(name)
-    found = sparse.attention(form, layer, query, key, value, real)
+    result = sparse.attention(form, layer, query, key, value, real)
     mask = forms.allowed(form, layer, query, key, real)
     expected = reference.scaled_dot_product(query, key, value, mask=mask).output
     rows = real[:, None, :, None]
-    torch.testing.assert_close(found * rows, expected * rows, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(result * rows, expected * rows, atol=1e-5, rtol=1e-4)
 
 
 @settings(max_examples=60)
@@ -89,7 +89,7 @@ def test_gradients_are_those_of_dense_attention(name):
     ("name", "most"),
     [("dense", 2.01), ("sliding-window:32", 1.15), ("block-sparse:16:2", 1.15), ("top-blocks:64:3", 1.3)],
 )
-def test_cost_grows_with_what_is_looked_at(name, most):
+def test_cost_grows_with_attended_keys(name, most):
     short, long = attention.count(name, 512), attention.count(name, 2048)
     exponent = math.log(long / short) / math.log(4)
     assert exponent < most
@@ -98,18 +98,18 @@ def test_cost_grows_with_what_is_looked_at(name, most):
 
 @pytest.mark.parametrize("name", ["sliding-window:64", "sliding-window:300:0", "sliding-window:6:130"])
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_attention_is_told_the_same_mask(name):
+def test_flex_attention_gets_the_same_mask(name):
     """What a GPU compiles, spelt out on the CPU: blocks that are skipped hold nothing that the mask allows."""
     from torch.nn.attention.flex_attention import flex_attention
 
     (query, key, value), real = drawn((2, 2, 300, 16), 3)
     (form,) = forms.parse(name)
     with torch.no_grad():
-        found = flex.attention(form, query, key, value, real, None, flex_attention)
+        result = flex.attention(form, query, key, value, real, None, flex_attention)
         allowed = forms.allowed(form, 0, query, key, real)
         expected = reference.scaled_dot_product(query, key, value, mask=allowed).output
     rows = real[:, None, :, None]
-    torch.testing.assert_close(found * rows, expected * rows, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(result * rows, expected * rows, atol=1e-5, rtol=1e-4)
     assert not flex.suits(query)  # on a CPU the blocked code computes
     blocks = flex._blocks(lambda *_: True, 300, form.window // 2, form.seers, "cpu").to_dense()[0, 0].bool()
     seen = allowed[real.all(dim=1)][0, 0].nonzero() // 128
@@ -153,7 +153,7 @@ def test_random_blocks_differ_between_layers_and_nowhere_else():
     "name", ["", "sliding", "sliding-window", "sliding-window:0", "sliding-window:8:1:1", "top-k:x", "dense:3",
              "top-blocks:4", "dense+", "block-sparse:-4"]
 )  # fmt: skip
-def test_what_is_no_form_is_refused(name):
+def test_unknown_form_is_rejected(name):
     known = name.partition(":")[0] in forms._FORMS
     with refused(ConfigError, "config.malformed-value" if known else "config.unknown-choice"):
         forms.parse(name)
@@ -161,7 +161,7 @@ def test_what_is_no_form_is_refused(name):
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "vit"])
 @pytest.mark.parametrize("name", ["sliding-window:64", "top-k:99", "block-sparse:64", "top-blocks:64:4"])
-def test_a_form_that_looks_everywhere_changes_no_model(family, name):
+def test_full_window_equals_dense_attention(family, name):
     model, batch = models.make(family)
     with torch.no_grad():
         dense = model(**batch).logits
@@ -169,7 +169,7 @@ def test_a_form_that_looks_everywhere_changes_no_model(family, name):
         torch.testing.assert_close(model(**batch).logits, dense, atol=1e-4, rtol=1e-4)
 
 
-def test_layers_take_turns_and_the_record_shows_what_they_look_at():
+def test_layers_alternate_between_forms():
     model, _ = models.make("distilbert")
     sparse.use(model, "sliding-window:2:0+dense")
     ids = torch.arange(1, 11)[None]
@@ -191,7 +191,7 @@ def test_a_copy_of_a_model_keeps_whose_turn_it_is():
 
 
 @pytest.mark.parametrize("name", ["eager", "sdpa", "toolkit-record", "toolkit-packed", {"": "sdpa"}])
-def test_other_implementations_are_not_taken_for_sparse_ones(name):
+def test_other_implementations_are_not_sparse(name):
     assert sparse.used_by(name) is None
 
 

@@ -1,4 +1,4 @@
-"""What can be judged, and what is said of everything else."""
+"""What can be evaluated, and the messages for everything else."""
 
 import pytest
 
@@ -20,17 +20,17 @@ def fault(tmp_path, monkeypatch):
     return refuse
 
 
-def test_a_name_that_is_nothing_here(fault):
-    said = fault("run.not-found", "nothere")
-    assert "There is no run directory nothere" in said
-    assert "--data" in said
+def test_unknown_name_is_rejected(fault):
+    message = fault("run.not-found", "nothere")
+    assert "There is no run directory nothere" in message
+    assert "--data" in message
 
 
 @pytest.mark.parametrize("name", ["org/model", "org/model@v1"])
 def test_a_model_of_the_hub_wants_data(fault, name):
-    said = fault("data.not-given", name)
-    assert said.startswith(f"{name} is not a local folder")
-    assert "--data" in said
+    message = fault("data.not-given", name)
+    assert message.startswith(f"{name} is not a local folder")
+    assert "--data" in message
 
 
 def test_a_misspelt_run(fault, tmp_path):
@@ -52,9 +52,9 @@ def test_a_run_without_its_run_json(fault, tmp_path):
 
 def test_a_model_brings_no_data(fault, tmp_path):
     runs.write_json(tmp_path / "model" / "config.json", {})
-    said = fault("data.not-given", "model")
-    assert "is a model and not a run" in said
-    assert "--data" in said
+    message = fault("data.not-given", "model")
+    assert "is a model and not a run" in message
+    assert "--data" in message
 
 
 def test_a_run_with_a_damaged_run_json(fault, tmp_path):
@@ -79,6 +79,6 @@ def test_a_recipe_that_moved_names_the_option(fault, tmp_path):
     runs.write_text(run.model / "model.safetensors", "")
     runs.write_json(run.model / "toolkit.json", {"recipe": "./mine.py"})
     run.record(status="complete")
-    said = fault("recipe.not-installed", "old")
-    assert "the recipe ./mine.py" in said
-    assert "--recipe" in said
+    message = fault("recipe.not-installed", "old")
+    assert "the recipe ./mine.py" in message
+    assert "--recipe" in message

@@ -1,4 +1,4 @@
-"""What answers rest on, for the report."""
+"""Explanations of sample predictions, for the report."""
 
 import pyarrow as pa
 
@@ -22,8 +22,8 @@ def test_a_pruned_model_is_explained_though_its_layers_keep_unequal_numbers_of_h
     stored = StoredModel(tmp_path, sentiment, ["bad", "good"], config)
     assert len({layer.heads for layer in heads.find(stored.loaded.model, batch)}) == 2
     rows = pa.table({"text": ["the cat sat", "on a mat"], "label": [0, 1]})
-    said = Predictions({"prediction": [0, 1], "probabilities": [[0.9, 0.1], [0.2, 0.8]]}, 0.5)
-    context = EvaluationContext(rows, said, sentiment, stored.labels, config, stored=stored)
-    found = examples.section(context)
-    assert [method["name"] for method in found["methods"]] == ["relevance", "leave-one-out"]
-    assert {word for one in found["examples"] for word in one["words"][0]} == {"the", "cat", "sat", "on", "a", "mat"}
+    output = Predictions({"prediction": [0, 1], "probabilities": [[0.9, 0.1], [0.2, 0.8]]}, 0.5)
+    context = EvaluationContext(rows, output, sentiment, stored.labels, config, stored=stored)
+    result = examples.section(context)
+    assert [method["name"] for method in result["methods"]] == ["relevance", "leave-one-out"]
+    assert {word for item in result["examples"] for word in item["words"][0]} == {"the", "cat", "sat", "on", "a", "mat"}

@@ -12,12 +12,12 @@ from toolkit.tasks import loading
 CONFIG = SimpleNamespace(data=DataConfig(source="x"))
 
 
-def test_what_is_no_picture_in_a_folder_is_left_out(tmp_path):
+def test_non_pictures_in_a_folder_are_left_out(tmp_path):
     pictures.folder(tmp_path, 2)
     (tmp_path / "notes.txt").write_text("not a picture", encoding="utf-8")
     (tmp_path / "dark" / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    found = read_pictures(tmp_path, loading.load("image"), CONFIG)
-    assert [one["path"].rpartition("/")[2] for one in found] == ["001.png", "000.png", "001.png"]
+    result = read_pictures(tmp_path, loading.load("image"), CONFIG)
+    assert [item["path"].rpartition("/")[2] for item in result] == ["001.png", "000.png", "001.png"]
     with refused(DataError, "image.none-found", "empty"):
         (tmp_path / "empty").mkdir()
         read_pictures(tmp_path / "empty", loading.load("image"), CONFIG)
@@ -26,6 +26,6 @@ def test_what_is_no_picture_in_a_folder_is_left_out(tmp_path):
 def test_a_folder_with_a_table_is_read_as_the_table(tmp_path):
     pictures.folder(tmp_path, 2)
     (tmp_path / "boxes.csv").write_text("file,box\nlight/001.png,1 2 3 4\n", encoding="utf-8")
-    (found,) = read_pictures(tmp_path, loading.load("image"), CONFIG)
-    assert found["box"] == "1 2 3 4"
-    assert found["path"] == str(tmp_path / "light" / "001.png")
+    (result,) = read_pictures(tmp_path, loading.load("image"), CONFIG)
+    assert result["box"] == "1 2 3 4"
+    assert result["path"] == str(tmp_path / "light" / "001.png")

@@ -1,4 +1,4 @@
-"""What `explain` is given: files of texts, names of methods."""
+"""Inputs of `explain`: files of texts, names of methods."""
 
 from dataclasses import dataclass
 from pathlib import Path

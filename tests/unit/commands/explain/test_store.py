@@ -1,4 +1,4 @@
-"""What was measured of a run's methods is found again, for the weights that it was measured with alone."""
+"""A measurement of a run's methods is found again, only for the same weights."""
 
 import json
 import os

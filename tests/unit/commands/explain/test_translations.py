@@ -1,4 +1,4 @@
-"""What `explain` is given for translations: texts, pairs, and alignments that people made."""
+"""Inputs of `explain` for translations: texts, pairs, and manual alignments."""
 
 from dataclasses import dataclass
 from typing import Any

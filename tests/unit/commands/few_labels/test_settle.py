@@ -1,4 +1,4 @@
-"""When ways of training are compared, and what becomes of the parts."""
+"""When training methods are compared, and the resulting parts."""
 
 import shutil
 
@@ -61,7 +61,7 @@ def test_given_validation_rows_stay_apart(prepare, tmp_path):
         {"attention": "sliding-window:8"},
     ],
 )
-def test_many_rows_or_a_plan_of_ones_own_compare_nothing(prepare, sections):
+def test_no_comparison_for_many_rows_or_own_settings(prepare, sections):
     prepared = prepare(**sections)
     assert prepared.config.training.few_labels == "off"
     assert prepared.splits.validation.num_rows > 0

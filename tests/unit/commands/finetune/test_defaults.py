@@ -35,7 +35,7 @@ def test_the_rows_of_the_demo_keep_their_two_epochs_of_32():
     assert (defaults.batch_size(6_400), defaults.epochs(6_400, 32)) == (32, 2)
 
 
-def test_what_somebody_set_is_kept():
+def test_set_values_are_kept():
     resolved = resolve([("command", {"recipe": "sentiment"}), ("flag", {"training": {"epochs": 1}})])
     filled = defaults.fill(resolved, 400)
     training = filled.config.training

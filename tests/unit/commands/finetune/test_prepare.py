@@ -1,4 +1,4 @@
-"""What the options that change training ask of each other and of the data, checked before anything is trained."""
+"""Requirements of training options, checked before training."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def prepare(tmp_path, monkeypatch):
     return prepare
 
 
-def test_weights_for_classes_that_are_not_there_are_refused(prepare):
+def test_weights_of_unknown_classes_are_rejected(prepare):
     with refused(ConfigError, "config.unknown-class", "positiv", "`positive`"):
         prepare(loss={"class_weights": {"positiv": 2}})
     assert prepare(loss={"class_weights": {"positive": 2}}).config.loss.class_weights == {"positive": 2.0}
@@ -72,6 +72,6 @@ def test_what_the_model_can_do_is_not(prepare):
     assert prepare(training={"freeze": 1, "gradient_checkpointing": True}).notes == prepare().notes
 
 
-def test_a_warm_up_without_an_end_is_said(prepare):
+def test_endless_warm_up_is_noted(prepare):
     assert not any("warmup" in note for note in prepare(training={"warmup_steps": 2}).notes)
     assert any("never reaches its peak" in note for note in prepare(training={"warmup_steps": 500}).notes)

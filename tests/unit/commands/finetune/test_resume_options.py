@@ -1,4 +1,4 @@
-"""Adapters, averaged and frozen weights in a run that is stopped and taken up again: the same to the bit."""
+"""Adapters, averaged and frozen weights in a stopped and resumed run are bit-identical."""
 
 import copy
 from functools import partial
@@ -84,8 +84,8 @@ def test_a_stopped_run_ends_as_one_that_was_not(kind, stop_at, tmp_path):
     resumed, seen = run(kind, tmp_path / "halved", state=state)
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
     assert len(judged) == 3
-    for one, other in zip(judged[-len(seen) :], seen, strict=True):  # the averages
-        assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    for item, other in zip(judged[-len(seen) :], seen, strict=True):  # the averages
+        assert all(torch.equal(tensor, other[name]) for name, tensor in item.items())
     assert not all(torch.equal(tensor, whole[name]) for name, tensor in judged[-1].items())
 
 

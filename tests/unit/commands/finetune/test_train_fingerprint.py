@@ -1,4 +1,4 @@
-"""A run knows again what it learnt from."""
+"""A run recognizes its training rows."""
 
 import pyarrow as pa
 
@@ -32,7 +32,7 @@ def test_pictures_are_known_again_in_other_files(tmp_path):
     assert train_fingerprint.count(run, recipe, again) == 4
 
 
-def test_digests_that_claim_more_than_there_is_are_damage(tmp_path):
+def test_truncated_digests_are_damage(tmp_path):
     recipe, run = loading.load("sentiment"), runs.Run(tmp_path)
     rows = pa.table({"text": ["one"], "label": [0]})
     train_fingerprint.remember(run, recipe, rows)

@@ -1,4 +1,4 @@
-"""What is counted while a file is answered, and which of its columns are asked about."""
+"""Counts while a file is predicted, and the columns that are used."""
 
 import os
 from dataclasses import replace
@@ -26,22 +26,22 @@ from toolkit.tasks.task import Column, Reading
 def test_texts_that_kept_their_placeholders_are_counted():
     counts = PredictionCounts("text")
     rows = [("plain", "schlicht"), ("%s files", "%s Dateien"), ("<b>now</b>", "jetzt"), ("{0}", None), (None, None)]
-    counts.add([{"text": text, "prediction": said, "problem": said and None} for text, said in rows])
-    found = counts.outcome(None)
-    assert (found.rows, found.marked, found.kept) == (5, 2, 1)
+    counts.add([{"text": text, "prediction": outcome, "problem": outcome and None} for text, outcome in rows])
+    result = counts.outcome(None)
+    assert (result.rows, result.marked, result.kept) == (5, 2, 1)
 
 
-def test_nothing_of_placeholders_is_said_where_answers_are_no_texts():
+def test_placeholders_are_counted_only_for_texts():
     counts = PredictionCounts()
     counts.add([{"text": "%s", "prediction": "positive", "problem": None}])
     assert counts.outcome(None).marked is None
 
 
 def test_a_catalogue_that_is_to_become_lines_is_remarked_on():
-    said = []
+    notes = []
     for source, output in (("in.po", "out.txt"), ("in.po", "out.po"), ("in.txt", "out.txt")):
-        assert writer(loading.load("translation"), {}, source, Path(output), said.append) is not None
-    (note,) = said
+        assert writer(loading.load("translation"), {}, source, Path(output), notes.append) is not None
+    (note,) = notes
     assert note.text.startswith("out.txt will contain one translation per line")
 
 
@@ -61,7 +61,7 @@ def test_pictures_for_a_model_of_texts_and_texts_for_one_of_pictures(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["prediction", "problem", "score: good"])
-def test_a_column_that_the_output_needs_is_refused_wherever_it_stands(name):
+def test_reserved_column_is_rejected_anywhere(name):
     rows = [Row({"text": "a film"}), Row({"text": "a film", name: "mine"})]
     assert without_taken_columns(rows[:1]) == rows[:1]
     with refused(DataError, "data.column-taken", f"`{name}`"):
@@ -99,16 +99,16 @@ def test_content_of_a_folder_and_of_named_files(tmp_path):
     assert len({before, other, content(folder), named, content(tmp_path / "table.csv")}) == 5
 
 
-def test_rows_that_were_not_read_to_their_end_are_said():
-    counts, told = PredictionCounts(), []
-    counts.remark(200, told.append)
+def test_truncated_rows_are_reported():
+    counts, result = PredictionCounts(), []
+    counts.remark(200, result.append)
     counts.add_cut(2)
-    counts.remark(200, told.append)
-    (note,) = told
+    counts.remark(200, result.append)
+    (note,) = result
     assert note.text.startswith("2 rows were truncated to 200 tokens")
 
 
-def test_words_in_a_list_in_a_cell_are_asked_about_as_words():
+def test_word_lists_in_cells_are_read_as_words():
     given = ["['Ada', 'left']", "[laughs] Ada left", ["Ada"], "['Ada' ... 'left']", "[]", " "]
     values = WORDS.read(given, "words", Reading(None, 1))
     assert values.column.to_pylist() == [["Ada", "left"], ["[laughs]", "Ada", "left"], ["Ada"], None, None, None]

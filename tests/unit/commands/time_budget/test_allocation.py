@@ -1,4 +1,4 @@
-"""What a budget is spent on: never more than there is, and more time never gives less."""
+"""The division of a budget: never more than available, and monotonic in the time."""
 
 import random
 from dataclasses import astuple
@@ -34,9 +34,9 @@ def case(seed: int) -> tuple[Sizes, Timings, float, dict]:
 def test_the_parts_are_the_whole(seed):
     rows, timings, slow, wishes = case(seed)
     for left in (0.0, 5.0, 60.0, 3600.0):
-        one = allocate(left, rows, timings, slow, baselines=True, **wishes)
-        assert one.before + one.training + one.after == pytest.approx(left)
-        assert min(one.before, one.validation, one.after) >= 0
+        first = allocate(left, rows, timings, slow, baselines=True, **wishes)
+        assert first.before + first.training + first.after == pytest.approx(left)
+        assert min(first.before, first.validation, first.after) >= 0
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -44,16 +44,16 @@ def test_more_time_never_gives_fewer_rows(seed):
     rows, timings, slow, wishes = case(seed)
     before = None
     for left in (0.0, 1.0, 10.0, 30.0, 60.0, 120.0, 600.0, 7200.0, 1e6):
-        one = allocate(left, rows, timings, slow, baselines=True, **wishes)
-        now = (*astuple(one.rows), one.probe_rows, one.answers)
-        assert all(used <= there for used, there in zip(astuple(one.rows), astuple(rows), strict=True))
-        assert all(used >= min(FEWEST, there) for used, there in zip(astuple(one.rows), astuple(rows), strict=True))
+        first = allocate(left, rows, timings, slow, baselines=True, **wishes)
+        now = (*astuple(first.rows), first.probe_rows, first.answers)
+        assert all(used <= there for used, there in zip(astuple(first.rows), astuple(rows), strict=True))
+        assert all(used >= min(FEWEST, there) for used, there in zip(astuple(first.rows), astuple(rows), strict=True))
         assert before is None or all(a <= b for a, b in zip(before, now, strict=True))
         before = now
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_what_is_needed_suffices(seed):
+def test_needed_time_suffices(seed):
     rows, timings, slow, wishes = case(seed)
     least = needed(rows, timings, slow, **wishes)
     smallest = allocate(0.0, rows, timings, slow, baselines=False, **wishes)
@@ -69,8 +69,8 @@ def test_most_of_a_long_budget_goes_to_training():
 
 
 def test_a_long_budget_leaves_nothing_out():
-    one = allocate(3600, ROWS, MINILM, 1.0, probe_rows=2000, answers=0, baselines=True)
-    assert (one.rows, one.probe_rows, one.probe_test) == (ROWS, 2000, True)
+    first = allocate(3600, ROWS, MINILM, 1.0, probe_rows=2000, answers=0, baselines=True)
+    assert (first.rows, first.probe_rows, first.probe_test) == (ROWS, 2000, True)
 
 
 def test_a_slow_machine_keeps_more_for_what_follows():

@@ -20,19 +20,19 @@ def candidate(name: str, parameters: float, share: float | None = None, loss: fl
 
 
 def test_of_those_that_fit_the_probe_decides():
-    found = [candidate("small", 4, 5.0, 0.4), candidate("middle", 20, 2.0, 0.3), candidate("large", 100, 0.6, 0.35)]
-    assert best(found).checkpoint.name == "middle"
+    results = [candidate("small", 4, 5.0, 0.4), candidate("middle", 20, 2.0, 0.3), candidate("large", 100, 0.6, 0.35)]
+    assert best(results).checkpoint.name == "middle"
 
 
 def test_without_probes_of_all_the_largest_that_fits_is_taken():
-    found = [candidate("small", 4, 5.0, 0.4), candidate("middle", 20, 2.0), candidate("large", 100, 0.1, None)]
-    assert best(found).checkpoint.name == "middle"
+    results = [candidate("small", 4, 5.0, 0.4), candidate("middle", 20, 2.0), candidate("large", 100, 0.1, None)]
+    assert best(results).checkpoint.name == "middle"
 
 
 def test_where_none_fits_it_is_the_one_that_comes_furthest():
     for share in (0.3, -5.0):
-        found = [candidate("small", 4, share), candidate("middle", 20, share - 0.1), candidate("large", 100)]
-        assert best(found).checkpoint.name == "small"
+        results = [candidate("small", 4, share), candidate("middle", 20, share - 0.1), candidate("large", 100)]
+        assert best(results).checkpoint.name == "small"
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ BOTH = f"auto:{toys.TINY},smaller"
 
 def test_candidates_come_with_the_smallest_first(place):
     recipe, resolved = configured(BOTH)
-    found, _ = candidates(recipe, resolved.config)
-    assert [one.checkpoint.name for one in found] == ["smaller", toys.TINY]
+    result, _ = candidates(recipe, resolved.config)
+    assert [one.checkpoint.name for one in result] == ["smaller", toys.TINY]
     path = sources.package_path("cognition/model")
-    assert found[1].parameters == weights.parameters(path) > found[0].parameters
+    assert result[1].parameters == weights.parameters(path) > result[0].parameters
 
 
 def test_the_parameters_of_a_file_are_counted_without_loading_it(place):
@@ -80,7 +80,7 @@ def test_the_parameters_of_a_file_are_counted_without_loading_it(place):
     assert weights.parameters(place / "smaller") == 104
 
 
-def test_named_ones_must_be_there_and_fit(place):
+def test_named_models_must_exist_and_fit(place):
     for model, identifier in (("auto:", "config.malformed-value"), ("auto:absent/", "source.file-missing")):
         recipe, resolved = configured(model)
         with refused(CallError, identifier):
@@ -133,11 +133,11 @@ def test_without_a_budget_the_size_is_bounded(place, monkeypatch):
 
 def test_within_a_budget_candidates_are_measured_and_probed(place):
     recipe, resolved = configured(BOTH, training={"budget": "1h", "device": "cpu"})
-    told = []
-    chosen = choose_model(recipe, resolved, told.append)
+    notes = []
+    chosen = choose_model(recipe, resolved, notes.append)
     assert chosen.config.model in (toys.TINY, "smaller")
     assert chosen.origin("model").endswith("rows and 1h")
-    assert str(told[-1]).count("probe loss") == 2
+    assert str(notes[-1]).count("probe loss") == 2
     prepared = prepare(recipe, chosen, lambda _event: None)
     assert prepared.model_choice == chosen.origin("model")
 

@@ -40,10 +40,10 @@ def test_rows_that_do_not_fit_are_left_out_alike_each_time():
     data = splits()
     few = limits(30, data)
     prepared = Prepared(None, configured(), None, data, ())
-    one, other = (time_budget_limits.reduced(prepared, few).splits for _ in range(2))
-    assert one.validation.num_rows == few.allocation.rows.validation < data.validation.num_rows
-    assert one.validation.equals(other.validation)
-    assert one.test is data.test
+    first, other = (time_budget_limits.reduced(prepared, few).splits for _ in range(2))
+    assert first.validation.num_rows == few.allocation.rows.validation < data.validation.num_rows
+    assert first.validation.equals(other.validation)
+    assert first.test is data.test
     assert time_budget_limits.reduced(prepared, None) is prepared
 
 
@@ -61,7 +61,7 @@ def test_a_resumed_run_keeps_its_rows(tmp_path):
     assert anew.allocation.rows.validation == 400
 
 
-def test_what_takes_too_long_learns_from_fewer_rows():
+def test_slow_baselines_use_fewer_rows():
     data = splits()
     seen = []
 
@@ -106,10 +106,10 @@ def test_a_budget_that_cannot_be_kept_is_refused_with_one_that_can(tmp_path, mon
     roomy = Prepared(
         recipe, resolved.with_values("flag", {"training": {"budget": 3600}}), prepared.checkpoint, prepared.splits, ()
     )
-    found = time_budget_limits.limit(roomy, time.monotonic() - 19, lambda _event: None, ALONE)
-    assert found.allocation.rows == found.at_hand
-    assert found.timings.parameters > 4_000_000
-    assert min(found.timings.load, found.timings.encode, found.timings.forward) > 0
+    result = time_budget_limits.limit(roomy, time.monotonic() - 19, lambda _event: None, ALONE)
+    assert result.allocation.rows == result.at_hand
+    assert result.timings.parameters > 4_000_000
+    assert min(result.timings.load, result.timings.encode, result.timings.forward) > 0
 
 
 def test_a_budget_that_is_spent_at_once_is_refused():

@@ -1,4 +1,4 @@
-"""A search goes on after failures, interruptions and kills, is the same with the same seed, and writes a preset."""
+"""A search continues after failures, interruptions and kills, depends on the seed, and writes a preset."""
 
 import shlex
 import sys
@@ -74,17 +74,17 @@ def search(prepared, tmp_path, monkeypatch):
 
 
 def test_the_best_trial_becomes_a_preset_that_runs(search, prepared):
-    found, _ = search(Fit())
-    values = [trial.value for trial in found.trials if trial.state == "complete"]
-    assert found.best.value == min(values)
-    assert len(found.trials) == 6
-    first, second, *_ = found.preset.read_text(encoding="utf-8").splitlines()
-    assert first == f"# {found.command}"
-    assert shlex.split(found.command) == ["toolkit", "finetune", "sentiment", "--config", str(found.preset)]
-    assert f"{found.best.value:.4f}" in second
-    values = read_file(found.preset)
+    result, _ = search(Fit())
+    values = [trial.value for trial in result.trials if trial.state == "complete"]
+    assert result.best.value == min(values)
+    assert len(result.trials) == 6
+    first, second, *_ = result.preset.read_text(encoding="utf-8").splitlines()
+    assert first == f"# {result.command}"
+    assert shlex.split(result.command) == ["toolkit", "finetune", "sentiment", "--config", str(result.preset)]
+    assert f"{result.best.value:.4f}" in second
+    values = read_file(result.preset)
     again = resolve([("file", values)]).config
-    assert again.training.learning_rate == found.best.values["training.learning_rate"]
+    assert again.training.learning_rate == result.best.values["training.learning_rate"]
     assert (again.training.seed, again.data) == (5, prepared.config.data)
 
 
@@ -95,56 +95,56 @@ def counted(prepared):
     return replace(prepared, resolved=resolved, splits=SimpleNamespace(facts=facts))
 
 
-def test_a_lead_of_one_row_is_named_with_what_to_do(search, counted, tmp_path):
-    found, _ = search(CountedFit((160, 90.0), (170, 100.0), (169, 20.0)), trials=3, prepared=counted)
-    assert (found.best.number, found.lead.second.number) == (1, 2)
-    assert found.lead.rows_ahead == pytest.approx(1)
-    assert [trial.number for trial in found.lead.near] == [2]  # ten rows are more than a standard error, of five
-    cheaper, more = found.advice
+def test_lead_of_one_row_gets_advice(search, counted, tmp_path):
+    result, _ = search(CountedFit((160, 90.0), (170, 100.0), (169, 20.0)), trials=3, prepared=counted)
+    assert (result.best.number, result.lead.second.number) == (1, 2)
+    assert result.lead.rows_ahead == pytest.approx(1)
+    assert [trial.number for trial in result.lead.near] == [2]  # ten rows are more than a standard error, of five
+    cheaper, more = result.advice
     assert (cheaper["id"], more["id"]) == ("tune.cheaper-trial", "tune.more-validation-rows")
     preset = tmp_path / "search" / "trial-3.yaml"
     assert shlex.split(cheaper["command"])[-1] == str(preset)
     again = resolve([("file", read_file(preset))]).config
-    assert again.training.learning_rate == found.trials[2].values["training.learning_rate"]
+    assert again.training.learning_rate == result.trials[2].values["training.learning_rate"]
     assert shlex.split(more["command"])[-2:] == ["--set", "data.validation_fraction=0.2"]
-    told = found.preset.read_text(encoding="utf-8")
-    assert more["evidence"] in told
-    assert cheaper["command"] in told
-    resolve([("file", read_file(found.preset))])
+    text = result.preset.read_text(encoding="utf-8")
+    assert more["evidence"] in text
+    assert cheaper["command"] in text
+    resolve([("file", read_file(result.preset))])
 
 
 def test_a_clear_lead_gets_no_advice(search, counted):
-    found, _ = search(CountedFit((150, 90.0), (180, 100.0), (160, 20.0)), trials=3, prepared=counted)
-    assert found.lead.rows_ahead == pytest.approx(20)
-    assert list(found.advice) == []
+    result, _ = search(CountedFit((150, 90.0), (180, 100.0), (160, 20.0)), trials=3, prepared=counted)
+    assert result.lead.rows_ahead == pytest.approx(20)
+    assert list(result.advice) == []
 
 
 def test_where_every_row_is_right_one_row_decides_nothing(search, counted):
-    found, _ = search(CountedFit((200, 90.0), (199, 100.0), (180, 20.0)), trials=3, prepared=counted)
-    assert [trial.number for trial in found.lead.near] == [1]
-    assert [piece["id"] for piece in found.advice] == ["tune.more-validation-rows"]
+    result, _ = search(CountedFit((200, 90.0), (199, 100.0), (180, 20.0)), trials=3, prepared=counted)
+    assert [trial.number for trial in result.lead.near] == [1]
+    assert [piece["id"] for piece in result.advice] == ["tune.more-validation-rows"]
 
 
-def test_a_single_trial_leads_nobody(search, counted):
-    found, _ = search(CountedFit((150, 90.0)), trials=1, prepared=counted)
-    assert (found.lead, list(found.advice)) == (None, [])
+def test_single_trial_has_no_lead(search, counted):
+    result, _ = search(CountedFit((150, 90.0)), trials=1, prepared=counted)
+    assert (result.lead, list(result.advice)) == (None, [])
 
 
 def test_the_same_seed_tries_the_same_values(search, tmp_path):
-    one, two = Fit(), Fit()
-    search(one)
+    first, two = Fit(), Fit()
+    search(first)
     search(two, folder=tmp_path / "other")
-    assert one.rates == two.rates
-    assert len(set(one.rates)) == 6
+    assert first.rates == two.rates
+    assert len(set(first.rates)) == 6
 
 
-def test_the_same_command_goes_on_and_more_trials_may_be_asked_for(search, tmp_path):
+def test_repeated_command_resumes_with_more_trials(search, tmp_path):
     whole, begun, rest = Fit(), Fit(), Fit()
     search(whole, folder=tmp_path / "whole")
     search(begun, trials=4)
-    found, notes = search(rest)
+    result, notes = search(rest)
     assert begun.rates + rest.rates == whole.rates
-    assert len(found.trials) == 6
+    assert len(result.trials) == 6
     assert "4 of 6" in notes[0].text
     nothing = Fit()
     search(nothing)
@@ -152,13 +152,13 @@ def test_the_same_command_goes_on_and_more_trials_may_be_asked_for(search, tmp_p
 
 
 def test_a_trial_that_fails_is_recorded_and_survived(search):
-    found, notes = search(Fit({2: RunError("The loss is nan.", "…"), 3: ValueError("odd")}))
-    assert [trial.state for trial in found.trials].count("failed") == 2
-    assert [trial.error for trial in found.trials][1:3] == ["RunError: The loss is nan.", "ValueError: odd"]
+    result, notes = search(Fit({2: RunError("The loss is nan.", "…"), 3: ValueError("odd")}))
+    assert [trial.state for trial in result.trials].count("failed") == 2
+    assert [trial.error for trial in result.trials][1:3] == ["RunError: The loss is nan.", "ValueError: odd"]
     assert len([note for note in notes if "failed" in getattr(note, "text", "")]) == 2
 
 
-def test_when_every_trial_fails_the_reason_is_told(search):
+def test_failed_search_gives_the_reason(search):
     with refused(RunError, "run.all-trials-failed", "2 trials", "ValueError: odd"):
         search(Fit({1: ValueError("odd"), 2: ValueError("odd")}), trials=2)
 
@@ -169,24 +169,24 @@ def test_an_interrupted_trial_is_tried_again_with_its_values(search, fault, tmp_
     with refused(Interrupted, "run.interrupted", "toolkit tune") as caught:
         search(begun)
     assert "toolkit tune sentiment" in caught.value.fix
-    found, _ = search(rest)
+    result, _ = search(rest)
     assert rest.rates[0] == begun.rates[2]
-    assert [trial.number for trial in found.trials] == [0, 1, 2, 3, 4, 5]
-    assert all(trial.state in ("complete", "pruned") for trial in found.trials)
+    assert [trial.number for trial in result.trials] == [0, 1, 2, 3, 4, 5]
+    assert all(trial.state in ("complete", "pruned") for trial in result.trials)
     search(whole, folder=tmp_path / "whole")
     assert begun.rates[:2] + rest.rates == whole.rates
 
 
 def test_a_trial_whose_process_was_killed_is_made_again_at_once_under_its_number(search, prepared, tmp_path):
     study = module._open(prepared, build(prepared.resolved, {}), tmp_path / "search")
-    killed = study.ask()  # nobody holds the lock on it
+    killed = study.ask()  # its lock is free
     rate = killed.suggest_float("training.learning_rate", 2e-5, 4e-4, log=True)
     (tmp_path / "search" / "trials" / "0001").mkdir(parents=True)
     (tmp_path / "search" / "trials" / "0001" / "metrics.jsonl").write_text("half a li", encoding="utf-8")
     fit = Fit()
-    found, notes = search(fit, trials=2)
+    result, notes = search(fit, trials=2)
     assert fit.rates[0] == pytest.approx(rate, rel=1e-3)
-    assert [(trial.number, trial.state) for trial in found.trials] == [(0, "complete"), (1, "complete")]
+    assert [(trial.number, trial.state) for trial in result.trials] == [(0, "complete"), (1, "complete")]
     assert [note.name.split(":")[0] for note in notes if isinstance(note, Stage)] == ["Trial 1 of 2", "Trial 2 of 2"]
     assert not (tmp_path / "search" / "trials" / "0001" / "metrics.jsonl").exists()
     assert list((tmp_path / "search" / "running").iterdir()) == []
@@ -199,10 +199,10 @@ def test_a_trial_of_a_living_process_is_left_to_it(search, prepared, tmp_path):
     )
     _, place, held = other.begin()
     fit = Fit()
-    found, notes = search(fit, trials=3)
+    result, notes = search(fit, trials=3)
     held.release()
     assert place == 0
-    assert [trial.state for trial in found.trials] == ["running", "complete", "complete"]
+    assert [trial.state for trial in result.trials] == ["running", "complete", "complete"]
     assert len(fit.rates) == 2
     assert notes[-1].text == "Trial 1 is running in another process."
 
@@ -215,9 +215,9 @@ def test_bad_trials_are_pruned(search):
                 observe(Validation(epoch, float(epoch), {"loss": float(len(self.rates))}, best=True))
             return Fitted(run.path, {"evaluations": [{"step": 1, "loss": float(len(self.rates))}], "best_step": 1}, {})
 
-    found, _ = search(Worsening())
-    assert [trial.state for trial in found.trials] == ["complete"] * 4 + ["pruned"] * 2
-    assert found.best.number == 0
+    result, _ = search(Worsening())
+    assert [trial.state for trial in result.trials] == ["complete"] * 4 + ["pruned"] * 2
+    assert result.best.number == 0
 
 
 def test_weights_of_trials_are_not_kept(search, tmp_path):

@@ -75,7 +75,7 @@ def test_padding_fills_up_and_changes_nothing(rows, filler):
     assert padded["labels"].tolist() == list(range(len(rows)))
 
 
-def test_labels_of_words_are_padded_with_what_the_loss_passes_over():
+def test_token_labels_are_padded_with_ignored_index():
     features = [
         {"input_ids": np.array([1, 2]), "labels": np.array([3, 4])},
         {"input_ids": np.array([5]), "labels": np.array([6])},
@@ -131,7 +131,7 @@ def test_evaluation_covers_every_row_once_the_longest_first(costs, size):
     assert all(0 < len(step) <= size for step in steps)
 
 
-def test_rows_are_taken_in_the_order_asked_for():
+def test_take_keeps_the_given_order():
     ids = Ragged(np.arange(6, dtype=np.int32), np.array([0, 1, 3, 6]))
     taken = Features({"input_ids": ids, "labels": np.array([7, 8, 9])}, ids.lengths).take(np.array([2, 0]))
     assert len(taken) == 2
@@ -173,7 +173,7 @@ def test_a_probe_holds_examples_of_different_lengths():
     lengths = np.arange(1, 21)
     ids = Ragged(np.ones(int(lengths.sum()), np.int32), np.concatenate([[0], np.cumsum(lengths)]))
     batch = probe(Features({"input_ids": ids}, lengths), lambda rows: pad(rows, {}))
-    found = batch["attention_mask"].sum(dim=1).tolist()
-    assert found == sorted(set(found))
-    assert found[0] == 1
-    assert found[-1] <= 11
+    result = batch["attention_mask"].sum(dim=1).tolist()
+    assert result == sorted(set(result))
+    assert result[0] == 1
+    assert result[-1] <= 11

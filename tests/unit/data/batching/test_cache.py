@@ -1,4 +1,4 @@
-"""What comes back from the cache is what was put there, and only for the same makers and values."""
+"""The cache returns what was stored, only for the same inputs and values."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def ragged(rows) -> Ragged:
 
 
 class Encoder:
-    """Yields two chunks of rows, and counts how often it is asked."""
+    """Yields two chunks of rows, and counts its calls."""
 
     def __init__(self, look=lambda config: config.data.length) -> None:
         self.calls = 0
@@ -55,7 +55,7 @@ def get(folder, encoder, config=None, identity="one", limit=2**30):
     return cache.remembered(folder, identity, config or Config(), encoder, limit)
 
 
-def test_the_second_time_nothing_is_made(tmp_path):
+def test_second_call_uses_the_cache(tmp_path):
     encoder = Encoder()
     (made, was_there), (found, is_there) = get(tmp_path, encoder), get(tmp_path, encoder)
     assert (was_there, is_there, encoder.calls) == (False, True, 1)
@@ -77,13 +77,13 @@ def test_any_rows_come_back_as_they_were(tmp_path_factory, chunks, shape):
 
     folder = tmp_path_factory.mktemp("cache")
     made, _ = get(folder, encode)
-    found, is_there = get(folder, encode)
+    result, is_there = get(folder, encode)
     assert is_there
     assert same(made, join(encode(None)))
-    assert same(found, made)
+    assert same(result, made)
 
 
-def test_other_makers_or_values_that_were_looked_at_are_made_anew(tmp_path):
+def test_changed_inputs_invalidate_the_cache(tmp_path):
     encoder = Encoder()
     get(tmp_path, encoder)
     assert not get(tmp_path, encoder, identity="two")[1]
@@ -94,13 +94,13 @@ def test_other_makers_or_values_that_were_looked_at_are_made_anew(tmp_path):
     assert encoder.calls == 3
 
 
-def test_values_that_nobody_looked_at_do_not_count(tmp_path):
+def test_unread_values_do_not_invalidate_the_cache(tmp_path):
     encoder = Encoder()
     get(tmp_path, encoder)
     assert get(tmp_path, encoder, Config(data=Inner(other=9), name="y"))[1]
 
 
-def test_whoever_looks_at_a_whole_section_has_looked_at_all_of_it(tmp_path):
+def test_reading_a_section_records_all_its_values(tmp_path):
     encoder = Encoder(lambda config: config.data.model_dump()["length"])
     get(tmp_path, encoder)
     assert get(tmp_path, encoder, Config(name="y"))[1]

@@ -24,7 +24,7 @@ def test_phrases_of_a_cell(cell, expected):
         ("it late", ["it", "late"]), ("bad!", ["bad!"]), ("(", []),
     ],
 )  # fmt: skip
-def test_where_a_phrase_stands(phrase, found):
+def test_phrase_spans(phrase, found):
     text = "it was late, and related to bad!"
     expected = ["bad"] if phrase == "it, bad" else found
     assert [text[start:end] for start, end in rationales.spans(text, [phrase])] == expected
@@ -41,7 +41,7 @@ def test_marks_are_of_tokens_and_of_both_texts():
         assert [token for token, mark in zip(encoding.tokens, marks, strict=True) if mark] == expected
 
 
-def test_rationales_that_name_nothing_are_counted():
+def test_unmatched_rationales_are_counted():
     assert (
         rationales.lost(
             [["late"], ["gone"], [], ["in pair"]], [("so late", None), ("x", ""), ("y", ""), ("", "in pair")]

@@ -1,4 +1,4 @@
-"""What a vocabulary cannot read or write is said before training starts."""
+"""Unsupported characters and scripts are reported before training starts."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ from toolkit.tasks.task import Column
 def test_characters_that_become_unknown():
     made = tokenizer("a b c ##a ##b ##c")
     assert unwritable(["abc", "añb", "ñ"], made) == {"ñ": 2}
-    (said,) = remarks({"source": ["ab"], "target": ["añb", "b"]}, made)
-    assert said == (
+    (output,) = remarks({"source": ["ab"], "target": ["añb", "b"]}, made)
+    assert output == (
         "The vocabulary lacks 1 character of the target, which cannot be generated: ñ (1). They occur in 1 of 2 rows."
     )
 
@@ -51,12 +51,12 @@ def english() -> Any:
     ],
 )
 def test_unknown_script_is_named_with_a_share_and_a_model(english: Any, text: str, script: str) -> None:
-    said = unread([text] * 3, english, translates=False)
-    assert said is not None
+    output = unread([text] * 3, english, translates=False)
+    assert output is not None
     ids = english(text, add_special_tokens=False)["input_ids"]
-    assert said.startswith(f"{ids.count(english.unk_token_id) / len(ids):.0%} of the tokens are unknown")
-    assert f"the {script} script" in said
-    assert "xlm-roberta-base" in said
+    assert output.startswith(f"{ids.count(english.unk_token_id) / len(ids):.0%} of the tokens are unknown")
+    assert f"the {script} script" in output
+    assert "xlm-roberta-base" in output
     assert "nllb" in str(unread([text], english, translates=True))
 
 
@@ -65,10 +65,10 @@ def test_unknown_script_is_named_with_a_share_and_a_model(english: Any, text: st
     [("Фильм был очень скучным, сценарий не понравился", "Cyrillic"), ("كان الفيلم مملا جدا", "Arabic")],
 )
 def test_script_of_which_letters_alone_are_known_is_named(english: Any, text: str, script: str) -> None:
-    said = unread([text], english, translates=False)
-    assert said is not None
-    assert f"no words of the {script} script" in said
-    assert f"{100 * len(english.tokenize(text)) / len(text.replace(' ', '')):.0f} tokens for 100 characters" in said
+    output = unread([text], english, translates=False)
+    assert output is not None
+    assert f"no words of the {script} script" in output
+    assert f"{100 * len(english.tokenize(text)) / len(text.replace(' ', '')):.0f} tokens for 100 characters" in output
     assert unread([text], english, translates=True) is None
 
 
@@ -84,10 +84,10 @@ def test_texts_that_are_read_well_are_not_remarked_on(english: Any, text: str) -
 
 
 def test_signs_that_are_no_letters_are_shown(english: Any) -> None:
-    said = unread(["good \U0001f600 \U0001f389"], english, translates=False)
-    assert said is not None
-    assert "\U0001f600 \U0001f389" in said
-    assert "script" not in said
+    output = unread(["good \U0001f600 \U0001f389"], english, translates=False)
+    assert output is not None
+    assert "\U0001f600 \U0001f389" in output
+    assert "script" not in output
 
 
 def test_few_unknown_tokens_are_not_remarked_on(english: Any) -> None:
@@ -99,10 +99,10 @@ def test_bytes_are_counted_where_nothing_is_unknown() -> None:
     made = ByteLevelBPETokenizer()
     made.train_from_iterator(["a dull film with a clever script"], vocab_size=300, show_progress=False)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=made._tokenizer, eos_token="<e>")
-    said = unread(["很无聊的电影剧情混乱"], tokenizer, translates=False)
-    assert said is not None
-    assert "300 tokens for 100 characters" in said
-    assert "the Han script" in said
+    output = unread(["很无聊的电影剧情混乱"], tokenizer, translates=False)
+    assert output is not None
+    assert "300 tokens for 100 characters" in output
+    assert "the Han script" in output
 
 
 def test_words_and_pairs_of_a_table_are_read(english: Any) -> None:

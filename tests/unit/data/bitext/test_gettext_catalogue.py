@@ -1,4 +1,4 @@
-"""A catalogue comes back as it was, with what was missing filled in and marked."""
+"""A catalogue is written back unchanged, with missing translations filled in and marked."""
 
 import polib
 import pytest

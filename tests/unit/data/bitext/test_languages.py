@@ -1,4 +1,4 @@
-"""One name for a language, whatever a model calls it."""
+"""One code for a language, for every notation of a model."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_unknown_and_ambiguous_codes():
     assert "kas_Arab" in caught.value.fix
 
 
-def test_what_is_no_pair_of_languages_is_refused():
+def test_invalid_language_pair_is_rejected():
     check("en", "de")
     check(None, None)
     with refused(ConfigError, "config.same-language", "'en'"):

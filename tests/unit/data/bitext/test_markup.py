@@ -1,4 +1,4 @@
-"""Placeholders, tags and numbers are found as they are, and come through a translation whatever the model does."""
+"""Placeholders, tags and numbers are found, and kept in every translation."""
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,7 @@ def shouted(texts):
     return [text.upper() for text in texts]
 
 
-def test_what_the_model_lost_is_put_back():
+def test_lost_markup_is_restored():
     sources = ["Hello %(name)s, you have <b>{0}</b> points.", "Nothing here", "One\n\nTwo"]
     written = ["HELLO, YOU HAVE B 0 POINTS", "NICHTS", "ONE TWO"]
     kept = keep_markup(sources, written, shouted)
@@ -51,7 +51,7 @@ def test_a_placeholder_that_no_program_can_fill_is_none():
     assert kept == "%(n)s d'un"
 
 
-def test_what_is_whole_is_left_alone():
+def test_intact_markup_is_unchanged():
     def never(texts):
         raise AssertionError(texts)
 

@@ -1,4 +1,4 @@
-"""Pairs that teach nothing good are found, and good ones are not."""
+"""Bad training pairs are found, and good ones are not."""
 
 import random
 
@@ -13,10 +13,10 @@ from toolkit.tasks import loading
 
 
 def test_copies():
-    found = pair_filters.copies(
+    result = pair_filters.copies(
         ["Open the file", "LibreOffice", "1 2 3", "Save"], ["open  the FILE", "LibreOffice", "1 2 3", "Sichern"]
     )
-    assert found.tolist() == [True, False, False, False]
+    assert result.tolist() == [True, False, False, False]
 
 
 def test_lengths_are_compared_with_what_is_usual():
@@ -60,7 +60,7 @@ def test_few_pairs_and_like_languages_are_left_alone():
     assert pair_filters.Sides.learn(sources * 6, sources * 6) is None
 
 
-def test_cleaning_says_what_it_left_out_and_where(tmp_path):
+def test_cleaning_reports_omitted_pairs(tmp_path):
     rows = bitext.pairs(300)
     rows[3] = ("one two three", "one two three")
     rows[5] = ("save {0} now", "eins zwei")

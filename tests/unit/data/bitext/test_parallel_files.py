@@ -209,7 +209,7 @@ def test_columns_are_found_by_language(name, content, write):
     assert rows(table.parts["all"]) == [("One", "Un"), ("Two", "Deux")]
 
 
-def test_languages_that_are_not_there(write):
+def test_missing_languages_are_rejected(write):
     config = DataConfig(source=str(write("nested.jsonl", '{"translation": {"en": "One", "fr": "Un"}}\n')))
     with refused(DataError, "data.column-unrecognized", "`translation.en`"):
         load_table(loading.load("translation"), config)

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files: what is missing, what classes are called, and how much may be unpacked."""
+"""Parquet and Arrow files: missing values, class names, and limits on unpacking."""
 
 import json
 
@@ -59,14 +59,14 @@ def test_notes_that_make_no_sense_are_none(tmp_path, notes):
 
 
 def bomb(path, value, rows):
-    """One value that stands for many rows, in a file of about a kilobyte."""
+    """One value repeated for many rows, in a file of about a kilobyte."""
     repeated = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([value]))
     return write(path, pa.table({"text": repeated, "label": pa.array(["x"] * rows).dictionary_encode()}))
 
 
 @pytest.mark.parametrize("suffix", arrow_files.SUFFIXES)
 @pytest.mark.parametrize("value", ["x" * 100_000, ["x" * 50_000] * 2])
-def test_a_text_that_stands_for_many_is_counted_before_it_is_written_out(tmp_path, monkeypatch, suffix, value):
+def test_dictionary_texts_are_counted_before_decoding(tmp_path, monkeypatch, suffix, value):
     monkeypatch.setattr(text_decoding, "_HARMLESS", 20_000_000)
     monkeypatch.setattr(text_decoding, "_RATIO", 1)
     if isinstance(value, list):

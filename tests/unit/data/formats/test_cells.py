@@ -1,4 +1,4 @@
-"""Several labels in one cell are told from labels with a comma in their names."""
+"""Several labels in one cell are distinguished from labels with a comma in their names."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from toolkit.data.formats import cells
         (["Sci/Tech", "World"], None),
     ],
 )
-def test_what_stands_between_labels(labels, sign):
+def test_label_separator_is_detected(labels, sign):
     assert cells.separator(labels) == sign
 
 

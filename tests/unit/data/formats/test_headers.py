@@ -1,4 +1,4 @@
-"""A first line that is data is told from names."""
+"""A first line of data is distinguished from names."""
 
 import pytest
 

@@ -13,13 +13,13 @@ def both(path, content, **options):
     path.write_text(content, encoding="utf-8")
     tables = read(path, **options)
     (table,), notes = tables.parts.values(), tables.notes
-    found = table.drop_columns(["_file", "_row"]).to_pylist()
+    result = table.drop_columns(["_file", "_row"]).to_pylist()
     streamed = [row.values for row in row_stream.rows(str(path), **options)]
     joined = [
-        {name: value if isinstance(value, str) else " ".join(value) for name, value in row.items()} for row in found
+        {name: value if isinstance(value, str) else " ".join(value) for name, value in row.items()} for row in result
     ]
     assert [row for row in streamed if row["text"]] == joined
-    return found, " ".join(notes)
+    return result, " ".join(notes)
 
 
 def test_texts_alone(tmp_path):
@@ -30,10 +30,10 @@ def test_texts_alone(tmp_path):
 
 
 def test_labels_of_fasttext(tmp_path):
-    found, _ = both(tmp_path / "a.txt", "__label__good  a film\n__label__bad another __label__x\n")
-    assert found == [{"text": "a film", "label": "good"}, {"text": "another __label__x", "label": "bad"}]
-    found, _ = both(tmp_path / "a.txt", "__label__good __label__long a film\n__label__bad another\n")
-    assert [row["label"] for row in found] == [["good", "long"], ["bad"]]
+    result, _ = both(tmp_path / "a.txt", "__label__good  a film\n__label__bad another __label__x\n")
+    assert result == [{"text": "a film", "label": "good"}, {"text": "another __label__x", "label": "bad"}]
+    result, _ = both(tmp_path / "a.txt", "__label__good __label__long a film\n__label__bad another\n")
+    assert [row["label"] for row in result] == [["good", "long"], ["bad"]]
     path = tmp_path / "b.txt"
     path.write_text("__label__good a film\n" * 1000 + "no label\n", encoding="utf-8")
     with refused(DataError, "label.missing", "b.txt:1001"):
@@ -45,20 +45,20 @@ def test_labels_of_fasttext(tmp_path):
 def test_columns_with_tabs(tmp_path, order):
     rows = [{"label": "ab"[n % 2], "text": f'He said "no" {n}'} for n in range(10)]
     lines = "".join("\t".join(row[name] for name in order) + "\n" for row in rows)
-    found, notes = both(tmp_path / "a.txt", lines)
-    assert found == rows
+    result, notes = both(tmp_path / "a.txt", lines)
+    assert result == rows
     assert ", ".join(order) in notes
-    found, notes = both(tmp_path / "a.txt", "\t".join(order) + "\n" + lines)
-    assert (found, notes) == (rows, "")
+    result, notes = both(tmp_path / "a.txt", "\t".join(order) + "\n" + lines)
+    assert (result, notes) == (rows, "")
     assert both(tmp_path / "a.txt", lines, names=[*order])[0] == rows
 
 
 def test_fields_that_a_spreadsheet_quotes(tmp_path):
-    found, _ = both(tmp_path / "a.txt", 'text\tscore\n"one, ""two"""\t3,5\n"open\t4,5\n')
-    assert [row["text"] for row in found] == ['one, "two"', '"open']
+    result, _ = both(tmp_path / "a.txt", 'text\tscore\n"one, ""two"""\t3,5\n"open\t4,5\n')
+    assert [row["text"] for row in result] == ['one, "two"', '"open']
 
 
-def test_columns_that_say_nothing_of_themselves(tmp_path):
+def test_unnamed_columns_get_default_names(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("1\ta\tx\n2\tb\ty\n3\ta\tx\n", encoding="utf-8")
     (table,) = read(path).parts.values()

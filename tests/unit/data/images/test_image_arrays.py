@@ -154,7 +154,7 @@ def test_other_tables_are_left_to_others(tmp_path, text):
     assert image_folders.read(tmp_path / "other.csv") is None
 
 
-def test_a_damaged_table_of_pixels_is_said(tmp_path):
+def test_damaged_pixel_table_is_rejected(tmp_path):
     (tmp_path / "digits.csv").write_text(f"label,{','.join(f'p{n}' for n in range(16))}\n1,2,x\n", encoding="utf-8")
     with refused(DataError, "data.damaged-file", "digits.csv"):
         image_folders.read(tmp_path / "digits.csv")

@@ -18,15 +18,15 @@ def test_names_of_files_are_found_beside_and_below_the_table(tmp_path: Path):
     names = ["pictures/dark/000.png", "light/001.png", "001", None, " ", "http://x/y.png", "nothing.png", "x\0y"]
     table = pa.chunked_array([pa.array(names)])
     (tmp_path / "pictures" / "dark" / "001.png").rename(tmp_path / "pictures" / "dark" / "alone.png")
-    found = image_columns.column(table, ["table.csv"] * len(names), tmp_path).to_pylist()
-    paths = [row["path"] for row in found]
+    result = image_columns.column(table, ["table.csv"] * len(names), tmp_path).to_pylist()
+    paths = [row["path"] for row in result]
     assert paths[0] == str(tmp_path / "pictures/dark/000.png")
     assert paths[1] == paths[2] == str(tmp_path / "pictures/light/001.png")
     assert paths[3] is paths[4] is None
     _, problems = image_columns.inspected(image_columns.column(table, ["table.csv"] * len(names), tmp_path), MOST)
     assert problems[:3] == [None, None, None]
     assert problems[3] == problems[4] == "is missing"
-    assert problems[6] == "is not there"
+    assert problems[6] == "does not exist"
     assert all(problems[3:])
 
 
@@ -81,5 +81,5 @@ def test_names_of_files_meet_in_either_normal_form(tmp_path: Path):
     (tmp_path / "__MACOSX" / "caf\u00e9.png").touch()
     (tmp_path / "pictures" / "._caf\u00e9.png").touch()
     for name in ("pictures/dark/caf\u00e9.png", "Caf\u00e9.png", "caf\u00e9"):
-        (found,) = image_columns.column(pa.chunked_array([pa.array([name])]), ["table.csv"], tmp_path).to_pylist()
-        assert found["path"] == str(tmp_path / "pictures/dark/cafe\u0301.png")
+        (result,) = image_columns.column(pa.chunked_array([pa.array([name])]), ["table.csv"], tmp_path).to_pylist()
+        assert result["path"] == str(tmp_path / "pictures/dark/cafe\u0301.png")

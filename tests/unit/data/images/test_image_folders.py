@@ -1,4 +1,4 @@
-"""Which folders are folders of pictures, and what becomes of each file in them."""
+"""Which folders are folders of pictures, and how each file in them is treated."""
 
 import io
 import struct
@@ -53,7 +53,7 @@ def test_what_is_no_folder_of_pictures_is_left_to_others(tmp_path: Path):
     assert image_folders.read(texts) is None
 
 
-def test_what_lies_beside_the_classes_is_said(tmp_path: Path):
+def test_files_outside_classes_are_noted(tmp_path: Path):
     folder(tmp_path, 3)
     (tmp_path / "none").mkdir()
     (tmp_path / "light" / "000.png").rename(tmp_path / "stray.png")
@@ -65,7 +65,7 @@ def test_what_lies_beside_the_classes_is_said(tmp_path: Path):
     assert all(name in note for name, note in zip(("info.json", "none", "stray.png"), notes, strict=True))
 
 
-def test_what_lies_beside_the_parts_is_said(tmp_path: Path):
+def test_files_outside_parts_are_noted(tmp_path: Path):
     folder(tmp_path, 3, parts=("train", "holdout"))
     folder(tmp_path / "papers" / "deep", 0)
     found = image_folders.read(tmp_path)
@@ -207,7 +207,7 @@ def test_bad_files_are_left_out_and_each_is_named(tmp_path: Path, image: Recipe)
     (note,) = [note for note in table.notes if "could not be read" in note]
     assert note.startswith(f"{bad} of 140 pictures could not be read and were left out: dark/0")
     assert f"and {bad - 5} more" in note
-    assert all(one["file"].startswith("dark/") and one["reason"] for one in table.unreadable)
+    assert all(item["file"].startswith("dark/") and item["reason"] for item in table.unreadable)
 
 
 def test_a_folder_of_nothing_good_is_refused(tmp_path: Path, image: Recipe):
@@ -220,8 +220,8 @@ def test_a_folder_of_nothing_good_is_refused(tmp_path: Path, image: Recipe):
 
 def test_the_same_picture_on_both_sides_is_found(tmp_path: Path, image: Recipe):
     folder(tmp_path, 8, parts=("train", "test"))
-    with Image.open(tmp_path / "test" / "dark" / "003.png") as one:
-        one.save(tmp_path / "train" / "dark" / "copy.png", compress_level=1)
+    with Image.open(tmp_path / "test" / "dark" / "003.png") as item:
+        item.save(tmp_path / "train" / "dark" / "copy.png", compress_level=1)
     splits = load_splits(image, DataConfig(source=str(tmp_path)), 7)
     assert splits.facts["counts"]["train_in_held_out"] == 1
     assert splits.train.num_rows + splits.validation.num_rows == 16

@@ -1,4 +1,4 @@
-"""What the model gets is what its image processor makes."""
+"""Model inputs equal the output of the image processor."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from toolkit.errors import DataError
 def processor(kind: str):
     import transformers
 
-    found = {
+    results = {
         "vit": lambda: transformers.ViTImageProcessorPil(size={"height": 20, "width": 20}),
         "cropped": lambda: transformers.BitImageProcessorPil(
             size={"shortest_edge": 24}, crop_size={"height": 20, "width": 20}, do_normalize=True
@@ -28,7 +28,7 @@ def processor(kind: str):
             size={"shortest_edge": 24}, crop_size={"height": 20, "width": 20}
         ),
     }
-    return found[kind]()
+    return results[kind]()
 
 
 @pytest.mark.parametrize("kind", ["vit", "cropped", "deit", "mobilevit"])
@@ -56,7 +56,7 @@ def test_a_model_takes_bytes_as_it_takes_floats():
 
 
 @pytest.mark.parametrize("kind", ["vit", "cropped", "mobilevit"])
-def test_what_was_normalised_can_be_looked_at_again(kind):
+def test_normalisation_is_reversible_for_display(kind):
     kept = torch.randint(0, 256, (2, 3, 5, 4), dtype=torch.uint8)
     back = pixels.shown(pixels.normalised(kept, processor(kind)), processor(kind))
     assert (back == pixels.shown(kept, processor(kind))).all()
@@ -79,7 +79,7 @@ def test_a_long_picture_is_cut_before_it_is_resized():
 
 @pytest.mark.parametrize("kind", ["vit", "cropped", "deit", "mobilevit"])
 @pytest.mark.parametrize("size", [None, 32])
-def test_a_stored_processor_is_loaded_for_the_size_asked_for(kind, size, tmp_path):
+def test_processor_is_loaded_for_the_given_size(kind, size, tmp_path):
     processor(kind).save_pretrained(tmp_path)
     loaded = models.load_image_processor(tmp_path, LoadingConfig(), size)
     side = size or 20
@@ -92,7 +92,7 @@ def test_a_checkpoint_without_a_processor_gets_the_usual_one(tmp_path):
     assert pixels.prepared([{"bytes": encoded(picture(True), "PNG")}], loaded, 10_000).shape == (1, 3, 24, 24)
 
 
-def test_a_picture_that_changes_after_the_first_look_is_named(tmp_path):
+def test_changed_picture_is_named(tmp_path):
     file = tmp_path / "gone.png"
     with refused(DataError, "image.changed", "gone.png"):
         pixels.prepared([{"bytes": None, "path": str(file)}], processor("vit"), 10_000)

@@ -74,9 +74,9 @@ def test_text_formats(tmp_path, name, content, packed):
     tables = read(path).parts
     assert list(tables) == ["all"]
     assert tables["all"].column_names == ["text", "label", "_file", "_row"]
-    found = tables["all"].to_pydict()
-    assert (found["text"], found["label"]) == (["good", "bad"], ["1", "0"])
-    assert found["_file"] == [path.name] * 2
+    result = tables["all"].to_pydict()
+    assert (result["text"], result["label"]) == (["good", "bad"], ["1", "0"])
+    assert result["_file"] == [path.name] * 2
 
 
 def test_parquet_keeps_its_types(tmp_path):
@@ -161,14 +161,14 @@ def test_bad_names(tmp_path, header, identifier, fact, suffix):
 
 
 def test_a_row_of_data_that_repeats_a_value_may_lack_names(tmp_path):
-    said = fault("data.duplicate-column", write(tmp_path / "a.csv", "0,0,a film\n1,0,another\n"))
-    assert "two columns are named `0`" in said
-    assert "data.column_names=" in said
+    message = fault("data.duplicate-column", write(tmp_path / "a.csv", "0,0,a film\n1,0,another\n"))
+    assert "two columns are named `0`" in message
+    assert "data.column_names=" in message
 
 
 def test_values_stay_as_written(tmp_path):
-    found = columns(write(tmp_path / "a.csv", 'a,b,c,d\n01,NA," x ",1e3\n,null,,true\n'))
-    assert [found[name] for name in "abcd"] == [["01", ""], ["NA", "null"], [" x ", ""], ["1e3", "true"]]
+    result = columns(write(tmp_path / "a.csv", 'a,b,c,d\n01,NA," x ",1e3\n,null,,true\n'))
+    assert [result[name] for name in "abcd"] == [["01", ""], ["NA", "null"], [" x ", ""], ["1e3", "true"]]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -185,8 +185,8 @@ def test_delimiter_can_be_given(tmp_path):
 
 
 def test_a_delimiter_that_separates_nothing_is_named(tmp_path):
-    said = fault("data.wrong-delimiter", write(tmp_path / "a.csv", 'text,label\n"a, b",y\n'), delimiter=";")
-    assert "`;`, the given delimiter, is not in the header; `,` is" in said
+    message = fault("data.wrong-delimiter", write(tmp_path / "a.csv", 'text,label\n"a, b",y\n'), delimiter=";")
+    assert "`;`, the given delimiter, is not in the header; `,` is" in message
 
 
 @pytest.mark.parametrize("delimiter", ["", "::", '"', "\n"])
@@ -197,16 +197,16 @@ def test_impossible_delimiter(tmp_path, delimiter):
 
 
 def test_blank_lines_are_skipped_but_counted(tmp_path):
-    found = columns(write(tmp_path / "a.csv", "\n \ntext,label\n\ngood,1\n   \nbad,0\n\n"))
-    assert (found["text"], found["_row"]) == (["good", "bad"], [5, 7])
+    result = columns(write(tmp_path / "a.csv", "\n \ntext,label\n\ngood,1\n   \nbad,0\n\n"))
+    assert (result["text"], result["_row"]) == (["good", "bad"], [5, 7])
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_rows_point_to_lines_behind_line_breaks_in_fields(tmp_path, ending):
     lines = ["text,label", '"one', 'two",1', "three,0"]
-    found = columns(write(tmp_path / "a.csv", ending.join(lines)))
-    assert found["text"] == [f"one{ending}two", "three"]
-    assert found["_row"] == [2, 4]
+    result = columns(write(tmp_path / "a.csv", ending.join(lines)))
+    assert result["text"] == [f"one{ending}two", "three"]
+    assert result["_row"] == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_undecodable_cyrillic(tmp_path):
         ("Bardzo dobry film, świetna gra aktorów i piękne zdjęcia, łza się w oku kręci", "cp1250"),
     ],
 )
-def test_the_likeliest_encoding_is_named_first(tmp_path, text, encoding):
+def test_most_likely_encoding_is_named_first(tmp_path, text, encoding):
     path = write(tmp_path / "a.csv", f'text,label\n"{text}",good\n', encoding)
     assert f"add --set data.encoding={encoding}." in fault("data.wrong-encoding", path)
     assert columns(path, encoding=encoding)["text"] == [text]
@@ -403,7 +403,7 @@ def test_the_likeliest_encoding_is_named_first(tmp_path, text, encoding):
         (b"\0\x81" + random.Random(3).randbytes(3000), "binary data"),
     ],
 )
-def test_what_is_no_text_is_called_so(tmp_path, content, kind):
+def test_binary_files_are_named(tmp_path, content, kind):
     message = fault("data.not-text", write(tmp_path / "a.csv", content))
     assert f"a.csv is not a text file: it holds {kind}" in message
     assert "data.encoding" not in message
@@ -464,10 +464,10 @@ def test_splits_of_a_folder(tmp_path, names, splits):
 def test_shards_are_joined_in_the_order_of_their_names(tmp_path):
     for number in (1, 0, 2):
         write_parquet(tmp_path / "data" / f"train-0000{number}-of-00003.parquet", {"n": [number, number + 10]})
-    found = columns(tmp_path, "train")
-    assert found["n"] == [0, 10, 1, 11, 2, 12]
-    assert found["_row"] == [1, 2] * 3
-    assert found["_file"][2] == "data/train-00001-of-00003.parquet"
+    result = columns(tmp_path, "train")
+    assert result["n"] == [0, 10, 1, 11, 2, 12]
+    assert result["_row"] == [1, 2] * 3
+    assert result["_file"][2] == "data/train-00001-of-00003.parquet"
 
 
 def test_json_shards_may_leave_keys_out(tmp_path):
@@ -518,8 +518,8 @@ def test_a_folder_per_class(tmp_path):
 def test_a_folder_per_class_without_splits(tmp_path, above):
     write(tmp_path / f"{above}pos/1.txt", "\ufeffgood")
     write(tmp_path / f"{above}neg/1.txt", "")
-    found = columns(tmp_path)
-    assert (found["text"], found["label"]) == (["", "good"], ["neg", "pos"])
+    result = columns(tmp_path)
+    assert (result["text"], result["label"]) == (["", "good"], ["neg", "pos"])
 
 
 def test_undecodable_text_of_a_class(tmp_path):
@@ -612,11 +612,11 @@ def test_what_the_csv_module_writes_reads_back_identical(tmp_path_factory, rows,
     rows = [row for row in rows if any(row)]
     if not rows:
         return
-    found = columns(path)
-    assert list(zip(found["one"], found["two"], found["three"], strict=True)) == rows
+    result = columns(path)
+    assert list(zip(result["one"], result["two"], result["three"], strict=True)) == rows
     with path.open(encoding="utf-8", newline="\n") as stream:
         lines = stream.readlines()
-    for start, row in zip(found["_row"], rows, strict=True):
+    for start, row in zip(result["_row"], rows, strict=True):
         assert next(csv.reader(lines[start - 1 :], delimiter=delimiter)) == list(row)
 
 
@@ -629,12 +629,12 @@ def test_json_lines_read_back_identical(tmp_path_factory, rows):
     path = write(tmp_path_factory.getbasetemp() / "round.jsonl", "\n".join(map(json.dumps, rows)))
     if not names:
         return
-    found = columns(path)
+    result = columns(path)
     for name in names:
         values = [row.get(name) for row in rows]
         if {str, bool} <= set(map(type, values)):
             values = [str(value).lower() if isinstance(value, bool) else value for value in values]
-        assert found[name] == values
+        assert result[name] == values
 
 
 def test_200_000_rows_in_a_few_seconds(tmp_path):
@@ -655,7 +655,7 @@ def test_nothing_heavy_is_imported():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_a_folder_of_pictures_is_said_to_be_one(tmp_path):
+def test_folder_of_pictures_is_recognized(tmp_path):
     for name in ("cat/1.png", "dog/2.JPG"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -674,10 +674,10 @@ def noted(path: Path, **options) -> tuple[dict[str, list], str]:
 
 def test_columns_and_rows_that_hold_nothing_are_passed_over(tmp_path):
     rows = "good,1,,kept\nbad,0,,\n" + ",,,\n" * 400
-    found, notes = noted(write(tmp_path / "a.csv", f"text,label,,\n{rows}"))
-    assert list(found) == ["text", "label", "column_4", "_file", "_row"]
-    assert found["column_4"] == ["kept", ""]
-    assert found["_row"] == [2, 3]
+    result, notes = noted(write(tmp_path / "a.csv", f"text,label,,\n{rows}"))
+    assert list(result) == ["text", "label", "column_4", "_file", "_row"]
+    assert result["column_4"] == ["kept", ""]
+    assert result["_row"] == [2, 3]
     assert "400 rows of a.csv" in notes
     assert "line 4" in notes
     assert "1 column of a.csv" in notes
@@ -690,8 +690,8 @@ def test_a_name_by_place_that_is_taken(tmp_path):
 
 @pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;;", "\ufeffsep=;"])
 def test_the_separator_that_the_first_line_names(tmp_path, line):
-    found = columns(write(tmp_path / "a.csv", f"{line}\r\ntext;a,b,c\r\none, two;1\r\n"))
-    assert (found["text"], found["a,b,c"], found["_row"]) == (["one, two"], ["1"], [3])
+    result = columns(write(tmp_path / "a.csv", f"{line}\r\ntext;a,b,c\r\none, two;1\r\n"))
+    assert (result["text"], result["a,b,c"], result["_row"]) == (["one, two"], ["1"], [3])
 
 
 @pytest.mark.parametrize("first", ["", "label,text\n"])
@@ -711,11 +711,11 @@ def test_names_in_both_normal_forms_are_one(tmp_path):
 
 
 def test_nan_in_json_is_missing(tmp_path):
-    found = columns(
+    result = columns(
         write(tmp_path / "a.jsonl", '{"a": NaN, "b": "x"}\n{"a": 1.5, "b": NaN}\n{"a": Infinity, "b": "NaN"}')
     )
-    assert found["a"] == [None, 1.5, float("inf")]
-    assert found["b"] == ["x", None, "NaN"]
+    assert result["a"] == [None, 1.5, float("inf")]
+    assert result["b"] == ["x", None, "NaN"]
 
 
 def test_a_list_is_read_block_by_block(tmp_path, monkeypatch):
@@ -727,7 +727,7 @@ def test_a_list_is_read_block_by_block(tmp_path, monkeypatch):
         assert columns(path)["_row"] == list(range(1, 12))
     pieces = json.dumps(records, indent=1).split('"n"')
     path = write(tmp_path / "a.json", '"n"'.join(pieces[:8]) + "n" + '"n"'.join(pieces[8:]))
-    line = next(n for n, one in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if " n:" in one)
+    line = next(n for n, item in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if " n:" in item)
     assert f"a.json:{line}: not JSON" in fault("data.invalid-json", path)
 
 
@@ -768,7 +768,7 @@ def test_rows_of_little_are_counted_as_they_are_in_memory(tmp_path, monkeypatch,
     assert "unpacks to more than" in fault("data.too-large", write(tmp_path / name, header + row * 13_000))
 
 
-def test_keys_that_are_values_are_said_to_be(tmp_path, monkeypatch):
+def test_values_as_keys_are_detected(tmp_path, monkeypatch):
     monkeypatch.setattr(text_decoding, "_HARMLESS", 100_000)
     monkeypatch.setattr(text_decoding, "_RATIO", 1)
     path = write(tmp_path / "a.jsonl", "".join(f'{{"k{n}": 1}}\n' for n in range(300)))
@@ -787,9 +787,9 @@ def test_many_columns_take_time_in_proportion(tmp_path):
 def test_texts_of_a_class_lie_however_deep(tmp_path, folder):
     for name in ("pos/1.txt", "neg/1.txt", f"{folder}/2.txt", "__MACOSX/pos/._1.txt", "pos/._1.txt"):
         write(tmp_path / name, name)
-    found = columns(tmp_path)
-    assert found["label"].count(folder[:3]) == 2
-    assert len(found["label"]) == 3
+    result = columns(tmp_path)
+    assert result["label"].count(folder[:3]) == 2
+    assert len(result["label"]) == 3
 
 
 def test_links_to_folders_are_followed_once(tmp_path):
@@ -797,8 +797,8 @@ def test_links_to_folders_are_followed_once(tmp_path):
         write(tmp_path / name, name)
     (tmp_path / "data/pos/linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/back").symlink_to(tmp_path / "data/pos")
-    found = columns(tmp_path / "data")
-    assert found["_file"] == ["neg/1.txt", "pos/1.txt", "pos/linked/2.txt"]
+    result = columns(tmp_path / "data")
+    assert result["_file"] == ["neg/1.txt", "pos/1.txt", "pos/linked/2.txt"]
 
 
 @pytest.mark.parametrize(

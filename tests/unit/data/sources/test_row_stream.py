@@ -1,4 +1,4 @@
-"""Rows one by one: what is read, what is bad, and that the rest goes on."""
+"""Rows one by one: values, invalid rows, and continued reading."""
 
 import gzip
 import itertools
@@ -24,8 +24,8 @@ def read(path, content):
 
 
 def test_lines_of_text_stay_one_to_one(tmp_path):
-    found = read(tmp_path / "a.txt", "\ufeffone\r\n\ntwo")
-    assert found == [({"text": "one"}, None), ({"text": ""}, None), ({"text": "two"}, None)]
+    content = read(tmp_path / "a.txt", "\ufeffone\r\n\ntwo")
+    assert content == [({"text": "one"}, None), ({"text": ""}, None), ({"text": "two"}, None)]
 
 
 LINES = [
@@ -65,11 +65,11 @@ def test_standard_input(monkeypatch, tmp_path):
     (tmp_path / "given").write_bytes(b"one\ntwo\xff\n")
     with (tmp_path / "given").open() as given:
         monkeypatch.setattr(sys, "stdin", given)
-        found = [(row.values, row.problem) for row in rows("-")]
-    assert found == read(tmp_path / "same.txt", b"one\ntwo\xff\n")
-    assert found[0] == ({"text": "one"}, None)
-    assert found[1][0] == {"text": "two\ufffd"}
-    assert found[1][1].startswith("the byte 0xff does not decode: give another encoding with --set data.encoding=")
+        results = [(row.values, row.problem) for row in rows("-")]
+    assert results == read(tmp_path / "same.txt", b"one\ntwo\xff\n")
+    assert results[0] == ({"text": "one"}, None)
+    assert results[1][0] == {"text": "two\ufffd"}
+    assert results[1][1].startswith("the byte 0xff does not decode: give another encoding with --set data.encoding=")
 
 
 def test_a_mark_at_the_beginning_of_standard_input_is_no_text(monkeypatch, tmp_path):
@@ -87,9 +87,9 @@ def test_a_mark_at_the_beginning_of_standard_input_is_no_text(monkeypatch, tmp_p
     ],
 )
 def test_bytes_that_do_not_decode_cost_their_row_alone(name, lines, tmp_path):
-    found = read(tmp_path / name, b"".join(lines))
-    assert ["0xe4" in (problem or "") for _, problem in found] == [False, True, False]
-    assert "b\ufffdd" in "".join(found[1][0].values())
+    content = read(tmp_path / name, b"".join(lines))
+    assert ["0xe4" in (problem or "") for _, problem in content] == [False, True, False]
+    assert "b\ufffdd" in "".join(content[1][0].values())
     (tmp_path / name).write_bytes(b"".join(lines))
     named = list(rows(str(tmp_path / name), encoding="latin-1"))
     assert [row.problem for row in named] == [None] * 3
@@ -102,27 +102,27 @@ def test_a_file_of_no_text_is_refused_whatever_its_name(tmp_path):
 
 
 def test_csv_with_rows_of_another_width(tmp_path):
-    found = read(tmp_path / "a.csv", 'id;text\n1;"a; b\nc"\n2\n\n3;d;e\n')
-    assert found[0] == ({"id": "1", "text": "a; b\nc"}, None)
-    assert found[1] == ({"id": "2", "text": None}, "line 4: 1 field where the header has 2")
-    assert found[2] == ({"id": "3", "text": "d;e"}, "line 6: 3 fields where the header has 2")
-    assert len(found) == 3
+    content = read(tmp_path / "a.csv", 'id;text\n1;"a; b\nc"\n2\n\n3;d;e\n')
+    assert content[0] == ({"id": "1", "text": "a; b\nc"}, None)
+    assert content[1] == ({"id": "2", "text": None}, "line 4: 1 field where the header has 2")
+    assert content[2] == ({"id": "3", "text": "d;e"}, "line 6: 3 fields where the header has 2")
+    assert len(content) == 3
 
 
 @pytest.mark.parametrize(("lines", "end"), [('2,"open\n3,bad\n', 4), ('2,"open\n3,bad\n4,"third"\n5,x\n', 5)])
 def test_quotes_that_do_not_match_are_a_problem_of_the_row_that_they_make(lines, end, tmp_path):
-    found = read(tmp_path / "a.csv", f"id,text\n1,good\n{lines}")
-    assert found[0] == ({"id": "1", "text": "good"}, None)
-    assert found[1][1] == f"line 3: its quotes do not match, so the row ends at line {end}"
-    assert [problem for _, problem in found[2:]] == [None] * (len(found) - 2)
+    content = read(tmp_path / "a.csv", f"id,text\n1,good\n{lines}")
+    assert content[0] == ({"id": "1", "text": "good"}, None)
+    assert content[1][1] == f"line 3: its quotes do not match, so the row ends at line {end}"
+    assert [problem for _, problem in content[2:]] == [None] * (len(content) - 2)
     assert read(tmp_path / "b.csv", 'text\n"two ""\nlines"')[0] == ({"text": 'two "\nlines'}, None)
 
 
 def test_json_lines_with_a_broken_one(tmp_path):
-    found = read(tmp_path / "a.jsonl.gz", gzip.compress(b'{"text": "one", "n": [1]}\n\n{"text": \n[1]\n'))
-    assert found[0] == ({"text": "one", "n": [1]}, None)
-    assert found[1] == ({"unread": '{"text":'}, "line 3: not JSON: Expecting value at character 9")
-    assert found[2] == ({"unread": "[1]"}, "line 4: not an object with keys")
+    content = read(tmp_path / "a.jsonl.gz", gzip.compress(b'{"text": "one", "n": [1]}\n\n{"text": \n[1]\n'))
+    assert content[0] == ({"text": "one", "n": [1]}, None)
+    assert content[1] == ({"unread": '{"text":'}, "line 3: not JSON: Expecting value at character 9")
+    assert content[2] == ({"unread": "[1]"}, "line 4: not an object with keys")
 
 
 def test_parquet(tmp_path):
@@ -133,7 +133,7 @@ def test_parquet(tmp_path):
         list(rows(str(tmp_path / "b.parquet")))
 
 
-def test_what_cannot_be_read_is_told_before(tmp_path):
+def test_unreadable_inputs_are_rejected_early(tmp_path):
     with refused(SourceError, "source.file-missing", "none.csv"):
         check_input(str(tmp_path / "none.csv"))
     (tmp_path / "a.xlsx").write_bytes(b"")
@@ -178,25 +178,25 @@ def test_an_error_of_the_source_is_raised_behind_the_rows_before_it():
 def test_lines_that_are_too_long_cost_their_row_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(text_decoding, "MAX_LINE", 100)
     long = "x" * 1000
-    found = read(tmp_path / "a.txt", f"one\n{long}\r\ntwo\n")
-    assert [(values["text"], bool(problem)) for values, problem in found] == [
+    content = read(tmp_path / "a.txt", f"one\n{long}\r\ntwo\n")
+    assert [(values["text"], bool(problem)) for values, problem in content] == [
         ("one", False),
         ("x" * 101, True),
         ("two", False),
     ]
-    found = read(tmp_path / "a.jsonl", f'{{"text": "one"}}\n{{"text": "{long}"}}\n{{"text": "two"}}\n')
-    assert [bool(problem) for _, problem in found] == [False, True, False]
-    assert found[2][0] == {"text": "two"}
-    found = read(tmp_path / "a.csv", f"text,n\none,1\n{long},2\ntwo,3\n")
-    assert [bool(problem) for _, problem in found] == [False, True, False]
-    assert found[2][0] == {"text": "two", "n": "3"}
+    content = read(tmp_path / "a.jsonl", f'{{"text": "one"}}\n{{"text": "{long}"}}\n{{"text": "two"}}\n')
+    assert [bool(problem) for _, problem in content] == [False, True, False]
+    assert content[2][0] == {"text": "two"}
+    content = read(tmp_path / "a.csv", f"text,n\none,1\n{long},2\ntwo,3\n")
+    assert [bool(problem) for _, problem in content] == [False, True, False]
+    assert content[2][0] == {"text": "two", "n": "3"}
 
 
 def test_a_field_that_is_too_long_is_a_problem_of_its_row(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_files, "MAX_FIELD", 50)
-    found = read(tmp_path / "a.csv", "text,n\none,1\n" + "x" * 60 + ",2\ntwo,3\n")
-    assert [bool(problem) for _, problem in found] == [False, True, False]
-    assert found[2] == ({"text": "two", "n": "3"}, None)
+    content = read(tmp_path / "a.csv", "text,n\none,1\n" + "x" * 60 + ",2\ntwo,3\n")
+    assert [bool(problem) for _, problem in content] == [False, True, False]
+    assert content[2] == ({"text": "two", "n": "3"}, None)
 
 
 def test_chunks_hold_so_many_bytes_at_most(monkeypatch):
@@ -227,16 +227,16 @@ def test_formats(tmp_path, name, content):
 
 def test_names_of_columns_that_are_given(tmp_path):
     (tmp_path / "a.csv").write_text("one,1\ntwo,2\n")
-    found = [row.values for row in rows(str(tmp_path / "a.csv"), names=["text", "n"])]
-    assert found == [{"text": "one", "n": "1"}, {"text": "two", "n": "2"}]
+    results = [row.values for row in rows(str(tmp_path / "a.csv"), names=["text", "n"])]
+    assert results == [{"text": "one", "n": "1"}, {"text": "two", "n": "2"}]
 
 
 def test_what_is_missing_and_what_classes_are_called(tmp_path):
     assert read(tmp_path / "a.jsonl", '{"text": NaN, "cafe\u0301": 1}') == [({"text": None, "caf\u00e9": 1}, None)]
     table = pa.table({"score": [float("nan"), 1.5], "kind": pa.array(["a", "b"]).dictionary_encode()})
     pq.write_table(table, tmp_path / "a.parquet")
-    found = [row.values for row in rows(str(tmp_path / "a.parquet"))]
-    assert found == [{"score": None, "kind": "a"}, {"score": 1.5, "kind": "b"}]
+    results = [row.values for row in rows(str(tmp_path / "a.parquet"))]
+    assert results == [{"score": None, "kind": "a"}, {"score": 1.5, "kind": "b"}]
 
 
 def test_an_archive_and_a_saved_data_set(tmp_path):

@@ -1,4 +1,4 @@
-"""Archives: what is in them is read as if it had been unpacked, and nothing leaves their folder."""
+"""Archives: the content is read as if unpacked, and nothing is written outside the folder."""
 
 import stat
 import zipfile
@@ -92,7 +92,7 @@ def test_damage_and_what_cannot_be_written(tmp_path):
     assert "holds no files" in fault("data.no-rows", archive(tmp_path / "e.zip", {"__MACOSX/a.csv": "1"}))
 
 
-def test_names_whose_encoding_is_not_said(tmp_path):
+def test_zip_names_without_encoding(tmp_path):
     path = archive(tmp_path / "a.zip", {"cafe!/1.txt": "one", "pub/1.txt": "two"})
     path.write_bytes(path.read_bytes().replace(b"cafe!", "café".encode()))  # the flag of UTF-8 stays unset
     (table,) = read(path).parts.values()

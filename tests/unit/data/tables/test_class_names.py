@@ -1,4 +1,4 @@
-"""Classes take the names that a file's schema, or a column beside the numbers, gives them."""
+"""Classes take the names that a file's schema, or a second column, gives them."""
 
 import json
 
@@ -82,7 +82,7 @@ def test_a_column_beside_the_numbers(columns, expected):
     assert class_names.beside(pa.table(columns), "label") == expected
 
 
-def test_names_beside_numbers_are_learnt_unless_a_map_speaks_of_the_numbers(sentiment, write):
+def test_name_column_is_used_without_a_label_map(sentiment, write):
     path = write("all.csv", "text,label,label_text\n" + "".join(f"film {n},{n % 2},{'ba'[n % 2]}\n" for n in range(30)))
     splits = load_splits(sentiment, DataConfig(source=str(path)), 0)
     assert splits.labels == ("b", "a")
@@ -91,7 +91,7 @@ def test_names_beside_numbers_are_learnt_unless_a_map_speaks_of_the_numbers(sent
     assert load_splits(sentiment, mapped, 0).labels == ("no", "yes")
 
 
-def test_names_that_contradict_each_other_are_said(sentiment, write):
+def test_contradictory_names_are_noted(sentiment, write):
     names = ["c" if n == 4 else "abc"[n % 3] for n in range(12)]
     lines = "".join(f"film {n},{n % 3},{name}\n" for n, name in enumerate(names))
     table = load_table(sentiment, DataConfig(source=str(write("a.csv", f"text,label,label_text\n{lines}"))))

@@ -73,12 +73,12 @@ def test_one_column_never_plays_two_roles():
     assert find(["text"], both, {}) == {"text": "text"}
 
 
-def test_a_missing_column_is_said_with_what_is_there():
-    said = fault("data.column-unrecognized", ["foo", "label", "_file", "_row"])
-    assert "recognised as the text" in said
-    assert "`foo`, `label`" in said
-    assert "_file" not in said
-    assert "--text-column COLUMN" in said
+def test_missing_column_lists_available_ones():
+    message = fault("data.column-unrecognized", ["foo", "label", "_file", "_row"])
+    assert "recognised as the text" in message
+    assert "`foo`, `label`" in message
+    assert "_file" not in message
+    assert "--text-column COLUMN" in message
     assert "and 3 more" in fault("data.column-unrecognized", [f"column {n}" for n in range(15)])
     assert "no columns" in fault("data.column-unrecognized", [])
 
@@ -102,9 +102,9 @@ def test_a_column_that_plays_the_other_role_already_is_named():
 
 
 def test_a_misspelt_column_is_answered_with_the_nearest():
-    said = fault("data.column-missing", ["comments", "label"], {"text": "coments"})
-    assert "no column `coments` to use as the text" in said
-    assert "Did you mean `comments`?" in said
+    message = fault("data.column-missing", ["comments", "label"], {"text": "coments"})
+    assert "no column `coments` to use as the text" in message
+    assert "Did you mean `comments`?" in message
 
 
 def test_a_role_that_the_recipe_does_not_have():
@@ -210,7 +210,7 @@ def labels_in(values, kind=None) -> list[str | None]:
         (["0.0", "1.0", "1", "10.50", "v1.0"], ["0", "1", "1", "10.50", "v1.0"]),
     ],
 )
-def test_a_label_that_stands_alone_in_a_list(values, expected):
+def test_list_of_one_label_is_unwrapped(values, expected):
     assert labels_in(values) == expected
 
 

@@ -1,4 +1,4 @@
-"""Equal values give equal digests however they are stored, and no change goes unseen."""
+"""Equal values give equal digests for every storage, and every change changes them."""
 
 import pyarrow as pa
 import pytest
@@ -49,7 +49,7 @@ def test_different_values_give_different_digests(one, other):
         ([{"a": 1}], [{"a": 2}]),
     ],
 )
-def test_what_looks_alike_is_told_apart(one, other):
+def test_similar_tables_have_different_digests(one, other):
     assert digest(pa.table({"x": one})) != digest(pa.table({"x": other}))
 
 

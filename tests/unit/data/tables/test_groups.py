@@ -1,4 +1,4 @@
-"""No group on both sides of a border."""
+"""No group is in two parts."""
 
 import pyarrow as pa
 from hypothesis import given
@@ -32,13 +32,13 @@ def sides(parts) -> list[set]:
 def test_no_group_is_on_two_sides_and_no_row_is_lost(names):
     rows = table([*names, *map(str, range(40))])
     parts = carved(rows)
-    one, other, third = sides(parts)
-    assert not (one & other or one & third or other & third)
+    first, other, third = sides(parts)
+    assert not (first & other or first & third or other & third)
     assert sorted(place for part in parts.values() for place in part["place"].to_pylist()) == list(range(len(rows)))
     assert set(parts["train"]["label"].to_pylist()) == {0, 1}
 
 
-def test_shares_of_rows_and_classes_are_about_those_asked_for():
+def test_group_split_has_about_the_given_shares():
     names = [f"p{number // 5}" for number in range(1000)]
     classes = [int(number // 5 % 4 == 0) for number in range(1000)]  # a patient has one class
     parts = carved(table(names, classes))
@@ -48,7 +48,7 @@ def test_shares_of_rows_and_classes_are_about_those_asked_for():
     assert carved(table(names, classes))["test"].equals(parts["test"])
 
 
-def test_given_parts_lose_what_stands_in_a_held_out_one():
+def test_groups_of_held_out_parts_are_removed():
     parts = {"train": table(["a", "b", None, "c"]), "test": table(["b", None]), "validation": table(["c", "b", "d"])}
     kept, notes = groups.whole(parts, "patient")
     assert [kept[part]["patient"].to_pylist() for part in ("train", "validation", "test")] == [
@@ -76,6 +76,6 @@ def test_a_run_divides_by_groups(write_csv):
     file = write_csv("all.csv", rows, header="text,label,patient")
     recipe = loading.load("sentiment")
     splits = load_splits(recipe, DataConfig(source=str(file), group_column="patient"), 7)
-    one, other, third = (set(part["patient"].to_pylist()) for part in (splits.train, splits.validation, splits.test))
-    assert one and other and third
-    assert not (one & other or one & third or other & third)
+    first, other, third = (set(part["patient"].to_pylist()) for part in (splits.train, splits.validation, splits.test))
+    assert first and other and third
+    assert not (first & other or first & third or other & third)

@@ -19,42 +19,42 @@ def part(sentiment, write_csv):
     table = load_table(sentiment, DataConfig(source=str(write_csv("all.csv", rows))))
 
     def look(lengths_of=None):
-        (found,) = inspect(table, sentiment.columns, lengths_of)
-        return found
+        (result,) = inspect(table, sentiment.columns, lengths_of)
+        return result
 
     return look
 
 
 def test_classes_repeats_and_contradictions(part):
-    found = part()
-    assert (found.name, found.rows) == ("all", 7)
-    assert found.classes == {"x": 4, "y": 3}
-    assert found.repeated == 3
-    assert found.contradictory == 3
-    assert found.examples == {"x": "a b c", "y": "a b c"}
+    result = part()
+    assert (result.name, result.rows) == ("all", 7)
+    assert result.classes == {"x": 4, "y": 3}
+    assert result.repeated == 3
+    assert result.contradictory == 3
+    assert result.examples == {"x": "a b c", "y": "a b c"}
 
 
 def test_lengths_are_words_without_a_tokenizer(part):
-    found = part()
-    assert found.lengths.tolist() == [3, 3, 3, 2, 2, 1, 4]
-    assert found.cut_at(2) == 4
-    assert found.cut_at(4) == 0
+    result = part()
+    assert result.lengths.tolist() == [3, 3, 3, 2, 2, 1, 4]
+    assert result.cut_at(2) == 4
+    assert result.cut_at(4) == 0
 
 
 def test_lengths_are_tokens_with_one(part):
-    found = part(lambda rows: {"input_ids": [[7] * len(text) for text in rows["text"]]})
-    assert found.lengths.tolist() == [5, 6, 5, 3, 3, 1, 7]
-    assert found.cut_at(5) == 2
+    result = part(lambda rows: {"input_ids": [[7] * len(text) for text in rows["text"]]})
+    assert result.lengths.tolist() == [5, 6, 5, 3, 3, 1, 7]
+    assert result.cut_at(5) == 2
 
 
 def test_every_part_is_described(sentiment, write_csv, tmp_path):
     write_csv("reviews/train.csv", [("a", "x"), ("b", "y")])
     write_csv("reviews/test.csv", [("c", "x")])
     table = load_table(sentiment, DataConfig(source=str(tmp_path / "reviews")))
-    found = {part.name: part for part in inspect(table, sentiment.columns, None)}
-    assert found["test"].classes == {"x": 1, "y": 0}
-    assert found["test"].examples == {"x": "c"}
-    assert found["train"].repeated == found["train"].contradictory == 0
+    results = {part.name: part for part in inspect(table, sentiment.columns, None)}
+    assert results["test"].classes == {"x": 1, "y": 0}
+    assert results["test"].examples == {"x": "c"}
+    assert results["train"].repeated == results["train"].contradictory == 0
 
 
 def test_several_labels_of_a_row_are_shown_as_shares_of_rows(write):

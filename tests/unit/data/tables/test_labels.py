@@ -40,7 +40,7 @@ def test_the_order_in_which_labels_are_seen_decides_nothing(data, seen):
     [
         (["1", "0"], {"0": "negative", "1": "positive"}),
         (["2", "1", "0"], {"0": "negative", "1": "neutral", "2": "positive"}),
-        (["1", "2"], {"1": "1", "2": "2"}),  # not 0 to n-1: nobody knows what they mean
+        (["1", "2"], {"1": "1", "2": "2"}),  # not 0 to n-1: their meaning is unknown
         (["0", "1", "2", "3"], {"0": "0", "1": "1", "2": "2", "3": "3"}),
         (["pos", "neg"], {"neg": "neg", "pos": "pos"}),
         (["10", "9", "-1"], {"-1": "-1", "9": "9", "10": "10"}),
@@ -65,7 +65,7 @@ def test_a_mapping_renames_merges_drops_and_orders():
         (["neg", "unsup"], {"neg": "neg", "unsup": "unsup"}, {"neg": "neg", "unsup": "unsup"}),
     ],
 )
-def test_what_says_that_there_is_no_label_is_no_class(written, label_map, classes):
+def test_missing_label_markers_are_no_class(written, label_map, classes):
     assert list(labels.name_classes(written, label_map, NAMES).items()) == list(classes.items())
 
 
@@ -144,9 +144,9 @@ def test_encoded_labels_decode_to_what_was_written(values, cut):
 )
 def test_labels_that_are_hardly_meant_are_named(written, label_map, said):
     mapping = labels.name_classes(written, label_map, {})
-    found = labels.hints(dict.fromkeys(written, 1), mapping, label_map)
-    assert [text for text in found if said is None or said not in text] == []
-    assert len(found) == (said is not None)
+    result = labels.hints(dict.fromkeys(written, 1), mapping, label_map)
+    assert [text for text in result if said is None or said not in text] == []
+    assert len(result) == (said is not None)
 
 
 @given(st.lists(st.lists(words, max_size=4) | st.none(), max_size=10))
@@ -174,7 +174,7 @@ def test_a_list_loses_a_dropped_label_unless_its_labels_belong_to_words():
     assert by_word == [[1, 1], None, None, [], [1, 0, 1], None]
 
 
-def test_counting_leaves_nothing_out_but_nothing():
+def test_counts_exclude_only_empty_labels():
     assert labels.counts(column(["a", "b", "a", None, ""])) == {"a": 2, "b": 1}
     assert labels.counts(column([["a", "b"], [], None, ["a", ""]], pa.list_(pa.string()))) == {"a": 2, "b": 1}
     assert labels.counts(column([])) == {}
@@ -208,16 +208,18 @@ def test_the_datas_classes_are_matched_by_name(mapping, trained, matched):
     ],
 )
 def test_classes_that_do_not_match_are_shown_side_by_side(mapping, trained):
-    said = fault("label.not-of-model", labels.match_model, mapping, trained)
-    assert ", ".join(labels.class_names(mapping)) in said
-    assert ", ".join(trained) in said
-    assert "data.label_map={" in said
+    message = fault("label.not-of-model", labels.match_model, mapping, trained)
+    assert ", ".join(labels.class_names(mapping)) in message
+    assert ", ".join(trained) in message
+    assert "data.label_map={" in message
 
 
 @pytest.mark.parametrize("written", [["1"], ["0"], ["0", "1", "2"]])
-def test_no_hint_says_what_a_number_means_but_for_the_order_of_the_models_classes(written):
-    said = fault("label.not-of-model", labels.match_model, {label: label for label in written}, ("bad", "odd", "good"))
-    assert 'data.label_map={"0": "bad", "1": "odd", "2": "good"}' in said
+def test_numbers_match_only_by_order(written):
+    message = fault(
+        "label.not-of-model", labels.match_model, {label: label for label in written}, ("bad", "odd", "good")
+    )
+    assert 'data.label_map={"0": "bad", "1": "odd", "2": "good"}' in message
 
 
 def test_a_model_without_classes_is_refused():

@@ -1,4 +1,4 @@
-"""Carving partitions the rows by class, and no text stands on both sides of a border."""
+"""The split partitions the rows by class, and no text is in two parts."""
 
 import numpy as np
 import pyarrow as pa
@@ -118,7 +118,7 @@ def test_a_label_that_appears_once_is_fine_where_nothing_is_carved():
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.data())
-def test_choosing_takes_exactly_what_was_asked(counts, data):
+def test_choose_returns_the_given_number(counts, data):
     classes = np.repeat(np.arange(len(counts)), counts)
     spare = data.draw(st.integers(0, min(counts) - 1))
     count = data.draw(st.integers(len(counts), len(classes) - spare * len(counts)))
@@ -136,24 +136,24 @@ def texts(*values) -> pa.Table:
     return pa.table({"text": pa.array(values, pa.string())})
 
 
-def test_what_is_held_out_leaves_the_learning_side():
+def test_held_out_rows_leave_train():
     parts = {
         "train": texts("a", "b", "c", "c", " B ", "d"),
         "validation": texts("b", "e", "E  ", "f"),
         "test": texts("a", "F", "a"),
     }
-    kept, found = split.separate(parts, ["text"], remove=True)
+    kept, result = split.separate(parts, ["text"], remove=True)
     assert {name: part["text"].to_pylist() for name, part in kept.items()} == {
         "train": ["c", "c", "d"],
         "validation": ["b", "e", "E  "],
         "test": ["a", "F", "a"],
     }
-    assert found == {"train_in_held_out": 3, "validation_in_test": 1, "repeated_in_train": 1}
-    assert split.separate(parts, ["text"], remove=False) == (parts, {**found, "repeated_in_train": 2})
+    assert result == {"train_in_held_out": 3, "validation_in_test": 1, "repeated_in_train": 1}
+    assert split.separate(parts, ["text"], remove=False) == (parts, {**result, "repeated_in_train": 2})
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "A ", "b", " b", "c", "d"]), max_size=6), min_size=3, max_size=3))
-def test_after_separation_no_text_stands_on_both_sides(values):
+def test_separated_parts_share_no_text(values):
     parts = dict(zip(split.PARTS, (texts(*part) for part in values), strict=True))
     kept, _ = split.separate(parts, ["text"], remove=True)
     assert kept["test"] == parts["test"]

@@ -1,4 +1,4 @@
-"""A model that is as often right as it is sure is left in peace, and one that is not is found."""
+"""Calibrated models pass, and miscalibrated ones are found."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ CONFIG = EvaluationConfig(resamples=200)
 
 
 def drawn(seed: int, size: int, truth=lambda sure: sure) -> tuple[np.ndarray, np.ndarray]:
-    """Return confidences between a half and one, and who is right when `truth` says how often."""
+    """Return confidences between a half and one, and which are right, by the accuracy of `truth`."""
     random = np.random.default_rng([5, seed])
     sure = 0.5 + 0.5 * random.beta(5, 1.5, size)
     return sure, (random.random(size) < truth(sure)).astype(float)
@@ -40,17 +40,17 @@ def test_the_plain_error_is_a_weighted_mean_of_gaps():
 )
 def test_intervals_of_the_calibration_error_hold_the_true_error_of_the_bins(monkeypatch, truth):
     monkeypatch.setattr(calibration, "REDRAWS", 100)
-    held, found, plain = [], [], []
+    held, result, plain = [], [], []
     for seed in range(200):
         sure, right = drawn(seed, 400, truth)
         number = calibration.bin_of(sure)
         true_error = np.abs(np.bincount(number, sure - truth(sure))).sum() / len(sure)
         interval = calibration.calibration_error(sure, right, 0.95, seed)
         held.append(interval.low <= true_error <= interval.high)
-        found.append(interval.value - true_error)
+        result.append(interval.value - true_error)
         plain.append(calibration.plain_error(sure, right) - true_error)
     assert np.mean(held) >= 0.92
-    assert abs(np.mean(found)) <= max(abs(np.mean(plain)), 0.006)  # of large errors a little too much is taken off
+    assert abs(np.mean(result)) <= max(abs(np.mean(plain)), 0.006)  # of large errors a little too much is taken off
 
 
 def test_a_calibrated_model_is_refused_as_rarely_as_promised(monkeypatch):
@@ -62,12 +62,12 @@ def test_a_calibrated_model_is_refused_as_rarely_as_promised(monkeypatch):
 
 def test_a_planted_overconfident_model_is_found():
     sure, right = drawn(0, 800, lambda c: c - 0.15)
-    found = calibration.section(both(sure), np.where(right == 1, 1, 0), CONFIG, 0, None)
-    assert found["p"] < 0.01
-    assert found["ece"]["low"] > 0.08
-    assert found["mean_confidence"] - found["accuracy"] == pytest.approx(0.15, abs=0.04)
-    assert sum(row["count"] for row in found["bins"]) == 800
-    assert len(found["bins"]) == 10
+    result = calibration.section(both(sure), np.where(right == 1, 1, 0), CONFIG, 0, None)
+    assert result["p"] < 0.01
+    assert result["ece"]["low"] > 0.08
+    assert result["mean_confidence"] - result["accuracy"] == pytest.approx(0.15, abs=0.04)
+    assert sum(row["count"] for row in result["bins"]) == 800
+    assert len(result["bins"]) == 10
 
 
 def test_the_temperature_is_the_one_of_least_loss():
@@ -76,16 +76,16 @@ def test_the_temperature_is_the_one_of_least_loss():
     weights = np.exp(logits / 2.5)
     true = [random.choice(3, p=row / row.sum()) for row in weights]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    found = calibration.fit_temperature(probabilities, true)
+    result = calibration.fit_temperature(probabilities, true)
 
     def loss(temperature):
         return -np.log(calibration.scaled(probabilities, temperature)[np.arange(500), true]).mean()
 
     best = optimize.minimize_scalar(loss, bounds=(0.1, 10), method="bounded", options={"xatol": 1e-6})
-    assert found == pytest.approx(best.x, rel=1e-3)
-    assert found == pytest.approx(2.5, rel=0.2)
+    assert result == pytest.approx(best.x, rel=1e-3)
+    assert result == pytest.approx(2.5, rel=0.2)
     assert calibration.scaled(probabilities, 1.0) == pytest.approx(probabilities)
-    assert calibration.scaled(probabilities, found).argmax(axis=1).tolist() == probabilities.argmax(axis=1).tolist()
+    assert calibration.scaled(probabilities, result).argmax(axis=1).tolist() == probabilities.argmax(axis=1).tolist()
 
 
 def test_without_a_mistake_there_is_no_temperature_to_fit():
@@ -93,7 +93,7 @@ def test_without_a_mistake_there_is_no_temperature_to_fit():
 
 
 def simulated(seed: int, rows: int, temperature: float, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a model says whose logits are `temperature` times too large, and the truth."""
+    """Return predictions of a model whose logits are `temperature` times too large, and the truth."""
     random = np.random.default_rng([7, seed])
     logits = random.normal(size=(rows, classes)) * 1.5
     honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -122,7 +122,7 @@ def test_calibrated_models_are_not_made_worse(rows):
     assert max(errors, default=0.0) < 0.05
     if rows == 42:  # fitted without the check, it does harm
         plain = [calibration.fit_temperature(*simulated(seed, rows, 1.0)) for seed in range(100)]
-        assert np.mean([one < 0.8 or one > 1.25 for one in plain if one is not None]) > 0.2
+        assert np.mean([item < 0.8 or item > 1.25 for item in plain if item is not None]) > 0.2
 
 
 def test_a_temperature_that_helps_is_kept():
@@ -133,7 +133,7 @@ def test_a_temperature_that_helps_is_kept():
         assert 0 < fit.gain.low < fit.gain.value
 
 
-def test_few_mistakes_do_not_tell_a_temperature():
+def test_few_mistakes_fit_no_temperature():
     probabilities = np.array([[0.9, 0.1]] * 50 + [[0.4, 0.6]] * 9)
     fit = calibration.choose_temperature(probabilities, [0] * 59, 0.95, 0)
     assert (fit.kept, fit.rows, fit.gain) == (False, 59, None)
@@ -141,21 +141,21 @@ def test_few_mistakes_do_not_tell_a_temperature():
     assert calibration.choose_temperature([[0.9, 0.1]], [0], 0.95, 0).temperature is None
 
 
-def test_scaling_mends_what_the_temperature_was_fitted_for():
+def test_scaling_corrects_calibration():
     random = np.random.default_rng(2)
     logits = random.normal(size=(2000, 2)) * 3
     sharp = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     honest = calibration.scaled(sharp, 3.0)
     true = (random.random(2000) < honest[:, 1]).astype(int)
     temperature = calibration.fit_temperature(sharp[1000:], true[1000:])
-    found = calibration.section(sharp[:1000], true[:1000], CONFIG, 0, temperature)
-    assert found["scaled"]["ece"]["value"] < 0.05 < found["ece"]["low"]
-    assert found["scaled"]["log_loss"]["value"] < found["log_loss"]["value"]
-    assert found["temperature"] == pytest.approx(3, rel=0.25)
+    result = calibration.section(sharp[:1000], true[:1000], CONFIG, 0, temperature)
+    assert result["scaled"]["ece"]["value"] < 0.05 < result["ece"]["low"]
+    assert result["scaled"]["log_loss"]["value"] < result["log_loss"]["value"]
+    assert result["temperature"] == pytest.approx(3, rel=0.25)
 
 
 def test_one_confidence_for_all_makes_one_bin():
-    found = calibration.section([[0.4, 0.6]] * 30, [1] * 18 + [0] * 12, CONFIG, 0, None)
-    assert [row["count"] for row in found["bins"]] == [30]
-    assert found["ece"]["low"] == 0
-    assert found["p"] > 0.5
+    result = calibration.section([[0.4, 0.6]] * 30, [1] * 18 + [0] * 12, CONFIG, 0, None)
+    assert [row["count"] for row in result["bins"]] == [30]
+    assert result["ece"]["low"] == 0
+    assert result["p"] > 0.5

@@ -1,4 +1,4 @@
-"""Groups that are treated differently are found, groups that are not are left in peace, and figures are right."""
+"""Unequal groups are found, equal ones are not, and the metrics are correct."""
 
 import builtins
 
@@ -14,9 +14,9 @@ LABELS = ("no", "yes")
 
 
 def study(groups, said, true, labels=LABELS, seed=0):
-    found = fairness.section("dialect", groups, said, true, labels, confidence=0.95, seed=seed)
-    assert faults(REPORT["evaluation"]["fairness"], found) == []
-    return found, {gap["figure"]: gap for gap in found["gaps"]}
+    result = fairness.section("dialect", groups, said, true, labels, confidence=0.95, seed=seed)
+    assert faults(REPORT["evaluation"]["fairness"], result) == []
+    return result, {gap["figure"]: gap for gap in result["gaps"]}
 
 
 def drawn(seed, bias=0.0, size=300):
@@ -24,24 +24,24 @@ def drawn(seed, bias=0.0, size=300):
     groups = random.choice(["a", "b", "c"], size)
     true = random.integers(0, 2, size)
     wrong = random.random(size) < 0.1
-    said = np.where(wrong, 1 - true, true)
-    said = np.where((groups == "a") & (random.random(size) < bias), 0, said)
-    return groups.tolist(), said.tolist(), true.tolist()
+    output = np.where(wrong, 1 - true, true)
+    output = np.where((groups == "a") & (random.random(size) < bias), 0, output)
+    return groups.tolist(), output.tolist(), true.tolist()
 
 
 def test_figures_counted_by_hand():
     groups = ["a"] * 20 + ["b"] * 40 + [None] * 5 + ["rare"] * 3
-    said = [1] * 10 + [0] * 10 + [1] * 10 + [0] * 30 + [1] * 8
+    output = [1] * 10 + [0] * 10 + [1] * 10 + [0] * 30 + [1] * 8
     true = [1] * 20 + [1] * 20 + [0] * 20 + [0] * 8
-    found, gaps = study(groups, said, true)
-    one, other = found["groups"]
-    assert (one["name"], one["rows"], one["accuracy"]["value"]) == ("a", 20, 0.5)
+    result, gaps = study(groups, output, true)
+    first, other = result["groups"]
+    assert (first["name"], first["rows"], first["accuracy"]["value"]) == ("a", 20, 0.5)
     assert (other["name"], other["rows"], other["accuracy"]["value"]) == ("b", 40, 0.75)
-    assert one["rates"]["selection_rate"] == 0.5
+    assert first["rates"]["selection_rate"] == 0.5
     assert other["rates"]["true_positive_rate"] == 0.5
     assert gaps["accuracy"]["value"] == pytest.approx(0.25)
     assert gaps["selection_rate"]["value"] == pytest.approx(0.25)
-    assert found["left_out"] == ["rare"]
+    assert result["left_out"] == ["rare"]
 
 
 def test_a_group_that_is_denied_the_second_class_is_found():
@@ -50,7 +50,7 @@ def test_a_group_that_is_denied_the_second_class_is_found():
     assert gaps["true_positive_rate"]["p"] < 0.05
 
 
-def test_groups_drawn_by_lot_are_rarely_called_different(monkeypatch):
+def test_random_groups_are_rarely_significant(monkeypatch):
     monkeypatch.setattr(fairness, "SHUFFLES", 200)
     alarms = [any(gap["p"] < 0.05 for gap in study(*drawn(seed), seed=seed)[1].values()) for seed in range(60)]
     assert np.mean(alarms) <= 0.12  # 0.05 and more than twice the error of 60 draws
@@ -59,17 +59,17 @@ def test_groups_drawn_by_lot_are_rarely_called_different(monkeypatch):
 def test_of_many_classes_only_accuracy_is_compared():
     _, gaps = study(["a"] * 30 + ["b"] * 30, [0, 1, 2] * 20, [0, 1, 1] * 20, ("x", "y", "z"))
     assert set(gaps) == {"accuracy"}
-    found, gaps = study(["a"] * 30 + ["b"] * 3, [0] * 33, [0] * 33)
-    assert (found["groups"], gaps) == ([], {})
+    result, gaps = study(["a"] * 30 + ["b"] * 3, [0] * 33, [0] * 33)
+    assert (result["groups"], gaps) == ([], {})
 
 
-def test_without_fairlearn_the_message_says_how_to_get_it(monkeypatch):
-    found = builtins.__import__
+def test_missing_fairlearn_names_the_package(monkeypatch):
+    result = builtins.__import__
 
     def without(name, *arguments, **options):
         if name.startswith("fairlearn"):
             raise ImportError(name)
-        return found(name, *arguments, **options)
+        return result(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with refused(ConfigError, "machine.package-missing") as caught:

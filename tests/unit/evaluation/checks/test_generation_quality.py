@@ -1,4 +1,4 @@
-"""What translations lose or add is counted, beside what their references do."""
+"""Faults of translations are counted, compared with their references."""
 
 import pyarrow as pa
 import pytest
@@ -22,9 +22,9 @@ REFERENCES = [
 def judged(said, **values):
     rows = pa.table({"source": SOURCES, "_file": ["in.tsv"] * 5, "_row": list(range(2, 7))})
     columns = {"prediction": said, "cut": [False] * 4 + [True]}
-    found = section(SOURCES, columns, REFERENCES, rows, ("chrf", "bleu"), EvaluationConfig(**values))
-    assert faults(REPORT["evaluation"]["writing"], found) == []
-    return found
+    result = section(SOURCES, columns, REFERENCES, rows, ("chrf", "bleu"), EvaluationConfig(**values))
+    assert faults(REPORT["evaluation"]["writing"], result) == []
+    return result
 
 
 def failed(found):
@@ -32,10 +32,10 @@ def failed(found):
 
 
 def test_perfect_translations_fail_nowhere():
-    found = judged(REFERENCES)
-    assert set(failed(found).values()) == {0, 1}
-    assert failed(found)["cut"] == 1
-    assert all(not check["references_failed"] for check in found["checks"])
+    result = judged(REFERENCES)
+    assert set(failed(result).values()) == {0, 1}
+    assert failed(result)["cut"] == 1
+    assert all(not check["references_failed"] for check in result["checks"])
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_perfect_translations_fail_nowhere():
     ],
 )
 def test_each_fault_is_counted(row, said, check):
-    found = judged([said if number == row else text for number, text in enumerate(REFERENCES)])
-    assert failed(found)[check] == 1
-    (failure,) = next(one for one in found["checks"] if one["name"] == check)["failures"]
+    result = judged([said if number == row else text for number, text in enumerate(REFERENCES)])
+    assert failed(result)[check] == 1
+    (failure,) = next(item for item in result["checks"] if item["name"] == check)["failures"]
     assert (failure["file"], failure["row"], failure["written"]) == ("in.tsv", row + 2, said)
 
 
@@ -65,11 +65,11 @@ def test_the_worst_come_first():
 
 def test_a_glossary(write):
     path = write("terms.csv", "source,target\ncat,Katze\ndog,Hund\nhorse,Pferd\n")
-    found = judged([*REFERENCES[:3], "Der Köter", "Eine Geschichte"], glossary=str(path))["glossary"]
-    assert found["kept"]["value"] == pytest.approx(1 / 3)
-    assert found["references_kept"] == pytest.approx(2 / 3)
-    assert found["terms"][0] == {"term": "dog", "translation": "Hund", "tried": 1, "kept": 0.0}
-    assert found["terms"][-1] == {"term": "horse", "translation": "Pferd", "tried": 0, "kept": None}
+    result = judged([*REFERENCES[:3], "Der Köter", "Eine Geschichte"], glossary=str(path))["glossary"]
+    assert result["kept"]["value"] == pytest.approx(1 / 3)
+    assert result["references_kept"] == pytest.approx(2 / 3)
+    assert result["terms"][0] == {"term": "dog", "translation": "Hund", "tried": 1, "kept": 0.0}
+    assert result["terms"][-1] == {"term": "horse", "translation": "Pferd", "tried": 0, "kept": None}
     assert read_glossary(write("terms.tsv", "cat\tKatze\n")) == [("cat", "Katze")]
     with refused(DataError, "data.no-rows", "empty.csv"):
         read_glossary(write("empty.csv", "source,target\n"))
@@ -81,7 +81,7 @@ def test_a_glossary(write):
 def test_a_few_more_than_the_references_are_not_clearly_more(failing, clear):
     sources, references = ["Save it now"] * 48, ["Jetzt sichern"] * 48
     rows = pa.table({"source": sources, "_file": ["in.tsv"] * 48, "_row": list(range(48))})
-    said = ["" if row < failing else text for row, text in enumerate(references)]
-    found = section(sources, {"prediction": said}, references, rows, ("chrf", "bleu"), EvaluationConfig())
-    (empty,) = [check for check in found["checks"] if check["name"] == "empty"]
+    texts = ["" if row < failing else text for row, text in enumerate(references)]
+    result = section(sources, {"prediction": texts}, references, rows, ("chrf", "bleu"), EvaluationConfig())
+    (empty,) = [check for check in result["checks"] if check["name"] == "empty"]
     assert empty["clear"] is clear

@@ -23,11 +23,11 @@ def planted(seed=0, size=600, classes=3, share=0.05):
 @pytest.mark.parametrize("seed", range(5))
 def test_planted_label_errors_come_first(seed):
     probabilities, labels, changed, true = planted(seed)
-    found = label_errors.doubted(probabilities, labels)
-    first = [row for row, _ in found[: changed.sum()]]
+    result = label_errors.doubted(probabilities, labels)
+    first = [row for row, _ in result[: changed.sum()]]
     assert np.mean(changed[first]) > 0.9
-    assert np.mean(np.isin(np.flatnonzero(changed), [row for row, _ in found])) > 0.6
-    assert np.mean([other == true[row] for row, other in found[: changed.sum()]]) > 0.9
+    assert np.mean(np.isin(np.flatnonzero(changed), [row for row, _ in result])) > 0.6
+    assert np.mean([other == true[row] for row, other in result[: changed.sum()]]) > 0.9
 
 
 def test_labels_that_the_model_agrees_with_are_not_doubted():

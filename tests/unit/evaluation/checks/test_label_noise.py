@@ -1,4 +1,4 @@
-"""Planted wrong labels are noticed, and clean ones are left alone: rates over simulated test sets."""
+"""Planted wrong labels are detected, and clean ones are not: rates over simulated test sets."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,8 @@ test_set.__test__ = False  # type: ignore[attr-defined]
 
 
 def fired(kind, rows, wrong, temperature=1.0):
-    found = [noise(*test_set(kind, rows, wrong, seed, temperature)) for seed in range(RUNS)]
-    return sum(one["p"] < LEVEL for one in found) / RUNS
+    results = [noise(*test_set(kind, rows, wrong, seed, temperature)) for seed in range(RUNS)]
+    return sum(item["p"] < LEVEL for item in results) / RUNS
 
 
 @pytest.mark.parametrize("kind", ["two", "skewed", "hard", "many"])
@@ -49,7 +49,7 @@ def test_the_rate_is_estimated():
     assert np.mean(rates) == pytest.approx(0.1, abs=0.02)
 
 
-def test_a_model_that_knows_little_cannot_tell():
+def test_weak_model_detects_no_label_noise():
     probabilities, labels = test_set("two", 600, 0.2, 0)
     assert noise(0.5 + 0.01 * (probabilities - 0.5), np.random.default_rng(0).integers(0, 2, 600))["p"] > LEVEL
     assert noise(probabilities[: LEAST - 1], labels[: LEAST - 1]) is None

@@ -1,4 +1,4 @@
-"""Thresholds are chosen on other rows, and reach there what was asked for."""
+"""Thresholds are chosen on other rows, and reach their targets there."""
 
 import json
 
@@ -20,34 +20,34 @@ def probabilities(scores) -> list[list[float]]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=60))
-def test_thresholds_reach_what_was_asked_for_and_no_other_does_better(rows):
-    scores, true = np.array([one for one, _ in rows]) / 20, np.array([two for _, two in rows])
+def test_thresholds_reach_targets_optimally(rows):
+    scores, true = np.array([item for item, _ in rows]) / 20, np.array([two for _, two in rows])
     chosen = thresholds.choose(probabilities(scores), true.astype(int).tolist(), 1, POINTS)
     assert (chosen.positives, chosen.negatives) == (true.sum(), (~true).sum())
     if true.all() or not true.any():
         assert chosen.points == ()
         return
-    found = {point.name: point.threshold for point in chosen.points}
+    results = {point.name: point.threshold for point in chosen.points}
     for point in chosen.points:
         assert point.sensitivity == pytest.approx((scores >= point.threshold)[true].mean())
         assert point.specificity == pytest.approx((scores < point.threshold)[~true].mean())
     assert thresholds.Thresholds.of(json.loads(json.dumps(chosen.as_dict()))) == chosen
-    sensitivity = (scores >= found["sensitivity=0.9"])[true].mean()
+    sensitivity = (scores >= results["sensitivity=0.9"])[true].mean()
     assert sensitivity >= 0.9 - 1e-9
-    weakest = min((one for one in scores if one >= found["sensitivity=0.9"]), default=1.0)
+    weakest = min((item for item in scores if item >= results["sensitivity=0.9"]), default=1.0)
     assert (scores > weakest)[true].mean() < 0.9
-    specificity = (scores < found["specificity=0.8"])[~true].mean()
+    specificity = (scores < results["specificity=0.8"])[~true].mean()
     assert specificity >= 0.8 - 1e-9
-    lower = [one for one in set(scores) if one < found["specificity=0.8"]]
-    assert all((scores < one)[~true].mean() < 0.8 for one in lower)
-    best = max((scores >= one)[true].mean() + (scores < one)[~true].mean() for one in set(scores))
-    balanced = found["balanced"]
+    lower = [item for item in set(scores) if item < results["specificity=0.8"]]
+    assert all((scores < item)[~true].mean() < 0.8 for item in lower)
+    best = max((scores >= item)[true].mean() + (scores < item)[~true].mean() for item in set(scores))
+    balanced = results["balanced"]
     assert (scores >= balanced)[true].mean() + (scores < balanced)[~true].mean() == pytest.approx(best)
 
 
-def test_a_threshold_stands_halfway_between_the_scores_that_it_parts():
-    found = thresholds.choose(probabilities([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
-    assert [(point.name, point.threshold) for point in found.points] == [
+def test_threshold_is_halfway_between_scores():
+    result = thresholds.choose(probabilities([0.1, 0.2, 0.9, 1.0]), [0, 0, 1, 1], 1, ["specificity=1"])
+    assert [(point.name, point.threshold) for point in result.points] == [
         ("balanced", pytest.approx(0.55)), ("specificity=1", pytest.approx(0.55))
     ]  # fmt: skip
 
@@ -59,10 +59,10 @@ def test_figures_are_counted_on_the_test_rows():
         thresholds.OperatingPoint("specificity=1", 2.0, 0.0, 1.0),
     )
     chosen = thresholds.Thresholds(5, 4, points)
-    found = operating_points.section(probabilities(scores), true, 1, ("well", "ill"), chosen, 0.95)
-    assert (found["validation_positives"], found["validation_negatives"]) == (5, 4)
-    assert (found["positive"], found["positives"], found["negatives"]) == ("ill", 3, 3)
-    point, never = found["points"]
+    result = operating_points.section(probabilities(scores), true, 1, ("well", "ill"), chosen, 0.95)
+    assert (result["validation_positives"], result["validation_negatives"]) == (5, 4)
+    assert (result["positive"], result["positives"], result["negatives"]) == ("ill", 3, 3)
+    point, never = result["points"]
     for key in ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value"):
         assert point[key]["value"] == pytest.approx(2 / 3)
         assert point[key]["low"] < 2 / 3 < point[key]["high"]

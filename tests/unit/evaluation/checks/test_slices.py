@@ -1,4 +1,4 @@
-"""A planted bad group is found; where mistakes fall at random, false alarms are as rare as promised."""
+"""A planted bad group is found; with random mistakes, false alarms are within the level."""
 
 import numpy as np
 import pyarrow as pa
@@ -33,12 +33,12 @@ def test_a_planted_bad_word_is_found_and_no_innocent_one():
     random = np.random.default_rng(0)
     texts = sentences(random)
     wrong = np.array([random.random() < (0.6 if "wordq" in text.split() else 0.1) for text in texts])
-    found = study(wrong, pa.table({"text": texts}))
-    assert [(one["by"], one["name"]) for one in found["worst"]] == [("word", "wordq")]
-    (worst,) = found["worst"]
+    result = study(wrong, pa.table({"text": texts}))
+    assert [(item["by"], item["name"]) for item in result["worst"]] == [("word", "wordq")]
+    (worst,) = result["worst"]
     assert worst["p"] < 0.05
     assert worst["rows"] == sum("wordq" in text.split() for text in texts)
-    assert worst["accuracy"]["low"] < worst["accuracy"]["value"] < worst["accuracy"]["high"] < found["accuracy"]
+    assert worst["accuracy"]["low"] < worst["accuracy"]["value"] < worst["accuracy"]["high"] < result["accuracy"]
 
 
 def test_a_planted_bad_source_is_found_among_columns_of_every_kind():
@@ -58,35 +58,35 @@ def test_a_planted_bad_source_is_found_among_columns_of_every_kind():
         }
     )
     wrong = random.random(400) < np.where(source == "chat", 0.5, 0.1)
-    found = study(wrong, rows)
-    assert (found["worst"][0]["by"], found["worst"][0]["name"]) == ("source", "chat")
-    groups = {one["by"] for one in found["groups"]}
+    result = study(wrong, rows)
+    assert (result["worst"][0]["by"], result["worst"][0]["name"]) == ("source", "chat")
+    groups = {item["by"] for item in result["groups"]}
     assert groups == {"length", "source", "stars", "score"}
     for by in ("length", "stars"):
-        assert sum(one["rows"] for one in found["groups"] if one["by"] == by) == 400
+        assert sum(item["rows"] for item in result["groups"] if item["by"] == by) == 400
 
 
 def test_classes_are_groups_and_small_groups_are_none():
     random = np.random.default_rng(2)
     classes = ["common"] * 185 + ["rare"] * 15
-    found = study(np.arange(200) >= 185, pa.table({"text": sentences(random, 200)}), classes=classes)
-    assert [(one["name"], one["rows"]) for one in found["groups"] if one["by"] == "class"] == [("common", 185)]
-    assert found["smallest"] == 20
+    result = study(np.arange(200) >= 185, pa.table({"text": sentences(random, 200)}), classes=classes)
+    assert [(item["name"], item["rows"]) for item in result["groups"] if item["by"] == "class"] == [("common", 185)]
+    assert result["smallest"] == 20
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(60, bool), np.ones(60, bool)])
-def test_without_mistakes_or_with_nothing_else_no_group_stands_out(wrong):
-    found = study(wrong, pa.table({"text": sentences(np.random.default_rng(3), 60)}))
-    assert found["worst"] == []
-    assert found["looked_at"] >= 5
+def test_no_group_is_worse_without_variation(wrong):
+    result = study(wrong, pa.table({"text": sentences(np.random.default_rng(3), 60)}))
+    assert result["worst"] == []
+    assert result["looked_at"] >= 5
 
 
 def test_few_rows_make_no_groups():
-    found = study(np.array([True, False]), pa.table({"text": ["a", "b"]}))
-    assert (found["looked_at"], found["groups"], found["worst"]) == (0, [], [])
+    result = study(np.array([True, False]), pa.table({"text": ["a", "b"]}))
+    assert (result["looked_at"], result["groups"], result["worst"]) == (0, [], [])
 
 
 def test_apostrophes_and_case_belong_to_words():
     texts = ["Don't go", "don’t stop", "DON'T"] * 10 + ["other"] * 40
-    names = {one.name: len(one.members) for one in slices.by_word(texts)}
+    names = {item.name: len(item.members) for item in slices.by_word(texts)}
     assert names == {"don't": 20}

@@ -1,4 +1,4 @@
-"""Copies of training pictures are found whatever was done to their files, and pictures that are only alike are not."""
+"""Copies of training pictures are found after changes to their files, and merely similar pictures are not."""
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +57,7 @@ def shirt(seed: int):
     return Image.fromarray((inside * (170 + pattern)).clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
-def test_pictures_that_all_look_alike_are_no_copies():
+def test_similar_pictures_are_no_duplicates():
     train, test = [shirt(seed) for seed in range(300)], [shirt(1000 + seed) for seed in range(60)]
     likeness = _describe(column(train).to_pylist()).likeness(_describe(column(test).to_pylist()))
     assert likeness.min() > THRESHOLD
@@ -66,7 +66,7 @@ def test_pictures_that_all_look_alike_are_no_copies():
     assert [(pair.test, pair.train) for pair in find(column(train), column(test))] == [(9, 33)]
 
 
-def test_what_cannot_be_compared_is_like_nothing():
+def test_incomparable_pictures_have_no_similarity():
     from PIL import Image
 
     flat, tiny = Image.new("RGB", (30, 30), "red"), scene(1).resize((8, 8))

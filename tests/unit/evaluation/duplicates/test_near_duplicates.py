@@ -1,4 +1,4 @@
-"""Pairs of like texts are found as comparing every pair would find them, and no others."""
+"""Pairs of similar texts are the same as in a comparison of every pair."""
 
 import random
 
@@ -29,9 +29,9 @@ def test_planted_leaks_are_found_and_nothing_else():
         words = train[number * 3].split()
         words[number % 20] = "something"
         test[number] = " ".join(words).upper() + " !!"
-    found = find(train, test)
-    assert {(pair.test, pair.train) for pair in found} == {(number, number * 3) for number in range(0, 100, 10)}
-    assert all(THRESHOLD <= pair.similarity < 1 for pair in found)
+    result = find(train, test)
+    assert {(pair.test, pair.train) for pair in result} == {(number, number * 3) for number in range(0, 100, 10)}
+    assert all(THRESHOLD <= pair.similarity < 1 for pair in result)
 
 
 def test_the_pairs_are_those_of_comparing_everything():
@@ -48,16 +48,16 @@ def test_the_pairs_are_those_of_comparing_everything():
         likest = max((overlap(other, text), -number) for number, other in enumerate(train))
         if likest[0] >= THRESHOLD:
             expected[row] = (-likest[1], likest[0])
-    found = {pair.test: (pair.train, pair.similarity) for pair in find(train, test)}
-    assert found.keys() <= expected.keys()
-    assert len(found) >= len(expected) - 2  # a pair near the threshold may be missed
-    assert all(found[row] == expected[row] for row in found)
+    results = {pair.test: (pair.train, pair.similarity) for pair in find(train, test)}
+    assert results.keys() <= expected.keys()
+    assert len(results) >= len(expected) - 2  # a pair near the threshold may be missed
+    assert all(results[row] == expected[row] for row in results)
 
 
 def test_one_text_may_be_like_many():
     texts = [f"the parcel of order {number} has not arrived" for number in range(300)]
-    found = find(texts, [*texts[:40], "nothing like it"])
-    assert {pair.test: pair.train for pair in found} == {row: row for row in range(40)}
+    result = find(texts, [*texts[:40], "nothing like it"])
+    assert {pair.test: pair.train for pair in result} == {row: row for row in range(40)}
     assert find(texts, []) == []
 
 

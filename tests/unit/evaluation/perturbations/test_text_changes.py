@@ -1,4 +1,4 @@
-"""Changes keep what must be kept, and do what they say."""
+"""Perturbations preserve the meaning, and make their change."""
 
 import random
 
@@ -33,7 +33,7 @@ def test_each_change_does_what_it_says(name, text, expected):
     assert changed(name, text) == expected
 
 
-def test_neutral_sentences_stand_around_the_text():
+def test_neutral_sentences_surround_the_text():
     assert changed("prefix", "fine").endswith(" fine")
     assert changed("suffix", "fine").startswith("fine ")
 
@@ -75,5 +75,5 @@ def test_the_lists_are_of_one_shape():
         assert max(entry["terms"]) < min(sizes)
         assert all(term == term.lower() for terms in entry["groups"].values() for term in terms)
         assert all("{}" in template for template in entry["templates"])
-        assert len(entry["templates"]) * len(entry["terms"]) >= LEAST_ROWS  # else the sentences would not be asked
+        assert len(entry["templates"]) * len(entry["terms"]) >= LEAST_ROWS  # else the sentences would not be predicted
     assert all(len(pair) == 2 for pair in LISTS["contractions"])

@@ -1,4 +1,4 @@
-"""Intervals hold the true value as often as they say, and known cases come out as known."""
+"""Intervals have their nominal coverage, and agree with known cases."""
 
 import tracemalloc
 
@@ -47,8 +47,8 @@ def test_of_a_hundred_intervals_about_ninety_five_hold_the_truth(metric):
     held = []
     for seed in range(600):
         statistics = metric.statistics(*sample(seed, 120), LABELS)
-        found = bootstrap(statistics, metric.aggregate, resamples=400, seed=seed)
-        held.append(found.low <= TRUTH[metric.name] <= found.high)
+        result = bootstrap(statistics, metric.aggregate, resamples=400, seed=seed)
+        held.append(result.low <= TRUTH[metric.name] <= result.high)
     assert 0.93 <= np.mean(held) <= 0.97
 
 
@@ -70,17 +70,17 @@ def test_coverage_of_every_figure_that_is_made_of_sums(name):
             )
         else:
             statistics = metric.statistics(*sample(seed, 200), LABELS)
-        found = bootstrap(statistics, metric.aggregate, resamples=500, seed=seed)
-        held.append(found.low <= truth <= found.high)
+        result = bootstrap(statistics, metric.aggregate, resamples=500, seed=seed)
+        held.append(result.low <= truth <= result.high)
     assert 0.93 <= np.mean(held) <= 0.97, np.mean(held)
 
 
-def test_the_confidence_is_the_one_asked_for():
-    found = []
+def test_interval_has_the_given_confidence():
+    results = []
     for seed in range(300):
         interval = bootstrap(ACCURACY.statistics(*sample(seed, 120), LABELS), ACCURACY.aggregate, 0.8, 400, seed)
-        found.append(interval.low <= TRUTH["accuracy"] <= interval.high)
-    assert 0.75 <= np.mean(found) <= 0.85
+        results.append(interval.low <= TRUTH["accuracy"] <= interval.high)
+    assert 0.75 <= np.mean(results) <= 0.85
 
 
 def test_differences_of_like_predictors_are_covered():
@@ -89,9 +89,9 @@ def test_differences_of_like_predictors_are_covered():
     for seed in range(300):
         random = np.random.default_rng([2, seed])
         ours, theirs = ((random.random(120) < 0.8).astype(float) for _ in range(2))
-        one, other = (np.stack([right, np.ones(120)], axis=1) for right in (ours, theirs))
-        found = intervals.paired_difference(one, other, share, confidence=0.95, resamples=400, seed=seed)
-        held.append(found.low <= 0 <= found.high)
+        first, other = (np.stack([right, np.ones(120)], axis=1) for right in (ours, theirs))
+        result = intervals.paired_difference(first, other, share, confidence=0.95, resamples=400, seed=seed)
+        held.append(result.low <= 0 <= result.high)
     assert 0.92 <= np.mean(held) <= 0.98
 
 
@@ -100,16 +100,16 @@ def test_differences_of_like_predictors_are_covered():
 
 @given(st.integers(1, 30), st.integers(1, 30), st.floats(0.5, 0.99, exclude_min=True))
 def test_the_interval_holds_its_own_figure(right, wrong, confidence):
-    found = bootstrap(rights(right, wrong), confidence=confidence, resamples=200)
-    assert 0 <= found.low <= found.high <= 1
-    assert found.value == pytest.approx(right / (right + wrong))
+    result = bootstrap(rights(right, wrong), confidence=confidence, resamples=200)
+    assert 0 <= result.low <= result.high <= 1
+    assert result.value == pytest.approx(right / (right + wrong))
     wide = bootstrap(rights(right, wrong), confidence=0.995, resamples=200)
-    assert wide.low <= found.low
-    assert found.high <= wide.high
+    assert wide.low <= result.low
+    assert result.high <= wide.high
 
 
 def test_more_examples_give_narrower_intervals():
-    widths = [found.high - found.low for found in (bootstrap(rights(3 * n, n)) for n in (10, 40, 160))]
+    widths = [result.high - result.low for result in (bootstrap(rights(3 * n, n)) for n in (10, 40, 160))]
     assert widths[0] / widths[1] == pytest.approx(2, rel=0.2)
     assert widths[1] / widths[2] == pytest.approx(2, rel=0.2)
 
@@ -137,23 +137,23 @@ def test_the_interval_is_scipys():
 
     values = np.random.default_rng(0).exponential(size=30)
     statistics = np.stack([values, values**2, np.ones(30)], axis=1)
-    found = bootstrap(statistics, variance, resamples=20_000)
+    result = bootstrap(statistics, variance, resamples=20_000)
     theirs = stats.bootstrap((values,), np.var, n_resamples=20_000, method="BCa", rng=np.random.default_rng(0))
-    assert found.value == pytest.approx(np.var(values))
-    assert found.low == pytest.approx(theirs.confidence_interval.low, rel=0.03)
-    assert found.high == pytest.approx(theirs.confidence_interval.high, rel=0.06)  # few samples reach that far
+    assert result.value == pytest.approx(np.var(values))
+    assert result.low == pytest.approx(theirs.confidence_interval.low, rel=0.03)
+    assert result.high == pytest.approx(theirs.confidence_interval.high, rel=0.06)  # few samples reach that far
 
 
 @pytest.mark.parametrize("statistics", [rights(1, 0), rights(0, 1), rights(20, 0), rights(0, 20)])
 def test_figures_that_never_vary_have_no_width(statistics):
-    found = bootstrap(statistics)
-    assert found.low == found.value == found.high
+    result = bootstrap(statistics)
+    assert result.low == result.value == result.high
 
 
 @pytest.mark.parametrize("statistics", [rights(1, 1), rights(199, 1), rights(1, 199)])
 def test_scarce_successes_give_finite_bounds(statistics):
-    found = bootstrap(statistics)
-    assert 0 <= found.low < found.high <= 1
+    result = bootstrap(statistics)
+    assert 0 <= result.low < result.high <= 1
 
 
 # --- differences ----------------------------------------------------------------------------------------------------
@@ -161,16 +161,16 @@ def test_scarce_successes_give_finite_bounds(statistics):
 
 def test_a_predictor_does_not_differ_from_itself():
     statistics = F1.statistics(*sample(0, 60), LABELS)
-    found = intervals.paired_difference(statistics, statistics, F1.aggregate, confidence=0.95, resamples=200, seed=0)
-    assert (found.value, found.low, found.high) == (0, 0, 0)
+    result = intervals.paired_difference(statistics, statistics, F1.aggregate, confidence=0.95, resamples=200, seed=0)
+    assert (result.value, result.low, result.high) == (0, 0, 0)
 
 
 def test_differences_are_paired():
     """Two predictors that err on the same examples but for five: pairing sees it, two intervals would not."""
     ours, theirs = rights(80, 20), rights(70, 30)
-    found = intervals.paired_difference(ours, theirs, share, confidence=0.95, resamples=2000, seed=0)
-    assert found.value == pytest.approx(0.1)
-    assert found.low > 0.03
+    result = intervals.paired_difference(ours, theirs, share, confidence=0.95, resamples=2000, seed=0)
+    assert result.value == pytest.approx(0.1)
+    assert result.low > 0.03
     apart = theirs[::-1]
     unpaired = intervals.paired_difference(ours, apart, share, confidence=0.95, resamples=2000, seed=0)
     assert unpaired.value == pytest.approx(0.1)
@@ -179,9 +179,9 @@ def test_differences_are_paired():
 
 def test_the_order_of_the_two_is_the_sign():
     ours, theirs = rights(80, 20), rights(70, 30)
-    one = intervals.paired_difference(ours, theirs, share, confidence=0.9, resamples=500, seed=0)
+    first = intervals.paired_difference(ours, theirs, share, confidence=0.9, resamples=500, seed=0)
     other = intervals.paired_difference(theirs, ours, share, confidence=0.9, resamples=500, seed=0)
-    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+    assert (first.value, first.low, first.high) == pytest.approx((-other.value, -other.high, -other.low))
 
 
 # --- Wilson ---------------------------------------------------------------------------------------------------------
@@ -190,23 +190,23 @@ def test_the_order_of_the_two_is_the_sign():
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.51, 0.999))
 def test_wilsons_interval_is_scipys(counts, confidence):
     successes, trials = counts
-    found = intervals.wilson(successes, trials, confidence)
+    result = intervals.wilson(successes, trials, confidence)
     theirs = stats.binomtest(successes, trials).proportion_ci(confidence, "wilson")
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-    assert found.value == successes / trials
+    assert (result.low, result.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    assert result.value == successes / trials
 
 
 def test_f1_from_its_share():
-    found = intervals.f1_score(30, 40, 35, 0.95)
-    assert found.value == pytest.approx(2 * 30 / (40 + 35))
-    assert found.low < found.value < found.high
+    result = intervals.f1_score(30, 40, 35, 0.95)
+    assert result.value == pytest.approx(2 * 30 / (40 + 35))
+    assert result.low < result.value < result.high
     assert intervals.f1_score(40, 40, 40, 0.95).high == 1
     assert intervals.f1_score(0, 3, 4, 0.95).low == 0
 
 
 def test_wilsons_known_values():
-    found = intervals.wilson(10, 10, 0.95)
-    assert (found.low, found.high) == (pytest.approx(0.7225, abs=1e-4), pytest.approx(1.0))
+    result = intervals.wilson(10, 10, 0.95)
+    assert (result.low, result.high) == (pytest.approx(0.7225, abs=1e-4), pytest.approx(1.0))
     assert intervals.wilson(0, 10, 0.95).high == pytest.approx(0.2775, abs=1e-4)
 
 
@@ -235,15 +235,15 @@ def test_areas_under_the_curve_are_covered():
         true = random.integers(0, 2, 120)
         probabilities = stats.norm.cdf(random.normal(true, 1))
         figure = RANKED["auroc"].prepare(np.stack([1 - probabilities, probabilities], axis=1), true, ("a", "b"))
-        found = intervals.bootstrap_weighted(figure, 120, confidence=0.95, resamples=300, seed=seed)
-        held.append(found.low <= truth <= found.high)
+        result = intervals.bootstrap_weighted(figure, 120, confidence=0.95, resamples=300, seed=seed)
+        held.append(result.low <= truth <= result.high)
     assert 0.92 <= np.mean(held) <= 0.98
 
 
 # --- many examples --------------------------------------------------------------------------------------------------
 
 
-def test_rows_that_are_alike_give_what_each_by_itself_gives():
+def test_equal_rows_are_resampled_together():
     """The same law whether alike rows are drawn together or, told apart by a column that counts nothing, one by one."""
     right = np.random.default_rng(0).random(400) < 0.8
     together = np.stack([right, np.ones(400)], axis=1).astype(np.float64)
@@ -253,9 +253,9 @@ def test_rows_that_are_alike_give_what_each_by_itself_gives():
         return sums[..., 0] / sums[..., 1]
 
     options = {"confidence": 0.95, "resamples": 20_000, "seed": 0}
-    one, other = (intervals.bootstrap(table, share, **options) for table in (together, apart))
-    assert one.value == other.value
-    assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.003)
+    first, other = (intervals.bootstrap(table, share, **options) for table in (together, apart))
+    assert first.value == other.value
+    assert (first.low, first.high) == pytest.approx((other.low, other.high), abs=0.003)
     drawn = intervals.resampled_sums(together, 20_000, seed=0)
     assert (drawn[:, 1] == 400).all()
     assert drawn[:, 0].var() == pytest.approx(400 * right.mean() * (1 - right.mean()), rel=0.05)
@@ -265,10 +265,10 @@ def test_a_million_examples_take_bounded_memory():
     statistics = np.ones((1_000_000, 2))
     statistics[::5, 0] = 0
     tracemalloc.start()
-    found = intervals.bootstrap(statistics, lambda s: s[..., 0] / s[..., 1], confidence=0.95, resamples=2000, seed=0)
+    result = intervals.bootstrap(statistics, lambda s: s[..., 0] / s[..., 1], confidence=0.95, resamples=2000, seed=0)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found.low == pytest.approx(0.8 - 1.96 * 0.0004, abs=5e-5)
+    assert result.low == pytest.approx(0.8 - 1.96 * 0.0004, abs=5e-5)
     assert peak < 8 * statistics.nbytes
 
 

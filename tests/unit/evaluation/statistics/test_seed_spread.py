@@ -10,32 +10,32 @@ from toolkit.report.document.several_models import seeds_verdict
 
 
 def reports(values):
-    found = []
+    results = []
     for number, value in enumerate(values):
         report = sample()
         report["evaluation"]["metrics"] = [{**report["evaluation"]["metrics"][0], "value": value}]
         report["config"]["training"]["seed"] = number
-        found.append(report)
-    return found
+        results.append(report)
+    return results
 
 
 def test_mean_and_spread_counted_by_hand():
-    found = seed_spread.section("abc", reports([0.80, 0.82, 0.87]), [[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 1, 1]])
-    assert faults(REPORT["seeds"], found) == []
-    (figure,) = found["summary"]
+    result = seed_spread.section("abc", reports([0.80, 0.82, 0.87]), [[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 1, 1]])
+    assert faults(REPORT["seeds"], result) == []
+    (figure,) = result["summary"]
     assert figure["value"] == pytest.approx(0.83)
     assert figure["deviation"] == pytest.approx(np.std([0.80, 0.82, 0.87], ddof=1))
     assert (figure["lowest"], figure["highest"]) == (0.80, 0.87)
-    assert found["agreement"] == 0.5
-    assert [(run["name"], run["seed"]) for run in found["runs"]] == [("a", 0), ("b", 1), ("c", 2)]
+    assert result["agreement"] == 0.5
+    assert [(run["name"], run["seed"]) for run in result["runs"]] == [("a", 0), ("b", 1), ("c", 2)]
 
 
 def test_the_interval_of_the_mean_covers_it():
     random = np.random.default_rng(0)
     held = []
     for values in random.normal(0.8, 0.01, (1000, 5)):
-        found = seed_spread.summary(values.tolist(), 0.95)
-        held.append(found["low"] <= 0.8 <= found["high"])
+        result = seed_spread.summary(values.tolist(), 0.95)
+        held.append(result["low"] <= 0.8 <= result["high"])
     assert 0.93 <= np.mean(held) <= 0.97
 
 
@@ -45,25 +45,25 @@ def test_a_figure_that_not_all_runs_have_is_left_out():
     assert [figure["name"] for figure in seed_spread.section("ab", several, [[0], [0]])["summary"]] == ["accuracy"]
 
 
-def test_the_verdict_says_mean_spread_and_how_often_baselines_are_beaten():
+def test_verdict_has_mean_spread_and_baselines():
     several = reports([0.80, 0.82, 0.87])
     several[0]["baselines"][0]["difference"]["low"] = -0.01
-    found = seed_spread.section("abc", several, [[0], [0], [1]])
-    said = seeds_verdict(found, [report["baselines"] for report in several])
-    assert said["headline"] == (
+    result = seed_spread.section("abc", several, [[0], [0], [1]])
+    output = seeds_verdict(result, [report["baselines"] for report in several])
+    assert output["headline"] == (
         "Accuracy 83.0 % on average over 3 seeds (standard deviation 3.61 points, 80.0 to 87.0) on 1,280 test examples."
     )
-    assert said["statements"][0] == (
+    assert output["statements"][0] == (
         "Compared with TF-IDF + logistic regression: significantly better with 2 of 3 seeds, "
         "significantly worse with 0; mean difference +7.9 points."
     )
-    assert " 0.0 % of the examples" in said["statements"][-1]
-    assert len(said["warnings"]) == 1
+    assert " 0.0 % of the examples" in output["statements"][-1]
+    assert len(output["warnings"]) == 1
 
 
 def test_an_interval_stays_where_its_figure_can_be():
-    found = seed_spread.summary([0.8, 0.95], 0.95, (0.0, 1.0))
-    assert (found["low"], found["high"]) == (0.0, 1.0)
+    result = seed_spread.summary([0.8, 0.95], 0.95, (0.0, 1.0))
+    assert (result["low"], result["high"]) == (0.0, 1.0)
     assert seed_spread._bounds({"name": "matthews", "unit": "score"}) == (-1, 1)
     assert seed_spread._bounds({"name": "accuracy", "unit": "fraction"}) == (0, 1)
     assert seed_spread._bounds({"name": "bleu", "unit": "points"}) == seed_spread.ANY

@@ -1,4 +1,4 @@
-"""Which of two is better depends on which way a figure is better."""
+"""Which of two is better depends on the direction of the metric."""
 
 import pytest
 

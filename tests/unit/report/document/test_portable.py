@@ -1,4 +1,4 @@
-"""What leaves the machine names no folder of it."""
+"""Exported facts contain no local path."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from toolkit.report.document.portable import portable, quoted, without_examples
         ("/home/zaphod/reviews.csv", "./reviews.csv"),
         ("toolkit finetune x --data=/srv/zaphod/my.csv --epochs 1", "toolkit finetune x --data=my.csv --epochs 1"),
         ("toolkit finetune '/home/zaphod/my data/a.csv'", "toolkit finetune './my data/a.csv'"),
-        ("/home/zaphod/models/bert", "./models/bert"),  # models/bert would be somebody's on the Hub
+        ("/home/zaphod/models/bert", "./models/bert"),  # models/bert would be a repository on the Hub
 
         ("~/models/bert", "bert"),
         ("org/name", "org/name"),

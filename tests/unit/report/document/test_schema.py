@@ -1,4 +1,4 @@
-"""report.json is what its schema says, and the schema is what its document says."""
+"""report.json matches its schema, and the schema matches its document."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a report says of a budget."""
+"""Statements of a report on a budget."""
 
 from toolkit.report.document.time_budget import statements
 
@@ -26,8 +26,8 @@ def test_the_steps_and_the_rows_are_named():
 
 
 def test_a_budget_that_left_nothing_out_names_no_rows():
-    (one,) = statements(training(452, fewer_rows=[]))
-    assert "all 452" in one
+    (first,) = statements(training(452, fewer_rows=[]))
+    assert "all 452" in first
     assert "no optimizer step" in statements(training(0))[0]
     assert "all 113" in statements(training(113, stopped_early=True))[0]
 

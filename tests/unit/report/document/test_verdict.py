@@ -1,4 +1,4 @@
-"""The verdict says what the numbers support, and no more."""
+"""The verdict claims only what the numbers support."""
 
 import copy
 import json
@@ -88,14 +88,14 @@ def test_baselines_without_a_difference_are_not_compared():
 
 def test_the_weakest_class_is_named_where_it_is_clearly_weaker():
     strong, weak, close = row("good", 0.9, 0.85, 0.95), row("bad", 0.5, 0.4, 0.6), row("odd", 0.8, 0.7, 0.9)
-    (said,) = judge(per_class=[strong, weak])["statements"]
-    assert said == "Weakest class “bad”: F1 50.0 %, recall 50.0 % on 50 examples."
+    (output,) = judge(per_class=[strong, weak])["statements"]
+    assert output == "Weakest class “bad”: F1 50.0 %, recall 50.0 % on 50 examples."
     assert judge(per_class=[strong, close])["statements"] == []
     assert judge(per_class=[strong])["statements"] == []
     assert judge(per_class=[strong, {**weak, "support": 0}])["statements"] == []
 
 
-def test_early_stopping_is_said():
+def test_early_stopping_is_stated():
     training = {"stopped_early": True, "steps": 1200, "best_step": 800}
     assert judge(training=training)["statements"] == [
         "Training stopped early at step 1,200; the weights of step 800 were kept."
@@ -103,13 +103,13 @@ def test_early_stopping_is_said():
     assert judge(training={**training, "stopped_early": False})["statements"] == []
 
 
-def test_a_model_that_tells_no_classes_apart_is_warned_of():
+def test_collapsed_model_is_warned_of():
     def warnings(matrix, training=None):
         return judge(training=training, confusion={"labels": ["bad", "good"], "matrix": matrix})["warnings"]
 
-    (said,) = warnings([[0, 15], [0, 15]], {"learning_rate": 0.01, "steps": 40})
-    assert "“good”" in said
-    assert "learning rate (0.01)" in said
+    (output,) = warnings([[0, 15], [0, 15]], {"learning_rate": 0.01, "steps": 40})
+    assert "“good”" in output
+    assert "learning rate (0.01)" in output
     assert warnings([[0, 0], [0, 15]]) == warnings([[14, 1], [0, 15]]) == []
 
 
@@ -127,16 +127,16 @@ def test_figures_as_they_are_printed():
     assert shown(1, "fraction") == "100.0 %"
 
 
-def test_one_class_for_all_is_no_collapse_where_the_scores_tell_them_apart():
+def test_separating_scores_are_no_collapse():
     confusion = {"labels": ["ill", "well"], "matrix": [[0, 9], [0, 30]]}
     area = {**ACCURACY, "name": "auroc", "value": 0.9, "low": 0.8, "high": 0.95}
-    for low, said in (
+    for low, outcome in (
         (0.8, "`evaluation.positive_class`"),
         (0.4, "does not separate the classes"),
     ):
-        found = judge(confusion=confusion, metrics=[ACCURACY, {**area, "low": low}])
-        (warning,) = [text for text in found["warnings"] if "Every example" in text]
-        assert said in warning
+        result = judge(confusion=confusion, metrics=[ACCURACY, {**area, "low": low}])
+        (warning,) = [text for text in result["warnings"] if "Every example" in text]
+        assert outcome in warning
 
 
 def test_the_report_is_its_sections():
@@ -179,16 +179,18 @@ def pair(one, other, value, low, high, agreement=0.8, unit="fraction"):
 
 
 def versus(*pairs, rows=1280):
-    names = dict.fromkeys(name for one in pairs for name in (one["one"], one["other"]))
+    names = dict.fromkeys(name for item in pairs for name in (item["one"], item["other"]))
     models = [{"name": name, "metrics": [ACCURACY]} for name in names]
     return comparison_verdict({"rows": rows, "split": "held-out test", "pairs": pairs, "models": models})
 
 
 def test_the_model_that_is_ahead_of_all_others_is_named():
-    found = versus(pair("a", "b", 0.05, 0.02, 0.08), pair("a", "c", 0.02, 0.01, 0.03), pair("b", "c", -0.03, -0.1, 0.1))
-    assert found["headline"] == "a is the best: accuracy 83.9 % on 1,280 held-out test examples."
-    assert found["statements"][0].startswith("a is better than b by 5.0 points (95 % interval 2.0 to 8.0); they agree")
-    assert found["statements"][2].startswith("b and c do not differ significantly: -3.0 points")
+    result = versus(
+        pair("a", "b", 0.05, 0.02, 0.08), pair("a", "c", 0.02, 0.01, 0.03), pair("b", "c", -0.03, -0.1, 0.1)
+    )
+    assert result["headline"] == "a is the best: accuracy 83.9 % on 1,280 held-out test examples."
+    assert result["statements"][0].startswith("a is better than b by 5.0 points (95 % interval 2.0 to 8.0); they agree")
+    assert result["statements"][2].startswith("b and c do not differ significantly: -3.0 points")
     behind = versus(pair("a", "b", -0.05, -0.08, -0.02))
     assert behind["headline"].startswith("b is the best")
     assert behind["statements"][0].startswith("b is better than a by 5.0 points (95 % interval 2.0 to 8.0)")
@@ -209,49 +211,49 @@ def test_no_model_is_named_where_none_is_clearly_ahead():
 
 
 def test_planted_faults_are_named_in_the_verdict():
-    found = sample()
-    found["evaluation"].pop("screening")
-    said = verdict(found["evaluation"], (), None, ())
+    result = sample()
+    result["evaluation"].pop("screening")
+    output = verdict(result["evaluation"], (), None, ())
     assert (
         "Overconfident: mean confidence 91.0 %, accuracy 83.9 %, "
         "calibration error 7.1 % (95 % interval 5.1 to 9.1). The stored temperature 1.62 reduces the error to 1.2 %."
-    ) in said["statements"]
-    assert "Weaker on texts with the word “not”: accuracy 66.0 % on 96 examples, 83.9 % on all." in said["statements"]
-    assert said["warnings"] == []  # one repeated row in 1,280 is no reason to doubt the figures
-    found["evaluation"]["near_duplicates"]["found"] = 60
-    (warning,) = verdict(found["evaluation"], (), None, ())["warnings"]
+    ) in output["statements"]
+    assert "Weaker on texts with the word “not”: accuracy 66.0 % on 96 examples, 83.9 % on all." in output["statements"]
+    assert output["warnings"] == []  # one repeated row in 1,280 is no reason to doubt the figures
+    result["evaluation"]["near_duplicates"]["found"] = 60
+    (warning,) = verdict(result["evaluation"], (), None, ())["warnings"]
     assert warning.startswith("60 of 1,280 test rows are near-duplicates")
     assert warning.endswith("Accuracy 83.9 %.")
 
 
 @pytest.mark.parametrize(("mean", "kind"), [(0.7, "Underconfident"), (0.84, "Miscalibrated")])
 def test_the_kind_of_miscalibration_is_named(mean, kind):
-    found = sample()["evaluation"]
-    found["calibration"] |= {"mean_confidence": mean, "scaled": None}
-    (said,) = [s for s in verdict(found, (), None, ())["statements"] if "mean confidence" in s]
-    assert said.startswith(kind)
-    found["calibration"]["p"] = 0.4
-    assert not [s for s in verdict(found, (), None, ())["statements"] if "mean confidence" in s]
+    result = sample()["evaluation"]
+    result["calibration"] |= {"mean_confidence": mean, "scaled": None}
+    (output,) = [s for s in verdict(result, (), None, ())["statements"] if "mean confidence" in s]
+    assert output.startswith(kind)
+    result["calibration"]["p"] = 0.4
+    assert not [s for s in verdict(result, (), None, ())["statements"] if "mean confidence" in s]
 
 
 def test_fragile_biased_and_unfair_models_are_named():
-    found = sample()["evaluation"]
-    said = "\n".join(verdict(found, (), None, ())["statements"])
-    assert "Not robust: “A typo in every eighth word” lowers accuracy by 3.0 points (95 % interval 1.0 to 5.0)." in said
+    result = sample()["evaluation"]
+    text = "\n".join(verdict(result, (), None, ())["statements"])
+    assert "Not robust: “A typo in every eighth word” lowers accuracy by 3.0 points (95 % interval 1.0 to 5.0)." in text
     assert (
         "Depends on religion: the same texts are scored more positive with “Hindu” than with “the others”, "
         "by 0.200 on a scale from -1 to 1 (95 % interval 0.100 to 0.300)."
-    ) in said
-    found["bias"]["studies"][0]["gaps"][0]["score"] = {"value": -0.2, "low": -0.3, "high": -0.1}
-    turned = "\n".join(verdict(found, (), None, ())["statements"])
+    ) in text
+    result["bias"]["studies"][0]["gaps"][0]["score"] = {"value": -0.2, "low": -0.3, "high": -0.1}
+    turned = "\n".join(verdict(result, (), None, ())["statements"])
     assert "more negative with “Hindu” than with “the others”, by 0.200 on a scale" in turned
     assert "(95 % interval 0.100 to 0.300)" in turned
-    assert "Differs by dialect in how often the second class is predicted: 20.0 points" in said
-    found["robustness"]["invariance"][0]["difference"]["high"] = 0.01
-    found["bias"]["studies"][0]["gaps"][0]["clear"] = False
-    found["fairness"]["gaps"][0]["p"] = 0.3
-    said = "\n".join(verdict(found, (), None, ())["statements"])
-    assert not [word for word in ("Not robust", "Depends", "Differs") if word in said]
+    assert "Differs by dialect in how often the second class is predicted: 20.0 points" in text
+    result["robustness"]["invariance"][0]["difference"]["high"] = 0.01
+    result["bias"]["studies"][0]["gaps"][0]["clear"] = False
+    result["fairness"]["gaps"][0]["p"] = 0.3
+    text = "\n".join(verdict(result, (), None, ())["statements"])
+    assert not [word for word in ("Not robust", "Depends", "Differs") if word in text]
 
 
 def test_a_missed_target_is_named():

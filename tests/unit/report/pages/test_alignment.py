@@ -1,4 +1,4 @@
-"""What the page on translations says, and that nothing in a text becomes markup."""
+"""The page on translations: its sentences, and escaping of texts."""
 
 from datetime import UTC, datetime
 

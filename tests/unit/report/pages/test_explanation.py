@@ -1,4 +1,4 @@
-"""What the page on explanations says, and that nothing in a text becomes markup."""
+"""The page on explanations: its sentences, and escaping of texts."""
 
 import copy
 import re
@@ -47,11 +47,11 @@ TRUST = {
 def explained_with(weights, words=("good", "bad", "film"), scores=(1.0, -2.0, 0.1)):
     text = toys.text(range(1, len(words) + 1))
     text = type(text)((" ".join(words),), text.features, tuple(words), tuple(words), text.spans)
-    one = Explanation(
+    first = Explanation(
         text, 1, {method.name: np.array(scores) for method in METHODS}, {"attention": np.zeros(0)},
         weights,
     )  # fmt: skip
-    return [(one, np.array([0.2, 0.8]))]
+    return [(first, np.array([0.2, 0.8]))]
 
 
 MODEL = {"name": "mine", "origin": "a/model", "labels": ["no", "yes"]}
@@ -70,10 +70,10 @@ def test_the_most_faithful_method_is_named_and_stands_first():
     document, html = built()
     assert document["verdict"]["headline"] == "Leave-one-out is the most faithful method for this model."
     assert [method["name"] for method in document["methods"]] == ["leave-one-out", "attention", "rollout"]
-    said = " ".join(document["verdict"]["statements"])
-    assert "exceeds random scores by 0.40 (0.30 to 0.50)" in said
-    assert "exceeds mean attention by 0.20" in said
-    assert "favours it" in said
+    text = " ".join(document["verdict"]["statements"])
+    assert "exceeds random scores by 0.40 (0.30 to 0.50)" in text
+    assert "exceeds mean attention by 0.20" in text
+    assert "favours it" in text
     assert document["verdict"]["warnings"] == [
         "Not significantly better than random scores: Attention rollout.",
         "The ranking barely changes when all weights are randomized: Mean attention.",
@@ -85,11 +85,11 @@ def test_the_most_faithful_method_is_named_and_stands_first():
 def test_a_lead_that_may_be_none_is_not_called_one():
     trust = copy.deepcopy(TRUST)
     trust["lead"] = {"value": 0.0, "low": -0.1, "high": 0.1}
-    said = built(trust)[0]["verdict"]
-    assert said["headline"] == (
+    output = built(trust)[0]["verdict"]
+    assert output["headline"] == (
         "Leave-one-out and mean attention are the most faithful methods, without a significant difference."
     )
-    assert "The difference between the two is 0.00" in " ".join(said["statements"])
+    assert "The difference between the two is 0.00" in " ".join(output["statements"])
     trust |= {"best": "attention", "runner_up": "leave-one-out"}  # which has it easiest, and gave up its place
     document, _ = built(trust)
     assert document["verdict"]["headline"].startswith("Mean attention and leave-one-out")

@@ -1,4 +1,4 @@
-"""The page on pruned heads says what was left out, and why not more."""
+"""The page on pruned heads states what was pruned, and the limit."""
 
 import re
 
@@ -13,8 +13,14 @@ from toolkit.report.pages import pruning
 )
 def test_heads_that_stay_are_accounted_for_where_more_were_to_go(share, said):
     curve = [{"left_out": n, "accuracy": 0.9 - n / 10, "flops": 100.0 - n} for n in range(3)]
-    found = {"curve": curve, "chosen": 2, "share": share, "metric": "accuracy", "importance": [[1.0, 0.5], [0.3, 0.2]]}
-    assert said in pruning.headline(found)
+    results = {
+        "curve": curve,
+        "chosen": 2,
+        "share": share,
+        "metric": "accuracy",
+        "importance": [[1.0, 0.5], [0.3, 0.2]],
+    }
+    assert said in pruning.headline(results)
 
 
 def test_names_of_lines_that_end_close_together_stand_apart():

@@ -1,4 +1,4 @@
-"""The report's pages: nothing in the data becomes markup, and nothing that is missing breaks a page."""
+"""The report's pages: data are escaped, and missing values do not break a page."""
 
 import copy
 import math
@@ -81,7 +81,7 @@ def markdown_shape(markdown: str) -> list[str]:
 
 
 def spoiled(text: str) -> dict[str, Any]:
-    """A report with `text` wherever a text of the user's can stand."""
+    """A report with `text` in the place of every text of the user."""
     report = sample()
     report["title"] = report["command"] = text
     report["model"] |= {"name": text, "origin": text, "architecture": text}
@@ -103,7 +103,7 @@ def spoiled(text: str) -> dict[str, Any]:
 
 
 def spoiled_comparison(text: str) -> dict[str, Any]:
-    """A comparison with `text` wherever a text of the user's can stand."""
+    """A comparison with `text` in the place of every text of the user."""
     return with_text(comparison(), text)
 
 
@@ -175,9 +175,9 @@ def test_operating_points_say_what_they_rest_on() -> None:
 
 def test_a_temperature_that_is_not_kept_says_why() -> None:
     report = sample()
-    found = report["evaluation"]["calibration"]
-    fit = {**found["fit"], "kept": False, "reason": "in cross-validation it does not lower the log loss significantly"}
-    report["evaluation"]["calibration"] = {**found, "temperature": None, "scaled": None, "fit": fit}
+    result = report["evaluation"]["calibration"]
+    fit = {**result["fit"], "kept": False, "reason": "in cross-validation it does not lower the log loss significantly"}
+    report["evaluation"]["calibration"] = {**result, "temperature": None, "scaled": None, "fit": fit}
     markdown = render.to_markdown(report)
     assert "No temperature is stored with the model: 258 validation rows" in markdown
     assert "in cross-validation it does not lower the log loss significantly" in markdown
@@ -326,7 +326,7 @@ def test_one_class_and_a_class_without_examples() -> None:
     assert "100.0 %" in Page(render.to_html(report)).text()
     report["evaluation"]["confusion"] = {"labels": ["a", "b"], "matrix": [[7, 0], [0, 0]]}
     Page(render.to_html(report))
-    report["evaluation"]["confusion"]["matrix"] = [[7, 0]]  # not square: nothing can be said
+    report["evaluation"]["confusion"]["matrix"] = [[7, 0]]  # not square: no layout
     assert "Confusion matrix" not in render.to_html(report) + render.to_markdown(report)
 
 
@@ -431,10 +431,10 @@ def test_the_curve_keeps_its_level() -> None:
 
 
 def test_groups_are_named_by_what_they_were_formed_by():
-    found = sample()["evaluation"]["slices"]
-    (section,) = sections_findings.groups(found)
+    result = sample()["evaluation"]["slices"]
+    (section,) = sections_findings.groups(result)
     assert "examined: by length, by class, by the words in them. " in section.lead
-    pictures = {**found, "looked_at": 1, "groups": [one for one in found["groups"] if one["by"] == "class"]}
+    pictures = {**result, "looked_at": 1, "groups": [item for item in result["groups"] if item["by"] == "class"]}
     (section,) = sections_findings.groups(pictures)
     assert "examined: by class. " in section.lead
     assert section.blocks[-1].title == "By class"

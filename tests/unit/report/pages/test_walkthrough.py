@@ -1,4 +1,4 @@
-"""The page of a walk, and the maps that pages carry."""
+"""The page of a trace, and the attention maps of pages."""
 
 import base64
 import hashlib

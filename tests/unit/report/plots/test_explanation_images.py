@@ -1,4 +1,4 @@
-"""PNG files: what is drawn, and what is said where nothing can be."""
+"""PNG files: what is drawn, and the message without matplotlib."""
 
 import sys
 
@@ -15,7 +15,7 @@ CURVE = [
 ]
 
 
-def test_the_need_of_matplotlib_is_said_beforehand(monkeypatch):
+def test_missing_matplotlib_fails_early(monkeypatch):
     explanation_images.check()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with refused(ConfigError, "machine.package-missing", "matplotlib", "[explain]"):

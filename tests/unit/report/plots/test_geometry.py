@@ -1,4 +1,4 @@
-"""The loss curve: what is learned from and what is held out are two lines, at their own heights."""
+"""The loss curve: training and validation are two lines on the same axis."""
 
 import re
 

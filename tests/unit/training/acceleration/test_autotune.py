@@ -1,4 +1,4 @@
-"""The choice of how steps are computed: measured once, remembered, and without a trace in the model or the dice."""
+"""The choice of how steps are computed: measured once, stored, and without effect on the model or random generators."""
 
 import json
 from pathlib import Path
@@ -43,8 +43,8 @@ def measured(model: Any, config: TrainingConfig = SETTINGS, steps: int = 10, **m
 
 @pytest.mark.parametrize(("seconds", "choice"), [((1.0, 0.5), "bf16"), ((1.0, 0.95), "fp32"), ((1.0, 3.0), "fp32")])
 def test_bf16_must_be_worth_it(seconds, choice, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = dict(zip(("fp32/auto", "bf16/auto"), seconds, strict=True))
-    monkeypatch.setattr(autotune, "_measure", lambda *_: found)
+    result = dict(zip(("fp32/auto", "bf16/auto"), seconds, strict=True))
+    monkeypatch.setattr(autotune, "_measure", lambda *_: result)
     assert measured(Toy()).precision == choice
 
 
@@ -59,7 +59,7 @@ def test_measured_once_and_remembered(cache: Path) -> None:
     model = Toy()
     first = measured(model)
     calls = model.calls
-    assert calls >= 2  # what is hopeless or beaten is not asked again
+    assert calls >= 2  # slow combinations are not measured again
     assert measured(model) == first
     assert model.calls == calls
     (entry,) = json.loads(cache.read_text(encoding="utf-8")).values()
@@ -71,9 +71,9 @@ def test_what_is_set_is_kept() -> None:
     assert measured(make("bert")[0], TrainingConfig(attention_kernel="sdpa"), batch=TEXTS, probe=TEXTS).kernel == "sdpa"
 
 
-def test_kernels_are_told_apart_where_batches_are_packed(cache: Path) -> None:
-    found = measured(make("bert")[0], batch=TEXTS, probe=TEXTS)
-    assert found.kernel in ("sdpa", "products")
+def test_kernels_are_measured_for_packed_batches(cache: Path) -> None:
+    result = measured(make("bert")[0], batch=TEXTS, probe=TEXTS)
+    assert result.kernel in ("sdpa", "products")
     (entry,) = json.loads(cache.read_text(encoding="utf-8")).values()
     assert {way.partition("/")[2] for way in entry["seconds"]} == {"sdpa", "products"}
 
@@ -115,16 +115,16 @@ def test_a_short_run_is_not_tried_compiled(monkeypatch: pytest.MonkeyPatch) -> N
     assert not measured(make("bert")[0], steps=3, batch=TEXTS, probe=TEXTS).compiled
 
 
-def test_what_fails_to_compile_is_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_compilation_is_noted_and_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", broken)
-    said: list[str] = []
+    notes: list[str] = []
     model = make("bert")[0]
-    found = autotune._measure_compiled(model, TEXTS, None, "cpu", ComputeSettings("fp32"), said.append)
-    assert found == {}
-    assert "RuntimeError" in said[0]
+    result = autotune._measure_compiled(model, TEXTS, None, "cpu", ComputeSettings("fp32"), notes.append)
+    assert result == {}
+    assert "RuntimeError" in notes[0]
     assert not any("forward" in vars(layer) for layer in autotune.repeated_layers(model))
 
 

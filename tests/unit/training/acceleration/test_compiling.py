@@ -1,4 +1,4 @@
-"""Compiled layers: the same numbers as plain ones, for batches of any shape, and a model given back as it was."""
+"""Compiled layers: the same numbers as plain ones, for batches of any shape, and a restored model."""
 
 import shutil
 
@@ -51,10 +51,10 @@ def test_compiled_layers_give_the_gradients_of_plain_ones() -> None:
         plain = [gradients(model, batch(sizes), packing) for sizes in shapes]
         before = torch._dynamo.utils.counters["frames"]["ok"]
         with compiled(model, packing):
-            found = [gradients(model, batch(sizes), packing) for sizes in shapes]
+            results = [gradients(model, batch(sizes), packing) for sizes in shapes]
         assert torch._dynamo.utils.counters["frames"]["ok"] > before  # something was compiled
-    for one, other in zip(plain, found, strict=True):
-        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
+    for item, other in zip(plain, results, strict=True):
+        torch.testing.assert_close(other, item, rtol=1e-4, atol=1e-6)
 
 
 def test_the_model_is_given_back_and_the_last_layer_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_dropout_of_compiled_layers_is_torchs_own(monkeypatch: pytest.MonkeyPatc
     fast_dropout.restore(model)
 
 
-def test_what_cannot_be_compiled_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_compilation_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise torch._dynamo.exc.TorchRuntimeError("no C++ compiler")
 

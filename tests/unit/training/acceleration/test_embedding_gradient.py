@@ -40,8 +40,8 @@ def test_gradients_and_steps_are_torchs_own(padding_idx):
     plain, kept = Model(padding_idx), Model(padding_idx)
     assert embedding_gradient.keep_gradient(kept) == 1
     (expected, weights), (gradients, moved) = train(plain), train(kept)
-    for one, other in zip(expected, gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    for item, other in zip(expected, gradients, strict=True):
+        torch.testing.assert_close(item, other)
     torch.testing.assert_close(weights, moved)
 
 
@@ -56,7 +56,7 @@ def test_the_memory_is_the_same_from_step_to_step():
     assert len(places) == 1
 
 
-def test_a_gradient_that_somebody_else_put_there_is_added_to():
+def test_foreign_gradient_is_added_to():
     model = Model()
     embedding_gradient.keep_gradient(model)
     model.table.weight.grad = torch.ones_like(model.table.weight)
@@ -87,8 +87,8 @@ def test_a_table_that_several_use_has_the_sum_of_their_gradients(tied):
     plain, kept = Pair(tied), Pair(tied)
     assert embedding_gradient.keep_gradient(kept) == 2
     (expected, weights), (gradients, moved) = train(plain), train(kept)
-    for one, other in zip(expected, gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    for item, other in zip(expected, gradients, strict=True):
+        torch.testing.assert_close(item, other)
     torch.testing.assert_close(weights, moved)
 
 
@@ -108,7 +108,7 @@ def test_small_tables_are_left_alone():
     assert embedding_gradient.keep_gradient(torch.nn.Embedding(10, 4)) == 0
 
 
-def test_frozen_and_unwatched_tables_are_looked_up_plainly():
+def test_frozen_tables_use_plain_lookup():
     model = Model()
     embedding_gradient.keep_gradient(model)
     with torch.no_grad():

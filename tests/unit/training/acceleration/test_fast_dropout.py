@@ -1,4 +1,4 @@
-"""Cheap dropout keeps the law of dropout: rate, independence, scale, gradient."""
+"""Fast dropout has the distribution of dropout: rate, independence, scale, gradient."""
 
 import copy
 import math
@@ -47,7 +47,7 @@ def test_the_expectation_is_untouched_and_the_gradient_has_the_same_mask() -> No
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32])
 def test_the_mask_is_the_same_in_any_precision(kind: torch.dtype) -> None:
-    values = torch.randn(50, 30)[:, :20].to(kind).T.requires_grad_()  # of strides that nobody made even
+    values = torch.randn(50, 30)[:, :20].to(kind).T.requires_grad_()  # with uneven strides
     torch.manual_seed(3)
     mask = fast_dropout.keep_mask(values.shape, 0.3)
     assert mask.unique().tolist() == [-1, 0]
@@ -78,9 +78,9 @@ def test_evaluation_rate_zero_and_restore() -> None:
 
 def test_the_same_seed_gives_the_same_mask() -> None:
     torch.manual_seed(5)
-    one = fast_dropout.keep_mask((999,), 0.2)
+    first = fast_dropout.keep_mask((999,), 0.2)
     torch.manual_seed(5)
-    assert torch.equal(one, fast_dropout.keep_mask((999,), 0.2))
+    assert torch.equal(first, fast_dropout.keep_mask((999,), 0.2))
 
 
 def test_a_copied_model_keeps_its_own_modules() -> None:

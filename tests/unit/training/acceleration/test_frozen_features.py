@@ -1,4 +1,4 @@
-"""Features of a frozen trunk: found where they may be kept, and equal to the bit."""
+"""Features of a frozen backbone: used where they are constant, and bit-identical."""
 
 from contextlib import nullcontext
 
@@ -44,9 +44,9 @@ def plain(features):
 def test_the_trunk_of_a_frozen_model_is_found():
     frozen = model()
     assert freeze(frozen, "trunk") > 0
-    found = frozen_features.find(frozen, batch())
-    assert found is not None
-    assert found.name == "classifier"
+    result = frozen_features.find(frozen, batch())
+    assert result is not None
+    assert result.name == "classifier"
     assert not frozen.vit.embeddings.cls_token.requires_grad
 
 
@@ -76,11 +76,11 @@ def fitted(through_features: bool):
     freeze(frozen, "trunk")
     subject, features = frozen, FEATURES
     if through_features:
-        found = frozen_features.find(frozen, batch())
-        assert found is not None
-        features = join(found.features(FEATURES, plain, 16, nullcontext))
+        result = frozen_features.find(frozen, batch())
+        assert result is not None
+        features = join(result.features(FEATURES, plain, 16, nullcontext))
         assert features.columns["inputs"].shape == (40, 16)
-        subject = found.headed()
+        subject = result.headed()
     losses = []
     train(
         subject, features, plain, TrainingConfig(epochs=3, batch_size=8, learning_rate=0.05, seed=3, device="cpu"),
@@ -98,11 +98,11 @@ def test_training_on_features_is_the_same_to_the_bit():
 
 
 def test_the_digest_is_of_the_trunk_alone():
-    one, other = (frozen_features.FrozenBackbone(model(), None, "classifier") for _ in range(2))
+    first, other = (frozen_features.FrozenBackbone(model(), None, "classifier") for _ in range(2))
     other.model.classifier.weight.data += 1
-    assert one.digest() == other.digest()
+    assert first.digest() == other.digest()
     other.model.vit.embeddings.cls_token.data += 1
-    assert one.digest() != other.digest()
+    assert first.digest() != other.digest()
 
 
 def test_a_frozen_head_leaves_the_whole_model_to_train():

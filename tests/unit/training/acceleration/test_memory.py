@@ -1,4 +1,4 @@
-"""While a model trains, what a step frees serves the next one; afterwards the system has it back."""
+"""While a model trains, freed memory is reused; afterwards it is returned to the system."""
 
 import json
 import platform
@@ -33,15 +33,15 @@ print(json.dumps({**found, "afterwards": resident(), "third": faults()}))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is another one")
-def test_what_is_freed_is_kept_for_the_next_step_and_given_back_at_the_end():
-    said = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-    found = json.loads(said.stdout)
-    assert found["first"] > PAGES / 2 > 100 * found["second"]
-    assert found["afterwards"] < found["inside"] - PAGES / 2
-    assert found["third"] > PAGES / 2
+def test_freed_memory_is_kept_within_the_block():
+    output = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    result = json.loads(output.stdout)
+    assert result["first"] > PAGES / 2 > 100 * result["second"]
+    assert result["afterwards"] < result["inside"] - PAGES / 2
+    assert result["third"] > PAGES / 2
 
 
-def test_where_there_is_no_such_switch_nothing_is_done(monkeypatch):
+def test_without_glibc_nothing_is_done(monkeypatch):
     import torch
 
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))

@@ -86,7 +86,7 @@ def trained(task: str, acceleration: str, dropout: float = 0.0):
         after_step=look,
     )
     assert len(losses) == 6
-    assert all(one == seen[0] for one in seen)
+    assert all(item == seen[0] for item in seen)
     assert not any(traces(model).values())
     return losses, seen[0]
 
@@ -128,14 +128,14 @@ def test_precision_is_32_bits_unless_typed(monkeypatch):
 
 
 @pytest.mark.parametrize(("key", "value"), [("tune_speed", True), ("compile", True), ("attention_kernel", "products")])
-def test_what_asks_for_acceleration_is_refused_beside_off(key, value):
+def test_acceleration_keys_are_rejected_with_off(key, value):
     with pytest.raises(ConfigError) as caught:
         autotune.configured(TrainingConfig(acceleration="off", **{key: value}), "cpu")
     assert f"training.{key}" in caught.value.problem
     assert f"--set training.{key}=" in caught.value.fix
 
 
-def test_compile_may_be_set_to_false_beside_off():
+def test_compile_false_is_allowed_with_off():
     assert autotune.configured(TrainingConfig(acceleration="off", compile=False), "cpu") == autotune.ComputeSettings(
         "fp32"
     )

@@ -34,8 +34,8 @@ def taken(model, loss):
 def test_loss_and_gradients_are_the_models_own(model):
     own, expected = taken(model, model(**batch()).loss)
     with of_targets(model, batch()) as loss:
-        found, gradients = taken(model, 3 * loss(model, batch()))
-    torch.testing.assert_close(found, 3 * own)
+        result, gradients = taken(model, 3 * loss(model, batch()))
+    torch.testing.assert_close(result, 3 * own)
     assert gradients.keys() == expected.keys()
     for name, gradient in gradients.items():
         torch.testing.assert_close(gradient, 3 * expected[name], rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""LoRA and DoRA: what is frozen stays to the bit, what is merged says the same, what is kept loads again."""
+"""LoRA and DoRA: frozen weights are bit-identical, merged models predict the same, saved adapters load."""
 
 import copy
 
@@ -41,19 +41,19 @@ def logits(model) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", classifiers.FAMILIES)
 @pytest.mark.parametrize("kind", ["lora", "dora"])
-def test_merged_says_what_unmerged_says(family, kind, tmp_path):
+def test_merged_model_equals_unmerged(family, kind, tmp_path):
     model, adapted, before = trained(family, kind=kind)
-    said = logits(model)
-    assert (said - logits(classifiers.classifier(family).eval())).abs().max() > 1e-3
+    output = logits(model)
+    assert (output - logits(classifiers.classifier(family).eval())).abs().max() > 1e-3
     weights = copy.deepcopy(model.state_dict())
     whole = adapters.merged(adapted)
-    torch.testing.assert_close(logits(whole), said, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(logits(whole), output, rtol=1e-5, atol=1e-6)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
     assert whole.state_dict().keys() == before.keys()
     whole.save_pretrained(tmp_path)
     assert not list(tmp_path.glob("adapter*"))
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    torch.testing.assert_close(logits(plain), said, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(logits(plain), output, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", classifiers.FAMILIES)
@@ -140,9 +140,9 @@ def test_any_family_can_be_adapted_and_merged(family):
 
 def test_depth_is_known_through_adapters():
     model, _, _ = trained("distilbert", steps=0)
-    found = depths(model)
-    assert found["distilbert.transformer.layer.1.attention.q_lin.lora_A.default.weight"] == 2
-    assert found["classifier.modules_to_save.default.weight"] == 3
+    result = depths(model)
+    assert result["distilbert.transformer.layer.1.attention.q_lin.lora_A.default.weight"] == 2
+    assert result["classifier.modules_to_save.default.weight"] == 3
 
 
 def test_a_model_without_layers_is_refused():
@@ -151,7 +151,7 @@ def test_a_model_without_layers_is_refused():
 
 
 @pytest.mark.parametrize("family", models.FAMILIES)
-def test_adapters_say_what_task_they_are_for(family):
+def test_adapters_name_their_task(family):
     adapted = adapters.attach(models.make(family)[0], AdapterConfig(kind="lora"), "org/base", None)
     tasks = dict.fromkeys(("marian", "t5", "mbart", "m2m100"), "SEQ_2_SEQ_LM") | {"vit": None, "llama": None}
     assert adapted.peft_config["default"].task_type == tasks.get(family, "SEQ_CLS")

@@ -1,4 +1,4 @@
-"""The running average of the weights: its numbers, its place, and that it leaves the weights alone."""
+"""The running average of the weights: its values, its storage, and no effect on the weights."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_the_average_is_the_recursion_written_out():
     assert set(optimizer.state) == set(model[1].parameters())
 
 
-def test_inside_the_block_the_weights_are_the_average_and_afterwards_what_they_were():
+def test_applied_swaps_and_restores_weights():
     model, optimizer = made()
     for number in (1, 2, 3):
         step(model, optimizer)

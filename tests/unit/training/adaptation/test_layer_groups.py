@@ -23,11 +23,11 @@ def frozen(model) -> set[str]:
     return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
 
 
-def test_every_parameter_stands_where_it_is_used(model):
-    found = depths(model)
-    assert found.keys() == {name for name, _ in model.named_parameters()}
+def test_parameter_depths_follow_use(model):
+    result = depths(model)
+    assert result.keys() == {name for name, _ in model.named_parameters()}
     assert len(layers(model)) == 3
-    for name, depth in found.items():
+    for name, depth in result.items():
         if "embeddings" in name:
             assert depth == 0
         elif ".layer." in name:
@@ -38,12 +38,12 @@ def test_every_parameter_stands_where_it_is_used(model):
 
 def test_an_encoder_and_decoder_are_counted_through():
     config = transformers.T5Config(vocab_size=40, d_model=16, d_kv=8, d_ff=16, num_layers=2, num_heads=2)
-    found = depths(transformers.T5ForConditionalGeneration(config))
-    assert found["shared.weight"] == 0
-    assert found["encoder.block.1.layer.0.SelfAttention.q.weight"] == 2
-    assert found["encoder.final_layer_norm.weight"] == 2
-    assert found["decoder.block.0.layer.0.SelfAttention.q.weight"] == 3
-    assert found["decoder.final_layer_norm.weight"] == 5
+    result = depths(transformers.T5ForConditionalGeneration(config))
+    assert result["shared.weight"] == 0
+    assert result["encoder.block.1.layer.0.SelfAttention.q.weight"] == 2
+    assert result["encoder.final_layer_norm.weight"] == 2
+    assert result["decoder.block.0.layer.0.SelfAttention.q.weight"] == 3
+    assert result["decoder.final_layer_norm.weight"] == 5
 
 
 def test_stacks_inside_a_layer_are_no_layers_and_relative_positions_are_embeddings():

@@ -79,13 +79,13 @@ def test_it_is_the_regression_of_scikit_learn():
     (probe,) = linear_probe.fit(taken, taken, 3)
     scaled = StandardScaler().fit_transform(vectors.astype(np.float64))
     fitted = [LogisticRegression(C=c, max_iter=300).fit(scaled, labels) for c in linear_probe._STRENGTHS]
-    assert probe.predictions(vectors) in [list(one.predict(scaled)) for one in fitted]
-    likelihoods = [np.log(one.predict_proba(scaled)[np.arange(90), labels]).mean() for one in fitted]
-    assert any(probe.loss == pytest.approx(-one, abs=1e-4) for one in likelihoods)
+    assert probe.predictions(vectors) in [list(item.predict(scaled)) for item in fitted]
+    likelihoods = [np.log(item.predict_proba(scaled)[np.arange(90), labels]).mean() for item in fitted]
+    assert any(probe.loss == pytest.approx(-item, abs=1e-4) for item in likelihoods)
     assert probe.loss < probe.cross_validated_loss
 
 
-def test_the_pooling_that_tells_classes_apart_comes_first():
+def test_better_pooling_comes_first():
     labels = np.arange(80) % 2
     telling = (labels[:, None] + 0.1 * RANDOM.standard_normal((80, 3))).astype(np.float32)
     noise = RANDOM.standard_normal((80, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Hidden tokens: how many, what becomes of them, and which are never chosen."""
+"""Masked tokens: their number, their replacements, and tokens that are never chosen."""
 
 from types import SimpleNamespace
 

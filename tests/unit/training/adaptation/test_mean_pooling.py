@@ -34,7 +34,7 @@ def run(model, inputs):
 
 
 @pytest.mark.parametrize("family", POOLED)
-def test_a_regression_on_the_mean_is_what_the_saved_model_computes(family, tmp_path):
+def test_saved_model_computes_regression_on_the_mean(family, tmp_path):
     model, inputs = make(family), batch()
     layer = linear_probe.output_layer(model, inputs)
     hidden = run(model, inputs).hidden_states[-1].numpy()

@@ -36,7 +36,7 @@ def test_ranges_and_choices(written, expected):
 
 
 @pytest.mark.parametrize("written", ["1..0", "0..1:log", "a..b", "1..", "1..1", "1..2:lin", "1e..3"])
-def test_what_is_neither_is_refused(written):
+def test_invalid_search_space_is_rejected(written):
     with refused(ConfigError, "config.malformed-value", "`key`"):
         parse("key", written)
 
@@ -47,7 +47,7 @@ def test_the_usual_space_is_around_the_rate_that_would_be_used():
     assert len(space) == 6
 
 
-def test_what_the_user_set_is_not_searched_unless_asked_for():
+def test_set_values_are_not_searched_by_default():
     assert "training.dropout" not in build(resolved(dropout=0.1), {})
     assert build(resolved(dropout=0.1), {"dropout": "0..0.2"})["training.dropout"] == Range(0, 0.2, False, False)
     assert build(resolved(), {"training.schedule": "linear|cosine"})["training.schedule"] == Choice(

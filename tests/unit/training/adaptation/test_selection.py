@@ -1,4 +1,4 @@
-"""Cross-validation between ways of training: folds, temperature, and the choice."""
+"""Cross-validation of training methods: folds, temperature, and the choice."""
 
 from dataclasses import replace
 
@@ -51,25 +51,25 @@ def test_temperature_minimises_the_loss():
 
 
 def test_a_fold_is_scaled_by_the_others_alone():
-    one = candidate(1.0)
+    first = candidate(1.0)
     labels = np.where(FOLDS == 0, (LABELS + 1) % 3, LABELS)
-    other = replace(one, labels=labels)
-    np.testing.assert_array_equal(one.scaled()[FOLDS == 0], other.scaled()[FOLDS == 0])
-    assert not np.allclose(one.scaled()[FOLDS == 1], other.scaled()[FOLDS == 1])
+    other = replace(first, labels=labels)
+    np.testing.assert_array_equal(first.scaled()[FOLDS == 0], other.scaled()[FOLDS == 0])
+    assert not np.allclose(first.scaled()[FOLDS == 1], other.scaled()[FOLDS == 1])
 
 
 def test_log_likelihood_does_not_depend_on_the_scale_of_logits():
-    one = candidate(1.0)
-    other = replace(one, logits=1.5 * one.logits)
-    assert other.log_likelihoods().mean() == pytest.approx(one.log_likelihoods().mean(), abs=0.01)
+    first = candidate(1.0)
+    other = replace(first, logits=1.5 * first.logits)
+    assert other.log_likelihoods().mean() == pytest.approx(first.log_likelihoods().mean(), abs=0.01)
 
 
 def test_equal_candidates_leave_the_cheapest():
-    one = candidate(1.0)
-    assert selection.choose({"cheap": one, "costly": one}) == "cheap"
+    first = candidate(1.0)
+    assert selection.choose({"cheap": first, "costly": first}) == "cheap"
 
 
-def test_better_candidate_is_chosen_wherever_it_stands():
+def test_better_candidate_is_chosen_in_any_order():
     noise = RANDOM.standard_normal((60, 3))
     worse, better = candidate(0.5, noise), candidate(3.0, noise)
     assert selection.choose({"cheap": worse, "costly": better}) == "costly"
@@ -78,8 +78,8 @@ def test_better_candidate_is_chosen_wherever_it_stands():
 
 def test_candidate_behind_is_dropped_after_one_fold():
     noise = RANDOM.standard_normal((60, 3))
-    found = {"good": candidate(3.0, noise, done=(0,)), "bad": candidate(0.2, noise, done=(0,))}
-    assert selection.is_behind("bad", found)
-    assert not selection.is_behind("good", found)
-    assert found["bad"].standard_error() is None
-    assert (FOLDS[found["bad"].known] == 0).all()
+    results = {"good": candidate(3.0, noise, done=(0,)), "bad": candidate(0.2, noise, done=(0,))}
+    assert selection.is_behind("bad", results)
+    assert not selection.is_behind("good", results)
+    assert results["bad"].standard_error() is None
+    assert (FOLDS[results["bad"].known] == 0).all()

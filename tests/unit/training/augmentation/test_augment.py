@@ -24,20 +24,20 @@ def changed(seed: int = 0, **given):
     return change({"pixel_values": PIXELS, "labels": LABELS})
 
 
-def test_nothing_is_changed_unless_asked():
+def test_no_augmentation_by_default():
     assert augment.changer(augment.chosen("none", {}), Processor(), 3) is None
 
 
 @pytest.mark.parametrize("name", [name for name in augment.SETS if name != "none"])
 def test_every_set_changes_pictures_keeps_their_size_and_can_be_repeated(name):
     own = vars(augment.SETS[name])
-    one, again, other = (changed(seed, **own)["pixel_values"] for seed in (1, 1, 2))
-    assert one.shape == PIXELS.shape
-    assert one.dtype == torch.float32
-    assert torch.equal(one, again)
-    assert not torch.equal(one, other)
-    assert one.min() >= -1 - 1e-5
-    assert one.max() <= 7 / 3 + 1e-4
+    first, again, other = (changed(seed, **own)["pixel_values"] for seed in (1, 1, 2))
+    assert first.shape == PIXELS.shape
+    assert first.dtype == torch.float32
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.min() >= -1 - 1e-5
+    assert first.max() <= 7 / 3 + 1e-4
 
 
 @pytest.mark.parametrize("name", ["light", "medical", "digits"])
@@ -47,34 +47,34 @@ def test_sets_for_scans_and_digits_mirror_nothing(name):
 
 
 def test_a_flip_mirrors_and_nothing_else():
-    found = changed(flip="both")["pixel_values"]
+    result = changed(flip="both")["pixel_values"]
     plain = normalised(PIXELS, Processor())
     ways = [plain, plain.flip(-1), plain.flip(-2), plain.flip(-1, -2)]
     for row in range(8):
-        assert any(torch.allclose(found[row], way[row], atol=1e-4) for way in ways)
+        assert any(torch.allclose(result[row], way[row], atol=1e-4) for way in ways)
 
 
 @pytest.mark.parametrize("given", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 1.0}])
 def test_mixed_pictures_have_mixed_labels(given):
     plain = normalised(PIXELS, Processor())
     for seed in range(6):
-        found = changed(seed, **given)
-        shares = found["labels"]
+        result = changed(seed, **given)
+        shares = result["labels"]
         assert shares.shape == (8, 3)
         assert torch.allclose(shares.sum(dim=1), torch.ones(8))
         own = shares[torch.arange(8), LABELS]
-        kept = (found["pixel_values"] == plain).all(dim=1).float().mean(dim=(1, 2))  # share of the pixels
+        kept = (result["pixel_values"] == plain).all(dim=1).float().mean(dim=(1, 2))  # share of the pixels
         if "mixup" not in given:
             assert (own >= kept - 1e-5).all()
             assert torch.allclose(kept[own < 1], own[own < 1], atol=0.02)
     assert PIXELS.dtype == torch.uint8
 
 
-def test_what_takes_out_rectangles_leaves_the_rest():
-    found, plain = changed(erase=1.0)["pixel_values"], normalised(PIXELS, Processor())
-    same = (found - plain).abs().amax(dim=1) < 1e-4
+def test_erasing_changes_only_rectangles():
+    result, plain = changed(erase=1.0)["pixel_values"], normalised(PIXELS, Processor())
+    same = (result - plain).abs().amax(dim=1) < 1e-4
     assert 0.7 < same.float().mean() < 1
-    assert (found[~same[:, None].expand_as(found)] == 0).all()
+    assert (result[~same[:, None].expand_as(result)] == 0).all()
 
 
 def test_losses_of_shares_are_those_of_the_classes_they_are_shares_of():

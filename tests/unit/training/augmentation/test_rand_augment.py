@@ -1,4 +1,4 @@
-"""RandAugment: no operation pulls to one side, and the pictures of a batch go different ways."""
+"""RandAugment: operations are symmetric, and the pictures of a batch get different ones."""
 
 import kornia.augmentation
 import pytest
@@ -43,7 +43,7 @@ def test_colours_change_either_way(name):
     assert 0.3 < rises < 0.7
 
 
-def test_pictures_of_a_batch_go_different_ways_and_take_as_many_steps_as_asked(monkeypatch):
+def test_pictures_get_different_operations(monkeypatch):
     halves = {str(number): lambda pixels, by=number: pixels * 0.5 ** (2**by) for number in range(5)}
     monkeypatch.setattr(rand_augment, "operations", lambda _kornia: halves)
     for count in (1, 2, 9):

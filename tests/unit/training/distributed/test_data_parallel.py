@@ -1,4 +1,4 @@
-"""How a step's examples are shared out; what processes say to each other is in tests/invariant/test_processes.py."""
+"""The division of a step's examples; communication is tested in tests/invariant/test_processes.py."""
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ def test_one_process_averages_nothing():
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20))
-def test_what_travels_together_is_complete_and_in_order(sizes):
+def test_gradient_buckets_are_complete_and_ordered(sizes):
     tensors = [torch.empty(size * data_parallel._BUCKET // 16, device="meta") for size in sizes]
     buckets = list(data_parallel._buckets(tensors))
     assert [id(tensor) for bucket in buckets for tensor in bucket] == [id(tensor) for tensor in tensors]

@@ -6,5 +6,5 @@ from toolkit.training.distributed.devices import accelerator_for
 
 def test_runs_of_one_process_compute_each_in_their_own_precision() -> None:
     config = TrainingConfig(device="cpu")
-    found = [accelerator_for(config, precision).mixed_precision for precision in ("fp32", "bf16", "fp32")]
-    assert found == ["no", "bf16", "no"]
+    results = [accelerator_for(config, precision).mixed_precision for precision in ("fp32", "bf16", "fp32")]
+    assert results == ["no", "bf16", "no"]

@@ -1,4 +1,4 @@
-"""What is refused before anything is shared out; that it works is shown in tests/invariant/test_processes.py."""
+"""Configurations that cannot be sharded; sharding is tested in tests/invariant/test_processes.py."""
 
 import pytest
 import torch
@@ -13,13 +13,13 @@ from toolkit.training.distributed.sharding import check, gathered, like, whole
     ("training", "adapter", "problem"),
     [({}, {"kind": "lora"}, "`adapter.kind` lora"), ({"freeze": "trunk"}, {}, "`training.freeze` trunk")],
 )
-def test_what_leaves_nothing_to_share_out_is_refused(training, adapter, problem):
+def test_unshardable_configuration_is_rejected(training, adapter, problem):
     check(TrainingConfig(**training), AdapterConfig(**adapter))
     with refused(ConfigError, "config.conflict", problem):
         check(TrainingConfig(strategy="fsdp", **training), AdapterConfig(**adapter))
 
 
-def test_what_is_not_shared_out_stays_as_it_is():
+def test_unsharded_tensors_are_unchanged():
     model, tensor = torch.nn.Linear(2, 2), torch.ones(3)
     assert whole(tensor) is tensor
     assert like(model.weight, tensor) is tensor

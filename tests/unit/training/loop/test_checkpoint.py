@@ -1,4 +1,4 @@
-"""States of training on disk: what is whole is found, what is damaged is passed over, what is old goes."""
+"""States of training on disk: valid ones are found, damaged ones are skipped, old ones are removed."""
 
 import json
 from pathlib import Path

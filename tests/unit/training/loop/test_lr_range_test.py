@@ -1,4 +1,4 @@
-"""The range test finds the valley of a loss whose shape is known, and ends when it bursts."""
+"""The range test finds the valley of a loss whose shape is known, and ends when it diverges."""
 
 import math
 
@@ -44,31 +44,31 @@ def run(model, steps=60, **options):
 
 
 def test_rates_rise_exponentially_and_the_test_ends_when_the_loss_bursts():
-    told = []
-    found = run(Parabola(), highest=1e3, observe=lambda done, total: told.append((done, total)))
-    assert found.burst
-    assert found.learning_rates[0] == pytest.approx(1e-6)
-    assert np.ptp(np.diff(np.log(found.learning_rates))) < 1e-9
-    assert 10 < len(found.losses) < 60
-    assert len(found.losses) == len(found.smoothed) == len(found.learning_rates)
-    assert found.smoothed[-1] > 4 * min(found.smoothed)
-    assert told == [(step, 60) for step in range(1, len(found.losses) + 1)]
-    assert found.losses[0] == 1.0
-    assert 1e-4 < found.suggestion < 0.2
+    notes = []
+    result = run(Parabola(), highest=1e3, observe=lambda done, total: notes.append((done, total)))
+    assert result.burst
+    assert result.learning_rates[0] == pytest.approx(1e-6)
+    assert np.ptp(np.diff(np.log(result.learning_rates))) < 1e-9
+    assert 10 < len(result.losses) < 60
+    assert len(result.losses) == len(result.smoothed) == len(result.learning_rates)
+    assert result.smoothed[-1] > 4 * min(result.smoothed)
+    assert notes == [(step, 60) for step in range(1, len(result.losses) + 1)]
+    assert result.losses[0] == 1.0
+    assert 1e-4 < result.suggestion < 0.2
 
 
 def test_without_a_burst_every_step_is_taken():
-    found = run(Parabola(), highest=1e-2)
-    assert not found.burst
-    assert len(found.losses) == 60
-    assert found.learning_rates[-1] == pytest.approx(1e-2)
+    result = run(Parabola(), highest=1e-2)
+    assert not result.burst
+    assert len(result.losses) == 60
+    assert result.learning_rates[-1] == pytest.approx(1e-2)
 
 
 def test_a_loss_that_is_no_number_ends_the_test_and_does_not_count():
-    found = run(Parabola(blow_up=30))
-    assert found.burst
-    assert len(found.losses) == 29
-    assert all(map(math.isfinite, found.smoothed))
+    result = run(Parabola(blow_up=30))
+    assert result.burst
+    assert len(result.losses) == 29
+    assert all(map(math.isfinite, result.smoothed))
 
 
 def test_the_suggestion_is_the_smaller_of_both_marks():

@@ -67,8 +67,8 @@ def test_leaving_early_ends_the_thread():
     assert not threads()
 
 
-def test_a_stall_is_said_with_the_batch_and_waiting_is_counted():
-    ready, said = threading.Event(), []
+def test_stall_is_reported_and_counted():
+    ready, output = threading.Event(), []
 
     def prepare(item):
         if item == 1:
@@ -76,21 +76,21 @@ def test_a_stall_is_said_with_the_batch_and_waiting_is_counted():
         return item
 
     def say(text):
-        said.append(text)
+        output.append(text)
         ready.set()
 
     with Prefetched(range(3), prepare, stall_seconds=0.05, say=say) as batches:
         waits = [(item, batches.waited) for item, _ in batches]
     assert [item for item, _ in waits] == [0, 1, 2]
     assert waits[1][1] >= 0.05
-    assert said[0].startswith("Input is stalled: batch 2 is not ready after")
+    assert output[0].startswith("Input is stalled: batch 2 is not ready after")
 
 
-def test_on_a_cpu_items_are_prepared_as_they_are_asked_for():
-    made, said = [], []
-    with Prefetched(range(3), made.append, ahead=False, stall_seconds=0.0, say=said.append) as batches:
+def test_cpu_items_are_prepared_on_request():
+    made, output = [], []
+    with Prefetched(range(3), made.append, ahead=False, stall_seconds=0.0, say=output.append) as batches:
         for item, _ in batches:
             assert made == list(range(item + 1))
             assert batches.waited > 0
             assert not threads()
-    assert said[0].startswith("Input was stalled: batch 1 took")
+    assert output[0].startswith("Input was stalled: batch 1 took")

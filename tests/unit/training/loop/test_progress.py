@@ -23,7 +23,7 @@ def test_later_weights_are_kept_while_they_are_within_tolerance():
     consider(kept, [(10, 0.80), (20, 0.90), (30, 0.87), (40, 0.84)])
     assert saved == [10, 20, 30]
     assert kept.best_step == 30
-    assert kept.since_best == 2  # patience looks at the best alone
+    assert kept.since_best == 2  # patience depends only on the best
 
 
 def test_without_tolerance_the_best_is_kept():

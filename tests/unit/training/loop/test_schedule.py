@@ -1,4 +1,4 @@
-"""The learning rate rises, falls and ends as promised; the optimizer holds what may move."""
+"""The learning rate rises, falls and ends as promised; the optimizer has the trainable parameters."""
 
 import math
 from itertools import pairwise

@@ -50,7 +50,7 @@ class Run:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_it_never_takes_longer_than_there_is(seed):
+def test_plan_fits_into_the_time(seed):
     draw = random.Random(seed)
     usual = 10 ** draw.uniform(-1.5, 0)
     pace = [usual * draw.uniform(0.5, 1.5) for _ in range(5000)]
@@ -110,7 +110,7 @@ def test_a_resumed_run_keeps_to_its_plan():
     assert 100 < short.step < whole.step
 
 
-def test_a_run_that_had_no_limit_goes_on_where_its_schedule_was():
+def test_unlimited_run_keeps_its_schedule():
     usual = learning_rate_factor(CONFIG, 400)
     again = Run(1000, 400, lambda _step: 0.1, restored={"total": 400, "planned": None, "progress": 0.5, "step": 200})
     assert again.rates == pytest.approx([usual(step) for step in range(200, 400)])

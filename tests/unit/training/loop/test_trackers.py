@@ -1,4 +1,4 @@
-"""Trackers are told what the log holds, through Accelerate, and their failures end no run."""
+"""Trackers get the values of the log, through Accelerate, and their failures end no run."""
 
 import sys
 
@@ -47,26 +47,26 @@ def track(tracker, lines, said):
             log(figures(line), line["step"])
 
 
-def test_figures_and_configuration_are_told():
-    tracker, said = Remembering(), []
-    track(tracker, [TRAINING, VALIDATION], said)
+def test_figures_and_configuration_are_tracked():
+    tracker, output = Remembering(), []
+    track(tracker, [TRAINING, VALIDATION], output)
     assert tracker.config == {"training.epochs": 2.0, "output": "None"}
     assert tracker.told == [
         ({"training/epoch": 0.5, "training/loss": 0.25, "training/learning_rate": 1e-4}, 4),
         ({"validation/epoch": 1.0, "validation/loss": 0.5, "validation/accuracy": 0.75}, 8),
     ]
     assert tracker.ended
-    assert said == []
+    assert output == []
 
 
-def test_a_tracker_that_fails_is_said_once_and_left_out():
-    tracker, said = Remembering(fails_at=4), []
-    track(tracker, [TRAINING, VALIDATION, TRAINING], said)
+def test_failing_tracker_is_noted_once():
+    tracker, output = Remembering(fails_at=4), []
+    track(tracker, [TRAINING, VALIDATION, TRAINING], output)
     assert tracker.told == []
-    assert said == ["Tracking with remembering failed (ConnectionError: no network); the run continues without it."]
+    assert output == ["Tracking with remembering failed (ConnectionError: no network); the run continues without it."]
 
 
-def test_without_trackers_accelerate_is_not_asked():
+def test_without_trackers_accelerate_is_not_called():
     with tracking(None, [], {}, pytest.fail) as log:
         log({"training/loss": 1.0}, 1)
 

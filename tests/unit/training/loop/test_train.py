@@ -1,4 +1,4 @@
-"""The training loop on a random BERT of two layers, 32 wide: what it promises about steps, seeds and best weights."""
+"""The training loop on a random BERT of two layers, 32 wide: steps, seeds and best weights."""
 
 import copy
 import json
@@ -35,7 +35,7 @@ def one_thread():
 
 @pytest.fixture(autouse=True)
 def no_clock(monkeypatch):
-    """Progress is told where windows end, however slow the machine is."""
+    """Progress is reported at the ends of windows, independent of the machine's speed."""
     monkeypatch.setattr(progress, "REPORT_EVERY_SECONDS", math.inf)
 
 
@@ -56,7 +56,7 @@ def build(dropout: float = 0.0) -> BertForSequenceClassification:
 
 
 def data(rows: int = ROWS) -> Features:
-    """Texts of 4 to 12 tokens; token 3 says the class is 1."""
+    """Texts of 4 to 12 tokens; token 3 marks class 1."""
     random = np.random.default_rng(0)
     lengths = random.integers(4, 13, rows)
     labels = random.integers(0, 2, rows)
@@ -73,7 +73,7 @@ def collate(features):
 
 
 class Fit:
-    """One call of `train`, with everything it said and saved."""
+    """One call of `train`, with its notes and saved states."""
 
     def __init__(
         self,
@@ -151,20 +151,20 @@ class Limited(StepPlan):
 def test_training_ends_when_the_time_does_and_its_last_weights_are_validated():
     fit = Fit(epochs=3, limit=lambda most, every: Limited(9, most, every))
     assert (fit.result.steps, fit.result.total_steps, fit.result.unlimited_steps) == (9, 9, 18)
-    assert [one.step for one in fit.validations] == [0, 6, 9]
+    assert [item.step for item in fit.validations] == [0, 6, 9]
     assert not fit.result.stopped_early
 
 
 def test_training_ends_at_once_when_there_is_no_time_left():
     fit = Fit(epochs=3, limit=lambda most, every: Limited(7, most, every, since=7))
     assert fit.result.steps == 7
-    assert [one.step for one in fit.validations] == [0, 6, 7]
+    assert [item.step for item in fit.validations] == [0, 6, 7]
 
 
 def test_without_time_the_model_is_the_one_that_came():
     fit = Fit(epochs=3, limit=lambda most, every: Limited(0, most, every))
     assert (fit.result.steps, fit.result.best_step, fit.result.unlimited_steps) == (0, 0, 18)
-    assert [one.step for one in fit.validations] == [0]
+    assert [item.step for item in fit.validations] == [0]
     assert equal(fit.saved[0], build().state_dict())
 
 
@@ -249,7 +249,7 @@ def test_cross_entropy_with_nothing_set_is_the_models_own_loss():
         torch.testing.assert_close(plain.weights[name], weights, rtol=1e-4, atol=2e-6)
 
 
-def test_a_class_that_weighs_nothing_teaches_nothing():
+def test_class_of_weight_zero_has_no_gradient():
     features = data()
     features.columns["labels"][:] = 1
     before = build().state_dict()
@@ -272,7 +272,7 @@ def test_evaluation_every_so_many_steps_and_at_the_end():
     assert [v.step for v in Fit(evaluate_every=100).validations] == [6]
 
 
-def test_a_first_figure_comes_after_a_tenth_and_changes_nothing():
+def test_early_validation_does_not_affect_training():
     looked = []
 
     def look(model):
@@ -299,7 +299,7 @@ def test_no_first_figure_where_a_validation_comes_as_soon():
         assert not any(validation.early for validation in fit.validations)
 
 
-def test_progress_is_told_before_each_validation():
+def test_progress_is_reported_before_validation():
     fit = Fit(epochs=2, evaluate_every=4)
     progress = [event for event in fit.events if isinstance(event, Progress)]
     assert [p.step for p in progress][-1] == 12
@@ -318,12 +318,12 @@ def test_losses_are_averaged_over_windows_that_the_clock_does_not_decide(monkeyp
     assert slow.result.losses == quick.result.losses
     assert [entry["step"] for entry in slow.result.losses] == [2, 4, 6]
     assert slow.result.losses[1]["value"] == pytest.approx((every[2] + every[3]) / 2)
-    told = [event for event in quick.events if isinstance(event, Progress)]
-    assert [(event.step, event.whole) for event in told] == [(step, step % 2 == 0) for step in range(1, 7)]
+    notes = [event for event in quick.events if isinstance(event, Progress)]
+    assert [(event.step, event.whole) for event in notes] == [(step, step % 2 == 0) for step in range(1, 7)]
 
 
 class Loss:
-    """A loss that tells when it was read."""
+    """A loss that records when it is read."""
 
     def __init__(self, value: float) -> None:
         self.value = value
@@ -334,30 +334,30 @@ class Loss:
         return self.value
 
 
-def test_a_loss_is_not_read_before_it_is_told():
+def test_losses_stay_on_the_device_until_reported():
     meter = progress.Meter(4)  # each step ends a window, and a GPU is not waited for
     losses = [Loss(0.1 * step) for step in (1, 2, 3)]
     for step, loss in enumerate(losses, 1):
         meter.count(step, step / 4, 1e-3 / step, loss, np.arange(4))
     assert not any(loss.read for loss in losses)
-    told = [(at.step, at.epoch, at.learning_rate, at.loss, at.whole) for at in meter.report()]
-    assert told == [(step, step / 4, 1e-3 / step, 0.1 * step, True) for step in (1, 2, 3)]
+    notes = [(at.step, at.epoch, at.learning_rate, at.loss, at.whole) for at in meter.report()]
+    assert notes == [(step, step / 4, 1e-3 / step, 0.1 * step, True) for step in (1, 2, 3)]
     assert [entry["step"] for entry in meter.losses] == [1, 2, 3]
     assert list(meter.report()) == []
 
 
-def test_what_came_before_a_loss_that_is_no_number_is_told():
+def test_progress_before_nan_loss_is_reported():
     meter = progress.Meter(4)
     for step, loss in enumerate((0.5, math.nan, 0.5), 1):
         meter.count(step, step / 4, 1e-3, loss, np.arange(step))
-    told = meter.report()
-    assert next(told).loss == 0.5
+    result = meter.report()
+    assert next(result).loss == 0.5
     with refused(progress.NonFiniteLoss, "run.loss-not-finite") as raised:
-        next(told)
+        next(result)
     assert (raised.value.step, list(raised.value.rows)) == (2, [0, 1])
 
 
-def test_a_window_goes_on_where_a_state_was_written():
+def test_window_continues_from_state():
     def count(meter, *steps):
         for step in steps:
             meter.count(step, step / 9, 1e-3, torch.tensor(0.1 * step), np.arange(4))
@@ -391,10 +391,10 @@ def test_the_model_trains_in_training_mode():
 
 
 def test_the_same_seed_gives_the_same_weights_to_the_bit():
-    one, same, other = (Fit(build(dropout=0.2), seed=seed) for seed in (3, 3, 4))
-    assert equal(one.weights, same.weights)
-    assert not equal(one.weights, other.weights)
-    assert one.result.losses == same.result.losses
+    first, same, other = (Fit(build(dropout=0.2), seed=seed) for seed in (3, 3, 4))
+    assert equal(first.weights, same.weights)
+    assert not equal(first.weights, other.weights)
+    assert first.result.losses == same.result.losses
 
 
 # --- what may move --------------------------------------------------------------------------------------------------
@@ -427,15 +427,15 @@ def test_layers_further_from_the_head_move_less():
 # --- the average of the weights -------------------------------------------------------------------------------------
 
 
-def test_the_average_is_what_is_judged_and_saved_and_training_is_undisturbed():
+def test_average_is_validated_and_saved():
     judged = []
     plain = Fit(epochs=3)
     fit = Fit(epochs=3, ema_decay=0.8, seen=judged)
     assert equal(plain.weights, fit.weights)
     assert plain.result.losses == fit.result.losses
     assert len(judged) == 3
-    for one, saved in zip(judged, fit.saved, strict=True):
-        assert equal(one, saved)
+    for item, saved in zip(judged, fit.saved, strict=True):
+        assert equal(item, saved)
         assert not equal(saved, fit.weights)
 
 
@@ -553,7 +553,7 @@ def test_a_validation_that_is_no_number_ends_the_run_and_is_never_the_best(value
         Fit(losses=[value], metric="accuracy")
 
 
-def test_what_validation_raises_comes_through():
+def test_validation_errors_propagate():
     with pytest.raises(StopIteration):
         Fit(epochs=2, losses=[0.5])
 
@@ -585,7 +585,7 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_step():
         torch.testing.assert_close(hungry.inner.state_dict()[name], weights, rtol=1e-4, atol=2e-6)
 
 
-def test_memory_for_not_even_one_example_is_said():
+def test_out_of_memory_for_one_example_is_reported():
     with refused(RunError, "machine.out-of-memory", "--max-length"):
         Fit(model=Hungry(most=0))
 

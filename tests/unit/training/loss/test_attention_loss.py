@@ -1,4 +1,4 @@
-"""What the loss adds for attention: refused early where it cannot be, and measured as it is."""
+"""Attention losses: rejected early where unsupported, and measured."""
 
 import numpy as np
 import pytest
@@ -21,23 +21,23 @@ from toolkit.training.loss.objective import OWN
         ({"attention_entropy": -1}, {"gradient_checkpointing": True}, "config.conflict", "`loss`"),
     ],
 )
-def test_what_cannot_be_done_is_refused(loss, training, identifier, fact):
+def test_invalid_settings_are_rejected(loss, training, identifier, fact):
     with refused(ConfigError, identifier, fact):
         attention_loss.check(LossConfig(**loss), TrainingConfig(**training), ["text", "label"])
 
 
-def test_what_can_be_done_is_not():
+def test_valid_settings_are_accepted():
     attention_loss.check(LossConfig(), TrainingConfig(gradient_checkpointing=True), ["text"])
     attention_loss.check(LossConfig(attention_supervision=1), TrainingConfig(), ["text", "rationale"])
     attention_loss.watchable(models.make("distilbert")[0])
 
 
-def test_models_that_look_from_text_to_text_are_refused():
+def test_cross_attention_is_rejected():
     with refused(ModelError, "model.attention-unsupported", "MarianMTModel", "`loss.attention_supervision`"):
         attention_loss.watchable(models.make("marian")[0])
 
 
-def test_the_objective_says_what_is_added():
+def test_objective_names_its_penalties():
     config = LossConfig(attention_entropy=-0.1, attention_supervision=0.5)
     named = attention_loss.regularised(OWN, config).name
     assert named == "the model's own loss −0.1 × attention entropy +0.5 × distance to the rationales"

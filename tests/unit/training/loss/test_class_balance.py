@@ -1,4 +1,4 @@
-"""Skewed classes: what is held back, when, and that it finds rare classes in new rows."""
+"""Skewed classes: the logit adjustment, its conditions, and its effect on rare classes in new rows."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_rare_classes_are_found_in_new_rows():
     assert min(gains) > -0.02
 
 
-def test_it_is_rarely_taken_where_it_cannot_help():
+def test_adjustment_is_rare_for_balanced_classes():
     """Logits that hold nothing but noise beside the shares: macro F1 changes by chance alone."""
     taken = 0
     for seed in range(100):

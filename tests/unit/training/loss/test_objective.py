@@ -45,13 +45,13 @@ def by_hand(logits, labels, weights, gamma, smoothing) -> tuple[float, float]:
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_is_its_formula(weights, gamma, smoothing):
     objective = cross_entropy(weights, gamma, smoothing)
-    for said, given_batch in (
+    for text, given_batch in (
         (outputs(4, 3), batch(0, 1, 2, 1)),
         (outputs(2, 3, 3), batch([0, -100, 2], [1, 1, -100])),  # labels of tokens
     ):
-        total, weight = by_hand(said.logits, given_batch["labels"], weights or [1, 1, 1], gamma, smoothing)
+        total, weight = by_hand(text.logits, given_batch["labels"], weights or [1, 1, 1], gamma, smoothing)
         assert objective.weight(given_batch) == pytest.approx(weight)
-        assert objective.mean(said, given_batch).item() == pytest.approx(total / weight, rel=1e-5)
+        assert objective.mean(text, given_batch).item() == pytest.approx(total / weight, rel=1e-5)
 
 
 @given(
@@ -75,7 +75,7 @@ def test_the_pieces_of_a_step_weigh_as_much_as_the_whole(labels, cut, weights, g
     torch.testing.assert_close(added, whole, rtol=1e-5, atol=1e-6)
 
 
-def test_focus_leaves_what_is_known_and_never_gives_a_gradient_that_is_no_number():
+def test_focal_loss_has_finite_gradients():
     logits = torch.tensor([[60.0, 0.0, 0.0], [0.0, 0.0, 0.0]], requires_grad=True)
     loss = cross_entropy(None, 0.5, 0.0).mean(SimpleNamespace(logits=logits), batch(0, 0))
     loss.backward()
@@ -83,10 +83,10 @@ def test_focus_leaves_what_is_known_and_never_gives_a_gradient_that_is_no_number
     assert logits.grad[0].abs().max() < 1e-6 < logits.grad[1].abs().max()
 
 
-def test_nothing_asked_for_is_the_models_own_loss():
+def test_default_objective_is_the_models_loss():
     assert objective_for(LossConfig(), NAMES, LABELS) is OWN
-    said = SimpleNamespace(loss=torch.tensor(0.7))
-    assert OWN.mean(said, batch(0, 1)) is said.loss
+    output = SimpleNamespace(loss=torch.tensor(0.7))
+    assert OWN.mean(output, batch(0, 1)) is output.loss
     assert OWN.weight(batch(0, -100)) == 1
 
 
@@ -96,7 +96,7 @@ def test_counted_items_are_labels_that_the_loss_sees():
     assert count_items(batch(0.5, -100.0)) == 2  # numbers to predict, not classes
 
 
-def test_balanced_weights_give_each_class_the_same_say():
+def test_balanced_weights_equalize_classes():
     weights = class_weights("balanced", NAMES, LABELS)
     assert weights == pytest.approx([6 / 9, 6 / 6, 6 / 3])  # as scikit-learn's "balanced"
     assert [w * n for w, n in zip(weights, (3, 2, 1), strict=True)] == pytest.approx([2, 2, 2])
@@ -123,6 +123,6 @@ def test_numbers_to_predict_have_no_class_to_weigh():
         objective_for(LossConfig(label_smoothing=0.1), (), np.array([0.5, 1.5]))
 
 
-def test_the_name_says_which_loss_it_is():
+def test_objective_is_named():
     assert cross_entropy(None, 0, 0.1).name == "cross entropy, labels smoothed by 0.1"
     assert cross_entropy([1.0], 2, 0).name == "focal loss (γ 2), weighted by class"

@@ -1,4 +1,4 @@
-"""Train a prepared run: load, encode, settle how the machine computes, and keep the best weights."""
+"""Train a prepared run: load, encode, choose precision and kernels, and keep the best weights."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ from toolkit.training.loop.train import TrainingResult, train
 from toolkit.training.loss import attention_loss
 from toolkit.training.loss.objective import RATIONALE, objective_for
 
-ADAPTER = "adapter"  # folder of the adapters, beside the model they were merged into
+ADAPTER = "adapter"  # folder of the adapters, next to the model they were merged into
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class TrainingInputs:
     """The inputs of the training loop, after the choice of precision and kernels.
 
     Attributes:
-        model: What moves: the whole model, or its head where the backbone's output is kept.
+        model: The trained module: the whole model, or its head where the backbone's features are stored.
         train: Its training inputs.
         validation: Its validation inputs.
         collate: Stacks them.
@@ -64,9 +64,9 @@ class Fitted:
 
     Attributes:
         best: Folder of the best model.
-        facts: What the report says of the training.
-        baselines: Predictions of the test rows by what was fitted on the way; empty in all processes but the main one.
-        out_of_fold: (Probabilities of each class, labels) of the training rows by models that did not learn from them,
+        facts: Facts about the training for the report.
+        baselines: Predictions of the test rows by intermediate models; empty in all processes but the main one.
+        out_of_fold: (Probabilities of each class, labels) of the training rows by models that were not trained on them,
             where they serve as validation rows; else None.
     """
 
@@ -277,7 +277,7 @@ def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -
 
 
 def _keep(model: Any, setup: TrainingSetup, folder: Path) -> None:
-    """Write the model as it will be exported: adapters merged into the weights, and kept beside them as well."""
+    """Write the model as it will be exported: with adapters merged into the weights, and also as files of their own."""
     if setup.adapted is None:
         models.save(model, setup.processor, folder)
         return

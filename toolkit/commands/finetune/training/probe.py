@@ -31,7 +31,7 @@ class Start:
     Attributes:
         probe: Its weights; None where it keeps random ones.
         pooling_layer: Whether a layer that averages the tokens was added to the model.
-        adjustment: How far frequent classes are held back in training.
+        adjustment: Strength of the logit adjustment in training.
     """
 
     probe: Probe | None

@@ -23,7 +23,7 @@ class TrainingSetup:
     """A loaded model and its training inputs.
 
     Attributes:
-        model: On the CPU; what the configuration freezes is frozen, its adapters are in place.
+        model: On the CPU; frozen as configured, with its adapters.
         processor: Its tokenizer or image processor.
         adapted: peft's view of the model when it has adapters, else None.
         features: Model inputs of each requested part.

@@ -21,7 +21,7 @@ from toolkit.inference.encode import input_columns
 from toolkit.tasks.contract import Recipe, Rows
 from toolkit.training.acceleration.frozen_features import FrozenBackbone
 
-_PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or cuts
+_PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or crops
 
 
 def encode_parts(
@@ -65,7 +65,7 @@ def encode_parts(
 
 
 def _identity(inputs: pa.Table, makers: Sequence[Any]) -> str:
-    """Name all that model inputs are made of, apart from the configuration."""
+    """Identify everything that determines the model inputs, apart from the configuration."""
     return hashlib.sha256(json.dumps([table_digest(inputs, inputs.column_names), *makers]).encode()).hexdigest()
 
 

@@ -18,7 +18,7 @@ from toolkit.tasks.contract import Recipe
 
 EARLY_ROWS = 250  # validation rows at most, for the first figure
 EARLY_WRITTEN = 32  # the same where texts are generated
-SAMPLE = 2000  # train rows at most, on which the loss is taken beside validation's
+SAMPLE = 2000  # train rows at most, on which the loss is computed for comparison with validation
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Validator:
     Attributes:
         subject: Processor, recipe, labels and configuration; its model is the one in training.
         features: The validation rows.
-        learned: Rows of train, the same each time, on which the loss is comparable with validation's.
+        learned: A fixed sample of train rows, whose loss is comparable with validation's.
         references: The truth of the validation rows.
         collate: Stacks examples into a batch of tensors.
         team: The processes that share the work.
-        written: The rows that answers are written to; None where answers cost nothing.
+        written: The rows for which texts are generated; None where predictions are not generated.
         more: Further figures of the model.
     """
 
@@ -48,11 +48,11 @@ class Validator:
     def __call__(self, model: Any) -> dict[str, float]:
         """Return figures by name: "loss", "train_loss", the recipe's metrics, and `more`."""
         subject = replace(self.subject, model=model)
-        predictions = self._ask(subject, self.features, answers=self.written is None)
-        learned = self._ask(subject, self.learned, answers=False)
+        predictions = self._predict(subject, self.features, answers=self.written is None)
+        learned = self._predict(subject, self.learned, answers=False)
         columns, truth = predictions.columns, self.references
         if self.written is not None:
-            columns = self._ask(subject, self.features.take(self.written)).columns
+            columns = self._predict(subject, self.features.take(self.written)).columns
             truth = [self.references[int(row)] for row in self.written]
         values = scores.values(columns, truth, subject.recipe.metrics, subject.labels)
         return {"loss": _number(predictions.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
@@ -69,7 +69,7 @@ class Validator:
             written=None if self.written is None else np.arange(len(rows)),
         )
 
-    def _ask(self, subject: LoadedModel, features: Features, answers: bool = True) -> Any:
+    def _predict(self, subject: LoadedModel, features: Features, answers: bool = True) -> Any:
         return predict_features(subject, features, team=self.team, collate=self.collate, answers=answers)
 
 

@@ -4,7 +4,7 @@
   const part = (name) => document.querySelector(`[data-part="${name}"]`);
   const percent = (value) => `${(100 * value).toFixed(1)} %`;
   const pictures = new Map(); // role → data address of the picture that was chosen
-  let asked = 0; // an answer to an earlier question is not shown
+  let latest = 0; // a response to an earlier request is not shown
 
   const element = (kind, text, name) => {
     const made = document.createElement(kind);
@@ -19,9 +19,9 @@
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
     });
-    const said = await response.json();
-    if (!response.ok) throw new Error(`${said.problem} ${said.fix}`);
-    return said;
+    const reply = await response.json();
+    if (!response.ok) throw new Error(`${reply.problem} ${reply.fix}`);
+    return reply;
   };
 
   const given = () => {
@@ -88,7 +88,7 @@
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const number = ++asked;
+    const number = ++latest;
     const button = form.querySelector("button");
     button.disabled = true;
     refuse(null);
@@ -96,17 +96,17 @@
     document.getElementById("answer").hidden = true;
     try {
       const values = given();
-      const said = await post("predict", { inputs: [values] });
-      if (number !== asked) return;
-      const { problem, fix } = said.predictions[0];
+      const reply = await post("predict", { inputs: [values] });
+      if (number !== latest) return;
+      const { problem, fix } = reply.predictions[0];
       if (problem) throw new Error(`${problem} ${fix}`);
-      show(said.predictions[0], values.words || []);
+      show(reply.predictions[0], values.words || []);
       if (form.dataset.explains === "yes") {
         const reasons = await post("explain", { input: values });
-        if (number === asked) explain(reasons);
+        if (number === latest) explain(reasons);
       }
     } catch (error) {
-      if (number === asked) refuse(error);
+      if (number === latest) refuse(error);
     } finally {
       button.disabled = false;
     }

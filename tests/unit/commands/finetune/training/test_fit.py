@@ -1,4 +1,4 @@
-"""What a run says of a loss that is no number."""
+"""The error of a run whose loss is NaN."""
 
 import numpy as np
 import pyarrow as pa
