@@ -90,6 +90,6 @@ def case_current_folder_is_not_imported(folder: Path) -> None:
             rows.writerow([f"day {number} was {draw.choice(words[label].split())}", label])
     quick = ("--set", "evaluation.baselines=false", "--set", "evaluation.resamples=100", "--epochs", "1")
     common = ("--model", TINY, "--data", "weather.csv", "--output", "run", "--num-processes", "2")
-    said = toolkit("finetune", "sentiment", *common, *quick, cwd=folder)
+    said = toolkit("finetune", "sentiment", *common, *quick, cwd=folder, fresh=True)
     assert said.code == 0, said.text
     assert not (folder / hostile.MARK).exists()

@@ -44,7 +44,7 @@ def test_help_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
 
 
 def test_help_answers_at_once(tmp_path: Path) -> None:
-    quickest = min(toolkit("--help", cwd=tmp_path).cpu_seconds for _ in range(3))
+    quickest = min(toolkit("--help", cwd=tmp_path, fresh=True).cpu_seconds for _ in range(3))
     assert quickest < 0.3
 
 
@@ -104,7 +104,8 @@ def test_recipes_show_fills_in_what_follows_from_the_rows(tmp_path: Path) -> Non
 
 
 def test_recipes_show_explains_a_recipes_own_keys(tmp_path: Path) -> None:
-    outcome = toolkit("recipes", "show", "translation", "--target", "fr", cwd=tmp_path, env={"COLUMNS": "120"})
+    command = ("recipes", "show", "translation", "--target", "fr")
+    outcome = toolkit(*command, cwd=tmp_path, env={"COLUMNS": "120"}, fresh=True)
     lines = outcome.out.splitlines()
     (place,) = (number for number, line in enumerate(lines) if line.startswith("options.target"))
     assert " fr " in lines[place]
@@ -113,7 +114,7 @@ def test_recipes_show_explains_a_recipes_own_keys(tmp_path: Path) -> None:
 
 def test_recipes_show_fits_a_terminal(tmp_path: Path) -> None:
     for columns in (80, 120):
-        outcome = toolkit("recipes", "show", "sentiment", cwd=tmp_path, env={"COLUMNS": str(columns)})
+        outcome = toolkit("recipes", "show", "sentiment", cwd=tmp_path, env={"COLUMNS": str(columns)}, fresh=True)
         lines = outcome.out.splitlines()
         assert len(lines) > 60
         assert max(map(len, lines)) <= columns
@@ -182,7 +183,7 @@ def test_code_in_the_current_directory_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "sentiment.py").write_text("raise SystemExit('run')", encoding="utf-8")
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "sentiment.py").write_text("raise SystemExit('run')", encoding="utf-8")
-    outcome = toolkit("recipes", "show", "sentiment", cwd=tmp_path)
+    outcome = toolkit("recipes", "show", "sentiment", cwd=tmp_path, fresh=True)
     assert outcome.code == 0, outcome.text
 
 
@@ -248,7 +249,7 @@ def test_the_wheel_alone_finds_every_recipe_and_preset(tmp_path: Path) -> None:
     empty.mkdir()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", site, wheel]
     subprocess.run(install, check=True, capture_output=True)
-    outcome = toolkit("recipes", "list", cwd=empty, env={"PYTHONPATH": str(site)})
+    outcome = toolkit("recipes", "list", cwd=empty, env={"PYTHONPATH": str(site)}, fresh=True)
     assert outcome.code == 0, outcome.text
     for path in recipes:
         assert path.stem in outcome.out

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,35 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing disturbed."""
     cwd = tmp_path_factory.mktemp("uninterrupted")
     checkpoints.reviews(cwd / "reviews.csv", 400)
-    outcome = toolkit("finetune", "sentiment", *COMMON, cwd=cwd)
+    outcome = toolkit("finetune", "sentiment", *COMMON, cwd=cwd, fresh=True)
     assert outcome.code == 0, outcome.text
     return cwd / "run"
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that SIGTERM ended after its second state.
+
+    Attributes:
+        cwd: Where it ran; tests change copies of it.
+        code: Its exit code.
+        err: What it wrote to standard error.
+    """
+
+    cwd: Path
+    code: int
+    err: str
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    cwd = tmp_path_factory.mktemp("interrupted")
+    checkpoints.reviews(cwd / "reviews.csv", 400)
+    process = start("finetune", "sentiment", *COMMON, cwd=cwd)
+    wait_for("run/checkpoints/step-*", cwd, process, count=2)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    return Interrupted(cwd, process.returncode, err)
 
 
 @pytest.fixture
@@ -61,9 +88,9 @@ def same_result(run: Path, reference: Path) -> None:
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
 
-def wait_for(pattern: str, place: Path, process, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not list(place.glob(pattern)):
+def wait_for(pattern: str, place: Path, process, count: int = 1) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(place.glob(pattern))) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -96,13 +123,10 @@ def test_kill_in_the_middle_of_writing_a_state(uninterrupted: Path, place: Path)
     same_result(place / "run", uninterrupted)
 
 
-def test_sigterm_saves_and_says_how_to_go_on(uninterrupted: Path, place: Path) -> None:
-    process = start("finetune", "sentiment", *COMMON, cwd=place)
-    wait_for("run/checkpoints/step-*", place, process)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "--resume" in err
+def test_sigterm_saves_and_says_how_to_go_on(uninterrupted: Path, interrupted: Interrupted, tmp_path: Path) -> None:
+    assert interrupted.code == 130, interrupted.err
+    assert "--resume" in interrupted.err
+    place = shutil.copytree(interrupted.cwd, tmp_path, dirs_exist_ok=True)
     assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
     outcome = resumed(place)
     assert outcome.code == 0, outcome.text
@@ -149,15 +173,10 @@ def test_a_disk_that_fills_up_is_said_and_the_states_before_go_on(
     same_result(small_disk / "run", uninterrupted)
 
 
-def test_a_damaged_state_is_reported_and_the_one_before_it_used(uninterrupted: Path, place: Path) -> None:
-    process = start("finetune", "sentiment", *COMMON, cwd=place)
-    deadline = time.monotonic() + 120
-    while len(list(place.glob("run/checkpoints/step-*"))) < 2:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+def test_a_damaged_state_is_reported_and_the_one_before_it_used(
+    uninterrupted: Path, interrupted: Interrupted, tmp_path: Path
+) -> None:
+    place = shutil.copytree(interrupted.cwd, tmp_path, dirs_exist_ok=True)
     newest = max(place.glob("run/checkpoints/step-*"))
     with (newest / "weights.safetensors").open("r+b") as stream:
         stream.seek(-8, 2)
@@ -192,11 +211,8 @@ def test_adapters_and_averaged_weights_go_on_as_well(place: Path) -> None:
     assert kept[0] == kept[1]
 
 
-def test_other_values_or_data_are_not_resumed(place: Path) -> None:
-    process = start("finetune", "sentiment", *COMMON, cwd=place)
-    wait_for("run/checkpoints/step-*", place, process)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+def test_other_values_or_data_are_not_resumed(interrupted: Interrupted, tmp_path: Path) -> None:
+    place = shutil.copytree(interrupted.cwd, tmp_path, dirs_exist_ok=True)
     other = toolkit("finetune", "sentiment", *COMMON, "--learning-rate", "1e-3", "--resume", cwd=place)
     assert other.code == 2
     assert "training.learning_rate" in other.err
