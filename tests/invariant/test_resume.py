@@ -18,7 +18,7 @@ from tests.support.cli import Outcome, start, toolkit
 from toolkit import sources
 
 COMMON = (
-    "--model", checkpoints.TINY, "--data", "reviews.csv", "--epochs", "6", "--batch-size", "8", "--output", "run",
+    "--model", checkpoints.TINY, "--data", "reviews.csv", "--epochs", "3", "--batch-size", "8", "--output", "run",
     "--set", "training.dropout=0.1", "--set", "training.evaluate_every=40",
     "--set", "training.checkpoint_minutes=0.005",
     "--set", "training.early_stopping_patience=null", "--set", "evaluation.baselines=false",
@@ -104,7 +104,7 @@ def test_kill_at_any_moment(number: int, uninterrupted: Path, place: Path) -> No
     for _ in range(2):  # twice, so that a resumed run is killed as well
         process = start("finetune", "sentiment", *COMMON, "--resume", cwd=place)
         wait_for("run/checkpoints/step-*", place, process)
-        time.sleep(draw.uniform(0, 3))
+        time.sleep(draw.uniform(0, 1))
         process.send_signal(signal.SIGKILL)
         process.communicate()
     outcome = resumed(place)
@@ -193,7 +193,7 @@ def test_a_damaged_state_is_reported_and_the_one_before_it_used(
 @pytest.mark.slow
 def test_adapters_and_averaged_weights_go_on_as_well(place: Path) -> None:
     options = (
-        *COMMON, "--epochs", "3", "--set", "adapter.kind=dora", "--set", "adapter.dropout=0.1",
+        *COMMON, "--set", "adapter.kind=dora", "--set", "adapter.dropout=0.1",
         "--set", "training.ema_decay=0.9", "--set", "training.layer_decay=0.8", "--set", "loss.focal_gamma=1",
         "--set", "training.gradient_checkpointing=true",
     )  # fmt: skip

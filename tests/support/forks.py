@@ -30,7 +30,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn, TextIO
 
-KEPT = 4  # processes for environments
+KEPT = 3  # processes for environments
 EARLY = (
     "joblib",
     "pandas",
