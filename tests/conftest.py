@@ -1,5 +1,6 @@
 """Fixtures of several rooms."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from hypothesis import HealthCheck, settings
 from toolkit import sources
 from toolkit.tasks import loading
 from toolkit.tasks.contract import Recipe
+
+# A shell lets background jobs ignore it, and the commands that tests interrupt would do so, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine, however slow or busy it is.
 settings.register_profile("toolkit", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -18,7 +18,7 @@ def case_no_home(folder: Path) -> None:
     table = reviews(folder / "reviews.csv", 60)
     without = {"HOME": NOWHERE, "XDG_CACHE_HOME": "", "TMPDIR": str(temporary)}
     call = ("finetune", "sentiment", "--model", "pkg://cognition/model", "--data", table, "--dry-run")
-    outcome = toolkit(*call, cwd=here, env=without)
+    outcome = toolkit(*call, cwd=here, env=without, fresh=True)
     assert outcome.code == 0, outcome.text
     assert list(here.iterdir()) == []
 

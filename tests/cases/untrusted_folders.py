@@ -1,12 +1,10 @@
-"""Folders from untrusted sources: a model, a run, the current folder."""
+"""Folders that came from somebody else: a model, a run."""
 
 import csv
 import json
-import random
 from pathlib import Path
 
 from tests.support import hostile
-from tests.support.checkpoints import TINY
 from tests.support.cli import Outcome, several, toolkit
 
 CLASSES = ["rainy", "sunny", "windy"]
@@ -75,21 +73,3 @@ def case_names_of_classes_in_other_forms(folder: Path) -> None:
     assert len({(folder / f"{name}.csv").read_text(encoding="utf-8") for name in forms}) == 1
     with (folder / "usual.csv").open(encoding="utf-8", newline="") as stream:
         assert {row["prediction"] for row in csv.DictReader(stream)} <= set(CLASSES)
-
-
-def case_current_folder_is_not_imported(folder: Path) -> None:
-    """Two processes train in a folder with a datasets.py and an evaluate.py, which are not imported."""
-    for name in ("datasets", "evaluate"):
-        (folder / f"{name}.py").write_text(hostile.evil(folder), encoding="utf-8")
-    draw, words = random.Random(0), {"sunny": "warm bright dry", "rainy": "wet grey cold"}
-    with (folder / "weather.csv").open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["text", "label"])
-        for number in range(60):
-            label = ("sunny", "rainy")[number % 2]
-            rows.writerow([f"day {number} was {draw.choice(words[label].split())}", label])
-    quick = ("--set", "evaluation.baselines=false", "--set", "evaluation.resamples=100", "--epochs", "1")
-    common = ("--model", TINY, "--data", "weather.csv", "--output", "run", "--num-processes", "2")
-    outcome = toolkit("finetune", "sentiment", *common, *quick, cwd=folder)
-    assert outcome.code == 0, outcome.text
-    assert not (folder / hostile.MARK).exists()

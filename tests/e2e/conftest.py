@@ -68,9 +68,8 @@ def made(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """The main job; its model keeps the two layers of its checkpoint, whose heads some tests count."""
     cwd = tmp_path_factory.mktemp("newcomer")
     env = hub.environment(tmp_path_factory.mktemp("hf"))
-    outcome = toolkit(
-        "finetune", "sentiment", "--model", "distilbert", "--set", "training.mean_pooling=false", cwd=cwd, env=env
-    )
+    command = ("finetune", "sentiment", "--model", "distilbert", "--set", "training.mean_pooling=false")
+    outcome = toolkit(*command, cwd=cwd, env=env, fresh=True)
     assert outcome.code == 0, outcome.text
     (run,) = (cwd / "runs").iterdir()
     return Made(cwd, run, env, outcome)

@@ -207,8 +207,9 @@ def test_hub_safetensors_conversion_is_used(hub: LocalHub, tiny_distilbert: Path
 def test_ctrl_c_leaves_no_complete_run(tiny_distilbert: Path, tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "reviews.csv", 2000)
     process = start(
-        "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "500", cwd=tmp_path
-    )
+        "finetune", "sentiment", "--model", tiny_distilbert, "--data", table, "--epochs", "500",
+        cwd=tmp_path, fresh=True,
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("runs/*/checkpoints/step-*")) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -269,13 +270,13 @@ def test_ascii_locale_is_supported(tmp_path: Path) -> None:
     rows = "".join(f"très bon {n},pos\ntrès mauvais {n},neg\n" for n in range(20))
     (tmp_path / "café.csv").write_text("text,label\n" + rows, encoding="utf-8")
     env = {"LC_ALL": "C", "PYTHONUTF8": "0"}
-    outcome = toolkit("inspect", "café.csv", "--model", "./no-tokenizer", cwd=tmp_path, env=env)
+    outcome = toolkit("inspect", "café.csv", "--model", "./no-tokenizer", cwd=tmp_path, env=env, fresh=True)
     assert outcome.code == 0, outcome.text
     assert "café.csv — all" in outcome.out
     assert "très bon" in outcome.out
-    outcome = toolkit("inspect", "nothére.csv", cwd=tmp_path, env=env)
+    outcome = toolkit("inspect", "nothére.csv", cwd=tmp_path, env=env, fresh=True)
     refused(outcome, "source.file-missing", "nothére.csv", tmp_path)
-    outcome = toolkit("finetune", "sentiment", "--data", "café.csv", "--output", "ü", cwd=tmp_path, env=env)
+    outcome = toolkit("finetune", "sentiment", "--data", "café.csv", "--output", "ü", cwd=tmp_path, env=env, fresh=True)
     refused(outcome, "machine.locale", "PYTHONUTF8=1", tmp_path)
 
 
@@ -298,8 +299,8 @@ def test_ctrl_c_during_import_prints_one_line(module: str, tmp_path: Path) -> No
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nInterrupted.\n")
 
 
-def test_closed_pipe_is_no_failure(tmp_path: Path) -> None:
-    process = start("recipes", "show", "sentiment", cwd=tmp_path)
+def test_a_pipe_that_closes_early_is_no_failure(tmp_path: Path) -> None:
+    process = start("recipes", "show", "sentiment", cwd=tmp_path, fresh=True)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()

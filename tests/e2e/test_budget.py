@@ -25,7 +25,7 @@ def test_training_ends_with_the_budget(tmp_path: Path) -> None:
     long = ("--epochs", "1000", "--set", "training.early_stopping_patience=null")
     outcomes = several(
         [
-            (*COMMON, "--model", f"auto:{checkpoints.TINY}", "--budget", "30s", *long, "--output", "limited"),
+            (*COMMON, "--model", f"auto:{checkpoints.TINY}", "--budget", "20s", *long, "--output", "limited"),
             (*COMMON, "--model", checkpoints.TINY, "--budget", "1h", "--epochs", "1", "--output", "ample"),
             (*COMMON, "--model", checkpoints.TINY, "--budget", "1s", "--output", "refused"),
             (*COMMON, "--model", checkpoints.TINY, "--budget", "30", "--output", "refused"),
@@ -42,13 +42,13 @@ def test_training_ends_with_the_budget(tmp_path: Path) -> None:
     report = report_of(tmp_path / "limited")
     training, spent = report["training"], report["training"]["budget"]
     assert faults(REPORT, report) == []
-    assert spent["seconds"] == 30
+    assert spent["seconds"] == 20
     assert 0 < training["steps"] < spent["steps_without_limit"]
     assert training["evaluations"][-1]["step"] == training["steps"]  # the last weights were validated
     assert not training["stopped_early"]
     assert training["model_choice"].startswith(f"auto: {checkpoints.TINY}, from ")
     config = yaml.safe_load((tmp_path / "limited" / "config.yaml").read_text(encoding="utf-8"))
-    assert (config["model"], config["training"]["budget"]) == (checkpoints.TINY, 30)
+    assert (config["model"], config["training"]["budget"]) == (checkpoints.TINY, 20)
 
     ample = report_of(tmp_path / "ample")["training"]
     assert ample["steps"] == ample["budget"]["steps_without_limit"] == ample["budget"]["steps_planned"]

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -209,17 +210,24 @@ def test_adapters_are_merged(tiny_bert: Path, tmp_path: Path) -> None:
         "finetune", "sentiment", "--model", tiny_bert, "--data", "reviews.csv", "--epochs", "1", "--output", "run",
         "--set", "adapter.kind=lora", "--set", "training.learning_rate=0.01",
     )  # fmt: skip
-    exported = ("export", "run", "--to", "onnx")  # an earlier one is replaced
-    outcomes = several([training, exported, exported], tmp_path)
-    assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
+    outcome = toolkit(*training, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
     folder = tmp_path / "run" / "exports" / "onnx"
-    assert facts(folder).agreement.value == 1.0
+    assert written(tmp_path / "run", "onnx").agreement.value == 1.0
     import onnx as reader
 
     assert not [
         item.name for item in reader.load(folder / "model.onnx").graph.initializer if "lora" in item.name.lower()
     ]
+
+
+def written(run: Path, form: str) -> Export:
+    """Export a run in this process, which has imported what that needs, and return what export.json says."""
+    made = exporting.export(str(run), form, None, {}, None, lambda event: None, tolerance=0.2)
+    assert facts(made.folder) == made.report
+    assert made.report.form == form
+    return made.report
 
 
 def run(made: Made, output: Path, **changes: Any) -> Any:
@@ -257,17 +265,26 @@ def test_invalid_outputs_and_forms_are_rejected(made: Made, tmp_path: Path) -> N
     assert (tmp_path / "taken" / "mine.txt").read_text(encoding="utf-8") == "mine"
 
 
+def test_an_earlier_export_is_replaced(made: Made, tmp_path: Path) -> None:
+    run = shutil.copytree(made.run, tmp_path / "run")
+    weights = run / "exports" / "safetensors" / "model.safetensors"
+    written(run, "safetensors")
+    weights.unlink()
+    written(run, "safetensors")
+    assert weights.is_file()
+
+
 def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) -> None:
     planted.folder(tmp_path / "data", 30, seed=0, names=list(planted.COLOURS))
     training = (
         "finetune", "image", "--model", "vit-tiny", "--from-scratch", "--data", "data", "--epochs", "1",
         "--output", "run", "--set", "options.image_size=32", "--set", "evaluation.checks=[]",
     )  # fmt: skip
-    exports = [("export", "run", "--to", form, "--tolerance", "0.2") for form in graph.FORMS]
-    outcomes = several([training, *exports], tmp_path)
-    assert [outcome.code for outcome in outcomes] == [0] * 5, outcomes[-1].text
+    outcome = toolkit(*training, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    exports = {form: written(tmp_path / "run", form) for form in graph.FORMS}
+    assert exports["onnx"].agreement.value == 1.0
     folder = tmp_path / "run" / "exports" / "onnx"
-    assert facts(folder).agreement.value == 1.0
     assert (folder / "preprocessor_config.json").is_file()
     assert not (folder / "run.py").exists()  # it reads texts
 
@@ -302,14 +319,13 @@ def test_token_labels_are_exported_in_every_form(tiny_bert: Path, tmp_path: Path
     (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     training = ("finetune", "tokens", "--model", tiny_bert, "--data", "rows.jsonl", "--epochs", "3", "--output", "run")
     settings = ("--learning-rate", "1e-3", "--set", "evaluation.checks=[]")
-    exports = [("export", "run", "--to", form, "--tolerance", "0.2") for form in graph.FORMS]
-    outcomes = several([(*training, *settings), *exports], tmp_path)
-    assert [outcome.code for outcome in outcomes] == [0] * 5, outcomes[-1].text
+    outcome = toolkit(*training, *settings, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
     for form in graph.FORMS:
-        result = facts(tmp_path / "run" / "exports" / form)
-        assert "labels" not in result.inputs
-        assert result.difference is not None
-        assert result.difference.metric == "entity_f1"
+        found = written(tmp_path / "run", form)
+        assert "labels" not in found.inputs
+        assert found.difference is not None
+        assert found.difference.metric == "entity_f1"
         if form != "onnx-int8":
             assert result.agreement.value == 1.0
 

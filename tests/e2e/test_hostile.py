@@ -134,6 +134,6 @@ def test_files_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
     table = checkpoints.reviews(tmp_path / "r.csv", 60)
     common = ("--model", checkpoints.TINY, "--data", table, "--epochs", "1", "--num-processes", "2", *FEW.split())
     quick = ("--set", "evaluation.baselines=false", "--set", "data.cache_gib=0")
-    trained = toolkit("finetune", "sentiment", *common, *quick, "--output", "run", cwd=tmp_path)
+    trained = toolkit("finetune", "sentiment", *common, *quick, "--output", "run", cwd=tmp_path, fresh=True)
     assert trained.code == 0, trained.text
     assert not (tmp_path / hostile.MARK).exists()

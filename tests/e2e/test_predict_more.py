@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Made
 from tests.support import checkpoints
-from tests.support.cli import environment, start, toolkit
+from tests.support.cli import Running, environment, start, toolkit
 
 
 def piped(made: Made, *options: str) -> "subprocess.Popen[str]":
@@ -75,7 +75,7 @@ def test_explanations_are_written_with_predictions(made: Made, tmp_path: Path) -
         assert value["method"]
 
 
-def wait_for_parts(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:
+def wait_for_parts(folder: Path, count: int, process: Running) -> None:
     while len(list(folder.glob("*.jsonl"))) < count:
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.005)

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support import checkpoints, steps
-from tests.support.cli import environment, start, toolkit
+from tests.support.cli import Outcome, Running, environment, start, toolkit
 
 ROOT = Path(__file__).parents[2]
 COMMON = (
@@ -25,6 +25,10 @@ COMMON = (
 )  # fmt: skip
 TWO = ("--num-processes", "2")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+STILL = (
+    "--epochs", "5", "--learning-rate", "1e-30", "--set", "training.dropout=0",
+    "--set", "training.early_stopping_patience=2",
+)  # fmt: skip
 UNTIDY = ("--epochs", "2", "--set", "training.dropout=0.1", "--set", "training.checkpoint_minutes=0.005")
 
 
@@ -80,15 +84,24 @@ def test_resume_restores_each_random_generator(case: str, trained: tuple[Path, P
     assert ended == [[True], [True, True]]
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """A run of one process whose model does not change, and what its command printed."""
+    cwd = tmp_path_factory.mktemp("alone")
+    checkpoints.reviews(cwd / "reviews.csv", 160)
+    outcome = toolkit("finetune", "sentiment", *COMMON, *STILL, cwd=cwd)
+    assert outcome.code == 0, outcome.text
+    return cwd / "run", outcome
+
+
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_processes_write_one_identical_run(place: Path, strategy: str) -> None:
+def test_the_command_gives_the_same_run_and_one_set_of_files(
+    alone: tuple[Path, Outcome], place: Path, strategy: str
+) -> None:
     """With a learning rate below the weights' resolution the model is the same, and so is every prediction."""
-    still = ("--epochs", "5", "--learning-rate", "1e-30", "--set", "training.dropout=0")
-    still += ("--set", "training.early_stopping_patience=2")
-    outcome = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "one", cwd=place)
-    two = toolkit("finetune", "sentiment", *COMMON, *still, "--output", "two", *TWO, "--strategy", strategy, cwd=place)
-    assert (outcome.code, two.code) == (0, 0), outcome.text + two.text
-    runs = (place / "one", place / "two")
+    two = toolkit("finetune", "sentiment", *COMMON, *STILL, *TWO, "--strategy", strategy, cwd=place)
+    assert two.code == 0, two.text
+    runs = (alone[0], place / "run")
     assert files(runs[1]) == files(runs[0])
     validations = [[(v["step"], v["loss"], v["accuracy"], v["best"]) for v in log(run, "validation")] for run in runs]
     assert validations[0] == validations[1]
@@ -103,7 +116,7 @@ def test_processes_write_one_identical_run(place: Path, strategy: str) -> None:
     assert len(re.findall("Evaluating on held-out data", two.err)) == 1
     assert "2 processes" in two.err
     assert "learning rate (1e-30)" in two.err
-    assert two.out.count("report") == outcome.out.count("report")
+    assert two.out.count("report") == alone[1].out.count("report")
 
 
 # --- going on where it was ------------------------------------------------------------------------------------------
@@ -118,7 +131,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cwd / "run"
 
 
-def begin(place: Path, *more: str) -> subprocess.Popen[str]:
+def begin(place: Path, *more: str) -> Running:
     """Start a run and wait for its first state."""
     process = start("finetune", "sentiment", *COMMON, *UNTIDY, *TWO, *more, cwd=place)
     deadline = time.monotonic() + 120
@@ -129,7 +142,7 @@ def begin(place: Path, *more: str) -> subprocess.Popen[str]:
     return process
 
 
-def members(process: subprocess.Popen[str]) -> list[int]:
+def members(process: Running) -> list[int]:
     """Return the processes that a launcher started, by rank."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     return [int(child) for child in children]

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.support.cli import Outcome, start, toolkit
 from toolkit import sources
 
 COMMON = (
-    "--model", checkpoints.TINY, "--data", "reviews.csv", "--epochs", "6", "--batch-size", "8", "--output", "run",
+    "--model", checkpoints.TINY, "--data", "reviews.csv", "--epochs", "3", "--batch-size", "8", "--output", "run",
     "--set", "training.dropout=0.1", "--set", "training.evaluate_every=40",
     "--set", "training.checkpoint_minutes=0.005",
     "--set", "training.early_stopping_patience=null", "--set", "evaluation.baselines=false",
@@ -30,9 +31,35 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing disturbed."""
     cwd = tmp_path_factory.mktemp("uninterrupted")
     checkpoints.reviews(cwd / "reviews.csv", 400)
-    outcome = toolkit("finetune", "sentiment", *COMMON, cwd=cwd)
+    outcome = toolkit("finetune", "sentiment", *COMMON, cwd=cwd, fresh=True)
     assert outcome.code == 0, outcome.text
     return cwd / "run"
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that SIGTERM ended after its second state.
+
+    Attributes:
+        cwd: Where it ran; tests change copies of it.
+        code: Its exit code.
+        err: What it wrote to standard error.
+    """
+
+    cwd: Path
+    code: int
+    err: str
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    cwd = tmp_path_factory.mktemp("interrupted")
+    checkpoints.reviews(cwd / "reviews.csv", 400)
+    process = start("finetune", "sentiment", *COMMON, cwd=cwd)
+    wait_for("run/checkpoints/step-*", cwd, process, count=2)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    return Interrupted(cwd, process.returncode, err)
 
 
 @pytest.fixture
@@ -61,9 +88,9 @@ def same_result(run: Path, reference: Path) -> None:
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
 
-def wait_for(pattern: str, place: Path, process, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not list(place.glob(pattern)):
+def wait_for(pattern: str, place: Path, process, count: int = 1) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(place.glob(pattern))) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -77,7 +104,7 @@ def test_resume_after_kill_gives_same_weights(number: int, uninterrupted: Path, 
     for _ in range(2):  # twice, so that a resumed run is killed as well
         process = start("finetune", "sentiment", *COMMON, "--resume", cwd=place)
         wait_for("run/checkpoints/step-*", place, process)
-        time.sleep(draw.uniform(0, 3))
+        time.sleep(draw.uniform(0, 1))
         process.send_signal(signal.SIGKILL)
         process.communicate()
     outcome = resumed(place)
@@ -96,13 +123,10 @@ def test_kill_while_writing_state_is_recovered(uninterrupted: Path, place: Path)
     same_result(place / "run", uninterrupted)
 
 
-def test_sigterm_saves_state_and_names_resume_command(uninterrupted: Path, place: Path) -> None:
-    process = start("finetune", "sentiment", *COMMON, cwd=place)
-    wait_for("run/checkpoints/step-*", place, process)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "--resume" in err
+def test_sigterm_saves_and_says_how_to_go_on(uninterrupted: Path, interrupted: Interrupted, tmp_path: Path) -> None:
+    assert interrupted.code == 130, interrupted.err
+    assert "--resume" in interrupted.err
+    place = shutil.copytree(interrupted.cwd, tmp_path, dirs_exist_ok=True)
     assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
     outcome = resumed(place)
     assert outcome.code == 0, outcome.text
@@ -147,15 +171,10 @@ def test_full_disk_keeps_earlier_states(uninterrupted: Path, place: Path, small_
     same_result(small_disk / "run", uninterrupted)
 
 
-def test_damaged_state_falls_back_to_previous(uninterrupted: Path, place: Path) -> None:
-    process = start("finetune", "sentiment", *COMMON, cwd=place)
-    deadline = time.monotonic() + 120
-    while len(list(place.glob("run/checkpoints/step-*"))) < 2:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+def test_a_damaged_state_is_reported_and_the_one_before_it_used(
+    uninterrupted: Path, interrupted: Interrupted, tmp_path: Path
+) -> None:
+    place = shutil.copytree(interrupted.cwd, tmp_path, dirs_exist_ok=True)
     newest = max(place.glob("run/checkpoints/step-*"))
     with (newest / "weights.safetensors").open("r+b") as stream:
         stream.seek(-8, 2)
@@ -172,7 +191,7 @@ def test_damaged_state_falls_back_to_previous(uninterrupted: Path, place: Path) 
 @pytest.mark.slow
 def test_resume_restores_adapters_and_averages(place: Path) -> None:
     options = (
-        *COMMON, "--epochs", "3", "--set", "adapter.kind=dora", "--set", "adapter.dropout=0.1",
+        *COMMON, "--set", "adapter.kind=dora", "--set", "adapter.dropout=0.1",
         "--set", "training.ema_decay=0.9", "--set", "training.layer_decay=0.8", "--set", "loss.focal_gamma=1",
         "--set", "training.gradient_checkpointing=true",
     )  # fmt: skip
@@ -190,11 +209,8 @@ def test_resume_restores_adapters_and_averages(place: Path) -> None:
     assert kept[0] == kept[1]
 
 
-def test_other_values_or_data_are_not_resumed(place: Path) -> None:
-    process = start("finetune", "sentiment", *COMMON, cwd=place)
-    wait_for("run/checkpoints/step-*", place, process)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+def test_other_values_or_data_are_not_resumed(interrupted: Interrupted, tmp_path: Path) -> None:
+    place = shutil.copytree(interrupted.cwd, tmp_path, dirs_exist_ok=True)
     other = toolkit("finetune", "sentiment", *COMMON, "--learning-rate", "1e-3", "--resume", cwd=place)
     assert other.code == 2
     assert "training.learning_rate" in other.err

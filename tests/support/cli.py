@@ -4,17 +4,23 @@ import atexit
 import json
 import os
 import resource
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 _CACHE = tempfile.mkdtemp(prefix="toolkit-cache-")  # the user's own stays as it is
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 _PROGRAM = ("-m", "toolkit")
+EARLY_VARIABLES = ("PYTHON", "LC_", "LANG", "OMP_", "MKL_", "TORCH", "TMPDIR")  # what the interpreter and torch read
 
 
 @dataclass(frozen=True)
@@ -39,16 +45,112 @@ class Outcome:
         return self.out + self.err
 
 
+class Running:
+    """A command that `forks` runs, to be used like a `subprocess.Popen`.
+
+    Attributes:
+        pid: Process id; the command is the leader of a process group.
+        stdout: Its standard output, as text.
+        stderr: Its standard error, as text.
+        returncode: Exit code, or minus the signal that ended it; None before that was waited for.
+        cpu_seconds: Processor time that it took.
+    """
+
+    def __init__(self, pid: int, pipes: Sequence[int]) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self.cpu_seconds = 0.0
+        self.stdout, self.stderr, self._ended = (os.fdopen(pipe, encoding="utf-8") for pipe in pipes)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; return its exit code."""
+        if self.returncode is None:
+            if not select.select([self._ended], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(_PROGRAM, timeout or 0)
+            with self._ended:
+                self.returncode, self.cpu_seconds = json.loads(self._ended.readline())
+        assert self.returncode is not None
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Read both streams to their end, wait, and return what was read."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        texts = {"stdout": "", "stderr": ""}
+        readers = [threading.Thread(target=self._read, args=(texts, name), daemon=True) for name in texts]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(None if deadline is None else max(0, deadline - time.monotonic()))
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(_PROGRAM, timeout or 0)
+        self.wait(None if deadline is None else max(0, deadline - time.monotonic()))
+        return texts["stdout"], texts["stderr"]
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stdout.close()
+        self.stderr.close()
+        self.wait()
+
+    def _read(self, texts: dict[str, str], name: str) -> None:
+        with getattr(self, name) as stream:
+            texts[name] = stream.read()
+
+
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment with no Hub and no token, unless `extra` says otherwise."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "TOOLKIT_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "TOOLKIT_", "PYTEST_"))}
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
     nowhere["XDG_CACHE_HOME"] = _CACHE
     return {**kept, **nowhere, **(extra or {})}
 
 
-def toolkit(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300) -> Outcome:
-    """Run `toolkit ARGUMENTS` in `cwd`."""
+def toolkit(
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 300,
+    fresh: bool = False,
+) -> Outcome:
+    """Run `toolkit ARGUMENTS` in `cwd`.
+
+    Args:
+        arguments: Of the command.
+        cwd: Where it runs.
+        env: Variables that differ from those of `environment`.
+        timeout: In seconds; after it the command and the processes that it started are killed.
+        fresh: Whether an interpreter is started and imports everything, as where a user types the command; see `start`.
+    """
+    if fresh:
+        return _fresh(arguments, cwd, env, timeout)
+    with _start_forked(arguments, cwd, env) as process:
+        try:
+            out, err = process.communicate(timeout)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return Outcome(process.wait(), out, err, process.cpu_seconds)
+
+
+def _fresh(arguments: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None, timeout: float) -> Outcome:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, *_PROGRAM, *map(str, arguments)],
@@ -72,31 +174,28 @@ def several(
     *,
     all_of_them: bool = False,
 ) -> list[Outcome]:
-    """Run `toolkit` with each list of arguments in turn; heavy packages are imported once.
+    """Run `toolkit` with each list of arguments in turn.
 
     To the first that fails, unless `all_of_them` are wanted.
     """
-    with tempfile.TemporaryDirectory() as place:
-        subprocess.run(
-            [sys.executable, "-P", "-m", "tests.support.forks", place, *(["all"] if all_of_them else [])],
-            cwd=cwd,
-            env={**environment(env), "PYTHONPATH": str(Path(__file__).parents[2])},
-            input=json.dumps([list(map(str, command)) for command in commands]),
-            text=True,
-            timeout=timeout,
-            check=True,
-        )
-        ends = sorted(Path(place).glob("*.json"), key=lambda file: int(file.stem))
-        outcomes = []
-        for end in ends:
-            code, cpu = json.loads(end.read_text(encoding="utf-8"))
-            texts = [end.with_suffix(f".{name}").read_text(encoding="utf-8") for name in ("out", "err")]
-            outcomes.append(Outcome(code, texts[0], texts[1], cpu))
+    outcomes = []
+    for command in commands:
+        outcomes.append(toolkit(*command, cwd=cwd, env=env, timeout=timeout))
+        if outcomes[-1].code and not all_of_them:
+            break
     return outcomes
 
 
-def start(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start `toolkit ARGUMENTS` in `cwd` and leave it running."""
+def start(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, fresh: bool = False
+) -> "Running | subprocess.Popen[str]":
+    """Start `toolkit ARGUMENTS` in `cwd` and leave it running.
+
+    It is forked from a process that has imported what is heavy, which saves most of the time of a short command, unless
+    it must be `fresh`: where a test is about imports, interpreters, time or memory, and in a few tests of each command.
+    """
+    if not fresh:
+        return _start_forked(arguments, cwd, env)
     return subprocess.Popen(
         [sys.executable, *_PROGRAM, *map(str, arguments)],
         cwd=cwd,
@@ -106,3 +205,40 @@ def start(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = Non
         text=True,
         stdin=subprocess.DEVNULL,
     )
+
+
+def _start_forked(arguments: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None) -> Running:
+    variables = environment(env)
+    with tempfile.TemporaryDirectory() as folder:
+        pipes = []
+        for name in ("out", "err", "ended"):
+            os.mkfifo(Path(folder, name))
+            pipes.append(os.open(Path(folder, name), os.O_RDONLY | os.O_NONBLOCK))  # nobody may write yet
+        request = {"environment": variables, "cwd": str(cwd), "arguments": [*map(str, arguments)]}
+        child = _ask(_server(variables), {**request, "folder": folder})
+    for pipe in pipes:
+        os.set_blocking(pipe, True)
+    return Running(child, pipes)
+
+
+_servers: "dict[frozenset[tuple[str, str]], subprocess.Popen[bytes]]" = {}
+
+
+def _server(variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Return the process of `forks` that has read these variables where it had to."""
+    key = frozenset((name, value) for name, value in variables.items() if name.startswith(EARLY_VARIABLES))
+    if key not in _servers:
+        program = [sys.executable, Path(__file__).with_name("forks.py")]
+        pipe = subprocess.PIPE
+        _servers[key] = subprocess.Popen(program, env=variables, stdin=pipe, stdout=pipe, stderr=pipe)
+        atexit.register(_servers[key].communicate)  # its input ends, and so does it
+    return _servers[key]
+
+
+def _ask(server: "subprocess.Popen[bytes]", request: object) -> int:
+    assert server.stdin is not None and server.stdout is not None and server.stderr is not None
+    server.stdin.write(json.dumps(request).encode() + b"\n")
+    server.stdin.flush()
+    reply = server.stdout.readline()
+    assert reply.strip(), server.stderr.read().decode()
+    return int(reply)

@@ -1,56 +1,222 @@
-"""Run commands of the toolkit in turn, each in a process of its own, forked from one that has imported the heavy
-packages.
+"""Run commands of the toolkit, each in a process of its own, forked from one that has imported what is heavy.
 
-    python -m tests.support.forks FOLDER [all]     the commands as JSON on standard input, to the first that fails
+    python forks.py     requests on standard input, a line of JSON each:
+                        {"environment": {…}, "cwd": …, "arguments": […], "folder": …}
 
-FOLDER/N.out and FOLDER/N.err hold what command N printed, FOLDER/N.json its exit code and its processor time.
+A line with the process id answers each. The command is the leader of a process group; it writes to the named pipes out
+and err in FOLDER, and when it has ended, a line with its exit code and its processor time is written to `ended` there.
+
+    this process             has imported what reads nothing of the environment but `cli.EARLY_VARIABLES`
+      ├─ a process for each environment       has imported the other libraries, which do, and all of the toolkit
+      │    ├─ a command
+      …    …
+
+Run as a file, so that each process has the import path of `python -m toolkit` and imports nothing of the tests.
 """
 
+import atexit
+import contextlib
+import gc
 import importlib
 import json
 import os
+import pkgutil
+import runpy
+import select
+import signal
 import sys
-from pathlib import Path
+import threading
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, NoReturn, TextIO
 
-HEAVY = (
+KEPT = 3  # processes for environments
+EARLY = (
+    "joblib",
+    "pandas",
+    "PIL.Image",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "sklearn.metrics.pairwise",
     "torch",
-    "transformers.modeling_utils",
-    "transformers.activations",
-    "datasets",
+    "torch._dynamo",
+    "torch.onnx",
+)
+LATE = (
     "accelerate",
     "captum.attr",
+    "datasets",
+    "evaluate",
     "matplotlib.figure",
-    "scipy.stats",
-    "toolkit.commands",
+    "peft",
+    "requests",
+    "transformers.activations",
+    "transformers.modeling_utils",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.distilbert.modeling_distilbert",
+    "transformers.pipelines",
 )
+PROGRAMS = ("toolkit.__main__", "toolkit.exporting.run")  # modules that are run as a file
+
+
+class Channel(NamedTuple):
+    """Where requests come in or go out, and replies the other way."""
+
+    requests: TextIO
+    replies: TextIO
+
+    def close(self) -> None:
+        """Close both."""
+        self.requests.close()
+        self.replies.close()
 
 
 def main() -> None:
-    """Run them."""
-    folder = Path(sys.argv[1])
-    for name in HEAVY:
+    """Hand each request to the process of its environment, until standard input ends."""
+    for name in EARLY:
         importlib.import_module(name)
-    for number, arguments in enumerate(json.load(sys.stdin)):
-        child = os.fork()
+    ours = Channel(os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    gc.freeze()  # so that collections copy no memory
+    environments: dict[str, Channel] = {}  # the latest used last
+    for line in ours.requests:
+        variables = json.loads(line)["environment"]
+        key = json.dumps(variables, sort_keys=True)
+        if key not in environments and len(environments) == KEPT:
+            environments.pop(next(iter(environments))).close()
+            os.wait()
+        channel = environments.pop(key, None) or open_environment(variables, [ours, *environments.values()])
+        environments[key] = channel
+        channel.requests.write(line)
+        channel.requests.flush()
+        ours.replies.write(channel.replies.readline())
+        ours.replies.flush()
+    for channel in environments.values():
+        channel.close()
+        os.wait()
+
+
+def open_environment(variables: Mapping[str, str], others: Iterable[Channel]) -> Channel:
+    """Fork a process that serves requests of one environment."""
+    requests, replies = os.pipe(), os.pipe()
+    if os.fork() == 0:
+        for channel in others:
+            channel.close()
+        os.close(requests[1])
+        os.close(replies[0])
+        theirs = Channel(os.fdopen(requests[0], encoding="utf-8"), os.fdopen(replies[1], "w", encoding="utf-8"))
+        serve(variables, theirs)
+    os.close(requests[0])
+    os.close(replies[1])
+    return Channel(os.fdopen(requests[1], "w", encoding="utf-8"), os.fdopen(replies[0], encoding="utf-8"))
+
+
+def serve(variables: Mapping[str, str], channel: Channel) -> NoReturn:
+    """Import the rest and start commands, until there are no more requests."""
+    os.environ.clear()
+    os.environ.update(variables)
+    import_late()
+    os.environ.clear()
+    os.environ.update(variables)
+    gc.freeze()
+    assert threading.active_count() == 1  # a fork has no other
+    wakes, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler nothing is written to `waker`
+    running: dict[int, int] = {}  # the pipe `ended` by process id
+    while True:
+        ready, _, _ = select.select([channel.requests, wakes], [], [])
+        if wakes in ready:
+            os.read(wakes, 4096)
+            report_ended(running)
+        if channel.requests in ready:
+            line = channel.requests.readline()  # one is written at a time, so nothing stays in the buffer
+            if not line:
+                break
+            child, ended = begin(json.loads(line), channel)
+            running[child] = ended
+            print(child, file=channel.replies, flush=True)
+    for child in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+    os._exit(0)
+
+
+def report_ended(running: dict[int, int]) -> None:
+    """Write how commands ended to those who wait for it."""
+    while running:
+        child, status, usage = os.wait4(-1, os.WNOHANG)
         if child == 0:
-            run(arguments, folder / str(number))
-        _, status, usage = os.wait4(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        ended = json.dumps([code, usage.ru_utime + usage.ru_stime])
-        folder.joinpath(f"{number}.json").write_text(ended, encoding="utf-8")
-        if code and len(sys.argv) == 2:
             break
+        ended = json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime])
+        pipe = running.pop(child)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(pipe, f"{ended}\n".encode())
+        os.close(pipe)
 
 
-def run(arguments: list[str], place: Path) -> None:
-    """Run one command in this process, and end it."""
-    from toolkit.cli import main as toolkit
+def begin(request: dict[str, Any], channel: Channel) -> tuple[int, int]:
+    """Fork a process for a command; return its id and the pipe on which its end is reported."""
+    out, err, ended = (os.open(f"{request['folder']}/{name}", os.O_WRONLY) for name in ("out", "err", "ended"))
+    child = os.fork()
+    if child == 0:
+        channel.close()
+        os.close(ended)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        run(request["cwd"], request["arguments"])
+    os.setpgid(child, child)
+    os.close(out)
+    os.close(err)
+    return child, ended
 
-    for stream, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(place.with_suffix(f".{name}"), os.O_WRONLY | os.O_CREAT), stream)
+
+def import_late() -> None:
+    """Import libraries and all of the toolkit, in the state in which the command line would."""
+    import toolkit
+    from toolkit import environment
+    from toolkit.cli.streams import prepare_streams
+
+    prepare_streams()  # before libraries keep a stream for their logs
+    environment.use_writable_caches(os.environ)
+    environment.wait_briefly(os.environ)
+    own = (module.name for module in pkgutil.walk_packages(toolkit.__path__, "toolkit."))
+    for name in (*LATE, *own):
+        if name not in PROGRAMS:
+            importlib.import_module(name)
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+
+
+def run(cwd: str, arguments: list[str]) -> NoReturn:
+    """Run one command in this process as `python -m toolkit` does, which ends it."""
+    import numpy
+
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    numpy.random.seed()  # each process draws its own; Python's generator knows of forks
+    os.chdir(cwd)
+    sys.path[0] = os.getcwd()  # noqa: PTH109 - as the interpreter spells it
     sys.argv = ["toolkit", *arguments]
-    toolkit()
-    sys.exit()
+    code = 1
+    try:
+        runpy.run_module("toolkit", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    end_quickly(code)
+
+
+def end_quickly(code: int) -> NoReturn:
+    """End this process as an interpreter does, but for freeing its objects one by one, which takes two seconds."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
