@@ -327,7 +327,7 @@ def test_token_labels_are_exported_in_every_form(tiny_bert: Path, tmp_path: Path
         assert found.difference is not None
         assert found.difference.metric == "entity_f1"
         if form != "onnx-int8":
-            assert result.agreement.value == 1.0
+            assert found.agreement.value == 1.0
 
 
 def test_text_generation_exports_safetensors_only(tmp_path: Path) -> None:
