@@ -103,6 +103,18 @@ def test_early_stopping_is_said():
     assert judge(training={**training, "stopped_early": False})["statements"] == []
 
 
+def test_a_kept_start_is_named():
+    def statements(**training):
+        return judge(training={"best_step": 0, "steps": 40, **training})["statements"]
+
+    (pretrained,) = statements()
+    (probe,) = statements(linear_probe={"installed": True})
+    assert "model as it was" in pretrained
+    assert "logistic regression" in probe
+    assert statements(best_step=40) == statements(steps=0) == []
+    assert statements(few_labels={}, linear_probe={"installed": False}) == [pretrained]
+
+
 def test_a_model_that_tells_no_classes_apart_is_warned_of():
     def warnings(matrix, training=None):
         return judge(training=training, confusion={"labels": ["bad", "good"], "matrix": matrix})["warnings"]
