@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.commands.finetune import defaults
+from toolkit.commands.finetune.prepare import configure
 from toolkit.config import resolve
+from toolkit.tasks import catalogue
 
 ROWS = st.integers(1, 1_000_000)
 
@@ -33,6 +35,15 @@ def test_more_rows_never_mean_more_passes_or_smaller_batches(one, other):
 
 def test_the_rows_of_the_demo_keep_their_two_epochs_of_32():
     assert (defaults.batch_size(6_400), defaults.epochs(6_400, 32)) == (32, 2)
+
+
+def test_the_values_follow_the_rows_with_every_recipe():
+    recipes = catalogue.available()
+    assert len(recipes) == 4
+    for name in recipes:
+        _, resolved = configure(name, [])
+        filled = defaults.fill(resolved, 300)
+        assert [filled.config.training.batch_size, filled.config.training.epochs] == [8, 6]
 
 
 def test_what_somebody_set_is_kept():
