@@ -98,7 +98,7 @@ def test_recipes_show_fills_in_what_follows_from_the_rows(tmp_path: Path) -> Non
         for outcome in (plain, typed)
     ]
     for rows in shown:
-        assert re.search(r" 8 .*\(from \d+ training rows\)", rows["training.batch_size"])
+        assert re.search(r" 8 .*\(from \d+ training rows: .*\)", rows["training.batch_size"])
     assert "training rows" in shown[0]["training.epochs"]
     assert re.search(r" 1(\.0)? .*--set", shown[1]["training.epochs"])
 

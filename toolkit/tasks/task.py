@@ -206,6 +206,7 @@ class Auxiliary:
 
 
 Kind = Input | Target | Auxiliary
+_OPTIONS = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,11 @@ class Column:
     names: tuple[str, ...]
     kind: Any = "text"
     required: bool = True
+
+    @property
+    def options(self) -> list[str]:
+        """The keys of the recipe's options that its names contain."""
+        return list(dict.fromkeys(key for name in self.names for key in _OPTIONS.findall(name)))
 
 
 @dataclass(frozen=True)
@@ -303,12 +309,13 @@ class Task:
         return there[0] if len(there) == 1 and self.target.kind.single else None
 
     def named(self, options: Mapping[str, Any]) -> list[Column]:
-        """Return the columns; names in braces take the values of options, or go where these are not set."""
+        """Return the columns; names in braces take the values of options, or stay where these are not set."""
         given = {key: value for key, value in options.items() if isinstance(value, str) and value}
         columns = []
         for column in self.columns:
-            fields = ((name, set(re.findall(r"{(\w+)}", name))) for name in column.names)
-            names = [name.format_map(given) for name, needed in fields if needed <= given.keys()]
+            names = [
+                name.format_map(given) if set(_OPTIONS.findall(name)) <= given.keys() else name for name in column.names
+            ]
             columns.append(replace(column, names=tuple(names)))
         return columns
 

@@ -12,7 +12,7 @@ from toolkit.attention import forms, resolution
 from toolkit.commands.evaluate.checks import check_columns
 from toolkit.commands.few_labels import settle
 from toolkit.commands.finetune import defaults, from_scratch
-from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
+from toolkit.config import Layer, Resolved, RunConfig, leaves, resolve, validate_options
 from toolkit.config.time_budget import written
 from toolkit.data.load import Splits, load_splits
 from toolkit.data.sources.acquire import fallback_data
@@ -123,7 +123,7 @@ def prepare(
         if recipe.target.written:
             notes += checkpoints.unasked(checkpoint, resolved.config.options)
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
-        resolved = _fitted(resolved, checkpoint, notes)
+        resolved = fit_to_model(resolved, checkpoint, notes)
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
         notes.append(f"The Hub cannot be reached; {replacement['source']} replaces {resolved.config.data.source}.")
@@ -134,7 +134,7 @@ def prepare(
     _check_splits(recipe, resolved.config, splits)
     if afresh:
         checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
-        resolved = _fitted(resolved, checkpoint, notes)
+        resolved = fit_to_model(resolved, checkpoint, notes)
     if may_compare:
         resolved, splits = settle.settle(resolved, recipe, splits)
     else:
@@ -163,19 +163,20 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
         checkpoints.check_classifier(checkpoint, recipe.task.modality)
 
 
-def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
-    """Set values that depend on the checkpoint: learning rate and maximum length; check that patches fit."""
-    resolution.check(checkpoint.config, resolved.config.options.get("image_size"))
-    fitted: dict[str, Any] = {}
-    if resolved.config.training.learning_rate is None:
-        scratch = resolved.config.loading.from_scratch
-        fitted["learning_rate"] = checkpoints.learning_rate(
-            checkpoint,
-            resolved.config.adapter.kind,
-            from_scratch=scratch,
-            head_alone=resolved.config.training.freeze == "trunk",
-        )
-    resolved = resolved.with_values("model", {"training": fitted})
+def fit_to_model(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[str]) -> Resolved:
+    """Set values that depend on the checkpoint: learning rate and maximum length.
+
+    Raises:
+        ConfigError: The configured length is more than the model takes, or patches do not fit into pictures.
+    """
+    config = resolved.config
+    resolution.check(checkpoint.config, config.options.get("image_size"))
+    if config.training.learning_rate is None:
+        kind = config.adapter.kind
+        how = {"from_scratch": config.loading.from_scratch, "head_alone": config.training.freeze == "trunk"}
+        rate = checkpoints.learning_rate(checkpoint, kind, **how)
+        rule = checkpoints.learning_rate_rule(checkpoint, kind, **how)
+        resolved = resolved.with_values(f"from the model: {rule}", {"training": {"learning_rate": rate}})
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         length_given = resolved.origin("data.max_length") not in ("default", "recipe")
@@ -192,7 +193,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint, notes: list[
             done = {"repeat": "repeated", "interpolate": "interpolated"}[str(way)]
             notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
-            resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+            resolved = resolved.with_values("from the model", {"data": {"max_length": longest}})
     return resolved
 
 
@@ -299,7 +300,14 @@ def _check_adapter(config: RunConfig) -> None:
 
 
 def plan(prepared: Prepared) -> str:
-    """Describe in one sentence what `finetune` would do."""
+    """Describe in one sentence what `finetune` would do, and below it the values that are automatic."""
+    values = {".".join(key): value for key, value in leaves(prepared.config.model_dump())}
+    texts = {key: f"{value:g}" if isinstance(value, float) else f"{value}" for key, value in values.items()}
+    automatic = [f"  {key} {texts[key]} ({origin})" for key, origin in prepared.resolved.automatic().items()]
+    return "\n".join([_planned(prepared), *automatic])
+
+
+def _planned(prepared: Prepared) -> str:
     training, rows = prepared.config.training, prepared.splits.train.num_rows
     steps = steps_of(prepared.config, rows)
     if training.few_labels == "on":

@@ -85,7 +85,11 @@ def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str
             f"Give the {many}, as in --set 'data.column_names=[{', '.join(likely)}]', or in a header line.",
             id="data.column-unrecognized",
         )
-    return DataError(problem, f"Select it with {flag(column.role)}.", id="data.column-unrecognized")
+    fix = f"Select it with {flag(column.role)}."
+    if column.options:
+        named = " or ".join(f"`--set options.{key}=COLUMN` (--{key})" for key in column.options)
+        fix = f"If a column is named by a language, such as en, give {named}; or select it with {flag(column.role)}."
+    return DataError(problem, fix, id="data.column-unrecognized")
 
 
 def unfold(table: pa.Table) -> pa.Table:

@@ -52,7 +52,25 @@ def test_what_somebody_set_is_kept():
     training = filled.config.training
     assert (training.epochs, training.batch_size, training.early_stopping_patience) == (1, 8, 3)
     assert filled.origin("training.epochs") == "flag"
-    assert filled.origin("training.batch_size") == "from 400 training rows"
+    assert filled.layer("training.batch_size") == "from 400 training rows"
+    assert filled.automatic().keys() == {"training.batch_size", "training.early_stopping_patience"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "rule"),
+    [
+        (974, 4, "at least 400 steps, at most 4 passes"),
+        (300, 6, "at least 200 steps, at most 20 passes"),
+        (60, 20, "at least 200 steps, at most 20 passes"),
+        (50_000, 2, "at least 2 passes"),
+    ],
+)
+def test_the_rule_of_an_automatic_value_is_named(rows, epochs, rule):
+    filled = defaults.fill(resolve([("command", {"recipe": "sentiment"})]), rows)
+    assert filled.config.training.epochs == epochs
+    assert filled.origin("training.epochs") == f"from {rows:,} training rows: {rule}"
+    batch = defaults.batch_size(rows)
+    assert filled.origin("training.batch_size").partition(": ")[2].startswith(f"{batch} ")
 
 
 def test_random_weights_take_more_passes():
