@@ -71,9 +71,9 @@ def epochs(rows: int, batch: int, need: int = 1) -> float:
 def _epochs_rule(rows: int, batch: int, need: int) -> str:
     """Say which of the bounds of `epochs` apply."""
     steps = math.ceil(rows / batch)
-    if STEPS <= steps:
+    if steps >= STEPS:
         rule = f"at least {FEWEST_PASSES} passes"
-    elif FEWEST_STEPS <= PASSES * steps:
+    elif PASSES * steps >= FEWEST_STEPS:
         rule = f"at least {STEPS} steps, at most {PASSES} passes"
     else:
         rule = f"at least {FEWEST_STEPS} steps, at most {MOST_PASSES} passes"

@@ -284,7 +284,7 @@ REPORT: dict[str, Any] = {
         },
         "few_labels": {
             **dict.fromkeys(("rows", "folds", "temperature"), float),
-            "chosen": str,
+            **dict.fromkeys(("chosen", "reason"), str),
             "pretraining": dict.fromkeys(
                 ("texts", "held_out_texts", "perplexity_before", "perplexity", "seconds"), float
             ),

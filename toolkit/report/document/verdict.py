@@ -239,10 +239,11 @@ def _compared_ways(training: Mapping[str, Any] | None) -> list[str]:
         return []
     names = [row["name"] for row in comparison["candidates"]]
     kept = next(row for row in comparison["candidates"] if row["name"] == comparison["chosen"])
+    reason = f"; {comparison['reason']}" if comparison.get("reason") else ""
     return [
         f"Few labels: {', '.join(names[:-1])} and {names[-1]} were compared by cross-validation on the "
         f"{comparison['rows']:,} labelled rows. {kept['name'].capitalize()} was selected "
-        f"(accuracy {shown(kept['accuracy'], 'fraction')}) and trained on all of them."
+        f"(accuracy {shown(kept['accuracy'], 'fraction')}{reason}) and trained on all of them."
     ]
 
 

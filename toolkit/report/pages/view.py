@@ -241,7 +241,9 @@ def _training_facts(
     model: Mapping[str, Any], training: Mapping[str, Any], config: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
     """Facts about the model and its training, the most important first."""
-    planned = _rule(training, "epochs")
+    configured = config.get("training")
+    planned = configured.get("epochs") if isinstance(configured, Mapping) else None
+    rule = _rule(training, "epochs")
     rate, speed, waiting = (training[name] for name in ("learning_rate", "samples_per_second", "waiting"))
     moved = training["steps"] != 0  # a logistic regression has no optimizer
     facts = {
@@ -257,7 +259,7 @@ def _training_facts(
         "Speed": speed and f"{formats.count(round(speed, 1))} examples per second",
         "Waiting for data": waiting is not None and f"{100 * waiting:.1f} % of the training time",
         "Epochs": training["epochs"] is not None and _text(training["epochs"]),
-        "Epochs planned": planned and f"{_text(config['training']['epochs'])}{planned}",
+        "Epochs planned": rule and isinstance(planned, int | float) and f"{_text(planned)}{rule}",
         "Steps": training["steps"] is not None and formats.count(training["steps"]),
         "Best step": training["best_step"] is not None and formats.count(training["best_step"]),
         "Stopped early": training["stopped_early"] is not None and _text(training["stopped_early"]),

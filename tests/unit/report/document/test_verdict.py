@@ -8,6 +8,7 @@ import pytest
 
 import toolkit
 from tests.support.reports import sample
+from toolkit.commands.few_labels import candidates
 from toolkit.report.document.build import build
 from toolkit.report.document.figures import compared, shown
 from toolkit.report.document.head import head
@@ -93,6 +94,20 @@ def test_the_weakest_class_is_named_where_it_is_clearly_weaker():
     assert judge(per_class=[strong, close])["statements"] == []
     assert judge(per_class=[strong])["statements"] == []
     assert judge(per_class=[strong, {**weak, "support": 0}])["statements"] == []
+
+
+def test_the_rule_of_the_kept_method_is_named_where_it_is_known():
+    row = {"log_likelihood": -0.4, "standard_error": 0.1, "folds": 3, "seconds": 9.0, "accuracy": 0.9}
+    named = [{**row, "name": "linear probe"}, {**row, "name": "contrastive fine-tuning", "log_likelihood": -0.5}]
+    comparison = {"rows": 60, "folds": 3, "chosen": "contrastive fine-tuning", "candidates": named}
+    reason = "no other method is better by more than 2 standard errors"
+    assert candidates.reason(comparison["chosen"]) == reason
+    assert "more than 2 standard errors" in candidates.reason("linear probe") != reason
+    for known in ({}, {"reason": reason}):
+        training = {"few_labels": {**comparison, **known}}
+        (statement,) = judge(training=training)["statements"]
+        report = {**sample(), "training": training}
+        assert (reason in statement) == (reason in to_text(report)) == bool(known)
 
 
 def test_early_stopping_is_said():
