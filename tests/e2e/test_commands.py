@@ -92,7 +92,8 @@ def test_recipes_show_says_where_each_value_came_from(tmp_path: Path) -> None:
 def test_recipes_show_fills_in_what_follows_from_the_rows(tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 400)
     call = ("recipes", "show", "sentiment", "--data", "reviews.csv")
-    plain, typed = several([call, (*call, "--set", "training.epochs=1")], cwd=tmp_path)
+    calls = [call, (*call, "--set", "training.epochs=1")]
+    plain, typed = several(calls, cwd=tmp_path, env={"COLUMNS": "160"})
     shown = [
         {line.split()[0]: line for line in outcome.out.splitlines() if line.startswith("training.")}
         for outcome in (plain, typed)
